@@ -74,7 +74,7 @@ def test_show_prints_the_complete_entry(bare: Run) -> None:
 def test_check_covers_the_whole_catalog(bare: Run) -> None:
     result = bare("catalog", "check")
     assert result.code == 0, result.out
-    assert " integrations, 0 with something wrong." in result.out
+    assert " integrations, 0 with errors." in result.out
     assert "Ways to connect: " in result.out
     assert "fixture" in result.out
 
@@ -85,7 +85,7 @@ def test_check_names_the_line_of_an_error(bare: Run, tmp_path: Path) -> None:
     result = bare("catalog", "check", str(wrong), "hubspot")
     assert result.code == 1
     assert f"{wrong}:" in result.out
-    assert "2 integrations, 1 with something wrong." in result.out
+    assert "2 integrations, 1 with errors." in result.out
     renamed = tmp_path / "renamed.yaml"
     renamed.write_text(CLOSE.read_text(encoding="utf-8"), encoding="utf-8")
     assert f"{renamed}: the slug must be the file's name\n" in bare("catalog", "check", str(renamed)).out
@@ -97,7 +97,7 @@ def test_check_names_the_line_of_an_error(bare: Run, tmp_path: Path) -> None:
 def test_test_reports_the_account_of_a_key(bare: Run, provider: StandIn) -> None:
     key = provider.values["api_key"]
     result = bare("catalog", "test", "close", "--key", key)
-    assert (result.code, result.err) == (0, "Asks GET https://api.close.com/api/v1/me/\n")
+    assert (result.code, result.err) == (0, "Sending GET https://api.close.com/api/v1/me/\n")
     assert result.out == f"Works. Account: acct-1 (acct-1) (id {provider.account()})\n"
     assert key not in result.out
 
@@ -105,7 +105,7 @@ def test_test_reports_the_account_of_a_key(bare: Run, provider: StandIn) -> None
 def test_test_reports_the_provider_reason_of_a_refused_key(bare: Run, provider: StandIn) -> None:
     assert provider.values
     result = bare("catalog", "test", "close", "--key", "another-key-0123456789")
-    assert (result.code, result.out) == (1, "Refused. Close says: This is not known here.\n")
+    assert (result.code, result.out) == (1, "Refused. Reason from Close: This is not known here.\n")
 
 
 def test_test_prompts_for_the_key(bare: Run, provider: StandIn, answers: list[str]) -> None:
@@ -117,13 +117,13 @@ def test_test_prompts_for_the_key(bare: Run, provider: StandIn, answers: list[st
     "words,message",
     [
         (("close", "--auth-type", "oauth2"), "has no such auth type to test here. It has: api_key."),
-        (("gmail",), "It needs a consent: connect it through a session."),
+        (("gmail",), "It needs OAuth 2.0 in a browser: connect an account through a session."),
         (("close", "--key", "short"), "does not have the expected form"),
         (("close", "--credential", "a-secret"), "A --credential must have the form name=value."),
-        (("close", "--credential", "a-secret=="), "A --credential has another name than: api_key."),
-        (("close", "--param", "x=1"), "A --param has another name than: none is asked for."),
-        (("aircall", "--key", "a-secret"), "Aircall has no one key. Give each with --credential: username, password."),
-        (("workday", "--auth-type", "basic"), "cannot be asked"),
+        (("close", "--credential", "a-secret=="), "The names that --credential allows are: api_key."),
+        (("close", "--param", "x=1"), "The names that --param allows are: none."),
+        (("aircall", "--key", "a-secret"), "no single key. Pass each field with --credential: username, password."),
+        (("workday", "--auth-type", "basic"), "has no check"),
     ],
 )  # fmt: skip
 def test_untestable_input_is_refused_with_one_sentence(bare: Run, words: tuple[str, ...], message: str) -> None:
@@ -149,9 +149,9 @@ def test_new_writes_an_entry_with_one_open_question(
         result.out.splitlines()[0]
         == "example-desk.yaml:68: auth[3]: pkce: must not be unknown; see the provider's documentation"
     )
-    assert "1 integrations, 1 with something wrong." in result.out
+    assert "1 integrations, 1 with errors." in result.out
     answers.append("example-desk")
-    assert "is there already" in bare("catalog", "new").sentence
+    assert "already exists" in bare("catalog", "new").sentence
 
 
 def test_invalid_answer_is_prompted_for_again(bare: Run, tmp_path: Path, answers: list[str]) -> None:
@@ -168,7 +168,7 @@ def test_invalid_answer_is_prompted_for_again(bare: Run, tmp_path: Path, answers
     ]
     assert bare("catalog", "check", str(tmp_path / "x-y.yaml")).code == 0
     answers.append("fine")
-    assert "or its folder is not" in bare("catalog", "new", str(tmp_path / "nowhere" / "x.yaml")).sentence
+    assert "or its folder does not exist" in bare("catalog", "new", str(tmp_path / "nowhere" / "x.yaml")).sentence
 
 
 @pytest.mark.usefixtures("provider")

@@ -131,7 +131,7 @@ def test_unreadable_rows_are_reported_and_fail_the_command(run: Run, database_ur
     assert [(row["table"], row["id"]) for row in report["broken"]] == [("credentials", broken)]
     again = run("keys", "reseal")
     assert (again.code, again.out) == (1, "0 rows resealed, 1 left.\n")
-    assert f"credentials {broken} cannot be opened" in again.err
+    assert f"credentials {broken} cannot be decrypted" in again.err
 
 
 @contextmanager

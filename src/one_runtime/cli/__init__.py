@@ -1,4 +1,4 @@
-"""The command line: `one-runtime`. It parses, calls one function, prints."""
+"""The command line, `one-runtime`: an entry point that parses arguments, calls one function, and prints the result."""
 
 import sys
 from pathlib import Path
@@ -26,7 +26,7 @@ app.command("doctor")(doctor.examine)
 @app.command("serve")
 def serve_command(
     *,
-    migrate_first: Annotated[bool, typer.Option("--migrate", help="Migrate PostgreSQL first.")] = False,
+    migrate_first: Annotated[bool, typer.Option("--migrate", help="Migrate PostgreSQL before serving.")] = False,
     workers: Annotated[int | None, typer.Option(help="Server processes; overrides ONE_RUNTIME_WORKERS.")] = None,
 ) -> None:
     """Serve One Runtime, with the settings of the environment."""
@@ -44,7 +44,7 @@ def demo_command(
         int, typer.Option(min=1024, max=65533, help="Port of the demo; the next two ports are used too.")
     ] = 8000,
     data: Annotated[Path, typer.Option(help="Folder for its data.")] = Path(".one-runtime-demo"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line once it serves.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line as soon as the demo serves.")] = False,
 ) -> None:
     """Try One Runtime on this machine, with a sample customer page and a sample provider."""
     from one_runtime.app import create_app  # noqa: PLC0415 - as above
@@ -65,7 +65,7 @@ def migrate_command() -> None:
 def backup_command(target: Annotated[Path, typer.Argument(help="The new file.")]) -> None:
     """Copy a SQLite database to a new file; the server may keep running."""
     size = back_up(load_settings().database_url.get_secret_value(), target)
-    typer.echo(f"Copied {size} bytes to {target}. The key ring is not in it: keep that elsewhere.")
+    typer.echo(f"Copied {size} bytes to {target}. The copy does not contain the key ring: back it up separately.")
 
 
 @app.command("version")

@@ -54,6 +54,6 @@ def list_api_keys(
 
 @app.command("revoke")
 def revoke_api_key(key: Annotated[str, typer.Argument(help="Id or prefix of the key.")]) -> None:
-    """Revoke an API key. Its next request is refused."""
+    """Revoke an API key. One Runtime then refuses every request with this key."""
     revoked = write(lambda tx: api_keys.revoke(tx, key, system_clock()))
     typer.echo(f"Revoked {revoked.prefix}.")

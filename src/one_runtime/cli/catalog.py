@@ -1,4 +1,4 @@
-"""`one-runtime catalog`: list, lint, check and create integrations. Needs no settings."""
+"""`one-runtime catalog`: list, lint, check and create integrations. These commands need no settings."""
 
 import asyncio
 import json
@@ -76,7 +76,7 @@ def show_integration(
 
 @app.command("check")
 def check_entries(slugs: Slugs = None) -> None:
-    """Say what is wrong with entries: templates are resolved, patterns tried, requests made, and none is sent."""
+    """Report errors of entries. The command resolves templates, tries patterns and builds requests, but sends none."""
     catalog = load_catalog()
     wrong, names = 0, slugs or [entry.slug for entry in catalog.integrations]
     entries: list[Integration] = []
@@ -90,7 +90,7 @@ def check_entries(slugs: Slugs = None) -> None:
         for line in lines:
             typer.echo(line)
     types = Counter(auth.type for entry in entries for auth in entry.auth)
-    typer.echo(f"{len(names)} integrations, {wrong} with something wrong.")
+    typer.echo(f"{len(names)} integrations, {wrong} with errors.")
     typer.echo(f"Ways to connect: {_join_counts(types)}. Verified: {_join_counts(counts(entries))}.")
     raise typer.Exit(int(wrong > 0))
 
@@ -100,21 +100,23 @@ def try_credential(
     slug: Annotated[str, typer.Argument(help="Slug or YAML file.")],
     *,
     auth_type: Annotated[str | None, typer.Option(help="Auth type, if the integration has several.")] = None,
-    key: Annotated[str | None, typer.Option(help="The key. Better omit it: the command prompts without echo.")] = None,
+    key: Annotated[
+        str | None, typer.Option(help="The API key. Better omit this option: the command then prompts without echo.")
+    ] = None,
     credential: Annotated[list[str] | None, typer.Option(help="Credential field, as name=value.")] = None,
     param: Annotated[list[str] | None, typer.Option(help="Parameter, as name=value.")] = None,
 ) -> None:
-    """Send the check request with a credential, and show the account. Stores nothing."""
+    """Send the check request with a credential, and show the account. The command stores nothing."""
     logs.configure("error", "console")
     integration = _read(load_catalog(), slug)
     auth = _typed_auth(integration, auth_type)
     if auth.check is None:
-        raise InvalidInput(f"{integration.name} cannot be asked: {auth.check_missing}")
+        raise InvalidInput(f"{integration.name} has no check: {auth.check_missing}")
     credentials = _named("--credential", credential, [part.name for part in auth.fields])
     if key is not None:
         credentials[_key_field(integration, auth)] = key
     params = _named("--param", param, [part.name for part in auth.params])
-    typer.echo(f"Asks {auth.check.method} {auth.check.url or auth.base_url + str(auth.check.path)}", err=True)
+    typer.echo(f"Sending {auth.check.method} {auth.check.url or auth.base_url + str(auth.check.path)}", err=True)
     _prompt_for_missing(auth, params, credentials)
     try:
         values = clean_values(auth, params, {name: value for name, value in credentials.items() if value})
@@ -128,13 +130,13 @@ def try_credential(
     try:
         account = asyncio.run(check())
     except CredentialsRefused as error:
-        typer.echo(f"Refused. {integration.name} says: {error.provider_reason or 'nothing'}")
+        typer.echo(f"Refused. Reason from {integration.name}: {error.provider_reason or 'none'}")
         raise typer.Exit(1) from None
     except ProviderUnavailable as error:
         cause = error.__cause__
-        typer.echo(f"Not known. {cause.detail if isinstance(cause, EgressError) else error.detail}")
+        typer.echo(f"Unknown. {cause.detail if isinstance(cause, EgressError) else error.detail}")
         raise typer.Exit(2) from None
-    typer.echo(f"Works. Account: {account.label or 'not told'} (id {account.id or 'not told'})")
+    typer.echo(f"Works. Account: {account.label or 'unknown'} (id {account.id or 'unknown'})")
 
 
 app.command("new")(new_entry)
@@ -147,8 +149,8 @@ def probe_catalog(
     output: Annotated[Path | None, typer.Option(help="File for the table; default: standard output.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask each provider, without any account, whether its entry is alive. Exit code 1: one is wrong; 2: none was
-    reached."""
+    """Probe each provider without an account: does the entry match the provider? Exit code 1: an entry does not match;
+    2: no provider was reached."""
     logs.configure("error", "console")
     catalog = load_catalog()
     integrations = [_read(catalog, slug) for slug in slugs] if slugs else list(catalog.integrations)
@@ -219,7 +221,7 @@ def _lint(name: str, integration: Integration) -> Iterator[str]:
         yield from (f"{name}: {complaint}" for complaint in complaints(integration))
         return
     path = Path(name)
-    if isinstance(integration, CustomIntegration):  # already linted when it was loaded
+    if isinstance(integration, CustomIntegration):  # `load_file` has already linted a custom integration
         return
     source = read_file(path)
     for place, message in placed_complaints(integration):
@@ -235,7 +237,7 @@ def _typed_auth(integration: Integration, auth_type: str | None) -> Auth:
         if auth_type in (None, auth.type):
             return auth
     names = ", ".join(auth.type for auth in typed)
-    advice = f"It has: {names}." if typed else "It needs a consent: connect it through a session."
+    advice = f"It has: {names}." if typed else "It needs OAuth 2.0 in a browser: connect an account through a session."
     raise InvalidInput(f"{integration.name} has no such auth type to test here. {advice}")
 
 
@@ -243,7 +245,7 @@ def _named(option: str, texts: list[str] | None, names: list[str]) -> dict[str, 
     """Return the values of a name=value option with one of these names. Raises: InvalidInput."""
     values = named_values(option, texts or ())
     if any(name not in names for name in values):
-        raise InvalidInput(f"A {option} has another name than: {', '.join(names) or 'none is asked for'}.")
+        raise InvalidInput(f"The names that {option} allows are: {', '.join(names) or 'none'}.")
     return values
 
 
@@ -251,7 +253,9 @@ def _key_field(integration: Integration, auth: Auth) -> str:
     names = [part.name for part in auth.fields]
     if len(names) == 1 or "api_key" in names:
         return "api_key" if "api_key" in names else names[0]
-    raise InvalidInput(f"{integration.name} has no one key. Give each with --credential: {', '.join(names) or 'none'}.")
+    raise InvalidInput(
+        f"{integration.name} has no single key. Pass each field with --credential: {', '.join(names) or 'none'}."
+    )
 
 
 def _prompt_for_missing(auth: Auth, params: dict[str, str], credentials: dict[str, str]) -> None:

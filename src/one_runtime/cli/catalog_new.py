@@ -24,23 +24,23 @@ def new_entry(
     file: Annotated[Path | None, typer.Argument(help="File to write; default: <slug>.yaml in this folder.")] = None,
 ) -> None:
     """Ask a few questions and write a complete entry."""
-    slug = _prompt("Slug, such as example-desk; x-example-desk for one of your own", Slug)
+    slug = _prompt("Slug, such as example-desk; x-example-desk for a custom integration", Slug)
     target = file or Path(f"{slug}.yaml")
     if target.exists() or not target.parent.is_dir():
-        raise InvalidInput(f"{target} is there already, or its folder is not. Choose another file.")
+        raise InvalidInput(f"{target} already exists, or its folder does not exist. Choose another file.")
     basics = ScaffoldInputs(
         slug=slug,
         auth_types=_prompt(f"Auth types ({', '.join(get_args(AuthType))})", _AuthTypes, "api_key"),
         name=_prompt("Name, as the company writes it", parts.Label),
-        description=_prompt("What it is for, in one sentence that ends in a full stop", Description),
+        description=_prompt("Purpose of the product, in one sentence that ends in a full stop", Description),
         category=_prompt(f"Category ({', '.join(CATEGORIES)})", Category, "Productivity"),
         website=_prompt("Website", parts.Link, "https://"),
-        docs=_prompt("Documentation of its API", parts.Link, "https://"),
+        docs=_prompt("URL of the API's documentation", parts.Link, "https://"),
         api=_prompt("Address of the API", parts.Url, "https://").rstrip("/"),
-        check_path=_prompt("Path of a cheap call that needs a credential", parts.Path, "/me"),
+        check_path=_prompt("Path of a cheap request that needs a credential", parts.Path, "/me"),
     )
     target.write_text(scaffold(basics, target.name), encoding="utf-8")
-    typer.echo(f"Wrote {target}. Next: fill in what it says, then: one-runtime catalog check {target}")
+    typer.echo(f"Wrote {target}. Complete it as its first lines say, then run: one-runtime catalog check {target}")
 
 
 def _prompt(question: str, kind: Any, default: str | None = None) -> Any:

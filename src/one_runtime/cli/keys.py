@@ -27,7 +27,7 @@ KeyName = Annotated[str, typer.Argument(metavar="KEY", help="Id of the key, or i
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
 _LINE_EVERY: Final = 2.0
-"""Seconds between two lines of progress without a terminal."""
+"""Seconds between two lines of progress, if the output is not a terminal."""
 
 
 @app.command("new")
@@ -68,13 +68,16 @@ def activate_encryption_key(
     key: KeyName,
     *,
     force: Annotated[
-        bool, typer.Option("--force", help="Even if a running server lacks the key, or this ring lacks another key.")
+        bool,
+        typer.Option(
+            "--force", help="Activate the key even if a running server lacks it, or if this key ring lacks another key."
+        ),
     ] = False,
 ) -> None:
-    """Make a key the active key, which seals new values on every server. Every server must have the key."""
+    """Make a key the active key, with which all servers encrypt new values. Every server must have the key."""
     vault = load_vault()
     activated = write(lambda tx: key_ring.activate(tx, vault, key, system_clock(), force=force))
-    typer.echo(f"{activated} is the active key. Run `one-runtime keys reseal` for values that other keys sealed.")
+    typer.echo(f"{activated} is the active key. Run `one-runtime keys reseal` for values that other keys encrypted.")
 
 
 @app.command("disable")
@@ -82,8 +85,8 @@ def disable_encryption_key(key: KeyName) -> None:
     """Disable a key that no row needs. Servers may then start without it."""
     disabled = write(lambda tx: key_ring.disable(tx, key, system_clock()))
     typer.echo(
-        f"{disabled} is disabled. Remove it from ONE_RUNTIME_ENCRYPTION_KEYS on every server. Keep it as long as you "
-        "keep backups from before now."
+        f"{disabled} is disabled. Remove it from ONE_RUNTIME_ENCRYPTION_KEYS on every server. Keep the key as long "
+        "as you keep older backups."
     )
 
 
@@ -93,7 +96,7 @@ def reseal_encryption_keys(
     batch: Annotated[int, typer.Option(min=1, max=5000, help="Rows per transaction.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Seal values of older keys again under the active key, while servers run. Can be stopped and run again."""
+    """Encrypt values of older keys again with the active key, while servers run. You can stop and repeat this."""
     vault = load_vault()
 
     async def work(database: Database) -> tuple[Progress, int]:
@@ -116,9 +119,9 @@ def reseal_encryption_keys(
 
 
 def _receive_signal() -> Callable[[], int]:
-    """Make the first SIGINT or SIGTERM wait for the end of a step; the second one ends the process at once.
+    """Handle signals: the first SIGINT or SIGTERM waits for the end of a step; the second ends the process immediately.
 
-    Return a function for the signal received, or 0.
+    Return a function that returns the received signal, or 0.
     """
     received: list[int] = []
     loop = asyncio.get_running_loop()
@@ -127,7 +130,7 @@ def _receive_signal() -> Callable[[], int]:
         received.append(number)
         for stopping in _STOPPING:
             loop.remove_signal_handler(stopping)
-            signal.signal(stopping, signal.SIG_DFL)  # Python's own handler prints a traceback during the exit
+            signal.signal(stopping, signal.SIG_DFL)  # during the exit, Python's own handler would print a traceback
 
     for number in _STOPPING:
         loop.add_signal_handler(number, receive, number)
@@ -143,7 +146,7 @@ def _show_progress() -> Iterator[Callable[[Progress], None]]:
         def show(progress: Progress) -> None:
             nonlocal last
             bar.length = max(progress.total, 1)
-            bar.update((progress.resealed if progress.total else 1) - bar.pos)  # no rows at all are complete
+            bar.update((progress.resealed if progress.total else 1) - bar.pos)  # without any rows, the work is complete
             if not stderr.isatty() and time.monotonic() - last >= _LINE_EVERY:
                 last = time.monotonic()
                 typer.echo(f"{progress.resealed:,} of {progress.total:,} rows resealed", err=True)
@@ -158,7 +161,7 @@ def _report(progress: Progress, *, interrupted: bool, as_json: bool) -> None:
         typer.echo(json.dumps(counts | {"broken": [asdict(row) for row in broken]}))
         return
     for row in broken:
-        typer.echo(f"{row.table} {row.id} cannot be opened: {row.reason}", err=True)
+        typer.echo(f"{row.table} {row.id} cannot be decrypted: {row.reason}", err=True)
     typer.echo(f"{progress.resealed:,} rows resealed, {progress.left:,} left.")
     if interrupted:
         typer.echo("Stopped. Run the command again to continue.", err=True)

@@ -38,7 +38,7 @@ def set_oauth_client(  # noqa: PLR0913 - an option each
         list[str] | None, typer.Option(help="Host at which the client is registered, if the host is a parameter.")
     ] = None,
     field: Annotated[
-        list[str] | None, typer.Option(help="Further field that the integration requires, as name=value.")
+        list[str] | None, typer.Option(help="Other field that the integration requires, as name=value.")
     ] = None,
 ) -> None:
     """Register or replace a client, and print the redirect URL for the provider."""
@@ -55,7 +55,7 @@ def set_oauth_client(  # noqa: PLR0913 - an option each
         return await oauth_clients.register(installation, Actor(owner, "system"), slug, new)
 
     registered = run_installed(register)
-    typer.echo(f"Registered. The redirect address for the provider is {registered.redirect_url}")
+    typer.echo(f"Registered. The redirect URL for the provider is {registered.redirect_url}")
 
 
 @app.command("list")
@@ -82,7 +82,7 @@ def list_oauth_clients(*, organization: Organization = None, as_json: AsJson = F
 
 @app.command("delete")
 def delete_oauth_client(slug: Slug, *, organization: Organization = None) -> None:
-    """Retire a client: no new connection uses it, and existing connections still refresh with it."""
+    """Delete a client. New connections do not use the client; existing connections still refresh tokens with it."""
 
     async def unregister(installation: Installation) -> None:
         owner = await _owner(installation, organization)
@@ -101,9 +101,11 @@ async def _owner(installation: Installation, organization: str | None) -> str:
 
 
 def _secret(file: Path | None) -> str:
-    """Read the secret. It is no argument, since other users can read arguments."""
+    """Read the secret from a file or a prompt. It is not an argument, because other users can read arguments."""
     if file is None:
-        secret: str = typer.prompt("Client secret (empty for none, or to keep it)", default="", hide_input=True)
+        secret: str = typer.prompt(
+            "Client secret (leave empty to keep the stored secret, or for none)", default="", hide_input=True
+        )
         return secret.strip()
     if str(file) == "-":
         return typer.get_text_stream("stdin").read().strip()

@@ -1,4 +1,4 @@
-"""Open the configured database for a command, and print rows."""
+"""Functions that open the configured database for a command, and that print rows."""
 
 import asyncio
 import json
@@ -66,7 +66,7 @@ def load_vault() -> Vault:
 
 
 def run_installed(work: Callable[[Installation], Awaitable[T]]) -> T:
-    """Run work that needs the whole installation. Registers the key ring, as a server does."""
+    """Run work that needs the whole installation. This registers the key ring in the database, as a server does."""
     settings = load_settings()
 
     async def installed(database: Database) -> T:
@@ -83,7 +83,7 @@ def run_installed(work: Callable[[Installation], Awaitable[T]]) -> T:
 
 
 def named_values(option: str, texts: Iterable[str]) -> dict[str, str]:
-    """Return the values of a name=value option. The error leaves out the text, which may be a misplaced secret.
+    """Return the values of a name=value option. The error omits the text, which may be a misplaced secret.
 
     Raises: InvalidInput.
     """
