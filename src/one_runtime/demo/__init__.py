@@ -1,1 +1,1 @@
-"""`one-runtime demo`: One Runtime, a customer's product (the playground) and a provider (Acme CRM) on loopback."""
+"""`one-runtime demo`: One Runtime, a sample product (the playground) and a sample provider (Acme CRM) on loopback."""

@@ -1,7 +1,7 @@
 """The demo's data folder: database, key ring, API key, Acme's keys and OAuth client. A start creates what is missing.
 
-Each secret is a file that only its owner can read. The playground's backend needs the API key at every start, so the
-key is in a file too; a real customer keeps it in a secret store.
+Each secret is in a file that only its owner can read. The playground's backend needs the API key at every start, so the
+key is in such a file too. A real product keeps the key in a secret store.
 """
 
 import base64
@@ -45,7 +45,7 @@ _ACME_CLIENT: Final = "acme-oauth-client.json"
 
 @dataclass(frozen=True, slots=True)
 class DemoData:
-    """The data of a start. `api_key_is_new`: this start created the key and has to show it."""
+    """The data of a start of the demo. `api_key_is_new`: this start created the key and has to show it."""
 
     folder: Path
     database_url: str
@@ -58,7 +58,7 @@ class DemoData:
 
     @property
     def api_key_file(self) -> Path:
-        """The file of the playground's API key."""
+        """Return the path of the file with the playground's API key."""
         return self.folder / _API_KEY
 
 
@@ -125,7 +125,7 @@ async def _register(
 async def _api_key(
     tx: Transaction, path: Path, organization_id: str, name: str, scopes: Sequence[str]
 ) -> tuple[str, bool]:
-    """Return an API key of the organization, and whether it is new. A missing or revoked key is replaced."""
+    """Return an API key of the organization, and True if it is new: it replaces a missing or revoked key."""
     stored = _read(path)
     if stored and await _is_key_of(tx, stored, organization_id):
         return stored, False
@@ -144,8 +144,10 @@ async def _is_key_of(tx: Transaction, token: str, organization_id: str) -> bool:
 
 
 async def _organization(tx: Transaction, origin: str) -> Organization:
-    """Return the demo's organization. It allows the origin and return URL of the playground, and keeps those of earlier
-    ports."""
+    """Return the demo's organization, which allows the origin and return URL of the playground.
+
+    The origins and return URLs of earlier starts with other ports stay allowed.
+    """
     now = system_clock()
     existing = await organizations.list_all(tx)
     organization = existing[0] if existing else await organizations.create(tx, CUSTOMER, now)
@@ -162,7 +164,7 @@ async def _organization(tx: Transaction, origin: str) -> Organization:
 
 
 def _read_or_create(path: Path, new: dict[str, str]) -> dict[str, str]:
-    """Return the stored text for each name. If one is missing, store all new ones."""
+    """Return the stored text for each name. If a name is missing, store all texts of `new` instead."""
     try:
         stored = json.loads(_read(path) or "{}")
     except ValueError as error:
@@ -183,7 +185,7 @@ def _read(path: Path) -> str | None:
 
 
 def _write(path: Path, secret: str) -> str:
-    """Write a secret atomically. Only its owner can read the file from its first byte on."""
+    """Write a secret atomically. Only the owner can read the file, even while it is being written."""
     unfinished = path.with_name(path.name + ".new")
     unfinished.unlink(missing_ok=True)
     with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor

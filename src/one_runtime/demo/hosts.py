@@ -1,6 +1,6 @@
-"""One canonical host per server of the demo, against DNS rebinding.
+"""One canonical host for each server of the demo, against DNS rebinding.
 
-The loopback address alone is no protection: any web page can make its own name resolve to it.
+Listening on loopback only is not enough: the name of an attacker's web page can resolve to the loopback address.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
 class CanonicalHost:
-    """Answers requests for `host` (`127.0.0.1:8000`) alone. Others get 421, or a redirect to `host` with `redirect`."""
+    """Serves only requests for `host` (`127.0.0.1:8000`). Others get 421 or, with `redirect`, a redirect to `host`."""
 
     def __init__(self, app: ASGIApp, *, host: str, redirect: bool = False) -> None:
         self._app = app
@@ -32,6 +32,6 @@ class CanonicalHost:
             query: bytes = scope["query_string"]
             target = raw_path + (b"?" + query if query else b"")
             return RedirectResponse(f"http://{self._host}{target.decode('latin-1')}", status_code=307)
-        detail = f"This server answers only as http://{self._host}; ask it under that address."
+        detail = f"This server answers only at http://{self._host}. Use this address."
         problem = {"title": "Misdirected request", "status": 421, "detail": detail, "code": "misdirected_request"}
         return JSONResponse(problem, status_code=421, media_type="application/problem+json")

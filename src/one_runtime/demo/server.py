@@ -30,7 +30,7 @@ from one_runtime.oauth.callback import callback_url
 from one_runtime.settings import Settings
 
 AppFactory = Callable[[Settings, Catalog], ASGIApp]
-"""`one_runtime.app.create_app`, passed in: the demo stands beside the app, not above it (docs/architecture.md)."""
+"""Type of `one_runtime.app.create_app`, which callers pass in: `demo` must not import `app` (docs/architecture.md)."""
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -38,12 +38,14 @@ _FOLDER: Final = files("one_runtime.demo")
 
 _BACKLOG: Final = 256
 _GRACE: Final = 5
-"""Seconds that requests in flight have to finish when the demo is stopped."""
+"""Seconds in which requests in progress can finish when the demo stops."""
 
 
 class Addresses:
-    """The addresses of the three servers: `port` and the two ports after it. The playground has another origin than
-    One Runtime, as in production."""
+    """The addresses of the three servers, on `port` and the next two ports.
+
+    As in production, the playground has another origin than One Runtime.
+    """
 
     def __init__(self, port: int) -> None:
         self.ports = (port, port + 1, port + 2)
@@ -70,7 +72,7 @@ def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory) -> No
 
 
 def _create_apps(create_app: AppFactory, addresses: Addresses, demo: DemoData) -> tuple[ASGIApp, ASGIApp, ASGIApp]:
-    """Create One Runtime as elsewhere, with Acme in its catalog and its address allowed; the playground; Acme."""
+    """Return One Runtime, the playground and Acme. One Runtime has Acme in its catalog, and may call Acme's address."""
     host, playground_host, acme_host = addresses.hosts
     settings = Settings(
         public_url=addresses.one_runtime,
@@ -101,14 +103,14 @@ def _acme_entry(acme_url: str) -> Integration:
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to the demo and reports when it is up."""
+    """A server that does not handle signals, and that sets an event when it is ready."""
 
     def __init__(self, app: ASGIApp, port: int) -> None:
         config = uvicorn.Config(
             app,
             host=LOOPBACK,
             port=port,
-            log_config=None,  # the command has configured the log
+            log_config=None,  # the command has already configured the log
             access_log=False,
             proxy_headers=False,
             server_header=False,
@@ -143,7 +145,7 @@ async def _all_up(servers: Sequence[_Server]) -> None:
 
 @contextmanager
 def _stopping(servers: Sequence[_Server]) -> Iterator[None]:
-    """Stop all three servers at SIGINT or SIGTERM. A second signal does not wait for requests in flight."""
+    """Stop all three servers at SIGINT or SIGTERM. After a second signal, they do not wait for requests in progress."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         for server in servers:
@@ -160,7 +162,8 @@ def _stopping(servers: Sequence[_Server]) -> Iterator[None]:
 @contextmanager
 def _bind(port: int) -> Iterator[socket.socket]:
     with socket.socket() as bound:
-        # The port of a stopped demo stays in TIME_WAIT for a while. A port with a listener is still refused.
+        # The port of a stopped demo stays in TIME_WAIT for a while, and this option allows its reuse. The system still
+        # refuses a port on which another program listens.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((LOOPBACK, port))
@@ -172,7 +175,7 @@ def _bind(port: int) -> Iterator[socket.socket]:
 
 
 def _start_up_line(addresses: Addresses, demo: DemoData) -> str:
-    """Return the start-up line for machines. It has the API key at every start."""
+    """Return the start-up line for programs. It contains the API key at every start."""
     return jsonlib.dumps(
         {
             "url": addresses.one_runtime,

@@ -21,7 +21,7 @@ class Contact:
 
 @dataclass(slots=True)
 class Account:
-    """A customer of Acme CRM. A revoked key is kept, so that it can be restored."""
+    """A customer of Acme CRM. Acme keeps a revoked key, so that a test can restore it."""
 
     id: str
     name: str

@@ -1,6 +1,6 @@
-"""Acme's consent page: an app requests access, and a person allows or denies it (RFC 6749, 4.1.1; RFC 7636).
+"""Acme's consent page: an app requests access, and a user allows or denies it (RFC 6749, 4.1.1; RFC 7636).
 
-Acme redirects only to addresses that the app registered. Other requests end on a page of Acme.
+Acme redirects only to URLs that the app has registered. For other requests, Acme shows an error page.
 """
 
 import re
@@ -21,7 +21,7 @@ from one_runtime.demo.acme.scopes import SCOPES, read_scopes
 
 PATH: Final = "/oauth/authorize"
 
-_CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # a SHA-256, as RFC 7636, 4.2 writes it
+_CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # a SHA-256 hash in the encoding of RFC 7636, 4.2
 _PASSED_ON: Final = (
     "response_type",
     "client_id",
@@ -35,7 +35,7 @@ _PASSED_ON: Final = (
 
 @dataclass(frozen=True, slots=True)
 class RedirectTarget:
-    """The app's redirect address, with the state to return."""
+    """The app's redirect URL, with the state to return."""
 
     redirect_uri: str
     state: str | None = field(repr=False)
@@ -51,7 +51,7 @@ class ConsentRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ConsentRequest:
-    """A valid request, which a person can allow or deny."""
+    """A valid request, which a user can allow or deny."""
 
     client: RegisteredApp
     target: RedirectTarget
@@ -71,7 +71,7 @@ class ConsentPage:
         return self._page(form, self._validate(form))
 
     async def answer(self, request: Request) -> Response:
-        """Handle the person's decision. The form is untrusted, so the request is validated again.
+        """Handle the user's decision. The form is untrusted, so this validates the request again.
 
         Raises: MalformedForm; PageError; ConsentRefused.
         """
@@ -119,7 +119,7 @@ class ConsentPage:
         redirect_uri = consent.target.redirect_uri
         return show(
             "consent.html",
-            form_action=f"'self' {origin_of(redirect_uri)}",  # browsers hold a redirect after a form to it too
+            form_action=f"'self' {origin_of(redirect_uri)}",  # some browsers apply it to the redirect too
             app=consent.client.name,
             accounts=list(self._accounts.values()),
             scopes=[(scope, SCOPES[scope]) for scope in consent.scopes],
@@ -130,7 +130,7 @@ class ConsentPage:
 
 
 def issuer_of(request: Request) -> str:
-    """Return Acme's own address from the request. In the demo, Acme answers under one name only."""
+    """Return Acme's own URL from the request's host. The demo accepts only one host, so callers cannot change it."""
     return str(request.base_url).rstrip("/")
 
 

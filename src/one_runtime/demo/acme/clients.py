@@ -16,7 +16,7 @@ _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+")
 
 @dataclass(frozen=True, slots=True)
 class RegisteredApp:
-    """An app. Acme redirects only to its registered addresses, compared as exact strings."""
+    """An app. Acme redirects only to the app's registered URLs, compared as exact strings."""
 
     id: str
     secret: str = field(repr=False)
@@ -31,7 +31,7 @@ class Clients:
         self._all: dict[str, RegisteredApp] = {}
 
     def register(self, redirect_uri: str, name: str, client_id: str | None, secret: str | None) -> RegisteredApp:
-        """Register an app, or another redirect address of an app. Raises: ValueError for an invalid address."""
+        """Register an app, or another redirect URL of an app. Raises: ValueError for an invalid URL."""
         if _ORIGIN.fullmatch(origin_of(redirect_uri)) is None or "#" in redirect_uri or not redirect_uri.isascii():
             raise ValueError(f"{redirect_uri!r} is no redirect address")
         new_id, new_secret = new_client()
@@ -75,13 +75,13 @@ def new_client() -> tuple[str, str]:
 
 
 def origin_of(url: str) -> str:
-    """Return the origin of an address: scheme and host."""
+    """Return the origin of a URL: scheme, host and port."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
 
 def _parse_basic(authorization: str) -> tuple[str, str] | None:
-    """Return the id and the secret, which are form-encoded before they are joined (RFC 6749, 2.3.1)."""
+    """Return the id and the secret. Clients form-encode both before they join them (RFC 6749, 2.3.1)."""
     scheme, _, encoded = authorization.partition(" ")
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True).decode("ascii")

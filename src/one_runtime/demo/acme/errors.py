@@ -10,7 +10,7 @@ PRIVATE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749
 
 
 class AcmeError(Exception):
-    """A refusal. `challenge` goes into `WWW-Authenticate` if the request came with an access token."""
+    """A refused API request. `challenge`: the parameters of `WWW-Authenticate`, if the request had an access token."""
 
     def __init__(self, status: int, code: str, message: str, challenge: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -19,7 +19,7 @@ class AcmeError(Exception):
 
 
 class OAuthRefused(Exception):
-    """An error answer to an app. `basic`: the client used the Authorization header."""
+    """A refused request of an app. `basic`: the app used the Authorization header."""
 
     def __init__(self, code: str, description: str, *, status: int = 400, basic: bool = False) -> None:
         super().__init__(description)

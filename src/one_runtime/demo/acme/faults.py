@@ -5,14 +5,17 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Faults:
-    """The active faults. The token endpoint and the API answer with `token_status` and `api_status` instead of doing
-    anything; the two `next` faults happen once and reset themselves."""
+    """The active faults.
+
+    With `token_status` or `api_status`, the token endpoint or the API only sends this status. The two `next` faults
+    happen once and then reset themselves.
+    """
 
     api_status: int | None = None
     token_status: int | None = None
     token_delay: float = 0.0
     """Seconds that the token endpoint waits."""
     deny_next_consent: bool = False
-    """Deny the next consent, whatever the person presses."""
+    """Deny the next authorization request, even if the user allows it."""
     refuse_next_refresh: bool = False
-    """Answer the next refresh with `invalid_grant`, whatever the token. The grant itself stays."""
+    """Answer the next refresh with `invalid_grant`, even for a valid token. The grant itself stays valid."""

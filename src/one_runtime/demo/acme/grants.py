@@ -1,7 +1,7 @@
 """Acme's grants, with their codes, access tokens and refresh tokens.
 
-A grant has all tokens that follow from one consent. A second use of a code or refresh token revokes the whole grant:
-one of the two users is a thief, and Acme cannot know which (RFC 6749, 4.1.2; RFC 9700, 4.14.2).
+A grant has all tokens that Acme issues after one consent. A second use of a code or refresh token revokes the whole
+grant. One of the two senders must be an attacker, and Acme cannot know which (RFC 6749, 4.1.2; RFC 9700, 4.14.2).
 """
 
 import base64
@@ -53,7 +53,7 @@ class AccessToken:
 
     @property
     def is_revoked(self) -> bool:
-        """Return whether the token or its grant was revoked."""
+        """Return True if the token or its grant is revoked."""
         return self.revoked or self.grant.revoked
 
 
@@ -89,7 +89,7 @@ class Grants:
         return value
 
     def redeem(self, value: str, client_id: str, redirect_uri: str, verifier: str) -> IssuedTokens:
-        """Return the tokens for a code. The first use spends a code, right or wrong; the second revokes its grant.
+        """Return the tokens for a code. The first use consumes the code, even if it fails. A second revokes the grant.
 
         Raises: OAuthRefused.
         """
@@ -109,7 +109,7 @@ class Grants:
         return self._issue(code.grant, code.grant.scopes)
 
     def refresh(self, value: str, client_id: str, scopes: tuple[str, ...] | None) -> IssuedTokens:
-        """Return new tokens for a refresh token, and invalidate it. `scopes`: fewer for the access token.
+        """Return new tokens for a refresh token, and invalidate it. `scopes`: fewer scopes for the access token.
 
         Raises: OAuthRefused.
         """
@@ -131,8 +131,10 @@ class Grants:
         return self._issue(Grant(account_id, client_id, scopes), scopes)
 
     def revoke(self, value: str, client_id: str) -> None:
-        """Revoke a grant by its refresh token, or a single access token (RFC 7009, 2.1). An unknown token, or one
-        of another client, changes nothing."""
+        """Revoke a grant by its refresh token, or revoke a single access token (RFC 7009, 2.1).
+
+        An unknown token, or a token of another client, changes nothing.
+        """
         if (refresh_token := self._refresh_tokens.get(value)) is not None:
             if refresh_token.grant.client_id == client_id:
                 refresh_token.grant.revoked = True
@@ -142,22 +144,22 @@ class Grants:
             access_token.revoked = True
 
     def revoke_account(self, account_id: str) -> int:
-        """Revoke every grant of an account. Return the number of grants that were in force."""
+        """Revoke every grant of an account. Return the number of grants that were valid."""
         ending = self._in_force(account_id)
         for grant in ending:
             grant.revoked = True
         return len(ending)
 
     def count(self, account_id: str) -> int:
-        """Return the number of an account's grants in force."""
+        """Return the number of an account's valid grants."""
         return len(self._in_force(account_id))
 
     def find_access_token(self, value: str) -> AccessToken | None:
-        """Return an access token, in force or not."""
+        """Return an access token, even if it is no longer valid."""
         return self._access_tokens.get(value)
 
     def is_over(self, token: AccessToken) -> bool:
-        """Return whether the token has expired."""
+        """Return True if the token has expired."""
         return self._clock() >= token.expires_at
 
     def _in_force(self, account_id: str) -> set[Grant]:

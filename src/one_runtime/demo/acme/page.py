@@ -1,4 +1,4 @@
-"""Acme's pages: one style, light and dark. The policy allows no scripts and no other resources."""
+"""Rendering of Acme's pages. Their Content-Security-Policy allows one style sheet, and neither scripts nor files."""
 
 import base64
 import hashlib
@@ -26,11 +26,11 @@ _PAGES.globals["logo"] = "data:image/svg+xml;base64," + base64.b64encode(_LOGO).
 
 
 class PageError(Exception):
-    """An error without an app to redirect to: Acme's page shows it to the person."""
+    """An error that Acme's own page shows to the user, because there is no valid redirect URL."""
 
 
 def show(name: str, *, status: int = 200, form_action: str = "'none'", **values: Any) -> Response:
-    """Render a page. `form_action`: the targets that its forms may have."""
+    """Render a page. `form_action`: the targets that the page's forms may have."""
     return HTMLResponse(_PAGES.get_template(name).render(values), status, _headers(form_action))
 
 
@@ -40,7 +40,7 @@ async def stop(_request: Request, error: Exception) -> Response:
 
 
 def refuse_cross_site(request: Request) -> None:
-    """Refuse forms of other sites. Clients that are not browsers send no origin. Raises: PageError."""
+    """Refuse forms of other sites. A request without an origin is allowed: no browser sent it. Raises: PageError."""
     if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         raise PageError("Another website sent this. The buttons of Acme CRM’s own pages alone do something.")
 

@@ -1,4 +1,4 @@
-"""Acme CRM as a whole: its application, and the methods that tests use as switches."""
+"""Acme CRM: the application with all parts, and the methods by which tests cause faults."""
 
 from collections.abc import Mapping
 
@@ -66,9 +66,9 @@ class Acme:
         client_id: str | None = None,
         client_secret: str | None = None,
     ) -> tuple[str, str]:
-        """Register an app and return its id and secret. For a known id, add a redirect address.
+        """Register an app and return its id and secret. For a known id, add a redirect URL.
 
-        Raises: ValueError for an invalid address.
+        Raises: ValueError for an invalid URL.
         """
         client = self._clients.register(redirect_uri, name, client_id, client_secret)
         return client.id, client.secret

@@ -23,8 +23,10 @@ _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636, 4.1
 
 @dataclass(frozen=True, slots=True)
 class LoggedTokenRequest:
-    """A request to the token endpoint. `grant` is its `grant_type`; `outcome` is `granted`, an error code of RFC 6749,
-    or `http_…` during an outage."""
+    """A request to the token endpoint. `grant`: its `grant_type`.
+
+    `outcome`: `granted`, an error code of RFC 6749, or `http_…` during an outage.
+    """
 
     at: datetime
     grant: str

@@ -1,1 +1,1 @@
-"""The playground: the product of an imaginary customer, Fernhill, as a page and a backend."""
+"""The playground: the sample product Fernhill, a page and a backend that embed One Runtime."""

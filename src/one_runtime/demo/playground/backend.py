@@ -1,7 +1,7 @@
-"""The backend of the imaginary customer: only the backend has the API key and calls One Runtime.
+"""The backend of the sample product. Only the backend has the API key and calls One Runtime.
 
-A customer writes this part. It acts for the end user of its own login (visit.py), never for a user that the page or a
-URL names.
+In a real product, you write this part. The backend acts for the end user of its own login (visit.py), never for a user
+that the page or a URL names.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -39,7 +39,7 @@ from one_runtime.demo.playground.visit import (
 _Handler = Callable[[Visit], Awaitable[Response]]
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
-_LINK_LIFETIME: Final = 3600  # seconds; the longest that One Runtime allows
+_LINK_LIFETIME: Final = 3600  # in seconds: the maximum that One Runtime allows
 
 
 def create_playground(playground: Playground, send: Send | None = None) -> Starlette:

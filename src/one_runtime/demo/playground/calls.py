@@ -1,7 +1,7 @@
-"""HTTP requests from the customer's backend to One Runtime, each recorded as a curl command.
+"""HTTP requests from the playground's backend to One Runtime. The page shows each request as a curl command.
 
-The record never contains the API key: the curl command has `$ONE_RUNTIME_API_KEY` in its place. Session tokens and
-codes are shortened.
+The curl command contains `$ONE_RUNTIME_API_KEY` instead of the API key, and only the beginnings of session tokens and
+codes.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class ApiResponse:
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """A request on the page. `status` is None if there was no answer."""
+    """A request, as the page shows it. `status` is None if One Runtime did not answer."""
 
     method: str
     target: str
@@ -68,17 +68,17 @@ SESSIONS: Final = "/v1/hosted-connection-sessions"
 
 
 def session_path(session_id: str) -> str:
-    """Return the path of a session, whatever the page or the URL gave as its id."""
+    """Return the path of a session. The id is untrusted, because the page or a URL contains it."""
     return f"{SESSIONS}/{quote(session_id, safe='')}"
 
 
 def error_detail(response: ApiResponse) -> str:
-    """Return the sentence of an error response."""
+    """Return the error message of a response."""
     return str(response.json().get("detail") or f"One Runtime answered {response.status}.")
 
 
 class OneRuntime:
-    """The API for one visit to the backend. `calls` lists the requests in order."""
+    """One Runtime's API, as used during one visit to the backend. `calls` lists the requests in order."""
 
     def __init__(self, url: str, api_key: str, send: Send) -> None:
         self._url = url
@@ -139,7 +139,7 @@ def _curl(method: str, url: str, body: str | None) -> str:
 
 
 def _shown(body: bytes) -> str:
-    """Return the answer in a readable layout."""
+    """Return the body of a response in a readable layout."""
     try:
         text = json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except ValueError:

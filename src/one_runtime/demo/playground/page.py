@@ -23,7 +23,7 @@ _FILES: Final = {
 
 
 def show_page(playground: Playground, end_user_id: str, returned: ReturnOutcome | None = None) -> Response:
-    """Return the page for the signed-in end user, with the outcome of a return."""
+    """Return the page for the signed-in end user, with the outcome after a return from One Runtime."""
     facts = {
         "one_runtime_url": playground.one_runtime_url,
         "end_user_id": end_user_id,
@@ -31,14 +31,14 @@ def show_page(playground: Playground, end_user_id: str, returned: ReturnOutcome 
         "acme_keys": [{"account": account, "key": key} for account, key in playground.acme_keys.items()],
         "returned": asdict(returned) if returned else None,
     }
-    # `<` cannot end the element from inside a JSON text that has none.
+    # Without `<`, the JSON text cannot end the script element.
     page = _PAGE.replace("{facts}", json.dumps(facts, ensure_ascii=False).replace("<", "\\u003c"))
     headers = {**_HEADERS, "Cache-Control": "no-store", "Content-Security-Policy": _policy(playground)}
     return Response(page, media_type="text/html", headers=headers)
 
 
 def _policy(playground: Playground) -> str:
-    """Return a strict policy: One Runtime needs three sources and no `unsafe-inline`."""
+    """Return a strict Content-Security-Policy: One Runtime needs three sources and no `unsafe-inline`."""
     one_runtime = playground.one_runtime_url
     return (
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "

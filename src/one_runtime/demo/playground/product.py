@@ -1,4 +1,4 @@
-"""The imaginary product: its address, its API key and its end users."""
+"""The sample product: its URL, its API key and its end users."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ END_USERS: Final[Mapping[str, str]] = {"user_123": "Ada Lindqvist", "user_456": 
 FIRST_END_USER: Final = next(iter(END_USERS))
 
 CONNECTED: Final = "/connected"
-"""Address to which the browser returns in the mode `redirect`: one of the organization's return URLs."""
+"""Path of the return URL, to which the browser returns in the mode `redirect`."""
 
 
 @dataclass(frozen=True, slots=True)

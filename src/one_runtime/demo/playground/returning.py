@@ -1,7 +1,7 @@
 """The return in the mode `redirect`: the backend redeems the code for the signed-in user.
 
-The URL of the return proves nothing: anybody can send anybody there. The backend sends the signed-in user's id to One
-Runtime, which creates the connection only if the session belongs to that user (docs/popup.md).
+The backend must not trust the return URL, because an attacker can send it to any user. The backend sends the signed-in
+user's id to One Runtime, which creates the connection only if the session belongs to this user (docs/popup.md).
 """
 
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from one_runtime.demo.playground.visit import Visit
 
 @dataclass(frozen=True, slots=True)
 class ReturnOutcome:
-    """The outcome on the page: `integration_slug` after a connection, otherwise a sentence; the requests behind it."""
+    """The outcome that the page shows: `integration_slug` after a connection, otherwise a message; and the requests."""
 
     status: Literal["connected", "cancelled", "error"]
     sentence: str | None = None
@@ -23,7 +23,7 @@ class ReturnOutcome:
 
 
 async def handle_return(visit: Visit) -> ReturnOutcome:
-    """Return the outcome from the URL and from One Runtime."""
+    """Redeem the code of the URL, if it has one, and return the outcome."""
     query = visit.request.query_params
     session = session_path(query.get("session_id", ""))
     if query.get("status") == "cancelled":
@@ -45,7 +45,7 @@ def _read_redemption(answer: ApiResponse, visit: Visit) -> ReturnOutcome:
         connection = data.get("connection")
         if connection:
             return ReturnOutcome("connected", integration_slug=connection["integration_slug"])
-        # Redeeming twice is harmless (a reload); meanwhile the account may have been disconnected.
+        # A reload redeems the code again, which changes nothing. The account may already be disconnected by then.
         return ReturnOutcome("error", "That was connected, and has been disconnected since.")
     if data.get("code") == "end_user_mismatch":
         name = END_USERS.get(visit.end_user_id, visit.end_user_id)
@@ -54,7 +54,7 @@ def _read_redemption(answer: ApiResponse, visit: Visit) -> ReturnOutcome:
 
 
 def _failure_sentence(answer: ApiResponse, visit: Visit) -> str:
-    """Return the reason for a return without a connection. One Runtime knows it, the URL does not."""
+    """Return the reason for a return without a connection, from the session, because the URL has no reason."""
     session = answer.json()
     if answer.status != 200 or session.get("end_user_id") != visit.end_user_id:
         return "Nothing was connected. Start again from here."

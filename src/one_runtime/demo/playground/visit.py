@@ -1,7 +1,7 @@
 """A visit to the backend: the signed-in end user from a cookie, and the page's input.
 
-A real product has a login here. In the demo a visitor may be any end user, so nothing protects the cookie. Still, only
-the backend reads it: neither the page nor a URL decides for whom the backend acts.
+A real product has a login here. In the demo, a visitor can choose any end user, so the cookie needs no protection.
+Still, only the cookie decides for which end user the backend acts, not the page and not a URL.
 """
 
 import json
@@ -22,7 +22,7 @@ _MAX_ID: Final = 255
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A request of a browser, with its signed-in end user and the API."""
+    """A browser's request, with the signed-in end user and One Runtime's API."""
 
     request: Request
     end_user_id: str
@@ -40,7 +40,7 @@ class BadRequest(Exception):
 
 
 def signed_in(request: Request, origin: str) -> str:
-    """Return the end user of this browser; without a cookie, the first one."""
+    """Return the end user of this browser. Without a cookie, return the first end user of the demo."""
     return unquote(request.cookies.get(_cookie(origin), "")).strip()[:_MAX_ID] or FIRST_END_USER
 
 
@@ -51,12 +51,12 @@ def sign_in(response: Response, origin: str, end_user_id: str) -> Response:
 
 
 def _cookie(origin: str) -> str:
-    """Return the cookie's name. It has the port, since browsers share cookies between ports."""
+    """Return the cookie's name. It contains the port, because browsers send cookies to all ports of a host."""
     return f"fernhill_{urlsplit(origin).port}"
 
 
 def is_cross_site(request: Request, origin: str) -> bool:
-    """Return whether another site caused the request. Only the backend's own page may make it act."""
+    """Return True if another site caused the request. The backend acts only for its own page."""
     return request.headers.get("origin", origin) != origin or request.headers.get("sec-fetch-site") == "cross-site"
 
 
@@ -77,7 +77,7 @@ async def read_body(request: Request) -> dict[str, Any]:
 
 
 def text(data: Mapping[str, Any], name: str) -> str:
-    """Return one text of the input. Raises: BadRequest."""
+    """Return a text field of the input. Raises: BadRequest."""
     value = data.get(name)
     if not isinstance(value, str) or not value.strip():
         raise BadRequest(f"{name} is missing.")
