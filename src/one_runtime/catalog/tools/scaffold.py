@@ -44,9 +44,9 @@ def scaffold(basics: ScaffoldInputs, file: str) -> str:
     }
     text = yaml.safe_dump(entry, sort_keys=False, allow_unicode=True, width=1000)
     return (
-        "# A scaffold. Ask the provider's documentation: where a credential is found and what it looks like, what the\n"
-        "# check answers (expect, reason, identity), and for OAuth the addresses, scopes, PKCE, refresh, revocation.\n"
-        f"# Then say so in `verified`, and run: one-runtime catalog check {file}\n"
+        "# A draft. Take from the provider's documentation: where users find a credential, its form, what the\n"
+        "# check answers (expect, reason, identity), and for OAuth the URLs, scopes, PKCE, refresh and revocation.\n"
+        f"# Then change `verified`, and run: one-runtime catalog check {file}\n"
         f"{text}"
     )
 

@@ -30,12 +30,12 @@ _PKCE: Final = {
     "unknown": "not sent",
 }
 _REFRESH: Final = {
-    "rotates": "each refresh brings a new refresh token, which takes the place of the one before",
-    "static": "the refresh token stays the same",
-    "optional": "a refresh token comes or not, depending on the client's settings",
+    "rotates": "each refresh returns a new refresh token, which replaces the old one",
+    "static": "the refresh token never changes",
+    "optional": "the client's settings decide whether there is a refresh token",
     "none": "there is no refresh token",
 }
-_REFRESH_UNKNOWN: Final = "not known, and handled as if each one brought a new refresh token"
+_REFRESH_UNKNOWN: Final = "unknown; One Runtime expects a new refresh token from each refresh"
 
 
 def sheet(integration: Integration) -> str:
@@ -55,9 +55,9 @@ def _describe_auth(entry: Integration, auth: Auth) -> Iterator[str]:
         yield from _registration(entry, auth)
     inputs = [*(_param(part) for part in auth.params), *(_field(part) for part in auth.fields)]
     if inputs:
-        yield from ("The end user is asked for:", "", *inputs, "")
+        yield from ("The end user enters:", "", *inputs, "")
     elif not isinstance(auth, OAuth2Auth):
-        yield from ("The end user is asked for nothing.", "")
+        yield from ("The end user enters no value.", "")
     more = "".join(f", also `{url}`" for url in auth.more_base_urls)
     yield f"- API: `{auth.base_url}`{more}"
     yield from (f"- On every call: `{name}: {value}`" for name, value in auth.headers.items())
@@ -66,26 +66,26 @@ def _describe_auth(entry: Integration, auth: Auth) -> Iterator[str]:
     if isinstance(auth, OAuth2Auth):
         yield from _oauth2(auth)
     if isinstance(auth, ClientCredentialsAuth):
-        yield f"- Tokens come from: `{auth.token.url}`"
-    yield f"- How we know: {_describe_verification(auth.verified)}."
+        yield f"- Token endpoint: `{auth.token.url}`"
+    yield f"- Verified: {_describe_verification(auth.verified)}."
     quirks = [quirk for quirk in auth.quirks if quirk != "self_hosted"]
     if "self_hosted" in auth.quirks:
-        yield "- Customers run it on hosts of their own."
+        yield "- Customers run the product on their own hosts."
     if quirks:
         yield from ("", "Good to know:", "", *(f"- {quirk}" for quirk in quirks))
 
 
 def _registration(entry: Integration, auth: OAuth2Auth) -> Iterator[str]:
-    owner = "Each customer brings an OAuth client of their own." if auth.client.owner == "customer" else ""
+    owner = "Each end user enters their own OAuth client." if auth.client.owner == "customer" else ""
     yield from ([owner, ""] if owner else [])
     if auth.client.where:
         yield from (f"To register an OAuth client: {auth.client.where}{_link(auth.client.where_url)}", "")
-    yield from (f"Redirect address: `{REDIRECT.format(slug=entry.slug)}`", "")
+    yield from (f"Redirect URL: `{REDIRECT.format(slug=entry.slug)}`", "")
     if auth.client.owner == "organization":
-        yield f"End users can connect it once a client is registered: `one-runtime oauth-clients set {entry.slug}`."
+        yield f"End users can connect after you register a client: `one-runtime oauth-clients set {entry.slug}`."
         yield ""
     if auth.client.fields:
-        yield from ("The client has more to it:", "", *(_field(part) for part in auth.client.fields), "")
+        yield from ("The client has these other fields:", "", *(_field(part) for part in auth.client.fields), "")
 
 
 def _param(part: Param) -> str:
@@ -128,20 +128,20 @@ def _check(auth: Auth) -> Iterator[str]:
 
 
 def _oauth2(auth: OAuth2Auth) -> Iterator[str]:
-    yield f"- Consent page: `{auth.authorization.url}`"
-    yield f"- Tokens come from: `{auth.token.url}`"
+    yield f"- Authorization endpoint: `{auth.authorization.url}`"
+    yield f"- Token endpoint: `{auth.token.url}`"
     for scopes in (auth.scopes, *((auth.more_scopes,) if auth.more_scopes is not None else ())):
         requested = [*scopes.always, *scopes.default]
         if requested:
-            yield f"- Asked for in `{scopes.param}`, where the client names nothing else: {_codes(requested)}"
+            yield f"- Default scopes, in the parameter `{scopes.param}`: {_codes(requested)}"
     yield f"- PKCE: {_PKCE[auth.pkce]}."
     yield f"- Refresh: {_REFRESH[auth.refresh] if 'refresh' in auth.model_fields_set else _REFRESH_UNKNOWN}."
     if auth.revocation is not None:
         yield f"- Revoked at: `{auth.revocation.url}`"
     else:
-        yield "- Revoked: not at the provider; the tokens are deleted here."
+        yield "- Revoked: not at the provider; One Runtime deletes its tokens."
     for part in auth.received:
-        yield f"- Kept from the {part.source.replace('_', ' ')}: `{part.name}`"
+        yield f"- Stored from the {part.source.replace('_', ' ')}: `{part.name}`"
 
 
 def _codes(texts: Iterable[str]) -> str:
@@ -149,7 +149,7 @@ def _codes(texts: Iterable[str]) -> str:
 
 
 def _describe_verification(verified: EntryVerification) -> str:
-    return _HOW[verified.how] + (f" (looked at on {verified.date})" if verified.date is not None else "")
+    return _HOW[verified.how] + (f" (on {verified.date})" if verified.date is not None else "")
 
 
 def counts(integrations: Iterable[Integration]) -> dict[str, int]:
