@@ -38,7 +38,10 @@ from one_runtime.tokens.refresh import REFRESH
 from one_runtime.tokens.revocation import REVOKE
 
 PROXY_CONNECTIONS: Final = 16_384
-"""Outbound proxy connections of a process: below its limit of open files, which others need too."""
+"""Maximum number of proxy connections to providers, per process.
+
+The number is below the process's limit of open files, because other parts of the process need open files too.
+"""
 
 PERIODIC_TASKS: Final = (
     REFRESH,
@@ -52,7 +55,7 @@ PERIODIC_TASKS: Final = (
     PURGE_OAUTH_CLIENTS,
     PURGE_CUSTOM_INTEGRATIONS,
 )
-"""The background work of each server process, beside its heartbeat. `jobs/worker.py` runs these tasks."""
+"""Background tasks of each server process, in addition to its heartbeat. `jobs/worker.py` runs these tasks."""
 
 log = structlog.get_logger()
 
@@ -79,7 +82,7 @@ def create_app(
 
 
 def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Egress | None) -> Installation:
-    # A call that the concurrency limit admits also finds a connection (docs/decisions/0024-bulkheads.md).
+    # A request that passes the concurrency limit always gets a connection (docs/decisions/0024-bulkheads.md).
     proxy_limits = PoolLimits(connections=PROXY_CONNECTIONS, per_upstream=settings.proxy_calls)
     return Installation(
         settings=settings,
@@ -113,9 +116,9 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        await installation.flights.land()  # tokens that a provider has issued are stored before the process ends
+        await installation.flights.land()  # before the process ends, it stores all tokens that providers have issued
         await services.request_log.flush()
-        with suppress(Unavailable):  # the instance expires a minute later
+        with suppress(Unavailable):  # if this fails, the row of this process expires after a minute
             async with installation.database.write() as tx:
                 await instances.remove(tx, server)
     finally:
@@ -126,7 +129,7 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
 
 
 async def _register(installation: Installation) -> instances.ServerInstance:
-    """Note the ring and this process in one transaction: `keys activate` sees both or neither."""
+    """Store the key ring and this process in one transaction, so that `keys activate` sees both or neither."""
     now = installation.clock()
     server = instances.this_process(installation.vault.key_ids, now)
     async with installation.database.write() as tx:
@@ -136,6 +139,6 @@ async def _register(installation: Installation) -> instances.ServerInstance:
 
 
 def _report(task: asyncio.Task[None]) -> None:
-    """A background loop that dies is never silent."""
+    """Log the error that ended a background loop."""
     if not task.cancelled() and task.exception() is not None:
         log.error("worker_stopped", kind=type(task.exception()).__name__, exc_info=task.exception())

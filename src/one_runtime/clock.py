@@ -1,4 +1,4 @@
-"""The clock: the one source of now, passed in so that tests can set it; and how a time is written."""
+"""The clock: the only source of the current time, which tests can replace; and the format of times."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -8,11 +8,11 @@ Clock: TypeAlias = Callable[[], datetime]
 
 
 def system_clock() -> datetime:
-    """Now in UTC, cut to milliseconds as everything we store and answer is."""
+    """Return the current time in UTC, truncated to milliseconds like all stored times."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def rfc3339(moment: datetime) -> str:
-    """RFC 3339 in UTC with milliseconds and `Z`: `2026-11-25T01:02:03.004Z`."""
+    """Format a time by RFC 3339, in UTC with milliseconds and `Z`: `2026-11-25T01:02:03.004Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -18,9 +18,9 @@ from one_runtime.settings import Settings
 class Timing:
     """Times of a token refresh.
 
-    `lease`: how long one process refreshes a connection alone. `request`: seconds for the provider's response, less
-    than the lease, so that this process stops before another begins. `patience`: seconds that other processes wait for
-    the result. `poll`: seconds between their queries.
+    `lease`: seconds for which only one process may refresh a connection. `request`: seconds to wait for the provider.
+    This is less than the lease, so that this process stops before another process starts. `patience`: seconds
+    for which other processes wait for the result. `poll`: seconds between the queries of waiting processes.
     """
 
     lease: timedelta = timedelta(seconds=60)
@@ -31,7 +31,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Settings and the resources made from them."""
+    """Settings, and the resources that are built from the settings."""
 
     settings: Settings
     database: Database
@@ -43,9 +43,9 @@ class Installation:
     flights: SingleFlight = field(default_factory=SingleFlight)
     rechecks: RecheckQueue = field(default_factory=RecheckQueue)
     proxy_egress: Egress | None = None
-    """Outbound network for proxy calls, with connections of its own, so that other requests keep theirs."""
+    """Outbound network of proxy requests. Its connections are separate, so other requests always have connections."""
     catalogs: OrganizationCatalogs = field(init=False)
-    """The catalog of each organization, with its custom integrations; `catalog` is the built-in one."""
+    """Catalogs of organizations, with custom integrations. `catalog` is the built-in catalog."""
 
     @property
     def relay(self) -> Egress:

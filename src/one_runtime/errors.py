@@ -1,6 +1,6 @@
 """The tree of errors: each has a stable, documented `code`, an HTTP status and a title.
 
-A detail is a sentence for a person: it says what is wrong and what to do, and never holds a secret.
+The detail of an error is a message for people: it says what is wrong and what to do, and contains no secret.
 """
 
 from collections.abc import Collection
@@ -13,7 +13,7 @@ from one_runtime.clock import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """An invalid field: its dotted path, and a sentence."""
+    """An invalid field: its dotted path, and a message."""
 
     field: str
     message: str
@@ -62,13 +62,13 @@ class InsufficientScope(OneRuntimeError):
 
 
 class NotFound(OneRuntimeError):
-    """The resource does not exist, or belongs to another organization: the answer is the same."""
+    """The resource does not exist, or belongs to another organization. The response is the same in both cases."""
 
     code, status, title = "not_found", 404, "Not found"
 
 
 class MethodNotAllowed(OneRuntimeError):
-    """The address exists, but only for the methods in `allowed`."""
+    """The path exists, but only for the methods in `allowed`."""
 
     code, status, title = "method_not_allowed", 405, "This method is not allowed"
 

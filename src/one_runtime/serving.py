@@ -28,17 +28,19 @@ GRACE: Final = 30
 """Seconds in which requests in progress may finish after a signal to stop."""
 
 PATIENCE: Final = 60
-"""Seconds in which a worker must answer its supervisor, or it is replaced. With uvicorn's default of 5, a busy machine
-kills workers while they start."""
+"""Seconds in which a worker must answer the supervisor, which otherwise replaces the worker.
+
+With uvicorn's default of 5, the supervisor on a busy machine kills workers while they start.
+"""
 
 OPEN_FILES: Final = 65_536
 """The same as `LimitNOFILE` in deploy/one-runtime.service."""
 
 
 class Worker(multiprocess.Process):
-    """A worker process whose death the supervisor notices at once.
+    """A worker process whose end the supervisor notices immediately.
 
-    uvicorn keeps the worker's end of their pipe open in the supervisor, which then waits for the whole `PATIENCE`.
+    uvicorn leaves the worker's end of the pipe open in the supervisor. The supervisor would then wait for `PATIENCE`.
     """
 
     def start(self) -> None:
@@ -48,7 +50,7 @@ class Worker(multiprocess.Process):
 
 
 def serve(settings: Settings, *, migrate_first: bool) -> None:
-    """Serve until a signal. Migrate SQLite always, and PostgreSQL with `migrate_first`.
+    """Serve until a signal. Before that, migrate SQLite always, and PostgreSQL only with `migrate_first`.
 
     Raises: ConfigurationError if the server cannot start.
     """
@@ -57,7 +59,7 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
     if path and settings.workers > 1:
         raise ConfigurationError("One process serves SQLite. Use PostgreSQL for ONE_RUNTIME_WORKERS above 1.")
     _allow_open_files()
-    app = _prepare(settings)  # reports invalid settings once, before the workers start
+    app = _prepare(settings)  # reports invalid settings only once, before the workers start
     with ExitStack() as stack:
         stack.enter_context(_only_server(path))
         if path or migrate_first:
@@ -86,8 +88,10 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
 
 
 def _allow_open_files() -> None:
-    """Raise the limit of open files to what the system allows. The usual soft limit of 1,024 is for select(2), and a
-    call through the proxy uses two files."""
+    """Raise the limit of open files to the maximum that the system allows.
+
+    The usual limit of 1,024 exists for select(2), which One Runtime does not use. A proxy request needs two files.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < limit:
@@ -119,7 +123,7 @@ def served_app() -> ASGIApp:
 def _prepare(settings: Settings) -> ASGIApp:
     tracing.set_up()
     app = create_app(settings)
-    gc.freeze()  # excludes long-lived objects from every collection
+    gc.freeze()  # excludes long-lived objects from every garbage collection
     return app
 
 

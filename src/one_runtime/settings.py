@@ -1,6 +1,6 @@
-"""All settings: name, type, default, one line of help. Read once at the start, then passed in as values.
+"""All settings: name, type, default, one line of help. A process reads them once, at its start.
 
-The table of docs/settings.md is generated from here: `python scripts/settings_page.py`.
+`python scripts/settings_page.py` generates the table of docs/settings.md from this file.
 """
 
 import difflib
@@ -18,16 +18,16 @@ from one_runtime.errors import ConfigurationError
 
 PREFIX: Final = "ONE_RUNTIME_"
 _INJECTED: Final = re.compile(r"(_PORT(_.*)?|_SERVICE(_.*)?|_HOST)$")
-"""Names that orchestrators inject for a service called `one-runtime`; ignored."""
+"""Variables that orchestrators inject for a service called `one-runtime`. One Runtime ignores them."""
 _OF_CUSTOMERS: Final = frozenset({"ONE_RUNTIME_URL", "ONE_RUNTIME_API_KEY"})
-"""Names that the documentation uses in a customer's backend, often set in the same shell; ignored."""
+"""Variables that the documentation uses in your backend, often set in the same shell. One Runtime ignores them."""
 
 HostPort: TypeAlias = tuple[str, int]
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Settings(BaseModel):
-    """The settings of one installation. Environment variables carry the prefix `ONE_RUNTIME_`."""
+    """The settings of one installation. Their environment variables have the prefix `ONE_RUNTIME_`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -121,9 +121,10 @@ class Settings(BaseModel):
 def load_settings(environ: Mapping[str, str] = os.environ, *, workers: int | None = None) -> Settings:
     """Return the settings of an environment.
 
-    `<NAME>_FILE` names a file with a secret. `workers`, from the command line, overrides the variable.
+    The variable `<NAME>_FILE` contains the path of a file with a secret. `workers`, from the command line, overrides
+    the variable.
 
-    Raises: ConfigurationError, with a sentence that says what to change.
+    Raises: ConfigurationError, with a message that says what to change.
     """
     known = {PREFIX + name.upper(): name for name in Settings.model_fields}
     values: dict[str, Any] = {}
