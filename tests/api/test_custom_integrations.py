@@ -149,7 +149,7 @@ async def test_custom_slug_begins_with_x_and_is_unique(billing: Billing) -> None
         (lambda text: text.replace("API keys.", "API keys"), "auth.0", "line 8: api_key: where must be a sentence"),
         (lambda text: text.replace("billing.acme.com", "10.0.0.1"), "auth.0", "base_url must be https"),
         (lambda text: text + "name: Twice\n", "body", "line 29: name may appear once"),
-        (lambda text: text + "logo: <svg/>\n", "logo", "line 29: cannot be used: the root must be"),
+        (lambda text: text + "logo: <svg/>\n", "logo", "line 29: is not valid: the root must be"),
         (lambda _: "- a list", "body", "line 1: must be an entry"),
         (lambda text: text.replace("Billing\n", "&a Billing\nx: *a\n", 1), "body", "line 2: YAML aliases"),
         (lambda text: text.replace("com/v1", "com/v1/"), "auth.0", "line 8: base_url must not end"),

@@ -61,7 +61,7 @@ def test_key_is_rotated_with_the_documented_commands(run: Run, database_url: str
     assert (first["id"], first["state"], first["rows"]) == (ID[FIRST], "active", 14)
     assert (second["id"], second["state"], second["rows"]) == (ID[SECOND], "ready", 0)
     assert f"{ID[SECOND]} is the active key" in run("keys", "activate", ID[SECOND][:8]).line
-    assert "14 rows are sealed under" in run("keys", "disable", ID[FIRST]).sentence
+    assert "14 rows are encrypted with" in run("keys", "disable", ID[FIRST]).sentence
     assert run("keys", "reseal", "--batch", "5").line == "14 rows resealed, 0 left."
     assert json.loads(run("keys", "reseal", "--json").line) == {
         "resealed": 0,
