@@ -1,7 +1,7 @@
 # Commands of this repository. Each installs what it needs; PYTHON=… selects the Python (3.11 or later).
 PYTHON ?= python3
-# One more than two cores, because tests wait for browsers and servers.
-PYTEST_WORKERS ?= 3
+# Twice two cores, because tests wait for browsers and servers.
+PYTEST_WORKERS ?= 4
 
 BIN := .venv/bin
 SET_UP := $(PYTHON) scripts/bootstrap.py
