@@ -261,7 +261,7 @@ async def test_doctor_accepts_the_proxy(behind: Behind) -> None:
     assert findings["public URL"].saw == f"this installation answers at {behind.proxy.url}"
     for check in ("public URL", "proxy", "popup", "clock"):
         assert findings[check].verdict == "ok", findings[check]
-    assert findings["proxy"].saw == f"it is trusted; this request came from {CALLER}"
+    assert findings["proxy"].saw == f"the proxy is trusted; this request came from {CALLER}"
 
 
 @pytest.mark.parametrize("kind, extra", [("nginx", 'add_header X-Frame-Options "DENY" always;'), ("caddy", HEADER)])

@@ -19,7 +19,8 @@ def answering_process(served: Served, client_port: int) -> int:
     """Return the process at the other end of a connection, found by the socket's inode on Linux."""
     ends = f":{served.port:04X} 0100007F:{client_port:04X} "
     sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines() if ends in line]
-    (inode,) = [fields[9] for fields in sockets if fields[3] == "01"]  # 01: established
+    # 01: established. The kernel may list a socket twice while others open and close.
+    (inode,) = {fields[9] for fields in sockets if fields[3] == "01"}
     socket_name = f"socket:[{inode}]"
     children = Path(f"/proc/{served.process.pid}/task/{served.process.pid}/children").read_text().split()
     for child in children:
