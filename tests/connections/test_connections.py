@@ -1,12 +1,10 @@
 """Stored connections: which one a new account replaces, and what changes of status record."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-import pytest_asyncio
 
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
@@ -19,22 +17,9 @@ from one_runtime.db.ids import new_id
 from one_runtime.errors import NotFound
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Actor, EventFilter
-from tests import sealed_rows
+from tests.connections.conftest import VAULT
 
 CATALOGS: Final = OrganizationCatalogs(load_catalog())
-VAULT: Final = sealed_rows.ring(sealed_rows.FIRST)
-
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    async with sealed_rows.opened(database_url) as opened:
-        await sealed_rows.register(opened, VAULT)
-        yield opened
-
-
-@pytest_asyncio.fixture
-async def actor(database: Database) -> Actor:
-    return await sealed_rows.organization(database)
 
 
 def account(account_id: str | None, secret: str = "key", **more: Any) -> NewConnection:

@@ -1,11 +1,9 @@
 """`queue_revocation`: which events revoke tokens, and which only while no connection may share the grant."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Final, Literal, get_args
 
 import pytest
-import pytest_asyncio
 
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
@@ -24,11 +22,11 @@ from one_runtime.connections.pending_revocations import (
 from one_runtime.db.engine import Database
 from one_runtime.tenancy.events import Actor
 from tests import sealed_rows
+from tests.connections.conftest import VAULT
 from tests.oauth_rows import NOT_REVOCABLE, SLUG
 
 Neighbour = Literal["none", "same account", "other account", "same end user", "other integration"]
 CATALOGS: Final = OrganizationCatalogs(load_catalog())
-VAULT: Final = sealed_rows.ring(sealed_rows.FIRST)
 SECRETS: Final = {"access_token": "at-1", "refresh_token": "rt-1", "client_id": "own", "irrelevant": "x"}
 
 QUEUED: Final[dict[RevocationCause, dict[Neighbour, bool]]] = {
@@ -40,18 +38,6 @@ QUEUED: Final[dict[RevocationCause, dict[Neighbour, bool]]] = {
     "not_redeemed": {"none": True, "same account": False},
     "refresh_superseded": {"none": True, "same account": False},
 }
-
-
-@pytest_asyncio.fixture
-async def database(database_url: str) -> AsyncIterator[Database]:
-    async with sealed_rows.opened(database_url) as opened:
-        await sealed_rows.register(opened, VAULT)
-        yield opened
-
-
-@pytest_asyncio.fixture
-async def actor(database: Database) -> Actor:
-    return await sealed_rows.organization(database)
 
 
 async def connect(database: Database, actor: Actor, end_user_id: str, account_id: str | None, slug: str = SLUG) -> None:
