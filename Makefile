@@ -20,7 +20,7 @@ run: set-up ## start the demo: One Runtime, a playground and Acme CRM, on loopba
 test: set-up-test linters ## linters, types and all tests: both databases, a real browser
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m "not soak" $(ARGS)
 
-test-quick: set-up-dev ## tests without a browser and third-party servers, each on one database, under a minute
+test-quick: set-up-dev ## tests without a browser and third-party servers, each on one database
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal --database first -m "not browser and not foreign and not slow" $(ARGS)
 
 soak: set-up-dev ## long runs of key rotation and of killed processes
