@@ -259,7 +259,7 @@ def test_only_key_ring_and_rotation_call_the_vault_to_seal() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Attribute) and node.attr == "seal" and ast.unparse(node.value) != "key_ring"
     }
-    assert sealing == {"encryption/key_ring.py", "encryption/resealing.py"}
+    assert sealing == {"encryption/key_ring.py", "encryption/key_rotation.py"}
 
 
 @pytest.mark.only_database("postgresql")

@@ -16,7 +16,7 @@ from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Database
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.key_ring import Key
-from one_runtime.encryption.resealing import Progress, reseal
+from one_runtime.encryption.key_rotation import Progress, reseal
 from one_runtime.encryption.vault import new_key
 from one_runtime.telemetry import tracing
 

@@ -9,8 +9,8 @@ import pytest
 
 from one_runtime.db.engine import Database
 from one_runtime.db.schema import credentials
-from one_runtime.encryption import resealing
-from one_runtime.encryption.resealing import Progress, SealedRow
+from one_runtime.encryption import key_rotation
+from one_runtime.encryption.key_rotation import Progress, SealedRow
 from one_runtime.encryption.vault import KeyNotInRing, SealContext, Sealed, Vault
 from one_runtime.errors import ConfigurationError
 from tests import sealed_rows
@@ -36,7 +36,7 @@ def vault() -> Vault:
 
 async def reseal(database: Database, vault: Vault, batch: int = 7) -> Progress:
     progress = Progress()
-    async for step in resealing.reseal(database, vault, batch):
+    async for step in key_rotation.reseal(database, vault, batch):
         progress = step
     return progress
 
@@ -46,7 +46,7 @@ async def test_every_value_is_resealed_in_steps_and_unchanged(database: Database
     values = await sealed_rows.seed(database, vault, 25)
     await sealed_rows.activate(database, vault, SECOND)
     steps = [
-        (step.resealed, step.left, step.total) async for step in resealing.reseal(database, vault, batch)
+        (step.resealed, step.left, step.total) async for step in key_rotation.reseal(database, vault, batch)
     ]  # fmt: skip
     assert steps[0] == (0, 28, 28)
     assert steps[-1] == (28, 0, 28)
@@ -90,7 +90,7 @@ async def test_second_run_reseals_nothing(database: Database, vault: Vault) -> N
 async def test_stopped_run_is_continued_by_the_next(database: Database, vault: Vault) -> None:
     values = await sealed_rows.seed(database, vault, 20)
     await sealed_rows.activate(database, vault, SECOND)
-    stopped = resealing.reseal(database, vault, 4)
+    stopped = key_rotation.reseal(database, vault, 4)
     async for step in stopped:
         if step.resealed >= 8:
             break
@@ -108,11 +108,11 @@ async def test_credential_of_a_concurrent_reconnect_is_not_overwritten(database:
     actor = await sealed_rows.organization(database)
     connection = await sealed_rows.connect(database, vault, actor, "user_123", "acme_old_secret")
     async with database.read() as tx:
-        (row,) = await resealing.find(tx, credentials, ID[FIRST], LOWEST, 10)
+        (row,) = await key_rotation.find(tx, credentials, ID[FIRST], LOWEST, 10)
     again = vault.seal(ID[SECOND], row.organization_id, b'{"api_key": "acme_old_secret"}', place_of(row))
     await sealed_rows.connect(database, vault, actor, "user_123", "acme_new_secret")
     async with database.write() as tx:
-        assert not await resealing.replace(tx, credentials, row, again)
+        assert not await key_rotation.replace(tx, credentials, row, again)
     expected = {("credentials", connection): {"api_key": "acme_new_secret"}}
     assert await sealed_rows.contents(database, vault) == expected
 
@@ -120,22 +120,22 @@ async def test_credential_of_a_concurrent_reconnect_is_not_overwritten(database:
 async def test_row_resealed_by_another_run_is_not_overwritten(database: Database, vault: Vault) -> None:
     values = await sealed_rows.seed(database, vault, 1)
     async with database.read() as tx:
-        (row,) = await resealing.find(tx, credentials, ID[FIRST], LOWEST, 10)
+        (row,) = await key_rotation.find(tx, credentials, ID[FIRST], LOWEST, 10)
     await sealed_rows.activate(database, vault, SECOND)
     await reseal(database, vault)
     again = vault.seal(ID[THIRD], row.organization_id, b'{"api_key": "acme_seeded_0"}', place_of(row))
     async with database.write() as tx:
-        assert not await resealing.replace(tx, credentials, row, again)
+        assert not await key_rotation.replace(tx, credentials, row, again)
     assert await sealed_rows.contents(database, ring(SECOND)) == values
 
 
 async def test_row_deleted_concurrently_is_not_restored(database: Database, vault: Vault) -> None:
     await sealed_rows.seed(database, vault, 1)
     async with database.read() as tx:
-        (row,) = await resealing.find(tx, credentials, ID[FIRST], LOWEST, 10)
+        (row,) = await key_rotation.find(tx, credentials, ID[FIRST], LOWEST, 10)
     async with database.write() as tx:
         await tx.execute(credentials.delete())
-        assert not await resealing.replace(tx, credentials, row, Sealed(row.key_id, row.sealed))
+        assert not await key_rotation.replace(tx, credentials, row, Sealed(row.key_id, row.sealed))
 
 
 async def test_unreadable_rows_are_reported_and_the_rest_is_resealed(database: Database, vault: Vault) -> None:
@@ -167,7 +167,7 @@ async def test_key_activated_during_a_run_reseals_every_row(database: Database, 
     values = await sealed_rows.seed(database, vault, 20)
     await sealed_rows.activate(database, vault, SECOND)
     activations = iter([THIRD, FIRST, SECOND, FIRST])
-    async for step in resealing.reseal(database, vault, 3):
+    async for step in key_rotation.reseal(database, vault, 3):
         key = next(activations, None) if step.resealed >= 6 else None
         if key:
             await sealed_rows.activate(database, vault, key)
@@ -178,7 +178,7 @@ async def test_key_activated_during_a_run_reseals_every_row(database: Database, 
 async def test_rows_of_a_reactivated_key_are_not_resealed(database: Database, vault: Vault) -> None:
     await sealed_rows.seed(database, vault, 5)
     await sealed_rows.activate(database, vault, SECOND)
-    run = resealing.reseal(database, vault, 3)
+    run = key_rotation.reseal(database, vault, 3)
     assert (await anext(run)).total == 6
     await sealed_rows.activate(database, vault, FIRST)
     assert [step.resealed async for step in run][-1] == 0
@@ -187,7 +187,7 @@ async def test_rows_of_a_reactivated_key_are_not_resealed(database: Database, va
 async def test_activation_of_a_key_outside_the_ring_ends_the_run(database: Database, vault: Vault) -> None:
     values = await sealed_rows.seed(database, vault, 10)
     await sealed_rows.activate(database, vault, SECOND)
-    run = resealing.reseal(database, ring(FIRST, SECOND), 3)
+    run = key_rotation.reseal(database, ring(FIRST, SECOND), 3)
     await anext(run)
     await sealed_rows.activate(database, vault, THIRD)
     with pytest.raises(KeyNotInRing):
@@ -210,7 +210,7 @@ async def test_concurrent_runs_share_the_rows(database: Database, database_url: 
 async def test_step_with_a_lost_connection_is_repeated(database: Database, database_url: str, vault: Vault) -> None:
     values = await sealed_rows.seed(database, vault, 10)
     await sealed_rows.activate(database, vault, SECOND)
-    run = resealing.reseal(database, vault, 4)
+    run = key_rotation.reseal(database, vault, 4)
     await anext(run)
     blocked = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))"
     async with await psycopg.AsyncConnection.connect(database_url) as holding:
