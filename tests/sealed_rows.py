@@ -21,7 +21,7 @@ from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import consents, credentials
 from one_runtime.db.schema import key_ring as keys
-from one_runtime.encryption import key_ring
+from one_runtime.encryption import key_ring, key_rotation
 from one_runtime.encryption.vault import SealContext, Sealed, Vault, key_id, new_key, parse_keys
 from one_runtime.tenancy import organizations
 from one_runtime.tenancy.events import Actor
@@ -59,13 +59,13 @@ async def register(database: Database, vault: Vault) -> None:
 async def activate(database: Database, vault: Vault, key: str, *, force: bool = False) -> None:
     """Activate a key, given as in the setting."""
     async with database.write() as tx:
-        await key_ring.activate(tx, vault, ID[key], system_clock(), force=force)
+        await key_rotation.activate(tx, vault, ID[key], system_clock(), force=force)
 
 
 async def disable(database: Database, key: str) -> None:
     """Disable a key, given as in the setting."""
     async with database.write() as tx:
-        await key_ring.disable(tx, ID[key], system_clock())
+        await key_rotation.disable(tx, ID[key], system_clock())
 
 
 async def active(database: Database) -> str:

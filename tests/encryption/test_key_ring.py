@@ -19,7 +19,7 @@ from one_runtime.connections import connections
 from one_runtime.db.engine import Database
 from one_runtime.db.schema import credentials, metadata
 from one_runtime.db.schema import key_ring as keys
-from one_runtime.encryption import key_ring
+from one_runtime.encryption import key_ring, key_rotation
 from one_runtime.encryption.vault import KeyNotInRing, SealContext, Vault
 from one_runtime.errors import ConfigurationError, Conflict, NotFound, Unavailable
 from one_runtime.jobs import instances
@@ -155,15 +155,15 @@ async def test_foreign_ring_activates_nothing_and_force_replaces_a_lost_key(data
 
 async def test_key_may_be_named_by_a_prefix_of_its_id(database: Database, both: Vault) -> None:
     async with database.write() as tx:
-        assert await key_ring.activate(tx, both, ID[SECOND][:6].upper(), system_clock(), force=False) == ID[SECOND]
+        assert await key_rotation.activate(tx, both, ID[SECOND][:6].upper(), system_clock(), force=False) == ID[SECOND]
         for name in ("", ID[SECOND][:5], "unheard-of"):
             with pytest.raises(NotFound):
-                await key_ring.activate(tx, both, name, system_clock(), force=False)
+                await key_rotation.activate(tx, both, name, system_clock(), force=False)
 
 
 async def test_activation_counts_with_a_clock_that_is_behind(database: Database, both: Vault) -> None:
     async with database.write() as tx:
-        await key_ring.activate(tx, both, ID[SECOND], system_clock() - timedelta(days=1), force=False)
+        await key_rotation.activate(tx, both, ID[SECOND], system_clock() - timedelta(days=1), force=False)
     assert await sealed_rows.active(database) == ID[SECOND]
 
 
@@ -329,7 +329,7 @@ async def test_key_that_another_operator_activates_is_not_disabled(
 ) -> None:
     await sealed_rows.activate(database, both, SECOND)
     async with database.write() as activating:
-        await key_ring.activate(activating, both, ID[FIRST], system_clock(), force=False)
+        await key_rotation.activate(activating, both, ID[FIRST], system_clock(), force=False)
         disabling = asyncio.create_task(sealed_rows.disable(database, FIRST))
         await wait_for_lock(database_url, disabling)
     with pytest.raises(Conflict, match="is the active key"):

@@ -45,9 +45,7 @@ async def reseal(database: Database, vault: Vault, batch: int = 7) -> Progress:
 async def test_every_value_is_resealed_in_steps_and_unchanged(database: Database, vault: Vault, batch: int) -> None:
     values = await sealed_rows.seed(database, vault, 25)
     await sealed_rows.activate(database, vault, SECOND)
-    steps = [
-        (step.resealed, step.left, step.total) async for step in key_rotation.reseal(database, vault, batch)
-    ]  # fmt: skip
+    steps = [(step.resealed, step.left, step.total) async for step in key_rotation.reseal(database, vault, batch)]
     assert steps[0] == (0, 28, 28)
     assert steps[-1] == (28, 0, 28)
     assert max(after[0] - before[0] for before, after in pairwise(steps)) <= batch

@@ -14,9 +14,9 @@ import typer
 from one_runtime.cli.running import AsJson, load_vault, print_json, print_rows, read, run, write
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Database
-from one_runtime.encryption import key_ring
+from one_runtime.encryption import key_ring, key_rotation
 from one_runtime.encryption.key_ring import Key
-from one_runtime.encryption.key_rotation import Progress, reseal
+from one_runtime.encryption.key_rotation import Progress
 from one_runtime.encryption.vault import new_key
 from one_runtime.telemetry import tracing
 
@@ -76,14 +76,14 @@ def activate_encryption_key(
 ) -> None:
     """Make a key the active key, with which all servers encrypt new values. Every server must have the key."""
     vault = load_vault()
-    activated = write(lambda tx: key_ring.activate(tx, vault, key, system_clock(), force=force))
+    activated = write(lambda tx: key_rotation.activate(tx, vault, key, system_clock(), force=force))
     typer.echo(f"{activated} is the active key. Run `one-runtime keys reseal` for values that other keys encrypted.")
 
 
 @app.command("disable")
 def disable_encryption_key(key: KeyName) -> None:
     """Disable a key that no row needs. Servers may then start without it."""
-    disabled = write(lambda tx: key_ring.disable(tx, key, system_clock()))
+    disabled = write(lambda tx: key_rotation.disable(tx, key, system_clock()))
     typer.echo(
         f"{disabled} is disabled. Remove it from ONE_RUNTIME_ENCRYPTION_KEYS on every server. Keep the key as long "
         "as you keep older backups."
@@ -101,7 +101,7 @@ def reseal_encryption_keys(
 
     async def work(database: Database) -> tuple[Progress, int]:
         progress, received_signal = Progress(), _receive_signal()
-        async with aclosing(reseal(database, vault, batch)) as steps:
+        async with aclosing(key_rotation.reseal(database, vault, batch)) as steps:
             with _show_progress() as show:
                 async for progress in steps:
                     show(progress)

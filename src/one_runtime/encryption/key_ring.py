@@ -1,4 +1,4 @@
-"""The encryption keys in the database: register, activate and disable them (P3).
+"""The encryption keys in the database (P3). `key_rotation` activates and disables them.
 
 The database decides which key is active, not the order of keys in a setting. An activation takes effect in every
 process with its next transaction.
@@ -6,7 +6,7 @@ process with its next transaction.
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import Table, bindparam, func, select, union_all, update
@@ -25,9 +25,8 @@ from one_runtime.db.schema import (
     unredeemed_connections,
 )
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
-from one_runtime.errors import ConfigurationError, Conflict, NotFound, Unavailable
+from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.jobs import instances
-from one_runtime.jobs.instances import ServerInstance
 
 SEALED_TABLES: Final[tuple[Table, ...]] = (
     credentials,
@@ -42,8 +41,6 @@ bound to the table's name, its primary key and `version`. A test compares this l
 _SEALED_NAMES: Final = frozenset(table.name for table in SEALED_TABLES)
 
 State: TypeAlias = Literal["active", "ready", "disabled", "new"]
-
-_MIN_PREFIX: Final = 6  # characters of an id that identify a key, if no other id begins with them
 
 _LOCK: Final = 0x6F6E655F6B6579  # advisory lock of changes to the ring
 
@@ -79,18 +76,16 @@ _ACTIVE = (
     .where(key_ring.c.key_id == _ACTIVE_ID, key_ring.c.retired_at.is_(None))
     .with_for_update(read=True, key_share=True)
 )
-_LOCK_RING = select(_LockRing())
+LOCK_RING = select(_LockRing())
 _ALL = select(key_ring).order_by(key_ring.c.created_at, key_ring.c.key_id)
-_HOLD = select(key_ring.c.key_id).where(key_ring.c.key_id == bindparam("key")).with_for_update()
-_ADD = (
+ADD = (
     insert(key_ring)
     .values(key_id=bindparam("key"), created_at=bindparam("now"), promoted_at=None, retired_at=None)
     .on_conflict_do_nothing()
 )
-_ACTIVATE = (
+ACTIVATE = (
     update(key_ring).where(key_ring.c.key_id == bindparam("key")).values(promoted_at=bindparam("now"), retired_at=None)
 )
-_DISABLE = update(key_ring).where(key_ring.c.key_id == bindparam("key")).values(retired_at=bindparam("now"))
 
 
 _COUNTS: Final = union_all(
@@ -107,7 +102,9 @@ class _KeyId(NamedTuple):
     key_id: str
 
 
-class _KeyRow(NamedTuple):
+class KeyRow(NamedTuple):
+    """A key of the database. `promoted_at`: its last activation. `retired_at`: the time when it was disabled."""
+
     key_id: str
     created_at: datetime
     promoted_at: datetime | None
@@ -149,12 +146,12 @@ async def register(tx: Transaction, vault: Vault, now: datetime) -> None:
 
     Raises: ConfigurationError.
     """
-    await tx.all(_LOCK_RING)
+    await tx.all(LOCK_RING)
     await require_complete(tx, vault)
     for key in vault.key_ids:
-        await tx.execute(_ADD, key=key, now=now)
-    if not any(row.promoted_at for row in await _all_rows(tx)):
-        await tx.execute(_ACTIVATE, key=vault.key_ids[0], now=now)
+        await tx.execute(ADD, key=key, now=now)
+    if not any(row.promoted_at for row in await list_rows(tx)):
+        await tx.execute(ACTIVATE, key=vault.key_ids[0], now=now)
 
 
 async def require_complete(tx: Transaction, vault: Vault) -> None:
@@ -165,7 +162,7 @@ async def require_complete(tx: Transaction, vault: Vault) -> None:
 
     Raises: ConfigurationError.
     """
-    absent = [row for row in await _all_rows(tx) if row.retired_at is None and row.key_id not in vault.key_ids]
+    absent = [row for row in await list_rows(tx) if row.retired_at is None and row.key_id not in vault.key_ids]
     counts = await count_rows(tx) if absent else Counter[str]()
     missing = [row.key_id for row in absent if row.promoted_at is not None or counts[row.key_id]]
     if missing:
@@ -209,10 +206,10 @@ async def count_rows(tx: Transaction) -> Counter[str]:
 async def find_all(tx: Transaction, vault: Vault, now: datetime) -> Ring:
     """Return the database's keys in the order of their addition, then the other keys of this ring."""
     place = {key: number for number, key in enumerate(vault.key_ids)}
-    rows = sorted(await _all_rows(tx), key=lambda row: (row.created_at, place.get(row.key_id, len(place))))
+    rows = sorted(await list_rows(tx), key=lambda row: (row.created_at, place.get(row.key_id, len(place))))
     known = {row.key_id: row for row in rows}
     live, counts = await instances.list_live(tx, now), await count_rows(tx)
-    active = _last_activated(known)
+    active = last_activated(known)
     keys = []
     for key in dict.fromkeys([*known, *vault.key_ids]):
         row = known.get(key)
@@ -234,79 +231,12 @@ async def find_all(tx: Transaction, vault: Vault, now: datetime) -> Ring:
     return Ring(keys, len(live))
 
 
-async def _all_rows(tx: Transaction) -> list[_KeyRow]:
-    return await tx.all(_ALL, _KeyRow)
+async def list_rows(tx: Transaction) -> list[KeyRow]:
+    """Return the database's keys in the order of their addition."""
+    return await tx.all(_ALL, KeyRow)
 
 
-def _last_activated(known: dict[str, _KeyRow]) -> str | None:
+def last_activated(known: dict[str, KeyRow]) -> str | None:
+    """Return the id of the active key among these rows by id. None if no key was ever activated."""
     activations = [(row.promoted_at, key) for key, row in known.items() if row.promoted_at and row.retired_at is None]
     return max(activations)[1] if activations else None
-
-
-async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, force: bool) -> str:
-    """Make a key of this ring the active key, even a disabled key. Return its id. `name`: the id or its beginning.
-
-    Under one lock, a server cannot start without the active key, and this function checks the running servers. So every
-    server has the key, except with `force`, and except servers without a heartbeat for a minute.
-
-    Raises: NotFound; ConfigurationError for the ring of another database; Conflict if a server lacks the key.
-    """
-    await tx.all(_LOCK_RING)
-    key = _require_key(name, vault.key_ids, "is not in ONE_RUNTIME_ENCRYPTION_KEYS here. Add it there, on every server")
-    if not force:
-        await require_complete(tx, vault)
-    lacking = [server for server in await instances.list_live(tx, now) if key not in server.key_ids]
-    if lacking and not force:
-        raise Conflict(
-            f"{_count_servers(lacking)} not have the key {key}. Add it to ONE_RUNTIME_ENCRYPTION_KEYS on every server, "
-            "after the others, restart each server, and then activate it. A server that was killed counts for one "
-            "more minute. With --force, servers without the key refuse to store credentials."
-        )
-    await tx.execute(_ADD, key=key, now=now)
-    known = {row.key_id: row for row in await _all_rows(tx)}
-    if _last_activated(known) != key:
-        await tx.execute(_ACTIVATE, key=key, now=_next_activation_time(known, now))
-    return key
-
-
-def _count_servers(lacking: list[ServerInstance]) -> str:
-    return "1 running server does" if len(lacking) == 1 else f"{len(lacking)} running servers do"
-
-
-def _next_activation_time(known: dict[str, _KeyRow], now: datetime) -> datetime:
-    """Return a time after every earlier activation, even if this clock is behind."""
-    last = max((row.promoted_at for row in known.values() if row.promoted_at is not None), default=None)
-    return now if last is None else max(now, last + timedelta(milliseconds=1))
-
-
-async def disable(tx: Transaction, name: str, now: datetime) -> str:
-    """Allow key rings without this key from now on. Return its id. `name`: the id or its beginning.
-
-    Raises: NotFound; Conflict for the active key, and while rows are encrypted with the key.
-    """
-    await tx.all(_LOCK_RING)
-    known = {row.key_id: row for row in await _all_rows(tx)}
-    key = _require_key(name, tuple(known), "is not known to this database")
-    if key == _last_activated(known):
-        raise Conflict(
-            f"The key {key} is the active key. Activate another key first, and run `one-runtime keys reseal`."
-        )
-    # This waits for transactions that encrypt with the key, and makes later transactions wait. The count is a separate
-    # statement, so that it includes the rows of those transactions.
-    await tx.all(_HOLD, key=key)
-    rows = (await count_rows(tx))[key]
-    if rows:
-        raise Conflict(f"{rows:,} rows are encrypted with the key {key}. Run `one-runtime keys reseal` first.")
-    if known[key].retired_at is None:
-        await tx.execute(_DISABLE, key=key, now=now)
-    return key
-
-
-def _require_key(name: str, known: tuple[str, ...], otherwise: str) -> str:
-    """Return the key whose id is `name` or begins with it. Raises: NotFound."""
-    prefix = name.strip().lower()
-    matches = [key for key in known if key.startswith(prefix)] if len(prefix) >= _MIN_PREFIX else []
-    if len(matches) == 1:
-        return matches[0]
-    problem = f"matches {len(matches)} keys" if matches else otherwise
-    raise NotFound(f"{name[:64]!r} {problem}. `one-runtime keys list` shows the ids of keys.")

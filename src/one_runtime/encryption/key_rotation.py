@@ -1,24 +1,30 @@
-"""Reseal: encrypt values of older keys with the active key, in small steps while servers run (P3).
+"""Key rotation: activate another key, reseal the values of older keys with it, and disable the older keys (P3).
 
-Each step is one transaction, and each row names its key. So after a crash, the next run continues with the rows that
-still have another key.
+Servers run meanwhile. Resealing encrypts values with the active key in small steps. Each step is one transaction, and
+each row names its key. So after a crash, the next run continues with the rows that still have another key.
 """
 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 from sqlalchemy import Select, Table, Update, bindparam, select, update
 
 from one_runtime.db.engine import Database, Transaction
+from one_runtime.db.schema import key_ring as keys_table
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealBroken, SealContext, Sealed, Vault
-from one_runtime.errors import Unavailable
+from one_runtime.errors import Conflict, NotFound, Unavailable
+from one_runtime.jobs import instances
+from one_runtime.jobs.instances import ServerInstance
 
 T = TypeVar("T")
+
+_MIN_PREFIX: Final = 6  # characters of an id that identify a key, if no other id begins with them
 
 _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0)
 """Seconds between attempts while the database is busy or unreachable."""
@@ -27,6 +33,78 @@ _LONGEST_PAUSE: Final = 1.0
 
 _IDLE_ROUNDS: Final = 5
 """Rounds without a change after which the run leaves locked rows to the next run."""
+
+_HOLD = select(keys_table.c.key_id).where(keys_table.c.key_id == bindparam("key")).with_for_update()
+_DISABLE = update(keys_table).where(keys_table.c.key_id == bindparam("key")).values(retired_at=bindparam("now"))
+
+
+async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, force: bool) -> str:
+    """Make a key of this ring the active key, even a disabled key. Return its id. `name`: the id or its beginning.
+
+    Under one lock, a server cannot start without the active key, and this function checks the running servers. So every
+    server has the key, except with `force`, and except servers without a heartbeat for a minute.
+
+    Raises: NotFound; ConfigurationError for the ring of another database; Conflict if a server lacks the key.
+    """
+    await tx.all(key_ring.LOCK_RING)
+    key = _require_key(name, vault.key_ids, "is not in ONE_RUNTIME_ENCRYPTION_KEYS here. Add it there, on every server")
+    if not force:
+        await key_ring.require_complete(tx, vault)
+    lacking = [server for server in await instances.list_live(tx, now) if key not in server.key_ids]
+    if lacking and not force:
+        raise Conflict(
+            f"{_count_servers(lacking)} not have the key {key}. Add it to ONE_RUNTIME_ENCRYPTION_KEYS on every server, "
+            "after the others, restart each server, and then activate it. A server that was killed counts for one "
+            "more minute. With --force, servers without the key refuse to store credentials."
+        )
+    await tx.execute(key_ring.ADD, key=key, now=now)
+    known = {row.key_id: row for row in await key_ring.list_rows(tx)}
+    if key_ring.last_activated(known) != key:
+        await tx.execute(key_ring.ACTIVATE, key=key, now=_next_activation_time(known, now))
+    return key
+
+
+def _count_servers(lacking: list[ServerInstance]) -> str:
+    return "1 running server does" if len(lacking) == 1 else f"{len(lacking)} running servers do"
+
+
+def _next_activation_time(known: dict[str, key_ring.KeyRow], now: datetime) -> datetime:
+    """Return a time after every earlier activation, even if this clock is behind."""
+    last = max((row.promoted_at for row in known.values() if row.promoted_at is not None), default=None)
+    return now if last is None else max(now, last + timedelta(milliseconds=1))
+
+
+async def disable(tx: Transaction, name: str, now: datetime) -> str:
+    """Allow key rings without this key from now on. Return its id. `name`: the id or its beginning.
+
+    Raises: NotFound; Conflict for the active key, and while rows are encrypted with the key.
+    """
+    await tx.all(key_ring.LOCK_RING)
+    known = {row.key_id: row for row in await key_ring.list_rows(tx)}
+    key = _require_key(name, tuple(known), "is not known to this database")
+    if key == key_ring.last_activated(known):
+        raise Conflict(
+            f"The key {key} is the active key. Activate another key first, and run `one-runtime keys reseal`."
+        )
+    # This waits for transactions that encrypt with the key, and makes later transactions wait. The count is a separate
+    # statement, so that it includes the rows of those transactions.
+    await tx.all(_HOLD, key=key)
+    rows = (await key_ring.count_rows(tx))[key]
+    if rows:
+        raise Conflict(f"{rows:,} rows are encrypted with the key {key}. Run `one-runtime keys reseal` first.")
+    if known[key].retired_at is None:
+        await tx.execute(_DISABLE, key=key, now=now)
+    return key
+
+
+def _require_key(name: str, known: tuple[str, ...], otherwise: str) -> str:
+    """Return the key whose id is `name` or begins with it. Raises: NotFound."""
+    prefix = name.strip().lower()
+    matches = [key for key in known if key.startswith(prefix)] if len(prefix) >= _MIN_PREFIX else []
+    if len(matches) == 1:
+        return matches[0]
+    problem = f"matches {len(matches)} keys" if matches else otherwise
+    raise NotFound(f"{name[:64]!r} {problem}. `one-runtime keys list` shows the ids of keys.")
 
 
 class SealedRow(NamedTuple):
