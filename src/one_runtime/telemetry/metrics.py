@@ -125,7 +125,7 @@ database_waiting: Final = Gauge(
 )
 requests_unlogged: Final = Counter(
     "one_runtime_requests_unlogged",
-    "Proxy requests missing from the request log, because the database was unavailable for too long.",
+    "Proxy calls missing from the log of calls, because the database was unavailable for too long.",
     registry=REGISTRY,
 )
 vault_failures: Final = Counter(
