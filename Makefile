@@ -2,6 +2,8 @@
 PYTHON ?= python3
 # Twice two cores, because tests wait for browsers and servers.
 PYTEST_WORKERS ?= 4
+# Images of Python often turn the bytecode cache off. Without it, every worker compiles all tests.
+export PYTHONDONTWRITEBYTECODE :=
 
 BIN := .venv/bin
 SET_UP := $(PYTHON) scripts/bootstrap.py
