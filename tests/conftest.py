@@ -21,6 +21,7 @@ pytest_plugins = [
 
 def pytest_configure() -> None:
     """Build the catalog if an entry has changed, so that tests run without `make` too."""
+    gc.disable()  # until the tests are collected: everything collected lives until the end
     if "PYTEST_XDIST_WORKER" not in os.environ:
         prepare_catalog()
 
@@ -29,4 +30,5 @@ def pytest_collection_finish() -> None:
     """Freeze the garbage collector: scanning imported and collected objects repeatedly takes a tenth of the run."""
     gc.collect()
     gc.freeze()
+    gc.enable()
     gc.set_threshold(20_000, 20, 20)
