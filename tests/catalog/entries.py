@@ -1,7 +1,11 @@
-"""All entries of the catalog, loaded once for all tests."""
+"""All entries of the catalog, loaded once for all tests.
+
+They are read from the compiled catalog in a fifth of the time. `test_loader.py` compares it with the YAML files.
+"""
 
 from typing import Final
 
-from one_runtime.catalog.tools.build import HERE, read_entries
+from one_runtime.catalog.loader import load_catalog
 
-ENTRIES: Final = read_entries(HERE / "integrations")
+CATALOG: Final = load_catalog()
+ENTRIES: Final = sorted(CATALOG.integrations, key=lambda entry: entry.slug)
