@@ -58,7 +58,7 @@ export class OneRuntime {
 }
 
 export interface Integrations {
-  /** Lists the integrations that an end user can connect, with their status. `not_connected` never means "purge". */
+  /** Lists the integrations that an end user can connect, with their status. Do not delete data because of `not_connected`. */
   list(
     query: { endUserId: string; status?: "connected" | "not_connected"; expand?: Expand | Expand[] } & CatalogQuery,
     options?: RequestOptions,

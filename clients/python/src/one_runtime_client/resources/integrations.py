@@ -19,7 +19,7 @@ IntegrationStatus: TypeAlias = Literal["connected", "not_connected"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Integration(CatalogIntegration):
-    """An integration with the state of an end user. `not_connected` never means "purge".
+    """An integration with the state of an end user. Do not delete data because of `not_connected`.
 
     `connections` is None unless the list was requested with `expand="connections"`.
     """
@@ -38,10 +38,10 @@ def list_integrations(  # noqa: PLR0913 - by name
     logo: Logo = "url",
     expand: Expand | Iterable[Expand] = (),
 ) -> Arguments:
-    """List the integrations that an end user can connect, with their status. `not_connected` never means "purge".
+    """List the integrations that an end user can connect, with their status.
 
-    `logo`: an address by default; `inline` or `none` on request. `expand="connections"` adds the connections of each
-    integration.
+    Do not delete data because of `not_connected`. `logo`: an address by default; `inline` or `none` on request.
+    `expand="connections"` adds the connections of each integration.
     """
     filters = {"slug": one_or_more(slug), "category": category, "search": search, "status": status}
     return Arguments(query={"end_user_id": end_user_id, **filters, "logo": logo, "expand": one_or_more(expand)})
