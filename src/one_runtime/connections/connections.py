@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Update, bindparam, delete, func, insert, select, update
 
@@ -14,6 +14,7 @@ from one_runtime.connections import credentials, pending_revocations
 from one_runtime.connections.credentials import (
     NO_TOKEN_METADATA,
     ConnectionKey,
+    CredentialRow,
     ProviderAccount,
     StoredCredential,
     TokenMetadata,
@@ -114,6 +115,14 @@ class _ConnectedRow(NamedTuple):
     integration_slug: str
 
 
+class _RowWithCredential:
+    _fields = (*Connection.__dataclass_fields__, *CredentialRow._fields)
+
+    def __init__(self, *cells: Any) -> None:
+        width = len(Connection.__dataclass_fields__)
+        self.connection, self.credential = Connection(*cells[:width]), CredentialRow(*cells[width:])
+
+
 class _ConnectionCount(NamedTuple):
     connections: int
 
@@ -165,11 +174,6 @@ def _update_of(*names: str) -> Update:
     return changed.values({name: bindparam(name) for name in names})
 
 
-def from_row(row: tuple[object, ...]) -> Connection:
-    """Build a connection from a row, which may have more columns than the connection's."""
-    return Connection(*row)  # type: ignore[arg-type]
-
-
 async def get(tx: Transaction, organization_id: str, connection_id: str) -> Connection:
     """Return a connection of this organization. Raises: NotFound."""
     key = {"organization": organization_id, "connection": connection_id}
@@ -192,11 +196,12 @@ async def get_with_credential(
     if lock:
         stored = await credentials.load(tx, vault, key, lock=True)
         return await get(tx, key.organization_id, key.connection_id), stored
-    row = await tx.one(_WITH_CREDENTIAL, organization=key.organization_id, connection=key.connection_id)
+    row = await tx.one(
+        _WITH_CREDENTIAL, _RowWithCredential, organization=key.organization_id, connection=key.connection_id
+    )
     if row is None:
         raise NotFound("This connection has no stored credentials.")
-    credential_row = credentials.CredentialRow._make(row[len(_COLUMNS) :])
-    return from_row(row[: len(_COLUMNS)]), credentials.decrypt(credential_row, vault, key)
+    return row.connection, credentials.decrypt(row.credential, vault, key)
 
 
 async def list_page(

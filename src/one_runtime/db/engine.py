@@ -33,8 +33,8 @@ class Busy(Unavailable):
 class Transaction(ABC):
     """Runs statements. Domain functions take a transaction and never commit it.
 
-    With a row type (a NamedTuple or a dataclass), a statement returns rows of that type. The row type must have the
-    names of the statement's columns, in the same order. Without a row type, a statement returns `Row`.
+    With a row type (a NamedTuple, a dataclass, or a class with `_fields`), a statement returns rows of that type. The
+    row type must have the names of the statement's columns, in the same order. Without one, a statement returns `Row`.
     """
 
     _compiler: ClassVar[StatementCompiler]

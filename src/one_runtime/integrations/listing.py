@@ -8,6 +8,7 @@ import json
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache, partial
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -23,7 +24,7 @@ from one_runtime.db.schema import connections, oauth_clients, organizations
 from one_runtime.integrations.availability import Availability, availability_of
 from one_runtime.integrations.content_coding import FAST, Coding, Compressor
 from one_runtime.integrations.oauth_clients import INSTANCE
-from one_runtime.tenancy.authentication import KEY_COLUMNS, KEY_MATCHES, PresentedKey, Principal
+from one_runtime.tenancy.authentication import KEY_COLUMNS, KEY_MATCHES, ApiKeyRow, PresentedKey, Principal
 
 Logo: TypeAlias = Literal["inline", "url", "none"]
 Status: TypeAlias = Literal["connected", "not_connected"]
@@ -58,6 +59,19 @@ _STATE = (
     .select_from(keys.join(organizations, organizations.c.id == keys.c.organization_id))
     .where(KEY_MATCHES)
 )
+
+
+class _ListRow(NamedTuple):
+    key_hash: bytes
+    key_revoked_at: datetime | None
+    key_id: str
+    key_organization_id: str
+    key_scopes: str
+    custom_revision: str | None
+    integrations_mode: str
+    integrations_slugs: str
+    connections: str
+    clients: str
 
 
 _SEPARATOR: Final = b", "
@@ -101,8 +115,8 @@ class Options:
 
 async def load_state(tx: Transaction, catalogs: OrganizationCatalogs, key: PresentedKey, end_user_id: str) -> ListState:
     """Authenticate the key and read all data for the list, in one statement. Raises: Unauthenticated."""
-    row = await tx.one(_STATE, key_hash=key.hash, end_user=end_user_id)
-    principal = key.verify(row)
+    row = await tx.one(_STATE, _ListRow, key_hash=key.hash, end_user=end_user_id)
+    principal = key.verify(ApiKeyRow(*row[:5]) if row is not None else None)
     assert row is not None  # noqa: S101 - `verify` refuses a missing row
     availability = availability_of(row.integrations_mode, row.integrations_slugs, row.clients)
     own = await catalogs.own(tx, principal.organization_id, row.custom_revision) if row.custom_revision else None

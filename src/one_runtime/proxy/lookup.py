@@ -2,23 +2,24 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, select
 
 from one_runtime.catalog.model import CUSTOM
 from one_runtime.catalog.organization_catalogs import unknown
-from one_runtime.connections import connections, credentials
+from one_runtime.connections import credentials
 from one_runtime.connections.connections import Connection
+from one_runtime.connections.credentials import CREDENTIAL_COLUMNS, CredentialRow, StoredCredential
 from one_runtime.context import Installation
-from one_runtime.db.engine import Row, Transaction
+from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id
 from one_runtime.db.schema import api_keys as keys
 from one_runtime.db.schema import connections as connected
 from one_runtime.db.schema import credentials as held
 from one_runtime.db.schema import organizations
 from one_runtime.errors import Conflict, InvalidInput
-from one_runtime.tenancy.authentication import KEY_COLUMNS, KEY_MATCHES, PresentedKey, Principal
+from one_runtime.tenancy.authentication import KEY_COLUMNS, KEY_MATCHES, ApiKeyRow, PresentedKey, Principal
 from one_runtime.tokens.state import CredentialState, with_oauth_client
 
 
@@ -38,7 +39,18 @@ class ConnectionSelector:
 
 
 _CONNECTION = tuple(connected.c[name] for name in Connection.__dataclass_fields__)
-_WIDTH: Final = len(_CONNECTION)
+
+
+class _LookUpRow:
+    """The API key's row. `connection` and `credential`: None if the key's organization has no such connection."""
+
+    _fields = (*Connection.__dataclass_fields__, *CredentialRow._fields, *ApiKeyRow._fields, "custom_revision")
+
+    def __init__(self, *cells: Any) -> None:
+        width, end = len(_CONNECTION), len(_CONNECTION) + len(CREDENTIAL_COLUMNS)
+        self.connection = Connection(*cells[:width]) if cells[0] is not None else None
+        self.credential = CredentialRow(*cells[width:end]) if cells[width] is not None else None
+        self.key, self.custom_revision = ApiKeyRow(*cells[end:-1]), cells[-1]
 
 
 def _statement(selected: ColumnElement[bool]) -> Select[tuple[object, ...]]:
@@ -48,7 +60,7 @@ def _statement(selected: ColumnElement[bool]) -> Select[tuple[object, ...]]:
         selected,
     )
     return (
-        select(*_CONNECTION, *credentials.CREDENTIAL_COLUMNS, *KEY_COLUMNS, organizations.c.custom_revision)
+        select(*_CONNECTION, *CREDENTIAL_COLUMNS, *KEY_COLUMNS, organizations.c.custom_revision)
         .select_from(
             keys.join(organizations, organizations.c.id == keys.c.organization_id)
             .outerjoin(connected, on_connection)
@@ -77,11 +89,12 @@ async def load(
     """
     async with installation.database.read() as tx:
         row = await _row(tx, key.hash, selector)
-        principal = key.verify(row)
+        principal = key.verify(row.key if row is not None else None)
         authorize(principal)
         assert row is not None  # noqa: S101 - `verify` refuses a missing row
-        if row[0] is not None and row.sealed is not None:
-            return await _decrypt(tx, installation, row)
+        if row.connection is not None and row.credential is not None:
+            stored = credentials.decrypt(row.credential, installation.vault, row.connection.key)
+            return await _with_entry(tx, installation, row.connection, stored, row.custom_revision)
         integration = await installation.catalogs.get(tx, principal.organization_id, selector.integration_slug)
     if integration is None:
         raise unknown(selector.integration_slug)
@@ -95,25 +108,28 @@ async def load(
     )
 
 
-async def _row(tx: Transaction, key_hash: bytes, selector: ConnectionSelector) -> Row | None:
+async def _row(tx: Transaction, key_hash: bytes, selector: ConnectionSelector) -> _LookUpRow | None:
     params = {"key_hash": key_hash, "slug": selector.integration_slug}
     connection_id, end_user_id = selector.connection_id, selector.end_user_id
     if connection_id is None:
-        return await tx.one(_BY_END_USER, **params, end_user=end_user_id)
+        return await tx.one(_BY_END_USER, _LookUpRow, **params, end_user=end_user_id)
     if not is_id(connection_id):  # matches no connection: PostgreSQL cannot compare a UUID with this text
-        return await tx.one(_BY_END_USER, **params, end_user=None)
+        return await tx.one(_BY_END_USER, _LookUpRow, **params, end_user=None)
     if end_user_id is None:
-        return await tx.one(_BY_ID, **params, connection=connection_id)
-    return await tx.one(_BY_BOTH, **params, connection=connection_id, end_user=end_user_id)
+        return await tx.one(_BY_ID, _LookUpRow, **params, connection=connection_id)
+    return await tx.one(_BY_BOTH, _LookUpRow, **params, connection=connection_id, end_user=end_user_id)
 
 
-async def _decrypt(tx: Transaction, installation: Installation, row: Row) -> CredentialState:
-    connection = connections.from_row(row[:_WIDTH])
-    credential_row = credentials.CredentialRow._make(row[_WIDTH : _WIDTH + len(credentials.CREDENTIAL_COLUMNS)])
-    stored = credentials.decrypt(credential_row, installation.vault, connection.key)
+async def _with_entry(
+    tx: Transaction,
+    installation: Installation,
+    connection: Connection,
+    stored: StoredCredential,
+    custom_revision: str | None,
+) -> CredentialState:
     slug, catalog = connection.integration_slug, installation.catalog
     if slug.startswith(CUSTOM):
-        own = await installation.catalogs.own(tx, connection.organization_id, row.custom_revision)
+        own = await installation.catalogs.own(tx, connection.organization_id, custom_revision)
         catalog = own if own is not None else catalog
     state = CredentialState.of(connection, stored, catalog.get(slug))
     return await with_oauth_client(tx, installation, state) if state.sends_client else state

@@ -1,26 +1,38 @@
 """Authentication: the only code that turns a presented API key into a principal.
 
 On the hot paths (list of integrations, proxy), a request needs only one SQL statement. It selects `KEY_COLUMNS` and the
-columns of the hot path. The caller passes the row to `PresentedKey.verify`.
+columns of the hot path. The caller passes the `ApiKeyRow` to `PresentedKey.verify`.
 """
 
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from json import loads
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from cachetools import LRUCache
 from sqlalchemy import Text, bindparam, select
 from sqlalchemy import cast as sql_cast
 
-from one_runtime.db.engine import Database, Row, Transaction
+from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.schema import api_keys
 from one_runtime.encryption import secret_tokens
 from one_runtime.errors import InsufficientScope, RateLimited, Unauthenticated
 from one_runtime.tenancy.api_keys import KeyScope
 from one_runtime.tenancy.events import Actor
+
+
+class ApiKeyRow(NamedTuple):
+    """The columns that `PresentedKey.verify` reads."""
+
+    key_hash: bytes
+    key_revoked_at: datetime | None
+    key_id: str
+    key_organization_id: str
+    key_scopes: str
+
 
 KEY_COLUMNS: Final = (
     api_keys.c.secret_hash.label("key_hash"),
@@ -30,7 +42,7 @@ KEY_COLUMNS: Final = (
     # Selects the scopes as stored text, because few texts occur and `_parse_scopes` caches their parsed form.
     sql_cast(api_keys.c.scopes, Text).label("key_scopes"),
 )
-"""Columns that a statement selects for `PresentedKey.verify`."""
+"""Columns that a statement selects for `ApiKeyRow`."""
 KEY_MATCHES: Final = api_keys.c.secret_hash == bindparam("key_hash")
 """Condition for the row of a presented key; bind `PresentedKey.hash` to `key_hash`."""
 _SELECT_KEY: Final = select(*KEY_COLUMNS).where(KEY_MATCHES)
@@ -76,8 +88,8 @@ class PresentedKey:
             return None
         return cls(secret_tokens.digest(token))
 
-    def verify(self, row: Row | None) -> Principal:
-        """Return the principal of a row with `KEY_COLUMNS`.
+    def verify(self, row: ApiKeyRow | None) -> Principal:
+        """Return the principal of the key's row.
 
         Hashes are compared in constant time. Raises: Unauthenticated if there is no row, or if the key is revoked.
         """
@@ -146,7 +158,7 @@ class RateLimit:
 
 async def read_principal(tx: Transaction, key: PresentedKey) -> Principal:
     """Return the principal of a key. Raises: Unauthenticated if the key is unknown or revoked."""
-    return key.verify(await tx.one(_SELECT_KEY, key_hash=key.hash))
+    return key.verify(await tx.one(_SELECT_KEY, ApiKeyRow, key_hash=key.hash))
 
 
 def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
