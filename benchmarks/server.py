@@ -7,7 +7,7 @@ left is the cost of the HTTP server.
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from one_runtime.serving import served_app
+from one_runtime.serving.server import served_app
 from one_runtime.settings import load_settings, parse_host_port
 
 PREFIX = "/limit"
@@ -44,7 +44,7 @@ class Limit:
 
 
 def serve(app: ASGIApp | str, workers: int = 1) -> None:
-    """Serve with the options of `one_runtime.serving`. Several workers require the application as `module:function`."""
+    """Serve with the options of `serving/server.py`. Several workers require the application as `module:function`."""
     host, port = parse_host_port(load_settings().listen)
     uvicorn.run(
         app,

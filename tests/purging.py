@@ -1,7 +1,7 @@
 """Run every purge of the worker at once."""
 
-from one_runtime.app import PERIODIC_TASKS
 from one_runtime.context import Installation
+from one_runtime.serving.periodic_tasks import PERIODIC_TASKS
 
 
 async def purge(installation: Installation) -> int:

@@ -21,7 +21,7 @@ import pytest
 from one_runtime.clock import system_clock
 from one_runtime.db.database_url import create_database
 from one_runtime.encryption.vault import new_key
-from one_runtime.serving import OPEN_FILES
+from one_runtime.serving.server import OPEN_FILES
 from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.events import Actor
 from tests.promises import serving as processes

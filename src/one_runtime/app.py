@@ -15,10 +15,6 @@ from one_runtime.api.services import Services
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.clock import Clock, system_clock
 from one_runtime.connect.routes import router as connect_routes
-from one_runtime.connecting.account_selection import EXPIRE_AUTHORIZATIONS
-from one_runtime.connecting.recheck import RECHECK
-from one_runtime.connecting.redirect_mode import EXPIRE_UNREDEEMED
-from one_runtime.connecting.sessions import PURGE_SESSIONS
 from one_runtime.context import Installation
 from one_runtime.db.database_url import create_database
 from one_runtime.db.migrations import require_current
@@ -26,36 +22,17 @@ from one_runtime.egress import Egress, PoolLimits
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import Unavailable
-from one_runtime.integrations.custom import PURGE_CUSTOM_INTEGRATIONS
-from one_runtime.integrations.oauth_clients import PURGE_OAUTH_CLIENTS
 from one_runtime.jobs import instances, worker
-from one_runtime.proxy.request_log import PURGE_REQUESTS
+from one_runtime.serving.periodic_tasks import PERIODIC_TASKS, heartbeat_task
 from one_runtime.settings import Settings
 from one_runtime.telemetry import logs, tracing
 from one_runtime.telemetry.request_observer import Observer
-from one_runtime.tenancy.events import PURGE_EVENTS
-from one_runtime.tokens.refresh import REFRESH
-from one_runtime.tokens.revocation import REVOKE
 
 PROXY_CONNECTIONS: Final = 16_384
 """Maximum number of proxy connections to providers, per process.
 
 The number is below the process's limit of open files, because other parts of the process need open files too.
 """
-
-PERIODIC_TASKS: Final = (
-    REFRESH,
-    RECHECK,
-    REVOKE,
-    EXPIRE_UNREDEEMED,
-    EXPIRE_AUTHORIZATIONS,
-    PURGE_EVENTS,
-    PURGE_REQUESTS,
-    PURGE_SESSIONS,
-    PURGE_OAUTH_CLIENTS,
-    PURGE_CUSTOM_INTEGRATIONS,
-)
-"""Background tasks of each server process, in addition to its heartbeat. `jobs/worker.py` runs these tasks."""
 
 log = structlog.get_logger()
 
@@ -103,9 +80,8 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
     await installation.database.open()
     try:
         server = await _register(installation)
-        heartbeat = instances.heartbeat_task(installation.database, installation.clock, server)
         tasks = [
-            asyncio.create_task(worker.run(installation, (*PERIODIC_TASKS, heartbeat))),
+            asyncio.create_task(worker.run(installation, (*PERIODIC_TASKS, heartbeat_task(server)))),
             asyncio.create_task(observer.watch(installation.database.connections)),
             asyncio.create_task(services.request_log.run()),
         ]

@@ -8,12 +8,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import pytest_asyncio
 
-from one_runtime.app import PERIODIC_TASKS
 from one_runtime.connecting import popup, redirect_mode
 from one_runtime.connecting.popup import WrongMode
 from one_runtime.connecting.sessions import SessionUsed
 from one_runtime.connections.connections import AccountMismatch
 from one_runtime.demo.acme import GLOBEX, INITECH
+from one_runtime.serving.periodic_tasks import PERIODIC_TASKS
 from tests.application import ACME_KEYS, Application, Client
 from tests.promises.canaries import leaks, secret_part
 from tests.promises.stores import everything_stored, query
@@ -154,8 +154,8 @@ async def test_return_redirect_has_the_outcome(application: Application, client:
 
 
 async def test_the_worker_deletes_unredeemed_credentials(application: Application, client: Client) -> None:
-    assert redirect_mode.purge_due in {turn.work for turn in PERIODIC_TASKS}
-    assert all(turn.interval <= 60 for turn in PERIODIC_TASKS if turn.work is redirect_mode.purge_due)
+    assert redirect_mode.purge_due in {task.work for task in PERIODIC_TASKS}
+    assert all(task.interval <= 60 for task in PERIODIC_TASKS if task.work is redirect_mode.purge_due)
 
 
 async def test_session_makes_no_second_connection_while_its_code_is_unredeemed(

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
-from one_runtime.serving import GRACE
+from one_runtime.serving.server import GRACE
 from one_runtime.settings import PREFIX, Settings, load_settings
 from tests.deploy.dockerfile import stages
 from tests.deploy.proxies import DEPLOY

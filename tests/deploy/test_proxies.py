@@ -244,7 +244,7 @@ async def test_proxy_calls_pass_unchanged(behind: Behind) -> None:
 
 
 async def test_proxy_closes_idle_connections_before_the_server() -> None:
-    server = Config("one_runtime.serving:served_app").timeout_keep_alive
+    server = Config("one_runtime.serving.server:served_app").timeout_keep_alive
     nginx, caddy = ((DEPLOY / name).read_text(encoding="utf-8") for name in ("nginx.conf", "Caddyfile"))
     assert max(seconds(nginx, "keepalive_timeout") + seconds(caddy, "keepalive")) < server
 

@@ -13,7 +13,7 @@ import pytest
 
 from one_runtime import __version__
 from one_runtime.encryption.vault import new_key
-from one_runtime.serving import GRACE
+from one_runtime.serving.server import GRACE
 from one_runtime.settings import load_settings
 from tests.deploy.proxies import DEPLOY, changed, free_port
 from tests.test_serving import is_ready

@@ -9,6 +9,7 @@ import pytest
 from one_runtime.encryption.vault import Vault
 from one_runtime.jobs import instances, worker
 from one_runtime.jobs.instances import ServerInstance
+from one_runtime.serving.periodic_tasks import heartbeat_task
 from one_runtime.settings import Settings
 from tests import sealed_rows
 from tests.application import Application, RunningAcme, started
@@ -71,8 +72,7 @@ async def test_a_server_that_was_only_stopped_is_back_with_its_next_beat(applica
     await beat(application, ring(SECOND))
     assert mine.id not in {server.id for server in await live(application)}
     installation = application.installation
-    heartbeat = instances.heartbeat_task(installation.database, installation.clock, mine)
-    loop = asyncio.create_task(worker.run(installation, (heartbeat,)))
+    loop = asyncio.create_task(worker.run(installation, (heartbeat_task(mine),)))
     found: bool = await eventually(lambda: _is_live(application, mine.id))
     assert found
     assert {key for server in await live(application) for key in server.key_ids} == {*mine.key_ids, ID[SECOND]}

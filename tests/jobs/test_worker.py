@@ -3,10 +3,10 @@
 import asyncio
 from contextlib import suppress
 
-from one_runtime.app import PERIODIC_TASKS
 from one_runtime.context import Installation
 from one_runtime.demo.acme import GLOBEX
 from one_runtime.jobs import worker
+from one_runtime.serving.periodic_tasks import PERIODIC_TASKS
 from tests.application import ACME_KEYS, Application, Client
 from tests.promises.stores import query
 from tests.purging import purge

@@ -5,8 +5,8 @@ from typing import Final
 
 import pytest
 
-from one_runtime.app import PERIODIC_TASKS
 from one_runtime.db.engine import Transaction
+from one_runtime.serving.periodic_tasks import PERIODIC_TASKS
 from one_runtime.telemetry import metrics
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Actor, Event, EventFilter, Subject
@@ -91,4 +91,4 @@ async def test_only_events_older_than_the_setting_are_purged(application: Applic
 
 
 def test_server_purges_events() -> None:
-    assert events.PURGE_EVENTS in PERIODIC_TASKS
+    assert events.purge in {task.work for task in PERIODIC_TASKS}

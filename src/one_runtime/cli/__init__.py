@@ -30,7 +30,7 @@ def serve_command(
     workers: Annotated[int | None, typer.Option(help="Server processes; overrides ONE_RUNTIME_WORKERS.")] = None,
 ) -> None:
     """Serve One Runtime, with the settings of the environment."""
-    from one_runtime.serving import serve  # noqa: PLC0415 - the web framework takes half of the time of a command
+    from one_runtime.serving.server import serve  # noqa: PLC0415 - the web framework takes half of the time of a command
 
     settings = load_settings(workers=workers)
     logs.configure(settings.log_level, settings.log_format)

@@ -19,7 +19,6 @@ from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.jobs.queue import database_now
-from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.oauth.token_response import TokenSet
 from one_runtime.tokens.revocation import revoke_all
 from one_runtime.tokens.state import merge_tokens
@@ -87,9 +86,6 @@ async def purge_due(installation: Installation) -> int:
     expired = len(abandoned) + await authorization_attempts.expire(installation.database, now)
     await revoke_all(installation, revocations)
     return expired + await authorization_attempts.purge(installation.database, now)
-
-
-EXPIRE_AUTHORIZATIONS: Final[PeriodicTask[Installation]] = PeriodicTask("expire_authorizations", 30.0, purge_due)
 
 
 async def purge_of_end_user(

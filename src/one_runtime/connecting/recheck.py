@@ -16,7 +16,6 @@ from one_runtime.connections.credentials import CredentialsRefused
 from one_runtime.context import Installation
 from one_runtime.errors import OneRuntimeError
 from one_runtime.jobs.recheck_queue import RecheckRequest
-from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials
 from one_runtime.tokens.state import UsableCredential
@@ -110,6 +109,3 @@ async def _store_result(
         else:
             connection = await connections.mark_needs_reauth(tx, actor, connection, refusal.code, reason or "", now)
     return RecheckResult(connection, refusal is None, reason)
-
-
-RECHECK: Final[PeriodicTask[Installation]] = PeriodicTask("recheck", 1.0, recheck_queued)

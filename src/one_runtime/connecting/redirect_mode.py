@@ -28,7 +28,6 @@ from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.encryption.vault import SealBroken, SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, error_note
 from one_runtime.jobs.queue import database_now
-from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.tenancy import end_users, events
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tokens.revocation import revoke_all
@@ -210,9 +209,6 @@ async def purge_due(installation: Installation) -> int:
         revocations += pending or []
     await revoke_all(installation, revocations)  # after every row, so that a slow provider does not delay the others
     return expired
-
-
-EXPIRE_UNREDEEMED: Final[PeriodicTask[Installation]] = PeriodicTask("expire_unredeemed", 5.0, purge_due)
 
 
 async def purge_of_end_user(

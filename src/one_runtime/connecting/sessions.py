@@ -22,7 +22,6 @@ from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.availability import available_auth_types, unavailable_reason
 from one_runtime.jobs.queue import batched_delete, run_in_batches
-from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.oauth.scopes import check_scopes
 from one_runtime.telemetry import metrics
 from one_runtime.tenancy import end_users, events, organizations
@@ -421,6 +420,3 @@ async def purge(installation: Installation) -> int:
     """Delete sessions after `RETENTION`; return their number."""
     before = lowest_id(installation.clock() - RETENTION)
     return await run_in_batches(installation.database, _PURGE, before=before)
-
-
-PURGE_SESSIONS: Final[PeriodicTask[Installation]] = PeriodicTask("purge_sessions", 3600.0, purge)

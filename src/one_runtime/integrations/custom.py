@@ -18,7 +18,6 @@ from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import Conflict, NotFound
 from one_runtime.integrations import oauth_clients
-from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.tenancy import events, organizations
 from one_runtime.tenancy.events import Actor, EventType, Subject
 
@@ -184,6 +183,3 @@ async def _record(tx: Transaction, installation: Installation, actor: Actor, kin
 async def purge(installation: Installation) -> int:
     """Delete the definitions of integrations that were deleted `RETENTION` ago; return their number."""
     return await organization_catalogs.purge(installation.database, installation.clock() - RETENTION)
-
-
-PURGE_CUSTOM_INTEGRATIONS: Final[PeriodicTask[Installation]] = PeriodicTask("purge_custom_integrations", 3600.0, purge)

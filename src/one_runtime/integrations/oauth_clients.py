@@ -30,7 +30,6 @@ from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, FieldError, InvalidInput, NotFound
 from one_runtime.jobs.queue import batched_delete, run_in_batches
-from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.oauth.callback import callback_url
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.scopes import check_scopes
@@ -271,9 +270,6 @@ async def purge(installation: Installation, retention: timedelta = RETENTION) ->
     """Delete retired clients that no connection, authorization attempt or revocation uses; return their number."""
     before = installation.clock() - retention
     return await run_in_batches(installation.database, _PURGE, before=before)
-
-
-PURGE_OAUTH_CLIENTS: Final[PeriodicTask[Installation]] = PeriodicTask("purge_oauth_clients", 3600.0, purge)
 
 
 async def list_registered(installation: Installation, organization_id: str) -> list[RegisteredClient]:

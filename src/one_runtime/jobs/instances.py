@@ -12,19 +12,17 @@ from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT compiles for SQLite too
 
 from one_runtime import __version__
-from one_runtime.clock import Clock
-from one_runtime.db.engine import Database, Transaction
+from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import servers
 from one_runtime.jobs.queue import clock_skew
-from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.telemetry import metrics
 
-HEARTBEAT_INTERVAL: Final = 15.0
-"""Seconds between two heartbeats."""
-
 LIVE: Final = timedelta(seconds=60)
-"""Time without a heartbeat after which a server counts as stopped. Its next heartbeat makes it count again."""
+"""Time without a heartbeat after which a server counts as stopped: four intervals of the heartbeat task.
+
+Its next heartbeat makes the server count again.
+"""
 
 RETENTION: Final = timedelta(hours=1)
 """Time without a heartbeat after which a server's row is deleted."""
@@ -59,17 +57,6 @@ async def heartbeat(tx: Transaction, server: ServerInstance, now: datetime) -> N
     await tx.execute(_UPSERT, **asdict(replace(server, seen_at=now)))
     await tx.execute(_PURGE, before=now - RETENTION)
     metrics.clock_skew.set((await clock_skew(tx)).total_seconds())
-
-
-def heartbeat_task(database: Database, clock: Clock, server: ServerInstance) -> PeriodicTask[object]:
-    """Return the periodic task that keeps a server instance live."""
-
-    async def send(_: object) -> int:
-        async with database.write() as tx:
-            await heartbeat(tx, server, clock())
-        return 1
-
-    return PeriodicTask("heartbeat", HEARTBEAT_INTERVAL, send)
 
 
 async def list_live(tx: Transaction, now: datetime) -> list[ServerInstance]:

@@ -21,7 +21,6 @@ from one_runtime.db.schema import connections, end_users
 from one_runtime.db.schema import requests as rows
 from one_runtime.errors import Unavailable
 from one_runtime.jobs.queue import batched_delete, run_in_batches
-from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.telemetry import metrics
 
 PAUSE: Final = 1.0
@@ -134,9 +133,6 @@ async def purge(installation: Installation) -> int:
     """Delete logged requests older than the setting allows; return their number."""
     before = installation.clock() - timedelta(days=installation.settings.request_retention_days)
     return await run_in_batches(installation.database, _PURGE, before=lowest_id(before))
-
-
-PURGE_REQUESTS: Final[PeriodicTask[Installation]] = PeriodicTask("purge_requests", 3600.0, purge)
 
 
 class RequestLog:

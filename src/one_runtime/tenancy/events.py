@@ -15,7 +15,6 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import lowest_id, new_id
 from one_runtime.db.schema import events
 from one_runtime.jobs.queue import batched_delete, run_in_batches
-from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.telemetry import metrics
 
 EventType: TypeAlias = Literal[
@@ -144,6 +143,3 @@ async def purge(installation: Installation) -> int:
     """Delete events that are older than the setting allows. Return the number of deleted events."""
     before = installation.clock() - timedelta(days=installation.settings.event_retention_days)
     return await run_in_batches(installation.database, _PURGE, before=lowest_id(before))
-
-
-PURGE_EVENTS: Final[PeriodicTask[Installation]] = PeriodicTask("purge_events", 3600.0, purge)

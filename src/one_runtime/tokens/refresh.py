@@ -26,7 +26,6 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.errors import Conflict, NotFound, OneRuntimeError, Unavailable
 from one_runtime.integrations import oauth_clients
-from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError, TemporaryFailure
 from one_runtime.oauth.token_response import TokenSet
@@ -156,9 +155,6 @@ async def refresh_due(installation: Installation, *, batch: int = BATCH) -> int:
         seen.update(due)
         if len(due) < batch:
             return len(seen)
-
-
-REFRESH: Final[PeriodicTask[Installation]] = PeriodicTask("refresh", 1.0, refresh_due)
 
 
 async def _refresh_or_postpone(installation: Installation, key: ConnectionKey) -> None:

@@ -14,10 +14,8 @@ from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.connections import pending_revocations
 from one_runtime.connections.pending_revocations import PendingRevocation
 from one_runtime.context import Installation
-from one_runtime.db.schema import revocations
 from one_runtime.errors import OneRuntimeError, Unavailable
 from one_runtime.integrations import oauth_clients
-from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import TemporaryFailure
 from one_runtime.oauth.grants import RefreshToken
@@ -72,9 +70,6 @@ async def revoke_due(installation: Installation) -> int:
         claimed = await pending_revocations.claim(tx, installation.vault, installation.clock, BATCH)
     await revoke_all(installation, claimed)
     return len(claimed)
-
-
-REVOKE: Final[PeriodicTask[Installation]] = PeriodicTask("revoke", 1.0, revoke_due, queue=revocations)
 
 
 async def _revoke(installation: Installation, pending: PendingRevocation) -> list[RevocationResult]:

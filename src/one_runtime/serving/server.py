@@ -59,7 +59,8 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
     if path and settings.workers > 1:
         raise ConfigurationError("One process serves SQLite. Use PostgreSQL for ONE_RUNTIME_WORKERS above 1.")
     _allow_open_files()
-    app = _prepare(settings)  # reports invalid settings only once, before the workers start
+    # The supervisor of several workers serves nothing, and builds the application only to report invalid settings once.
+    app = _prepare(settings) if settings.workers == 1 else create_app(settings)
     with ExitStack() as stack:
         stack.enter_context(_only_server(path))
         if path or migrate_first:
@@ -70,7 +71,7 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
         host, port = parse_host_port(settings.listen)
         multiprocess.Process = Worker  # type: ignore[misc] # uvicorn has no option for the class
         uvicorn.run(
-            app if settings.workers == 1 else "one_runtime.serving:served_app",
+            app if settings.workers == 1 else "one_runtime.serving.server:served_app",
             factory=settings.workers > 1,
             host=host,
             port=port,

@@ -1,0 +1,1 @@
+"""A server process: uvicorn, and the background tasks."""

@@ -1,0 +1,38 @@
+"""The background tasks of every server process, with their intervals in seconds. `jobs/worker.py` runs them."""
+
+from typing import Final
+
+from one_runtime.connecting import account_selection, recheck, redirect_mode, sessions
+from one_runtime.context import Installation
+from one_runtime.db.schema import revocations
+from one_runtime.integrations import custom, oauth_clients
+from one_runtime.jobs import instances
+from one_runtime.jobs.instances import ServerInstance
+from one_runtime.jobs.worker import PeriodicTask
+from one_runtime.proxy import request_log
+from one_runtime.tenancy import events
+from one_runtime.tokens import refresh, revocation
+
+PERIODIC_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
+    PeriodicTask("refresh", 1.0, refresh.refresh_due),
+    PeriodicTask("recheck", 1.0, recheck.recheck_queued),
+    PeriodicTask("revoke", 1.0, revocation.revoke_due, queue=revocations),
+    PeriodicTask("expire_unredeemed", 5.0, redirect_mode.purge_due),
+    PeriodicTask("expire_authorizations", 30.0, account_selection.purge_due),
+    PeriodicTask("purge_events", 3600.0, events.purge),
+    PeriodicTask("purge_requests", 3600.0, request_log.purge),
+    PeriodicTask("purge_sessions", 3600.0, sessions.purge),
+    PeriodicTask("purge_oauth_clients", 3600.0, oauth_clients.purge),
+    PeriodicTask("purge_custom_integrations", 3600.0, custom.purge),
+)
+
+
+def heartbeat_task(server: ServerInstance) -> PeriodicTask[Installation]:
+    """Return the periodic task that keeps the row of this process live."""
+
+    async def send(installation: Installation) -> int:
+        async with installation.database.write() as tx:
+            await instances.heartbeat(tx, server, installation.clock())
+        return 1
+
+    return PeriodicTask("heartbeat", 15.0, send)
