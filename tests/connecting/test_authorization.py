@@ -201,7 +201,7 @@ async def test_callback_of_another_issuer_is_refused_before_its_code_is_used(
     assert callback["iss"] == runtime.acme.url
     changed = {name: value for name, value in callback.items() if name != "iss"}
     refused = await runtime.call_back(changed if issuer is None else changed | {"iss": issuer}, attempt.cookie)
-    assert "The answer didn’t come from Acme CRM as it should" in refused.text
+    assert "The response didn’t come from Acme CRM as it should" in refused.text
     assert (await runtime.outcome(token, attempt.authorization_id))["code"] == "issuer_mismatch"
     assert runtime.token_requests() == 0
 
@@ -237,7 +237,7 @@ async def test_a_refused_code_counts_as_a_failed_attempt(runtime: AcmeAuthorizin
     callback = await runtime.allow(attempt)
     injected = callback | {"code": (await runtime.allow(other))["code"]}
     page = await runtime.call_back(injected, attempt.cookie)
-    assert "took back its answer before we could use it" in page.text
+    assert "was no longer valid when we completed it" in page.text
     outcome = await runtime.outcome(token, attempt.authorization_id)
     assert (outcome["state"], outcome["code"]) == ("failed", "invalid_grant")
     assert "code_verifier" in outcome["provider_reason"]

@@ -102,7 +102,7 @@ async def test_callback_of_another_or_no_issuer_is_refused_before_its_code_is_us
     if change is None:
         del callback["iss"]
     refused = await call_back(victim, callback | (change or {}), attempt.cookie)
-    assert "The answer didn’t come from OIDC provider as it should" in refused.text
+    assert "The response didn’t come from OIDC provider as it should" in refused.text
     assert (await outcome(victim, attempt)).json()["code"] == "issuer_mismatch"
     assert await victim.connections() == []
     assert token_requests(victim) == before
@@ -125,7 +125,7 @@ async def test_attackers_code_in_the_victims_callback_is_refused(victim: Served,
     callback = await allow(attempt)
     injected = callback | {"code": (await allow(other, BOB))["code"]}
     refused = await call_back(victim, injected, attempt.cookie)
-    assert "took back its answer before we could use it" in refused.text
+    assert "was no longer valid when we completed it" in refused.text
     assert (await outcome(victim, attempt)).json()["code"] == "invalid_grant"
     assert await victim.connections() == []
 

@@ -48,7 +48,7 @@ async def unavailable(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
     await wait_until_settled(frame)  # type: ignore[arg-type] # it is the popup's
     await frame.get_by_role("link", name=f"Open {runtime.name}").click()
     await page.clock.fast_forward(13_000)
-    await expect(heading(frame)).to_have_text("This can’t open a window")
+    await expect(heading(frame)).to_have_text("The sign-in window can’t open here")
     return page, frame
 
 
@@ -113,7 +113,7 @@ async def leaving(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
     await page.route(f"{runtime.provider.url}/**", lambda route: route.abort("aborted"))  # stays on the page
     await open_link_form(page, runtime)
     await page.get_by_role("button", name=continue_button(runtime.provider)).click()
-    await expect(heading(page)).to_have_text(f"On to {runtime.name}")
+    await expect(heading(page)).to_have_text(f"Continue to {runtime.name}")
     await page.wait_for_load_state("load")  # its stylesheet has loaded
     return page, page
 

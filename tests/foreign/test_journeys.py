@@ -146,7 +146,7 @@ async def test_another_account_replaces_the_first_only_after_the_end_user_agreed
     await allow_in_window(frame, runtime.provider, BOB)
     await expect(heading(frame)).to_have_text("Replace the connected account?")
     await eventually(lambda: len(page.context.pages) == 1)
-    await click(frame, "Keep the present one")
+    await click(frame, "Keep the current one")
     await allow_in_window(frame, runtime.provider, BOB)
     await expect(heading(frame)).to_have_text("Replace the connected account?")
     (unchanged,) = await runtime.connections()

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.foreign
 
 BLOCKED = "OIDC provider opens in a window of its own"
 WAITING = "Continue in the other window"
-UNAVAILABLE = "This can’t open a window"
+UNAVAILABLE = "The sign-in window can’t open here"
 
 NO_WINDOW = "window.open = () => null"
 SILENT_WINDOW = "window.open = () => ({ close() {} })"
@@ -213,7 +213,7 @@ async def test_another_account_replaces_the_first_only_after_the_end_user_agreed
     await expect(heading(window)).to_have_text("Connected")
     await window.context.clear_cookies()  # the provider's page for another person needs JavaScript
     await open_session_form(window, runtime, mode)
-    for answer in ("Keep the present one", "Replace it"):
+    for answer in ("Keep the current one", "Replace it"):
         await continue_to_provider(window, runtime)
         await consent(window, runtime.provider, BOB)
         await expect(heading(window)).to_have_text("Replace the connected account?")

@@ -108,7 +108,7 @@ async def test_page_with_a_strict_policy_connects_reconnects_and_replaces(
     frame = await open_popup(page, site, await backend.token())
     await submit_key(frame, demo.acme_keys[INITECH])
     await expect(heading(frame)).to_have_text("Replace the connected account?")
-    await click(frame, "Keep the present one")
+    await click(frame, "Keep the current one")
     assert await key_field(frame).input_value() == demo.acme_keys[INITECH]
     assert (await backend.connections())[0]["account"]["id"] == GLOBEX
 

@@ -77,7 +77,7 @@ async def test_invalid_value_is_reported_at_its_field_and_nothing_is_sent(
     bodies = await answer_in_place(page, "acme")
     frame = await open_popup(page, site, await backend.token())
     await click(frame, "Connect Acme CRM")
-    await expect(frame.locator(error_of(frame, "API key"))).to_have_text("This is needed to connect.")
+    await expect(frame.locator(error_of(frame, "API key"))).to_have_text("This field is required.")
     await key_field(frame).fill("no key of Acme")
     await click(frame, "Connect Acme CRM")
     await expect(frame.locator(error_of(frame, "API key"))).to_have_text(INCOMPLETE)

@@ -114,7 +114,7 @@ async def test_form_from_another_page_is_refused(client: Client, step: str, head
     fields: dict[str, Any] = {"auth_type": "api_key", "credentials.api_key": ACME_KEYS[GLOBEX]}
     page = await post_form(client, session, step, {**WINDOW, **headers}, **fields)
     assert page.status_code == 403
-    assert "We didn’t go on" in text_of(page)
+    assert "This step was stopped" in text_of(page)
     assert "<form" not in page.text
     state = await client.get(f"/v1/hosted-connection-sessions/{session['id']}")
     assert state.json()["status"] == "pending"

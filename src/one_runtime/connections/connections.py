@@ -276,8 +276,8 @@ def _require_agreement(new: NewConnection, present: Connection) -> Connection:
     known = new.account.id is not None and present.account_id is not None
     if known and new.account.id != present.account_id and not new.agreed:
         raise AccountMismatch(
-            f"This is another account ({new.account.label or new.account.id}) than the connected account "
-            f"({present.account_label or present.account_id}). Confirm to replace the connected account."
+            f"This is the account {new.account.label or new.account.id}. The connected account is "
+            f"{present.account_label or present.account_id}. Confirm to replace the connected account."
         )
     return present
 
