@@ -90,6 +90,14 @@ async def test_popup_at_top_level_shows_no_form_without_sec_fetch_dest(page: Pag
     assert "POST" not in requests
 
 
+async def test_incomplete_link_at_top_level_says_that_it_does_not_work(page: Page, backend: Backend) -> None:
+    session = await backend.session()
+    await page.goto(session["connect_url"][:-5])
+    await expect(page.locator("body")).to_have_attribute("data-state", "unknown")
+    await page.wait_for_function("() => !location.search.includes('session_token')")  # the script has run
+    await expect(heading(page)).to_have_text("This link doesn’t work")
+
+
 async def test_window_opened_by_an_allowed_page_shows_no_form(page: Page, site: Site, backend: Backend) -> None:
     session = await backend.session()
     await visit(page, site, "")

@@ -290,6 +290,7 @@ function start() {
   const { token, requestId } = takeToken();
   if (shell.state === "top_level") return;
   if (window.top === window) {
+    if (shell.state !== "open") return; // the server has rendered the notice of this state
     card.replaceChildren(...noticeScreen("top_level", shell.organization));
     card.removeAttribute("aria-busy");
     return;
