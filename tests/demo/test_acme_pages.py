@@ -121,7 +121,7 @@ async def test_pages_have_no_script_or_inline_style_and_cannot_be_stored_or_fram
 
 async def test_each_switch_is_set_and_reset_and_shows_its_state(plain: Page, running_acme: RunningAcme) -> None:
     await plain.goto(running_acme.url)
-    await plain.get_by_role("link", name="Turn its switches").click()
+    await plain.get_by_role("link", name="switches").click()
     for title, state, is_on in SWITCHES:
         row = plain.get_by_role("listitem").filter(has_text=title)
         await expect(row.locator(".state")).to_have_text("Off")
@@ -138,9 +138,9 @@ async def test_button_revokes_the_tokens_of_an_account(plain: Page, running_acme
         running_acme.acme.grants.start(GLOBEX, "acmeci_of_tests", ("account:read",))
     await plain.goto(f"{running_acme.url}/switches")
     row = plain.get_by_role("listitem").filter(has_text="Globex Corporation")
-    await expect(row.locator(".state")).to_have_text("2 grants in force")
+    await expect(row.locator(".state")).to_have_text("2 active grants")
     await row.get_by_role("button", name="Revoke all").click()
-    await expect(row.locator(".state")).to_have_text("No grant in force")
+    await expect(row.locator(".state")).to_have_text("No active grant")
     await expect(row.get_by_role("button", name="Revoke all")).to_be_disabled()
     assert running_acme.acme.grants.revoke_account(GLOBEX) == 0
 

@@ -117,7 +117,7 @@ async def test_revoked_grant_is_noticed_at_the_next_use_and_repaired_in_place(pa
     before = find_connection(demo, "signs-revoked")
     await page.goto(f"{demo.acme}/switches")
     await page.get_by_role("listitem").filter(has_text="Initech").get_by_role("button", name="Revoke all").click()
-    await expect(page.get_by_role("listitem").filter(has_text="Initech")).to_contain_text("No grant in force")
+    await expect(page.get_by_role("listitem").filter(has_text="Initech")).to_contain_text("No active grant")
     assert request_api(demo, "POST", f"/v1/connections/{before['id']}/check")["working"] is False
     await open_settings_page(page, demo, "signs-revoked")
     await card(page).get_by_role("button", name="Reconnect Acme CRM").click()

@@ -196,19 +196,19 @@ def _welcome(addresses: Addresses, demo: DemoData, *, colour: bool) -> str:
     key = demo.api_key if demo.api_key_is_new else f"$(cat {key_file})"
     query = f"end_user_id={FIRST_END_USER}&logo=none"
     return f"""
-  {bold}One Runtime{plain} is up. Open its playground and connect something:
+  {bold}One Runtime{plain} is running. Open the playground and connect an account:
 
     {link}{addresses.playground}{plain}
 
-  It is the settings page of {CUSTOMER}, an imaginary product that embeds One Runtime.
-  Acme CRM is the demo's own provider. Sign in there, or use the key of one of its two accounts:
+  The playground is the settings page of {CUSTOMER}, a fictional product that embeds One Runtime.
+  Acme CRM is the demo's provider. Sign in there, or paste the API key of one of its two accounts:
 
     Globex   {demo.acme_keys[acme.GLOBEX]}
     Initech  {demo.acme_keys[acme.INITECH]}
 
-  Its bad days are switches: {addresses.acme}/switches
+  Its switches simulate faults: {addresses.acme}/switches
 
-  Then ask the API what the end user {bold}{FIRST_END_USER}{plain} has connected:
+  Then list the integrations of the end user {bold}{FIRST_END_USER}{plain} in another terminal:
 
 export ONE_RUNTIME_API_KEY={key}
 curl -H "Authorization: Bearer $ONE_RUNTIME_API_KEY" "{addresses.one_runtime}/v1/integrations?{query}"

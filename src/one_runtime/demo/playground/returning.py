@@ -60,7 +60,7 @@ def _failure_sentence(answer: ApiResponse, visit: Visit) -> str:
         return "Nothing was connected. Start again from here."
     reason = (session.get("last_error") or {}).get("message")
     ending = _ENDS.get(session.get("status", ""), "Nothing was connected. Start again from here.")
-    return f"{ending} The last answer was: {reason}" if reason else ending
+    return f"{ending} The last error was: {reason}" if reason else ending
 
 
 _FOR_ANOTHER: Final = (
