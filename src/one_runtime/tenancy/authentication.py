@@ -70,7 +70,7 @@ class Principal:
         if scope not in self.scopes:
             raise InsufficientScope(
                 f"This request needs the scope {scope!r}. This API key has the scopes: {', '.join(self.scopes)}. "
-                "Create an API key with `one-runtime api-keys create --scope`."
+                f"Create an API key with `one-runtime api-keys create {self.organization_id} --scope {scope}`."
             )
 
 
