@@ -149,7 +149,7 @@ def test_new_writes_an_entry_with_one_open_question(
         result.out.splitlines()[0]
         == "example-desk.yaml:68: auth[3]: pkce: must not be unknown; see the provider's documentation"
     )
-    assert "1 integrations, 1 with errors." in result.out
+    assert "1 integration, 1 with errors." in result.out
     answers.append("example-desk")
     assert "already exists" in bare("catalog", "new").sentence
 

@@ -90,7 +90,7 @@ def check_entries(slugs: Slugs = None) -> None:
         for line in lines:
             typer.echo(line)
     types = Counter(auth.type for entry in entries for auth in entry.auth)
-    typer.echo(f"{len(names)} integrations, {wrong} with errors.")
+    typer.echo(f"{len(names)} integration{'s' if len(names) != 1 else ''}, {wrong} with errors.")
     typer.echo(f"Ways to connect: {_join_counts(types)}. Verified: {_join_counts(counts(entries))}.")
     raise typer.Exit(int(wrong > 0))
 
