@@ -83,7 +83,8 @@ def test_each_error_has_its_complaint(auth: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize("host", ["169.254.169.254", "localhost", "127.0.0.1"])
 def test_an_unintended_address_has_a_complaint(host: str) -> None:
     assert any(
-        "base_url must be https" in item for item in complaints_about(changed(KEY, base_url=f"https://{host}/latest"))
+        "base_url must be an https URL" in item
+        for item in complaints_about(changed(KEY, base_url=f"https://{host}/latest"))
     )
 
 

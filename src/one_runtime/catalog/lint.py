@@ -1,6 +1,7 @@
-"""Lint a valid entry: its URLs and texts are complete, and its check distinguishes refusals from outages.
+"""Lint a valid entry.
 
-The linter sends no request. `one-runtime catalog check` prints one line for each complaint.
+The linter verifies that the URLs and texts are complete, and that the check distinguishes refusals from outages. The
+linter sends no request. `one-runtime catalog check` prints one line for each complaint.
 """
 
 import re
@@ -19,7 +20,7 @@ from one_runtime.catalog.templates import fill, names_in
 from one_runtime.errors import InvalidInput
 
 _REST: Final = r"(?::[0-9]{1,5})?(?:/[^{}?#]*)?"
-# Allows http on loopback, because demos use it. The model decides where http is allowed.
+# This pattern also allows http on loopback, which demos use. The model decides which entries may use http.
 _URL: Final = re.compile(
     rf"https://[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{{2,63}}{_REST}|http://(?:127\.0\.0\.1|localhost){_REST}"
 )
@@ -135,29 +136,32 @@ def _check_host(auth: AuthBase, part: Param, values: ConnectionValues) -> Iterat
             yield f"{part.name}: {pasted!r}, pasted from an address bar, must be accepted"
             continue
         if cleaned.params[part.name] != part.placeholder:
-            yield f"{part.name}: {pasted!r} must become the placeholder, and becomes {cleaned.params[part.name]!r}"
+            yield f"{part.name}: {pasted!r} must become the placeholder, but becomes {cleaned.params[part.name]!r}"
 
 
 def _check_injection(auth: AuthBase, values: ConnectionValues) -> Iterator[str]:
     injection = inject(auth, values)
     if not _URL.fullmatch(injection.base_url):
-        yield f"base_url must be https at a name such as api.example.com, and resolves to {injection.base_url}"
+        yield f"base_url must be an https URL with a host such as api.example.com, but resolves to {injection.base_url}"
     if auth.base_url.endswith("/"):
         yield "base_url must not end in a slash, because every path begins with one"
     for name in sorted(_RESERVED_HEADERS & {name.lower() for name in (*auth.send.headers, *auth.headers)}):
         yield f"the header {name} is reserved for the HTTP client"
     if any("{" in value or "\n" in value for _, value in injection.headers):
-        yield "a header contains a {{name}} without a value"
+        yield "a header contains a {name} without a value"
 
 
 def _check_check(auth: AuthBase, check: RequestTemplate, values: ConnectionValues) -> Iterator[str]:
     request = build_check(auth, values)
     if not _URL.fullmatch(request.url.partition("?")[0]) or "{" in request.url:
-        yield f"check: resolves to {request.url}"
+        yield f"check: the URL must be https, without an unfilled {{name}}, but resolves to {request.url}"
     if not auth.verifies_by_connecting and not check.expect.json_body and 204 not in check.expect.status:
         yield "check: expect.json requires a condition, because a login page also answers 200"
     if [(rule.path, rule.type) for rule in check.expect.json_body] == [("$", "object")]:
-        yield "check: expect.json accepts any object; require a key of a success, or the absence of an error"
+        yield (
+            "check: expect.json accepts any object; require a key that only a successful response has, or the absence "
+            "of an error"
+        )
     for status in _OUTAGES:
         for body in (*_MEANINGLESS_BODIES, b"{}", b"[]"):
             if (verdict := read_check(auth, status, (), body, values)).refused or verdict.ok:
@@ -220,4 +224,4 @@ def _check_urls(where: str, urls: Iterable[str], known: dict[str, str]) -> Itera
     for url in urls:
         resolved = resolve_url(url, known)
         if not _URL.fullmatch(resolved) or _TOKEN in resolved:
-            yield f"{where}: resolves to {resolved}"
+            yield f"{where}: the URL must be https, without an access token or an unfilled {{name}}, but is {resolved}"
