@@ -36,7 +36,7 @@ BATCH: Final = 100
 """Most connections that one run of the periodic task deletes."""
 
 TABLE: Final = "unredeemed_connections"
-_VERSION: Final = 1  # of the sealed value: the row is written once
+_VERSION: Final = 1  # version of the sealed value; it never changes, because each row is written once
 
 _NEW: Final = TypeAdapter(NewConnection)
 
@@ -207,7 +207,8 @@ async def purge_due(installation: Installation) -> int:
             pending = await _abandon(tx, installation, actor, session, "expired", note)
         expired += pending is not None
         revocations += pending or []
-    await revoke_all(installation, revocations)  # after every row, so that a slow provider does not delay the others
+    # Only after all rows are processed, so that a slow provider delays no other row.
+    await revoke_all(installation, revocations)
     return expired
 
 

@@ -66,7 +66,7 @@ def unavailable_reason(integration: Integration, clients: Collection[str], auth_
         reason = f"{integration.name} has no auth type {auth_type}."
     else:
         reason = (
-            f"{integration.name} by oauth2 needs an OAuth client. Register a client with "
+            f"The auth type oauth2 of {integration.name} needs an OAuth client. Register a client with "
             f"PUT /v1/integrations/{integration.slug}/oauth-client."
         )
     return f"{reason} Available auth types: {', '.join(available)}." if available else reason

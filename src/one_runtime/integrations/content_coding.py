@@ -21,15 +21,15 @@ Coding: TypeAlias = Literal["gzip", "zstd"]
 Levels: TypeAlias = Mapping[Coding, int]
 
 FAST: Final[Levels] = {"gzip": 1, "zstd": 1}
-"""For responses that are compressed for one caller."""
+"""Levels for responses that are compressed for one caller."""
 SMALL: Final[Levels] = {"gzip": 6, "zstd": 9}
-"""For public responses, which are compressed once for all callers."""
+"""Levels for public responses, which are compressed once for all callers."""
 
 MIN_SIZE: Final = 1000
-"""Bytes below which a text is not compressed, because it fits into one network packet."""
+"""Minimum size in bytes of a text to compress. A smaller text fits into one network packet."""
 
 BLOCKING_SIZE: Final = 64 * 1024
-"""Bytes above which compression takes about a millisecond or more, and runs on another thread."""
+"""Size in bytes. A larger text is compressed on another thread, because this takes about a millisecond or more."""
 
 _NAMES: Final[Mapping[str, Coding]] = {"zstd": "zstd", "gzip": "gzip", "x-gzip": "gzip"}
 """Supported codings in One Runtime's order of preference: zstd takes a third of gzip's time."""

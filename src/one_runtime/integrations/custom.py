@@ -1,7 +1,8 @@
-"""Register custom integrations, and invalidate connections after a change of their audience (P1, P7).
+"""Register custom integrations. Invalidate connections if an entry's audience changes (P1, P7).
 
-After a change, an entry may send credentials to other hosts. One Runtime never sends existing credentials to these
-hosts: end users must connect again, and the organization must register its OAuth client again.
+The audience (`AuthBase.audience`) changes if the entry sends credentials to other hosts or in another way. One Runtime
+never sends existing credentials to a new audience: end users must connect again, and the organization must register its
+OAuth client again.
 """
 
 from dataclasses import dataclass, replace
@@ -22,7 +23,7 @@ from one_runtime.tenancy import events, organizations
 from one_runtime.tenancy.events import Actor, EventType, Subject
 
 RETENTION: Final = timedelta(days=30)
-"""Time for which a deleted integration's definition is kept: pending revocations need it for a day."""
+"""Time for which One Runtime keeps a deleted integration's definition. Pending revocations need it for a day."""
 
 _BATCH: Final = 200
 
@@ -55,7 +56,7 @@ class CustomIntegrationResult:
 
 
 async def list_all(installation: Installation, organization_id: str) -> list[CustomIntegrationResult]:
-    """Return an organization's custom integrations, by slug."""
+    """Return an organization's custom integrations, ordered by slug."""
     async with installation.database.read() as tx:
         organization = await organizations.get(tx, organization_id)
         stored = await organization_catalogs.list_own(tx, organization_id)
@@ -73,7 +74,7 @@ async def get(installation: Installation, organization_id: str, slug: str) -> Cu
 async def create(
     installation: Installation, actor: Actor, entry: CustomIntegration, logo: str
 ) -> CustomIntegrationResult:
-    """Register a new custom integration: a validated entry and its logo, a sanitized SVG.
+    """Register a new custom integration. `entry` is validated; `logo` is a sanitized SVG.
 
     Raises: IntegrationExists; Conflict if the organization has the maximum number of custom integrations.
     """
@@ -141,7 +142,7 @@ async def _create(
 async def _retire_client(
     tx: Transaction, installation: Installation, actor: Actor, slug: str, auth: OAuth2Auth | None
 ) -> bool:
-    """Retire the OAuth client if its secret would go to hosts that are missing in its registration. True if retired."""
+    """Retire the OAuth client if it is not registered for all hosts of the entry. Return True if it was retired."""
     client = await oauth_clients.find_own(tx, installation.vault, actor.organization_id, slug)
     if client is None or (auth is not None and oauth_clients.still_fits(client, auth)):
         return False
@@ -151,9 +152,9 @@ async def _retire_client(
 
 
 async def _invalidate_connections(installation: Installation, actor: Actor, integration: CustomIntegration) -> int:
-    """Invalidate the connections whose credentials are for another audience. Return their number.
+    """Invalidate the connections whose credentials are for another audience. Return the number of connections.
 
-    A call that uses a connection before this function reaches it fails too: each call compares the audiences.
+    A call with a connection that is not yet invalidated fails too, because each call compares the audiences.
     """
     count = 0
     for auth_type in get_args(AuthType):
@@ -181,5 +182,5 @@ async def _record(tx: Transaction, installation: Installation, actor: Actor, kin
 
 
 async def purge(installation: Installation) -> int:
-    """Delete the definitions of integrations that were deleted `RETENTION` ago; return their number."""
+    """Purge the definitions of integrations that were deleted more than `RETENTION` ago; return their number."""
     return await organization_catalogs.purge(installation.database, installation.clock() - RETENTION)

@@ -1,7 +1,7 @@
-"""OAuth clients that an organization has registered with a provider, or the operator for all organizations (P3, P7).
+"""OAuth clients that are registered with a provider: by one organization, or by the operator for all (P3, P7).
 
-One Runtime stores the client's secret encrypted, and sends it only to the hosts of the client's registration. A
-replaced or deleted client is retired: existing connections use it until they are deleted.
+One Runtime stores each client's secret encrypted. It sends the secret only to hosts for which the client is registered.
+Replacing or deleting a client retires the client: existing connections continue to use it, new connections do not.
 """
 
 import json
@@ -38,14 +38,14 @@ from one_runtime.tenancy.events import Actor, EventType, Subject
 
 TABLE: Final = "oauth_clients"
 INSTANCE: Final = "00000000-0000-0000-0000-000000000000"
-"""Owner of the operator's clients, which every organization without its own client uses (the instance's clients)."""
+"""The organization id of the operator's clients. Every organization without its own client uses these clients."""
 
 RETENTION: Final = timedelta(days=30)
 """Minimum retention of a retired client."""
 
 _MAX_HOSTS: Final = 100
-_LAST: Final = 4  # last characters of a secret that the API shows, so that its owner recognizes the secret
-_LONG_ENOUGH: Final = 12  # characters; four of a shorter secret would reveal too much
+_LAST: Final = 4  # the API shows this many last characters of a secret, so that the owner recognizes the secret
+_LONG_ENOUGH: Final = 12  # length of a secret; four characters of a shorter secret would reveal too much
 
 
 class OAuthClientMissing(Conflict):
@@ -55,7 +55,7 @@ class OAuthClientMissing(Conflict):
 
 
 class HostNotRegistered(InvalidInput):
-    """The request would send the client's secret to a host that is missing in the client's registration (P7)."""
+    """The request would send the client's secret to a host that the client's registration does not list (P7)."""
 
     code = "host_not_registered"
 
@@ -64,8 +64,8 @@ class HostNotRegistered(InvalidInput):
 class OAuthClient:
     """A stored OAuth client.
 
-    `scopes`: the scopes to request; None for the entry's default. `fields`: the entry's values other than the client's
-    id and secret. `version`: the version of the encrypted secret.
+    `scopes`: the scopes to request; None for the entry's default. `fields`: values of the client fields that the entry
+    declares, without the client's id and secret. `version`: the version of the encrypted secret.
     """
 
     id: str
@@ -86,14 +86,14 @@ class OAuthClient:
 
     @property
     def secret_last_four(self) -> str | None:
-        """Return the last four characters of the secret, for recognition by its owner; None for a short secret."""
+        """Return the last four characters of the secret, so that its owner recognizes it; None for a short secret."""
         secret = self.client.client_secret
         return secret[-_LAST:] if secret is not None and len(secret) >= _LONG_ENOUGH else None
 
 
 @dataclass(frozen=True, slots=True)
 class NewOAuthClient:
-    """An OAuth client to register. Without a `client_secret`, a client with the same `client_id` keeps its secret."""
+    """An OAuth client to register. Without `client_secret`, a present client with this `client_id` keeps its secret."""
 
     client_id: str
     client_secret: str | None = field(default=None, repr=False)
@@ -135,7 +135,7 @@ _SERVES = _OF_OWNER | (clients.c.organization_id == bindparam("instance"))
 _ACTIVE = clients.c.retired_at.is_(None)
 _SLUG = clients.c.integration_slug == bindparam("slug")
 _OWN = select(*_COLUMNS).where(_OF_OWNER, _SLUG, _ACTIVE)
-# The organization's own client precedes the instance's, because a nil UUID is the lowest.
+# The organization's own client precedes the operator's, because `INSTANCE` is the lowest UUID.
 _FOR = select(*_COLUMNS).where(_SERVES, _SLUG, _ACTIVE).order_by(clients.c.organization_id.desc()).limit(1)
 _BY_ID = select(*_COLUMNS).where(
     clients.c.id == bindparam("client"),
@@ -162,7 +162,7 @@ _PURGE = batched_delete(
 
 
 async def find_own(tx: Transaction, vault: Vault, organization_id: str, slug: str) -> OAuthClient | None:
-    """Return the client that an organization or the instance has registered for an integration, or None."""
+    """Return the client that an organization or the operator has registered for an integration, or None."""
     row = await tx.one(_OWN, _ClientRow, organization=organization_id, slug=slug)
     return _decrypt(vault, row) if row else None
 
@@ -175,9 +175,9 @@ async def require(
     auth: OAuth2Auth,
     params: Mapping[str, str],
 ) -> OAuthClient | None:
-    """Return the client for a new connection with these params: the organization's client, or the operator's.
+    """Return the client for a new connection with these params.
 
-    Return None if each end user enters their own client.
+    The organization's client precedes the operator's. Return None if each end user enters their own client.
 
     Raises: OAuthClientMissing; HostNotRegistered; InvalidInput for a param that is missing.
     """
@@ -192,7 +192,7 @@ async def require(
 
 
 async def get(tx: Transaction, vault: Vault, organization_id: str, client: str) -> OAuthClient:
-    """Return a client of the organization or the instance by its id, retired or not.
+    """Return an active or retired client of the organization or the operator by its id.
 
     Raises: OAuthClientMissing.
     """
@@ -203,12 +203,12 @@ async def get(tx: Transaction, vault: Vault, organization_id: str, client: str) 
 
 
 async def list_own(tx: Transaction, vault: Vault, organization_id: str) -> list[OAuthClient]:
-    """Return the clients that an organization or the instance has registered, by integration."""
+    """Return the active clients of an organization or of the operator, ordered by integration."""
     return [_decrypt(vault, row) for row in await tx.all(_ALL_OF, _ClientRow, organization=organization_id)]
 
 
 async def list_slugs(tx: Transaction, organization_id: str) -> frozenset[str]:
-    """Return the slugs of integrations with a client of the organization or of the instance."""
+    """Return the slugs of integrations with an active client of the organization or of the operator."""
     rows = await tx.all(_SLUGS, _ClientSlug, organization=organization_id, instance=INSTANCE)
     return frozenset(row.integration_slug for row in rows)
 
@@ -216,10 +216,10 @@ async def list_slugs(tx: Transaction, organization_id: str) -> frozenset[str]:
 async def put(
     tx: Transaction, vault: Vault, organization_id: str, integration: Integration, new: NewOAuthClient, now: datetime
 ) -> OAuthClient:
-    """Register a client, or replace the present one.
+    """Register a client, or replace the present client.
 
-    With the same `client_id`, update the present client. With another `client_id`, existing connections continue to use
-    the present client.
+    With the same `client_id`, update the present client. With another `client_id`, retire the present client, which
+    existing connections continue to use.
 
     Raises: InvalidInput, with the errors of the fields.
     """
@@ -233,7 +233,7 @@ async def put(
         present = None
     if present is not None and new.client_secret is None:
         if not set(_hosts(new.hosts)) <= set(present.hosts):
-            raise InvalidInput.of("client_secret", "is required with a new host, which will receive the secret")
+            raise InvalidInput.of("client_secret", "is required with a new host, because the host will receive it")
         new = replace(new, client_secret=present.client.client_secret, fields={**present.fields, **new.fields})
     new = replace(new, hosts=_hosts(new.hosts))
     _require_fit(auth, new, names_hosts=names_hosts(slug, auth))
@@ -273,14 +273,14 @@ async def purge(installation: Installation, retention: timedelta = RETENTION) ->
 
 
 async def list_registered(installation: Installation, organization_id: str) -> list[RegisteredClient]:
-    """Return the OAuth clients of an organization or of the instance, by integration."""
+    """Return the active OAuth clients of an organization or of the operator, ordered by integration."""
     async with installation.database.read() as tx:
         clients_of_owner = await list_own(tx, installation.vault, organization_id)
     return [_registered(installation, client) for client in clients_of_owner]
 
 
 async def get_registered(installation: Installation, organization_id: str, slug: str) -> RegisteredClient:
-    """Return the OAuth client of an organization or of the instance for an integration. Raises: NotFound."""
+    """Return the OAuth client of an organization or of the operator for an integration. Raises: NotFound."""
     async with installation.database.read() as tx:
         await _integration(tx, installation, organization_id, slug)
         client = await find_own(tx, installation.vault, organization_id, slug)
@@ -290,7 +290,7 @@ async def get_registered(installation: Installation, organization_id: str, slug:
 
 
 async def register(installation: Installation, actor: Actor, slug: str, new: NewOAuthClient) -> RegisteredClient:
-    """Register an OAuth client, replace the present client, and record the event. Raises: NotFound; InvalidInput."""
+    """Register an OAuth client in place of any present client, and record the event. Raises: NotFound; InvalidInput."""
     now = installation.clock()
     async with installation.database.write() as tx:
         integration = await _integration(tx, installation, actor.organization_id, slug)
@@ -300,7 +300,7 @@ async def register(installation: Installation, actor: Actor, slug: str, new: New
 
 
 async def unregister(installation: Installation, actor: Actor, slug: str) -> None:
-    """Retire an OAuth client, which new connections then cannot use, and record the event. Raises: NotFound."""
+    """Retire an OAuth client, so that no new connection uses it, and record the event. Raises: NotFound."""
     async with installation.database.write() as tx:
         await _integration(tx, installation, actor.organization_id, slug)
         await retire(tx, actor.organization_id, slug, installation.clock())
@@ -308,7 +308,7 @@ async def unregister(installation: Installation, actor: Actor, slug: str) -> Non
 
 
 async def _record(tx: Transaction, installation: Installation, actor: Actor, kind: EventType, slug: str) -> None:
-    """Record the event of an organization. An operator's change for all organizations has no event."""
+    """Record the event of an organization. For a change by the operator, record no event."""
     if actor.organization_id != INSTANCE:
         subject = Subject(data={"integration_slug": slug})
         await events.record(tx, actor, kind, installation.clock(), subject)
@@ -336,8 +336,8 @@ def _not_found(slug: str) -> NotFound:
 def names_hosts(slug: str, auth: OAuth2Auth) -> bool:
     """Return True if a client for this integration must list the hosts that may receive the client's secret.
 
-    For a custom integration, One Runtime cannot judge a host. So a client must list the hosts if the end user enters
-    any part of a host.
+    One Runtime cannot know who owns the hosts of a custom integration. So its client must list the hosts if the end
+    user enters any part of a host.
     """
     return _cannot_be_listed(auth) if slug.startswith(CUSTOM) else auth.names_hosts
 
@@ -349,7 +349,7 @@ def _cannot_be_listed(auth: OAuth2Auth) -> bool:
 
 
 def secret_hosts(auth: OAuth2Auth) -> tuple[str, ...]:
-    """Return every host that may receive a client's secret, if all variables in the hosts have options."""
+    """Return every host that may receive a client's secret. Omit a host that contains a variable without options."""
     return tuple(dict.fromkeys(host for url in auth.secret_urls() for host in _expand_host(auth, url.authority)))
 
 
@@ -365,9 +365,9 @@ def _expand_host(auth: OAuth2Auth, authority: str) -> list[str]:
 
 
 def still_fits(client: OAuthClient, auth: OAuth2Auth) -> bool:
-    """Return True if the registration of a custom integration's client lists all hosts of the present entry.
+    """Return True if the client of a custom integration is registered for every host that would receive the secret.
 
-    If the end user enters a part of a host, `require_host` checks the host of each request instead.
+    If the entry's hosts cannot be listed, return True: `require_host` checks the host of each request.
     """
     return _cannot_be_listed(auth) or set(secret_hosts(auth)) <= set(client.hosts)
 
@@ -386,7 +386,7 @@ def require_host(client: OAuthClient, integration: str, auth: OAuth2Auth, known:
 
 
 async def _seal(tx: Transaction, vault: Vault, client: OAuthClient) -> dict[str, object]:
-    """Return the columns of a client's row."""
+    """Return the columns of a client's row, with the secret and the fields encrypted."""
     secret = {"client_secret": client.client.client_secret, "fields": dict(client.fields)}
     context = SealContext(TABLE, client.id, client.version)
     sealed = await key_ring.seal(tx, vault, client.organization_id, json.dumps(secret).encode(), context)
@@ -457,7 +457,7 @@ def _field_errors(auth: OAuth2Auth, new: NewOAuthClient) -> list[FieldError]:
 def _host_errors(new: NewOAuthClient, *, names_hosts: bool) -> list[FieldError]:
     if names_hosts and not new.hosts:
         return [
-            FieldError("hosts", "is required: the client's hosts at the provider. The secret is sent to no other host")
+            FieldError("hosts", "is required: list the provider's hosts. One Runtime sends the secret to no other host")
         ]
     if new.hosts and not names_hosts:
         return [FieldError("hosts", "must be empty: this integration has fixed hosts")]
