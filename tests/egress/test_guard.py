@@ -344,7 +344,7 @@ async def test_p7_allowed_port_of_another_protocol_covers_exactly_one_host(upstr
     async with Egress(allow=frozenset({("mail.example", 25)}), network=LoopbackNetwork(upstream.port)) as egress:
         assert (await egress.request("GET", "http://mail.example:25/")).status == 200
         for url in ("http://mail.example:22/", "http://other.example:25/"):
-            with pytest.raises(TargetRefused, match="is for another protocol"):
+            with pytest.raises(TargetRefused, match="belongs to a protocol other than HTTP"):
                 await egress.request("GET", url)
 
 

@@ -1,4 +1,4 @@
-"""Outbound connections (egress). No other package opens connections; checks and limits apply to each request (P7, P12).
+"""Outbound requests (egress). No other package sends them. Checks and limits apply to each request (P7, P12).
 
 The address checks run on every request and again on every redirect, in this order:
 1. `target.parse` parses the URL strictly.

@@ -10,7 +10,7 @@ from one_runtime.egress.errors import UpstreamProtocolError, UpstreamTooLarge
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _ENCODINGS: Final = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 _ZLIB_METHOD: Final = 8
-_NO_BODY: Final = frozenset({204, 304})  # their Content-Length describes another response (RFC 9110 section 8.6)
+_NO_BODY: Final = frozenset({204, 304})  # no body, whatever Content-Length says (RFC 9110 section 8.6)
 
 
 async def read_body(answer: aiohttp.ClientResponse, authority: str, cap: int) -> bytes:

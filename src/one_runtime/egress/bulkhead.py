@@ -1,4 +1,4 @@
-"""Concurrency limit for each tenant and upstream, first in, first out (P12).
+"""Concurrency limit for each pair of tenant and upstream (P12). Requests wait in the order of their arrival.
 
 aiohttp's own limiter is not enough: while many requests wait for a hanging upstream, requests to another upstream may
 starve.
@@ -39,7 +39,7 @@ class Bulkhead:
             return semaphore, timeout
         begun = time.monotonic()
         try:
-            async with asyncio.timeout(timeout):  # `wait_for` can lose a cancellation up to Python 3.11
+            async with asyncio.timeout(timeout):  # before Python 3.12, `wait_for` can lose a cancellation
                 await semaphore.acquire()
         except TimeoutError:
             raise UpstreamTimeout(

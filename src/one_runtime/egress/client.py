@@ -179,7 +179,7 @@ class Egress:
 
 async def _read_response(answer: aiohttp.ClientResponse, hop: Hop, limits: Limits) -> Response:
     body = await read_body(answer, hop.target.authority, limits.body)
-    # These headers describe the encoded body.
+    # Both headers describe the encoded body, but the response has the decoded body.
     dropped = {b"content-encoding", b"content-length"} if content_encoding(answer) else set()
     headers = tuple(
         (name.decode("latin-1"), value.decode("latin-1"))

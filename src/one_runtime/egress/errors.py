@@ -25,7 +25,7 @@ class TargetRefused(EgressError):
 
     @classmethod
     def not_allowed(cls, what: str, authority: str) -> "TargetRefused":
-        """Return the error for a target that only the operator can allow, by `authority` (host and port)."""
+        """Return the error for a target that only the operator can allow. `authority`: host and port of the target."""
         return cls(
             f"{what}, and One Runtime only calls the public internet. If this is your own service, the operator can "
             f'allow exactly this host and port: add "{authority}" to {ALLOW_SETTING}.'

@@ -34,13 +34,14 @@ HOP_BY_HOP: Final = frozenset(
 )
 """Headers that concern one connection (RFC 9110 section 7.6.1)."""
 
-# These headers decide where a message ends, or for which host it is. aiohttp adds the headers that it needs.
+# These headers determine the end of the message, or its host. aiohttp itself adds those that the request needs.
 _OURS: Final = HOP_BY_HOP | {"content-length", "expect", "host"}
 # TRACE echoes credentials. CONNECT opens a tunnel, whose content the address checks cannot see.
 _REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE"})
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-# A redirect to another origin keeps only these. Any other header may contain a credential: providers invent names.
+# A redirect to another origin keeps only these headers. Any other header may carry a credential: many providers expect
+# their API key in a header of their own.
 _NO_SECRET_IN: Final = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
 _REFERENCE_CHARACTERS: Final = "!#$%&'()*+,-./:;=?@[\\]_~"  # `parse` refuses the unencoded backslash
 
@@ -60,9 +61,9 @@ def first_hop(
 ) -> Hop:
     """Check a caller's request and return its hop.
 
-    A request that is not relayed receives a User-Agent and an Accept-Encoding with the encodings that `body` decodes,
-    unless the caller sets these headers. A relayed request receives no header, and may have its own Content-Length. Its
-    method keeps its case, and its header values may be UTF-8.
+    If the request is not relayed, add the default headers that the caller has not set. The default `Accept-Encoding`
+    lists the encodings that the module `body` decodes. If the request is relayed, add no header, and keep the case of
+    the method. Only relayed requests may contain a Content-Length, and header values in UTF-8.
 
     Raises:
         TargetRefused: the URL is invalid or ambiguous.
@@ -94,7 +95,8 @@ def first_hop(
 def next_hop(hop: Hop, status: int, location: str | None) -> Hop | None:
     """Return the hop to which a redirect leads, or None if the response is no redirect.
 
-    A hop to another origin keeps only headers that cannot contain a credential. Later hops do not restore the others.
+    A hop to another origin keeps only headers that cannot contain a credential. Later hops do not restore
+    the removed headers.
 
     Raises:
         TargetRefused: the redirect leads to an invalid URL, or from https to http.
@@ -103,9 +105,9 @@ def next_hop(hop: Hop, status: int, location: str | None) -> Hop | None:
         return None
     target = _redirected(hop.target, location)
     if hop.target.scheme == "https" and target.scheme == "http":
-        raise TargetRefused.malformed(f"{hop.target.authority} redirects from https to http, which is not followed")
+        raise TargetRefused.malformed(f"{hop.target.authority} redirects from https to http, which is not safe")
     following = replace(hop, target=target)
-    # Browsers turn these methods into GET (RFC 9110 section 15.4).
+    # In these cases, browsers send a GET without a body (RFC 9110 section 15.4).
     if (status == 303 and hop.method != "HEAD") or (status in (301, 302) and hop.method == "POST"):
         headers = tuple((name, value) for name, value in hop.headers if not name.lower().startswith("content-"))
         following = replace(following, method="GET", headers=headers, body=None)
@@ -116,7 +118,7 @@ def next_hop(hop: Hop, status: int, location: str | None) -> Hop | None:
 
 
 def _redirected(target: Target, location: str) -> Target:
-    """Percent-encode raw bytes and spaces in a Location, as browsers do. `%` in an authority is then refused."""
+    """Percent-encode raw bytes and spaces in a Location, as browsers do. `parse` then refuses `%` in an authority."""
     reference = quote(location.encode("latin-1"), safe=_REFERENCE_CHARACTERS)
     try:
         return parse(urljoin(str(target.url), reference))

@@ -6,18 +6,18 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of one request. Times in seconds."""
+    """Limits of one request. Times are in seconds."""
 
     connect: float = 10.0
-    """Until a connection is ready. Includes the wait for the concurrency limit, name resolution, TCP and TLS."""
+    """Time until a connection is ready, including the wait for the concurrency limit, name resolution, TCP and TLS."""
     idle: float = 20.0
-    """Until the first piece of the response, and between two pieces."""
+    """Time until the first piece of the response, and between two pieces."""
     total: float = 30.0
-    """The whole exchange, including redirects."""
+    """Time of the whole exchange, including redirects."""
     body: int = 2 * 1024 * 1024
-    """Bytes of a response body, counted before and after decoding."""
+    """Size of a response body in bytes. The limit applies before and after decoding."""
     redirects: int = 5
-    """Redirects to follow, if the caller follows redirects."""
+    """Number of redirects, if the caller follows redirects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class PoolLimits:
     per_upstream: int = 64
     """Concurrent exchanges with one scheme, host and port, so that a hanging upstream leaves room for others."""
     dns_cache: int = 10
-    """Seconds to cache the checked IP addresses of a name. 0 resolves the name for each new connection."""
+    """Time in seconds to cache the checked IP addresses of a name. With 0, each new connection resolves the name."""
 
 
 DEFAULT_LIMITS: Final = Limits()

@@ -31,12 +31,12 @@ class Network:
         return socket.socket(family, socket.SOCK_STREAM)
 
     def close(self) -> None:
-        """Resolve no more names. Do not wait for running look-ups, which cannot be stopped."""
+        """Stop resolving names. Do not wait for running look-ups, because Python cannot stop them."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _look_up(host: str, port: int) -> list[str]:
-    # As bytes: Python would encode a str with its IDNA 2003 codec, which may map the name differently.
+    # The name as bytes: Python would encode a str with its IDNA 2003 codec, which may result in another name.
     results = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     return [_text(family, address) for family, _, _, _, address in results]
 

@@ -1,6 +1,7 @@
-"""Pooled connections, and the two address checks before a connection is made. The only user of aiohttp's client.
+"""Pooled connections, and the two address checks before each connection. Only this module uses aiohttp's client.
 
-The client skips its resolver for literal addresses and caches names, so one check is not enough (P7).
+aiohttp's client calls no resolver for literal IP addresses and cached names. So a check in the resolver alone is not
+enough (P7).
 """
 
 import asyncio
@@ -53,7 +54,7 @@ class Certificate:
 
 @dataclass(slots=True)
 class _Dial:
-    """A request that waits for a connection: its target, whether a socket was opened, why the check refused it."""
+    """The connecting of one request. `dialled`: a socket was opened. `refusal`: the error of a refused address."""
 
     target: Target
     dialled: bool = False
@@ -87,7 +88,7 @@ _dialling: ContextVar[_Dial | None] = ContextVar("one_runtime_egress_dialling", 
 
 
 class Pool:
-    """Connections made under one allow-list. A different allow-list needs a new pool."""
+    """Connections whose addresses were checked against one allow-list. A different allow-list needs a new pool."""
 
     def __init__(
         self, allow: AllowList, network: Network, limits: PoolLimits, before_request: Callable[[], None] | None
@@ -105,8 +106,8 @@ class Pool:
         """Send the request and yield the response. The caller reads the body inside its `async with` block.
 
         Raises:
-            EgressError: the target is refused or the upstream failed. The block can also raise it while it reads the
-                body.
+            EgressError: the target is refused, or the upstream failed. The caller's block can also raise this error
+                while it reads the body.
         """
         if self._before_request is not None:
             self._before_request()
@@ -164,7 +165,7 @@ class Pool:
         """
         check(target, self._allow)
         failure = UpstreamUnreachable(f"The name {target.host} has no address.")
-        # The resolver also accepts an IP address and returns it. Its check then repeats `check()` above: harmless.
+        # The resolver also accepts an IP address. Its address check then harmlessly repeats `check()` above.
         for resolved in await _CheckedResolver(self._allow, self._network).resolve(target.host, target.port):
             try:
                 with self._network.open_socket(resolved["family"], resolved["host"], resolved["port"]) as raw:
@@ -203,8 +204,8 @@ class Pool:
             max_line_size=_LONGEST_HEADER,
             max_field_size=_LONGEST_HEADER,
         )
-        # aiohttp repeats PUT and DELETE after they were sent, and has no public option to turn that off. A test holds
-        # that the attribute exists; pyproject.toml excludes the next major version.
+        # aiohttp repeats PUT and DELETE after it has sent them, and has no public option to prevent this. A test checks
+        # that the attribute exists. `pyproject.toml` excludes the next major version of aiohttp.
         session._retry_connection = False  # noqa: SLF001
         return session
 
@@ -227,7 +228,8 @@ class Pool:
 class _CheckedResolver(AbstractResolver):
     """Resolves names through the network.
 
-    If one address of a name is refused, the whole name is. So a name cannot mix public and private addresses.
+    If one address of a name is refused, the resolver refuses the name. So a name cannot mix public and private
+    addresses.
     """
 
     def __init__(self, allow: AllowList, network: Network) -> None:
@@ -261,7 +263,7 @@ class _CheckedResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Do nothing: the owner of the network closes it."""
+        """Do nothing: the owner of the network closes the network."""
 
 
 async def _peer_certificate(

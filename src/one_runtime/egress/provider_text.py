@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 MAX_TEXT: Final = 300
 MASK: Final = "\u2026"
 _SHORTEST_SECRET: Final = 3  # masking shorter values would mask parts of ordinary words
-_SHORTEST_PART: Final = 12  # providers abbreviate keys; a longer part helps to guess or to recognize the key
+_SHORTEST_PART: Final = 12  # providers show shorter parts on purpose; from a longer part, a reader could guess the key
 _MOST_READ: Final = 4000
 _DROPPED: Final = frozenset({"Cf", "Cn", "Co"})
 _BREAKS: Final = frozenset({"Cc", "Cs", "Zl", "Zp", "Zs"})
@@ -25,7 +25,7 @@ _INVISIBLE: Final = re.compile(
 def printable(text: str) -> str:
     """Return the text on one line, without control characters, direction marks and invisible characters.
 
-    Invisible characters can reverse the text shown, and hide a secret from a search for it.
+    Such characters can reverse the displayed text, and can hide a secret from the search for secrets.
     """
     if not text.isprintable():  # most texts are printable: skip the loop over the characters
         text = "".join(map(_printable_character, text))
@@ -33,10 +33,10 @@ def printable(text: str) -> str:
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """Return the text as `printable` does, at most 300 characters, with every secret masked.
+    """Return the printable text with every secret masked, at most 300 characters.
 
-    Masks each secret unencoded, percent-encoded, in base64, in JSON and in HTML, in upper or lower case. Masks also
-    every part of a secret that has at least 12 characters.
+    Masks each secret unencoded, percent-encoded, in base64, in JSON and in HTML, in upper or lower case. Also masks
+    each part of a secret if the part has at least 12 characters.
     """
     plain = printable(text[:_MOST_READ])
     forms = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
@@ -48,7 +48,8 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 def contains_secret(text: str, secrets: Iterable[str]) -> bool:
     """Return True if the text contains one of these secrets, in any form that `redact` masks completely."""
     plain = printable(text)
-    # Every form is at least as long as the printable secret, and most accounts' names are shorter than a key.
+    # Skip each secret that is longer than the text: all its forms are at least as long. This saves time, because most
+    # texts are an account's name, which is shorter than a key.
     possible = [secret for secret in secrets if len(printable(secret)) <= len(plain)]
     return any(re.search(re.escape(form), plain, flags=re.IGNORECASE) for secret in possible for form in _forms(secret))
 
@@ -85,14 +86,14 @@ def _base64_forms(data: bytes) -> Iterator[str]:
         yield encode(data).decode("ascii").rstrip("=")
         for bytes_before in range(3):
             whole = encode(b"\0" * bytes_before + data).decode("ascii").rstrip("=")
-            # The characters at the edges depend on the neighbouring bytes too.
+            # Omit the first and last characters if they also depend on the neighbouring bytes.
             first, last = (0, 2, 3)[bytes_before], len(whole) - bool((bytes_before + len(data)) % 3)
             if last - first >= _SHORTEST_PART:
                 yield whole[first:last]
 
 
 def _mask_parts(text: str, forms: Iterable[str]) -> str:
-    """Mask parts of the forms that have at least 12 characters."""
+    """Mask each part of a form if the part has at least 12 characters."""
     parts = {
         folded[start : start + _SHORTEST_PART]
         for folded in map(_lower, forms)

@@ -7,7 +7,7 @@ from typing import Final
 
 _SECONDS: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,9})?")
 _UNIX_TIME: Final = 1_000_000_000
-"""Some providers send a Unix time instead of seconds. A larger number than this is a Unix time."""
+"""Some providers send a Unix time instead of seconds. A number above this limit is a Unix time."""
 
 
 def parse_retry_after(value: str, now: datetime) -> float | None:

@@ -1,7 +1,7 @@
 """Target of a request: the strict parse of a URL, and the checks that need no name resolution (P7).
 
-One Runtime connects to exactly the URL that it has parsed and checked. It refuses an ambiguous URL, and never repairs
-a URL.
+One Runtime requests exactly the URL that this module has parsed and checked. The module refuses an ambiguous URL, and
+never repairs a URL.
 """
 
 import re
@@ -51,7 +51,7 @@ _REFUSED_NAMES: Final = frozenset(
     }
 )
 
-# Ports of other protocols, whose servers may execute parts of an HTTP request:
+# Ports of other protocols. Their servers may execute parts of an HTTP request as commands:
 # https://fetch.spec.whatwg.org/#port-blocking
 _OTHER_PROTOCOLS: Final = (
     "1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115 117 119 "
@@ -124,7 +124,7 @@ def check(target: Target, allow: AllowList) -> None:
     if (target.host, target.port) in allow:
         return
     if target.port in _REFUSED_PORTS:
-        raise TargetRefused.not_allowed(f"Port {target.port} is for another protocol than HTTP", target.authority)
+        raise TargetRefused.not_allowed(f"Port {target.port} belongs to a protocol other than HTTP", target.authority)
     if target.host in _REFUSED_NAMES or target.host.endswith(".localhost"):
         raise TargetRefused.not_allowed(
             f"{target.host} is a name of the server itself or of its cloud's metadata service", target.authority
