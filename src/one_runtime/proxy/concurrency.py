@@ -23,8 +23,10 @@ class TooManyCalls(RateLimited):
 
 @dataclass(slots=True)
 class CallRecord:
-    """Progress of one call. `status`: 0 until there is a response. Sizes are in bytes. `max_bytes`: the limit for the
-    request body, and for the response body."""
+    """Progress of one call. Sizes are in bytes.
+
+    `status`: 0 until there is a response. `max_bytes`: limit for each of the two bodies.
+    """
 
     connection: Connection
     method: str
@@ -73,12 +75,12 @@ class CallRecord:
 class ProxyCalls:
     """Admits calls and logs them.
 
-    One integration can use at most half of an organization's concurrent calls. So a hanging integration leaves the
-    other half to other integrations (docs/decisions/0024-bulkheads.md).
+    One integration can use at most half of an organization's limit. So a provider that hangs leaves the other half to
+    the other integrations (docs/decisions/0024-bulkheads.md).
     """
 
     def __init__(self, limit: int, request_log: RequestLog, clock: Clock) -> None:
-        """`limit`: most concurrent calls of an organization."""
+        """`limit`: maximum number of concurrent calls of an organization."""
         self._limit, self._limit_per_integration = limit, max(1, limit // 2)
         self._counts: Counter[tuple[str, str]] = Counter()
         self._request_log, self._clock = request_log, clock

@@ -1,7 +1,8 @@
-"""Call a provider for an end user: the caller's request with the credential added, the response streamed back.
+"""Call a provider for an end user: add the credential to the caller's request, and stream the response back.
 
-Only small bodies stay in memory, for a second attempt. One Runtime sends a request twice only if the provider refused
-the credential and so did not act on the request (RFC 9110 section 15.5.2), or if the caller asked for retries.
+One Runtime keeps only small bodies in memory, for a second attempt. It sends a request again in only two cases:
+- The provider refused the credential, so the provider did not act on the request (RFC 9110 section 15.5.2).
+- The caller asked for retries.
 """
 
 import asyncio
@@ -38,7 +39,7 @@ from one_runtime.tokens.state import CredentialState, UsableCredential
 
 MAX_ATTEMPTS: Final = 3
 MAX_WAIT: Final = 30.0
-"""Longest wait in seconds before another attempt. If the provider asks for more, the caller receives the response."""
+"""Longest wait in seconds before another attempt. For a longer wait, the caller receives the provider's response."""
 
 _RETRYABLE: Final = frozenset({429, 502, 503, 504})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
@@ -49,8 +50,8 @@ _NOT_FORWARDED: Final = frozenset(
 )
 _NOT_FORWARDED_PREFIXES: Final = ("one-runtime-", "x-forwarded-")
 _TRACE: Final = frozenset({"traceparent", "tracestate", "baggage"})
-# Headers about the provider's host, which is not the caller's host here, and headers that a proxy between the caller
-# and One Runtime would execute.
+# Headers that are true only for the provider's host, while the caller talks to One Runtime's host. Also headers that a
+# proxy between the caller and One Runtime would obey.
 _NOT_RETURNED: Final = frozenset({"date", "alt-svc", "strict-transport-security", "x-sendfile", "x-lighttpd-send-file"})
 _NOT_RETURNED_PREFIXES: Final = (b"one-runtime-", b"x-accel-")
 _WITHOUT_BODY: Final = frozenset({204, 304})
@@ -67,7 +68,7 @@ class CredentialsRefreshedRetry(Conflict):
 class ProxyRequest:
     """The caller's request, with raw `path`, `query` and `headers`.
 
-    `length`: of a streamed body, if the length is known. `replayable`: the body is in memory, for a second attempt.
+    `length`: the length of a streamed body, if known. `replayable`: the body is in memory, for a second attempt.
     """
 
     method: str
@@ -89,7 +90,7 @@ async def call(
 ) -> AsyncIterator[Relayed]:
     """Send the request and yield the provider's response, with the headers that One Runtime adds.
 
-    The caller reads the body inside its `async with` block. `call` keeps `record` current.
+    The caller reads the body inside its `async with` block. `call` updates `record`.
 
     Raises: ConnectRequired; CredentialsRefreshedRetry; ProviderUnavailable; InvalidInput; EgressError, also inside the
     block.
@@ -148,7 +149,7 @@ async def _require_fresh(
 async def _attempt(
     installation: Installation, credential: UsableCredential, request: ProxyRequest, stack: AsyncExitStack, attempt: int
 ) -> Relayed | None:
-    """Send the request once. Return None if the provider was not reached and the caller asked for retries."""
+    """Send the request once. Return None if the provider did not answer and the request may be sent again."""
     if credential.integration is None or credential.auth is None:
         raise ConnectRequired("The integration of this connection no longer exists.")
     injection = inject(credential.auth, credential.values)
@@ -174,7 +175,7 @@ async def _attempt(
 async def _refresh(
     installation: Installation, state: CredentialState, credential: UsableCredential
 ) -> UsableCredential | None:
-    """Return a newer credential than the refused one, or None if there is none."""
+    """Return a credential that is newer than the refused credential, or None."""
     try:
         newer = await _require_fresh(installation, state, credential.version)
     except ProviderUnavailable:  # the caller gets the provider's 401
@@ -209,7 +210,7 @@ def _requested_delay(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
 
 
 def _base_url(auth: AuthBase, values: ConnectionValues, injection: Injection, request: ProxyRequest) -> str:
-    """Return the API's base URL: the entry's first base URL, or the caller's, which the entry must list (P7)."""
+    """Return the base URL that the caller names, which the entry must list (P7), or the entry's first base URL."""
     if request.base_url is None:
         return injection.base_url
     known, templates = {**values.params, **values.credentials}, (auth.base_url, *auth.more_base_urls)
@@ -221,7 +222,7 @@ def _base_url(auth: AuthBase, values: ConnectionValues, injection: Injection, re
 
 
 def _query(injection: Injection, raw: str) -> str:
-    """Return the caller's query string, with the parameters that carry the credential replaced."""
+    """Return the caller's query string. The credential replaces the caller's parameters of the same name."""
     if not injection.query:
         return f"?{raw}" if raw else ""
     injected = {name for name, _ in injection.query}
@@ -233,8 +234,8 @@ def _query(injection: Injection, raw: str) -> str:
 def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest) -> list[tuple[str, str]]:
     """Return the headers to forward: the caller's and the entry's.
 
-    The header with the credential replaces the caller's header of this name. The entry's constant headers are defaults,
-    which the caller's headers replace.
+    The header with the credential replaces the caller's header of the same name. The entry's constant headers are
+    defaults: the caller's headers replace them.
     """
     injected = {name.lower(): (name, value) for name, value in injection.headers}
     defaults = {name.lower() for name in auth.headers} - {name.lower() for name in auth.send.headers}
@@ -268,7 +269,7 @@ def _hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
 
 
 def _response_headers(relayed: Relayed) -> list[tuple[bytes, bytes]]:
-    """Return the provider's headers for the caller. `Request-Id` gets another name: One Runtime sets its own."""
+    """Return the provider's headers for the caller. Rename `Request-Id`, because One Runtime sets its own."""
     dropped = _hop_by_hop(relayed.headers) | _NOT_RETURNED
     if relayed.status in _WITHOUT_BODY:  # otherwise the caller would wait for a body of that length
         dropped |= {"content-length"}

@@ -28,20 +28,20 @@ PAUSE: Final = 1.0
 
 MAX_PATH: Final = 500
 SCANNED_ENTRIES: Final = 10_000
-"""Most entries that One Runtime searches for one page of results, with a filter that has no index."""
+"""Maximum number of entries that One Runtime searches for one page, if a filter has no index."""
 
 _BATCH: Final = 100
-"""Most entries of one transaction. The transaction must be short: on SQLite, every other write waits for it."""
+"""Maximum number of entries in one transaction. It must be short: on SQLite, every other write waits for its end."""
 
 _MAX_PENDING: Final = 20_000
-"""Most entries that a process keeps in memory while the database is unavailable."""
+"""Maximum number of entries that a process keeps in memory while the database is unavailable."""
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """One call. Times in milliseconds, sizes of bodies in bytes. `error`: the code of One Runtime's own error."""
+    """One call. Durations in milliseconds, sizes of bodies in bytes. `error`: the code of One Runtime's own error."""
 
     id: str
     organization_id: str
@@ -62,7 +62,7 @@ class LoggedRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
-    """Selects entries; None matches all."""
+    """Selects entries. None in a field matches every entry."""
 
     end_user_id: str | None = None
     connection_id: str | None = None
@@ -72,8 +72,8 @@ class RequestFilter:
 
 _COLUMNS = tuple(rows.c[name] for name in LoggedRequest.__dataclass_fields__)
 _OF_ORGANIZATION = rows.c.organization_id == bindparam("organization")
-# Nothing if the end user was deleted after the call. The lock (FOR KEY SHARE) makes a deletion wait for this write, so
-# that the deletion removes the identifier from these entries too.
+# The subquery yields NULL if the end user was deleted after the call. The lock (FOR KEY SHARE) makes a deletion wait
+# for this write, so that the deletion removes the identifier from these entries too.
 _EXISTING_END_USER = (
     select(end_users.c.end_user_id)
     .where(end_users.c.organization_id == bindparam("organization"), end_users.c.end_user_id == bindparam("end_user"))
@@ -183,7 +183,7 @@ class RequestLog:
             await asyncio.sleep(0)  # calls in progress come first
 
     async def write(self, tx: Transaction, batch: list[LoggedRequest]) -> None:
-        """Write entries in this transaction. The deletion of one of their end users waits for its end."""
+        """Write entries in this transaction. A deletion of one of their end users waits until the transaction ends."""
         if self._kept:
             await tx.execute_many(_INSERT, [dict(zip(_PARAMS, _VALUES(entry), strict=True)) for entry in batch])
         last = {(entry.organization_id, entry.connection_id): entry.at for entry in batch}
