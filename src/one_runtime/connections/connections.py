@@ -81,8 +81,8 @@ class Connection:
 class NewConnection:
     """A verified account to store.
 
-    `target` is the id of the connection to replace. `multiple` adds another account beside the present one. `agreed`
-    means that the end user agreed to replace the present account by another.
+    `target`: id of the connection to replace. `multiple`: keep present accounts, and add this account. `agreed`: the
+    end user agreed to replace the present account by this account.
     """
 
     end_user_id: str
@@ -104,7 +104,7 @@ class NewConnection:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionFilter:
-    """Filters of a list. None matches all connections."""
+    """Filters of a list. None in a field matches all connections."""
 
     end_user_id: str | None = None
     integration_slug: str | None = None
@@ -169,7 +169,7 @@ _DELETE = delete(connections).where(_IN_ORGANIZATION, connections.c.id == bindpa
 
 @cache
 def _update_of(*names: str) -> Update:
-    """Build an update of only these columns, to keep concurrent changes of other columns."""
+    """Build an update of only these columns, so that concurrent changes of other columns stay."""
     changed = update(connections).where(_IN_ORGANIZATION, connections.c.id == bindparam("connection"))
     return changed.values({name: bindparam(name) for name in names})
 
@@ -188,8 +188,8 @@ async def get_with_credential(
 ) -> tuple[Connection, StoredCredential]:
     """Return a connection with its decrypted credentials. With `lock`, no other transaction can change the credentials.
 
-    One statement (or the lock) makes connection and credentials match: old tokens with the expiry of new tokens would
-    seem valid.
+    One statement, or the lock, makes the connection and its credentials match. Otherwise the connection could have the
+    expiry of new tokens, so that old tokens seem valid.
 
     Raises: NotFound; SealBroken if the row was tampered with.
     """
@@ -207,7 +207,7 @@ async def get_with_credential(
 async def list_page(
     tx: Transaction, organization_id: str, filters: ConnectionFilter, *, limit: int, before: str | None = None
 ) -> list[Connection]:
-    """Return at most `limit` connections that are older than the connection `before`, the newest first."""
+    """Return the newest `limit` connections that are older than the connection `before`, newest first."""
     statement = _LIST
     for name, value in asdict(filters).items():
         if value is not None:
@@ -218,7 +218,7 @@ async def list_page(
 
 
 async def list_at_integration(tx: Transaction, organization_id: str, end_user_id: str, slug: str) -> list[Connection]:
-    """Return an end user's connections to one integration, the newest first."""
+    """Return an end user's connections to one integration, newest first."""
     return await tx.all(_AT_INTEGRATION, Connection, organization=organization_id, end_user=end_user_id, slug=slug)
 
 
@@ -231,9 +231,10 @@ async def list_connected_slugs(tx: Transaction, organization_id: str, end_user_i
 async def create_or_replace(
     tx: Transaction, vault: Vault, catalogs: OrganizationCatalogs, actor: Actor, new: NewConnection, now: datetime
 ) -> tuple[Connection, bool]:
-    """Store a new connection, or replace the end user's existing connection. Return it, and True if it is new.
+    """Store a new connection, or replace the end user's existing connection.
 
-    This locks the end user's row, so two browser tabs cannot create two connections of one account.
+    Return the connection, and True if it is new. The function locks the end user's row, so two browser tabs cannot
+    create two connections of one account.
 
     Raises: AccountMismatch; NotFound for a target that does not exist or belongs to another end user.
     """
@@ -251,12 +252,12 @@ async def create_or_replace(
 
 
 async def require_replaceable(tx: Transaction, organization_id: str, new: NewConnection) -> None:
-    """Raise the errors that `create_or_replace` would raise, without storing. Raises: AccountMismatch; NotFound."""
+    """Check that `create_or_replace` would succeed, without storing. Raises: AccountMismatch; NotFound."""
     _connection_to_replace(new, await list_at_integration(tx, organization_id, new.end_user_id, new.integration_slug))
 
 
 def _connection_to_replace(new: NewConnection, present: Sequence[Connection]) -> Connection | None:
-    """Return the connection to replace: the target, the connection of the same account, or the only connection."""
+    """Return the connection to replace: the target, that of the same account, or the newest, active ones first."""
     if new.target is not None:
         target = next((connection for connection in present if connection.id == new.target), None)
         if target is None:
@@ -336,7 +337,7 @@ async def _replace(
 async def _lock_old_tokens(
     tx: Transaction, vault: Vault, present: Connection, new: NewConnection
 ) -> RevocableTokens | None:
-    """Lock the credentials of a connection. Return its tokens if the new connection is of another account."""
+    """Lock the credentials of the present connection. Return its tokens if the new connection has another account."""
     if present.account_id is None or new.account.id in {None, present.account_id}:
         await credentials.lock(tx, present.key)
         return None
@@ -369,7 +370,7 @@ async def update_connection(
     metadata: Mapping[str, object] | None,
     now: datetime,
 ) -> Connection:
-    """Store a new name or metadata; None keeps the present one. Raises: NotFound if the connection was deleted."""
+    """Store a new name or metadata; None keeps the present value. Raises: NotFound if the connection was deleted."""
     saved = replace(
         connection,
         name=name or connection.name,
@@ -395,7 +396,7 @@ async def mark_needs_reauth(
 
 
 async def invalidate_for_audience_change(tx: Transaction, connection: Connection, message: str, now: datetime) -> None:
-    """Invalidate locked credentials for other hosts, and mark the connection `needs_reauth` (P7)."""
+    """Invalidate locked credentials that are for another audience, and mark the connection `needs_reauth` (P7)."""
     actor = Actor(connection.organization_id, "system")
     await mark_needs_reauth(tx, actor, connection, "integration_changed", message, now)
     await credentials.invalidate(tx, connection.key)
@@ -412,7 +413,7 @@ async def invalidate_all_for_audience_change(
 ) -> int:
     """Invalidate at most `limit` active connections with credentials for another audience. Return their number.
 
-    The function reads each connection again under its lock, so that a concurrent reconnect or deletion stands.
+    The function reads each connection again under its lock, so it does not undo a concurrent reconnect or deletion.
     """
     audience = integration.audience(auth_type)
     scope = {"organization": organization_id, "slug": integration.slug, "auth_type": auth_type, "audience": audience}
@@ -451,7 +452,7 @@ async def replace_tokens(
 
 
 async def remove(tx: Transaction, actor: Actor, connection: Connection, now: datetime) -> bool:
-    """Delete a connection and its credentials; False if it did not exist any more."""
+    """Delete a connection and its credentials. Return False if the connection no longer existed."""
     if not await tx.execute(_DELETE, organization=connection.organization_id, connection=connection.id):
         return False
     await events.record(tx, actor, "connection.deleted", now, connection.subject)

@@ -1,4 +1,4 @@
-"""Stored credentials of connections: encrypted at rest, decrypted at the point of use; and the lease for a refresh."""
+"""Stored credentials of connections, encrypted at rest and decrypted at the point of use. Also their refresh leases."""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from one_runtime.jobs.queue import database_now
 
 TABLE = "credentials"
 INVALIDATED_AUDIENCE: Final = "moved"
-"""The audience of invalidated credentials. It equals no integration's audience, even after a revert of the change."""
+"""The audience of invalidated credentials. No integration ever has this audience, even if its entry is restored."""
 
 
 class CredentialsRefused(OneRuntimeError):
@@ -44,7 +44,7 @@ class ProviderUnavailable(OneRuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class ProviderAccount:
-    """The provider's account of the credentials: the id and label, if the provider returns them."""
+    """The account to which the credentials belong: its id and label, if the provider returns them."""
 
     id: str | None = None
     label: str | None = None
@@ -60,11 +60,11 @@ class ConnectionKey:
 
 @dataclass(frozen=True, slots=True)
 class TokenMetadata:
-    """Data beside the tokens.
+    """Data that One Runtime stores with the tokens.
 
     `oauth_client_id`: the registered client of the tokens; None for the end user's own client. `refresh_due_at`: None
-    if the tokens are never refreshed. `audience`: the hosts to which One Runtime may send credentials of a custom
-    integration, as in `AuthBase.audience`.
+    if the tokens are never refreshed. `audience`: for a custom integration, a digest of where and how One Runtime may
+    send the credentials (`AuthBase.audience`).
     """
 
     oauth_client_id: str | None = None
@@ -158,7 +158,7 @@ async def store(
     secrets: Mapping[str, str],
     token_metadata: TokenMetadata = NO_TOKEN_METADATA,
 ) -> None:
-    """Encrypt and store credentials under the next version, and end any lease on the row. Raises: KeyNotInRing."""
+    """Encrypt and store credentials with the next version number, and end any lease. Raises: KeyNotInRing."""
     row = await tx.one(_VERSION, _StoredVersion, connection=key.connection_id)
     version = row.version + 1 if row else 1
     context = SealContext(TABLE, key.connection_id, version)
@@ -178,7 +178,7 @@ async def store(
 
 
 async def load(tx: Transaction, vault: Vault, key: ConnectionKey, *, lock: bool = False) -> StoredCredential:
-    """Return the decrypted credentials. With `lock`, no other transaction can change them until this one ends.
+    """Return the decrypted credentials. With `lock`, no other transaction can change them until `tx` ends.
 
     Raises: NotFound; SealBroken if the row was tampered with.
     """
@@ -200,8 +200,8 @@ def decrypt(row: CredentialRow, vault: Vault, key: ConnectionKey) -> StoredCrede
 async def lock(tx: Transaction, key: ConnectionKey) -> None:
     """Lock the credentials until the transaction ends.
 
-    Lock the credentials before writing the connection: two transactions that lock in different orders would wait for
-    each other.
+    Call `lock` before writing the connection. Two transactions that lock the two rows in different orders would wait
+    for each other.
     """
     await tx.all(_LOCKED, organization=key.organization_id, connection=key.connection_id)
 
@@ -212,8 +212,8 @@ async def acquire_lease(
     """Reserve exactly these credentials for a refresh by this process (a lease).
 
     Return False if another process holds the lease, or the credentials were changed, refused or rescheduled meanwhile.
-    The database's clock measures the lease, as in `jobs/queue.py`. Two refreshes with one refresh token would
-    invalidate the token at many providers (P8).
+    The database's clock measures the lease, as in `jobs/queue.py`. The lease prevents two refreshes with one refresh
+    token: many providers would then invalidate the token (P8).
     """
     now = await database_now(tx, clock)
     changed = await tx.execute(
@@ -231,13 +231,13 @@ async def acquire_lease(
 
 
 async def record_failure(tx: Transaction, key: ConnectionKey, lease_id: str, retry_at: datetime) -> bool:
-    """Allow no refresh before `retry_at`, and count the failure. False if another process now holds the lease."""
+    """Allow no refresh before `retry_at`, and count the failure. Return False if another process holds the lease."""
     ids = {"organization": key.organization_id, "connection": key.connection_id}
     return await tx.execute(_RECORD_FAILURE, **ids, held_lease=lease_id, until=retry_at) > 0
 
 
 async def invalidate(tx: Transaction, key: ConnectionKey) -> None:
-    """Make these credentials unusable, because their integration now sends credentials to other hosts (P7)."""
+    """Make these credentials unusable, because the audience of their integration has changed (P7)."""
     await tx.execute(_INVALIDATE, organization=key.organization_id, connection=key.connection_id)
 
 
@@ -263,5 +263,5 @@ async def postpone(tx: Transaction, key: ConnectionKey, until: datetime) -> None
 
 
 async def list_due(tx: Transaction, now: datetime, limit: int) -> list[ConnectionKey]:
-    """Return the keys of credentials that are due, the longest due first. Skip leased and postponed credentials."""
+    """Return the keys of credentials that are due, ordered by due time. Skip leased and postponed credentials."""
     return await tx.all(_DUE, ConnectionKey, now=now, limit=limit)

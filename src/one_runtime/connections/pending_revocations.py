@@ -1,6 +1,6 @@
-"""Pending revocations: encrypted tokens without a connection, which the worker revokes within a day (P9).
+"""Pending revocations: encrypted tokens without a connection. The worker revokes them within a day (P9).
 
-Only `queue_revocation` creates pending revocations. It decides if One Runtime revokes the tokens at all.
+Only `queue_revocation` creates pending revocations. The function also decides if One Runtime revokes the tokens.
 """
 
 import json
@@ -42,16 +42,18 @@ RULES: Final[Mapping[RevocationCause, Literal["always", "unless_shared", "never"
     "not_redeemed": "unless_shared",
     "refresh_superseded": "unless_shared",
 }
-"""`unless_shared`: do not revoke while another connection may use the grant. Some providers revoke the whole grant.
-docs/decisions/0019-revocations.md gives the reason for each cause."""
+"""Rule for each cause of a revocation; docs/decisions/0019-revocations.md gives the reasons.
+
+`unless_shared`: do not revoke while another connection may use the grant. Some providers revoke the whole grant.
+"""
 
 TABLE: Final = "revocations"
 RETENTION: Final = timedelta(days=1)
 """Time during which the worker retries while the provider is unavailable."""
 LEASE: Final = timedelta(minutes=2)
-"""Time for which one process reserves a row: longer than the longest requests to the provider."""
+"""Time for which one process reserves a row. It is longer than the longest requests to the provider."""
 
-_VERSION: Final = 1  # of the encrypted value: the row is written once
+_VERSION: Final = 1  # version of the encrypted value; it never changes, because each row is written once
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,7 @@ class RevocableTokens:
 
 @dataclass(frozen=True, slots=True)
 class PendingRevocation:
-    """One connection's tokens to revoke. `tokens`: by kind, with the end user's own OAuth client if there is one."""
+    """The tokens of one connection, to revoke. `tokens`: by kind, with id and secret of the end user's own client."""
 
     id: str
     organization_id: str
@@ -115,10 +117,10 @@ async def queue_revocation(
     cause: RevocationCause,
     now: datetime,
 ) -> PendingRevocation | None:
-    """Store tokens for revocation. Return None if they cannot or must not be revoked.
+    """Store tokens for revocation. Return None if One Runtime cannot or must not revoke the tokens.
 
-    Delete the tokens' own connection before the call. The row is reserved for the caller, which revokes the tokens
-    after its commit, or calls `leave_to_worker`.
+    Call this after deleting the tokens' own connection. The row is reserved for the caller: revoke the tokens after the
+    commit, or call `leave_to_worker`.
     """
     if RULES[cause] == "never" or "access_token" not in tokens.secrets:
         return None
@@ -131,8 +133,11 @@ async def queue_revocation(
 
 
 async def _may_share_grant(tx: Transaction, tokens: RevocableTokens) -> bool:
-    """Return True if the organization has a connection to the same account. If the account is unknown, return True if
-    the end user has any connection to the integration."""
+    """Return True if another connection may use the same grant.
+
+    That is a connection of the organization to the same account. If the account is unknown, it is any connection of the
+    end user to the integration.
+    """
     scope = {"organization": tokens.organization_id, "slug": tokens.integration_slug}
     if tokens.account_id is not None:
         return await tx.one(_OF_ACCOUNT, **scope, account=tokens.account_id) is not None

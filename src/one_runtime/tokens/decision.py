@@ -12,17 +12,18 @@ from one_runtime.auth_types import RefreshGrant
 from one_runtime.tokens.state import CredentialState
 
 RETRY_CONFIGURATION: Final = timedelta(minutes=10)
-"""Pause after a failure that only the operator or the organization can fix."""
+"""Time to the next attempt after a failure that only the operator or the organization can repair."""
 
 Schedule: TypeAlias = datetime | Literal["never"] | None
-"""New due time of a row that the worker cannot refresh now. None leaves the row unchanged."""
+"""New due time of a row that the worker cannot refresh now. None leaves the row's due time unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialRequest:
-    """Requirements of a caller. `rejected`: the credential version that the provider refused; the caller needs a newer.
+    """Requirements of a caller.
 
-    `retry_refused`: send a refused grant to the provider again, because a person has requested it.
+    `rejected`: the version of the credentials that the provider refused; the caller needs a newer version.
+    `retry_refused`: send a refused grant to the provider again, because a person requested this.
     """
 
     rejected: int | None = None
@@ -38,7 +39,7 @@ class Fresh:
 
 @dataclass(frozen=True, slots=True)
 class UseUntil:
-    """The credentials are due, but no refresh is possible before `until`. They are still valid.
+    """The credentials are due for a refresh, but cannot be refreshed before `until`. The credentials are still valid.
 
     `until`: None if the credentials do not expire.
     """
@@ -99,9 +100,10 @@ def decide(state: CredentialState, now: datetime, request: CredentialRequest) ->
 
 
 def _schedule_of_fresh(state: CredentialState, now: datetime) -> Schedule:
-    """Return the schedule of a due row without tokens.
+    """Return the schedule of a due row without refreshable tokens.
 
-    Such a row exists if an older version replaced the tokens by a key, or if the catalog lost the integration.
+    Such a row exists if an older version of One Runtime replaced the tokens by a key, or if the catalog no longer
+    contains the integration.
     """
     if state.stored.token_metadata.refresh_due_at is None or state.token_method is not None:
         return None
@@ -109,7 +111,7 @@ def _schedule_of_fresh(state: CredentialState, now: datetime) -> Schedule:
 
 
 def _schedule_of_expiry(state: CredentialState, now: datetime) -> Schedule:
-    """Return the schedule of a due row whose catalog entry has no refresh any more: the expiry of its tokens."""
+    """Return the schedule of a due row without a possible refresh: the expiry of the tokens."""
     due_at, retry_at = state.stored.token_metadata.refresh_due_at, state.stored.retry_at
     if due_at is None or due_at > now or (retry_at is not None and retry_at > now):
         return None

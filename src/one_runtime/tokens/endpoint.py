@@ -1,4 +1,4 @@
-"""Requests to a provider's token endpoint: build, send, read the response. No database and no state."""
+"""Requests to a provider's token endpoint: build, send, read the response. The module uses no database."""
 
 import time
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from one_runtime.oauth.token_response import TokenSet, read_token_response
 from one_runtime.telemetry import metrics
 
 LIMITS: Final = Limits(connect=10.0, idle=20.0, total=20.0, body=1024 * 1024)
-"""Limits of requests without a lease. A refresh has a lease, and its request ends at `until`."""
+"""Limits of a request without a deadline. A refresh also passes `until`, a deadline before the end of its lease."""
 
 _NAMES: Final[Mapping[type, str]] = {
     AuthorizationCode: "authorization_code",
@@ -31,8 +31,10 @@ _NAMES: Final[Mapping[type, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class TokenEndpoint:
-    """The token endpoint of an integration for one client. `known`: the values for templates, which are the end user's
-    params, received values and the client's fields."""
+    """The token endpoint of an integration for one client.
+
+    `known`: the values for templates: the end user's params, the received values and the client's fields.
+    """
 
     integration: Integration
     auth: TokenAuth
@@ -40,7 +42,7 @@ class TokenEndpoint:
     known: Mapping[str, str] = field(repr=False)
 
     async def ask(self, egress: Egress, clock: Clock, grant: Grant, *, until: float | None = None) -> TokenSet:
-        """Return the tokens for a grant. `until`: the deadline by the monotonic clock. No request starts after it.
+        """Return the tokens for a grant. `until`: the deadline of the request, by the monotonic clock.
 
         Raises: OAuthError, which is TemporaryFailure if there was no response.
         """

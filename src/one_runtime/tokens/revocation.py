@@ -23,9 +23,9 @@ from one_runtime.oauth.revocation import RevocationFailure, read_revocation, rev
 from one_runtime.tokens.endpoint import send
 
 BATCH: Final = 100
-"""Most rows that one run of the worker claims."""
+"""Maximum number of rows that one run of the worker claims."""
 CONCURRENT: Final = 16
-"""Most connections whose tokens One Runtime revokes at the same time."""
+"""Maximum number of connections whose tokens One Runtime revokes at the same time."""
 _FIRST_DELAY: Final = timedelta(minutes=1)
 _MAX_DELAY: Final = timedelta(hours=1)
 
@@ -39,8 +39,9 @@ log = structlog.get_logger()
 class RevocationResult:
     """The provider's answer for one token.
 
-    `token`: None for a credential that only its owner can revoke, in the provider's settings (an API key). `reason`: of
-    a failure, in the provider's words or One Runtime's. `may_pass`: the failure is temporary.
+    `token`: None for a credential such as an API key, which only its owner can revoke, in the provider's settings.
+    `reason`: the reason for a failure, in the words of the provider or of One Runtime. `may_pass`: the failure is
+    temporary.
     """
 
     token: Kind | None

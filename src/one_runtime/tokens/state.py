@@ -22,8 +22,8 @@ from one_runtime.oauth.token_response import TokenSet
 class UsableCredential:
     """A connection with the values that authenticate a request to its provider.
 
-    `version` identifies the credentials if the provider refuses them. `integration` and `auth` match the credentials'
-    audience: even if the entry changes later, One Runtime sends these credentials to no other host (P7).
+    If the provider refuses the credentials, the caller reports their `version`. `integration` and `auth` match the
+    audience of the credentials: if the entry changes later, One Runtime sends these credentials to no other host (P7).
     """
 
     connection: Connection
@@ -35,7 +35,7 @@ class UsableCredential:
 
 @dataclass(frozen=True, slots=True)
 class CredentialState:
-    """A connection, its stored credential, its catalog entry, and the OAuth client if it is loaded.
+    """A connection, its stored credential, its catalog entry, and its OAuth client if the client is loaded.
 
     `token_method`: the entry's way to issue and refresh tokens; None for keys and passwords, or without an entry.
     `sends_client`: requests to the provider contain fields of the OAuth client, such as a developer token.
@@ -51,7 +51,7 @@ class CredentialState:
 
     @classmethod
     def of(cls, connection: Connection, stored: StoredCredential, integration: Integration | None) -> "CredentialState":
-        """Return the state without an OAuth client. `integration`: None if the catalog no longer contains it."""
+        """Return the state without an OAuth client. `integration`: None if the catalog no longer has the entry."""
         auth = integration.auth_of(connection.auth_type) if integration is not None else None
         if auth is None:
             return cls(connection, stored, integration, None, None, sends_client=False)
@@ -82,23 +82,23 @@ class CredentialState:
 
     @property
     def audience_changed(self) -> bool:
-        """True if the organization's integration now sends credentials to other hosts (P7)."""
+        """Return True if the audience of the organization's custom integration has changed (P7)."""
         auth_type = self.connection.auth_type
         metadata = self.stored.token_metadata
         return self.integration is not None and metadata.audience != self.integration.audience(auth_type)
 
     @property
     def is_refused(self) -> bool:
-        """True if the provider refused the grant. One Runtime sends it again only at a person's request."""
+        """Return True if the provider refused the grant. One Runtime sends it again only at a person's request."""
         return self.connection.status == "needs_reauth" and self.stored.token_metadata.refresh_due_at is None
 
     def is_unexpired(self, now: datetime) -> bool:
-        """True if there is an access token that has not expired."""
+        """Return True if there is an access token that has not expired."""
         expires_at = self.connection.expires_at
         return "access_token" in self.stored.secrets and (expires_at is None or now < expires_at)
 
     def is_stale(self, now: datetime, rejected: int | None) -> bool:
-        """True if tokens have expired, are due for a refresh, or have the version that the provider rejected."""
+        """Return True if tokens have expired, are due for a refresh, or have the version that the provider refused."""
         if self.token_method is None:
             return False
         due_at = self.stored.token_metadata.refresh_due_at
@@ -117,8 +117,8 @@ def merge_tokens(secrets: Mapping[str, str], tokens: TokenSet) -> dict[str, str]
 def holds_presented(current: RefreshGrant | None, presented: RefreshGrant) -> bool:
     """Return True if the row still holds the presented refresh token.
 
-    Then the response belongs to the row, even if other columns have changed. The presented token may be used up, and
-    only the response's token works (P8).
+    If so, the tokens of the response belong to the row, even if other columns have changed. The provider may have
+    invalidated the presented token, so that only the new token works (P8).
     """
     if (
         isinstance(current, RefreshToken)
@@ -149,7 +149,7 @@ async def read_state(
 
 
 async def with_oauth_client(tx: Transaction, installation: Installation, state: CredentialState) -> CredentialState:
-    """Add the OAuth client of the tokens, if it is a registered client. Raises: OAuthClientMissing."""
+    """Return the state with the registered OAuth client of the tokens, if any. Raises: OAuthClientMissing."""
     client_id = state.stored.token_metadata.oauth_client_id
     if client_id is None or state.client is not None:
         return state
