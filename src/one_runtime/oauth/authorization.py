@@ -1,4 +1,4 @@
-"""The authorization request: the URL of the provider's authorization page, with parameters (RFC 6749, 4.1.1)."""
+"""The authorization request: the URL of the provider's authorization page with its parameters (RFC 6749, 4.1.1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,8 +11,10 @@ from one_runtime.oauth.scopes import scope_param
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
-    """The parameters of one authorization. `challenge` comes from `pkce.code_challenge`; `scopes` of None requests the
-    entry's default."""
+    """The parameters of one authorization request.
+
+    `challenge`: from `pkce.code_challenge`. `scopes`: None requests the entry's default.
+    """
 
     redirect_uri: str
     state: str = field(repr=False)
@@ -42,7 +44,7 @@ def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRe
             raise ValueError("this provider supports PKCE: pass a challenge")
         own |= {"code_challenge": request.challenge, "code_challenge_method": METHOD}
     url = resolve_url(authorization.url, known)
-    if authorization.fragment is not None:  # an authorization page with a route behind `#` reads its query there
+    if authorization.fragment is not None:  # a page with a route after `#` reads the parameters there
         url += f"#{fill_path(authorization.fragment, known)}"
     extra = {name: value for name, value in fill_templates(authorization.params, known).items() if name not in own}
     return with_query(url, {**own, **extra})
@@ -50,7 +52,8 @@ def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRe
 
 def expected_issuer(auth: OAuth2Auth, known: Mapping[str, str]) -> str | None:
     """Return the issuer that the callback must name (RFC 9207, 2.4); None if the entry names no issuer.
-    The caller stores it with the state.
+
+    The caller stores the issuer with the state.
 
     Raises:
         InvalidInput: a value is missing or would leave the provider's host.

@@ -1,4 +1,4 @@
-"""The callback: the authorization response in the end user's browser (RFC 6749, 4.1.2). All of it is untrusted."""
+"""The callback: the authorization response that the end user's browser brings (RFC 6749, 4.1.2). It is untrusted."""
 
 import hashlib
 import hmac
@@ -43,17 +43,17 @@ def callback_url(public_url: str, slug: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CallbackQuery:
-    """The query of a callback, each parameter once. The repr hides it, since it has the code."""
+    """The query of a callback, in which each parameter occurs once. The repr hides the query, as it has the code."""
 
     values: Mapping[str, str] = field(repr=False)
 
     @property
     def state(self) -> str | None:
-        """Return the state as received. The caller finds its attempt before it uses any other parameter."""
+        """Return the state. The caller finds the state's authorization attempt before it uses another parameter."""
         return self.get("state")
 
     def get(self, name: str) -> str | None:
-        """Return a parameter; None also for an empty one, which counts as omitted (RFC 6749, 3.1)."""
+        """Return a parameter or None. An empty parameter counts as omitted (RFC 6749, 3.1)."""
         return self.values.get(name) or None
 
 
@@ -69,7 +69,7 @@ def parse_callback(query: bytes) -> CallbackQuery:
     """Parse the query of a callback (RFC 6749, 4.1.2).
 
     Raises:
-        CallbackRefused: the query is not a form, is too large, or has a parameter twice (3.1).
+        CallbackRefused: the query is not form-encoded, is too large, or has a parameter twice (3.1).
     """
     if len(query) > MAX_QUERY:
         raise CallbackRefused("The callback is too long.")
@@ -100,10 +100,10 @@ def read_callback(
     """
     if auth.authorization.callback_signature == "hmac_sha256":
         _check_signature(query, client)
-    # By simple string comparison (RFC 9207, 2.4). A callback without an issuer is refused too, if one is expected:
-    # an attacker could omit it.
+    # RFC 9207, 2.4 requires simple string comparison. If the attempt expects an issuer, a callback without an issuer is
+    # refused too, because an attacker could omit the issuer.
     if issuer is not None and query.get("iss") != issuer:
-        raise IssuerMismatch("The callback comes from another authorization server than the attempt's.")
+        raise IssuerMismatch("The callback comes from a different authorization server than the provider's.")
     _raise_error(query, client)
     code = query.get(auth.authorization.code_param)
     if code is None or _CODE.fullmatch(code) is None:
@@ -116,9 +116,9 @@ def read_callback(
 
 
 def _check_signature(query: CallbackQuery, client: ClientIdentity) -> None:
-    """Check Shopify's signature: HMAC-SHA256 with the client secret over all other parameters, sorted.
+    """Check Shopify's signature: the HMAC-SHA256 of all other parameters, sorted, with the client secret as the key.
 
-    `%` and `&` are percent-encoded, and in a name also `=`; see "verification requests" at
+    `%` and `&` are percent-encoded, and `=` too in a name. See "verification requests" at
     https://shopify.dev/docs/apps/build/authentication-authorization.
     """
     signed = [(name, value) for name, value in query.values.items() if name not in {"hmac", "signature"}]
@@ -126,7 +126,7 @@ def _check_signature(query: CallbackQuery, client: ClientIdentity) -> None:
     expected = hmac.new((client.client_secret or "").encode(), message.encode(), hashlib.sha256).hexdigest()
     signature = (query.get("hmac") or "").lower()
     if client.client_secret is None or not hmac.compare_digest(expected.encode(), signature.encode()):
-        raise CallbackRefused("The callback's signature is not the provider's.")
+        raise CallbackRefused("The callback does not have a valid signature of the provider.")
 
 
 def _escaped(text: str) -> str:
@@ -140,7 +140,7 @@ def _raise_error(query: CallbackQuery, client: ClientIdentity) -> None:
     description = query.get("error_description") or query.get("error_message")
     secrets = (*client.secrets, *([query.state] if query.state is not None else []))
     error_response = OAuthErrorResponse.redacted(error, description, query.get("error_uri"), secrets)
-    # Meta says access_denied with the reason user_denied.
+    # Meta sends the error access_denied with the reason user_denied.
     if normalize_code(error) in DENIED or normalize_code(query.get("error_reason") or "") in DENIED:
         raise AccessDenied("The end user or an administrator denied the access.", error_response)
     raise AuthorizationRefused("The provider did not grant the authorization.", error_response)

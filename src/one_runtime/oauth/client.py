@@ -16,7 +16,7 @@ class ClientIdentity:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Secrets to redact from provider texts."""
+        """Return the secrets to redact from provider texts."""
         if self.client_secret is None:
             return ()
         return (self.client_secret, _basic(self.client_id, self.client_secret))
@@ -33,8 +33,8 @@ class ClientAuthentication:
 def authenticate_client(method: ClientAuth, client: ClientIdentity, token: TokenEndpointSpec) -> ClientAuthentication:
     """Return the client's authentication (RFC 6749, 2.3.1), with the parameter names of the entry.
 
-    `either` uses `basic`, which every server must support (2.3.1) and which keeps the secret out of the body. A client
-    without a secret sends only its id, whatever the entry prefers (3.2.1).
+    `either` means `basic`, because every server must support it (2.3.1) and it keeps the secret out of the body. A
+    client without a secret sends only its id, whatever the entry's method is (3.2.1).
     """
     identity = {token.client_id_param: client.client_id}
     if client.client_secret is None or method == "none":
@@ -45,6 +45,6 @@ def authenticate_client(method: ClientAuth, client: ClientIdentity, token: Token
 
 
 def _basic(client_id: str, client_secret: str) -> str:
-    """Form-encode id and secret before the base64 (RFC 6749, appendix B), to keep colons and non-ASCII letters."""
+    """Form-encode id and secret before the base64 (RFC 6749, appendix B): both may contain colons or non-ASCII."""
     pair = f"{quote_plus(client_id)}:{quote_plus(client_secret)}"
     return base64.b64encode(pair.encode("ascii")).decode("ascii")

@@ -1,7 +1,7 @@
-"""Error responses (RFC 6749, 5.2) as typed errors, by the error codes of the protocol or of the provider.
+"""Error responses (RFC 6749, 5.2) as typed errors. The error code of the protocol or of the provider selects the type.
 
-Only an error code shows that a grant is refused, never a status alone: an outage, a firewall's page or a wrong client
-must not end an end user's connection (P8).
+Only an error code shows that the provider refused a grant, never the HTTP status alone. An outage, a firewall's page or
+a wrong client must not end an end user's connection (P8).
 """
 
 import datetime as dt
@@ -24,7 +24,7 @@ from one_runtime.oauth.response import is_temporary_failure, retry_after
 
 Kind: TypeAlias = Literal["grant", "client", "temporary"]
 
-# Keys are normalized by `normalize_code`. A code of one provider alone is data of its entry (`token.refused`).
+# The keys are spelled as `normalize_code` returns them. The entry lists codes of its provider alone (`token.refused`).
 ERROR_KINDS: Final[dict[str, Kind]] = {
     # RFC 6749, 5.2 and 4.1.2.1
     "invalid_grant": "grant",
@@ -34,13 +34,14 @@ ERROR_KINDS: Final[dict[str, Kind]] = {
     "temporarily_unavailable": "temporary",
     # RFC 8628, 3.5
     "slow_down": "temporary",
-    # GitHub: https://docs.github.com/en/apps/oauth-apps/maintaining-oauth-apps/troubleshooting-oauth-app-access-token-r
-    # equest-errors
-    # and for refreshing: https://github.com/orgs/community/discussions/24745
+    # GitHub, see the page "Troubleshooting OAuth app access token request errors" in
+    # https://docs.github.com/en/apps/oauth-apps/maintaining-oauth-apps
+    # GitHub's codes for a refresh: https://github.com/orgs/community/discussions/24745
     "bad_verification_code": "grant",
     "bad_refresh_token": "grant",
     "incorrect_client_credentials": "client",
-    # HubSpot writes it in capitals, as `status`: https://www.nango.dev/blog/hubspot-oauth-bad-refresh-token
+    # HubSpot sends its code in capitals, in the field `status`:
+    # https://www.nango.dev/blog/hubspot-oauth-bad-refresh-token
     "bad_auth_code": "grant",
     "bad_client_id": "client",
     "bad_client_secret": "client",
@@ -56,17 +57,19 @@ ERROR_KINDS: Final[dict[str, Kind]] = {
     "fatal_error": "temporary",
     "service_unavailable": "temporary",
     "request_timeout": "temporary",
-    # Salesforce, with "retry your request", and its limit on logins:
+    # Salesforce: `unknown_error` with the text "retry your request", and the code for its limit on logins:
     # https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_flow_errors.htm
     "unknown_error": "temporary",
     "rate_limit_exceeded": "temporary",
 }
-# A code whose description changes its meaning. Atlassian, with HTTP 403, for an expired refresh token:
+# Codes with another meaning if they have this description. Atlassian sends this with HTTP 403 for an expired refresh
+# token:
 # https://github.com/raycast/extensions/issues/11836
 _BY_DESCRIPTION: Final[dict[tuple[str, str], Kind]] = {("unauthorized_client", "refresh_token is invalid"): "grant"}
 
-# Places of the code: the norm, an object under `error` (Google, Meta), HubSpot's `status`. `message` last: Pipedrive
-# begins it with the code (https://pipedrive.readme.io/docs/marketplace-oauth-and-api-proxy-status-codes).
+# Fields that may contain the code: that of the RFC, an object under `error` (Google, Meta), HubSpot's `status`. `_kind`
+# also reads `message`, which Pipedrive begins with the code:
+# https://pipedrive.readme.io/docs/marketplace-oauth-and-api-proxy-status-codes
 _CODES: Final = ("error", "error.code", "error.type", "error.status", "code", "errorCode", "status", "category")
 _DESCRIPTIONS: Final = (
     "error_description", "error.message", "error.error_description", "error_message", "message", "errors.0.message",
@@ -75,7 +78,10 @@ _DESCRIPTIONS: Final = (
 
 
 def normalize_code(code: str) -> str:
-    """Return a code as spelled in the table: `BAD_REFRESH_TOKEN`, `access-denied`, `Invalid grant: it expired`."""
+    """Return a code in the spelling of `ERROR_KINDS`.
+
+    Providers also write `BAD_REFRESH_TOKEN`, `access-denied` or `Invalid grant: it expired`.
+    """
     return code.partition(":")[0].strip().lower().replace(" ", "_").replace("-", "_")
 
 
@@ -111,7 +117,7 @@ def read_error_response(
     error: str = "error",
     description: str = "error_description",
 ) -> OAuthErrorResponse:
-    """Return the provider's error message: at the two given paths, or otherwise at the usual paths."""
+    """Return the provider's error. Read code and description at the given paths, or else at the usual paths."""
     return OAuthErrorResponse.redacted(
         _first(document, (error, *_CODES)),
         _first(document, (description, *_DESCRIPTIONS)),
@@ -134,7 +140,7 @@ def _kind(token: TokenEndpointSpec, document: dict[str, object] | None) -> Kind 
 
 
 def _reports_error(token: TokenEndpointSpec, document: dict[str, object] | None) -> bool:
-    """True if a response with a success status reports an error."""
+    """Return True if a response with a success status reports an error."""
     if document is None:
         return False
     return document.get("ok") is False or bool(document.get("error")) or bool(_first(document, (token.response.error,)))

@@ -9,8 +9,11 @@ from one_runtime.egress.provider_text import redact
 
 @dataclass(frozen=True, slots=True)
 class OAuthErrorResponse:
-    """A provider's own words: `error`, `error_description` and `error_uri` of RFC 6749, 5.2, or the provider's fields
-    in their place. Each is plain text of at most 300 characters, without the secrets that were sent."""
+    """A provider's own words: `error`, `error_description` and `error_uri` (RFC 6749, 5.2).
+
+    A provider may use other fields instead. Each value is plain text of at most 300 characters, without the secrets
+    that One Runtime sent.
+    """
 
     error: str | None = None
     description: str | None = None
@@ -18,12 +21,12 @@ class OAuthErrorResponse:
 
     @property
     def reason(self) -> str | None:
-        """The text to show to a person."""
+        """Return the text to show to a person."""
         return self.description or self.error
 
     @classmethod
     def redacted(cls, error: str | None, description: str | None, uri: str | None, secrets: Iterable[str]) -> Self:
-        """Return the three texts of a response without the secrets that were sent."""
+        """Return the three texts of a response without the secrets that One Runtime sent."""
         sent = tuple(secrets)
         return cls(*(redact(text, sent) or None if text else None for text in (error, description, uri)))
 
@@ -32,9 +35,9 @@ NO_ERROR_RESPONSE = OAuthErrorResponse()
 
 
 class OAuthError(Exception):
-    """Base of the errors.
+    """Base class of the errors. No error contains a secret.
 
-    `code`: stable. The message is One Runtime's; `response` has the provider's words. No secrets.
+    `code`: a stable identifier. The message is One Runtime's own; `response` has the provider's words.
     """
 
     code: ClassVar[str] = "oauth_error"
@@ -47,18 +50,18 @@ class OAuthError(Exception):
 
     @property
     def reason(self) -> str | None:
-        """The provider's error text to show to a person."""
+        """Return the provider's error text, to show to a person."""
         return self.response.reason
 
 
 class CallbackRefused(OAuthError):
-    """The callback violates the protocol: it is forged, truncated or of another provider."""
+    """The callback violates the protocol: it is forged, truncated or from another provider."""
 
     code = "callback_refused"
 
 
 class IssuerMismatch(CallbackRefused):
-    """The callback comes from another authorization server than the attempt's (RFC 9207, 2.4)."""
+    """The callback comes from an authorization server other than that of the attempt (RFC 9207, 2.4)."""
 
     code = "issuer_mismatch"
 
@@ -76,13 +79,13 @@ class AuthorizationRefused(OAuthError):
 
 
 class InvalidGrant(OAuthError):
-    """`invalid_grant`: the code or the refresh token is not valid any more. The only definite refusal."""
+    """`invalid_grant`: the code or the refresh token is no longer valid. Only this error is a definite refusal."""
 
     code = "invalid_grant"
 
 
 class InvalidClient(OAuthError):
-    """The OAuth client is unknown, its secret is wrong, or it lacks a permission. The end user cannot repair that."""
+    """The OAuth client is unknown, has a wrong secret or lacks a permission. The end user cannot correct the client."""
 
     code = "client_refused"
 
@@ -107,7 +110,7 @@ class TemporaryFailure(OAuthError):
 
 
 class MalformedTokenResponse(OAuthError):
-    """The provider reports success without a usable token, although it may have issued a token."""
+    """The provider reports success, but the response has no usable token. The provider may have issued a token."""
 
     code = "malformed_answer"
     may_pass = True

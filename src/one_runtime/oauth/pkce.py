@@ -13,8 +13,11 @@ _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636, 4.1
 
 
 def uses_pkce(auth: OAuth2Auth) -> bool:
-    """True if One Runtime sends a challenge. It does so even if the provider's support is unknown: servers ignore
-    unknown parameters (RFC 6749, 3.1), and RFC 9700, 2.1.1 requires PKCE."""
+    """Return True if One Runtime sends a challenge.
+
+    Send a challenge even if the provider's support is unknown. Servers ignore unknown parameters (RFC 6749, 3.1), and
+    RFC 9700, 2.1.1 requires PKCE.
+    """
     return auth.pkce != "avoid"
 
 
@@ -30,5 +33,5 @@ def code_challenge(verifier: str) -> str:
         ValueError: the verifier is not valid.
     """
     if _VERIFIER.fullmatch(verifier) is None:
-        raise ValueError("a code verifier has 43 to 128 characters of A-Z, a-z, 0-9 and -._~")
+        raise ValueError("a code verifier must have 43 to 128 characters of A-Z, a-z, 0-9 and -._~")
     return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode("ascii")).digest()).rstrip(b"=").decode("ascii")

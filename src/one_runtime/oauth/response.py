@@ -20,14 +20,14 @@ _NUMBER: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,9})?")
 
 
 def is_temporary_failure(status: int) -> bool:
-    """True if the status alone says that the provider is down or busy."""
+    """Return True if the status alone shows that the provider is down or busy."""
     return status >= 500 or status in _BUSY
 
 
 def parse_body(body: bytes) -> dict[str, object] | None:
     """Parse the body as a JSON object or a form, whatever its Content-Type; None if it is neither.
 
-    RFC 6749, 5.1 wants JSON. Some answer in a form (GitHub without an Accept header), or call JSON `text/html`.
+    RFC 6749, 5.1 requires JSON. Some providers send a form (GitHub without an Accept header), or JSON as `text/html`.
     """
     if len(body) > MAX_BODY:
         return None
@@ -38,14 +38,14 @@ def parse_body(body: bytes) -> dict[str, object] | None:
 
 
 def retry_after(headers: Iterable[tuple[str, str]], now: dt.datetime) -> int | None:
-    """Return the seconds that the provider asks to wait, at most a day; None if it does not ask."""
+    """Return the seconds that the provider asks to wait, at most a day; None without such a request."""
     value = next((value for name, value in headers if name.lower() == "retry-after"), "")
     seconds = parse_retry_after(value, now)
     return None if seconds is None else min(math.ceil(seconds), _LONGEST_WAIT)
 
 
 def parse_number(value: object) -> float | None:
-    """Return a number, also one given as text; None for anything else."""
+    """Return the number of a JSON number or a text; None for any other value."""
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         return float(value)
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e16:

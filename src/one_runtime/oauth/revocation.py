@@ -20,8 +20,11 @@ _GONE: Final = frozenset({"invalid_token", "invalid_grant", "token_revoked", "to
 
 @dataclass(frozen=True, slots=True)
 class RevocationFailure:
-    """A failed revocation: the token may still be valid. `reason`: the provider's message or One Runtime's. `may_pass`:
-    a retry may succeed. `retry_after`: the seconds that the provider asks to wait."""
+    """A failed revocation: the token may still be valid.
+
+    `reason`: the message of the provider or of One Runtime. `may_pass`: a retry may succeed. `retry_after`: the seconds
+    that the provider asks to wait.
+    """
 
     reason: str
     may_pass: bool
@@ -31,10 +34,10 @@ class RevocationFailure:
 def revocation_requests(
     auth: OAuth2Auth, client: ClientIdentity, held: RefreshToken, known: Mapping[str, str]
 ) -> tuple[tuple[TokenKind, OutboundRequest], ...]:
-    """Return a request for each stored token that the entry revokes, in its order (RFC 7009, 2.1); none if the entry
-    has no revocation. `known`: the end user's params and received values.
+    """Return a request for each stored token that the entry revokes, in the entry's order (RFC 7009, 2.1).
 
-    No `token_type_hint` is sent: servers must work without it, and some providers refuse it.
+    Without a revocation in the entry, return no request. `known`: the end user's params and received values. The
+    requests contain no `token_type_hint`: servers must work without a hint, and some providers refuse it.
 
     Raises:
         InvalidInput: a value is missing, would leave the provider's host or cannot be sent.
@@ -58,7 +61,7 @@ def read_revocation(
     response: Response,
     now: dt.datetime,
 ) -> RevocationFailure | None:
-    """Return None if the token is revoked (RFC 7009, 2.2, 2.2.1), or if the provider does not know it any more."""
+    """Return None if the token is revoked (RFC 7009, 2.2, 2.2.1), or if the provider no longer knows the token."""
     document = parse_body(response.body)
     error_response = read_error_response(document, (*client.secrets, *held.secrets))
     reason = error_response.reason
@@ -72,7 +75,7 @@ def read_revocation(
         return None
     if is_expected(revocation.expect, response.status, document) and not _reports_refusal(document):
         return None
-    # Without an error code, the response may be a firewall's or an error page.
+    # Without an error code, the response may be a page of a firewall, so a retry may succeed.
     return RevocationFailure(reason or f"HTTP {response.status}", may_pass=reason is None)
 
 
@@ -105,7 +108,7 @@ def _request(
 
 
 def _reports_refusal(document: dict[str, object] | None) -> bool:
-    """Return True for a refusal with HTTP 200: Slack's `ok` and `revoked`, Meta's `success`, an `error`."""
+    """Return True for a refusal with HTTP 200: a false `ok` or `revoked` (Slack) or `success` (Meta), or an `error`."""
     if document is None:
         return False
     return any(document.get(name) is False for name in ("ok", "revoked", "success")) or bool(document.get("error"))

@@ -13,8 +13,9 @@ _MAX_SCOPES: Final = 500
 
 
 def requested_scopes(scopes: ScopeList, names: Iterable[str] | None, known: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the scopes to request, each once: those that the entry always requests, then `names`, or the entry's
-    default if `names` is None.
+    """Return the scopes to request, each once: first those that the entry always requests, then `names`.
+
+    If `names` is None, use the entry's default.
 
     Raises:
         InvalidInput: a scope is not valid, or contains the provider's separator.
@@ -31,25 +32,30 @@ def requested_scopes(scopes: ScopeList, names: Iterable[str] | None, known: Mapp
 
 
 def scope_param(scopes: ScopeList, names: Iterable[str] | None, known: Mapping[str, str]) -> dict[str, str]:
-    """Return the parameter with the scopes to request; none if there are no scopes. Raises: InvalidInput."""
+    """Return the parameter with the scopes to request, or no parameter without scopes. Raises: InvalidInput."""
     requested = requested_scopes(scopes, names, known)
     return {scopes.param: scopes.separator.join(requested)} if requested else {}
 
 
-# OpenID Connect scopes that Microsoft and Google grant without listing them, or list under another name.
+# OpenID Connect scopes. Microsoft and Google grant them, but omit them from the response or list another name.
 _UNLISTED: Final = frozenset({"openid", "profile", "email", "offline_access"})
 
 
 def missing_scopes(requested: Iterable[str], granted: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Return requested scopes that were not granted. A response without scopes granted all of them (RFC 6749, 5.1)."""
+    """Return the requested scopes that the provider did not grant.
+
+    `granted`: None if the response names no scopes, which means that the provider granted all (RFC 6749, 5.1).
+    """
     if granted is None:
         return ()
     return tuple(scope for scope in requested if scope not in granted and scope not in _UNLISTED)
 
 
 def parse_granted_scopes(value: object) -> tuple[str, ...] | None:
-    """Parse the scopes of a token response, a text or a list; None if it has none, which grants those requested
-    (RFC 6749, 5.1). Some providers separate them by commas, whatever the request uses."""
+    """Parse the scopes of a token response, a text or a list. Return None if the response has none.
+
+    Some providers separate scopes by commas in the response, but by spaces in the request.
+    """
     if isinstance(value, str):
         parts = re.split(r"[\s,]+", value)
     elif isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Requests to the token endpoint (RFC 6749, 3.2): a code, a refresh token, the client itself, a short-lived token."""
+"""Requests to the token endpoint (RFC 6749, 3.2), one for each kind of grant."""
 
 from collections.abc import Mapping
 
@@ -10,12 +10,13 @@ from one_runtime.oauth.scopes import scope_param
 
 
 def token_request(auth: TokenAuth, client: ClientIdentity, grant: Grant, known: Mapping[str, str]) -> OutboundRequest:
-    """Build the request for the tokens of a grant (RFC 6749, 4.1.3, 4.4.2, 6; RFC 7636, 4.5), with the client
-    authentication of the entry. `known`: the end user's params and received values.
+    """Build the request for the tokens of a grant (RFC 6749, 4.1.3, 4.4.2, 6; RFC 7636, 4.5).
+
+    The entry defines the client authentication. `known`: the end user's params and received values.
 
     Raises:
         InvalidInput: a value is missing, would leave the provider's host or cannot be sent.
-        ValueError: the entry has no exchange, and the grant is for one.
+        ValueError: the grant is a short-lived token, but the entry has no `token.exchange`.
     """
     token, known = auth.token, {**known, "client_id": client.client_id}
     method, url, templates = "POST", token.url, token.params
@@ -39,7 +40,7 @@ def token_request(auth: TokenAuth, client: ClientIdentity, grant: Grant, known: 
                 params["refresh_token"] = grant.refresh_token
             known["access_token"] = grant.access_token
             method, url, templates = token.refresh_method, token.refresh_url or token.url, token.refresh_params
-            if method == "GET":  # the token authenticates the request, and a URL must not contain the client secret
+            if method == "GET":  # a URL must not contain the client secret, and the token authenticates the request
                 authentication = ClientAuthentication({}, {})
         case ShortLivedToken():
             if token.exchange is None:

@@ -18,21 +18,21 @@ from one_runtime.oauth.response import parse_body, parse_number
 from one_runtime.oauth.scopes import parse_granted_scopes
 
 MAX_TOKEN: Final = 16_384
-"""Characters that fit a header of common servers; the longest known tokens are JWTs of about 10,000."""
+"""Number of characters that fit into a header at common servers. The longest known tokens are JWTs of about 10,000."""
 
-# RFC 6749, A.12 and A.17, but for a space at an end, which no header keeps.
+# RFC 6749, A.12 and A.17, except a space at the start or end: HTTP removes it from a header.
 _TOKEN: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
-# A number below this is seconds from now. A larger number is seconds or milliseconds since 1970.
+# A number below `_EPOCH` means seconds from now. A larger number means seconds or milliseconds since 1970.
 _EPOCH: Final = 1e9
 _EPOCH_MILLISECONDS: Final = 1e11
 
 
 @dataclass(frozen=True, slots=True)
 class TokenSet:
-    """The tokens of a response. `scopes`: None if the response names none, which grants the requested scopes.
+    """The tokens of a response. The repr hides them.
 
-    `refresh_expires_at` is set if the response has it. `document` is the whole response, for `read_received`. The
-    repr hides all tokens.
+    `scopes`: None if the response names no scopes, which means that the provider granted the requested scopes.
+    `refresh_expires_at`: None if the response does not have it. `document`: the whole response, for `read_received`.
     """
 
     access_token: str = field(repr=False)
@@ -50,8 +50,10 @@ def read_token_response(
     response: Response,
     now: dt.datetime,
 ) -> TokenSet:
-    """Return the tokens of a response to `token_request` (RFC 6749, 5.1). Without a new refresh token, the old one
-    stays (6). `token_type` is ignored: the entry defines how a token is sent.
+    """Return the tokens of a response to `token_request` (RFC 6749, 5.1).
+
+    If the response has no refresh token, the old refresh token remains valid (6). The function ignores `token_type`,
+    because the entry defines how One Runtime sends a token.
 
     Raises:
         InvalidGrant: the provider refused the code or the refresh token.
@@ -59,7 +61,7 @@ def read_token_response(
     """
     where, document = auth.token.response, parse_body(response.body)
     holder, access_token = _find_access_token(where, document) if 200 <= response.status < 300 else ({}, None)
-    # Slack refuses with `ok: false` and HTTP 200.
+    # Slack sends an error as `ok: false` with HTTP 200.
     if document is None or access_token is None or document.get("ok") is False:
         raise token_error(auth.token, response, document, (*client.secrets, *grant.secrets), now)
     refresh_token = _token(look_up(holder, where.refresh_token))
@@ -78,14 +80,14 @@ def read_token_response(
 
 
 def is_token(text: str) -> bool:
-    """True if the text is a token that fits into a header (RFC 6749, A.12)."""
+    """Return True if the text is a token that a header can carry (RFC 6749, A.12)."""
     return len(text) <= MAX_TOKEN and _TOKEN.fullmatch(text) is not None
 
 
 def _find_access_token(
     where: TokenResponsePaths, document: dict[str, object] | None
 ) -> tuple[dict[str, object], str | None]:
-    """Return the object that contains the access token, the document or an object within, and the token."""
+    """Return the access token, and the object that contains it: the document or an object inside the document."""
     for holder in (document, *(look_up(document, path) for path in where.within)):
         if isinstance(holder, dict) and (token := _token(look_up(holder, where.access_token))) is not None:
             return holder, token
@@ -106,7 +108,10 @@ def _token(value: object) -> str | None:
 
 
 def _moment(value: object, now: dt.datetime) -> dt.datetime | None:
-    """Read seconds from now, seconds or milliseconds since 1970, or a date. 0 means never (Mailchimp)."""
+    """Return the time of an expiry, or None for never, which Mailchimp sends as 0.
+
+    The value can be seconds from now, seconds or milliseconds since 1970, or a date.
+    """
     count = parse_number(value)
     if count is None:
         return parse_date(value) if isinstance(value, str) else None
