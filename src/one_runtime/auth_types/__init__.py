@@ -1,7 +1,7 @@
-"""Auth types: one object for each way to connect, with everything in which the ways differ.
+"""Auth types: one object for each way to connect. All differences between auth types are in these objects.
 
 `auth_method(auth)` returns the object for an entry's auth type. `AUTH_METHODS` has the classes by name, for callers
-without an entry: the integration of an old connection may be deleted.
+without an entry: the integration of an old connection may have been deleted.
 """
 
 from one_runtime.auth_types.method import AuthMethod, RefreshGrant, TokenMethod

@@ -37,7 +37,7 @@ class ClientCredentialsMethod:
         return client, ClientCredentials(credentials)
 
     def refresh_grant(self, secrets: Mapping[str, str], scopes: tuple[str, ...], /) -> ClientCredentials:
-        """Return the grant of the client, with the granted scopes."""
+        """Return the grant of the stored OAuth client, with the granted scopes."""
         fields = {name: value for name, value in secrets.items() if name != "access_token"}
         return ClientCredentials(fields, scopes or None)
 

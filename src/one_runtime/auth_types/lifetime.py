@@ -1,4 +1,4 @@
-"""The time to refresh tokens: before they expire, and before an unused refresh token expires."""
+"""The time to refresh tokens: before the access token expires, and before an unused refresh token expires."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -7,7 +7,7 @@ from one_runtime.catalog.oauth2 import TokenLifetimes
 from one_runtime.oauth.token_response import TokenSet
 
 _MARGIN: Final = timedelta(minutes=5)
-_PART_OF_SHORT_LIFE: Final = 5  # a fifth of the lifetime is the margin of tokens that live less than 25 minutes
+_PART_OF_SHORT_LIFE: Final = 5  # for a lifetime of less than 25 minutes, the margin is a fifth of the lifetime
 
 
 def next_refresh_at(lifetimes: TokenLifetimes, tokens: TokenSet, now: datetime) -> datetime | None:
@@ -23,5 +23,8 @@ def _ahead(expires_at: datetime | None, now: datetime) -> datetime | None:
 
 
 def _halfway(moment: datetime | None, now: datetime) -> datetime | None:
-    """Return the time halfway to the expiry of a refresh token: the provider or this server may be down for days."""
+    """Return the time halfway to the expiry of a refresh token.
+
+    The margin is this large because the provider or this server may be down for days.
+    """
     return None if moment is None else now + (moment - now) / 2

@@ -19,18 +19,18 @@ class TokenMethod(Protocol):
 
     @property
     def auth(self) -> TokenAuth:
-        """The auth of the entry."""
+        """Return the auth of the entry."""
 
     def first_grant(self, values: ConnectionValues, /) -> tuple[ClientIdentity, ClientCredentials] | None:
-        """Return the client and the grant from typed values; None if the end user authorizes at the provider."""
+        """Return the client and the grant from entered values; None if the end user authorizes at the provider."""
 
     def refresh_grant(self, secrets: Mapping[str, str], scopes: tuple[str, ...], /) -> RefreshGrant | None:
-        """Return the grant for new tokens; None if there is no way to refresh these tokens."""
+        """Return the grant for new tokens; None if One Runtime cannot refresh these tokens."""
 
     def refresh_due_at(self, secrets: Mapping[str, str], tokens: TokenSet, now: datetime, /) -> datetime | None:
         """Return the time to refresh tokens that were issued now; None for never.
 
-        Tokens without a refresh are due when they expire: then the end user has to connect again.
+        Tokens that cannot be refreshed are due at their expiry: the end user then has to connect again.
         """
 
     def client_values(self, client_id: str, fields: Mapping[str, str], /) -> dict[str, str]:
@@ -44,19 +44,19 @@ class AuthMethod(Protocol):
 
     @property
     def tokens(self) -> TokenMethod | None:
-        """The token method; None for a credential that One Runtime sends as the end user typed it."""
+        """Return the token method; None for a credential that One Runtime sends as the end user typed it."""
 
     @property
     def needs_registered_client(self) -> bool:
-        """True if connecting needs an OAuth client of the organization or the instance."""
+        """Return True if connecting needs an OAuth client of the organization or the operator."""
 
     @property
     def can_be_revoked(self) -> bool:
-        """True if the provider revokes tokens on request."""
+        """Return True if the provider revokes tokens on request."""
 
     @property
     def sends_client(self) -> bool:
-        """True if requests to the API carry a value of the OAuth client, such as a developer token."""
+        """Return True if requests to the API carry a value of the OAuth client, such as a developer token."""
 
     @staticmethod
     def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:

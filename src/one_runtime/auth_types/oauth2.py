@@ -28,17 +28,17 @@ class OAuth2Method:
 
     @property
     def needs_registered_client(self) -> bool:
-        """True unless each end user enters their own OAuth client."""
+        """Return True unless each end user enters their own OAuth client."""
         return self.auth.client.owner != "customer"
 
     @property
     def can_be_revoked(self) -> bool:
-        """True if the provider revokes tokens on request (RFC 7009)."""
+        """Return True if the provider revokes tokens on request (RFC 7009)."""
         return self.auth.revocation is not None
 
     @property
     def sends_client(self) -> bool:
-        """True if requests to the API carry a value of the OAuth client, such as a developer token."""
+        """Return True if requests to the API carry a value of the OAuth client, such as a developer token."""
         return self.auth.sends_client
 
     def first_grant(self, _: ConnectionValues, /) -> None:
@@ -51,7 +51,7 @@ class OAuth2Method:
         return RefreshToken(secrets.get("refresh_token"), secrets["access_token"])
 
     def refresh_due_at(self, secrets: Mapping[str, str], tokens: TokenSet, now: datetime, /) -> datetime | None:
-        """Return the time to refresh tokens that were issued now; their expiry if there is no way to refresh them."""
+        """Return the time to refresh tokens that were issued now; their expiry if they cannot be refreshed."""
         if not self._can_be_refreshed(secrets):
             return tokens.expires_at
         return next_refresh_at(self.auth.lifetimes, tokens, now)

@@ -1,4 +1,4 @@
-"""All auth types by their names, and those whose credential is sent as the end user typed it."""
+"""All auth types by name, and the classes of auth types without tokens."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

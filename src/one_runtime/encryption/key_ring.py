@@ -1,7 +1,7 @@
 """The encryption keys in the database (P3). `key_rotation` activates and disables them.
 
-The database decides which key is active, not the order of keys in a setting. An activation takes effect in every
-process with its next transaction.
+The database decides which key is active; the order of keys in the setting does not matter. After an activation, every
+process uses the new key from its next transaction on.
 """
 
 from collections import Counter
@@ -35,8 +35,11 @@ SEALED_TABLES: Final[tuple[Table, ...]] = (
     consents,
     revocations,
 )
-"""Every table with sealed values. Each has the columns `organization_id`, `sealed`, `key_id` and `version`; a value is
-bound to the table's name, its primary key and `version`. A test compares this list with the schema."""
+"""Every table with sealed values. A test compares this list with the schema.
+
+Each table has the columns `organization_id`, `sealed`, `key_id` and `version`. A sealed value is bound to the table's
+name, the row's primary key and `version`.
+"""
 
 _SEALED_NAMES: Final = frozenset(table.name for table in SEALED_TABLES)
 
@@ -58,7 +61,7 @@ def _lock_postgresql(element: _LockRing, compiler: SQLCompiler, **options: objec
 
 @compiles(_LockRing, "sqlite")
 def _lock_sqlite(element: _LockRing, compiler: SQLCompiler, **options: object) -> str:  # noqa: ARG001
-    return "NULL"  # a writing transaction is exclusive
+    return "NULL"  # SQLite has only one writing transaction at a time
 
 
 _newest = key_ring.alias()
@@ -69,8 +72,8 @@ _ACTIVE_ID: Final = (
     .limit(1)
     .scalar_subquery()
 )
-# FOR KEY SHARE: a transaction that read the active key and has not committed makes `disable` wait (FOR UPDATE). The
-# condition on `retired_at` is repeated outside the sub-query: PostgreSQL evaluates it again once it has the lock.
+# FOR KEY SHARE: `disable` (FOR UPDATE) waits for every open transaction that has read the active key. The statement
+# repeats the condition on `retired_at` outside the subquery, because PostgreSQL evaluates it again after the lock.
 _ACTIVE = (
     select(key_ring.c.key_id)
     .where(key_ring.c.key_id == _ACTIVE_ID, key_ring.c.retired_at.is_(None))
@@ -91,7 +94,7 @@ ACTIVATE = (
 _COUNTS: Final = union_all(
     *(
         select(table.c.key_id, func.count().label("rows"))
-        .where(table.c.key_id.is_not(None))  # null where the secret was deleted
+        .where(table.c.key_id.is_not(None))  # null if the secret was deleted
         .group_by(table.c.key_id)
         for table in SEALED_TABLES
     )
@@ -118,9 +121,10 @@ class _RowCount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of this process's ring, of the database, or of both. `rows`: the number of rows encrypted with the key.
+    """A key of this process's ring, of the database, or of both.
 
-    `held_by`: the number of running servers whose ring contains the key.
+    `rows`: the number of rows that are encrypted with the key. `held_by`: the number of running servers whose ring
+    contains the key.
     """
 
     id: str
@@ -155,10 +159,10 @@ async def register(tx: Transaction, vault: Vault, now: datetime) -> None:
 
 
 async def require_complete(tx: Transaction, vault: Vault) -> None:
-    """Refuse a ring that lacks an activated key (unless disabled), or a key with which rows are encrypted.
+    """Refuse a ring without a key that rows need, or without a key that was ever active and is not disabled.
 
-    A key that was never activated may be missing: operators add a key to one server after another, and servers without
-    the key may restart meanwhile.
+    A key that was never active may be missing: operators add a key to one server after another, and servers without the
+    key may restart meanwhile.
 
     Raises: ConfigurationError.
     """
@@ -167,9 +171,9 @@ async def require_complete(tx: Transaction, vault: Vault) -> None:
     missing = [row.key_id for row in absent if row.promoted_at is not None or counts[row.key_id]]
     if missing:
         raise ConfigurationError(
-            f"The key ring lacks a key with which this database is encrypted: {', '.join(missing)} is missing. "
-            "Put that key back into ONE_RUNTIME_ENCRYPTION_KEYS, next to any new keys. To remove a key that no row "
-            "needs, run `one-runtime keys disable` first."
+            f"The key ring lacks a key with which this database is encrypted: {', '.join(missing)}. Add the missing "
+            "key to ONE_RUNTIME_ENCRYPTION_KEYS, next to the present keys. Before you remove a key that no row needs, "
+            "run `one-runtime keys disable`."
         )
 
 
@@ -178,7 +182,7 @@ async def active_key(tx: Transaction) -> str:
 
     A caller that encrypts must pass a writing transaction. Raises: Unavailable.
     """
-    for _ in range(3):  # no row: the key was disabled meanwhile, and the next statement sees the new key
+    for _ in range(3):  # without a row, the key was disabled meanwhile, and the next statement reads the new key
         row = await tx.one(_ACTIVE, _KeyId)
         if row is not None:
             return row.key_id
@@ -204,7 +208,7 @@ async def count_rows(tx: Transaction) -> Counter[str]:
 
 
 async def find_all(tx: Transaction, vault: Vault, now: datetime) -> Ring:
-    """Return the database's keys in the order of their addition, then the other keys of this ring."""
+    """Return the database's keys, ordered by the time of their addition, then the other keys of this ring."""
     place = {key: number for number, key in enumerate(vault.key_ids)}
     rows = sorted(await list_rows(tx), key=lambda row: (row.created_at, place.get(row.key_id, len(place))))
     known = {row.key_id: row for row in rows}
@@ -232,11 +236,11 @@ async def find_all(tx: Transaction, vault: Vault, now: datetime) -> Ring:
 
 
 async def list_rows(tx: Transaction) -> list[KeyRow]:
-    """Return the database's keys in the order of their addition."""
+    """Return the database's keys, ordered by the time of their addition."""
     return await tx.all(_ALL, KeyRow)
 
 
 def last_activated(known: dict[str, KeyRow]) -> str | None:
-    """Return the id of the active key among these rows by id. None if no key was ever activated."""
+    """Return the id of the active key, or None if no key was ever activated. `known`: the rows of all keys by id."""
     activations = [(row.promoted_at, key) for key, row in known.items() if row.promoted_at and row.retired_at is None]
     return max(activations)[1] if activations else None

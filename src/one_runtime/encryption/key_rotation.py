@@ -1,7 +1,7 @@
-"""Key rotation: activate another key, reseal the values of older keys with it, and disable the older keys (P3).
+"""Key rotation while servers run (P3): activate a new key, reseal the values of older keys, and disable older keys.
 
-Servers run meanwhile. Resealing encrypts values with the active key in small steps. Each step is one transaction, and
-each row names its key. So after a crash, the next run continues with the rows that still have another key.
+Resealing encrypts values with the active key in small steps. Each step is one transaction, and each row contains the id
+of its key. So after a crash, the next run continues with the rows that still have another key.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from one_runtime.jobs.instances import ServerInstance
 
 T = TypeVar("T")
 
-_MIN_PREFIX: Final = 6  # characters of an id that identify a key, if no other id begins with them
+_MIN_PREFIX: Final = 6  # minimum number of characters by which a command may name a key
 
 _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0)
 """Seconds between attempts while the database is busy or unreachable."""
@@ -32,7 +32,7 @@ _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0)
 _LONGEST_PAUSE: Final = 1.0
 
 _IDLE_ROUNDS: Final = 5
-"""Rounds without a change after which the run leaves locked rows to the next run."""
+"""Number of rounds without a change after which the run ends. Rows that are still locked wait for the next run."""
 
 _HOLD = select(keys_table.c.key_id).where(keys_table.c.key_id == bindparam("key")).with_for_update()
 _DISABLE = update(keys_table).where(keys_table.c.key_id == bindparam("key")).values(retired_at=bindparam("now"))
@@ -41,8 +41,9 @@ _DISABLE = update(keys_table).where(keys_table.c.key_id == bindparam("key")).val
 async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, force: bool) -> str:
     """Make a key of this ring the active key, even a disabled key. Return its id. `name`: the id or its beginning.
 
-    Under one lock, a server cannot start without the active key, and this function checks the running servers. So every
-    server has the key, except with `force`, and except servers without a heartbeat for a minute.
+    Require that every running server has the key, except with `force`. A server without a heartbeat for a minute does
+    not count as running. `activate` and the start of a server take the same lock. So no server can start without the
+    active key.
 
     Raises: NotFound; ConfigurationError for the ring of another database; Conflict if a server lacks the key.
     """
@@ -53,9 +54,9 @@ async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, f
     lacking = [server for server in await instances.list_live(tx, now) if key not in server.key_ids]
     if lacking and not force:
         raise Conflict(
-            f"{_count_servers(lacking)} not have the key {key}. Add it to ONE_RUNTIME_ENCRYPTION_KEYS on every server, "
-            "after the others, restart each server, and then activate it. A server that was killed counts for one "
-            "more minute. With --force, servers without the key refuse to store credentials."
+            f"{_count_servers(lacking)} not have the key {key}. Add the key to ONE_RUNTIME_ENCRYPTION_KEYS on every "
+            "server, restart each server, and then activate the key. A server that was killed counts as running for "
+            "one more minute. With --force, servers without the key refuse to store credentials."
         )
     await tx.execute(key_ring.ADD, key=key, now=now)
     known = {row.key_id: row for row in await key_ring.list_rows(tx)}
@@ -69,25 +70,25 @@ def _count_servers(lacking: list[ServerInstance]) -> str:
 
 
 def _next_activation_time(known: dict[str, key_ring.KeyRow], now: datetime) -> datetime:
-    """Return a time after every earlier activation, even if this clock is behind."""
+    """Return a time after every earlier activation, even if this server's clock is slow."""
     last = max((row.promoted_at for row in known.values() if row.promoted_at is not None), default=None)
     return now if last is None else max(now, last + timedelta(milliseconds=1))
 
 
 async def disable(tx: Transaction, name: str, now: datetime) -> str:
-    """Allow key rings without this key from now on. Return its id. `name`: the id or its beginning.
+    """Allow key rings without this key from now on. Return the key's id. `name`: the id or its beginning.
 
-    Raises: NotFound; Conflict for the active key, and while rows are encrypted with the key.
+    Raises: NotFound; Conflict if the key is active, or if rows are encrypted with the key.
     """
     await tx.all(key_ring.LOCK_RING)
     known = {row.key_id: row for row in await key_ring.list_rows(tx)}
     key = _require_key(name, tuple(known), "is not known to this database")
     if key == key_ring.last_activated(known):
         raise Conflict(
-            f"The key {key} is the active key. Activate another key first, and run `one-runtime keys reseal`."
+            f"The key {key} is the active key. First activate another key, then run `one-runtime keys reseal`."
         )
-    # This waits for transactions that encrypt with the key, and makes later transactions wait. The count is a separate
-    # statement, so that it includes the rows of those transactions.
+    # The lock waits for transactions that encrypt with the key, and makes later transactions wait. The count below is a
+    # separate statement, so that it includes the rows of the earlier transactions.
     await tx.all(_HOLD, key=key)
     rows = (await key_ring.count_rows(tx))[key]
     if rows:
@@ -110,8 +111,8 @@ def _require_key(name: str, known: tuple[str, ...], otherwise: str) -> str:
 class SealedRow(NamedTuple):
     """A row with a sealed value.
 
-    Resealing does not change `version`, which counts the changes of the content. So an attacker cannot put an older
-    content in the place of a newer content.
+    Resealing does not change `version`, because `version` counts the changes of the content. So an attacker cannot
+    replace a newer content by an older content.
     """
 
     id: str
@@ -132,9 +133,10 @@ class Broken:
 
 @dataclass(slots=True)
 class Progress:
-    """Progress of a run. `total`: resealed rows plus the rows left at the last count.
+    """Progress of a run.
 
-    `broken`: rows by table and id; rows that were repaired or deleted since are not included.
+    `total`: the resealed rows plus the remaining rows at the last count. `broken`: rows that cannot be decrypted, by
+    table and id, without rows that were repaired or deleted meanwhile.
     """
 
     total: int = 0
@@ -143,7 +145,7 @@ class Progress:
 
     @property
     def left(self) -> int:
-        """Known rows under other keys."""
+        """Return the number of counted rows that are still encrypted with other keys."""
         return self.total - self.resealed
 
 
@@ -157,8 +159,8 @@ def _statements(table: Table) -> _Statements:
     (row,) = table.primary_key
     columns = (row.label("id"), table.c.organization_id, table.c.sealed, table.c.key_id, table.c.version)
     find = select(*columns).where(table.c.key_id == bindparam("key"), row > bindparam("after")).order_by(row)
-    # Compare and swap: update only unchanged rows. SKIP LOCKED: the step never waits for another transaction while it
-    # holds rows. So it cannot deadlock with deletions, which lock rows in another order.
+    # Compare and swap: update only unchanged rows. SKIP LOCKED: a step that has locked rows never waits for another
+    # transaction. So a step cannot deadlock with deletions, which lock rows in another order.
     other = table.alias()
     (its_row,) = other.primary_key
     unchanged = (
@@ -200,7 +202,7 @@ async def replace(tx: Transaction, table: Table, row: SealedRow, sealed: Sealed)
 
 
 async def reseal(database: Database, vault: Vault, batch: int) -> AsyncGenerator[Progress, None]:
-    """Encrypt all values of older keys with the active key, `batch` rows a step. Yield the progress after each step.
+    """Encrypt all values of other keys with the active key, in steps of `batch` rows. Yield the progress of each step.
 
     Raises: ConfigurationError for an incomplete ring; KeyNotInRing; Unavailable.
     """
@@ -222,14 +224,14 @@ async def reseal(database: Database, vault: Vault, batch: int) -> AsyncGenerator
 
 
 class _Run:
-    """A run over all tables: rounds, until a round has nothing left to reseal."""
+    """A run over all tables. It has several rounds, until no row is left to reseal."""
 
     def __init__(self, database: Database, vault: Vault, batch: int) -> None:
         self._database, self._vault, self._batch = database, vault, batch
         self.progress = Progress()
 
     async def count(self) -> list[str]:
-        """Begin a round: return the keys of rows to reseal."""
+        """Begin a round: count the rows to reseal, and return their keys."""
         async with self._database.read() as tx:
             active = await key_ring.active_key(tx)
             rows = {key: count for key, count in (await key_ring.count_rows(tx)).items() if key != active}
@@ -237,9 +239,9 @@ class _Run:
         return list(rows)
 
     async def over(self, table: Table, key: str) -> AsyncIterator[Progress]:
-        """Step through a table's rows of one key.
+        """Reseal a table's rows of one key in steps. Yield the progress after each step.
 
-        After each step, pause for the step's duration, so that servers can write: SQLite has one writer at a time.
+        After each step, pause for the duration of the step, so that servers can write: SQLite has one writer at a time.
         """
         after = _LOWEST
         while rows := await _retry(partial(self._find, table, key, after)):
@@ -276,7 +278,7 @@ class _Run:
 
 
 async def _retry(query: Callable[[], Awaitable[T]]) -> T:
-    """Retry a query on a busy or unreachable database, for a limited time. Raises: Unavailable."""
+    """Retry a query for a limited time while the database is busy or unreachable. Raises: Unavailable."""
     for pause in _PAUSES:
         try:
             return await query()

@@ -41,7 +41,7 @@ def make(kind: str) -> SecretToken:
 
 
 def recognize(kind: str, text: str) -> bool:
-    """Return True if the text has the format and checksum of a token of this kind. So other texts need no query."""
+    """Return True if the text has the format and checksum of this kind of token. Other texts need no database query."""
     head = f"{kind}_"
     length = len(head) + _PREFIX_LENGTH + 1 + _SECRET_LENGTH + _CHECKSUM_LENGTH
     if len(text) != length or not text.isascii() or not text.startswith(head):

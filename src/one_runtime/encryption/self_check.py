@@ -1,4 +1,4 @@
-"""Self-check for `one-runtime doctor`: which installation answers at the public URL, and how a request arrives there.
+"""Self-check for `one-runtime doctor`: the installation at the public URL reports its identity and the request.
 
 The caller authenticates with an HMAC over the time, under a key of the ring. Other callers receive a 404. The response
 is plain JSON, because TLS authenticates the server (docs/decisions/0012-self-check.md).
@@ -20,7 +20,7 @@ PATH: Final = "/self-check"
 HEADER: Final = "One-Runtime-Self-Check"
 
 _LIFETIME: Final = timedelta(hours=1)
-"""Accepted difference between caller's and server's clock. It is large, so that the doctor can report wrong clocks."""
+"""Accepted difference between the clocks of caller and server. It is large, so that the doctor can report errors."""
 
 
 class _FirstKey(NamedTuple):
@@ -28,14 +28,14 @@ class _FirstKey(NamedTuple):
     created_at: datetime
 
 
-# The first start on a database stores the keys of its ring with the time. The oldest key is never deleted.
+# The first start on a database stores the keys of its ring, and the time. One Runtime never deletes the oldest key.
 _FIRST_KEY: Final = (
     select(key_ring.c.key_id, key_ring.c.created_at).order_by(key_ring.c.created_at, key_ring.c.key_id).limit(1)
 )
 
 
 class RequestEcho(BaseModel):
-    """The installation that answers, and the request as the installation received it."""
+    """Identity of the installation that answers, and the request as this installation received it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -50,7 +50,7 @@ class RequestEcho(BaseModel):
 
 
 async def database_fingerprint(tx: Transaction) -> str | None:
-    """Return a hash that identifies the database; copies of the database share it."""
+    """Return a hash that identifies the database. Copies of a database have the same hash."""
     row = await tx.one(_FIRST_KEY, _FirstKey)
     if row is None:
         return None
@@ -58,7 +58,7 @@ async def database_fingerprint(tx: Transaction) -> str | None:
 
 
 def authorization(vault: Vault, now: datetime) -> str:
-    """Return the header's value for a request: the time and an HMAC over it."""
+    """Return the header's value for a request: the time, and an HMAC over the time."""
     time = str(int(now.timestamp()))
     return f"{time}.{vault.mac(_message(time)).hex()}"
 

@@ -1,7 +1,7 @@
 """Encrypt (seal) and decrypt (open) secrets: AES-256-GCM with a key ring and a subkey for each organization (P3).
 
 Only this module imports `cryptography`. A sealed value is bound to its table, row and version: One Runtime cannot
-decrypt it in another place.
+decrypt a value that was moved to another place.
 """
 
 import base64
@@ -22,7 +22,7 @@ from one_runtime.errors import ConfigurationError, OneRuntimeError
 from one_runtime.telemetry import metrics
 
 KEY_BYTES: Final = 32
-_NONCE_BYTES: Final = 12  # NIST SP 800-38D section 8.2; random, under a subkey per organization
+_NONCE_BYTES: Final = 12  # NIST SP 800-38D section 8.2; random, because each organization has a subkey
 _FORMAT: Final = b"\x01"
 _CHANGED: Final = "A stored credential was changed or moved. Ask the end user to connect again."
 
@@ -86,12 +86,12 @@ class Vault:
 
     @property
     def key_ids(self) -> tuple[str, ...]:
-        """Ids of the keys in the order of the setting. They are fingerprints, not secrets."""
+        """Return the ids of the keys in the order of the setting. An id is a fingerprint, not a secret."""
         return tuple(self._keys)
 
     @metrics.counting_failures
     def seal(self, key: str, organization_id: str, plaintext: bytes, place: SealContext) -> Sealed:
-        """Encrypt with the key of this id, for one organization and one place. Callers use `key_ring.seal`.
+        """Encrypt with the key of this id, for one organization and one place. Other modules call `key_ring.seal`.
 
         Raises: KeyNotInRing.
         """
@@ -117,7 +117,7 @@ class Vault:
         return _mac(next(iter(self._keys.values())), message)
 
     def verify_mac(self, message: bytes, mac: bytes) -> bool:
-        """Return True if the MAC is under a key of this ring. Compares in constant time."""
+        """Return True if a key of this ring made the MAC. Compare in constant time."""
         return any(hmac.compare_digest(_mac(key, message), mac) for key in self._keys.values())
 
     def _make_cipher(self, key: str, organization_id: str) -> AESGCM:
@@ -151,5 +151,5 @@ def _mac(key: bytes, message: bytes) -> bytes:
 
 
 def _derive(key: bytes, info: str, length: int) -> bytes:
-    """HKDF-SHA256 (RFC 5869)."""
+    """Derive a subkey with HKDF-SHA256 (RFC 5869)."""
     return HKDF(algorithm=SHA256(), length=length, salt=None, info=info.encode()).derive(key)

@@ -1,4 +1,4 @@
-"""API keys of organizations: create, list and revoke. Only the hash of a key is stored (P2)."""
+"""API keys of organizations: create, list and revoke. One Runtime stores only the hash of a key (P2)."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -40,7 +40,7 @@ _REVOKE = (
     update(api_keys).where(api_keys.c.revoked_at.is_(None)).values(revoked_at=bindparam("now")).returning(*_COLUMNS)
 )
 _REVOKE_BY_ID = _REVOKE.where(api_keys.c.id == bindparam("key"))
-# Several keys can have the same random prefix. The statement revokes only the oldest of them.
+# Several keys can have the same random prefix. The statement then revokes only the oldest of these keys.
 _REVOKE_BY_PREFIX = _REVOKE.where(
     api_keys.c.id
     == select(api_keys.c.id)
@@ -59,7 +59,7 @@ def _from_row(row: tuple[object, ...]) -> ApiKey:
 async def create(
     tx: Transaction, actor: Actor, name: str, scopes: Collection[str], now: datetime
 ) -> tuple[ApiKey, secret_tokens.SecretToken]:
-    """Create an API key of the actor's organization. Return the key and its token, which One Runtime does not store.
+    """Create an API key for the actor's organization. Return the key, and its token, which One Runtime does not store.
 
     Raises: InvalidInput for a scope that does not exist.
     """
@@ -98,7 +98,7 @@ async def revoke(tx: Transaction, key_id_or_prefix: str, now: datetime) -> ApiKe
 
     Raises: NotFound if no key has this id or prefix, or if the key is already revoked.
     """
-    # PostgreSQL refuses to compare a UUID column with text of another form.
+    # PostgreSQL refuses to compare a UUID column with a text that is not a UUID.
     statement = _REVOKE_BY_ID if is_id(key_id_or_prefix) else _REVOKE_BY_PREFIX
     row = await tx.one(statement, key=key_id_or_prefix, now=now)
     if row is None:

@@ -39,7 +39,7 @@ KEY_COLUMNS: Final = (
     api_keys.c.revoked_at.label("key_revoked_at"),
     api_keys.c.id.label("key_id"),
     api_keys.c.organization_id.label("key_organization_id"),
-    # Selects the scopes as stored text, because few texts occur and `_parse_scopes` caches their parsed form.
+    # The scopes as stored text: few different texts occur, so `_parse_scopes` caches the parsed scopes.
     sql_cast(api_keys.c.scopes, Text).label("key_scopes"),
 )
 """Columns that a statement selects for `ApiKeyRow`."""
@@ -62,7 +62,7 @@ class Principal:
 
     @property
     def actor(self) -> Actor:
-        """The caller as events record it."""
+        """Return the caller as an actor, for events."""
         return Actor(self.organization_id, "api_key", self.api_key_id, self.address)
 
     def require(self, scope: KeyScope) -> None:
@@ -83,7 +83,7 @@ class PresentedKey:
 
     @classmethod
     def recognize(cls, token: str) -> "PresentedKey | None":
-        """Return the key, or None if the token does not have the form and the checksum of an API key."""
+        """Return the key. Return None if the token does not have the format and the checksum of an API key."""
         if not secret_tokens.recognize(secret_tokens.API_KEY, token):
             return None
         return cls(secret_tokens.digest(token))
@@ -99,7 +99,7 @@ class PresentedKey:
 
 
 class Authenticator:
-    """Authenticates requests by their API keys, at a limited rate per key."""
+    """Authenticates requests by their API keys, and limits the rate of requests of each key."""
 
     def __init__(self, requests_per_minute: int) -> None:
         """Set the limit of each key; 0 means no limit."""
@@ -129,14 +129,14 @@ class Authenticator:
 
 @dataclass(slots=True)
 class _Bucket:
-    """Token bucket of one key: the requests that the key may still make, as of the time `filled_at`."""
+    """Token bucket of one key: the number of requests that the key could still make at the time `filled_at`."""
 
     level: float
     filled_at: float
 
 
 class RateLimit:
-    """Token buckets of this process, one for each key hash. Above `capacity`, the least recently used is dropped."""
+    """Token buckets of this process, one for each key hash. Over `capacity`, drop the least recently used bucket."""
 
     def __init__(self, requests_per_minute: int, *, capacity: int = 10_000) -> None:
         self._rate, self._burst = requests_per_minute / 60, max(requests_per_minute / 6, 1.0)
@@ -152,7 +152,7 @@ class RateLimit:
         bucket.filled_at = now
         if bucket.level < 1:
             wait = max(1, round((1 - bucket.level) / self._rate + 0.5))
-            raise RateLimited(f"This API key has made too many requests. Try again in {wait} s.", wait)
+            raise RateLimited(f"This API key has made too many requests. Try again in {wait} seconds.", wait)
         bucket.level -= 1
 
 

@@ -45,7 +45,7 @@ _ANONYMIZE_REQUESTS = (
 
 
 async def ensure(tx: Transaction, organization_id: str, end_user: EndUser) -> None:
-    """Create the end user, or update name and e-mail address, and lock the row until the transaction ends.
+    """Create the end user, or update the name and the e-mail address. Lock the row until the transaction ends.
 
     The lock serializes changes to the connections of one end user.
     """
@@ -74,7 +74,7 @@ async def list_page(tx: Transaction, organization_id: str, *, limit: int, after:
 async def lock(tx: Transaction, organization_id: str, end_user_id: str) -> bool:
     """Lock the end user's row until the transaction ends. Return False if there is no such end user.
 
-    A transaction calls this before it locks other rows of the end user, in the same order as `ensure`.
+    Call `lock` before the transaction locks other rows of the end user. `ensure` locks the rows in the same order.
     """
     return await tx.one(_LOCK, organization=organization_id, end_user=end_user_id) is not None
 

@@ -1,6 +1,6 @@
 """Events: the audit log.
 
-One Runtime writes an event in the transaction of the change that it describes. An event never contains a secret.
+One Runtime writes an event in the transaction of the change that the event describes. An event never contains a secret.
 """
 
 from collections.abc import Mapping
@@ -45,7 +45,7 @@ ActorType: TypeAlias = Literal["api_key", "end_user", "system"]
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The author of an event: the organization, and the id and IP address of an API key or end user."""
+    """The author of an event, of one organization. `id` and `address`: of the API key or end user, if known."""
 
     organization_id: str
     type: ActorType
@@ -110,7 +110,7 @@ async def record(tx: Transaction, actor: Actor, kind: EventType, now: datetime, 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Selects events; None matches all."""
+    """Selects events. None in a field matches every event."""
 
     type: str | None = None
     end_user_id: str | None = None
@@ -120,7 +120,7 @@ class EventFilter:
 async def list_newest(
     tx: Transaction, organization_id: str, matching: EventFilter, *, limit: int, before: str | None
 ) -> list[Event]:
-    """Return at most `limit` events that are older than the event `before`, newest first."""
+    """Return the newest `limit` events that are older than the event `before`, newest first."""
     statement = select(events).where(events.c.organization_id == organization_id).order_by(events.c.id.desc())
     if matching.type:
         statement = statement.where(events.c.type == matching.type)

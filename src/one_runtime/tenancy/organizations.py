@@ -28,7 +28,11 @@ _LOGO: Final = re.compile(r"data:image/(?:png|jpeg|webp|svg\+xml);base64,([A-Za-
 
 @dataclass(frozen=True, slots=True)
 class Organization:
-    """A tenant. `integrations_slugs`: the enabled integrations in the mode `listed`, the disabled ones in `all_but`."""
+    """A tenant.
+
+    `integrations_slugs`: in the mode `listed`, the enabled integrations; in the mode `all_but`, the disabled
+    integrations.
+    """
 
     id: str
     display_name: str
@@ -49,9 +53,10 @@ class Organization:
         )
 
     def returns_to(self, url: str) -> bool:
-        """Return True if One Runtime may redirect a browser to the URL: except for the query, the URL is a return URL.
+        """Return True if One Runtime may redirect a browser to the URL.
 
-        RFC 9700 section 4.1.3 compares the whole URL. One Runtime ignores the query, because apps put state into it.
+        The URL must be one of the organization's return URLs, except for the query. RFC 9700 section 4.1.3 compares the
+        whole URL. One Runtime ignores the query, because apps put state into it.
         """
         return any(url.partition("?")[0] == known.partition("?")[0] for known in self.return_urls)
 
@@ -109,12 +114,12 @@ async def get(tx: Transaction, organization_id: str) -> Organization:
 
 
 async def list_all(tx: Transaction) -> list[Organization]:
-    """Return every organization, the oldest first."""
+    """Return every organization, oldest first."""
     return [_from_row(row) for row in await tx.all(_ALL)]
 
 
 async def save(tx: Transaction, actor: Actor, organization: Organization, now: datetime) -> Organization:
-    """Store a changed organization (`dataclasses.replace`), and write the event `organization.updated`.
+    """Store a changed copy of an organization, and write the event `organization.updated`.
 
     Raises: InvalidInput for an invalid origin, return URL, logo or privacy link.
     """
@@ -166,7 +171,7 @@ def _clean_origin(field: str, value: str) -> str:
     if url.username is not None or not re.fullmatch(r"[a-z0-9.:\[\]_-]+", host):
         raise InvalidInput.of(field, advice)
     if url.scheme == "http" and not is_loopback(host):
-        raise InvalidInput.of(field, f"{value[:100]!r} must be https; http is for localhost only")
+        raise InvalidInput.of(field, f"{value[:100]!r} must be https; only localhost may use http")
     bracketed = f"[{host}]" if ":" in host else host
     default = {"http": 80, "https": 443}[url.scheme]
     return f"{url.scheme}://{bracketed}" + ("" if port in {None, default} else f":{port}")
@@ -209,7 +214,7 @@ def clean_logo(value: str | None) -> str | None:
     if match is None:
         raise InvalidInput.of(
             "logo_url",
-            "must be a data: URI of a PNG, JPEG, WebP or SVG in base64: hosted pages load no other host",
+            "must be a data: URI of a PNG, JPEG, WebP or SVG in base64: hosted pages load nothing from other hosts",
         )
     try:
         size = len(base64.b64decode(match[1], validate=True))
