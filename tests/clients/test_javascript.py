@@ -2,9 +2,11 @@
 
 import json
 import re
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
 import pytest
 import pytest_asyncio
@@ -13,6 +15,7 @@ from one_runtime.app import create_app
 from one_runtime.settings import Settings
 from tests.application import ACME_KEYS, Application, RunningAcme, SetClock, catalog_with_acme, running
 from tests.clients.javascript import PACKAGE, TESTS, echo, run_tests
+from tests.foreign.process import NODE, NODE_PROJECT
 from tests.proxy.relay import relaying
 from tests.redirects import RETURN_URL, connect_and_return, register
 
@@ -53,6 +56,8 @@ def environment(served: Served, key: str, **more: str) -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.foreign
+@pytest.mark.usefixtures("built_client")
 @pytest.mark.parametrize("name", [name for name in TESTS if name not in PROXIED])
 async def test_javascript_tests_pass_against_the_application(served: Served, name: str) -> None:
     application = served.application
@@ -69,6 +74,8 @@ async def test_javascript_tests_pass_against_the_application(served: Served, nam
 
 
 @pytest.mark.slow
+@pytest.mark.foreign
+@pytest.mark.usefixtures("built_client")
 @pytest.mark.parametrize("name", sorted(PROXIED))
 async def test_javascript_tests_of_the_proxy_pass(settings: Settings, acme: RunningAcme, name: str) -> None:
     async with relaying(settings, acme) as relay:
@@ -76,10 +83,41 @@ async def test_javascript_tests_of_the_proxy_pass(settings: Settings, acme: Runn
         await run_tests(name, environment(Served(relay.application, relay.port), relay.key))
 
 
+@pytest.mark.foreign
+def test_installed_package_has_the_built_files_and_no_dependencies(installed_client: Path) -> None:
+    modules = installed_client / "node_modules"
+    installed = modules / "@one-runtime" / "client"
+    assert [path.name for path in modules.iterdir() if path.name[0] != "."] == ["@one-runtime"]
+    sources = [path.relative_to(PACKAGE / "src").with_suffix("") for path in (PACKAGE / "src").rglob("*.ts")]
+    built = {f"dist/{source.as_posix()}{suffix}" for source in sources for suffix in (".js", ".d.ts")}
+    files = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
+    assert files == built | {"LICENSE", "README.md", "package.json"}
+    program = "import('@one-runtime/client').then(({ OneRuntime }) => console.log(OneRuntime.name))"
+    imported = subprocess.run(
+        [NODE, "--eval", program], cwd=installed_client, capture_output=True, text=True, check=False
+    )
+    assert imported.stdout == "OneRuntime\n", imported.stderr
+
+
 def test_package_has_no_dependencies() -> None:
-    package = json.loads((PACKAGE / "package.json").read_text(encoding="utf-8"))
+    package = json_of(PACKAGE / "package.json")
     assert package["type"] == "module"
-    assert not {"dependencies", "devDependencies", "peerDependencies"} & package.keys()
+    assert not {"dependencies", "optionalDependencies", "peerDependencies"} & package.keys()
+
+
+def test_users_build_with_the_compiler_of_the_tests() -> None:
+    needed = json_of(PACKAGE / "package.json")["devDependencies"]
+    locked = json_of(PACKAGE / "package-lock.json")["packages"]
+    assert locked[""]["devDependencies"] == needed
+    of_tests = json_of(NODE_PROJECT / "package-lock.json")["packages"]
+    for name, entry in locked.items():
+        if name:
+            assert (entry["version"], entry["integrity"]) == (of_tests[name]["version"], of_tests[name]["integrity"])
+
+
+def test_readme_installs_the_tarball_of_this_version() -> None:
+    version = json_of(PACKAGE / "package.json")["version"]
+    assert f"npm install ./one-runtime-client-{version}.tgz" in (PACKAGE / "README.md").read_text(encoding="utf-8")
 
 
 def test_package_is_complete_outside_of_this_repository() -> None:
@@ -87,3 +125,9 @@ def test_package_is_complete_outside_of_this_repository() -> None:
     assert license_ == (PACKAGE.parents[1] / "LICENSE").read_text(encoding="utf-8")
     readme = (PACKAGE / "README.md").read_text(encoding="utf-8")
     assert [link for link in re.findall(r"\]\((.*?)\)", readme) if not link.startswith("https://")] == []
+
+
+def json_of(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file."""
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content

@@ -1,4 +1,4 @@
-"""The types of the JavaScript client under TypeScript's strict rules."""
+"""The types of the JavaScript client under TypeScript's strict rules, in a project that has installed the package."""
 
 import json
 import subprocess
@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.clients.javascript import PACKAGE
 from tests.foreign.process import NODE_PROJECT, node
 
 pytestmark = pytest.mark.foreign
@@ -14,10 +13,9 @@ pytestmark = pytest.mark.foreign
 PROGRAM = Path(__file__).with_name("types.ts")
 
 
-def compiled(folder: Path, program: str) -> str:
+def compiled(project: Path, program: str) -> str:
     """Compile a program and return the errors."""
-    (folder / "package.json").write_text('{"type": "module"}')
-    (folder / "program.ts").write_text(program)
+    (project / "program.ts").write_text(program)
     options = {
         "strict": True,
         "noEmit": True,
@@ -27,20 +25,19 @@ def compiled(folder: Path, program: str) -> str:
         "target": "es2024",
         "types": ["node"],
         "typeRoots": [str(NODE_PROJECT / "node_modules" / "@types")],
-        "paths": {"@one-runtime/client": [str(PACKAGE / "index.d.ts")]},
     }
-    (folder / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": ["program.ts"]}))
+    (project / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": ["program.ts"]}))
     compiler = subprocess.run(
-        [*node("node_modules/typescript/bin/tsc"), "--project", folder], capture_output=True, text=True, check=False
+        [*node("node_modules/typescript/bin/tsc"), "--project", project], capture_output=True, text=True, check=False
     )
     assert (compiler.returncode == 0) == (compiler.stdout == ""), compiler.stderr
     return compiler.stdout
 
 
-def test_correct_backend_code_compiles_and_mistakes_do_not(tmp_path: Path) -> None:
-    assert compiled(tmp_path, PROGRAM.read_text()) == ""
+def test_correct_backend_code_compiles_and_mistakes_do_not(installed_client: Path) -> None:
+    assert compiled(installed_client, PROGRAM.read_text()) == ""
 
 
-def test_wrong_name_is_a_type_error(tmp_path: Path) -> None:
+def test_wrong_name_is_a_type_error(installed_client: Path) -> None:
     wrong = PROGRAM.read_text().replace("integrationSlug:", "integration_slug:")
-    assert "integration_slug" in compiled(tmp_path, wrong)
+    assert "integration_slug" in compiled(installed_client, wrong)

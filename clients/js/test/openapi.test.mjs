@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { test } from "node:test";
 
 import * as module from "@one-runtime/client";
@@ -47,19 +47,26 @@ test("an operation takes a body, a query or a cursor where the document says so"
 });
 
 test("every method and every export has a type", async () => {
-  const types = await readFile(new URL("../index.d.ts", import.meta.url), "utf8");
+  const types = await typesOf("../dist/");
   const exported = Object.keys(module).filter(
-    (name) => !new RegExp(`^export (class|const) ${name}\\b`, "m").test(types),
+    (name) => !new RegExp(`^export declare (class|const) ${name}\\b`, "m").test(types),
   );
   const methods = Object.keys(OPERATIONS).filter((name) => !typeOf(types, ...name.split(".")));
   assert.deepEqual([exported, methods], [[], []]);
 });
 
+/** Returns the text of all files of types in a folder. */
+async function typesOf(folder) {
+  const names = await readdir(new URL(folder, import.meta.url), { recursive: true });
+  const files = names.filter((name) => name.endsWith(".d.ts")).map((name) => new URL(folder + name, import.meta.url));
+  return (await Promise.all(files.map((file) => readFile(file, "utf8")))).join("\n");
+}
+
 /** Returns whether a resource's interface has the method. */
 function typeOf(types, resource, verb) {
-  if (!verb) return types.includes(`\n  ${resource}(`);
+  if (!verb) return types.includes(`\n    readonly ${resource}: (`);
   const name = types.match(new RegExp(`readonly ${resource}: (\\w+);`))?.[1];
-  return types.match(new RegExp(`^export interface ${name} \\{.*?^\\}`, "ms"))?.[0].includes(`\n  ${verb}(`);
+  return types.match(new RegExp(`^export interface ${name} \\{.*?^\\}`, "ms"))?.[0].includes(`\n    ${verb}(`);
 }
 
 test("every method that the README shows exists", async () => {

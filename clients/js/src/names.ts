@@ -4,23 +4,24 @@ const KEPT_IN_REQUESTS = new Set(["metadata", "params", "credentials", "definiti
 const KEPT_IN_ANSWERS = new Set(["metadata", "params", "credentials", "definition"]);
 
 /** Returns `end_user_id` as `endUserId`. */
-export function camelCase(name) {
-  return name.replace(/_([a-z0-9])/g, (_, letter) => letter.toUpperCase());
+export function camelCase(name: string): string {
+  return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }
 
 /** Returns a value with the names of the API. */
-export function toWire(value) {
+export function toWire(value: unknown): unknown {
   return renamed(value, (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), KEPT_IN_REQUESTS);
 }
 
 /** Returns a value of the API with the names of JavaScript. */
-export function fromWire(value) {
+export function fromWire(value: unknown): unknown {
   return renamed(value, camelCase, KEPT_IN_ANSWERS);
 }
 
-function renamed(value, rename, unchanged) {
+function renamed(value: unknown, rename: (name: string) => string, unchanged: ReadonlySet<string>): unknown {
   if (Array.isArray(value)) return value.map((item) => renamed(item, rename, unchanged));
-  if (value === null || typeof value !== "object" || typeof value.toJSON === "function") return value;
+  if (value === null || typeof value !== "object") return value;
+  if ("toJSON" in value && typeof value.toJSON === "function") return value;
   const pairs = Object.entries(value);
   return Object.fromEntries(
     pairs.map(([name, inner]) => [rename(name), unchanged.has(name) ? inner : renamed(inner, rename, unchanged)]),

@@ -1,16 +1,45 @@
 /** The tree of errors. `code` is stable: decide by it, or by the class. */
 
+/** A refused field, by its name in the API, and a sentence. */
+export interface FieldError {
+  field: string;
+  message: string;
+}
+
+interface Details {
+  readonly code: string;
+  readonly status?: number | null;
+  readonly requestId?: string | null;
+  readonly errors?: FieldError[] | undefined;
+  readonly providerReason?: string | null | undefined;
+  readonly retryAfter?: number | null;
+  readonly cause?: unknown;
+}
+
 export class OneRuntimeError extends Error {
-  constructor(detail, { code, status = null, requestId = null, errors = [], providerReason = null, ...more } = {}) {
-    super(detail, "cause" in more ? { cause: more.cause } : undefined);
+  /** Stable. The client's own codes are `connection_failed`, `timeout` and `unexpected_answer`. */
+  readonly code: string;
+  /** Null if there was no answer. */
+  readonly status: number | null;
+  readonly detail: string;
+  readonly requestId: string | null;
+  readonly errors: FieldError[];
+  /** The provider's own words, for `credentials_refused`. */
+  readonly providerReason: string | null;
+  /** Seconds. */
+  readonly retryAfter: number | null;
+
+  /** @internal The types of the package omit the constructor: only the client creates errors. */
+  constructor(detail: string, details: Details = { code: "" }) {
+    super(detail, "cause" in details ? { cause: details.cause } : undefined);
     this.name = new.target.name;
-    this.code = code;
-    this.status = status;
+    this.code = details.code;
+    this.status = details.status ?? null;
     this.detail = detail;
-    this.requestId = requestId;
-    this.errors = errors;
-    this.providerReason = providerReason;
-    this.retryAfter = more.retryAfter ?? null;
+    this.requestId = details.requestId ?? null;
+    this.errors = details.errors ?? [];
+    this.providerReason = details.providerReason ?? null;
+    this.retryAfter = details.retryAfter ?? null;
   }
 }
 
@@ -39,7 +68,7 @@ export class ConnectionFailed extends OneRuntimeError {}
 export const UNEXPECTED = "unexpected_answer";
 
 /** The class of each code. The Python client has the same table, and a test compares them. */
-export const CLASS_OF_CODE = new Map([
+export const CLASS_OF_CODE: ReadonlyMap<string, typeof OneRuntimeError> = new Map([
   ["connect_required", ConnectRequired],
   ["needs_reauth", ConnectRequired],
   ["not_found", NotFound],
@@ -58,7 +87,7 @@ export const CLASS_OF_CODE = new Map([
   ["unavailable", Unavailable],
 ]);
 /** For codes that a later version of One Runtime adds. */
-const CLASS_OF_STATUS = new Map([
+const CLASS_OF_STATUS: ReadonlyMap<number, typeof OneRuntimeError> = new Map([
   [401, Unauthenticated],
   [404, NotFound],
   [422, InvalidInput],
@@ -67,9 +96,9 @@ const CLASS_OF_STATUS = new Map([
 ]);
 
 /** Returns the error of a response. Reads the body of an error of One Runtime, and cancels any other body. */
-export async function errorOf(response, isOurs) {
+export async function errorOf(response: Response, isOurs: boolean): Promise<OneRuntimeError> {
   if (!isOurs) await response.body?.cancel();
-  const problem = isOurs ? problemOf(await response.text()) : {};
+  const problem: Problem = isOurs ? problemOf(await response.text()) : {};
   const code = problem.code ?? (isOurs ? response.headers.get("one-runtime-error") : null);
   if (code === null) return unexpected(response, `Another server than One Runtime answered ${response.status}`);
   const Kind = CLASS_OF_CODE.get(code) ?? CLASS_OF_STATUS.get(response.status) ?? OneRuntimeError;
@@ -84,7 +113,7 @@ export async function errorOf(response, isOurs) {
 }
 
 /** Returns the error for an answer without the documented form. It quotes nothing: the answer may hold credentials. */
-export function unexpected(response, detail) {
+export function unexpected(response: Response, detail: string): OneRuntimeError {
   return new OneRuntimeError(`${detail}. Check that baseUrl is the address of One Runtime.`, {
     code: UNEXPECTED,
     status: response.status,
@@ -93,20 +122,29 @@ export function unexpected(response, detail) {
 }
 
 /** Returns whether a response has the media type of our errors. The page of a load balancer does not have it. */
-export function isProblem(response) {
+export function isProblem(response: Response): boolean {
   return (response.headers.get("content-type") ?? "").startsWith("application/problem+json");
 }
 
-/** Parses a problem (RFC 9457); returns an empty object for any other text. */
-function problemOf(text) {
+/** A problem (RFC 9457) of One Runtime. */
+interface Problem {
+  readonly code?: string;
+  readonly detail?: string;
+  readonly request_id?: string;
+  readonly errors?: FieldError[];
+  readonly provider_reason?: string;
+}
+
+/** Parses a problem; returns an empty object for any other text. */
+function problemOf(text: string): Problem {
   try {
-    const problem = JSON.parse(text);
+    const problem = JSON.parse(text) as Problem | null;
     return typeof problem?.code === "string" ? problem : {};
   } catch {
     return {};
   }
 }
 
-function secondsOf(value) {
+function secondsOf(value: string | null) {
   return value !== null && /^\d+$/.test(value) ? Number(value) : null;
 }

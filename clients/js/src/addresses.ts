@@ -7,14 +7,14 @@
 const DOT_SEGMENT = /^(\.|%2e){1,2}$/i;
 
 /** Encodes a path variable. @throws {TypeError} for a value that is missing or addresses another route. */
-export function segment(name, value) {
+export function segment(name: string, value: unknown): string {
   if (typeof value !== "string" || value === "") throw new TypeError(`${name} must be a string that is not empty`);
   if (value === "." || value === "..") throw new TypeError(`${name} must not be ${value}`);
   return encodeURIComponent(value);
 }
 
 /** Checks the path of a provider and keeps its encoding. @throws {TypeError} for a path that `fetch` would change. */
-export function providerPath(path) {
+export function providerPath(path: string): string {
   if (typeof path !== "string" || !path.startsWith("/")) throw new TypeError("path must begin with /");
   // The URL parser turns \ into /, removes control characters and a last space, and resolves dots only after that.
   if (/[\\#\u0000-\u001f]| $/.test(path)) {
@@ -22,7 +22,7 @@ export function providerPath(path) {
   }
   if (
     path
-      .split("?", 1)[0]
+      .replace(/\?.*/s, "")
       .split("/")
       .some((part) => DOT_SEGMENT.test(part))
   ) {
@@ -31,14 +31,17 @@ export function providerPath(path) {
   return path;
 }
 
+export type QueryValue = string | number | boolean | null | undefined;
+export type QueryInput = string | URLSearchParams | Record<string, QueryValue | QueryValue[]>;
+
 /** Encodes a query, with its `?`. A list repeats its name; null and undefined are omitted. */
-export function query(input) {
+export function query(input?: QueryInput | null): string {
   const isEncoded = typeof input === "string" || input instanceof URLSearchParams;
   const text = (isEncoded ? new URLSearchParams(input) : parametersOf(input)).toString();
   return text ? `?${text}` : "";
 }
 
-function parametersOf(input) {
+function parametersOf(input?: Record<string, QueryValue | QueryValue[]> | null) {
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries(input ?? {})) {
     for (const item of Array.isArray(value) ? value : [value]) {

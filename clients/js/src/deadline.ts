@@ -3,39 +3,47 @@
 import { ConnectionFailed, OneRuntimeError } from "./errors.js";
 
 /** Codes of the timeouts that Node's own `fetch` has: for the connection, the headers, and a pause in the body. */
-const FETCH_TIMEOUTS = new Set(["UND_ERR_CONNECT_TIMEOUT", "UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT"]);
+const FETCH_TIMEOUTS = new Set<string | undefined>(["UND_ERR_CONNECT_TIMEOUT", "UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT"]);
 /** Milliseconds. A timer with a longer delay fires at once. */
 const MAX_DELAY = 2 ** 31 - 1;
 
+/** An exception of `fetch`, which puts the reason into `cause`. */
+interface Failure {
+  readonly message?: string;
+  readonly cause?: { readonly code?: string; readonly message?: string } | null;
+}
+
 /** Returns a timeout. @throws {TypeError} for a value that is not a positive number. */
-export function millisecondsOf(timeout) {
+export function millisecondsOf(timeout: number): number {
   if (!(timeout > 0)) throw new TypeError("timeout must be a positive number of milliseconds");
   return timeout;
 }
 
 export class Deadline {
-  #passed = new AbortController();
-  #timer;
-  #callerSignal;
+  readonly signal: AbortSignal;
+  readonly #passed = new AbortController();
+  readonly #timer: NodeJS.Timeout;
+  readonly #callerSignal: AbortSignal | undefined;
 
-  constructor(milliseconds, callerSignal) {
+  constructor(milliseconds: number, callerSignal?: AbortSignal) {
     this.#callerSignal = callerSignal;
     this.#timer = setTimeout(() => this.#passed.abort(), Math.min(milliseconds, MAX_DELAY));
     this.signal = callerSignal ? AbortSignal.any([callerSignal, this.#passed.signal]) : this.#passed.signal;
   }
 
   /** Stops the timer. The caller's signal stays in force for a body that is still to be read. */
-  clear() {
+  clear(): void {
     clearTimeout(this.#timer);
   }
 
   /** Returns the error for the caller from the exception of an attempt. */
-  explain(error, baseUrl) {
+  explain(error: unknown, baseUrl: string): unknown {
     if (error instanceof OneRuntimeError) return error;
     if (this.#callerSignal?.aborted) return this.#callerSignal.reason;
-    if (this.#passed.signal.aborted || FETCH_TIMEOUTS.has(error?.cause?.code))
+    const { cause, message } = (error ?? {}) as Failure;
+    if (this.#passed.signal.aborted || FETCH_TIMEOUTS.has(cause?.code))
       return new ConnectionFailed(`${baseUrl} did not answer in time.`, { code: "timeout" });
-    const reason = error?.cause?.code ?? error?.cause?.message ?? error?.message ?? "unknown reason";
+    const reason = cause?.code ?? cause?.message ?? message ?? "unknown reason";
     return new ConnectionFailed(`${baseUrl} was not reached: ${reason}.`, { code: "connection_failed", cause: error });
   }
 }

@@ -3,7 +3,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 
 import { Deadline, millisecondsOf } from "./deadline.js";
-import { errorOf, isProblem, UNEXPECTED, unexpected } from "./errors.js";
+import { errorOf, isProblem, type OneRuntimeError, UNEXPECTED, unexpected } from "./errors.js";
 
 const MAX_ATTEMPTS = 3;
 const FIRST_WAIT = 500; // milliseconds
@@ -12,14 +12,54 @@ const TIMEOUT = 60_000;
 /** Methods that may be repeated after a 503. A POST may have succeeded before the database became unavailable. */
 const IDEMPOTENT = new Set(["GET", "HEAD", "PUT", "DELETE", "OPTIONS"]);
 
+export interface Options {
+  /** The address of One Runtime: `https://connect.example.com`. */
+  baseUrl: string;
+  /** An API key of your organization, `oru_…`. Use it on a server only. */
+  apiKey: string;
+  fetch?: typeof globalThis.fetch;
+  /** Milliseconds of one attempt, 60000 by default. For a proxied call: how long the provider may be silent. */
+  timeout?: number;
+  /** Waits between two attempts. */
+  sleep?: (milliseconds: number, signal?: AbortSignal) => Promise<unknown>;
+}
+
+export interface RequestOptions {
+  signal?: AbortSignal;
+}
+
+type Body = NonNullable<RequestInit["body"]>;
+
+/** A request, and the use of its response. */
+interface Exchange<Answer> {
+  readonly method: string;
+  readonly headers: Headers;
+  readonly body?: Body | null | undefined;
+  /** The body is a stream, which cannot be read again. */
+  readonly streamed?: boolean;
+  readonly signal?: AbortSignal | undefined;
+  readonly timeout?: number;
+  readonly isAnswer: (response: Response) => boolean;
+  readonly isOurs: (response: Response) => boolean;
+  readonly read: (response: Response) => Answer | Promise<Answer>;
+}
+
+interface JsonRequest {
+  readonly method: string;
+  readonly type?: string;
+  readonly body?: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
 export class Transport {
-  #baseUrl;
-  #apiKey;
-  #fetch;
-  #sleep;
+  readonly timeout: number;
+  readonly #baseUrl: string;
+  readonly #apiKey: string;
+  readonly #fetch: typeof globalThis.fetch;
+  readonly #sleep: NonNullable<Options["sleep"]>;
 
   /** @throws {TypeError} for an invalid option. The text does not quote the key, since logs would keep it. */
-  constructor({ baseUrl, apiKey, fetch = globalThis.fetch, timeout = TIMEOUT, sleep = pause } = {}) {
+  constructor({ baseUrl, apiKey, fetch = globalThis.fetch, timeout = TIMEOUT, sleep = pause }: Partial<Options> = {}) {
     this.#baseUrl = addressOf(baseUrl);
     if (typeof apiKey !== "string" || !/^[!-~]+$/.test(apiKey)) {
       throw new TypeError("apiKey must be an API key, oru_…");
@@ -31,7 +71,7 @@ export class Transport {
   }
 
   /** Returns the JSON of the answer; undefined for 204. @throws {OneRuntimeError} */
-  async json(path, { method, type, body, signal }) {
+  async json(path: string, { method, type, body, signal }: JsonRequest): Promise<unknown> {
     const headers = new Headers({ accept: "application/json" });
     if (type) headers.set("content-type", type);
     return this.send(path, {
@@ -51,21 +91,25 @@ export class Transport {
    *
    * @throws {OneRuntimeError}
    */
-  async send(path, request) {
+  async send<Answer>(path: string, request: Exchange<Answer>): Promise<Answer> {
     for (let attempt = 1; ; attempt += 1) {
-      const { answer, error } = await this.#attempt(path, request);
-      if (!error) return answer;
+      const outcome = await this.#attempt(path, request);
+      if ("answer" in outcome) return outcome.answer;
+      const { error } = outcome;
       const wait = waitBeforeRetry(error, attempt, request.method);
       if (wait === null || request.streamed) throw error;
       await this.#sleep(wait, request.signal);
     }
   }
 
-  async #attempt(path, request) {
+  async #attempt<Answer>(
+    path: string,
+    request: Exchange<Answer>,
+  ): Promise<{ answer: Answer } | { error: OneRuntimeError }> {
     const { method, headers, body, streamed, signal, timeout = this.timeout } = request;
     const sent = new Headers(headers);
     sent.set("authorization", `Bearer ${this.#apiKey}`);
-    const init = { method, headers: sent, redirect: "manual", ...(body != null && { body }) };
+    const init: RequestInit = { method, headers: sent, redirect: "manual", ...(body != null && { body }) };
     if (streamed) init.duplex = "half";
     const deadline = new Deadline(timeout, signal);
     try {
@@ -80,7 +124,7 @@ export class Transport {
   }
 }
 
-async function readJson(response) {
+async function readJson(response: Response): Promise<unknown> {
   const text = await response.text();
   if (response.status === 204) return undefined;
   try {
@@ -91,20 +135,20 @@ async function readJson(response) {
 }
 
 /** Returns the milliseconds until the next attempt; null if there is none. */
-function waitBeforeRetry(error, attempt, method) {
+function waitBeforeRetry(error: OneRuntimeError, attempt: number, method: string) {
   if (!isTemporary(error, method) || attempt >= MAX_ATTEMPTS) return null;
   const wait = error.retryAfter === null ? FIRST_WAIT * 2 ** (attempt - 1) : error.retryAfter * 1000;
   return wait <= MAX_WAIT ? wait : null;
 }
 
 /** Returns whether One Runtime itself refused for now, and the request changed nothing or may be repeated. */
-function isTemporary({ code, status }, method) {
+function isTemporary({ code, status }: OneRuntimeError, method: string) {
   if (code === UNEXPECTED) return false;
   return status === 429 || (status === 503 && (code === "database_busy" || IDEMPOTENT.has(method)));
 }
 
-function addressOf(baseUrl) {
-  const url = URL.canParse(baseUrl) ? new URL(baseUrl) : null;
+function addressOf(baseUrl?: string) {
+  const url = baseUrl !== undefined && URL.canParse(baseUrl) ? new URL(baseUrl) : null;
   const isPlain = url && !url.username && !url.password && !url.search && !url.hash;
   if (!isPlain || !["http:", "https:"].includes(url.protocol)) {
     throw new TypeError("baseUrl must be an http(s) address without user, query or fragment");
@@ -112,7 +156,7 @@ function addressOf(baseUrl) {
   return url.href.replace(/\/+$/, "");
 }
 
-async function pause(milliseconds, signal) {
+async function pause(milliseconds: number, signal?: AbortSignal) {
   try {
     await delay(milliseconds, undefined, { signal });
   } catch (error) {

@@ -1,0 +1,32 @@
+/**
+ * Types of One Runtime's JavaScript client. Names are those of the API (docs/vocabulary.md) in camelCase.
+ *
+ * A file of `resources` exports its types by name and its operations as default, which `export *` leaves out.
+ */
+
+export type { QueryValue } from "./addresses.js";
+export { OneRuntime, OPERATIONS } from "./client.js";
+export {
+  ConnectionFailed,
+  ConnectRequired,
+  type FieldError,
+  InvalidInput,
+  NotFound,
+  OneRuntimeError,
+  RateLimited,
+  Unauthenticated,
+  Unavailable,
+} from "./errors.js";
+export type { Page, Pages, Paging } from "./pages.js";
+export type { CallOptions, ConnectionSelector, ProviderProxy, ProxyBody, ProxyOptions } from "./proxy.js";
+export type * from "./resources/catalog.js";
+export type * from "./resources/connections.js";
+export type * from "./resources/custom-integrations.js";
+export type * from "./resources/end-users.js";
+export type * from "./resources/events.js";
+export type * from "./resources/integrations.js";
+export type * from "./resources/oauth-clients.js";
+export type * from "./resources/organization.js";
+export type * from "./resources/proxy-requests.js";
+export type * from "./resources/sessions.js";
+export type { Options, RequestOptions } from "./transport.js";

@@ -1,0 +1,135 @@
+/** Connected accounts: types and operations. */
+
+import { resource } from "../operations.js";
+import type { Pages, Paging } from "../pages.js";
+import type { RequestOptions } from "../transport.js";
+import type { AuthType } from "./catalog.js";
+
+export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
+
+/** Your own object. Its keys stay unchanged. */
+export type Metadata = { [key: string]: Json };
+
+export interface Connections {
+  list(
+    query?: {
+      endUserId?: string;
+      integrationSlug?: string;
+      status?: "active" | "needs_reauth";
+    } & Paging,
+    options?: RequestOptions,
+  ): Pages<Connection>;
+  /** Imports a credential that you hold already. */
+  create(input: NewConnection, options?: RequestOptions): Promise<Connection>;
+  get(connectionId: string, options?: RequestOptions): Promise<Connection>;
+  update(connectionId: string, input: ConnectionUpdate, options?: RequestOptions): Promise<Connection>;
+  delete(connectionId: string, options?: RequestOptions): Promise<DeletedConnection>;
+  /** Asks the provider whether the credential still works. */
+  check(connectionId: string, options?: RequestOptions): Promise<ConnectionCheck>;
+  refresh(connectionId: string, options?: RequestOptions): Promise<Connection>;
+  /** The API key needs the scope `credentials:read`. */
+  credentials(connectionId: string, options?: RequestOptions): Promise<Credentials>;
+}
+
+/** The newest error of a connection or a session. */
+export interface ErrorNote {
+  code: string;
+  message: string;
+  createdAt: string;
+}
+
+/** The account at the provider. A value is null if the provider does not return it. */
+export interface Account {
+  id: string | null;
+  label: string | null;
+}
+
+export interface ConnectionSummary {
+  id: string;
+  name: string;
+  status: "active" | "needs_reauth";
+  error: ErrorNote | null;
+  account: Account;
+  scopes: string[];
+  missingScopes: string[];
+  createdAt: string;
+  updatedAt: string;
+  lastUsedAt: string | null;
+  /** When the access token expires. */
+  tokenExpiresAt: string | null;
+}
+
+export interface Connection extends ConnectionSummary {
+  integrationSlug: string;
+  endUserId: string;
+  authType: AuthType;
+  metadata: Metadata;
+}
+
+export interface NewConnection {
+  integrationSlug: string;
+  endUserId: string;
+  authType: AuthType;
+  name?: string;
+  /** The keys are the integration's own and stay unchanged. */
+  params?: Record<string, string>;
+  /** The keys are the integration's own and stay unchanged. */
+  credentials?: Record<string, string>;
+  metadata?: Metadata;
+  check?: boolean;
+  multiple?: boolean;
+}
+
+/** An omitted property changes nothing; `metadata` is replaced as a whole. */
+export interface ConnectionUpdate {
+  name?: string;
+  metadata?: Metadata;
+}
+
+export interface ConnectionCheck {
+  /** Null if the integration has no check. */
+  working: boolean | null;
+  reason: string | null;
+  connection: Connection;
+}
+
+export interface DeletedConnection {
+  id: string;
+  revocations: Revocation[];
+}
+
+export interface Credentials {
+  connectionId: string;
+  integrationSlug: string;
+  authType: AuthType;
+  params: Record<string, string>;
+  credentials: Record<string, string>;
+  /** When the access token expires. */
+  tokenExpiresAt: string | null;
+}
+
+export interface Revocation {
+  connectionId: string;
+  token: "access_token" | "refresh_token" | null;
+  outcome: "revoked" | "failed" | "not_supported";
+  reason: string | null;
+}
+
+export interface Disconnection {
+  status: "disconnected" | "not_found";
+  integrationSlug: string;
+  endUserId: string;
+  deletedCount: number;
+  revocations: Revocation[];
+}
+
+export default resource<Connections>("connections")({
+  list: { method: "GET", path: "/v1/connections", takes: "query", items: "connections", paged: true },
+  create: { method: "POST", path: "/v1/connections", takes: "body" },
+  get: { method: "GET", path: "/v1/connections/{connection_id}" },
+  update: { method: "PATCH", path: "/v1/connections/{connection_id}", takes: "body" },
+  delete: { method: "DELETE", path: "/v1/connections/{connection_id}" },
+  check: { method: "POST", path: "/v1/connections/{connection_id}/check" },
+  refresh: { method: "POST", path: "/v1/connections/{connection_id}/refresh" },
+  credentials: { method: "GET", path: "/v1/connections/{connection_id}/credentials" },
+});

@@ -1,0 +1,34 @@
+/** Your organization's own integrations: types and operations. */
+
+import { resource } from "../operations.js";
+import type { RequestOptions } from "../transport.js";
+import type { CatalogIntegration } from "./catalog.js";
+
+/** An entry in the catalog's format or an OpenAPI document: an object, or text in YAML or JSON. Sent unchanged. */
+export type Definition = { [key: string]: unknown } | string;
+
+export interface CustomIntegrations {
+  list(options?: RequestOptions): Promise<CustomIntegration[]>;
+  create(definition: Definition, options?: RequestOptions): Promise<CustomIntegration>;
+  get(slug: string, options?: RequestOptions): Promise<CustomIntegration>;
+  replace(slug: string, definition: Definition, options?: RequestOptions): Promise<CustomIntegration>;
+  delete(slug: string, query?: { deleteConnections?: boolean }, options?: RequestOptions): Promise<void>;
+}
+
+export interface CustomIntegration extends CatalogIntegration {
+  enabled: boolean;
+  definition: { [key: string]: unknown };
+  warnings: string[];
+  /** Connections that end users have to make again: the definition now sends credentials to another place. */
+  invalidatedConnections: number;
+  createdAt: string;
+  updatedAt: string;
+}
+
+export default resource<CustomIntegrations>("customIntegrations")({
+  list: { method: "GET", path: "/v1/custom-integrations", items: "customIntegrations" },
+  create: { method: "POST", path: "/v1/custom-integrations", takes: "definition" },
+  get: { method: "GET", path: "/v1/custom-integrations/{slug}" },
+  replace: { method: "PUT", path: "/v1/custom-integrations/{slug}", takes: "definition" },
+  delete: { method: "DELETE", path: "/v1/custom-integrations/{slug}", takes: "query" },
+});

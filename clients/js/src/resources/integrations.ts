@@ -1,0 +1,29 @@
+/** The integrations of an end user: types and operations. */
+
+import { resource } from "../operations.js";
+import type { RequestOptions } from "../transport.js";
+import type { CatalogIntegration, CatalogQuery } from "./catalog.js";
+import type { ConnectionSummary } from "./connections.js";
+
+export type Expand = "connections";
+
+export interface Integrations {
+  /**
+   * Lists the integrations that an end user can connect, with their status. Do not delete data because of
+   * `not_connected`.
+   */
+  list(
+    query: { endUserId: string; status?: "connected" | "not_connected"; expand?: Expand | Expand[] } & CatalogQuery,
+    options?: RequestOptions,
+  ): Promise<Integration[]>;
+}
+
+export interface Integration extends CatalogIntegration {
+  status: "connected" | "not_connected";
+  /** Only with `expand: "connections"`. */
+  connections?: ConnectionSummary[];
+}
+
+export default resource<Integrations>("integrations")({
+  list: { method: "GET", path: "/v1/integrations", takes: "query", items: "integrations", defaults: { logo: "url" } },
+});

@@ -1,0 +1,41 @@
+/** Your OAuth clients: types and operations. */
+
+import { resource } from "../operations.js";
+import type { RequestOptions } from "../transport.js";
+
+export interface OAuthClients {
+  list(options?: RequestOptions): Promise<OAuthClient[]>;
+  get(integrationSlug: string, options?: RequestOptions): Promise<OAuthClient>;
+  replace(integrationSlug: string, input: NewOAuthClient, options?: RequestOptions): Promise<OAuthClient>;
+  delete(integrationSlug: string, options?: RequestOptions): Promise<void>;
+}
+
+export interface NewOAuthClient {
+  clientId: string;
+  /** Omit it to keep the stored secret of the same `clientId`. */
+  clientSecret?: string;
+  scopes?: string[];
+  hosts?: string[];
+  /** The keys are the integration's own and stay unchanged. */
+  fields?: Record<string, string>;
+}
+
+export interface OAuthClient {
+  integrationSlug: string;
+  clientId: string;
+  clientSecretLastFour: string | null;
+  scopes: string[] | null;
+  hosts: string[];
+  fields: string[];
+  /** Register it with the provider as the redirect URI. */
+  redirectUrl: string;
+  createdAt: string;
+  updatedAt: string;
+}
+
+export default resource<OAuthClients>("oauthClients")({
+  list: { method: "GET", path: "/v1/oauth-clients", items: "oauthClients" },
+  get: { method: "GET", path: "/v1/integrations/{integration_slug}/oauth-client" },
+  replace: { method: "PUT", path: "/v1/integrations/{integration_slug}/oauth-client", takes: "body" },
+  delete: { method: "DELETE", path: "/v1/integrations/{integration_slug}/oauth-client" },
+});

@@ -1,0 +1,42 @@
+/** Your organization: types and operations. */
+
+import { resource } from "../operations.js";
+import type { RequestOptions } from "../transport.js";
+
+export interface OrganizationSettings {
+  get(options?: RequestOptions): Promise<Organization>;
+  /** Replaces all settings: an omitted property resets its setting to the default. */
+  replace(input: NewOrganization, options?: RequestOptions): Promise<Organization>;
+}
+
+/** The integrations that an organization offers: all, the listed ones, or all but the listed ones. */
+export interface Availability {
+  mode: "all" | "listed" | "all_but";
+  slugs: string[];
+}
+
+export interface NewOrganization {
+  displayName: string;
+  logoUrl?: string | null;
+  privacyUrl?: string | null;
+  allowedOrigins?: string[];
+  returnUrls?: string[];
+  integrations?: Partial<Availability>;
+}
+
+export interface Organization {
+  id: string;
+  displayName: string;
+  logoUrl: string | null;
+  privacyUrl: string | null;
+  allowedOrigins: string[];
+  returnUrls: string[];
+  integrations: Availability;
+  createdAt: string;
+  updatedAt: string;
+}
+
+export default resource<OrganizationSettings>("organization")({
+  get: { method: "GET", path: "/v1/organization" },
+  replace: { method: "PUT", path: "/v1/organization", takes: "body" },
+});

@@ -1,0 +1,37 @@
+/** The log of calls through the proxy: types and operations. */
+
+import { resource } from "../operations.js";
+import type { Pages, Paging } from "../pages.js";
+import type { RequestOptions } from "../transport.js";
+
+export interface ProxyRequests {
+  /** Lists calls through the proxy, newest first. */
+  list(
+    query?: { endUserId?: string; connectionId?: string; integrationSlug?: string; httpStatus?: number } & Paging,
+    options?: RequestOptions,
+  ): Pages<ProxyRequest>;
+}
+
+export interface ProxyRequest {
+  id: string;
+  createdAt: string;
+  endUserId: string | null;
+  connectionId: string;
+  integrationSlug: string;
+  method: string;
+  /** Without the query. */
+  path: string;
+  /** 0 if the caller closed the connection before the answer began. */
+  httpStatus: number;
+  /** Set if One Runtime failed, not the provider. */
+  errorCode: string | null;
+  attempts: number;
+  requestBytes: number;
+  responseBytes: number;
+  durationMs: number;
+  upstreamMs: number | null;
+}
+
+export default resource<ProxyRequests>("proxyRequests")({
+  list: { method: "GET", path: "/v1/proxy-requests", takes: "query", items: "proxyRequests", paged: true },
+});

@@ -1,0 +1,63 @@
+/** Hosted connection sessions: types and operations. */
+
+import { resource } from "../operations.js";
+import type { RequestOptions } from "../transport.js";
+import type { AuthType } from "./catalog.js";
+import type { Connection, ErrorNote, Metadata } from "./connections.js";
+
+export type Mode = "embed" | "redirect" | "link";
+
+export interface Sessions {
+  /** Creates a session: one end user may make one connection. Log neither `sessionToken` nor `connectUrl`. */
+  create(input: NewSession, options?: RequestOptions): Promise<CreatedSession>;
+  get(sessionId: string, options?: RequestOptions): Promise<Session>;
+  cancel(sessionId: string, options?: RequestOptions): Promise<Session>;
+  /** `endUserId`: the user who is signed in where the code arrived. Take it from your login, never from the URL. */
+  redeem(sessionId: string, input: { code: string; endUserId: string }, options?: RequestOptions): Promise<Session>;
+}
+
+export interface NewSession {
+  endUserId: string;
+  integrationSlug?: string;
+  endUserName?: string;
+  endUserEmail?: string;
+  suggestedConnectionName?: string;
+  mode?: Mode;
+  allowedOrigins?: string[];
+  returnUrl?: string;
+  connectionId?: string;
+  multiple?: boolean;
+  authType?: AuthType;
+  scopes?: string[];
+  metadata?: Metadata;
+  /** Seconds in which the popup has to be opened, 60 to 3600. */
+  expiresIn?: number;
+}
+
+export interface CreatedSession {
+  sessionToken: string;
+  connectUrl: string;
+  id: string;
+  expiresAt: string;
+}
+
+export interface Session {
+  id: string;
+  status: "pending" | "connected" | "failed" | "cancelled" | "expired";
+  endUserId: string;
+  integrationSlug: string | null;
+  mode: Mode;
+  returnUrl: string | null;
+  lastError: ErrorNote | null;
+  connection: Connection | null;
+  metadata: Metadata;
+  createdAt: string;
+  expiresAt: string;
+}
+
+export default resource<Sessions>("sessions")({
+  create: { method: "POST", path: "/v1/hosted-connection-sessions", takes: "body" },
+  get: { method: "GET", path: "/v1/hosted-connection-sessions/{session_id}" },
+  cancel: { method: "DELETE", path: "/v1/hosted-connection-sessions/{session_id}" },
+  redeem: { method: "POST", path: "/v1/hosted-connection-sessions/{session_id}/redeem", takes: "body" },
+});
