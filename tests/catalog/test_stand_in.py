@@ -50,8 +50,15 @@ UNFIT: Final = ("\u00e9", "a b", "", "x" * 5000, "<>")
 
 def raw_auth(entry: Integration, auth: Auth) -> dict[str, Any]:
     """Return an auth type as plain data of the entry's file."""
-    data = yaml.safe_load((HERE / "integrations" / f"{entry.slug}.yaml").read_text(encoding="utf-8"))
+    data = read_yaml(entry.slug)
     return next(one for one in data["auth"] if one["type"] == auth.type)
+
+
+@cache
+def read_yaml(slug: str) -> Any:
+    """Return an entry's file as plain data, read with the parser in C, which takes a tenth of the time."""
+    text = (HERE / "integrations" / f"{slug}.yaml").read_text(encoding="utf-8")
+    return yaml.load(text, yaml.CSafeLoader)
 
 
 def hosts_of(entry: Integration) -> set[str]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from importlib import import_module
 from random import Random
 from typing import Any, Final
@@ -86,11 +87,17 @@ def _pick(code: object, argument: Any, position: int, chance: Random | None) -> 
     if code is not _codes.IN:
         ordered = [char for char in _PREFERRED if code is _codes.ANY or ord(char) != argument]
         return chance.choice(ordered) if chance else ordered[position % 7]
-    negated = argument[0][0] is _codes.NEGATE
-    named = {char for item in argument for char in _ALL + " " if _contains(item, char)}
-    allowed = set(_ALL) - named if negated else named
-    ordered = [char for char in _PREFERRED if char in allowed] or sorted(allowed)
+    ordered = _candidates(tuple(argument))
     return chance.choice(ordered) if chance else ordered[position % min(len(ordered), 7)]
+
+
+@lru_cache(maxsize=1024)
+def _candidates(items: tuple[tuple[Any, Any], ...]) -> list[str]:
+    """Return the characters of a set, preferred ones first. A repetition asks for the same set at each position."""
+    negated = items[0][0] is _codes.NEGATE
+    named = {char for item in items for char in _ALL + " " if _contains(item, char)}
+    allowed = set(_ALL) - named if negated else named
+    return [char for char in _PREFERRED if char in allowed] or sorted(allowed)
 
 
 def _contains(item: tuple[Any, Any], char: str) -> bool:
