@@ -18,6 +18,7 @@ from typing import Final
 import pytest
 from playwright.async_api import Frame, Page
 
+from tests.fork_server import ForkedProcess
 from tests.waiting import eventually
 
 _WORKERS: Final = 6
@@ -36,7 +37,7 @@ class Demo:
     acme_keys: dict[str, str]
     acme: str
     data: str
-    process: subprocess.Popen[str]
+    process: ForkedProcess
 
 
 def three_free_ports() -> int:
@@ -74,7 +75,7 @@ def command(folder: Path, port: int, *options: str, module: Sequence[str] = ("on
 def running_demo(folder: Path, port: int, module: Sequence[str] = ("one_runtime",)) -> Iterator[Demo]:
     """Run a demo until the block ends."""
     words = command(folder, port, "--json", module=module)
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+    with ForkedProcess(words, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()

@@ -24,6 +24,7 @@ from one_runtime.encryption.vault import new_key
 from one_runtime.serving.server import OPEN_FILES
 from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.events import Actor
+from tests.fork_server import ForkedProcess, run
 from tests.promises import serving as processes
 from tests.waiting import attempts, eventually
 
@@ -47,7 +48,7 @@ def variables(database_url: str, port: int, keys: str, **more: str) -> dict[str,
 
 def command(environment: Mapping[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
     whole = [sys.executable, "-m", "one_runtime", *words]
-    return subprocess.run(whole, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE)
+    return run(whole, environment, seconds=PATIENCE)
 
 
 def refusal(environment: Mapping[str, str], *words: str) -> str:
@@ -67,10 +68,12 @@ def is_ready(port: int) -> bool:
 
 
 @contextmanager
-def serving(environment: Mapping[str, str], port: int, *words: str) -> Iterator["subprocess.Popen[bytes]"]:
+def serving(
+    environment: Mapping[str, str], port: int, *words: str, start: "type[subprocess.Popen[bytes]]" = ForkedProcess
+) -> Iterator["subprocess.Popen[bytes]"]:
     """A ready server, stopped at the end."""
     whole = [sys.executable, "-m", "one_runtime", "serve", *words]
-    with subprocess.Popen(whole, env=environment, stderr=subprocess.DEVNULL) as process:
+    with start(whole, env=environment, stderr=subprocess.DEVNULL) as process:
         try:
             for _ in attempts(PATIENCE):
                 assert process.poll() is None, "it did not start"
@@ -120,7 +123,8 @@ def test_server_raises_its_limit_of_open_files(migrated_sqlite_url: str, port: i
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))
     try:
-        with serving(variables(migrated_sqlite_url, port, new_key()), port) as process:
+        environment = variables(migrated_sqlite_url, port, new_key())
+        with serving(environment, port, start=subprocess.Popen) as process:  # inherits this process's limit
             assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (min(hard, OPEN_FILES), hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -18,6 +18,7 @@ from one_runtime.db.engine import Database
 from one_runtime.jobs import instances
 from tests import sealed_rows
 from tests.command_line import Run
+from tests.fork_server import ForkedProcess
 from tests.sealed_rows import FIRST, ID, SECOND, ring
 from tests.waiting import async_attempts, attempts
 
@@ -144,7 +145,7 @@ def resealing(database_url: str) -> Iterator["subprocess.Popen[str]"]:
         "ONE_RUNTIME_ENCRYPTION_KEYS": f"{FIRST},{SECOND}",
     }
     words = [sys.executable, "-m", "one_runtime", "keys", "reseal", "--batch", "1"]
-    with subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with ForkedProcess(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         yield process
 
 

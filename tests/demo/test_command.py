@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.fork_server import ForkedProcess, run
 from tests.running_demo import Demo, command, running_demo, three_free_ports
 
 pytestmark = pytest.mark.slow
@@ -48,7 +49,7 @@ def test_second_start_continues_with_the_data_of_the_first(tmp_path: Path) -> No
 def test_commands_of_the_start_up_text_work(tmp_path: Path) -> None:
     port = three_free_ports()
     for first_start in (True, False):
-        with subprocess.Popen(command(tmp_path, port), stdout=subprocess.PIPE, text=True) as process:
+        with ForkedProcess(command(tmp_path, port), stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             text = ""
             while "Ctrl+C" not in text:
@@ -72,7 +73,7 @@ def test_commands_of_the_start_up_text_work(tmp_path: Path) -> None:
 def test_taken_port_is_reported_in_a_sentence(tmp_path: Path) -> None:
     port = three_free_ports()
     with socket.create_server(("127.0.0.1", port + 1)):
-        process = subprocess.run(command(tmp_path, port, "--json"), capture_output=True, text=True, check=False)
+        process = run(command(tmp_path, port, "--json"))
     assert process.returncode != 0
     assert f"Port {port + 1}" in process.stderr
     assert "Traceback" not in process.stderr

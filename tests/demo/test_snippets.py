@@ -4,7 +4,6 @@ import asyncio
 import importlib.util
 import json
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from playwright.async_api import Page, expect
 
+from tests.fork_server import run
 from tests.running_demo import Demo, find_popup
 
 SNIPPETS = Path(__file__).resolve().parents[2] / "docs" / "snippets"
@@ -82,10 +82,9 @@ def customer() -> Iterator[_Server]:
 def one_runtime(demo: Demo, *words: str) -> str:
     """Run a command of One Runtime on the demo's database and return its first word of output."""
     environ = {**os.environ, "ONE_RUNTIME_DATABASE_URL": f"sqlite:///{demo.data}/one-runtime.db"}
-    process = subprocess.run(
-        [sys.executable, "-m", "one_runtime", *words], env=environ, capture_output=True, text=True, check=True
-    )
-    return process.stdout.split()[0]
+    result = run([sys.executable, "-m", "one_runtime", *words], environ)
+    assert result.returncode == 0, result.stderr
+    return result.stdout.split()[0]
 
 
 @pytest.fixture

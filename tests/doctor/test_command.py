@@ -13,6 +13,7 @@ from one_runtime.doctor import CHECKS
 from one_runtime.encryption.vault import new_key
 from tests.command_line import Run
 from tests.deploy.proxies import free_port
+from tests.fork_server import run
 from tests.promises.canaries import leaks
 from tests.promises.serving import Serving, make_key, serving
 
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.slow
 def doctor(environment: dict[str, str], *words: str) -> "subprocess.CompletedProcess[str]":
     environment = environment | {"PYTHONPATH": os.environ.get("PYTHONPATH", "")}
     command = [sys.executable, "-m", "one_runtime", "doctor", *words]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=40)
+    return run(command, environment, seconds=40)
 
 
 async def test_healthy_server_exits_with_0(database_url: str, tmp_path: Path) -> None:

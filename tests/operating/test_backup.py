@@ -18,6 +18,7 @@ from one_runtime.db.database_url import sqlite_path
 from one_runtime.encryption.vault import new_key
 from one_runtime.errors import ConfigurationError, Conflict
 from tests.application import RunningAcme
+from tests.fork_server import run as run_forked
 from tests.operating.load import Load, all_usable
 from tests.postgres import Databases
 from tests.promises.forked_commands import forking
@@ -95,9 +96,9 @@ def refusal(database_url: str, keys: str) -> str:
     settings = {"ONE_RUNTIME_DATABASE_URL": database_url, "ONE_RUNTIME_ENCRYPTION_KEYS": keys}
     whole = [sys.executable, "-m", "one_runtime", "serve"]
     environment = os.environ | settings
-    done = subprocess.run(whole, env=environment, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 1
-    return done.stderr
+    result = run_forked(whole, environment, seconds=60)
+    assert result.returncode == 1
+    return result.stderr
 
 
 @pytest.mark.only_database("sqlite")

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.promises.serving import ROOT
+from tests.fork_server import ROOT
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,8 @@ from one_runtime.encryption.vault import new_key
 from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.events import Actor
 from tests.application import ORIGIN
+from tests.fork_server import ROOT, ForkedProcess, run
 from tests.waiting import async_attempts
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +39,7 @@ class Served:
 
     url: str
     port: int
-    process: "subprocess.Popen[bytes]"
+    process: ForkedProcess
     environment: dict[str, str]
     log_file: Path
 
@@ -51,11 +50,9 @@ class Served:
     async def command(self, *words: str) -> str:
         """Run a command of `python -m one_runtime` with the same settings and return its output."""
         command_line = [sys.executable, "-m", "one_runtime", *words]
-        run = await asyncio.to_thread(
-            subprocess.run, command_line, env=self.environment, cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        assert run.returncode == 0, run.stderr
-        return run.stdout.strip()
+        result = await asyncio.to_thread(run, command_line, self.environment, cwd=ROOT)
+        assert result.returncode == 0, result.stderr
+        return result.stdout.strip()
 
 
 async def make_key(database_url: str, name: str = "Northwind") -> str:
@@ -121,7 +118,7 @@ def _start(what: Serving, folder: Path) -> Served:
     command = [sys.executable, "-m", *what.module, "serve", "--workers", str(what.workers)]
     log_file = folder / "serve.log"
     with log_file.open("wb") as log:
-        process = subprocess.Popen(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
+        process = ForkedProcess(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
     return Served(url, port, process, environment, log_file)
 
 
