@@ -14,7 +14,8 @@ import pytest
 
 from one_runtime.demo.acme import GLOBEX
 from tests.application import ACME_KEYS, RunningAcme
-from tests.promises.serving import ROOT, Served, Serving, make_key, serving
+from tests.fork_server import ROOT
+from tests.promises.serving import Served, Serving, make_key, serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 

@@ -22,7 +22,8 @@ from one_runtime import __version__
 from one_runtime.errors import ConfigurationError
 from one_runtime.telemetry.metrics_server import WorkerMetrics, metrics_served
 from tests.application import Client
-from tests.promises.serving import ROOT, Served, Serving, make_key, serving
+from tests.fork_server import ROOT
+from tests.promises.serving import Served, Serving, make_key, serving
 from tests.test_serving import free_port
 from tests.waiting import async_attempts, eventually
 
