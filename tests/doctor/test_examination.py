@@ -302,11 +302,11 @@ async def test_wrong_clock_is_reported(ahead: int, verdict: str, healthy: Patien
     healthy.clock.advance(seconds=ahead)
     finding = (await healthy.examined())["clock"]
     assert finding.verdict == verdict
-    checks = re.search(r"the public URL's is ([\d.]+) s (\w+)", finding.saw)
+    checks = re.search(r"the clock of the public URL is ([\d.]+) s (\w+)", finding.saw)
     assert checks is not None
     assert float(checks[1]) == pytest.approx(ahead, abs=1.5)
     assert checks[2] == "behind" or not ahead
-    assert ("the database's is" in finding.saw) == (not sqlite_path(healthy.database_url))
+    assert ("the clock of the database is" in finding.saw) == (not sqlite_path(healthy.database_url))
 
 
 async def test_clock_too_wrong_for_the_self_check_is_reported_by_the_date_header(healthy: Patient) -> None:

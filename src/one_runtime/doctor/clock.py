@@ -21,7 +21,8 @@ def examine_clock(clocks: Mapping[str, float | None]) -> Finding:
             "clock", "no other clock could be read, so this clock was not compared", "See public URL and egress."
         )
     summary = ", ".join(
-        f"{owner} is {abs(seconds):.1f} s {'behind' if seconds < 0 else 'ahead'}" for owner, seconds in known.items()
+        f"the clock of {owner} is {abs(seconds):.1f} s {'behind' if seconds < 0 else 'ahead'}"
+        for owner, seconds in known.items()
     )
     furthest = max(abs(seconds) for seconds in known.values())
     advice = "Synchronize every machine's clock by NTP: sessions, leases and tokens expire by this clock."

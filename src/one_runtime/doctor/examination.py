@@ -62,6 +62,6 @@ async def examine(
     findings += [*database.findings, *public_url.findings, *providers.findings]
     if public_url.echo is not None:
         findings.append(compare_server(public_url.echo, database.database_fingerprint, settings))
-    clocks = {"the database's": database, "the public URL's": public_url, "the providers'": providers}
+    clocks = {"the database": database, "the public URL": public_url, "the providers": providers}
     findings.append(examine_clock({owner: report.ahead for owner, report in clocks.items()}))
     return sorted(findings, key=lambda finding: CHECKS.index(finding.check))
