@@ -177,7 +177,7 @@ async def test_key_is_disabled_only_when_no_row_is_sealed_under_it(database: Dat
     with pytest.raises(Conflict, match="2 rows are encrypted with the key"):
         await sealed_rows.disable(database, FIRST)
     await sealed_rows.connect(database, both, actor, "user_123", "acme_secret")
-    with pytest.raises(Conflict, match="1 rows are encrypted with the key"):
+    with pytest.raises(Conflict, match="1 row is encrypted with the key"):
         await sealed_rows.disable(database, FIRST)
     async with database.write() as tx:
         await redirect_mode.discard_unredeemed(tx, session)
@@ -276,7 +276,7 @@ async def test_key_is_not_disabled_while_a_transaction_seals_with_it(
         await connections.create_or_replace(storing, both, catalogs, actor, new, system_clock())
         # A transaction that read the active key before its change stores this.
         await storing.execute(update(credentials).values(key_id=ID[FIRST]))
-    with pytest.raises(Conflict, match="1 rows are encrypted with the key"):
+    with pytest.raises(Conflict, match="1 row is encrypted with the key"):
         await disabling
 
 

@@ -57,10 +57,14 @@ def _describe(key: Key, servers: int) -> dict[str, object]:
         "id": key.id,
         "state": f"{key.state:<8}",
         "in_ring": "in this ring    " if key.in_ring else "not in this ring",
-        "rows": f"{key.rows:,} rows",
+        "rows": _count_rows(key.rows),
         "servers": f"on {key.held_by} of {servers} servers",
         "times": ", ".join(f"{name.removesuffix('_at')} {moment}" for name, moment in _times(key).items() if moment),
     }
+
+
+def _count_rows(count: int) -> str:
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
 @app.command("activate")
@@ -162,7 +166,7 @@ def _report(progress: Progress, *, interrupted: bool, as_json: bool) -> None:
         return
     for row in broken:
         typer.echo(f"{row.table} {row.id} cannot be decrypted: {row.reason}", err=True)
-    typer.echo(f"{progress.resealed:,} rows resealed, {progress.left:,} left.")
+    typer.echo(f"{_count_rows(progress.resealed)} resealed, {progress.left:,} left.")
     if interrupted:
         typer.echo("Stopped. Run the command again to continue.", err=True)
     elif progress.left > len(broken):

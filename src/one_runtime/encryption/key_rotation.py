@@ -92,7 +92,8 @@ async def disable(tx: Transaction, name: str, now: datetime) -> str:
     await tx.all(_HOLD, key=key)
     rows = (await key_ring.count_rows(tx))[key]
     if rows:
-        raise Conflict(f"{rows:,} rows are encrypted with the key {key}. Run `one-runtime keys reseal` first.")
+        counted = "1 row is" if rows == 1 else f"{rows:,} rows are"
+        raise Conflict(f"{counted} encrypted with the key {key}. Run `one-runtime keys reseal` first.")
     if known[key].retired_at is None:
         await tx.execute(_DISABLE, key=key, now=now)
     return key
