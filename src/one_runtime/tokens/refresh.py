@@ -326,7 +326,7 @@ def _token_endpoint(state: CredentialState) -> TokenEndpoint:
 
 
 async def _store(
-    installation: Installation, asked: CredentialState, presented: RefreshGrant, tokens: TokenSet, lease: Lease
+    installation: Installation, state: CredentialState, grant: RefreshGrant, tokens: TokenSet, lease: Lease
 ) -> Outcome:
     """Commit the new tokens before any caller receives them.
 
@@ -335,28 +335,26 @@ async def _store(
     """
     while True:
         try:
-            return await _commit(installation, asked, presented, tokens)
+            return await _commit(installation, state, grant, tokens)
         except Unavailable as error:
             if time.monotonic() > lease.ends:
                 raise
-            log.warning("refresh_not_stored_yet", connection_id=asked.connection.id, code=error.code)
+            log.warning("refresh_not_stored_yet", connection_id=state.connection.id, code=error.code)
             await asyncio.sleep(installation.timing.poll)
 
 
-async def _commit(
-    installation: Installation, asked: CredentialState, presented: RefreshGrant, tokens: TokenSet
-) -> Outcome:
+async def _commit(installation: Installation, state: CredentialState, grant: RefreshGrant, tokens: TokenSet) -> Outcome:
     """Store the new tokens if the row still holds the presented refresh token. Raises: NotFound; Unavailable."""
     async with installation.database.write() as tx:
         now, decision, current = installation.clock(), cast("Decision", Fresh()), None
         with suppress(NotFound):
-            current = await read_state(tx, installation, asked.connection.key, lock=True)
+            current = await read_state(tx, installation, state.connection.key, lock=True)
         if current is None:
-            await _revoke_later(tx, installation, asked, tokens, "disconnected")
-        elif holds_presented(current.refresh_grant, presented):
-            current = await _replace_tokens(tx, installation, asked, current, tokens)
+            await _revoke_later(tx, installation, state, tokens, "disconnected")
+        elif holds_presented(current.refresh_grant, grant):
+            current = await _replace_tokens(tx, installation, state, current, tokens)
         else:  # the end user has connected again
-            await _revoke_later(tx, installation, asked, tokens, "refresh_superseded")
+            await _revoke_later(tx, installation, state, tokens, "refresh_superseded")
             current = await with_oauth_client(tx, installation, current)
             decision = decide(current, now, CredentialRequest())
     if current is None:
@@ -365,18 +363,18 @@ async def _commit(
 
 
 async def _replace_tokens(
-    tx: Transaction, installation: Installation, asked: CredentialState, current: CredentialState, tokens: TokenSet
+    tx: Transaction, installation: Installation, state: CredentialState, current: CredentialState, tokens: TokenSet
 ) -> CredentialState:
     """Replace the tokens of the locked row, and set the connection's status."""
-    method, now = asked.token_method, installation.clock()
-    assert method is not None  # noqa: S101 - the provider was asked for tokens
+    method, now = state.token_method, installation.clock()
+    assert method is not None  # noqa: S101 - the state has a grant
     secrets = merge_tokens(current.stored.secrets, tokens)
     due_at = method.refresh_due_at(secrets, tokens, now)
     metadata = replace(current.stored.token_metadata, refresh_due_at=due_at)
     scopes = tokens.scopes or current.connection.scopes
     saved = replace(current.connection, expires_at=tokens.expires_at, scopes=scopes)
     await connections.replace_tokens(tx, installation.vault, saved, secrets, metadata)
-    if saved.status == "needs_reauth" and asked.connection.status == "needs_reauth":
+    if saved.status == "needs_reauth" and state.connection.status == "needs_reauth":
         saved = await connections.mark_active(tx, Actor(saved.organization_id, "system"), saved, now)
     elif saved.status == "needs_reauth":
         # Another process presented the same token and was refused meanwhile. If the provider detects reuse, it has also
@@ -384,53 +382,53 @@ async def _replace_tokens(
         await credentials.refresh_now(tx, saved.key, now)
     version = current.stored.version + 1
     stored = replace(current.stored, secrets=secrets, version=version, token_metadata=metadata)
-    return replace(asked, connection=saved, stored=stored)
+    return replace(state, connection=saved, stored=stored)
 
 
 async def _revoke_later(
-    tx: Transaction, installation: Installation, asked: CredentialState, tokens: TokenSet, cause: RevocationCause
+    tx: Transaction, installation: Installation, state: CredentialState, tokens: TokenSet, cause: RevocationCause
 ) -> None:
     """Queue the new tokens for revocation: no connection holds them."""
-    stored = replace(asked.stored, secrets=merge_tokens(asked.stored.secrets, tokens))
-    unused = connections.revocable_tokens(asked.connection, stored)
+    stored = replace(state.stored, secrets=merge_tokens(state.stored.secrets, tokens))
+    unused = connections.revocable_tokens(state.connection, stored)
     vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()
     await leave_to_worker(tx, await queue_revocation(tx, vault, catalogs, unused, cause, now), now)
 
 
 async def _record_refusal(
     installation: Installation,
-    asked: CredentialState,
-    presented: RefreshGrant,
+    state: CredentialState,
+    grant: RefreshGrant,
     refusal: OAuthError,
     request: CredentialRequest,
 ) -> Outcome:
     """Mark the connection `needs_reauth` if the row still holds the refused token. Otherwise return the row's state."""
-    key, now = asked.connection.key, installation.clock()
+    key, now = state.connection.key, installation.clock()
     async with installation.database.write() as tx:
         current = await read_state(tx, installation, key, lock=True)
-        if current.refresh_grant != presented:
+        if current.refresh_grant != grant:
             return await with_oauth_client(tx, installation, current), decide(current, now, request)
         actor = Actor(key.organization_id, "system")
-        message = refusal.reason or f"{asked.integration_name} no longer accepts this authorization."
+        message = refusal.reason or f"{state.integration_name} no longer accepts this authorization."
         marked = await connections.mark_needs_reauth(tx, actor, current.connection, refusal.code, message, now)
         await credentials.stop_refreshing(tx, key)
     return replace(current, connection=marked), NeedsReauth("refused")
 
 
 async def _record_failure(
-    installation: Installation, asked: CredentialState, lease: Lease, error: OAuthError, request: CredentialRequest
+    installation: Installation, state: CredentialState, lease: Lease, error: OAuthError, request: CredentialRequest
 ) -> Outcome:
     """Keep the tokens and postpone the next refresh: the response does not show if the provider accepts the tokens."""
-    key, now, failures = asked.connection.key, installation.clock(), asked.stored.failures
+    key, now, failures = state.connection.key, installation.clock(), state.stored.failures
     retry_at = now + _backoff(error, failures)
     async with installation.database.write() as tx:
         recorded = await credentials.record_failure(tx, key, lease.id, retry_at)
         if recorded and failures == 0:  # one event for an outage, not one for each attempt
-            subject = asked.connection.subject
+            subject = state.connection.subject
             subject = replace(subject, data={**subject.data, "reason": error.code})
             await events.record(tx, Actor(key.organization_id, "system"), "connection.refresh_failed", now, subject)
     log.info("refresh_failed_temporarily", connection_id=key.connection_id, code=error.code, failures=failures + 1)
-    state = replace(asked, stored=replace(asked.stored, retry_at=retry_at))
+    state = replace(state, stored=replace(state.stored, retry_at=retry_at))
     return state, decide(state, now, request)
 
 
