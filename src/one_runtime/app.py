@@ -14,7 +14,7 @@ from one_runtime.api.middleware import RequestMiddleware
 from one_runtime.api.services import Services
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.clock import Clock, system_clock
-from one_runtime.connect.routes import router as connect_routes
+from one_runtime.connect.routes import PopupRoutes
 from one_runtime.context import Installation
 from one_runtime.db.database_url import create_database
 from one_runtime.db.migrations import require_current
@@ -52,7 +52,7 @@ def create_app(
         logs.configure(settings.log_level, settings.log_format)
     services = Services.of(_installation(settings, catalog or load_catalog(), clock, egress))
     logo_url = partial(services.integration_list.renderer.logo_url, logo="url")
-    popup = connect_routes(services.installation, settings.public_url, logo_url)
+    popup = PopupRoutes(services.installation, logo_url).routes()
     observer = Observer(settings, {route.endpoint: route.path_format for route in (*ASGI_ROUTES, *popup)})
     api = ApiApplication(settings.public_url, popup, partial(_lifespan, services, observer))
     return RequestMiddleware(api, services, observer, ASGI_ROUTES)

@@ -32,6 +32,7 @@ from one_runtime.connect.wire import (
 from one_runtime.connecting import authorization, popup
 from one_runtime.connecting.authorization import CallbackResult
 from one_runtime.connecting.authorization_attempts import AuthorizationExpired
+from one_runtime.connecting.popup import ConnectRequest, PopupView
 from one_runtime.context import Installation
 from one_runtime.errors import MalformedRequest, NotFound, OneRuntimeError, TooLarge
 from one_runtime.oauth.callback import CALLBACK_PATH
@@ -45,18 +46,14 @@ _PUBLIC_MODULE: Final = {
 }
 
 
-def router(installation: Installation, public_url: str, logo_url: Callable[[Integration], str | None]) -> list[Route]:
-    """Return every route of the popup. `logo_url` returns the URL, on this server, of an integration's logo."""
-    return PopupRoutes(installation, public_url, logo_url).routes()
-
-
 class PopupRoutes:
-    """Endpoints of the popup's page, of its script, of top-level pages, and of authorizations."""
+    """Endpoints of the popup's page, of its script, of top-level pages, and of authorizations.
 
-    def __init__(
-        self, installation: Installation, public_url: str, logo_url: Callable[[Integration], str | None]
-    ) -> None:
-        address = urlsplit(public_url)
+    `logo_url` returns the URL, on this server, of an integration's logo.
+    """
+
+    def __init__(self, installation: Installation, logo_url: Callable[[Integration], str | None]) -> None:
+        address = urlsplit(installation.settings.public_url)
         self._installation, self._logo_url, self._assets = installation, logo_url, load_assets()
         self._origin = f"{address.scheme}://{address.netloc}"
         self._site = Site(address.path.rstrip("/"), self._assets.hash)
@@ -111,10 +108,7 @@ class PopupRoutes:
         return view_answer(view, self._logo_url)
 
     async def _connect(self, token: str, request: Request) -> BaseModel:
-        submitted = read_connect(await read_body(request))
-        view = await popup.load_view(
-            self._installation, token, integration_slug=submitted.integration_slug, opening=False
-        )
+        view, submitted = await self._read_form(token, request)
         connected = await popup.connect(self._installation, view, submitted, client_address(request.scope))
         return ConnectedAnswer.model_validate(connected)
 
@@ -122,12 +116,14 @@ class PopupRoutes:
         await popup.cancel(self._installation, token)
 
     async def _prepare(self, token: str, request: Request) -> BaseModel:
-        submitted = read_connect(await read_body(request))
-        view = await popup.load_view(
-            self._installation, token, integration_slug=submitted.integration_slug, opening=False
-        )
+        view, submitted = await self._read_form(token, request)
         authorization_id, ticket = await authorization.prepare_authorization(self._installation, view, submitted)
         return PreparedAnswer(authorization_id=authorization_id, ticket=ticket.secret)
+
+    async def _read_form(self, token: str, request: Request) -> tuple[PopupView, ConnectRequest]:
+        submitted = read_connect(await read_body(request))
+        slug = submitted.integration_slug
+        return await popup.load_view(self._installation, token, integration_slug=slug, opening=False), submitted
 
     async def _outcome(self, token: str, request: Request) -> BaseModel:
         authorization_id = read_json(OutcomeBody, await read_body(request)).authorization_id

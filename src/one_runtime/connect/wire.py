@@ -201,15 +201,7 @@ def outcome_answer(outcome: AuthorizationOutcome) -> OutcomeAnswer:
 
 def read_connect(body: bytes) -> ConnectRequest:
     """Read a submitted form. Raises: as `read_json`."""
-    submitted = read_json(ConnectBody, body)
-    return ConnectRequest(
-        auth_type=submitted.auth_type,
-        params=submitted.params,
-        credentials=submitted.credentials,
-        name=submitted.name or None,
-        replace_account=submitted.replace_account,
-        integration_slug=submitted.integration_slug,
-    )
+    return ConnectRequest(**dict(read_json(ConnectBody, body)))
 
 
 def read_json(kind: type[S], body: bytes) -> S:

@@ -216,24 +216,25 @@ async def verify_tokens(
     client = granted.client
     method = OAuth2Method(auth)
     client_fields = {} if client is None else method.client_values(client.client.client_id, client.fields)
-    secrets = {**client_fields, **granted.secrets}
+    secrets = granted.secrets
+    sent = {**client_fields, **secrets}
     if granted.selected is not None:
         params |= granted.selected
     elif auth.lookup is not None:
-        params |= await _look_up(installation, integration, auth, auth.lookup, ConnectionValues(params, secrets))
-    values = ConnectionValues(params, secrets)
+        params |= await _look_up(installation, integration, auth, auth.lookup, ConnectionValues(params, sent))
+    values = ConnectionValues(params, sent)
     account = ProviderAccount()
     if check:
         account = await check_credentials(installation.egress, integration, auth, values)
     if account.id is None and auth.check is None:
         account = ProviderAccount(*read_identity(auth, values))
-    due_at = method.refresh_due_at(granted.secrets, granted.tokens, installation.clock())
+    due_at = method.refresh_due_at(secrets, granted.tokens, installation.clock())
     return VerifiedAccount(
         integration=integration,
         auth_type=auth.type,
         account=account,
         params=params,
-        secrets=granted.secrets,
+        secrets=secrets,
         scopes=granted.tokens.scopes or granted.requested_scopes,
         missing_scopes=missing_scopes(granted.requested_scopes, granted.tokens.scopes),
         expires_at=granted.tokens.expires_at,
