@@ -103,7 +103,10 @@ def test_aliases_and_tags_are_refused(tmp_path: Path) -> None:
         ("? [a, b]\n: c\n", "hubspot.yaml:1: a key must be a single word"),
         (HUBSPOT.replace("date: 2026-11-25", "date: 2026-13-45"), "month must be in 1..12"),
         ('slug: !!int "abc"\n', "invalid literal"),
-        (HUBSPOT.replace("category: CRM", "category: CRM\nkategory: CRM"), "kategory: is not a key of the format here"),
+        (
+            HUBSPOT.replace("category: CRM", "category: CRM\nkategory: CRM"),
+            "kategory: is not a key that an entry",
+        ),
         (
             HUBSPOT.replace("marketing automation.", "marketing automation"),
             "description: must be one sentence that begins",

@@ -33,13 +33,13 @@ def test_unknown_keys_are_refused_at_every_level() -> None:
 
 
 def test_a_template_with_an_undeclared_name_is_refused() -> None:
-    refused("{shop} is used and must be declared", {**API_KEY, "base_url": "https://{shop}.example.com"})
-    refused("{token} is used and must be declared", {**API_KEY, "send": {"headers": {"X": "{api_key}{token}"}}})
+    refused("{shop} is used, so it must be declared", {**API_KEY, "base_url": "https://{shop}.example.com"})
+    refused("{token} is used, so it must be declared", {**API_KEY, "send": {"headers": {"X": "{api_key}{token}"}}})
     refused("brace", {**API_KEY, "send": {"headers": {"X": "{Api Key}"}}})
 
 
 def test_an_unused_declaration_is_refused() -> None:
-    refused("subdomain is declared and must be used", {**API_KEY, "params": [SUBDOMAIN]})
+    refused("subdomain is declared but not used", {**API_KEY, "params": [SUBDOMAIN]})
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_key_has_a_check_or_a_reason_and_not_both() -> None:
 
 def test_a_pattern_that_lets_a_value_leave_the_host_is_refused() -> None:
     for pattern in ("[^/]+", ".+", "[a-z.]+@?", "[a-z]*", "[a-z-]+", "\\S+", "[a-z0-9.:]+"):
-        refused("letters, digits|no part of a host", {**API_KEY, **HOST, "params": [{**SUBDOMAIN, "pattern": pattern}]})
+        refused("letters, digits|must not accept", {**API_KEY, **HOST, "params": [{**SUBDOMAIN, "pattern": pattern}]})
     assert api_key(**HOST, params=[SUBDOMAIN]).params[0].name == "subdomain"
 
 

@@ -82,14 +82,14 @@ def test_a_template_with_a_value_of_a_later_step_is_refused() -> None:
         lookup={"path": "/s"},
         base_url="https://api.example.com/{site}",
     )
-    refused("{client_secret} is used and must be declared", **token(params={"s": "{client_secret}"}))
+    refused("{client_secret} is used, so it must be declared", **token(params={"s": "{client_secret}"}))
     oauth2(received=[account], **token(params={"a": "{account}"}))
     oauth2(received=[later], lookup=lookup, base_url="https://api.example.com/{site}")
     oauth2(**token(refresh_params={"grant_type": "ig_refresh_token", "access_token": "{access_token}"}))
 
 
 def test_an_unused_received_value_is_refused() -> None:
-    refused("shop is declared and must be used", received=[HOST])
+    refused("shop is declared but not used", received=[HOST])
     oauth2(received=[HOST], identity={"id": "params.shop"})
     refused("must be declared", identity={"id": "{params.shop}"})
     refused("access_token is predefined", received=[{**HOST, "name": "access_token"}])
@@ -108,7 +108,7 @@ def test_a_received_value_without_a_pattern_or_options_is_refused() -> None:
 @pytest.mark.promise("P7")
 @pytest.mark.parametrize("extract", [r"https://([^/]+)\.example\.com", r"https://(.+)\.example\.com", r"https://(\S*)"])
 def test_a_loose_pattern_of_a_received_host_is_refused(extract: str) -> None:
-    refused("letters, digits|no part of a host", received=[{**HOST, "extract": extract}], base_url=AT_SHOP["base_url"])
+    refused("letters, digits|must not accept", received=[{**HOST, "extract": extract}], base_url=AT_SHOP["base_url"])
 
 
 @pytest.mark.promise("P7")
@@ -138,7 +138,7 @@ def test_every_address_of_the_flow_is_guarded() -> None:
         {"lookup": {"url": url}, "received": [{"name": "site", "source": "lookup", "pattern": "[a-z]+"}],
          "identity": {"id": "params.site"}},
     ):  # fmt: skip
-        refused("letters, digits|no part of a host", params=[loose], **where)
+        refused("letters, digits|must not accept", params=[loose], **where)
         oauth2(params=[SUBDOMAIN], **where)
         plain = {
             key: value for key, value in where.items() if key in ("authorization", "token", "revocation", "lookup")

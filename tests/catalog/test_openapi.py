@@ -242,7 +242,7 @@ def test_a_logo_is_used_if_it_is_an_svg() -> None:
             "components.securitySchemes.K.$ref",
             "must point into this document",
         ),
-        ({"info": info(title="気象")}, "info.title", "gives no slug"),
+        ({"info": info(title="気象")}, "info.title", "must have Latin letters or digits"),
         (
             {"components": {"securitySchemes": {"K": {"$ref": "#/a"}}}},
             "components.securitySchemes.K.$ref",

@@ -88,7 +88,7 @@ def test_a_host_pattern_that_accepts_other_characters_is_refused(pattern: str) -
 
 @pytest.mark.parametrize("pattern", ["[a-z0-9-]*", r"[a-z\d.-]+", "(?:a|)", "[.]?x?"])
 def test_a_host_pattern_that_accepts_an_invalid_start_or_end_is_refused(pattern: str) -> None:
-    with pytest.raises(ValueError, match="no part of a host"):
+    with pytest.raises(ValueError, match="must not accept"):
         check_host_pattern(pattern)
 
 

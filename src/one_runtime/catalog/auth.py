@@ -190,7 +190,7 @@ def _check_names(auth: AuthBase) -> None:
         raise ValueError(f"{name} is predefined and must not be declared")
     used = {name for template in auth.templates() for name in names_in(template)}
     for name in sorted(used - set(declared) - predefined):
-        raise ValueError(f"{{{name}}} is used and must be declared")
+        raise ValueError(f"{{{name}}} is used, so it must be declared in params, fields, derived or received")
     fields = {field.name for field in auth.fields}
     for derived in auth.derived:
         if derived.field not in fields:
@@ -202,7 +202,7 @@ def _check_names(auth: AuthBase) -> None:
     stored = {name.removeprefix("params.") for name in identity_parts if name.startswith("params.")}
     used |= stored - {param.name for param in auth.params}
     for name in sorted(set(declared) - used):
-        raise ValueError(f"{name} is declared and must be used, or removed")
+        raise ValueError(f"{name} is declared but not used: use it in a template, or remove it")
     for name in sorted(identity_parts):
         _check_identity_name(auth, name)
 
@@ -264,4 +264,4 @@ def _check_verification(auth: AuthBase) -> None:
         raise ValueError("a check is required, or check_missing with the reason")
     from_answer = any(not name.startswith("params.") for text in _identity_texts(auth) for name in identity_names(text))
     if from_answer and auth.check is None:
-        raise ValueError("identity uses the answer of the check, so a check is required")
+        raise ValueError("identity uses the response to the check, so a check is required")

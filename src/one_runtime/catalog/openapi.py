@@ -97,7 +97,7 @@ class _Reader:
         if not is_custom(slug):
             self._source.refuse(
                 ("info", "title"),
-                "gives no slug, because it has no Latin letters or digits. Choose a slug: PUT "
+                "must have Latin letters or digits, so that a slug can be derived. Or choose a slug: PUT "
                 "/v1/custom-integrations/x-…",
             )
         return slug

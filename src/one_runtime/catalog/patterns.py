@@ -132,12 +132,12 @@ def check_host_pattern(pattern: str) -> None:
         accepted = _accepted_by(token)
         if not accepted <= _HOST_CHARACTERS:
             raise ValueError(
-                f"a value in a host may have letters, digits, . and - only, and {token[0]} takes more: "
+                f"a value in a host may have letters, digits, . and - only, and {token[0]} accepts more: "
                 "list the characters, such as [a-z0-9-]"
             )
     for value in _IMPOSSIBLE_EDGES:
         if compiled(pattern).fullmatch(value):
-            raise ValueError(f"the pattern accepts {value!r}, which is no part of a host: require a letter or a digit")
+            raise ValueError(f"the pattern must not accept {value!r} in a host: require a letter or digit at its ends")
 
 
 def _accepted_by(token: re.Match[str]) -> frozenset[str]:

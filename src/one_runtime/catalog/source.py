@@ -23,7 +23,7 @@ Syntax: TypeAlias = Literal["yaml", "json"]
 MAX_DEPTH: Final = 64
 _MOST_COMPLAINTS: Final = 20
 _WORDS: Final = {
-    "extra_forbidden": "is not a key of the format here",
+    "extra_forbidden": "is not a key that an entry may have here",
     "missing": "is missing",
     "string_type": "must be a text; put it in quotes: '{api_key}', '2026-10-01'",
     "tuple_type": "must be a list",
@@ -34,7 +34,7 @@ _ADVICE: Final = {
     "mapping values are not allowed in this context": "a colon is not allowed here; put the text in quotes",
     "did not find expected key": "the indentation does not match the lines before",
     "did not find expected '-' indicator": "the indentation does not match the lines before",
-    "found character that cannot start any token": "a tab or another character that cannot begin a value; use spaces",
+    "found character that cannot start any token": "must not begin with this character or a tab; put it in quotes",
 }
 _FORMS: Final = {
     SLUG: "must be lower-case letters and digits with single hyphens between them",
@@ -138,7 +138,7 @@ def _read_yaml(text: str) -> tuple[object, yaml.Node | None]:
         LookupError,
         AttributeError,
         TypeError,
-    ) as error:  # such as an impossible date
+    ) as error:  # such as the date 2026-02-30
         raise UnreadableSource([Complaint(None, (), f"a value does not match its tag: {error}")]) from error
     finally:
         loader.dispose()

@@ -18,9 +18,9 @@ TABLE: Final = Path("docs/integrations/README.md")
 _HEAD: Final = "<!-- Written by `python -m one_runtime.catalog.tools.sheet` from the catalog. Do not edit. -->"
 _HOW: Final = {
     "documentation": "from the provider's documentation",
-    "fixture": "from the provider's documentation, and a test holds it to a request shown there",
+    "fixture": "from the provider's documentation; a test compares it with a request shown there",
     "live": "from calls to the provider",
-    "unverified": "not compared to the provider's documentation yet",
+    "unverified": "not compared with the provider's documentation yet",
 }
 _PKCE: Final = {
     "required": "required, and sent",
@@ -169,7 +169,11 @@ def table(integrations: Iterable[Integration]) -> str:
     lines += ["`one-runtime catalog show SLUG` prints everything about one integration.", ""]
     lines += ["| verified | meaning | ways to connect |", "|---|---|---|"]
     lines += [f"| `{how}` | {_HOW[how]} | {count} |" for how, count in counts(ordered).items()]
-    lines += ["", "The popup asks the provider before it stores a credential. For these it cannot:", ""]
+    lines += [
+        "",
+        "One Runtime verifies a credential with the provider before storing it, except for these:",
+        "",
+    ]
     lines += ["| name | auth type | reason |", "|---|---|---|"]
     lines += [
         f"| {integration.name} | `{auth.type}` | {auth.check_missing} |"

@@ -48,7 +48,7 @@ def current_revision(url: str) -> str | None:
             row = connection_.execute(query).fetchone()
     except psycopg.errors.UndefinedTable:
         return None
-    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:  # no server there; no URL of PostgreSQL
+    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:  # no server responds, or the URL is invalid
         raise ConfigurationError(
             "PostgreSQL cannot be reached. Check ONE_RUNTIME_DATABASE_URL and the server."
         ) from error
@@ -56,7 +56,7 @@ def current_revision(url: str) -> str | None:
 
 
 def require_current(url: str) -> None:
-    """Raises: ConfigurationError where the database was not migrated."""
+    """Require the newest revision. Raises: ConfigurationError if the database has another one."""
     if current_revision(url) != HEAD:
         raise ConfigurationError("The database is not migrated. Run `one-runtime migrate`, or start with --migrate.")
 
@@ -64,25 +64,25 @@ def require_current(url: str) -> None:
 def migrate(url: str, *, patience: float = LOCK_PATIENCE) -> bool:
     """Migrate to the newest revision, one process at a time. Return False if there was nothing to migrate.
 
-    Raises: ConfigurationError where the database cannot be reached.
+    Raises: ConfigurationError if the database cannot be reached, or a table stays locked for `patience` seconds.
     """
     if current_revision(url) == HEAD:
         return False
     with _exclusive(url):
         if current_revision(url) == HEAD:
             return False
-        from alembic import command  # noqa: PLC0415 - costs 150 ms at every start that has nothing to migrate
+        from alembic import command  # noqa: PLC0415 - takes 150 ms, and most starts migrate nothing
         from alembic.config import Config  # noqa: PLC0415
 
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
         config.attributes.update(url=url, lock_timeout=LOCK_TIMEOUT)
-        _persist(lambda: command.upgrade(config, "head"), patience)
+        _retry(lambda: command.upgrade(config, "head"), patience)
     return True
 
 
-def _persist(upgrade: Callable[[], None], patience: float) -> None:
-    """Migrate, all or nothing, again and again while servers hold what it needs. Raises: ConfigurationError."""
+def _retry(upgrade: Callable[[], None], patience: float) -> None:
+    """Migrate in one transaction, and retry while servers lock its tables. Raises: ConfigurationError."""
     from sqlalchemy.exc import OperationalError  # noqa: PLC0415 - as Alembic
 
     deadline, pause = time.monotonic() + patience, 0.05
@@ -94,8 +94,8 @@ def _persist(upgrade: Callable[[], None], patience: float) -> None:
                 raise
             if time.monotonic() > deadline:
                 raise ConfigurationError(
-                    "A table is in use all the time, so the database was not migrated. Something holds a transaction "
-                    "open: end it (pg_stat_activity shows it), and migrate again."
+                    "The database was not migrated, because an open transaction locks a table. End the transaction, "
+                    "which pg_stat_activity shows, and migrate again."
                 ) from error
             time.sleep(pause)
             pause = min(pause * 2, 2.0)
@@ -110,7 +110,7 @@ def _exclusive(url: str) -> Iterator[None]:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with Path(f"{path}.migrating").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            Path(path).touch(mode=0o600)  # a new file is its owner's; SQLite's companions take its mode
+            Path(path).touch(mode=0o600)  # SQLite gives its -wal and -shm files the same mode
             yield
         return
     with psycopg.connect(url, autocommit=True) as connection:

@@ -1,4 +1,4 @@
-"""The modes `redirect` and `link`, the rotation of keys, and the processes that serve.
+"""The modes `redirect` and `link`, the rotation of keys, and the server processes.
 
 The previous version works with this schema: the migration only adds nullable columns, tables and indexes.
 """
