@@ -102,12 +102,12 @@ class Billing:
     @property
     def credential_hosts(self) -> list[str]:
         """Return the hosts of requests with a credential."""
-        return [str(request.header("host")) for request in self.upstream.seen if request.header("authorization")]
+        return [str(request.header("host")) for request in self.upstream.requests if request.header("authorization")]
 
     @property
     def reached(self) -> list[str]:
         """Return host and path of every request."""
-        return [f"{request.header('host')}{request.target}" for request in self.upstream.seen]
+        return [f"{request.header('host')}{request.target}" for request in self.upstream.requests]
 
 
 @cache
@@ -134,7 +134,7 @@ async def billing(settings: Settings, acme: RunningAcme) -> AsyncIterator[Billin
 
 
 async def _me(upstream: Upstream, writer: asyncio.StreamWriter) -> None:
-    bearer = (upstream.seen[-1].header("authorization") or "").removeprefix("Bearer ")
+    bearer = (upstream.requests[-1].header("authorization") or "").removeprefix("Bearer ")
     good = bearer == KEY or bearer.startswith("at-")
     body = {"id": "acct-1", "name": "Acme Ltd"} if good else {"message": "no"}
     writer.write(answer(200 if good else 401, body=json.dumps(body).encode()))
@@ -142,7 +142,7 @@ async def _me(upstream: Upstream, writer: asyncio.StreamWriter) -> None:
 
 
 async def _token(upstream: Upstream, writer: asyncio.StreamWriter) -> None:
-    number = sum(request.target == "/token" for request in upstream.seen)
+    number = sum(request.target == "/token" for request in upstream.requests)
     tokens = {"access_token": f"at-{number}", "refresh_token": f"rt-{number}", "expires_in": 3600, "scope": "read"}
     writer.write(answer(200, body=json.dumps({"token_type": "Bearer", **tokens}).encode()))
     await writer.drain()

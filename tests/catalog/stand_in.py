@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from one_runtime.catalog.examples import put
-from tests.egress.upstream import Seen, answer
+from tests.egress.upstream import ReceivedRequest, answer
 
 Data: TypeAlias = Mapping[str, Any]
 
@@ -39,14 +39,14 @@ class StandIn:
     client: tuple[str, str] = ("client-1", "s3cret+/=:%&~")
     grant: Mapping[str, str] = field(default_factory=dict)
 
-    def answer(self, seen: Seen) -> bytes:
+    def answer(self, request: ReceivedRequest) -> bytes:
         """Return the answer to a request."""
         for matches, reply in self._routes():
-            if matches(seen):
-                return reply(seen)
+            if matches(request):
+                return reply(request)
         return answer(404, body=b"There is no such address here.")
 
-    def _routes(self) -> Iterator[tuple[Callable[[Seen], bool], Callable[[Seen], bytes]]]:
+    def _routes(self) -> Iterator[tuple[Callable[[ReceivedRequest], bool], Callable[[ReceivedRequest], bytes]]]:
         token = self.auth.get("token", {})
         for url in (token.get("url"), token.get("refresh_url")):
             if url is not None:
@@ -58,19 +58,19 @@ class StandIn:
         if self.auth.get("lookup"):
             yield self._matches_request(self.auth["lookup"]), self._look_up
 
-    def _matches_request(self, call: Data) -> Callable[[Seen], bool]:
+    def _matches_request(self, call: Data) -> Callable[[ReceivedRequest], bool]:
         return self._matches_url(call.get("url") or f"{self.auth['base_url']}{call['path']}", call.get("method", "GET"))
 
-    def _matches_url(self, template: str, method: str) -> Callable[[Seen], bool]:
+    def _matches_url(self, template: str, method: str) -> Callable[[ReceivedRequest], bool]:
         secret = {declared["name"] for declared in self.auth.get("fields", [])}
         host, slash, path = template.removeprefix("https://").partition("/")
         pattern = re.sub(
             r"\\\{([a-z0-9_]+)\\\}", lambda name: self._path_pattern(name[1], secret), re.escape(slash + path or "/")
         )
 
-        def matches(seen: Seen) -> bool:
-            there = re.fullmatch(pattern, unquote(seen.target.partition("?")[0])) is not None
-            return (seen.method, seen.header("host")) == (method, fill(host, self.values)) and there
+        def matches(request: ReceivedRequest) -> bool:
+            there = re.fullmatch(pattern, unquote(request.target.partition("?")[0])) is not None
+            return (request.method, request.header("host")) == (method, fill(host, self.values)) and there
 
         return matches
 
@@ -80,11 +80,11 @@ class StandIn:
 
     # Authenticated requests.
 
-    def _check(self, seen: Seen) -> bytes:
+    def _check(self, request: ReceivedRequest) -> bytes:
         check = self.auth["check"]
-        if not self._is_authenticated(seen, check):
-            if self._is_also_looked_up(check) and self._is_authenticated(seen, self.auth["lookup"]):
-                return self._look_up(seen)
+        if not self._is_authenticated(request, check):
+            if self._is_also_looked_up(check) and self._is_authenticated(request, self.auth["lookup"]):
+                return self._look_up(request)
             return self._refuse(check)
         expect = check.get("expect", {})
         return _json(expect.get("status", [200])[0], self.document(check))
@@ -128,7 +128,7 @@ class StandIn:
         names = [name for text in texts for name in (re.findall(r"\{([^{}]+)\}", text) if "{" in text else [text])]
         return [name for name in names if not name.startswith("params.")]
 
-    def _is_authenticated(self, seen: Seen, call: Data) -> bool:
+    def _is_authenticated(self, request: ReceivedRequest, call: Data) -> bool:
         send = self.auth.get("send") or (
             {"headers": {"Authorization": "Bearer {access_token}"}}
             if self.auth["type"] in ("oauth2", "client_credentials")
@@ -137,28 +137,28 @@ class StandIn:
             else {}
         )
         looked_up = {part["name"] for part in self.auth.get("received", []) if part["source"] == "lookup"}
-        path = unquote(seen.target.partition("?")[0])
+        path = unquote(request.target.partition("?")[0])
         expected_path = urlsplit(self._address(call)).path
         headers = {**self.auth.get("headers", {}), **send.get("headers", {}), **call.get("headers", {})}
         # The values of a look-up are not known before it.
         headers = {
             name: value
             for name, value in headers.items()
-            if not names_of(value) & looked_up or seen.header(name) is not None
+            if not names_of(value) & looked_up or request.header(name) is not None
         }
         expected_headers = {name.lower(): fill(str(value), self.values) for name, value in headers.items()}
         if "basic" in send:
             pair = ":".join(fill(send["basic"][part], self.values) for part in ("username", "password"))
             expected_headers["authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
-        sent_query = dict(parse_qsl(urlsplit(seen.target).query, keep_blank_values=True))
+        sent_query = dict(parse_qsl(urlsplit(request.target).query, keep_blank_values=True))
         query = {**send.get("query", {}), **call.get("query", {})}
         query = {name: value for name, value in query.items() if not names_of(value) & looked_up or name in sent_query}
         expected_query = {name: fill(str(value), self.values) for name, value in query.items()}
-        body = json.loads(seen.body) if call.get("json") is not None else None
-        form = dict(parse_qsl(seen.body.decode(), keep_blank_values=True)) if call.get("form") else None
+        body = json.loads(request.body) if call.get("json") is not None else None
+        form = dict(parse_qsl(request.body.decode(), keep_blank_values=True)) if call.get("form") else None
         expected_form = {name: fill(str(value), self.values) for name, value in (call.get("form") or {}).items()}
         return (
-            all(seen.header(name) == value for name, value in expected_headers.items())
+            all(request.header(name) == value for name, value in expected_headers.items())
             and sent_query == expected_query
             and path == (expected_path or "/")
             and body == call.get("json")
@@ -174,9 +174,9 @@ class StandIn:
             return _json(refused["status"][0], document)
         return _json(200, _satisfy(document, refused["json"][0]))
 
-    def _look_up(self, seen: Seen) -> bytes:
+    def _look_up(self, request: ReceivedRequest) -> bytes:
         lookup = self.auth["lookup"]
-        if not self._is_authenticated(seen, lookup):
+        if not self._is_authenticated(request, lookup):
             return answer(401, body=b"{}")
         return _json(lookup.get("expect", {}).get("status", [200])[0], self._lookup_document())
 
@@ -195,14 +195,14 @@ class StandIn:
 
     # The token endpoint (RFC 6749, 3.2).
 
-    def _token(self, seen: Seen) -> bytes:
+    def _token(self, request: ReceivedRequest) -> bytes:
         token, response = self.auth["token"], self.auth["token"].get("response", {})
-        sent = dict(parse_qsl(urlsplit(seen.target).query, keep_blank_values=True))
-        is_json = (seen.header("content-type") or "").startswith("application/json")
-        sent |= json.loads(seen.body) if is_json else dict(parse_qsl(seen.body.decode(), keep_blank_values=True))
-        if seen.body and is_json != (token.get("body", "form") == "json"):
+        sent = dict(parse_qsl(urlsplit(request.target).query, keep_blank_values=True))
+        is_json = (request.header("content-type") or "").startswith("application/json")
+        sent |= json.loads(request.body) if is_json else dict(parse_qsl(request.body.decode(), keep_blank_values=True))
+        if request.body and is_json != (token.get("body", "form") == "json"):
             return _json(400, {"error": "invalid_request"})
-        if not self._is_client(seen, sent):
+        if not self._is_client(request, sent):
             return _json(401, put(None, response.get("error", "error"), "invalid_client"))
         if any(sent.get(name) != value for name, value in self.grant.items()):
             return _json(400, put(None, response.get("error", "error"), "invalid_grant"))
@@ -214,14 +214,14 @@ class StandIn:
                 document = put(document, part.get("path", part["name"]), part["example"])
         return _json(200, document)
 
-    def _is_client(self, seen: Seen, sent: Mapping[str, str]) -> bool:
+    def _is_client(self, request: ReceivedRequest, sent: Mapping[str, str]) -> bool:
         token = self.auth["token"]
         id_param, secret_param = (
             token.get("client_id_param", "client_id"),
             token.get("client_secret_param", "client_secret"),
         )
         if token.get("auth", "basic") in ("basic", "either"):
-            raw = base64.b64decode((seen.header("authorization") or "").removeprefix("Basic ")).decode()
+            raw = base64.b64decode((request.header("authorization") or "").removeprefix("Basic ")).decode()
             name, _, password = raw.partition(":")
             return (_decode(name), _decode(password)) == self.client
         return (sent.get(id_param), sent.get(secret_param)) == self.client

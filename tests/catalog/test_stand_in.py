@@ -220,7 +220,7 @@ def answer_as(upstream: Upstream, stand_in: StandIn) -> None:
     """Let the server answer as this provider from now on."""
 
     async def reply(writer: Any) -> None:
-        writer.write(stand_in.answer(upstream.seen[-1]))
+        writer.write(stand_in.answer(upstream.requests[-1]))
         await writer.drain()
 
     upstream.anything = reply

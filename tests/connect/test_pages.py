@@ -47,11 +47,11 @@ STATES: tuple[ShellState, ...] = ("open", "unknown", "no_origins", *ENDED)
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("framed", [True, False])
 def test_pages_load_and_run_only_our_own_resources(state: ShellState, framed: bool) -> None:
-    found = policy(page_of(state, framed=framed))
-    assert found["default-src"] == "'none'"
-    assert found["script-src"] == found["style-src"] == found["connect-src"] == "'self'"
-    assert found["img-src"] == "'self' data:"
-    assert found["form-action"] == found["base-uri"] == "'none'"
+    directives = policy(page_of(state, framed=framed))
+    assert directives["default-src"] == "'none'"
+    assert directives["script-src"] == directives["style-src"] == directives["connect-src"] == "'self'"
+    assert directives["img-src"] == "'self' data:"
+    assert directives["form-action"] == directives["base-uri"] == "'none'"
     assert "unsafe" not in page_of(state).headers["Content-Security-Policy"]
 
 
@@ -194,20 +194,24 @@ def test_connect_js_imports_nothing_and_has_its_texts() -> None:
 def test_every_used_text_exists_and_every_text_is_used() -> None:
     sources = [*STATIC.glob("*.js"), *TEMPLATES.rglob("*.html"), *STATIC.parent.glob("*.py")]
     written = "\n".join(path.read_text(encoding="utf-8") for path in sources)
-    asked = set(re.findall(r"[\"'`]([a-z]+(?:\.[a-z_]+)+)[\"'`]", written))
+    names = set(re.findall(r"[\"'`]([a-z]+(?:\.[a-z_]+)+)[\"'`]", written))
     prefixes = {key.partition(".")[0] for key in TEXTS}
-    keys = {key for key in asked if key.partition(".")[0] in prefixes and not key.endswith((".js", ".html", ".css"))}
+    keys = {key for key in names if key.partition(".")[0] in prefixes and not key.endswith((".js", ".html", ".css"))}
     assert keys <= set(TEXTS)
-    made = {key for key in TEXTS if key.startswith(("notice.", "choice.", "message.", "failed.")) or key == "language"}
-    assert set(TEXTS) - keys - made == set()
+    composed = {
+        key for key in TEXTS if key.startswith(("notice.", "choice.", "message.", "failed.")) or key == "language"
+    }
+    assert set(TEXTS) - keys - composed == set()
 
 
 def test_scripts_contain_no_sentences() -> None:
     sentence = re.compile(r'"[A-Z][a-z]+ [a-z]+[^"]*"')
     for path in STATIC.glob("*.js"):
         lines = path.read_text(encoding="utf-8").splitlines()
-        found = [line for line in lines if sentence.search(line) and "TypeError(" not in line and "Error(" not in line]
-        assert [line for line in found if not line.lstrip().startswith(("//", "*", "font:"))] == [], path.name
+        sentences = [
+            line for line in lines if sentence.search(line) and "TypeError(" not in line and "Error(" not in line
+        ]
+        assert [line for line in sentences if not line.lstrip().startswith(("//", "*", "font:"))] == [], path.name
 
 
 def test_texts_substitute_names_once() -> None:

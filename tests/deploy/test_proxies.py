@@ -223,9 +223,9 @@ async def test_proxy_calls_pass_unchanged(behind: Behind) -> None:
     body = b"x" * 3_000_000
     sent = await behind.http.post("/v1/proxy/acme/v1//a%2Fb/c?d=%20", content=body, headers=headers)
     assert (sent.status_code, sent.text) == (200, "reached")
-    assert behind.provider.seen[-1].target == "/v1//a%2Fb/c?d=%20"
-    assert behind.provider.seen[-1].body == body
-    odd = behind.provider.seen[-1].header("x_odd")
+    assert behind.provider.requests[-1].target == "/v1//a%2Fb/c?d=%20"
+    assert behind.provider.requests[-1].body == body
+    odd = behind.provider.requests[-1].header("x_odd")
     assert odd == ("kept" if behind.proxy.kind == "nginx" else None), "Caddy passes none on that has an underscore"
     first_was_read = asyncio.Event()
 

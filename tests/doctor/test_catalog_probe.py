@@ -98,14 +98,14 @@ async def test_hosts_that_customers_enter_are_not_probed(world: tuple[Upstream, 
     rows = await ask(egress, entry("zendesk"))
     assert {row.verdict for row in rows} == {"not_probed"}
     assert rows[0].got == "the host depends on subdomain, which each customer enters"
-    assert upstream.seen == []
+    assert upstream.requests == []
 
 
 async def test_invented_values_differ_between_requests(world: tuple[Upstream, Egress]) -> None:
     upstream, egress = world
     for _ in range(2):
         await ask(egress, entry("close"))
-    bodies = [request.body for request in upstream.seen if request.body]
+    bodies = [request.body for request in upstream.requests if request.body]
     assert len(set(bodies)) == len(bodies) == 2
 
 

@@ -90,8 +90,8 @@ async def test_only_host_and_port_of_the_public_url_may_be_private(on_sqlite: Pa
     async with running_upstream() as inside, running_upstream() as stranger:
         stranger.anything = redirect(f"{inside.url}/self-check")
         await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=stranger.url)
-    assert stranger.seen
-    assert inside.seen == []
+    assert stranger.requests
+    assert inside.requests == []
 
 
 async def certificate_of(patient: Patient, tls: ssl.SSLContext, host: str = "localhost") -> Finding:

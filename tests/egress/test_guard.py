@@ -194,7 +194,7 @@ async def test_p7_private_target_is_refused_in_every_spelling(upstream: Upstream
             await egress.request("GET", url)
     assert network.dialled == []
     assert network.lookups == []
-    assert upstream.seen == []
+    assert upstream.requests == []
 
 
 @pytest.mark.parametrize("address", [*PRIVATE_ADDRESSES, "fe80::1%eth0", "2606:4700:4700::1111%2", "private", ""])
@@ -357,7 +357,7 @@ async def test_p7_pooled_connection_does_not_serve_another_allow_list(upstream: 
         async with Egress(network=network) as without_allowance:
             with pytest.raises(TargetRefused):
                 await without_allowance.request("GET", "http://crm.internal/")
-    assert len(upstream.seen) == 2
+    assert len(upstream.requests) == 2
 
 
 async def test_p7_target_is_checked_on_a_pooled_connection_too(
@@ -370,7 +370,7 @@ async def test_p7_target_is_checked_on_a_pooled_connection_too(
         monkeypatch.setattr(egress._pool, "_allow", frozenset())
         with pytest.raises(TargetRefused):
             await egress.request("GET", "http://127.0.0.1/")
-    assert len(upstream.seen) == 1
+    assert len(upstream.requests) == 1
 
 
 async def test_refusal_names_the_allow_list_entry_to_add(upstream: Upstream) -> None:
@@ -402,4 +402,4 @@ async def test_p7_names_of_this_machine_are_refused(upstream: Upstream) -> None:
         for host in ("ip6-localhost", own_name):
             with pytest.raises(EgressError):
                 await asyncio.wait_for(egress.request("GET", f"http://{host}:{upstream.port}/"), 20)
-    assert upstream.seen == []
+    assert upstream.requests == []

@@ -178,7 +178,7 @@ async def test_p12_hanging_upstream_does_not_block_other_upstreams(upstream: Ups
     limits, pool_limits = Limits(connect=1), PoolLimits(per_upstream=2)
     async with Egress(network=LoopbackNetwork(upstream.port), limits=limits, pool_limits=pool_limits) as egress:
         hanging = [asyncio.create_task(egress.request("GET", "http://slow.example/hang")) for _ in range(2)]
-        await eventually(lambda: len(upstream.seen) == 2)
+        await eventually(lambda: len(upstream.requests) == 2)
         with pytest.raises(UpstreamTimeout):
             await egress.request("GET", "http://slow.example/")
         assert (await egress.request("GET", "http://quick.example/")).body == b"reached"
@@ -199,7 +199,7 @@ async def test_p12_connection_limit_is_separate_for_each_organization(upstream: 
 
     async with Egress(network=LoopbackNetwork(upstream.port), pool_limits=PoolLimits(per_upstream=1)) as egress:
         hanging = asyncio.create_task(call("northwind", "hang"))
-        await eventually(lambda: len(upstream.seen) == 1)
+        await eventually(lambda: len(upstream.requests) == 1)
         with pytest.raises(UpstreamTimeout, match="in progress, which is the limit"):
             await call("northwind", "")
         assert await call("southwind", "") == 200
@@ -210,7 +210,7 @@ async def test_p12_connection_limit_is_separate_for_each_organization(upstream: 
 async def test_connections_to_one_upstream_are_limited(upstream: Upstream) -> None:
     async with Egress(network=LoopbackNetwork(upstream.port), pool_limits=PoolLimits(per_upstream=3)) as egress:
         await asyncio.gather(*(egress.request("GET", URL) for _ in range(20)))
-    assert len(upstream.seen) == 20
+    assert len(upstream.requests) == 20
     assert upstream.connections == 3
 
 
@@ -229,7 +229,7 @@ async def test_p12_waiting_callers_are_served_fairly_beside_a_hanging_upstream(u
 
     async with Egress(network=LoopbackNetwork(upstream.port), pool_limits=PoolLimits(per_upstream=2)) as egress:
         hanging = [asyncio.create_task(egress.request("GET", "http://slow.example/hang")) for _ in range(20)]
-        await eventually(lambda: len(upstream.seen) == 2)
+        await eventually(lambda: len(upstream.requests) == 2)
         await asyncio.gather(*(ask(number) for number in range(10)))
         for task in hanging:
             task.cancel()
@@ -250,19 +250,19 @@ async def test_request_that_breaks_connections_is_sent_at_most_twice(upstream: U
     upstream.answers.update({"/wait": wait, "/crash": crash})
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         tasks = [asyncio.create_task(egress.request("GET", "http://slow.example/wait")) for _ in range(10)]
-        await eventually(lambda: len(upstream.seen) == 10)
+        await eventually(lambda: len(upstream.requests) == 10)
         gate.set()
         await asyncio.gather(*tasks)
         with pytest.raises(UpstreamUnreachable):
             await egress.request("GET", "http://slow.example/crash")
-    assert [seen.target for seen in upstream.seen].count("/crash") == 2
+    assert [request.target for request in upstream.requests].count("/crash") == 2
 
 
 async def test_cancelled_waiter_frees_its_place(upstream: Upstream) -> None:
     upstream.answers["/hang"] = hang
     async with Egress(network=LoopbackNetwork(upstream.port), pool_limits=PoolLimits(per_upstream=1)) as egress:
         tasks = [asyncio.create_task(egress.request("GET", "http://slow.example/hang")) for _ in range(50)]
-        await eventually(lambda: len(upstream.seen) == 1)
+        await eventually(lambda: len(upstream.requests) == 1)
         for task in tasks:  # a cancelled waiter may acquire the connection at the same moment
             task.cancel()
         assert all(
@@ -270,7 +270,7 @@ async def test_cancelled_waiter_frees_its_place(upstream: Upstream) -> None:
             for result in await asyncio.gather(*tasks, return_exceptions=True)
         )
         assert (await egress.request("GET", "http://slow.example/")).body == b"reached"
-    assert len(upstream.seen) == 2
+    assert len(upstream.requests) == 2
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ async def test_untrusted_certificate_or_one_for_another_host_is_refused(tmp_path
             async with Egress(network=network) as egress:
                 with pytest.raises(UpstreamUnreachable, match="certificate"):
                     await egress.request("GET", "https://other.example/?key=s3cret")
-        assert upstream.seen == []
+        assert upstream.requests == []
 
 
 async def test_server_without_tls_is_unreachable_by_https() -> None:

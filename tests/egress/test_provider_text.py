@@ -79,8 +79,8 @@ def reason_of_token_endpoint(echo: str) -> str | None:
 def test_no_caller_reports_a_secret_that_a_provider_repeats(
     reported_by: Callable[[str], str | None], form: str
 ) -> None:
-    repeat, shown = ECHOES[form]
-    assert reported_by(repeat(KEY)) == f"Bad key {shown} given"
+    repeat, redacted = ECHOES[form]
+    assert reported_by(repeat(KEY)) == f"Bad key {redacted} given"
 
 
 @pytest.mark.promise("P11")

@@ -9,7 +9,7 @@ import pytest
 from one_runtime.egress import Egress, Limits, TargetRefused, UpstreamProtocolError
 from tests.egress.certificates import tls_contexts
 from tests.egress.network import PUBLIC, LoopbackNetwork
-from tests.egress.upstream import Seen, Upstream, answer, redirect, running_upstream
+from tests.egress.upstream import ReceivedRequest, Upstream, answer, redirect, running_upstream
 
 pytestmark = pytest.mark.promise("P7")
 
@@ -66,7 +66,7 @@ async def test_p7_redirect_to_a_refused_target_is_not_followed(
     async with Egress(network=network) as egress:
         with pytest.raises(TargetRefused):
             await egress.request("GET", FIRST, follow_redirects=True)
-    assert [seen.target for seen in upstream.seen] == ["/start"]
+    assert [request.target for request in upstream.requests] == ["/start"]
     assert network.dialled == [(PUBLIC, 80)]
 
 
@@ -88,7 +88,7 @@ async def test_relative_redirect_within_the_origin_keeps_headers(upstream: Upstr
     upstream.answers["/start"] = redirect("next?x=%2F")
     async with Egress(network=network) as egress:
         await egress.request("GET", FIRST, headers=SECRETS + HARMLESS, follow_redirects=True)
-    last = upstream.seen[-1]
+    last = upstream.requests[-1]
     assert last.target == "/next?x=%2F"
     assert last.header("authorization") == "Bearer s3cret"
     assert last.header("x-api-key") == "s3cret"
@@ -102,7 +102,7 @@ async def test_p7_redirect_to_another_origin_carries_no_secret(
     upstream.answers["/start"] = redirect(location, status)
     async with Egress(network=network) as egress:
         await egress.request("PUT", FIRST, headers=SECRETS + HARMLESS, body=b"s3cret", follow_redirects=True)
-    last = upstream.seen[-1]
+    last = upstream.requests[-1]
     assert last.target == "/next"
     assert not contains(last, "s3cret")
     assert last.header("content-type") is None
@@ -116,9 +116,9 @@ async def test_p7_redirect_back_to_the_first_origin_carries_no_secret(
     upstream.answers["/back"] = redirect("http://first.example/end", 307)
     async with Egress(network=network) as egress:
         await egress.request("POST", FIRST, headers=SECRETS, body=b"s3cret", follow_redirects=True)
-    assert [seen.target for seen in upstream.seen] == ["/start", "/back", "/end"]
-    assert contains(upstream.seen[0], "s3cret")
-    assert not any(contains(seen, "s3cret") for seen in upstream.seen[1:])
+    assert [request.target for request in upstream.requests] == ["/start", "/back", "/end"]
+    assert contains(upstream.requests[0], "s3cret")
+    assert not any(contains(request, "s3cret") for request in upstream.requests[1:])
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ async def test_redirect_changes_the_method_like_browsers(
         await egress.request(
             method, FIRST, headers=[("Content-Type", "text/plain")], body=b"body", follow_redirects=True
         )
-    last = upstream.seen[-1]
+    last = upstream.requests[-1]
     assert last.method == then
     assert last.body == (b"body" if then == method != "HEAD" else last.body)
     if then != method:
@@ -157,7 +157,7 @@ async def test_p12_redirect_loop_ends_at_the_limit(upstream: Upstream, network: 
     async with Egress(network=network, limits=Limits(redirects=3)) as egress:
         with pytest.raises(UpstreamProtocolError):
             await egress.request("GET", FIRST, follow_redirects=True)
-    assert len(upstream.seen) == 4
+    assert len(upstream.requests) == 4
 
 
 async def test_redirects_up_to_the_limit_are_followed(upstream: Upstream, network: LoopbackNetwork) -> None:
@@ -170,7 +170,7 @@ async def test_invalid_characters_of_a_location_are_quoted(upstream: Upstream, n
     upstream.answers["/start"] = redirect("/näxt path?q=ü".encode().decode("latin-1"))
     async with Egress(network=network) as egress:
         await egress.request("GET", FIRST, follow_redirects=True)
-    assert upstream.seen[-1].target == "/n%C3%A4xt%20path?q=%C3%BC"
+    assert upstream.requests[-1].target == "/n%C3%A4xt%20path?q=%C3%BC"
 
 
 async def test_p7_redirect_from_https_to_http_is_not_followed(tmp_path: Path) -> None:
@@ -197,17 +197,17 @@ async def test_redirect_from_http_to_https_is_followed_without_secrets(tmp_path:
         upstream.answers["/start"] = redirect("https://secure.example/next")
         async with Egress(network=TwoPortNetwork(upstream.port, tls=client)) as egress:
             await egress.request("GET", "http://secure.example/start", headers=SECRETS, follow_redirects=True)
-        assert [seen.target for seen in secure.seen] == ["/next"]
-        assert not contains(secure.seen[0], "s3cret")
+        assert [request.target for request in secure.requests] == ["/next"]
+        assert not contains(secure.requests[0], "s3cret")
 
 
 async def test_before_request_runs_before_every_hop(upstream: Upstream, network: LoopbackNetwork) -> None:
     hops: list[int] = []
     upstream.answers["/start"] = redirect("/next")
-    async with Egress(network=network, before_request=lambda: hops.append(len(upstream.seen))) as egress:
+    async with Egress(network=network, before_request=lambda: hops.append(len(upstream.requests))) as egress:
         await egress.request("GET", FIRST, follow_redirects=True)
     assert hops == [0, 1]
 
 
-def contains(seen: Seen, text: str) -> bool:
-    return text in repr(seen)
+def contains(request: ReceivedRequest, text: str) -> bool:
+    return text in repr(request)

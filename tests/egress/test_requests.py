@@ -29,7 +29,7 @@ from tests.egress.upstream import Upstream, answer
 async def test_path_and_query_are_sent_unchanged(upstream: Upstream, target: str) -> None:
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         await egress.request("GET", "http://public.example" + target)
-    assert upstream.seen[0].target == target
+    assert upstream.requests[0].target == target
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ async def test_path_and_query_are_sent_unchanged(upstream: Upstream, target: str
 async def test_host_is_canonical(upstream: Upstream, url: str, target: str, host: str) -> None:
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         await egress.request("GET", url)
-    assert (upstream.seen[0].target, upstream.seen[0].header("host")) == (target, host)
+    assert (upstream.requests[0].target, upstream.requests[0].header("host")) == (target, host)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ async def test_header_that_alters_the_message_is_refused(upstream: Upstream, nam
         with pytest.raises(RequestRefused) as refused:
             await egress.request("GET", "http://public.example/", headers=[(name, value)])
     assert value not in refused.value.detail or len(value) < 3
-    assert upstream.seen == []
+    assert upstream.requests == []
 
 
 @pytest.mark.parametrize("method", ["CONNECT", "TRACE", "trace", "", "GET /", "GET\r\nX: y", "GÉT"])
@@ -97,14 +97,14 @@ async def test_method_without_plain_request_semantics_is_refused(upstream: Upstr
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         with pytest.raises(RequestRefused):
             await egress.request(method, "http://public.example/")
-    assert upstream.seen == []
+    assert upstream.requests == []
 
 
 async def test_headers_are_sent_in_order_with_their_case_and_duplicates(upstream: Upstream) -> None:
     headers = [("X-One", "1"), ("x-TWO", "a"), ("x-TWO", "b"), ("X-One", "\t spaced")]
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         await egress.request("GET", "http://public.example/", headers=headers)
-    sent = [(name, value) for name, value in upstream.seen[0].headers if name.lower().startswith("x-")]
+    sent = [(name, value) for name, value in upstream.requests[0].headers if name.lower().startswith("x-")]
     assert sent == [(name, value.strip()) for name, value in headers]
 
 
@@ -112,15 +112,15 @@ async def test_default_headers_are_exactly_four(upstream: Upstream) -> None:
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         await egress.request("GET", "http://public.example/")
         await egress.request("POST", "http://public.example/", body=b"x", headers=[("user-agent", "Mine/1")])
-    assert dict(upstream.seen[0].headers) == {
+    assert dict(upstream.requests[0].headers) == {
         "Host": "public.example",
         "User-Agent": f"One-Runtime/{version('one-runtime')}",
         "Accept": "*/*",
         "Accept-Encoding": "gzip, deflate",
     }
-    agents = [value for name, value in upstream.seen[1].headers if name.lower() == "user-agent"]
+    agents = [value for name, value in upstream.requests[1].headers if name.lower() == "user-agent"]
     assert agents == ["Mine/1"]
-    assert upstream.seen[1].header("content-type") is None
+    assert upstream.requests[1].header("content-type") is None
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
@@ -128,8 +128,8 @@ async def test_body_is_sent(upstream: Upstream, method: str) -> None:
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         await egress.request(method, "http://public.example/", body=b"\x00body\xff")
         await egress.request(method, "http://public.example/", body=b"")
-    assert [seen.body for seen in upstream.seen] == [b"\x00body\xff", b""]
-    assert {seen.method for seen in upstream.seen} == {method}
+    assert [request.body for request in upstream.requests] == [b"\x00body\xff", b""]
+    assert {request.method for request in upstream.requests} == {method}
 
 
 async def test_cookies_are_not_stored(upstream: Upstream) -> None:
@@ -138,7 +138,7 @@ async def test_cookies_are_not_stored(upstream: Upstream) -> None:
         response = await egress.request("GET", "http://public.example/")
         await egress.request("GET", "http://public.example/")
     assert [value for name, value in response.headers if name == "Set-Cookie"] == ["session=s3cret; Path=/", "b=c"]
-    assert upstream.seen[1].header("cookie") is None
+    assert upstream.requests[1].header("cookie") is None
 
 
 async def test_proxy_of_the_environment_is_not_used(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> None:

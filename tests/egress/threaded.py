@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.egress.upstream import Seen, running_upstream
+from tests.egress.upstream import ReceivedRequest, running_upstream
 
 
 @contextmanager
-def threaded_upstream(tls: ssl.SSLContext, respond: Callable[[Seen], bytes]) -> Iterator[int]:
+def threaded_upstream(tls: ssl.SSLContext, respond: Callable[[ReceivedRequest], bytes]) -> Iterator[int]:
     """Run a server that answers each request with `respond`. Yield its port."""
     loop, ready, over = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
     ports: list[int] = []
@@ -19,7 +19,7 @@ def threaded_upstream(tls: ssl.SSLContext, respond: Callable[[Seen], bytes]) -> 
         async with running_upstream(tls) as upstream:
 
             async def reply(writer: asyncio.StreamWriter) -> None:
-                writer.write(respond(upstream.seen[-1]))
+                writer.write(respond(upstream.requests[-1]))
                 await writer.drain()
 
             upstream.anything = reply

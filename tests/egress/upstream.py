@@ -9,7 +9,7 @@ from typing import Final
 
 
 @dataclass
-class Seen:
+class ReceivedRequest:
     """A received request."""
 
     method: str
@@ -51,7 +51,7 @@ class Upstream:
     port: int = 0
     answers: dict[str, Answer] = field(default_factory=dict)
     anything: Answer = REACHED
-    seen: list[Seen] = field(default_factory=list)
+    requests: list[ReceivedRequest] = field(default_factory=list)
     connections: int = 0
 
     @property
@@ -62,9 +62,9 @@ class Upstream:
         self.connections += 1
         try:
             while True:
-                seen = await _read(reader)
-                self.seen.append(seen)
-                reply = self.answers.get(seen.target.partition("?")[0], self.anything)
+                request = await _read(reader)
+                self.requests.append(request)
+                reply = self.answers.get(request.target.partition("?")[0], self.anything)
                 if isinstance(reply, bytes):
                     writer.write(reply)
                     await writer.drain()
@@ -78,13 +78,13 @@ class Upstream:
             writer.close()
 
 
-async def _read(reader: asyncio.StreamReader) -> Seen:
+async def _read(reader: asyncio.StreamReader) -> ReceivedRequest:
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     method, target, _ = head[0].split(" ")
     headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in head[1:] if line)]
-    seen = Seen(method, target, headers, b"")
-    seen.body = await reader.readexactly(int(seen.header("content-length") or 0))
-    return seen
+    request = ReceivedRequest(method, target, headers, b"")
+    request.body = await reader.readexactly(int(request.header("content-length") or 0))
+    return request
 
 
 @asynccontextmanager

@@ -52,7 +52,7 @@ class Hostile:
 
     def last_credential(self) -> str:
         """Return the key in the newest request."""
-        return (self.provider.seen[-1].header("authorization") or "").removeprefix("Bearer ")
+        return (self.provider.requests[-1].header("authorization") or "").removeprefix("Bearer ")
 
 
 def accepted(account_id: str = "acc_1", name: str = "Someone") -> bytes:

@@ -72,7 +72,7 @@ async def test_hanging_provider_delays_no_other_request(hostile: Hostile) -> Non
     tokens = [(await client.session(f"user_{number}"))["session_token"] for number in range(20)]
     hostile.answers(hang)
     waiting = [asyncio.ensure_future(client.type_key(token, KEY)) for token in tokens]
-    await eventually(lambda: len(hostile.provider.seen) == len(tokens))
+    await eventually(lambda: len(hostile.provider.requests) == len(tokens))
     # Reads and writes continue, because no transaction is open during the request to the provider.
     assert (await client.integrations())["acme"]["status"] == "not_connected"
     session = await client.session("user_123")

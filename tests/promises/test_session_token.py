@@ -157,7 +157,7 @@ async def test_concurrent_checks_cannot_exceed_ten_failures(database_url: str) -
         session = await hostile.client.session()
         hostile.refuses_with(lambda _: "No.")
         answers = await asyncio.gather(*(hostile.client.type_key(session["session_token"], WRONG) for _ in range(30)))
-        assert len(hostile.provider.seen) == 10
+        assert len(hostile.provider.requests) == 10
         assert {answer.status_code for answer in answers} == {422, 429}
         assert await status_of(hostile.client, session) == "failed"
         assert len(await events_of(hostile.client, "hosted_connection_session.failed")) == 1
@@ -179,7 +179,7 @@ async def test_invalid_form_costs_no_attempt_and_reaches_no_provider(hostile: Ho
     session = await hostile.client.session()
     for _ in range(12):
         assert (await hostile.client.type_key(session["session_token"], "not a key")).status_code == 422
-    assert hostile.provider.seen == []
+    assert hostile.provider.requests == []
     hostile.answers(accepted())
     assert (await hostile.client.type_key(session["session_token"], KEY)).status_code == 200
 

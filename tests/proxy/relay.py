@@ -202,7 +202,7 @@ def entry(slug: str, port: int, **auth: Any) -> Integration:
     """Return an integration whose API is the upstream."""
     where = "https://www.example.com"
     base = f"http://127.0.0.1:{port}/api"
-    whole: dict[str, Any] = {
+    auth_entry: dict[str, Any] = {
         "type": "api_key",
         "fields": [{"name": "api_key", "label": "Key", "where": "There.", "pattern": "[!-~]{1,100}"}],
         "base_url": base,
@@ -213,7 +213,7 @@ def entry(slug: str, port: int, **auth: Any) -> Integration:
         **auth,
     }
     words = {"description": "A provider.", "category": "Data", "website": where, "docs": where}
-    data = {"slug": slug, "name": slug.title(), **words, "auth": [whole]}
+    data = {"slug": slug, "name": slug.title(), **words, "auth": [auth_entry]}
     return Integration.model_validate(data, context={"allow_http": True})
 
 
@@ -240,7 +240,7 @@ async def relaying(settings: Settings, acme: RunningAcme) -> AsyncIterator[Relay
     port = upstream.port = server.sockets[0].getsockname()[1]
     entries = (
         entry("raw", port, more_base_urls=[f"http://127.0.0.1:{port}/upload"]),
-        entry("asked", port, send={"query": {"key": "{api_key}"}}),
+        entry("in-query", port, send={"query": {"key": "{api_key}"}}),
         entry("pathed", port, base_url=f"http://127.0.0.1:{port}/bot{{api_key}}", send={}),
         entry("known", port, send={"basic": {"username": "{api_key}", "password": "x"}}),
         oauth(port),
@@ -253,7 +253,7 @@ async def relaying(settings: Settings, acme: RunningAcme) -> AsyncIterator[Relay
         organization = await application.organization()
         relay = Relay(application, upstream, listening, await application.key(organization), organization)
         client = application.client(relay.key)
-        for slug in ("raw", "asked", "known", "pathed"):
+        for slug in ("raw", "in-query", "known", "pathed"):
             body = {"integration_slug": slug, "end_user_id": "user_123", "auth_type": "api_key", "check": False}
             response = await client.post("/v1/connections", {**body, "credentials": {"api_key": KEY}})
             assert response.status_code == 201, response.text

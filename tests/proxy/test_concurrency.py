@@ -30,7 +30,7 @@ async def test_calls_of_an_organization_and_of_one_integration_are_limited(
         assert "2 calls to raw in progress, the limit for one integration" in json.loads(more.body)["detail"]
         calls += [asyncio.ensure_future(relay.call("GET", slug="known")) for _ in range(2)]
         await eventually(lambda: len(relay.upstream.arrived) == 4)
-        of_all = await relay.call("GET", slug="asked")
+        of_all = await relay.call("GET", slug="in-query")
         assert (of_all.status, of_all.problem) == (429, "too_many_calls")
         assert "4 calls in progress, the limit" in json.loads(of_all.body)["detail"]
         free.set()

@@ -75,8 +75,8 @@ async def test_unreachable_and_silent_providers_have_different_codes(relay: Rela
         return
 
     relay.upstream.handler = drop
-    gone = await relay.call("GET")
-    assert (gone.status, gone.problem) == (502, "upstream_unreachable")
+    dropped = await relay.call("GET")
+    assert (dropped.status, dropped.problem) == (502, "upstream_unreachable")
     again = await relay.call("GET", "/x", "One-Runtime-Retry: idempotent")
     assert (again.status, again.problem) == (502, "upstream_unreachable")
     relay.upstream.handler = None
@@ -133,7 +133,7 @@ async def test_hanging_provider_does_not_delay_another(relay: Relay) -> None:
 @ANY_DATABASE
 async def test_no_error_contains_the_key(relay: Relay) -> None:
     relay.upstream.answer = b"what is this\r\n\r\n"
-    for slug in ("raw", "asked", "known", "pathed"):
+    for slug in ("raw", "in-query", "known", "pathed"):
         for header in ("X-Nothing: special", "One-Runtime-Base-Url: http://127.0.0.1/other"):
             answer = await relay.call("GET", "/x?a=b", header, slug=slug)
             assert answer.status in {502, 422}
