@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import psycopg
@@ -32,6 +33,9 @@ _SHAPE: Final = """
     WHERE relnamespace = 'public'::regnamespace
 """
 _EMPTY: Final = ";".join(f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)).encode()
+
+_MEMORY: Final = Path("/dev/shm")
+_ENOUGH_MEMORY: Final = 512 * 1024 * 1024
 
 ANY_DATABASE: Final = pytest.mark.only_database("sqlite")
 """Of tests that ask nothing of the database: one of them is enough."""
@@ -81,18 +85,29 @@ def database_url(database_kind: str, request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def empty_database_url(database_kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def sqlite_folder(tmp_path: Path) -> Iterator[Path]:
+    """Provide a folder for a SQLite file, in memory where Linux has enough: each commit waits for a disk."""
+    if not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _ENOUGH_MEMORY:
+        yield tmp_path
+        return
+    with TemporaryDirectory(prefix="one-runtime-", dir=_MEMORY, ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def empty_database_url(database_kind: str, request: pytest.FixtureRequest) -> str:
     """Provide an empty database for tests of migrations."""
     if database_kind == "sqlite":
-        return _sqlite_url(tmp_path / "empty.db")
+        folder: Path = request.getfixturevalue("sqlite_folder")
+        return _sqlite_url(folder / "empty.db")
     url: str = request.getfixturevalue("empty_postgres_url")
     return url
 
 
 @pytest.fixture
-def migrated_sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+def migrated_sqlite_url(sqlite_template: Path, sqlite_folder: Path) -> str:
     """Copy the migrated file and return its URL."""
-    path = tmp_path / "one-runtime.db"
+    path = sqlite_folder / "one-runtime.db"
     shutil.copy(sqlite_template, path)
     return _sqlite_url(path)
 
