@@ -29,7 +29,7 @@ from one_runtime.api.middleware import RequestMiddleware
 from one_runtime.api.problems import MEDIA_TYPE
 from one_runtime.app import create_app
 from one_runtime.catalog.loader import Catalog, load_catalog, load_yaml
-from one_runtime.catalog.model import Auth
+from one_runtime.catalog.model import Auth, Integration, dump
 from one_runtime.clock import system_clock
 from one_runtime.context import Installation
 from one_runtime.db.engine import transaction_open
@@ -42,6 +42,8 @@ from one_runtime.tenancy.events import Actor
 from tests.waiting import eventually
 
 PUBLIC_URL: Final = "http://127.0.0.1:8000"
+ACME_ADDRESS: Final = "http://127.0.0.1:1"
+"""The address of Acme CRM in the entry that is parsed once. Each test replaces it."""
 ORIGIN: Final = "https://app.example.com"
 ACME_KEYS: Final = {GLOBEX: "acme_globex0123456789", INITECH: "acme_initech0123456789"}
 JSON: Final = {"content-type": "application/json"}
@@ -217,10 +219,18 @@ async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
 
 def catalog_with_acme(acme_url: str) -> Catalog:
     """The built-in catalog and the demo's provider."""
+    entry, logo = acme_entry_and_logo()
+    acme = Integration.model_validate_json(entry.replace(ACME_ADDRESS, acme_url), context={"trusted": True})
+    return part_of_the_catalog().with_extra(acme, logo)
+
+
+@cache
+def acme_entry_and_logo() -> tuple[str, str]:
+    """Return the validated entry of the demo's provider as JSON, with `ACME_ADDRESS`, and the logo."""
     folder = files("one_runtime.demo")
     with as_file(folder / "acme.yaml") as path:
-        entry = load_yaml(path, allow_http=True, replace={"acme_url": acme_url})
-    return part_of_the_catalog().with_extra(entry, (folder / "acme.svg").read_text())
+        entry = load_yaml(path, allow_http=True, replace={"acme_url": ACME_ADDRESS})
+    return json.dumps(dump(entry)), (folder / "acme.svg").read_text()
 
 
 @cache
