@@ -60,7 +60,12 @@ def promises_of_tests() -> dict[str, list[str]]:
     places: dict[str, list[str]] = {}
     for path in python_files("tests"):
         for node in ast.walk(parsed(path)):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.promise":
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and node.func.attr == "promise"  # before the slow `unparse`
+                and ast.unparse(node.func) == "pytest.mark.promise"
+            ):
                 for argument in node.args:
                     assert isinstance(argument, ast.Constant), f"{shown(path, node)}: write the promise's ID out"
                     places.setdefault(str(argument.value), []).append(shown(path, node))
@@ -70,6 +75,7 @@ def promises_of_tests() -> dict[str, list[str]]:
 def is_fixed_wait(node: ast.AST) -> bool:
     return (
         isinstance(node, ast.Call)
+        and getattr(node.func, "attr", getattr(node.func, "id", "")) in {"sleep", "wait_for_timeout"}
         and ast.unparse(node.func) in {"time.sleep", "asyncio.sleep", "anyio.sleep", "sleep", "page.wait_for_timeout"}
         and not (node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value == 0)
     )
@@ -160,11 +166,12 @@ def test_no_test_is_skipped_or_expected_to_fail() -> None:
         "pytest.mark.skipif",
         "pytest.mark.xfail",
     }
+    names = {marker.rpartition(".")[2] for marker in markers}  # compared before the slow `unparse`
     places = [
         shown(path, node)
         for path in python_files("tests")
         for node in ast.walk(parsed(path))
-        if isinstance(node, ast.Attribute) and ast.unparse(node) in markers
+        if isinstance(node, ast.Attribute) and node.attr in names and ast.unparse(node) in markers
     ]
     assert places == []
 

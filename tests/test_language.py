@@ -69,9 +69,15 @@ def tracked(*folders: str) -> list[Path]:
     return sorted(path for path in paths if path.is_file())
 
 
+@cache
+def nodes(path: Path) -> list[ast.AST]:
+    """Return the syntax tree of a file as a list."""
+    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def docstrings(path: Path) -> Iterator[str]:
     """Docstrings of modules, classes, functions and attributes: every string that is a statement of its own."""
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield inspect.cleandoc(node.value.value)
 
@@ -83,8 +89,7 @@ def retired_patterns() -> list[re.Pattern[str]]:
 
 def names_of_tests(path: Path) -> Iterator[str]:
     """Names of a test file, its functions and its classes, once as written and once as words."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    named = (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef))
+    named = (node for node in nodes(path) if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef))
     for name in (path.stem, *(node.name for node in named)):
         yield name
         yield f" {name.replace('_', ' ').strip()} "
