@@ -2,6 +2,8 @@
 PYTHON ?= python3
 # Twice two cores, because tests wait for browsers and servers.
 PYTEST_WORKERS ?= 4
+# One per core, because the quick tests seldom wait and each worker imports and collects all of them.
+PYTEST_QUICK_WORKERS ?= logical
 # Images of Python often turn the bytecode cache off. Without it, every worker compiles all tests.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -23,7 +25,7 @@ test: set-up-test linters ## linters, types and all tests: both databases, a rea
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m "not soak" $(ARGS)
 
 test-quick: set-up-dev ## tests without a browser and third-party servers, each on one database
-	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal --database first -m "not browser and not foreign and not slow" $(ARGS)
+	@$(BIN)/python -m pytest -n $(PYTEST_QUICK_WORKERS) --maxprocesses 4 --dist worksteal --database first -m "not browser and not foreign and not slow" $(ARGS)
 
 soak: set-up-dev ## long runs of key rotation and of killed processes
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m soak $(ARGS)
