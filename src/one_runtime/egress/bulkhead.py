@@ -1,4 +1,4 @@
-"""Concurrency limit for each pair of tenant and upstream (P12). Requests wait in the order of their arrival.
+"""Concurrency limit for each pair of tenant and upstream (P12). Requests wait in the order in which they arrive.
 
 aiohttp's own limiter is not enough: while many requests wait for a hanging upstream, requests to another upstream may
 starve.
