@@ -18,7 +18,7 @@ TABLE: Final = Path("docs/integrations/README.md")
 _HEAD: Final = "<!-- Written by `python -m one_runtime.catalog.tools.sheet` from the catalog. Do not edit. -->"
 _HOW: Final = {
     "documentation": "from the provider's documentation",
-    "fixture": "from the provider's documentation; a test compares it with a request shown there",
+    "fixture": "from the provider's documentation; a test compares the request with the request shown there",
     "live": "from calls to the provider",
     "unverified": "not compared with the provider's documentation yet",
 }
@@ -169,11 +169,8 @@ def table(integrations: Iterable[Integration]) -> str:
     lines += ["`one-runtime catalog show SLUG` prints everything about one integration.", ""]
     lines += ["| verified | meaning | ways to connect |", "|---|---|---|"]
     lines += [f"| `{how}` | {_HOW[how]} | {count} |" for how, count in counts(ordered).items()]
-    lines += [
-        "",
-        "One Runtime verifies a credential with the provider before storing it, except for these:",
-        "",
-    ]
+    lines += ["", "Before One Runtime stores a credential, it verifies the credential with the provider."]
+    lines += ["It cannot verify the credentials of these auth types:", ""]
     lines += ["| name | auth type | reason |", "|---|---|---|"]
     lines += [
         f"| {integration.name} | `{auth.type}` | {auth.check_missing} |"
