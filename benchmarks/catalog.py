@@ -75,8 +75,8 @@ def table(measured: Measured) -> Iterator[str]:
     """Render the results as Markdown."""
     yield "### The catalog"
     yield ""
-    yield f"- {measured.integrations} integrations are read in **{measured.reading * 1000:.0f} ms**"
-    yield f"- the list of all of them is rendered for the first time in {measured.listing * 1000:.0f} ms"
+    yield f"- reading {measured.integrations} integrations takes **{measured.reading * 1000:.0f} ms**"
+    yield f"- rendering the list of all integrations for the first time takes {measured.listing * 1000:.0f} ms"
     p50, most = statistics.median(measured.searches), max(measured.searches)
     yield (
         f"- a search takes **{p50 * 1000:.2f} ms**, the slowest of {len(measured.searches)} queries "

@@ -101,7 +101,7 @@ def table(measured: list[Measured]) -> Iterator[str]:
     """Render the results as Markdown."""
     yield "### Fresh credentials"
     yield ""
-    yield f"| database | p50 of {CALLS:,} calls | p99 | {DUE:,} renewals by one worker | a second |"
+    yield f"| database | p50 of {CALLS:,} calls | p99 | {DUE:,} refreshes by one worker | refreshes/s |"
     yield "|---|---:|---:|---:|---:|"
     for result in measured:
         ordered = sorted(result.calls)
@@ -113,6 +113,7 @@ def table(measured: list[Measured]) -> Iterator[str]:
     yield ""
     thought = PROVIDER_SECONDS / 2
     yield (
-        f"- the provider thinks {thought * 1000:.0f} ms about each token request on the average, and is asked "
-        f"{measured[0].most_at_once} at a time: {DUE * thought / measured[0].most_at_once:.1f} s at the least"
+        f"- the provider takes {thought * 1000:.0f} ms per token request on average, and One Runtime sends "
+        f"{measured[0].most_at_once} requests at a time: {DUE:,} refreshes take at least "
+        f"{DUE * thought / measured[0].most_at_once:.1f} s"
     )

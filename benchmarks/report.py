@@ -41,7 +41,7 @@ def machine(postgres_version: str | None, busy: float) -> Iterator[str]:
     yield f"- {len(load_catalog().integrations)} integrations in the catalog"
     yield (
         f"- one server process, {CONNECTIONS} keep-alive connections in a closed loop from another process over "
-        "loopback; the load, and PostgreSQL, share the cores with it"
+        "loopback; the load generator and PostgreSQL share the cores with the server"
     )
 
 

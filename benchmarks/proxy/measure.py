@@ -133,7 +133,7 @@ def tables(reports: list[Report]) -> Iterator[str]:
         alone, beside = statistics.median(report.alone), statistics.median(report.beside)
         yield (
             f"- {report.database}: {CROWD} callers of a provider that answers after 1 ms: p99 {alone:.0f} ms; beside "
-            f"{CROWD} callers of one that hangs: {beside:.0f} ms, **{beside / alone:.2f}×** "
+            f"{CROWD} callers of a hanging provider: {beside:.0f} ms, **{beside / alone:.2f}×** "
             f"({', '.join(f'{loaded / idle:.2f}' for idle, loaded in zip(report.alone, report.beside, strict=True))})"
         )
         before, after = report.megabytes
