@@ -12,8 +12,8 @@ from starlette.responses import Response
 from one_runtime.connect.assets import POPUP_MODULES, STYLESHEETS, WINDOW_MODULES, load_assets
 from one_runtime.connect.pages import Site, render
 from one_runtime.connect.texts import TEXTS, text
-from one_runtime.connect.wire import read_connect
-from one_runtime.connecting.popup import PopupShell, ShellState
+from one_runtime.connect.wire import ConnectBody, read_json
+from one_runtime.connecting.popup import ConnectRequest, PopupShell, ShellState
 from one_runtime.errors import InvalidInput, MalformedRequest
 
 # 60,000 before the popup had a searchable list, which costs 4,000; 64,000 before it supported OAuth authorizations,
@@ -222,24 +222,25 @@ def test_texts_substitute_names_once() -> None:
 def test_response_to_a_refused_body_does_not_repeat_typed_values() -> None:
     canary = "canary-5f1d"
     with pytest.raises(InvalidInput) as refusal:
-        read_connect(json.dumps({"auth_type": "api_key", "credentials": {"api_key": [canary]}}).encode())
+        read_json(ConnectBody, json.dumps({"auth_type": "api_key", "credentials": {"api_key": [canary]}}).encode())
     assert canary not in repr(refusal.value.errors) + str(refusal.value)
     assert refusal.value.errors[0].field == "credentials.api_key"
 
 
 def test_body_that_is_not_json_is_malformed_and_not_quoted() -> None:
     with pytest.raises(MalformedRequest) as refusal:
-        read_connect(b'{"credentials": canary-5f1d')
+        read_json(ConnectBody, b'{"credentials": canary-5f1d')
     assert "canary" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("value", ["a\0b", "x" * 20_000])
 def test_values_with_nul_or_excessive_length_are_refused(value: str) -> None:
     with pytest.raises(InvalidInput):
-        read_connect(json.dumps({"auth_type": "api_key", "credentials": {"api_key": value}}).encode())
+        read_json(ConnectBody, json.dumps({"auth_type": "api_key", "credentials": {"api_key": value}}).encode())
 
 
 def test_repr_hides_typed_values() -> None:
-    request = read_connect(b'{"auth_type": "api_key", "credentials": {"api_key": "canary-5f1d"}}')
+    body = read_json(ConnectBody, b'{"auth_type": "api_key", "credentials": {"api_key": "canary-5f1d"}}')
+    request = ConnectRequest(**dict(body))
     assert request.credentials == {"api_key": "canary-5f1d"}
-    assert "canary" not in repr(request)
+    assert "canary" not in repr(body) + repr(request)

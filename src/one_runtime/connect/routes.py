@@ -18,6 +18,7 @@ from one_runtime.connect.requests import PRIVATE, Endpoint, is_framed, json_endp
 from one_runtime.connect.screens import Screens
 from one_runtime.connect.top_level_pages import TopLevelPages
 from one_runtime.connect.wire import (
+    ConnectBody,
     ConnectedAnswer,
     OutcomeBody,
     PreparedAnswer,
@@ -25,7 +26,6 @@ from one_runtime.connect.wire import (
     TicketBody,
     ViewBody,
     outcome_answer,
-    read_connect,
     read_json,
     view_answer,
 )
@@ -121,7 +121,7 @@ class PopupRoutes:
         return PreparedAnswer(authorization_id=authorization_id, ticket=ticket.secret)
 
     async def _read_form(self, token: str, request: Request) -> tuple[PopupView, ConnectRequest]:
-        submitted = read_connect(await read_body(request))
+        submitted = ConnectRequest(**dict(read_json(ConnectBody, await read_body(request))))
         slug = submitted.integration_slug
         return await popup.load_view(self._installation, token, integration_slug=slug, opening=False), submitted
 

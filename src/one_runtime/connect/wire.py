@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.connect.texts import failure
 from one_runtime.connecting.authorization import AuthorizationOutcome
-from one_runtime.connecting.popup import ConnectRequest, PopupView
+from one_runtime.connecting.popup import PopupView
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest
 
 MAX_VALUES = 50
@@ -197,11 +197,6 @@ def outcome_answer(outcome: AuthorizationOutcome) -> OutcomeAnswer:
         message=failure(outcome.code, outcome.message, **names) if outcome.code is not None else outcome.message,
         provider_reason=outcome.provider_reason,
     )
-
-
-def read_connect(body: bytes) -> ConnectRequest:
-    """Read a submitted form. Raises: as `read_json`."""
-    return ConnectRequest(**dict(read_json(ConnectBody, body)))
 
 
 def read_json(kind: type[S], body: bytes) -> S:
