@@ -2,7 +2,10 @@
 
 import pytest
 
+from one_runtime.proxy import lookup
+from one_runtime.proxy.lookup import ConnectionSelector
 from one_runtime.tenancy import api_keys
+from one_runtime.tenancy.authentication import PresentedKey, Principal, read_principal
 from tests.proxy.relay import KEY, Relay
 
 
@@ -23,6 +26,15 @@ async def test_missing_key_scope_or_connection_is_refused(relay: Relay) -> None:
         answer = await relay.call("GET", slug=slug, user=user)
         assert (answer.status, answer.problem) == (status, code), slug
     assert relay.upstream.arrived == []
+
+
+async def test_principal_of_a_proxy_call_is_its_api_key(relay: Relay) -> None:
+    installation, key = relay.application.installation, PresentedKey.recognize(relay.key)
+    assert key is not None
+    principals = list[Principal]()
+    await lookup.load(installation, key, ConnectionSelector("raw", "user_123", None), principals.append)
+    async with installation.database.read() as tx:
+        assert principals == [await read_principal(tx, key)]
 
 
 @pytest.mark.promise("P1")
