@@ -116,8 +116,11 @@ def sent(context: Path, under: str = ".") -> list[Path]:
     """Return the files below a path of the context that `.dockerignore` does not exclude."""
     rules = [line.strip() for line in (context / ".dockerignore").read_text().splitlines()]
     rules = [rule for rule in rules if rule and not rule.startswith("#")]
+    assert not any(rule.startswith("!**/") for rule in rules), "nothing is sent from an excluded folder"
     start = context / under
-    files = [start] if start.is_file() else sorted(path for path in start.rglob("*") if path.is_file())
+    tops = [start] if start.is_file() else start.iterdir()
+    tops = [top for top in tops if not _ignored(top.relative_to(context).parts, rules)]
+    files = sorted(path for top in tops for path in (top, *top.rglob("*")) if path.is_file())
     return [path for path in files if not _ignored(path.relative_to(context).parts, rules)]
 
 
