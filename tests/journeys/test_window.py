@@ -18,6 +18,11 @@ def pressed(page: Page, name: str) -> Any:
     return page.get_by_role("button", name=name, exact=True).click()
 
 
+async def wait_for_script(page: Page) -> None:
+    """Wait until the script of the shown page has run, if the browser runs scripts: the page loads only after that."""
+    await page.wait_for_load_state("load")
+
+
 async def paste(page: Page, key: str) -> None:
     """Paste a key and press Enter."""
     field = page.get_by_label("API key", exact=True)
@@ -34,6 +39,7 @@ async def confirmed(page: Page, backend: Backend, slug: str | None = "acme", **m
     await pressed(page, CONFIRM)
     bar = page.locator(".bar")  # a plain selector: computing roles and names of 600 rows takes seconds
     await expect(bar.get_by_role("button", name="Cancel")).to_be_visible()
+    await wait_for_script(page)
     return session
 
 
@@ -221,6 +227,7 @@ async def test_link_works_by_keyboard_alone(window: Page, demo: Demo, backend: B
     await expect(window.get_by_role("button", name=CONFIRM)).to_be_focused()
     await window.keyboard.press("Enter")
     await expect(window.get_by_label("Search", exact=True)).to_be_focused()
+    await wait_for_script(window)  # before it has run, Enter submits the form: the search without script
     await window.keyboard.insert_text("acme")
     await expect(window.get_by_label("Search", exact=True)).to_have_value("acme")
     searches = await window.locator(".search-button").is_visible()  # read now: after Enter, the page navigates

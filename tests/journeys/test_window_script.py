@@ -5,7 +5,7 @@ from playwright.async_api import BrowserContext, Page, Request, expect
 
 from tests.journeys.backend import Backend
 from tests.journeys.steps import WRONG_KEY, heading
-from tests.journeys.test_window import CONFIRM, confirmed, paste, pressed
+from tests.journeys.test_window import CONFIRM, confirmed, paste, pressed, wait_for_script
 from tests.running_demo import Demo
 
 KEY = "API key"
@@ -32,9 +32,11 @@ async def test_token_is_removed_from_the_url_and_sent_only_in_bodies(
     session = await confirmed(page, backend)
     await paste(page, WRONG_KEY)
     await expect(page.get_by_role("alert")).to_be_visible()
+    await wait_for_script(page)
     assert page.url == f"{demo.url}/connect?session={session['id']}"
     await paste(page, demo.acme_key)
     await expect(heading(page)).to_have_text("Connected")
+    await wait_for_script(page)
     assert page.url == f"{demo.url}/connect?session={session['id']}"
     token = session["session_token"]
     with_token = [request.url for request in requests if token in request.url]
