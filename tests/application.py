@@ -35,6 +35,7 @@ from one_runtime.context import Installation
 from one_runtime.db.engine import transaction_open
 from one_runtime.demo.acme import GLOBEX, INITECH, Acme
 from one_runtime.egress import Egress
+from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import new_key
 from one_runtime.settings import Settings
 from one_runtime.tenancy import api_keys, organizations
@@ -268,13 +269,34 @@ def refuse_open_transaction() -> None:
 
 
 @asynccontextmanager
-async def started(settings: Settings, acme: RunningAcme, catalog: Catalog | None = None) -> AsyncIterator[Application]:
-    """An application that runs until the block ends."""
+async def without_worker(installation: Installation) -> AsyncIterator[None]:
+    """Open an installation as the lifespan of its application does, but start no periodic tasks."""
+    await installation.database.open()
+    try:
+        async with installation.database.write() as tx:
+            await key_ring.register(tx, installation.vault, installation.clock())
+        yield
+        await installation.flights.land()
+    finally:
+        await installation.egress.close()
+        await installation.relay.close()
+        await installation.database.close()
+
+
+@asynccontextmanager
+async def started(
+    settings: Settings, acme: RunningAcme, catalog: Catalog | None = None, *, worker: bool = True
+) -> AsyncIterator[Application]:
+    """An application that runs until the block ends.
+
+    `worker`: False if the test itself runs a periodic task and counts its rows, which a worker could claim first.
+    """
     clock = SetClock()
     egress = Egress(allow=settings.egress_allow, before_request=refuse_open_transaction)
     app = create_app(settings, catalog or catalog_with_acme(acme.url), clock=clock, egress=egress)
-    async with lifespan(app):
-        yield Application(app, app.services.installation, clock, acme)
+    installation = app.services.installation
+    async with lifespan(app) if worker else without_worker(installation):
+        yield Application(app, installation, clock, acme)
 
 
 @pytest_asyncio.fixture

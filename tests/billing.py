@@ -22,8 +22,8 @@ from tests.application import (
     RunningAcme,
     SetClock,
     catalog_with_acme,
-    lifespan,
     refuse_open_transaction,
+    without_worker,
 )
 from tests.egress.certificates import tls_contexts
 from tests.egress.network import LoopbackNetwork
@@ -127,7 +127,7 @@ async def billing(settings: Settings, acme: RunningAcme) -> AsyncIterator[Billin
         egress = Egress(network=network, before_request=refuse_open_transaction)
         app = create_app(settings, catalog_with_acme(acme.url), clock=clock, egress=egress)
         try:
-            async with lifespan(app):
+            async with without_worker(app.services.installation):
                 yield Billing(Application(app, app.services.installation, clock, acme), upstream)
         finally:
             network.close()

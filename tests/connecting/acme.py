@@ -152,7 +152,8 @@ async def running_acme(
         entry = load_yaml(path, allow_http=True, replace=places)
         catalog = part_of_the_catalog().with_extra(entry, (files("one_runtime.demo") / "acme.svg").read_text("utf-8"))
         allowed = frozenset({("127.0.0.1", allowed_port) for allowed_port in (acme.port, port, CLOSED_PORT)})
-        async with started(settings_for(database_url, acme, egress_allow=allowed), acme, catalog) as application:
+        settings = settings_for(database_url, acme, egress_allow=allowed)
+        async with started(settings, acme, catalog, worker=False) as application:
             yield await authorizing(application, workspaces)
 
 

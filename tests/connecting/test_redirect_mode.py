@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,7 +15,8 @@ from one_runtime.connecting.sessions import SessionUsed
 from one_runtime.connections.connections import AccountMismatch
 from one_runtime.demo.acme import GLOBEX, INITECH
 from one_runtime.serving.periodic_tasks import PERIODIC_TASKS
-from tests.application import ACME_KEYS, Application, Client
+from one_runtime.settings import Settings
+from tests.application import ACME_KEYS, Application, Client, RunningAcme, started
 from tests.promises.canaries import leaks, secret_part
 from tests.promises.stores import everything_stored, query
 from tests.redirects import RETURN_URL, Redirected, connect_and_return, redeem, register, type_key
@@ -22,6 +24,13 @@ from tests.redirects import RETURN_URL, Redirected, connect_and_return, redeem, 
 pytestmark = pytest.mark.promise("P6")
 
 FIRST, SECOND = ACME_KEYS[GLOBEX], ACME_KEYS[INITECH]
+
+
+@pytest_asyncio.fixture
+async def application(settings: Settings, acme: RunningAcme) -> AsyncIterator[Application]:
+    """Run the application without a worker: the tests count the rows that `purge_due` deletes."""
+    async with started(settings, acme, worker=False) as application:
+        yield application
 
 
 @pytest_asyncio.fixture

@@ -45,11 +45,11 @@ class Connecting(Authorizing):
 
 @asynccontextmanager
 async def connecting(database_url: str, acme: RunningAcme, provider: Provider) -> AsyncIterator[Connecting]:
-    """Run the application with this provider until the block ends."""
+    """Run the application with this provider, without a worker, until the block ends."""
     allowed = frozenset({("127.0.0.1", acme.port), ("127.0.0.1", provider.port)})
     settings = settings_for(database_url, acme, egress_allow=allowed)
     catalog = load_catalog().with_extra(provider.entry, LOGO)
-    async with started(settings, acme, catalog) as application:
+    async with started(settings, acme, catalog, worker=False) as application:
         client = application.client(await application.key(await application.organization()))
         runtime = Connecting(application, client, provider.entry.slug, provider)
         await register(client, provider)

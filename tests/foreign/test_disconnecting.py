@@ -1,7 +1,8 @@
 """P9: each way to disconnect revokes the tokens; while the provider does not answer, the worker retries for a day."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,13 +15,15 @@ from one_runtime.db.schema import consents, revocations
 from one_runtime.db.schema import oauth_clients as clients
 from one_runtime.egress import Egress
 from one_runtime.integrations import oauth_clients
+from one_runtime.jobs import worker
+from one_runtime.serving.periodic_tasks import PERIODIC_TASKS
 from one_runtime.tokens import revocation
 from tests.application import RunningAcme
 from tests.authorizations import OUR_PAGE
 from tests.foreign.connecting import Connecting, connecting, target_of
 from tests.foreign.person import ALICE, BOB
 from tests.foreign.plain_client import PlainClient
-from tests.foreign.providers import OAuthClient, Provider
+from tests.foreign.providers import OAuthClient, Provider, running_django
 from tests.foreign.visitor import Visitor
 from tests.redirects import RETURN_URL
 from tests.redirects import register as register_return_url
@@ -28,12 +31,20 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.foreign, pytest.mark.promise("P9")]
 
+TOKEN_SECONDS = 600
 BOTH = {("refresh_token", "revoked"), ("access_token", "revoked")}
 
 
+@pytest.fixture(scope="module")
+def provider(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Provider]:
+    """Run a provider whose tokens outlive every test, so that no refusal is due to expiry."""
+    with running_django(tmp_path_factory.mktemp("django"), TOKEN_SECONDS) as provider:
+        yield provider
+
+
 @pytest_asyncio.fixture
-async def runtime(database_url: str, acme: RunningAcme, django_provider: Provider) -> AsyncIterator[Connecting]:
-    async with connecting(database_url, acme, django_provider) as runtime:
+async def runtime(database_url: str, acme: RunningAcme, provider: Provider) -> AsyncIterator[Connecting]:
+    async with connecting(database_url, acme, provider) as runtime:
         yield runtime
 
 
@@ -65,6 +76,25 @@ async def unreachable_provider(runtime: Connecting) -> AsyncIterator[None]:
         egress._pool, without_allow_list._pool = without_allow_list._pool, egress._pool
 
 
+@asynccontextmanager
+async def running_worker(runtime: Connecting) -> AsyncIterator[None]:
+    """Run the worker of a server process until the block ends."""
+    task = asyncio.create_task(worker.run(runtime.application.installation, PERIODIC_TASKS))
+    yield
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def disconnect_in_vain(runtime: Connecting, connection_id: str) -> None:
+    """Delete a connection while the provider is unreachable."""
+    response = await runtime.client.send("DELETE", f"/v1/connections/{connection_id}")
+    assert response.status_code == 200, response.text
+    revocations = response.json()["revocations"]
+    assert {revocation["outcome"] for revocation in revocations} == {"failed"}
+    assert all("cannot be reached" in revocation["reason"] for revocation in revocations)
+
+
 @pytest.mark.parametrize("way", ["disconnect", "delete", "forget"])
 async def test_each_way_to_disconnect_revokes_both_tokens_and_reports_it(runtime: Connecting, way: str) -> None:
     connection = await runtime.connect()
@@ -87,9 +117,7 @@ async def test_the_worker_retries_until_the_provider_answers(runtime: Connecting
     connection = await runtime.connect()
     token = await runtime.token(connection["id"])
     async with unreachable_provider(runtime):
-        answer_body = (await runtime.client.send("DELETE", f"/v1/connections/{connection['id']}")).json()["revocations"]
-        assert {revoked["outcome"] for revoked in answer_body} == {"failed"}
-        assert all("cannot be reached" in revoked["reason"] for revoked in answer_body)
+        await disconnect_in_vain(runtime, connection["id"])
         assert (await runtime.client.get(f"/v1/connections/{connection['id']}")).status_code == 404
         runtime.application.clock.advance(minutes=5)
         assert await revocation.revoke_due(runtime.application.installation) == 1
@@ -104,7 +132,8 @@ async def test_the_worker_retries_until_the_provider_answers(runtime: Connecting
 async def test_pending_revocations_are_deleted_after_a_day(runtime: Connecting) -> None:
     connection = await runtime.connect()
     async with unreachable_provider(runtime):
-        await runtime.client.send("DELETE", f"/v1/connections/{connection['id']}")
+        await disconnect_in_vain(runtime, connection["id"])
+        assert await pending(runtime) == 1
         runtime.application.clock.advance(hours=24, seconds=1)
         assert await revocation.revoke_due(runtime.application.installation) == 0
     assert await pending(runtime) == 0
@@ -116,10 +145,10 @@ async def test_a_deleted_client_revokes_its_tokens_before_it_is_purged(runtime: 
     assert (await runtime.client.send("DELETE", f"/v1/integrations/{runtime.slug}/oauth-client")).status_code == 204
     installation = runtime.application.installation
     assert await purged(runtime) == 0, "a connection was made with it"
-    runtime.application.clock.advance(seconds=6)
+    runtime.application.clock.advance(seconds=TOKEN_SECONDS + 1)
     assert await runtime.token(connection["id"]) != token, "it renews what was given to it"
     async with unreachable_provider(runtime):
-        await runtime.client.send("DELETE", f"/v1/connections/{connection['id']}")
+        await disconnect_in_vain(runtime, connection["id"])
         assert await purged(runtime) == 0, "its tokens are still to be revoked"
     runtime.application.clock.advance(minutes=10)
     assert await revocation.revoke_due(installation) == 1
@@ -180,14 +209,16 @@ async def test_the_tokens_of_a_replaced_account_are_revoked(runtime: Connecting)
     attempt = await runtime.authorize(session["session_token"], replace_account=True)
     async with Visitor() as visitor:
         callback = await visitor.consent(attempt.url, BOB)
-    assert (await runtime.call_back(callback, attempt.cookie)).status_code == 200
+    assert await is_accepted(runtime, before)
+    async with running_worker(runtime):
+        assert (await runtime.call_back(callback, attempt.cookie)).status_code == 200
+        # The commit wakes the worker, which revokes.
+        refused: bool = await eventually(lambda: is_refused(runtime, before))
+        assert refused
     (replaced,) = (await runtime.client.get("/v1/connections")).json()["connections"]
     assert replaced["id"] == connection["id"]
     assert BOB.name in replaced["account"]["label"]
     after = await runtime.token(connection["id"])
-    # The commit wakes the application's worker, which revokes.
-    refused: bool = await eventually(lambda: is_refused(runtime, before))
-    assert refused
     assert await is_accepted(runtime, await runtime.token(connection["id"]))
     assert after != before
 

@@ -63,7 +63,7 @@ async def runtime(
         allowed = frozenset({("127.0.0.1", allowed_port) for allowed_port in (acme.port, oidc_provider.port, port)})
         settings = settings_for(database_url, acme, egress_allow=allowed)
         catalog = load_catalog().with_extra(provider.entry, LOGO)
-        async with started(settings, acme, catalog) as application:
+        async with started(settings, acme, catalog, worker=False) as application:
             client = application.client(await application.key(await application.organization()))
             await register(client, provider)
             yield Connecting(application, client, provider.entry.slug, provider)
