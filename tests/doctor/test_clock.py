@@ -31,7 +31,7 @@ def responses_ahead(*aheads: float) -> Writes:
 async def test_clock_is_compared_to_providers_without_a_server(seconds: int, verdict: str, on_sqlite: Patient) -> None:
     on_sqlite.world.providers.anything = responses_ahead(seconds, seconds)
     finding = (await on_sqlite.examined())["clock"]
-    assert (finding.verdict, finding.saw.startswith("the providers' is ")) == (verdict, True), finding
+    assert (finding.verdict, finding.saw.startswith("the clock of the providers is ")) == (verdict, True), finding
     assert ("behind" in finding.saw) == (seconds < 0)
 
 

@@ -32,9 +32,9 @@ class Counting:
         self._tx = tx
         self.statements = 0
 
-    async def one(self, statement: Any, **params: object) -> Any:
+    async def one(self, statement: Any, *kind: Any, **params: object) -> Any:
         self.statements += 1
-        return await self._tx.one(statement, **params)
+        return await self._tx.one(statement, *kind, **params)
 
 
 @pytest.mark.promise("P8")
