@@ -99,7 +99,7 @@ async def test_response_warns_that_the_oauth_client_was_deleted(billing: Billing
     await with_client(client)
     integration = await register(client, OTHER_TOKENS)
     assert [warning.partition(",")[0] for warning in integration["warnings"]] == [
-        f"The OAuth client of {SLUG} was deleted"
+        f"One Runtime deleted the OAuth client of {SLUG}"
     ]
 
 

@@ -51,7 +51,7 @@ SPECS: Final[tuple[RouteSpec, ...]] = (
     *(spec for route in ASGI_ROUTES for spec in route.specs),
     *(spec for resource in _RESOURCES for spec in resource.specs),
 )
-"""All declared routes: the permission table. The OpenAPI document is also built from them."""
+"""All declared routes: the permission table. One Runtime also builds the OpenAPI document from these declarations."""
 
 
 class ApiApplication(FastAPI):

@@ -55,8 +55,9 @@ class CatalogField(Answer):
 
 
 class CatalogOAuth2(Answer):
-    """Requirements for an OAuth client. `client`: either the `organization` registers a client for all its end users,
-    or each `customer` enters their own. `client_url`: the provider's page for the registration."""
+    """Requirements for an OAuth client. `client`: with `organization`, your organization registers one client for all
+    its end users; with `customer`, each end user enters a client of their own. `client_url`: the provider's page for
+    the registration."""
 
     scopes: tuple[str, ...]
     pkce: Pkce
@@ -66,14 +67,14 @@ class CatalogOAuth2(Answer):
 
 
 class CatalogVerified(Answer):
-    """The source of an entry (the provider's documentation, a live call, or neither yet), and the date."""
+    """The source of an entry, and its date. The source is the provider's documentation, a live call, or not known."""
 
     how: VerifiedHow
     date: dt.date | None
 
 
 class CatalogAuth(Answer):
-    """A way to connect, with its fields. `oauth2` is null for every other type."""
+    """A way to connect, with its fields. `oauth2` is null for every other auth type."""
 
     auth_type: AuthType
     params: tuple[CatalogField, ...]

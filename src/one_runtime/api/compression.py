@@ -1,7 +1,7 @@
 """Middleware that compresses public responses (with `Cache-Control: public`) of all routes.
 
-Public responses contain no private data, so their compressed length reveals no secret (the BREACH attack). Responses to
-authenticated requests stay uncompressed here.
+Public responses contain no private data, so their compressed length reveals no secret (the BREACH attack). This
+middleware does not compress responses to authenticated requests.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ class CompressPublic:
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        # All public responses of an installation together need less space.
+        # The cache has room for all public responses of an installation.
         self._compressor = Compressor(SMALL, capacity=16 * 1024 * 1024)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -54,7 +54,7 @@ class _Answer:
         if self.head is not None:
             head, self.head = self.head, None
             body = message.get("body", b"")
-            # Streamed responses stay unchanged.
+            # A streamed response stays unchanged, because its length is not known yet.
             if self.coding and not message.get("more_body") and head["status"] == 200 and len(body) >= MIN_SIZE:
                 body = await self.compression.compressed(body, self.coding)
                 message = {**message, "body": body}
@@ -67,7 +67,7 @@ class _Answer:
 
 
 def _is_public(message: Message) -> bool:
-    """Return True if a response may be compressed, or is a 304 in place of such a response."""
+    """Return True for a public response that may be compressed, or for a 304 that stands for such a response."""
     headers: Mapping[bytes, bytes] = {name.lower(): value for name, value in message["headers"]}
     kind = headers.get(b"content-type", b"").decode("latin-1")
     compressible = kind.startswith(_TYPES) or message["status"] == 304

@@ -95,11 +95,16 @@ class CheckAnswer(Answer, title="ConnectionCheck"):
 
 
 class CreateConnection(Body, title="NewConnection"):
-    """A credential that you already hold. `credentials` depends on the auth type: the field names of the integration
-    for `api_key`; `username` and `password` for `basic`; `client_id` and `client_secret` for `client_credentials`;
-    `access_token` and, if you have them, `refresh_token`, `expires_at` (RFC 3339) and `scope` for `oauth2`, issued to
-    the OAuth client that you registered with One Runtime; nothing for `none`. `check`: verify the credential with the
-    provider before storing it.
+    """A credential that you already have. The fields of `credentials` depend on the auth type.
+
+    - `api_key`: the field names of the integration.
+    - `basic`: `username` and `password`.
+    - `client_credentials`: `client_id` and `client_secret`.
+    - `oauth2`: `access_token` and, if you have them, `refresh_token`, `expires_at` (RFC 3339) and `scope`. The provider
+      must have issued the tokens to the OAuth client that you registered with One Runtime.
+    - `none`: no fields.
+
+    `check`: One Runtime verifies the credential with the provider before it stores the credential.
     """
 
     model_config = example(
@@ -147,9 +152,14 @@ class DeletedConnection(Answer):
 
 
 class CredentialsAnswer(Answer, title="Credentials"):
-    """Fresh credentials for requests to the provider. `credentials` depends on the auth type: the field names of the
-    integration for `api_key`; `username` and `password` for `basic`; `access_token` for `oauth2` and
-    `client_credentials`. Refresh tokens and OAuth client secrets are never returned."""
+    """Fresh credentials for requests to the provider. The fields of `credentials` depend on the auth type.
+
+    - `api_key`: the field names of the integration.
+    - `basic`: `username` and `password`.
+    - `oauth2` and `client_credentials`: `access_token`.
+
+    One Runtime never returns refresh tokens and OAuth client secrets.
+    """
 
     connection_id: str
     integration_slug: str
@@ -189,14 +199,15 @@ async def list_connections(
         *UNREADABLE_CREDENTIALS,
     ),
     summary="Import a connection",
-    responses={200: {"description": "It replaced the existing connection."}},
+    responses={200: {"description": "The credential replaced that of an existing connection."}},
     status_code=201,
 )
 async def create_connection(
     body: CreateConnection, caller: Authenticated, installation: Installed, response: Response
 ) -> ConnectionAnswer:
-    """Store a credential for an end user after the provider accepted it. The credential replaces an existing connection
-    of the same account, or of an account without a known identity (200). With `multiple`, it adds another account."""
+    """Store a credential for an end user, after the provider accepted it. If the end user has a connection to the same
+    account, or to an account of unknown identity, the credential replaces that of this connection (200). With
+    `multiple`, One Runtime adds a connection instead."""
     request = CredentialImport(
         integration_slug=body.integration_slug,
         auth_type=body.auth_type,

@@ -86,7 +86,7 @@ def _body(*required: str) -> dict[str, Any]:
         "requestBody": {
             "required": True,
             "description": "An entry in the catalog's format (docs/adding-an-integration.md), or an OpenAPI 3 "
-            "document. An entry can have the key `logo`: an SVG, or a data URI with an SVG.",
+            "document. The optional key `logo` of an entry is an SVG, or a data URI with an SVG.",
             "content": {
                 "application/yaml": {"schema": {"type": "string"}, "example": as_yaml},
                 "application/json": {"schema": schema},
@@ -99,10 +99,13 @@ Warnings: TypeAlias = tuple[str, ...]
 
 
 class CustomIntegrationAnswer(Answer, title="CustomIntegration"):
-    """A custom integration. `enabled`: your end users can connect it (`PUT /v1/organization`). `definition`: the entry
-    in the catalog's format, even if you sent an OpenAPI document. `warnings`: parts of the document that One Runtime
-    ignored or guessed. `invalidated_connections`: the number of connections that end users have to make again, because
-    the integration now sends credentials to another host."""
+    """A custom integration.
+
+    `enabled`: your end users can connect the integration (`PUT /v1/organization`). `definition`: the entry in the
+    catalog's format, even if you sent an OpenAPI document. `warnings`: parts of the document that One Runtime ignored
+    or guessed. `invalidated_connections`: the number of connections that end users have to make again, because the
+    integration now sends credentials to another host.
+    """
 
     id: str
     slug: str
@@ -145,8 +148,8 @@ async def list_custom_integrations(
 async def create_custom_integration(
     request: Request, caller: Authenticated, installation: Installed
 ) -> CustomIntegrationAnswer:
-    """Create an integration that only your organization sees, in addition to the built-in integrations. Its slug begins
-    with `x-`. Errors name the line of the entry. 409 if the slug exists already."""
+    """Create an integration that only your organization sees, in addition to the built-in integrations. The slug must
+    begin with `x-`. Each error names the line of the entry. 409 if the slug exists already."""
     entry = await _entry(request, installation)
     created = await custom.create(installation, caller.actor, entry.integration, entry.logo)
     return _answer(request, created, entry.warnings)
@@ -173,12 +176,12 @@ async def get_custom_integration(
 async def replace_custom_integration(
     slug: str, request: Request, caller: Authenticated, installation: Installed, response: Response
 ) -> CustomIntegrationAnswer:
-    """Create or replace the integration with this slug (201 if it is new). If it now sends credentials to another host,
-    its connections become `needs_reauth` and its OAuth client has to be registered again."""
+    """Create or replace the integration with this slug (201 if it is new). If the integration now sends credentials to
+    another host, its connections become `needs_reauth`, and you have to register its OAuth client again."""
     entry = await _entry(request, installation, slug.lower())
     if not is_custom(slug.lower()):
         raise NotFound(
-            f"{slug[:64]!r} must begin with x-, followed by letters and digits with single hyphens between them."
+            f"{slug[:64]!r} must consist of x-, and then letters and digits with single hyphens between them."
         )
     put = await custom.put(installation, caller.actor, entry.integration, entry.logo)
     response.status_code = 201 if put.created else 200
@@ -205,7 +208,7 @@ async def delete_custom_integration(
 
 
 async def _entry(request: Request, installation: Installation, slug: str | None = None) -> CustomEntry:
-    """Read the entry of the body. Raises: MalformedRequest; InvalidInput, with the lines."""
+    """Read the entry in the body. Raises: MalformedRequest; InvalidInput, with the lines of the errors."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     syntax = _SYNTAXES.get(kind)
     if syntax is None:
@@ -219,7 +222,7 @@ async def _entry(request: Request, installation: Installation, slug: str | None 
         raise MalformedRequest("The body is not UTF-8.") from error
     try:
         read = partial(read_custom, text, syntax, slug, allow_http=not installation.settings.secure)
-        # The longest body takes seconds. So this process parses one body at a time, in a thread of its own.
+        # Parsing the longest allowed body takes seconds. So a process parses one body at a time, on another thread.
         return await asyncio.get_running_loop().run_in_executor(_READER, read)
     except UnreadableSource as error:
         raise MalformedRequest(_sentence(error.complaints[0])) from error
@@ -241,14 +244,14 @@ def _sentence(complaint: Complaint) -> str:
 
 
 def _notes(put: CustomIntegrationResult) -> Iterator[str]:
-    """Yield what the author of the integration should know."""
+    """Yield warnings for the author of the integration."""
     slug = put.registered.integration.slug
     if not put.enabled:
         yield f"Your organization has not enabled {slug}. Enable it with PUT /v1/organization."
     if put.client_retired:
         yield (
-            f"The OAuth client of {slug} was deleted, because its registration does not list a host that would receive "
-            f"its secret. Register the client again with PUT /v1/integrations/{slug}/oauth-client."
+            f"One Runtime deleted the OAuth client of {slug}, because the client was not registered for a host that "
+            f"would receive its secret. Register the client again with PUT /v1/integrations/{slug}/oauth-client."
         )
 
 

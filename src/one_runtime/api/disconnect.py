@@ -20,9 +20,13 @@ class Disconnect(Body, title="NewDisconnection"):
 
 
 class RevocationAnswer(Answer, title="Revocation"):
-    """Result of revoking one token at the provider: `revoked`; `not_supported` (the provider has no revocation, or the
-    credential is a key, which only the end user can revoke in the provider's settings); or `failed`, with the reason.
-    One Runtime retries temporary failures for 24 hours."""
+    """Result of revoking one token at the provider.
+
+    - `revoked`: the provider revoked the token.
+    - `not_supported`: the provider has no revocation, or the credential is a key, which only the end user can revoke,
+      in the provider's settings.
+    - `failed`: the revocation failed for the given reason. One Runtime retries temporary failures for 24 hours.
+    """
 
     connection_id: str
     token: Literal["access_token", "refresh_token"] | None
@@ -42,7 +46,7 @@ class RevocationAnswer(Answer, title="Revocation"):
 
 
 class Disconnected(Answer, title="Disconnection"):
-    """The deleted connections. The status is `not_found` also for an unknown slug or end user."""
+    """The deleted connections. For an unknown slug or end user, the status is also `not_found`."""
 
     status: Literal["disconnected", "not_found"]
     integration_slug: str
@@ -59,7 +63,7 @@ class Disconnected(Answer, title="Disconnection"):
     summary="Disconnect an integration",
 )
 async def disconnect_integration(body: Disconnect, caller: Authenticated, installation: Installed) -> Disconnected:
-    """Delete every connection of the end user to the integration with its credentials, and revoke the tokens at the
+    """Delete every connection of the end user to the integration, with its credentials. Then revoke the tokens at the
     provider."""
     deleted = await disconnect(installation, caller.actor, body.integration_slug, body.end_user_id)
     return Disconnected(

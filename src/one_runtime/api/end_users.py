@@ -15,7 +15,7 @@ router = Routes("End users")
 
 
 class EndUserAnswer(Answer, title="EndUser"):
-    """A user of your product, under the identifier of your backend."""
+    """A user of your product. `end_user_id`: your backend's own identifier of the user."""
 
     end_user_id: str
     name: str | None
@@ -66,7 +66,7 @@ async def list_end_users(
     summary="Delete an end user",
 )
 async def delete_end_user(end_user_id: str, caller: Authenticated, installation: Installed) -> ForgottenEndUser:
-    """Delete an end user with all connections, credentials and sessions, and remove the identifier from the events."""
+    """Delete an end user with all connections, credentials and sessions. Remove the identifier from the events."""
     if "\x00" in end_user_id:
         raise NotFound("There is no such end user.")
     deleted = await forget_end_user(installation, caller.actor, end_user_id)

@@ -54,7 +54,7 @@ class EventQuery(Body):
 async def list_events(
     caller: Authenticated, installation: Installed, query: Annotated[EventQuery, Query()]
 ) -> EventPage:
-    """List the events of your organization. The operator decides how long events are kept: 90 days by default."""
+    """List the events of your organization. One Runtime keeps events for 90 days; the operator can change this time."""
     matching = EventFilter(query.type, query.end_user_id, query.connection_id)
     async with installation.database.read() as tx:
         rows = await events.list_newest(

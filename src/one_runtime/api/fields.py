@@ -19,7 +19,7 @@ MAX_METADATA_DEPTH: Final = 20
 def clean_text(text: str) -> str:
     """Return the text unchanged. Refuse NUL, which databases cannot store, and lone surrogates, which UTF-8 lacks."""
     if "\x00" in text:
-        raise PydanticCustomError("text", "must not hold a NUL character")
+        raise PydanticCustomError("text", "must not contain a NUL character")
     if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
         raise PydanticCustomError("text", "must be valid Unicode, without lone surrogates")
     return text
@@ -30,9 +30,9 @@ def _clean_metadata(value: dict[str, Any]) -> dict[str, Any]:
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
-        raise PydanticCustomError("metadata", "must hold finite numbers only, as JSON does") from error
+        raise PydanticCustomError("metadata", "must contain only finite numbers, as JSON does") from error
     if "\\u0000" in text:
-        raise PydanticCustomError("text", "must not hold a NUL character")
+        raise PydanticCustomError("text", "must not contain a NUL character")
     clean_text(text)
     if len(text.encode()) > MAX_METADATA_BYTES:
         raise PydanticCustomError("metadata", "must be at most 16 kB of JSON")
@@ -58,7 +58,7 @@ def _row_id(text: str) -> str:
 
 
 _Clean = AfterValidator(clean_text)
-# The OpenAPI document describes the trimming and the refused characters.
+# With these patterns, the OpenAPI document describes the trimming and the refused characters.
 _WithoutNul = Field(json_schema_extra={"pattern": r"^[^\x00]*$"})
 _NonBlank = Field(json_schema_extra={"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"})
 Text: TypeAlias = Annotated[
@@ -75,7 +75,7 @@ Slug: TypeAlias = Annotated[
     _NonBlank,
 ]
 Typed: TypeAlias = Annotated[str, StringConstraints(max_length=20_000), _Clean, _WithoutNul]
-"""Text that an end user typed into one field. The rules of the integration trim it later."""
+"""Text that an end user typed into one field. The integration's own rules trim the text later."""
 ScopeName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,200}$")]
 """A scope (RFC 6749 section 3.3)."""
 FieldName: TypeAlias = Annotated[str, StringConstraints(max_length=255), _Clean]
@@ -97,7 +97,7 @@ IdCursor: TypeAlias = Annotated[RowId | None, _Cursor]
 
 
 class Body(BaseModel):
-    """A request body or query. It refuses unknown fields, so that the caller notices a typing error."""
+    """A request body or query. Unknown fields are refused, so that the caller notices a mistyped name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -122,9 +122,9 @@ class Note(Answer, title="ErrorNote"):
 
 
 def next_cursor(keys: list[str], limit: int) -> str | None:
-    """Return the cursor of the next page: the key of the last row of this page. Return None after the last page.
+    """Return the cursor of the next page: the key of this page's last row. Return None if there is no next page.
 
-    `keys` has the keys of `limit` rows, and one more if there is a next page.
+    `keys`: the keys of the page's rows, and one more key if there is a next page.
     """
     return keys[limit - 1] if len(keys) > limit else None
 

@@ -36,10 +36,11 @@ router = Routes("Hosted connection sessions")
 class CreateSession(Body, title="NewSession"):
     """The integration, the end user, and the place where the popup opens.
 
-    Without `integration_slug`, the end user picks from a list. Without `connection_id` and `multiple`, the new account
-    replaces an existing connection. `mode`: `embed` opens the popup inside your page. `redirect` uses the whole window
-    and returns to `return_url`. `link` is for an e-mail or a chat. The default is `redirect` with a `return_url`, and
-    otherwise `embed`. `scopes`: the scopes to request with `oauth2`, instead of the OAuth client's or integration's.
+    Without `integration_slug`, the end user picks an integration from a list. Without `connection_id` and `multiple`,
+    the new account replaces an existing connection. `mode`: `embed` opens the popup inside your page. `redirect` uses
+    the whole window, and returns to `return_url`. `link` is for an e-mail or a chat. With `return_url`, the default
+    mode is `redirect`; without, `embed`. `scopes`: the scopes to request with `oauth2`. They replace the scopes of the
+    OAuth client and of the integration.
     """
 
     model_config = example(
@@ -66,7 +67,7 @@ class CreateSession(Body, title="NewSession"):
 
 
 class CreatedSession(Answer):
-    """A new session. `session_token` is shown only here, and `connect_url` contains it: log neither."""
+    """A new session. Only this response contains `session_token` and `connect_url`. Do not log these two values."""
 
     session_token: str
     connect_url: str
@@ -75,7 +76,7 @@ class CreatedSession(Answer):
 
 
 class SessionAnswer(Answer, title="Session"):
-    """The state of a session. After an error in a form, the session stays `pending`, with the error in `last_error`."""
+    """The state of a session. After an error in the form, the session stays `pending`; `last_error` has the error."""
 
     id: str
     status: Literal["pending", "connected", "failed", "cancelled", "expired"]
@@ -91,8 +92,8 @@ class SessionAnswer(Answer, title="Session"):
 
 
 class RedeemCode(Body, title="Redemption"):
-    """`code`: from the query of your `return_url`. `end_user_id`: the user who is signed in there, from your own login
-    and never from the URL."""
+    """`code`: read the code from the query of your `return_url`. `end_user_id`: the user who is signed in to your
+    product at the `return_url`. Read this identifier from your own login, never from the URL."""
 
     model_config = example(code="orcc_…", end_user_id="user_123")
 
@@ -140,7 +141,7 @@ async def create_hosted_connection_session(
 async def get_hosted_connection_session(
     session_id: str, caller: Authenticated, installation: Installed
 ) -> SessionAnswer:
-    """Return the state of a session. Your backend relies on this response, not on the result in the browser."""
+    """Return the state of a session. Your backend must rely on this response, not on the result in the browser."""
     async with installation.database.read() as tx:
         session = await sessions.get(tx, caller.organization_id, session_id)
         connection = None
@@ -176,9 +177,9 @@ async def cancel_hosted_connection_session(
 async def redeem_hosted_connection_session(
     session_id: str, body: RedeemCode, caller: Authenticated, installation: Installed
 ) -> SessionAnswer:
-    """Confirm the connection of a session in the mode `redirect` within 10 minutes. One Runtime compares `end_user_id`,
-    the user who is signed in at your `return_url`, with the session's end user. If they differ, One Runtime deletes the
-    connection. Redeeming again changes nothing."""
+    """Confirm the connection of a session in the mode `redirect`, within 10 minutes. `end_user_id` is the user who is
+    signed in at your `return_url`. If this user is not the session's end user, One Runtime deletes the connection.
+    Redeeming again changes nothing."""
     session, connection = await redirect_mode.redeem(
         installation, caller.actor, session_id, body.code, body.end_user_id
     )

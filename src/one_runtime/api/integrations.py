@@ -37,7 +37,7 @@ _OPTIONS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
     "expand": ("Add each integration's connections.", {"type": "string", "enum": ["connections"]}),
 }
 """Query parameters other than `end_user_id`, each with its description and JSON Schema."""
-_UNREADABLE: Final = "The query string is not percent-encoded UTF-8."
+_UNREADABLE: Final = "The query string must be percent-encoded UTF-8."
 _END_USER: Final = b"end_user_id="
 _MAX_CACHED_QUERY: Final = 500  # bytes
 _SCOPE: Final = "read"
@@ -56,8 +56,8 @@ _CODED: Final[Mapping[Coding, Header]] = {
 
 
 class ListedIntegration(CatalogIntegration, title="Integration"):
-    """An integration with the end user's status. With `not_connected`, do not delete the user's data: the end user may
-    only have to connect again."""
+    """An integration with the end user's status. The status `not_connected` is no reason to delete the end user's data:
+    the end user may only have to connect again."""
 
     status: Literal["connected", "not_connected"]
     connections: list[ConnectionSummary] | None = None
@@ -71,7 +71,7 @@ class IntegrationListAnswer(BaseModel, title="IntegrationList"):
 
 
 async def list_integrations(scope: Scope, _: Receive, send: Send) -> None:
-    """Send the list (the ASGI endpoint). It runs one SQL statement and joins prepared bytes.
+    """Send the list (the ASGI endpoint): run one SQL statement and join prepared bytes.
 
     Raises: Unauthenticated; InsufficientScope; RateLimited; InvalidInput.
     """
@@ -190,7 +190,7 @@ def _options(query_string: bytes) -> tuple[Options, bool]:
 
 
 _cached_options: Final = lru_cache(maxsize=1024)(_options)
-"""Caches the options of query strings, because callers use few different ones."""
+"""Caches the options of query strings, because callers send few different query strings."""
 
 
 _EXAMPLE: Final = {
@@ -214,8 +214,8 @@ def _operation() -> dict[str, Any]:
     end_user = {"description": "Your own identifier of the user.", "schema": IDENTIFIER_SCHEMA, "example": "user_123"}
     return {
         "summary": "List the integrations of an end user",
-        "description": "The integrations that an end user can connect or has connected: the whole list, by name, "
-        "or by rank with `search`.",
+        "description": "The integrations that an end user can connect or has connected. The response is the whole "
+        "list, ordered by name, or by rank with `search`.",
         "operationId": "list_integrations",
         "parameters": [
             {"name": "end_user_id", "in": "query", "required": True, **end_user},
@@ -236,7 +236,7 @@ def _operation() -> dict[str, Any]:
                     }
                 },
             },
-            "304": {"description": "The list has not changed since the answer with that ETag."},
+            "304": {"description": "The list is the same as in the response with this ETag."},
         },
     }
 

@@ -18,7 +18,7 @@ router = Routes("Catalog")
     response_class=Response,
 )
 async def get_logo(digest: str, slug: str, installation: Installed) -> Response:
-    """Return the logo of an integration as SVG. Caches can keep it for ever: a changed logo has another URL."""
+    """Return the logo of an integration as SVG. Caches can keep the logo for ever: a changed logo has another URL."""
     if slug.startswith(CUSTOM):
         async with installation.database.read() as tx:
             logo = await organization_catalogs.find_logo(tx, slug, digest)

@@ -65,12 +65,12 @@ class RequestMiddleware:
                     await route.app(scope, receive, send_with_id)
                 else:
                     _require_utf8(scope["query_string"])
-                    # The variable belongs to this task. The hot routes log nothing, so they do not set it.
+                    # For log lines of this task. The hot routes log nothing, so they do not set this variable.
                     logs.request.set(scope)
                     await self.app(scope, _limit_body(scope, receive), send_with_id)
             except OneRuntimeError as error:
                 failure = error
-            except Exception as error:  # the last handler: the caller gets a general error, the log the reason
+            except Exception as error:  # the last handler: the caller receives a general error; the log has the reason
                 kind = type(error).__name__
                 log.exception("request_crashed", request_id=request_id, route=self.observer.route_of(scope), kind=kind)
                 failure = problems.internal_error(request_id)
@@ -120,7 +120,10 @@ def _require_utf8(query_string: bytes) -> None:
 
 
 def _limit_body(scope: Scope, receive: Receive) -> Receive:
-    """Return a `receive` that limits the body. It raises HTTPException: FastAPI reports others as invalid JSON."""
+    """Return a `receive` that limits the body.
+
+    It raises HTTPException, because FastAPI reports any other exception here as invalid JSON.
+    """
     if scope["method"] in {"GET", "HEAD"}:
         return receive
     size = 0

@@ -13,10 +13,13 @@ router = Routes("OAuth clients")
 
 
 class PutOAuthClient(Body, title="NewOAuthClient"):
-    """An OAuth client from the provider's console. `client_secret`: if omitted, a client with the same `client_id`
-    keeps the stored secret. `scopes`: the scopes to request; if omitted, the integration's scopes. `hosts`: only for
-    integrations with variable hosts, such as a self-hosted GitLab: the hosts to which One Runtime may send the secret.
-    `fields`: other values that the integration requires for a client."""
+    """An OAuth client from the provider's console.
+
+    `client_secret`: if omitted, the present client with this `client_id` keeps its secret. `scopes`: the scopes to
+    request; if omitted, the integration's scopes. `hosts`: the hosts to which One Runtime may send the secret; only for
+    integrations with variable hosts, such as a self-hosted GitLab. `fields`: other values that the integration requires
+    for a client.
+    """
 
     model_config = example(
         client_id="12345678-1234-1234-1234-123456789012",
@@ -47,7 +50,7 @@ class OAuthClientAnswer(Answer, title="OAuthClient"):
 
     @classmethod
     def of(cls, registered: RegisteredClient) -> "OAuthClientAnswer":
-        """Return the response for a client. Of `fields`, it contains only the names, not the values."""
+        """Return the response for a client. It contains the names of `fields`, but not their values."""
         client = registered.client
         return cls(
             integration_slug=client.integration_slug,
@@ -85,7 +88,7 @@ async def list_oauth_clients(caller: Authenticated, installation: Installed) -> 
     summary="Read an OAuth client",
 )
 async def get_oauth_client(integration_slug: str, caller: Authenticated, installation: Installed) -> OAuthClientAnswer:
-    """Return your organization's OAuth client for an integration; 404 if your organization has registered none."""
+    """Return your organization's OAuth client for an integration. 404 if your organization has not registered any."""
     return OAuthClientAnswer.of(
         await oauth_clients.get_registered(installation, caller.organization_id, integration_slug)
     )
@@ -100,8 +103,8 @@ async def get_oauth_client(integration_slug: str, caller: Authenticated, install
 async def replace_oauth_client(
     integration_slug: str, body: PutOAuthClient, caller: Authenticated, installation: Installed
 ) -> OAuthClientAnswer:
-    """Use your own OAuth client for new connections. Existing connections keep their client until the end user connects
-    again."""
+    """Register your own OAuth client, which new connections then use. An existing connection keeps its client until the
+    end user connects again."""
     new = NewOAuthClient(
         client_id=body.client_id,
         client_secret=body.client_secret,
@@ -120,6 +123,6 @@ async def replace_oauth_client(
     status_code=204,
 )
 async def delete_oauth_client(integration_slug: str, caller: Authenticated, installation: Installed) -> Response:
-    """Stop using the client for new connections. Existing connections use it for refreshes until they are deleted."""
+    """Stop using the client for new connections. Existing connections continue to refresh their tokens with it."""
     await oauth_clients.unregister(installation, caller.actor, integration_slug)
     return Response(status_code=204)

@@ -65,12 +65,12 @@ def document(routes: Sequence[BaseRoute], specs: Iterable[RouteSpec], public_url
 
 
 def _complete(operation: dict[str, Any], spec: RouteSpec) -> None:
-    """Add the route's declarations: its scope, and its errors, which replace FastAPI's validation error."""
+    """Add the route's scope and errors to the operation. The errors replace FastAPI's validation error."""
     responses = {status: response for status, response in operation["responses"].items() if status != "422"}
     by_status: dict[str, list[type[OneRuntimeError]]] = {}
     for error in spec.all_errors:
-        # A route with a `default` response relays the provider's responses, which can have every status. So the
-        # document lists errors of One Runtime under `default`.
+        # A route with a `default` response relays the provider's responses. Such responses can have any status, so the
+        # document lists One Runtime's own errors under `default`.
         by_status.setdefault("default" if "default" in responses else str(error.status), []).append(error)
     for status, errors in sorted(by_status.items()):
         described = " ".join(f"`{error.code}`: {error.title}." for error in errors)
@@ -121,7 +121,7 @@ _SESSION: Final = tuple(
     for method, more in (("GET", ""), ("POST", "/redeem"), ("DELETE", ""))
 )
 _LINKS: Final = {"POST /v1/connections": _CONNECTION, "POST /v1/hosted-connection-sessions": _SESSION}
-"""Operations that take the `id` from another operation's response, for the links of the document.
+"""Operations whose `id` comes from another operation's response, for the links of the document.
 
 Source: OpenAPI 3.1 section 4.8.20.
 """

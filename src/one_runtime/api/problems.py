@@ -40,7 +40,7 @@ class FieldProblem(BaseModel, title="FieldError"):
 
 
 class Problem(BaseModel):
-    """An error (RFC 9457). `code` never changes. `detail` says what to do. `error` repeats the detail."""
+    """An error (RFC 9457). `code`: a stable identifier. `detail`: what is wrong and what to do. `error`: the detail."""
 
     type: str
     title: str
@@ -53,7 +53,7 @@ class Problem(BaseModel):
 
 
 class InternalError(OneRuntimeError):
-    """An unexpected error. The log has the reason, with the request id."""
+    """An unexpected error. One Runtime's log has the reason, with the request id."""
 
 
 def problem(error: OneRuntimeError, request_id: str, public_url: str) -> Response:
@@ -123,14 +123,14 @@ def _of_status(status: int, allowed: set[str]) -> OneRuntimeError:
     if status == NotFound.status:
         return NotFound("There is nothing at this address. The routes are listed at /docs.")
     if status == MethodNotAllowed.status:
-        return MethodNotAllowed("The address exists, with other methods: see the Allow header.", allowed)
+        return MethodNotAllowed("This address does not allow this method. The Allow header lists its methods.", allowed)
     if status == TooLarge.status:
-        return TooLarge("The body is larger than 1 MB.")
+        return TooLarge("The body must be at most 1 MB.")
     return MalformedRequest("The body must be JSON, sent as application/json.")
 
 
 def _methods_at(app: FastAPI, path: str) -> set[str]:
-    """Return all methods of a path (RFC 9110 section 10.2.1). The framework returns only the methods of one route."""
+    """Return all methods of a path (RFC 9110 section 10.2.1). The framework lists only the methods of one route."""
     routes = [context.original_route for context in iter_route_contexts(app.routes)]
     matching = [route for route in routes if isinstance(route, Route) and route.path_regex.match(path)]
     return {method for route in matching for method in route.methods or ()}

@@ -1,4 +1,4 @@
-"""`ANY /v1/proxy/{integration_slug}/{path}`: calls of the provider's API with an end user's credential. Plain ASGI."""
+"""`ANY /v1/proxy/{integration_slug}/{path}`: calls to a provider's API with an end user's credential. Plain ASGI."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -34,11 +34,11 @@ PROXIED: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 PREFIX: Final = "/v1/proxy/"
 PATH: Final = "/v1/proxy/{integration_slug}/{path}"
 MAX_REPLAYED_BODY: Final = 256 * 1024
-"""Largest request body, in bytes, that the proxy keeps in memory until the provider responds, to send it again."""
+"""Maximum size in bytes of a request body that the proxy keeps in memory, so that it can send the body again."""
 
 MAX_CONNECT_TIMEOUT: Final = 60
 MAX_IDLE_TIMEOUT: Final = 600
-"""Longest times, in seconds, that a caller may request: to connect, and between two pieces of the response."""
+"""Maximum times in seconds that a caller may request: to connect, and between two pieces of the response."""
 
 _END_USER: Final = b"one-runtime-end-user"
 _CONNECTION: Final = b"one-runtime-connection"
@@ -49,11 +49,11 @@ _OPTIONS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
         {"type": "string", "pattern": ID_PATTERN},
     ),
     "One-Runtime-Base-Url": (
-        "Sends the request to another base URL. The integration has to list this URL.",
+        "Sends the request to another base URL of the provider. The integration must list this URL.",
         {"type": "string", "format": "uri"},
     ),
     "One-Runtime-Retry": (
-        "Repeats the request on 429, 502, 503, 504, and if the connection to the provider fails.",
+        "Repeats the request if the provider sends 429, 502, 503 or 504, or if the connection to the provider fails.",
         {"type": "string", "enum": ["idempotent"]},
     ),
     "One-Runtime-Timeout": (
@@ -158,8 +158,8 @@ def _split_path(scope: Scope) -> tuple[str, str]:
 def _headers(scope: Scope) -> dict[bytes, bytes]:
     """Return the headers by name.
 
-    Raises: InvalidInput if a header for One Runtime occurs twice. Otherwise a program
-    between caller and One Runtime that adds its own header could not know which value counts.
+    Raises: InvalidInput if a header for One Runtime occurs twice. A program between the caller and One Runtime may have
+    added the second header, so it is not clear which value counts.
     """
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
@@ -170,7 +170,7 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
 
 
 def _options(headers: Mapping[bytes, bytes]) -> dict[bytes, str]:
-    """Return the headers for One Runtime as text, without blank ones. Raises: InvalidInput."""
+    """Return the headers for One Runtime as text, without blank values. Raises: InvalidInput."""
     options = {}
     for name in _OPTION_NAMES & headers.keys():
         try:

@@ -1,4 +1,4 @@
-"""`GET /v1/proxy-requests`: the log of calls through the proxy, newest first."""
+"""`GET /v1/proxy-requests`: the request log, with an entry for each call through the proxy, newest first."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -37,7 +37,7 @@ class ProxyRequestAnswer(Answer, title="ProxyRequest"):
 
 class ProxyRequestPage(Answer):
     """A page. `next_cursor` is null on the last page. With `http_status` or `integration_slug`, One Runtime searches
-    10,000 calls for each page: a page can have fewer calls than `limit`, even none, although more pages follow."""
+    10,000 calls for each page. So a page can have fewer calls than `limit`, or none, although more pages follow."""
 
     proxy_requests: list[ProxyRequestAnswer]
     next_cursor: str | None
@@ -58,8 +58,8 @@ class ProxyRequestQuery(Body):
 async def list_proxy_requests(
     caller: Authenticated, installation: Installed, query: Annotated[ProxyRequestQuery, Query()]
 ) -> ProxyRequestPage:
-    """List your organization's calls. The operator decides how long One Runtime keeps calls: 7 days by default. A call
-    appears about a second after its end."""
+    """List your organization's calls. A call appears about a second after its end. One Runtime keeps calls for 7 days;
+    the operator can change this time."""
     filters = RequestFilter(query.end_user_id, query.connection_id, query.integration_slug, query.http_status)
     async with installation.database.read() as tx:
         calls, next_cursor = await request_log.list_newest(

@@ -28,7 +28,7 @@ _ASSETS: Final = {
     "start.js": (_OURS, "text/javascript; charset=utf-8"),
 }
 _HEADERS: Final = {
-    # Swagger UI sets style attributes. The pages load scripts only from this server.
+    # Swagger UI sets style attributes, hence 'unsafe-inline'. The pages load scripts only from this server.
     "content-security-policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
@@ -69,7 +69,7 @@ async def get_asset(name: str) -> Response:
 
 
 def error_kinds() -> list[type[OneRuntimeError]]:
-    """Return the errors that callers can get, one for each code, ordered by code."""
+    """Return the errors that callers can receive, one for each code, ordered by code."""
     kinds: dict[str, type[OneRuntimeError]] = {}
     pending: list[type[OneRuntimeError]] = [OneRuntimeError]
     while pending:

@@ -1,4 +1,4 @@
-"""The body of a proxy request while it arrives, and the detection of callers that disconnect."""
+"""The body of a proxy request while the body arrives, and the detection of callers that disconnect."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -27,7 +27,7 @@ class RequestBody:
             self._ended.set()
 
     def touch(self) -> None:
-        """Record activity of the provider. It restarts the idle time, even if the provider reads no body."""
+        """Record activity of the provider. Activity restarts the idle time, even if the provider reads no body."""
         self._last_activity = asyncio.get_running_loop().time()
 
     async def read_all(self) -> bytes:
@@ -35,8 +35,10 @@ class RequestBody:
         return b"".join([piece async for piece in self.pieces()])
 
     async def pieces(self, idle: float | None = None) -> AsyncIterator[bytes]:
-        """Yield the body piece by piece. `idle`: seconds within which the provider has to take a piece
-        or to be active. Raises: TooLarge; ClientDisconnected."""
+        """Yield the body piece by piece. Raises: TooLarge; ClientDisconnected.
+
+        `idle`: maximum number of seconds for which the provider may take no piece and send nothing.
+        """
         more = True
         while more:
             message = await self._receive()
@@ -63,14 +65,14 @@ class RequestBody:
     def _check_idle(self, idle: float) -> None:
         """Fail the body if the provider is idle.
 
-        While a piece waits for the provider, One Runtime does not call `receive`. Without this check, it would never
-        notice that the caller has disconnected.
+        While a piece waits for the provider, One Runtime does not call `receive`. Without this check, One Runtime would
+        never notice that the caller has disconnected.
         """
         quiet = asyncio.get_running_loop().time() - self._last_activity
         if quiet < idle:
             self._schedule_idle_check(idle, idle - quiet)
         else:
-            self._fail(UpstreamTimeout(f"The provider took nothing of the body for {idle:g} seconds."))
+            self._fail(UpstreamTimeout(f"The provider did not read from the request body for {idle:g} seconds."))
 
     def _fail(self, failure: Exception) -> Exception:
         self.failure = failure
@@ -80,8 +82,8 @@ class RequestBody:
     async def run_until_disconnect(self, work: Coroutine[None, None, None]) -> None:
         """Run `work`, and cancel it when the caller disconnects or the body fails.
 
-        Raises: the error of `work` or of the body. If both fail, this raises the body's error, because the error of
-        `work` then wrongly blames the provider.
+        Raises: the error of `work` or of the body. If both fail, raise the body's error. The error of `work` is then
+        only a consequence, and wrongly blames the provider.
         """
         task, disconnect = asyncio.ensure_future(work), asyncio.ensure_future(self._wait_for_disconnect())
         try:
@@ -106,4 +108,4 @@ class RequestBody:
 
 def too_large(limit: int) -> TooLarge:
     """Return the error for a body of more than `limit` bytes."""
-    return TooLarge(f"The body is larger than the {limit} bytes that the operator allows.")
+    return TooLarge(f"The body must have at most {limit} bytes, the limit that the operator has set.")

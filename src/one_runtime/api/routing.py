@@ -1,7 +1,7 @@
 """Routes with their declarations: each route declares its scope, tag and errors where it is defined.
 
 `api/application.py` collects the declarations. The permission check, the OpenAPI document, the middleware and the tests
-read them. Every route must declare a scope or `PUBLIC`.
+read the declarations. Every route must declare a scope or `PUBLIC`.
 """
 
 from collections import Counter
@@ -105,8 +105,8 @@ class AsgiRoute(Route):
     FastAPI's dependency injection would take longer than the response itself (docs/benchmarks.md). The route is also in
     FastAPI's route table, for HEAD requests, the status 405 and the documentation.
 
-    `relays`: the endpoint relays requests with any method, and errors of One Runtime carry the header
-    `One-Runtime-Error`, which distinguishes them from errors of the provider.
+    `relays`: the endpoint relays requests with any method. Only errors of One Runtime have the header
+    `One-Runtime-Error`, so callers can distinguish them from errors of the provider.
     """
 
     def __init__(self, path: str, endpoint: ASGIApp, specs: Iterable[RouteSpec], *, relays: bool = False) -> None:

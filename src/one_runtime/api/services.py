@@ -1,4 +1,4 @@
-"""Objects that the API's routes use. `app.py` builds them once. The middleware adds them to each request."""
+"""Objects that the API's routes use. `app.py` builds the objects once. The middleware adds them to each request."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -16,7 +16,7 @@ _KEY: Final = "one_runtime.services"
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """The installation, and the objects with the API's state in this process."""
+    """The installation, and the objects that hold the API's state in this process."""
 
     installation: Installation
     authenticator: Authenticator

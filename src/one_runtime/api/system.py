@@ -21,7 +21,7 @@ class Health(Answer):
 
 @router.route("GET /healthz", scope=PUBLIC, summary="The process runs")
 async def healthz() -> Health:
-    """Report that the process is alive. This does not check the database."""
+    """Report that the process is alive. The route does not check the database."""
     return Health()
 
 
@@ -34,7 +34,7 @@ async def readyz(installation: Installed) -> Health:
 
 @router.fastapi.get(self_check.PATH, include_in_schema=False)
 async def get_self_check(request: Request, installation: Installed) -> Response:
-    """Return this request as the server received it. Only callers with the key ring get it. Raises: NotFound."""
+    """Return this request as the server received it, to callers with the key ring only. Raises: NotFound."""
     now = installation.clock()
     if not self_check.is_authorized(installation.vault, request.headers.get(self_check.HEADER, ""), now):
         raise NotFound("There is nothing at this address.")
