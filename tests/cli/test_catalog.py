@@ -116,12 +116,12 @@ def test_test_prompts_for_the_key(bare: Run, provider: StandIn, answers: list[st
 @pytest.mark.parametrize(
     "words,message",
     [
-        (("close", "--auth-type", "oauth2"), "has no such auth type to test here. It has: api_key."),
+        (("close", "--auth-type", "oauth2"), "has no such auth type that this command can try. It has: api_key."),
         (("gmail",), "It needs OAuth 2.0 in a browser: connect an account through a session."),
         (("close", "--key", "short"), "does not have the expected form"),
         (("close", "--credential", "a-secret"), "A --credential must have the form name=value."),
-        (("close", "--credential", "a-secret=="), "The names that --credential allows are: api_key."),
-        (("close", "--param", "x=1"), "The names that --param allows are: none."),
+        (("close", "--credential", "a-secret=="), "--credential must be name=value, with one of these names: api_key."),
+        (("close", "--param", "x=1"), "--param must be name=value, with one of these names: none."),
         (("aircall", "--key", "a-secret"), "no single key. Pass each field with --credential: username, password."),
         (("workday", "--auth-type", "basic"), "has no check"),
     ],

@@ -36,7 +36,7 @@ from tests.documentation import page
 pytestmark = pytest.mark.slow
 
 GIB: Final = 1024**3
-REASONS: Final = ("nothing listens at this address and port", "its name cannot be looked up")
+REASONS: Final = ("nothing listens at this address and port", "its name cannot be resolved")
 
 
 async def test_healthy_installation_has_only_the_loopback_warning(healthy: Patient) -> None:
@@ -152,7 +152,7 @@ def without_rights() -> Iterator[None]:
     "host, words",
     [
         ("127.0.0.1:1", "PostgreSQL at 127.0.0.1:1: nothing listens at this address and port"),
-        ("nowhere.invalid", "PostgreSQL at nowhere.invalid: its name cannot be looked up"),
+        ("nowhere.invalid", "PostgreSQL at nowhere.invalid: its name cannot be resolved"),
     ],
 )
 async def test_unreachable_postgresql_is_reported_without_the_password(
@@ -319,7 +319,7 @@ async def test_unreachable_providers_are_reported(on_sqlite: Patient) -> None:
     finding = (await on_sqlite.examined(HTTPS_PROXY="http://proxy.internal:3128"))["egress"]
     assert finding.verdict == "warning"
     assert finding.saw.startswith("no provider can be reached. The name ")
-    assert str(finding.advice).endswith("HTTPS_PROXY is set, and One Runtime does not use such proxies.")
+    assert str(finding.advice).endswith("HTTPS_PROXY is set, but One Runtime does not use such a proxy.")
 
 
 async def test_provider_with_a_private_address_is_reported(on_sqlite: Patient) -> None:

@@ -29,7 +29,7 @@ def serve_command(
     migrate_first: Annotated[bool, typer.Option("--migrate", help="Migrate PostgreSQL before serving.")] = False,
     workers: Annotated[int | None, typer.Option(help="Server processes; overrides ONE_RUNTIME_WORKERS.")] = None,
 ) -> None:
-    """Serve One Runtime, with the settings of the environment."""
+    """Serve One Runtime, with the settings in the environment."""
     from one_runtime.serving.server import serve  # noqa: PLC0415 - the web framework takes half of the time of a command
 
     settings = load_settings(workers=workers)
@@ -41,9 +41,9 @@ def serve_command(
 def demo_command(
     *,
     port: Annotated[
-        int, typer.Option(min=1024, max=65533, help="Port of the demo; the next two ports are used too.")
+        int, typer.Option(min=1024, max=65533, help="Port of the demo, which also uses the next two ports.")
     ] = 8000,
-    data: Annotated[Path, typer.Option(help="Folder for its data.")] = Path(".one-runtime-demo"),
+    data: Annotated[Path, typer.Option(help="Folder for the demo's data.")] = Path(".one-runtime-demo"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line as soon as the demo serves.")] = False,
 ) -> None:
     """Try One Runtime on this machine, with a sample customer page and a sample provider."""
@@ -63,7 +63,7 @@ def migrate_command() -> None:
 
 @app.command("backup")
 def backup_command(target: Annotated[Path, typer.Argument(help="The new file.")]) -> None:
-    """Copy a SQLite database to a new file; the server may keep running."""
+    """Copy a SQLite database to a new file, even while the server runs."""
     size = back_up(load_settings().database_url.get_secret_value(), target)
     typer.echo(f"Copied {size} bytes to {target}. The copy does not contain the key ring: back it up separately.")
 

@@ -19,7 +19,7 @@ def create_api_key(
     name: Annotated[str, typer.Option(help="Purpose of the key.")] = "default",
     scope: Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(api_keys.SCOPES)}.")] = None,
 ) -> None:
-    """Create an API key and print it. It is shown only once."""
+    """Create an API key and print it. One Runtime shows the key only once."""
 
     async def create(tx: Transaction) -> str:
         organization = await organizations.get(tx, organization_id)
@@ -36,7 +36,7 @@ def list_api_keys(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """List API keys by prefix. The keys are never shown."""
+    """List API keys by their prefixes. The command never shows a whole key."""
     rows = [
         {
             "id": key.id,

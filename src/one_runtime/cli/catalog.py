@@ -76,7 +76,7 @@ def show_integration(
 
 @app.command("check")
 def check_entries(slugs: Slugs = None) -> None:
-    """Report errors of entries. The command resolves templates, tries patterns and builds requests, but sends none."""
+    """Report errors of entries. The command resolves templates, tries patterns and builds requests, without sending."""
     catalog = load_catalog()
     wrong, names = 0, slugs or [entry.slug for entry in catalog.integrations]
     entries: list[Integration] = []
@@ -101,7 +101,7 @@ def try_credential(
     *,
     auth_type: Annotated[str | None, typer.Option(help="Auth type, if the integration has several.")] = None,
     key: Annotated[
-        str | None, typer.Option(help="The API key. Better omit this option: the command then prompts without echo.")
+        str | None, typer.Option(help="The API key. Without this option, the command prompts for the key without echo.")
     ] = None,
     credential: Annotated[list[str] | None, typer.Option(help="Credential field, as name=value.")] = None,
     param: Annotated[list[str] | None, typer.Option(help="Parameter, as name=value.")] = None,
@@ -149,8 +149,8 @@ def probe_catalog(
     output: Annotated[Path | None, typer.Option(help="File for the table; default: standard output.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Probe each provider without an account: does the entry match the provider? Exit code 1: an entry does not match;
-    2: no provider was reached."""
+    """Check without an account if each entry matches its provider. Exit code 1: an entry does not match; 2: the command
+    could not reach any provider."""
     logs.configure("error", "console")
     catalog = load_catalog()
     integrations = [_read(catalog, slug) for slug in slugs] if slugs else list(catalog.integrations)
@@ -216,7 +216,7 @@ def _is_file(name: str) -> bool:
 
 
 def _lint(name: str, integration: Integration) -> Iterator[str]:
-    """Yield a line for each error of an entry that has a valid shape, with line numbers if it comes from a file."""
+    """Yield a line for each error of an entry whose fields are valid. An entry from a file has line numbers."""
     if not _is_file(name):
         yield from (f"{name}: {complaint}" for complaint in complaints(integration))
         return
@@ -238,14 +238,14 @@ def _typed_auth(integration: Integration, auth_type: str | None) -> Auth:
             return auth
     names = ", ".join(auth.type for auth in typed)
     advice = f"It has: {names}." if typed else "It needs OAuth 2.0 in a browser: connect an account through a session."
-    raise InvalidInput(f"{integration.name} has no such auth type to test here. {advice}")
+    raise InvalidInput(f"{integration.name} has no such auth type that this command can try. {advice}")
 
 
 def _named(option: str, texts: list[str] | None, names: list[str]) -> dict[str, str]:
     """Return the values of a name=value option with one of these names. Raises: InvalidInput."""
     values = named_values(option, texts or ())
     if any(name not in names for name in values):
-        raise InvalidInput(f"The names that {option} allows are: {', '.join(names) or 'none'}.")
+        raise InvalidInput(f"{option} must be name=value, with one of these names: {', '.join(names) or 'none'}.")
     return values
 
 
@@ -254,7 +254,8 @@ def _key_field(integration: Integration, auth: Auth) -> str:
     if len(names) == 1 or "api_key" in names:
         return "api_key" if "api_key" in names else names[0]
     raise InvalidInput(
-        f"{integration.name} has no single key. Pass each field with --credential: {', '.join(names) or 'none'}."
+        f"{integration.name} has several credential fields or none. Pass each with --credential: "
+        f"{', '.join(names) or 'none'}."
     )
 
 

@@ -38,7 +38,7 @@ def new_encryption_key() -> None:
 
 @app.command("list")
 def list_encryption_keys(*, as_json: AsJson = False) -> None:
-    """List keys by id: state, number of sealed rows, and number of servers that have the key. Never prints a key."""
+    """List keys by id: state, number of encrypted rows, number of servers with the key. Never prints a key."""
     vault = load_vault()
     ring = read(lambda tx: key_ring.find_all(tx, vault, system_clock()))
     if as_json:
@@ -74,11 +74,11 @@ def activate_encryption_key(
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Activate the key even if a running server lacks it, or if this key ring lacks another key."
+            "--force", help="Activate the key even if a running server lacks it, or this key ring lacks a needed key."
         ),
     ] = False,
 ) -> None:
-    """Make a key the active key, with which all servers encrypt new values. Every server must have the key."""
+    """Make a key the active key: all servers encrypt new values with it. Every server must have the key."""
     vault = load_vault()
     activated = write(lambda tx: key_rotation.activate(tx, vault, key, system_clock(), force=force))
     typer.echo(f"{activated} is the active key. Run `one-runtime keys reseal` for values that other keys encrypted.")
@@ -86,11 +86,11 @@ def activate_encryption_key(
 
 @app.command("disable")
 def disable_encryption_key(key: KeyName) -> None:
-    """Disable a key that no row needs. Servers may then start without it."""
+    """Disable a key that no row needs. Servers can then start without the key."""
     disabled = write(lambda tx: key_rotation.disable(tx, key, system_clock()))
     typer.echo(
-        f"{disabled} is disabled. Remove it from ONE_RUNTIME_ENCRYPTION_KEYS on every server. Keep the key as long "
-        "as you keep older backups."
+        f"{disabled} is disabled. Remove it from ONE_RUNTIME_ENCRYPTION_KEYS on every server. Keep a copy of the key "
+        "as long as you keep older backups."
     )
 
 
@@ -123,9 +123,9 @@ def reseal_encryption_keys(
 
 
 def _receive_signal() -> Callable[[], int]:
-    """Handle signals: the first SIGINT or SIGTERM waits for the end of a step; the second ends the process immediately.
+    """Handle SIGINT and SIGTERM. After the first signal, the current step ends; a second signal ends the process.
 
-    Return a function that returns the received signal, or 0.
+    Return a function that returns the number of the received signal, or 0.
     """
     received: list[int] = []
     loop = asyncio.get_running_loop()
@@ -134,7 +134,7 @@ def _receive_signal() -> Callable[[], int]:
         received.append(number)
         for stopping in _STOPPING:
             loop.remove_signal_handler(stopping)
-            signal.signal(stopping, signal.SIG_DFL)  # during the exit, Python's own handler would print a traceback
+            signal.signal(stopping, signal.SIG_DFL)  # Python's own handler would print a traceback during the exit
 
     for number in _STOPPING:
         loop.add_signal_handler(number, receive, number)

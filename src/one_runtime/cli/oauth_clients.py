@@ -1,4 +1,4 @@
-"""`one-runtime oauth-clients`: OAuth clients of the instance and of organizations."""
+"""`one-runtime oauth-clients`: OAuth clients of the operator and of organizations."""
 
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +18,7 @@ app = typer.Typer(no_args_is_help=True, help="OAuth clients that are registered 
 
 Slug = Annotated[str, typer.Argument(help="Slug of the integration.")]
 Organization = Annotated[
-    str | None, typer.Option(help="Id of the organization; default: the instance, for all organizations.")
+    str | None, typer.Option(help="Id of the organization. Default: the operator's client, for all organizations.")
 ]
 
 
@@ -35,7 +35,8 @@ def set_oauth_client(  # noqa: PLR0913 - an option each
         list[str] | None, typer.Option(help="Scope to request; repeatable. Default: the integration's scopes.")
     ] = None,
     host: Annotated[
-        list[str] | None, typer.Option(help="Host at which the client is registered, if the host is a parameter.")
+        list[str] | None,
+        typer.Option(help="Provider's host that may receive the secret, if the host is a parameter; repeatable."),
     ] = None,
     field: Annotated[
         list[str] | None, typer.Option(help="Other field that the integration requires, as name=value.")
@@ -82,7 +83,7 @@ def list_oauth_clients(*, organization: Organization = None, as_json: AsJson = F
 
 @app.command("delete")
 def delete_oauth_client(slug: Slug, *, organization: Organization = None) -> None:
-    """Delete a client. New connections do not use the client; existing connections still refresh tokens with it."""
+    """Delete a client. New connections do not use the client; existing connections continue to use it."""
 
     async def unregister(installation: Installation) -> None:
         owner = await _owner(installation, organization)
@@ -101,7 +102,7 @@ async def _owner(installation: Installation, organization: str | None) -> str:
 
 
 def _secret(file: Path | None) -> str:
-    """Read the secret from a file or a prompt. It is not an argument, because other users can read arguments."""
+    """Read the secret from a file or a prompt. Other users of the machine could read the arguments of a command."""
     if file is None:
         secret: str = typer.prompt(
             "Client secret (leave empty to keep the stored secret, or for none)", default="", hide_input=True

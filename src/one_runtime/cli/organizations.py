@@ -48,11 +48,11 @@ def set_organization(
     display_name: Annotated[str | None, typer.Option(help="Name that end users see.")] = None,
     allowed_origin: AllowedOrigins = None,
     return_url: Annotated[
-        list[str] | None, typer.Option(help="URL to which a redirect may return; repeatable.")
+        list[str] | None, typer.Option(help="URL to which the mode redirect may return; repeatable.")
     ] = None,
     privacy_url: Annotated[str | None, typer.Option(help="URL of the privacy policy.")] = None,
 ) -> None:
-    """Change an organization. Omitted options stay unchanged."""
+    """Change an organization. Settings without an option stay unchanged."""
 
     async def change(tx: Transaction) -> organizations.Organization:
         organization = await organizations.get(tx, organization_id)

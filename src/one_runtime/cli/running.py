@@ -66,7 +66,7 @@ def load_vault() -> Vault:
 
 
 def run_installed(work: Callable[[Installation], Awaitable[T]]) -> T:
-    """Run work that needs the whole installation. This registers the key ring in the database, as a server does."""
+    """Run work that needs the whole installation. First register the key ring in the database, as a server does."""
     settings = load_settings()
 
     async def installed(database: Database) -> T:

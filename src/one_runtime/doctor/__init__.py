@@ -1,6 +1,6 @@
-"""Checks of an installation from outside its server, with recommendations (`one-runtime doctor`).
+"""`one-runtime doctor`: checks of an installation from outside the server, with recommendations.
 
-The checks only read: they write, migrate and change nothing. No finding contains a secret.
+The checks only read. They write, migrate and change nothing. No finding contains a secret.
 """
 
 from one_runtime.doctor.examination import examine

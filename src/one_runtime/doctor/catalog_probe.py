@@ -1,7 +1,7 @@
 """Probe the providers of the catalog without an account, and store nothing.
 
-A provider must refuse a made-up credential (in the check request) or a made-up client (at the token endpoint). A probe
-sends one such request.
+A probe sends one request: the check request with a made-up credential, or a token request with a made-up client. The
+provider must refuse the request.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class Probed:
 async def probe(
     integrations: Iterable[Integration], egress: Egress, clock: Clock, done: Callable[[Probed], None]
 ) -> list[Probed]:
-    """Probe all integrations concurrently, and return the results in their order. Each result also goes to `done`."""
+    """Probe all integrations concurrently. Pass each result to `done`; return all, ordered like the integrations."""
     limit = asyncio.Semaphore(_CONCURRENCY)
 
     async def run(integration: Integration, auth: Auth) -> Probed:

@@ -14,7 +14,7 @@ FAR_APART: Final = 30.0
 
 
 def examine_clock(clocks: Mapping[str, float | None]) -> Finding:
-    """Check the clocks. `clocks`: by owner, the seconds that the clock is ahead of this machine's; None if unknown."""
+    """Check the clocks. `clocks`: by owner, the seconds by which the clock is ahead of this machine's, or None."""
     known = {owner: seconds for owner, seconds in clocks.items() if seconds is not None}
     if not known:
         return warning(
@@ -25,16 +25,17 @@ def examine_clock(clocks: Mapping[str, float | None]) -> Finding:
         for owner, seconds in known.items()
     )
     furthest = max(abs(seconds) for seconds in known.values())
-    advice = "Synchronize every machine's clock by NTP: sessions, leases and tokens expire by this clock."
+    advice = "Synchronize every machine's clock with NTP: the clocks decide when sessions, leases and tokens expire."
     if furthest > FAR_APART:
         return problem("clock", summary, advice)
     return warning("clock", summary, advice) if furthest > APART else ok("clock", summary)
 
 
 def ahead(time: datetime, before: datetime, after: datetime, *, grain: float = 0) -> float:
-    """Return the seconds that a clock is ahead of ours, at least: a slow response does not count as a difference.
+    """Return the minimum number of seconds by which another clock is ahead of ours.
 
-    `time`: the other clock's time, read between `before` and `after`, with a resolution of `grain` seconds.
+    `time`: the other clock's time, with a resolution of `grain` seconds. The response came between `before` and `after`
+    by our clock, so a slow response does not count as a difference.
     """
     earliest = (time - after).total_seconds()
     latest = (time - before).total_seconds() + grain
@@ -42,7 +43,7 @@ def ahead(time: datetime, before: datetime, after: datetime, *, grain: float = 0
 
 
 def ahead_by_date(answer: Response, before: datetime, after: datetime) -> float | None:
-    """Return the seconds by the Date header of a response, which has whole seconds. None without a valid header."""
+    """Return `ahead` by the Date header of a response, which has whole seconds; None without a valid header."""
     try:
         date = parsedate_to_datetime(header(answer, "Date") or "")
     except ValueError:

@@ -42,7 +42,7 @@ def _examine_secrets(environ: Mapping[str, str]) -> Iterator[Finding]:
         variable, path = PREFIX + name, environ.get(f"{PREFIX}{name}_FILE", "")
         if environ.get(variable) and path:
             saw = f"{variable} and {variable}_FILE are both set"
-            yield warning("settings", saw, "Remove one of the two: their precedence is undefined.")
+            yield warning("settings", saw, "Remove one of the two: it is undefined which of them One Runtime uses.")
         if path and not path.startswith(_CONTAINER_SECRETS) and Path(path).stat().st_mode & stat.S_IROTH:
             saw = f"every user of this machine can read {path}"
             yield warning("settings", saw, f"Run: chmod o-rwx {path}")

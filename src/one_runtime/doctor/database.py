@@ -38,7 +38,7 @@ _NETWORK_FILE_SYSTEMS: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "9p", "
 
 
 async def examine_database(settings: Settings, vault: Vault | None, clock: Clock) -> Report:
-    """Check the database, and stop at the first obstacle that makes further checks impossible."""
+    """Check the database. Stop at the first problem that prevents further checks."""
     report, url = Report(), settings.database_url.get_secret_value()
     path = sqlite_path(url)
     if path:

@@ -23,7 +23,7 @@ async def examine_egress(catalog: Catalog, clock: Clock, network: Network | None
     async with Egress(network=network, limits=_LIMITS) as egress:
         answers = await asyncio.gather(*(_request(egress, host, clock) for host in hosts))
     clocks = [ahead for _, ahead in answers if ahead is not None]
-    # Uses the smallest difference: a cached response has an old date, and two equally wrong clocks are rare.
+    # Take the smallest difference: a cached response has an old date, and two equally wrong clocks are rare.
     ahead = min(clocks, key=abs, default=None)
     errors = [error for error, _ in answers if error is not None]
     if not errors:
@@ -34,7 +34,7 @@ async def examine_egress(catalog: Catalog, clock: Clock, network: Network | None
     )
     variable = next((name for name in _PROXY_VARIABLES if environ.get(name)), None)
     if variable is not None:
-        advice += f" {variable} is set, and One Runtime does not use such proxies."
+        advice += f" {variable} is set, but One Runtime does not use such a proxy."
     return Report([warning("egress", f"{lost} can be reached. {' '.join(errors)}", advice)], ahead)
 
 
@@ -49,7 +49,7 @@ def hosts_of(catalog: Catalog) -> list[str]:
 
 
 async def _request(egress: Egress, host: str, clock: Clock) -> tuple[str | None, float | None]:
-    """Return the error of a host that does not answer, and the seconds that its clock is ahead of ours, if known."""
+    """Return the error of a host that does not answer, and the seconds by which the host's clock is ahead of ours."""
     before = clock()
     try:
         answer = await egress.request("HEAD", f"https://{host}/")

@@ -19,7 +19,7 @@ from one_runtime.errors import ConfigurationError
 from one_runtime.settings import load_settings
 
 TIME_LIMIT: Final = 15.0
-"""Seconds for a group of checks. Requests have shorter limits."""
+"""Time limit of a group of checks, in seconds. Requests have shorter limits."""
 
 
 async def examine(
@@ -33,14 +33,14 @@ async def examine(
     try:
         settings = load_settings(environ)
     except ConfigurationError as error:
-        return [problem("settings", error.detail, "Fix this before the other checks, which need valid settings.")]
+        return [problem("settings", error.detail, "Correct this first: the other checks need valid settings.")]
     findings = examine_configuration(settings, environ)
     try:
         vault = Vault(parse_keys(settings.encryption_keys.get_secret_value()))
     except ConfigurationError as error:
         vault = None
         findings.append(problem("key ring", "no usable key ring", error.detail))
-    catalog = load_catalog()  # slow, so it runs before the clocks are compared
+    catalog = load_catalog()  # this is slow, so it must not run while the checks compare clocks
 
     async def run(check: str, examination: Awaitable[Report]) -> Report:
         try:

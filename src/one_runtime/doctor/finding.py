@@ -29,7 +29,7 @@ CHECKS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the output. `problem`: a fault now or soon; `warning`: works, but needs attention."""
+    """One line of the output. `problem`: does not work, or will soon stop working. `warning`: needs attention."""
 
     check: str
     verdict: Verdict
@@ -43,10 +43,10 @@ class Report:
 
     findings: list[Finding] = field(default_factory=list)
     ahead: float | None = None
-    """Seconds that the clock of the examined service is ahead of ours, if known."""
+    """Seconds by which the clock of the examined service is ahead of ours, if known."""
     database_fingerprint: str | None = None
     echo: RequestEcho | None = None
-    """This command's request as the server at the public URL received it, if that server has the same key ring."""
+    """This command's request as the server at the public URL received it. None if that server has another key ring."""
 
 
 def ok(check: str, saw: str) -> Finding:
@@ -60,5 +60,5 @@ def warning(check: str, saw: str, advice: str) -> Finding:
 
 
 def problem(check: str, saw: str, advice: str) -> Finding:
-    """Return a finding that does not work or will stop working."""
+    """Return a finding about a part that does not work or will stop working."""
     return Finding(check, "problem", saw, advice)

@@ -15,14 +15,14 @@ from one_runtime.encryption.vault import Vault
 from one_runtime.settings import Settings
 
 FORGED: Final = "192.0.2.1"
-"""An IP address that no caller has (RFC 5737). The request claims this address, which the server must not trust."""
+"""An IP address that no caller has (RFC 5737). The request claims this address; the server must not trust the claim."""
 
 _FRAMES: Final = "frame-ancestors *"
-"""Directive in the policy of the popup's page for an unknown session: any page may frame it."""
+"""Directive that the server sends with the popup's page for an unknown session: any page may frame this page."""
 _LIMITS: Final = Limits(connect=4, idle=4, total=5, body=256 * 1024)
 _PORTS: Final = {"http": 80, "https": 443}
 _RENEWAL_FRACTION: Final = 5
-"""In the last fifth (1/5) of its life, a certificate should already be renewed."""
+"""The operator should renew a certificate before the last fifth (1/5) of its lifetime."""
 _GATEWAY: Final = frozenset({502, 503, 504})
 _UNREACHED: Final = "Is the server running? If so, check DNS, the firewall, the proxy and ONE_RUNTIME_PUBLIC_URL."
 
@@ -140,7 +140,7 @@ def examine_proxy(echo: self_check.RequestEcho, settings: Settings) -> Finding:
 
 
 def _through_trusted(passed_on: Sequence[str], settings: Settings) -> bool:
-    """Return True if this machine is in a trusted network. The server then trusts the claim for a good reason."""
+    """Return True if this machine is in a trusted network. The server is then right to trust the claim."""
     after = passed_on[passed_on.index(FORGED) + 1 :] if FORGED in passed_on else []
     return bool(after) and all(_is_trusted(address, settings) for address in after)
 
