@@ -17,7 +17,9 @@ def back_up(url: str, target: Path) -> int:
     """
     path = sqlite_path(url)
     if path is None:
-        raise ConfigurationError("This is for SQLite only. Back up PostgreSQL with pg_dump, as docs/backup.md shows.")
+        raise ConfigurationError(
+            "This command copies only SQLite databases. Back up PostgreSQL with pg_dump, as docs/backup.md shows."
+        )
     try:
         target.touch(mode=0o600, exist_ok=False)
     except OSError as error:
@@ -33,7 +35,7 @@ def back_up(url: str, target: Path) -> int:
 def _copy(path: str, target: Path) -> None:
     with closing(connect_sqlite(path)) as source, closing(sqlite3.connect(target)) as copy:
         try:
-            # In one step, because a copy in portions would restart at every write of the server. With the write-ahead
+            # Copy in one step: a copy in several steps would restart at every write of the server. With the write-ahead
             # log, no writer waits for the copy.
             source.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # the copy is one file, without a separate log file
@@ -41,4 +43,4 @@ def _copy(path: str, target: Path) -> None:
         except sqlite3.Error as error:
             raise Conflict(f"The database could not be copied: {error}. Check the disk and the database.") from error
         if verdict != "ok":
-            raise Conflict(f"The copy is damaged ({verdict}). Check the disk, and the database itself.")
+            raise Conflict(f"The copy is damaged ({verdict}). Check the disk, and the original database.")

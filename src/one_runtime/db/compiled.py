@@ -1,8 +1,9 @@
 """Compile SQLAlchemy Core statements for a bare driver, and convert parameters and result values.
 
-Each statement is compiled once for its dialect. Values are converted by the statement's SQL types, so both databases
-return the same Python values: `str` for UUIDs, aware `datetime`, `bytes`, parsed JSON, `bool`. One Runtime does not use
-SQLAlchemy's engines: they take four to seven times as long as the query (docs/decisions/0001-bare-drivers.md).
+The module compiles each statement once for its dialect. It converts values by the statement's SQL types, so both
+databases return the same Python values: `str` for UUIDs, aware `datetime`, `bytes`, parsed JSON, `bool`. One Runtime
+does not use SQLAlchemy's engines: an engine takes four to seven times as long as the query itself
+(docs/decisions/0001-bare-drivers.md).
 """
 
 import dataclasses
@@ -25,7 +26,8 @@ MakeRow: TypeAlias = Callable[[Sequence[object]], Any]
 class Row(tuple[Any, ...]):
     """Row of a statement without a row type: a named tuple of the statement's columns.
 
-    The type checker does not check its attributes, so the module that runs the statement converts the row immediately.
+    The type checker does not check a row's attributes. So the module that runs the statement converts the row
+    immediately.
     """
 
     __slots__ = ()
@@ -56,7 +58,7 @@ class CompiledStatement:
         self.text, self.binds, self.make_row = text, binds, RowMakers(columns)
 
     def values(self, params: Params) -> dict[str, object]:
-        """Return the driver's parameters. Raises: KeyError for a missing one."""
+        """Return the driver's parameters. Raises: KeyError for a missing parameter."""
         values: dict[str, object] = {}
         for bind in self.binds:
             value = params[bind.key] if bind.required else params.get(bind.key, bind.default)
@@ -116,7 +118,7 @@ class StatementCompiler:
         self._compiled: WeakKeyDictionary[ClauseElement, CompiledStatement] = WeakKeyDictionary()
 
     def compile(self, statement: ClauseElement) -> CompiledStatement:
-        """Return the compiled statement, which is cached for as long as the statement itself exists."""
+        """Return the compiled statement. The cache keeps it as long as the statement itself exists."""
         compiled = self._compiled.get(statement)
         if compiled is None:
             compiled = self._compiled[statement] = self._compile(statement)
@@ -133,7 +135,7 @@ class StatementCompiler:
         return CompiledStatement(compiled.string, tuple(binds), columns)
 
     def _bind(self, compiled: SQLCompiler, name: str) -> Bind:
-        """Return one parameter. SQLAlchemy expands `IN (x)` to `x_1, x_2`, which have values and the type of `x`."""
+        """Return one parameter. SQLAlchemy expands `IN (x)` to `x_1, x_2`, with the type of `x`."""
         bind = compiled.binds.get(name)
         expanded = bind is None
         bind = bind if bind is not None else compiled.binds[name.rpartition("_")[0]]

@@ -1,6 +1,6 @@
 """Interface of the database: transactions that run SQLAlchemy Core statements, on SQLite and PostgreSQL.
 
-`sqlite.py` and `postgres.py` implement it on the bare drivers; `database_url.py` chooses between them.
+`sqlite.py` and `postgres.py` implement the interface on the bare drivers. `database_url.py` chooses the implementation.
 """
 
 from abc import ABC, abstractmethod
@@ -21,11 +21,11 @@ __all__ = ["Busy", "Database", "Params", "Row", "Transaction", "transaction_open
 R = TypeVar("R")
 
 transaction_open: Final[ContextVar[bool]] = ContextVar("transaction_open", default=False)
-"""True while this task has a writing transaction. A test fixture asserts that no outbound request runs then."""
+"""True while this task has a writing transaction. A test fixture asserts that no outbound request runs meanwhile."""
 
 
 class Busy(Unavailable):
-    """Another process locks the database, or no connection became free in time."""
+    """Another process has locked the database, or no connection became free in time."""
 
     code = "database_busy"
 
@@ -34,14 +34,15 @@ class Transaction(ABC):
     """Runs statements. Domain functions take a transaction and never commit it.
 
     With a row type (a NamedTuple, a dataclass, or a class with `_fields`), a statement returns rows of that type. The
-    row type must have the names of the statement's columns, in the same order. Without one, a statement returns `Row`.
+    fields of the row type must be the statement's columns, in the same order. Without a row type, a statement returns
+    `Row`.
     """
 
     _compiler: ClassVar[StatementCompiler]
 
     def __init__(self) -> None:
         self.committed: list[Callable[[], None]] = []
-        """Functions to call after the commit, and never after a rollback, such as metrics."""
+        """Functions to call after the commit, such as updates of metrics. They are not called after a rollback."""
 
     @overload
     async def all(self, statement: ClauseElement, /, **params: object) -> list[Row]: ...
@@ -103,9 +104,9 @@ class Database(ABC):
 
     @abstractmethod
     def read(self) -> AbstractAsyncContextManager[Transaction]:
-        """Run statements that change nothing. Each sees the latest committed data.
+        """Run statements that change nothing. Each statement sees the latest committed data.
 
-        This is not a database transaction: two statements may see different snapshots. To read consistent data, use
+        A read is not a database transaction: two statements may see different snapshots. To read consistent data, use
         one statement.
         """
 

@@ -10,7 +10,7 @@ ID_PATTERN: Final = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{1
 
 
 def new_id() -> str:
-    """A new id."""
+    """Return a new id."""
     return str(uuid_utils.uuid7())
 
 
@@ -21,5 +21,5 @@ def lowest_id(moment: datetime) -> str:
 
 
 def is_id(text: str) -> bool:
-    """Return True for a UUID in canonical form. Callers look up no other text, because no row has such an id."""
+    """Return True for a UUID in canonical form. No row has any other id, so callers need no look-up for other texts."""
     return re.fullmatch(ID_PATTERN, text) is not None

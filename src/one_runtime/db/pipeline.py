@@ -66,7 +66,7 @@ class ReadPipeline:
         try:
             while self._waiting:
                 await self._take_batch()
-        finally:  # Not in a done callback: a read that arrives before the callback would wait for an ended lane.
+        finally:  # not in a done callback: a read that arrives before the callback would wait for an ended task
             lane = asyncio.current_task()
             assert lane is not None  # noqa: S101 - a coroutine runs in a task
             self._lanes.discard(lane)
@@ -106,7 +106,7 @@ class ReadPipeline:
             except psycopg.Error:
                 if connection.closed:
                     raise
-                # psycopg counts PREPAREs that PostgreSQL skipped as done, so this connection cannot be used again.
+                # PostgreSQL skipped statements, but psycopg counts their PREPAREs as done. So close this connection.
                 await connection.close()
                 return False
         return True

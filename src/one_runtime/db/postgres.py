@@ -33,7 +33,7 @@ _OPTIONS: Final[dict[str, object]] = {
 
 _UNAVAILABLE: Final = (
     psycopg.OperationalError,  # this includes PoolTimeout
-    psycopg.errors.ReadOnlySqlTransaction,  # a server that has become a standby answers, but refuses writes
+    psycopg.errors.ReadOnlySqlTransaction,  # a server that has become a standby refuses writes
 )
 
 
@@ -67,7 +67,7 @@ class _PostgresTransaction(Transaction):
 
 
 class _PostgresReader(Transaction):
-    """Reads of all tasks, without BEGIN and COMMIT around statements. It is also the context manager of `read`."""
+    """Runs the reads of all tasks, without BEGIN and COMMIT. The object is also the context manager of `read`."""
 
     _compiler = _COMPILER
 
@@ -161,4 +161,4 @@ class PostgresDatabase(Database):
 def _translate(error: Exception) -> Unavailable:
     if isinstance(error, PoolTimeout):
         return Busy("No connection to the database became free in time. Try again.")
-    return Unavailable("The database does not answer. The operator finds the reason in the log.")
+    return Unavailable("The database does not answer. Try again later. The server's log has the reason.")

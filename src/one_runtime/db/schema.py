@@ -42,8 +42,8 @@ key_ring = Table(
     metadata,
     Column("key_id", Text, primary_key=True),
     Column("created_at", TIME, nullable=False),
-    Column("promoted_at", TIME),  # the active key has the latest promoted_at of all keys without retired_at
-    Column("retired_at", TIME),  # time of the disabling: servers can run without this key
+    Column("promoted_at", TIME),  # of all keys without retired_at, the active key has the latest promoted_at
+    Column("retired_at", TIME),  # the time when the key was disabled; servers can run without a disabled key
 )
 
 servers = Table(
@@ -69,7 +69,7 @@ organizations = Table(
     Column("integrations_slugs", DOCUMENT, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
-    Column("custom_revision", ID),  # revision of all custom integrations; null: there never was one
+    Column("custom_revision", ID),  # revision of all custom integrations; null if there never was a custom integration
 )
 
 # Custom integrations of an organization, in addition to the built-in integrations of the catalog.
@@ -84,7 +84,7 @@ custom_integrations = Table(
     Column("logo_hash", Text, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
-    Column("moved_at", TIME, nullable=False),  # last change of the audience: of the credentials' receivers
+    Column("moved_at", TIME, nullable=False),  # last change of the audience (`AuthBase.audience`)
     Column("deleted_at", TIME),  # the row stays only for pending revocations
     Index(
         "ix_custom_integrations_organization_id_slug",
@@ -162,7 +162,7 @@ credentials = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("oauth_client_id", ID),  # the provider issued the tokens to this client; null: to the end user's own client
+    Column("oauth_client_id", ID),  # client of the tokens; null for the end user's own client
     Column("refresh_due_at", TIME),  # the time at which the worker refreshes the tokens; null: never
     Column("lease", ID),  # set by the process that refreshes the tokens at the moment
     Column("leased_until", TIME),
@@ -174,7 +174,7 @@ credentials = Table(
     Index("ix_credentials_refresh_due_at", "refresh_due_at"),
 )
 
-# OAuth clients of an organization, or of the instance for all organizations (`oauth_clients.INSTANCE`).
+# OAuth clients of an organization, or of the operator for all organizations (`oauth_clients.INSTANCE`).
 oauth_clients = Table(
     "oauth_clients",
     metadata,
@@ -237,7 +237,7 @@ hosted_connection_sessions = Table(
     Index("ix_hosted_connection_sessions_token_hash", "token_hash", unique=True),
 )
 
-# Connections of the mode `redirect` that the organization has not redeemed yet. They have no effect until then.
+# Connections of the mode `redirect` that the organization has not redeemed yet. Until then, no request can use them.
 unredeemed_connections = Table(
     "unredeemed_connections",
     metadata,
@@ -262,12 +262,12 @@ consents = Table(
     Column("integration_slug", Text, nullable=False),
     Column("oauth_client_id", ID, ForeignKey("oauth_clients.id", ondelete="CASCADE")),  # null: the customer's own
     Column("status", Text, nullable=False),  # prepared | left | arrived | choosing | connected | failed
-    Column("ticket_hash", LargeBinary),  # hash of the ticket by which a window shows that our frame opened it
+    Column("ticket_hash", LargeBinary),  # hash of the ticket; it proves that our frame opened the window
     Column("state_hash", LargeBinary),  # hash of the state, from the authorization redirect to the callback
     Column("browser_hash", LargeBinary),  # hash of the cookie that the authorization redirect sets
     Column("issuer", Text),
     Column("details", DOCUMENT, nullable=False),  # the validated request to connect, without secrets
-    Column("sealed", LargeBinary),  # verifier and own client; tokens in the state choosing; null at the end
+    Column("sealed", LargeBinary),  # verifier and end user's own client; in the state choosing: tokens; null at the end
     Column("key_id", Text, ForeignKey("key_ring.key_id")),
     Column("version", Integer, nullable=False),
     Column("created_at", TIME, nullable=False),
@@ -280,7 +280,7 @@ consents = Table(
     Index("ix_consents_expires_at", "expires_at"),
 )
 
-# Pending revocations: tokens of deleted connections, stored for a day at most until the provider revokes them.
+# Pending revocations: tokens of deleted connections, stored until the provider revokes them, but at most for a day.
 revocations = Table(
     "revocations",
     metadata,

@@ -1,4 +1,4 @@
-"""SQLite through sqlite3, on the event loop, because SQLite reads memory and needs no network."""
+"""SQLite through sqlite3, on the event loop: SQLite reads from memory and needs no network."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ class _SqliteTransaction(Transaction):
 
 
 class _SqliteReader(_SqliteTransaction):
-    """Reads. The object is also the context manager of `read`, because the hot read takes only microseconds."""
+    """Runs reads. To save time, the object is also the context manager of `read`: a hot read takes microseconds."""
 
     async def __aenter__(self) -> Transaction:
         return self
@@ -106,8 +106,8 @@ def connect_sqlite(path: str) -> sqlite3.Connection:
     """Open a connection with One Runtime's settings.
 
     SQLite syncs every commit to the disk, because a lost commit would lose a rotated token. SQLite overwrites deleted
-    bytes. No statement blocks the event loop to wait for a lock. Only opening does, because another process may be
-    creating or closing the file.
+    bytes. No statement blocks the event loop while it waits for a lock. Only this function blocks: another process may
+    be creating or closing the file.
 
     Raises: ConfigurationError.
     """
@@ -125,7 +125,7 @@ def connect_sqlite(path: str) -> sqlite3.Connection:
 
 
 def _turn_on_wal(connection: sqlite3.Connection) -> None:
-    """Switch to the write-ahead log. SQLite's busy timeout does not cover this lock. Raises: OperationalError."""
+    """Switch to the write-ahead log. SQLite's busy timeout does not apply to this lock. Raises: OperationalError."""
     deadline = time.monotonic() + LOCK_PATIENCE
     while True:
         try:
@@ -155,7 +155,7 @@ async def _begin(connection: sqlite3.Connection, patience: float) -> None:
 def _translate(error: sqlite3.OperationalError) -> Unavailable:
     if _is_locked(error, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Busy("The database is locked by another process. Try again.")
-    return Unavailable("The database does not answer. The operator finds the reason in the log.")
+    return Unavailable("The database does not answer. Try again later. The server's log has the reason.")
 
 
 def _is_locked(error: sqlite3.OperationalError, *codes: int) -> bool:

@@ -42,18 +42,18 @@ _VITALS: Final = select(
 )
 _NOW: Final = select(func.clock_timestamp(type_=DateTime(timezone=True)).label("now"))
 
-# Messages of libpq and psycopg, and our replacements, because the original messages may repeat a part of the URL.
+# Messages of libpq and psycopg, and our replacements. The original messages may contain a part of the URL.
 _REASONS: Final = (
     (r"password authentication failed|no password supplied", "the password or the user name is refused"),
-    (r"no pg_hba\.conf entry", "its pg_hba.conf does not let this address or user in"),
+    (r"no pg_hba\.conf entry", "its pg_hba.conf does not allow this address or user"),
     (r"database .* does not exist", "there is no such database"),
     (r"role .* does not exist", "there is no such user"),
     (r"too many (?:clients|connections)|remaining connection slots", "it has no connection left"),
     (r"starting up|shutting down|recovery mode", "it is starting or stopping"),
-    (r"SSL|certificate|TLS", "no TLS connection could be agreed"),
+    (r"SSL|certificate|TLS", "the TLS handshake failed"),
     (r"refused", "nothing listens at this address and port"),
     (r"No such file", "there is no such socket"),
-    (r"resolve|translate host name|not known", "its name cannot be looked up"),
+    (r"resolve|translate host name|not known", "its name cannot be resolved"),
     (r"timeout|timed out", "it does not answer in time"),
 )
 
@@ -65,7 +65,7 @@ class PostgresVitals:
     version: str
     major: int
     free_for_us: int
-    """Connections that this user may have in this database, open connections included."""
+    """Maximum number of connections of this user to this database, including open connections."""
     read_only: bool
     synchronous_commit: str
     size: int
@@ -87,7 +87,7 @@ async def database_clock(tx: Transaction) -> datetime:
 
 
 def why_unreachable(error: BaseException) -> str:
-    """Return a short reason for a driver's error or its causes, never the driver's own message."""
+    """Return a short reason for a driver's error. Never return the driver's own message."""
     messages = []
     cause: BaseException | None = error
     while cause is not None:
@@ -98,7 +98,7 @@ def why_unreachable(error: BaseException) -> str:
 
 
 def shown_server(url: str) -> str:
-    """Return the host and port of a PostgreSQL URL, unless they may be a part of the password."""
+    """Return the host and port of a PostgreSQL URL. Omit both if they may be a part of the password."""
     parts = urlsplit(url)
     if "@" in parts.path + parts.query + parts.fragment:  # the password contains / or #, not percent-encoded
         return "PostgreSQL"

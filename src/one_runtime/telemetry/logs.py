@@ -27,7 +27,7 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
         _name_request,
         structlog.processors.ExceptionRenderer(_redacted_traceback),
     ]
-    # structlog's default traceback would show local variables, which can contain secrets.
+    # structlog's default traceback would contain local variables, which can contain secrets.
     console = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
     renderer: structlog.typing.Processor = structlog.processors.JSONRenderer() if form == "json" else console
     structlog.configure(
@@ -47,7 +47,7 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
     root.handlers = [handler]
     root.setLevel(_LEVELS[level])
     logging.captureWarnings(capture=True)  # otherwise Python prints warnings as plain text
-    # At lower levels, aiohttp and uvicorn log connections with IP addresses.
+    # At lower levels, aiohttp and uvicorn log each connection with its IP address.
     for name in ("uvicorn.access", "aiohttp", "asyncio", "alembic.runtime.plugins", "urllib3", "opentelemetry"):
         logging.getLogger(name).setLevel(logging.WARNING)
 

@@ -1,7 +1,7 @@
 """Prometheus metrics of One Runtime, all in this file (docs/observability.md).
 
-Labels have few values and identify no person: no end user, organization, IP address or host. With one process, the
-values are in its memory. With several workers, they are in files, which `metrics_server` adds up.
+Labels have few values and identify no person: no end user, organization, IP address or host. A single process keeps the
+values in memory. Several workers keep the values in files, which `metrics_server` adds up.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 from one_runtime.errors import OneRuntimeError
 
 REGISTRY: Final = CollectorRegistry()
-"""Separate from the library's global registry, which an application that embeds One Runtime may use itself."""
+"""One Runtime's own registry. An application that embeds One Runtime may use the library's global registry itself."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -91,15 +91,15 @@ worker_done: Final = Counter(
 )
 worker_last_success: Final = Gauge(
     "one_runtime_worker_last_success_timestamp_seconds",
-    "Time of a background task's last success; 0 if it never succeeded. With several processes, the earliest of their "
-    "times.",
+    "Time of a background task's last success; 0 if the task never succeeded. With several processes, the earliest "
+    "time.",
     ["task"],
     registry=REGISTRY,
     multiprocess_mode="livemin",
 )
 clock_skew: Final = Gauge(
     "one_runtime_clock_skew_seconds",
-    "Seconds by which the database's clock is ahead of the process's clock, as of the last heartbeat. With several "
+    "Seconds by which the database's clock is ahead of the process's clock, at the last heartbeat. With several "
     "processes, the largest value.",
     registry=REGISTRY,
     multiprocess_mode="livemax",
@@ -125,7 +125,7 @@ database_waiting: Final = Gauge(
 )
 requests_unlogged: Final = Counter(
     "one_runtime_requests_unlogged",
-    "Proxy calls missing from the log of calls, because the database was unavailable for too long.",
+    "Proxy calls that are missing from the request log, because the database was unavailable for too long.",
     registry=REGISTRY,
 )
 vault_failures: Final = Counter(
@@ -135,7 +135,7 @@ vault_failures: Final = Counter(
 
 @dataclass(frozen=True, slots=True)
 class PoolUse:
-    """Use of a connection pool: numbers of used, idle and allowed connections, and of tasks that wait for one."""
+    """Use of a connection pool: the numbers of used, idle and allowed connections, and of waiting tasks."""
 
     in_use: int
     idle: int
@@ -143,7 +143,7 @@ class PoolUse:
     waiting: int
 
 
-for _code in ("seal_broken", "key_not_in_ring"):  # an alert on an increase needs a series that starts at zero
+for _code in ("seal_broken", "key_not_in_ring"):  # an alert on an increase needs a time series that starts at zero
     vault_failures.labels(_code)
 for _state in ("created", "connected", "failed", "cancelled", "expired"):
     sessions.labels(_state)
@@ -153,7 +153,7 @@ Duration: TypeAlias = Histogram
 
 
 def duration_of(route: str, method: str, status: int) -> Duration:
-    """Return the histogram for requests with these labels. Callers keep the histogram, because the look-up is slow."""
+    """Return the histogram for requests with these labels. Callers cache the result, because the look-up is slow."""
     return request_duration.labels(method, route, f"{status // 100}xx" if status else "cancelled")
 
 
@@ -163,7 +163,7 @@ def integration_label(slug: object) -> str:
 
 
 def counting_failures(call: Callable[P, T]) -> Callable[P, T]:
-    """Wrap a function of the vault so that the errors that it raises are counted by code."""
+    """Wrap a function of the vault to count its errors by code."""
 
     @wraps(call)
     def counted(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -192,7 +192,7 @@ def credential_check(slug: str) -> Iterator[None]:
 
 @contextmanager
 def token_commit() -> Iterator[None]:
-    """Measure the time for which new tokens exist only in memory."""
+    """Measure how long new tokens exist only in memory."""
     begun = perf_counter()
     yield
     token_commits.observe(perf_counter() - begun)

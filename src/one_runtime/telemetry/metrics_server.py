@@ -66,7 +66,7 @@ def register_build_info(registry: CollectorRegistry) -> None:
 
 
 class WorkerMetrics(Collector):
-    """Sums of the values of all workers. The sums include counters of dead workers, so that a counter never falls."""
+    """Sums of the values of all workers. The sums include counters of dead workers, so that no counter decreases."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -74,7 +74,7 @@ class WorkerMetrics(Collector):
     def collect(self) -> Iterable[Metric]:
         """Delete the live gauges of dead workers, and return the sums of all other values."""
         files = list(self._folder.glob("*.db"))
-        # The workers are listed after the files, so that a worker that has just started does not count as dead.
+        # List the workers after the files, so that a worker that has just started does not count as dead.
         alive = {child.pid for child in multiprocessing.active_children()}
         for process in {int(file.stem.rpartition("_")[2]) for file in files} - alive:
             mark_process_dead(process, str(self._folder))
@@ -93,7 +93,7 @@ def _shared_folder() -> Iterator[Path]:
     except OSError as error:
         raise ConfigurationError(
             "ONE_RUNTIME_METRICS_LISTEN: the metrics of several processes need a writable temporary folder. "
-            "Name one in TMPDIR."
+            "Set TMPDIR to such a folder."
         ) from error
     with folder as path:
         os.environ[_FOLDER_VARIABLE] = path

@@ -1,6 +1,6 @@
 """Metrics, a log line and a span for every request.
 
-They contain the route's template, never the path, whose parameters may contain an end user's name or a secret (P11).
+All three contain the route's template, never the path. A path may contain an end user's identifier or a secret (P11).
 """
 
 import asyncio
@@ -17,7 +17,7 @@ Scope: TypeAlias = MutableMapping[str, Any]
 """An ASGI scope."""
 
 SLOW: Final = 5.0
-"""Seconds from which a request is slow: it is logged whatever the settings. Tests set `Observer.slow`."""
+"""Duration in seconds from which a request is slow. One Runtime always logs a slow request, whatever the settings."""
 
 UNMATCHED: Final = "unmatched"
 """Route label of requests that match no route."""
@@ -33,7 +33,7 @@ class Observer:
     """Observes requests. Each call has to be fast, because the list of integrations takes only 90 µs."""
 
     def __init__(self, settings: Settings, plain_routes: Mapping[object, str]) -> None:
-        """`plain_routes`: the route template of each endpoint whose route the framework does not know."""
+        """`plain_routes`: the route template of each endpoint that the framework's router does not call."""
         self.slow = SLOW
         self._plain_routes = plain_routes
         self._timed = bool(settings.metrics_listen)
@@ -49,7 +49,7 @@ class Observer:
         return perf_counter()
 
     def end(self, scope: Scope, status: int, begun: float) -> None:
-        """Record the end of a request. The status is 0 if it ended without a response."""
+        """Record the end of a request. `status`: 0 if the request ended without a response."""
         seconds = perf_counter() - begun
         self._in_flight -= 1
         if self._timed:
@@ -84,7 +84,7 @@ class Observer:
         )
 
     async def watch(self, pool_use: Callable[[], metrics.PoolUse | None]) -> None:
-        """Update the gauges every second until this task is cancelled, and once at the cancellation."""
+        """Update the gauges every second until this task is cancelled, and once more at the cancellation."""
         if not self._timed:
             return
         try:

@@ -43,18 +43,18 @@ log = structlog.get_logger()
 
 
 class _State:
-    """Tracer of this process; None: no spans are recorded."""
+    """Tracer of this process. None if this process records no spans."""
 
     tracer: Tracer | None = None
     provider: Any = None
-    """The tracer provider that `flush` flushes; None if other code set up OpenTelemetry in this process."""
+    """Tracer provider that `flush` flushes. None if other code has set up OpenTelemetry in this process."""
 
 
 def set_up(environ: Mapping[str, str] = os.environ) -> None:
     """Record spans if OpenTelemetry is set up in this process, or if the environment names an endpoint.
 
-    OpenTelemetry itself reads the `OTEL_…` variables. If the extra `otlp` is not installed, this only logs a warning,
-    because clusters often set these variables for every service.
+    OpenTelemetry itself reads the `OTEL_…` variables. If the extra `otlp` is not installed, the function only logs a
+    warning, because clusters often set these variables for every service.
     """
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         use(trace.get_tracer_provider())
@@ -66,12 +66,12 @@ def set_up(environ: Mapping[str, str] = os.environ) -> None:
 
 
 def use(provider: TracerProvider | None) -> None:
-    """Record further spans with this provider's tracer, or stop recording if it is None."""
+    """Record further spans with this provider's tracer. With None, stop recording."""
     _State.tracer = provider.get_tracer(_NAME, __version__) if provider else None
 
 
 def active() -> bool:
-    """Return True if spans are recorded."""
+    """Return True if this process records spans."""
     return _State.tracer is not None
 
 
@@ -123,7 +123,7 @@ def outbound(method: str, integration: str) -> AbstractContextManager[Span | Non
 
 
 def answered(current: Span, status: int) -> None:
-    """Set the status of the provider's response. A client span fails from 400 on (OpenTelemetry convention)."""
+    """Set the status of the provider's response. From status 400 on, the span fails (OpenTelemetry convention)."""
     current.set_attribute("http.response.status_code", status)
     if status >= 400:
         fail(current, str(status))
@@ -192,12 +192,12 @@ class RequestSpan:
 
 
 def request_span(method: str, headers: Headers) -> RequestSpan | None:
-    """Begin the span of a request. Return None if no spans are recorded."""
+    """Begin the span of a request. Return None if this process records no spans."""
     return RequestSpan(_State.tracer, method, headers) if _State.tracer else None
 
 
 def trace_id(headers: Headers) -> str | None:
-    """Return the id of the current trace, or without one, the id from the caller's `traceparent`."""
+    """Return the id of the current trace. Without a current trace, return the id in the caller's `traceparent`."""
     current = trace.get_current_span().get_span_context()
     context_of_span = current if current.is_valid else _caller(headers)
     return trace.format_trace_id(context_of_span.trace_id) if context_of_span else None
