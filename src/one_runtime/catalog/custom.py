@@ -19,7 +19,7 @@ from one_runtime.catalog.openapi import ImportedEntry, entry_from, is_openapi
 from one_runtime.catalog.source import Complaint, EntrySource, SourceError, Syntax
 
 MAX_BYTES: Final = 64 * 1024
-"""Maximum size of one entry: every process caches it, and every list contains it."""
+"""Maximum size of one entry. The size is limited because every process caches the entry, and every list contains it."""
 _MOST_COMPLAINTS: Final = 20
 _SVG_URI: Final = re.compile(r"data:image/svg\+xml(?:;[a-z0-9=-]+)*?(;base64)?,(.*)", re.DOTALL | re.IGNORECASE)
 
@@ -36,7 +36,7 @@ class CustomEntry:
 def written(integration: CustomIntegration) -> dict[str, object]:
     """Return the entry as a request body that registers the same integration again.
 
-    Each auth type begins with its `type`; the logo is included unless it is a generated monogram.
+    In each auth type, the key `type` comes first. A logo is included, but not a generated monogram.
     """
     entry = dump(integration)
     entry["auth"] = [{"type": auth["type"], **auth} for auth in entry["auth"]]
@@ -63,7 +63,7 @@ def _custom_entry(source: EntrySource, slug: str | None = None, *, allow_http: b
         source.refuse(("logo",), "must be a text: an SVG, or a data URI with an SVG")
     logo = data.pop("logo", None)
     if slug is not None and not is_custom(slug):
-        data.setdefault("slug", f"{CUSTOM}none")  # a placeholder, so that the complaint lists all other errors too
+        data.setdefault("slug", f"{CUSTOM}none")  # a placeholder, so that the validation reports all other errors too
     elif slug is not None and data.setdefault("slug", slug) != slug:
         source.refuse(("slug",), f"must be {slug}, as in the URL of the request")
     integration = replace(source, data=data).integration(CustomIntegration, allow_http=allow_http)
@@ -112,7 +112,7 @@ def _from_openapi(source: EntrySource, slug: str | None, *, allow_http: bool) ->
 
 
 def _locate_in_document(source: EntrySource, imported: ImportedEntry, complaint: Complaint) -> Complaint:
-    """Return a complaint about the generated entry as a complaint about the document, with a line if it is known."""
+    """Return a complaint about the generated entry as a complaint about the document, with the line if known."""
     place = complaint.place
     at = imported.places.get(str(place[2])) if len(place) > 2 else None
     if at is None:

@@ -34,7 +34,7 @@ def generate_param(part: Param) -> str:
 
 
 def generate_field(part: CredentialField, variant: int = 0) -> str:
-    """Return an example value of a credential field. Different variants return different values."""
+    """Return an example value of a credential field. Each `variant` has another value."""
     return generate_match(part.pattern, variant) if part.pattern is not None else f"a1b2c3d4e5f6g7h{variant}"
 
 

@@ -43,7 +43,7 @@ class CompiledCatalog(BaseModel):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalog:
-    """Integrations, sorted by name in any case. Two catalogs are equal only if they are the same object."""
+    """Integrations, ordered by name without regard to case. Two catalogs are equal only if they are the same object."""
 
     revision: str
     integrations: tuple[Integration, ...]
@@ -84,7 +84,7 @@ class Catalog:
         return _require_entry(self._hashes, slug)
 
     def beside(self, own: tuple[CustomIntegration, ...], revision: str) -> "Catalog":
-        """Return a catalog of these integrations and of an organization's custom integrations, with their logos."""
+        """Return a catalog of these integrations and an organization's custom integrations, with their logos."""
         ordered = tuple(sorted((*self.integrations, *own), key=_sort_key))
         revision = digest([self.revision, revision])
         return Catalog(revision, ordered, self._logos, {entry.slug: entry for entry in ordered}, self._hashes)

@@ -40,7 +40,7 @@ def clean_svg(text: str) -> str:
         UnsafeLogo: the SVG contains a script, an external reference, a style sheet or a document type, or has over 8
         kB.
     """
-    # A document type can declare entities, which expand without end or read files. So the parser never receives it.
+    # A document type can declare entities that expand without end or read files. So the parser never receives one.
     if len(text.encode()) > MAX_BYTES or "<!" in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL):
         raise UnsafeLogo(f"must be at most {MAX_BYTES} bytes, without a document type")
     try:
@@ -82,7 +82,7 @@ def _attributes(node: ET.Element) -> str:
 
 
 def _drawing_attributes(node: ET.Element) -> Iterator[tuple[str, str]]:
-    """Yield the attributes that affect the drawing, including those in a style; drop metadata of drawing programs."""
+    """Yield the attributes that affect the drawing, also those in `style`. Omit the metadata of drawing programs."""
     for key, value in node.attrib.items():
         if key == "style":
             for declaration in filter(str.strip, value.split(";")):
@@ -94,7 +94,7 @@ def _drawing_attributes(node: ET.Element) -> Iterator[tuple[str, str]]:
 
 def logo_hash(svg: bytes) -> str:
     """Return the hash in the immutable URL of this logo."""
-    # Short, because a list contains a hash for each integration, and hashes do not compress.
+    # The hash is short, because a list contains a hash for each integration, and hashes do not compress.
     return hashlib.sha256(svg).hexdigest()[:12]
 
 
@@ -102,7 +102,7 @@ def monogram(slug: str, name: str) -> str:
     """Return an SVG with two letters on a colour that depends on the slug, legible on light and dark pages."""
     hue = int.from_bytes(hashlib.sha256(slug.encode()).digest()[:2], "big") % 360
     letters = escape(_letters(name))
-    # White text needs a contrast of 4.5:1 (WCAG 1.4.3). Hues from yellow to cyan are light, so they need darkening.
+    # White text needs a contrast of 4.5:1 (WCAG 1.4.3). Hues from yellow to cyan are light, so make them darker.
     light = 30 if 30 <= hue <= 200 else 40
     return (
         f'<svg xmlns="{_SVG}" viewBox="0 0 256 256" width="256" height="256">'

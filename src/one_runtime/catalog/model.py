@@ -1,7 +1,7 @@
 """The shape of a catalog entry.
 
-One Runtime validates an entry fully when it builds the catalog or loads the entry from YAML. When it loads the compiled
-catalog, the context `{"trusted": True}` limits the validation to field types.
+One Runtime validates an entry completely when One Runtime builds the catalog, or loads the entry from YAML. For the
+compiled catalog, the context `{"trusted": True}` limits the validation to field types.
 """
 
 import datetime as dt
@@ -18,7 +18,7 @@ from one_runtime.catalog.logos import logo_hash
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.catalog.parts import EntryPart, Label, Link
 
-# Must never change, on any installation: clients store these ids.
+# Clients store the ids that result from this namespace, so it must never change.
 ID_NAMESPACE = uuid.UUID("7eca3406-a90b-57e4-84d9-31773fc066b6")
 
 SLUG = r"^[a-z0-9]+(?:-[a-z0-9]+)*$"
@@ -78,7 +78,7 @@ class Integration(EntryPart):
         return tuple(auth.type for auth in self.auth)
 
     def audience(self, auth_type: str) -> str | None:  # noqa: ARG002 - custom integrations use it
-        """Return the audience of this auth type's credentials. None for built-in integrations: it never changes."""
+        """Return the audience of this auth type's credentials. None for a built-in entry: it never changes."""
         return None
 
     def auth_of(self, auth_type: str) -> Auth | None:
@@ -101,7 +101,7 @@ class CustomIntegration(Integration):
 
     @classmethod
     def of(cls, definition: Mapping[str, object], row_id: str, logo: str, moved_at: dt.datetime) -> Self:
-        """Return a stored custom integration without validating it again. `moved_at`: as the property."""
+        """Return a stored custom integration without validating it again. `moved_at`: see the property."""
         integration = cls.model_validate(definition, context={"trusted": True})
         integration._id, integration._logo, integration._moved_at = row_id, logo, moved_at  # noqa: SLF001 - its own
         return integration
@@ -123,11 +123,11 @@ class CustomIntegration(Integration):
 
     @property
     def logo_hash(self) -> str:
-        """Return a hash like `logos.logo_hash`. It covers the id, so other organizations cannot compute it."""
+        """Return the hash of the id and the logo, like `logos.logo_hash`. Other organizations do not know the id."""
         return logo_hash(f"{self._id}{self._logo}".encode())
 
     def audience(self, auth_type: str) -> str | None:
-        """Return a digest of the audience. It changes when the entry sends credentials to other hosts or differently.
+        """Return a digest of the audience. It changes if the entry sends credentials to other hosts or in another way.
 
         If the entry no longer has this auth type, return the digest of an empty audience.
         """
@@ -138,5 +138,5 @@ class CustomIntegration(Integration):
 
 
 def dump(integration: Integration) -> dict[str, Any]:
-    """Return the entry as plain data, with its explicit nulls, and without keys that the entry omits."""
+    """Return the entry as plain data, with its explicit nulls, but without the keys that it omits."""
     return integration.model_dump(mode="json", by_alias=True, exclude_unset=True)

@@ -1,7 +1,7 @@
 """Custom integrations in the database, each visible only to its organization (P1).
 
-The organization's row has a revision, which changes with every change of a custom integration. A process caches the
-catalog of a revision. It reads the revision with every request, so it never shows an outdated catalog.
+The organization's row has a revision, which changes with every change of a custom integration. Each process caches the
+catalog of a revision. A process reads the revision with every request, so it never uses an outdated catalog.
 """
 
 import json
@@ -42,7 +42,7 @@ _SLUG = customs.c.slug == bindparam("slug")
 _PRESENT = customs.c.deleted_at.is_(None)
 _ALL = select(customs).where(_OF_ORGANIZATION, _PRESENT).order_by(customs.c.slug)
 _BY_SLUG = select(customs).where(_OF_ORGANIZATION, _SLUG, _PRESENT)
-# Selects the existing integration. Without one, selects the integration that was deleted last.
+# Selects the existing integration or, if it was deleted, the integration that was deleted last.
 _LAST = (
     select(customs)
     .where(_OF_ORGANIZATION, _SLUG)
@@ -71,7 +71,7 @@ def unknown(slug: str) -> NotFound:
 
 
 async def list_own(tx: Transaction, organization_id: str) -> list[StoredIntegration]:
-    """Return the custom integrations of an organization, by slug."""
+    """Return the custom integrations of an organization, ordered by slug."""
     return [_from_row(row) for row in await tx.all(_ALL, organization=organization_id)]
 
 
@@ -79,7 +79,7 @@ async def get(tx: Transaction, organization_id: str, slug: str) -> StoredIntegra
     """Return a custom integration of an organization. Raises: NotFound."""
     row = await tx.one(_BY_SLUG, organization=organization_id, slug=slug) if is_custom(slug) else None
     if row is None:
-        raise NotFound(f"There is no integration of your own {slug[:64]!r}. /v1/custom-integrations lists them.")
+        raise NotFound(f"There is no custom integration {slug[:64]!r}. /v1/custom-integrations lists your own.")
     return _from_row(row)
 
 
@@ -94,7 +94,7 @@ async def create(
     """Store a new custom integration, whose slug is free. Raises: Conflict if the organization has the maximum."""
     row = await tx.one(_COUNT, organization=organization_id)
     if row is not None and row.count >= MOST:
-        raise Conflict(f"An organization may have {MOST} integrations of its own. Delete some first.")
+        raise Conflict(f"An organization may have at most {MOST} custom integrations. First delete some of them.")
     integration = CustomIntegration.of(dump(entry), new_id(), logo, now)
     own = {
         "id": integration.id,
@@ -143,7 +143,7 @@ async def find_last(tx: Transaction, organization_id: str, slug: str) -> CustomI
 
 
 async def find_logo(tx: Transaction, slug: str, digest: str) -> bytes | None:
-    """Return the logo with this digest, or None. Only callers with access to the integration know the digest."""
+    """Return the logo with this digest, or None. Only callers that may see the integration know the digest."""
     row = await tx.one(_LOGO, slug=slug, digest=digest) if is_custom(slug) and digest.isalnum() else None
     return row.logo.encode() if row is not None else None
 
@@ -177,8 +177,8 @@ class OrganizationCatalogs:
         catalog = self._by_revision.get(revision)
         if catalog is None:
             entries = tuple(stored.integration for stored in await list_own(tx, organization_id))
-            # Another request may have cached this revision in the meantime. All requests use one catalog object,
-            # because rendered lists are cached for each catalog object.
+            # Another request may have cached this revision in the meantime. All requests must use the same catalog
+            # object, because One Runtime caches rendered lists for each catalog object.
             catalog = self._by_revision.setdefault(revision, self._built_in.beside(entries, revision))
         return catalog
 

@@ -57,7 +57,7 @@ class OutboundRequest:
 
 
 def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping[str, str]) -> ConnectionValues:
-    """Return the trimmed and transformed values, with defaults, after validating them against the entry.
+    """Trim and transform the values, add defaults, and validate the result against the entry.
 
     Raises:
         InvalidInput: with one error for each invalid field, named `params.<name>` or `credentials.<name>`.
@@ -153,7 +153,7 @@ def _unknown_values(
 
 
 def inject(auth: AuthBase, values: ConnectionValues) -> Injection:
-    """Return the headers and query that authenticate a request to the provider's API, with the base URL.
+    """Return the API's base URL, and the headers and the query that authenticate a request.
 
     Raises:
         InvalidInput: a value would change the host that the entry intends.
@@ -208,7 +208,7 @@ def assemble_request(
     params: Mapping[str, str],
     json_body: object = None,
 ) -> OutboundRequest:
-    """Return the complete request. `carrier` is the place of the parameters; `json_body` replaces the parameters.
+    """Return the complete request. `carrier`: the place of the parameters. `json_body`: a body without parameters.
 
     Raises:
         InvalidInput: a header cannot contain a value.
@@ -252,7 +252,7 @@ def sent_headers(auth: AuthBase, known: Mapping[str, str]) -> list[tuple[str, st
 
 
 def fill_templates(templates: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
-    """Return the templates with their values filled in. Templates with a missing optional value are omitted."""
+    """Return the templates with their values filled in. Omit a template if its optional value is missing."""
     values = ((name, fill(template, known)) for name, template in templates.items())
     return {name: value for name, value in values if value is not None}
 
@@ -265,7 +265,7 @@ def resolve_url(template: str, known: Mapping[str, str]) -> str:
     """
     parts = split_url(template, allow_http=True)
     authority = _fill_all(parts.authority, known).lower()
-    # The patterns ensure a valid host for new values, but not for values that were stored under an older entry.
+    # The entry's patterns ensure a valid host for new values. A value that was stored under an older entry may differ.
     if not is_authority(authority):
         raise InvalidInput("A value does not fit into the provider's address. Connect again.")
     return f"{parts.scheme}://{authority}{fill_path(parts.path, known)}"
@@ -286,7 +286,7 @@ def _fill_all(template: str, known: Mapping[str, str], encode: Callable[[str], s
 def with_query(url: str, query: Mapping[str, str]) -> str:
     """Return the URL with these parameters added. A space becomes `%20`.
 
-    All decoders read `%20`: form decoders (RFC 6749, appendix B), and decoders that do not know `+`.
+    Every decoder understands `%20`; some decoders do not understand `+`, the space of forms (RFC 6749, appendix B).
     """
     if not query:
         return url
@@ -294,7 +294,7 @@ def with_query(url: str, query: Mapping[str, str]) -> str:
 
 
 def merge_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Return one header of each name: the value of the last one, at the position of the first one.
+    """Return each header name once, at its first position and with its last value.
 
     Raises:
         InvalidInput: a header cannot contain a value.

@@ -1,7 +1,6 @@
-"""Evaluate a provider's responses by the rules of an entry: is the credential valid, whose account is it, which values
-does the provider send?
+"""Evaluate a provider's responses by the rules of an entry: the verdict on a credential, the account, received values.
 
-Some received values become part of a host that receives tokens. So each value must match the entry's rules (P7).
+A received value can become part of a host that receives tokens. So each value must match the entry's rules (P7).
 """
 
 import json
@@ -18,13 +17,13 @@ from one_runtime.catalog.request import MAX_PARAM, ConnectionValues, known_value
 from one_runtime.egress.provider_text import contains_secret, printable, redact
 
 MISSING: Final = object()
-"""Represents a value that a document lacks, or the document of a body that is not JSON. A JSON null is None."""
-_LIKELY_SECRET: Final = 8  # in characters: an account's name may contain a shorter value by chance
+"""Stands for a value that a document lacks, or for the document of a body that is not JSON. A JSON null is None."""
+_LIKELY_SECRET: Final = 8  # length of a value; an account's name may contain a shorter value by chance
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The verdict on a credential: valid, definitely refused, or neither (the provider has an outage)."""
+    """The verdict on a credential: valid, definitely refused, or neither, for example during an outage."""
 
     ok: bool
     refused: bool
@@ -60,7 +59,7 @@ def read_check(
 
 
 def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
-    """Return True for a 403 with an HTML page, which a firewall sends: it says nothing about the credential."""
+    """Return True for a 403 with an HTML page. A firewall sends such a page, whatever the credential is."""
     return status == 403 and any(
         name.lower() == "content-type" and value.lower().startswith("text/html") for name, value in headers
     )
@@ -69,7 +68,7 @@ def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
 def read_identity(
     auth: AuthBase, values: ConnectionValues, document: object = MISSING
 ) -> tuple[str | None, str | None]:
-    """Return the account's id and label from the values and the check's response, or None for a missing one."""
+    """Return the account's id and label, from the values and the check's response. Each is None if it is missing."""
     identity = auth.identity
     if identity is None:
         return None, None
@@ -86,7 +85,8 @@ def read_lookup(lookup: RequestTemplate, status: int, body: bytes) -> object | N
 def read_received(auth: OAuth2Auth, source: ValueSource, answer: object) -> dict[str, str]:
     """Return the received values of a source by name.
 
-    `answer`: the callback's query, the token response, or the look-up's response; with choices, the selected item.
+    `answer`: the callback's query, the token response, or the look-up's response. If the look-up lists choices: the
+    selected item.
 
     Raises:
         UnexpectedValue: a value is missing without a default, or is not allowed.

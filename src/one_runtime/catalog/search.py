@@ -1,8 +1,8 @@
 """Search integrations by a typed query. The popup's `connect/static/search.js` searches in the same way (tested).
 
-The query without spaces matches a name or an alias, or its beginning ("quick books", "sfdc"). Otherwise, every word
-must occur in a name or an alias, or at the beginning of a word of the category or the description. If no integration
-matches, each word of four or more letters may have one typing error.
+An integration matches if a name or alias begins with the query, both without spaces ("quick books", "sfdc"). It also
+matches if every word of the query occurs in a name or alias, or begins a word of the category or description. If no
+integration matches, each word of four or more letters may have one typing error.
 """
 
 import re
@@ -48,7 +48,7 @@ class _Word:
 
 
 def search(integrations: Iterable[Integration], text: str) -> list[Integration]:
-    """Return the matching integrations: the best rank first, with equal ranks the shortest name first."""
+    """Return the matching integrations, ordered by rank, and then by the length of their names."""
     typed = _fold(text[:_LONGEST_QUERY]).split()
     everything = [
         (entry, _search_texts(entry.name, entry.slug, entry.category, entry.description, entry.aliases))
@@ -127,7 +127,7 @@ def _typo_rank(texts: _SearchTexts, query: str, words: list[_Word]) -> int:
 
 
 def _begins_with_typo(candidates: tuple[str, ...], typed: str) -> bool:
-    """Return True if a candidate begins with the typed text with one error, except in the first letter."""
+    """Return True if a candidate begins with the typed text, which may have one error after the first letter."""
     first = typed[0]
     return len(typed) >= _MIN_TYPO_LENGTH and any(
         candidate[0] == first and _is_typo(candidate, typed) for candidate in candidates
@@ -135,7 +135,10 @@ def _begins_with_typo(candidates: tuple[str, ...], typed: str) -> bool:
 
 
 def _is_typo(candidate: str, typed: str) -> bool:
-    """Return True if `typed` is the beginning of `candidate` with one letter added, missing, wrong or swapped."""
+    """Return True if `typed` is the beginning of `candidate` with one typing error.
+
+    A typing error is one letter that is added, missing or wrong, or two letters that are swapped.
+    """
     at = next(
         (at for at, (expected, actual) in enumerate(zip(candidate, typed, strict=False)) if expected != actual), None
     )

@@ -43,7 +43,7 @@ class UrlTemplate:
 
     @property
     def has_fixed_end(self) -> bool:
-        """True if the host ends in fixed text such as `.zendesk.com`, so that no value can select another domain."""
+        """Return True if the host ends in fixed text such as `.zendesk.com`: then no value selects another domain."""
         return not self.authority.endswith("}")
 
 
@@ -65,9 +65,9 @@ def split_url(url: str, *, allow_http: bool = False) -> UrlTemplate:
     parts = UrlTemplate(match.group(1), match.group(2), match.group(3) or "")
     names_in(url)
     if not is_authority(_PLACEHOLDER.sub("x", parts.authority)):
-        raise ValueError("the host must be a lower-case name, with a port at most")
+        raise ValueError("the host must be a lower-case name, with an optional port and nothing else")
     if parts.scheme == "http" and not (allow_http and _LOOPBACK.fullmatch(parts.authority)):
-        raise ValueError("must be https; http is allowed for the demo on loopback only")
+        raise ValueError("must be https; only the demo may use http, on loopback")
     return parts
 
 

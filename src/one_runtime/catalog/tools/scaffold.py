@@ -18,7 +18,7 @@ _TYPED: Final = "[!-~]{1,255}"
 
 @dataclass(frozen=True, slots=True)
 class ScaffoldInputs:
-    """The answers of the developer from which the draft is generated."""
+    """The developer's answers, from which `scaffold` generates the draft."""
 
     slug: str
     name: str
@@ -44,9 +44,9 @@ def scaffold(basics: ScaffoldInputs, file: str) -> str:
     }
     text = yaml.safe_dump(entry, sort_keys=False, allow_unicode=True, width=1000)
     return (
-        "# A draft. Take from the provider's documentation: where users find a credential, its form, what the\n"
-        "# check answers (expect, reason, identity), and for OAuth the URLs, scopes, PKCE, refresh and revocation.\n"
-        f"# Then change `verified`, and run: one-runtime catalog check {file}\n"
+        "# A draft. Take these values from the provider's documentation: the place where users find a credential, its\n"
+        "# pattern, the response to the check (expect, reason, identity). For OAuth: URLs, scopes, PKCE, refresh,\n"
+        f"# revocation. Then change `verified`, and run: one-runtime catalog check {file}\n"
         f"{text}"
     )
 

@@ -139,7 +139,7 @@ def _oauth2(auth: OAuth2Auth) -> Iterator[str]:
     if auth.revocation is not None:
         yield f"- Revoked at: `{auth.revocation.url}`"
     else:
-        yield "- Revoked: not at the provider; One Runtime deletes its tokens."
+        yield "- Revoked: not at the provider; One Runtime only deletes the tokens."
     for part in auth.received:
         yield f"- Stored from the {part.source.replace('_', ' ')}: `{part.name}`"
 
