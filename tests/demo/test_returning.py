@@ -83,7 +83,9 @@ def test_second_return_is_harmless(demo: Demo, client: httpx2.Client) -> None:
     address = connect(demo, start_redirect(client), demo.acme_key).headers["location"]
     assert [open_return_url(client, address)["status"] for _ in range(2)] == ["connected", "connected"]
     client.post("/api/disconnect", json={"integration_slug": "acme"})
-    assert open_return_url(client, address)["sentence"] == "That was connected, and has been disconnected since."
+    assert (
+        open_return_url(client, address)["sentence"] == "This account was connected, but has been disconnected since."
+    )
     assert accounts(demo, "returns-twice") == []
 
 

@@ -1,7 +1,7 @@
-"""The demo's data folder: database, key ring, API key, Acme's keys and OAuth client. A start creates what is missing.
+"""The demo's data folder: database, key ring, API key, Acme's keys and OAuth client. A start creates missing parts.
 
-Each secret is in a file that only its owner can read. The playground's backend needs the API key at every start, so the
-key is in such a file too. A real product keeps the key in a secret store.
+Each secret is in a file that only the file's owner can read. The playground's backend needs the API key at every start,
+so the API key is in such a file too. A real product keeps the API key in a secret store.
 """
 
 import base64
@@ -45,7 +45,7 @@ _ACME_CLIENT: Final = "acme-oauth-client.json"
 
 @dataclass(frozen=True, slots=True)
 class DemoData:
-    """The data of a start of the demo. `api_key_is_new`: this start created the key and has to show it."""
+    """The data of one start of the demo. `api_key_is_new`: this start created the API key, so the demo shows it."""
 
     folder: Path
     database_url: str
@@ -70,19 +70,19 @@ def exclusive(folder: Path) -> Iterator[None]:
         lock = (folder / "lock").open("w")
     except OSError as error:
         raise ConfigurationError(
-            f"The folder {folder} cannot be used: {error.strerror}. Name one by --data."
+            f"The folder {folder} cannot be used: {error.strerror}. Name another folder with --data."
         ) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            detail = f"Another demo is running with the folder {folder}. Stop it, or name another folder by --data."
+            detail = f"Another demo is running with the folder {folder}. Stop it, or name another folder with --data."
             raise ConfigurationError(detail) from error
         yield
 
 
 async def prepare(folder: Path, playground_origin: str, acme_entry: Integration) -> DemoData:
-    """Create what is missing in the folder. Raises: ConfigurationError."""
+    """Create the missing parts of the folder. Raises: ConfigurationError."""
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     path = (folder / _DATABASE).absolute()
     url = f"sqlite:///{path}"
@@ -125,7 +125,7 @@ async def _register(
 async def _api_key(
     tx: Transaction, path: Path, organization_id: str, name: str, scopes: Sequence[str]
 ) -> tuple[str, bool]:
-    """Return an API key of the organization, and True if it is new: it replaces a missing or revoked key."""
+    """Return an API key of the organization, and True if it is new. A new key replaces a missing or revoked key."""
     stored = _read(path)
     if stored and await _is_key_of(tx, stored, organization_id):
         return stored, False
@@ -168,7 +168,7 @@ def _read_or_create(path: Path, new: dict[str, str]) -> dict[str, str]:
     try:
         stored = json.loads(_read(path) or "{}")
     except ValueError as error:
-        raise ConfigurationError(f"{path} is not JSON. Delete it: the next start creates it again.") from error
+        raise ConfigurationError(f"{path} is not JSON. Delete the file: the next start creates it again.") from error
     if isinstance(stored, dict) and all(isinstance(stored.get(name), str) for name in new):
         return {name: stored[name] for name in new}
     _write(path, json.dumps(new))

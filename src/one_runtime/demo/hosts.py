@@ -13,7 +13,10 @@ _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
 class CanonicalHost:
-    """Serves only requests for `host` (`127.0.0.1:8000`). Others get 421 or, with `redirect`, a redirect to `host`."""
+    """Serves only requests for `host`, such as `127.0.0.1:8000`.
+
+    Requests for other hosts receive the status 421 or, with `redirect`, a redirect to `host`.
+    """
 
     def __init__(self, app: ASGIApp, *, host: str, redirect: bool = False) -> None:
         self._app = app

@@ -38,7 +38,7 @@ _FOLDER: Final = files("one_runtime.demo")
 
 _BACKLOG: Final = 256
 _GRACE: Final = 5
-"""Seconds in which requests in progress can finish when the demo stops."""
+"""Seconds for which the demo waits at its end for requests in progress."""
 
 
 class Addresses:
@@ -162,20 +162,20 @@ def _stopping(servers: Sequence[_Server]) -> Iterator[None]:
 @contextmanager
 def _bind(port: int) -> Iterator[socket.socket]:
     with socket.socket() as bound:
-        # The port of a stopped demo stays in TIME_WAIT for a while, and this option allows its reuse. The system still
-        # refuses a port on which another program listens.
+        # The port of a stopped demo stays in TIME_WAIT for a while. This option allows the reuse of such a port. The
+        # system still refuses a port on which another program listens.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((LOOPBACK, port))
             bound.listen(_BACKLOG)
         except OSError as error:
-            detail = f"Port {port} cannot be used ({error.strerror}). The demo takes three ports in a row: try --port."
+            detail = f"Port {port} cannot be used ({error.strerror}). The demo needs three ports in a row: try --port."
             raise ConfigurationError(detail) from error
         yield bound
 
 
 def _start_up_line(addresses: Addresses, demo: DemoData) -> str:
-    """Return the start-up line for programs. It contains the API key at every start."""
+    """Return the start-up line for programs. At every start, the line contains the API key."""
     return jsonlib.dumps(
         {
             "url": addresses.one_runtime,

@@ -38,7 +38,7 @@ class Api:
             Route(contact, self._guard(CONTACTS_READ, _get_contact), methods=["GET"]),
             Route(contact, self._guard(CONTACTS_WRITE, _update_contact), methods=["PATCH"]),
             Route(contact, self._guard(CONTACTS_WRITE, _delete_contact), methods=["DELETE"]),
-            # These two routes require the key itself, so that only the key's owner can use them.
+            # These two routes require the API key, not an access token, so that only the key's owner can use them.
             Route("/v1/test/revoke", self._switch(revoked=True), methods=["POST"]),
             Route("/v1/test/restore", self._switch(revoked=False), methods=["POST"]),
         ]

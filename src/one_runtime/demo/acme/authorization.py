@@ -94,9 +94,9 @@ class ConsentPage:
         client = self._clients.find(form.get("client_id"))
         redirect_uri = form.get("redirect_uri")
         if client is None or "client_id" in form.repeated:
-            raise PageError("No app is registered under the client_id that was sent.")
+            raise PageError("No app is registered with the client_id of this request.")
         if redirect_uri is None or redirect_uri not in client.redirect_uris or "redirect_uri" in form.repeated:
-            raise PageError(f"{client.name} did not register the redirect_uri that was sent.")
+            raise PageError(f"{client.name} has not registered the redirect_uri of this request.")
         target = RedirectTarget(redirect_uri, form.get("state") if "state" not in form.repeated else None)
         if form.repeated:
             raise ConsentRefused(target, "invalid_request", "A parameter occurs twice.")

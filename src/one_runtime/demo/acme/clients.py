@@ -33,7 +33,7 @@ class Clients:
     def register(self, redirect_uri: str, name: str, client_id: str | None, secret: str | None) -> RegisteredApp:
         """Register an app, or another redirect URL of an app. Raises: ValueError for an invalid URL."""
         if _ORIGIN.fullmatch(origin_of(redirect_uri)) is None or "#" in redirect_uri or not redirect_uri.isascii():
-            raise ValueError(f"{redirect_uri!r} is no redirect address")
+            raise ValueError(f"{redirect_uri!r} must be an absolute redirect URL")
         new_id, new_secret = new_client()
         app = RegisteredApp(client_id or new_id, secret or new_secret, name, (redirect_uri,))
         present = self._all.get(app.id)
@@ -56,10 +56,10 @@ class Clients:
         if authorization is not None:
             pair = _parse_basic(authorization)
             if pair is None:
-                detail = "The Authorization header holds no client."
+                detail = "The Authorization header must contain a client id and a secret."
                 raise OAuthRefused("invalid_client", detail, status=401, basic=True)
             if secret is not None or client_id not in {None, pair[0]}:
-                detail = "The client proves itself in the header and in the body. Use one of them."
+                detail = "The client authenticates in the header and in the body. Use only one of them."
                 raise OAuthRefused("invalid_request", detail)
             client_id, secret = pair
         client = self.find(client_id)
@@ -81,7 +81,7 @@ def origin_of(url: str) -> str:
 
 
 def _parse_basic(authorization: str) -> tuple[str, str] | None:
-    """Return the id and the secret. Clients form-encode both before they join them (RFC 6749, 2.3.1)."""
+    """Return the id and the secret, each form-encoded in the header (RFC 6749, 2.3.1)."""
     scheme, _, encoded = authorization.partition(" ")
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True).decode("ascii")

@@ -1,7 +1,7 @@
 """Acme's grants, with their codes, access tokens and refresh tokens.
 
 A grant has all tokens that Acme issues after one consent. A second use of a code or refresh token revokes the whole
-grant. One of the two senders must be an attacker, and Acme cannot know which (RFC 6749, 4.1.2; RFC 9700, 4.14.2).
+grant: one of the two senders is an attacker, and Acme does not know which (RFC 6749, 4.1.2; RFC 9700, 4.14.2).
 """
 
 import base64
@@ -33,7 +33,7 @@ class Grant:
 
 @dataclass(slots=True, eq=False)
 class _Code:
-    """A code, with the values that its redemption has to repeat."""
+    """A code, with the values that the app has to repeat when it redeems the code."""
 
     grant: Grant
     redirect_uri: str
@@ -83,13 +83,15 @@ class Grants:
         self._refresh_tokens: dict[str, _RefreshToken] = {}
 
     def create_code(self, grant: Grant, redirect_uri: str, challenge: str) -> str:
-        """Create a code for a new grant. It is valid for one minute."""
+        """Create a code for a new grant. The code is valid for one minute."""
         value = CODE + secrets.token_urlsafe(32)
         self._codes[value] = _Code(grant, redirect_uri, challenge, self._clock() + _CODE_LASTS)
         return value
 
     def redeem(self, value: str, client_id: str, redirect_uri: str, verifier: str) -> IssuedTokens:
-        """Return the tokens for a code. The first use consumes the code, even if it fails. A second revokes the grant.
+        """Return the tokens for a code.
+
+        The first use consumes the code, even after an error. A second use revokes the grant.
 
         Raises: OAuthRefused.
         """
@@ -98,18 +100,18 @@ class Grants:
             raise OAuthRefused("invalid_grant", "There is no such code for this client.")
         if code.used:
             code.grant.revoked = True
-            raise OAuthRefused("invalid_grant", "This code was used before. Whatever came of it is revoked.")
+            raise OAuthRefused("invalid_grant", "This code was used before. Its grant is revoked.")
         code.used = True
         if self._clock() >= code.expires_at:
             raise OAuthRefused("invalid_grant", "This code has expired.")
         if code.redirect_uri != redirect_uri:
-            raise OAuthRefused("invalid_grant", "The redirect_uri is not the one of the authorization request.")
+            raise OAuthRefused("invalid_grant", "The redirect_uri must be that of the authorization request.")
         if not secrets.compare_digest(_challenge(verifier), code.challenge.encode()):
-            raise OAuthRefused("invalid_grant", "The code_verifier does not fit the code_challenge.")
+            raise OAuthRefused("invalid_grant", "The code_verifier does not match the code_challenge.")
         return self._issue(code.grant, code.grant.scopes)
 
     def refresh(self, value: str, client_id: str, scopes: tuple[str, ...] | None) -> IssuedTokens:
-        """Return new tokens for a refresh token, and invalidate it. `scopes`: fewer scopes for the access token.
+        """Return new tokens, and invalidate the refresh token that was sent. `scopes`: fewer scopes, if requested.
 
         Raises: OAuthRefused.
         """
@@ -118,7 +120,7 @@ class Grants:
             raise OAuthRefused("invalid_grant", "There is no such refresh token for this client.")
         if token.used:
             token.grant.revoked = True
-            raise OAuthRefused("invalid_grant", "This refresh token was used before. Its whole family is revoked.")
+            raise OAuthRefused("invalid_grant", "This refresh token was used before. Its grant is revoked.")
         if token.grant.revoked:
             raise OAuthRefused("invalid_grant", "This refresh token was revoked.")
         if scopes is not None and not set(scopes) <= set(token.grant.scopes):

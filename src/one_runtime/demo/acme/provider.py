@@ -55,7 +55,7 @@ class Acme:
         self._api.with_key(key).revoked = False
 
     def fail_with(self, status: int | None) -> None:
-        """Answer every API request with this status (an outage), until called with None."""
+        """Answer every API request with this status, to simulate an outage. None ends the outage."""
         self.faults.api_status = status
 
     def register_client(

@@ -32,8 +32,8 @@ _SWITCHES: Final = (
     Switch(
         "deny-consent",
         "The next consent is denied",
-        "Whatever the person presses, the app receives access_denied. One Runtime connects nothing, and the "
-        "person can try again.",
+        "The app receives access_denied, even if the user allows access. One Runtime connects nothing, and the user "
+        "can try again.",
         "deny_next_consent",
         on=True,
         off=False,
@@ -50,7 +50,7 @@ _SWITCHES: Final = (
     Switch(
         "fail-tokens",
         "The token endpoint is down",
-        "It answers 500. An outage is not a refusal: connections stay active and recover after it.",
+        "It answers 500. An outage is not a refusal: connections stay active, and work again after the outage.",
         "token_status",
         on=500,
         off=None,

@@ -94,7 +94,7 @@ class AcmeTokenEndpoint:
         token, scopes = _require(form, "refresh_token"), None
         if self._faults.refuse_next_refresh:
             self._faults.refuse_next_refresh = False
-            raise OAuthRefused("invalid_grant", "An administrator had Acme CRM refuse this refresh.")
+            raise OAuthRefused("invalid_grant", "A switch of the demo makes Acme CRM refuse this refresh.")
         if form.get("scope") is not None:
             scopes = read_scopes(form.get("scope"))
             if scopes is None:

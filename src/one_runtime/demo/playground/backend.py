@@ -87,7 +87,7 @@ async def _answer_own_page(handler: _Handler, visit: Visit) -> Response:
 
 
 async def _open(visit: Visit) -> Response:
-    """Show the settings page. `?end_user_id=` signs in as that user, for links to a user's page."""
+    """Show the settings page. With `?end_user_id=`, sign in as this user, so that a link can open a user's page."""
     query, origin = visit.request.query_params, visit.playground.origin
     if "end_user_id" not in query:
         return show_page(visit.playground, visit.end_user_id)
@@ -136,7 +136,7 @@ def _session_fields(name: object, origin: str) -> dict[str, Any]:
 
 
 async def _get_session(visit: Visit) -> Response:
-    """Return a session of the signed-in end user, to see whether a link was used."""
+    """Return a session of the signed-in end user. The page then shows if the end user has opened a link."""
     answer = await visit.one_runtime.get(session_path(visit.request.path_params["session_id"]))
     if answer.status == 200 and answer.json().get("end_user_id") != visit.end_user_id:
         raise BadRequest("This is a session of another end user.", 404)

@@ -14,7 +14,7 @@ CONNECTED: Final = "/connected"
 
 @dataclass(frozen=True, slots=True)
 class Playground:
-    """The configuration of the backend: its origin, One Runtime's address, the API key, and keys of Acme CRM to try."""
+    """The configuration of the backend: its origin, One Runtime's address, the API key, and Acme's sample keys."""
 
     origin: str
     one_runtime_url: str

@@ -14,7 +14,7 @@ from one_runtime.demo.playground.visit import Visit
 
 @dataclass(frozen=True, slots=True)
 class ReturnOutcome:
-    """The outcome that the page shows: `integration_slug` after a connection, otherwise a message; and the requests."""
+    """The outcome that the page shows. `integration_slug`: set if an account was connected; otherwise see `message`."""
 
     status: Literal["connected", "cancelled", "error"]
     sentence: str | None = None
@@ -45,8 +45,8 @@ def _read_redemption(answer: ApiResponse, visit: Visit) -> ReturnOutcome:
         connection = data.get("connection")
         if connection:
             return ReturnOutcome("connected", integration_slug=connection["integration_slug"])
-        # A reload redeems the code again, which changes nothing. The account may already be disconnected by then.
-        return ReturnOutcome("error", "That was connected, and has been disconnected since.")
+        # A reload redeems the code again, which changes nothing. Meanwhile the account may have been disconnected.
+        return ReturnOutcome("error", "This account was connected, but has been disconnected since.")
     if data.get("code") == "end_user_mismatch":
         name = END_USERS.get(visit.end_user_id, visit.end_user_id)
         return ReturnOutcome("error", _FOR_ANOTHER.format(name=name))
@@ -64,11 +64,11 @@ def _failure_sentence(answer: ApiResponse, visit: Visit) -> str:
 
 
 _FOR_ANOTHER: Final = (
-    "Nothing was connected. Another user started this, and {name} is signed in here. "
-    "One Runtime deleted what was connected."
+    "Nothing was connected. Another user started this connection, but {name} is signed in here. "
+    "So One Runtime deleted the connection."
 )
 _ENDS: Final = {
-    "connected": "Nothing new was connected: that window had been used before.",
+    "connected": "No new account was connected, because this window had already connected an account.",
     "expired": "It took too long, so nothing was connected. Start again from here.",
     "failed": "Too many attempts were refused, so nothing was connected. Start again from here.",
 }

@@ -1,7 +1,7 @@
 """A visit to the backend: the signed-in end user from a cookie, and the page's input.
 
-A real product has a login here. In the demo, a visitor can choose any end user, so the cookie needs no protection.
-Still, only the cookie decides for which end user the backend acts, not the page and not a URL.
+A real product has a login here. In the demo, a visitor can choose any end user, so the cookie needs no protection. The
+backend acts only for the end user in the cookie, never for an end user that the page or a URL names.
 """
 
 import json
@@ -45,7 +45,7 @@ def signed_in(request: Request, origin: str) -> str:
 
 
 def sign_in(response: Response, origin: str, end_user_id: str) -> Response:
-    """Sign in as this end user. The cookie is Lax: the browser sends it when it returns from One Runtime."""
+    """Sign in as this end user. The cookie is Lax, so the browser sends it after the return from One Runtime."""
     response.set_cookie(_cookie(origin), quote(end_user_id, safe=""), httponly=True, samesite="lax")
     return response
 
