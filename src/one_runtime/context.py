@@ -16,11 +16,11 @@ from one_runtime.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Times of a token refresh.
+    """Times of a token refresh, in seconds.
 
-    `lease`: seconds for which only one process may refresh a connection. `request`: seconds to wait for the provider.
-    This is less than the lease, so that this process stops before another process starts. `patience`: seconds
-    for which other processes wait for the result. `poll`: seconds between the queries of waiting processes.
+    `lease`: time for which only one process may refresh a connection. `request`: time to wait for the provider. It is
+    shorter than the lease, so that this process stops before another process starts. `patience`: time for which other
+    processes wait for the result. `poll`: time between two queries of a waiting process.
     """
 
     lease: timedelta = timedelta(seconds=60)
@@ -43,13 +43,13 @@ class Installation:
     flights: SingleFlight = field(default_factory=SingleFlight)
     rechecks: RecheckQueue = field(default_factory=RecheckQueue)
     proxy_egress: Egress | None = None
-    """Outbound network of proxy requests. Its connections are separate, so other requests always have connections."""
+    """Outbound network of proxy calls. It has its own connections, so proxy calls take none from other requests."""
     catalogs: OrganizationCatalogs = field(init=False)
     """Catalogs of organizations, with custom integrations. `catalog` is the built-in catalog."""
 
     @property
     def relay(self) -> Egress:
-        """Outbound network for proxy calls."""
+        """Return the outbound network for proxy calls."""
         return self.proxy_egress or self.egress
 
     def __post_init__(self) -> None:

@@ -90,7 +90,7 @@ class TooLarge(OneRuntimeError):
 
 
 class RateLimited(OneRuntimeError):
-    """The API key is over its request rate; `retry_after` is in seconds."""
+    """The API key has exceeded its request rate. `retry_after`: seconds to wait."""
 
     code, status, title = "rate_limited", 429, "Too many requests"
 
@@ -112,9 +112,9 @@ class ConfigurationError(OneRuntimeError):
 
 
 def error_note(code: str, message: str, now: datetime, provider_reason: str | None = None) -> dict[str, str]:
-    """Return an error as sessions and connections store it: `{code, message, at}`.
+    """Return an error in the form that sessions and connections store: `{code, message, at}`.
 
-    `provider_reason`: the part of the message that quotes the provider, for the popup.
+    `provider_reason`: the provider's words in the message, which the popup shows.
     """
     quoted = {} if provider_reason is None else {"provider_reason": provider_reason}
     return {"code": code, "message": message, "at": rfc3339(now), **quoted}

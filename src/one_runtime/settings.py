@@ -20,7 +20,7 @@ PREFIX: Final = "ONE_RUNTIME_"
 _INJECTED: Final = re.compile(r"(_PORT(_.*)?|_SERVICE(_.*)?|_HOST)$")
 """Variables that orchestrators inject for a service called `one-runtime`. One Runtime ignores them."""
 _OF_CUSTOMERS: Final = frozenset({"ONE_RUNTIME_URL", "ONE_RUNTIME_API_KEY"})
-"""Variables that the documentation uses in your backend, often set in the same shell. One Runtime ignores them."""
+"""Variables that the documentation uses in a customer's backend. One Runtime ignores them."""
 
 HostPort: TypeAlias = tuple[str, int]
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -68,7 +68,7 @@ class Settings(BaseModel):
         0, ge=0, description="Maximum size of a request or response body through the proxy, in bytes; 0 for no limit."
     )
     request_retention_days: int = Field(
-        7, ge=0, le=3650, description="Days to keep the log of proxy calls; 0 to keep none."
+        7, ge=0, le=3650, description="Days to keep the entries of the request log; 0 to keep none."
     )
     event_retention_days: int = Field(90, ge=1, le=3650, description="Days to keep events.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
@@ -114,15 +114,15 @@ class Settings(BaseModel):
 
     @property
     def secure(self) -> bool:
-        """True if browsers use https."""
+        """Return True if browsers use https."""
         return self.public_url.startswith("https://")
 
 
 def load_settings(environ: Mapping[str, str] = os.environ, *, workers: int | None = None) -> Settings:
     """Return the settings of an environment.
 
-    The variable `<NAME>_FILE` contains the path of a file with a secret. `workers`, from the command line, overrides
-    the variable.
+    The variable `<NAME>_FILE` contains the path of a file with a secret. `workers`: the command line's value, which
+    overrides the variable.
 
     Raises: ConfigurationError, with a message that says what to change.
     """
@@ -172,7 +172,7 @@ def _read_secret(variable: str, path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{variable} names a file that cannot be read: {path}.") from error
+        raise ConfigurationError(f"{variable} names a file that the server cannot read: {path}.") from error
 
 
 def _unknown(variable: str, known: Mapping[str, str]) -> str:
