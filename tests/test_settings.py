@@ -111,7 +111,7 @@ def test_secrets_are_read_from_files(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     missing = str(tmp_path / "missing")
     assert refusal(ENCRYPTION_KEYS_FILE=missing) == (
-        f"ONE_RUNTIME_ENCRYPTION_KEYS_FILE names a file that the server cannot read: {missing}."
+        f"ONE_RUNTIME_ENCRYPTION_KEYS_FILE names a file that cannot be read: {missing}."
     )
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
     assert "cannot be read" in refusal(ENCRYPTION_KEYS_FILE=str(tmp_path / "binary"))

@@ -172,7 +172,7 @@ def _read_secret(variable: str, path: str) -> str:
     try:
         return Path(path).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{variable} names a file that the server cannot read: {path}.") from error
+        raise ConfigurationError(f"{variable} names a file that cannot be read: {path}.") from error
 
 
 def _unknown(variable: str, known: Mapping[str, str]) -> str:
