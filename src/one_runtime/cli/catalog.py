@@ -254,8 +254,7 @@ def _key_field(integration: Integration, auth: Auth) -> str:
     if len(names) == 1 or "api_key" in names:
         return "api_key" if "api_key" in names else names[0]
     raise InvalidInput(
-        f"{integration.name} has several credential fields or none. Pass each with --credential: "
-        f"{', '.join(names) or 'none'}."
+        f"{integration.name} has no single key. Pass each field with --credential: {', '.join(names) or 'none'}."
     )
 
 
