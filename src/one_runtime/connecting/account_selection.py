@@ -1,7 +1,7 @@
-"""Selection of an account, if the granted tokens open several accounts.
+"""Selection of an account, if the granted tokens give access to several accounts.
 
-One Runtime stores the tokens encrypted until the end user selects an account, in the browser that started the
-authorization (P5). After ten minutes without a selection, One Runtime revokes the tokens (P9).
+One Runtime encrypts and stores the tokens until the end user selects an account. The end user must use the browser that
+started the authorization (P5). After ten minutes without a selection, One Runtime revokes the tokens (P9).
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ from one_runtime.tokens.revocation import revoke_all
 from one_runtime.tokens.state import merge_tokens
 
 BATCH: Final = 100
-"""Most abandoned attempts that one run of the periodic task handles."""
+"""Maximum number of abandoned attempts that one run of the periodic task handles."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +67,16 @@ async def pause(
 
 
 def selected_tokens(payload: bytes, number: int, client: OAuthClient | None) -> GrantedTokens:
-    """Return the tokens of a payload with the selected account, or without one if the number is unknown."""
+    """Return the tokens of a payload, with the account of this number. Without such an account, select none."""
     paused = _PAUSED.validate_json(payload)
     selected = paused.accounts[number].params if number < len(paused.accounts) else None
     return GrantedTokens(paused.tokens, paused.params, paused.own, client, paused.asked, selected)
 
 
 async def purge_due(installation: Installation) -> int:
-    """End abandoned attempts and revoke their tokens, and delete old attempts; return their number.
+    """End abandoned attempts and revoke their tokens. Delete old attempts. Return the number of attempts.
 
-    Several processes may run this at once.
+    Several processes may run this function at the same time.
     """
     vault = installation.vault
     async with installation.database.write() as tx:

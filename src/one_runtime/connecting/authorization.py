@@ -220,7 +220,7 @@ async def start_authorization(installation: Installation, ticket: str) -> Author
 async def handle_callback(
     installation: Installation, slug: str, query_string: bytes, read_binding: ReadBinding, address: str | None
 ) -> CallbackResult:
-    """Handle a callback. Trust nothing in it before its state and browser match a pending attempt (P5)."""
+    """Handle a callback. Trust nothing in the callback before its state and browser match a pending attempt (P5)."""
     try:
         query = parse_callback(query_string)
     except CallbackRefused as error:
@@ -347,7 +347,7 @@ async def _exchange_code(
 
 
 async def _connect(installation: Installation, context: CallbackContext, granted: GrantedTokens) -> CallbackResult:
-    """Verify the tokens and make the connection; revoke the tokens if that fails."""
+    """Verify the tokens and make the connection. If either step fails, revoke the tokens."""
     session, attempt, account_id = context.session, context.attempt, None
     try:
         verified = await verify_tokens(installation, context.integration, context.auth, granted)
@@ -461,7 +461,7 @@ async def get_outcome(installation: Installation, token: str, authorization_id: 
 async def _load_integration(
     tx: Transaction, installation: Installation, attempt: AuthorizationAttempt
 ) -> tuple[Integration, OAuth2Auth]:
-    """Load the attempt's integration. Raises: NotFound, also if the integration now sends tokens elsewhere (P7)."""
+    """Load the attempt's integration. Raises: NotFound, also if the integration's audience has changed (P7)."""
     integration = await installation.catalogs.get(tx, attempt.organization_id, attempt.integration_slug)
     auth = oauth2_of(integration.auth_of("oauth2")) if integration is not None else None
     if integration is None or auth is None:

@@ -3,7 +3,7 @@
 The popup opens a window and passes it a ticket. The window exchanges the ticket, once, for a state and a browser secret
 in a cookie. The provider returns the state in the callback. One Runtime accepts each state once, and only with the
 cookie of the browser that started the attempt. The database stores only hashes of ticket, state and browser secret
-(P2). It stores the values for the token request encrypted, and deletes them when the attempt ends (P5, P6).
+(P2). One Runtime encrypts the values for the token request, and deletes them when the attempt ends (P5, P6).
 """
 
 import json
@@ -27,19 +27,19 @@ from one_runtime.jobs.queue import batched_delete, batched_update, lock_due, run
 
 TABLE: Final = "consents"
 TICKET_LIFE: Final = timedelta(minutes=2)
-"""From the click until the window goes to the provider."""
+"""Time from the click until the window opens the provider's page."""
 STATE_LIFE: Final = timedelta(minutes=10)
-"""From the provider's authorization page to the callback, and again from the callback to the selected account."""
+"""Time from the provider's authorization page to the callback, and again from the callback to the selected account."""
 KEPT: Final = timedelta(hours=1)
 """Time from the end of an attempt to its deletion, during which our page can read the outcome."""
 
-_VERSION: Final = 1  # of the encrypted value in a new row
-_PAUSED_VERSION: Final = 2  # of the encrypted tokens that wait for the selection of an account
+_VERSION: Final = 1  # version of the encrypted value in a new row
+_PAUSED_VERSION: Final = 2  # version of the encrypted tokens that wait for the selection of an account
 _COOKIE_PREFIX: Final = "or-authorization-"
 _COOKIE_DIGITS: Final = 16  # hex digits of the state's hash: parallel attempts have different cookies
 
 Status: TypeAlias = Literal["prepared", "left", "arrived", "choosing", "connected", "failed"]
-# The stored values differ from the terms of the vocabulary page, because a change would need a migration.
+# The stored values are older than the terms of the vocabulary page. To change the values, a migration would be needed.
 PREPARED: Final = "prepared"
 STARTED: Final = "left"
 CONSUMED: Final = "arrived"
@@ -97,7 +97,7 @@ class AttemptSecret:
 class BrowserBinding:
     """The cookie that binds an attempt to the browser that started it (P5).
 
-    `session_token`: a top-level page needs it to continue after the callback. Only the browser stores it.
+    `session_token`: with this token, a top-level page continues after the callback. Only the browser stores the token.
     """
 
     cookie: str
@@ -223,7 +223,7 @@ async def create(tx: Transaction, vault: Vault, attempt: AuthorizationAttempt, s
 async def start(
     tx: Transaction, vault: Vault, ticket: str, state: SecretToken, browser: SecretToken, now: datetime
 ) -> tuple[AuthorizationAttempt, AttemptSecret] | None:
-    """Exchange a ticket for a state and a browser secret, once. None if it is used, unknown or expired."""
+    """Exchange a ticket, once, for a state and a browser secret. Return None if it is used, unknown or expired."""
     attempt = await _find(tx, _BY_TICKET, secret_tokens.TICKET, ticket)
     if attempt is None or not _is_same(attempt.ticket_hash, ticket):
         return None
@@ -238,8 +238,8 @@ async def consume(
 ) -> tuple[AuthorizationAttempt, AttemptSecret] | None:
     """Consume a state, once, and delete its secrets.
 
-    Return None if the state is unknown, expired or used, or arrives from another browser or at another integration's
-    redirect URL. In the last two cases, the state stays valid for the right browser and URL.
+    Return None if the state is unknown, expired or used. Also return None if the state comes from another browser, or
+    at another integration's redirect URL: it then stays valid for the right browser and URL.
     """
     attempt = await _find(tx, _BY_STATE, secret_tokens.STATE, state)
     if attempt is None or not _is_same(attempt.state_hash, state):
@@ -251,7 +251,7 @@ async def consume(
 
 
 async def count(tx: Transaction, session_id: str) -> int:
-    """Return the number of a session's attempts, finished or not. The next attempt replaces an unfinished one."""
+    """Return the number of a session's attempts. The next attempt replaces an unfinished attempt."""
     row = await tx.one(_COUNT, _AttemptCount, session=session_id)
     return row.attempts if row is not None else 0
 
@@ -277,7 +277,7 @@ async def pause(
 async def resume(
     tx: Transaction, vault: Vault, attempt_id: str, browser: str, now: datetime
 ) -> tuple[AuthorizationAttempt, bytes] | None:
-    """Return the payload of `pause`, once, and delete it. Return None if it is used, expired or of another browser."""
+    """Return the payload of `pause`, once, and delete it. None if it is used, expired or from another browser."""
     attempt = await tx.one(_BY_ID, AuthorizationAttempt, attempt=attempt_id) if is_id(attempt_id) else None
     if attempt is None or attempt.status != SELECTING or not _is_of_browser(attempt, browser):
         return None
@@ -286,14 +286,14 @@ async def resume(
 
 
 async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> list[tuple[AuthorizationAttempt, bytes]]:
-    """End attempts without a selected account in time. Delete their payloads, and return them."""
+    """End attempts in which no account was selected in time. Return the attempts with their payloads, now deleted."""
     return await _abandon(tx, vault, await tx.all(_ABANDONED, AuthorizationAttempt, now=now, limit=limit))
 
 
 async def abandon_of(
     tx: Transaction, vault: Vault, organization_id: str, end_user_id: str
 ) -> list[tuple[AuthorizationAttempt, bytes]]:
-    """End an end user's attempts that wait for a selected account. Delete their payloads, and return them."""
+    """End an end user's attempts that wait for a selected account. Return them with their payloads, now deleted."""
     scope = {"organization": organization_id, "end_user": end_user_id}
     return await _abandon(tx, vault, await tx.all(_SELECTING_OF_END_USER, AuthorizationAttempt, **scope))
 
@@ -315,7 +315,7 @@ async def _abandon(
 
 
 async def end(tx: Transaction, attempt_id: str, status: Literal["connected", "failed"]) -> bool:
-    """Record the end of an attempt with a consumed state; False if the attempt was deleted meanwhile."""
+    """Record the end of an attempt with a consumed state. Return False if the attempt was deleted meanwhile."""
     return await tx.execute(_END, attempt=attempt_id, ended=status) > 0
 
 
@@ -332,7 +332,7 @@ async def expire(database: Database, now: datetime) -> int:
 
 
 async def purge(database: Database, now: datetime) -> int:
-    """Delete attempts that ended `KEPT` ago; return their number."""
+    """Delete attempts that ended more than `KEPT` ago; return their number."""
     return await run_in_batches(database, _PURGE, before=now - KEPT)
 
 

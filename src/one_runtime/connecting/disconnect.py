@@ -1,4 +1,4 @@
-"""Disconnect: delete an end user's connections at one integration, one connection, or an end user (P9).
+"""Disconnect: delete one connection, an end user's connections to one integration, or an end user (P9).
 
 One transaction deletes the stored credentials and queues the revocation of the tokens. After a crash before the
 provider's answer, no usable credential is left, and the worker revokes the tokens later.
@@ -21,7 +21,7 @@ from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tokens.revocation import NOT_SUPPORTED, RevocationResult, revoke_all
 
 MAX_CONNECTIONS: Final = 10_000
-"""More connections than an end user has in practice. Deleting the end user again deletes the rest."""
+"""Maximum number of connections that one call deletes: more than an end user has. A second call deletes the rest."""
 
 _BATCH: Final = 200
 _UNREADABLE: Final = replace(NOT_SUPPORTED, outcome="failed", reason="One Runtime cannot decrypt the stored tokens.")
@@ -36,13 +36,13 @@ class DisconnectedConnection:
 
 
 _Removal: TypeAlias = tuple[DisconnectedConnection, PendingRevocation | None]
-"""A deleted connection with the results known so far, and the revocation to request from the provider."""
+"""A deleted connection, the results that are already known, and the revocation to request from the provider."""
 
 
 async def disconnect(
     installation: Installation, actor: Actor, integration_slug: str, end_user_id: str
 ) -> list[DisconnectedConnection]:
-    """Delete every connection of an end user at an integration, including those that need authorization again."""
+    """Delete every connection of an end user to an integration, also connections with the status `needs_reauth`."""
     async with installation.database.write() as tx:
         present = await connections.list_at_integration(tx, actor.organization_id, end_user_id, integration_slug)
         removals = await _remove(tx, installation, actor, present)
@@ -60,7 +60,7 @@ async def delete_connection(installation: Installation, actor: Actor, connection
 
 
 async def delete_integration(installation: Installation, actor: Actor, slug: str) -> None:
-    """Delete an integration of the organization's own with every connection to it. Raises: NotFound."""
+    """Delete a custom integration, and every connection to it. Raises: NotFound."""
     await custom.get(installation, actor.organization_id, slug)
     at_integration = connections.ConnectionFilter(integration_slug=slug)
     while True:
@@ -74,7 +74,7 @@ async def delete_integration(installation: Installation, actor: Actor, slug: str
 
 
 async def forget_end_user(installation: Installation, actor: Actor, end_user_id: str) -> list[DisconnectedConnection]:
-    """Delete an end user with all their rows, and remove the identifier from every event but `end_user.deleted`.
+    """Delete an end user with all rows. Remove the identifier from every event except `end_user.deleted`.
 
     Raises: NotFound.
     """
@@ -114,11 +114,11 @@ async def _remove(
 async def _queue_revocation(
     tx: Transaction, installation: Installation, connection: Connection
 ) -> tuple[tuple[RevocationResult, ...], PendingRevocation | None]:
-    """Return the results known so far, and the revocation to request from the provider."""
+    """Return the results that are already known, and the revocation to request from the provider."""
     vault, catalogs = installation.vault, installation.catalogs
     try:
-        # The lock: a refresh in progress has either committed its tokens, or will find the row deleted. The second
-        # read: the end user may have connected again meanwhile.
+        # After the lock, a refresh in progress has either committed its tokens, or will find no row. Read the
+        # connection again, because the end user may have connected again before the lock.
         current, stored = await connections.get_with_credential(tx, vault, connection.key, lock=True)
     except NotFound:
         return (NOT_SUPPORTED,), None

@@ -26,7 +26,7 @@ from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tenancy.organizations import Organization
 
 Presentation: TypeAlias = Literal["frame", "page"]
-"""Place of the popup: a frame in the app's page (mode embed), or a page of its own (modes redirect and link)."""
+"""Place where the popup appears: a frame in the app's page (mode embed), or a separate page (modes redirect, link)."""
 ShellState: TypeAlias = Literal["open", "unknown", "expired", "used", "failed", "cancelled", "no_origins"]
 
 _SHELL_STATES: Final[Mapping[sessions.Status, ShellState]] = {
@@ -52,7 +52,7 @@ class WrongMode(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class PopupShell:
-    """Data that the page may show before it sends the session token and loads the view.
+    """Data that the page may show before the page sends the session token and loads the view.
 
     `return_to`: the URL to which the browser returns in the mode redirect.
     """
@@ -75,7 +75,7 @@ class IntegrationOption:
 
 @dataclass(frozen=True, slots=True)
 class PopupView:
-    """An open session with the data of its page: one integration, or `options` from which the end user picks."""
+    """An open session with the data of its page: one integration, or `options`, from which the end user picks one."""
 
     session: ConnectSession
     organization: Organization
@@ -170,8 +170,8 @@ async def load_view(
 ) -> PopupView:
     """Load the view of an open session: the list of integrations, or one integration.
 
-    The first call opens the session, unless `opening` is False: a link scanner that fetches the page must not extend
-    the session's life.
+    The first call with `opening` opens the session. Without `opening`, the session's lifetime stays unchanged: a link
+    scanner that fetches the page must not extend it.
 
     Raises: Unauthenticated, SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts, WrongMode; NotFound if the
     integration was deleted or is not offered.
@@ -220,7 +220,7 @@ def _require_open(session: ConnectSession | None, presentation: Presentation, no
 
 
 def validate_request(view: PopupView, request: ConnectRequest) -> tuple[Integration, Auth, ConnectionValues]:
-    """Return the integration, auth type and values of a submitted form. Only the credential is not verified yet.
+    """Return the integration, auth type and values of a submitted form. The credential is not verified yet.
 
     Raises: InvalidInput; IntegrationChanged.
     """
@@ -251,7 +251,7 @@ async def connect(
     if oauth2_of(auth) is not None:
         raise InvalidInput.of("auth_type", "must not be oauth2, which needs the provider's authorization page")
     actor, now = Actor(session.organization_id, "end_user", session.end_user_id, address), installation.clock()
-    async with installation.database.write() as tx:  # counted before the check, so that parallel checks keep the limit
+    async with installation.database.write() as tx:  # count before the check, so that parallel checks keep the limit
         if not await sessions.reserve_check(tx, session.id, now):
             raise await unavailable_error(tx, session, now)
     try:
@@ -267,7 +267,7 @@ async def connect(
 async def _record_failure(
     tx: Transaction, session: ConnectSession, actor: Actor, slug: str, error: OneRuntimeError, now: datetime
 ) -> None:
-    """Record the error. Only a refusal counts as an attempt: after other errors, the credential may be valid."""
+    """Record the error. Only a refusal counts as an attempt. After any other error, the credential may be valid."""
     if isinstance(error, ProviderUnavailable):
         await sessions.refund_check(tx, session.id, error_note(error.code, error.detail, now), now)
     elif not isinstance(error, CredentialsRefused):
@@ -320,7 +320,7 @@ async def complete_session(
 
 
 async def cancel(installation: Installation, token: str) -> str | None:
-    """Cancel a session, unless it has ended. In the mode redirect, return the URL to which the browser returns.
+    """Cancel a session that has not ended. In the mode redirect, return the URL to which the browser returns.
 
     Raises: Unauthenticated for an unknown token.
     """

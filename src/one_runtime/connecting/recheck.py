@@ -1,4 +1,4 @@
-"""Recheck: ask a provider whether a connection's credentials still work.
+"""Recheck: ask the provider if a connection's credentials still work.
 
 A definite refusal makes the connection `needs_reauth`; an outage changes nothing.
 """
@@ -21,10 +21,10 @@ from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials
 from one_runtime.tokens.state import UsableCredential
 
 CONCURRENT: Final = 64
-"""Concurrent rechecks of one run."""
+"""Maximum number of concurrent rechecks in one run."""
 
 TIMEOUT: Final = 10.0
-"""Seconds for one recheck. The next run waits until all rechecks of this run have ended."""
+"""Time limit of one recheck, in seconds. The next run waits until all rechecks of this run have ended."""
 
 log = structlog.get_logger()
 
@@ -39,7 +39,7 @@ class RecheckResult:
 
 
 async def recheck(installation: Installation, actor: Actor, connection_id: str) -> RecheckResult:
-    """Send the integration's check request with fresh credentials. After a refusal, refresh once and send it again.
+    """Send the integration's check request with fresh credentials. After a refusal, refresh and send the request again.
 
     Raises: NotFound; ProviderUnavailable; SealBroken.
     """

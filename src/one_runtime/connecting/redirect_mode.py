@@ -33,7 +33,7 @@ from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tokens.revocation import revoke_all
 
 BATCH: Final = 100
-"""Most connections that one run of the periodic task deletes."""
+"""Maximum number of connections that one run of the periodic task deletes."""
 
 TABLE: Final = "unredeemed_connections"
 _VERSION: Final = 1  # version of the sealed value; it never changes, because each row is written once
@@ -76,7 +76,7 @@ _DUE = (
 
 
 class EndUserMismatch(Conflict):
-    """The organization redeems the code for another end user than the session's."""
+    """The organization redeems the code for an end user other than the session's."""
 
     code = "end_user_mismatch"
 
@@ -191,7 +191,7 @@ async def cancel(installation: Installation, actor: Actor, session_id: str) -> C
 async def purge_due(installation: Installation) -> int:
     """Delete connections that were not redeemed in time, and revoke their tokens; return their number.
 
-    Several processes may run this at once: only one of them ends a session, by a conditional update.
+    Several processes may run this function at the same time: a conditional update lets only one of them end a session.
     """
     async with installation.database.read() as tx:
         now = await database_now(tx, installation.clock)
@@ -234,7 +234,7 @@ async def _abandon(
 ) -> list[PendingRevocation] | None:
     """End a session that was not redeemed, and delete its connection; return the pending revocations.
 
-    None if the session holds no connection any more: a concurrent request ended it.
+    Return None if a concurrent request has already ended the session.
     """
     now = installation.clock()
     if not await sessions.abandon(tx, session.id, status, error, now):
@@ -301,7 +301,7 @@ async def load_unredeemed(tx: Transaction, vault: Vault, session: ConnectSession
 
 
 async def discard_unredeemed(tx: Transaction, session_id: str) -> bool:
-    """Delete a held connection; False if there was none."""
+    """Delete a held connection. Return False if there was no held connection."""
     return await tx.execute(_DELETE, session=session_id) > 0
 
 

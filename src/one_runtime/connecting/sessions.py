@@ -33,7 +33,7 @@ MAX_FAILED_CHECKS: Final = 10
 LIFE_ONCE_OPENED: Final = timedelta(minutes=60)
 TIME_TO_REDEEM: Final = timedelta(minutes=10)
 RETENTION: Final = timedelta(days=30)
-"""Time from the creation of a session to its deletion. The session itself ends after two hours at most."""
+"""Time from the creation of a session to the deletion of its row. A session ends after two hours at most."""
 MIN_EXPIRES_IN, DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN = 60, 600, 3600
 
 Mode: TypeAlias = Literal["embed", "redirect", "link"]
@@ -179,10 +179,10 @@ _FAIL = _PENDING.values(status="failed", updated_at=bindparam("now"))
 async def create_session(
     installation: Installation, actor: Actor, new: NewSession
 ) -> tuple[ConnectSession, SecretToken]:
-    """Create a session and its token, which is shown once.
+    """Create a session and its token, which One Runtime shows only once.
 
     Raises: NotFound for an unknown integration or connection; InvalidInput if the end user cannot connect the
-    integration, with the way to change that.
+    integration. The error says how to change that.
     """
     now = installation.clock()
     session = ConnectSession(
@@ -315,7 +315,7 @@ async def get(tx: Transaction, organization_id: str, session_id: str) -> Connect
 
 
 async def find_by_id(tx: Transaction, session_id: str) -> ConnectSession | None:
-    """Return a session by its id. The id is not secret: use it only to read the origins that may frame the page."""
+    """Return a session by its id. An id is not secret: use this only to read the origins that may frame the page."""
     return await tx.one(_BY_ID, ConnectSession, session=session_id) if is_id(session_id) else None
 
 
@@ -344,7 +344,7 @@ def ended_error(session: ConnectSession, now: datetime) -> OneRuntimeError | Non
 
 
 async def unavailable_error(tx: Transaction, session: ConnectSession, now: datetime) -> OneRuntimeError:
-    """Return the error of a session that has ended meanwhile, or has no attempt left."""
+    """Return the error of a session that has ended meanwhile, or that has no attempt left."""
     current = await get(tx, session.organization_id, session.id)
     return ended_error(current, now) or TooManyAttempts()
 
@@ -373,7 +373,7 @@ async def note_error(tx: Transaction, session_id: str, error: Mapping[str, str],
 
 
 async def note_refusal(tx: Transaction, session_id: str, error: Mapping[str, str], now: datetime) -> bool:
-    """Store the error of a refused attempt. Return True if it was the last one: the session is then `failed`."""
+    """Store the error of a refused attempt. Return True if this was the last attempt: the session is then `failed`."""
     row = await tx.one(_NOTE_REFUSAL, _ChecksRow, session=session_id, error=error, now=now)
     if row is None or row.failed_checks < MAX_FAILED_CHECKS:
         return False
@@ -381,35 +381,35 @@ async def note_refusal(tx: Transaction, session_id: str, error: Mapping[str, str
 
 
 async def complete(tx: Transaction, session_id: str, connection_id: str, now: datetime) -> bool:
-    """End the session in the transaction that stores its connection; False if the session has ended already."""
+    """End the session in the transaction that stores its connection. Return False if the session has already ended."""
     return await _end(tx, "connected", _COMPLETE, session=session_id, connection=connection_id, now=now)
 
 
 async def hold(tx: Transaction, session_id: str, code: SecretToken, now: datetime) -> bool:
-    """Mark the session as unredeemed until the organization redeems its code. False if the session has ended."""
+    """Mark the session as unredeemed until the organization redeems its code. Return False if the session has ended."""
     until = now + TIME_TO_REDEEM
     return await tx.execute(_HOLD, session=session_id, code=code.hash, now=now, until=until) > 0
 
 
 async def redeem(tx: Transaction, session_id: str, connection_id: str, now: datetime) -> bool:
-    """End an unredeemed session in the transaction that stores its connection; False if it has ended or expired."""
+    """End an unredeemed session in the transaction that stores its connection. Return False if it is over already."""
     return await _end(tx, "connected", _REDEEM, session=session_id, connection=connection_id, now=now)
 
 
 async def abandon(
     tx: Transaction, session_id: str, ended: Status, error: Mapping[str, str] | None, now: datetime
 ) -> bool:
-    """End an unredeemed session without a connection; False if it has ended already."""
+    """End an unredeemed session without a connection. Return False if the session has already ended."""
     return await _end(tx, ended, _ABANDON, session=session_id, ended=ended, error=error, now=now)
 
 
 async def cancel(tx: Transaction, session_id: str, now: datetime) -> bool:
-    """Cancel a pending session; False if it was not pending."""
+    """Cancel a pending session. Return False if the session was not pending."""
     return await _end(tx, "cancelled", _CANCEL, session=session_id, now=now)
 
 
 async def _end(tx: Transaction, state: Status, statement: Update, **values: object) -> bool:
-    """Run the statement that ends a session; True if it changed the session."""
+    """Run the statement that ends a session. Return True if the statement changed the session."""
     if not await tx.execute(statement, **values):
         return False
     tx.committed.append(metrics.sessions.labels(state).inc)

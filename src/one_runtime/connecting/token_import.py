@@ -34,9 +34,9 @@ _TOKEN_FIELDS: Final = ("access_token", "refresh_token", "expires_at", "scope")
 
 @dataclass(frozen=True, slots=True)
 class CredentialImport:
-    """A credential to import for an end user. It replaces the present connection, unless `multiple` is set.
+    """A credential to import for an end user. Without `multiple`, the credential replaces a present connection.
 
-    `check`: verify the credential with the provider before storing it. Client credentials are always verified.
+    `check`: verify the credential with the provider before storing it. One Runtime always verifies client credentials.
     """
 
     integration_slug: str
@@ -53,7 +53,7 @@ class CredentialImport:
 async def import_connection(
     installation: Installation, actor: Actor, request: CredentialImport
 ) -> tuple[Connection, bool]:
-    """Store a credential as a connection; True if the connection is new, False if it replaces the present one.
+    """Store a credential as a connection. Return the connection, and True if it is new.
 
     Raises: NotFound; InvalidInput; OAuthClientMissing; HostNotRegistered; CredentialsRefused; ProviderUnavailable.
     """
@@ -102,7 +102,7 @@ async def _verify_tokens(
     tokens = _read_tokens(request.credentials)
     async with installation.database.read() as tx:
         client = await oauth_clients.require(tx, installation.vault, organization_id, integration, auth, values.params)
-    # In the popup, these values come from the provider's callback or token response. An import has them in `params`.
+    # In the popup, these values come from the provider's callback or token response. In an import, `params` has them.
     provider_values = {part.where: request.params[part.name] for part in auth.received if part.name in request.params}
     try:
         params = {**values.params, **read_received(auth, "callback", provider_values)}
@@ -139,7 +139,7 @@ def _read_time(text: str, errors: list[FieldError]) -> datetime | None:
 
 
 def _with_document(tokens: TokenSet, provider_values: Mapping[str, str]) -> TokenSet:
-    """Return the tokens with a token response that contains these values at their JSON paths, such as `team.id`."""
+    """Return the tokens with an artificial token response: these values at their JSON paths, such as `team.id`."""
     document: dict[str, object] = {}
     for path, value in provider_values.items():
         *outer, last = path.split(".")

@@ -1,4 +1,4 @@
-"""Verification of credentials with the provider: the only source of the accounts that become connections (P7).
+"""Verification of credentials with the provider. Only accounts from this module become connections (P7).
 
 The functions call the provider, so they store nothing and open no transaction.
 """
@@ -47,14 +47,14 @@ _MAX_ACCOUNTS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class AccountOption:
-    """One of several accounts that a token opens: the label for the end user, and the account's params."""
+    """One of several accounts to which a token gives access: the label for the end user, and the account's params."""
 
     label: str
     params: Mapping[str, str]
 
 
 class AccountSelectionRequired(Conflict):
-    """The token opens several accounts, and the end user has to select one."""
+    """The token gives access to several accounts, and the end user has to select an account."""
 
     code = "several_accounts"
 
@@ -65,7 +65,7 @@ class AccountSelectionRequired(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedAccount:
-    """An account at the provider, with the credentials that open it and the params of its connection."""
+    """An account at the provider, with its credentials and the params of its connection."""
 
     integration: Integration
     auth_type: str
@@ -80,8 +80,8 @@ class VerifiedAccount:
     def as_connection(self, end_user_id: str, name: str | None, metadata: Mapping[str, object]) -> NewConnection:
         """Return the connection to store.
 
-        The connection gets the audience of the integration that verified the credentials: the hosts to which One
-        Runtime may send them. So a later change of a custom integration cannot redirect the credentials (P7).
+        The connection gets the present audience of the integration, which limits the hosts that receive the
+        credentials. So a later change of a custom integration cannot redirect the credentials (P7).
         """
         return NewConnection(
             end_user_id=end_user_id,
@@ -133,7 +133,7 @@ async def _send(egress: Egress, integration: Integration, request: OutboundReque
 
 
 def unverified_account(integration: Integration, auth: Auth, values: ConnectionValues) -> VerifiedAccount:
-    """Accept credentials without asking the provider, for an import with `check: false`."""
+    """Return the account without a request to the provider, for an import with `check: false`."""
     return VerifiedAccount(integration, auth.type, ProviderAccount(), values.params, values.credentials)
 
 
@@ -180,7 +180,7 @@ async def verify_credentials(
 
 @dataclass(frozen=True, slots=True)
 class GrantedTokens:
-    """Tokens that the provider granted, not verified yet.
+    """Tokens that the provider granted, but that are not verified yet.
 
     `params`: the values known so far. `own_client`: the fields of the end user's own OAuth client, if the organization
     has none. `selected`: the params of the selected account, if the tokens open several accounts.
