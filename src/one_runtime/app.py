@@ -59,7 +59,7 @@ def create_app(
 
 
 def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Egress | None) -> Installation:
-    # A request that passes the concurrency limit always gets a connection (docs/decisions/0024-bulkheads.md).
+    # A proxy call within the concurrency limit always gets a connection (docs/decisions/0024-bulkheads.md).
     proxy_limits = PoolLimits(connections=PROXY_CONNECTIONS, per_upstream=settings.proxy_calls)
     return Installation(
         settings=settings,
@@ -92,7 +92,7 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        await installation.flights.land()  # before the process ends, it stores all tokens that providers have issued
+        await installation.flights.land()  # stores all tokens that providers have issued, before the process ends
         await services.request_log.flush()
         with suppress(Unavailable):  # if this fails, the row of this process expires after a minute
             async with installation.database.write() as tx:
@@ -105,7 +105,7 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
 
 
 async def _register(installation: Installation) -> instances.ServerInstance:
-    """Store the key ring and this process in one transaction, so that `keys activate` sees both or neither."""
+    """Store the key ring and this process in one transaction, so that `keys activate` never sees only one of them."""
     now = installation.clock()
     server = instances.this_process(installation.vault.key_ids, now)
     async with installation.database.write() as tx:

@@ -31,7 +31,7 @@ Status: TypeAlias = Literal["connected", "not_connected"]
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
-# Literals, so that they are not sent as parameters with every request.
+# These values are literals in the SQL text, so that requests need not send them as parameters.
 _PAIR = connections.c.integration_slug + literal_column("':'") + connections.c.status
 _CONNECTIONS = (
     select(func.aggregate_strings(_PAIR, literal_column("','")))  # type: ignore[arg-type] # typed for a parameter
@@ -80,7 +80,7 @@ _END: Final = b"]}"
 
 @dataclass(frozen=True, slots=True)
 class ListState:
-    """The caller, the availability for their organization, and the end user's connections.
+    """The caller, the availability for the caller's organization, and the end user's connections.
 
     `connections`: a text such as `hubspot:active,slack:needs_reauth`. `own`: the catalog with the organization's custom
     integrations, if there are any.
@@ -94,7 +94,7 @@ class ListState:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Selection and format of a list. An empty value or None selects all integrations; `search` also sorts by rank."""
+    """Selection and format of a list. An empty value or None selects all integrations. `search` also orders by rank."""
 
     slugs: frozenset[str] = frozenset()
     category: str | None = None
@@ -148,7 +148,7 @@ class Listed:
 
 
 class _Fragments(NamedTuple):
-    """JSON fragments of one integration: available to the organization or not, connected or not."""
+    """JSON fragments of one integration for its four states: available or not, connected or not."""
 
     not_connected: bytes
     connected: bytes
@@ -161,7 +161,7 @@ class IntegrationRenderer:
 
     def __init__(self, catalog: Catalog, public_url: str) -> None:
         self._catalog, self.public_url = catalog, public_url
-        # Enough for each built-in integration in three logo formats, with one to three sets of available auth types.
+        # Room for each built-in integration in three logo formats, with one to three sets of available auth types.
         self._fragments = lru_cache(maxsize=16_384)(self._render)
 
     def fragments(self, integration: Integration, logo: Logo, auth_types: tuple[str, ...]) -> _Fragments:
@@ -218,7 +218,7 @@ class _CatalogLists:
 
     def __init__(self, catalog: Catalog, renderer: IntegrationRenderer, *, most: int) -> None:
         self._catalog, self._renderer = catalog, renderer
-        # Lists for end users without connections: one for each availability and logo format.
+        # Lists for end users without connections: one list for each availability and logo format.
         self._unconnected = lru_cache(maxsize=max(most // 16, 8))(self._render_unconnected)
         # Lists by availability, connections and options: end users with the same connections share a list.
         self.listed = lru_cache(maxsize=most)(self._render)
@@ -244,8 +244,7 @@ class _CatalogLists:
         return Listed(b'W/"%b"' % digest.hexdigest().encode(), (*fragments, _END))
 
     def _select(self, availability: Availability, connected: Mapping[str, bool], options: Options) -> list[Integration]:
-        """Return the integrations that are available, or that the end user has connected, and that match the
-        options."""
+        """Return the integrations that match the options and are available, or connected by the end user."""
         selected = [
             integration
             for integration in self._catalog.integrations
@@ -261,7 +260,7 @@ class _CatalogLists:
         return search(selected, options.search) if options.search is not None else selected
 
     def _render_unconnected(self, availability: Availability, logo: Logo) -> tuple[dict[str, bytes], "hashlib.blake2b"]:
-        """Return a fragment for every integration (empty if unavailable), and a hash of all fragments' input."""
+        """Return a fragment for every integration, and a hash of the fragments' input. Unavailable ones are empty."""
         parts = dict[str, bytes]()
         for integration in self._catalog.integrations:
             auth_types = availability.working(integration) if integration.slug in availability else ()
@@ -289,9 +288,9 @@ class IntegrationList:
     def __init__(self, catalog: Catalog, public_url: str) -> None:
         self.renderer = IntegrationRenderer(catalog, public_url)
         self._built_in = _CatalogLists(catalog, self.renderer, most=4096)
-        # For organizations with custom integrations. Such an organization has few lists, which no other one shares.
+        # For organizations with custom integrations. Each has only few lists, and shares none with other organizations.
         self._custom = lru_cache(maxsize=64)(partial(_CatalogLists, renderer=self.renderer, most=128))
-        # About 6,000 lists of 60 integrations with `logo=url`.
+        # Room for about 6,000 lists of 60 integrations with `logo=url`.
         self._compressor = Compressor(FAST, capacity=32 * 1024 * 1024)
 
     def listed(self, state: ListState, options: Options) -> Listed:
@@ -304,5 +303,5 @@ class IntegrationList:
         return listed.after(b'{"end_user_id": %b, "integrations": [' % _encode(end_user_id).encode())
 
     async def compressed(self, listed: Listed, end_user_id: str, body: bytes, coding: Coding) -> bytes:
-        """Return the compressed body. The cache helps when an end user loads the page again."""
+        """Return the compressed body. The cache saves work if an end user loads the page again."""
         return await self._compressor.compress((listed.etag, end_user_id), body, coding)

@@ -21,11 +21,11 @@ from one_runtime.telemetry import metrics
 LIVE: Final = timedelta(seconds=60)
 """Time without a heartbeat after which a server counts as stopped: four intervals of the heartbeat task.
 
-Its next heartbeat makes the server count again.
+With its next heartbeat, the server counts as running again.
 """
 
 RETENTION: Final = timedelta(hours=1)
-"""Time without a heartbeat after which a server's row is deleted."""
+"""Time without a heartbeat after which One Runtime deletes a server's row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ async def heartbeat(tx: Transaction, server: ServerInstance, now: datetime) -> N
 
 
 async def list_live(tx: Transaction, now: datetime) -> list[ServerInstance]:
-    """Return the servers with a recent heartbeat, the oldest first."""
+    """Return the servers with a recent heartbeat, ordered by the time of their start."""
     return await tx.all(_LIVE, ServerInstance, since=now - LIVE)
 
 

@@ -1,8 +1,9 @@
 """Queue: tables whose rows are background work for one process at a time (docs/decisions/0025-queue.md).
 
-A process claims a row when its `due_at` has passed: it sets `due_at` to the end of its lease, and increases `attempts`.
-A process whose lease has expired can no longer change the row, because `attempts` differs (a fencing token). The worker
-polls each second, and immediately after a commit of its own process that called `wake_on_commit`.
+A process claims a row whose `due_at` has passed: it sets `due_at` to the end of the lease, and increases `attempts`. If
+another process has claimed the row after the lease, `attempts` differs (a fencing token), and the first process can no
+longer change the row. The worker polls each second, and immediately after a commit whose transaction called
+`wake_on_commit`.
 """
 
 import asyncio
@@ -31,8 +32,10 @@ from one_runtime.db.engine import Database, Row, Transaction
 from one_runtime.db.schema import TIME
 
 BATCH: Final = 1000
-"""Most rows that one statement of `run_in_batches` changes. SQLite runs statements on the event loop, where a larger
-batch would delay every request."""
+"""Maximum number of rows that one statement of `run_in_batches` changes.
+
+SQLite runs statements on the event loop, so a larger batch would delay every request.
+"""
 
 
 _CLOCK_RESOLUTION: Final = timedelta(milliseconds=1)
@@ -40,7 +43,7 @@ _CLOCK_RESOLUTION: Final = timedelta(milliseconds=1)
 
 
 class _DatabaseNow(FunctionElement[datetime]):
-    """The clock of the database at this moment, not at the start of the transaction."""
+    """The time of the database's clock at this moment, not at the start of the transaction."""
 
     type = TIME
     inherit_cache = True
@@ -64,7 +67,10 @@ class _ClockRow(NamedTuple):
 
 
 async def clock_skew(tx: Transaction) -> timedelta:
-    """Return the lead of the database's clock over this process's clock. Zero if the round trip can explain it."""
+    """Return the time by which the database's clock is ahead of this process's clock.
+
+    Return zero if the duration of the round trip can explain the difference.
+    """
     before = system_clock()
     row = await tx.one(_NOW, _ClockRow)
     after = system_clock() + _CLOCK_RESOLUTION
@@ -81,15 +87,15 @@ async def database_now(tx: Transaction, clock: Clock) -> datetime:
 
 
 class Queue:
-    """A table whose rows processes claim. It has a primary key, `due_at` and `attempts`.
+    """A table whose rows processes claim. The table must have a primary key, `due_at` and `attempts`.
 
     Create one instance for each table: an instance compiles its statements only once.
     """
 
     def __init__(self, table: Table, lease: timedelta, *only: ColumnElement[bool]) -> None:
-        """`lease`: longer than the work on a claimed row.
+        """`lease`: a time that is longer than the work on a claimed row.
 
-        `only`: conditions of this queue's rows, if not all belong.
+        `only`: conditions for the queue's rows, if not all rows of the table belong to the queue.
         """
         self._lease = lease
         key = _key(table)
@@ -107,7 +113,7 @@ class Queue:
         self._postpone = update(table).where(*mine, fenced).values(due_at=bindparam("until"))
 
     async def claim(self, tx: Transaction, clock: Clock, limit: int) -> list[Row]:
-        """Claim due rows, the longest due first. Skip rows that another process is claiming."""
+        """Claim due rows, ordered by due time. Skip rows that another process is claiming."""
         now = await database_now(tx, clock)
         return await tx.all(self._claim, now=now, limit=limit, until=now + self._lease)
 
@@ -116,7 +122,7 @@ class Queue:
         return await tx.execute(self._settle, **self._named(key), fence=attempts) > 0
 
     async def postpone(self, tx: Transaction, clock: Clock, *key: str, attempts: int, delay: timedelta) -> bool:
-        """Make a row due again after a delay. Return False, and change nothing, if another process has claimed it."""
+        """Make a row due again after a delay. If another process has claimed the row, change nothing; return False."""
         until = await database_now(tx, clock) + delay
         return await tx.execute(self._postpone, **self._named(key), fence=attempts, until=until) > 0
 
@@ -127,8 +133,8 @@ class Queue:
 def lock_due(table: Table, *only: ColumnElement[bool], due: ColumnElement[datetime] | None = None) -> Select[Any]:
     """Build a statement that selects due rows and locks them until the transaction ends. It skips locked rows.
 
-    For work that the same transaction finishes, so that no lease is needed. `due`: the column, if it is not `due_at`.
-    The statement's parameters are `now` and `limit`.
+    The work on the rows must end in the same transaction, so no lease is needed. `due`: the column, if it is not
+    `due_at`. The statement's parameters are `now` and `limit`.
     """
     due_at = table.c.due_at if due is None else due
     statement = select(table).where(due_at <= bindparam("now"), *only).order_by(due_at).limit(bindparam("limit"))

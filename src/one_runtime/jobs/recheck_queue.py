@@ -1,6 +1,6 @@
 """Recheck queue: connections whose credentials a provider refused during a call. The worker rechecks them.
 
-The queue is in memory. If a crash loses it, the next refused call queues the recheck again.
+The queue is in memory. If a crash loses the queue, the next refused call queues the recheck again.
 """
 
 from collections import Counter
@@ -10,10 +10,10 @@ from typing import Final
 from cachetools import TTLCache
 
 COOLDOWN: Final = 60.0
-"""Seconds after a recheck or refresh in which One Runtime does not repeat it for the same connection."""
+"""Seconds after a recheck or a refresh. Meanwhile, One Runtime does not recheck the same connection again."""
 
 MAX_PER_INTEGRATION: Final = 8
-"""Most concurrent rechecks of one integration, so that a hanging provider does not delay other integrations."""
+"""Maximum number of concurrent rechecks of one integration, so that its provider cannot delay other integrations."""
 
 _MAX_CONNECTIONS: Final = 10_000
 
@@ -37,11 +37,11 @@ class RecheckQueue:
         self._unfinished: set[str] = set()
 
     def mark_refreshed(self, connection_id: str, version: int) -> None:
-        """Record the version of the tokens that replaced refused ones."""
+        """Record the version of tokens that replaced refused tokens."""
         self._refreshed[connection_id] = version
 
     def was_refreshed(self, connection_id: str, version: int) -> bool:
-        """Return True if tokens of this version come from a recent refresh, so that another refresh would not help."""
+        """Return True if the tokens of this version come from a recent refresh. Then another refresh would not help."""
         refreshed = self._refreshed.get(connection_id)
         return refreshed is not None and version >= refreshed
 

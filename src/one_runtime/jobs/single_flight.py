@@ -1,4 +1,4 @@
-"""One run of a function for several concurrent callers in this process. Several processes need a lease instead."""
+"""One call of a function for several concurrent callers in this process. Several processes need a lease instead."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
@@ -16,7 +16,7 @@ class SingleFlight:
     async def join(self, key: Hashable, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Return the result of the running call for this key. Start `call` if no call for the key is running.
 
-        A caller's cancellation does not cancel the call, whose work must not stop half done.
+        The cancellation of a caller does not cancel the call, because the call's work must not stop halfway.
         """
         flight = self._flying.get(key)
         if flight is None:

@@ -25,16 +25,16 @@ from one_runtime.telemetry import logs, tracing
 from one_runtime.telemetry.metrics_server import metrics_served
 
 GRACE: Final = 30
-"""Seconds in which requests in progress may finish after a signal to stop."""
+"""Seconds for which a stopping server waits for requests in progress."""
 
 PATIENCE: Final = 60
-"""Seconds in which a worker must answer the supervisor, which otherwise replaces the worker.
+"""Seconds within which a worker must answer the supervisor. Otherwise the supervisor replaces the worker.
 
-With uvicorn's default of 5, the supervisor on a busy machine kills workers while they start.
+With uvicorn's default of 5 seconds, a supervisor on a busy machine would kill workers while they start.
 """
 
 OPEN_FILES: Final = 65_536
-"""The same as `LimitNOFILE` in deploy/one-runtime.service."""
+"""Limit of open files, as `LimitNOFILE` in deploy/one-runtime.service."""
 
 
 class Worker(multiprocess.Process):
@@ -50,7 +50,7 @@ class Worker(multiprocess.Process):
 
 
 def serve(settings: Settings, *, migrate_first: bool) -> None:
-    """Serve until a signal. Before that, migrate SQLite always, and PostgreSQL only with `migrate_first`.
+    """Migrate the database and serve until a signal. PostgreSQL is migrated only with `migrate_first`.
 
     Raises: ConfigurationError if the server cannot start.
     """
@@ -59,7 +59,7 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
     if path and settings.workers > 1:
         raise ConfigurationError("One process serves SQLite. Use PostgreSQL for ONE_RUNTIME_WORKERS above 1.")
     _allow_open_files()
-    # The supervisor of several workers serves nothing, and builds the application only to report invalid settings once.
+    # With several workers, the supervisor builds the application only to report invalid settings once.
     app = _prepare(settings) if settings.workers == 1 else create_app(settings)
     with ExitStack() as stack:
         stack.enter_context(_only_server(path))
@@ -96,7 +96,7 @@ def _allow_open_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < limit:
-        with suppress(ValueError, OSError):  # macOS has a further limit
+        with suppress(ValueError, OSError):  # macOS has another limit too
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 

@@ -2,8 +2,8 @@
 
 The worker refreshes tokens before they expire. A caller that needs tokens earlier refreshes them itself. A process
 reserves the connection's credential row for a limited time (a lease) and keeps no transaction open during the request.
-The response counts only if the row still holds the refresh token that was sent. So an expired lease loses no token, and
-a late refusal cannot end a new connection.
+The process stores the response only if the row still has the refresh token that the process sent. So an expired lease
+loses no token, and a late refusal cannot end a new connection.
 """
 
 import asyncio
@@ -57,7 +57,7 @@ from one_runtime.tokens.state import (
 
 BATCH: Final = 200
 AT_ONCE: Final = 32
-"""Concurrent refreshes of one run of the worker's task."""
+"""Maximum number of concurrent refreshes in one run of the worker's task."""
 
 _FIRST_BACKOFF: Final = timedelta(seconds=5)
 _LONGEST_BACKOFF: Final = timedelta(minutes=10)
@@ -73,9 +73,9 @@ class ReauthRequired(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to refresh. This process may ask the provider until `ask_until`; other processes ask only after `ends`.
+    """The right to refresh. This process may ask the provider until `ask_until`. Other processes wait until `ends`.
 
-    Both are times of the monotonic clock.
+    Both times are times of the monotonic clock.
     """
 
     id: str
@@ -103,7 +103,7 @@ async def fresh_credentials(
 async def ensure_fresh(
     installation: Installation, state: CredentialState, *, rejected: int | None = None, retry_refused: bool = False
 ) -> UsableCredential:
-    """Do the same as `fresh_credentials`, for a state that the caller has just loaded. Raises the same errors."""
+    """Return fresh credentials like `fresh_credentials`, from a state that the caller has just loaded."""
     request = CredentialRequest(rejected, retry_refused)
     if not isinstance(decide(state, installation.clock(), request), Fresh):
         return await _join(installation, state.connection.key, request, state)
@@ -113,7 +113,7 @@ async def ensure_fresh(
 
 
 async def refresh(installation: Installation, key: ConnectionKey) -> UsableCredential:
-    """Refresh a connection's credentials now, even if they are fresh. Credentials without a refresh stay unchanged.
+    """Refresh a connection's credentials now, even if they are fresh. Credentials that have no refresh stay unchanged.
 
     Raises: as `fresh_credentials`.
     """
@@ -139,7 +139,7 @@ async def read_credentials(installation: Installation, actor: Actor, connection_
 async def refresh_due(installation: Installation, *, batch: int = BATCH) -> int:
     """Refresh all credentials that are due, and return their number.
 
-    Several processes may run this at the same time.
+    Several processes may run this function at the same time.
     """
     seen = set[ConnectionKey]()  # so that the run ends even if a row is due again immediately
     slots = asyncio.Semaphore(AT_ONCE)
@@ -158,14 +158,14 @@ async def refresh_due(installation: Installation, *, batch: int = BATCH) -> int:
 
 
 async def _refresh_or_postpone(installation: Installation, key: ConnectionKey) -> None:
-    """Refresh the credentials. After an error, postpone the row, which must not be due again immediately."""
+    """Refresh the credentials. After an error, postpone the row, so that it is not due again immediately."""
     try:
         await _join(installation, key, CredentialRequest())
     except (ReauthRequired, NotFound):
         pass
     except ProviderUnavailable as error:
         log.info("refresh_postponed", connection_id=key.connection_id, code=error.code)
-    except Unavailable:  # an error of the database, not of this connection: the next run tries again
+    except Unavailable:  # the database failed, not this connection: the next run tries again
         raise
     except OneRuntimeError as error:
         log.warning("refresh_failed", connection_id=key.connection_id, code=error.code)
@@ -183,7 +183,7 @@ async def _join(
     """
     flight = (key.connection_id, request.retry_refused)
     usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
-    if usable.version == request.rejected:  # the joined refresh gave what this caller's provider rejected
+    if usable.version == request.rejected:  # the joined refresh returned the version that the provider refused
         usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
     return usable
 
@@ -266,9 +266,9 @@ async def _reschedule(installation: Installation, key: ConnectionKey, schedule: 
 async def _record_needs_reauth(
     installation: Installation, state: CredentialState, decision: NeedsReauth, request: CredentialRequest
 ) -> None:
-    """Mark the connection `needs_reauth`, if the locked row leads to the same decision.
+    """Mark the connection `needs_reauth` if the locked row leads to the same decision.
 
-    `_record_refusal` has already marked the connection after a refusal.
+    After a refusal, `_record_refusal` has already marked the connection.
     """
     if decision.reason == "refused":
         return
@@ -301,7 +301,7 @@ async def _ask_provider(
             await credentials.release_lease(tx, state.connection.key, lease.id)
         raise
     except OAuthError as error:
-        # An end user can correct only their own OAuth client, by connecting again, but not a registered client.
+        # By connecting again, an end user can correct their own OAuth client, but not a registered client.
         if isinstance(error, InvalidGrant) or (isinstance(error, InvalidClient) and state.client is None):
             return await _record_refusal(installation, state, grant, error, request)
         return await _record_failure(installation, state, lease, error, request)
@@ -330,8 +330,8 @@ async def _store(
 ) -> Outcome:
     """Commit the new tokens before any caller receives them.
 
-    Only this process has the tokens. So it retries while the database is unavailable, until the lease ends. It also
-    repeats a commit with an unknown result. This is safe: the row holds the new tokens or the old refresh token.
+    Only this process has the tokens. So it retries until the lease ends, while the database is unavailable. It also
+    repeats a commit with an unknown result. A repetition is safe: the row has the new tokens or the old refresh token.
     """
     while True:
         try:
@@ -377,8 +377,8 @@ async def _replace_tokens(
     if saved.status == "needs_reauth" and state.connection.status == "needs_reauth":
         saved = await connections.mark_active(tx, Actor(saved.organization_id, "system"), saved, now)
     elif saved.status == "needs_reauth":
-        # Another process presented the same token and was refused meanwhile. If the provider detects reuse, it has also
-        # revoked the new tokens. So refresh again immediately: the result shows it.
+        # Meanwhile, another process sent the same refresh token, and the provider refused it. A provider that detects
+        # reuse has then also revoked the new tokens. Refresh again immediately to find out.
         await credentials.refresh_now(tx, saved.key, now)
     version = current.stored.version + 1
     stored = replace(current.stored, secrets=secrets, version=version, token_metadata=metadata)
@@ -388,7 +388,7 @@ async def _replace_tokens(
 async def _revoke_later(
     tx: Transaction, installation: Installation, state: CredentialState, tokens: TokenSet, cause: RevocationCause
 ) -> None:
-    """Queue the new tokens for revocation: no connection holds them."""
+    """Queue the new tokens for revocation, because no connection has stored them."""
     stored = replace(state.stored, secrets=merge_tokens(state.stored.secrets, tokens))
     unused = connections.revocable_tokens(state.connection, stored)
     vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()
@@ -418,7 +418,7 @@ async def _record_refusal(
 async def _record_failure(
     installation: Installation, state: CredentialState, lease: Lease, error: OAuthError, request: CredentialRequest
 ) -> Outcome:
-    """Keep the tokens and postpone the next refresh: the response does not show if the provider accepts the tokens."""
+    """Keep the tokens and postpone the next refresh. The response does not show if the provider accepts the tokens."""
     key, now, failures = state.connection.key, installation.clock(), state.stored.failures
     retry_at = now + _backoff(error, failures)
     async with installation.database.write() as tx:
