@@ -25,6 +25,13 @@ def clean_text(text: str) -> str:
     return text
 
 
+def _trim(text: str) -> str:
+    trimmed = text.strip()
+    if not trimmed:
+        raise PydanticCustomError("text", "must not be blank")
+    return trimmed
+
+
 def _clean_metadata(value: dict[str, Any]) -> dict[str, Any]:
     _require_flat(value, MAX_METADATA_DEPTH)
     try:
@@ -58,21 +65,18 @@ def _row_id(text: str) -> str:
 
 
 _Clean = AfterValidator(clean_text)
-# With these patterns, the OpenAPI document describes the trimming and the refused characters.
+# With these patterns, the OpenAPI document describes the trimming and the refused characters. The lengths count before
+# the trimming, as in the JSON Schema.
 _WithoutNul = Field(json_schema_extra={"pattern": r"^[^\x00]*$"})
-_NonBlank = Field(json_schema_extra={"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"})
-Text: TypeAlias = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255), _Clean, _NonBlank
-]
+_NonBlank = Field(json_schema_extra={"minLength": 1, "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"})
+Text: TypeAlias = Annotated[str, StringConstraints(max_length=255), AfterValidator(_trim), _Clean, _NonBlank]
 RowId: TypeAlias = Annotated[str, AfterValidator(_row_id), Field(json_schema_extra={"pattern": ID_PATTERN})]
-LongText: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=100_000), _Clean, _WithoutNul]
-Link: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, max_length=2000), _Clean, _WithoutNul]
+LongText: TypeAlias = Annotated[
+    str, StringConstraints(max_length=100_000), AfterValidator(str.strip), _Clean, _WithoutNul
+]
+Link: TypeAlias = Annotated[str, StringConstraints(max_length=2000), AfterValidator(str.strip), _Clean, _WithoutNul]
 Slug: TypeAlias = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=100),
-    _Clean,
-    AfterValidator(_lower),
-    _NonBlank,
+    str, StringConstraints(max_length=100), AfterValidator(_trim), _Clean, AfterValidator(_lower), _NonBlank
 ]
 Typed: TypeAlias = Annotated[str, StringConstraints(max_length=20_000), _Clean, _WithoutNul]
 """Text that an end user typed into one field. The integration's own rules trim the text later."""

@@ -151,6 +151,8 @@ def _parse(query_string: bytes) -> dict[str, list[str]]:
 
 
 def _clean(field: str, value: str) -> str:
+    if len(value) > MAX_TEXT:
+        raise InvalidInput.of(field, f"must be at most {MAX_TEXT} characters")
     try:
         return clean_text(value.strip())
     except PydanticCustomError as error:
@@ -162,8 +164,6 @@ def _check_end_user_id(end_user_id: str, *, times: int) -> None:
         raise InvalidInput.of("end_user_id", "must occur only once")
     if not end_user_id:
         raise InvalidInput.of("end_user_id", "is required: your own identifier of the user")
-    if len(end_user_id) > MAX_TEXT:
-        raise InvalidInput.of("end_user_id", f"must be at most {MAX_TEXT} characters")
 
 
 def _options(query_string: bytes) -> tuple[Options, bool]:
@@ -177,8 +177,6 @@ def _options(query_string: bytes) -> tuple[Options, bool]:
         allowed = _OPTIONS[name][1].get("enum")
         if allowed and values[-1] not in allowed:
             raise InvalidInput.of(name, f"must be one of: {', '.join(allowed)}")
-        if any(len(value) > MAX_TEXT for value in values):
-            raise InvalidInput.of(name, f"must be at most {MAX_TEXT} characters")
     options = Options(
         slugs=frozenset(slug.lower() for slug in query.get(_REPEATABLE, ())),
         category=query.get("category", [None])[-1],
