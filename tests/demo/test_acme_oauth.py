@@ -49,7 +49,7 @@ async def test_code_is_exchanged_for_tokens_of_the_selected_account(app: App) ->
 async def test_unknown_app_ends_on_a_page_of_acme(app: App, client_id: str | None) -> None:
     for answer in (await app.ask(client_id=client_id), await app.answer(client_id=client_id)):
         assert (answer.status_code, answer.headers["content-type"]) == (400, "text/html; charset=utf-8")
-        assert "No app is registered under the client_id" in answer.text
+        assert "No app is registered with the client_id" in answer.text
         assert "location" not in answer.headers
 
 
@@ -67,7 +67,7 @@ async def test_unknown_app_ends_on_a_page_of_acme(app: App, client_id: str | Non
 async def test_unregistered_redirect_address_is_never_used(app: App, redirect_uri: str | None) -> None:
     for answer in (await app.ask(redirect_uri=redirect_uri), await app.answer("deny", redirect_uri=redirect_uri)):
         assert answer.status_code == 400
-        assert "Fernhill did not register the redirect_uri" in answer.text
+        assert "Fernhill has not registered the redirect_uri" in answer.text
         assert "location" not in answer.headers
 
 
@@ -255,7 +255,7 @@ async def test_every_registered_address_is_accepted(app: App) -> None:
 
 @pytest.mark.parametrize("address", ["", "app.example/x", "https:///x", "https://a;b/x", "https://a/x#y", "app:/x"])
 def test_invalid_redirect_address_cannot_be_registered(app: App, address: str) -> None:
-    with pytest.raises(ValueError, match="no redirect address"):
+    with pytest.raises(ValueError, match="must be an absolute redirect URL"):
         app.acme.register_client(address)
 
 
