@@ -2,7 +2,7 @@
 
 `ForkedProcess` is a `subprocess.Popen` for `[sys.executable, "-m", module, …]`, with its own process id, pipes, signals
 and exit status. Importing One Runtime takes longer than most tests of its processes. Tests in tests/cli, tests/deploy
-and tests/test_serving.py, and uvicorn's workers, still run the interpreter from its beginning.
+and tests/serving/test_server.py, and uvicorn's workers, still run the interpreter from its beginning.
 """
 
 import atexit
@@ -28,7 +28,7 @@ PRELOADED: Final = (
     "alembic.config",
     "one_runtime.cli",
     "one_runtime.demo.server",
-    "one_runtime.serving",
+    "one_runtime.serving.server",
     "tests.application",
 )
 """Modules that programs of the tests have in common."""

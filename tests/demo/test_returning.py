@@ -97,7 +97,7 @@ def test_return_of_another_signed_in_user_connects_nothing(demo: Demo, client: h
     sign_in(client, "user_456")
     outcome = open_return_url(client, address)
     assert outcome["status"] == "error"
-    assert "Another user started this, and Tomás Reyes is signed in here" in outcome["sentence"]
+    assert "Another user started this connection, but Tomás Reyes is signed in here" in outcome["sentence"]
     assert "returns-attacker" not in outcome["sentence"]
     assert outcome["requests"][0]["status"] == 409
     sign_in(client, "returns-attacker")

@@ -68,7 +68,7 @@ async def test_redirect_that_returns_to_another_user_connects_nothing(
     await open_settings_page(other, demo, "ways-second")
     await type_key(page, demo.acme_key)
     await expect(page.get_by_role("alert")).to_contain_text(
-        "Another user started this, and ways-second is signed in here"
+        "Another user started this connection, but ways-second is signed in here"
     )
     await expect(page.locator("#nothing-connected")).to_be_visible()
     assert await find_violations(page) == []

@@ -16,7 +16,7 @@ from one_runtime.encryption.vault import new_key
 from one_runtime.serving.server import GRACE
 from one_runtime.settings import load_settings
 from tests.deploy.proxies import DEPLOY, changed, free_port
-from tests.test_serving import is_ready
+from tests.serving.test_server import is_ready
 from tests.waiting import attempts
 
 UNIT: Final = (DEPLOY / "one-runtime.service").read_text(encoding="utf-8")

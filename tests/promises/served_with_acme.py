@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from one_runtime import app, cli, serving
+from one_runtime import app, cli
 from one_runtime.api.middleware import RequestMiddleware
+from one_runtime.serving import server
 from tests.application import catalog_with_acme
 
 
@@ -36,7 +37,7 @@ def main() -> None:
         return app
 
     vars(app)["load_catalog"] = lambda: catalog
-    vars(serving)["create_app"] = create_app_that_crashes
+    vars(server)["create_app"] = create_app_that_crashes
     cli.main()
 
 

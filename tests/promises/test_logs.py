@@ -19,7 +19,7 @@ from tests.promises.serving import Served, Serving, make_key, serving
 from tests.promises.test_no_secret_in_output import MARKUP
 from tests.promises.test_own_window import WINDOW
 from tests.redirects import RETURN_URL
-from tests.test_serving import free_port
+from tests.serving.test_server import free_port
 
 pytestmark = [pytest.mark.promise("P11"), pytest.mark.slow]
 

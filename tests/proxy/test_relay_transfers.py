@@ -54,7 +54,7 @@ async def test_provider_that_stops_reading_times_out(relay: Relay, leaves: bool)
     else:
         answer = await read_answer(reader, "POST")
         assert (answer.status, answer.problem) == (504, "upstream_timeout")
-        assert "took nothing of the body for 0.5 seconds" in json.loads(answer.body)["detail"]
+        assert "did not read from the request body for 0.5 seconds" in json.loads(answer.body)["detail"]
     counts = relay.application.app.services.proxy_calls._counts
     await eventually(lambda: not counts)
     sending.cancel()

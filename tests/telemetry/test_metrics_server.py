@@ -24,7 +24,7 @@ from one_runtime.telemetry.metrics_server import WorkerMetrics, metrics_served
 from tests.application import Client
 from tests.fork_server import ROOT
 from tests.promises.serving import Served, Serving, make_key, serving
-from tests.test_serving import free_port
+from tests.serving.test_server import free_port
 from tests.waiting import async_attempts, eventually
 
 HOST: Final = "127.0.0.1"
