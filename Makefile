@@ -1,7 +1,7 @@
 # Commands of this repository. Each installs what it needs; PYTHON=… selects the Python (3.11 or later).
 PYTHON ?= python3
-# Twice two cores, because tests wait for browsers and servers.
-PYTEST_WORKERS ?= 4
+# Three times two cores, because tests wait for browsers and servers.
+PYTEST_WORKERS ?= 6
 # One per core, because the quick tests seldom wait and each worker imports and collects all of them.
 PYTEST_QUICK_WORKERS ?= logical
 # Images of Python often turn the bytecode cache off. Without it, every worker compiles all tests.
@@ -21,7 +21,7 @@ help: ## list these commands
 run: set-up ## start the demo: One Runtime, a playground and Acme CRM, on loopback (ARGS=… for options)
 	@$(BIN)/one-runtime demo $(ARGS)
 
-test: set-up-test linters ## linters, types and all tests: both databases, a real browser
+test: set-up-test ## linters, types and all tests: both databases, a real browser
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m "not soak" $(ARGS)
 
 test-quick: set-up-dev ## tests without a browser and third-party servers, each on one database
