@@ -1,7 +1,7 @@
 # Commands of this repository. Each installs what it needs; PYTHON=… selects the Python (3.11 or later).
 PYTHON ?= python3
-# Three times two cores, because tests wait for browsers and servers.
-PYTEST_WORKERS ?= 6
+# Twice two cores, because tests wait for browsers and servers. Six workers take no less time.
+PYTEST_WORKERS ?= 4
 # One per core, because the quick tests seldom wait and each worker imports and collects all of them.
 PYTEST_QUICK_WORKERS ?= logical
 # Images of Python often turn the bytecode cache off. Without it, every worker compiles all tests.

@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
 ALL_PHASES = "examples,coverage,fuzzing,stateful"
-PHASES = {"sqlite": "examples,fuzzing,stateful", "postgresql": "examples,coverage,stateful"}
+PHASES = {"sqlite": "examples,fuzzing,stateful", "postgresql": "coverage"}
 
 
 def known(served: Served, key: str) -> dict[str, str]:
