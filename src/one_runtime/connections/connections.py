@@ -188,8 +188,8 @@ async def get_with_credential(
 ) -> tuple[Connection, StoredCredential]:
     """Return a connection with its decrypted credentials. With `lock`, no other transaction can change the credentials.
 
-    One statement, or the lock, makes the connection and its credentials match. Otherwise the connection could have the
-    expiry of new tokens, so that old tokens seem valid.
+    The function reads both rows in one statement, or under the lock. So the connection and its credentials belong to
+    the same moment. Otherwise old tokens could get the expiry of new tokens, and seem valid.
 
     Raises: NotFound; SealBroken if the row was tampered with.
     """
@@ -257,7 +257,11 @@ async def require_replaceable(tx: Transaction, organization_id: str, new: NewCon
 
 
 def _connection_to_replace(new: NewConnection, present: Sequence[Connection]) -> Connection | None:
-    """Return the connection to replace: the target, that of the same account, or the newest, active ones first."""
+    """Return the connection to replace, or None.
+
+    The target comes first, then a connection of the same account. Otherwise, unless `multiple`, the function
+    returns the newest active connection, or the newest connection if none is active.
+    """
     if new.target is not None:
         target = next((connection for connection in present if connection.id == new.target), None)
         if target is None:

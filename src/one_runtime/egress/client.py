@@ -61,7 +61,7 @@ class Egress:
             network: name resolution and sockets. A caller that passes a network also closes it.
             limits: default limits of a request.
             pool_limits: limits of all requests together.
-            before_request: called before each hop. Tests raise here while a transaction is open (house rule 16).
+            before_request: called before each hop. Tests pass a function that raises while a transaction is open.
 
         Raises:
             ConfigurationError: an entry of `allow` is not a host and a port.
@@ -118,7 +118,7 @@ class Egress:
         """Send a request unchanged and stream the response: no decoding, no redirects, no buffering.
 
         At its end, the `async with` block returns the connection to the pool, or closes the connection if the caller
-        has not read the whole body. Requests with the same `tenant` share the concurrency limit of an upstream.
+        has not read the whole body. Each tenant has its own concurrency limit for each upstream.
 
         Raises:
             EgressError: as `request`. The block can also raise it while it reads the body.

@@ -32,7 +32,7 @@ _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0)
 _LONGEST_PAUSE: Final = 1.0
 
 _IDLE_ROUNDS: Final = 5
-"""Number of rounds without a change after which the run ends. Rows that are still locked wait for the next run."""
+"""The run ends after this number of rounds in a row that reseal nothing. Locked rows wait for the next run."""
 
 _HOLD = select(keys_table.c.key_id).where(keys_table.c.key_id == bindparam("key")).with_for_update()
 _DISABLE = update(keys_table).where(keys_table.c.key_id == bindparam("key")).values(retired_at=bindparam("now"))
@@ -76,7 +76,9 @@ def _next_activation_time(known: dict[str, key_ring.KeyRow], now: datetime) -> d
 
 
 async def disable(tx: Transaction, name: str, now: datetime) -> str:
-    """Allow key rings without this key from now on. Return the key's id. `name`: the id or its beginning.
+    """Disable a key, so that a server can start with a ring that lacks the key. Return the key's id.
+
+    `name`: the id or its beginning.
 
     Raises: NotFound; Conflict if the key is active, or if rows are encrypted with the key.
     """
@@ -112,8 +114,8 @@ def _require_key(name: str, known: tuple[str, ...], otherwise: str) -> str:
 class SealedRow(NamedTuple):
     """A row with a sealed value.
 
-    Resealing does not change `version`, because `version` counts the changes of the content. So an attacker cannot
-    replace a newer content by an older content.
+    Resealing does not change `version`, because `version` counts the changes of the content. Each seal is
+    bound to the version of its row. So an attacker cannot put an older value in the place of a newer value.
     """
 
     id: str

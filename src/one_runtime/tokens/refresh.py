@@ -1,9 +1,10 @@
 """Refresh: decide by the stored state (`decision.decide`), ask the token endpoint, record the response (P8).
 
-The worker refreshes tokens before they expire. A caller that needs tokens earlier refreshes them itself. A process
-reserves the connection's credential row for a limited time (a lease) and keeps no transaction open during the request.
-The process stores the response only if the row still has the refresh token that the process sent. So an expired lease
-loses no token, and a late refusal cannot end a new connection.
+The worker refreshes tokens before they expire. If a caller needs tokens that the worker has not refreshed yet, the
+caller's process refreshes them. A process reserves the connection's credential row for a limited time (a lease). It
+keeps no transaction open during the request. The process stores the response only if the row still has the refresh
+token that the process sent. So a response that arrives after the lease has expired cannot overwrite newer tokens, and
+a late refusal cannot end a connection that the end user has renewed.
 """
 
 import asyncio
@@ -301,7 +302,8 @@ async def _ask_provider(
             await credentials.release_lease(tx, state.connection.key, lease.id)
         raise
     except OAuthError as error:
-        # By connecting again, an end user can correct their own OAuth client, but not a registered client.
+        # An end user can correct their own OAuth client by connecting again, but not a registered client. So
+        # `invalid_client` is a refusal only for the end user's own client.
         if isinstance(error, InvalidGrant) or (isinstance(error, InvalidClient) and state.client is None):
             return await _record_refusal(installation, state, grant, error, request)
         return await _record_failure(installation, state, lease, error, request)
@@ -331,7 +333,9 @@ async def _store(
     """Commit the new tokens before any caller receives them.
 
     Only this process has the tokens. So it retries until the lease ends, while the database is unavailable. It also
-    repeats a commit with an unknown result. A repetition is safe: the row has the new tokens or the old refresh token.
+    repeats a commit with an unknown result. A repetition is safe. If
+    the row has the old refresh token, the repetition stores the new tokens. If the row already has the new tokens,
+    `queue_revocation` spares them, because their connection exists.
     """
     while True:
         try:
