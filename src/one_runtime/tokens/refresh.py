@@ -333,9 +333,8 @@ async def _store(
     """Commit the new tokens before any caller receives them.
 
     Only this process has the tokens. So it retries until the lease ends, while the database is unavailable. It also
-    repeats a commit with an unknown result. A repetition is safe. If
-    the row has the old refresh token, the repetition stores the new tokens. If the row already has the new tokens,
-    `queue_revocation` spares them, because their connection exists.
+    repeats a commit with an unknown result. If the row then has the old refresh token, the repetition stores the new
+    tokens. If the row already has the new tokens, `queue_revocation` spares them, because their connection exists.
     """
     while True:
         try:
