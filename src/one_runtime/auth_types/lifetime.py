@@ -23,7 +23,7 @@ def _ahead(expires_at: datetime | None, now: datetime) -> datetime | None:
 
 
 def _halfway(moment: datetime | None, now: datetime) -> datetime | None:
-    """Return the time halfway to the expiry of a refresh token.
+    """Return the time halfway between now and the expiry of a refresh token.
 
     The margin is this large because the provider or this server may be down for days.
     """

@@ -22,7 +22,7 @@ class TokenMethod(Protocol):
         """Return the auth of the entry."""
 
     def first_grant(self, values: ConnectionValues, /) -> tuple[ClientIdentity, ClientCredentials] | None:
-        """Return the client and the grant from entered values; None if the end user authorizes at the provider."""
+        """Return the client and grant of the entered values. Return None if the end user authorizes at the provider."""
 
     def refresh_grant(self, secrets: Mapping[str, str], scopes: tuple[str, ...], /) -> RefreshGrant | None:
         """Return the grant for new tokens; None if One Runtime cannot refresh these tokens."""

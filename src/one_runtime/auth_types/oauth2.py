@@ -28,7 +28,7 @@ class OAuth2Method:
 
     @property
     def needs_registered_client(self) -> bool:
-        """Return True unless each end user enters their own OAuth client."""
+        """Return False if each end user enters their own OAuth client, and True otherwise."""
         return self.auth.client.owner != "customer"
 
     @property
@@ -45,13 +45,13 @@ class OAuth2Method:
         """Return None, because the grant comes with the callback."""
 
     def refresh_grant(self, secrets: Mapping[str, str], _: tuple[str, ...], /) -> RefreshToken | None:
-        """Return the refresh token, or the access token if the provider uses it for a refresh."""
+        """Return the grant with the refresh token. Some providers refresh with the access token instead."""
         if not self._can_be_refreshed(secrets):
             return None
         return RefreshToken(secrets.get("refresh_token"), secrets["access_token"])
 
     def refresh_due_at(self, secrets: Mapping[str, str], tokens: TokenSet, now: datetime, /) -> datetime | None:
-        """Return the time to refresh tokens that were issued now; their expiry if they cannot be refreshed."""
+        """Return the time to refresh tokens that were issued now, or the expiry of tokens that cannot be refreshed."""
         if not self._can_be_refreshed(secrets):
             return tokens.expires_at
         return next_refresh_at(self.auth.lifetimes, tokens, now)

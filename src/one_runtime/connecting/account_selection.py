@@ -1,7 +1,7 @@
 """Selection of an account, if the granted tokens give access to several accounts.
 
-One Runtime encrypts and stores the tokens until the end user selects an account. The end user must use the browser that
-started the authorization (P5). After ten minutes without a selection, One Runtime revokes the tokens (P9).
+One Runtime encrypts and stores the tokens until the end user selects an account. The selection must come from the
+browser that started the authorization (P5). After ten minutes without a selection, One Runtime revokes the tokens (P9).
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ BATCH: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class AccountSelection:
-    """A selection that the end user has to make: the accounts' labels, in their order."""
+    """A selection that the end user has to make: the labels of the accounts, in the provider's order."""
 
     authorization_id: str
     labels: tuple[str, ...]
@@ -67,14 +67,17 @@ async def pause(
 
 
 def selected_tokens(payload: bytes, number: int, client: OAuthClient | None) -> GrantedTokens:
-    """Return the tokens of a payload, with the account of this number. Without such an account, select none."""
+    """Return the tokens of a payload, with the account at the position `number` of the stored accounts.
+
+    If no account has this position, the result has no selected account.
+    """
     paused = _PAUSED.validate_json(payload)
     selected = paused.accounts[number].params if number < len(paused.accounts) else None
     return GrantedTokens(paused.tokens, paused.params, paused.own, client, paused.asked, selected)
 
 
 async def purge_due(installation: Installation) -> int:
-    """End abandoned attempts and revoke their tokens. Delete old attempts. Return the number of attempts.
+    """End abandoned attempts and revoke their tokens. Delete old attempts. Return the number of changed attempts.
 
     Several processes may run this function at the same time.
     """

@@ -1,12 +1,12 @@
-"""The OAuth 2.0 authorization flow of a session, from the click to the provider and back (P5, P6).
+"""The OAuth 2.0 authorization flow of a session, from the end user's click to the connection (P5, P6).
 
 1. `prepare_authorization`: our page submits its form with the session token, and receives a ticket.
-2. `start_authorization`: a window sends the ticket. It receives the provider's URL, which contains a state, and a
-   cookie.
+2. `start_authorization`: a window sends the ticket. The window receives a cookie and the provider's URL. The URL
+   contains a state.
 3. `handle_callback`: the provider sends the browser back with the state, and the browser sends the cookie. One Runtime
    makes the connection.
-   `select_account`: if the tokens open several accounts, the end user selects one before the connection is made.
-4. `get_outcome`: our page asks for the outcome. It does not trust messages from the window.
+   `select_account`: if the tokens give access to several accounts, the end user first selects an account.
+4. `get_outcome`: our page asks for the outcome. The page does not trust messages from the window.
 """
 
 from collections.abc import Callable
@@ -78,10 +78,10 @@ from one_runtime.tokens.endpoint import TokenEndpoint
 from one_runtime.tokens.revocation import revoke_all
 
 MAX_ATTEMPTS: Final = 50
-"""Authorization attempts of one session."""
+"""Maximum number of authorization attempts in one session."""
 
 ReadBinding: TypeAlias = Callable[[str], BrowserBinding | None]
-"""Reads the cookie with this name from the browser's request."""
+"""Function that reads the cookie with a given name from the browser's request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ class AuthorizationOutcome:
 async def prepare_authorization(
     installation: Installation, view: PopupView, request: ConnectRequest
 ) -> tuple[str, SecretToken]:
-    """Create an attempt for a submitted form. Return its id, and the ticket with which a window starts it.
+    """Create an attempt for a submitted form. Return the id, and the ticket that starts the attempt.
 
     An error here does not end the session.
 
@@ -188,7 +188,7 @@ async def prepare_authorization(
 
 
 async def start_authorization(installation: Installation, ticket: str) -> AuthorizationRedirect:
-    """Exchange a ticket, once, for the URL of the provider's authorization page.
+    """Exchange a ticket for the URL of the provider's authorization page. Each ticket works only once.
 
     Raises: AuthorizationExpired; NotFound for a changed integration; the error of a session that has ended.
     """
@@ -253,7 +253,7 @@ async def handle_callback(
 async def select_account(
     installation: Installation, authorization_id: str, number: int, binding: BrowserBinding | None, address: str | None
 ) -> CallbackResult:
-    """Continue with the account that the end user selected, in the browser that brought the callback."""
+    """Connect the selected account. Accept the selection only from the browser that brought the callback."""
     if binding is None:
         return CallbackResult(problem=_expired())
     now, vault = installation.clock(), installation.vault
@@ -279,8 +279,8 @@ async def _load_context(
 ) -> CallbackContext | CallbackResult:
     """Load the session, integration and client of an attempt.
 
-    Return a failed `CallbackResult` if the integration was deleted or changed. An error would roll the transaction
-    back, and the state could be used again.
+    If the integration was deleted or changed, return a failed `CallbackResult` and raise no error. An error would roll
+    back the transaction, so the state could be used again.
     """
     session = await sessions.get(tx, attempt.organization_id, attempt.session_id)
     organization = await organizations.get(tx, attempt.organization_id)
@@ -301,7 +301,7 @@ async def _load_context(
 async def _accept_callback(
     tx: Transaction, context: CallbackContext, query: CallbackQuery, now: datetime
 ) -> AuthorizationResponse:
-    """Check the callback and count it as an attempt, so that an attacker cannot guess authorization codes.
+    """Check the callback and count the attempt. The limit of attempts stops an attacker who guesses codes.
 
     The count precedes the token request, so that parallel callbacks cannot exceed the limit. Raises: OneRuntimeError.
     """
@@ -381,7 +381,7 @@ async def _connect(installation: Installation, context: CallbackContext, granted
 async def _pause(
     installation: Installation, context: CallbackContext, granted: GrantedTokens, required: AccountSelectionRequired
 ) -> CallbackResult:
-    """Store the tokens until the end user selects an account. This callback then does not count as an attempt."""
+    """Store the tokens until the end user selects an account. The callback then no longer counts as an attempt."""
     attempt, browser = context.attempt, context.binding.secret
     async with installation.database.write() as tx:
         selection = await account_selection.pause(tx, installation, attempt, browser, granted, required.accounts)
@@ -493,7 +493,7 @@ def _client_identity(client: OAuthClient | None, secret: AttemptSecret) -> Clien
 
 
 def _public_fields(auth: OAuth2Auth, client: OAuthClient | None) -> dict[str, str]:
-    """Return the client's non-secret fields. The browser sees the authorization URL, which may contain them."""
+    """Return the client's non-secret fields for the authorization URL, which the browser sees."""
     if client is None:
         return {}
     secret = {part.name for part in auth.client.fields if part.secret}

@@ -1,9 +1,10 @@
 """Authorization attempts: pending redirects to a provider's authorization page, from the click to the callback.
 
-The popup opens a window and passes it a ticket. The window exchanges the ticket, once, for a state and a browser secret
-in a cookie. The provider returns the state in the callback. One Runtime accepts each state once, and only with the
-cookie of the browser that started the attempt. The database stores only hashes of ticket, state and browser secret
-(P2). One Runtime encrypts the values for the token request, and deletes them when the attempt ends (P5, P6).
+The popup opens a window and passes it a ticket. The window exchanges the ticket for a state, and for a browser
+secret in a cookie. Each ticket works only once. The provider returns the state in the callback. One Runtime accepts
+each state once, and only with the cookie of the browser that started the attempt. The database stores only hashes of
+ticket, state and browser secret (P2). One Runtime encrypts the secrets for the token request. It deletes the encrypted
+secrets when the attempt ends, or earlier (P5, P6).
 """
 
 import json
@@ -27,11 +28,11 @@ from one_runtime.jobs.queue import batched_delete, batched_update, lock_due, run
 
 TABLE: Final = "consents"
 TICKET_LIFE: Final = timedelta(minutes=2)
-"""Time from the click until the window opens the provider's page."""
+"""Maximum time from the click until the window opens the provider's page."""
 STATE_LIFE: Final = timedelta(minutes=10)
-"""Time from the provider's authorization page to the callback, and again from the callback to the selected account."""
+"""Maximum time on the provider's authorization page. The later selection of an account has the same limit."""
 KEPT: Final = timedelta(hours=1)
-"""Time from the end of an attempt to its deletion, during which our page can read the outcome."""
+"""Time from the end of an attempt to its deletion. Meanwhile, our page can read the outcome."""
 
 _VERSION: Final = 1  # version of the encrypted value in a new row
 _PAUSED_VERSION: Final = 2  # version of the encrypted tokens that wait for the selection of an account
@@ -49,7 +50,7 @@ FAILED: Final = "failed"
 
 
 class AuthorizationExpired(Conflict):
-    """The ticket or callback is used, expired, or belongs to another browser's attempt."""
+    """The ticket or callback was used before, has expired, or belongs to another browser's attempt."""
 
     code = "consent_lost"
 
@@ -57,8 +58,8 @@ class AuthorizationExpired(Conflict):
 class AuthorizationFailed(Conflict):
     """The authorization ended without a connection.
 
-    `failure`: the stable code. `reason`: the provider's own words. `counts`: the failure counts as one of the session's
-    attempts.
+    `failure`: the stable code. `reason`: the provider's error message. `counts`: True if the failure counts towards
+    the session's limit of failed attempts.
     """
 
     code = "authorization_failed"
@@ -97,7 +98,7 @@ class AttemptSecret:
 class BrowserBinding:
     """The cookie that binds an attempt to the browser that started it (P5).
 
-    `session_token`: with this token, a top-level page continues after the callback. Only the browser stores the token.
+    `session_token`: a top-level page uses this token to continue after the callback. Only the browser stores the token.
     """
 
     cookie: str
@@ -107,7 +108,7 @@ class BrowserBinding:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationAttempt:
-    """A stored attempt. The database stores its secrets encrypted or as hashes."""
+    """A stored attempt. The database stores the attempt's secrets encrypted or as hashes."""
 
     id: str
     session_id: str
@@ -132,7 +133,7 @@ class AuthorizationAttempt:
             object.__setattr__(self, "details", AttemptDetails(**details))
 
     def has_expired(self, now: datetime) -> bool:
-        """Return True if the attempt did not end before `expires_at`."""
+        """Return True if `expires_at` has passed and the attempt has not ended."""
         return self.status not in {CONNECTED, FAILED} and now >= self.expires_at
 
 
@@ -205,7 +206,7 @@ def provider_reason(error: OneRuntimeError) -> str | None:
 
 
 def cookie_name(state: str) -> str:
-    """Return the name of the cookie for a state. The name is part of a hash, so it does not reveal the state."""
+    """Return the cookie name of a state. The name contains a part of the state's hash, so the state stays secret."""
     return _COOKIE_PREFIX + secret_tokens.digest(state).hex()[:_COOKIE_DIGITS]
 
 
@@ -223,7 +224,7 @@ async def create(tx: Transaction, vault: Vault, attempt: AuthorizationAttempt, s
 async def start(
     tx: Transaction, vault: Vault, ticket: str, state: SecretToken, browser: SecretToken, now: datetime
 ) -> tuple[AuthorizationAttempt, AttemptSecret] | None:
-    """Exchange a ticket, once, for a state and a browser secret. Return None if it is used, unknown or expired."""
+    """Exchange a ticket for a state and a browser secret. Return None for a used, unknown or expired ticket."""
     attempt = await _find(tx, _BY_TICKET, secret_tokens.TICKET, ticket)
     if attempt is None or not _is_same(attempt.ticket_hash, ticket):
         return None
@@ -236,10 +237,10 @@ async def start(
 async def consume(
     tx: Transaction, vault: Vault, state: str, browser: str, slug: str, now: datetime
 ) -> tuple[AuthorizationAttempt, AttemptSecret] | None:
-    """Consume a state, once, and delete its secrets.
+    """Return the attempt of a state with its secrets. Mark the state as used, and delete the stored secrets.
 
     Return None if the state is unknown, expired or used. Also return None if the state comes from another browser, or
-    at another integration's redirect URL: it then stays valid for the right browser and URL.
+    at another integration's redirect URL. In the last two cases, the state stays valid for the right browser and URL.
     """
     attempt = await _find(tx, _BY_STATE, secret_tokens.STATE, state)
     if attempt is None or not _is_same(attempt.state_hash, state):
@@ -251,7 +252,7 @@ async def consume(
 
 
 async def count(tx: Transaction, session_id: str) -> int:
-    """Return the number of a session's attempts. The next attempt replaces an unfinished attempt."""
+    """Return the number of a session's attempts. An attempt that was replaced before its callback does not count."""
     row = await tx.one(_COUNT, _AttemptCount, session=session_id)
     return row.attempts if row is not None else 0
 
@@ -277,7 +278,10 @@ async def pause(
 async def resume(
     tx: Transaction, vault: Vault, attempt_id: str, browser: str, now: datetime
 ) -> tuple[AuthorizationAttempt, bytes] | None:
-    """Return the payload of `pause`, once, and delete it. None if it is used, expired or from another browser."""
+    """Return the attempt and the payload that `pause` stored, and delete the stored payload.
+
+    Return None if the payload was used before or has expired, or if another browser asks for it.
+    """
     attempt = await tx.one(_BY_ID, AuthorizationAttempt, attempt=attempt_id) if is_id(attempt_id) else None
     if attempt is None or attempt.status != SELECTING or not _is_of_browser(attempt, browser):
         return None
@@ -286,14 +290,20 @@ async def resume(
 
 
 async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> list[tuple[AuthorizationAttempt, bytes]]:
-    """End attempts in which no account was selected in time. Return the attempts with their payloads, now deleted."""
+    """End attempts in which no account was selected in time, and delete their payloads.
+
+    Return the attempts with the payloads.
+    """
     return await _abandon(tx, vault, await tx.all(_ABANDONED, AuthorizationAttempt, now=now, limit=limit))
 
 
 async def abandon_of(
     tx: Transaction, vault: Vault, organization_id: str, end_user_id: str
 ) -> list[tuple[AuthorizationAttempt, bytes]]:
-    """End an end user's attempts that wait for a selected account. Return them with their payloads, now deleted."""
+    """End an end user's attempts that wait for the selection of an account, and delete their payloads.
+
+    Return the attempts with the payloads.
+    """
     scope = {"organization": organization_id, "end_user": end_user_id}
     return await _abandon(tx, vault, await tx.all(_SELECTING_OF_END_USER, AuthorizationAttempt, **scope))
 
@@ -347,7 +357,7 @@ def _is_of_browser(attempt: AuthorizationAttempt, browser: str) -> bool:
 
 
 def _is_same(stored_hash: bytes | None, token: str) -> bool:
-    """Compare in constant time (P2)."""
+    """Return True if the token has this hash. The comparison takes constant time (P2)."""
     return stored_hash is not None and secret_tokens.same(stored_hash, secret_tokens.digest(token))
 
 

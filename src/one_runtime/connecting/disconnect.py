@@ -1,7 +1,7 @@
 """Disconnect: delete one connection, an end user's connections to one integration, or an end user (P9).
 
-One transaction deletes the stored credentials and queues the revocation of the tokens. After a crash before the
-provider's answer, no usable credential is left, and the worker revokes the tokens later.
+One transaction deletes the stored credentials and queues the revocation of the tokens. If the server crashes
+before the provider answers, no usable credential is left, and the worker revokes the tokens later.
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tokens.revocation import NOT_SUPPORTED, RevocationResult, revoke_all
 
 MAX_CONNECTIONS: Final = 10_000
-"""Maximum number of connections that one call deletes: more than an end user has. A second call deletes the rest."""
+"""Maximum number of an end user's connections that one call reads. End users have fewer connections."""
 
 _BATCH: Final = 200
 _UNREADABLE: Final = replace(NOT_SUPPORTED, outcome="failed", reason="One Runtime cannot decrypt the stored tokens.")
@@ -36,13 +36,13 @@ class DisconnectedConnection:
 
 
 _Removal: TypeAlias = tuple[DisconnectedConnection, PendingRevocation | None]
-"""A deleted connection, the results that are already known, and the revocation to request from the provider."""
+"""A deleted connection with the results that are already known, and the pending revocation, if there is one."""
 
 
 async def disconnect(
     installation: Installation, actor: Actor, integration_slug: str, end_user_id: str
 ) -> list[DisconnectedConnection]:
-    """Delete every connection of an end user to an integration, also connections with the status `needs_reauth`."""
+    """Delete every connection of an end user to an integration, including those with the status `needs_reauth`."""
     async with installation.database.write() as tx:
         present = await connections.list_at_integration(tx, actor.organization_id, end_user_id, integration_slug)
         removals = await _remove(tx, installation, actor, present)
@@ -74,7 +74,9 @@ async def delete_integration(installation: Installation, actor: Actor, slug: str
 
 
 async def forget_end_user(installation: Installation, actor: Actor, end_user_id: str) -> list[DisconnectedConnection]:
-    """Delete an end user with all rows. Remove the identifier from every event except `end_user.deleted`.
+    """Delete an end user with all connections and sessions.
+
+    The function also removes the end user's identifier from every event except `end_user.deleted`.
 
     Raises: NotFound.
     """
@@ -114,11 +116,11 @@ async def _remove(
 async def _queue_revocation(
     tx: Transaction, installation: Installation, connection: Connection
 ) -> tuple[tuple[RevocationResult, ...], PendingRevocation | None]:
-    """Return the results that are already known, and the revocation to request from the provider."""
+    """Return the results that are already known, and the pending revocation, if there is one."""
     vault, catalogs = installation.vault, installation.catalogs
     try:
-        # After the lock, a refresh in progress has either committed its tokens, or will find no row. Read the
-        # connection again, because the end user may have connected again before the lock.
+        # Once this transaction has the lock, a concurrent refresh has committed its tokens, or will find no row. Read
+        # the connection again, because the end user may have connected again before the lock.
         current, stored = await connections.get_with_credential(tx, vault, connection.key, lock=True)
     except NotFound:
         return (NOT_SUPPORTED,), None
@@ -130,7 +132,7 @@ async def _queue_revocation(
 
 
 async def _revoke(installation: Installation, removals: list[_Removal]) -> list[DisconnectedConnection]:
-    """Ask the provider to revoke, after the commit that deleted the connections."""
+    """Ask the providers to revoke the tokens. The connections' deletion is already committed."""
     claimed = [pending for _, pending in removals if pending is not None]
     results = dict(zip([pending.id for pending in claimed], await revoke_all(installation, claimed), strict=True))
     return [

@@ -95,8 +95,8 @@ class PopupView:
 class ConnectRequest:
     """A submitted form.
 
-    `replace_account`: the end user agreed that another account replaces the present one. `integration_slug`: the picked
-    integration, if the session names none.
+    `replace_account`: the end user agreed that another account replaces the present account. `integration_slug`: the
+    picked integration, if the session names no integration.
     """
 
     auth_type: str
@@ -111,8 +111,8 @@ class ConnectRequest:
 class Connected:
     """A finished connection.
 
-    In the mode redirect, the connection has no id yet. One Runtime stores it when the organization redeems the code,
-    which the browser brings to `return_to`.
+    In the mode redirect, the connection has no id yet. One Runtime stores the connection when the organization
+    redeems the code. The browser brings the code to `return_to`.
     """
 
     connection_id: str | None
@@ -124,7 +124,7 @@ class Connected:
 async def load_shell(
     installation: Installation, *, token: str | None = None, session_id: str | None = None
 ) -> PopupShell:
-    """Load the shell for a session token, or, after a reload, for a session's id. Change nothing."""
+    """Load the shell by a session's token, or by a session's id after a reload. Change nothing."""
     async with installation.database.read() as tx:
         if token is not None:
             session = await sessions.find_by_token(tx, token)
@@ -171,7 +171,7 @@ async def load_view(
     """Load the view of an open session: the list of integrations, or one integration.
 
     The first call with `opening` opens the session. Without `opening`, the session's lifetime stays unchanged: a link
-    scanner that fetches the page must not extend it.
+    scanner that fetches the page must not extend the lifetime.
 
     Raises: Unauthenticated, SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts, WrongMode; NotFound if the
     integration was deleted or is not offered.
@@ -296,7 +296,7 @@ async def complete_session(
     connection: NewConnection,
     attempt_id: str | None = None,
 ) -> Connected:
-    """Store the connection, its event, and the end of its session and authorization attempt in one transaction.
+    """Store the connection and its event, and end the session and the authorization attempt, in one transaction.
 
     In the mode redirect, One Runtime holds the connection until the organization redeems the code (P6).
 

@@ -177,7 +177,7 @@ async def _find_connection(tx: Transaction, session: ConnectSession) -> Connecti
 
 
 async def cancel(installation: Installation, actor: Actor, session_id: str) -> ConnectSession:
-    """Cancel a session that has not ended, even one with an unredeemed code. Raises: NotFound."""
+    """Cancel a session that has not ended, even a session with an unredeemed code. Raises: NotFound."""
     async with installation.database.write() as tx:
         session = await sessions.get(tx, actor.organization_id, session_id)
         pending = None
@@ -189,7 +189,7 @@ async def cancel(installation: Installation, actor: Actor, session_id: str) -> C
 
 
 async def purge_due(installation: Installation) -> int:
-    """Delete connections that were not redeemed in time, and revoke their tokens; return their number.
+    """Delete connections that were not redeemed in time, and revoke their tokens. Return the number of connections.
 
     Several processes may run this function at the same time: a conditional update lets only one of them end a session.
     """
@@ -207,7 +207,7 @@ async def purge_due(installation: Installation) -> int:
             pending = await _abandon(tx, installation, actor, session, "expired", note)
         expired += pending is not None
         revocations += pending or []
-    # Only after all rows are processed, so that a slow provider delays no other row.
+    # Revoke only after all rows are processed, so that a slow provider delays no other row.
     await revoke_all(installation, revocations)
     return expired
 

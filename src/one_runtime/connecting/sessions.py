@@ -33,7 +33,7 @@ MAX_FAILED_CHECKS: Final = 10
 LIFE_ONCE_OPENED: Final = timedelta(minutes=60)
 TIME_TO_REDEEM: Final = timedelta(minutes=10)
 RETENTION: Final = timedelta(days=30)
-"""Time from the creation of a session to the deletion of its row. A session ends after two hours at most."""
+"""Time from the creation of a session to the deletion of its row. The session ends long before, within 130 minutes."""
 MIN_EXPIRES_IN, DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN = 60, 600, 3600
 
 Mode: TypeAlias = Literal["embed", "redirect", "link"]
@@ -71,8 +71,8 @@ class TooManyAttempts(OneRuntimeError):
 class ConnectSession:
     """A stored session. It contains only hashes of its token and its code (P2).
 
-    Use `state`, not `status`: a session stored as `pending` may have expired, and the API shows a session stored as
-    `unredeemed` as pending.
+    Use `state`, not `status`. A session with the stored status `pending` may have expired. For the stored status
+    `unredeemed`, the API shows `pending`.
     """
 
     id: str
@@ -109,7 +109,7 @@ class ConnectSession:
         return self.status == "unredeemed"
 
     def state(self, now: datetime) -> Status:
-        """Return the status at this moment."""
+        """Return the status at the time `now`."""
         if self.unredeemed or self.status == "pending":
             return "expired" if now >= self.expires_at else "pending"
         return self.status  # type: ignore[return-value] # only these are written
@@ -182,7 +182,7 @@ async def create_session(
     """Create a session and its token, which One Runtime shows only once.
 
     Raises: NotFound for an unknown integration or connection; InvalidInput if the end user cannot connect the
-    integration. The error says how to change that.
+    integration. The error says how to make the integration connectable.
     """
     now = installation.clock()
     session = ConnectSession(
@@ -315,7 +315,7 @@ async def get(tx: Transaction, organization_id: str, session_id: str) -> Connect
 
 
 async def find_by_id(tx: Transaction, session_id: str) -> ConnectSession | None:
-    """Return a session by its id. An id is not secret: use this only to read the origins that may frame the page."""
+    """Return a session by its id. An id is not secret: with an id alone, a browser gets only the popup's shell."""
     return await tx.one(_BY_ID, ConnectSession, session=session_id) if is_id(session_id) else None
 
 
@@ -350,7 +350,7 @@ async def unavailable_error(tx: Transaction, session: ConnectSession, now: datet
 
 
 async def mark_opened(tx: Transaction, session: ConnectSession, now: datetime) -> None:
-    """Mark the session as opened: it expires an hour later. Later calls change nothing."""
+    """Mark the session as opened, so that it expires an hour from now. Later calls change nothing."""
     await tx.execute(_OPEN, session=session.id, now=now, until=now + LIFE_ONCE_OPENED)
 
 
@@ -363,7 +363,7 @@ async def reserve_check(tx: Transaction, session_id: str, now: datetime) -> bool
 
 
 async def refund_check(tx: Transaction, session_id: str, error: Mapping[str, str] | None, now: datetime) -> None:
-    """Undo the count of an attempt: the provider accepted the credential, or gave no usable response."""
+    """Undo the count of an attempt in which the provider accepted the credential or gave no usable response."""
     await tx.execute(_REFUND, session=session_id, error=error, now=now)
 
 
@@ -392,7 +392,10 @@ async def hold(tx: Transaction, session_id: str, code: SecretToken, now: datetim
 
 
 async def redeem(tx: Transaction, session_id: str, connection_id: str, now: datetime) -> bool:
-    """End an unredeemed session in the transaction that stores its connection. Return False if it is over already."""
+    """End an unredeemed session in the transaction that stores its connection.
+
+    Return False if the session has already ended.
+    """
     return await _end(tx, "connected", _REDEEM, session=session_id, connection=connection_id, now=now)
 
 

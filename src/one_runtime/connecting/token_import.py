@@ -102,7 +102,8 @@ async def _verify_tokens(
     tokens = _read_tokens(request.credentials)
     async with installation.database.read() as tx:
         client = await oauth_clients.require(tx, installation.vault, organization_id, integration, auth, values.params)
-    # In the popup, these values come from the provider's callback or token response. In an import, `params` has them.
+    # In the popup, the values of `auth.received` come from the provider's callback or token response. In an import,
+    # `params` contains these values.
     provider_values = {part.where: request.params[part.name] for part in auth.received if part.name in request.params}
     try:
         params = {**values.params, **read_received(auth, "callback", provider_values)}
@@ -139,7 +140,7 @@ def _read_time(text: str, errors: list[FieldError]) -> datetime | None:
 
 
 def _with_document(tokens: TokenSet, provider_values: Mapping[str, str]) -> TokenSet:
-    """Return the tokens with an artificial token response: these values at their JSON paths, such as `team.id`."""
+    """Return the tokens with an artificial token response that has the values at their paths, such as `team.id`."""
     document: dict[str, object] = {}
     for path, value in provider_values.items():
         *outer, last = path.split(".")

@@ -1,6 +1,6 @@
 """Verification of credentials with the provider. Only accounts from this module become connections (P7).
 
-The functions call the provider, so they store nothing and open no transaction.
+The functions store nothing and open no transaction, because no transaction may be open during a request to a provider.
 """
 
 from collections.abc import Mapping
@@ -182,8 +182,9 @@ async def verify_credentials(
 class GrantedTokens:
     """Tokens that the provider granted, but that are not verified yet.
 
-    `params`: the values known so far. `own_client`: the fields of the end user's own OAuth client, if the organization
-    has none. `selected`: the params of the selected account, if the tokens open several accounts.
+    `params`: the values known so far. `own_client`: the fields of the end user's own OAuth client, if the entry
+    requires such a client. `selected`: the params of the selected account, if the tokens give access to several
+    accounts.
     """
 
     tokens: TokenSet

@@ -1,1 +1,1 @@
-"""Connections and their sealed credentials."""
+"""Connections and their encrypted credentials."""

@@ -1,4 +1,4 @@
-"""Connections: accounts of end users at integrations. Their secrets are in `credentials.py`."""
+"""Connections: accounts of end users at integrations. The module `credentials` stores their secrets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -169,7 +169,7 @@ _DELETE = delete(connections).where(_IN_ORGANIZATION, connections.c.id == bindpa
 
 @cache
 def _update_of(*names: str) -> Update:
-    """Build an update of only these columns, so that concurrent changes of other columns stay."""
+    """Build an update of only these columns, so that the update overwrites no concurrent change of other columns."""
     changed = update(connections).where(_IN_ORGANIZATION, connections.c.id == bindparam("connection"))
     return changed.values({name: bindparam(name) for name in names})
 
@@ -189,7 +189,7 @@ async def get_with_credential(
     """Return a connection with its decrypted credentials. With `lock`, no other transaction can change the credentials.
 
     The function reads both rows in one statement, or under the lock. So the connection and its credentials belong to
-    the same moment. Otherwise old tokens could get the expiry of new tokens, and seem valid.
+    the same moment. With two separate reads, expired tokens could get the expiry of new tokens, and seem valid.
 
     Raises: NotFound; SealBroken if the row was tampered with.
     """
@@ -207,7 +207,7 @@ async def get_with_credential(
 async def list_page(
     tx: Transaction, organization_id: str, filters: ConnectionFilter, *, limit: int, before: str | None = None
 ) -> list[Connection]:
-    """Return the newest `limit` connections that are older than the connection `before`, newest first."""
+    """Return at most `limit` connections, newest first. With `before`, return only those older than this id."""
     statement = _LIST
     for name, value in asdict(filters).items():
         if value is not None:
@@ -252,15 +252,19 @@ async def create_or_replace(
 
 
 async def require_replaceable(tx: Transaction, organization_id: str, new: NewConnection) -> None:
-    """Check that `create_or_replace` would succeed, without storing. Raises: AccountMismatch; NotFound."""
+    """Check that `create_or_replace` would succeed, without storing anything. Raises: AccountMismatch; NotFound."""
     _connection_to_replace(new, await list_at_integration(tx, organization_id, new.end_user_id, new.integration_slug))
 
 
 def _connection_to_replace(new: NewConnection, present: Sequence[Connection]) -> Connection | None:
     """Return the connection to replace, or None.
 
-    The target comes first, then a connection of the same account. Otherwise, unless `multiple`, the function
-    returns the newest active connection, or the newest connection if none is active.
+    The first rule that applies decides:
+
+    1. If `new` has a target, return the target.
+    2. If a present connection has the same account, return this connection.
+    3. If `new` has `multiple`, return None.
+    4. Return the newest active connection. If no connection is active, return the newest connection.
     """
     if new.target is not None:
         target = next((connection for connection in present if connection.id == new.target), None)
@@ -389,7 +393,7 @@ async def update_connection(
 async def mark_needs_reauth(
     tx: Transaction, actor: Actor, connection: Connection, code: str, message: str, now: datetime
 ) -> Connection:
-    """Store that the end user has to connect again, with the reason, and record the event."""
+    """Set the status `needs_reauth` with the reason, and record the event. The end user has to connect again."""
     if connection.status == "needs_reauth":
         return connection
     saved = replace(connection, status="needs_reauth", error=error_note(code, message, now), updated_at=now)
@@ -417,7 +421,7 @@ async def invalidate_all_for_audience_change(
 ) -> int:
     """Invalidate at most `limit` active connections with credentials for another audience. Return their number.
 
-    The function reads each connection again under its lock, so it does not undo a concurrent reconnect or deletion.
+    The function locks and reads each connection again, so that a concurrent reconnect or deletion stays in effect.
     """
     audience = integration.audience(auth_type)
     scope = {"organization": organization_id, "slug": integration.slug, "auth_type": auth_type, "audience": audience}
@@ -438,7 +442,7 @@ async def count_at_integration(tx: Transaction, organization_id: str, slug: str)
 
 
 async def mark_active(tx: Transaction, actor: Actor, connection: Connection, now: datetime) -> Connection:
-    """Store that the provider accepts the credentials, and record the event."""
+    """Set the status `active`, because the provider accepts the credentials, and record the event."""
     if connection.status == "active":
         return connection
     saved = replace(connection, status="active", error=None, updated_at=now)
@@ -450,7 +454,7 @@ async def mark_active(tx: Transaction, actor: Actor, connection: Connection, now
 async def replace_tokens(
     tx: Transaction, vault: Vault, connection: Connection, secrets: Mapping[str, str], token_metadata: TokenMetadata
 ) -> None:
-    """Store refreshed tokens with their expiry and scopes. Account and status stay the same."""
+    """Store refreshed tokens with their expiry and scopes. The account and the status do not change."""
     await _save(tx, connection, "expires_at", "scopes")
     await credentials.store(tx, vault, connection.key, secrets, token_metadata)
 

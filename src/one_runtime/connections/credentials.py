@@ -1,4 +1,7 @@
-"""Stored credentials of connections, encrypted at rest and decrypted at the point of use. Also their refresh leases."""
+"""Stored credentials of connections, and the leases for their refresh.
+
+One Runtime encrypts credentials before it stores them, and decrypts them at the point of use.
+"""
 
 import json
 from collections.abc import Mapping
@@ -19,7 +22,10 @@ from one_runtime.jobs.queue import database_now
 
 TABLE = "credentials"
 INVALIDATED_AUDIENCE: Final = "moved"
-"""The audience of invalidated credentials. No integration ever has this audience, even if its entry is restored."""
+"""The audience of invalidated credentials. No integration ever has this audience.
+
+So the credentials stay unusable, even if an organization restores the integration's old entry.
+"""
 
 
 class CredentialsRefused(OneRuntimeError):
@@ -77,7 +83,7 @@ NO_TOKEN_METADATA: Final = TokenMetadata()
 
 @dataclass(frozen=True, slots=True)
 class StoredCredential:
-    """Decrypted credentials and the state of their refresh. `version` increases with each store."""
+    """Decrypted credentials and the state of their refresh. Each `store` increases the `version`."""
 
     secrets: Mapping[str, str] = field(repr=False)
     version: int
@@ -211,9 +217,9 @@ async def acquire_lease(
 ) -> bool:
     """Reserve exactly these credentials for a refresh by this process (a lease).
 
-    Return False if another process holds the lease, or the credentials were changed, refused or rescheduled meanwhile.
-    The database's clock measures the lease, as in `jobs/queue.py`. The lease prevents two refreshes with one refresh
-    token: many providers would then invalidate the token (P8).
+    Return False if another process holds the lease, or if the credentials were changed, refused or rescheduled
+    meanwhile. The database's clock measures the lease, as in `jobs/queue.py`. The lease prevents two refreshes with the
+    same refresh token. After two such refreshes, many providers invalidate the token (P8).
     """
     now = await database_now(tx, clock)
     changed = await tx.execute(
@@ -247,7 +253,7 @@ async def stop_refreshing(tx: Transaction, key: ConnectionKey) -> None:
 
 
 async def release_lease(tx: Transaction, key: ConnectionKey, lease_id: str) -> None:
-    """End a lease without a request to the provider."""
+    """End a lease under which this process sent no request to the provider."""
     ids = {"organization": key.organization_id, "connection": key.connection_id}
     await tx.execute(_RELEASE, **ids, held_lease=lease_id)
 
@@ -258,7 +264,7 @@ async def refresh_now(tx: Transaction, key: ConnectionKey, now: datetime) -> Non
 
 
 async def postpone(tx: Transaction, key: ConnectionKey, until: datetime) -> None:
-    """Do not refresh these credentials before `until`."""
+    """Postpone the refresh of these credentials to the time `until`."""
     await tx.execute(_POSTPONE, organization=key.organization_id, connection=key.connection_id, until=until)
 
 

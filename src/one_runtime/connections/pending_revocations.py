@@ -44,14 +44,15 @@ RULES: Final[Mapping[RevocationCause, Literal["always", "unless_shared", "never"
 }
 """Rule for each cause of a revocation; docs/decisions/0019-revocations.md gives the reasons.
 
-`unless_shared`: do not revoke while another connection may use the grant. Some providers revoke the whole grant.
+`unless_shared`: do not revoke a token while another connection may use the same grant, because some providers then
+revoke the whole grant.
 """
 
 TABLE: Final = "revocations"
 RETENTION: Final = timedelta(days=1)
-"""Time during which the worker retries while the provider is unavailable."""
+"""Time during which the worker retries a revocation if the provider is unavailable."""
 LEASE: Final = timedelta(minutes=2)
-"""Time for which one process reserves a row. It is longer than the longest requests to the provider."""
+"""Time for which one process reserves a row. Even the slowest requests to the provider take less time."""
 
 _VERSION: Final = 1  # version of the encrypted value; it never changes, because each row is written once
 
@@ -73,7 +74,10 @@ class RevocableTokens:
 
 @dataclass(frozen=True, slots=True)
 class PendingRevocation:
-    """The tokens of one connection, to revoke. `tokens`: by kind, with id and secret of the end user's own client."""
+    """A queued revocation of the tokens of one connection.
+
+    `tokens`: the tokens by kind, with the id and the secret of the end user's own OAuth client, if there is one.
+    """
 
     id: str
     organization_id: str
@@ -119,8 +123,9 @@ async def queue_revocation(
 ) -> PendingRevocation | None:
     """Store tokens for revocation. Return None if One Runtime cannot or must not revoke the tokens.
 
-    Call this after deleting the tokens' own connection. The row is reserved for the caller: revoke the tokens after the
-    commit, or call `leave_to_worker`.
+    For a cause with the rule `unless_shared`, delete or update the tokens' own connection first. Otherwise this
+    connection counts as another connection that uses the grant. The new row is reserved for the caller: revoke the
+    tokens after the commit, or call `leave_to_worker`.
     """
     if RULES[cause] == "never" or "access_token" not in tokens.secrets:
         return None
@@ -135,8 +140,8 @@ async def queue_revocation(
 async def _may_share_grant(tx: Transaction, tokens: RevocableTokens) -> bool:
     """Return True if another connection may use the same grant.
 
-    That is a connection of the organization to the same account. If the account is unknown, it is any connection of the
-    end user to the integration.
+    Every connection of the organization to the same account counts. If the account is unknown, every connection of the
+    end user to the integration counts.
     """
     scope = {"organization": tokens.organization_id, "slug": tokens.integration_slug}
     if tokens.account_id is not None:

@@ -29,7 +29,10 @@ MIN_SIZE: Final = 1000
 """Minimum size in bytes of a text to compress. A smaller text fits into one network packet."""
 
 BLOCKING_SIZE: Final = 64 * 1024
-"""Size in bytes. A larger text is compressed on another thread, because this takes about a millisecond or more."""
+"""Size in bytes. One Runtime compresses a larger text on another thread.
+
+The compression takes about a millisecond or more, and would block the event loop.
+"""
 
 _NAMES: Final[Mapping[str, Coding]] = {"zstd": "zstd", "gzip": "gzip", "x-gzip": "gzip"}
 """Supported codings in One Runtime's order of preference: zstd takes a third of gzip's time."""

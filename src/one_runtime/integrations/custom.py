@@ -23,7 +23,10 @@ from one_runtime.tenancy import events, organizations
 from one_runtime.tenancy.events import Actor, EventType, Subject
 
 RETENTION: Final = timedelta(days=30)
-"""Time for which One Runtime keeps a deleted integration's definition. Pending revocations need it for a day."""
+"""Time for which One Runtime keeps a deleted integration's definition.
+
+Pending revocations need the definition for a day.
+"""
 
 _BATCH: Final = 200
 
@@ -142,7 +145,10 @@ async def _create(
 async def _retire_client(
     tx: Transaction, installation: Installation, actor: Actor, slug: str, auth: OAuth2Auth | None
 ) -> bool:
-    """Retire the OAuth client if it is not registered for all hosts of the entry. Return True if it was retired."""
+    """Retire the OAuth client if it is not registered for all hosts of the entry.
+
+    Return True if the function retired the client.
+    """
     client = await oauth_clients.find_own(tx, installation.vault, actor.organization_id, slug)
     if client is None or (auth is not None and oauth_clients.still_fits(client, auth)):
         return False
@@ -154,7 +160,8 @@ async def _retire_client(
 async def _invalidate_connections(installation: Installation, actor: Actor, integration: CustomIntegration) -> int:
     """Invalidate the connections whose credentials are for another audience. Return the number of connections.
 
-    A call with a connection that is not yet invalidated fails too, because each call compares the audiences.
+    Even before a connection is invalidated, a call with its credentials fails, because each call compares the
+    audiences.
     """
     count = 0
     for auth_type in get_args(AuthType):

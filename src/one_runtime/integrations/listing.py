@@ -1,6 +1,6 @@
 """The list of integrations that are available to an organization, with the end user's connections.
 
-A request runs one statement, which returns one row, and joins JSON fragments that are rendered only once.
+A request runs one statement, which returns one row. The response joins JSON fragments that are rendered only once.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ Status: TypeAlias = Literal["connected", "not_connected"]
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
-# These values are literals in the SQL text, so that requests need not send them as parameters.
+# The constants below are literals in the SQL text, so that requests need not send them as parameters.
 _PAIR = connections.c.integration_slug + literal_column("':'") + connections.c.status
 _CONNECTIONS = (
     select(func.aggregate_strings(_PAIR, literal_column("','")))  # type: ignore[arg-type] # typed for a parameter
@@ -94,7 +94,7 @@ class ListState:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Selection and format of a list. An empty value or None selects all integrations. `search` also orders by rank."""
+    """Selection and format of a list. An empty value or None selects all integrations. `search` also sorts by rank."""
 
     slugs: frozenset[str] = frozenset()
     category: str | None = None
@@ -124,8 +124,10 @@ async def load_state(tx: Transaction, catalogs: OrganizationCatalogs, key: Prese
 
 
 def connected_slugs(connections: str) -> Mapping[str, bool]:
-    """Return each slug of a text such as `hubspot:active,slack:needs_reauth`: True if one of its connections is
-    active."""
+    """Return the slugs of a text such as `hubspot:active,slack:needs_reauth`.
+
+    The value of a slug is True if one of its connections is active.
+    """
     pairs = [pair.split(":") for pair in connections.split(",") if pair]
     active = {slug for slug, status in pairs if status == "active"}
     return {slug: slug in active for slug, _ in pairs}
@@ -161,7 +163,7 @@ class IntegrationRenderer:
 
     def __init__(self, catalog: Catalog, public_url: str) -> None:
         self._catalog, self.public_url = catalog, public_url
-        # Room for each built-in integration in three logo formats, with one to three sets of available auth types.
+        # The cache has room for each built-in integration in three logo formats, with one to three sets of auth types.
         self._fragments = lru_cache(maxsize=16_384)(self._render)
 
     def fragments(self, integration: Integration, logo: Logo, auth_types: tuple[str, ...]) -> _Fragments:
@@ -244,7 +246,7 @@ class _CatalogLists:
         return Listed(b'W/"%b"' % digest.hexdigest().encode(), (*fragments, _END))
 
     def _select(self, availability: Availability, connected: Mapping[str, bool], options: Options) -> list[Integration]:
-        """Return the integrations that match the options and are available, or connected by the end user."""
+        """Return the integrations that match the options, and that are available or connected by the end user."""
         selected = [
             integration
             for integration in self._catalog.integrations
@@ -260,7 +262,10 @@ class _CatalogLists:
         return search(selected, options.search) if options.search is not None else selected
 
     def _render_unconnected(self, availability: Availability, logo: Logo) -> tuple[dict[str, bytes], "hashlib.blake2b"]:
-        """Return a fragment for every integration, and a hash of the fragments' input. Unavailable ones are empty."""
+        """Return a fragment for every integration, and a hash of the data in the fragments.
+
+        The fragment of an unavailable integration is empty.
+        """
         parts = dict[str, bytes]()
         for integration in self._catalog.integrations:
             auth_types = availability.working(integration) if integration.slug in availability else ()
@@ -288,9 +293,9 @@ class IntegrationList:
     def __init__(self, catalog: Catalog, public_url: str) -> None:
         self.renderer = IntegrationRenderer(catalog, public_url)
         self._built_in = _CatalogLists(catalog, self.renderer, most=4096)
-        # For organizations with custom integrations. Each has only few lists, and shares none with other organizations.
+        # Lists for organizations with custom integrations. Each organization has few lists, and shares none.
         self._custom = lru_cache(maxsize=64)(partial(_CatalogLists, renderer=self.renderer, most=128))
-        # Room for about 6,000 lists of 60 integrations with `logo=url`.
+        # The cache has room for about 6,000 lists of 60 integrations with `logo=url`.
         self._compressor = Compressor(FAST, capacity=32 * 1024 * 1024)
 
     def listed(self, state: ListState, options: Options) -> Listed:

@@ -308,16 +308,16 @@ async def unregister(installation: Installation, actor: Actor, slug: str) -> Non
 
 
 async def _record(tx: Transaction, installation: Installation, actor: Actor, kind: EventType, slug: str) -> None:
-    """Record the event of an organization. For a change by the operator, record no event."""
+    """Record the event of an organization. Do not record changes by the operator."""
     if actor.organization_id != INSTANCE:
         subject = Subject(data={"integration_slug": slug})
         await events.record(tx, actor, kind, installation.clock(), subject)
 
 
 async def _integration(tx: Transaction, installation: Installation, organization_id: str, slug: str) -> Integration:
-    """Return an integration of the organization's catalog; for the operator, only of the built-in catalog.
+    """Return an integration of the organization's catalog. For the operator, read only the built-in catalog.
 
-    So a custom integration, which its organization may change, never receives an operator's secret. Raises: NotFound.
+    So an operator's secret never goes to a custom integration, which its organization may change. Raises: NotFound.
     """
     integration = await installation.catalogs.get(tx, organization_id, slug)
     if integration is None:
@@ -336,8 +336,8 @@ def _not_found(slug: str) -> NotFound:
 def names_hosts(slug: str, auth: OAuth2Auth) -> bool:
     """Return True if a client for this integration must list the hosts that may receive the client's secret.
 
-    One Runtime cannot know who owns the hosts of a custom integration. So its client must list the hosts if the end
-    user enters any part of a host.
+    One Runtime cannot know who owns the hosts of a custom integration. So the client of a custom integration
+    must list the hosts if the end user enters any part of a host.
     """
     return _cannot_be_listed(auth) if slug.startswith(CUSTOM) else auth.names_hosts
 

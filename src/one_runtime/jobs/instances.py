@@ -1,6 +1,6 @@
 """Server instances: each server process registers itself with its key ids, and writes a heartbeat while it runs.
 
-`keys activate` reads these rows to find servers that lack the key.
+The command `keys activate` reads these rows to find servers that lack the key to activate.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ _PURGE = delete(servers).where(servers.c.seen_at <= bindparam("before"))
 
 
 def this_process(key_ids: tuple[str, ...], now: datetime) -> ServerInstance:
-    """Return this process with its key ids. `heartbeat` stores it, in the transaction of `key_ring.register`."""
+    """Return this process with its key ids. `heartbeat` stores the row, in the transaction of `key_ring.register`."""
     return ServerInstance(new_id(), __version__, key_ids, now, now)
 
 

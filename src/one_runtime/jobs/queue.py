@@ -1,9 +1,9 @@
 """Queue: tables whose rows are background work for one process at a time (docs/decisions/0025-queue.md).
 
-A process claims a row whose `due_at` has passed: it sets `due_at` to the end of the lease, and increases `attempts`. If
-another process has claimed the row after the lease, `attempts` differs (a fencing token), and the first process can no
-longer change the row. The worker polls each second, and immediately after a commit whose transaction called
-`wake_on_commit`.
+A process claims a row whose `due_at` has passed: it sets `due_at` to the end of the lease, and increases `attempts`.
+The number `attempts` is a fencing token: if another process has claimed the row after the lease, the number differs.
+The first process can then no longer change the row. The worker polls each second, and immediately after a commit whose
+transaction called `wake_on_commit`.
 """
 
 import asyncio
@@ -81,13 +81,13 @@ async def clock_skew(tx: Transaction) -> timedelta:
 async def database_now(tx: Transaction, clock: Clock) -> datetime:
     """Return the time by the database's clock. Leases use this time, so that a server's wrong clock cannot end a lease.
 
-    `clock`: tests pass a clock that differs from the system's. The result has the same difference.
+    `clock`: tests pass a clock that differs from the system's clock. The result then has the same difference.
     """
     return clock() + await clock_skew(tx)
 
 
 class Queue:
-    """A table whose rows processes claim. The table must have a primary key, `due_at` and `attempts`.
+    """A table with rows that processes claim. The table must have a primary key, `due_at` and `attempts`.
 
     Create one instance for each table: an instance compiles its statements only once.
     """
@@ -133,8 +133,8 @@ class Queue:
 def lock_due(table: Table, *only: ColumnElement[bool], due: ColumnElement[datetime] | None = None) -> Select[Any]:
     """Build a statement that selects due rows and locks them until the transaction ends. It skips locked rows.
 
-    The work on the rows must end in the same transaction, so no lease is needed. `due`: the column, if it is not
-    `due_at`. The statement's parameters are `now` and `limit`.
+    The work on the rows must end in the same transaction, so no lease is needed. `due`: the column with the due
+    time, if this is not `due_at`. The statement's parameters are `now` and `limit`.
     """
     due_at = table.c.due_at if due is None else due
     statement = select(table).where(due_at <= bindparam("now"), *only).order_by(due_at).limit(bindparam("limit"))

@@ -10,7 +10,7 @@ from typing import Final
 from cachetools import TTLCache
 
 COOLDOWN: Final = 60.0
-"""Seconds after a recheck or a refresh. Meanwhile, One Runtime does not recheck the same connection again."""
+"""Seconds for which One Runtime does not repeat a connection's recheck, or its refresh after a refused call."""
 
 MAX_PER_INTEGRATION: Final = 8
 """Maximum number of concurrent rechecks of one integration, so that its provider cannot delay other integrations."""

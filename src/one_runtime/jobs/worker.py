@@ -1,7 +1,7 @@
 """Worker: the background tasks in every server process. `serving/periodic_tasks.py` lists the tasks.
 
 Each task runs at its own interval, independent of other tasks. Any number of processes can run the same task: a
-process claims a row in the database before it works on it (`queue.py`).
+process claims a row in the database before it works on the row (`queue.py`).
 """
 
 import asyncio

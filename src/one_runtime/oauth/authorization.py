@@ -26,7 +26,7 @@ def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRe
     """Return the URL of the authorization page (RFC 6749, 4.1.1; RFC 7636, 4.3). `known`: the end user's params.
 
     Raises:
-        InvalidInput: a value is missing or would leave the provider's host; a scope is not valid.
+        InvalidInput: a value is missing, or would lead to a host that is not the provider's; a scope is not valid.
         ValueError: the provider supports PKCE, and the challenge is missing (RFC 9700, 2.1.1).
     """
     authorization = auth.authorization
@@ -56,7 +56,7 @@ def expected_issuer(auth: OAuth2Auth, known: Mapping[str, str]) -> str | None:
     The caller stores the issuer with the state.
 
     Raises:
-        InvalidInput: a value is missing or would leave the provider's host.
+        InvalidInput: a value is missing, or would lead to a host that is not the provider's.
     """
     issuer = auth.authorization.issuer
     return resolve_url(issuer, known) if issuer is not None else None

@@ -1,4 +1,4 @@
-"""The callback: the authorization response that the end user's browser brings (RFC 6749, 4.1.2). It is untrusted."""
+"""The callback: the untrusted authorization response that the end user's browser brings (RFC 6749, 4.1.2)."""
 
 import hashlib
 import hmac
@@ -30,7 +30,8 @@ DENIED: Final = frozenset(
     {
         "access_denied",  # RFC 6749, 4.1.2.1; Salesforce writes access-denied (help.salesforce.com, OAuth 2.0 errors)
         "user_denied",  # Pipedrive: https://pipedrive.readme.io/docs/marketplace-oauth-authorization
-        "user_cancelled_authorize",  # LinkedIn, Apple: https://learn.microsoft.com/linkedin/shared/authentication/authorization-code-flow
+        # LinkedIn, Apple: https://learn.microsoft.com/linkedin/shared/authentication/authorization-code-flow
+        "user_cancelled_authorize",
         "user_cancelled_login",
     }
 )
@@ -43,7 +44,7 @@ def callback_url(public_url: str, slug: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CallbackQuery:
-    """The query of a callback, in which each parameter occurs once. The repr hides the query, as it has the code."""
+    """The query of a callback, in which each parameter occurs once. The repr hides the query, which has the code."""
 
     values: Mapping[str, str] = field(repr=False)
 
@@ -118,7 +119,7 @@ def read_callback(
 def _check_signature(query: CallbackQuery, client: ClientIdentity) -> None:
     """Check Shopify's signature: the HMAC-SHA256 of all other parameters, sorted, with the client secret as the key.
 
-    `%` and `&` are percent-encoded, and `=` too in a name. See "verification requests" at
+    The signed text percent-encodes `%` and `&`, and in names also `=`. See "verification requests" at
     https://shopify.dev/docs/apps/build/authentication-authorization.
     """
     signed = [(name, value) for name, value in query.values.items() if name not in {"hmac", "signature"}]

@@ -9,7 +9,7 @@ from one_runtime.catalog.oauth2 import ClientAuth, TokenEndpointSpec
 
 @dataclass(frozen=True, slots=True)
 class ClientIdentity:
-    """A client id and its secret; a public client has none. The repr hides the secret."""
+    """A client id and its secret. A public client has no secret. The repr hides the secret."""
 
     client_id: str
     client_secret: str | None = field(default=None, repr=False)
@@ -33,8 +33,8 @@ class ClientAuthentication:
 def authenticate_client(method: ClientAuth, client: ClientIdentity, token: TokenEndpointSpec) -> ClientAuthentication:
     """Return the client's authentication (RFC 6749, 2.3.1), with the parameter names of the entry.
 
-    `either` means `basic`, because every server must support it (2.3.1) and it keeps the secret out of the body. A
-    client without a secret sends only its id, whatever the entry's method is (3.2.1).
+    For the method `either`, the function uses `basic`: every server must support `basic` (2.3.1), and the secret stays
+    out of the body. A client without a secret sends only its id, whatever the entry's method is (3.2.1).
     """
     identity = {token.client_id_param: client.client_id}
     if client.client_secret is None or method == "none":
@@ -45,6 +45,9 @@ def authenticate_client(method: ClientAuth, client: ClientIdentity, token: Token
 
 
 def _basic(client_id: str, client_secret: str) -> str:
-    """Form-encode id and secret before the base64 (RFC 6749, appendix B): both may contain colons or non-ASCII."""
+    """Return id and secret in base64. Before this, form-encode both (RFC 6749, appendix B).
+
+    Both may contain colons or non-ASCII characters.
+    """
     pair = f"{quote_plus(client_id)}:{quote_plus(client_secret)}"
     return base64.b64encode(pair.encode("ascii")).decode("ascii")

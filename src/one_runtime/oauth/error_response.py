@@ -24,7 +24,7 @@ from one_runtime.oauth.response import is_temporary_failure, retry_after
 
 Kind: TypeAlias = Literal["grant", "client", "temporary"]
 
-# The keys are spelled as `normalize_code` returns them. The entry lists codes of its provider alone (`token.refused`).
+# The keys are spelled as `normalize_code` returns them. Other codes are in `token.refused` of an entry.
 ERROR_KINDS: Final[dict[str, Kind]] = {
     # RFC 6749, 5.2 and 4.1.2.1
     "invalid_grant": "grant",
@@ -62,13 +62,13 @@ ERROR_KINDS: Final[dict[str, Kind]] = {
     "unknown_error": "temporary",
     "rate_limit_exceeded": "temporary",
 }
-# Codes with another meaning if they have this description. Atlassian sends this with HTTP 403 for an expired refresh
-# token:
+# Codes that have another meaning together with a certain description. Atlassian sends this pair with HTTP 403 for an
+# expired refresh token:
 # https://github.com/raycast/extensions/issues/11836
 _BY_DESCRIPTION: Final[dict[tuple[str, str], Kind]] = {("unauthorized_client", "refresh_token is invalid"): "grant"}
 
-# Fields that may contain the code: that of the RFC, an object under `error` (Google, Meta), HubSpot's `status`. `_kind`
-# also reads `message`, which Pipedrive begins with the code:
+# Fields that may contain the code: the RFC's `error`, an object under `error` (Google, Meta), HubSpot's `status`.
+# `_kind` also reads `message`, because Pipedrive's messages begin with the code:
 # https://pipedrive.readme.io/docs/marketplace-oauth-and-api-proxy-status-codes
 _CODES: Final = ("error", "error.code", "error.type", "error.status", "code", "errorCode", "status", "category")
 _DESCRIPTIONS: Final = (

@@ -61,7 +61,7 @@ class CallbackRefused(OAuthError):
 
 
 class IssuerMismatch(CallbackRefused):
-    """The callback comes from an authorization server other than that of the attempt (RFC 9207, 2.4)."""
+    """The callback does not come from the authorization server of the attempt (RFC 9207, 2.4)."""
 
     code = "issuer_mismatch"
 

@@ -24,7 +24,7 @@ class AuthorizationCode:
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A refresh token (6) with its access token. Some providers need the access token for a refresh."""
+    """A refresh token (section 6) with its access token. Some providers need the access token for a refresh."""
 
     refresh_token: str | None = field(repr=False)
     access_token: str = field(repr=False)

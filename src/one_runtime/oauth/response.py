@@ -14,7 +14,7 @@ MAX_BODY: Final = 1024 * 1024
 _MAX_FIELDS: Final = 100
 _BUSY: Final = frozenset({408, 425, 429})
 _LONGEST_WAIT: Final = 86_400
-# A form has no markup and no white space; an HTML page has.
+# A form contains no markup and no white space, but an HTML page contains both.
 _FORM: Final = re.compile(rb"[^\s<>{}\"\\=&]+=[^\s<>{}\"\\]*")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,9})?")
 
@@ -25,7 +25,7 @@ def is_temporary_failure(status: int) -> bool:
 
 
 def parse_body(body: bytes) -> dict[str, object] | None:
-    """Parse the body as a JSON object or a form, whatever its Content-Type; None if it is neither.
+    """Parse the body as a JSON object or a form, whatever its Content-Type. Return None for another body.
 
     RFC 6749, 5.1 requires JSON. Some providers send a form (GitHub without an Accept header), or JSON as `text/html`.
     """
@@ -38,7 +38,7 @@ def parse_body(body: bytes) -> dict[str, object] | None:
 
 
 def retry_after(headers: Iterable[tuple[str, str]], now: dt.datetime) -> int | None:
-    """Return the seconds that the provider asks to wait, at most a day; None without such a request."""
+    """Return the seconds that the provider asks to wait, at most a day. Return None without such a request."""
     value = next((value for name, value in headers if name.lower() == "retry-after"), "")
     seconds = parse_retry_after(value, now)
     return None if seconds is None else min(math.ceil(seconds), _LONGEST_WAIT)

@@ -37,10 +37,10 @@ def revocation_requests(
     """Return a request for each stored token that the entry revokes, in the entry's order (RFC 7009, 2.1).
 
     Without a revocation in the entry, return no request. `known`: the end user's params and received values. The
-    requests contain no `token_type_hint`: servers must work without a hint, and some providers refuse it.
+    requests contain no `token_type_hint`: servers must work without a hint, and some providers refuse a hint.
 
     Raises:
-        InvalidInput: a value is missing, would leave the provider's host or cannot be sent.
+        InvalidInput: a value is missing, would lead to a host that is not the provider's, or cannot be sent.
     """
     revocation = auth.revocation
     if revocation is None:
@@ -71,7 +71,7 @@ def read_revocation(
         return RevocationFailure(reason or f"HTTP {response.status}", may_pass=True, retry_after=wait)
     if is_refused(revocation.gone, response.status, document) or code in _GONE:
         return None
-    if revocation.auth == "bearer" and response.status == 401:  # RFC 6750, 3.1: the token authenticated the request
+    if revocation.auth == "bearer" and response.status == 401:  # RFC 6750, 3.1: the sent token is invalid
         return None
     if is_expected(revocation.expect, response.status, document) and not _reports_refusal(document):
         return None
@@ -108,7 +108,10 @@ def _request(
 
 
 def _reports_refusal(document: dict[str, object] | None) -> bool:
-    """Return True for a refusal with HTTP 200: a false `ok` or `revoked` (Slack) or `success` (Meta), or an `error`."""
+    """Return True if a response with HTTP 200 reports a refusal.
+
+    Such a response has an `error`, or one of these fields is false: `ok`, `revoked` (both Slack), `success` (Meta).
+    """
     if document is None:
         return False
     return any(document.get(name) is False for name in ("ok", "revoked", "success")) or bool(document.get("error"))

@@ -32,7 +32,7 @@ def requested_scopes(scopes: ScopeList, names: Iterable[str] | None, known: Mapp
 
 
 def scope_param(scopes: ScopeList, names: Iterable[str] | None, known: Mapping[str, str]) -> dict[str, str]:
-    """Return the parameter with the scopes to request, or no parameter without scopes. Raises: InvalidInput."""
+    """Return the parameter with the scopes to request. Without scopes, return no parameter. Raises: InvalidInput."""
     requested = requested_scopes(scopes, names, known)
     return {scopes.param: scopes.separator.join(requested)} if requested else {}
 
@@ -52,7 +52,7 @@ def missing_scopes(requested: Iterable[str], granted: tuple[str, ...] | None) ->
 
 
 def parse_granted_scopes(value: object) -> tuple[str, ...] | None:
-    """Parse the scopes of a token response, a text or a list. Return None if the response has none.
+    """Parse the scopes of a token response: a text or a list. Return None if the response names no scopes.
 
     Some providers separate scopes by commas in the response, but by spaces in the request.
     """

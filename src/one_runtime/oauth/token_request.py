@@ -15,7 +15,7 @@ def token_request(auth: TokenAuth, client: ClientIdentity, grant: Grant, known: 
     The entry defines the client authentication. `known`: the end user's params and received values.
 
     Raises:
-        InvalidInput: a value is missing, would leave the provider's host or cannot be sent.
+        InvalidInput: a value is missing, would lead to a host that is not the provider's, or cannot be sent.
         ValueError: the grant is a short-lived token, but the entry has no `token.exchange`.
     """
     token, known = auth.token, {**known, "client_id": client.client_id}
@@ -34,7 +34,7 @@ def token_request(auth: TokenAuth, client: ClientIdentity, grant: Grant, known: 
             params = {"grant_type": "client_credentials", **scope_param(auth.scopes, grant.scopes, known)}
             known = {**grant.fields, **known}
         case RefreshToken():
-            # Without a scope, the new token has the scopes of the old one (RFC 6749, 6).
+            # Without a scope, the new token has the scopes of the old token (RFC 6749, 6).
             params = {"grant_type": "refresh_token"}
             if grant.refresh_token is not None:
                 params["refresh_token"] = grant.refresh_token

@@ -20,7 +20,7 @@ from one_runtime.oauth.scopes import parse_granted_scopes
 MAX_TOKEN: Final = 16_384
 """Number of characters that fit into a header at common servers. The longest known tokens are JWTs of about 10,000."""
 
-# RFC 6749, A.12 and A.17, except a space at the start or end: HTTP removes it from a header.
+# RFC 6749, A.12 and A.17, except a space at the start or end, because HTTP removes such spaces from a header.
 _TOKEN: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 # A number below `_EPOCH` means seconds from now. A larger number means seconds or milliseconds since 1970.
 _EPOCH: Final = 1e9
@@ -29,10 +29,10 @@ _EPOCH_MILLISECONDS: Final = 1e11
 
 @dataclass(frozen=True, slots=True)
 class TokenSet:
-    """The tokens of a response. The repr hides them.
+    """The tokens of a response. The repr hides the tokens.
 
     `scopes`: None if the response names no scopes, which means that the provider granted the requested scopes.
-    `refresh_expires_at`: None if the response does not have it. `document`: the whole response, for `read_received`.
+    `refresh_expires_at`: None if the response has no such time. `document`: the whole response, for `read_received`.
     """
 
     access_token: str = field(repr=False)
@@ -95,7 +95,7 @@ def _find_access_token(
 
 
 def _token(value: object) -> str | None:
-    """Return a token, or None if there is none.
+    """Return the value if it is a token. Return None if the value is empty or no text.
 
     Raises:
         MalformedTokenResponse: the value cannot be sent in a header.
@@ -108,7 +108,7 @@ def _token(value: object) -> str | None:
 
 
 def _moment(value: object, now: dt.datetime) -> dt.datetime | None:
-    """Return the time of an expiry, or None for never, which Mailchimp sends as 0.
+    """Return the time of an expiry. Return None for tokens that never expire: Mailchimp then sends 0.
 
     The value can be seconds from now, seconds or milliseconds since 1970, or a date.
     """

@@ -1,4 +1,4 @@
-"""Decide if One Runtime can use stored credentials, has to refresh them, or needs the end user.
+"""Decide if One Runtime can use stored credentials, has to refresh them, or needs the end user to connect again.
 
 `decide` is a pure function of a credential state, the time and the caller's request. `refresh.py` executes the
 decision.
@@ -57,7 +57,10 @@ class Backoff:
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
-    """The credentials need a refresh with `grant`. `usable`: callers may use them while another process refreshes."""
+    """The credentials need a refresh with `grant`.
+
+    `usable`: callers may use the present credentials while another process refreshes them.
+    """
 
     grant: RefreshGrant
     usable: bool
@@ -100,10 +103,10 @@ def decide(state: CredentialState, now: datetime, request: CredentialRequest) ->
 
 
 def _schedule_of_fresh(state: CredentialState, now: datetime) -> Schedule:
-    """Return the schedule of a due row without refreshable tokens.
+    """Return the schedule of a due row whose credentials have no token method.
 
-    Such a row exists if an older version of One Runtime replaced the tokens by a key, or if the catalog no longer
-    contains the integration.
+    Such a row has one of two causes. Either an older version of One Runtime replaced the tokens by a key, or the
+    catalog no longer contains the integration.
     """
     if state.stored.token_metadata.refresh_due_at is None or state.token_method is not None:
         return None
@@ -111,7 +114,7 @@ def _schedule_of_fresh(state: CredentialState, now: datetime) -> Schedule:
 
 
 def _schedule_of_expiry(state: CredentialState, now: datetime) -> Schedule:
-    """Return the schedule of a due row without a possible refresh: the expiry of the tokens."""
+    """Return the schedule of a due row whose tokens cannot be refreshed: the time at which the tokens expire."""
     due_at, retry_at = state.stored.token_metadata.refresh_due_at, state.stored.retry_at
     if due_at is None or due_at > now or (retry_at is not None and retry_at > now):
         return None

@@ -1,4 +1,4 @@
-"""Requests to a provider's token endpoint: build, send, read the response. The module uses no database."""
+"""Requests to a provider's token endpoint: build, send, read the response. This module uses no database."""
 
 import time
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ _NAMES: Final[Mapping[type, str]] = {
 class TokenEndpoint:
     """The token endpoint of an integration for one client.
 
-    `known`: the values for templates: the end user's params, the received values and the client's fields.
+    `known`: the values for templates. They are the end user's params, the received values and the client's fields.
     """
 
     integration: Integration

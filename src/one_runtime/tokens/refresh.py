@@ -3,8 +3,8 @@
 The worker refreshes tokens before they expire. If a caller needs tokens that the worker has not refreshed yet, the
 caller's process refreshes them. A process reserves the connection's credential row for a limited time (a lease). It
 keeps no transaction open during the request. The process stores the response only if the row still has the refresh
-token that the process sent. So a response that arrives after the lease has expired cannot overwrite newer tokens, and
-a late refusal cannot end a connection that the end user has renewed.
+token that the process sent. So a response that arrives after the lease has expired cannot overwrite newer tokens.
+For the same reason, a late refusal cannot end a connection that the end user has renewed.
 """
 
 import asyncio
@@ -114,7 +114,9 @@ async def ensure_fresh(
 
 
 async def refresh(installation: Installation, key: ConnectionKey) -> UsableCredential:
-    """Refresh a connection's credentials now, even if they are fresh. Credentials that have no refresh stay unchanged.
+    """Refresh a connection's credentials now, even if they are fresh.
+
+    Credentials that cannot be refreshed stay unchanged.
 
     Raises: as `fresh_credentials`.
     """
@@ -192,7 +194,7 @@ async def _join(
 async def _execute(
     installation: Installation, key: ConnectionKey, request: CredentialRequest, state: CredentialState | None
 ) -> UsableCredential:
-    """Decide and act. Repeat this while another process refreshes the credentials."""
+    """Make the decision and execute it. Repeat both steps while another process refreshes the credentials."""
     timing = installation.timing
     deadline = time.monotonic() + timing.patience
     while True:
@@ -332,9 +334,10 @@ async def _store(
 ) -> Outcome:
     """Commit the new tokens before any caller receives them.
 
-    Only this process has the tokens. So it retries until the lease ends, while the database is unavailable. It also
-    repeats a commit with an unknown result. If the row then has the old refresh token, the repetition stores the new
-    tokens. If the row already has the new tokens, `queue_revocation` spares them, because their connection exists.
+    Only this process has the tokens. So the process retries while the database is unavailable, until the lease ends.
+    The process also repeats a commit whose result is unknown. If the row then has the old refresh token, the repetition
+    stores the new tokens. If the row already has the new tokens, `queue_revocation` does not revoke them, because their
+    connection exists.
     """
     while True:
         try:
@@ -391,7 +394,7 @@ async def _replace_tokens(
 async def _revoke_later(
     tx: Transaction, installation: Installation, state: CredentialState, tokens: TokenSet, cause: RevocationCause
 ) -> None:
-    """Queue the new tokens for revocation, because no connection has stored them."""
+    """Queue the new tokens for revocation, because One Runtime stores them in no connection."""
     stored = replace(state.stored, secrets=merge_tokens(state.stored.secrets, tokens))
     unused = connections.revocable_tokens(state.connection, stored)
     vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()

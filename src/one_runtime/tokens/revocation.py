@@ -39,7 +39,7 @@ log = structlog.get_logger()
 class RevocationResult:
     """The provider's answer for one token.
 
-    `token`: None for a credential such as an API key, which only its owner can revoke, in the provider's settings.
+    `token`: None for a credential such as an API key, which only its owner can revoke at the provider.
     `reason`: the reason for a failure, in the words of the provider or of One Runtime. `may_pass`: the failure is
     temporary.
     """
@@ -55,7 +55,10 @@ NOT_SUPPORTED: Final = RevocationResult(None, "not_supported")
 
 
 async def revoke_all(installation: Installation, claimed: Iterable[PendingRevocation]) -> list[list[RevocationResult]]:
-    """Revoke claimed rows and return the results in the same order. The worker retries temporary failures."""
+    """Revoke the tokens of claimed rows. Return the results in the order of the rows.
+
+    The worker retries temporary failures.
+    """
     limit = asyncio.Semaphore(CONCURRENT)
 
     async def revoke_one(pending: PendingRevocation) -> list[RevocationResult]:

@@ -23,7 +23,7 @@ class UsableCredential:
     """A connection with the values that authenticate a request to its provider.
 
     If the provider refuses the credentials, the caller reports their `version`. `integration` and `auth` match the
-    audience of the credentials: if the entry changes later, One Runtime sends these credentials to no other host (P7).
+    audience of the credentials. So One Runtime sends the credentials to no other host if the entry changes later (P7).
     """
 
     connection: Connection
@@ -60,7 +60,7 @@ class CredentialState:
 
     @property
     def integration_name(self) -> str:
-        """Return the name for messages to people."""
+        """Return the integration's name for messages to people."""
         return self.integration.name if self.integration is not None else self.connection.integration_slug
 
     @property
@@ -89,7 +89,7 @@ class CredentialState:
 
     @property
     def is_refused(self) -> bool:
-        """Return True if the provider refused the grant. One Runtime sends it again only at a person's request."""
+        """Return True for a refused grant. One Runtime sends the grant again only at a person's request."""
         return self.connection.status == "needs_reauth" and self.stored.token_metadata.refresh_due_at is None
 
     def is_unexpired(self, now: datetime) -> bool:
@@ -98,7 +98,7 @@ class CredentialState:
         return "access_token" in self.stored.secrets and (expires_at is None or now < expires_at)
 
     def is_stale(self, now: datetime, rejected: int | None) -> bool:
-        """Return True if tokens have expired, are due for a refresh, or have the version that the provider refused."""
+        """Return True if the tokens have expired, are due for a refresh, or have the version `rejected`."""
         if self.token_method is None:
             return False
         due_at = self.stored.token_metadata.refresh_due_at
@@ -115,10 +115,10 @@ def merge_tokens(secrets: Mapping[str, str], tokens: TokenSet) -> dict[str, str]
 
 
 def holds_presented(current: RefreshGrant | None, presented: RefreshGrant) -> bool:
-    """Return True if the row still holds the presented refresh token.
+    """Return True if the row still holds the refresh token that One Runtime sent (`presented`).
 
-    If so, the tokens of the response belong to the row, even if other columns have changed. The provider may have
-    invalidated the presented token, so that only the new token works (P8).
+    If so, the caller stores the new tokens in the row, even if other columns have changed. The provider may have
+    invalidated the old refresh token, so that only the new tokens work (P8).
     """
     if (
         isinstance(current, RefreshToken)
