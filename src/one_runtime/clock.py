@@ -1,4 +1,4 @@
-"""The clock, which is the only source of the current time and which tests can replace. Also the format of times."""
+"""The clock: the only source of the current time, which tests can replace. Also the format of times."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -18,9 +18,9 @@ from one_runtime.settings import Settings
 class Timing:
     """Times of a token refresh, in seconds.
 
-    `lease`: time for which only one process may refresh a connection. `request`: time to wait for the provider. It is
-    shorter than the lease, so that this process stops before another process starts. `patience`: time for which other
-    processes wait for the result. `poll`: time between two queries of a waiting process.
+    `lease`: time for which only one process may refresh a connection. `request`: time to wait for the provider,
+    shorter than `lease`. So one process stops waiting before another process starts a refresh. `patience`: time
+    for which other processes wait for the result. `poll`: time between two queries of a waiting process.
     """
 
     lease: timedelta = timedelta(seconds=60)
@@ -43,9 +43,9 @@ class Installation:
     flights: SingleFlight = field(default_factory=SingleFlight)
     rechecks: RecheckQueue = field(default_factory=RecheckQueue)
     proxy_egress: Egress | None = None
-    """Outbound network of proxy calls. It has its own connections, so proxy calls take none from other requests."""
+    """Outbound network of proxy calls. It has its own connections, so proxy calls take no connections from others."""
     catalogs: OrganizationCatalogs = field(init=False)
-    """Catalogs of organizations, with custom integrations. `catalog` is the built-in catalog."""
+    """Catalogs of organizations, which include custom integrations. The field `catalog` is the built-in catalog."""
 
     @property
     def relay(self) -> Egress:

@@ -1,1 +1,1 @@
-"""The HTTP API, an entry point with one file per resource: it parses requests, calls one function, and renders."""
+"""The HTTP API, an entry point with one file per resource. Each route parses, calls one function, and renders."""

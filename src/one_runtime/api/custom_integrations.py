@@ -222,7 +222,7 @@ async def _entry(request: Request, installation: Installation, slug: str | None 
         raise MalformedRequest("The body is not UTF-8.") from error
     try:
         read = partial(read_custom, text, syntax, slug, allow_http=not installation.settings.secure)
-        # Parsing the longest allowed body takes seconds. So a process parses one body at a time, on another thread.
+        # Parsing the longest allowed body takes seconds. So each process parses one body at a time, on another thread.
         return await asyncio.get_running_loop().run_in_executor(_READER, read)
     except UnreadableSource as error:
         raise MalformedRequest(_sentence(error.complaints[0])) from error

@@ -65,8 +65,8 @@ def _row_id(text: str) -> str:
 
 
 _Clean = AfterValidator(clean_text)
-# With these patterns, the OpenAPI document describes the trimming and the refused characters. The lengths count before
-# the trimming, as in the JSON Schema.
+# With these patterns, the OpenAPI document describes the trimming and the refused characters. The limits of length
+# apply before the trimming, as in the JSON Schema.
 _WithoutNul = Field(json_schema_extra={"pattern": r"^[^\x00]*$"})
 _NonBlank = Field(json_schema_extra={"minLength": 1, "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"})
 Text: TypeAlias = Annotated[str, StringConstraints(max_length=255), AfterValidator(_trim), _Clean, _NonBlank]

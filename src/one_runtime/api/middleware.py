@@ -97,7 +97,7 @@ class RequestMiddleware:
         """Run the start and the stop of the application.
 
         After a failure, the framework sends the library's message to the server, which prints it. The message may
-        contain a secret (P11), so this method removes it and logs the failure redacted.
+        contain a secret (P11), so this method removes the message and logs the failure redacted.
         """
 
         async def send_without_text(message: Message) -> None:
@@ -111,7 +111,7 @@ class RequestMiddleware:
 
 
 def _require_utf8(query_string: bytes) -> None:
-    """Refuse a query that is not UTF-8: the framework would replace the invalid bytes. Raises: InvalidInput."""
+    """Refuse a query that is not UTF-8, because the framework would replace invalid bytes. Raises: InvalidInput."""
     if b"%" in query_string:
         try:
             unquote_to_bytes(query_string).decode()
@@ -122,7 +122,7 @@ def _require_utf8(query_string: bytes) -> None:
 def _limit_body(scope: Scope, receive: Receive) -> Receive:
     """Return a `receive` that limits the body.
 
-    It raises HTTPException, because FastAPI reports any other exception here as invalid JSON.
+    The returned `receive` raises HTTPException, because FastAPI reports any other exception here as invalid JSON.
     """
     if scope["method"] in {"GET", "HEAD"}:
         return receive

@@ -82,7 +82,7 @@ class WebSocketUnsupported(OneRuntimeError):
 async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
     """Relay one request (the ASGI endpoint).
 
-    Raises: OneRuntimeError before the response starts. After the start, One Runtime closes the connection instead.
+    Raises: OneRuntimeError before the response starts. After a later error, One Runtime closes the connection.
     """
     if scope["method"] in _REFUSED_METHODS:
         raise MethodNotAllowed("TRACE and CONNECT are not relayed.", PROXIED)
@@ -198,7 +198,7 @@ def _seconds(options: Mapping[bytes, str], name: bytes, default: float, limit: f
 
 
 def _body_length(headers: Mapping[bytes, bytes]) -> int | None:
-    """Return the length of the body: 0 without a body, None if it is chunked. Raises: MalformedRequest."""
+    """Return the length of the body: 0 without a body, None if the body is chunked. Raises: MalformedRequest."""
     if b"transfer-encoding" in headers:
         return None
     value = headers.get(b"content-length", b"0")

@@ -102,8 +102,8 @@ class Routes:
 class AsgiRoute(Route):
     """A hot route: a plain ASGI endpoint, which the middleware calls directly.
 
-    FastAPI's dependency injection would take longer than the response itself (docs/benchmarks.md). The route is also in
-    FastAPI's route table, for HEAD requests, the status 405 and the documentation.
+    FastAPI's dependency injection would take longer than the response itself (docs/benchmarks.md). FastAPI's route
+    table also contains the route, because HEAD requests, the status 405 and the documentation need the table.
 
     `relays`: the endpoint relays requests with any method. Only errors of One Runtime have the header
     `One-Runtime-Error`, so callers can distinguish them from errors of the provider.

@@ -1,1 +1,1 @@
-"""The hosted popup, an entry point: it parses requests, calls `connecting`, and renders pages. It stores nothing."""
+"""The hosted popup, an entry point that parses requests, calls `connecting` and renders pages. It stores nothing."""

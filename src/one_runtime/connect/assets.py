@@ -60,7 +60,7 @@ def load_assets() -> Assets:
     files = {name: Asset(body, _TYPES[name.rpartition(".")[2]]) for name, body in bodies.items()}
     script = _minify_script(
         _read("connect.js")
-    ).decode()  # indentation in its template literal, a stylesheet, has no meaning
+    ).decode()  # its template literal is a stylesheet, so the indentation has no meaning
     connect_js = script.replace(_TEXTS_PLACEHOLDER, _json(with_prefix("host.")))
     return Assets(digest.hexdigest()[:20], files, connect_js.encode(), _read("connect.d.ts"))
 
@@ -70,7 +70,7 @@ def _read(name: str) -> bytes:
 
 
 def _minify_script(body: bytes) -> bytes:
-    """Remove whole-line comments and indentation: together a fifth of the bytes."""
+    """Remove whole-line comments and indentation, which are together a fifth of the bytes."""
     lines = _WHOLE_LINE_COMMENT.sub("", body.decode()).splitlines()
     return "\n".join(line.strip() for line in lines if line.strip()).encode() + b"\n"
 

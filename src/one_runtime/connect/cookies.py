@@ -1,4 +1,4 @@
-"""The cookie that binds a browser to the authorization that it started (P5). Frames have no cookie."""
+"""The cookie that binds an authorization to the browser that started the authorization (P5). Frames have no cookie."""
 
 from collections.abc import Mapping
 from typing import Final

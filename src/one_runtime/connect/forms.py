@@ -67,9 +67,12 @@ def is_from_our_page(headers: Mapping[str, str], public_origin: str) -> bool:
 
     An attacker's page could contain a form with the token of the attacker's session, and submit the form by script. The
     visitor would then skip the confirmation, which names the organization and the end user. Browsers send the
-    requesting site in `Sec-Fetch-Site`, which no page can forge. If this header is missing, `Origin` has to be ours.
+    requesting site in `Sec-Fetch-Site`, which no page can forge. If this header is missing, `Origin` must be One
+    Runtime's own origin.
+
     Our pages have `Referrer-Policy: no-referrer`, under which `Origin` is `null` (Fetch, section 3.2). So an old
-    browser without `Sec-Fetch-Site` gets a page with an error: a token in another site's referrer log would be worse.
+    browser without `Sec-Fetch-Site` gets an error page. A weaker referrer policy would avoid this error, but could put
+    a token into another site's log, which is worse.
     """
     site = headers.get("sec-fetch-site")
     if site is not None:
@@ -159,7 +162,8 @@ def form_fields(
                 error=errors.get(path),
                 help=param.help,
                 placeholder=param.placeholder,
-                # A pattern applies to the transformed value, and only the server transforms values.
+                # A pattern applies to the transformed value. Only the server transforms values, so only the server can
+                # check the pattern.
                 pattern=None if param.transform else param.pattern,
                 options=param.options,
                 suffix=param.suffix,

@@ -83,8 +83,8 @@ def render(site: Site, shell: PopupShell, *, framed: bool) -> Response:
 def _ancestors(shell: PopupShell, *, framed: bool) -> tuple[str, ...]:
     """Return the origins that may frame the page: the allowed origins of the session.
 
-    If there are none (the session is unknown, or no origin is configured), any page may frame this page. So a developer
-    sees the error instead of an empty frame. Such a page contains no form and no secret, only the organization's name.
+    If the session is unknown, or if no origin is configured, any page may frame this page. So a developer sees the
+    error instead of an empty frame. Such a page contains no form and no secret, only the organization's name.
     """
     if shell.state == "open" and not framed:
         return NO_ANCESTORS
@@ -99,8 +99,8 @@ def headers(
     """Return the headers of a page. The page may show `data:` URIs as images, because logos are `data:` URIs.
 
     `keeps_opener`: keep the link between the authorization window and our frame, which opens the window, sends it a
-    ticket and closes it. `form_action`: the origins that may receive forms. The default is none, because the popup's
-    script sends the popup's forms, with the token in a header.
+    ticket and closes it. `form_action`: the origins that may receive forms. By default, no origin may receive forms,
+    because the popup's script sends the values itself, with the token in a header.
     """
     policy = (
         "default-src 'none'",

@@ -1,4 +1,4 @@
-"""The popup's routes: each parses, calls one step of the flow and renders. They log nothing (P5, P6, P11)."""
+"""The popup's routes. Each route parses, calls one step of the flow, and renders. No route logs (P5, P6, P11)."""
 
 from collections.abc import Callable
 from typing import Final
@@ -49,7 +49,7 @@ _PUBLIC_MODULE: Final = {
 class PopupRoutes:
     """Endpoints of the popup's page, of its script, of top-level pages, and of authorizations.
 
-    `logo_url` returns the URL, on this server, of an integration's logo.
+    `logo_url` returns the URL of an integration's logo on this server.
     """
 
     def __init__(self, installation: Installation, logo_url: Callable[[Integration], str | None]) -> None:
@@ -136,7 +136,7 @@ class PopupRoutes:
         return self._screens.authorization_window()
 
     async def _start(self, request: Request) -> Response:
-        """Start the authorization. Only the script of that window can call this.
+        """Start the authorization. Only the script of the authorization window can call this route.
 
         Another site's page cannot make a browser send the required header.
         """
@@ -181,7 +181,8 @@ class PopupRoutes:
 
     async def _finish(self, result: CallbackResult) -> Response:
         response = await self._pages.finish_authorization(result)
-        # The binding shows an attempt of this browser. It has ended, unless the end user has to select an account.
+        # A binding means that this browser started the attempt. Delete the cookie at the end of the attempt. Keep the
+        # cookie while the end user has to select an account.
         if result.binding is not None:
             header = self._cookies.set_header if result.selection is not None else self._cookies.delete_header
             response.headers["Set-Cookie"] = header(result.binding)
@@ -192,7 +193,8 @@ class PopupRoutes:
         if file is None:
             raise NotFound("There is no such file.")
         current = request.path_params["hash"] == self._assets.hash
-        # During a rollout, a page of another version may request its file here: the response must not be cached.
+        # During a rollout, a page of another version may request its version's file from this process, which has only
+        # its own version. So the response must not be cached.
         caching = "public, max-age=31536000, immutable" if current else "no-store"
         headers = {"Cache-Control": caching, "X-Content-Type-Options": "nosniff"}
         return Response(file.body, 200, headers, file.media_type)

@@ -1,4 +1,4 @@
-"""The top-level pages, one function each, which returns the page with its headers (P6, P11)."""
+"""The top-level pages. One function for each page returns the page with its headers (P6, P11)."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -68,7 +68,7 @@ class BackForm:
 
 
 class Screens:
-    """Renders the pages. `logo_url` returns the URL, on this server, of an integration's logo."""
+    """Renders the pages. `logo_url` returns the URL of an integration's logo on this server."""
 
     def __init__(self, site: Site, logo_url: Callable[[Integration], str | None]) -> None:
         self._site = site
@@ -103,7 +103,7 @@ class Screens:
         return self._render("confirm", view.session.id, values, None)
 
     def pick(self, view: PopupView, form: FormPost) -> Response:
-        """Render the list of integrations: with a search too, every row, because the script can change the search."""
+        """Render the list of integrations, with every row even after a search: the script can change the search."""
         integrations = [option.integration for option in view.options]
         ranks = {integration.slug: rank for rank, integration in enumerate(search(integrations, form.search))}
         hidden = {
@@ -129,7 +129,7 @@ class Screens:
         """Render the form of one auth type. After a refused request, the form keeps the typed values, except secrets.
 
         The server never sends a secret back (P11): the secret would be in the page's source, in the browser's cache,
-        and in every recorded response. So the end user has to paste it again, also to confirm a replacement.
+        and in every recorded response. So the end user has to paste the secret again, even to confirm a replacement.
         """
         fields = form_fields(view, auth, form if error.is_there else None, error.errors)
         paths = {shown.path for shown in fields}
@@ -186,7 +186,8 @@ class Screens:
             values |= {"problem": _failure(result, problem), "reason": provider_reason(problem)}
         values |= {
             "return_to": result.return_to,
-            # Our frame shows the failure and lets the end user try again, unless the session has ended.
+            # After a failure, the window closes: our frame shows the failure and lets the end user try again. If the
+            # session has ended, the window stays open.
             "closes": not isinstance(problem, SESSION_ENDED) and (connected is None or connected.return_to is None),
         }
         status = 200 if problem is None else problem.status
@@ -277,7 +278,8 @@ class Screens:
         body = ENVIRONMENT.get_template(f"window/{name}.html").render(
             base=self._site.base, assets=self._site.assets, session=session_id or "", **values
         )
-        # Some browsers apply `form-action` to the redirect after a form, which leads to the app (CSP 3, section 6.1.5).
+        # Some browsers also apply `form-action` to the redirect after a form post (CSP 3, section 6.1.5). This redirect
+        # may lead to the app.
         back = origin_of(return_url)
         form_action = ("'self'", back) if back else ("'self'",)
         return Response(body, status, headers(NO_ANCESTORS, form_action, keeps_opener=keeps_opener))

@@ -1,8 +1,8 @@
 """The modes `redirect` and `link`: top-level pages, which work without JavaScript (P4, P6).
 
 In each step, our own page posts a form, and the response is the next page. Only the first URL contains the session
-token; later requests send it in the body. In the mode `link`, the first page is always the confirmation. The end user
-can leave it only with the page's own button.
+token; later requests send the token in the body. In the mode `link`, the first page is always the confirmation. The end
+user can continue only with the button of the confirmation.
 """
 
 from dataclasses import replace
@@ -40,12 +40,13 @@ class TopLevelPages:
     async def open(self, shell: PopupShell, token: str | None, *, opening: bool) -> Response:
         """Return the first page of a connect URL.
 
-        The token is missing after a reload, because the script removes it from the address bar. Such a page can only
-        load the first page again.
+        The token is missing after a reload, because the script removes it from the address bar. Then return a page
+        that can only load the first page again.
 
-        In the mode `redirect`, the first GET opens the session for one hour. A link scanner's GET opens it too. This
-        never shortens the session, because the time limit for opening is also at most one hour. In the mode `link`,
-        link scanners see the URLs, so only the button of the confirmation opens the session.
+        In the mode `redirect`, the first GET opens the session for one hour. A link scanner's GET opens the session
+        too. An early opening never shortens the session, because the time limit for opening is also at most one hour.
+
+        In the mode `link`, link scanners see the URLs, so only the button of the confirmation opens the session.
         """
         if shell.state != "open":
             return self._screens.ended(shell)

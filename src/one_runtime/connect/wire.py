@@ -1,4 +1,7 @@
-"""Models of the JSON between the popup's script and the server, apart from the domain so that no domain field leaks."""
+"""Models of the JSON between the popup's script and the server.
+
+The models are separate from the domain's classes, so that no domain field leaks.
+"""
 
 from collections.abc import Callable
 from typing import Annotated, TypeVar
@@ -129,7 +132,7 @@ class PopupEndUser(PopupAnswer):
 
 
 class IntegrationAnswer(BaseModel):
-    """An integration to connect, or a row of the list. `logo_url`: the URL of the logo, on this server."""
+    """An integration to connect, or a row of the list. `logo_url`: the URL of the logo on this server."""
 
     slug: str
     name: str
@@ -219,7 +222,7 @@ def read_json(kind: type[S], body: bytes) -> S:
 
 
 def view_answer(view: PopupView, logo_url: Callable[[Integration], str | None]) -> ViewAnswer:
-    """Return the view as a JSON model. `logo_url` returns the URL, on this server, of an integration's logo."""
+    """Return the view as a JSON model. `logo_url` returns the URL of an integration's logo on this server."""
 
     def answer(integration: Integration, *, connected: bool = False) -> IntegrationAnswer:
         return IntegrationAnswer(

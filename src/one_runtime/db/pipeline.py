@@ -1,7 +1,7 @@
 """Batches concurrent PostgreSQL reads with psycopg's pipeline mode.
 
-One round trip serves all reads that arrived while the previous batch was running. With sixteen callers, this doubles
-the reads per second (docs/decisions/0010-reads-in-pipelines.md). The connections belong to the pool.
+One round trip serves all reads that arrived while the previous batch was running. With sixteen callers, batches
+double the reads per second (docs/decisions/0010-reads-in-pipelines.md). The connections belong to the pool.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ class ReadPipeline:
         try:
             while self._waiting:
                 await self._take_batch()
-        finally:  # not in a done callback: a read that arrives before the callback would wait for an ended task
+        finally:  # a done callback alone is too late: a read that arrives before it would wait for an ended task
             lane = asyncio.current_task()
             assert lane is not None  # noqa: S101 - a coroutine runs in a task
             self._lanes.discard(lane)
@@ -84,7 +84,7 @@ class ReadPipeline:
                 read.fail(error)
 
     async def _run_with_retry(self, batch: list[_Read]) -> None:
-        """Run a batch, and run it again if the connection was lost, as after a restart of PostgreSQL."""
+        """Run a batch, and run it again if the connection was lost, for example in a restart of PostgreSQL."""
         try:
             await self._run_batch(batch)
         except psycopg.OperationalError:

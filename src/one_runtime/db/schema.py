@@ -237,7 +237,8 @@ hosted_connection_sessions = Table(
     Index("ix_hosted_connection_sessions_token_hash", "token_hash", unique=True),
 )
 
-# Connections of the mode `redirect` that the organization has not redeemed yet. Until then, no request can use them.
+# Connections of the mode `redirect` that the organization has not redeemed yet. No request can use a connection before
+# the organization has redeemed it.
 unredeemed_connections = Table(
     "unredeemed_connections",
     metadata,
@@ -260,14 +261,14 @@ consents = Table(
     Column("session_id", ID, ForeignKey("hosted_connection_sessions.id", ondelete="CASCADE"), nullable=False),
     Column("organization_id", ID, nullable=False),
     Column("integration_slug", Text, nullable=False),
-    Column("oauth_client_id", ID, ForeignKey("oauth_clients.id", ondelete="CASCADE")),  # null: the customer's own
+    Column("oauth_client_id", ID, ForeignKey("oauth_clients.id", ondelete="CASCADE")),  # null: end user's own
     Column("status", Text, nullable=False),  # prepared | left | arrived | choosing | connected | failed
-    Column("ticket_hash", LargeBinary),  # hash of the ticket; it proves that our frame opened the window
+    Column("ticket_hash", LargeBinary),  # hash of the ticket; the ticket proves that our frame opened the window
     Column("state_hash", LargeBinary),  # hash of the state, from the authorization redirect to the callback
     Column("browser_hash", LargeBinary),  # hash of the cookie that the authorization redirect sets
     Column("issuer", Text),
     Column("details", DOCUMENT, nullable=False),  # the validated request to connect, without secrets
-    Column("sealed", LargeBinary),  # verifier and end user's own client; in the state choosing: tokens; null at the end
+    Column("sealed", LargeBinary),  # verifier and end user's own client; with `choosing`, the tokens; null at the end
     Column("key_id", Text, ForeignKey("key_ring.key_id")),
     Column("version", Integer, nullable=False),
     Column("created_at", TIME, nullable=False),
@@ -288,7 +289,7 @@ revocations = Table(
     Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
     Column("connection_id", ID),
     Column("integration_slug", Text, nullable=False),
-    Column("oauth_client_id", ID, ForeignKey("oauth_clients.id", ondelete="CASCADE")),  # null: the customer's own
+    Column("oauth_client_id", ID, ForeignKey("oauth_clients.id", ondelete="CASCADE")),  # null: end user's own
     Column("params", DOCUMENT, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),

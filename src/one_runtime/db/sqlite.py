@@ -1,4 +1,4 @@
-"""SQLite through sqlite3, on the event loop: SQLite reads from memory and needs no network."""
+"""SQLite through sqlite3. Statements run on the event loop, because SQLite reads from memory and needs no network."""
 
 import asyncio
 import json
@@ -106,8 +106,8 @@ def connect_sqlite(path: str) -> sqlite3.Connection:
     """Open a connection with One Runtime's settings.
 
     SQLite syncs every commit to the disk, because a lost commit would lose a rotated token. SQLite overwrites deleted
-    bytes. No statement blocks the event loop while it waits for a lock. Only this function blocks: another process may
-    be creating or closing the file.
+    bytes. No statement blocks the event loop while it waits for a lock. Only this function may block the event loop,
+    while another process creates or closes the file.
 
     Raises: ConfigurationError.
     """
@@ -125,7 +125,7 @@ def connect_sqlite(path: str) -> sqlite3.Connection:
 
 
 def _turn_on_wal(connection: sqlite3.Connection) -> None:
-    """Switch to the write-ahead log. SQLite's busy timeout does not apply to this lock. Raises: OperationalError."""
+    """Switch to the write-ahead log. Retry, as SQLite's busy timeout does not apply here. Raises: OperationalError."""
     deadline = time.monotonic() + LOCK_PATIENCE
     while True:
         try:

@@ -60,7 +60,7 @@ _REASONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class PostgresVitals:
-    """Facts about a PostgreSQL server that one of its users can read."""
+    """Facts about a PostgreSQL server that every database user can read."""
 
     version: str
     major: int

@@ -1,4 +1,4 @@
-"""Outbound requests (egress). No other package sends them. Checks and limits apply to each request (P7, P12).
+"""Outbound requests (egress). No other package sends requests. Checks and limits apply to each request (P7, P12).
 
 The address checks run on every request and again on every redirect, in this order:
 1. `target.parse` parses the URL strictly.
@@ -7,8 +7,8 @@ The address checks run on every request and again on every redirect, in this ord
 4. `pool` checks the IP address to which the socket is about to connect.
 `addresses` lists the refused ranges.
 
-Each purpose (provider checks and OAuth, the proxy, webhooks, agents) has its own `Egress`. So slow upstreams and name
-servers of one purpose take no connections and no threads from another purpose.
+Each purpose (provider checks and OAuth, the proxy, webhooks, agents) has its own `Egress`. So a slow upstream
+or name server of one purpose takes no connections and no threads from another purpose.
 """
 
 from one_runtime.egress.client import Egress, Relayed, Response

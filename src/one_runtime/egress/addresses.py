@@ -1,4 +1,4 @@
-"""Refused IP addresses: all that are not global unicast, and all ranges that can embed another address (P7).
+"""Refused IP addresses: all addresses that are not global unicast, and all ranges that can embed another address (P7).
 
 The lists supplement Python's `is_global`, whose result changes between Python versions.
 Sources: the IANA special-purpose address registries for IPv4 and IPv6, RFC 6890 and its updates, and the documentation
@@ -15,11 +15,11 @@ _IPV4: Final = tuple(
     for network, why in (
         ("0.0.0.0/8", "this network"),
         ("10.0.0.0/8", "private use"),
-        ("100.64.0.0/10", "carrier-grade NAT"),  # contains Alibaba's metadata (100.100.100.200)
+        ("100.64.0.0/10", "carrier-grade NAT"),  # contains Alibaba's metadata service (100.100.100.200)
         ("127.0.0.0/8", "loopback"),
         ("169.254.0.0/16", "link-local and cloud metadata"),
         ("172.16.0.0/12", "private use"),
-        ("192.0.0.0/24", "protocol assignments"),  # contains Oracle's metadata (192.0.0.192)
+        ("192.0.0.0/24", "protocol assignments"),  # contains Oracle's metadata service (192.0.0.192)
         ("192.0.2.0/24", "documentation"),
         ("192.88.99.0/24", "6to4 relay"),
         ("192.168.0.0/16", "private use"),
@@ -45,7 +45,7 @@ _IPV6: Final = tuple(
         ("::/96", "an IPv4 address in IPv6 form"),
         ("64:ff9b::/96", "NAT64"),
         ("64:ff9b:1::/48", "NAT64"),
-        ("fc00::/7", "private use"),  # contains the metadata of AWS (fd00:ec2::254) and Google (fd20:ce::254)
+        ("fc00::/7", "private use"),  # contains the metadata services of AWS (fd00:ec2::254) and Google (fd20:ce::254)
         ("fe80::/10", "link-local"),
         ("fec0::/10", "site-local"),
         ("ff00::/8", "multicast"),

@@ -10,7 +10,7 @@ from one_runtime.egress.errors import UpstreamProtocolError, UpstreamTooLarge
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _ENCODINGS: Final = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 _ZLIB_METHOD: Final = 8
-_NO_BODY: Final = frozenset({204, 304})  # no body, whatever Content-Length says (RFC 9110 section 8.6)
+_NO_BODY: Final = frozenset({204, 304})  # never have a body, whatever Content-Length says (RFC 9110 section 8.6)
 
 
 async def read_body(answer: aiohttp.ClientResponse, authority: str, cap: int) -> bytes:
@@ -52,7 +52,7 @@ async def _received(answer: aiohttp.ClientResponse, authority: str, cap: int) ->
 def _decoded(received: bytes, encoding: str, authority: str, cap: int) -> bytes:
     """Decode at most one byte more than the cap.
 
-    Refuse a body of several gzip members, although RFC 1952 allows it: many small members would block the event loop.
+    Refuse a body of several gzip members, which RFC 1952 allows. Many small members would block the event loop.
     """
     decoder = zlib.decompressobj(_window_bits(received, encoding))
     decoded = decoder.decompress(received, cap + 1)

@@ -1,7 +1,7 @@
 """Concurrency limit for each pair of tenant and upstream (P12). Requests wait in the order in which they arrive.
 
-aiohttp's own limiter is not enough: while many requests wait for a hanging upstream, requests to another upstream may
-starve.
+aiohttp's own limiter is not enough. With this limiter, requests to one upstream may starve while many requests wait for
+another upstream that hangs.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from one_runtime.egress.target import Target
 
 
 class Bulkhead:
-    """One semaphore for each tenant and upstream, stored while an exchange uses it or waits for it."""
+    """One semaphore for each pair of tenant and upstream. It exists only while an exchange uses it or waits for it."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._semaphores: WeakValueDictionary[tuple[str, str, str, int], asyncio.Semaphore] = WeakValueDictionary()
 
     async def acquire(self, target: Target, tenant: str, timeout: float) -> tuple[asyncio.Semaphore, float]:
-        """Acquire the semaphore. Return it (the caller releases it) and the rest of the timeout.
+        """Acquire the semaphore. Return the semaphore, which the caller must release, and the rest of the timeout.
 
         Args:
             target: the upstream.

@@ -28,7 +28,7 @@ class Response:
 
     status: int
     headers: Headers = field(repr=False)
-    """As received, in order, with duplicates, decoded as latin-1 (lossless)."""
+    """The headers as received: in order, with duplicates, decoded as latin-1 (lossless)."""
     body: bytes = field(repr=False)
 
 
@@ -38,7 +38,7 @@ class Relayed:
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
-    """As received, in order, with duplicates."""
+    """The headers as received: in order, with duplicates."""
     body: AsyncIterator[bytes] = field(repr=False)
 
 
@@ -57,7 +57,7 @@ class Egress:
         """Create an egress without any open connection.
 
         Args:
-            allow: exact hosts and ports to which requests may go although they are not on the public internet.
+            allow: exact hosts and ports to which requests may go even if the host is not on the public internet.
             network: name resolution and sockets. A caller that passes a network also closes it.
             limits: default limits of a request.
             pool_limits: limits of all requests together.
@@ -89,7 +89,7 @@ class Egress:
             UpstreamUnreachable: the connection failed or broke.
             UpstreamTimeout: the upstream took too long.
             UpstreamTooLarge: the body exceeds the limit.
-            UpstreamProtocolError: the response is not valid HTTP, or redirects too often.
+            UpstreamProtocolError: the response is not valid HTTP, or there are too many redirects.
         """
         limits = limits or self._limits
         with observed(method) as observed_request:
@@ -117,11 +117,12 @@ class Egress:
     ) -> AsyncIterator[Relayed]:
         """Send a request unchanged and stream the response: no decoding, no redirects, no buffering.
 
-        At its end, the `async with` block returns the connection to the pool, or closes the connection if the caller
-        has not read the whole body. Each tenant has its own concurrency limit for each upstream.
+        After the caller's `async with` block, `relay` returns the connection to the pool. If the caller has not read
+        the whole body, `relay` closes the connection instead. Each tenant has its own concurrency limit for each
+        upstream.
 
         Raises:
-            EgressError: as `request`. The block can also raise it while it reads the body.
+            EgressError: the same errors as `request`. The caller's block can also raise them while it reads the body.
         """
         with observed(method) as observed_request:
             hop = first_hop(method, url, headers, body, relayed=True)

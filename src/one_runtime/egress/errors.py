@@ -1,4 +1,4 @@
-"""Errors of outbound requests. A detail names at most host and port, never a path, query or header (P11)."""
+"""Errors of outbound requests. Their details name at most host and port, never a path, query or header (P11)."""
 
 from typing import Final
 

@@ -34,7 +34,8 @@ HOP_BY_HOP: Final = frozenset(
 )
 """Headers that concern one connection (RFC 9110 section 7.6.1)."""
 
-# These headers determine the end of the message, or its host. aiohttp itself adds those that the request needs.
+# These headers determine the end of the message, or its host. Of these headers, aiohttp adds each header that the
+# request needs.
 _OURS: Final = HOP_BY_HOP | {"content-length", "expect", "host"}
 # TRACE echoes credentials. CONNECT opens a tunnel, whose content the address checks cannot see.
 _REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE"})

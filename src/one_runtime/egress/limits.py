@@ -11,13 +11,13 @@ class Limits:
     connect: float = 10.0
     """Time until a connection is ready, including the wait for the concurrency limit, name resolution, TCP and TLS."""
     idle: float = 20.0
-    """Time until the first piece of the response, and between two pieces."""
+    """Longest time until the first piece of the response, and between two pieces."""
     total: float = 30.0
     """Time of the whole exchange, including redirects."""
     body: int = 2 * 1024 * 1024
     """Size of a response body in bytes. The limit applies before and after decoding."""
     redirects: int = 5
-    """Number of redirects, if the caller follows redirects."""
+    """Maximum number of redirects, if the caller follows redirects."""
 
 
 @dataclass(frozen=True, slots=True)

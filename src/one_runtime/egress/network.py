@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 class Network:
-    """The machine's network. Resolves names on its own threads, because the event loop has few threads."""
+    """The machine's network. Resolves names on its own threads, because the event loop's thread pool is small."""
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
         """`tls` replaces the default trust in the machine's certificate authorities."""
@@ -36,7 +36,7 @@ class Network:
 
 
 def _look_up(host: str, port: int) -> list[str]:
-    # The name as bytes: Python would encode a str with its IDNA 2003 codec, which may result in another name.
+    # Pass the name as bytes: Python would encode a str with its IDNA 2003 codec, which may produce another name.
     results = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     return [_text(family, address) for family, _, _, _, address in results]
 

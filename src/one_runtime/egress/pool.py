@@ -54,7 +54,7 @@ class Certificate:
 
 @dataclass(slots=True)
 class _Dial:
-    """The connecting of one request. `dialled`: a socket was opened. `refusal`: the error of a refused address."""
+    """Connection attempt of one request. `dialled`: a socket was opened. `refusal`: the error of a refused address."""
 
     target: Target
     dialled: bool = False
@@ -165,7 +165,8 @@ class Pool:
         """
         check(target, self._allow)
         failure = UpstreamUnreachable(f"The name {target.host} has no address.")
-        # The resolver also accepts an IP address. Its address check then harmlessly repeats `check()` above.
+        # The resolver also accepts an IP address. The resolver's address check then repeats `check()` above, which does
+        # no harm.
         for resolved in await _CheckedResolver(self._allow, self._network).resolve(target.host, target.port):
             try:
                 with self._network.open_socket(resolved["family"], resolved["host"], resolved["port"]) as raw:
@@ -204,8 +205,9 @@ class Pool:
             max_line_size=_LONGEST_HEADER,
             max_field_size=_LONGEST_HEADER,
         )
-        # aiohttp repeats PUT and DELETE after it has sent them, and has no public option to prevent this. A test checks
-        # that the attribute exists. `pyproject.toml` excludes the next major version of aiohttp.
+        # If a connection breaks, aiohttp may send a PUT or DELETE a second time. aiohttp has no public option against
+        # this repetition. A test checks that the private attribute exists. `pyproject.toml` excludes the next major
+        # version of aiohttp.
         session._retry_connection = False  # noqa: SLF001
         return session
 
@@ -285,7 +287,7 @@ async def _peer_certificate(
 
 
 def _check_address(address: str, host: str, port: int, allow: AllowList) -> None:
-    """Raise `TargetRefused` unless the address is on the public internet, or the operator allows the host and port.
+    """Raise `TargetRefused` if the address is not public and the operator does not allow the host and port.
 
     The message does not contain the address. Otherwise a caller could read the records of an internal name server.
     """

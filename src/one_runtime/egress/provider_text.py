@@ -35,8 +35,8 @@ def printable(text: str) -> str:
 def redact(text: str, secrets: Iterable[str]) -> str:
     """Return the printable text with every secret masked, at most 300 characters.
 
-    Masks each secret unencoded, percent-encoded, in base64, in JSON and in HTML, in upper or lower case. Also masks
-    each part of a secret if the part has at least 12 characters.
+    Masks each secret in all these forms: unencoded, percent-encoded, in base64, in JSON and in HTML. Upper and lower
+    case do not matter. Also masks each part of a secret if the part has at least 12 characters.
     """
     plain = printable(text[:_MOST_READ])
     forms = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
@@ -49,7 +49,7 @@ def contains_secret(text: str, secrets: Iterable[str]) -> bool:
     """Return True if the text contains one of these secrets, in any form that `redact` masks completely."""
     plain = printable(text)
     # Skip each secret that is longer than the text: all its forms are at least as long. This saves time, because most
-    # texts are an account's name, which is shorter than a key.
+    # texts are account names, which are shorter than a key.
     possible = [secret for secret in secrets if len(printable(secret)) <= len(plain)]
     return any(re.search(re.escape(form), plain, flags=re.IGNORECASE) for secret in possible for form in _forms(secret))
 

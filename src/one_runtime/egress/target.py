@@ -28,10 +28,12 @@ _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[
 _AUTHORITY: Final = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[^:\[\]]+))(?::(?P<port>[1-9][0-9]{0,4}))?")
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME: Final = re.compile(rf"(?:{_LABEL}\.)*(?P<last>{_LABEL})")
-# Browsers (WHATWG URL, "ends in a number") and inet_aton read such a host as an IPv4 address: 127.1, 0x7f000001, 0x.
+# If the last label of a host is numeric (127.1, 0x7f000001, 0x), browsers and inet_aton read the host as an IPv4
+# address (WHATWG URL, "ends in a number").
 _NUMERIC_LABEL: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
-# Names of cloud metadata services and of this machine: refused for every IP address to which they resolve.
+# Names of cloud metadata services and of this machine. `check` refuses these names, whatever IP address they resolve
+# to.
 _REFUSED_NAMES: Final = frozenset(
     {
         "localhost",
@@ -51,7 +53,7 @@ _REFUSED_NAMES: Final = frozenset(
     }
 )
 
-# Ports of other protocols. Their servers may execute parts of an HTTP request as commands:
+# Ports of other protocols. Servers of these protocols may execute parts of an HTTP request as commands:
 # https://fetch.spec.whatwg.org/#port-blocking
 _OTHER_PROTOCOLS: Final = (
     "1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115 117 119 "
@@ -78,7 +80,7 @@ class Target:
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Return the origin (RFC 6454). A redirect to another origin receives no credentials."""
+        """Return the origin (RFC 6454). After a redirect to another origin, the request contains no credentials."""
         return (self.scheme, self.host, self.port)
 
 

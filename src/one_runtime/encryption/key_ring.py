@@ -45,7 +45,7 @@ _SEALED_NAMES: Final = frozenset(table.name for table in SEALED_TABLES)
 
 State: TypeAlias = Literal["active", "ready", "disabled", "new"]
 
-_LOCK: Final = 0x6F6E655F6B6579  # advisory lock of changes to the ring
+_LOCK: Final = 0x6F6E655F6B6579  # advisory lock for changes to the ring
 
 
 class _LockRing(FunctionElement[Any]):
@@ -73,7 +73,8 @@ _ACTIVE_ID: Final = (
     .scalar_subquery()
 )
 # FOR KEY SHARE: `disable` (FOR UPDATE) waits for every open transaction that has read the active key. The statement
-# repeats the condition on `retired_at` outside the subquery, because PostgreSQL evaluates it again after the lock.
+# repeats the condition on `retired_at` outside the subquery, because PostgreSQL evaluates the outer condition again
+# after it has waited for the lock.
 _ACTIVE = (
     select(key_ring.c.key_id)
     .where(key_ring.c.key_id == _ACTIVE_ID, key_ring.c.retired_at.is_(None))
@@ -106,7 +107,10 @@ class _KeyId(NamedTuple):
 
 
 class KeyRow(NamedTuple):
-    """A key of the database. `promoted_at`: its last activation. `retired_at`: the time when it was disabled."""
+    """A key that the database lists.
+
+    `promoted_at`: the time of its last activation. `retired_at`: the time when it was disabled.
+    """
 
     key_id: str
     created_at: datetime
@@ -159,10 +163,10 @@ async def register(tx: Transaction, vault: Vault, now: datetime) -> None:
 
 
 async def require_complete(tx: Transaction, vault: Vault) -> None:
-    """Refuse a ring without a key that rows need, or without a key that was ever active and is not disabled.
+    """Refuse a ring that lacks a key that rows need. Also refuse a ring that lacks a key that was once active.
 
-    A key that was never active may be missing: operators add a key to one server after another, and servers without the
-    key may restart meanwhile.
+    A disabled key may be missing. A key that was never active may be missing too. Operators add a new key to one
+    server after another, and servers without the key may restart meanwhile.
 
     Raises: ConfigurationError.
     """
@@ -182,7 +186,7 @@ async def active_key(tx: Transaction) -> str:
 
     A caller that encrypts must pass a writing transaction. Raises: Unavailable.
     """
-    for _ in range(3):  # without a row, the key was disabled meanwhile, and the next statement reads the new key
+    for _ in range(3):  # no row: the key was disabled meanwhile, so the next attempt reads the new key
         row = await tx.one(_ACTIVE, _KeyId)
         if row is not None:
             return row.key_id
@@ -190,9 +194,9 @@ async def active_key(tx: Transaction) -> str:
 
 
 async def seal(tx: Transaction, vault: Vault, organization_id: str, plaintext: bytes, place: SealContext) -> Sealed:
-    """Encrypt with the active key, in the transaction that stores the encrypted value.
+    """Encrypt with the active key. Pass the transaction that stores the encrypted value.
 
-    Raises: KeyNotInRing if this process lacks the active key, because no other key may encrypt; Unavailable.
+    No other key may encrypt. Raises: KeyNotInRing if this process lacks the active key; Unavailable.
     """
     if place.table not in _SEALED_NAMES:
         raise ValueError(f"{place.table} is not in SEALED_TABLES, so its rows would be neither counted nor resealed.")
@@ -208,7 +212,7 @@ async def count_rows(tx: Transaction) -> Counter[str]:
 
 
 async def find_all(tx: Transaction, vault: Vault, now: datetime) -> Ring:
-    """Return the database's keys, ordered by the time of their addition, then the other keys of this ring."""
+    """Return the database's keys, ordered by the time of their addition. The other keys of this ring follow."""
     place = {key: number for number, key in enumerate(vault.key_ids)}
     rows = sorted(await list_rows(tx), key=lambda row: (row.created_at, place.get(row.key_id, len(place))))
     known = {row.key_id: row for row in rows}

@@ -24,7 +24,7 @@ from one_runtime.jobs.instances import ServerInstance
 
 T = TypeVar("T")
 
-_MIN_PREFIX: Final = 6  # minimum number of characters by which a command may name a key
+_MIN_PREFIX: Final = 6  # minimum length of an id's beginning that a command accepts
 
 _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0)
 """Seconds between attempts while the database is busy or unreachable."""
@@ -32,20 +32,20 @@ _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0)
 _LONGEST_PAUSE: Final = 1.0
 
 _IDLE_ROUNDS: Final = 5
-"""The run ends after this number of rounds in a row that reseal nothing. Locked rows wait for the next run."""
+"""The run ends after this number of consecutive rounds that reseal nothing. Locked rows stay for the next run."""
 
 _HOLD = select(keys_table.c.key_id).where(keys_table.c.key_id == bindparam("key")).with_for_update()
 _DISABLE = update(keys_table).where(keys_table.c.key_id == bindparam("key")).values(retired_at=bindparam("now"))
 
 
 async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, force: bool) -> str:
-    """Make a key of this ring the active key, even a disabled key. Return its id. `name`: the id or its beginning.
+    """Make a key of this ring the active key, even if it was disabled. Return its id. `name`: the id or its beginning.
 
-    Require that every running server has the key, except with `force`. A server without a heartbeat for a minute does
-    not count as running. `activate` and the start of a server take the same lock. So no server can start without the
-    active key.
+    Without `force`, require that every running server has the key. A server without a heartbeat for a minute does not
+    count as running. A starting server acquires the same lock as `activate`, and then requires the active key. So no
+    server can start without the active key.
 
-    Raises: NotFound; ConfigurationError for the ring of another database; Conflict if a server lacks the key.
+    Raises: NotFound; ConfigurationError for an incomplete ring; Conflict if a server lacks the key.
     """
     await tx.all(key_ring.LOCK_RING)
     key = _require_key(name, vault.key_ids, "is not in ONE_RUNTIME_ENCRYPTION_KEYS here. Add it there, on every server")
@@ -90,7 +90,7 @@ async def disable(tx: Transaction, name: str, now: datetime) -> str:
             f"The key {key} is the active key. First activate another key, then run `one-runtime keys reseal`."
         )
     # The lock waits for transactions that encrypt with the key, and makes later transactions wait. The count below is a
-    # separate statement, so that it includes the rows of the earlier transactions.
+    # separate statement. So the count includes the rows of the transactions for which the lock has waited.
     await tx.all(_HOLD, key=key)
     rows = (await key_ring.count_rows(tx))[key]
     if rows:
@@ -102,7 +102,7 @@ async def disable(tx: Transaction, name: str, now: datetime) -> str:
 
 
 def _require_key(name: str, known: tuple[str, ...], otherwise: str) -> str:
-    """Return the key whose id is `name` or begins with it. Raises: NotFound."""
+    """Return the key whose id is `name` or begins with `name`. Raises: NotFound."""
     prefix = name.strip().lower()
     matches = [key for key in known if key.startswith(prefix)] if len(prefix) >= _MIN_PREFIX else []
     if len(matches) == 1:
@@ -114,8 +114,8 @@ def _require_key(name: str, known: tuple[str, ...], otherwise: str) -> str:
 class SealedRow(NamedTuple):
     """A row with a sealed value.
 
-    Resealing does not change `version`, because `version` counts the changes of the content. Each seal is
-    bound to the version of its row. So an attacker cannot put an older value in the place of a newer value.
+    Resealing does not change `version`, because `version` counts the changes of the content. Each sealed value is
+    bound to the version of its row. So a value from an older version cannot be decrypted in a row of a newer version.
     """
 
     id: str
@@ -139,7 +139,7 @@ class Progress:
     """Progress of a run.
 
     `total`: the resealed rows plus the remaining rows at the last count. `broken`: rows that cannot be decrypted, by
-    table and id, without rows that were repaired or deleted meanwhile.
+    table and id. It omits rows that were repaired or deleted meanwhile.
     """
 
     total: int = 0
@@ -227,7 +227,7 @@ async def reseal(database: Database, vault: Vault, batch: int) -> AsyncGenerator
 
 
 class _Run:
-    """A run over all tables. It has several rounds, until no row is left to reseal."""
+    """A run over all tables, in rounds until no row is left to reseal."""
 
     def __init__(self, database: Database, vault: Vault, batch: int) -> None:
         self._database, self._vault, self._batch = database, vault, batch
@@ -244,7 +244,8 @@ class _Run:
     async def over(self, table: Table, key: str) -> AsyncIterator[Progress]:
         """Reseal a table's rows of one key in steps. Yield the progress after each step.
 
-        After each step, pause for the duration of the step, so that servers can write: SQLite has one writer at a time.
+        After each step, pause for the duration of the step, so that servers can write. SQLite has only one writer at a
+        time.
         """
         after = _LOWEST
         while rows := await _retry(partial(self._find, table, key, after)):
@@ -262,7 +263,7 @@ class _Run:
         opened = [(row, plaintext) for row in rows if (plaintext := self._open(table, row)) is not None]
         async with self._database.write() as tx:
             key = await key_ring.active_key(tx)
-            if key == rows[0].key_id:  # the key was activated again meanwhile
+            if key == rows[0].key_id:  # the key of these rows was activated again meanwhile
                 return 0
             resealed = 0
             for row, plaintext in opened:

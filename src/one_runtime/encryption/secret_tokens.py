@@ -1,4 +1,4 @@
-"""Random tokens with a prefix: make, recognize, hash and compare. The database stores only hashes (P2)."""
+"""Make, recognize, hash and compare random tokens with a prefix. The database stores only hashes (P2)."""
 
 import hashlib
 import hmac

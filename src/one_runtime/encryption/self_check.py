@@ -1,7 +1,7 @@
-"""Self-check for `one-runtime doctor`: the installation at the public URL reports its identity and the request.
+"""Self-check for `one-runtime doctor`: the server at the public URL reports its identity and the received request.
 
 The caller authenticates with an HMAC over the time, under a key of the ring. Other callers receive a 404. The response
-is plain JSON, because TLS authenticates the server (docs/decisions/0012-self-check.md).
+is JSON without a signature, because TLS authenticates the server (docs/decisions/0012-self-check.md).
 """
 
 import hashlib
@@ -20,7 +20,7 @@ PATH: Final = "/self-check"
 HEADER: Final = "One-Runtime-Self-Check"
 
 _LIFETIME: Final = timedelta(hours=1)
-"""Accepted difference between the clocks of caller and server. It is large, so that the doctor can report errors."""
+"""Accepted difference between the clocks of caller and server. It is large, so the doctor can report wrong clocks."""
 
 
 class _FirstKey(NamedTuple):
@@ -28,7 +28,8 @@ class _FirstKey(NamedTuple):
     created_at: datetime
 
 
-# The first start on a database stores the keys of its ring, and the time. One Runtime never deletes the oldest key.
+# The first server that starts on a database stores the keys of its ring there, and the time. One Runtime never deletes
+# the oldest key.
 _FIRST_KEY: Final = (
     select(key_ring.c.key_id, key_ring.c.created_at).order_by(key_ring.c.created_at, key_ring.c.key_id).limit(1)
 )

@@ -22,7 +22,7 @@ from one_runtime.errors import ConfigurationError, OneRuntimeError
 from one_runtime.telemetry import metrics
 
 KEY_BYTES: Final = 32
-_NONCE_BYTES: Final = 12  # NIST SP 800-38D section 8.2; random, because each organization has a subkey
+_NONCE_BYTES: Final = 12  # NIST SP 800-38D section 8.2; random nonces are safe, as each organization has a subkey
 _FORMAT: Final = b"\x01"
 _CHANGED: Final = "A stored credential was changed or moved. Ask the end user to connect again."
 

@@ -25,7 +25,7 @@ class TooManyCalls(RateLimited):
 class CallRecord:
     """Progress of one call. Sizes are in bytes.
 
-    `status`: 0 until there is a response. `max_bytes`: limit for each of the two bodies.
+    `status`: 0 until there is a response. `max_bytes`: limit of the request body, and also of the response body.
     """
 
     connection: Connection

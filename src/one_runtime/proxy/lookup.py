@@ -85,7 +85,7 @@ async def load(
 ) -> CredentialState:
     """Return the connection with its decrypted credential. Call `authorize` with the principal before decrypting.
 
-    Raises: Unauthenticated; NotFound; InvalidInput; ConnectRequired; SealBroken; what `authorize` raises.
+    Raises: Unauthenticated; NotFound; InvalidInput; ConnectRequired; SealBroken; the errors of `authorize`.
     """
     async with installation.database.read() as tx:
         row = await _row(tx, key.hash, selector)
@@ -113,7 +113,7 @@ async def _row(tx: Transaction, key_hash: bytes, selector: ConnectionSelector) -
     connection_id, end_user_id = selector.connection_id, selector.end_user_id
     if connection_id is None:
         return await tx.one(_BY_END_USER, _LookUpRow, **params, end_user=end_user_id)
-    if not is_id(connection_id):  # matches no connection: PostgreSQL cannot compare a UUID with this text
+    if not is_id(connection_id):  # no connection has this id, and PostgreSQL cannot compare it with a UUID
         return await tx.one(_BY_END_USER, _LookUpRow, **params, end_user=None)
     if end_user_id is None:
         return await tx.one(_BY_ID, _LookUpRow, **params, connection=connection_id)

@@ -210,7 +210,10 @@ def _requested_delay(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
 
 
 def _base_url(auth: AuthBase, values: ConnectionValues, injection: Injection, request: ProxyRequest) -> str:
-    """Return the base URL that the caller names, which the entry must list (P7), or the entry's first base URL."""
+    """Return the base URL that the caller names, or the entry's first base URL if the caller names none.
+
+    Refuse a base URL that the catalog entry does not list (P7). Raises: InvalidInput.
+    """
     if request.base_url is None:
         return injection.base_url
     known, templates = {**values.params, **values.credentials}, (auth.base_url, *auth.more_base_urls)
@@ -232,7 +235,7 @@ def _query(injection: Injection, raw: str) -> str:
 
 
 def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest) -> list[tuple[str, str]]:
-    """Return the headers to forward: the caller's and the entry's.
+    """Return the headers to forward: the caller's headers and the catalog entry's headers.
 
     The header with the credential replaces the caller's header of the same name. The entry's constant headers are
     defaults: the caller's headers replace them.

@@ -1,4 +1,4 @@
-"""The request log: an entry for each proxy call, without its body, query or credential.
+"""The request log: an entry for each proxy call, without the call's body, query or credential.
 
 One Runtime collects entries in memory and writes them in batches, so that no call waits for the database. A killed
 process loses the entries of up to one second.
@@ -31,7 +31,10 @@ SCANNED_ENTRIES: Final = 10_000
 """Maximum number of entries that One Runtime searches for one page, if a filter has no index."""
 
 _BATCH: Final = 100
-"""Maximum number of entries in one transaction. It must be short: on SQLite, every other write waits for its end."""
+"""Maximum number of entries in one transaction.
+
+The transaction must be short, because on SQLite every other write waits until the transaction ends.
+"""
 
 _MAX_PENDING: Final = 20_000
 """Maximum number of entries that a process keeps in memory while the database is unavailable."""
@@ -85,7 +88,7 @@ _INSERT = insert(rows).values(
 )
 _RENAMED: Final = {"organization_id": "organization", "end_user_id": "end_user"}
 _PARAMS: Final = tuple(_RENAMED.get(name, name) for name in LoggedRequest.__dataclass_fields__)
-_VALUES: Final = attrgetter(*LoggedRequest.__dataclass_fields__)  # `asdict` copies each value, deeply
+_VALUES: Final = attrgetter(*LoggedRequest.__dataclass_fields__)  # faster than `asdict`, which copies each value
 _PURGE = batched_delete(rows, rows.c.id < bindparam("before"))
 _SET_LAST_USED = (
     update(connections)
@@ -130,7 +133,7 @@ def _filter_scanned(statement: Select[Any], matching: RequestFilter) -> Select[A
 
 
 async def purge(installation: Installation) -> int:
-    """Delete logged requests older than the setting allows; return their number."""
+    """Delete entries that are older than `request_retention_days`. Return the number of deleted entries."""
     before = installation.clock() - timedelta(days=installation.settings.request_retention_days)
     return await run_in_batches(installation.database, _PURGE, before=lowest_id(before))
 
@@ -147,7 +150,7 @@ class RequestLog:
         self._lock = asyncio.Lock()
 
     def note(self, request: LoggedRequest) -> None:
-        """Keep an entry until the next write. Over the limit, drop the oldest entry."""
+        """Keep an entry until the next write. If too many entries wait, drop the oldest entry."""
         self._pending.append(request)
         if len(self._pending) > _MAX_PENDING:
             self._pending.popleft()
@@ -180,10 +183,13 @@ class RequestLog:
             except Exception:
                 metrics.requests_unlogged.inc(len(batch))
                 raise
-            await asyncio.sleep(0)  # calls in progress come first
+            await asyncio.sleep(0)  # let the calls in progress continue first
 
     async def write(self, tx: Transaction, batch: list[LoggedRequest]) -> None:
-        """Write entries in this transaction. A deletion of one of their end users waits until the transaction ends."""
+        """Write entries in this transaction.
+
+        If another transaction deletes an end user of these entries, it waits until this transaction ends.
+        """
         if self._kept:
             await tx.execute_many(_INSERT, [dict(zip(_PARAMS, _VALUES(entry), strict=True)) for entry in batch])
         last = {(entry.organization_id, entry.connection_id): entry.at for entry in batch}

@@ -34,17 +34,18 @@ With uvicorn's default of 5 seconds, a supervisor on a busy machine would kill w
 """
 
 OPEN_FILES: Final = 65_536
-"""Limit of open files, as `LimitNOFILE` in deploy/one-runtime.service."""
+"""Limit of open files, the same as `LimitNOFILE` in deploy/one-runtime.service."""
 
 
 class Worker(multiprocess.Process):
     """A worker process whose end the supervisor notices immediately.
 
-    uvicorn leaves the worker's end of the pipe open in the supervisor. The supervisor would then wait for `PATIENCE`.
+    uvicorn's own class leaves the worker's side of the pipe open in the supervisor. After a worker has died, the
+    supervisor would then wait for `PATIENCE`.
     """
 
     def start(self) -> None:
-        """Start the process, and close the worker's end of the pipe in the supervisor."""
+        """Start the process, and close the worker's side of the pipe in the supervisor."""
         super().start()
         self.child_conn.close()
 
@@ -130,7 +131,7 @@ def _prepare(settings: Settings) -> ASGIApp:
 
 @contextmanager
 def _only_server(path: str | None) -> Iterator[None]:
-    """Hold the lock of a SQLite file. Raises: ConfigurationError if another server holds it."""
+    """Hold the lock of a SQLite file. Raises: ConfigurationError if another server holds the lock."""
     if path is None:
         yield
         return

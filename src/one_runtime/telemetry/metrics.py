@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 from one_runtime.errors import OneRuntimeError
 
 REGISTRY: Final = CollectorRegistry()
-"""One Runtime's own registry. An application that embeds One Runtime may use the library's global registry itself."""
+"""One Runtime's own registry: an application that embeds One Runtime may use the library's global registry."""
 
 P = ParamSpec("P")
 T = TypeVar("T")

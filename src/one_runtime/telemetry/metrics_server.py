@@ -31,11 +31,11 @@ log = structlog.get_logger()
 
 @contextmanager
 def metrics_served(listen: HostPort, *, workers: int) -> Iterator[str]:
-    """Serve the metrics of this process, or of the `workers` that this process starts inside the block. Yield the URL.
+    """Serve the metrics of this process, or of the workers that this process starts inside the block. Yield the URL.
 
     Raises: ConfigurationError if the server cannot listen on the address.
     """
-    disable_created_metrics()  # the `_created` series double the number of series
+    disable_created_metrics()  # the `_created` series would double the number of series
     host, port = listen
     with ExitStack() as stack:
         registry = CollectorRegistry()

@@ -1,7 +1,7 @@
 """Authentication: the only code that turns a presented API key into a principal.
 
-On the hot paths (list of integrations, proxy), a request needs only one SQL statement. It selects `KEY_COLUMNS` and the
-columns of the hot path. The caller passes the `ApiKeyRow` to `PresentedKey.verify`.
+On the hot paths (list of integrations, proxy), a request needs only one SQL statement. The statement selects
+`KEY_COLUMNS` and the columns of the hot path. The caller passes the `ApiKeyRow` to `PresentedKey.verify`.
 """
 
 import time
@@ -108,7 +108,7 @@ class Authenticator:
     def present(self, request: Mapping[str, Any]) -> PresentedKey:
         """Count a request and return its API key. `request` is the ASGI scope.
 
-        Raises: Unauthenticated if there is no key or its checksum is wrong; RateLimited.
+        Raises: Unauthenticated if the request has no key, or if the key's checksum is wrong; RateLimited.
         """
         token = bearer_token(request["headers"])
         if token is None:
@@ -136,7 +136,10 @@ class _Bucket:
 
 
 class RateLimit:
-    """Token buckets of this process, one for each key hash. Over `capacity`, drop the least recently used bucket."""
+    """Token buckets of this process, one for each key hash.
+
+    If there are more than `capacity` buckets, drop the least recently used bucket.
+    """
 
     def __init__(self, requests_per_minute: int, *, capacity: int = 10_000) -> None:
         self._rate, self._burst = requests_per_minute / 60, max(requests_per_minute / 6, 1.0)
@@ -172,7 +175,7 @@ def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 
 
 def client_address(request: Mapping[str, Any]) -> str | None:
-    """Return the caller's IP address from an ASGI scope. The server reads it from the socket or a trusted proxy."""
+    """Return the caller's IP address from an ASGI scope: the socket's address, or the address from a trusted proxy."""
     client = request.get("client")
     return client[0] if client else None
 

@@ -75,6 +75,7 @@ async def lock(tx: Transaction, organization_id: str, end_user_id: str) -> bool:
     """Lock the end user's row until the transaction ends. Return False if there is no such end user.
 
     Call `lock` before the transaction locks other rows of the end user. `ensure` locks the rows in the same order.
+    So two such transactions cannot deadlock.
     """
     return await tx.one(_LOCK, organization=organization_id, end_user=end_user_id) is not None
 

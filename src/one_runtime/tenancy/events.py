@@ -45,7 +45,10 @@ ActorType: TypeAlias = Literal["api_key", "end_user", "system"]
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The author of an event, of one organization. `id` and `address`: of the API key or end user, if known."""
+    """The author of an event, in one organization.
+
+    `id`: the id of the API key or end user, if known. `address`: the IP address of this author, if known.
+    """
 
     organization_id: str
     type: ActorType
@@ -140,6 +143,6 @@ async def forget_end_user(tx: Transaction, organization_id: str, end_user_id: st
 
 
 async def purge(installation: Installation) -> int:
-    """Delete events that are older than the setting allows. Return the number of deleted events."""
+    """Delete events that are older than `event_retention_days`. Return the number of deleted events."""
     before = installation.clock() - timedelta(days=installation.settings.event_retention_days)
     return await run_in_batches(installation.database, _PURGE, before=lowest_id(before))

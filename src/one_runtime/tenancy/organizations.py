@@ -55,8 +55,8 @@ class Organization:
     def returns_to(self, url: str) -> bool:
         """Return True if One Runtime may redirect a browser to the URL.
 
-        The URL must be one of the organization's return URLs, except for the query. RFC 9700 section 4.1.3 compares the
-        whole URL. One Runtime ignores the query, because apps put state into it.
+        Apart from the query, the URL must equal one of the organization's return URLs. RFC 9700 section 4.1.3 also
+        compares the query. One Runtime ignores the query, because apps put state into it.
         """
         return any(url.partition("?")[0] == known.partition("?")[0] for known in self.return_urls)
 
@@ -207,7 +207,7 @@ def clean_link(field: str, value: str | None) -> str | None:
 
 
 def clean_logo(value: str | None) -> str | None:
-    """Return a logo as a data URI: hosted pages load nothing from other hosts (P11). Raises: InvalidInput."""
+    """Return a logo as a data URI, because hosted pages load nothing from other hosts (P11). Raises: InvalidInput."""
     if value is None or not value.strip():
         return None
     match = _LOGO.fullmatch(value.strip())
