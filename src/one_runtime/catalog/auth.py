@@ -1,7 +1,7 @@
 """Ways to connect an integration (auth types): the base class, the types without OAuth, the validation of all types.
 
-One Runtime validates an entry fully when it builds the catalog or loads the entry from YAML. For entries that passed
-this validation, the context `{"trusted": True}` limits the validation to field types.
+One Runtime validates an entry fully when One Runtime builds the catalog or loads the entry from YAML. One Runtime reads
+a validated entry again with the pydantic context `{"trusted": True}`, which limits the validation to field types.
 """
 
 import json
@@ -38,9 +38,9 @@ class AuthBase(EntryPart):
 
     default_label: ClassVar[str]
     predefined: ClassVar[frozenset[str]] = frozenset()
-    """Names that templates may use without declaring them."""
+    """Names that templates may use although the entry does not declare them."""
     verifies_by_connecting: ClassVar[bool] = False
-    """True if connecting already verifies the credential, so that the entry needs no `check`."""
+    """True if the credential is verified when the end user connects, so that the entry needs no `check`."""
 
     label: Label = ""
     params: Annotated[tuple[Param, ...], Many] = ()
@@ -69,7 +69,7 @@ class AuthBase(EntryPart):
         _check_verification(self)
 
     def predefined_names(self) -> frozenset[str]:
-        """Return the names that this entry's templates may use without declaring them."""
+        """Return the names that templates may use although the entry does not declare them."""
         return self.predefined
 
     def requests(self) -> dict[str, RequestTemplate]:
@@ -83,7 +83,7 @@ class AuthBase(EntryPart):
         return tuple(split_url(url, allow_http=True) for url in urls)
 
     def audience(self) -> str:
-        """Return a text that changes when the entry sends credentials to another place (the audience).
+        """Return the audience: a text that changes if the entry sends credentials to another place.
 
         The audience has three parts: the receiving hosts, the source of each variable in a host, and the credential's
         place in a request.
@@ -101,7 +101,10 @@ class AuthBase(EntryPart):
         return json.dumps(parts, sort_keys=True)
 
     def origin_of(self, name: str) -> list[str]:
-        """Return the source of a variable. If its source changes, the audience changes, even if the name stays."""
+        """Return the source of a variable.
+
+        The audience contains the source, so a new source changes the audience, even under the same name.
+        """
         derived = next((part for part in self.derived if part.name == name), None)
         return [name, "param"] if derived is None else [name, "derived", derived.field, derived.pattern]
 
@@ -120,14 +123,14 @@ class AuthBase(EntryPart):
     def stored_names(self) -> frozenset[str]:
         """Return the names whose values One Runtime stores with the connection.
 
-        The account's id and label may use them as `params.<name>`.
+        The account's id and label may use such a value as `params.<name>`.
         """
         return frozenset(param.name for param in self.params)
 
     def host_guard(self, name: str) -> HostGuard | None:
         """Return the rule that stops a value from changing the domain of a URL.
 
-        None: the value may not be in a host.
+        None means that a host must not contain the value.
         """
         param = next((param for param in self.params if param.name == name), None)
         if param is not None:
@@ -177,7 +180,7 @@ class NoAuth(AuthBase):
 
 
 def identity_names(text: str) -> tuple[str, ...]:
-    """Return the JSON paths and `params.<name>` that an identity uses."""
+    """Return the JSON paths and `params.<name>` in the text of an account's id or label."""
     return tuple(re.findall(r"\{([^{}]*)\}", text)) if "{" in text else (text,)
 
 
@@ -197,8 +200,8 @@ def _check_names(auth: AuthBase) -> None:
             raise ValueError(f"derived.{derived.name}: field must be one of the fields, not {derived.field}")
         used.add(derived.field)
     identity_parts = {name for text in _identity_texts(auth) for name in identity_names(text)}
-    # Some request has to use each parameter that the end user enters. For a value
-    # that the provider sends, it is enough if the identity uses it.
+    # A request must use each parameter that the end user enters. A value that the
+    # provider sends may occur only in the identity (the account's id and label).
     stored = {name.removeprefix("params.") for name in identity_parts if name.startswith("params.")}
     used |= stored - {param.name for param in auth.params}
     for name in sorted(set(declared) - used):

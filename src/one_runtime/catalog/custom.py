@@ -36,7 +36,7 @@ class CustomEntry:
 def written(integration: CustomIntegration) -> dict[str, object]:
     """Return the entry as a request body that registers the same integration again.
 
-    In each auth type, the key `type` comes first. A logo is included, but not a generated monogram.
+    In each auth type, the key `type` comes first. The body contains the logo, unless the logo is a generated monogram.
     """
     entry = dump(integration)
     entry["auth"] = [{"type": auth["type"], **auth} for auth in entry["auth"]]
@@ -45,10 +45,12 @@ def written(integration: CustomIntegration) -> dict[str, object]:
 
 
 def read_custom(text: str, syntax: Syntax, slug: str | None = None, *, allow_http: bool = False) -> CustomEntry:
-    """Parse and validate a custom integration. `slug`: from the request's path. `allow_http`: allow http on loopback.
+    """Parse and validate a custom integration. `slug`: the slug in the request's path.
+
+    `allow_http`: allow http on loopback.
 
     Raises:
-        SourceError: all errors (complaints), with their lines if they are known.
+        SourceError: the entry is not valid. The exception has a complaint for each error, with the line if known.
     """
     return _custom_entry(EntrySource.read(text, syntax), slug, allow_http=allow_http)
 
@@ -77,8 +79,8 @@ def _custom_entry(source: EntrySource, slug: str | None = None, *, allow_http: b
 def load_file(path: Path) -> Integration:
     """Return the validated entry of a file.
 
-    The file contains an entry of the catalog, a custom integration (its slug begins with `x-`), or an OpenAPI document
-    as in a request to `/v1/custom-integrations`.
+    The file contains an entry of the catalog, a custom integration, or an OpenAPI document as in a request to
+    `/v1/custom-integrations`. The slug of a custom integration begins with `x-`.
 
     Raises:
         CatalogError: the entry is not valid. The error names the file and the line.
@@ -112,7 +114,7 @@ def _from_openapi(source: EntrySource, slug: str | None, *, allow_http: bool) ->
 
 
 def _locate_in_document(source: EntrySource, imported: ImportedEntry, complaint: Complaint) -> Complaint:
-    """Return a complaint about the generated entry as a complaint about the document, with the line if known."""
+    """Convert a complaint about the generated entry into a complaint about the document. Add the line if known."""
     place = complaint.place
     at = imported.places.get(str(place[2])) if len(place) > 2 else None
     if at is None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from one_runtime.catalog.parts import CredentialField, Param
 from one_runtime.catalog.patterns import compiled
 
-# Python's parser of regular expressions is not public.
+# Python's parser of regular expressions is private, so it is imported by name.
 _codes: Final[Any] = import_module("re._constants")
 _parser: Final[Any] = import_module("re._parser")
 
@@ -23,7 +23,10 @@ _ALL: Final = "".join(map(chr, range(33, 127)))
 
 
 def generate_param(part: Param) -> str:
-    """Return a value of a parameter: its default, first option, placeholder, or a value generated from its pattern."""
+    """Return a value of a parameter.
+
+    In this order of preference: the default, the first option, the placeholder, a value generated from the pattern.
+    """
     if part.default is not None:
         return part.default
     if part.options:
@@ -34,7 +37,7 @@ def generate_param(part: Param) -> str:
 
 
 def generate_field(part: CredentialField, variant: int = 0) -> str:
-    """Return an example value of a credential field. Each `variant` has another value."""
+    """Return an example value of a credential field. Another `variant` gives another value."""
     return generate_match(part.pattern, variant) if part.pattern is not None else f"a1b2c3d4e5f6g7h{variant}"
 
 
@@ -93,7 +96,10 @@ def _pick(code: object, argument: Any, position: int, chance: Random | None) -> 
 
 @lru_cache(maxsize=1024)
 def _candidates(items: tuple[tuple[Any, Any], ...]) -> list[str]:
-    """Return the characters of a set, preferred ones first. A repetition asks for the same set at each position."""
+    """Return the characters of a set, preferred characters first.
+
+    The results are cached, because a repetition asks for the same set at each position.
+    """
     negated = items[0][0] is _codes.NEGATE
     named = {char for item in items for char in _ALL + " " if _contains(item, char)}
     allowed = set(_ALL) - named if negated else named

@@ -38,7 +38,7 @@ _FOREIGN_HOSTS: Final = (
 
 
 def complaints(entry: Integration) -> Iterator[str]:
-    """Yield one sentence for each error of an entry whose fields are valid."""
+    """Yield one sentence for each error of an entry. The model has already validated each field."""
     for place, complaint in placed_complaints(entry):
         step = place[-1]
         yield f"{entry.auth[step].type if isinstance(step, int) else step}: {complaint}"
@@ -205,7 +205,7 @@ def _check_revocation(auth: OAuth2Auth) -> Iterator[str]:
 
 
 def _check_foreign_hosts(auth: OAuth2Auth, source: ValueSource) -> Iterator[str]:
-    """Yield each received value that could send a token to a host of another owner (P7)."""
+    """Yield an error for each received value that could cause a request with a token to another owner's host (P7)."""
     in_hosts = {name for url in auth.urls() for name in names_in(url.authority)}
     for part in auth.received:
         if part.source != source or part.name not in in_hosts:

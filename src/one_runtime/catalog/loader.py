@@ -84,7 +84,10 @@ class Catalog:
         return _require_entry(self._hashes, slug)
 
     def beside(self, own: tuple[CustomIntegration, ...], revision: str) -> "Catalog":
-        """Return a catalog of these integrations and an organization's custom integrations, with their logos."""
+        """Return a catalog of this catalog's integrations and an organization's custom integrations.
+
+        A custom integration contains its own logo.
+        """
         ordered = tuple(sorted((*self.integrations, *own), key=_sort_key))
         revision = digest([self.revision, revision])
         return Catalog(revision, ordered, self._logos, {entry.slug: entry for entry in ordered}, self._hashes)
@@ -124,7 +127,7 @@ def load_catalog() -> Catalog:
     """Return the built-in catalog, from the file that `python -m one_runtime.catalog.tools.build` writes.
 
     Raises:
-        CatalogError: the file is missing, or another version wrote it.
+        CatalogError: the file is missing, or another version of One Runtime wrote the file.
     """
     try:
         data = files("one_runtime.catalog").joinpath("catalog.json").read_bytes()
@@ -140,8 +143,8 @@ def load_catalog() -> Catalog:
 def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str] | None = None) -> Integration:
     """Return the validated entry of a YAML file.
 
-    `replace`: values for `{name}` in the text, before the text is parsed. `allow_http`: allow http on loopback. The
-    demo's provider needs both arguments.
+    `replace`: values that replace `{name}` in the text before the text is parsed. `allow_http`: allow http on loopback.
+    The entry of the demo's provider needs `replace` and `allow_http`.
 
     Raises:
         CatalogError: the entry is not valid. The error names the file and the line.

@@ -40,7 +40,8 @@ def clean_svg(text: str) -> str:
         UnsafeLogo: the SVG contains a script, an external reference, a style sheet or a document type, or has over 8
         kB.
     """
-    # A document type can declare entities that expand without end or read files. So the parser never receives one.
+    # A document type can declare entities that expand without end or read files. So no document type reaches the
+    # parser.
     if len(text.encode()) > MAX_BYTES or "<!" in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL):
         raise UnsafeLogo(f"must be at most {MAX_BYTES} bytes, without a document type")
     try:
@@ -82,7 +83,7 @@ def _attributes(node: ET.Element) -> str:
 
 
 def _drawing_attributes(node: ET.Element) -> Iterator[tuple[str, str]]:
-    """Yield the attributes that affect the drawing, also those in `style`. Omit the metadata of drawing programs."""
+    """Yield the attributes that affect the drawing, also from `style`. Omit the metadata of drawing programs."""
     for key, value in node.attrib.items():
         if key == "style":
             for declaration in filter(str.strip, value.split(";")):
@@ -99,7 +100,10 @@ def logo_hash(svg: bytes) -> str:
 
 
 def monogram(slug: str, name: str) -> str:
-    """Return an SVG with two letters on a colour that depends on the slug, legible on light and dark pages."""
+    """Return an SVG with two letters on a coloured square, whose colour depends on the slug.
+
+    The letters are legible on light and dark pages.
+    """
     hue = int.from_bytes(hashlib.sha256(slug.encode()).digest()[:2], "big") % 360
     letters = escape(_letters(name))
     # White text needs a contrast of 4.5:1 (WCAG 1.4.3). Hues from yellow to cyan are light, so make them darker.

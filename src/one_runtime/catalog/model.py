@@ -1,7 +1,7 @@
 """The shape of a catalog entry.
 
-One Runtime validates an entry completely when One Runtime builds the catalog, or loads the entry from YAML. For the
-compiled catalog, the context `{"trusted": True}` limits the validation to field types.
+One Runtime validates an entry completely when One Runtime builds the catalog, or loads the entry from YAML. One Runtime
+reads the compiled catalog with the pydantic context `{"trusted": True}`, which limits the validation to field types.
 """
 
 import datetime as dt
@@ -23,7 +23,7 @@ ID_NAMESPACE = uuid.UUID("7eca3406-a90b-57e4-84d9-31773fc066b6")
 
 SLUG = r"^[a-z0-9]+(?:-[a-z0-9]+)*$"
 CUSTOM = "x-"
-"""Prefix of the slugs of custom integrations, so that no built-in slug ever conflicts with them."""
+"""Prefix of the slugs of custom integrations. No built-in slug has this prefix, so the slugs never conflict."""
 MAX_SLUG = 64
 CUSTOM_SLUG = r"^x(?:-[a-z0-9]+)+$"
 
@@ -78,7 +78,7 @@ class Integration(EntryPart):
         return tuple(auth.type for auth in self.auth)
 
     def audience(self, auth_type: str) -> str | None:  # noqa: ARG002 - custom integrations use it
-        """Return the audience of this auth type's credentials. None for a built-in entry: it never changes."""
+        """Return the audience of this auth type. None for a built-in entry, whose audience never changes."""
         return None
 
     def auth_of(self, auth_type: str) -> Auth | None:
@@ -92,7 +92,7 @@ def is_custom(slug: str) -> bool:
 
 
 class CustomIntegration(Integration):
-    """A custom integration. Its slug begins with `x-`, its id is the database row's id, and it contains its logo."""
+    """A custom integration, including the logo. The slug begins with `x-`, and the id is the database row's id."""
 
     slug: Annotated[str, StringConstraints(pattern=CUSTOM_SLUG, max_length=MAX_SLUG)]
     _id: str = PrivateAttr()
@@ -101,7 +101,7 @@ class CustomIntegration(Integration):
 
     @classmethod
     def of(cls, definition: Mapping[str, object], row_id: str, logo: str, moved_at: dt.datetime) -> Self:
-        """Return a stored custom integration without validating it again. `moved_at`: see the property."""
+        """Return a stored custom integration, and check only field types. `moved_at`: see the property."""
         integration = cls.model_validate(definition, context={"trusted": True})
         integration._id, integration._logo, integration._moved_at = row_id, logo, moved_at  # noqa: SLF001 - its own
         return integration
@@ -123,11 +123,14 @@ class CustomIntegration(Integration):
 
     @property
     def logo_hash(self) -> str:
-        """Return the hash of the id and the logo, like `logos.logo_hash`. Other organizations do not know the id."""
+        """Return the `logos.logo_hash` of the id and the logo together.
+
+        Other organizations do not know the id, so they cannot compute the hash.
+        """
         return logo_hash(f"{self._id}{self._logo}".encode())
 
     def audience(self, auth_type: str) -> str | None:
-        """Return a digest of the audience. It changes if the entry sends credentials to other hosts or in another way.
+        """Return a digest, which changes if the entry sends credentials to other hosts or in another way.
 
         If the entry no longer has this auth type, return the digest of an empty audience.
         """
@@ -138,5 +141,5 @@ class CustomIntegration(Integration):
 
 
 def dump(integration: Integration) -> dict[str, Any]:
-    """Return the entry as plain data, with its explicit nulls, but without the keys that it omits."""
+    """Return the entry as plain data. Keep keys that the entry sets to null. Omit keys that the entry does not set."""
     return integration.model_dump(mode="json", by_alias=True, exclude_unset=True)

@@ -1,7 +1,8 @@
 """OAuth 2.0 as data: the authorization redirect, token requests, received values, and revocation.
 
-Values become known in four steps: the end user's parameters, the callback, the token response, the look-up. A template
-may use only the values of its own step and of earlier steps.
+Values become known in four steps: the end user's parameters, the callback, the token response, the look-up's response.
+The look-up is a request with the new token. A template may use only values that are known when One Runtime fills the
+template.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -57,8 +58,8 @@ _TOKEN_OWN: Final = _CLIENT_OWN | {"code", "code_verifier", "redirect_uri", "ref
 class ClientRegistration(EntryPart):
     """The registration of the OAuth client.
 
-    `customer`: each end user creates a client at the provider and enters id and secret in the popup. `fields`: other
-    values of the client, such as a developer token.
+    `owner: customer`: each end user creates a client at the provider, and enters the client's id and secret in the
+    popup. `fields`: other values of the client, such as a developer token.
     """
 
     owner: Literal["organization", "customer"] = "organization"
@@ -68,7 +69,11 @@ class ClientRegistration(EntryPart):
 
 
 class ScopeList(EntryPart):
-    """A scope parameter. `always`: scopes of every request. `default`: scopes of a session that names no scopes."""
+    """A scope parameter.
+
+    `always`: scopes of every request. `default`: scopes to add if neither the session nor the OAuth client names any
+    scopes.
+    """
 
     param: ParamName = "scope"
     separator: Literal[" ", ",", "+"] = " "
@@ -124,9 +129,9 @@ class LongLivedTokenExchange(EntryPart):
 class TokenEndpointSpec(EntryPart):
     """The token endpoint (RFC 6749, 3.2).
 
-    `auth`: the client authentication (2.3.1). `query`: parameters in the URL of every request. `refresh_method` GET:
-    the request has no client authentication. `refused`: the provider's errors with the meaning of `invalid_grant`
-    (5.2).
+    `auth`: the client authentication (RFC 6749, 2.3.1). `query`: parameters in the URL of every request.
+    `refresh_method: GET`: the refresh request has no client authentication. `refused`: error codes that this provider
+    sends in place of `invalid_grant` (RFC 6749, 5.2).
     """
 
     url: Url
@@ -167,8 +172,8 @@ class TokenEndpointSpec(EntryPart):
 class RevocationEndpointSpec(EntryPart):
     """The revocation of a token, by RFC 7009 or in the provider's own way.
 
-    `bearer`: the token authenticates the request. `secret`: One Runtime sends the client's secret in place of a token.
-    `gone`: responses for a token that was already invalid. They count as success.
+    `auth: bearer`: the token authenticates the request. `auth: secret`: One Runtime sends the client's secret in place
+    of a token. `gone`: responses for a token that was already invalid. These responses count as success.
     """
 
     url: Url
@@ -207,7 +212,8 @@ class AccountChoices(EntryPart):
 class LookupRequest(RequestTemplate):
     """A request with the new token. Its response contains values that later requests need.
 
-    With `choices`, the response lists several items, and the end user selects one. Paths are relative to this item.
+    With `choices`, the response lists several items, and the end user selects an item. The paths of received
+    values are relative to the selected item.
     """
 
     choices: AccountChoices | None = None
@@ -216,8 +222,8 @@ class LookupRequest(RequestTemplate):
 class ReceivedValue(EntryPart):
     """A value from the provider: in the callback, in the token response, or in the look-up's response.
 
-    One Runtime validates the value before storing it. `extract`: a pattern for the whole value; only its group is
-    stored. `example`: a value from the provider's documentation.
+    One Runtime validates the value before storing it. `extract`: a pattern that the whole value must match. One Runtime
+    stores only the part that the pattern's group matches. `example`: a value from the provider's documentation.
     """
 
     name: Name
@@ -252,7 +258,11 @@ class ReceivedValue(EntryPart):
 
 
 class TokenLifetimes(EntryPart):
-    """Lifetimes in seconds. `access`: if the response has no expires_in. `refresh`: of an unused refresh token."""
+    """Lifetimes in seconds.
+
+    `access`: lifetime of an access token if the token response has no `expires_in`. `refresh`: lifetime of an unused
+    refresh token.
+    """
 
     access: Seconds | None = None
     refresh: Seconds | None = None
@@ -294,7 +304,10 @@ class OAuth2Auth(AuthBase):
         _check_steps(self)
 
     def predefined_names(self) -> frozenset[str]:
-        """Return the predefined names. If the end user enters the OAuth client, the fields declare it instead."""
+        """Return the predefined names, except names that `fields` declares.
+
+        If the end user enters the OAuth client, `fields` declares the client's id and secret.
+        """
         return self.predefined - {field.name for field in self.fields}
 
     @cached_property
@@ -305,12 +318,12 @@ class OAuth2Auth(AuthBase):
         return any(name in client_names for template in templates for name in names_in(template))
 
     def client_fields(self, stored: Mapping[str, str]) -> dict[str, str]:
-        """Return the stored fields of an OAuth client that this entry uses, other than the client's id and secret."""
+        """Return the stored client fields that this entry declares. The client's id and secret are not among them."""
         return {part.name: stored[part.name] for part in self.client.fields if part.name in stored}
 
     @property
     def names_hosts(self) -> bool:
-        """True if a client's registration must list the hosts that may receive its secret (P7)."""
+        """True if a client's registration must list the hosts that may receive the client's secret (P7)."""
         return any(not url.has_fixed_end and self._is_open(url) for url in self.secret_urls())
 
     @property
@@ -328,7 +341,7 @@ class OAuth2Auth(AuthBase):
         return (*super().urls(), *self.secret_urls(), split_url(self.authorization.url, allow_http=True))
 
     def origin_of(self, name: str) -> list[str]:
-        """Return the source of a variable; for a received value also its pattern and options."""
+        """Return the source of a variable. A received value's source includes the pattern and options."""
         part = next((part for part in self.received if part.name == name), None)
         if part is None:
             return super().origin_of(name)
@@ -339,7 +352,10 @@ class OAuth2Auth(AuthBase):
         return super().requests() | ({"lookup": self.lookup} if self.lookup is not None else {})
 
     def templates(self) -> Iterator[str]:
-        """Yield every template. The protocol itself uses `client_id` and `client_secret` of the end user's client."""
+        """Yield every template, and a template for each field.
+
+        The fields are the id and secret of a client that the end user enters. The protocol itself uses these fields.
+        """
         yield from super().templates()
         yield from (f"{{{field.name}}}" for field in self.fields)
         for _, _, templates in _steps(self):
@@ -355,7 +371,10 @@ class OAuth2Auth(AuthBase):
         return super().stored_names() | {part.name for part in self.received}
 
     def host_guard(self, name: str) -> HostGuard | None:
-        """Return the rule that stops a value from changing a domain. No host may end in a received value."""
+        """Return the rule that stops a value from changing a domain.
+
+        A host may end in a received value only if the value has options.
+        """
         part = next((part for part in self.received if part.name == name), None)
         if part is not None:
             return HostGuard(part.guard_pattern or "", part.options)
@@ -390,7 +409,10 @@ class ClientCredentialsAuth(AuthBase):
         return (*super().urls(), *(split_url(url, allow_http=True) for url in self.token.urls()))
 
     def templates(self) -> Iterator[str]:
-        """Yield every template of the entry. The protocol itself uses `client_id` and `client_secret`."""
+        """Yield every template of the entry, and templates for `client_id` and `client_secret`.
+
+        The protocol itself uses these two names.
+        """
         yield from super().templates()
         yield from ("{client_id}", "{client_secret}", *_token_templates(self.token), *self.scopes.templates())
 
@@ -413,7 +435,7 @@ def _token_templates(token: TokenEndpointSpec) -> Iterator[str]:
 
 def _steps(auth: OAuth2Auth) -> Iterator[tuple[str, frozenset[str], tuple[str, ...]]]:
     """Yield each step in order: the step's name, the known variables, and the step's templates."""
-    # The end user's browser sends the authorization request, so no secret variable is known at this step.
+    # The end user's browser sends the authorization request, so this step knows no secret variable.
     known = frozenset(param.name for param in auth.params) | {"client_id"}
     known |= {field.name for field in auth.client.fields if not field.secret}
     scopes = [*auth.scopes.templates(), *(auth.more_scopes.templates() if auth.more_scopes is not None else ())]

@@ -29,8 +29,8 @@ _DEFAULT_CATEGORY: Final = "Developer Tools"
 class ImportedEntry:
     """An entry as plain data, in the catalog's format.
 
-    `logo`: as in the document. `warnings`: sentences for the developer. `places`: the place in the document for each
-    key that all auth types share.
+    `logo`: the logo, unchanged from the document. `warnings`: sentences for the developer. `places`: maps each key that
+    all auth types share to its place in the document.
     """
 
     entry: dict[str, Any]
@@ -103,7 +103,7 @@ class _Reader:
         return slug
 
     def _require_version(self) -> None:
-        version = str(self._document.get("openapi", "2.0"))  # 3.1 without quotes is a number
+        version = str(self._document.get("openapi", "2.0"))  # without quotes, YAML reads 3.1 as a number
         if not version.startswith("3."):
             place = ("openapi",) if "openapi" in self._document else ("swagger",)
             self._source.refuse(place, f"must be OpenAPI 3.0, 3.1 or 3.2, not {version}; convert the document")
@@ -189,7 +189,10 @@ class _Reader:
         return self._expand_variables(urls[first], ("servers", first, "variables"), listed[first].get("variables"))
 
     def _expand_variables(self, url: str, place: Place, variables: object) -> tuple[str, list[dict[str, Any]]]:
-        """Return the URL with its parameters; a variable outside the host is replaced by its default."""
+        """Return the URL, and the parameters in its host.
+
+        The URL contains the default of each variable outside the host.
+        """
         definitions = variables if isinstance(variables, Mapping) else {}
         authority = url.removeprefix("https://").partition("/")[0]
         params = []
@@ -234,7 +237,7 @@ def _guess_website(base_url: str, params: list[dict[str, Any]]) -> str:
 
 
 def _server_parameter(servers: list[tuple[str, Mapping[str, Any]]]) -> tuple[str, list[dict[str, Any]]] | None:
-    """Return a base URL and one parameter that selects the server, if the servers differ only in their host."""
+    """Return a base URL and one parameter that selects the server. None if the servers differ outside their hosts."""
     split = [url.removeprefix("https://").partition("/") for url, _ in servers]
     hosts, paths = [host for host, _, _ in split], {slash + path for _, slash, path in split}
     if len(paths) > 1 or len(set(hosts)) < len(hosts) or not all(map(is_authority, hosts)):

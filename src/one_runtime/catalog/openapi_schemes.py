@@ -15,7 +15,7 @@ _TYPED_PATTERN: Final = "[ -~]{1,1024}"
 
 
 def auths_from(source: EntrySource, document: Mapping[str, Any], warnings: list[str]) -> list[dict[str, Any]]:
-    """Return the auth types of an entry, without base URL and check; add the ignored schemes to `warnings`.
+    """Return the auth types of an entry, without base URL and check. Add a warning for each ignored scheme.
 
     `document`: the data of `source`, with all keys as text.
 
@@ -40,7 +40,10 @@ class _Schemes:
         self._source, self._document, self._warnings = source, document, warnings
 
     def auths(self) -> list[dict[str, Any]]:
-        """Return one definition for each auth type in the document's requirements. Without any, use all schemes."""
+        """Return one definition for each auth type in the document's requirements.
+
+        Without requirements, use all schemes.
+        """
         auths_by_type: dict[str, dict[str, Any]] = {}
         for requirement in self._requirements():
             for auth in self._auths_of_requirement(requirement):
@@ -118,7 +121,7 @@ class _Schemes:
         return []
 
     def _key(self, schemes: list[_Scheme]) -> dict[str, Any]:
-        """Return the auth type for one key, or for several keys that requests contain together."""
+        """Return the auth type for one key, or for several keys that each request must contain."""
         fields, headers, query = [], {}, {}
         for scheme in schemes:
             field_name, label = (

@@ -1,7 +1,7 @@
 """Custom integrations in the database, each visible only to its organization (P1).
 
-The organization's row has a revision, which changes with every change of a custom integration. Each process caches the
-catalog of a revision. A process reads the revision with every request, so it never uses an outdated catalog.
+The organization's row has a revision, which changes with every change of a custom integration. Each process caches
+catalogs by revision. A process reads the revision at every request, so the process never uses an outdated catalog.
 """
 
 import json
@@ -30,7 +30,7 @@ _CACHED: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class StoredIntegration:
-    """A stored custom integration, with its times."""
+    """A stored custom integration, with the times of its creation and last change."""
 
     integration: CustomIntegration
     created_at: datetime
@@ -116,7 +116,7 @@ async def replace(
     logo: str,
     now: datetime,
 ) -> StoredIntegration:
-    """Store another definition of a custom integration, under the same id."""
+    """Replace the definition of a custom integration, which keeps its id."""
     before = present.integration
     moved = any(before.audience(kind) != entry.audience(kind) for kind in before.auth_types)
     integration = CustomIntegration.of(dump(entry), before.id, logo, now if moved else before.moved_at)
@@ -132,7 +132,7 @@ async def remove(tx: Transaction, organization_id: str, slug: str, now: datetime
 
 
 async def purge(database: Database, before: datetime) -> int:
-    """Remove the definitions of integrations that were deleted before this time. Return their number."""
+    """Remove the definitions of integrations that were deleted up to a time. Return the number of definitions."""
     return await run_in_batches(database, _PURGE, before=before)
 
 
@@ -143,13 +143,16 @@ async def find_last(tx: Transaction, organization_id: str, slug: str) -> CustomI
 
 
 async def find_logo(tx: Transaction, slug: str, digest: str) -> bytes | None:
-    """Return the logo with this digest, or None. Only callers that may see the integration know the digest."""
+    """Return the logo with this digest, or None.
+
+    The query names no organization, because only callers that may see the integration know the digest.
+    """
     row = await tx.one(_LOGO, slug=slug, digest=digest) if is_custom(slug) and digest.isalnum() else None
     return row.logo.encode() if row is not None else None
 
 
 class OrganizationCatalogs:
-    """Catalogs of organizations: the built-in catalog with the organization's custom integrations."""
+    """Catalogs of organizations. Each consists of the built-in catalog and one organization's custom integrations."""
 
     def __init__(self, built_in: Catalog) -> None:
         self._built_in = built_in
@@ -168,9 +171,9 @@ class OrganizationCatalogs:
         return (await self.of(tx, organization_id)).get(slug)
 
     async def own(self, tx: Transaction, organization_id: str, revision: str | None) -> Catalog | None:
-        """Return the catalog with an organization's custom integrations at a revision; None without a revision.
+        """Return the catalog with an organization's custom integrations at a revision. Return None without a revision.
 
-        Equal revisions return the same object.
+        Calls with the same revision return the same object while the process caches this object.
         """
         if revision is None:
             return None

@@ -1,6 +1,6 @@
 """The parts of a catalog entry: parameters, fields, requests, conditions.
 
-The context `{"trusted": True}` skips the checks that need more than the shape; see `catalog/model.py`.
+With the pydantic context `{"trusted": True}`, One Runtime checks only field types (see `catalog/model.py`).
 """
 
 import datetime as dt
@@ -30,7 +30,7 @@ VerifiedHow = Literal["documentation", "fixture", "live", "unverified"]
 
 
 def trusted(info: ValidationInfo) -> bool:
-    """Return True if the entry was already validated, when the catalog was compiled or the entry was stored."""
+    """Return True if the entry was validated before: when the catalog was compiled, or when the entry was stored."""
     return bool(info.context and info.context.get("trusted"))
 
 
@@ -65,9 +65,10 @@ def _wrap_single_path(value: object) -> object:
 
 
 Many: FieldInfo = Field(max_length=32)
-"""Maximum length of a list in an entry: every process loads the entry."""
+"""Maximum length of a list in an entry. Lists are limited because every process loads the entry."""
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-# Terminals and pages show these texts. So they have no control characters, and none that change the reading direction.
+# Terminals and pages show these texts. So a text must not contain control characters, or characters that change the
+# reading direction.
 _PRINTABLE = r"^[^\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]*$"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True, pattern=_PRINTABLE)]
 MAX_LABEL = 60
@@ -93,7 +94,10 @@ class EntryPart(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
     def __deepcopy__(self, _: dict[int, Any] | None = None) -> Self:
-        """Return the immutable part itself: pydantic copies the default of a field, which took a third of a load."""
+        """Return the part itself instead of a copy, because parts are immutable.
+
+        Pydantic copies the default values of fields. The copies took a third of the time to load the catalog.
+        """
         return self
 
     @model_validator(mode="after")
@@ -110,7 +114,7 @@ class EntryPart(BaseModel):
 class HostGuard:
     """The options or the pattern that keep a value inside its host (P7).
 
-    `may_end_host`: the host may end in this value, because customers run the product on their own hosts.
+    `may_end_host`: True if the host may end in this value, because customers run the product on their own hosts.
     """
 
     pattern: str
@@ -166,7 +170,7 @@ class CredentialField(EntryPart):
 
 
 class DerivedValue(EntryPart):
-    """A value extracted from a field: Mailchimp's keys end in the name of their data centre."""
+    """A value extracted from a field, such as the name of the data centre at the end of a Mailchimp key."""
 
     name: Name
     field: Name
@@ -205,8 +209,8 @@ class CredentialPlacement(EntryPart):
 class JsonCondition(EntryPart):
     """A condition on a JSON body: exactly one of `equals`, `one_of`, `exists` and `type`.
 
-    `equals: null` requires a present null; `exists` requires a present value other than null. The path `$` is the
-    whole body.
+    `equals: null` requires a null at the path. `exists: true` requires a value other than null, and `exists: false`
+    requires a null or no value. The path `$` is the whole body.
     """
 
     path: JsonPath
@@ -231,7 +235,7 @@ class ExpectedResponse(EntryPart):
 
 
 class RefusalResponse(EntryPart):
-    """The response of a definite refusal: it has one of the statuses or meets any condition."""
+    """The response of a definite refusal: it has one of the statuses, or meets at least one condition."""
 
     status: Annotated[tuple[Status, ...], Many] = (401, 403)
     json_body: Annotated[tuple[JsonCondition, ...], Many] = Field(default=(), alias="json")
@@ -280,8 +284,8 @@ class AccountIdentity(EntryPart):
 class EntryVerification(EntryPart):
     """The evidence that the entry is correct.
 
-    `documentation`: compared with the provider's documentation. `fixture`: also compared with a request in that
-    documentation. `live`: tested with the provider. `unverified`: no evidence.
+    `documentation`: the entry was compared with the provider's documentation. `fixture`: the entry was also compared
+    with a request in that documentation. `live`: the entry was tested with the provider. `unverified`: no evidence.
     """
 
     how: VerifiedHow

@@ -13,7 +13,7 @@ import re2
 
 MAX_PATTERN = 300
 MAX_COUNT = 20_000  # no field takes more characters
-_MOST_MEMORY = 2 * 1024 * 1024  # of one compiled pattern
+_MOST_MEMORY = 2 * 1024 * 1024  # bytes, for one compiled pattern
 # With the flag `u`, JavaScript refuses unknown escapes, such as Python's own \A, \Z and \N{…}.
 _ESCAPES = frozenset("dDwWsS.-/\\+*?[](){}^$|tnr")
 _GROUP = "(?:"
@@ -122,8 +122,9 @@ def _check_outside_class(pattern: str, index: int) -> None:
 def check_host_pattern(pattern: str) -> None:
     """Check that every value which matches the pattern stays inside a host name (P7).
 
-    The pattern may accept only letters, digits, `.` and `-`, because no such character ends a host.
-    `templates.is_authority` later refuses a value with these characters in an invalid order, such as `a..b`.
+    The pattern may accept only letters, digits, `.` and `-`, because none of these characters ends the
+    host in a URL. `templates.is_authority` later refuses a value with these characters in an invalid order, such as
+    `a..b`.
 
     Raises:
         ValueError: the pattern accepts another character, or an invalid start or end of a host name.
@@ -141,7 +142,10 @@ def check_host_pattern(pattern: str) -> None:
 
 
 def _accepted_by(token: re.Match[str]) -> frozenset[str]:
-    """Return the characters that one token of a pattern accepts. The set contains "" if there are too many to list."""
+    """Return the characters that one token of a pattern accepts.
+
+    If the token accepts too many characters to list, the set contains "".
+    """
     if token["escape"]:
         return _ESCAPED.get(token["escape"], _MORE)
     if token["excludes"]:

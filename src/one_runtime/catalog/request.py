@@ -97,7 +97,7 @@ def _clean_param(param: Param, raw: str | None, *, in_host: bool) -> str:
     """Return the value of a parameter. Raises: InvalidInput with the message for the end user."""
     suffix = param.suffix or ""
     value = _trim(raw) or param.default or ""
-    if in_host or suffix:  # the end user may have pasted a whole URL
+    if in_host or suffix:  # in case the end user pastes a whole URL
         value = re.split("[/?#]", re.sub(r"\Ahttps?://", "", value, flags=re.IGNORECASE), maxsplit=1)[0]
         if suffix and value.lower().endswith(suffix):
             value = value[: -len(suffix)]
@@ -139,7 +139,7 @@ def _check_text(part: Param | CredentialField, value: str, longest: int, suffix:
 
 
 def _require_segment(value: str, *, in_path: bool) -> None:
-    if in_path and value in (".", ".."):  # a path segment of dots changes the path, even percent-encoded
+    if in_path and value in (".", ".."):  # the path segments . and .. change the path, even percent-encoded
         raise InvalidInput("must not consist of dots only")
 
 
@@ -208,7 +208,10 @@ def assemble_request(
     params: Mapping[str, str],
     json_body: object = None,
 ) -> OutboundRequest:
-    """Return the complete request. `carrier`: the place of the parameters. `json_body`: a body without parameters.
+    """Return the complete request.
+
+    `carrier`: the part of the request that contains the parameters. `json_body`: a JSON body to send instead of the
+    parameters, if `carrier` is `json`.
 
     Raises:
         InvalidInput: a header cannot contain a value.
@@ -258,21 +261,22 @@ def fill_templates(templates: Mapping[str, str], known: Mapping[str, str]) -> di
 
 
 def resolve_url(template: str, known: Mapping[str, str]) -> str:
-    """Return the URL of a template with its values, percent-encoded in the path.
+    """Fill in the values of a URL template, percent-encoded in the path, and return the URL.
 
     Raises:
         InvalidInput: a value is missing, or would change the host that the entry intends (P7).
     """
     parts = split_url(template, allow_http=True)
     authority = _fill_all(parts.authority, known).lower()
-    # The entry's patterns ensure a valid host for new values. A value that was stored under an older entry may differ.
+    # The entry's patterns ensure a valid host for new values. An older version of the entry may have allowed a stored
+    # value that gives no valid host.
     if not is_authority(authority):
         raise InvalidInput("A value does not fit into the provider's address. Connect again.")
     return f"{parts.scheme}://{authority}{fill_path(parts.path, known)}"
 
 
 def fill_path(template: str, known: Mapping[str, str]) -> str:
-    """Return a path with its values, percent-encoded. Raises: InvalidInput if a value is missing."""
+    """Fill percent-encoded values into a path, and return the path. Raises: InvalidInput if a value is missing."""
     return _fill_all(template, known, lambda value: quote(value, safe=""))
 
 
@@ -286,7 +290,8 @@ def _fill_all(template: str, known: Mapping[str, str], encode: Callable[[str], s
 def with_query(url: str, query: Mapping[str, str]) -> str:
     """Return the URL with these parameters added. A space becomes `%20`.
 
-    Every decoder understands `%20`; some decoders do not understand `+`, the space of forms (RFC 6749, appendix B).
+    Every decoder understands `%20`. Some decoders do not understand `+`, which encodes a space in forms (RFC 6749,
+    appendix B).
     """
     if not query:
         return url

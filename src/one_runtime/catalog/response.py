@@ -17,8 +17,11 @@ from one_runtime.catalog.request import MAX_PARAM, ConnectionValues, known_value
 from one_runtime.egress.provider_text import contains_secret, printable, redact
 
 MISSING: Final = object()
-"""Stands for a value that a document lacks, or for the document of a body that is not JSON. A JSON null is None."""
-_LIKELY_SECRET: Final = 8  # length of a value; an account's name may contain a shorter value by chance
+"""Placeholder for a value that a document lacks, and for the document of a body that is not JSON.
+
+None cannot be the placeholder, because None stands for a JSON null.
+"""
+_LIKELY_SECRET: Final = 8  # minimum length; an account's name may contain a shorter value by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,10 @@ def read_check(
 
 
 def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
-    """Return True for a 403 with an HTML page. A firewall sends such a page, whatever the credential is."""
+    """Return True for a 403 with an HTML page.
+
+    A firewall sends such a page for any credential, so the page does not mean that the credential is invalid.
+    """
     return status == 403 and any(
         name.lower() == "content-type" and value.lower().startswith("text/html") for name, value in headers
     )
@@ -68,7 +74,7 @@ def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
 def read_identity(
     auth: AuthBase, values: ConnectionValues, document: object = MISSING
 ) -> tuple[str | None, str | None]:
-    """Return the account's id and label, from the values and the check's response. Each is None if it is missing."""
+    """Return the account's id and label, from the values and the check's response. A missing id or label is None."""
     identity = auth.identity
     if identity is None:
         return None, None
@@ -83,13 +89,13 @@ def read_lookup(lookup: RequestTemplate, status: int, body: bytes) -> object | N
 
 
 def read_received(auth: OAuth2Auth, source: ValueSource, answer: object) -> dict[str, str]:
-    """Return the received values of a source by name.
+    """Return the values that the entry receives from a source, by name.
 
-    `answer`: the callback's query, the token response, or the look-up's response. If the look-up lists choices: the
-    selected item.
+    `answer`: the callback's query, the token response, or the look-up's response. If the look-up lists choices,
+    `answer` is the selected item.
 
     Raises:
-        UnexpectedValue: a value is missing without a default, or is not allowed.
+        UnexpectedValue: a value without a default is missing, or a value is not allowed.
     """
     return {part.name: _received_value(part, answer) for part in auth.received if part.source == source}
 

@@ -1,8 +1,8 @@
 """Search integrations by a typed query. The popup's `connect/static/search.js` searches in the same way (tested).
 
-An integration matches if a name or alias begins with the query, both without spaces ("quick books", "sfdc"). It also
-matches if every word of the query occurs in a name or alias, or begins a word of the category or description. If no
-integration matches, each word of four or more letters may have one typing error.
+An integration matches if a name or alias begins with the query. This comparison ignores spaces ("quick books", "sfdc").
+An integration also matches if every word of the query occurs in a name or alias, or begins a word of the category or
+description. If no integration matches, each word of four or more letters may have one typing error.
 """
 
 import re
@@ -22,7 +22,10 @@ _LONGEST_QUERY: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class _SearchTexts:
-    """The search texts of an integration: words between spaces, and whole names without spaces between bars."""
+    """The search texts of an integration.
+
+    Spaces enclose each word. Bars (`|`) enclose each whole name, from which the spaces are removed.
+    """
 
     name: str
     names: str

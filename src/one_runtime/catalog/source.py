@@ -46,7 +46,7 @@ _FORMS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """An error in an entry. `line`: counted from 1, None if unknown; `place`: empty for the whole document."""
+    """An error in an entry. `line`: counted from 1, or None if unknown. `place`: empty for the whole document."""
 
     line: int | None
     place: Place
@@ -89,7 +89,10 @@ class EntrySource:
         raise SourceError([Complaint(self.line(place), place, message)])
 
     def line(self, place: Place) -> int | None:
-        """Return the line of a place or, if the source lacks it, of the enclosing part. None if no line is known."""
+        """Return the line of a place, or None if no line is known.
+
+        If the source lacks the place, return the line of the enclosing part.
+        """
         node, line = self._root, 1
         if node is None:
             return None
@@ -113,7 +116,7 @@ class EntrySource:
 
 
 def dotted(place: Place) -> str:
-    """Format a place: `auth[0].check`."""
+    """Format a place, for example as `auth[0].check`."""
     return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")
 
 
@@ -145,10 +148,10 @@ def _read_yaml(text: str) -> tuple[object, yaml.Node | None]:
 
 
 def _read_json(text: str) -> tuple[object, yaml.Node | None]:
-    """Parse JSON, and take the lines from the YAML parser. Raises: SourceError.
+    """Parse JSON, and take the line numbers from the YAML parser. Raises: SourceError.
 
-    JSON is valid YAML, except for tabs between values and escaped surrogate pairs. The function replaces both before it
-    calls the YAML parser.
+    JSON is valid YAML, except for tabs between values and escaped surrogate pairs. The function replaces these tabs and
+    pairs before it calls the YAML parser.
     """
     try:
         data = json.loads(text, object_pairs_hook=_require_distinct_keys)

@@ -43,7 +43,10 @@ class UrlTemplate:
 
     @property
     def has_fixed_end(self) -> bool:
-        """Return True if the host ends in fixed text such as `.zendesk.com`: then no value selects another domain."""
+        """Return True if the host ends in fixed text such as `.zendesk.com`.
+
+        No value can then select another domain.
+        """
         return not self.authority.endswith("}")
 
 
@@ -57,7 +60,7 @@ def split_url(url: str, *, allow_http: bool = False) -> UrlTemplate:
     """Validate a URL template and return its parts.
 
     Raises:
-        ValueError: not an absolute https URL, or one with user info, query, fragment or an upper-case host.
+        ValueError: the URL is not an absolute https URL, or has user info, a query, a fragment or an upper-case host.
     """
     match = _URL.fullmatch(url)
     if match is None:
@@ -75,7 +78,7 @@ def check_link(url: str, *, allow_http: bool = False) -> str:
     """Return a fixed web address that a person may open, unchanged.
 
     Raises:
-        ValueError: not an absolute https URL (so `javascript:` and `data:` are refused), or a URL with a template.
+        ValueError: the URL is not an absolute https URL (for example `javascript:` or `data:`), or contains a `{name}`.
     """
     address = re.split(r"[?#]", url, maxsplit=1)[0]
     if names_in(url):

@@ -216,7 +216,10 @@ def _is_file(name: str) -> bool:
 
 
 def _lint(name: str, integration: Integration) -> Iterator[str]:
-    """Yield a line for each error of an entry whose fields are valid. An entry from a file has line numbers."""
+    """Yield a line of output for each error of an entry, whose fields are already validated.
+
+    For an entry from a file, the output contains the line number in the file.
+    """
     if not _is_file(name):
         yield from (f"{name}: {complaint}" for complaint in complaints(integration))
         return
@@ -242,7 +245,7 @@ def _typed_auth(integration: Integration, auth_type: str | None) -> Auth:
 
 
 def _named(option: str, texts: list[str] | None, names: list[str]) -> dict[str, str]:
-    """Return the values of a name=value option with one of these names. Raises: InvalidInput."""
+    """Return the values of a name=value option, which may use only these names. Raises: InvalidInput."""
     values = named_values(option, texts or ())
     if any(name not in names for name in values):
         raise InvalidInput(f"{option} must be name=value, with one of these names: {', '.join(names) or 'none'}.")

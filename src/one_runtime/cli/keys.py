@@ -123,7 +123,9 @@ def reseal_encryption_keys(
 
 
 def _receive_signal() -> Callable[[], int]:
-    """Handle SIGINT and SIGTERM. After the first signal, the current step ends; a second signal ends the process.
+    """Handle SIGINT and SIGTERM.
+
+    After the first signal, the command stops when the current step ends. A second signal ends the process immediately.
 
     Return a function that returns the number of the received signal, or 0.
     """

@@ -102,7 +102,10 @@ async def _owner(installation: Installation, organization: str | None) -> str:
 
 
 def _secret(file: Path | None) -> str:
-    """Read the secret from a file or a prompt. Other users of the machine could read the arguments of a command."""
+    """Read the secret from a file, standard input or a prompt.
+
+    The secret is no argument, because other users of the machine can read the arguments of a command.
+    """
     if file is None:
         secret: str = typer.prompt(
             "Client secret (leave empty to keep the stored secret, or for none)", default="", hide_input=True

@@ -25,7 +25,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def run(work: Callable[[Database], Awaitable[T]]) -> T:
-    """Open the configured database, run the work, and close it."""
+    """Open the configured database, run the work, and close the database."""
 
     async def opened() -> T:
         url = load_settings().database_url.get_secret_value()

@@ -15,7 +15,8 @@ _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 class CanonicalHost:
     """Serves only requests for `host`, such as `127.0.0.1:8000`.
 
-    Requests for other hosts receive the status 421 or, with `redirect`, a redirect to `host`.
+    Requests for other hosts receive the status 421. With `redirect`, a GET or HEAD for another host receives a redirect
+    to `host` instead.
     """
 
     def __init__(self, app: ASGIApp, *, host: str, redirect: bool = False) -> None:

@@ -145,7 +145,10 @@ async def _all_up(servers: Sequence[_Server]) -> None:
 
 @contextmanager
 def _stopping(servers: Sequence[_Server]) -> Iterator[None]:
-    """Stop all three servers at SIGINT or SIGTERM. After a second signal, they do not wait for requests in progress."""
+    """Stop all three servers at SIGINT or SIGTERM.
+
+    After a second signal, the servers do not wait for requests in progress.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
         for server in servers:
@@ -175,7 +178,7 @@ def _bind(port: int) -> Iterator[socket.socket]:
 
 
 def _start_up_line(addresses: Addresses, demo: DemoData) -> str:
-    """Return the start-up line for programs. At every start, the line contains the API key."""
+    """Return the start-up line for programs. The line contains the API key at every start, even if the key is old."""
     return jsonlib.dumps(
         {
             "url": addresses.one_runtime,

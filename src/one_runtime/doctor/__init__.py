@@ -1,6 +1,6 @@
 """`one-runtime doctor`: checks of an installation from outside the server, with recommendations.
 
-The checks only read. They write, migrate and change nothing. No finding contains a secret.
+The checks only read data: no check writes, migrates or changes anything. No finding contains a secret.
 """
 
 from one_runtime.doctor.examination import examine

@@ -40,7 +40,7 @@ _REDIRECT: Final = "https://probe.invalid/connect/callback"
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """The result of one probe. `not_probed`: the probe needs an account, and `got` has the reason."""
+    """The result of one probe. The verdict is `not_probed` if the probe needs an account. Then `got` has the reason."""
 
     slug: str
     auth_type: str
@@ -54,7 +54,10 @@ class Probed:
 async def probe(
     integrations: Iterable[Integration], egress: Egress, clock: Clock, done: Callable[[Probed], None]
 ) -> list[Probed]:
-    """Probe all integrations concurrently. Pass each result to `done`; return all, ordered like the integrations."""
+    """Probe all integrations concurrently, and pass each result to `done`.
+
+    Return all results in the order of the integrations.
+    """
     limit = asyncio.Semaphore(_CONCURRENCY)
 
     async def run(integration: Integration, auth: Auth) -> Probed:
@@ -155,12 +158,12 @@ async def _probe_token(integration: Integration, auth: TokenAuth, egress: Egress
 
 
 def _original_message(error: Exception) -> str:
-    """Return the message of the error that caused this error."""
+    """Return the message of the egress error that caused `error`, or the message of `error` itself."""
     return error.__cause__.detail if isinstance(error.__cause__, EgressError) else str(error)
 
 
 def _judge_error(error: Exception) -> Verdict:
-    """Return `unreachable` for a network error or an outage, which may end; `wrong` for every other error."""
+    """Return `unreachable` for a network error or an outage, because both may end. Return `wrong` for other errors."""
     if isinstance(error.__cause__, EgressError):
         return "wrong" if isinstance(error.__cause__, TargetRefused) else "unreachable"
     return "unreachable" if re.search(r"\b(?:429|5\d\d)\b", str(error)) else "wrong"

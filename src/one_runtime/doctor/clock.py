@@ -9,12 +9,16 @@ from one_runtime.doctor.finding import Finding, ok, problem, warning
 from one_runtime.egress import Response
 
 APART: Final = 2.0
-"""Seconds by which two clocks may differ."""
+"""Seconds by which two clocks may differ without a warning."""
 FAR_APART: Final = 30.0
 
 
 def examine_clock(clocks: Mapping[str, float | None]) -> Finding:
-    """Check the clocks. `clocks`: by owner, the seconds by which the clock is ahead of this machine's, or None."""
+    """Check the clocks.
+
+    `clocks`: for the owner of each clock, the seconds by which that clock is ahead of this machine's clock. None if
+    unknown.
+    """
     known = {owner: seconds for owner, seconds in clocks.items() if seconds is not None}
     if not known:
         return warning(
@@ -32,10 +36,10 @@ def examine_clock(clocks: Mapping[str, float | None]) -> Finding:
 
 
 def ahead(time: datetime, before: datetime, after: datetime, *, grain: float = 0) -> float:
-    """Return the minimum number of seconds by which another clock is ahead of ours.
+    """Return the seconds by which another clock is certainly ahead of ours, or behind ours (negative).
 
-    `time`: the other clock's time, with a resolution of `grain` seconds. The response came between `before` and `after`
-    by our clock, so a slow response does not count as a difference.
+    `time`: the other clock's time, with a resolution of `grain` seconds. The other clock showed this time
+    between `before` and `after` by our clock, so a slow response does not count as a difference.
     """
     earliest = (time - after).total_seconds()
     latest = (time - before).total_seconds() + grain
@@ -43,17 +47,17 @@ def ahead(time: datetime, before: datetime, after: datetime, *, grain: float = 0
 
 
 def ahead_by_date(answer: Response, before: datetime, after: datetime) -> float | None:
-    """Return `ahead` by the Date header of a response, which has whole seconds; None without a valid header."""
+    """Return `ahead` for the Date header of a response, whose resolution is 1 s. Return None without a valid header."""
     try:
         date = parsedate_to_datetime(header(answer, "Date") or "")
     except ValueError:
         return None
     date = (
         date if date.tzinfo else date.replace(tzinfo=UTC)
-    )  # the offset "-0000" of RFC 5322; HTTP dates are always GMT
+    )  # Python returns no time zone for the offset "-0000"; HTTP dates are always GMT
     return ahead(date, before, after, grain=1)
 
 
 def header(answer: Response, name: str) -> str | None:
-    """Return the first header with this name."""
+    """Return the value of the first header with this name, or None."""
     return next((value for key, value in answer.headers if key.lower() == name.lower()), None)

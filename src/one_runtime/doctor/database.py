@@ -154,7 +154,10 @@ def examine_disk_space(folder: Path, free: int, size: int) -> Finding:
 
 
 def file_system_type(folder: Path, mounts: str) -> str:
-    """Return the file system type of the longest mount point above the folder, or an empty text."""
+    """Return the type of the file system that contains the folder, or an empty text.
+
+    Of the mount points above the folder, the longest one contains the folder.
+    """
     lines = [line.split(" ") for line in mounts.splitlines()]
     within = [(fields[1], fields[2]) for fields in lines if folder.is_relative_to(fields[1])]
     return max(within, key=lambda mount: len(mount[0]), default=("", ""))[1]

@@ -23,7 +23,8 @@ async def examine_egress(catalog: Catalog, clock: Clock, network: Network | None
     async with Egress(network=network, limits=_LIMITS) as egress:
         answers = await asyncio.gather(*(_request(egress, host, clock) for host in hosts))
     clocks = [ahead for _, ahead in answers if ahead is not None]
-    # Take the smallest difference: a cached response has an old date, and two equally wrong clocks are rare.
+    # Take the smallest difference: a cached response has an old date, so a large difference may not be real. Two
+    # providers rarely have equally wrong clocks.
     ahead = min(clocks, key=abs, default=None)
     errors = [error for error, _ in answers if error is not None]
     if not errors:

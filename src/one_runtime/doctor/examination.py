@@ -1,4 +1,4 @@
-"""Runs all checks concurrently, each group with its own time limit."""
+"""Run all checks concurrently, each group with its own time limit."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from one_runtime.errors import ConfigurationError
 from one_runtime.settings import load_settings
 
 TIME_LIMIT: Final = 15.0
-"""Time limit of a group of checks, in seconds. Requests have shorter limits."""
+"""Time limit of a group of checks, in seconds. Each request has a shorter limit."""
 
 
 async def examine(
@@ -29,7 +29,7 @@ async def examine(
     network: Network | None = None,
     time_limit: float = TIME_LIMIT,
 ) -> list[Finding]:
-    """Return all findings in the order of `CHECKS`. `clock`, `network` and `time_limit` are seams for tests."""
+    """Return all findings in the order of `CHECKS`. Tests replace `clock`, `network` and `time_limit`."""
     try:
         settings = load_settings(environ)
     except ConfigurationError as error:
@@ -50,7 +50,7 @@ async def examine(
             reason = f"no answer within {time_limit:g} seconds"
         except (
             Exception
-        ) as error:  # the last handler: a failing check must not hide the others, and its message may contain a secret
+        ) as error:  # one failing check must not hide the others; omit the error's message, which may contain a secret
             reason = f"the check itself failed ({type(error).__name__})"
         return Report([problem(check, reason, "Check that service and the network.")])
 

@@ -29,7 +29,10 @@ CHECKS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the output. `problem`: does not work, or will soon stop working. `warning`: needs attention."""
+    """One line of the output.
+
+    `problem`: a part does not work, or will soon stop working. `warning`: a part needs attention.
+    """
 
     check: str
     verdict: Verdict

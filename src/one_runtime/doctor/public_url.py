@@ -15,7 +15,10 @@ from one_runtime.encryption.vault import Vault
 from one_runtime.settings import Settings
 
 FORGED: Final = "192.0.2.1"
-"""An IP address that no caller has (RFC 5737). The request claims this address; the server must not trust the claim."""
+"""An IP address that no caller has (RFC 5737).
+
+The doctor's request claims this address in `X-Forwarded-For`. The server must not trust the claim.
+"""
 
 _FRAMES: Final = "frame-ancestors *"
 """Directive that the server sends with the popup's page for an unknown session: any page may frame this page."""
@@ -28,7 +31,10 @@ _UNREACHED: Final = "Is the server running? If so, check DNS, the firewall, the 
 
 
 async def examine_public_url(settings: Settings, vault: Vault | None, clock: Clock, network: Network | None) -> Report:
-    """Request the public URL. The outbound network allows exactly this host and port, which may be private."""
+    """Request the public URL.
+
+    The host may have a private address, which the outbound network allows only for this host and port.
+    """
     report, url = Report(), urlsplit(settings.public_url)
     target = (url.hostname or "", url.port or _PORTS[url.scheme])
     async with Egress(allow=frozenset({target}), network=network, limits=_LIMITS) as egress:
@@ -85,7 +91,7 @@ async def _examine_server(
 
 
 def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Finding:
-    """Return the finding for a response that another program sent."""
+    """Return the finding for a response that does not identify its sender as this installation."""
     where, location = settings.public_url, header(answer, "Location")
     if 300 <= answer.status < 400 and location:
         to = urlsplit(location)
@@ -140,7 +146,10 @@ def examine_proxy(echo: self_check.RequestEcho, settings: Settings) -> Finding:
 
 
 def _through_trusted(passed_on: Sequence[str], settings: Settings) -> bool:
-    """Return True if this machine is in a trusted network. The server is then right to trust the claim."""
+    """Return True if every address after the forged address is trusted.
+
+    This machine is then in a trusted network, so the server is right to trust the claim.
+    """
     after = passed_on[passed_on.index(FORGED) + 1 :] if FORGED in passed_on else []
     return bool(after) and all(_is_trusted(address, settings) for address in after)
 

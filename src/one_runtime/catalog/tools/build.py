@@ -1,7 +1,7 @@
 """Compile the entries and the logos into `catalog.json`: `python -m one_runtime.catalog.tools.build`.
 
 The file is not in git. The build of a wheel (`hatch_build.py`) and the set-up of a clone (`scripts/bootstrap.py`)
-write it.
+write this file.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Integrations as Markdown: the sheet of one integration (`one-runtime catalog show`), and the table of all of them.
+"""Integrations as Markdown: the sheet of one integration (`one-runtime catalog show`), and a table of all integrations.
 
 `python -m one_runtime.catalog.tools.sheet` writes the table to docs/integrations/README.md.
 """

@@ -35,7 +35,7 @@ Accounts = Mapping[str, Account]
 
 
 def create_accounts(keys: Mapping[str, str]) -> Accounts:
-    """Return the two accounts with new contacts. `keys` maps their ids to API keys."""
+    """Return the two accounts with new contacts. `keys` maps the ids of the accounts to API keys."""
     names = {GLOBEX: "Globex Corporation", INITECH: "Initech"}
     accounts = {}
     for account_id, name in names.items():

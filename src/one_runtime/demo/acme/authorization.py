@@ -71,7 +71,7 @@ class ConsentPage:
         return self._page(form, self._validate(form))
 
     async def answer(self, request: Request) -> Response:
-        """Handle the user's decision. The form is untrusted, so this validates the request again.
+        """Handle the user's decision. The form is untrusted, so this method validates the request again.
 
         Raises: MalformedForm; PageError; ConsentRefused.
         """
@@ -119,7 +119,7 @@ class ConsentPage:
         redirect_uri = consent.target.redirect_uri
         return show(
             "consent.html",
-            form_action=f"'self' {origin_of(redirect_uri)}",  # some browsers apply it to the redirect too
+            form_action=f"'self' {origin_of(redirect_uri)}",  # some browsers also apply form-action to the redirect
             app=consent.client.name,
             accounts=list(self._accounts.values()),
             scopes=[(scope, SCOPES[scope]) for scope in consent.scopes],
@@ -130,7 +130,10 @@ class ConsentPage:
 
 
 def issuer_of(request: Request) -> str:
-    """Return Acme's own URL from the request's host. The demo accepts only one host, so callers cannot change it."""
+    """Return Acme's own URL from the request's host.
+
+    The demo accepts only one host, so no caller can change the URL.
+    """
     return str(request.base_url).rstrip("/")
 
 

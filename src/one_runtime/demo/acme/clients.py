@@ -81,7 +81,7 @@ def origin_of(url: str) -> str:
 
 
 def _parse_basic(authorization: str) -> tuple[str, str] | None:
-    """Return the id and the secret, each form-encoded in the header (RFC 6749, 2.3.1)."""
+    """Return the decoded id and secret. The header contains each of them form-encoded (RFC 6749, 2.3.1)."""
     scheme, _, encoded = authorization.partition(" ")
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True).decode("ascii")

@@ -28,7 +28,10 @@ class OAuthRefused(Exception):
 
 
 async def refuse(_request: Request, error: Exception) -> Response:
-    """Return the response for an `AcmeError`: `{"error": {"code", "message"}}`, with a challenge."""
+    """Return the response for an `AcmeError`: `{"error": {"code", "message"}}`.
+
+    A 401, or an error with a challenge, also has the header `WWW-Authenticate`.
+    """
     assert isinstance(error, AcmeError)  # noqa: S101 - the handler is registered for this type only
     headers = {}
     if error.status == 401 or error.challenge:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class Faults:
     """The active faults.
 
-    With `token_status` or `api_status`, the token endpoint or the API only sends this status. The two `next` faults
-    happen once and then reset themselves.
+    With `token_status`, the token endpoint only sends this status. With `api_status`, the API only sends this status.
+    The two `next` faults happen once and then reset themselves.
     """
 
     api_status: int | None = None

@@ -18,7 +18,7 @@ class MalformedForm(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """The parameters, with the names that occur twice, which OAuth forbids (RFC 6749, 3.1)."""
+    """The parameters, and the names that occur more than once. OAuth forbids repeated names (RFC 6749, 3.1)."""
 
     values: Mapping[str, str] = field(repr=False)
     repeated: frozenset[str] = frozenset()

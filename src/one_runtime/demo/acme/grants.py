@@ -1,7 +1,8 @@
 """Acme's grants, with their codes, access tokens and refresh tokens.
 
 A grant has all tokens that Acme issues after one consent. A second use of a code or refresh token revokes the whole
-grant: one of the two senders is an attacker, and Acme does not know which (RFC 6749, 4.1.2; RFC 9700, 4.14.2).
+grant (RFC 6749, 4.1.2; RFC 9700, 4.14.2). The reason: one of the two senders is an attacker, and Acme does not know
+which.
 """
 
 import base64
@@ -44,7 +45,7 @@ class _Code:
 
 @dataclass(slots=True, eq=False)
 class AccessToken:
-    """An access token of a grant, possibly with fewer scopes."""
+    """An access token of a grant, possibly with fewer scopes than the grant."""
 
     grant: Grant
     scopes: tuple[str, ...]
@@ -111,7 +112,9 @@ class Grants:
         return self._issue(code.grant, code.grant.scopes)
 
     def refresh(self, value: str, client_id: str, scopes: tuple[str, ...] | None) -> IssuedTokens:
-        """Return new tokens, and invalidate the refresh token that was sent. `scopes`: fewer scopes, if requested.
+        """Return new tokens, and invalidate the refresh token that was sent.
+
+        `scopes`: a part of the granted scopes, or None for all of them.
 
         Raises: OAuthRefused.
         """

@@ -40,7 +40,10 @@ async def stop(_request: Request, error: Exception) -> Response:
 
 
 def refuse_cross_site(request: Request) -> None:
-    """Refuse forms of other sites. A request without an origin is allowed: no browser sent it. Raises: PageError."""
+    """Refuse forms that other sites send. Raises: PageError.
+
+    A request without the header `Sec-Fetch-Site` is allowed, because browsers send this header.
+    """
     if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         raise PageError("Another website sent this. The buttons of Acme CRM’s own pages alone do something.")
 

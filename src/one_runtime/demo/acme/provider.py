@@ -23,7 +23,7 @@ from one_runtime.demo.acme.token_endpoint import AcmeTokenEndpoint, metadata
 
 
 class Acme:
-    """The provider. `app` is its ASGI application; its methods and `faults` are the switches.
+    """The provider. `app` is the ASGI application. Tests cause faults with the methods and with `faults`.
 
     `keys` maps the two account ids (`GLOBEX`, `INITECH`) to API keys. `log` lists all requests to the token endpoint,
     oldest first.
@@ -90,5 +90,5 @@ class Acme:
         ]
 
     async def _keys(self, _request: Request) -> Response:
-        """Show the API keys. A real provider shows them behind a login."""
+        """Show the API keys. A real provider shows API keys only after a login."""
         return show("keys.html", accounts=self.accounts.values(), switches=switches.PATH)

@@ -16,7 +16,10 @@ SCOPES: Final[Mapping[str, str]] = {
 
 
 def read_scopes(text: str | None) -> tuple[str, ...] | None:
-    """Return the scopes of a `scope` parameter (RFC 6749, 3.3) in Acme's order. None for an unknown or no scope."""
+    """Return the scopes of a `scope` parameter (RFC 6749, 3.3) in Acme's order.
+
+    Return None if a scope is unknown, or if there is no scope.
+    """
     requested = (text or "").split(" ")
     if not set(requested) <= SCOPES.keys():
         return None

@@ -17,7 +17,7 @@ PATH: Final = "/switches"
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A fault on the page, with its values. `once`: the fault happens once and resets itself."""
+    """A fault, with the values that switch it on and off. `once`: the fault happens once and resets itself."""
 
     name: str
     title: str

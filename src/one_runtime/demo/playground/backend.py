@@ -1,7 +1,7 @@
 """The backend of the sample product. Only the backend has the API key and calls One Runtime.
 
-In a real product, you write this part. The backend acts for the end user of its own login (visit.py), never for a user
-that the page or a URL names.
+In a real product, you write this part. The backend acts only for the end user who is signed in (visit.py), never for a
+user that the page or a URL names.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -112,7 +112,7 @@ async def _list_integrations(visit: Visit) -> Response:
 
 
 async def _create_session(visit: Visit) -> Response:
-    """Create a session for the signed-in end user, for one integration or for the list."""
+    """Create a session for the signed-in end user, for one integration or for the list of all integrations."""
     data = await read_body(visit.request)
     session: dict[str, Any] = {"end_user_id": visit.end_user_id}
     if data.get("integration_slug") is not None:
@@ -136,7 +136,7 @@ def _session_fields(name: object, origin: str) -> dict[str, Any]:
 
 
 async def _get_session(visit: Visit) -> Response:
-    """Return a session of the signed-in end user. The page then shows if the end user has opened a link."""
+    """Return a session of the signed-in end user. The page then shows whether the session's link was opened."""
     answer = await visit.one_runtime.get(session_path(visit.request.path_params["session_id"]))
     if answer.status == 200 and answer.json().get("end_user_id") != visit.end_user_id:
         raise BadRequest("This is a session of another end user.", 404)

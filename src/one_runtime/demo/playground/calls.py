@@ -44,7 +44,7 @@ class ApiResponse:
     body: bytes
 
     def json(self) -> dict[str, Any]:
-        """Return the body as a JSON object; an empty object for any other body."""
+        """Return the body as a JSON object. Return an empty object for any other body."""
         try:
             data = json.loads(self.body)
         except ValueError:
@@ -110,7 +110,10 @@ class OneRuntime:
 
 
 def over_http(url: str) -> Send:
-    """Return the transport to One Runtime: one connection per request, without the environment's proxy."""
+    """Return the transport to One Runtime.
+
+    The transport opens a connection for each request, and ignores proxies in environment variables.
+    """
     host = urlsplit(url).netloc
 
     async def send(request: ApiRequest) -> ApiResponse:

@@ -38,7 +38,10 @@ def show_page(playground: Playground, end_user_id: str, returned: ReturnOutcome 
 
 
 def _policy(playground: Playground) -> str:
-    """Return a strict Content-Security-Policy: One Runtime needs three sources and no `unsafe-inline`."""
+    """Return a strict Content-Security-Policy.
+
+    A page that embeds One Runtime has to allow images, scripts and frames from One Runtime, but no `unsafe-inline`.
+    """
     one_runtime = playground.one_runtime_url
     return (
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "

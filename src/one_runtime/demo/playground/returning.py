@@ -14,7 +14,10 @@ from one_runtime.demo.playground.visit import Visit
 
 @dataclass(frozen=True, slots=True)
 class ReturnOutcome:
-    """The outcome that the page shows. `integration_slug`: set if an account was connected; otherwise see `message`."""
+    """The outcome that the page shows.
+
+    `integration_slug`: set if an account was connected. Otherwise, `sentence` is the message for the end user.
+    """
 
     status: Literal["connected", "cancelled", "error"]
     sentence: str | None = None
@@ -23,7 +26,7 @@ class ReturnOutcome:
 
 
 async def handle_return(visit: Visit) -> ReturnOutcome:
-    """Redeem the code of the URL, if it has one, and return the outcome."""
+    """Return the outcome. If the URL reports a connection, redeem the code of the URL first."""
     query = visit.request.query_params
     session = session_path(query.get("session_id", ""))
     if query.get("status") == "cancelled":
@@ -45,7 +48,8 @@ def _read_redemption(answer: ApiResponse, visit: Visit) -> ReturnOutcome:
         connection = data.get("connection")
         if connection:
             return ReturnOutcome("connected", integration_slug=connection["integration_slug"])
-        # A reload redeems the code again, which changes nothing. Meanwhile the account may have been disconnected.
+        # A reload of the page redeems the code again, which changes nothing. But the account may have been disconnected
+        # since the first time.
         return ReturnOutcome("error", "This account was connected, but has been disconnected since.")
     if data.get("code") == "end_user_mismatch":
         name = END_USERS.get(visit.end_user_id, visit.end_user_id)
@@ -54,7 +58,10 @@ def _read_redemption(answer: ApiResponse, visit: Visit) -> ReturnOutcome:
 
 
 def _failure_sentence(answer: ApiResponse, visit: Visit) -> str:
-    """Return the reason for a return without a connection, from the session, because the URL has no reason."""
+    """Return a sentence that says why no account was connected.
+
+    The reason comes from the session, because the URL contains no reason.
+    """
     session = answer.json()
     if answer.status != 200 or session.get("end_user_id") != visit.end_user_id:
         return "Nothing was connected. Start again from here."

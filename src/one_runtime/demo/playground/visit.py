@@ -45,13 +45,16 @@ def signed_in(request: Request, origin: str) -> str:
 
 
 def sign_in(response: Response, origin: str, end_user_id: str) -> Response:
-    """Sign in as this end user. The cookie is Lax, so the browser sends it after the return from One Runtime."""
+    """Sign in as this end user.
+
+    The cookie is SameSite=Lax, so the browser also sends the cookie when One Runtime redirects to the backend.
+    """
     response.set_cookie(_cookie(origin), quote(end_user_id, safe=""), httponly=True, samesite="lax")
     return response
 
 
 def _cookie(origin: str) -> str:
-    """Return the cookie's name. It contains the port, because browsers send cookies to all ports of a host."""
+    """Return the cookie's name. The name contains the port, because browsers send cookies to all ports of a host."""
     return f"fernhill_{urlsplit(origin).port}"
 
 
