@@ -76,7 +76,7 @@ def example_values(auth: AuthBase) -> ConnectionValues:
 
 
 def build_example_answer(auth: OAuth2Auth, source: ValueSource) -> object:
-    """Build the provider's response at a step from the examples of the entry's received values."""
+    """Build an example of the provider's response at the step `source`, from the example of each received value."""
     answer: object = {}
     for part in auth.received:
         if part.source == source:
@@ -205,7 +205,10 @@ def _check_revocation(auth: OAuth2Auth) -> Iterator[str]:
 
 
 def _check_foreign_hosts(auth: OAuth2Auth, source: ValueSource) -> Iterator[str]:
-    """Yield an error for each received value that could cause a request with a token to another owner's host (P7)."""
+    """Yield an error for each received value that could change a URL's host to another owner's host (P7).
+
+    One Runtime would then send a token there.
+    """
     in_hosts = {name for url in auth.urls() for name in names_in(url.authority)}
     for part in auth.received:
         if part.source != source or part.name not in in_hosts:

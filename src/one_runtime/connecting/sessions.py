@@ -112,12 +112,17 @@ class ConnectSession:
         """Return the status at the time `now`."""
         if self.unredeemed or self.status == "pending":
             return "expired" if now >= self.expires_at else "pending"
-        return self.status  # type: ignore[return-value] # only these are written
+        return self.status  # type: ignore[return-value] # the code stores no other values
 
 
 @dataclass(frozen=True, slots=True)
 class NewSession:
-    """A session to create. A field that is None takes its value from the organization's settings."""
+    """A session to create.
+
+    Without `mode`, `create_session` chooses `redirect` if there is a `return_url`, otherwise `embed`. Without
+    `integration_slug`, the end user chooses the integration. Without `allowed_origins`, the organization's origins
+    apply.
+    """
 
     end_user: EndUser
     integration_slug: str | None = None

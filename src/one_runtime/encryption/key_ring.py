@@ -1,4 +1,6 @@
-"""The encryption keys in the database (P3). `key_rotation` activates and disables them.
+"""The database's list of encryption keys (P3): their ids and times, not the keys.
+
+`key_rotation` activates and disables keys.
 
 The database decides which key is active; the order of keys in the setting does not matter. After an activation, every
 process uses the new key from its next transaction on.
@@ -72,9 +74,9 @@ _ACTIVE_ID: Final = (
     .limit(1)
     .scalar_subquery()
 )
-# FOR KEY SHARE: `disable` (FOR UPDATE) waits for every open transaction that has read the active key. The statement
-# repeats the condition on `retired_at` outside the subquery, because PostgreSQL evaluates the outer condition again
-# after it has waited for the lock.
+# FOR KEY SHARE: `disable` (FOR UPDATE) waits for every open transaction that has read the active key. After
+# waiting for the lock, PostgreSQL evaluates the outer condition again, but not the subquery. So the outer condition
+# must also test `retired_at`.
 _ACTIVE = (
     select(key_ring.c.key_id)
     .where(key_ring.c.key_id == _ACTIVE_ID, key_ring.c.retired_at.is_(None))

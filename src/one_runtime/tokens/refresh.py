@@ -200,7 +200,8 @@ async def _execute(
     while True:
         if state is None:
             state = await load_state(installation, key)
-        # Read the time before acquiring the lease: a process that pauses meanwhile must not assume a longer lease.
+        # Read the time before acquiring the lease. If the process pauses in between, it assumes too short a lease,
+        # never too long a lease.
         started, now = time.monotonic(), installation.clock()
         decision = decide(state, now, request)
         match decision:
@@ -304,8 +305,8 @@ async def _ask_provider(
             await credentials.release_lease(tx, state.connection.key, lease.id)
         raise
     except OAuthError as error:
-        # An end user can correct their own OAuth client by connecting again, but not a registered client. So
-        # `invalid_client` is a refusal only for the end user's own client.
+        # An end user can correct their own OAuth client by connecting again. An end user cannot correct a registered
+        # client. So `invalid_client` is a refusal only for the end user's own client.
         if isinstance(error, InvalidGrant) or (isinstance(error, InvalidClient) and state.client is None):
             return await _record_refusal(installation, state, grant, error, request)
         return await _record_failure(installation, state, lease, error, request)
@@ -336,8 +337,8 @@ async def _store(
 
     Only this process has the tokens. So the process retries while the database is unavailable, until the lease ends.
     The process also repeats a commit whose result is unknown. If the row then has the old refresh token, the repetition
-    stores the new tokens. If the row already has the new tokens, `queue_revocation` does not revoke them, because their
-    connection exists.
+    stores the new tokens. If the row already has the new tokens, the repetition passes them to `queue_revocation`. That
+    function does not revoke them, because their connection exists.
     """
     while True:
         try:
