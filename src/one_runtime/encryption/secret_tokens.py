@@ -15,6 +15,7 @@ STATE: Final = "orst"
 BROWSER: Final = "orcb"
 
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_PAIRS: Final = [high + low for high in _ALPHABET for low in _ALPHABET]
 _PREFIX_LENGTH: Final = 8
 _SECRET_LENGTH: Final = 43  # 62**43 is a little over 2**256
 _CHECKSUM_LENGTH: Final = 6
@@ -64,8 +65,6 @@ def _random(length: int) -> str:
 
 
 def _checksum(text: str) -> str:
-    value, digits = zlib.crc32(text.encode()), ""
-    for _ in range(_CHECKSUM_LENGTH):
-        value, digit = divmod(value, len(_ALPHABET))
-        digits = _ALPHABET[digit] + digits
-    return digits
+    """Return the CRC-32 as six digits of base 62."""
+    value, pairs = zlib.crc32(text.encode()), len(_PAIRS)
+    return _PAIRS[value // pairs**2] + _PAIRS[value // pairs % pairs] + _PAIRS[value % pairs]

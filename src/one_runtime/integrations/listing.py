@@ -76,6 +76,8 @@ class _ListRow(NamedTuple):
 
 _SEPARATOR: Final = b", "
 _END: Final = b"]}"
+_BLOCK: Final = 16
+"""Number of integrations in a block. A list of 614 integrations needs a tenth of the time if it joins blocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +140,11 @@ class Listed:
     """A rendered list, the same for all end users with the same connections.
 
     `etag`: the weak entity tag (RFC 9110 section 8.8.3) of all data in the response except the end user's identifier.
-    `parts`: JSON fragments that several responses share.
+    `parts`: JSON fragments that several lists share.
     """
 
     etag: bytes
-    parts: tuple[bytes, ...]
+    parts: tuple[bytes | memoryview, ...]
 
     def after(self, head: bytes) -> bytes:
         """Return the response body that starts with this head."""
@@ -156,6 +158,14 @@ class _Fragments(NamedTuple):
     connected: bytes
     unavailable_not_connected: bytes
     unavailable_connected: bytes
+
+
+class _Unconnected(NamedTuple):
+    """The list for end users without connections. `fragments` is empty for unavailable integrations."""
+
+    fragments: dict[str, bytes]
+    blocks: list[bytes]
+    digest: "hashlib.blake2b"
 
 
 class IntegrationRenderer:
@@ -220,30 +230,42 @@ class _CatalogLists:
 
     def __init__(self, catalog: Catalog, renderer: IntegrationRenderer, *, most: int) -> None:
         self._catalog, self._renderer = catalog, renderer
+        slugs = [integration.slug for integration in catalog.integrations]
+        self._blocks = [slugs[start : start + _BLOCK] for start in range(0, len(slugs), _BLOCK)]
         # Lists for end users without connections: one list for each availability and logo format.
         self._unconnected = lru_cache(maxsize=max(most // 16, 8))(self._render_unconnected)
         # Lists by availability, connections and options: end users with the same connections share a list.
         self.listed = lru_cache(maxsize=most)(self._render)
 
     def _render(self, availability: Availability, connections: str, options: Options) -> Listed:
-        parts, digest = self._unconnected(availability, options.logo)
+        unconnected = self._unconnected(availability, options.logo)
         # A list shows an available integration as `not_connected` if its connection needs reauthorization.
         connected = {
             slug: active
             for slug, active in connected_slugs(connections).items()
-            if slug in parts and (active or not parts[slug])
+            if slug in unconnected.fragments and (active or not unconnected.fragments[slug])
         }
         if options.selects:
             selected = self._select(availability, connected, options)
             statuses = {integration.slug: connected.get(integration.slug, False) for integration in selected}
-            parts = self._parts(availability, statuses, options.logo)
+            parts = [*self._fragments(availability, statuses, options.logo).values()]
         else:
-            parts = parts | self._parts(availability, connected, options.logo)
-        digest = digest.copy()
+            parts = self._join(unconnected, self._fragments(availability, connected, options.logo))
+        digest = unconnected.digest.copy()
         digest.update(repr((sorted(connected.items()), options.selection)).encode())
-        fragments = [part for part in parts.values() if part]
-        fragments[:1] = [part.removeprefix(_SEPARATOR) for part in fragments[:1]]
-        return Listed(b'W/"%b"' % digest.hexdigest().encode(), (*fragments, _END))
+        # The view drops the first separator without a copy of the shared block.
+        first = [memoryview(part)[len(_SEPARATOR) :] for part in parts[:1]]
+        return Listed(b'W/"%b"' % digest.hexdigest().encode(), (*first, *parts[1:], _END))
+
+    def _join(self, unconnected: _Unconnected, connected: Mapping[str, bytes]) -> list[bytes]:
+        """Return the shared blocks. Replace a block with a connected integration by the block's single fragments."""
+        parts = list[bytes]()
+        for slugs, block in zip(self._blocks, unconnected.blocks, strict=True):
+            if connected.keys().isdisjoint(slugs):
+                parts.append(block)
+            else:
+                parts += [connected.get(slug, unconnected.fragments[slug]) for slug in slugs]
+        return [part for part in parts if part]
 
     def _select(self, availability: Availability, connected: Mapping[str, bool], options: Options) -> list[Integration]:
         """Return the integrations that match the options, and that are available or connected by the end user."""
@@ -261,30 +283,27 @@ class _CatalogLists:
             selected = [integration for integration in selected if connected.get(integration.slug, False) is active]
         return search(selected, options.search) if options.search is not None else selected
 
-    def _render_unconnected(self, availability: Availability, logo: Logo) -> tuple[dict[str, bytes], "hashlib.blake2b"]:
-        """Return a fragment for every integration, and a hash of the data in the fragments.
-
-        The fragment of an unavailable integration is empty.
-        """
-        parts = dict[str, bytes]()
+    def _render_unconnected(self, availability: Availability, logo: Logo) -> _Unconnected:
+        available = dict[str, bytes]()
         for integration in self._catalog.integrations:
             auth_types = availability.working(integration) if integration.slug in availability else ()
             fragments = self._renderer.fragments(integration, logo, auth_types) if auth_types else None
-            parts[integration.slug] = fragments.not_connected if fragments else b""
+            available[integration.slug] = fragments.not_connected if fragments else b""
+        blocks = [b"".join([available[slug] for slug in slugs]) for slugs in self._blocks]
         decisive = repr((self._catalog.revision, self._renderer.public_url, logo, availability.sorted))
-        return parts, hashlib.blake2b(decisive.encode(), digest_size=16)
+        return _Unconnected(available, blocks, hashlib.blake2b(decisive.encode(), digest_size=16))
 
-    def _parts(self, availability: Availability, connected: Mapping[str, bool], logo: Logo) -> dict[str, bytes]:
-        parts = dict[str, bytes]()
-        for slug, active in connected.items():
+    def _fragments(self, availability: Availability, statuses: Mapping[str, bool], logo: Logo) -> dict[str, bytes]:
+        rendered = dict[str, bytes]()
+        for slug, active in statuses.items():
             integration = self._catalog.get(slug)
             assert integration is not None  # noqa: S101 - slugs of the catalog
             fragments = self._renderer.fragments(integration, logo, availability.working(integration))
             if slug in availability:
-                parts[slug] = fragments.connected if active else fragments.not_connected
+                rendered[slug] = fragments.connected if active else fragments.not_connected
             else:
-                parts[slug] = fragments.unavailable_connected if active else fragments.unavailable_not_connected
-        return parts
+                rendered[slug] = fragments.unavailable_connected if active else fragments.unavailable_not_connected
+        return rendered
 
 
 class IntegrationList:
