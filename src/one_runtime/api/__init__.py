@@ -1,1 +1,4 @@
-"""The HTTP API, an entry point with one file per resource. Each route parses, calls one function, and renders."""
+"""The HTTP API, with one file for each resource.
+
+Each route parses the request, calls one function, and renders the result of the function.
+"""

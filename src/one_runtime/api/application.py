@@ -1,4 +1,4 @@
-"""The FastAPI application: the routes of all resources, the table of declared routes, and the OpenAPI document."""
+"""The FastAPI application, the table of all declared routes, and the OpenAPI document."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -51,7 +51,10 @@ SPECS: Final[tuple[RouteSpec, ...]] = (
     *(spec for route in ASGI_ROUTES for spec in route.specs),
     *(spec for resource in _RESOURCES for spec in resource.specs),
 )
-"""All declared routes: the permission table. One Runtime also builds the OpenAPI document from these declarations."""
+"""The declarations of all routes.
+
+Each declaration names the scope that an API key needs for the route. The OpenAPI document also uses the declarations.
+"""
 
 
 class ApiApplication(FastAPI):
@@ -59,7 +62,7 @@ class ApiApplication(FastAPI):
 
     def __init__(self, public_url: str, more_routes: Iterable[BaseRoute], lifespan: Lifespan[FastAPI]) -> None:
         super().__init__(
-            openapi_url=None,  # api/reference.py serves the document
+            openapi_url=None,  # api/reference.py serves the OpenAPI document
             docs_url=None,
             redoc_url=None,
             redirect_slashes=False,
@@ -76,7 +79,7 @@ class ApiApplication(FastAPI):
         problems.install(self, public_url)
 
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document, built at the first call."""
+        """Return the OpenAPI document. The first call builds the document, and later calls return the same object."""
         if self.openapi_schema is None:
             self.openapi_schema = document(self.routes, SPECS, self._public_url)
         return self.openapi_schema

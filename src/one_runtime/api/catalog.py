@@ -1,4 +1,4 @@
-"""`/v1/catalog`: the public list of built-in integrations, without the data of any end user."""
+"""`/v1/catalog`: the public list of built-in integrations. The list contains no data of end users."""
 
 import datetime as dt
 import json
@@ -42,7 +42,7 @@ class CatalogFieldOption(Answer):
 
 
 class CatalogField(Answer):
-    """A field of the form for end users. `secret` is false for parameters such as a subdomain."""
+    """A field of the form that end users fill in. `secret` is false for a value such as a subdomain."""
 
     name: str
     label: str
@@ -55,9 +55,12 @@ class CatalogField(Answer):
 
 
 class CatalogOAuth2(Answer):
-    """Requirements for an OAuth client. `client`: with `organization`, your organization registers one client for all
-    its end users; with `customer`, each end user enters a client of their own. `client_url`: the provider's page for
-    the registration."""
+    """The provider's requirements for an OAuth client.
+
+    - `client`: `organization` means that your organization registers one OAuth client for all its end users. `customer`
+      means that each end user enters their own OAuth client.
+    - `client_url`: the provider's page for registering an OAuth client.
+    """
 
     scopes: tuple[str, ...]
     pkce: Pkce
@@ -67,14 +70,20 @@ class CatalogOAuth2(Answer):
 
 
 class CatalogVerified(Answer):
-    """The source of an entry, and its date. The source is the provider's documentation, a live call, or not known."""
+    """The evidence that the integration's definition is correct, and the date of the evidence.
+
+    - `documentation`: the definition was compared with the provider's documentation.
+    - `fixture`: the definition was also compared with a request that the documentation shows.
+    - `live`: the definition was tested with the provider.
+    - `unverified`: there is no evidence. `date` is null.
+    """
 
     how: VerifiedHow
     date: dt.date | None
 
 
 class CatalogAuth(Answer):
-    """A way to connect, with its fields. `oauth2` is null for every other auth type."""
+    """An auth type of an integration, with the fields of its form. `oauth2` is null for every other auth type."""
 
     auth_type: AuthType
     params: tuple[CatalogField, ...]
@@ -84,7 +93,7 @@ class CatalogAuth(Answer):
 
 
 class CatalogDetail(CatalogIntegration):
-    """An integration with its fields."""
+    """A built-in integration with the fields of all its auth types."""
 
     website: str
     docs: str | None
@@ -92,28 +101,28 @@ class CatalogDetail(CatalogIntegration):
 
 
 class CatalogList(Answer, title="CatalogIntegrationList"):
-    """The public list, ordered by name, or by rank with `search`."""
+    """The public list of integrations, ordered by name. With `search`, the best match is first."""
 
     integrations: list[CatalogIntegration]
 
 
 class CategoryList(Answer):
-    """The categories with the number of their integrations."""
+    """The categories, each with the number of its integrations."""
 
     categories: list["CategoryCount"]
 
 
 class CategoryCount(Answer, title="Category"):
-    """The name and size of a category."""
+    """A category. `count`: the number of integrations in the category."""
 
     name: str
     count: int
 
 
 class CatalogQuery(Body):
-    """Filters and logo format."""
+    """Filters, and the format of the logos."""
 
-    slug: Annotated[list[Slug], Query(description="Only these; may be repeated.")] = Field(default=[])
+    slug: Annotated[list[Slug], Query(description="Slugs to return. You can repeat the parameter.")] = Field(default=[])
     category: Category | None = None
     search: Text | None = None
     logo: Logo = "inline"
@@ -132,7 +141,7 @@ def _answer(request: Request, body: Answer) -> Response:
     "GET /v1/catalog/integrations", scope=PUBLIC, summary="List every integration", response_model=CatalogList
 )
 async def list_catalog(request: Request, installation: Installed, query: Annotated[CatalogQuery, Query()]) -> Response:
-    """List every built-in integration with every auth type it has. Public: no authentication."""
+    """List every built-in integration with all its auth types. The request needs no API key."""
     integrations = list(installation.catalog.integrations)
     if query.slug:
         integrations = [integration for integration in integrations if integration.slug in query.slug]
@@ -155,10 +164,10 @@ async def list_catalog(request: Request, installation: Installed, query: Annotat
 async def get_catalog_integration(
     slug: str, request: Request, installation: Installed, logo: Logo = "inline"
 ) -> Response:
-    """Return an integration with every field of its forms. Public: no authentication."""
+    """Return a built-in integration with the fields of all its auth types. The request needs no API key."""
     integration = installation.catalog.get(slug.strip().lower())
     if integration is None:
-        raise NotFound(f"There is no integration {slug[:100]!r}. /v1/catalog/integrations lists them.")
+        raise NotFound(f"There is no integration {slug[:100]!r}. /v1/catalog/integrations lists all integrations.")
     summary = _describe(services_of(request.scope).integration_list, integration, logo).model_dump()
     detail = CatalogDetail.model_validate(
         {**summary, "website": integration.website, "docs": integration.docs, "auth": _auths(integration)}
@@ -201,7 +210,7 @@ def _field(part: Any, *, secret: bool, optional: bool) -> dict[str, Any]:
 
 @router.route("GET /v1/catalog/categories", scope=PUBLIC, summary="List the categories", response_model=CategoryList)
 async def list_categories(request: Request, installation: Installed) -> Response:
-    """List the categories that have integrations. Public: no authentication."""
+    """List the categories that contain at least one integration. The request needs no API key."""
     counts = dict.fromkeys(CATEGORIES, 0)
     for integration in installation.catalog.integrations:
         counts[integration.category] += 1

@@ -1,7 +1,7 @@
-"""Middleware that compresses public responses (with `Cache-Control: public`) of all routes.
+"""Middleware that compresses public responses, which are all responses with `Cache-Control: public`.
 
-Public responses contain no private data, so their compressed length reveals no secret (the BREACH attack). This
-middleware does not compress responses to authenticated requests.
+The length of a compressed response can reveal a secret in the response (the BREACH attack). A public response contains
+no secret. The middleware does not compress other responses, because they can contain secrets.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ _TYPES: Final = ("text/", "application/json", "image/svg+xml")
 
 
 class CompressPublic:
-    """The middleware."""
+    """The middleware, with a cache of compressed bodies."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -26,7 +26,7 @@ class CompressPublic:
         self._compressor = Compressor(SMALL, capacity=16 * 1024 * 1024)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application."""
+        """Handle an ASGI connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -39,7 +39,11 @@ class CompressPublic:
 
 @dataclass(slots=True)
 class _Answer:
-    """A response in progress. Its headers wait for the body, because they contain the body's compressed length."""
+    """A response in progress.
+
+    `head`: status and headers, until the body arrives. The middleware cannot send the headers before the body arrives,
+    because the headers contain the length of the compressed body.
+    """
 
     compression: CompressPublic
     pass_on: Send
@@ -47,14 +51,14 @@ class _Answer:
     head: Message | None = None
 
     async def send(self, message: Message) -> None:
-        """Receive the ASGI messages of the application."""
+        """Handle an ASGI message from the application."""
         if message["type"] == "http.response.start" and _is_public(message):
             self.head = {**message, "headers": [*message["headers"], (b"vary", b"accept-encoding")]}
             return
         if self.head is not None:
             head, self.head = self.head, None
             body = message.get("body", b"")
-            # A streamed response stays unchanged, because its length is not known yet.
+            # The middleware does not compress a streamed response, because the length of the response is not known yet.
             if self.coding and not message.get("more_body") and head["status"] == 200 and len(body) >= MIN_SIZE:
                 body = await self.compression.compressed(body, self.coding)
                 message = {**message, "body": body}
@@ -67,7 +71,10 @@ class _Answer:
 
 
 def _is_public(message: Message) -> bool:
-    """Return True for a public response that may be compressed, or for a 304 that stands for such a response."""
+    """Return True for a public response of a type that compresses well, and for a public 304.
+
+    A 304 must have the same `Vary` header as the full response (RFC 9110 section 15.4.5).
+    """
     headers: Mapping[bytes, bytes] = {name.lower(): value for name, value in message["headers"]}
     kind = headers.get(b"content-type", b"").decode("latin-1")
     compressible = kind.startswith(_TYPES) or message["status"] == 304

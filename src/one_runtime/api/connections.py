@@ -1,4 +1,4 @@
-"""`/v1/connections`: list, read, import, rename, check, refresh and delete connections; read their credentials."""
+"""`/v1/connections`: list, read, import, change, check, refresh and delete connections, and read credentials."""
 
 from dataclasses import asdict
 from typing import Annotated, Literal, Self
@@ -39,14 +39,14 @@ router = Routes("Connections")
 
 
 class AccountAnswer(Answer, title="Account"):
-    """The account at the provider. A value is null if the provider does not report it."""
+    """The account at the provider. A field is null if the provider does not report the value."""
 
     id: str | None
     label: str | None
 
 
 class ConnectionSummary(Answer):
-    """A connection, as shown in the list of integrations."""
+    """A connection in the list of integrations."""
 
     id: str
     name: str
@@ -62,7 +62,7 @@ class ConnectionSummary(Answer):
 
     @classmethod
     def of(cls, connection: Connection) -> Self:
-        """Return the answer for a connection."""
+        """Return the response body for a connection."""
         account = {"id": connection.account_id, "label": connection.account_label}
         error, expires_at = note_of(connection.error), connection.expires_at
         return cls.model_validate(
@@ -71,7 +71,7 @@ class ConnectionSummary(Answer):
 
 
 class ConnectionAnswer(ConnectionSummary, title="Connection"):
-    """A connected account of an end user, without its credentials."""
+    """A connected account of an end user, without the credentials."""
 
     integration_slug: str
     end_user_id: str
@@ -87,7 +87,7 @@ class ConnectionPage(Answer):
 
 
 class CheckAnswer(Answer, title="ConnectionCheck"):
-    """Result of a check. `working` is null if the integration has no check."""
+    """The result of checking a credential. `working` is null if the integration defines no check request."""
 
     working: bool | None
     reason: str | None
@@ -100,11 +100,11 @@ class CreateConnection(Body, title="NewConnection"):
     - `api_key`: the field names of the integration.
     - `basic`: `username` and `password`.
     - `client_credentials`: `client_id` and `client_secret`.
-    - `oauth2`: `access_token` and, if you have them, `refresh_token`, `expires_at` (RFC 3339) and `scope`. The provider
-      must have issued the tokens to the OAuth client that you registered with One Runtime.
+    - `oauth2`: `access_token`. The fields `refresh_token`, `expires_at` (RFC 3339) and `scope` are optional. The
+      provider must have issued the tokens to the OAuth client that you registered with One Runtime.
     - `none`: no fields.
 
-    `check`: One Runtime verifies the credential with the provider before it stores the credential.
+    If `check` is true, One Runtime verifies the credential with the provider before it stores the credential.
     """
 
     model_config = example(
@@ -135,7 +135,7 @@ class PatchConnection(Body, title="ConnectionUpdate"):
 
 
 class ListQuery(Body):
-    """Filters and paging."""
+    """Filters, and the page to return."""
 
     end_user_id: Text | None = None
     integration_slug: Slug | None = None
@@ -145,20 +145,20 @@ class ListQuery(Body):
 
 
 class DeletedConnection(Answer):
-    """The deleted connection, and the result of revoking each of its tokens."""
+    """The id of the deleted connection, and the result of revoking each token of the connection."""
 
     id: str
     revocations: list[RevocationAnswer]
 
 
 class CredentialsAnswer(Answer, title="Credentials"):
-    """Fresh credentials for requests to the provider. The fields of `credentials` depend on the auth type.
+    """Valid credentials for requests to the provider. The fields of `credentials` depend on the auth type.
 
     - `api_key`: the field names of the integration.
     - `basic`: `username` and `password`.
     - `oauth2` and `client_credentials`: `access_token`.
 
-    One Runtime never returns refresh tokens and OAuth client secrets.
+    One Runtime never returns a refresh token or the secret of an OAuth client.
     """
 
     connection_id: str
@@ -199,15 +199,19 @@ async def list_connections(
         *UNREADABLE_CREDENTIALS,
     ),
     summary="Import a connection",
-    responses={200: {"description": "The credential replaced that of an existing connection."}},
+    responses={200: {"description": "The credential replaced the credential of an existing connection."}},
     status_code=201,
 )
 async def create_connection(
     body: CreateConnection, caller: Authenticated, installation: Installed, response: Response
 ) -> ConnectionAnswer:
-    """Store a credential for an end user, after the provider accepted it. If the end user has a connection to the same
-    account, or to an account of unknown identity, the credential replaces that of this connection (200). With
-    `multiple`, One Runtime adds a connection instead."""
+    """Store a credential for an end user. If `check` is true, the provider must accept the credential first.
+
+    If the end user has no connection to the integration, One Runtime creates a connection (201). Otherwise the
+    credential replaces the credential of an existing connection (200). One Runtime prefers a connection to the same
+    account, and then the newest active connection. With `multiple`, One Runtime replaces only a credential for the same
+    account. In all other cases, One Runtime creates a connection.
+    """
     request = CredentialImport(
         integration_slug=body.integration_slug,
         auth_type=body.auth_type,
@@ -240,7 +244,7 @@ async def get_connection(connection_id: str, caller: Authenticated, installation
 async def update_connection(
     connection_id: str, body: PatchConnection, caller: Authenticated, installation: Installed
 ) -> ConnectionAnswer:
-    """Change the name or the metadata. Omitted fields keep their value."""
+    """Change the name or the metadata of a connection. Omitted fields keep their value."""
     async with installation.database.write() as tx:
         connection = await connections.get(tx, caller.organization_id, connection_id)
         changed = await connections.update_connection(
@@ -256,7 +260,7 @@ async def update_connection(
     summary="Delete a connection",
 )
 async def delete_connection(connection_id: str, caller: Authenticated, installation: Installed) -> DeletedConnection:
-    """Delete the connection and its credentials immediately. `revocations` has the result for each token."""
+    """Delete a connection and its credentials immediately. `revocations` has the result of revoking each token."""
     disconnected = await disconnect.delete_connection(installation, caller.actor, connection_id)
     return DeletedConnection(id=connection_id, revocations=RevocationAnswer.of_all([disconnected]))
 
@@ -268,8 +272,11 @@ async def delete_connection(connection_id: str, caller: Authenticated, installat
     summary="Check a connection",
 )
 async def check_connection(connection_id: str, caller: Authenticated, installation: Installed) -> CheckAnswer:
-    """Check the credential at the provider. A definite refusal sets the connection to `needs_reauth`; an outage changes
-    nothing (502)."""
+    """Check the credential of a connection at the provider.
+
+    If the provider refuses the credential, the connection becomes `needs_reauth`. If the provider gives no usable
+    response (502), the connection stays unchanged.
+    """
     checked = await recheck(installation, caller.actor, connection_id)
     return CheckAnswer(
         working=checked.working, reason=checked.reason, connection=ConnectionAnswer.of(checked.connection)
@@ -283,7 +290,7 @@ async def check_connection(connection_id: str, caller: Authenticated, installati
     summary="Refresh the tokens of a connection",
 )
 async def refresh_connection(connection_id: str, caller: Authenticated, installation: Installed) -> ConnectionAnswer:
-    """Refresh the tokens at the provider, even if they are still valid. Credentials without tokens stay unchanged."""
+    """Refresh the tokens at the provider, even if the tokens are still valid. Keys and passwords stay unchanged."""
     async with installation.database.read() as tx:
         connection = await connections.get(tx, caller.organization_id, connection_id)
     refreshed = await refresh(installation, connection.key)
@@ -297,7 +304,10 @@ async def refresh_connection(connection_id: str, caller: Authenticated, installa
     summary="Read the credentials of a connection",
 )
 async def get_credentials(connection_id: str, caller: Authenticated, installation: Installed) -> CredentialsAnswer:
-    """Return the credentials, refreshed if necessary. Each read writes the event `connection.credentials_read`."""
+    """Return the credentials of a connection. One Runtime refreshes expired tokens first.
+
+    Each read adds the event `connection.credentials_read` to the audit log.
+    """
     usable = await read_credentials(installation, caller.actor, connection_id)
     connection = usable.connection
     return CredentialsAnswer(
