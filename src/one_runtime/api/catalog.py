@@ -83,7 +83,7 @@ class CatalogVerified(Answer):
 
 
 class CatalogAuth(Answer):
-    """An auth type of an integration, with the fields of its form. `oauth2` is null for every other auth type."""
+    """An auth type of an integration, with its fields. `oauth2` is null for every auth type except `oauth2`."""
 
     auth_type: AuthType
     params: tuple[CatalogField, ...]

@@ -1,4 +1,4 @@
-"""`/v1/custom-integrations`: the custom integrations of an organization, in addition to the built-in integrations."""
+"""`/v1/custom-integrations`: the integrations that an organization defines itself."""
 
 import asyncio
 from collections.abc import Iterator
@@ -79,14 +79,14 @@ _PROPERTIES: Final = {
 
 
 def _body(*required: str) -> dict[str, Any]:
-    """Return the OpenAPI description of the body, which FastAPI does not parse."""
+    """Return the OpenAPI description of the body. This module parses the body, so FastAPI cannot describe the body."""
     schema = {"type": "object", "required": list(required), "properties": _PROPERTIES, "examples": [_EXAMPLE]}
     as_yaml = yaml.safe_dump(_EXAMPLE, sort_keys=False, allow_unicode=True)
     return {
         "requestBody": {
             "required": True,
-            "description": "An entry in the catalog's format (docs/adding-an-integration.md), or an OpenAPI 3 "
-            "document. The optional key `logo` of an entry is an SVG, or a data URI with an SVG.",
+            "description": "An entry (a definition in the catalog's format, docs/adding-an-integration.md), or "
+            "an OpenAPI 3 document. The optional key `logo` has an SVG or a data URI of an SVG.",
             "content": {
                 "application/yaml": {"schema": {"type": "string"}, "example": as_yaml},
                 "application/json": {"schema": schema},
@@ -101,10 +101,11 @@ Warnings: TypeAlias = tuple[str, ...]
 class CustomIntegrationAnswer(Answer, title="CustomIntegration"):
     """A custom integration.
 
-    `enabled`: your end users can connect the integration (`PUT /v1/organization`). `definition`: the entry in the
-    catalog's format, even if you sent an OpenAPI document. `warnings`: parts of the document that One Runtime ignored
-    or guessed. `invalidated_connections`: the number of connections that end users have to make again, because the
-    integration now sends credentials to another host.
+    - `enabled`: true if your end users can connect the integration. `PUT /v1/organization` enables integrations.
+    - `definition`: the entry in the catalog's format. One Runtime converts an OpenAPI document to this format.
+    - `warnings`: parts of your document that One Runtime ignored or guessed, and steps that you have to take.
+    - `invalidated_connections`: the number of connections that became `needs_reauth`. End users must connect again,
+      because the integration now sends credentials to another host or in another way.
     """
 
     id: str
@@ -148,8 +149,10 @@ async def list_custom_integrations(
 async def create_custom_integration(
     request: Request, caller: Authenticated, installation: Installed
 ) -> CustomIntegrationAnswer:
-    """Create an integration that only your organization sees, in addition to the built-in integrations. The slug must
-    begin with `x-`. Each error names the line of the entry. 409 if the slug exists already."""
+    """Create an integration that only your organization can see. The slug must begin with `x-`.
+
+    If the slug already exists, the response is 409. Each validation error names a line of the request body.
+    """
     entry = await _entry(request, installation)
     created = await custom.create(installation, caller.actor, entry.integration, entry.logo)
     return _answer(request, created, entry.warnings)
@@ -176,12 +179,15 @@ async def get_custom_integration(
 async def replace_custom_integration(
     slug: str, request: Request, caller: Authenticated, installation: Installed, response: Response
 ) -> CustomIntegrationAnswer:
-    """Create or replace the integration with this slug (201 if it is new). If the integration now sends credentials to
-    another host, its connections become `needs_reauth`, and you have to register its OAuth client again."""
+    """Create (201) or replace (200) the integration with this slug.
+
+    If the integration now sends credentials to another host or in another way, its connections become `needs_reauth`.
+    If the OAuth client is not registered for a new host, One Runtime deletes the client. Register the client again.
+    """
     entry = await _entry(request, installation, slug.lower())
     if not is_custom(slug.lower()):
         raise NotFound(
-            f"{slug[:64]!r} must consist of x-, and then letters and digits with single hyphens between them."
+            f"{slug[:64]!r} is not a valid slug. Use x-, and then letters, digits and single hyphens, as in x-acme-crm."
         )
     put = await custom.put(installation, caller.actor, entry.integration, entry.logo)
     response.status_code = 201 if put.created else 200
@@ -198,8 +204,11 @@ async def replace_custom_integration(
 async def delete_custom_integration(
     slug: str, caller: Authenticated, installation: Installed, *, delete_connections: bool = False
 ) -> Response:
-    """Delete the integration with its OAuth client. 409 if it has connections. With `delete_connections`, also delete
-    the connections, and revoke their tokens if the integration defines a revocation."""
+    """Delete the integration and its OAuth client. If the integration has connections, the response is 409.
+
+    With `delete_connections`, One Runtime deletes the connections too. One Runtime also revokes the tokens of the
+    connections, if the integration defines a revocation request.
+    """
     if delete_connections:
         await disconnect.delete_integration(installation, caller.actor, slug.lower())
     else:
@@ -208,21 +217,21 @@ async def delete_custom_integration(
 
 
 async def _entry(request: Request, installation: Installation, slug: str | None = None) -> CustomEntry:
-    """Read the entry in the body. Raises: MalformedRequest; InvalidInput, with the lines of the errors."""
+    """Read the entry from the request body. Raises: MalformedRequest; InvalidInput with the line of each error."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     syntax = _SYNTAXES.get(kind)
     if syntax is None:
         raise InvalidInput("Content-Type must be application/yaml or application/json.")
     body = await request.body()
     if not body:
-        raise InvalidInput.of("body", "is required: an entry, or an OpenAPI document")
+        raise InvalidInput.of("body", "is required: send an entry or an OpenAPI document")
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise MalformedRequest("The body is not UTF-8.") from error
     try:
         read = partial(read_custom, text, syntax, slug, allow_http=not installation.settings.secure)
-        # Parsing the longest allowed body takes seconds. So each process parses one body at a time, on another thread.
+        # Parsing the largest allowed body takes seconds. So one separate thread parses all bodies, one after the other.
         return await asyncio.get_running_loop().run_in_executor(_READER, read)
     except UnreadableSource as error:
         raise MalformedRequest(_sentence(error.complaints[0])) from error
@@ -250,8 +259,9 @@ def _notes(put: CustomIntegrationResult) -> Iterator[str]:
         yield f"Your organization has not enabled {slug}. Enable it with PUT /v1/organization."
     if put.client_retired:
         yield (
-            f"One Runtime deleted the OAuth client of {slug}, because the client was not registered for a host that "
-            f"would receive its secret. Register the client again with PUT /v1/integrations/{slug}/oauth-client."
+            f"One Runtime deleted the OAuth client of {slug}. The client was not registered for a host to which the "
+            "integration now sends the client's secret. "
+            f"Register the client again with PUT /v1/integrations/{slug}/oauth-client."
         )
 
 

@@ -11,7 +11,7 @@ router = Routes("Disconnect")
 
 
 class Disconnect(Body, title="NewDisconnection"):
-    """The end user and the integration."""
+    """The end user, and the integration to disconnect."""
 
     model_config = example(integration_slug="hubspot", end_user_id="user_123")
 
@@ -20,12 +20,12 @@ class Disconnect(Body, title="NewDisconnection"):
 
 
 class RevocationAnswer(Answer, title="Revocation"):
-    """Result of revoking one token at the provider.
+    """The result of revoking one token at the provider.
 
     - `revoked`: the provider revoked the token.
-    - `not_supported`: the provider has no revocation, or the credential is a key, which only the end user can revoke,
-      in the provider's settings.
-    - `failed`: the revocation failed for the given reason. One Runtime retries temporary failures for 24 hours.
+    - `not_supported`: the provider does not support revocation, or the credential is not a token. For example, only the
+      end user can revoke an API key, in the provider's settings.
+    - `failed`: the revocation failed, and `reason` says why. One Runtime retries a temporary failure for 24 hours.
     """
 
     connection_id: str
@@ -35,7 +35,7 @@ class RevocationAnswer(Answer, title="Revocation"):
 
     @classmethod
     def of_all(cls, connections: Iterable[DisconnectedConnection]) -> "list[RevocationAnswer]":
-        """Return the results, one for each token."""
+        """Return the revocation results of deleted connections."""
         return [
             cls(
                 connection_id=connection.connection_id, token=result.token, outcome=result.outcome, reason=result.reason
@@ -46,7 +46,11 @@ class RevocationAnswer(Answer, title="Revocation"):
 
 
 class Disconnected(Answer, title="Disconnection"):
-    """The deleted connections. For an unknown slug or end user, the status is also `not_found`."""
+    """The result of a disconnection.
+
+    `status` is `not_found` if the end user has no connection to the integration. An unknown integration and an unknown
+    end user also lead to `not_found`.
+    """
 
     status: Literal["disconnected", "not_found"]
     integration_slug: str
@@ -63,8 +67,10 @@ class Disconnected(Answer, title="Disconnection"):
     summary="Disconnect an integration",
 )
 async def disconnect_integration(body: Disconnect, caller: Authenticated, installation: Installed) -> Disconnected:
-    """Delete every connection of the end user to the integration, with its credentials. Then revoke the tokens at the
-    provider."""
+    """Delete all connections of an end user to an integration, and their credentials.
+
+    One Runtime then revokes the tokens at the provider.
+    """
     deleted = await disconnect(installation, caller.actor, body.integration_slug, body.end_user_id)
     return Disconnected(
         status="disconnected" if deleted else "not_found",

@@ -15,7 +15,7 @@ router = Routes("End users")
 
 
 class EndUserAnswer(Answer, title="EndUser"):
-    """A user of your product. `end_user_id`: your backend's own identifier of the user."""
+    """A user of your product. `end_user_id`: your own identifier of this user."""
 
     end_user_id: str
     name: str | None
@@ -32,14 +32,14 @@ class EndUserPage(Answer):
 
 
 class PageQuery(Body):
-    """Paging."""
+    """The page to return."""
 
     limit: Limit = 100
     cursor: TextCursor = None
 
 
 class ForgottenEndUser(Answer, title="DeletedEndUser"):
-    """The deleted end user."""
+    """The deleted end user, and the results of revoking the tokens."""
 
     end_user_id: str
     deleted_connections: int
@@ -66,7 +66,10 @@ async def list_end_users(
     summary="Delete an end user",
 )
 async def delete_end_user(end_user_id: str, caller: Authenticated, installation: Installed) -> ForgottenEndUser:
-    """Delete an end user with all connections, credentials and sessions. Remove the identifier from the events."""
+    """Delete an end user, and all connections, credentials and sessions of this end user.
+
+    One Runtime also removes the end user's identifier from every event except `end_user.deleted`.
+    """
     if "\x00" in end_user_id:
         raise NotFound("There is no such end user.")
     deleted = await forget_end_user(installation, caller.actor, end_user_id)

@@ -41,7 +41,7 @@ class EventPage(Answer):
 
 
 class EventQuery(Body):
-    """Filters and paging."""
+    """Filters, and the page to return."""
 
     type: EventType | None = None
     end_user_id: Text | None = None
@@ -54,7 +54,10 @@ class EventQuery(Body):
 async def list_events(
     caller: Authenticated, installation: Installed, query: Annotated[EventQuery, Query()]
 ) -> EventPage:
-    """List the events of your organization. One Runtime keeps events for 90 days; the operator can change this time."""
+    """List the events of your organization, newest first.
+
+    One Runtime keeps events for 90 days. The operator can change this time.
+    """
     matching = EventFilter(query.type, query.end_user_id, query.connection_id)
     async with installation.database.read() as tx:
         rows = await events.list_newest(

@@ -17,7 +17,10 @@ MAX_METADATA_DEPTH: Final = 20
 
 
 def clean_text(text: str) -> str:
-    """Return the text unchanged. Refuse NUL, which databases cannot store, and lone surrogates, which UTF-8 lacks."""
+    """Return the text unchanged, if every database can store the text.
+
+    Databases cannot store NUL. UTF-8 cannot encode lone surrogates. Raises: PydanticCustomError.
+    """
     if "\x00" in text:
         raise PydanticCustomError("text", "must not contain a NUL character")
     if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
@@ -65,8 +68,8 @@ def _row_id(text: str) -> str:
 
 
 _Clean = AfterValidator(clean_text)
-# With these patterns, the OpenAPI document describes the trimming and the refused characters. The limits of length
-# apply before the trimming, as in the JSON Schema.
+# The patterns describe the trimming and the refused characters in the OpenAPI document. One Runtime checks the length
+# before it trims the text, because a length limit in OpenAPI applies to the text that the caller sends.
 _WithoutNul = Field(json_schema_extra={"pattern": r"^[^\x00]*$"})
 _NonBlank = Field(json_schema_extra={"minLength": 1, "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"})
 Text: TypeAlias = Annotated[str, StringConstraints(max_length=255), AfterValidator(_trim), _Clean, _NonBlank]
@@ -79,9 +82,9 @@ Slug: TypeAlias = Annotated[
     str, StringConstraints(max_length=100), AfterValidator(_trim), _Clean, AfterValidator(_lower), _NonBlank
 ]
 Typed: TypeAlias = Annotated[str, StringConstraints(max_length=20_000), _Clean, _WithoutNul]
-"""Text that an end user typed into one field. The integration's own rules trim the text later."""
+"""Text that an end user typed into one field. One Runtime trims the text later, by the rules of the integration."""
 ScopeName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,200}$")]
-"""A scope (RFC 6749 section 3.3)."""
+"""An OAuth scope (RFC 6749 section 3.3)."""
 FieldName: TypeAlias = Annotated[str, StringConstraints(max_length=255), _Clean]
 Metadata: TypeAlias = Annotated[dict[str, Any], AfterValidator(_clean_metadata)]
 Time: TypeAlias = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
@@ -92,22 +95,22 @@ IDENTIFIER_SCHEMA: Final = {
     "maxLength": 255,
     "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$",
 }
-"""JSON Schema of `Text`, for operations that FastAPI does not generate."""
+"""The JSON Schema of `Text`, for the plain ASGI routes. FastAPI does not describe these routes."""
 
-Limit: TypeAlias = Annotated[int, Query(ge=1, le=1000, description="Maximum number of items of a page.")]
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=1000, description="Maximum number of items on a page.")]
 _Cursor = Query(description="`next_cursor` of the previous page.")
 TextCursor: TypeAlias = Annotated[Text | None, _Cursor]
 IdCursor: TypeAlias = Annotated[RowId | None, _Cursor]
 
 
 class Body(BaseModel):
-    """A request body or query. Unknown fields are refused, so that the caller notices a mistyped name."""
+    """A request body or query. One Runtime refuses unknown fields, so that the caller notices a mistyped name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def example(**values: JsonValue) -> ConfigDict:
-    """Return the configuration of a body with an example for its documentation."""
+    """Return a pydantic configuration that adds an example to the documentation of a body."""
     return ConfigDict(json_schema_extra={"examples": [values]})
 
 
@@ -126,15 +129,15 @@ class Note(Answer, title="ErrorNote"):
 
 
 def next_cursor(keys: list[str], limit: int) -> str | None:
-    """Return the cursor of the next page: the key of this page's last row. Return None if there is no next page.
+    """Return the key of this page's last row, as the cursor of the next page. Return None on the last page.
 
-    `keys`: the keys of the page's rows, and one more key if there is a next page.
+    `keys`: the keys of the rows on this page. If there is a next page, `keys` also contains the first key of that page.
     """
     return keys[limit - 1] if len(keys) > limit else None
 
 
 def note_of(error: Mapping[str, str] | None) -> Note | None:
-    """Return a stored error note as the API shows it."""
+    """Return a stored error note in the form of the API, or None without an error."""
     if error is None:
         return None
     return Note(code=error["code"], message=error["message"], created_at=error["at"])

@@ -10,16 +10,26 @@ from starlette.types import Scope
 from one_runtime.integrations.content_coding import Coding, choose
 
 PUBLIC: Final = {"cache-control": "public, max-age=300", "access-control-allow-origin": "*"}
-"""Headers of public responses. Any cache may store such a response, and api/compression.py compresses it."""
+"""Headers of public responses.
+
+Every cache can store a response with these headers for 5 minutes, and every website can read the response. The
+middleware `CompressPublic` compresses the response.
+"""
 
 
 def header(scope: Scope, name: bytes) -> bytes:
-    """Return the value of a header. Several headers with this name are joined (RFC 9110 section 5.3)."""
+    """Return the value of a header, or an empty value if the header is absent.
+
+    The function joins the values of several headers with this name (RFC 9110 section 5.3).
+    """
     return b", ".join([value for other, value in scope["headers"] if other == name])
 
 
 def is_current(scope: Scope, etag: bytes) -> bool:
-    """Return True if `If-None-Match` contains the entity tag, by weak comparison (RFC 9110 section 13.1.2)."""
+    """Return True if the caller already has the version with this entity tag.
+
+    The function compares `If-None-Match` with the tag, by weak comparison (RFC 9110 section 13.1.2).
+    """
     tags = header(scope, b"if-none-match")
     if not tags:
         return False
@@ -28,15 +38,15 @@ def is_current(scope: Scope, etag: bytes) -> bool:
 
 
 def coding_of(scope: Scope) -> Coding | None:
-    """Return the content coding for the response to a request."""
+    """Return the content coding for the response, or None for a response without compression."""
     accepted = header(scope, b"accept-encoding")
     return choose(accepted.decode("latin-1")) if accepted else None
 
 
 def public_answer(request: Request, text: bytes) -> Response:
-    """Return a public JSON response with its entity tag, or 304 if the caller already has this version.
+    """Return a public JSON response with an entity tag, or a 304 if the caller already has this version.
 
-    The tag is weak, because it is the same for every content coding (RFC 9110 section 8.8.3.3).
+    The tag is weak, because all content codings of a response have the same tag (RFC 9110 section 8.8.3.3).
     """
     etag = f'W/"{hashlib.blake2b(text, digest_size=16).hexdigest()}"'
     headers = {**PUBLIC, "etag": etag}

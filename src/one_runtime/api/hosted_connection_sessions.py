@@ -34,13 +34,16 @@ router = Routes("Hosted connection sessions")
 
 
 class CreateSession(Body, title="NewSession"):
-    """The integration, the end user, and the place where the popup opens.
+    """The end user, the integration, and the place where the popup opens.
 
-    Without `integration_slug`, the end user picks an integration from a list. Without `connection_id` and `multiple`,
-    the new account replaces an existing connection. `mode`: `embed` opens the popup inside your page. `redirect` uses
-    the whole window, and returns to `return_url`. `link` is for an e-mail or a chat. With `return_url`, the default
-    mode is `redirect`; without, `embed`. `scopes`: the scopes to request with `oauth2`. They replace the scopes of the
-    OAuth client and of the integration.
+    - `integration_slug`: if omitted, the end user picks an integration from a list.
+    - `mode`: `embed` opens the popup inside your page. `redirect` opens the popup in the whole window, and the browser
+      then returns to `return_url`. `link` is for a link in an e-mail or a chat. The default mode is `embed`. If you send
+      `return_url`, the default mode is `redirect`.
+    - `connection_id`: the connection that the end user reconnects.
+    - `multiple`: if true, a second account gets a new connection. If false, a new account replaces an existing
+      connection to the integration.
+    - `scopes`: the OAuth scopes to request, instead of the scopes of the OAuth client and the integration.
     """
 
     model_config = example(
@@ -76,7 +79,10 @@ class CreatedSession(Answer):
 
 
 class SessionAnswer(Answer, title="Session"):
-    """The state of a session. After an error in the form, the session stays `pending`; `last_error` has the error."""
+    """The state of a session.
+
+    After an error in the popup's form, the session stays `pending`, and `last_error` contains the error.
+    """
 
     id: str
     status: Literal["pending", "connected", "failed", "cancelled", "expired"]
@@ -92,8 +98,12 @@ class SessionAnswer(Answer, title="Session"):
 
 
 class RedeemCode(Body, title="Redemption"):
-    """`code`: read the code from the query of your `return_url`. `end_user_id`: the user who is signed in to your
-    product at the `return_url`. Read this identifier from your own login, never from the URL."""
+    """The code of a session, and the user who returned to your page.
+
+    - `code`: the parameter `code` in the query of your `return_url`.
+    - `end_user_id`: the user who is signed in to your product. Read this identifier from your own login, never from the
+      URL.
+    """
 
     model_config = example(code="orcc_…", end_user_id="user_123")
 
@@ -110,7 +120,7 @@ class RedeemCode(Body, title="Redemption"):
 async def create_hosted_connection_session(
     body: CreateSession, caller: Authenticated, installation: Installed
 ) -> CreatedSession:
-    """Create a short-lived, single-use permission for one end user to make one connection in the hosted popup."""
+    """Create a session: a short-lived permission for one end user to make one connection in the hosted popup."""
     now = installation.clock()
     new = NewSession(
         end_user=EndUser(body.end_user_id, body.end_user_name, body.end_user_email, now, now),
@@ -160,8 +170,10 @@ async def get_hosted_connection_session(
 async def cancel_hosted_connection_session(
     session_id: str, caller: Authenticated, installation: Installed
 ) -> SessionAnswer:
-    """Cancel a pending session, even if its code waits for redemption. Cancelling again changes nothing. 409 if the
-    session has already made its connection."""
+    """Cancel a pending session, even if your backend could still redeem its code.
+
+    A second cancellation changes nothing. If the session has already made its connection, the response is 409.
+    """
     session = await redirect_mode.cancel(installation, caller.actor, session_id)
     if session.status == "connected":
         raise Conflict("This session has already made its connection. Delete the connection instead.")
@@ -177,9 +189,11 @@ async def cancel_hosted_connection_session(
 async def redeem_hosted_connection_session(
     session_id: str, body: RedeemCode, caller: Authenticated, installation: Installed
 ) -> SessionAnswer:
-    """Confirm the connection of a session in the mode `redirect`, within 10 minutes. `end_user_id` is the user who is
-    signed in at your `return_url`. If this user is not the session's end user, One Runtime deletes the connection.
-    Redeeming again changes nothing."""
+    """Confirm the new connection of a session in the mode `redirect`, within 10 minutes.
+
+    `end_user_id` is the user who is signed in to your product. If the session belongs to another end user, One Runtime
+    deletes the new connection. A second redemption changes nothing.
+    """
     session, connection = await redirect_mode.redeem(
         installation, caller.actor, session_id, body.code, body.end_user_id
     )
