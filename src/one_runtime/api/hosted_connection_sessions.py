@@ -38,7 +38,7 @@ class CreateSession(Body, title="NewSession"):
 
     - `integration_slug`: if omitted, the end user picks an integration from a list.
     - `mode`: `embed` opens the popup inside your page. `redirect` opens the popup in the whole window, and the browser
-      then returns to `return_url`. `link` is for a link in an e-mail or a chat. The default mode is `embed`. If you send
+      then returns to `return_url`. `link` is for a link in an e-mail or a chat. The default mode is `embed`. With
       `return_url`, the default mode is `redirect`.
     - `connection_id`: the connection that the end user reconnects.
     - `multiple`: if true, a second account gets a new connection. If false, a new account replaces an existing

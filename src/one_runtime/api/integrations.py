@@ -1,6 +1,6 @@
 """`GET /v1/integrations`: the integrations of an end user.
 
-The endpoint is plain ASGI, which is faster than FastAPI, because settings pages wait for the list.
+Pages in the organization's product wait for this list. So the endpoint is plain ASGI, which is faster than FastAPI.
 """
 
 import json
@@ -32,12 +32,12 @@ MAX_TEXT: Final = 255
 _TEXT: Final = {"type": "string", "maxLength": MAX_TEXT, "pattern": r"^[^\x00]*$"}
 _REPEATABLE: Final = "slug"
 _OPTIONS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
-    _REPEATABLE: ("Only these slugs; may be repeated.", {"type": "array", "items": _TEXT}),
-    "category": ("Only this category.", {"type": "string", "enum": list(CATEGORIES)}),
-    "search": ("Only integrations that match every word, ordered by rank.", _TEXT),
-    "status": ("Only this status.", {"type": "string", "enum": ["connected", "not_connected"]}),
+    _REPEATABLE: ("Slugs to return. You can repeat the parameter.", {"type": "array", "items": _TEXT}),
+    "category": ("Only integrations of this category.", {"type": "string", "enum": list(CATEGORIES)}),
+    "search": ("Text to search for. The best match is first.", _TEXT),
+    "status": ("Only integrations with this status.", {"type": "string", "enum": ["connected", "not_connected"]}),
     "logo": ("Format of the logos.", {"type": "string", "enum": ["inline", "url", "none"]}),
-    "expand": ("Add each integration's connections.", {"type": "string", "enum": ["connections"]}),
+    "expand": ("Add the end user's connections to each integration.", {"type": "string", "enum": ["connections"]}),
 }
 """Query parameters other than `end_user_id`, each with its description and JSON Schema."""
 _UNREADABLE: Final = "The query string must be percent-encoded UTF-8."
@@ -59,22 +59,27 @@ _CODED: Final[Mapping[Coding, Header]] = {
 
 
 class ListedIntegration(CatalogIntegration, title="Integration"):
-    """An integration with the end user's status. The status `not_connected` is no reason to delete the end user's data:
-    the end user may only have to connect again."""
+    """An integration with the end user's status.
+
+    An end user who has to connect again also has the status `not_connected`. So do not delete the end user's data
+    because of this status.
+    """
 
     status: Literal["connected", "not_connected"]
     connections: list[ConnectionSummary] | None = None
 
 
 class IntegrationListAnswer(BaseModel, title="IntegrationList"):
-    """Every integration that is available to the end user, ordered by name."""
+    """Every integration that the end user can connect or has connected, ordered by name."""
 
     end_user_id: str
     integrations: list[ListedIntegration]
 
 
 async def list_integrations(scope: Scope, _: Receive, send: Send) -> None:
-    """Send the list (the ASGI endpoint): run one SQL statement and join prepared bytes.
+    """Send the list of integrations (the ASGI endpoint).
+
+    The function runs one SQL statement, and joins JSON fragments that are already rendered.
 
     Raises: Unauthenticated; InsufficientScope; RateLimited; InvalidInput.
     """
@@ -131,7 +136,10 @@ async def _not_modified(send: Send, etag: bytes) -> None:
 
 
 def _split(query_string: bytes) -> tuple[list[str], bytes]:
-    """Return the values of `end_user_id`, and the rest of the query string, which many requests share."""
+    """Return the values of `end_user_id`, and the query string without `end_user_id`.
+
+    Query strings often differ only in `end_user_id`. So `_cached_options` parses the remaining query string only once.
+    """
     pairs = query_string.split(b"&")
     encoded_ids = [pair.removeprefix(_END_USER) for pair in pairs if pair.startswith(_END_USER)]
     rest = b"&".join([pair for pair in pairs if not pair.startswith(_END_USER)])
@@ -191,7 +199,7 @@ def _options(query_string: bytes) -> tuple[Options, bool]:
 
 
 _cached_options: Final = lru_cache(maxsize=1024)(_options)
-"""Caches the options of query strings, because callers send few different query strings."""
+"""`_options` with a cache. The cache is effective, because callers send few different query strings."""
 
 
 _EXAMPLE: Final = {
@@ -216,7 +224,7 @@ def _operation() -> dict[str, Any]:
     return {
         "summary": "List the integrations of an end user",
         "description": "The integrations that an end user can connect or has connected. The response is the whole "
-        "list, ordered by name, or by rank with `search`.",
+        "list, ordered by name. With `search`, the best match is first.",
         "operationId": "list_integrations",
         "parameters": [
             {"name": "end_user_id", "in": "query", "required": True, **end_user},
@@ -237,7 +245,7 @@ def _operation() -> dict[str, Any]:
                     }
                 },
             },
-            "304": {"description": "The list is the same as in the response with this ETag."},
+            "304": {"description": "The list has not changed since the response with this ETag."},
         },
     }
 

@@ -14,11 +14,11 @@ router = Routes("Catalog")
     "GET /logos/{digest}/{slug}.svg",
     scope=PUBLIC,
     errors=(NotFound,),
-    summary="A logo at an immutable address",
+    summary="Read a logo",
     response_class=Response,
 )
 async def get_logo(digest: str, slug: str, installation: Installed) -> Response:
-    """Return the logo of an integration as SVG. Caches can keep the logo for ever: a changed logo has another URL."""
+    """Return the logo of an integration as SVG. A cache can keep the logo, because a changed logo has another URL."""
     if slug.startswith(CUSTOM):
         async with installation.database.read() as tx:
             logo = await organization_catalogs.find_logo(tx, slug, digest)

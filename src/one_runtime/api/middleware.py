@@ -1,4 +1,4 @@
-"""The outermost ASGI middleware: request ids, observer, hot routes, body limit, error responses."""
+"""The outermost ASGI middleware: request ids, metrics, plain ASGI routes, the body limit, and error responses."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 class RequestMiddleware:
-    """Wraps the FastAPI application. It calls `AsgiRoute`s directly, without FastAPI."""
+    """The middleware around the FastAPI application. The middleware calls each `AsgiRoute` without FastAPI."""
 
     def __init__(self, app: FastAPI, services: Services, observer: Observer, routes: Iterable[AsgiRoute]) -> None:
         self.app = app
@@ -39,7 +39,7 @@ class RequestMiddleware:
                 self._exact[prefix] = route
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application."""
+        """Handle an ASGI connection."""
         if scope["type"] != "http":
             await self._run_lifespan(scope, receive, send)
             return
@@ -65,12 +65,12 @@ class RequestMiddleware:
                     await route.app(scope, receive, send_with_id)
                 else:
                     _require_utf8(scope["query_string"])
-                    # For log lines of this task. The hot routes log nothing, so they do not set this variable.
+                    # The log lines of this request then contain the request id. An `AsgiRoute` logs nothing, so it needs no id.
                     logs.request.set(scope)
                     await self.app(scope, _limit_body(scope, receive), send_with_id)
             except OneRuntimeError as error:
                 failure = error
-            except Exception as error:  # the last handler: the caller receives a general error; the log has the reason
+            except Exception as error:  # the last handler: only the log has the reason
                 kind = type(error).__name__
                 log.exception("request_crashed", request_id=request_id, route=self.observer.route_of(scope), kind=kind)
                 failure = problems.internal_error(request_id)
@@ -96,8 +96,8 @@ class RequestMiddleware:
     async def _run_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the start and the stop of the application.
 
-        After a failure, the framework sends the library's message to the server, which prints it. The message may
-        contain a secret (P11), so this method removes the message and logs the failure redacted.
+        After a failure, Starlette sends the message of the exception to uvicorn, and uvicorn prints the message. The
+        message can contain a secret (P11). So this method removes the message, and logs a redacted traceback.
         """
 
         async def send_without_text(message: Message) -> None:
@@ -111,18 +111,18 @@ class RequestMiddleware:
 
 
 def _require_utf8(query_string: bytes) -> None:
-    """Refuse a query that is not UTF-8, because the framework would replace invalid bytes. Raises: InvalidInput."""
+    """Refuse a query that is not UTF-8. The framework would replace the invalid bytes. Raises: InvalidInput."""
     if b"%" in query_string:
         try:
             unquote_to_bytes(query_string).decode()
         except UnicodeDecodeError as error:
-            raise InvalidInput("The query string is not percent-encoded UTF-8.") from error
+            raise InvalidInput("The query string must be percent-encoded UTF-8.") from error
 
 
 def _limit_body(scope: Scope, receive: Receive) -> Receive:
-    """Return a `receive` that limits the body.
+    """Return a `receive` function that refuses a body above `MAX_BODY_BYTES`.
 
-    The returned `receive` raises HTTPException, because FastAPI reports any other exception here as invalid JSON.
+    The function raises HTTPException. FastAPI would report any other exception from `receive` as invalid JSON.
     """
     if scope["method"] in {"GET", "HEAD"}:
         return receive

@@ -15,10 +15,11 @@ router = Routes("OAuth clients")
 class PutOAuthClient(Body, title="NewOAuthClient"):
     """An OAuth client from the provider's console.
 
-    `client_secret`: if omitted, the present client with this `client_id` keeps its secret. `scopes`: the scopes to
-    request; if omitted, the integration's scopes. `hosts`: the hosts to which One Runtime may send the secret; only for
-    integrations with variable hosts, such as a self-hosted GitLab. `fields`: other values that the integration requires
-    for a client.
+    - `client_secret`: if omitted, your registered client with the same `client_id` keeps its secret.
+    - `scopes`: the scopes to request. If omitted, One Runtime requests the scopes of the integration.
+    - `hosts`: the hosts that can receive the secret. This field is for integrations with variable hosts, such as a
+      self-hosted GitLab.
+    - `fields`: other values that the integration requires for an OAuth client, such as a developer token.
     """
 
     model_config = example(
@@ -35,8 +36,10 @@ class PutOAuthClient(Body, title="NewOAuthClient"):
 
 
 class OAuthClientAnswer(Answer, title="OAuthClient"):
-    """An OAuth client with the last four characters of its secret. `redirect_url`: the redirect URL to register with
-    the provider."""
+    """An OAuth client, with the last four characters of its secret.
+
+    `fields`: the names of the other values. `redirect_url`: the redirect URL that you register with the provider.
+    """
 
     integration_slug: str
     client_id: str
@@ -50,7 +53,7 @@ class OAuthClientAnswer(Answer, title="OAuthClient"):
 
     @classmethod
     def of(cls, registered: RegisteredClient) -> "OAuthClientAnswer":
-        """Return the response for a client. It contains the names of `fields`, but not their values."""
+        """Return the response body for a client. The body contains the names of `fields`, but not the values."""
         client = registered.client
         return cls(
             integration_slug=client.integration_slug,
@@ -88,7 +91,7 @@ async def list_oauth_clients(caller: Authenticated, installation: Installed) -> 
     summary="Read an OAuth client",
 )
 async def get_oauth_client(integration_slug: str, caller: Authenticated, installation: Installed) -> OAuthClientAnswer:
-    """Return your organization's OAuth client for an integration. 404 if your organization has not registered any."""
+    """Return your organization's OAuth client for an integration. Without such a client, the response is 404."""
     return OAuthClientAnswer.of(
         await oauth_clients.get_registered(installation, caller.organization_id, integration_slug)
     )
@@ -103,8 +106,10 @@ async def get_oauth_client(integration_slug: str, caller: Authenticated, install
 async def replace_oauth_client(
     integration_slug: str, body: PutOAuthClient, caller: Authenticated, installation: Installed
 ) -> OAuthClientAnswer:
-    """Register your own OAuth client, which new connections then use. An existing connection keeps its client until the
-    end user connects again."""
+    """Register your own OAuth client for new connections to an integration.
+
+    An existing connection keeps its OAuth client until the end user connects again.
+    """
     new = NewOAuthClient(
         client_id=body.client_id,
         client_secret=body.client_secret,
@@ -123,6 +128,9 @@ async def replace_oauth_client(
     status_code=204,
 )
 async def delete_oauth_client(integration_slug: str, caller: Authenticated, installation: Installed) -> Response:
-    """Stop using the client for new connections. Existing connections continue to refresh their tokens with it."""
+    """Delete your OAuth client for an integration, so that no new connection uses the client.
+
+    Existing connections continue to refresh their tokens with the client.
+    """
     await oauth_clients.unregister(installation, caller.actor, integration_slug)
     return Response(status_code=204)

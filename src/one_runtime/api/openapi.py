@@ -1,4 +1,4 @@
-"""The OpenAPI document: FastAPI's document with the plain ASGI routes and the declared scopes and errors."""
+"""The OpenAPI document. This module adds plain ASGI routes, scopes and errors to the document of FastAPI."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -13,8 +13,8 @@ from one_runtime.api.routing import RouteSpec
 from one_runtime.errors import OneRuntimeError
 
 _DESCRIPTION: Final = (
-    "Let your users connect their third-party accounts, and use those accounts on their behalf. "
-    "Send `Authorization: Bearer oru_…` with one of your organization's API keys."
+    "Your users connect their third-party accounts, and your product uses these accounts on the users' behalf. "
+    "Send the header `Authorization: Bearer oru_…` with an API key of your organization."
 )
 
 _TAGS: Final = (
@@ -34,7 +34,7 @@ _TAGS: Final = (
 
 
 def document(routes: Sequence[BaseRoute], specs: Iterable[RouteSpec], public_url: str) -> dict[str, Any]:
-    """Return the document of an installation."""
+    """Return the OpenAPI document of an installation."""
     built = get_openapi(
         title="One Runtime",
         version=__version__,
@@ -69,8 +69,8 @@ def _complete(operation: dict[str, Any], spec: RouteSpec) -> None:
     responses = {status: response for status, response in operation["responses"].items() if status != "422"}
     by_status: dict[str, list[type[OneRuntimeError]]] = {}
     for error in spec.all_errors:
-        # A route with a `default` response relays the provider's responses. Such responses can have any status, so the
-        # document lists One Runtime's own errors under `default`.
+        # Only a proxy route has a `default` response, because a provider's response can have any status. For a proxy
+        # route, the document lists One Runtime's own errors under `default`.
         by_status.setdefault("default" if "default" in responses else str(error.status), []).append(error)
     for status, errors in sorted(by_status.items()):
         described = " ".join(f"`{error.code}`: {error.title}." for error in errors)
@@ -121,9 +121,9 @@ _SESSION: Final = tuple(
     for method, more in (("GET", ""), ("POST", "/redeem"), ("DELETE", ""))
 )
 _LINKS: Final = {"POST /v1/connections": _CONNECTION, "POST /v1/hosted-connection-sessions": _SESSION}
-"""Operations whose `id` comes from another operation's response, for the links of the document.
+"""Operations that create a resource, each with the operations that need the `id` of this resource.
 
-Source: OpenAPI 3.1 section 4.8.20.
+The OpenAPI document contains a link for each pair (OpenAPI 3.1 section 4.8.20).
 """
 
 

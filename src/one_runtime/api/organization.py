@@ -15,14 +15,18 @@ router = Routes("Organization")
 
 
 class Integrations(Body, title="Availability"):
-    """Enabled integrations: all, the listed ones, or all except the listed ones."""
+    """The integrations that your end users can connect.
+
+    `mode`: `all` enables every integration. `listed` enables only the integrations in `slugs`. `all_but` enables every
+    integration except the integrations in `slugs`.
+    """
 
     mode: Literal["all", "listed", "all_but"] = "all"
     slugs: list[Slug] = Field([], max_length=2000)
 
 
 class PutOrganization(Body, title="NewOrganization"):
-    """All settings. One Runtime resets omitted fields to their default."""
+    """All settings of your organization. One Runtime resets an omitted setting to its default."""
 
     model_config = example(
         display_name="Northwind",
@@ -41,7 +45,7 @@ class PutOrganization(Body, title="NewOrganization"):
 
 
 class OrganizationAnswer(Answer, title="Organization"):
-    """Your organization."""
+    """Your organization, with all its settings."""
 
     id: str
     display_name: str

@@ -1,4 +1,4 @@
-"""Error responses: every error has the shape of RFC 9457 (`application/problem+json`)."""
+"""Error responses. Every error response has the form of RFC 9457 (`application/problem+json`)."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ class FieldProblem(BaseModel, title="FieldError"):
 
 
 class Problem(BaseModel):
-    """An error (RFC 9457). `code`: a stable identifier. `detail`: what is wrong and what to do. `error`: the detail."""
+    """An error (RFC 9457). `detail` says what is wrong and what to do. `error` repeats `detail`. `code` is stable."""
 
     type: str
     title: str
@@ -53,7 +53,7 @@ class Problem(BaseModel):
 
 
 class InternalError(OneRuntimeError):
-    """An unexpected error. One Runtime's log has the reason, with the request id."""
+    """An unexpected error. The log contains the reason and the request id."""
 
 
 def problem(error: OneRuntimeError, request_id: str, public_url: str) -> Response:
@@ -72,18 +72,18 @@ def problem(error: OneRuntimeError, request_id: str, public_url: str) -> Respons
         body["errors"] = [{"field": invalid.field, "message": invalid.message} for invalid in error.errors]
     if isinstance(error, CredentialsRefused):
         body["provider_reason"] = error.provider_reason
-    # A message may quote text from the request. Characters that UTF-8 cannot encode become question marks.
+    # A message can quote text from the request. A character that UTF-8 cannot encode becomes a question mark.
     content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
     return Response(content, status_code=error.status, headers=headers_of(error), media_type=MEDIA_TYPE)
 
 
 def internal_error(request_id: str) -> InternalError:
-    """Return the error that the caller receives instead of an unexpected error. The log has the reason."""
+    """Return the error that the caller receives after an unexpected exception. The log contains the exception."""
     return InternalError(f"One Runtime failed unexpectedly. Report the request id {request_id} to the operator.")
 
 
 def headers_of(error: OneRuntimeError) -> dict[str, str]:
-    """Return the headers of an error."""
+    """Return the response headers for an error."""
     headers = {"cache-control": "no-store"}
     if isinstance(error, Unauthenticated):
         headers["www-authenticate"] = 'Bearer realm="One Runtime"'
@@ -95,7 +95,7 @@ def headers_of(error: OneRuntimeError) -> dict[str, str]:
 
 
 def install(app: FastAPI, public_url: str) -> None:
-    """Render every error of the framework's application as a problem."""
+    """Make the application send every error as `application/problem+json`."""
 
     async def render(request: Request, error: Exception) -> Response:
         converted = _convert(app, request, error)
@@ -104,7 +104,7 @@ def install(app: FastAPI, public_url: str) -> None:
 
     for kind in (OneRuntimeError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, render)
-    app.add_exception_handler(Exception, render)  # Starlette raises these again, and the middleware logs them
+    app.add_exception_handler(Exception, render)  # Starlette raises the error again, and RequestMiddleware logs it
 
 
 def _convert(app: FastAPI, request: Request, error: Exception) -> OneRuntimeError:
@@ -123,14 +123,14 @@ def _of_status(status: int, allowed: set[str]) -> OneRuntimeError:
     if status == NotFound.status:
         return NotFound("There is nothing at this address. The routes are listed at /docs.")
     if status == MethodNotAllowed.status:
-        return MethodNotAllowed("This address does not allow this method. The Allow header lists its methods.", allowed)
+        return MethodNotAllowed("This address does not allow this method. Use a method of the Allow header.", allowed)
     if status == TooLarge.status:
         return TooLarge("The body must be at most 1 MB.")
     return MalformedRequest("The body must be JSON, sent as application/json.")
 
 
 def _methods_at(app: FastAPI, path: str) -> set[str]:
-    """Return all methods of a path (RFC 9110 section 10.2.1). The framework lists only the methods of one route."""
+    """Return all methods of a path (RFC 9110 section 10.2.1). The framework returns only the methods of one route."""
     routes = [context.original_route for context in iter_route_contexts(app.routes)]
     matching = [route for route in routes if isinstance(route, Route) and route.path_regex.match(path)]
     return {method for route in matching for method in route.methods or ()}
@@ -145,7 +145,7 @@ def _invalid(error: RequestValidationError) -> OneRuntimeError:
 
 
 def _field(location: Sequence[object]) -> str:
-    """Return `params.region` for `("body", "params", "region")`."""
+    """Return the dotted path of a field, such as `params.region` for `("body", "params", "region")`."""
     return ".".join(str(part) for part in location[1:]) or str(location[0])
 
 
