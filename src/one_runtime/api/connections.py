@@ -207,10 +207,10 @@ async def create_connection(
 ) -> ConnectionAnswer:
     """Store a credential for an end user. If `check` is true, the provider must accept the credential first.
 
-    If the end user has no connection to the integration, One Runtime creates a connection (201). Otherwise the
-    credential replaces the credential of an existing connection (200). One Runtime prefers a connection to the same
-    account, and then the newest active connection. With `multiple`, One Runtime replaces only a credential for the same
-    account. In all other cases, One Runtime creates a connection.
+    If the end user has a connection to the integration, the new credential replaces the credential of this connection
+    (200). Otherwise One Runtime creates a connection (201). Among several connections, One Runtime prefers the
+    connection to the same account, and then the newest active connection. With `multiple`, One Runtime replaces a
+    credential only if the account is the same.
     """
     request = CredentialImport(
         integration_slug=body.integration_slug,

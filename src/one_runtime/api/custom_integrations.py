@@ -182,7 +182,8 @@ async def replace_custom_integration(
     """Create (201) or replace (200) the integration with this slug.
 
     If the integration now sends credentials to another host or in another way, its connections become `needs_reauth`.
-    If the OAuth client is not registered for a new host, One Runtime deletes the client. Register the client again.
+    If the OAuth client is not registered for a new host, One Runtime deletes the client. You then have to
+    register the client again.
     """
     entry = await _entry(request, installation, slug.lower())
     if not is_custom(slug.lower()):

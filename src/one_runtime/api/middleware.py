@@ -65,7 +65,8 @@ class RequestMiddleware:
                     await route.app(scope, receive, send_with_id)
                 else:
                     _require_utf8(scope["query_string"])
-                    # The log lines of this request then contain the request id. An `AsgiRoute` logs nothing, so it needs no id.
+                    # Log lines of this request then contain the request id. The plain ASGI routes log nothing, so they
+                    # skip this step.
                     logs.request.set(scope)
                     await self.app(scope, _limit_body(scope, receive), send_with_id)
             except OneRuntimeError as error:

@@ -121,9 +121,9 @@ def _convert(app: FastAPI, request: Request, error: Exception) -> OneRuntimeErro
 
 def _of_status(status: int, allowed: set[str]) -> OneRuntimeError:
     if status == NotFound.status:
-        return NotFound("There is nothing at this address. The routes are listed at /docs.")
+        return NotFound("There is nothing at this address. The page /docs lists all routes.")
     if status == MethodNotAllowed.status:
-        return MethodNotAllowed("This address does not allow this method. Use a method of the Allow header.", allowed)
+        return MethodNotAllowed("This address does not allow this method. Use a method from the Allow header.", allowed)
     if status == TooLarge.status:
         return TooLarge("The body must be at most 1 MB.")
     return MalformedRequest("The body must be JSON, sent as application/json.")

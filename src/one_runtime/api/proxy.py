@@ -1,4 +1,7 @@
-"""`ANY /v1/proxy/{integration_slug}/{path}`: calls to a provider's API with an end user's credential. Plain ASGI."""
+"""`/v1/proxy/{integration_slug}/{path}`: calls to a provider's API with an end user's credential.
+
+The route is plain ASGI, and accepts every method except CONNECT and TRACE.
+"""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -30,22 +33,22 @@ from one_runtime.proxy.lookup import ConnectionSelector, ConnectRequired
 from one_runtime.proxy.relay import CredentialsRefreshedRetry, ProxyRequest, call
 
 PROXIED: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-"""Documented methods. The proxy relays any method except CONNECT and TRACE."""
+"""Methods that the OpenAPI document lists."""
 PREFIX: Final = "/v1/proxy/"
 PATH: Final = "/v1/proxy/{integration_slug}/{path}"
 MAX_REPLAYED_BODY: Final = 256 * 1024
-"""Maximum size in bytes of a request body that the proxy keeps in memory, so that it can send the body again."""
+"""Maximum size in bytes of a request body that the proxy keeps in memory. The proxy can send such a body again."""
 
 MAX_CONNECT_TIMEOUT: Final = 60
 MAX_IDLE_TIMEOUT: Final = 600
-"""Maximum times in seconds that a caller may request: to connect, and between two pieces of the response."""
+"""Maximum timeouts in seconds that a caller can set: to connect, and between two pieces of the response."""
 
 _END_USER: Final = b"one-runtime-end-user"
 _CONNECTION: Final = b"one-runtime-connection"
 _OPTIONS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
-    "One-Runtime-End-User": ("Selects the connection: your own identifier of the user.", IDENTIFIER_SCHEMA),
+    "One-Runtime-End-User": ("Your own identifier of the end user who has the connection.", IDENTIFIER_SCHEMA),
     "One-Runtime-Connection": (
-        "Selects a connection by its id. You can omit `One-Runtime-End-User`, or send both headers.",
+        "The id of the connection. If you send this header, `One-Runtime-End-User` is optional.",
         {"type": "string", "pattern": ID_PATTERN},
     ),
     "One-Runtime-Base-Url": (
@@ -57,11 +60,11 @@ _OPTIONS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
         {"type": "string", "enum": ["idempotent"]},
     ),
     "One-Runtime-Timeout": (
-        "Seconds between two pieces of the response; default 60.",
+        "Maximum number of seconds until the response starts, and then between two pieces. Default: 60.",
         {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_IDLE_TIMEOUT},
     ),
     "One-Runtime-Connect-Timeout": (
-        "Seconds to connect to the provider; default 10.",
+        "Maximum number of seconds to connect to the provider. Default: 10.",
         {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_CONNECT_TIMEOUT},
     ),
     "One-Runtime-Trace": ("Forwards the trace headers to the provider.", {"type": "string", "enum": ["pass"]}),
@@ -74,7 +77,7 @@ _SCOPE: Final = "use"
 
 
 class WebSocketUnsupported(OneRuntimeError):
-    """A WebSocket handshake, which the proxy does not relay."""
+    """The request is a WebSocket handshake. The proxy does not relay WebSocket."""
 
     code, status, title = "websocket_unsupported", 501, "WebSocket is not relayed"
 
@@ -82,18 +85,18 @@ class WebSocketUnsupported(OneRuntimeError):
 async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
     """Relay one request (the ASGI endpoint).
 
-    Raises: OneRuntimeError before the response starts. After a later error, One Runtime closes the connection.
+    Raises: OneRuntimeError. If the response has already started, the server closes the caller's connection.
     """
     if scope["method"] in _REFUSED_METHODS:
-        raise MethodNotAllowed("TRACE and CONNECT are not relayed.", PROXIED)
+        raise MethodNotAllowed("The proxy does not relay TRACE and CONNECT.", PROXIED)
     services = services_of(scope)
     installation = services.installation
     key = services.authenticator.present(scope)
     headers = _headers(scope)
     if headers.get(b"upgrade", b"").lower() == b"websocket":
         raise WebSocketUnsupported(
-            "One Runtime does not relay WebSocket. Read the connection's credential over the API and connect to the "
-            "provider yourself."
+            "One Runtime does not relay WebSocket. Read the connection's credential with the API, and connect to "
+            "the provider directly."
         )
     slug, path = _split_path(scope)
     options = _options(headers)
@@ -122,7 +125,7 @@ async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
 async def _parse(
     scope: Scope, options: Mapping[bytes, str], length: int | None, body: RequestBody, record: CallRecord
 ) -> ProxyRequest:
-    """Read the options, and a small body into memory. Raises: InvalidInput; TooLarge."""
+    """Parse the request, and read a small body into memory. Raises: InvalidInput; TooLarge."""
     if length is not None and length > record.max_bytes:
         raise too_large(record.max_bytes)
     small = length is not None and length <= MAX_REPLAYED_BODY
@@ -158,8 +161,8 @@ def _split_path(scope: Scope) -> tuple[str, str]:
 def _headers(scope: Scope) -> dict[bytes, bytes]:
     """Return the headers by name.
 
-    Raises: InvalidInput if a header for One Runtime occurs twice. A program between the caller and One Runtime may have
-    added the second header, so it is not clear which value counts.
+    Raises: InvalidInput if a header for One Runtime occurs twice. A program between the caller and One Runtime can add
+    such a header. One Runtime then cannot know which value the caller wants.
     """
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
@@ -198,7 +201,7 @@ def _seconds(options: Mapping[bytes, str], name: bytes, default: float, limit: f
 
 
 def _body_length(headers: Mapping[bytes, bytes]) -> int | None:
-    """Return the length of the body: 0 without a body, None if the body is chunked. Raises: MalformedRequest."""
+    """Return the length of the body in bytes: 0 without a body, None for a chunked body. Raises: MalformedRequest."""
     if b"transfer-encoding" in headers:
         return None
     value = headers.get(b"content-length", b"0")
@@ -213,13 +216,14 @@ def _operation(method: str) -> dict[str, Any]:
 
     operation: dict[str, Any] = {
         "summary": f"Call the provider ({method})",
-        "description": "Calls the provider's API with the end user's credential. One Runtime forwards method, encoded "
-        "path, query, headers and body, and streams the provider's response back. You receive the provider's status "
-        "and body unchanged, and most of its headers. Only One Runtime's own errors have `One-Runtime-Error`.",
+        "description": "Calls the provider's API with the end user's credential. One Runtime forwards the method, the "
+        "path with its percent-encoding, the query, the headers and the body, and streams the response. The provider's "
+        "status and body stay unchanged, and so do most headers. Only One Runtime's own errors have the header "
+        "`One-Runtime-Error`.",
         "operationId": f"proxy_{method.lower()}",
         "parameters": [
-            part("integration_slug", "The integration."),
-            part("path", "The rest of the URL, after the base URL of the integration."),
+            part("integration_slug", "The slug of the integration."),
+            part("path", "The part of the URL after the integration's base URL."),
             *(
                 {"name": name, "in": "header", "required": False, "description": description, "schema": schema}
                 for name, (description, schema) in _OPTIONS.items()

@@ -15,9 +15,12 @@ router = Routes("Proxy")
 
 
 class ProxyRequestAnswer(Answer, title="ProxyRequest"):
-    """A call through the proxy. `path` has no query. `http_status` is 0 if the caller closed the connection before the
-    response started. `error_code` is the code of One Runtime's own error. Sizes of bodies are in bytes, times in
-    milliseconds."""
+    """A call through the proxy. Body sizes are in bytes, and durations are in milliseconds.
+
+    - `path`: the path without the query.
+    - `http_status`: the status of the response, or 0 if the caller closed the connection before the response started.
+    - `error_code`: the code of One Runtime's own error, or null.
+    """
 
     id: str
     created_at: Time
@@ -36,15 +39,18 @@ class ProxyRequestAnswer(Answer, title="ProxyRequest"):
 
 
 class ProxyRequestPage(Answer):
-    """A page. `next_cursor` is null on the last page. With `http_status` or `integration_slug`, One Runtime searches
-    10,000 calls for each page. So a page can have fewer calls than `limit`, or none, although more pages follow."""
+    """A page of calls. `next_cursor` is null on the last page.
+
+    With the filter `http_status` or `integration_slug`, One Runtime searches at most 10,000 calls for each page. So a
+    page can contain few calls or no calls, even if more pages follow.
+    """
 
     proxy_requests: list[ProxyRequestAnswer]
     next_cursor: str | None
 
 
 class ProxyRequestQuery(Body):
-    """Filters and paging."""
+    """Filters, and the page to return."""
 
     end_user_id: Text | None = None
     connection_id: RowId | None = None
@@ -58,8 +64,10 @@ class ProxyRequestQuery(Body):
 async def list_proxy_requests(
     caller: Authenticated, installation: Installed, query: Annotated[ProxyRequestQuery, Query()]
 ) -> ProxyRequestPage:
-    """List your organization's calls. A call appears about a second after its end. One Runtime keeps calls for 7 days;
-    the operator can change this time."""
+    """List the calls of your organization through the proxy, newest first.
+
+    A call appears about a second after its end. One Runtime keeps calls for 7 days. The operator can change this time.
+    """
     filters = RequestFilter(query.end_user_id, query.connection_id, query.integration_slug, query.http_status)
     async with installation.database.read() as tx:
         calls, next_cursor = await request_log.list_newest(

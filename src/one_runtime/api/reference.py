@@ -28,7 +28,7 @@ _ASSETS: Final = {
     "start.js": (_OURS, "text/javascript; charset=utf-8"),
 }
 _HEADERS: Final = {
-    # Swagger UI sets style attributes, hence 'unsafe-inline'. The pages load scripts only from this server.
+    # Swagger UI needs 'unsafe-inline', because it sets style attributes. Scripts come only from this server.
     "content-security-policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "object-src 'none'; base-uri 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",

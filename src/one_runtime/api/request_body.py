@@ -1,4 +1,4 @@
-"""The body of a proxy request while the body arrives, and the detection of callers that disconnect."""
+"""The body of a proxy request. This module also detects that a caller has disconnected."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -15,7 +15,7 @@ class ClientDisconnected(Exception):
 
 
 class RequestBody:
-    """The caller's body. `record` counts its bytes. `failure`: the reason why the body ended early."""
+    """The body of a proxy request. `record` counts the bytes of the body. `failure`: the error that ended the body."""
 
     def __init__(self, receive: Receive, record: CallRecord, *, has_body: bool) -> None:
         self._receive = receive
@@ -27,7 +27,7 @@ class RequestBody:
             self._ended.set()
 
     def touch(self) -> None:
-        """Record activity of the provider. Activity restarts the idle time, even if the provider reads no body."""
+        """Restart the idle time, because the provider has sent a part of the response."""
         self._last_activity = asyncio.get_running_loop().time()
 
     async def read_all(self) -> bytes:
@@ -37,7 +37,8 @@ class RequestBody:
     async def pieces(self, idle: float | None = None) -> AsyncIterator[bytes]:
         """Yield the body piece by piece. Raises: TooLarge; ClientDisconnected.
 
-        `idle`: maximum number of seconds for which the provider may take no piece and send nothing.
+        `idle`: maximum time in seconds until the provider takes a piece or sends a part of the response. None: no
+        maximum.
         """
         more = True
         while more:
@@ -63,10 +64,10 @@ class RequestBody:
         self._idle_check = asyncio.get_running_loop().call_later(delay, self._check_idle, idle)
 
     def _check_idle(self, idle: float) -> None:
-        """Fail the body if the provider is idle.
+        """End the body with an error if the provider has been idle for too long.
 
-        While a piece waits for the provider, One Runtime does not call `receive`. Without this check, One Runtime would
-        never notice that the caller has disconnected.
+        While a piece waits for the provider, One Runtime does not call `receive`. So One Runtime does not notice if the
+        caller disconnects. With this check, the call of such a caller ends after the idle time.
         """
         quiet = asyncio.get_running_loop().time() - self._last_activity
         if quiet < idle:
@@ -80,10 +81,10 @@ class RequestBody:
         return failure
 
     async def run_until_disconnect(self, work: Coroutine[None, None, None]) -> None:
-        """Run `work`, and cancel it when the caller disconnects or the body fails.
+        """Run `work`. Cancel `work` if the caller disconnects, or if the body ends with an error.
 
-        Raises: the error of `work` or of the body. If both fail, raise the body's error. The error of `work` is then
-        only a consequence, and wrongly blames the provider.
+        Raises: the error of the body, or else the error of `work`. An error of the body causes an error of `work` too,
+        but the error of `work` would wrongly blame the provider.
         """
         task, disconnect = asyncio.ensure_future(work), asyncio.ensure_future(self._wait_for_disconnect())
         try:
@@ -108,4 +109,4 @@ class RequestBody:
 
 def too_large(limit: int) -> TooLarge:
     """Return the error for a body of more than `limit` bytes."""
-    return TooLarge(f"The body must have at most {limit} bytes, the limit that the operator has set.")
+    return TooLarge(f"The body must be at most {limit} bytes. The operator has set this limit.")

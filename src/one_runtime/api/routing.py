@@ -1,4 +1,4 @@
-"""Routes with their declarations: each route declares its scope, tag and errors where it is defined.
+"""Declarations of routes. The definition of each route also declares the scope, the tag and the errors of the route.
 
 `api/application.py` collects the declarations. The permission check, the OpenAPI document, the middleware and the tests
 read the declarations. Every route must declare a scope or `PUBLIC`.
@@ -35,7 +35,7 @@ PUBLIC: Final = None
 """The scope of routes that need no API key."""
 
 REPEATABLE: Final = frozenset({"slug"})
-"""Query parameters that may occur more than once."""
+"""Query parameters that a caller can send more than once."""
 
 RouteScope: TypeAlias = KeyScope | None
 Errors: TypeAlias = tuple[type[OneRuntimeError], ...]
@@ -51,10 +51,11 @@ _PRINCIPAL: Final = "one_runtime.principal"
 
 @dataclass(frozen=True, slots=True)
 class RouteSpec:
-    """Declaration of one method of one path. `scope`: the scope that an API key needs, or `PUBLIC`.
+    """Declaration of one method of one path.
 
-    `errors`: the errors of this route, in addition to the errors that every route has. `operation`: the OpenAPI
-    operation of a plain ASGI route. For other routes, FastAPI generates the operation.
+    - `scope`: the scope that an API key needs, or `PUBLIC`.
+    - `errors`: the special errors of this route. `all_errors` adds the general errors.
+    - `operation`: the OpenAPI operation of a plain ASGI route. For other routes, FastAPI generates the operation.
     """
 
     method: str
@@ -66,7 +67,7 @@ class RouteSpec:
 
     @property
     def name(self) -> str:
-        """Return method and path, such as `GET /v1/connections`."""
+        """Return the method and the path, such as `GET /v1/connections`."""
         return f"{self.method} {self.path}"
 
     @property
@@ -92,7 +93,7 @@ class Routes:
     def route(
         self, name: str, /, *, scope: RouteScope, errors: Errors = (), **options: Any
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Declare a route, such as `GET /v1/connections`. `options`: the arguments of FastAPI's `api_route`."""
+        """Declare a route such as `GET /v1/connections`. `options`: arguments for the method `api_route` of FastAPI."""
         method, path = name.split(" ")
         self.specs.append(RouteSpec(method, path.replace(":path}", "}"), scope, self.tag, errors))
         dependencies = [] if scope is PUBLIC else [Depends(requires(scope))]
@@ -100,13 +101,13 @@ class Routes:
 
 
 class AsgiRoute(Route):
-    """A hot route: a plain ASGI endpoint, which the middleware calls directly.
+    """A route with a plain ASGI endpoint. The middleware calls the endpoint without FastAPI.
 
-    FastAPI's dependency injection would take longer than the response itself (docs/benchmarks.md). FastAPI's route
+    FastAPI's dependency injection would take longer than the endpoint itself (docs/benchmarks.md). FastAPI's route
     table also contains the route, because HEAD requests, the status 405 and the documentation need the table.
 
-    `relays`: the endpoint relays requests with any method. Only errors of One Runtime have the header
-    `One-Runtime-Error`, so callers can distinguish them from errors of the provider.
+    `relays`: the endpoint relays requests with every method to a provider. The middleware then adds the header
+    `One-Runtime-Error` to One Runtime's own errors, so that callers can recognize these errors.
     """
 
     def __init__(self, path: str, endpoint: ASGIApp, specs: Iterable[RouteSpec], *, relays: bool = False) -> None:
@@ -138,7 +139,7 @@ def authorize(request: Scope, principal: Principal, required: KeyScope) -> None:
 
 
 async def refuse_repeated_parameters(request: Request) -> None:
-    """Refuse a repeated query parameter that is not a list, because it is ambiguous. Raises: InvalidInput."""
+    """Refuse several values of a query parameter that must have only one value. Raises: InvalidInput."""
     for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
         if count > 1 and name not in REPEATABLE:
             raise InvalidInput.of(name, "must occur only once")
@@ -158,6 +159,6 @@ def _operation_id(route: APIRoute) -> str:
 
 
 Authenticated: TypeAlias = Annotated[Principal, Depends(_principal_of)]
-"""The caller of a route with a scope."""
+"""The authenticated caller of a route that declares a scope."""
 Installed: TypeAlias = Annotated[Installation, Depends(_installation_of)]
 """The running installation."""

@@ -1,4 +1,4 @@
-"""Objects that the API's routes use. `app.py` builds the objects once. The middleware adds them to each request."""
+"""Objects that the API's routes use. `app.py` builds the objects once, and the middleware adds them to each request."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -38,11 +38,11 @@ class Services:
         )
 
     def attach(self, request: Scope) -> None:
-        """Add the services to a request, from which `services_of` returns them."""
+        """Add the services to a request. Later, `services_of` returns these services."""
         request[_KEY] = self
 
 
 def services_of(request: Scope) -> Services:
-    """Return the services of a request. `request` is the ASGI scope."""
+    """Return the services of a request. `request` is the ASGI scope of the request."""
     services: Services = request[_KEY]
     return services

@@ -19,22 +19,22 @@ class Health(Answer):
     status: Literal["ok"] = "ok"
 
 
-@router.route("GET /healthz", scope=PUBLIC, summary="The process runs")
+@router.route("GET /healthz", scope=PUBLIC, summary="Report that the process runs")
 async def healthz() -> Health:
     """Report that the process is alive. The route does not check the database."""
     return Health()
 
 
-@router.route("GET /readyz", scope=PUBLIC, summary="The process can serve")
+@router.route("GET /readyz", scope=PUBLIC, summary="Report that the process can serve requests")
 async def readyz(installation: Installed) -> Health:
-    """Report that the process can serve. 503 if the database does not answer."""
+    """Report that the process can serve requests. If the database does not answer, the response is 503."""
     await installation.database.ping()
     return Health()
 
 
 @router.fastapi.get(self_check.PATH, include_in_schema=False)
 async def get_self_check(request: Request, installation: Installed) -> Response:
-    """Return this request as the server received it, to callers with the key ring only. Raises: NotFound."""
+    """Return this request as the server received it. Raises: NotFound if the caller does not have the key ring."""
     now = installation.clock()
     if not self_check.is_authorized(installation.vault, request.headers.get(self_check.HEADER, ""), now):
         raise NotFound("There is nothing at this address.")
