@@ -1,4 +1,4 @@
-"""Composition of a server process: the installation, the services, the routes, and start and stop."""
+"""Composition of a server process: the installation, the services, the routes, the start and the stop."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,9 +29,9 @@ from one_runtime.telemetry import logs, tracing
 from one_runtime.telemetry.request_observer import Observer
 
 PROXY_CONNECTIONS: Final = 16_384
-"""Maximum number of proxy connections to providers, per process.
+"""Maximum number of connections to providers for the proxy calls of one process.
 
-The number is below the process's limit of open files, because other parts of the process need open files too.
+The number is lower than the limit of open files, because other parts of the process also need open files.
 """
 
 log = structlog.get_logger()
@@ -44,9 +44,12 @@ def create_app(
     clock: Clock = system_clock,
     egress: Egress | None = None,
 ) -> RequestMiddleware:
-    """Build the application of one installation. Its lifespan opens and closes the database.
+    """Build the application of one installation.
 
-    Tests pass `clock` and `egress`. Raises: ConfigurationError for settings that cannot work.
+    The application opens the database at the start of the server, and closes the database when the server stops.
+    `clock` and `egress`: replacements for tests.
+
+    Raises: ConfigurationError if the settings cannot work.
     """
     if not structlog.is_configured():
         logs.configure(settings.log_level, settings.log_format)
@@ -59,7 +62,7 @@ def create_app(
 
 
 def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Egress | None) -> Installation:
-    # A proxy call within the concurrency limit always gets a connection (docs/decisions/0024-bulkheads.md).
+    # Each proxy call within the concurrency limit must get a connection (docs/decisions/0024-bulkheads.md).
     proxy_limits = PoolLimits(connections=PROXY_CONNECTIONS, per_upstream=settings.proxy_calls)
     return Installation(
         settings=settings,
@@ -92,9 +95,9 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        await installation.flights.land()  # stores all tokens that providers have issued, before the process ends
+        await installation.flights.land()  # all issued tokens must be stored before the process ends
         await services.request_log.flush()
-        with suppress(Unavailable):  # if this fails, the row of this process expires after a minute
+        with suppress(Unavailable):  # without this deletion, the row of this process expires after a minute
             async with installation.database.write() as tx:
                 await instances.remove(tx, server)
     finally:
@@ -105,7 +108,10 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
 
 
 async def _register(installation: Installation) -> instances.ServerInstance:
-    """Store the key ring and this process in one transaction, so that `keys activate` never sees only one of them."""
+    """Store the key ring and the row of this process in one transaction.
+
+    The command `keys activate` reads both, and must not read an incomplete registration.
+    """
     now = installation.clock()
     server = instances.this_process(installation.vault.key_ids, now)
     async with installation.database.write() as tx:

@@ -1,4 +1,4 @@
-"""The clock: the only source of the current time, which tests can replace. Also the format of times."""
+"""The clock, and the format of times. The clock is the only source of the current time, and tests replace it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -8,11 +8,11 @@ Clock: TypeAlias = Callable[[], datetime]
 
 
 def system_clock() -> datetime:
-    """Return the current time in UTC, truncated to milliseconds like all stored times."""
+    """Return the current time in UTC, truncated to milliseconds. All stored times have milliseconds."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 
 
 def rfc3339(moment: datetime) -> str:
-    """Format a time by RFC 3339, in UTC with milliseconds and `Z`: `2026-11-25T01:02:03.004Z`."""
+    """Format a time by RFC 3339, in UTC with milliseconds and `Z`, such as `2026-11-25T01:02:03.004Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -1,4 +1,7 @@
-"""The running installation: settings and resources, built once by `app.py` or the CLI and passed to every function."""
+"""The running installation: the settings and the resources.
+
+`app.py` or the CLI builds the installation once, and passes the installation to every function.
+"""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,9 +21,11 @@ from one_runtime.settings import Settings
 class Timing:
     """Times of a token refresh, in seconds.
 
-    `lease`: time for which only one process may refresh a connection. `request`: time to wait for the provider,
-    shorter than `lease`. So one process stops waiting before another process starts a refresh. `patience`: time
-    for which other processes wait for the result. `poll`: time between two queries of a waiting process.
+    - `lease`: time for which one process reserves a connection for a refresh.
+    - `request`: maximum time to wait for the provider. The process stops waiting before its lease ends, because another
+      process can then start a refresh.
+    - `patience`: maximum time for which another process waits for the result of the refresh.
+    - `poll`: time between two database queries of a waiting process.
     """
 
     lease: timedelta = timedelta(seconds=60)
@@ -31,7 +36,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Settings, and the resources that are built from the settings."""
+    """The settings, and the resources that are built from the settings."""
 
     settings: Settings
     database: Database
@@ -43,9 +48,12 @@ class Installation:
     flights: SingleFlight = field(default_factory=SingleFlight)
     rechecks: RecheckQueue = field(default_factory=RecheckQueue)
     proxy_egress: Egress | None = None
-    """Outbound network of proxy calls. It has its own connections, so proxy calls take no connections from others."""
+    """Outbound network of proxy calls. Proxy calls cannot use up the connections of other requests.
+
+    None: proxy calls use `egress`.
+    """
     catalogs: OrganizationCatalogs = field(init=False)
-    """Catalogs of organizations, which include custom integrations. The field `catalog` is the built-in catalog."""
+    """Catalogs with the custom integrations of organizations. The field `catalog` has only built-in integrations."""
 
     @property
     def relay(self) -> Egress:

@@ -1,6 +1,6 @@
-"""The tree of errors: each has a stable, documented `code`, an HTTP status and a title.
+"""The errors of One Runtime. Each class has a stable, documented `code`, an HTTP status and a title.
 
-The detail of an error is a message for people: it says what is wrong and what to do, and contains no secret.
+The `detail` of an error is a message for people. The message says what is wrong and what to do, and contains no secret.
 """
 
 from collections.abc import Collection
@@ -13,14 +13,14 @@ from one_runtime.clock import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """An invalid field: its dotted path, and a message."""
+    """An invalid field. `field`: the dotted path of the field, such as `params.region`."""
 
     field: str
     message: str
 
 
 class OneRuntimeError(Exception):
-    """Base class of every error of One Runtime. Subclasses set `code`, `status` and `title`."""
+    """Base class of all errors. The code `internal_error` means an unexpected error. The log contains the reason."""
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
@@ -33,7 +33,7 @@ class OneRuntimeError(Exception):
 
 
 class InvalidInput(OneRuntimeError):
-    """A value in the request is invalid."""
+    """A value in the request is invalid. `errors` lists the invalid fields."""
 
     code, status, title = "invalid_input", 422, "A value in the request is invalid"
 
@@ -68,7 +68,7 @@ class NotFound(OneRuntimeError):
 
 
 class MethodNotAllowed(OneRuntimeError):
-    """The path exists, but only for the methods in `allowed`."""
+    """The path does not accept this method. The header `Allow` lists the methods of the path."""
 
     code, status, title = "method_not_allowed", 405, "This method is not allowed"
 
@@ -84,13 +84,13 @@ class Conflict(OneRuntimeError):
 
 
 class TooLarge(OneRuntimeError):
-    """The request body is over the size limit."""
+    """The request body is larger than the limit."""
 
     code, status, title = "too_large", 413, "The request body is too large"
 
 
 class RateLimited(OneRuntimeError):
-    """The API key has exceeded its request rate. `retry_after`: seconds to wait."""
+    """The API key has sent too many requests. `retry_after`: seconds to wait."""
 
     code, status, title = "rate_limited", 429, "Too many requests"
 
@@ -100,7 +100,7 @@ class RateLimited(OneRuntimeError):
 
 
 class Unavailable(OneRuntimeError):
-    """One Runtime cannot answer at the moment: the database is unreachable or busy."""
+    """One Runtime cannot answer at the moment, because the database is unreachable or busy."""
 
     code, status, title = "unavailable", 503, "One Runtime is temporarily unavailable"
 
@@ -114,7 +114,7 @@ class ConfigurationError(OneRuntimeError):
 def error_note(code: str, message: str, now: datetime, provider_reason: str | None = None) -> dict[str, str]:
     """Return an error in the form that sessions and connections store: `{code, message, at}`.
 
-    `provider_reason`: the provider's words in the message, which the popup shows.
+    `provider_reason`: the provider's own words from the message. The popup shows these words.
     """
     quoted = {} if provider_reason is None else {"provider_reason": provider_reason}
     return {"code": code, "message": message, "at": rfc3339(now), **quoted}

@@ -1,4 +1,4 @@
-"""All settings: name, type, default, one line of help. A process reads them once, at its start.
+"""All settings, with type, default and help text. A process reads the settings once, at its start.
 
 `python scripts/settings_page.py` generates the table of docs/settings.md from this file.
 """
@@ -18,63 +18,78 @@ from one_runtime.errors import ConfigurationError
 
 PREFIX: Final = "ONE_RUNTIME_"
 _INJECTED: Final = re.compile(r"(_PORT(_.*)?|_SERVICE(_.*)?|_HOST)$")
-"""Variables that orchestrators inject for a service called `one-runtime`. One Runtime ignores them."""
+"""Variables that orchestrators inject for a service called `one-runtime`. One Runtime ignores these variables."""
 _OF_CUSTOMERS: Final = frozenset({"ONE_RUNTIME_URL", "ONE_RUNTIME_API_KEY"})
-"""Variables that the documentation uses in a customer's backend. One Runtime ignores them."""
+"""Variables that the documentation uses in a customer's backend. One Runtime ignores these variables."""
 
 HostPort: TypeAlias = tuple[str, int]
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Settings(BaseModel):
-    """The settings of one installation. Their environment variables have the prefix `ONE_RUNTIME_`."""
+    """The settings of one installation. Each setting has an environment variable with the prefix `ONE_RUNTIME_`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     public_url: str = Field(
         "http://127.0.0.1:8000",
         title="origin",
-        description="Address at which browsers reach One Runtime; base of links.",
+        description="Address at which browsers reach One Runtime. All links start with this address.",
     )
     listen: str = Field("127.0.0.1:8000", title="host:port", description="Address and port of the server.")
     database_url: SecretStr = Field(
         SecretStr("sqlite:///one-runtime.db"), description="sqlite:///file.db or postgresql://user:password@host/name."
     )
-    database_pool_size: int = Field(10, ge=1, le=500, description="Maximum PostgreSQL connections per process.")
+    database_pool_size: int = Field(
+        10, ge=1, le=500, description="Maximum number of PostgreSQL connections of each process."
+    )
     encryption_keys: SecretStr = Field(
         SecretStr(""),
-        description="Key ring: 32-byte keys in base64, separated by commas. The first key is active until another is "
-        "activated.",
+        description="Key ring: 32-byte keys in base64, separated by commas. The first key is active until you "
+        "activate another key.",
     )
-    workers: int = Field(1, ge=1, le=256, description="Server processes; more than one needs PostgreSQL.")
+    workers: int = Field(
+        1, ge=1, le=256, description="Number of server processes. More than one process needs PostgreSQL."
+    )
     trusted_proxies: tuple[Network, ...] = Field(
         (),
         title="networks",
-        description="Networks of reverse proxies whose X-Forwarded-For is trusted, separated by commas.",
+        description="Networks of reverse proxies, separated by commas. One Runtime trusts X-Forwarded-For from these "
+        "networks.",
     )
     egress_allow: frozenset[HostPort] = Field(
         frozenset(),
         title="host:port list",
         description="Private targets that One Runtime may call, as host:port, separated by commas.",
     )
-    rate_limit: int = Field(6000, ge=0, description="Maximum requests per minute per API key; 0 for no limit.")
+    rate_limit: int = Field(
+        6000, ge=0, description="Maximum number of requests per minute with one API key; 0 for no limit."
+    )
     proxy_calls: int = Field(
         256,
         ge=1,
-        description="Maximum concurrent proxy calls per organization and process; at most half of them to one "
-        "integration.",
+        description="Maximum number of concurrent proxy calls of an organization in each process. One integration can "
+        "use half of this number.",
     )
     proxy_max_bytes: int = Field(
-        0, ge=0, description="Maximum size of a request or response body through the proxy, in bytes; 0 for no limit."
+        0,
+        ge=0,
+        description="Maximum size in bytes of a request body or response body in a proxy call; 0 for no limit.",
     )
     request_retention_days: int = Field(
-        7, ge=0, le=3650, description="Days to keep the entries of the request log; 0 to keep none."
+        7, ge=0, le=3650, description="Number of days to keep entries of the request log; 0 to write no entries."
     )
-    event_retention_days: int = Field(90, ge=1, le=3650, description="Days to keep events.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Lowest level that is logged.")
-    log_format: Literal["json", "console"] = Field("json", description="One JSON object per line, or readable text.")
+    event_retention_days: int = Field(90, ge=1, le=3650, description="Number of days to keep events.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Lowest level of the log lines that One Runtime writes."
+    )
+    log_format: Literal["json", "console"] = Field(
+        "json", description="json: one JSON object on each line. console: readable text."
+    )
     access_log: Literal["problems", "all"] = Field(
-        "problems", description="Requests to log: only those that failed or took over 5 s, or all."
+        "problems",
+        description="Requests to log. problems: only requests that took at least 5 s or got status 500 or above. all: "
+        "every request.",
     )
     metrics_listen: str = Field(
         "", title="host:port", description="Address and port of the Prometheus metrics, for operators only."
@@ -114,15 +129,15 @@ class Settings(BaseModel):
 
     @property
     def secure(self) -> bool:
-        """Return True if browsers use https."""
+        """Return True if browsers reach One Runtime over https."""
         return self.public_url.startswith("https://")
 
 
 def load_settings(environ: Mapping[str, str] = os.environ, *, workers: int | None = None) -> Settings:
-    """Return the settings of an environment.
+    """Return the settings from environment variables.
 
-    The variable `<NAME>_FILE` contains the path of a file with a secret. `workers`: the command line's value, which
-    overrides the variable.
+    For a secret, the variable `<NAME>_FILE` can contain the path of a file with the secret. `workers`: the value from
+    the command line, which replaces the value of the variable.
 
     Raises: ConfigurationError, with a message that says what to change.
     """
@@ -161,7 +176,7 @@ def _parts(value: str) -> list[str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Return True for `localhost`, a name under it, or a loopback address."""
+    """Return True for `localhost`, for a name under `localhost`, and for a loopback address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -178,5 +193,5 @@ def _read_secret(variable: str, path: str) -> str:
 def _unknown(variable: str, known: Mapping[str, str]) -> str:
     names = [name.removeprefix(PREFIX) for name in known]
     close = difflib.get_close_matches(variable.removeprefix(PREFIX), names, n=1)
-    hint = f" Did you mean {PREFIX}{close[0]}?" if close else " The settings are listed in docs/settings.md."
+    hint = f" Did you mean {PREFIX}{close[0]}?" if close else " docs/settings.md lists all settings."
     return f"{variable} is not a setting of One Runtime.{hint}"
