@@ -132,7 +132,7 @@ def test_server_raises_its_limit_of_open_files(migrated_sqlite_url: str, port: i
 
 def test_several_workers_require_postgresql(tmp_path: Path, port: int) -> None:
     environment = variables(f"sqlite:///{tmp_path / 'one.db'}", port, new_key())
-    assert "One process serves SQLite" in refusal(environment, "--workers", "2")
+    assert "SQLite allows only one server process" in refusal(environment, "--workers", "2")
     assert not (tmp_path / "one.db").exists()
 
 

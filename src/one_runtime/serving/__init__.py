@@ -1,1 +1,1 @@
-"""A server process: uvicorn, and the background tasks."""
+"""A server process, with uvicorn and the background tasks."""

@@ -1,4 +1,4 @@
-"""Serve the application with uvicorn: one process on SQLite, several on PostgreSQL."""
+"""Serve the application with uvicorn. SQLite allows one process, and PostgreSQL allows several processes."""
 
 import asyncio
 import fcntl
@@ -25,10 +25,10 @@ from one_runtime.telemetry import logs, tracing
 from one_runtime.telemetry.metrics_server import metrics_served
 
 GRACE: Final = 30
-"""Seconds for which a stopping server waits for requests in progress."""
+"""Maximum time in seconds for which a stopping server waits for requests in progress."""
 
 PATIENCE: Final = 60
-"""Seconds within which a worker must answer the supervisor. Otherwise the supervisor replaces the worker.
+"""Time in seconds in which a worker must answer the supervisor. Otherwise the supervisor replaces the worker.
 
 With uvicorn's default of 5 seconds, a supervisor on a busy machine would kill workers while they start.
 """
@@ -38,10 +38,10 @@ OPEN_FILES: Final = 65_536
 
 
 class Worker(multiprocess.Process):
-    """A worker process whose end the supervisor notices immediately.
+    """A worker process. If the process dies, the supervisor notices the death immediately.
 
-    uvicorn's own class leaves the worker's side of the pipe open in the supervisor. After a worker has died, the
-    supervisor would then wait for `PATIENCE`.
+    The class of uvicorn leaves the worker's side of the pipe open in the supervisor. After the death of a worker, the
+    supervisor would then wait for `PATIENCE` seconds.
     """
 
     def start(self) -> None:
@@ -51,14 +51,18 @@ class Worker(multiprocess.Process):
 
 
 def serve(settings: Settings, *, migrate_first: bool) -> None:
-    """Migrate the database and serve until a signal. PostgreSQL is migrated only with `migrate_first`.
+    """Migrate the database, and serve until the process receives a signal.
+
+    The function always migrates SQLite. The function migrates PostgreSQL only with `migrate_first`.
 
     Raises: ConfigurationError if the server cannot start.
     """
     url = settings.database_url.get_secret_value()
     path = sqlite_path(url)
     if path and settings.workers > 1:
-        raise ConfigurationError("One process serves SQLite. Use PostgreSQL for ONE_RUNTIME_WORKERS above 1.")
+        raise ConfigurationError(
+            "SQLite allows only one server process. Set ONE_RUNTIME_WORKERS to 1, or use PostgreSQL."
+        )
     _allow_open_files()
     # With several workers, the supervisor builds the application only to report invalid settings once.
     app = _prepare(settings) if settings.workers == 1 else create_app(settings)
@@ -90,9 +94,10 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
 
 
 def _allow_open_files() -> None:
-    """Raise the limit of open files to the maximum that the system allows.
+    """Raise the limit of open files to `OPEN_FILES`, or to the maximum that the system allows.
 
-    The usual limit of 1,024 exists for select(2), which One Runtime does not use. A proxy request needs two files.
+    The usual limit of 1,024 is for programs with select(2). One Runtime does not use select(2). Each proxy call needs
+    two sockets, which count as open files.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
@@ -131,7 +136,10 @@ def _prepare(settings: Settings) -> ASGIApp:
 
 @contextmanager
 def _only_server(path: str | None) -> Iterator[None]:
-    """Hold the lock of a SQLite file. Raises: ConfigurationError if another server holds the lock."""
+    """Hold the lock of a SQLite file while the block runs. With None, do nothing.
+
+    Raises: ConfigurationError if another server holds the lock.
+    """
     if path is None:
         yield
         return
@@ -141,6 +149,6 @@ def _only_server(path: str | None) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ConfigurationError(
-                f"Another server uses {path}. Stop it first: one process serves SQLite."
+                f"Another server uses {path}. Stop the other server first. SQLite allows only one server process."
             ) from error
         yield

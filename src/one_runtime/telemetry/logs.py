@@ -13,7 +13,7 @@ from one_runtime.errors import OneRuntimeError
 from one_runtime.telemetry import tracing
 
 request: Final[ContextVar[Mapping[str, Any] | None]] = ContextVar("one_runtime_request", default=None)
-"""ASGI scope of the current request. Every log line contains the request's id."""
+"""The ASGI scope of the current request. Each log line of the request contains the request id."""
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -47,7 +47,7 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
     root.handlers = [handler]
     root.setLevel(_LEVELS[level])
     logging.captureWarnings(capture=True)  # otherwise Python prints warnings as plain text
-    # At lower levels, aiohttp and uvicorn log each connection with its IP address.
+    # Below the level WARNING, aiohttp and uvicorn log the IP address of each connection.
     for name in ("uvicorn.access", "aiohttp", "asyncio", "alembic.runtime.plugins", "urllib3", "opentelemetry"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -64,7 +64,7 @@ def _name_request(_: object, __: str, line: structlog.typing.EventDict) -> struc
 
 
 def _redacted_traceback(exc_info: structlog.typing.ExcInfo) -> str:
-    """Return a traceback without the messages of library exceptions, which may quote user input."""
+    """Return a traceback without the messages of library exceptions, which can quote user input."""
     return "".join(_traceback_lines(exc_info[1])).rstrip()
 
 

@@ -1,7 +1,7 @@
-"""Prometheus metrics of One Runtime, all in this file (docs/observability.md).
+"""All Prometheus metrics of One Runtime (docs/observability.md).
 
-Labels have few values and identify no person: no end user, organization, IP address or host. A single process keeps the
-values in memory. Several workers keep the values in files, which `metrics_server` adds up.
+Each label has few values. No label contains an end user, an organization, an IP address or a host. A single process
+keeps its metrics in memory. Several workers keep their metrics in files, and `metrics_server` adds the values up.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 from one_runtime.errors import OneRuntimeError
 
 REGISTRY: Final = CollectorRegistry()
-"""One Runtime's own registry: an application that embeds One Runtime may use the library's global registry."""
+"""The registry of One Runtime. The global registry of the library can contain metrics of other applications."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -48,7 +48,7 @@ egress_requests: Final = Counter(
 )
 egress_duration: Final = Histogram(
     "one_runtime_egress_request_duration_seconds",
-    "Time from the start of a request to a provider to the end of its response, or to its failure.",
+    "Duration of requests to providers. A request ends with the end of its response, or with a failure.",
     ["integration"],
     registry=REGISTRY,
     buckets=_EGRESS_BUCKETS,
@@ -73,7 +73,7 @@ token_commits: Final = Histogram(
 )
 sessions: Final = Counter(
     "one_runtime_hosted_connection_sessions",
-    "Hosted connection sessions, by state: created, and each state in which sessions end.",
+    "Hosted connection sessions, by state: created, or the state in which the session ended.",
     ["state"],
     registry=REGISTRY,
 )
@@ -82,7 +82,7 @@ events: Final = Counter(
 )
 worker_tasks: Final = Summary(
     "one_runtime_worker_task_duration_seconds",
-    "Duration of background task runs, by task and result.",
+    "Duration of the runs of background tasks, by task and result.",
     ["task", "result"],
     registry=REGISTRY,
 )
@@ -135,7 +135,7 @@ vault_failures: Final = Counter(
 
 @dataclass(frozen=True, slots=True)
 class PoolUse:
-    """Use of a connection pool: the numbers of used, idle and allowed connections, and of waiting tasks."""
+    """Use of a connection pool. `most`: maximum number of connections. `waiting`: number of waiting tasks."""
 
     in_use: int
     idle: int
@@ -158,12 +158,12 @@ def duration_of(route: str, method: str, status: int) -> Duration:
 
 
 def integration_label(slug: object) -> str:
-    """Return the slug of a built-in integration; custom integrations (`x-…`) share one label."""
+    """Return the slug of a built-in integration, or `custom` for every custom integration (`x-…`)."""
     return "custom" if str(slug).startswith("x-") else str(slug)
 
 
 def counting_failures(call: Callable[P, T]) -> Callable[P, T]:
-    """Wrap a function of the vault to count its errors by code."""
+    """Wrap a function of the vault, and count its errors by code."""
 
     @wraps(call)
     def counted(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -222,9 +222,9 @@ class TaskRun:
 
 @contextmanager
 def worker_task(name: str) -> Iterator[TaskRun]:
-    """Measure the duration of a background task's run. The block sets `done`."""
+    """Measure one run of a background task. The block sets `done`."""
     begun, task_run, result = perf_counter(), TaskRun(), "failed"
-    worker_last_success.labels(name)  # creates the series with the value 0, for alerts
+    worker_last_success.labels(name)  # for alerts, create the series with the value 0
     try:
         yield task_run
         result = "done"

@@ -1,7 +1,7 @@
 """`/metrics` for Prometheus, on a separate port for operators.
 
-With several workers, each worker writes its values to files in one folder (prometheus_client's multiprocess mode). The
-supervisor process serves the sums (docs/decisions/0013-metrics-of-several-processes.md).
+With several workers, each worker writes its metrics to files in one folder (prometheus_client's multiprocess mode).
+The supervisor process serves the sums (docs/decisions/0013-metrics-of-several-processes.md).
 """
 
 import multiprocessing
@@ -31,7 +31,10 @@ log = structlog.get_logger()
 
 @contextmanager
 def metrics_served(listen: HostPort, *, workers: int) -> Iterator[str]:
-    """Serve the metrics of this process, or of the workers that this process starts inside the block. Yield the URL.
+    """Serve the metrics while the block runs, and yield the URL.
+
+    With one worker, the function serves the metrics of this process. With several workers, this process starts the
+    workers inside the block, and the function serves the sums of their metrics.
 
     Raises: ConfigurationError if the server cannot listen on the address.
     """
@@ -72,9 +75,9 @@ class WorkerMetrics(Collector):
         self._folder = folder
 
     def collect(self) -> Iterable[Metric]:
-        """Delete the live gauges of dead workers, and return the sums of all other values."""
+        """Delete the gauges of dead workers, and return the sums of all remaining values."""
         files = list(self._folder.glob("*.db"))
-        # List the workers after the files, so that a worker that has just started does not count as dead.
+        # List the workers after the files. In the other order, a worker that starts in between would count as dead.
         alive = {child.pid for child in multiprocessing.active_children()}
         for process in {int(file.stem.rpartition("_")[2]) for file in files} - alive:
             mark_process_dead(process, str(self._folder))

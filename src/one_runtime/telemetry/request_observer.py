@@ -1,6 +1,7 @@
-"""Metrics, a log line and a span for every request.
+"""Metrics, log lines and spans of requests.
 
-All three contain the route's template, never the path. A path may contain an end user's identifier or a secret (P11).
+A path can contain an end user's identifier or a secret. So metrics, log lines and spans contain the template of the
+route, never the path (P11).
 """
 
 import asyncio
@@ -17,7 +18,7 @@ Scope: TypeAlias = MutableMapping[str, Any]
 """An ASGI scope."""
 
 SLOW: Final = 5.0
-"""Duration in seconds from which a request is slow. One Runtime always logs a slow request, whatever the settings."""
+"""Minimum duration of a slow request, in seconds. One Runtime logs slow requests with every `access_log`."""
 
 UNMATCHED: Final = "unmatched"
 """Route label of requests that match no route."""
@@ -30,10 +31,13 @@ log = structlog.get_logger()
 
 
 class Observer:
-    """Observes requests. Each call has to be fast, because the list of integrations takes only 90 µs."""
+    """Observer of requests. The methods must be fast, because a request for the list takes only 90 µs."""
 
     def __init__(self, settings: Settings, plain_routes: Mapping[object, str]) -> None:
-        """`plain_routes`: the route template of each endpoint that the framework's router does not call."""
+        """`plain_routes`: the template of each plain ASGI or Starlette route, by endpoint.
+
+        The framework sets `scope["route"]` only for FastAPI's own routes.
+        """
         self.slow = SLOW
         self._plain_routes = plain_routes
         self._timed = bool(settings.metrics_listen)
@@ -42,7 +46,7 @@ class Observer:
         self._in_flight = 0
 
     def begin(self, scope: Scope) -> float:
-        """Record the start of a request and return the time."""
+        """Record the start of a request, and return the start time."""
         self._in_flight += 1
         if tracing.active():
             scope["span"] = tracing.request_span(_method(scope), scope["headers"])
@@ -66,7 +70,7 @@ class Observer:
             _end_span(scope, self.route_of(scope), status)
 
     def route_of(self, scope: Scope) -> str:
-        """Return the template of the route of a request."""
+        """Return the route template of a request, such as `/v1/connections/{connection_id}`."""
         route = scope.get("route")
         return str(route.path_format) if route else self._plain_routes.get(scope.get("endpoint"), UNMATCHED)
 
@@ -95,7 +99,7 @@ class Observer:
             self.update_gauges(pool_use())
 
     def update_gauges(self, use: metrics.PoolUse | None) -> None:
-        """Set the gauges to the current number of requests and the use of the pool; `use` is None without a pool."""
+        """Set the gauges of requests and database connections. `use`: None without a connection pool."""
         metrics.requests_in_flight.set(self._in_flight)
         if use is not None:
             metrics.database_connections.labels("in_use").set(use.in_use)

@@ -1,7 +1,8 @@
-"""OpenTelemetry spans: names and durations, never contents (P11). Without an exporter, spans cost nothing.
+"""OpenTelemetry spans: names and durations, never contents (P11).
 
-No other module imports OpenTelemetry. No span contains an exception's message, an IP address, a host or a query. An
-error appears as its code, or as the name of its class.
+Without a tracer provider, One Runtime creates no spans. No other module imports OpenTelemetry. No span contains an
+exception's message, an IP address, a host or a query. For an error, a span contains only the error's code or the name
+of the exception class.
 """
 
 import os
@@ -43,15 +44,15 @@ log = structlog.get_logger()
 
 
 class _State:
-    """Tracer of this process. None if this process records no spans."""
+    """Tracer of this process. `tracer` is None if this process records no spans."""
 
     tracer: Tracer | None = None
     provider: Any = None
-    """Tracer provider that `flush` flushes. None if other code has set up OpenTelemetry in this process."""
+    """Tracer provider for `flush`. None if One Runtime did not set up OpenTelemetry itself."""
 
 
 def set_up(environ: Mapping[str, str] = os.environ) -> None:
-    """Record spans if OpenTelemetry is set up in this process, or if the environment names an endpoint.
+    """Start to record spans if other code has set up OpenTelemetry, or if the environment names an endpoint.
 
     OpenTelemetry itself reads the `OTEL_…` variables. If the extra `otlp` is not installed, the function only logs a
     warning, because clusters often set these variables for every service.
@@ -66,7 +67,7 @@ def set_up(environ: Mapping[str, str] = os.environ) -> None:
 
 
 def use(provider: TracerProvider | None) -> None:
-    """Record further spans with this provider's tracer. With None, stop recording."""
+    """Record all later spans with a tracer of this provider. With None, stop recording spans."""
     _State.tracer = provider.get_tracer(_NAME, __version__) if provider else None
 
 
@@ -76,7 +77,7 @@ def active() -> bool:
 
 
 def flush() -> None:
-    """Send pending spans. This may take seconds, so do not call it on the event loop."""
+    """Send pending spans. The function can take 5 seconds, so do not call this function on the event loop."""
     if _State.provider is not None:
         _State.provider.force_flush(5000)
 
@@ -117,13 +118,16 @@ def span(
 
 
 def outbound(method: str, integration: str) -> AbstractContextManager[Span | None]:
-    """Record a span around a request to a provider. The provider gets no trace header."""
+    """Record a span around a request to a provider. The function adds no trace header to the request."""
     attributes = {"http.request.method": method.upper()}
     return span(method.upper(), CLIENT, attributes | ({_INTEGRATION: integration} if integration else {}))
 
 
 def answered(current: Span, status: int) -> None:
-    """Set the status of the provider's response. From status 400 on, the span fails (OpenTelemetry convention)."""
+    """Set the status of the provider's response on a span.
+
+    A status of 400 or above marks the span as failed (OpenTelemetry convention).
+    """
     current.set_attribute("http.response.status_code", status)
     if status >= 400:
         fail(current, str(status))
@@ -163,7 +167,7 @@ def _span(tracer: Tracer, name: str, kind: SpanKind, attributes: Attributes) -> 
 
 
 def fail(failed: Span, kind: str) -> None:
-    """Mark a span as failed, without description and exception, because both would contain a message."""
+    """Mark a span as failed. Add no description and no exception, because both would contain a message (P11)."""
     failed.set_attribute("error.type", kind)
     failed.set_status(StatusCode.ERROR)
 
@@ -192,7 +196,7 @@ class RequestSpan:
 
 
 def request_span(method: str, headers: Headers) -> RequestSpan | None:
-    """Begin the span of a request. Return None if this process records no spans."""
+    """Start the span of a request. Return None if this process records no spans."""
     return RequestSpan(_State.tracer, method, headers) if _State.tracer else None
 
 
@@ -204,10 +208,10 @@ def trace_id(headers: Headers) -> str | None:
 
 
 def _caller(headers: Headers) -> SpanContext | None:
-    """Parse the caller's `traceparent` (W3C Trace Context); return None if it is malformed.
+    """Parse the caller's `traceparent` (W3C Trace Context). Return None if the header is missing or malformed.
 
-    OpenTelemetry's own parser logs malformed headers, so any caller could fill the log with them. One Runtime ignores
-    `tracestate`, because it forwards no trace to other services.
+    OpenTelemetry's own parser logs malformed headers, so any caller could fill the log with such headers. One Runtime
+    ignores `tracestate`, because One Runtime sends its own trace to no other service.
     """
     values = [value for name, value in headers if name == b"traceparent"]
     parts = _TRACEPARENT.fullmatch(values[0]) if len(values) == 1 else None
