@@ -98,7 +98,7 @@ async def test_response_warns_that_the_oauth_client_was_deleted(billing: Billing
     client = await billing.organization()
     await with_client(client)
     integration = await register(client, OTHER_TOKENS)
-    assert [warning.partition(",")[0] for warning in integration["warnings"]] == [
+    assert [warning.partition(".")[0] for warning in integration["warnings"]] == [
         f"One Runtime deleted the OAuth client of {SLUG}"
     ]
 
