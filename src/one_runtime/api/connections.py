@@ -199,7 +199,7 @@ async def list_connections(
         *UNREADABLE_CREDENTIALS,
     ),
     summary="Import a connection",
-    responses={200: {"description": "The credential replaced the credential of an existing connection."}},
+    responses={200: {"description": "The new credential replaced the old credential of a connection."}},
     status_code=201,
 )
 async def create_connection(
