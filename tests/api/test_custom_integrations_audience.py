@@ -173,13 +173,13 @@ async def test_callback_after_the_token_endpoint_changed_is_refused(billing: Bil
     await with_client(client, OTHER_TOKENS)
     back = await call_back(billing, redirect)
     assert back.problem is not None
-    assert "was changed meanwhile" in back.problem.detail
+    assert "was changed during the authorization" in back.problem.detail
     again = await call_back(billing, redirect)
     assert again.problem is not None
-    assert "has no such authorization pending" in again.problem.detail, "the state is used up"
+    assert "has no such pending authorization" in again.problem.detail, "the state is used up"
     assert billing.reached == []
     session = (await client.get("/v1/hosted-connection-sessions/" + await session_of(client))).json()
-    assert "changed meanwhile" in session["last_error"]["message"]
+    assert "changed during the authorization" in session["last_error"]["message"]
 
 
 async def session_of(client: Client) -> str:

@@ -1,1 +1,1 @@
-"""Making, repairing and ending connections: sessions, popup, OAuth authorization, disconnecting."""
+"""Create, repair and delete connections: sessions, popup, OAuth authorization and disconnecting."""

@@ -1,4 +1,4 @@
-"""Selection of an account, if the granted tokens give access to several accounts.
+"""Account selection: if the granted tokens give access to several accounts, the end user selects one account.
 
 One Runtime encrypts and stores the tokens until the end user selects an account. The selection must come from the
 browser that started the authorization (P5). After ten minutes without a selection, One Runtime revokes the tokens (P9).
@@ -24,12 +24,12 @@ from one_runtime.tokens.revocation import revoke_all
 from one_runtime.tokens.state import merge_tokens
 
 BATCH: Final = 100
-"""Maximum number of abandoned attempts that one run of the periodic task handles."""
+"""Maximum number of attempts without a selection that one run of the periodic task ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountSelection:
-    """A selection that the end user has to make: the labels of the accounts, in the provider's order."""
+    """The accounts from which the end user has to select: their labels, in the provider's order."""
 
     authorization_id: str
     labels: tuple[str, ...]
@@ -37,7 +37,10 @@ class AccountSelection:
 
 @dataclass(frozen=True, slots=True)
 class _PausedAuthorization:
-    """The encrypted payload of a paused attempt. `own`: the end user's OAuth client. `asked`: the requested scopes."""
+    """Data of an attempt that waits for the selection. One Runtime stores these data encrypted.
+
+    `own`: the fields of the end user's own OAuth client. `asked`: the requested scopes.
+    """
 
     tokens: TokenSet
     params: Mapping[str, str]
@@ -57,7 +60,10 @@ async def pause(
     granted: GrantedTokens,
     accounts: tuple[AccountOption, ...],
 ) -> AccountSelection:
-    """Encrypt and store granted tokens until the end user selects an account. Raises: NotFound."""
+    """Encrypt and store granted tokens until the end user selects an account.
+
+    Raises: NotFound if the attempt was deleted.
+    """
     paused = _PausedAuthorization(
         granted.tokens, granted.params, granted.own_client, granted.requested_scopes, accounts
     )
@@ -67,9 +73,10 @@ async def pause(
 
 
 def selected_tokens(payload: bytes, number: int, client: OAuthClient | None) -> GrantedTokens:
-    """Return the tokens of a payload, with the account at the position `number` of the stored accounts.
+    """Return the tokens of a payload with the selected account.
 
-    If no account has this position, the result has no selected account.
+    `number`: the position of the account in the stored list. For an unknown position, return the tokens without a
+    selected account.
     """
     paused = _PAUSED.validate_json(payload)
     selected = paused.accounts[number].params if number < len(paused.accounts) else None
@@ -77,9 +84,9 @@ def selected_tokens(payload: bytes, number: int, client: OAuthClient | None) -> 
 
 
 async def purge_due(installation: Installation) -> int:
-    """End abandoned attempts and revoke their tokens. Delete old attempts. Return the number of changed attempts.
+    """End attempts that exceeded their time limit, and revoke the tokens. Delete old attempts.
 
-    Several processes may run this function at the same time.
+    Return the number of ended and deleted attempts. Several processes can run this function at the same time.
     """
     vault = installation.vault
     async with installation.database.write() as tx:
@@ -94,7 +101,10 @@ async def purge_due(installation: Installation) -> int:
 async def purge_of_end_user(
     tx: Transaction, installation: Installation, organization_id: str, end_user_id: str
 ) -> list[PendingRevocation]:
-    """Delete the tokens of an end user who has not selected an account yet; return the pending revocations."""
+    """End an end user's attempts that wait for a selection, and queue the revocation of the tokens.
+
+    Return the pending revocations.
+    """
     abandoned = await authorization_attempts.abandon_of(tx, installation.vault, organization_id, end_user_id)
     return await _queue_revocations(tx, installation, abandoned)
 

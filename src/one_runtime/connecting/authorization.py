@@ -4,8 +4,7 @@
 2. `start_authorization`: a window sends the ticket. The window receives a cookie and the provider's URL. The URL
    contains a state.
 3. `handle_callback`: the provider sends the browser back with the state, and the browser sends the cookie. One Runtime
-   makes the connection.
-   `select_account`: if the tokens give access to several accounts, the end user first selects an account.
+   makes the connection. If the tokens give access to several accounts, One Runtime first waits for `select_account`.
 4. `get_outcome`: our page asks for the outcome. The page does not trust messages from the window.
 """
 
@@ -114,9 +113,9 @@ class CallbackContext:
 
 @dataclass(frozen=True, slots=True)
 class CallbackResult:
-    """The result of a callback: `connected`, a `selection` for the end user to make, or the `problem`.
+    """The result of a callback. Exactly one of `connected`, `selection` and `problem` is set.
 
-    The other fields describe the attempt. They are None if the callback belongs to no pending attempt of this browser.
+    The other fields describe the attempt. If the callback belongs to no pending attempt of this browser, they are None.
     """
 
     connected: Connected | None = None
@@ -130,7 +129,7 @@ class CallbackResult:
 
     @property
     def return_to(self) -> str | None:
-        """Return the URL of the organization's page to which the browser returns in the mode `redirect`."""
+        """Return the URL to which the browser returns in the mode `redirect`. In other modes, return None."""
         if self.connected is not None:
             return self.connected.return_to
         if self.session is None or self.problem is None:
@@ -140,7 +139,7 @@ class CallbackResult:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationOutcome:
-    """The outcome of an attempt for our page. `message` and `provider_reason` come from the session's last error."""
+    """The outcome of an attempt, as our page shows it."""
 
     state: Literal["waiting", "connected", "failed"]
     connected: Connected | None = None
@@ -156,14 +155,14 @@ async def prepare_authorization(
 ) -> tuple[str, SecretToken]:
     """Create an attempt for a submitted form. Return the id, and the ticket that starts the attempt.
 
-    An error here does not end the session.
+    An error of this function does not end the session.
 
     Raises: InvalidInput; IntegrationChanged; TooManyAttempts; OAuthClientMissing; HostNotRegistered.
     """
     session, (integration, requested_auth, values) = view.session, validate_request(view, request)
     auth = oauth2_of(requested_auth)
     if auth is None:
-        raise InvalidInput.of("auth_type", "must be oauth2: no other auth type has an authorization page")
+        raise InvalidInput.of("auth_type", "must be oauth2: other auth types have no authorization page")
     vault, now, audience = installation.vault, installation.clock(), integration.audience("oauth2")
     secret = AttemptSecret(new_code_verifier() if uses_pkce(auth) else None, values.credentials)
     async with installation.database.write() as tx:
@@ -253,7 +252,7 @@ async def handle_callback(
 async def select_account(
     installation: Installation, authorization_id: str, number: int, binding: BrowserBinding | None, address: str | None
 ) -> CallbackResult:
-    """Connect the selected account. Accept the selection only from the browser that brought the callback."""
+    """Connect the selected account. Accept the selection only from the browser of the callback."""
     if binding is None:
         return CallbackResult(problem=_expired())
     now, vault = installation.clock(), installation.vault
@@ -313,7 +312,7 @@ async def _accept_callback(
         callback = read_callback(context.auth, query, _client_identity(client, context.secret), context.attempt.issuer)
     except OAuthError as error:
         raise AuthorizationFailed(error.code, str(error), error.reason) from error
-    if client is not None:  # a value of the callback may name another host (P7)
+    if client is not None:  # a value of the callback can name another host (P7)
         oauth_clients.require_host(client, context.integration.name, context.auth, _known(context, callback))
     if not await sessions.reserve_check(tx, session.id, now):
         raise await unavailable_error(tx, session, now)
@@ -381,7 +380,7 @@ async def _connect(installation: Installation, context: CallbackContext, granted
 async def _pause(
     installation: Installation, context: CallbackContext, granted: GrantedTokens, required: AccountSelectionRequired
 ) -> CallbackResult:
-    """Store the tokens until the end user selects an account. The callback then no longer counts as an attempt."""
+    """Store the tokens until the end user selects an account. Undo the count of the callback as an attempt."""
     attempt, browser = context.attempt, context.binding.secret
     async with installation.database.write() as tx:
         selection = await account_selection.pause(tx, installation, attempt, browser, granted, required.accounts)
@@ -403,10 +402,10 @@ def _result(context: CallbackContext) -> CallbackResult:
 async def _record_failure(
     tx: Transaction, context: CallbackContext, error: OneRuntimeError, now: datetime
 ) -> CallbackResult:
-    """Record the failure for the backend and our page. The session stays open, except after its tenth refusal."""
+    """Record the failure for the organization's backend and our page. The tenth refusal ends the session."""
     session, code, reason = context.session, failure_code(error), provider_reason(error)
     note = error_note(code, reason or error.detail, now, reason)
-    if await authorization_attempts.end(tx, context.attempt.id, "failed"):  # False: the end user was deleted meanwhile
+    if await authorization_attempts.end(tx, context.attempt.id, "failed"):  # False: the end user was deleted
         if not context.reserved:
             await sessions.note_error(tx, session.id, note, now)
         elif isinstance(error, AuthorizationFailed) and error.counts:
@@ -461,13 +460,16 @@ async def get_outcome(installation: Installation, token: str, authorization_id: 
 async def _load_integration(
     tx: Transaction, installation: Installation, attempt: AuthorizationAttempt
 ) -> tuple[Integration, OAuth2Auth]:
-    """Load the attempt's integration. Raises: NotFound, also if the integration's audience has changed (P7)."""
+    """Load the attempt's integration.
+
+    Raises: NotFound if the integration is not available, or if its audience (the receivers of tokens) has changed (P7).
+    """
     integration = await installation.catalogs.get(tx, attempt.organization_id, attempt.integration_slug)
     auth = oauth2_of(integration.auth_of("oauth2")) if integration is not None else None
     if integration is None or auth is None:
         raise NotFound("This integration is not available here.")
     if integration.audience("oauth2") != attempt.details.audience:
-        raise NotFound("This integration was changed meanwhile. Start again from the app.")
+        raise NotFound("This integration was changed during the authorization. Start again from the app.")
     return integration, auth
 
 
@@ -481,7 +483,7 @@ async def _load_client(
 
 def _expired() -> AuthorizationExpired:
     return AuthorizationExpired(
-        "This browser has no such authorization pending: it was finished, it took too long, or it was started in "
+        "This browser has no such pending authorization: the authorization has ended, has expired, or was started in "
         "another browser. Start again from the app."
     )
 

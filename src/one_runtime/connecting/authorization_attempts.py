@@ -1,10 +1,10 @@
 """Authorization attempts: pending redirects to a provider's authorization page, from the click to the callback.
 
-The popup opens a window and passes it a ticket. The window exchanges the ticket for a state, and for a browser
-secret in a cookie. Each ticket works only once. The provider returns the state in the callback. One Runtime accepts
-each state once, and only with the cookie of the browser that started the attempt. The database stores only hashes of
-ticket, state and browser secret (P2). One Runtime encrypts the secrets for the token request. It deletes the encrypted
-secrets when the attempt ends, or earlier (P5, P6).
+The popup opens a window and sends a ticket to the window. The window exchanges the ticket for a state, and for a
+browser secret in a cookie. Each ticket works only once. The provider returns the state in the callback. One Runtime
+accepts each state once, and only with the cookie of the browser that started the attempt. The database stores only
+hashes of ticket, state and browser secret (P2). One Runtime encrypts the secrets for the token request. One Runtime
+deletes the encrypted secrets at the callback, or when the attempt expires (P5, P6).
 """
 
 import json
@@ -32,7 +32,7 @@ TICKET_LIFE: Final = timedelta(minutes=2)
 STATE_LIFE: Final = timedelta(minutes=10)
 """Maximum time on the provider's authorization page. The later selection of an account has the same limit."""
 KEPT: Final = timedelta(hours=1)
-"""Time from the end of an attempt to its deletion. Meanwhile, our page can read the outcome."""
+"""Time from an attempt's `expires_at` to its deletion. Before the deletion, our page can read the outcome."""
 
 _VERSION: Final = 1  # version of the encrypted value in a new row
 _PAUSED_VERSION: Final = 2  # version of the encrypted tokens that wait for the selection of an account
@@ -40,7 +40,7 @@ _COOKIE_PREFIX: Final = "or-authorization-"
 _COOKIE_DIGITS: Final = 16  # hex digits of the state's hash: parallel attempts have different cookies
 
 Status: TypeAlias = Literal["prepared", "left", "arrived", "choosing", "connected", "failed"]
-# The stored values are older than the terms of the vocabulary page. To change the values, a migration would be needed.
+# The stored values are older than the vocabulary page, so some names differ. A change would need a migration.
 PREPARED: Final = "prepared"
 STARTED: Final = "left"
 CONSUMED: Final = "arrived"
@@ -73,7 +73,7 @@ class AuthorizationFailed(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class AttemptDetails:
-    """The requested connection. `scopes`: None for the entry's default. `audience`: see `AuthBase.audience`."""
+    """The requested connection. `scopes`: None selects the entry's scopes. `audience`: see `AuthBase.audience`."""
 
     params: Mapping[str, str]
     scopes: tuple[str, ...] | None = None
@@ -129,7 +129,7 @@ class AuthorizationAttempt:
 
     def __post_init__(self) -> None:
         details: object = self.details
-        if isinstance(details, dict):  # of a row
+        if isinstance(details, dict):  # from a row
             object.__setattr__(self, "details", AttemptDetails(**details))
 
     def has_expired(self, now: datetime) -> bool:
@@ -239,8 +239,8 @@ async def consume(
 ) -> tuple[AuthorizationAttempt, AttemptSecret] | None:
     """Return the attempt of a state with its secrets. Mark the state as used, and delete the stored secrets.
 
-    Return None if the state is unknown, expired or used. Also return None if the state comes from another browser, or
-    at another integration's redirect URL. In the last two cases, the state stays valid for the right browser and URL.
+    Return None if the state is unknown, expired or used. A request from another browser, or at another integration's
+    redirect URL, also returns None. Such a request leaves the state valid, so the right browser can still use it.
     """
     attempt = await _find(tx, _BY_STATE, secret_tokens.STATE, state)
     if attempt is None or not _is_same(attempt.state_hash, state):
@@ -260,7 +260,10 @@ async def count(tx: Transaction, session_id: str) -> int:
 async def pause(
     tx: Transaction, vault: Vault, attempt: AuthorizationAttempt, browser: str, payload: bytes, now: datetime
 ) -> None:
-    """Encrypt and store a payload until the same browser selects an account. Raises: NotFound."""
+    """Encrypt and store a payload until the same browser selects an account.
+
+    Raises: NotFound if the attempt was deleted.
+    """
     context = SealContext(TABLE, attempt.id, _PAUSED_VERSION)
     sealed = await key_ring.seal(tx, vault, attempt.organization_id, payload, context)
     paused = await tx.execute(
@@ -272,7 +275,7 @@ async def pause(
         until=now + STATE_LIFE,
     )
     if not paused:
-        raise NotFound("This authorization was deleted meanwhile. Start again.")
+        raise NotFound("This authorization was deleted. Start again.")
 
 
 async def resume(
@@ -315,7 +318,7 @@ async def _abandon(
     for attempt in attempts:
         try:
             payload = _open_payload(vault, attempt)
-        except KeyNotInRing:  # another server may have the key
+        except KeyNotInRing:  # another server can have this key and end the attempt
             continue
         except SealBroken:
             payload = b""
@@ -325,7 +328,7 @@ async def _abandon(
 
 
 async def end(tx: Transaction, attempt_id: str, status: Literal["connected", "failed"]) -> bool:
-    """Record the end of an attempt with a consumed state. Return False if the attempt was deleted meanwhile."""
+    """Record the end of an attempt after its callback. Return False if the attempt no longer exists."""
     return await tx.execute(_END, attempt=attempt_id, ended=status) > 0
 
 
@@ -342,7 +345,10 @@ async def expire(database: Database, now: datetime) -> int:
 
 
 async def purge(database: Database, now: datetime) -> int:
-    """Delete attempts that ended more than `KEPT` ago; return their number."""
+    """Delete attempts that expired more than `KEPT` ago; return the number of deleted attempts.
+
+    Keep attempts that wait for a selection, because `abandon` first has to end them and return their payloads.
+    """
     return await run_in_batches(database, _PURGE, before=now - KEPT)
 
 

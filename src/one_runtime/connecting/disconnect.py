@@ -1,7 +1,7 @@
-"""Disconnect: delete one connection, an end user's connections to one integration, or an end user (P9).
+"""Disconnecting: delete connections, custom integrations and end users, and revoke the tokens (P9).
 
-One transaction deletes the stored credentials and queues the revocation of the tokens. If the server crashes
-before the provider answers, no usable credential is left, and the worker revokes the tokens later.
+One transaction deletes the stored credentials and queues the revocation of the tokens. If the server crashes after the
+transaction, the worker revokes the tokens later.
 """
 
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tokens.revocation import NOT_SUPPORTED, RevocationResult, revoke_all
 
 MAX_CONNECTIONS: Final = 10_000
-"""Maximum number of an end user's connections that one call reads. End users have fewer connections."""
+"""Maximum number of connections that `forget_end_user` reads. In practice, an end user has fewer connections."""
 
 _BATCH: Final = 200
 _UNREADABLE: Final = replace(NOT_SUPPORTED, outcome="failed", reason="One Runtime cannot decrypt the stored tokens.")
@@ -29,20 +29,20 @@ _UNREADABLE: Final = replace(NOT_SUPPORTED, outcome="failed", reason="One Runtim
 
 @dataclass(frozen=True, slots=True)
 class DisconnectedConnection:
-    """A deleted connection, and the provider's answer for each of its tokens."""
+    """A deleted connection, and the result of the revocation for each token."""
 
     connection_id: str
     revocations: tuple[RevocationResult, ...]
 
 
 _Removal: TypeAlias = tuple[DisconnectedConnection, PendingRevocation | None]
-"""A deleted connection with the results that are already known, and the pending revocation, if there is one."""
+"""A deleted connection with its results so far, and the pending revocation or None."""
 
 
 async def disconnect(
     installation: Installation, actor: Actor, integration_slug: str, end_user_id: str
 ) -> list[DisconnectedConnection]:
-    """Delete every connection of an end user to an integration, including those with the status `needs_reauth`."""
+    """Delete every connection of an end user to an integration, even with the status `needs_reauth`."""
     async with installation.database.write() as tx:
         present = await connections.list_at_integration(tx, actor.organization_id, end_user_id, integration_slug)
         removals = await _remove(tx, installation, actor, present)
@@ -108,7 +108,7 @@ async def _remove(
         results, pending = await _queue_revocation(tx, installation, connection)
         if await connections.remove(tx, actor, connection, now):
             removals.append((DisconnectedConnection(connection.id, results), pending))
-        elif pending is not None:  # a concurrent request deleted the connection, and revokes its tokens
+        elif pending is not None:  # a concurrent request deleted the connection and revokes the tokens
             await pending_revocations.settle(tx, pending)
     return removals
 
@@ -116,11 +116,11 @@ async def _remove(
 async def _queue_revocation(
     tx: Transaction, installation: Installation, connection: Connection
 ) -> tuple[tuple[RevocationResult, ...], PendingRevocation | None]:
-    """Return the results that are already known, and the pending revocation, if there is one."""
+    """Return the results so far, and the pending revocation or None."""
     vault, catalogs = installation.vault, installation.catalogs
     try:
-        # Once this transaction has the lock, a concurrent refresh has committed its tokens, or will find no row. Read
-        # the connection again, because the end user may have connected again before the lock.
+        # Lock the row: a concurrent refresh either commits its tokens before the lock, or finds no row after the
+        # deletion. Read the connection again: the end user can have connected again before the lock.
         current, stored = await connections.get_with_credential(tx, vault, connection.key, lock=True)
     except NotFound:
         return (NOT_SUPPORTED,), None

@@ -52,9 +52,9 @@ class WrongMode(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class PopupShell:
-    """Data that the page may show before the page sends the session token and loads the view.
+    """Data for the first response, before the page's script sends the session token and loads the view.
 
-    `return_to`: the URL to which the browser returns in the mode redirect.
+    `return_to`: the URL to which the browser returns in the mode redirect, otherwise None.
     """
 
     state: ShellState
@@ -75,7 +75,10 @@ class IntegrationOption:
 
 @dataclass(frozen=True, slots=True)
 class PopupView:
-    """An open session with the data of its page: one integration, or `options`, from which the end user picks one."""
+    """An open session with the data of its page.
+
+    The page shows one integration. If `integration` is None, the page shows the list `options` instead.
+    """
 
     session: ConnectSession
     organization: Organization
@@ -87,7 +90,7 @@ class PopupView:
 
     @property
     def can_go_back(self) -> bool:
-        """Return True if the end user picked the integration from a list, and may return to the list."""
+        """Return True if the end user picked the integration from a list, and can return to the list."""
         return self.session.integration_slug is None and self.integration is not None
 
 
@@ -109,10 +112,10 @@ class ConnectRequest:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A finished connection.
+    """The result of a session in which the end user connected an account.
 
     In the mode redirect, the connection has no id yet. One Runtime stores the connection when the organization
-    redeems the code. The browser brings the code to `return_to`.
+    redeems the code. The URL `return_to` contains the code.
     """
 
     connection_id: str | None
@@ -124,7 +127,7 @@ class Connected:
 async def load_shell(
     installation: Installation, *, token: str | None = None, session_id: str | None = None
 ) -> PopupShell:
-    """Load the shell by a session's token, or by a session's id after a reload. Change nothing."""
+    """Load the shell of a session. Find the session by its token, or by its id after a reload. Change nothing."""
     async with installation.database.read() as tx:
         if token is not None:
             session = await sessions.find_by_token(tx, token)
@@ -170,11 +173,11 @@ async def load_view(
 ) -> PopupView:
     """Load the view of an open session: the list of integrations, or one integration.
 
-    The first call with `opening` opens the session. Without `opening`, the session's lifetime stays unchanged: a link
-    scanner that fetches the page must not extend the lifetime.
+    The first call with `opening` opens the session, and the session then lasts one hour. Without `opening`, the
+    session's lifetime stays unchanged. So a link scanner that fetches the page does not extend the lifetime.
 
     Raises: Unauthenticated, SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts, WrongMode; NotFound if the
-    integration was deleted or is not offered.
+    integration was deleted or is not enabled.
     """
     now, database = installation.clock(), installation.database
     async with database.write() if opening else database.read() as tx:
@@ -183,8 +186,8 @@ async def load_view(
             await sessions.mark_opened(tx, session, now)
         organization = await organizations.get(tx, session.organization_id)
         end_user = await end_users.find(tx, session.organization_id, session.end_user_id)
-        if end_user is None:  # the session was deleted with its end user
-            raise Unauthenticated("This session's end user was deleted.")
+        if end_user is None:  # a concurrent request deleted the end user and the session
+            raise Unauthenticated("The end user of this session was deleted. Open the window again from the app.")
         clients = await oauth_clients.list_slugs(tx, session.organization_id)
         slug = session.integration_slug or integration_slug
         if slug is None:
@@ -226,9 +229,9 @@ def validate_request(view: PopupView, request: ConnectRequest) -> tuple[Integrat
     """
     session, integration = view.session, view.integration
     if request.integration_slug is not None and session.integration_slug not in {None, request.integration_slug}:
-        raise InvalidInput.of("integration_slug", "must be the integration of this session, or left out")
+        raise InvalidInput.of("integration_slug", "must be the integration of this session, or must be left out")
     if integration is None:
-        raise InvalidInput.of("integration_slug", "is required: the integration that the end user picked")
+        raise InvalidInput.of("integration_slug", "is required: send the integration that the end user picked")
     shown_at = session.opened_at or session.created_at
     if isinstance(integration, CustomIntegration) and integration.moved_at > shown_at:
         raise IntegrationChanged(
@@ -243,15 +246,15 @@ def validate_request(view: PopupView, request: ConnectRequest) -> tuple[Integrat
 async def connect(
     installation: Installation, view: PopupView, request: ConnectRequest, address: str | None
 ) -> Connected:
-    """Verify a typed credential with the provider and make the connection, which ends the session.
+    """Verify a typed credential with the provider, make the connection, and end the session.
 
     The session stays open after InvalidInput, CredentialsRefused, ProviderUnavailable and AccountMismatch.
     """
     session, (integration, auth, values) = view.session, validate_request(view, request)
     if oauth2_of(auth) is not None:
-        raise InvalidInput.of("auth_type", "must not be oauth2, which needs the provider's authorization page")
+        raise InvalidInput.of("auth_type", "must not be oauth2: oauth2 needs the provider's authorization page")
     actor, now = Actor(session.organization_id, "end_user", session.end_user_id, address), installation.clock()
-    async with installation.database.write() as tx:  # count before the check, so that parallel checks keep the limit
+    async with installation.database.write() as tx:  # count first: parallel checks must not exceed the limit
         if not await sessions.reserve_check(tx, session.id, now):
             raise await unavailable_error(tx, session, now)
     try:
@@ -267,7 +270,7 @@ async def connect(
 async def _record_failure(
     tx: Transaction, session: ConnectSession, actor: Actor, slug: str, error: OneRuntimeError, now: datetime
 ) -> None:
-    """Record the error. Only a refusal counts as an attempt. After any other error, the credential may be valid."""
+    """Record the error. Only a refused credential counts: after another error, the credential can be valid."""
     if isinstance(error, ProviderUnavailable):
         await sessions.refund_check(tx, session.id, error_note(error.code, error.detail, now), now)
     elif not isinstance(error, CredentialsRefused):
@@ -296,11 +299,11 @@ async def complete_session(
     connection: NewConnection,
     attempt_id: str | None = None,
 ) -> Connected:
-    """Store the connection and its event, and end the session and the authorization attempt, in one transaction.
+    """In one transaction, store the connection with its event, and end the session and the authorization attempt.
 
     In the mode redirect, One Runtime holds the connection until the organization redeems the code (P6).
 
-    Raises: AccountMismatch, after which the session stays open; the error of a session that ended meanwhile.
+    Raises: AccountMismatch (the session stays open); the error of a session that has already ended.
     """
     now, vault, catalogs = installation.clock(), installation.vault, installation.catalogs
     async with installation.database.write() as tx:
@@ -320,7 +323,7 @@ async def complete_session(
 
 
 async def cancel(installation: Installation, token: str) -> str | None:
-    """Cancel a session that has not ended. In the mode redirect, return the URL to which the browser returns.
+    """Cancel a session that has not ended. Return the URL to which the browser returns, or None.
 
     Raises: Unauthenticated for an unknown token.
     """

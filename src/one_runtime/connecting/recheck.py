@@ -1,6 +1,6 @@
 """Recheck: ask the provider if a connection's credentials still work.
 
-A definite refusal makes the connection `needs_reauth`; an outage changes nothing.
+After a definite refusal, the connection gets the status `needs_reauth`. After an outage, its status stays unchanged.
 """
 
 import asyncio
@@ -39,7 +39,9 @@ class RecheckResult:
 
 
 async def recheck(installation: Installation, actor: Actor, connection_id: str) -> RecheckResult:
-    """Send the integration's check request with fresh credentials. After a refusal, refresh and send the request again.
+    """Send the integration's check request with fresh credentials.
+
+    After a refusal, refresh the credentials. If the refresh gives new credentials, send the request again.
 
     Raises: NotFound; ProviderUnavailable; SealBroken.
     """
@@ -73,7 +75,7 @@ async def recheck_queued(installation: Installation) -> int:
         try:
             async with limit, asyncio.timeout(TIMEOUT):
                 await recheck(installation, Actor(request.organization_id, "system"), request.connection_id)
-        except (OneRuntimeError, TimeoutError) as error:  # no result: the next refused call queues another recheck
+        except (OneRuntimeError, TimeoutError) as error:  # the next refused call queues another recheck
             code = error.code if isinstance(error, OneRuntimeError) else "upstream_timeout"
             log.info("recheck_failed", connection_id=request.connection_id, code=code)
         finally:
@@ -85,7 +87,7 @@ async def recheck_queued(installation: Installation) -> int:
 
 async def _check(installation: Installation, credential: UsableCredential) -> CredentialsRefused | None:
     """Return the provider's refusal, or None."""
-    if credential.integration is None or credential.auth is None:  # the integration was deleted meanwhile
+    if credential.integration is None or credential.auth is None:  # the integration was just deleted
         return None
     try:
         await check_credentials(installation.egress, credential.integration, credential.auth, credential.values)
@@ -97,7 +99,7 @@ async def _check(installation: Installation, credential: UsableCredential) -> Cr
 async def _store_result(
     installation: Installation, actor: Actor, checked: UsableCredential, refusal: CredentialsRefused | None
 ) -> RecheckResult:
-    """Update the connection's status, unless its credentials were replaced after the recheck started (P8)."""
+    """Update the connection's status. If other credentials have replaced the checked ones, change nothing (P8)."""
     now, key = installation.clock(), checked.connection.key
     reason = (refusal.provider_reason or refusal.detail) if refusal is not None else None
     async with installation.database.write() as tx:

@@ -1,8 +1,8 @@
-"""The mode `redirect`: One Runtime holds a connection until the organization redeems its code (P6).
+"""The mode `redirect`: One Runtime holds a connection until the organization redeems the session's code (P6).
 
-The code does not show which person connected: the end user may have sent the session's link to someone else. So the
-organization also sends the identifier of the user who is signed in at its return URL. If this user is not the session's
-end user, One Runtime ends the session and deletes the held connection.
+An end user can send the session's link to another person. The account of this person would then belong to the wrong end
+user. So the organization sends two values: the code, and the identifier of the user who is signed in at the return URL.
+If this user is not the session's end user, One Runtime ends the session and deletes the held connection.
 """
 
 import json
@@ -36,7 +36,7 @@ BATCH: Final = 100
 """Maximum number of connections that one run of the periodic task deletes."""
 
 TABLE: Final = "unredeemed_connections"
-_VERSION: Final = 1  # version of the sealed value; it never changes, because each row is written once
+_VERSION: Final = 1  # version of the encrypted value: constant, because each row is written once
 
 _NEW: Final = TypeAdapter(NewConnection)
 
@@ -76,7 +76,7 @@ _DUE = (
 
 
 class EndUserMismatch(Conflict):
-    """The organization redeems the code for an end user other than the session's."""
+    """The organization sent the code with an end user who is not the session's end user."""
 
     code = "end_user_mismatch"
 
@@ -99,7 +99,7 @@ async def hold_connection(
 def return_address(
     session: ConnectSession, status: Literal["connected", "cancelled", "error"], **values: str
 ) -> str | None:
-    """Return the session's return URL with the outcome added to its query."""
+    """Return the session's return URL with the outcome in the query, or None if the session has no return URL."""
     if session.return_url is None:
         return None
     outcome = {"session_id": session.id, "status": status, **values}
@@ -112,12 +112,13 @@ def return_address(
 async def redeem(
     installation: Installation, actor: Actor, session_id: str, code: str, end_user_id: str
 ) -> tuple[ConnectSession, Connection | None]:
-    """Turn a held connection into a stored connection. Redeeming the same code again returns the same result.
+    """Turn a held connection into a stored connection. A second call with the same code returns the same result.
 
     The connection is None if it was deleted after the first redemption.
 
-    Raises: NotFound; InvalidInput for a wrong code; EndUserMismatch, which deletes the connection; SessionExpired;
-    Conflict if there is nothing to redeem; AccountMismatch if the end user connected another account meanwhile.
+    Raises: NotFound; InvalidInput for a wrong code; SessionExpired; Conflict if the session holds no connection;
+    EndUserMismatch after the deletion of the held connection; AccountMismatch if the end user has since connected
+    another account.
     """
     now = installation.clock()
     async with installation.database.write() as tx:
@@ -131,19 +132,19 @@ async def redeem(
         pending = await _abandon(tx, installation, actor, session, "failed", note)
     await revoke_all(installation, pending or [])
     raise EndUserMismatch(
-        "The end_user_id is not the end user of this session, so One Runtime deleted the connection. Someone may have "
-        "sent the session's link to another person."
+        "The end_user_id does not identify this session's end user, so One Runtime deleted the connection. "
+        "Perhaps the end user sent the session's link to another person."
     )
 
 
 def _require_code(session: ConnectSession, code: str) -> None:
     if session.mode != "redirect":
-        raise Conflict(f"A session of the mode {session.mode} has nothing to redeem.")
+        raise Conflict(f"This session has the mode {session.mode}, but only sessions of the mode redirect have a code.")
     known = session.code_hash
     if known is None and session.status == "pending":
         raise Conflict("The end user has not connected an account in this session yet.")
     if known is None or not secret_tokens.same(known, secret_tokens.digest(code)):
-        raise InvalidInput.of("code", "is not the code of this session. Read it from the query of your return_url")
+        raise InvalidInput.of("code", "must be the code of this session, from the query of your return_url")
 
 
 async def _redeem(
@@ -164,9 +165,9 @@ async def _redeem(
 def _not_redeemable_error(session: ConnectSession, now: datetime) -> OneRuntimeError:
     if session.state(now) == "expired":
         return SessionExpired(
-            "The code was not redeemed within 10 minutes, and the connection was deleted. Start again."
+            "The code was not redeemed within 10 minutes, so One Runtime deleted the connection. Start again."
         )
-    return Conflict(f"This session is {session.state(now)}; there is nothing to redeem. Start again.")
+    return Conflict(f"This session is {session.state(now)}, so it has no connection to redeem. Start again.")
 
 
 async def _find_connection(tx: Transaction, session: ConnectSession) -> Connection | None:
@@ -177,7 +178,7 @@ async def _find_connection(tx: Transaction, session: ConnectSession) -> Connecti
 
 
 async def cancel(installation: Installation, actor: Actor, session_id: str) -> ConnectSession:
-    """Cancel a session that has not ended, even a session with an unredeemed code. Raises: NotFound."""
+    """Cancel a session that has not ended, also a session with an unredeemed code. Raises: NotFound."""
     async with installation.database.write() as tx:
         session = await sessions.get(tx, actor.organization_id, session_id)
         pending = None
@@ -191,7 +192,7 @@ async def cancel(installation: Installation, actor: Actor, session_id: str) -> C
 async def purge_due(installation: Installation) -> int:
     """Delete connections that were not redeemed in time, and revoke their tokens. Return the number of connections.
 
-    Several processes may run this function at the same time: a conditional update lets only one of them end a session.
+    Several processes can run this function at the same time, because a conditional update ends each session only once.
     """
     async with installation.database.read() as tx:
         now = await database_now(tx, installation.clock)
@@ -200,7 +201,7 @@ async def purge_due(installation: Installation) -> int:
     for session_id, organization_id in due:
         async with installation.database.write() as tx:
             session = await sessions.find_by_id(tx, session_id)
-            if session is None:  # deleted meanwhile, together with its connection
+            if session is None:  # a concurrent request deleted the session and its connection
                 continue
             note = error_note("not_redeemed", "The code was not redeemed within 10 minutes.", now)
             actor = Actor(organization_id, "system")
@@ -215,7 +216,10 @@ async def purge_due(installation: Installation) -> int:
 async def purge_of_end_user(
     tx: Transaction, installation: Installation, organization_id: str, end_user_id: str
 ) -> list[PendingRevocation]:
-    """Delete the held connections of an end user; return the pending revocations."""
+    """Delete the held connections of an end user, and queue the revocation of the tokens.
+
+    Return the pending revocations.
+    """
     pending: list[PendingRevocation] = []
     for row in await tx.all(_OF_END_USER, _SessionRow, organization=organization_id, end_user=end_user_id):
         session = await sessions.get(tx, organization_id, row.session_id)

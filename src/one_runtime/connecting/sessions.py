@@ -33,7 +33,7 @@ MAX_FAILED_CHECKS: Final = 10
 LIFE_ONCE_OPENED: Final = timedelta(minutes=60)
 TIME_TO_REDEEM: Final = timedelta(minutes=10)
 RETENTION: Final = timedelta(days=30)
-"""Time from the creation of a session to the deletion of its row. The session ends long before, within 130 minutes."""
+"""Time from the creation of a session to the deletion of its row. The session itself ends within 130 minutes."""
 MIN_EXPIRES_IN, DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN = 60, 600, 3600
 
 Mode: TypeAlias = Literal["embed", "redirect", "link"]
@@ -69,10 +69,10 @@ class TooManyAttempts(OneRuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class ConnectSession:
-    """A stored session. It contains only hashes of its token and its code (P2).
+    """A stored session. The row contains only hashes of the session's token and code (P2).
 
-    Use `state`, not `status`. A session with the stored status `pending` may have expired. For the stored status
-    `unredeemed`, the API shows `pending`.
+    Read `state`, not `status`: a session with the stored status `pending` can have expired. For the stored
+    status `unredeemed`, `state` returns `pending` until the session expires.
     """
 
     id: str
@@ -119,9 +119,9 @@ class ConnectSession:
 class NewSession:
     """A session to create.
 
-    Without `mode`, `create_session` chooses `redirect` if there is a `return_url`, otherwise `embed`. Without
-    `integration_slug`, the end user chooses the integration. Without `allowed_origins`, the organization's origins
-    apply.
+    Without `mode`, a session with a `return_url` has the mode `redirect`, and other sessions have the mode `embed`.
+    Without `integration_slug`, the end user chooses the integration. Without `allowed_origins`, the organization's
+    origins apply.
     """
 
     end_user: EndUser
@@ -187,7 +187,7 @@ async def create_session(
     """Create a session and its token, which One Runtime shows only once.
 
     Raises: NotFound for an unknown integration or connection; InvalidInput if the end user cannot connect the
-    integration. The error says how to make the integration connectable.
+    integration. The error's message says what to change.
     """
     now = installation.clock()
     session = ConnectSession(
@@ -227,22 +227,23 @@ async def create_session(
 def _require_mode(session: ConnectSession, organization: Organization) -> None:
     """Require the fields of the session's mode, and refuse fields of other modes (P6). Raises: InvalidInput."""
     if session.mode != "redirect" and session.return_url:
-        _refuse("return_url", f"must be left out in the mode {session.mode}: it is for the mode redirect")
+        _refuse("return_url", f"must be left out in the mode {session.mode}: only the mode redirect uses it")
     if session.mode != "embed" and session.allowed_origins:
-        _refuse("allowed_origins", f"must be left out in the mode {session.mode}: it is for the mode embed")
+        _refuse("allowed_origins", f"must be left out in the mode {session.mode}: only the mode embed uses it")
     if session.mode == "embed" and not (session.allowed_origins or organization.allowed_origins):
         _refuse(
             "allowed_origins",
-            "is required: name the origin of the page that opens the popup, here or with PUT /v1/organization",
+            "is required: list the origin of the page that opens the popup. You can also store it with "
+            "PUT /v1/organization.",
         )
     if session.mode == "redirect":
         if not session.return_url:
-            _refuse("return_url", "is required in the mode redirect: the page to which the browser returns at the end")
+            _refuse("return_url", "is required in the mode redirect: at the end, the browser returns to this URL")
         if not organization.returns_to(session.return_url):
             _refuse(
                 "return_url",
-                "must be one of your organization's return URLs (only the query may differ). Register it with "
-                "PUT /v1/organization.",
+                "must be a registered return URL of your organization; only the query may differ. Register the URL "
+                "with PUT /v1/organization.",
             )
 
 
@@ -261,14 +262,15 @@ def _require_connectable(
             ("scopes", new.scopes),
         ):
             if value:
-                _refuse(name, "needs an integration_slug: name the integration too")
+                _refuse(name, "requires integration_slug: name the integration in the same request")
         if not any(
             organization.offers(integration.slug) and available_auth_types(integration, clients)
             for integration in catalog.integrations
         ):
             _refuse(
                 "integration_slug",
-                "your organization enables no integration. Enable some with PUT /v1/organization.",
+                "your organization has no integration that end users can connect. Enable integrations with "
+                "PUT /v1/organization, and register the OAuth clients that the integrations need.",
             )
         return
     integration = catalog.get(new.integration_slug)
@@ -299,7 +301,7 @@ def _require_scopes(integration: Integration, new: NewSession) -> None:
 async def _require_target(tx: Transaction, actor: Actor, new: NewSession) -> None:
     target = await connections.get(tx, actor.organization_id, new.target_connection_id or "")
     if (target.end_user_id, target.integration_slug) != (new.end_user.end_user_id, new.integration_slug):
-        raise InvalidInput.of("connection_id", "must be a connection of this end user and this integration")
+        raise InvalidInput.of("connection_id", "must be a connection of this end user to this integration")
 
 
 async def insert_session(tx: Transaction, session: ConnectSession) -> SecretToken:
@@ -320,7 +322,7 @@ async def get(tx: Transaction, organization_id: str, session_id: str) -> Connect
 
 
 async def find_by_id(tx: Transaction, session_id: str) -> ConnectSession | None:
-    """Return a session by its id. An id is not secret: with an id alone, a browser gets only the popup's shell."""
+    """Return a session by its id, or None. An id is not secret: by id, a browser can load only the popup's shell."""
     return await tx.one(_BY_ID, ConnectSession, session=session_id) if is_id(session_id) else None
 
 
@@ -340,7 +342,7 @@ def ended_error(session: ConnectSession, now: datetime) -> OneRuntimeError | Non
     if state == "expired":
         return SessionExpired(f"This session has expired. {again}")
     if state == "connected" or session.unredeemed:
-        return SessionUsed("An account is connected already in this session. Open the window again to connect another.")
+        return SessionUsed("This session has connected an account. To connect another account, open the window again.")
     if state == "cancelled":
         return SessionCancelled(f"This session was cancelled. {again}")
     if state == "failed":
@@ -349,7 +351,7 @@ def ended_error(session: ConnectSession, now: datetime) -> OneRuntimeError | Non
 
 
 async def unavailable_error(tx: Transaction, session: ConnectSession, now: datetime) -> OneRuntimeError:
-    """Return the error of a session that has ended meanwhile, or that has no attempt left."""
+    """Read the session again. Return the error of a session that has ended, or that has no attempt left."""
     current = await get(tx, session.organization_id, session.id)
     return ended_error(current, now) or TooManyAttempts()
 
@@ -368,17 +370,20 @@ async def reserve_check(tx: Transaction, session_id: str, now: datetime) -> bool
 
 
 async def refund_check(tx: Transaction, session_id: str, error: Mapping[str, str] | None, now: datetime) -> None:
-    """Undo the count of an attempt in which the provider accepted the credential or gave no usable response."""
+    """Undo the count of an attempt that must not count. `error`: the session's new last error, or None."""
     await tx.execute(_REFUND, session=session_id, error=error, now=now)
 
 
 async def note_error(tx: Transaction, session_id: str, error: Mapping[str, str], now: datetime) -> None:
-    """Store the error of an attempt that does not count, such as a denied authorization."""
+    """Store the error of an attempt that was never counted, such as a denied authorization."""
     await tx.execute(_NOTE_ERROR, session=session_id, error=error, now=now)
 
 
 async def note_refusal(tx: Transaction, session_id: str, error: Mapping[str, str], now: datetime) -> bool:
-    """Store the error of a refused attempt. Return True if this was the last attempt: the session is then `failed`."""
+    """Store the error of a refused attempt. After the last allowed attempt, end the session as `failed`.
+
+    Return True if this function ended the session.
+    """
     row = await tx.one(_NOTE_REFUSAL, _ChecksRow, session=session_id, error=error, now=now)
     if row is None or row.failed_checks < MAX_FAILED_CHECKS:
         return False
@@ -425,6 +430,6 @@ async def _end(tx: Transaction, state: Status, statement: Update, **values: obje
 
 
 async def purge(installation: Installation) -> int:
-    """Delete sessions after `RETENTION`; return their number."""
+    """Delete sessions after `RETENTION`; return the number of deleted sessions."""
     before = lowest_id(installation.clock() - RETENTION)
     return await run_in_batches(installation.database, _PURGE, before=before)

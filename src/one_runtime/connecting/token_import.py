@@ -34,7 +34,7 @@ _TOKEN_FIELDS: Final = ("access_token", "refresh_token", "expires_at", "scope")
 
 @dataclass(frozen=True, slots=True)
 class CredentialImport:
-    """A credential to import for an end user. Without `multiple`, the credential replaces a present connection.
+    """A credential to import for an end user. Without `multiple`, the credential replaces the present connection.
 
     `check`: verify the credential with the provider before storing it. One Runtime always verifies client credentials.
     """
@@ -53,7 +53,7 @@ class CredentialImport:
 async def import_connection(
     installation: Installation, actor: Actor, request: CredentialImport
 ) -> tuple[Connection, bool]:
-    """Store a credential as a connection. Return the connection, and True if it is new.
+    """Store a credential as a connection. Return the connection, and True if the connection is new.
 
     Raises: NotFound; InvalidInput; OAuthClientMissing; HostNotRegistered; CredentialsRefused; ProviderUnavailable.
     """
@@ -78,7 +78,7 @@ async def _verify(
 ) -> VerifiedAccount:
     auth = integration.auth_of(request.auth_type)
     if auth is None:
-        raise InvalidInput.of("auth_type", f"{integration.name} has no {request.auth_type}.")
+        raise InvalidInput.of("auth_type", f"{integration.name} has no auth type {request.auth_type}.")
     oauth2 = oauth2_of(auth)
     if oauth2 is not None:
         return await _verify_tokens(installation, organization_id, integration, oauth2, request)
@@ -140,7 +140,7 @@ def _read_time(text: str, errors: list[FieldError]) -> datetime | None:
 
 
 def _with_document(tokens: TokenSet, provider_values: Mapping[str, str]) -> TokenSet:
-    """Return the tokens with an artificial token response that has the values at their paths, such as `team.id`."""
+    """Add an artificial token response to the tokens. The response has each value at its path, such as `team.id`."""
     document: dict[str, object] = {}
     for path, value in provider_values.items():
         *outer, last = path.split(".")

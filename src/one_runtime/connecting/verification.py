@@ -80,8 +80,8 @@ class VerifiedAccount:
     def as_connection(self, end_user_id: str, name: str | None, metadata: Mapping[str, object]) -> NewConnection:
         """Return the connection to store.
 
-        The connection gets the present audience of the integration, which limits the hosts that receive the
-        credentials. So a later change of a custom integration cannot redirect the credentials (P7).
+        The connection stores the integration's present audience, which names the receivers of the credentials. If the
+        organization later changes the audience, One Runtime stops sending the credentials (P7).
         """
         return NewConnection(
             end_user_id=end_user_id,
@@ -102,7 +102,7 @@ class VerifiedAccount:
 async def check_credentials(
     egress: Egress, integration: Integration, auth: Auth, values: ConnectionValues
 ) -> ProviderAccount:
-    """Send the entry's check request and return the account. An entry without a check request accepts any credentials.
+    """Send the entry's check request and return the account. Without a check request, accept any credentials.
 
     Raises: CredentialsRefused; ProviderUnavailable if the provider gives no usable response.
     """
@@ -208,7 +208,7 @@ async def verify_tokens(
     *,
     check: bool = True,
 ) -> VerifiedAccount:
-    """Read the values of the token response, request the entry's other values, and verify the account.
+    """Read the values of the token response, request the other values that the entry needs, and verify the account.
 
     Raises: CredentialsRefused; ProviderUnavailable; AccountSelectionRequired; UnexpectedValue for a provider's value
     that the entry does not allow.
@@ -267,7 +267,7 @@ async def _look_up(
         return read_received(auth, "lookup", document)
     accounts = _account_options(integration, auth, lookup, document)
     if len(accounts) > 1:
-        detail = f"This authorization opens {len(accounts)} accounts at {integration.name}. Select one account."
+        detail = f"You allowed access to {len(accounts)} accounts at {integration.name}. Select one account."
         raise AccountSelectionRequired(detail, accounts)
     return dict(accounts[0].params)
 
@@ -278,7 +278,7 @@ def _account_options(
     assert lookup.choices is not None  # noqa: S101 - checked by the caller
     items = look_up(document, lookup.choices.at) if lookup.choices.at is not None else document
     if not isinstance(items, list) or not items or len(items) > _MAX_ACCOUNTS:
-        raise UnexpectedValue(f"{integration.name} lists no account that this token opens")
+        raise UnexpectedValue(f"{integration.name} lists no account for this token, or too many accounts")
     accounts = [(text_of(look_up(item, lookup.choices.label)), read_received(auth, "lookup", item)) for item in items]
     return tuple(
         AccountOption(printable(label or ", ".join(params.values()))[:255], params) for label, params in accounts
