@@ -1,4 +1,7 @@
-"""The popup's static files, read once at the start. Their URLs contain a hash, so browsers cache the files for ever."""
+"""The popup's static files, which One Runtime reads once at its start.
+
+The files' URLs contain a hash of all files, so browsers can cache the files for ever.
+"""
 
 import hashlib
 import json
@@ -60,7 +63,7 @@ def load_assets() -> Assets:
     files = {name: Asset(body, _TYPES[name.rpartition(".")[2]]) for name, body in bodies.items()}
     script = _minify_script(
         _read("connect.js")
-    ).decode()  # its template literal is a stylesheet, so the indentation has no meaning
+    ).decode()  # the template literal in the script is a stylesheet, so its indentation has no meaning
     connect_js = script.replace(_TEXTS_PLACEHOLDER, _json(with_prefix("host.")))
     return Assets(digest.hexdigest()[:20], files, connect_js.encode(), _read("connect.d.ts"))
 
@@ -70,7 +73,7 @@ def _read(name: str) -> bytes:
 
 
 def _minify_script(body: bytes) -> bytes:
-    """Remove whole-line comments and indentation, which are together a fifth of the bytes."""
+    """Remove whole-line comments and indentation: together, they are a fifth of the bytes."""
     lines = _WHOLE_LINE_COMMENT.sub("", body.decode()).splitlines()
     return "\n".join(line.strip() for line in lines if line.strip()).encode() + b"\n"
 

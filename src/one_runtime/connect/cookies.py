@@ -1,4 +1,4 @@
-"""The cookie that binds an authorization to the browser that started the authorization (P5). Frames have no cookie."""
+"""The cookie that binds an authorization to the browser that started it (P5). The popup in a frame uses no cookie."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -11,8 +11,8 @@ _SECONDS: Final = int(STATE_LIFE.total_seconds())
 class Cookies:
     """Reads and writes the cookie.
 
-    `secure`: browsers use https. Then the cookie's name starts with `__Host-`, so that no other host can set the cookie
-    (RFC 6265bis).
+    `secure`: True if the public URL is https. The cookie's name then starts with `__Host-`, so that no other host can
+    set the cookie (RFC 6265bis).
     """
 
     def __init__(self, *, secure: bool) -> None:
@@ -30,6 +30,6 @@ class Cookies:
         return f"{self._prefix}{binding.cookie}=; Max-Age=0{self._attributes}"
 
     def read(self, cookies: Mapping[str, str], name: str) -> BrowserBinding | None:
-        """Return the browser's cookie of this name."""
+        """Return the browser's cookie with this name, or None."""
         secret, _, session_token = cookies.get(self._prefix + name, "").partition(".")
         return BrowserBinding(name, secret, session_token or None) if secret else None

@@ -1,7 +1,7 @@
-"""Forms of the top-level pages: their fields, and the form posts that browsers send (P6).
+"""Forms of the top-level pages: the fields, and the form posts that browsers send (P6).
 
-One Runtime never shows a secret's value again (P11). It accepts posts only from its own pages, and refuses unknown
-fields.
+One Runtime never shows a secret's value again (P11). One Runtime accepts posts only from its own pages, and refuses
+unknown fields.
 """
 
 from collections.abc import Mapping
@@ -22,14 +22,14 @@ MAX_FIELDS: Final = 120
 _MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
 _GROUPS: Final = ("params", "credentials")
 
-# confirm: the end user pressed "continue" on the confirmation; resume: a reload, which restarts at the first page.
+# confirm: the end user pressed "continue" on the confirmation. resume: show the first page, also after a reload.
 Step: TypeAlias = Literal["resume", "confirm", "show", "connect", "cancel"]
 F = TypeVar("F", bound=Sent)
 Filter: TypeAlias = Annotated[str, StringConstraints(max_length=200)]
 
 
 class FormPost(Sent):
-    """A posted form. `search` and `category`: the filter of the list, which the back button restores."""
+    """A posted form. `search` and `category`: the filter of the list. The back button restores the filter."""
 
     session_token: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(repr=False)
     step: Step
@@ -70,9 +70,9 @@ def is_from_our_page(headers: Mapping[str, str], public_origin: str) -> bool:
     requesting site in `Sec-Fetch-Site`, which no page can forge. If this header is missing, `Origin` must be One
     Runtime's own origin.
 
-    Our pages have `Referrer-Policy: no-referrer`, under which `Origin` is `null` (Fetch, section 3.2). So an old
-    browser without `Sec-Fetch-Site` gets an error page. A weaker referrer policy would avoid this error, but could put
-    a token into another site's log, which is worse.
+    Our pages have `Referrer-Policy: no-referrer`, so browsers send `Origin: null` (Fetch, section 3.2). So an old
+    browser without `Sec-Fetch-Site` gets an error page. A weaker referrer policy would avoid this error. But a weaker
+    policy could put a token into another site's log, which is worse.
     """
     site = headers.get("sec-fetch-site")
     if site is not None:
@@ -81,7 +81,7 @@ def is_from_our_page(headers: Mapping[str, str], public_origin: str) -> bool:
 
 
 def read_form(kind: type[F], content_type: str, body: bytes) -> F:
-    """Read the form in a request's body. Raises: MalformedRequest, whose message contains no values."""
+    """Read the form in a request's body. Raises: MalformedRequest. The error's message contains no values."""
     if content_type.partition(";")[0].strip().lower() != _MEDIA_TYPE:
         raise MalformedRequest(f"The body must be a form, sent as {_MEDIA_TYPE}.")
     try:
@@ -116,8 +116,8 @@ def _group(pairs: list[tuple[str, str]]) -> dict[str, object]:
 class FormField:
     """A field of a form.
 
-    `path`: the field's name in the posted form. `pattern`: a pattern that the browser checks. `again`: the field is a
-    secret that the end user has to enter again, because the server does not send the value back.
+    `path`: the field's name in the posted form. `pattern`: the pattern that the browser checks. `again`: True if the
+    end user has to enter a secret again, because the server does not send secrets back.
     """
 
     path: str
@@ -162,8 +162,8 @@ def form_fields(
                 error=errors.get(path),
                 help=param.help,
                 placeholder=param.placeholder,
-                # A pattern applies to the transformed value. Only the server transforms values, so only the server can
-                # check the pattern.
+                # The pattern applies to the transformed value. Only the server transforms the value, so only the server
+                # can check the pattern.
                 pattern=None if param.transform else param.pattern,
                 options=param.options,
                 suffix=param.suffix,

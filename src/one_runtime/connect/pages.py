@@ -30,7 +30,7 @@ NO_ANCESTORS: Final = ("'none'",)
 
 
 def rich(key: str, **names: str) -> Markup:
-    """Return the text under `key` as HTML, with every filled-in name in <strong>."""
+    """Return the text under `key` as HTML. Replace each `{name}` by its value in <strong>."""
     strong = {name: Markup("<strong>{}</strong>").format(value) for name, value in names.items()}
     return escape(TEXTS[key]).format(**strong)
 
@@ -84,7 +84,7 @@ def _ancestors(shell: PopupShell, *, framed: bool) -> tuple[str, ...]:
     """Return the origins that may frame the page: the allowed origins of the session.
 
     If the session is unknown, or if no origin is configured, any page may frame this page. So a developer sees the
-    error instead of an empty frame. Such a page contains no form and no secret, only the organization's name.
+    error instead of an empty frame. The page then contains no form and no secret, only the organization's name.
     """
     if shell.state == "open" and not framed:
         return NO_ANCESTORS
@@ -98,9 +98,9 @@ def headers(
 ) -> dict[str, str]:
     """Return the headers of a page. The page may show `data:` URIs as images, because logos are `data:` URIs.
 
-    `keeps_opener`: keep the link between the authorization window and our frame, which opens the window, sends it a
-    ticket and closes it. `form_action`: the origins that may receive forms. By default, no origin may receive forms,
-    because the popup's script sends the values itself, with the token in a header.
+    `form_action`: the origins that may receive forms. By default, no origin may receive forms, because the popup's
+    script sends the values itself. `keeps_opener`: keep the link between the authorization window and our frame. The
+    frame opens the window, sends a ticket to the window, and closes the window.
     """
     policy = (
         "default-src 'none'",

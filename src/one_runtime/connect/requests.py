@@ -12,7 +12,7 @@ from one_runtime.tenancy.authentication import bearer_token
 
 MAX_BODY_BYTES: Final = 256 * 1024
 PRIVATE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-# Values of `Sec-Fetch-Dest` for a response that is shown inside another page. Some browsers send no such header.
+# Values of `Sec-Fetch-Dest` for a response that is shown inside another page. Some browsers do not send this header.
 _FRAMES: Final = frozenset({"iframe", "frame", "fencedframe", "embed", "object"})
 
 Call: TypeAlias = Callable[[str, Request], Awaitable[BaseModel | None]]
@@ -25,7 +25,7 @@ def is_framed(request: Request) -> bool:
 
 
 def json_endpoint(call: Call) -> Endpoint:
-    """Return an endpoint for the page's script, which sends its session token and receives JSON.
+    """Return an endpoint for the page's script. The script sends the session token and receives JSON.
 
     The application renders errors, as for all routes.
     """

@@ -1,4 +1,7 @@
-"""The popup's routes. Each route parses, calls one step of the flow, and renders. No route logs (P5, P6, P11)."""
+"""The popup's routes. Each route parses the request, calls one step of the flow, and renders the response.
+
+No route writes a log (P5, P6, P11).
+"""
 
 from collections.abc import Callable
 from typing import Final
@@ -47,7 +50,7 @@ _PUBLIC_MODULE: Final = {
 
 
 class PopupRoutes:
-    """Endpoints of the popup's page, of its script, of top-level pages, and of authorizations.
+    """Endpoints for the popup's page and script, for top-level pages, and for authorizations.
 
     `logo_url` returns the URL of an integration's logo on this server.
     """
@@ -84,7 +87,7 @@ class PopupRoutes:
         session_id = None if token is not None else request.query_params.get("session")
         shell = await popup.load_shell(self._installation, token=token, session_id=session_id)
         if shell.mode == "embed":
-            # Without `Sec-Fetch-Dest` (http, old browsers) the page's script checks whether the page is framed.
+            # If the browser sends no `Sec-Fetch-Dest` (on http, or an old browser), the page's script checks the frame.
             return render(self._site, shell, framed=request.headers.get("sec-fetch-dest") != "document")
         if is_framed(request):
             return self._screens.refusal("framed", 403)
@@ -130,15 +133,16 @@ class PopupRoutes:
         return outcome_answer(await authorization.get_outcome(self._installation, token, authorization_id))
 
     async def _window(self, request: Request) -> Response:
-        """Render the page of the authorization window. Our frame opens the window and then sends it a ticket."""
+        """Render the page of the authorization window. Our frame opens the window and then sends the ticket."""
         if is_framed(request):
             return self._screens.refusal("framed", 403)
         return self._screens.authorization_window()
 
     async def _start(self, request: Request) -> Response:
-        """Start the authorization. Only the script of the authorization window can call this route.
+        """Start the authorization. Only One Runtime's own pages can call this route.
 
-        Another site's page cannot make a browser send the required header.
+        The route requires `Sec-Fetch-Site: same-origin`, or One Runtime's `Origin`. Browsers do not send these headers
+        for another site's page.
         """
         if not is_from_our_page(request.headers, self._origin):
             raise AuthorizationExpired("This request must come from One Runtime's own page. Start again from the app.")
@@ -161,12 +165,12 @@ class PopupRoutes:
                 lambda name: self._cookies.read(request.cookies, name),
                 client_address(request.scope),
             )
-        except OneRuntimeError as error:  # the end user sees this window
+        except OneRuntimeError as error:  # the end user sees this window, so render a page
             return self._screens.refusal("broken", error.status)
         return await self._finish(result)
 
     async def _select_account(self, request: Request) -> Response:
-        """Handle the selection of an account: only from our own page, and only from the callback's browser."""
+        """Handle the selection of an account. The request must come from our own page in the callback's browser."""
         if is_framed(request) or not is_from_our_page(request.headers, self._origin):
             return self._screens.refusal("foreign", 403)
         try:
@@ -193,8 +197,8 @@ class PopupRoutes:
         if file is None:
             raise NotFound("There is no such file.")
         current = request.path_params["hash"] == self._assets.hash
-        # During a rollout, a page of another version may request its version's file from this process, which has only
-        # its own version. So the response must not be cached.
+        # During a rollout, a page of another version can request a file from this process. This process has only the
+        # files of its own version, so browsers must not cache the response.
         caching = "public, max-age=31536000, immutable" if current else "no-store"
         headers = {"Cache-Control": caching, "X-Content-Type-Options": "nosniff"}
         return Response(file.body, 200, headers, file.media_type)

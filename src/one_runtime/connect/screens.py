@@ -32,8 +32,8 @@ _HOST: Final = re.compile(r"[a-z0-9.:\[\]_-]+")
 class FormError:
     """The error of a form that is shown again.
 
-    `errors`: messages by the field's path. `replaces`: the end user already has another account connected, and may
-    replace it.
+    `errors`: messages by the field's path. `replaces`: True if another account is already connected, and the end user
+    can replace this account.
     """
 
     sentence: str | None = None
@@ -75,7 +75,7 @@ class Screens:
         self._logo_url = logo_url
 
     def refusal(self, refusal: Refusal, status: int) -> Response:
-        """Render an error page of a request without a session."""
+        """Render an error page for a request without a session."""
         return self._notice(refusal, PopupShell("unknown"), status)
 
     def ended(self, shell: PopupShell) -> Response:
@@ -103,7 +103,10 @@ class Screens:
         return self._render("confirm", view.session.id, values, None)
 
     def pick(self, view: PopupView, form: FormPost) -> Response:
-        """Render the list of integrations, with every row even after a search: the script can change the search."""
+        """Render the list of integrations. After a search, the page hides the other rows.
+
+        The page still contains these rows, because the script can change the search.
+        """
         integrations = [option.integration for option in view.options]
         ranks = {integration.slug: rank for rank, integration in enumerate(search(integrations, form.search))}
         hidden = {
@@ -128,8 +131,8 @@ class Screens:
     def form(self, view: PopupView, auth: Auth, form: FormPost, error: FormError = NO_ERROR) -> Response:
         """Render the form of one auth type. After a refused request, the form keeps the typed values, except secrets.
 
-        The server never sends a secret back (P11): the secret would be in the page's source, in the browser's cache,
-        and in every recorded response. So the end user has to paste the secret again, even to confirm a replacement.
+        The server never sends a secret back (P11). Otherwise the page's source, the browser's cache and every recorded
+        response would contain the secret. So the end user has to paste the secret again, even to confirm a replacement.
         """
         fields = form_fields(view, auth, form if error.is_there else None, error.errors)
         paths = {shown.path for shown in fields}
@@ -155,15 +158,16 @@ class Screens:
         return self._render("outcome", view.session.id, values, None)
 
     def authorization_window(self) -> Response:
-        """Render the authorization window as our frame opens it, before the frame sends the ticket."""
+        """Render the first page of the authorization window, before our frame sends the ticket."""
         values = self._notice_values("consent_lost", PopupShell("unknown"))
         return self._render("authorization_window", None, values, None, keeps_opener=True)
 
     def authorization_redirect(self, view: PopupView, redirect: AuthorizationRedirect) -> Response:
         """Render the page that redirects to the provider, with a link for browsers that do not follow the redirect.
 
-        A redirect after a form post cannot replace this page. Some browsers apply `form-action` to redirects (CSP 3,
-        section 6.1.5), so the page's policy would have to name every origin of the provider.
+        This page is necessary: a direct redirect after the form post would not work in every browser. Some browsers
+        apply `form-action` to redirects (CSP 3, section 6.1.5). So the page's policy would have to name every origin of
+        the provider.
         """
         values = self._view_values(view, None) | {
             "title": text("leaving.title", integration=redirect.integration_name),
@@ -172,10 +176,10 @@ class Screens:
         return self._render("authorization_redirect", view.session.id, values, None)
 
     def returned(self, result: CallbackResult) -> Response:
-        """Render the end of an authorization, in the authorization window or in an unknown browser.
+        """Render the last page of an authorization, in the authorization window or in an unknown browser.
 
         In the mode `redirect`, this page then opens the app. The callback cannot redirect to the app directly: the
-        policy of the provider's page may block further redirects (`form-action`, CSP 3, section 6.1.5).
+        policy of the provider's page can block further redirects (`form-action`, CSP 3, section 6.1.5).
         """
         problem, connected = result.problem, result.connected
         if result.session is None or result.integration is None or result.organization is None:
@@ -194,7 +198,7 @@ class Screens:
         return self._render("outcome", result.session.id, values, None, status, keeps_opener=True)
 
     def account_selection(self, result: CallbackResult, selection: AccountSelection) -> Response:
-        """Render the page on which the end user selects one of the accounts that the tokens give access to."""
+        """Render the page on which the end user selects one of several accounts."""
         if (
             result.integration is None
             or result.organization is None
@@ -229,7 +233,7 @@ class Screens:
 
     @staticmethod
     def _outcome_values(integration_name: str, connected: Connected | None) -> dict[str, object]:
-        """Return the values of the last page of an attempt, which succeeded or failed."""
+        """Return the values of the last page of an attempt, after a success or a failure."""
         account = connected.connection_name if connected is not None else None
         return {
             "title": TEXTS["done.title" if connected is not None else "failed.title"],
@@ -249,7 +253,7 @@ class Screens:
         }
 
     def _view_values(self, view: PopupView, form: FormPost | None) -> dict[str, object]:
-        """Return the values of most pages. `posted`: the form whose values the next form repeats as hidden fields."""
+        """Return the values that most pages need. The next form repeats the values of `posted` as hidden fields."""
         organization, integration = view.organization, view.integration
         return {
             "title": text("head.title", integration=integration.name) if integration else TEXTS["head.list"],
@@ -278,8 +282,8 @@ class Screens:
         body = ENVIRONMENT.get_template(f"window/{name}.html").render(
             base=self._site.base, assets=self._site.assets, session=session_id or "", **values
         )
-        # Some browsers also apply `form-action` to the redirect after a form post (CSP 3, section 6.1.5). This redirect
-        # may lead to the app.
+        # The redirect after a form post can lead to the app. Some browsers also apply `form-action` to this redirect
+        # (CSP 3, section 6.1.5), so the policy must name the app's origin.
         back = origin_of(return_url)
         form_action = ("'self'", back) if back else ("'self'",)
         return Response(body, status, headers(NO_ANCESTORS, form_action, keeps_opener=keeps_opener))
@@ -322,7 +326,7 @@ def _back_to_list(view: PopupView, form: FormPost) -> BackForm | None:
 
 
 def _focus(fields: tuple[FormField, ...], error: FormError) -> str:
-    """Return the element that gets the focus: the error, or without an error the first empty field."""
+    """Return the id of the element that gets the focus: the error, the first invalid field or the first empty field."""
     if error.is_there and not error.errors:
         return "problem"
     invalid = next((field.id for field in fields if field.error), None)

@@ -1,4 +1,4 @@
-"""Texts of the popup, all from one file, `texts.json`: to translate the popup, translate that file."""
+"""Texts of the popup. All texts are in `texts.json`: to translate the popup, translate this file."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ TEXTS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def text(key: str, **values: str) -> str:
-    """Return the text under `key` with each `{name}` filled in. Filled-in values are not expanded again."""
+    """Return the text under `key`. Replace each `{name}` by its value, but replace nothing inside the values."""
     template = TEXTS[key]
     return template.format_map(values) if values else template
 

@@ -40,13 +40,13 @@ class TopLevelPages:
     async def open(self, shell: PopupShell, token: str | None, *, opening: bool) -> Response:
         """Return the first page of a connect URL.
 
-        The token is missing after a reload, because the script removes it from the address bar. Then return a page
-        that can only load the first page again.
+        After a reload, the token is missing, because the script removes the token from the address bar. In this case,
+        return a page that loads the first page again.
 
-        In the mode `redirect`, the first GET opens the session for one hour. A link scanner's GET opens the session
-        too. An early opening never shortens the session, because the time limit for opening is also at most one hour.
+        In the mode `redirect`, the first GET opens the session for one hour. The GET of a link scanner opens the
+        session too. This does not shorten the session, because the time limit for opening is also at most one hour.
 
-        In the mode `link`, link scanners see the URLs, so only the button of the confirmation opens the session.
+        In the mode `link`, link scanners see the URLs. So only the button of the confirmation opens the session.
         """
         if shell.state != "open":
             return self._screens.ended(shell)

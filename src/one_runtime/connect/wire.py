@@ -1,6 +1,6 @@
 """Models of the JSON between the popup's script and the server.
 
-The models are separate from the domain's classes, so that no domain field leaks.
+The models are separate from the domain's classes, so that the JSON contains only the fields of this page.
 """
 
 from collections.abc import Callable
@@ -107,7 +107,7 @@ class FieldAnswer(PopupAnswer):
 
 
 class AuthAnswer(PopupAnswer):
-    """An auth type. `checked`: the provider verifies the credential before it is stored."""
+    """An auth type. `checked`: True if One Runtime verifies the credential with the provider."""
 
     auth_type: str
     label: str
@@ -249,7 +249,7 @@ def view_answer(view: PopupView, logo_url: Callable[[Integration], str | None]) 
 def _auth(auth: Auth) -> AuthAnswer:
     params = [ParamAnswer.model_validate(param) for param in auth.params]
     for param, answer in zip(auth.params, params, strict=True):
-        if param.transform:  # a pattern applies to the transformed value, and only the server transforms values
+        if param.transform:  # the pattern applies to the transformed value, and only the server transforms values
             answer.pattern = None
     return AuthAnswer(
         auth_type=auth.type,
