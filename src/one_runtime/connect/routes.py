@@ -87,7 +87,8 @@ class PopupRoutes:
         session_id = None if token is not None else request.query_params.get("session")
         shell = await popup.load_shell(self._installation, token=token, session_id=session_id)
         if shell.mode == "embed":
-            # If the browser sends no `Sec-Fetch-Dest` (on http, or an old browser), the page's script checks the frame.
+            # Some browsers send no `Sec-Fetch-Dest` (on http, or old browsers). For these browsers, the page's script
+            # checks if the page is in a frame.
             return render(self._site, shell, framed=request.headers.get("sec-fetch-dest") != "document")
         if is_framed(request):
             return self._screens.refusal("framed", 403)

@@ -103,9 +103,9 @@ class Screens:
         return self._render("confirm", view.session.id, values, None)
 
     def pick(self, view: PopupView, form: FormPost) -> Response:
-        """Render the list of integrations. After a search, the page hides the other rows.
+        """Render the list of integrations. After a search, the page hides the rows that do not match.
 
-        The page still contains these rows, because the script can change the search.
+        The page still contains the hidden rows, because the script can change the search.
         """
         integrations = [option.integration for option in view.options]
         ranks = {integration.slug: rank for rank, integration in enumerate(search(integrations, form.search))}
@@ -158,7 +158,7 @@ class Screens:
         return self._render("outcome", view.session.id, values, None)
 
     def authorization_window(self) -> Response:
-        """Render the first page of the authorization window, before our frame sends the ticket."""
+        """Render the first page of the authorization window. The page waits for the ticket from our frame."""
         values = self._notice_values("consent_lost", PopupShell("unknown"))
         return self._render("authorization_window", None, values, None, keeps_opener=True)
 

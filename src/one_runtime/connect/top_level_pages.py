@@ -44,7 +44,8 @@ class TopLevelPages:
         return a page that loads the first page again.
 
         In the mode `redirect`, the first GET opens the session for one hour. The GET of a link scanner opens the
-        session too. This does not shorten the session, because the time limit for opening is also at most one hour.
+        session too. The early opening does not shorten the session, because the time limit for opening is also at most
+        one hour.
 
         In the mode `link`, link scanners see the URLs. So only the button of the confirmation opens the session.
         """

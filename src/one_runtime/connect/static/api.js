@@ -1,10 +1,11 @@
-// The requests to our own server. The session token is in memory here and in the Authorization header only.
+// Requests to our own server. The session token stays in memory, and this module sends it only in the Authorization
+// header.
 
 const LOAD_TIMEOUT_MS = 8_000;
 const CONNECT_TIMEOUT_MS = 60_000;
 const CANCEL_TIMEOUT_MS = 1_500;
 
-/** An error response: `code`, `detail`, `errors`, `reason` (the provider's own words) and the HTTP status. */
+/** An error response: `code`, `detail`, `errors`, `reason` (the provider's error text) and the HTTP status. */
 export class Problem extends Error {
   constructor(status, body) {
     super(body.detail ?? "");
@@ -28,7 +29,7 @@ export class Api {
     this.#token = token;
   }
 
-  /** The view; of one integration if the user picked it from the list. */
+  /** Returns the view. `slug`: the integration that the user picked from the list. */
   view(slug = null) {
     return this.#post("", slug === null ? {} : { integration_slug: slug }, LOAD_TIMEOUT_MS);
   }
@@ -37,7 +38,7 @@ export class Api {
     return this.#post("/connect", request, CONNECT_TIMEOUT_MS);
   }
 
-  /** Prepares an authorization: its id, and the ticket for its window. */
+  /** Prepares an authorization. Returns the authorization's id, and the ticket for its window. */
   prepareAuthorization(request) {
     return this.#post("/authorization", request, LOAD_TIMEOUT_MS);
   }
@@ -61,7 +62,7 @@ export class Api {
         credentials: "omit",
         cache: "no-store",
         redirect: "error",
-        keepalive: true, // a cancel outlives the frame
+        keepalive: true, // a cancel request must finish even if the frame is removed
         signal: AbortSignal.timeout(timeout),
       });
       answer = await response.text();
@@ -74,7 +75,7 @@ export class Api {
   }
 }
 
-// A gateway in front of us may respond with a page of its own: an error without a code.
+// A gateway in front of our server can respond with its own error page, which is not JSON.
 function parse(answer) {
   try {
     return JSON.parse(answer) ?? {};

@@ -1,5 +1,5 @@
-// An authorization in a window of its own, as our frame follows it: the frame opens the window within the click, sends it
-// a ticket, and asks our server for the outcome. It relies neither on later messages of the window, nor on its closing.
+// Authorizations in a separate window. Our frame opens the window during the click, and sends a ticket to the window.
+// Then our frame asks our server for the outcome. The frame needs no further messages from the window.
 
 const POLL_MS = 1_000;
 const HELLO_MS = 12_000;
@@ -15,7 +15,7 @@ export class Authorizations {
     window.addEventListener("message", (event) => this.#onMessage(event));
   }
 
-  /** Begins an authorization and ends the one before. Must run within a click: only then browsers open windows. */
+  /** Begins an authorization and ends the previous one. Must run during a click: browsers open windows only then. */
   begin(request) {
     const opened = window.open(this.address, "_blank", FEATURES);
     this.stop();
@@ -28,14 +28,14 @@ export class Authorizations {
     this.#current = null;
   }
 
-  // Accepts messages only from a page of our own origin that was opened for an authorization.
+  // Accepts messages only from our own origin. Only the page of the authorization window sends this type of message.
   #onMessage({ source, origin, data }) {
     if (origin !== location.origin || data?.type !== "one-runtime-authorization" || source === null) return;
     this.#current?.sendTicket(source);
   }
 }
 
-/** One authorization and its window. `blocked`: the browser opened no window, so that a link has to. */
+/** One authorization and its window. `blocked`: the browser did not open the window, so the user must click a link. */
 class Authorization {
   #api;
   #opened;
@@ -53,7 +53,7 @@ class Authorization {
     this.#prepared.catch(() => opened?.close());
   }
 
-  /** Calls `onWindow` when the window sends its first message, `onTimeout` if it sends none for a while. */
+  /** Calls `onWindow` after the window's first message. Calls `onTimeout` if no message arrives within `HELLO_MS`. */
   waitForWindow(onWindow, onTimeout) {
     this.#onWindow = onWindow;
     clearTimeout(this.#timer);
@@ -68,14 +68,14 @@ class Authorization {
     source.postMessage({ type: "one-runtime-ticket", ticket: this.#stopped ? null : ticket }, location.origin);
   }
 
-  /** Ends all messages, and closes the window if it is still ours: at the provider's page it is out of reach. */
+  /** Sends no further ticket, and closes the window. The window stays open if it already shows the provider's page. */
   stop() {
     this.#stopped = true;
     clearTimeout(this.#timer);
     this.#opened?.close();
   }
 
-  /** The outcome, or null after `stop`. Throws if the server refused the form. */
+  /** Waits for the outcome and returns it. Returns null after `stop`. Throws if the server refused the form. */
   async outcome() {
     const { authorization_id } = await this.#prepared;
     let failures = 0;
@@ -87,7 +87,7 @@ class Authorization {
         failures = 0;
         if (outcome.state !== "waiting" && !this.#stopped) return outcome;
       } catch (error) {
-        // A lost network connection comes back; an error of the server that repeats stays.
+        // While the network is down, retry without a limit. After three errors of the server, give up.
         if (error.status !== undefined && ++failures > 2) throw error;
       }
     }
@@ -95,7 +95,7 @@ class Authorization {
   }
 }
 
-/** Waits a second, or until the page is visible again: browsers slow the timers of hidden pages down to one a minute. */
+/** Waits a second, or until the page is visible again. In a hidden page, the timer can take up to a minute. */
 function pause() {
   return new Promise((resolve) => {
     const timer = setTimeout(done, POLL_MS);

@@ -1,6 +1,6 @@
-// The window that our frame opens for an authorization. It takes its ticket from that frame only: opened by a link that
-// someone was sent, this page does nothing. It drops its opener before it goes to the provider, so that no page of the
-// provider can navigate our frame.
+// The window that our frame opens for an authorization. The window accepts a ticket only from the frame that opened the
+// window. So an attacker cannot start an authorization by sending a link to this page. Before the window opens the
+// provider's page, the window deletes its `opener`. So the provider's page cannot navigate our frame.
 
 const WAIT_MS = 20_000;
 const { base } = document.body.dataset;
@@ -31,7 +31,7 @@ async function start(ticket) {
 
 function onMessage({ source, origin, data }) {
   if (finished || source !== opener || origin !== location.origin || data?.type !== "one-runtime-ticket") return;
-  if (data.ticket === null) return window.close(); // the form has errors: the frame shows them
+  if (data.ticket === null) return window.close(); // the server refused the form: the frame shows the errors
   start(data.ticket).catch(showLost);
 }
 

@@ -1,8 +1,8 @@
-// One Runtime in your page: opens the hosted popup in a modal frame and promises the outcome.
-// An ES module without dependencies. It sets its styles through CSSOM, so a strict style-src does not block them. Your
-// frame-src has to allow One Runtime's origin.
+// One Runtime in your page: an ES module without dependencies. The module opens the hosted popup in a modal frame, and
+// returns a promise of the outcome. The module sets its styles through CSSOM, so a strict style-src does not block the
+// styles. The frame-src of your page has to allow One Runtime's origin.
 
-const TEXTS = __TEXTS__; // filled in by the server, from the one file that holds the popup's strings
+const TEXTS = __TEXTS__; // the server replaces the placeholder by texts from `texts.json`
 
 const READY_HINT_MS = 10_000;
 const CANCEL_MS = 2_000;
@@ -66,8 +66,8 @@ const STYLE = `
 let current = null;
 
 /**
- * @param {{baseUrl?: string}} options `baseUrl`: the public address of One Runtime; by default the address that
- *   this module was loaded from.
+ * @param {{baseUrl?: string}} options `baseUrl`: the public URL of One Runtime. By default, `baseUrl` is the folder of
+ *   this module's URL.
  */
 export function createOneRuntime({ baseUrl = new URL(".", import.meta.url).href } = {}) {
   const base = webAddress(baseUrl, "baseUrl");
@@ -117,14 +117,14 @@ class ConnectWindow {
       event.preventDefault();
       this.#leave();
     });
-    // A browser may close a dialog without asking a second time.
+    // If the user presses Escape twice, some browsers close the dialog without a second `cancel` event.
     this.#dialog.addEventListener("close", () => this.#leave());
     document.body.append(this.#shadow);
     this.#dialog.showModal();
     this.#after(READY_HINT_MS, () => this.#showHint());
   }
 
-  /** Removes a window that only waits for its end (the success mark, the response to a cancel), for the next window. */
+  /** Removes this window before the next window opens, if this window shows the success mark or waits for a cancel. */
   finishIfLeaving() {
     if (this.#leaving) this.#settle(this.#outcome("cancelled"));
     if (this.#settled) this.#remove();
@@ -179,14 +179,15 @@ class ConnectWindow {
     this.#frame.focus();
   }
 
-  // This page cannot find out why a frame stays empty: no network, an origin that is not allowed, or its own policy.
+  // The hint names no cause, because this page cannot read why a frame stays empty. Possible causes are the network, an
+  // origin that is not allowed, or this page's own policy.
   #showHint() {
     if (this.#ready || this.#leaving || this.#settled) return;
     this.#parts.hint.hidden = false;
     this.#parts.leave.focus();
   }
 
-  // Centred by its first height. After that the top does not move, so that nothing moves away from the pointer.
+  // Center the panel by its first height. Later, keep its top in place, so that no button moves away from the pointer.
   #resize(height) {
     if (!Number.isFinite(height)) return;
     const limited = `${Math.min(Math.max(height, 240), 4_000)}px`;
@@ -215,7 +216,7 @@ class ConnectWindow {
 
   #build(url) {
     this.#frame = element("iframe", { title: TEXTS["host.title"], src: url.href, referrerpolicy: "no-referrer" });
-    // The focus starts here: a frame that is still empty does not handle Escape.
+    // The close button has the first focus, because an empty frame does not handle Escape.
     const close = element("button", { type: "button", class: "close", "aria-label": TEXTS["host.close"], autofocus: "" }, cross());
     const leave = element("button", { type: "button", class: "leave" }, TEXTS["host.slow.close"]);
     const hint = element("div", { class: "hint", role: "alert", hidden: "" }, element("h2", {}, TEXTS["host.slow.title"]), element("p", {}, TEXTS["host.slow.body"]), leave);
@@ -228,7 +229,7 @@ class ConnectWindow {
       const error = { code: "load_failed", message: TEXTS["host.load_failed"] };
       this.#settleAndRemove(this.#outcome("error", { error }));
     });
-    // A shadow root, so that neither the page's styles reach ours nor ours the page's.
+    // The shadow root keeps the page's styles and our styles separate.
     this.#shadow = element("div", {});
     this.#shadow.style.setProperty("display", "contents", "important");
     const sheet = new CSSStyleSheet();
@@ -239,7 +240,7 @@ class ConnectWindow {
   }
 }
 
-/** Stops the page from scrolling behind the window, and returns a function that restores the page and its focus. */
+/** Stops the page behind the window from scrolling. Returns a function that restores the page and its focus. */
 function lockPage() {
   const { style } = document.documentElement;
   const focused = document.activeElement;

@@ -1,10 +1,10 @@
-// Builds elements and texts for the popup. Nothing here parses HTML: foreign strings only become text.
+// Builds elements and texts for the popup. No function parses HTML, so foreign strings only become text.
 import TEXTS from "./texts.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const PLACEHOLDER = /\{(\w+)\}/;
 
-/** The text under `key`, with `{name}` filled in. */
+/** Returns the text under `key`. Replaces each `{name}` by its value. */
 export function text(key, values = {}) {
   return TEXTS[key].replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
@@ -14,7 +14,7 @@ export function hasText(key) {
   return Object.hasOwn(TEXTS, key);
 }
 
-/** The text under `key` as nodes, with every filled-in name set in <strong>. */
+/** Returns the text under `key` as nodes. Replaces each `{name}` by its value in <strong>. */
 export function rich(key, values) {
   return TEXTS[key]
     .split(/(\{\w+\})/)
@@ -25,7 +25,7 @@ export function rich(key, values) {
     });
 }
 
-/** An element. Attributes that are null, undefined or false are left out; true becomes an empty attribute. */
+/** Returns a new element. Omits attributes that are null, undefined or false. True becomes an empty attribute. */
 export function el(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -36,7 +36,7 @@ export function el(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** One of the shell's drawings, hidden from screen readers. */
+/** Returns one of the page's icons, hidden from screen readers. */
 export function icon(name) {
   const svg = document.createElementNS(SVG, "svg");
   svg.setAttribute("class", `icon icon-${name}`);
@@ -47,7 +47,7 @@ export function icon(name) {
   return svg;
 }
 
-/** A link that leaves the popup: a new tab without opener and referrer. Null if the address is not http or https. */
+/** Returns a link that opens a new tab, without opener and referrer. Returns null if the URL is not http or https. */
 export function leavingLink(href, label) {
   if (!/^https?:\/\//i.test(href ?? "")) return null;
   return el(
@@ -59,7 +59,7 @@ export function leavingLink(href, label) {
   );
 }
 
-/** A logo in a tile; the first letter of the name if there is no image that our policy allows. */
+/** Returns a logo in a tile. If our policy does not allow the image, the tile shows the first letter of the name. */
 export function logo(url, name, kind) {
   const letter = () => el("span", { class: "letter" }, [...name.trim()][0]?.toUpperCase() ?? "");
   const tile = el("span", { class: `tile tile-${kind}`, "aria-hidden": "true" });
@@ -67,14 +67,14 @@ export function logo(url, name, kind) {
     tile.append(letter());
     return tile;
   }
-  const lazy = kind === "small"; // the list has hundreds
+  const lazy = kind === "small"; // the list has hundreds of small logos
   const image = el("img", { loading: lazy && "lazy", decoding: "async", src: url, alt: "" });
   image.addEventListener("error", () => image.replaceWith(letter()));
   tile.append(image);
   return tile;
 }
 
-// The same rule as the page's `img-src 'self' data:`, so that the browser reports no violation.
+// Applies the same rule as the page's `img-src 'self' data:`, so that the browser reports no violation.
 function isOwnImage(url) {
   if (!url) return false;
   if (/^data:image\//i.test(url)) return true;

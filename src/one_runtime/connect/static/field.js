@@ -1,4 +1,4 @@
-// Behaviour of form fields, made by script or by the server: cleaning, validation, errors, showing the secret.
+// Behavior of form fields: cleaning, validation, errors, and showing a secret. A script or the server built the fields.
 import { el, icon, text } from "./dom.js";
 
 const COPIED_ALONG = /^[\s\u200b\u200e\u200f\u2060\ufeff]+|[\s\u200b\u200e\u200f\u2060\ufeff]+$/g;
@@ -7,7 +7,8 @@ let pressed = false;
 window.addEventListener("pointerdown", () => (pressed = true), true);
 for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, () => (pressed = false), true);
 
-// Leaving a field by pressing the button: an error that appears now would push the button away from under the pointer.
+// If the user leaves a field by pressing the button, wait for the end of the press. An error that appears earlier would
+// move the button away from the pointer.
 function afterPress(callback) {
   if (!pressed) callback();
   else window.addEventListener("pointerup", () => setTimeout(callback), { once: true });
@@ -19,7 +20,7 @@ export class Control {
   #pattern;
   #optional;
 
-  /** `node` holds the input and its error. */
+  /** `node`: the element that contains the input and its error. */
   constructor(node, input, error, { pattern, suffix, optional }) {
     this.#node = node;
     this.#suffix = suffix?.toLowerCase();
@@ -39,7 +40,7 @@ export class Control {
     return this.input.value;
   }
 
-  /** Removes what copying adds: surrounding spaces, invisible characters, a URL around a subdomain. */
+  /** Removes unwanted copied text: spaces and invisible characters at both ends, and the URL around a subdomain. */
   clean() {
     if (this.input.readOnly) return;
     let value = this.value.replace(COPIED_ALONG, "");
@@ -50,7 +51,7 @@ export class Control {
     if (value !== this.value) this.input.value = value;
   }
 
-  /** Returns true if the value can be sent; otherwise shows the error. */
+  /** Returns true if the value can be sent. Otherwise shows the error and returns false. */
   check() {
     if (!this.value) {
       this.showError(this.#optional ? null : text("field.needed"));
@@ -70,12 +71,12 @@ export class Control {
   }
 
   setBusy(busy) {
-    // Read-only instead of disabled: focus and the text stay where they are, and the text is sent.
+    // Use read-only instead of disabled: a disabled field loses the focus, and a browser does not send its text.
     if (this.input.tagName === "SELECT") this.input.inert = busy;
     else this.input.readOnly = busy;
   }
 
-  /** A button that shows and hides the secret. */
+  /** Returns a button that shows and hides the secret. */
   reveal(label) {
     const button = el("button", { type: "button", class: "reveal", "aria-controls": this.input.id });
     const draw = () => {
@@ -92,7 +93,7 @@ export class Control {
   }
 }
 
-/** Cleans and checks every field, and focuses the first invalid field. */
+/** Cleans and checks every field. Focuses the first invalid field. Returns true if all fields are valid. */
 export function checkAll(controls) {
   for (const control of controls) control.clean();
   return controls.map((control) => control.check()).every(Boolean) || focusFirstError(controls);
@@ -103,7 +104,7 @@ export function focusFirstError(controls) {
   return false;
 }
 
-/** Shows progress on the button and prevents a second press. */
+/** Shows progress on the button. `label`: the text of the busy button, or null to end the progress. */
 export function showBusy(form, button, label) {
   form.setAttribute("aria-busy", String(label !== null));
   button.setAttribute("aria-disabled", String(label !== null));
@@ -114,7 +115,7 @@ export function showBusy(form, button, label) {
   if (label !== null) button.prepend(el("span", { class: "spinner", "aria-hidden": "true" }));
 }
 
-// Patterns are written for Python's `fullmatch`; the server checks patterns that JavaScript does not support.
+// Patterns follow Python's `fullmatch`. If JavaScript does not support a pattern, only the server checks the pattern.
 function wholeMatch(pattern) {
   if (!pattern) return null;
   try {

@@ -1,4 +1,4 @@
-// The form of one auth type: fields, their validation, the problem box and the button. It keeps what was typed.
+// The form of one auth type: fields, validation, the problem box and the button. The form keeps the typed values.
 import { el, icon, leavingLink, text } from "./dom.js";
 import { checkAll, Control, focusFirstError, showBusy } from "./field.js";
 
@@ -89,7 +89,7 @@ class Field {
   }
 }
 
-/** The form of one auth type of a view. `node` is the element; `onSubmit` receives the body for the server. */
+/** The form of one auth type. `node`: the form's element. `onSubmit`: a function that receives the request's body. */
 export class AuthForm {
   #busy = false;
 
@@ -135,7 +135,7 @@ export class AuthForm {
     if (busy) this.#hideProblem();
   }
 
-  /** Shows errors at their fields; errors without a field go into the problem box. */
+  /** Shows each error at its field. Shows errors without a field in the problem box. */
   showFieldErrors(errors) {
     const homeless = [];
     for (const { field: path, message } of errors) {
@@ -147,7 +147,7 @@ export class AuthForm {
     else this.#focusFirstError();
   }
 
-  /** Shows our sentence, and the provider's message if it sent one. */
+  /** Shows our sentence. `reason`: the provider's error text, or null. */
   showProblem(sentence, reason = null) {
     const quote = reason
       ? [el("p", { class: "says" }, text("problem.says", { integration: this.integration })), el("blockquote", {}, reason)]

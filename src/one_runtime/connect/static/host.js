@@ -1,5 +1,6 @@
-// Messages between the popup and the embedding page. The popup reports the outcome once, to each allowed origin by name
-// (the browser delivers it to the origin that matches), and accepts one message only: that the user cancels.
+// Messages between the popup and the embedding page. The popup reports the outcome once, with one message for each
+// allowed origin. The browser delivers only the message for the page's real origin. The popup accepts only one message:
+// the user cancels.
 
 export class Host {
   #origins;
@@ -8,8 +9,8 @@ export class Host {
   #height = 0;
 
   /**
-   * @param {string[]} origins the session's allowed origins. Only pages without a session have none: they hold no form and
-   *   no secret, and report the error to any embedding page, so that it can close its window.
+   * @param {string[]} origins the session's allowed origins. A popup without origins shows only an error, without a
+   *   form and secrets. Such a popup reports the error to any embedding page, so that the page can close the popup.
    */
   constructor(origins, requestId) {
     this.#origins = origins.length > 0 ? origins : ["*"];
@@ -35,7 +36,7 @@ export class Host {
     });
   }
 
-  /** Reports that the popup is visible. Without `source`, so that pages which know only the outcome's format ignore it. */
+  /** Reports that the popup is visible. Pages that expect only the outcome ignore this message: it has no `source`. */
   ready() {
     this.#post({ type: "one-runtime-ready", requestId: this.#requestId });
   }
@@ -50,7 +51,7 @@ export class Host {
     }).observe(node);
   }
 
-  /** Calls back when the embedding page asks to cancel. */
+  /** Calls `callback` when the embedding page asks to cancel. */
   onCancel(callback) {
     window.addEventListener("message", (event) => {
       const { source, type, requestId } = event.data ?? {};

@@ -1,10 +1,10 @@
-// The list of integrations: filters while the user types, and is navigated with the arrow keys. The popup's script or
-// the server has already built the rows.
+// The list of integrations. This module filters the rows while the user types, and handles the arrow keys. The popup's
+// script or the server has already built the rows.
 import { text } from "./dom.js";
 import { search as searchRows, searchedText } from "./search.js";
 
 /**
- * @param {Element} root holds a search field, a select of categories, a list of rows, an empty state and a status.
+ * @param {Element} root contains a search field, a select of categories, a list of rows, an empty state and a status.
  */
 export function followList(root) {
   const [search, category, list, empty, status] = ["[type=search]", "select", "ul", ".empty", "[role=status]"].map((part) => root.querySelector(part));
@@ -15,7 +15,7 @@ export function followList(root) {
     const names = aliases ? aliases.split("|") : [];
     return { node, category, searchedText: searchedText(words(".row-title"), node.firstElementChild.value, category, words(".row-help"), names) };
   });
-  rows.sort((left, right) => (left.searchedText.name < right.searchedText.name ? -1 : 1)); // the server puts its hits first
+  rows.sort((left, right) => (left.searchedText.name < right.searchedText.name ? -1 : 1)); // the server puts hits first
   const show = () => {
     const hits = searchRows(
       rows.filter((row) => !category.value || row.category === category.value),

@@ -1,4 +1,5 @@
-// The popup: takes the token out of the address, loads the view, shows the form, connects, reports to the embedding page.
+// The popup. The script removes the token from the address bar, loads the view, and shows the form. After the end user
+// has connected, the script reports the outcome to the embedding page.
 import { Api, Offline, Problem } from "./api.js";
 import { Authorizations } from "./authorization.js";
 import { text } from "./dom.js";
@@ -6,7 +7,7 @@ import { AuthForm } from "./form.js";
 import { Host } from "./host.js";
 import { bar, choiceScreen, doneScreen, formScreen, headingId, noticeScreen, pickScreen, replaceScreen, waitingScreen } from "./screens.js";
 
-// The server's error code → the notice that ends the session, and the code for the embedding page.
+// Maps an error code of the server to the notice of the ended session, and to the code for the embedding page.
 const ENDINGS = {
   session_expired: { notice: "expired", code: "session_expired" },
   session_used: { notice: "used", code: "session_used" },
@@ -26,13 +27,13 @@ const ENDING_OF_STATE = {
 };
 const ENDING_OF_STATUS = { 401: "session_unknown", 404: "session_unknown", 410: "session_expired" };
 
-// How long a cancel waits for a request that may have connected first. The embedding page waits two seconds.
+// Time that a cancel waits for a pending connect request, which can end first. The embedding page waits two seconds.
 const CANCEL_GRACE_MS = 500;
 
 const shell = document.body.dataset;
 const card = document.getElementById("card");
 
-/** The token and the request id: from the address the first time, from `history.state` after a reload. */
+/** Returns the token and the request id: from the URL at first, and from `history.state` after a reload. */
 function takeToken() {
   const address = new URLSearchParams(location.search);
   const stored = history.state ?? {};
@@ -65,19 +66,19 @@ class Popup {
     this.#host.followHeight(card);
     this.#keepFocus();
     document.addEventListener("keydown", (event) => {
-      // Escape ends an input method's composition first.
+      // While an input method composes a character, Escape ends only the composition.
       if (event.key === "Escape" && !event.isComposing) this.#leave();
     });
   }
 
-  // When the embedding page focuses the frame, a browser may focus the document: move the focus back to its element.
+  // When the embedding page focuses the frame, some browsers focus the document. Then focus the last element again.
   #keepFocus() {
     window.addEventListener("focus", () => {
       if (document.activeElement === document.body && this.#focused?.isConnected) this.#focused.focus({ preventScroll: true });
     });
   }
 
-  /** A state that the server knew when it rendered the page. */
+  /** Shows the notice for the session's state, which the server wrote into the page. */
   showState(state) {
     this.#end(ENDING_OF_STATE[state] ?? "session_unknown");
   }
@@ -104,7 +105,7 @@ class Popup {
     this.#focus(card.querySelector("input"));
   }
 
-  /** The list as it was before: its search, its scroll position, and the focus on the picked integration. */
+  /** Shows the list again, with the same search and scroll position, and focuses the picked integration. */
   #backToList() {
     const picked = this.#slug;
     document.title = text("head.list");
@@ -135,7 +136,7 @@ class Popup {
     return form.auth.auth_type === "oauth2" ? this.#authorize(form, request, onBack) : this.#connect(form, request, onBack);
   }
 
-  /** Must run within the click: browsers open the provider's window only then. */
+  /** Must run during a click: browsers open the provider's window only then. */
   async #authorize(form, request, onBack) {
     const authorization = this.#authorizations.begin(this.#slug ? { ...request, integration_slug: this.#slug } : request);
     const back = () => {
@@ -203,7 +204,7 @@ class Popup {
     this.#focusHeading();
   }
 
-  /** A failed attempt: the form stays as it is, with the reason on it. */
+  /** Shows the reason of a failed attempt in the form, which keeps the typed values. */
   #refuse(form, error) {
     const values = { integration: this.#view.integration.name };
     if (error instanceof Offline) return form.showProblem(text("problem.offline"));
@@ -216,7 +217,7 @@ class Popup {
     return form.showProblem((error.status < 500 && error.detail) || text("problem.other"));
   }
 
-  /** The session could not be loaded. */
+  /** Shows that the session could not be loaded. `again`: the function that loads it again. */
   #fail(error, again) {
     const ending = error instanceof Problem ? endingOf(error) : null;
     if (ending) return this.#end(ending);
@@ -245,12 +246,12 @@ class Popup {
     this.#focusHeading();
   }
 
-  /** Cancels. If a request is pending, the server decides which came first: after a cancel it makes no connection. */
+  /** Cancels the session. If a connect request is pending, the server accepts only the first of both requests. */
   async #cancel() {
     this.#leave = () => {};
     this.#authorizations.stop();
     const attempt = this.#connecting;
-    await this.#api.cancel().catch(() => {}); // unreachable: the session expires by itself
+    await this.#api.cancel().catch(() => {}); // if the server is unreachable, the session expires by itself
     if (attempt) await Promise.race([attempt.catch(() => {}), pause(CANCEL_GRACE_MS)]);
     this.#host.report("cancelled");
   }
@@ -268,7 +269,7 @@ class Popup {
     this.#focus(card.querySelector("h1"));
   }
 
-  /** Focuses a text field only on devices with a mouse: elsewhere an on-screen keyboard would cover the page. */
+  /** Focuses a control. Without a mouse, focuses the heading instead of a field, because a field opens a keyboard. */
   #focus(control) {
     const typed = control.matches("input, select");
     const target = typed && !matchMedia("(pointer: fine)").matches ? card.querySelector("h1") : control;
@@ -290,7 +291,7 @@ function start() {
   const { token, requestId } = takeToken();
   if (shell.state === "top_level") return;
   if (window.top === window) {
-    if (shell.state !== "open") return; // the server has rendered the notice of this state
+    if (shell.state !== "open") return; // the server has already rendered the notice for this state
     card.replaceChildren(...noticeScreen("top_level", shell.organization));
     card.removeAttribute("aria-busy");
     return;

@@ -1,10 +1,10 @@
-// The screens of the popup, as elements. They call back and use neither the network nor the embedding page.
+// Builds the screens of the popup from elements. The screens call functions of `popup.js` and send no requests.
 import { el, hasText, icon, leavingLink, logo, rich, text } from "./dom.js";
 import { followList } from "./list.js";
 
 const HEADING = "heading";
 
-/** The heading: two logos, the request as a sentence, and the end user. */
+/** Returns the heading: two logos, the request as a sentence, and the end user. */
 function head(view, { done = false } = {}) {
   const organization = view.organization.display_name;
   const integration = view.integration.name;
@@ -40,7 +40,7 @@ function foot(view, key) {
   return el("footer", { class: "foot" }, el("p", {}, icon("lock"), el("span", {}, promise)), privacy);
 }
 
-/** The bar at the top: a back button if there is a previous screen, and close. */
+/** Returns the bar at the top: the close button, and a back button if there is a previous screen. */
 export function bar({ onClose, onBack = null, closeLabel = "action.close" }) {
   const back = onBack
     ? el("button", { type: "button", class: "bar-button back", "aria-label": text("action.back") }, icon("left"))
@@ -51,17 +51,17 @@ export function bar({ onClose, onBack = null, closeLabel = "action.close" }) {
   return el("div", { class: "bar" }, back, close);
 }
 
-/** The form of one auth type. */
+/** Returns the screen with the form of one auth type. */
 export function formScreen(view, form) {
   const { auth_type, fields, checked } = form.auth;
   const promise = auth_type === "oauth2" ? "foot.authorization" : fields.length === 0 ? "foot.none" : checked ? "foot.stored" : "foot.unchecked";
   return [head(view), form.node, foot(view, promise)];
 }
 
-/** The id that a form is labelled by. */
+/** The id of the heading that labels the form. */
 export const headingId = HEADING;
 
-/** The choice between several auth types. */
+/** Returns the screen on which the end user selects one of several auth types. */
 export function choiceScreen(view, onChoose) {
   const integration = view.integration.name;
   const items = view.auth_types.map((auth) => {
@@ -86,7 +86,7 @@ function row({ title, help, icon: drawing, mark = null, value = null }, onClick)
   return el("li", {}, button);
 }
 
-/** The searchable list of integrations, for a session that names none. */
+/** Returns the screen with the list of integrations, for a session that names no integration. */
 export function pickScreen(view, onPick) {
   const organization = view.organization.display_name;
   const rows = view.integrations.map(({ slug, name, description, category, aliases, logo_url, connected }) => {
@@ -120,7 +120,7 @@ export function pickScreen(view, onPick) {
   ];
 }
 
-/** The credential opens another account than the connected one: the end user decides. */
+/** Returns the screen on which the end user decides if another account replaces the connected account. */
 export function replaceScreen(sentence, { onReplace, onKeep }) {
   const replace = el("button", { type: "button", class: "primary" }, text("replace.confirm"));
   const keep = el("button", { type: "button", class: "secondary" }, text("replace.keep"));
@@ -138,7 +138,7 @@ export function replaceScreen(sentence, { onReplace, onKeep }) {
   ];
 }
 
-/** The provider's window is open; if the browser blocked it, a link opens it. */
+/** Returns the screen for the time when the provider's window is open. `blocked`: show a link that opens the window. */
 export function waitingScreen(view, { address, blocked, onReopen, onLink }) {
   const integration = view.integration.name;
   const [title, body] = blocked ? ["waiting.blocked.title", "waiting.blocked.body"] : ["waiting.title", "waiting.body"];
@@ -159,7 +159,7 @@ export function waitingScreen(view, { address, blocked, onReopen, onLink }) {
   ];
 }
 
-/** The connection was made. */
+/** Returns the screen after a successful connection. */
 export function doneScreen(view, connection) {
   const values = { organization: view.organization.display_name, integration: view.integration.name };
   const name = connection.connection_name;
@@ -177,7 +177,7 @@ export function doneScreen(view, connection) {
   ];
 }
 
-/** A notice: the same markup that the server renders, from the shell's template. */
+/** Returns a notice. The page's template gives it the same markup as a notice of the server. */
 export function noticeScreen(kind, organization, action = null) {
   const node = document.getElementById("notice").content.cloneNode(true);
   const values = { organization: organization || text("notice.app") };

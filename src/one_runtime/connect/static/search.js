@@ -1,8 +1,9 @@
-// Searches integrations by the typed text, as catalog/search.py does: that file explains texts, a test compares both.
+// Searches integrations by the typed text, in the same way as catalog/search.py. That file explains the searched texts.
+// A test compares the results of both files.
 
 const NOWHERE = 1000;
 
-/** The searched text of a row: words between spaces, whole names without their spaces between bars. */
+/** Returns the searched text of a row. Spaces separate words. Bars separate whole names, which contain no spaces. */
 export function searchedText(name, slug, category, description, aliases) {
   const folded = [name, slug, ...aliases].map(fold);
   const whole = folded.map((name) => name.replaceAll(" ", ""));
@@ -20,7 +21,7 @@ export function searchedText(name, slug, category, description, aliases) {
  * @template {{ searchedText: ReturnType<typeof searchedText> }} Row
  * @param {Row[]} rows
  * @param {string} typed
- * @returns {Row[]} matching rows, the best first; among equals the shortest name
+ * @returns {Row[]} the matching rows, the best match first. Among equal matches, the shortest name is first.
  */
 export function search(rows, typed) {
   const words = fold(typed.slice(0, 100)).split(" ").filter(Boolean);
@@ -65,7 +66,8 @@ function beginsWithASlip(candidates, typed) {
   return typed.length >= 4 && candidates.some((candidate) => isSlip(candidate, typed));
 }
 
-// One letter too many, too few, wrong or swapped makes `typed` of the beginning of the candidate.
+// Returns true if `typed` is the beginning of the candidate with one mistake: one letter too many, one letter too few,
+// one wrong letter, or two swapped letters.
 function isSlip(candidate, typed) {
   if (candidate[0] !== typed[0]) return false;
   let at = 0;

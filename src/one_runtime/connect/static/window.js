@@ -1,12 +1,13 @@
-// Additions to the top-level pages, which also work without script: removes the token from the address, survives a
-// reload, filters the list while the user types, checks fields before they are sent, and shows a busy button.
+// Additions to the top-level pages, which also work without this script. The script removes the token from the address
+// bar, and stores the token for a reload. The script filters the list while the user types, checks the fields before
+// the browser sends the form, and shows progress on the button.
 import { text } from "./dom.js";
 import { checkAll, Control, showBusy } from "./field.js";
 import { followList } from "./list.js";
 
 const card = document.getElementById("card");
 
-/** The token: from the page's forms, or, if a reload brought a page without it, from `history.state`. */
+/** Stores the token in `history.state`, and returns the token. After a reload, the page does not contain the token. */
 function storeToken() {
   const token = document.querySelector("[name=session_token]")?.value || history.state?.sessionToken || null;
   const { session } = document.body.dataset;
@@ -43,7 +44,7 @@ function enhanceForm(form) {
     else setBusy(true);
     if (!busy && !fits) status.textContent = text("progress.invalid");
   });
-  // The browser restored this page from its back/forward cache.
+  // If the browser restores this page from its back/forward cache, end the progress.
   window.addEventListener("pageshow", (event) => event.persisted && setBusy(false));
 }
 
