@@ -1,1 +1,4 @@
-"""The hosted popup, an entry point that parses requests, calls `connecting` and renders pages. It stores nothing."""
+"""The hosted popup: an entry point that parses requests, calls `connecting` and renders pages.
+
+The package stores nothing.
+"""

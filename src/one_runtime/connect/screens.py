@@ -178,8 +178,8 @@ class Screens:
     def returned(self, result: CallbackResult) -> Response:
         """Render the last page of an authorization, in the authorization window or in an unknown browser.
 
-        In the mode `redirect`, this page then opens the app. The callback cannot redirect to the app directly: the
-        policy of the provider's page can block further redirects (`form-action`, CSP 3, section 6.1.5).
+        In the mode `redirect`, this page then opens the app. The callback cannot redirect to the app directly. The
+        policy of the provider's page can block such a redirect (`form-action`, CSP 3, section 6.1.5).
         """
         problem, connected = result.problem, result.connected
         if result.session is None or result.integration is None or result.organization is None:

@@ -29,7 +29,7 @@ BATCH: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class AccountSelection:
-    """The accounts from which the end user has to select: their labels, in the provider's order."""
+    """The accounts from which the end user selects. `labels`: the accounts' names, in the provider's order."""
 
     authorization_id: str
     labels: tuple[str, ...]
@@ -37,7 +37,7 @@ class AccountSelection:
 
 @dataclass(frozen=True, slots=True)
 class _PausedAuthorization:
-    """Data of an attempt that waits for the selection. One Runtime stores these data encrypted.
+    """Data of an attempt that waits for the selection. One Runtime encrypts and stores the data.
 
     `own`: the fields of the end user's own OAuth client. `asked`: the requested scopes.
     """

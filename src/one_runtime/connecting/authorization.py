@@ -1,6 +1,6 @@
 """The OAuth 2.0 authorization flow of a session, from the end user's click to the connection (P5, P6).
 
-1. `prepare_authorization`: our page submits its form with the session token, and receives a ticket.
+1. `prepare_authorization`: our page submits the form with the session token, and receives a ticket.
 2. `start_authorization`: a window sends the ticket. The window receives a cookie and the provider's URL. The URL
    contains a state.
 3. `handle_callback`: the provider sends the browser back with the state, and the browser sends the cookie. One Runtime
@@ -96,7 +96,7 @@ class AuthorizationRedirect:
 class CallbackContext:
     """A callback of a pending attempt.
 
-    `reserved`: the session has already counted this callback towards its limit of ten refusals.
+    `reserved`: True if this callback already counts towards the session's limit of ten refusals.
     """
 
     attempt: AuthorizationAttempt
@@ -115,7 +115,7 @@ class CallbackContext:
 class CallbackResult:
     """The result of a callback. Exactly one of `connected`, `selection` and `problem` is set.
 
-    The other fields describe the attempt. If the callback belongs to no pending attempt of this browser, they are None.
+    The other fields describe the attempt. Without a pending attempt of this browser, the other fields are None.
     """
 
     connected: Connected | None = None
@@ -219,7 +219,7 @@ async def start_authorization(installation: Installation, ticket: str) -> Author
 async def handle_callback(
     installation: Installation, slug: str, query_string: bytes, read_binding: ReadBinding, address: str | None
 ) -> CallbackResult:
-    """Handle a callback. Trust nothing in the callback before its state and browser match a pending attempt (P5)."""
+    """Handle a callback. Refuse the callback if its state or its browser matches no pending attempt (P5)."""
     try:
         query = parse_callback(query_string)
     except CallbackRefused as error:

@@ -239,8 +239,8 @@ async def consume(
 ) -> tuple[AuthorizationAttempt, AttemptSecret] | None:
     """Return the attempt of a state with its secrets. Mark the state as used, and delete the stored secrets.
 
-    Return None if the state is unknown, expired or used. A request from another browser, or at another integration's
-    redirect URL, also returns None. Such a request leaves the state valid, so the right browser can still use it.
+    Return None if the state is unknown, expired or used. Return None also if another browser sends the state, or if the
+    state arrives at another integration's redirect URL. In these two cases, the state stays valid.
     """
     attempt = await _find(tx, _BY_STATE, secret_tokens.STATE, state)
     if attempt is None or not _is_same(attempt.state_hash, state):
@@ -293,7 +293,7 @@ async def resume(
 
 
 async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> list[tuple[AuthorizationAttempt, bytes]]:
-    """End attempts in which no account was selected in time, and delete their payloads.
+    """End attempts in which the end user selected no account in time. Delete the stored payloads.
 
     Return the attempts with the payloads.
     """
@@ -303,7 +303,7 @@ async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> l
 async def abandon_of(
     tx: Transaction, vault: Vault, organization_id: str, end_user_id: str
 ) -> list[tuple[AuthorizationAttempt, bytes]]:
-    """End an end user's attempts that wait for the selection of an account, and delete their payloads.
+    """End all attempts of an end user in which an account selection is pending. Delete the stored payloads.
 
     Return the attempts with the payloads.
     """
@@ -340,7 +340,7 @@ async def find(tx: Transaction, session_id: str, attempt_id: str) -> Authorizati
 
 
 async def expire(database: Database, now: datetime) -> int:
-    """End attempts that had no callback in time, and delete their secrets. Return the number of attempts."""
+    """End attempts without a callback in time, and delete the stored secrets. Return the number of ended attempts."""
     return await run_in_batches(database, _EXPIRE, now=now)
 
 

@@ -174,7 +174,7 @@ async def load_view(
     """Load the view of an open session: the list of integrations, or one integration.
 
     The first call with `opening` opens the session, and the session then lasts one hour. Without `opening`, the
-    session's lifetime stays unchanged. So a link scanner that fetches the page does not extend the lifetime.
+    session's lifetime stays unchanged, for example for a link scanner in the mode link.
 
     Raises: Unauthenticated, SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts, WrongMode; NotFound if the
     integration was deleted or is not enabled.

@@ -1,6 +1,6 @@
 """Recheck: ask the provider if a connection's credentials still work.
 
-After a definite refusal, the connection gets the status `needs_reauth`. After an outage, its status stays unchanged.
+After a definite refusal, the connection gets the status `needs_reauth`. After an outage, the status stays unchanged.
 """
 
 import asyncio

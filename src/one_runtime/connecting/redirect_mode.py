@@ -114,7 +114,7 @@ async def redeem(
 ) -> tuple[ConnectSession, Connection | None]:
     """Turn a held connection into a stored connection. A second call with the same code returns the same result.
 
-    The connection is None if it was deleted after the first redemption.
+    Return the session and the connection. The connection is None if it was deleted after the first redemption.
 
     Raises: NotFound; InvalidInput for a wrong code; SessionExpired; Conflict if the session holds no connection;
     EndUserMismatch after the deletion of the held connection; AccountMismatch if the end user has since connected
@@ -178,7 +178,7 @@ async def _find_connection(tx: Transaction, session: ConnectSession) -> Connecti
 
 
 async def cancel(installation: Installation, actor: Actor, session_id: str) -> ConnectSession:
-    """Cancel a session that has not ended, also a session with an unredeemed code. Raises: NotFound."""
+    """Cancel a pending session, or a session with an unredeemed code. Return the session. Raises: NotFound."""
     async with installation.database.write() as tx:
         session = await sessions.get(tx, actor.organization_id, session_id)
         pending = None

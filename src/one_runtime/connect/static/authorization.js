@@ -95,7 +95,7 @@ class Authorization {
   }
 }
 
-/** Waits a second, or until the page is visible again. In a hidden page, the timer can take up to a minute. */
+/** Waits a second, or until the page is visible again. In hidden pages, browsers delay timers by up to a minute. */
 function pause() {
   return new Promise((resolve) => {
     const timer = setTimeout(done, POLL_MS);

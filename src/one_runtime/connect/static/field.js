@@ -1,4 +1,5 @@
-// Behavior of form fields: cleaning, validation, errors, and showing a secret. A script or the server built the fields.
+// Functions of form fields: cleaning, validation, errors, and showing a secret. The popup's script or the server has
+// already built the fields.
 import { el, icon, text } from "./dom.js";
 
 const COPIED_ALONG = /^[\s\u200b\u200e\u200f\u2060\ufeff]+|[\s\u200b\u200e\u200f\u2060\ufeff]+$/g;

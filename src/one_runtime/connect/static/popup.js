@@ -27,7 +27,8 @@ const ENDING_OF_STATE = {
 };
 const ENDING_OF_STATUS = { 401: "session_unknown", 404: "session_unknown", 410: "session_expired" };
 
-// Time that a cancel waits for a pending connect request, which can end first. The embedding page waits two seconds.
+// Time that a cancel waits for a pending connect request, which can succeed first. The embedding page waits two seconds
+// for the cancel.
 const CANCEL_GRACE_MS = 500;
 
 const shell = document.body.dataset;
@@ -204,7 +205,7 @@ class Popup {
     this.#focusHeading();
   }
 
-  /** Shows the reason of a failed attempt in the form, which keeps the typed values. */
+  /** Shows the reason for a failed attempt in the form. The form keeps the typed values. */
   #refuse(form, error) {
     const values = { integration: this.#view.integration.name };
     if (error instanceof Offline) return form.showProblem(text("problem.offline"));
@@ -246,7 +247,7 @@ class Popup {
     this.#focusHeading();
   }
 
-  /** Cancels the session. If a connect request is pending, the server accepts only the first of both requests. */
+  /** Cancels the session. If a connect request is pending, only the request that the server completes first counts. */
   async #cancel() {
     this.#leave = () => {};
     this.#authorizations.stop();
@@ -269,7 +270,7 @@ class Popup {
     this.#focus(card.querySelector("h1"));
   }
 
-  /** Focuses a control. Without a mouse, focuses the heading instead of a field, because a field opens a keyboard. */
+  /** Focuses a control. Without a mouse, focuses the heading instead of a field: a field opens a keyboard. */
   #focus(control) {
     const typed = control.matches("input, select");
     const target = typed && !matchMedia("(pointer: fine)").matches ? card.querySelector("h1") : control;

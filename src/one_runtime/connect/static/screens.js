@@ -1,4 +1,4 @@
-// Builds the screens of the popup from elements. The screens call functions of `popup.js` and send no requests.
+// Builds the screens of the popup from elements. A screen calls its callbacks, and sends no requests and no messages.
 import { el, hasText, icon, leavingLink, logo, rich, text } from "./dom.js";
 import { followList } from "./list.js";
 
@@ -177,7 +177,7 @@ export function doneScreen(view, connection) {
   ];
 }
 
-/** Returns a notice. The page's template gives it the same markup as a notice of the server. */
+/** Returns a notice, built from the page's template. The server's notices have the same markup. */
 export function noticeScreen(kind, organization, action = null) {
   const node = document.getElementById("notice").content.cloneNode(true);
   const values = { organization: organization || text("notice.app") };

@@ -1,9 +1,9 @@
-// Searches integrations by the typed text, in the same way as catalog/search.py. That file explains the searched texts.
-// A test compares the results of both files.
+// Searches integrations by the typed text, in the same way as catalog/search.py. The Python file explains the
+// searched texts. A test compares the results of both files.
 
 const NOWHERE = 1000;
 
-/** Returns the searched text of a row. Spaces separate words. Bars separate whole names, which contain no spaces. */
+/** Returns the searched text of a row. Spaces separate words. Bars separate whole names without their spaces. */
 export function searchedText(name, slug, category, description, aliases) {
   const folded = [name, slug, ...aliases].map(fold);
   const whole = folded.map((name) => name.replaceAll(" ", ""));
