@@ -32,7 +32,7 @@ TICKET_LIFE: Final = timedelta(minutes=2)
 STATE_LIFE: Final = timedelta(minutes=10)
 """Maximum time on the provider's authorization page. The later selection of an account has the same limit."""
 KEPT: Final = timedelta(hours=1)
-"""Time from an attempt's `expires_at` to its deletion. Before the deletion, our page can read the outcome."""
+"""Time from an attempt's `expires_at` to the attempt's deletion. Until then, our page can read the outcome."""
 
 _VERSION: Final = 1  # version of the encrypted value in a new row
 _PAUSED_VERSION: Final = 2  # version of the encrypted tokens that wait for the selection of an account
