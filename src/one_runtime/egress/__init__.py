@@ -1,14 +1,14 @@
-"""Outbound requests (egress). No other package sends requests. Checks and limits apply to each request (P7, P12).
+"""Outbound requests (egress). The server sends outbound requests only through this package (P7, P12).
 
-The address checks run on every request and again on every redirect, in this order:
-1. `target.parse` parses the URL strictly.
-2. `target.check` checks scheme, port, host name, and an IP address in place of a name.
+The address checks run before every request and again before every redirect, in this order:
+1. `target.parse` parses the URL strictly. The scheme must be http or https.
+2. `target.check` checks the port and the host. The host is a name or an IP address.
 3. `pool` checks every IP address to which the name resolves.
 4. `pool` checks the IP address to which the socket is about to connect.
 `addresses` lists the refused ranges.
 
-Each purpose (provider checks and OAuth, the proxy, webhooks, agents) has its own `Egress`. So a slow upstream
-or name server of one purpose takes no connections and no threads from another purpose.
+The proxy has its own `Egress` object. Provider checks and OAuth use another `Egress` object. The objects share no
+connections and no threads, so a slow upstream of the proxy does not delay an OAuth request.
 """
 
 from one_runtime.egress.client import Egress, Relayed, Response

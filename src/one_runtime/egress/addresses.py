@@ -1,8 +1,11 @@
-"""Refused IP addresses: all addresses that are not global unicast, and all ranges that can embed another address (P7).
+"""IP addresses that One Runtime refuses to contact (P7).
 
-The lists supplement Python's `is_global`, whose result changes between Python versions.
-Sources: the IANA special-purpose address registries for IPv4 and IPv6, RFC 6890 and its updates, and the documentation
-of cloud providers.
+One Runtime refuses every address that is not global unicast. One Runtime also refuses every IPv6 range that embeds
+IPv4 addresses, because an embedded address can be private. Python's `is_global` is not enough, because its result
+changes between Python versions.
+
+Sources: the IANA special-purpose address registries for IPv4 and IPv6, RFC 6890 with its updates, and the
+documentation of cloud providers.
 """
 
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -28,7 +31,7 @@ _IPV4: Final = tuple(
         ("203.0.113.0/24", "documentation"),
         ("224.0.0.0/4", "multicast"),
         ("240.0.0.0/4", "reserved and broadcast"),
-        # Azure's "wire server" has a public address and returns the settings of a virtual machine.
+        # Azure's "wire server" has a public address and returns the settings of the virtual machine.
         ("168.63.129.16/32", "cloud metadata"),
     )
 )
@@ -58,14 +61,14 @@ _IPV6: Final = tuple(
     )
 )
 
-# RFC 5214 section 6.1: an interface identifier 0000:5efe or 0200:5efe, followed by an IPv4 address. The mask ignores
-# the two low bits of the first byte (universal, group).
+# An ISATAP address embeds an IPv4 address after the interface identifier 0000:5efe or 0200:5efe (RFC 5214 section
+# 6.1). The mask ignores the two low bits of the first byte (universal, group).
 _ISATAP: Final = 0x0000_5EFE
 _ISATAP_MASK: Final = 0xFCFF_FFFF
 
 
 def why_refused(address: Address) -> str | None:
-    """Return a short name of the address's special range, or None for an address on the public internet."""
+    """Return a short name of the special range that contains the address. Return None for a public address."""
     if isinstance(address, IPv4Address):
         known = next((why for network, why in _IPV4 if address in network), None)
     else:

@@ -1,4 +1,4 @@
-"""Read and decode a response body. The size limit (`cap`) applies before and after decompression (P12)."""
+"""Read and decode a response body. The size limit `cap` applies before and after decompression (P12)."""
 
 import zlib
 from typing import Final
@@ -10,11 +10,11 @@ from one_runtime.egress.errors import UpstreamProtocolError, UpstreamTooLarge
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _ENCODINGS: Final = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
 _ZLIB_METHOD: Final = 8
-_NO_BODY: Final = frozenset({204, 304})  # never have a body, whatever Content-Length says (RFC 9110 section 8.6)
+_NO_BODY: Final = frozenset({204, 304})  # no body, even with a Content-Length header (RFC 9110 section 8.6)
 
 
 async def read_body(answer: aiohttp.ClientResponse, authority: str, cap: int) -> bytes:
-    """Return the whole body, decoded from gzip or deflate.
+    """Return the whole body. Decode a body with the encoding gzip or deflate.
 
     Raises:
         UpstreamTooLarge: the body has more than `cap` bytes.
@@ -33,7 +33,7 @@ async def read_body(answer: aiohttp.ClientResponse, authority: str, cap: int) ->
 
 
 def content_encoding(answer: aiohttp.ClientResponse) -> str:
-    """Return the content encoding in lower case, or an empty text."""
+    """Return the content encoding in lower case, or an empty text if the response has no content encoding."""
     return ",".join(answer.headers.getall("Content-Encoding", ())).strip().lower()
 
 
@@ -50,15 +50,16 @@ async def _received(answer: aiohttp.ClientResponse, authority: str, cap: int) ->
 
 
 def _decoded(received: bytes, encoding: str, authority: str, cap: int) -> bytes:
-    """Decode at most one byte more than the cap.
+    """Decode at most one byte more than `cap`, which is enough to detect a body that is too large.
 
-    Refuse a body of several gzip members, which RFC 1952 allows. Many small members would block the event loop.
+    RFC 1952 allows a body of several gzip members. One Runtime refuses a second member, because decoding many small
+    members would block the event loop.
     """
     decoder = zlib.decompressobj(_window_bits(received, encoding))
     decoded = decoder.decompress(received, cap + 1)
     if len(decoded) > cap:
         raise _too_large(authority, cap)
-    if not decoder.eof or decoder.unused_data.strip(b"\0"):  # some servers pad with zeros
+    if not decoder.eof or decoder.unused_data.strip(b"\0"):  # some servers append zero bytes
         raise UpstreamProtocolError(
             f"{authority} sent an incomplete {encoding} body, or data after the end of the {encoding} stream."
         )
@@ -68,7 +69,7 @@ def _decoded(received: bytes, encoding: str, authority: str, cap: int) -> bytes:
 def _window_bits(received: bytes, encoding: str) -> int:
     if encoding != "deflate":
         return _GZIP
-    # "deflate" is zlib (RFC 9110 section 8.4.1.2), yet some servers send raw deflate data.
+    # "deflate" means the zlib format (RFC 9110 section 8.4.1.2), but some servers omit the header of this format.
     return zlib.MAX_WBITS if received[0] & 0x0F == _ZLIB_METHOD else -zlib.MAX_WBITS
 
 

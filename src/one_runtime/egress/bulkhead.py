@@ -1,7 +1,7 @@
-"""Concurrency limit for each pair of tenant and upstream (P12). Requests wait in the order in which they arrive.
+"""Concurrency limit for each pair of a tenant and an upstream (P12). Waiting requests start in the order of arrival.
 
-aiohttp's own limiter is not enough. With this limiter, requests to one upstream may starve while many requests wait for
-another upstream that hangs.
+aiohttp's own limit is not enough, because all waiting requests of aiohttp share one queue. Many requests that wait
+for a hanging upstream would delay the requests to other upstreams.
 """
 
 import asyncio
@@ -13,22 +13,24 @@ from one_runtime.egress.target import Target
 
 
 class Bulkhead:
-    """One semaphore for each pair of tenant and upstream. It exists only while an exchange uses it or waits for it."""
+    """Semaphores by tenant and upstream. Each semaphore exists only while a request holds it or waits for it."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._semaphores: WeakValueDictionary[tuple[str, str, str, int], asyncio.Semaphore] = WeakValueDictionary()
 
     async def acquire(self, target: Target, tenant: str, timeout: float) -> tuple[asyncio.Semaphore, float]:
-        """Acquire the semaphore. Return the semaphore, which the caller must release, and the rest of the timeout.
+        """Acquire the semaphore of the tenant and the target's upstream.
+
+        Return the semaphore and the remaining seconds of the timeout. The caller must release the semaphore.
 
         Args:
-            target: the upstream.
-            tenant: requests of one tenant never wait for another tenant's requests.
-            timeout: seconds to wait.
+            target: the target of the request. Its scheme, host and port identify the upstream.
+            tenant: requests of one tenant never wait for requests of another tenant.
+            timeout: maximum number of seconds to wait.
 
         Raises:
-            UpstreamTimeout: no other exchange ended within the timeout.
+            UpstreamTimeout: no earlier request of the tenant to the upstream ended within the timeout.
         """
         key = tenant, target.scheme, target.host, target.port
         semaphore = self._semaphores.get(key)

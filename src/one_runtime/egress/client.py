@@ -1,4 +1,4 @@
-"""Outbound requests with redirects and limits. The address checks run on the request and on every redirect."""
+"""Outbound requests with redirects and limits. The address checks run before each request and before each redirect."""
 
 import asyncio
 import re
@@ -24,26 +24,29 @@ _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """A complete response with a decoded body. `repr` omits headers and body, which may contain a token."""
+    """A complete response with a decoded body. `repr` omits headers and body, because both can contain a token."""
 
     status: int
     headers: Headers = field(repr=False)
-    """The headers as received: in order, with duplicates, decoded as latin-1 (lossless)."""
+    """The headers in the received order, with duplicates, decoded as latin-1, which loses no byte.
+
+    If the response had a content encoding, `Content-Encoding` and `Content-Length` are omitted.
+    """
     body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Relayed:
-    """A response whose body is streamed in the pieces that the upstream sends."""
+    """A response with a streamed body. `body` yields each piece as soon as the piece arrives."""
 
     status: int
     headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
-    """The headers as received: in order, with duplicates."""
+    """The headers in the received order, with duplicates."""
     body: AsyncIterator[bytes] = field(repr=False)
 
 
 class Egress:
-    """Outbound requests for one purpose. Different purposes share no connections and no limits."""
+    """Sends outbound requests. Two `Egress` objects share no connections and no limits."""
 
     def __init__(
         self,
@@ -57,14 +60,15 @@ class Egress:
         """Create an egress without any open connection.
 
         Args:
-            allow: exact hosts and ports to which requests may go even if the host is not on the public internet.
-            network: name resolution and sockets. A caller that passes a network also closes it.
-            limits: default limits of a request.
-            pool_limits: limits of all requests together.
-            before_request: called before each hop. Tests pass a function that raises while a transaction is open.
+            allow: pairs of host and port that requests may reach even if the host is not on the public internet.
+            network: name resolution and sockets. A caller that passes a network must also close the network.
+            limits: default limits of one request.
+            pool_limits: limits that all requests share.
+            before_request: a function that runs before the request and before each redirect. Tests pass a function
+                that raises an error if a database transaction is open.
 
         Raises:
-            ConfigurationError: an entry of `allow` is not a host and a port.
+            ConfigurationError: an entry of `allow` is not a valid pair of host and port.
         """
         self._network = network or Network()
         self._owns_network = network is None
@@ -81,12 +85,12 @@ class Egress:
         follow_redirects: bool = False,
         limits: Limits | None = None,
     ) -> Response:
-        """Send a request and read the whole response. Path and query are sent byte for byte as given.
+        """Send a request and read the whole response. Path and query stay byte for byte as the caller wrote them.
 
         Raises:
             TargetRefused: One Runtime must not send requests to this URL, or to the URL of a redirect.
-            RequestRefused: the method or a header cannot be sent.
-            UpstreamUnreachable: the connection failed or broke.
+            RequestRefused: One Runtime cannot send the method or a header.
+            UpstreamUnreachable: One Runtime could not connect, or the connection broke.
             UpstreamTimeout: the upstream took too long.
             UpstreamTooLarge: the body exceeds the limit.
             UpstreamProtocolError: the response is not valid HTTP, or there are too many redirects.
@@ -122,7 +126,8 @@ class Egress:
         upstream.
 
         Raises:
-            EgressError: the same errors as `request`. The caller's block can also raise them while it reads the body.
+            EgressError: the same errors as `request`. If reading the body fails, the caller's block ends with an
+                `EgressError` too.
         """
         with observed(method) as observed_request:
             hop = first_hop(method, url, headers, body, relayed=True)
@@ -137,11 +142,11 @@ class Egress:
                 yield Relayed(answer.status, answer.raw_headers, answer.content.iter_any())
 
     async def certificate(self, url: str, *, limits: Limits | None = None) -> Certificate:
-        """Return the TLS certificate of the server at an https URL. The address checks apply as to any request.
+        """Return the TLS certificate of the server at an https URL. The same address checks as for requests apply.
 
         Raises:
             TargetRefused: One Runtime must not send requests to this URL.
-            UpstreamUnreachable: the connection failed, or the certificate is not valid. The detail has the reason.
+            UpstreamUnreachable: the connection failed, or the certificate is not valid. The error's detail says why.
             UpstreamTimeout: the server took too long.
         """
         target, limits = parse(url), limits or self._limits
@@ -152,7 +157,7 @@ class Egress:
             raise UpstreamTimeout(f"{target.authority} did not answer within {limits.total:g} seconds.") from None
 
     async def close(self) -> None:
-        """Close every connection. Later requests fail."""
+        """Close every connection. Every later request fails."""
         await self._pool.close()
         if self._owns_network:
             self._network.close()
@@ -180,7 +185,7 @@ class Egress:
 
 async def _read_response(answer: aiohttp.ClientResponse, hop: Hop, limits: Limits) -> Response:
     body = await read_body(answer, hop.target.authority, limits.body)
-    # Both headers describe the encoded body, but the response has the decoded body.
+    # Content-Encoding and Content-Length describe the encoded body, but `Response` contains the decoded body.
     dropped = {b"content-encoding", b"content-length"} if content_encoding(answer) else set()
     headers = tuple(
         (name.decode("latin-1"), value.decode("latin-1"))

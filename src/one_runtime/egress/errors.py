@@ -1,4 +1,4 @@
-"""Errors of outbound requests. Their details name at most host and port, never a path, query or header (P11)."""
+"""Errors of outbound requests. No error text contains a path, a query or the value of a header (P11)."""
 
 from typing import Final
 
@@ -20,12 +20,15 @@ class TargetRefused(EgressError):
 
     @classmethod
     def malformed(cls, why: str) -> "TargetRefused":
-        """Return the error for an invalid or ambiguous URL. The detail omits the URL, which may contain a secret."""
+        """Return the error for an invalid or ambiguous URL. The detail omits the URL: a URL can contain a secret."""
         return cls(f"One Runtime cannot use this URL: {why}.")
 
     @classmethod
     def not_allowed(cls, what: str, authority: str) -> "TargetRefused":
-        """Return the error for a target that only the operator can allow. `authority`: host and port of the target."""
+        """Return the error for a target that only the operator can allow.
+
+        `authority`: host and port of the target.
+        """
         return cls(
             f"{what}, and One Runtime only calls the public internet. If this is your own service, the operator can "
             f'allow exactly this host and port: add "{authority}" to {ALLOW_SETTING}.'
@@ -39,7 +42,7 @@ class RequestRefused(EgressError):
 
 
 class UpstreamUnreachable(EgressError):
-    """One Runtime could not connect to the upstream, or the connection broke before the response."""
+    """One Runtime could not connect to the upstream, or the connection broke before a response arrived."""
 
     code, status, title = "upstream_unreachable", 502, "The other service cannot be reached"
 
@@ -57,6 +60,6 @@ class UpstreamTooLarge(EgressError):
 
 
 class UpstreamProtocolError(EgressError):
-    """The response is not valid HTTP, or redirects too often."""
+    """The response is not valid HTTP, or the upstream redirects too often."""
 
     code, status, title = "upstream_protocol_error", 502, "The other service's answer cannot be understood"

@@ -1,4 +1,4 @@
-"""A hop: one request to one target. A redirect leads to the next hop. The functions do no I/O."""
+"""A hop is one request to one target. A redirect leads to the next hop. This module does no I/O."""
 
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -34,17 +34,18 @@ HOP_BY_HOP: Final = frozenset(
 )
 """Headers that concern one connection (RFC 9110 section 7.6.1)."""
 
-# These headers determine the end of the message, or its host. Of these headers, aiohttp adds each header that the
-# request needs.
+# A caller must not set these headers: they control the connection, the end of the message, or the host. aiohttp adds
+# the headers that a request needs.
 _OURS: Final = HOP_BY_HOP | {"content-length", "expect", "host"}
-# TRACE echoes credentials. CONNECT opens a tunnel, whose content the address checks cannot see.
+# The response to TRACE repeats the request's credentials. CONNECT opens a tunnel, and One Runtime cannot check the
+# requests inside a tunnel.
 _REFUSED_METHODS: Final = frozenset({"CONNECT", "TRACE"})
 
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-# A redirect to another origin keeps only these headers. Any other header may carry a credential: many providers expect
-# their API key in a header of their own.
+# After a redirect to another origin, the request keeps only these headers. Any other header can contain a credential,
+# because many providers define their own header for the API key.
 _NO_SECRET_IN: Final = frozenset({"accept", "accept-encoding", "accept-language", "user-agent"})
-_REFERENCE_CHARACTERS: Final = "!#$%&'()*+,-./:;=?@[\\]_~"  # `parse` refuses the unencoded backslash
+_REFERENCE_CHARACTERS: Final = "!#$%&'()*+,-./:;=?@[\\]_~"  # the backslash stays unencoded, so that `parse` refuses it
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +61,15 @@ class Hop:
 def first_hop(
     method: str, url: str, headers: Sequence[tuple[str, str]], body: Body | None, *, relayed: bool = False
 ) -> Hop:
-    """Check a caller's request and return its hop.
+    """Check a caller's request and return the first hop.
 
-    If the request is not relayed, add the default headers that the caller has not set. The default `Accept-Encoding`
-    lists the encodings that the module `body` decodes. If the request is relayed, add no header, and keep the case of
-    the method. Only relayed requests may contain a Content-Length, and header values in UTF-8.
+    A relayed request gets no additional header, and keeps the case of its method. A relayed request may contain a
+    Content-Length header and non-ASCII header values. Any other request gets each default header that the caller has
+    not set. The default `Accept-Encoding` lists the encodings that the module `body` decodes.
 
     Raises:
         TargetRefused: the URL is invalid or ambiguous.
-        RequestRefused: the method or a header cannot be sent.
+        RequestRefused: One Runtime cannot send the method or a header.
     """
     target = parse(url)
     if not _TOKEN.fullmatch(method) or method.upper() in _REFUSED_METHODS:
@@ -94,10 +95,10 @@ def first_hop(
 
 
 def next_hop(hop: Hop, status: int, location: str | None) -> Hop | None:
-    """Return the hop to which a redirect leads, or None if the response is no redirect.
+    """Return the hop to which a redirect leads, or None if the response is not a redirect.
 
-    A hop to another origin keeps only headers that cannot contain a credential. Later hops do not restore
-    the removed headers.
+    A hop to another origin has no body, and keeps only headers that cannot contain a credential. Later hops do not
+    restore the removed body and headers.
 
     Raises:
         TargetRefused: the redirect leads to an invalid URL, or from https to http.
@@ -108,7 +109,7 @@ def next_hop(hop: Hop, status: int, location: str | None) -> Hop | None:
     if hop.target.scheme == "https" and target.scheme == "http":
         raise TargetRefused.malformed(f"{hop.target.authority} redirects from https to http, which is not safe")
     following = replace(hop, target=target)
-    # In these cases, browsers send a GET without a body (RFC 9110 section 15.4).
+    # After these redirects, browsers send a GET request without a body (RFC 9110 section 15.4).
     if (status == 303 and hop.method != "HEAD") or (status in (301, 302) and hop.method == "POST"):
         headers = tuple((name, value) for name, value in hop.headers if not name.lower().startswith("content-"))
         following = replace(following, method="GET", headers=headers, body=None)
@@ -119,7 +120,10 @@ def next_hop(hop: Hop, status: int, location: str | None) -> Hop | None:
 
 
 def _redirected(target: Target, location: str) -> Target:
-    """Percent-encode raw bytes and spaces in a Location, as browsers do. `parse` then refuses `%` in an authority."""
+    """Return the target of a Location header. Percent-encode raw bytes and spaces in the header, as browsers do.
+
+    If the percent-encoding changes the host, `parse` refuses the URL, because no host may contain `%`.
+    """
     reference = quote(location.encode("latin-1"), safe=_REFERENCE_CHARACTERS)
     try:
         return parse(urljoin(str(target.url), reference))

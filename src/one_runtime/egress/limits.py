@@ -1,4 +1,4 @@
-"""Time, size and connection limits, so that an upstream's failure does not spread (P12)."""
+"""Limits of time, size and connections. A slow upstream must not affect requests to other upstreams (P12)."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,24 +11,27 @@ class Limits:
     connect: float = 10.0
     """Time until a connection is ready, including the wait for the concurrency limit, name resolution, TCP and TLS."""
     idle: float = 20.0
-    """Longest time until the first piece of the response, and between two pieces."""
+    """Maximum wait for the first piece of the response, and for each next piece."""
     total: float = 30.0
-    """Time of the whole exchange, including redirects."""
+    """Time of the whole request with its redirects and its response. `Egress.relay` does not apply this limit."""
     body: int = 2 * 1024 * 1024
-    """Size of a response body in bytes. The limit applies before and after decoding."""
+    """Size of a response body in bytes, before and after decoding. `Egress.relay` does not apply this limit."""
     redirects: int = 5
-    """Maximum number of redirects, if the caller follows redirects."""
+    """Maximum number of redirects that One Runtime follows."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """Limits of all requests of one `Egress` together."""
+    """Limits that all requests of one `Egress` share."""
 
     connections: int = 512
     per_upstream: int = 64
-    """Concurrent exchanges with one scheme, host and port, so that a hanging upstream leaves room for others."""
+    """Maximum number of concurrent requests of one tenant to one scheme, host and port.
+
+    A hanging upstream then cannot occupy all connections.
+    """
     dns_cache: int = 10
-    """Time in seconds to cache the checked IP addresses of a name. With 0, each new connection resolves the name."""
+    """Seconds to cache the IP addresses of a name. With 0, One Runtime resolves the name for each new connection."""
 
 
 DEFAULT_LIMITS: Final = Limits()

@@ -1,4 +1,4 @@
-"""Name resolution and sockets, which tests replace. The module `pool` decides which addresses are refused."""
+"""Name resolution and sockets. Tests replace `Network`. The module `pool` checks the addresses."""
 
 import asyncio
 import socket
@@ -7,42 +7,45 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 class Network:
-    """The machine's network. Resolves names on its own threads, because the event loop's thread pool is small."""
+    """The machine's network. Each `Network` has its own threads that resolve names.
+
+    The event loop's thread pool is too small: a slow name server could occupy all threads of the pool.
+    """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
-        """`tls` replaces the default trust in the machine's certificate authorities."""
+        """`tls`: TLS settings. By default, the network trusts the machine's certificate authorities."""
         self.tls = tls
         self._threads = ThreadPoolExecutor(16, thread_name_prefix="egress-names")
 
     async def resolve(self, host: str, port: int) -> list[str]:
-        """Return every address of a name.
+        """Return every IP address of a name.
 
         Raises:
-            OSError: the name has no address, or cannot be resolved.
+            OSError: the name has no address, or the name cannot be resolved.
         """
         return await asyncio.get_running_loop().run_in_executor(self._threads, _look_up, host, port)
 
-    def open_socket(self, family: int, address: str, port: int) -> socket.socket:  # noqa: ARG002 tests route by them
-        """Open a socket that will be connected to exactly this checked address.
+    def open_socket(self, family: int, address: str, port: int) -> socket.socket:  # noqa: ARG002 for tests
+        """Open a socket. The caller then connects the socket to exactly this address, which was checked.
 
         Raises:
-            OSError: the machine has no such network, or no more sockets.
+            OSError: the machine does not support the address family, or has no free sockets.
         """
         return socket.socket(family, socket.SOCK_STREAM)
 
     def close(self) -> None:
-        """Stop resolving names. Do not wait for running look-ups, because Python cannot stop them."""
+        """Stop resolving names. Do not wait for running look-ups, because Python cannot stop a running look-up."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _look_up(host: str, port: int) -> list[str]:
-    # Pass the name as bytes: Python would encode a str with its IDNA 2003 codec, which may produce another name.
+    # Pass the name as bytes. Python would encode a str with its IDNA 2003 codec, which can produce a different name.
     results = socket.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM, flags=socket.AI_ADDRCONFIG)
     return [_text(family, address) for family, _, _, _, address in results]
 
 
 def _text(family: int, address: tuple[object, ...]) -> str:
-    """Return the IP address with its scope, if there is a scope. `addresses` refuses scoped addresses."""
+    """Return the IP address as text. Append the scope of a scoped address, so that `addresses` refuses the address."""
     text = str(address[0])
     scope = address[3] if family == socket.AF_INET6 and len(address) > 3 else 0
     return f"{text}%{scope!s}" if scope and "%" not in text else text

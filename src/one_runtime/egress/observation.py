@@ -1,4 +1,4 @@
-"""Metrics and a span for each outbound request. They omit the host, which may belong to an end user."""
+"""Metrics and a trace span for each outbound request, without the host, because a host can identify an end user."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,14 +13,14 @@ _integration: Final[ContextVar[str]] = ContextVar("one_runtime_egress_integratio
 
 
 class Observed:
-    """The status of a request's response; 0 until there is a response."""
+    """The HTTP status of a response. The status is 0 until the response arrives."""
 
     status: int = 0
 
 
 @contextmanager
 def on_behalf_of(slug: str) -> Iterator[None]:
-    """Attribute the requests inside the block to an integration."""
+    """Attribute the outbound requests inside the `with` block to an integration."""
     before = _integration.set(metrics.integration_label(slug))
     try:
         yield
@@ -30,7 +30,7 @@ def on_behalf_of(slug: str) -> Iterator[None]:
 
 @contextmanager
 def observed(method: str) -> Iterator[Observed]:
-    """Count and time the request inside the block, including its redirects."""
+    """Count and time the request inside the `with` block, including its redirects."""
     integration, begun, request = _integration.get(), perf_counter(), Observed()
     outcome = metrics.OTHER
     try:

@@ -1,7 +1,7 @@
 """Pooled connections, and the two address checks before each connection. Only this module uses aiohttp's client.
 
-aiohttp's client calls no resolver for literal IP addresses and cached names. So a check in the resolver alone is not
-enough (P7).
+aiohttp's client does not call its resolver for literal IP addresses and for cached names. So a check in the resolver
+alone is not enough (P7).
 """
 
 import asyncio
@@ -54,17 +54,20 @@ class Certificate:
 
 @dataclass(slots=True)
 class _Dial:
-    """Connection attempt of one request. `dialled`: a socket was opened. `refusal`: the error of a refused address."""
+    """Connection attempt of one request.
+
+    `dialled`: True if the request has opened a socket. `refusal`: the error, if the address was refused.
+    """
 
     target: Target
     dialled: bool = False
     refusal: TargetRefused | None = None
 
 
-# RFC 9110 section 9.2.1
+# Safe methods that callers can send (RFC 9110 section 9.2.1).
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
-# The order matters: some of these classes are subclasses of others.
+# The first match counts, so a subclass stands before its base class.
 _FAILURES: Final[tuple[tuple[type[Exception], type[EgressError], str], ...]] = (
     (
         aiohttp.ConnectionTimeoutError,
@@ -88,7 +91,10 @@ _dialling: ContextVar[_Dial | None] = ContextVar("one_runtime_egress_dialling", 
 
 
 class Pool:
-    """Connections whose addresses were checked against one allow-list. A different allow-list needs a new pool."""
+    """Connections to addresses that were checked with one allow-list.
+
+    A different allow-list needs a new pool, because the addresses of open connections are not checked again.
+    """
 
     def __init__(
         self, allow: AllowList, network: Network, limits: PoolLimits, before_request: Callable[[], None] | None
@@ -106,8 +112,8 @@ class Pool:
         """Send the request and yield the response. The caller reads the body inside its `async with` block.
 
         Raises:
-            EgressError: the target is refused, or the upstream failed. The caller's block can also raise this error
-                while it reads the body.
+            EgressError: the target is refused, or the upstream failed. If reading the body fails, the caller's block
+                ends with an `EgressError` too.
         """
         if self._before_request is not None:
             self._before_request()
@@ -120,20 +126,22 @@ class Pool:
             async with await self._send(hop, timeout, dial) as answer:
                 if answer.status < 200:
                     raise UpstreamProtocolError(
-                        f"{hop.target.authority} switches to a protocol other than HTTP, which is not supported."
+                        f"{hop.target.authority} switches from HTTP to a protocol that One Runtime does not support."
                     )
                 yield answer
         except (aiohttp.ClientError, HttpProcessingError, TimeoutError) as error:
-            # `from None`: aiohttp's errors contain the URL with its query, in which some providers expect the API key.
+            # `from None` hides aiohttp's error, which contains the URL with its query. Some providers expect the API
+            # key in the query.
             raise dial.refusal or _translated(error, hop.target, limits) from None
         finally:
             _dialling.reset(before)
             place.release()
 
     async def _send(self, hop: Hop, timeout: aiohttp.ClientTimeout, dial: _Dial) -> aiohttp.ClientResponse:
-        """Send the request. Send a safe request a second time if the upstream had closed the kept-alive connection.
+        """Send the request on an idle connection or on a new connection.
 
-        RFC 9112 section 9.3.1: the upstream may close an idle connection at any moment.
+        An upstream can close an idle connection just before the request arrives (RFC 9112 section 9.3.1). In this
+        case, send the request once more if its method is safe and the request has no body.
         """
         if self._closed:
             raise RuntimeError("this egress is closed")
@@ -150,7 +158,7 @@ class Pool:
         )
         try:
             return await send()
-        except aiohttp.ClientConnectorError:  # a subclass of ClientOSError
+        except aiohttp.ClientConnectorError:  # a new connection failed; the class is a subclass of ClientOSError
             raise
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError, aiohttp.ClientConnectionResetError):
             if dial.dialled or hop.method not in _SAFE or hop.body is not None:
@@ -158,15 +166,14 @@ class Pool:
         return await send()
 
     async def certificate(self, target: Target) -> Certificate:
-        """Return the certificate of a server, from a TLS handshake without a request.
+        """Return a server's TLS certificate. Make only a TLS handshake, and send no HTTP request.
 
         Raises:
             EgressError: the target is refused or unreachable, or its certificate is not valid.
         """
         check(target, self._allow)
         failure = UpstreamUnreachable(f"The name {target.host} has no address.")
-        # The resolver also accepts an IP address. The resolver's address check then repeats `check()` above, which does
-        # no harm.
+        # The host can also be an IP address. The resolver then repeats the check above, which does no harm.
         for resolved in await _CheckedResolver(self._allow, self._network).resolve(target.host, target.port):
             try:
                 with self._network.open_socket(resolved["family"], resolved["host"], resolved["port"]) as raw:
@@ -181,7 +188,7 @@ class Pool:
         raise failure
 
     async def close(self) -> None:
-        """Close every connection, including those in use."""
+        """Close every connection, even if a request uses the connection."""
         self._closed = True
         if self._session is not None:
             await self._session.close()
@@ -205,9 +212,9 @@ class Pool:
             max_line_size=_LONGEST_HEADER,
             max_field_size=_LONGEST_HEADER,
         )
-        # If a connection breaks, aiohttp may send a PUT or DELETE a second time. aiohttp has no public option against
-        # this repetition. A test checks that the private attribute exists. `pyproject.toml` excludes the next major
-        # version of aiohttp.
+        # If a connection breaks, aiohttp would send a PUT or DELETE request a second time. aiohttp has no public option
+        # that turns this repetition off. A test checks that the private attribute exists. `pyproject.toml` excludes the
+        # next major version of aiohttp, which could remove the attribute.
         session._retry_connection = False  # noqa: SLF001
         return session
 
@@ -220,7 +227,7 @@ class Pool:
         try:
             _check_address(address, dial.target.host, port, self._allow)
         except TargetRefused as refusal:
-            # aiohttp handles only an OSError here.
+            # aiohttp handles only an OSError here. `exchange` then raises the stored refusal.
             dial.refusal = refusal
             raise PermissionError(errno.EPERM, "the address is refused") from None
         dial.dialled = True
@@ -228,10 +235,10 @@ class Pool:
 
 
 class _CheckedResolver(AbstractResolver):
-    """Resolves names through the network.
+    """Resolves names and checks every address.
 
-    If one address of a name is refused, the resolver refuses the name. So a name cannot mix public and private
-    addresses.
+    The resolver refuses a name if One Runtime must not connect to one of its addresses. For example, the resolver
+    refuses a name with a public and a private address.
     """
 
     def __init__(self, allow: AllowList, network: Network) -> None:
@@ -265,13 +272,13 @@ class _CheckedResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Do nothing: the owner of the network closes the network."""
+        """Do nothing, because the owner of the network closes the network."""
 
 
 async def _peer_certificate(
     raw: socket.socket, resolved: ResolveResult, target: Target, tls: ssl.SSLContext | None
 ) -> Certificate:
-    """Raises: OSError, which includes TLS errors."""
+    """Return the server's certificate after a TLS handshake. Raises: OSError, also for TLS errors."""
     raw.setblocking(False)
     await asyncio.get_running_loop().sock_connect(raw, (resolved["host"], resolved["port"]))
     context = tls or ssl.create_default_context()
@@ -289,7 +296,7 @@ async def _peer_certificate(
 def _check_address(address: str, host: str, port: int, allow: AllowList) -> None:
     """Raise `TargetRefused` if the address is not public and the operator does not allow the host and port.
 
-    The message does not contain the address. Otherwise a caller could read the records of an internal name server.
+    The error text omits the address. Otherwise a caller could find out the addresses of internal names.
     """
     if (host, port) in allow:
         return

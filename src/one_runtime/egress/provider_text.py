@@ -1,4 +1,4 @@
-"""Redaction of text that a provider sent: plain text on one line, without secrets (P11). No other module redacts."""
+"""Redact text from a provider: return one line of plain text without secrets (P11). No other module redacts text."""
 
 import base64
 import html
@@ -12,11 +12,12 @@ from urllib.parse import quote, quote_plus
 MAX_TEXT: Final = 300
 MASK: Final = "\u2026"
 _SHORTEST_SECRET: Final = 3  # masking shorter values would mask parts of ordinary words
-_SHORTEST_PART: Final = 12  # providers show shorter parts on purpose; from a longer part, a reader could guess the key
+# Providers show shorter parts of a key on purpose. With a longer part, a reader could guess the key.
+_SHORTEST_PART: Final = 12
 _MOST_READ: Final = 4000
 _DROPPED: Final = frozenset({"Cf", "Cn", "Co"})
 _BREAKS: Final = frozenset({"Cc", "Cs", "Zl", "Zp", "Zs"})
-# Default_Ignorable_Code_Point of Unicode outside category Cf: joiners, fillers and variation selectors.
+# Unicode's Default_Ignorable_Code_Point outside the category Cf: joiners, fillers and variation selectors.
 _INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
 )
@@ -25,18 +26,18 @@ _INVISIBLE: Final = re.compile(
 def printable(text: str) -> str:
     """Return the text on one line, without control characters, direction marks and invisible characters.
 
-    Such characters can reverse the displayed text, and can hide a secret from the search for secrets.
+    Direction marks can reverse the displayed text. Invisible characters can hide a secret from `redact`.
     """
-    if not text.isprintable():  # most texts are printable: skip the loop over the characters
+    if not text.isprintable():  # most texts are printable and skip the slow loop over the characters
         text = "".join(map(_printable_character, text))
     return " ".join(_INVISIBLE.sub("", text).split())
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """Return the printable text with every secret masked, at most 300 characters.
+    """Mask every secret in the printable text. Return at most 300 characters.
 
-    Masks each secret in all these forms: unencoded, percent-encoded, in base64, in JSON and in HTML. Upper and lower
-    case do not matter. Also masks each part of a secret if the part has at least 12 characters.
+    `redact` masks a secret in these forms: unencoded, percent-encoded, in base64, in JSON and in HTML. Upper and lower
+    case do not matter. `redact` also masks a part of a secret if the part has at least 12 characters.
     """
     plain = printable(text[:_MOST_READ])
     forms = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
@@ -46,10 +47,10 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 
 
 def contains_secret(text: str, secrets: Iterable[str]) -> bool:
-    """Return True if the text contains one of these secrets, in any form that `redact` masks completely."""
+    """Return True if the text contains a complete secret, in any of the forms that `redact` masks."""
     plain = printable(text)
-    # Skip each secret that is longer than the text: all its forms are at least as long. This saves time, because most
-    # texts are account names, which are shorter than a key.
+    # A secret that is longer than the text cannot occur in the text, because no form is shorter than its secret. Most
+    # texts are account names, which are shorter than a key. So skipping long secrets saves time.
     possible = [secret for secret in secrets if len(printable(secret)) <= len(plain)]
     return any(re.search(re.escape(form), plain, flags=re.IGNORECASE) for secret in possible for form in _forms(secret))
 
@@ -62,7 +63,7 @@ def _printable_character(character: str) -> str:
 
 
 def _forms(secret: str) -> list[str]:
-    """Return the forms in which providers repeat a secret."""
+    """Return the forms in which a provider's text can contain the secret."""
     if len(secret) < _SHORTEST_SECRET:
         return []
     data = secret.encode("utf-8", "surrogatepass")
@@ -81,12 +82,12 @@ def _forms(secret: str) -> list[str]:
 
 
 def _base64_forms(data: bytes) -> Iterator[str]:
-    """Yield the data in base64 without padding, alone and within other data (as in `user:password`)."""
+    """Yield the data in base64 without padding, alone and as a part of longer data such as `user:password`."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(data).decode("ascii").rstrip("=")
         for bytes_before in range(3):
             whole = encode(b"\0" * bytes_before + data).decode("ascii").rstrip("=")
-            # Omit the first and last characters if they also depend on the neighbouring bytes.
+            # Omit the first and last characters if these characters also depend on the bytes before and after the data.
             first, last = (0, 2, 3)[bytes_before], len(whole) - bool((bytes_before + len(data)) % 3)
             if last - first >= _SHORTEST_PART:
                 yield whole[first:last]
@@ -108,7 +109,7 @@ def _mask_parts(text: str, forms: Iterable[str]) -> str:
 
 
 def _lower(text: str) -> str:
-    """Return the text in lower case, with each character at the same index."""
+    """Return the text in lower case. Every character keeps its index."""
     if len(lowered := text.lower()) == len(text):
         return lowered
     return "".join(lower if len(lower := character.lower()) == 1 else character for character in text)

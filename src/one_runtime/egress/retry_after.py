@@ -1,4 +1,4 @@
-"""The pause that a provider requests (`Retry-After`, RFC 9110 section 10.2.3), and the date formats of providers."""
+"""Parse the header `Retry-After` (RFC 9110 section 10.2.3), and the date formats of providers."""
 
 import re
 from datetime import UTC, datetime
@@ -7,11 +7,11 @@ from typing import Final
 
 _SECONDS: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,9})?")
 _UNIX_TIME: Final = 1_000_000_000
-"""Some providers send a Unix time instead of seconds. A number above this limit is a Unix time."""
+"""Some providers send a Unix time instead of seconds. A number above this limit counts as a Unix time."""
 
 
 def parse_retry_after(value: str, now: datetime) -> float | None:
-    """Return the seconds to wait, at least 0; None if the value is neither a number nor a date."""
+    """Return the number of seconds to wait, at least 0. Return None if the value is neither a number nor a date."""
     value = value.strip()
     if _SECONDS.fullmatch(value):
         seconds = float(value)
@@ -21,7 +21,10 @@ def parse_retry_after(value: str, now: datetime) -> float | None:
 
 
 def parse_date(text: str) -> datetime | None:
-    """Return an RFC 3339 or HTTP date as UTC, or None for other text. A date without a zone is UTC, like HTTP dates."""
+    """Parse an RFC 3339 or HTTP date and return its time in UTC. Return None for any other text.
+
+    A date without a time zone counts as UTC.
+    """
     for parse in (datetime.fromisoformat, parsedate_to_datetime):
         try:
             moment = parse(text.strip()[:64])

@@ -1,4 +1,4 @@
-"""Target of a request: the strict parse of a URL, and the checks that need no name resolution (P7).
+"""Target of a request: parse a URL strictly, and check the target without name resolution (P7).
 
 One Runtime requests exactly the URL that this module has parsed and checked. The module refuses an ambiguous URL, and
 never repairs a URL.
@@ -32,8 +32,8 @@ _NAME: Final = re.compile(rf"(?:{_LABEL}\.)*(?P<last>{_LABEL})")
 # address (WHATWG URL, "ends in a number").
 _NUMERIC_LABEL: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
-# Names of cloud metadata services and of this machine. `check` refuses these names, whatever IP address they resolve
-# to.
+# Names of this machine and of cloud metadata services. `check` refuses each name, even if the name resolves to a public
+# address.
 _REFUSED_NAMES: Final = frozenset(
     {
         "localhost",
@@ -53,7 +53,7 @@ _REFUSED_NAMES: Final = frozenset(
     }
 )
 
-# Ports of other protocols. Servers of these protocols may execute parts of an HTTP request as commands:
+# Ports of protocols other than HTTP. A server of another protocol could execute parts of an HTTP request as commands:
 # https://fetch.spec.whatwg.org/#port-blocking
 _OTHER_PROTOCOLS: Final = (
     "1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95 101 102 103 104 109 110 111 113 115 117 119 "
@@ -66,21 +66,25 @@ _REFUSED_PORTS: Final = frozenset(int(port) for port in _OTHER_PROTOCOLS.split()
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A parsed URL. `host` is canonical: lower case, IDNA, no trailing dot, IPv6 compressed and unbracketed."""
+    """A parsed URL.
+
+    `host` is in canonical form: lower case, IDNA, without a trailing dot. An IPv6 address is compressed and has no
+    brackets.
+    """
 
     scheme: str
     host: str
     port: int
     address: Address | None
-    """Set if the host is an IP address, which needs no name resolution."""
+    """The IP address, if the host is an IP address. None if the host is a name."""
     authority: str
-    """Host and port in the format of an allow-list entry. Contains no secret, so messages may show it."""
+    """Host and port in the format of an allow-list entry. Error texts may show this value: it contains no secret."""
     url: URL = field(repr=False)
     """The URL for aiohttp, with path and query byte for byte as the caller wrote them."""
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Return the origin (RFC 6454). After a redirect to another origin, the request contains no credentials."""
+        """Return the origin (RFC 6454). A redirect to another origin removes the credentials from the request."""
         return (self.scheme, self.host, self.port)
 
 
@@ -109,7 +113,7 @@ def parse(url: str) -> Target:
     suffix = "" if port == _DEFAULT_PORTS[scheme] else f":{port}"
     try:
         sent = URL(f"{scheme}://{authority}{suffix}{rest}", encoded=True)
-        # The URL that was checked must be the URL that aiohttp requests.
+        # aiohttp must request exactly the URL that this function has parsed.
         if (sent.scheme, sent.raw_host, sent.port, sent.raw_path_qs) != (scheme, host, port, rest):
             raise TargetRefused.malformed("it is ambiguous")
     except ValueError:
@@ -118,10 +122,10 @@ def parse(url: str) -> Target:
 
 
 def check(target: Target, allow: AllowList) -> None:
-    """Check a target without name resolution. Runs for every request, even on a pooled connection.
+    """Check a target without name resolution. The pool calls `check` before every request, also on an open connection.
 
     Raises:
-        TargetRefused: the port, name or IP address is refused, and the operator has not allowed it.
+        TargetRefused: the port, name or IP address is refused, and the operator has not allowed the host and port.
     """
     if (target.host, target.port) in allow:
         return
@@ -137,10 +141,10 @@ def check(target: Target, allow: AllowList) -> None:
 
 
 def canonical_allow_list(entries: Iterable[tuple[str, int]]) -> AllowList:
-    """Return the operator's entries with canonical hosts, as in `Target.host`.
+    """Return the operator's entries, with each host in the canonical form of `Target.host`.
 
     Raises:
-        ConfigurationError: an entry is not a host and a port.
+        ConfigurationError: an entry is not a valid pair of host and port.
     """
     try:
         targets = [parse(f"http://{bracketed(host.strip('[]'))}:{port}/") for host, port in entries]
@@ -192,5 +196,5 @@ def _parse_name(name: str) -> tuple[str, Address | None]:
 
 
 def bracketed(host: str) -> str:
-    """Return a host as URLs contain it: an IPv6 address in brackets."""
+    """Return the host for use in a URL. An IPv6 address gets brackets."""
     return f"[{host}]" if ":" in host else host
