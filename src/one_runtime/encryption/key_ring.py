@@ -1,9 +1,8 @@
-"""The database's list of encryption keys (P3): their ids and times, not the keys.
+"""The database's list of encryption keys (P3). The list contains ids and times of keys, but not the keys themselves.
 
-`key_rotation` activates and disables keys.
-
-The database decides which key is active; the order of keys in the setting does not matter. After an activation, every
-process uses the new key from its next transaction on.
+The database decides which key is active. On the first start, the first key of the setting becomes active. Later, the
+order of keys in the setting has no effect. `key_rotation` activates and disables keys. Every transaction that encrypts
+a value reads the active key from the database. So a newly activated key takes effect in all processes at once.
 """
 
 from collections import Counter
@@ -37,10 +36,10 @@ SEALED_TABLES: Final[tuple[Table, ...]] = (
     consents,
     revocations,
 )
-"""Every table with sealed values. A test compares this list with the schema.
+"""Every table with sealed (encrypted) values. A test compares this list with the schema.
 
-Each table has the columns `organization_id`, `sealed`, `key_id` and `version`. A sealed value is bound to the table's
-name, the row's primary key and `version`.
+Each table has the columns `organization_id`, `sealed`, `key_id` and `version`. A sealed value is bound to the name of
+the table, the primary key of the row and `version`.
 """
 
 _SEALED_NAMES: Final = frozenset(table.name for table in SEALED_TABLES)
@@ -51,7 +50,7 @@ _LOCK: Final = 0x6F6E655F6B6579  # advisory lock for changes to the ring
 
 
 class _LockRing(FunctionElement[Any]):
-    """Acquires the lock for changes to the keys until the transaction ends."""
+    """Acquires the lock for changes to the key ring. The lock ends with the transaction."""
 
     inherit_cache = True
 
@@ -74,9 +73,9 @@ _ACTIVE_ID: Final = (
     .limit(1)
     .scalar_subquery()
 )
-# FOR KEY SHARE: `disable` (FOR UPDATE) waits for every open transaction that has read the active key. After
-# waiting for the lock, PostgreSQL evaluates the outer condition again, but not the subquery. So the outer condition
-# must also test `retired_at`.
+# FOR KEY SHARE locks the row of the active key until the transaction ends. So `disable` (FOR UPDATE) waits for every
+# transaction that encrypts with this key. The statement can also wait for `disable`. After this wait, PostgreSQL
+# evaluates the outer condition again, but not the subquery. So the outer condition must also test `retired_at`.
 _ACTIVE = (
     select(key_ring.c.key_id)
     .where(key_ring.c.key_id == _ACTIVE_ID, key_ring.c.retired_at.is_(None))
@@ -109,9 +108,9 @@ class _KeyId(NamedTuple):
 
 
 class KeyRow(NamedTuple):
-    """A key that the database lists.
+    """Row of a key in the database's list.
 
-    `promoted_at`: the time of its last activation. `retired_at`: the time when it was disabled.
+    `promoted_at`: time of the last activation, or None. `retired_at`: time when the key was disabled, or None.
     """
 
     key_id: str
@@ -127,10 +126,9 @@ class _RowCount(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of this process's ring, of the database, or of both.
+    """A key in this process's ring, in the database's list, or in both.
 
-    `rows`: the number of rows that are encrypted with the key. `held_by`: the number of running servers whose ring
-    contains the key.
+    `rows`: number of rows that are encrypted with the key. `held_by`: number of running servers that have the key.
     """
 
     id: str
@@ -152,9 +150,9 @@ class Ring:
 
 
 async def register(tx: Transaction, vault: Vault, now: datetime) -> None:
-    """Add the keys of a complete ring to the database. Activate the first key if no key was ever activated.
+    """Add the keys of this process's ring to the database. Activate the ring's first key if no key was ever active.
 
-    Raises: ConfigurationError.
+    Raises: ConfigurationError if the ring lacks a required key.
     """
     await tx.all(LOCK_RING)
     await require_complete(tx, vault)
@@ -165,12 +163,13 @@ async def register(tx: Transaction, vault: Vault, now: datetime) -> None:
 
 
 async def require_complete(tx: Transaction, vault: Vault) -> None:
-    """Refuse a ring that lacks a key that rows need. Also refuse a ring that lacks a key that was once active.
+    """Refuse a ring that lacks a required key.
 
-    A disabled key may be missing. A key that was never active may be missing too. Operators add a new key to one
-    server after another, and servers without the key may restart meanwhile.
+    A key is required if the key was ever active, or if rows are encrypted with the key. A disabled key is not required.
+    A new key is not required before its activation: operators add a new key to one server after another, and a server
+    without the new key must still be able to restart.
 
-    Raises: ConfigurationError.
+    Raises: ConfigurationError if the ring lacks a required key.
     """
     absent = [row for row in await list_rows(tx) if row.retired_at is None and row.key_id not in vault.key_ids]
     counts = await count_rows(tx) if absent else Counter[str]()
@@ -184,11 +183,13 @@ async def require_complete(tx: Transaction, vault: Vault) -> None:
 
 
 async def active_key(tx: Transaction) -> str:
-    """Return the id of the active key. No other transaction can disable the key before this transaction ends.
+    """Return the id of the active key.
 
-    A caller that encrypts must pass a writing transaction. Raises: Unavailable.
+    A caller that encrypts must pass a writing transaction. No other transaction can then disable the key before the
+    writing transaction ends. Raises: Unavailable if no key is active.
     """
-    for _ in range(3):  # no row: the key was disabled meanwhile, so the next attempt reads the new key
+    # The statement returns no row if `disable` has just disabled the key. The next attempt reads the new active key.
+    for _ in range(3):
         row = await tx.one(_ACTIVE, _KeyId)
         if row is not None:
             return row.key_id
@@ -196,17 +197,18 @@ async def active_key(tx: Transaction) -> str:
 
 
 async def seal(tx: Transaction, vault: Vault, organization_id: str, plaintext: bytes, place: SealContext) -> Sealed:
-    """Encrypt with the active key. Pass the transaction that stores the encrypted value.
+    """Encrypt a value with the active key.
 
-    No other key may encrypt. Raises: KeyNotInRing if this process lacks the active key; Unavailable.
+    `tx`: the transaction that also stores the encrypted value. Raises: KeyNotInRing if this process lacks the active
+    key, because no other key may encrypt; Unavailable if no key is active.
     """
     if place.table not in _SEALED_NAMES:
-        raise ValueError(f"{place.table} is not in SEALED_TABLES, so its rows would be neither counted nor resealed.")
+        raise ValueError(f"{place.table} is not in SEALED_TABLES. Add the table, so that `keys reseal` finds its rows.")
     return vault.seal(await active_key(tx), organization_id, plaintext, place)
 
 
 async def count_rows(tx: Transaction) -> Counter[str]:
-    """Return the number of rows encrypted with each key."""
+    """Return the number of rows that are encrypted with each key, by key id."""
     counts: Counter[str] = Counter()
     for row in await tx.all(_COUNTS, _RowCount):
         counts[row.key_id] += row.rows
@@ -214,7 +216,10 @@ async def count_rows(tx: Transaction) -> Counter[str]:
 
 
 async def find_all(tx: Transaction, vault: Vault, now: datetime) -> Ring:
-    """Return the database's keys, ordered by the time of their addition. The other keys of this ring follow."""
+    """Return all keys. The keys of the database come first, ordered by the time of their addition.
+
+    The keys that only this process's ring contains follow.
+    """
     place = {key: number for number, key in enumerate(vault.key_ids)}
     rows = sorted(await list_rows(tx), key=lambda row: (row.created_at, place.get(row.key_id, len(place))))
     known = {row.key_id: row for row in rows}
@@ -247,6 +252,6 @@ async def list_rows(tx: Transaction) -> list[KeyRow]:
 
 
 def last_activated(known: dict[str, KeyRow]) -> str | None:
-    """Return the id of the active key, or None if no key was ever activated. `known`: the rows of all keys by id."""
+    """Return the id of the active key, or None if no key is active. `known`: the rows of all keys by id."""
     activations = [(row.promoted_at, key) for key, row in known.items() if row.promoted_at and row.retired_at is None]
     return max(activations)[1] if activations else None

@@ -1,7 +1,7 @@
 """Key rotation while servers run (P3): activate a new key, reseal the values of older keys, and disable older keys.
 
-Resealing encrypts values with the active key in small steps. Each step is one transaction, and each row contains the id
-of its key. So after a crash, the next run continues with the rows that still have another key.
+To reseal a value means to decrypt the value and to encrypt the value again with the active key. One transaction reseals
+a small number of rows. Each row contains the id of its key, so the next run after a crash finds the remaining rows.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from one_runtime.jobs.instances import ServerInstance
 
 T = TypeVar("T")
 
-_MIN_PREFIX: Final = 6  # minimum length of an id's beginning that a command accepts
+_MIN_PREFIX: Final = 6  # commands accept the beginning of a key id with at least this number of characters
 
 _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0)
 """Seconds between attempts while the database is busy or unreachable."""
@@ -32,23 +32,28 @@ _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0)
 _LONGEST_PAUSE: Final = 1.0
 
 _IDLE_ROUNDS: Final = 5
-"""The run ends after this number of consecutive rounds that reseal nothing. Locked rows stay for the next run."""
+"""Maximum number of consecutive rounds that reseal nothing. The run then ends, even if locked rows are left."""
 
 _HOLD = select(keys_table.c.key_id).where(keys_table.c.key_id == bindparam("key")).with_for_update()
 _DISABLE = update(keys_table).where(keys_table.c.key_id == bindparam("key")).values(retired_at=bindparam("now"))
 
 
 async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, force: bool) -> str:
-    """Make a key of this ring the active key, even if it was disabled. Return its id. `name`: the id or its beginning.
+    """Make a key of this process's ring the active key, even if the key is disabled. Return the key's id.
+
+    `name`: the key's id or the beginning of the id.
 
     Without `force`, require that every running server has the key. A server without a heartbeat for a minute does not
-    count as running. A starting server acquires the same lock as `activate`, and then requires the active key. So no
-    server can start without the active key.
+    count as running. A starting server acquires the same lock. If the server acquires the lock first, `activate` sees
+    the server's keys. If `activate` acquires the lock first, the server does not start without the active key.
 
-    Raises: NotFound; ConfigurationError for an incomplete ring; Conflict if a server lacks the key.
+    Raises: NotFound if this ring lacks the key; ConfigurationError if this ring lacks another required key; Conflict
+    if a running server lacks the key.
     """
     await tx.all(key_ring.LOCK_RING)
-    key = _require_key(name, vault.key_ids, "is not in ONE_RUNTIME_ENCRYPTION_KEYS here. Add it there, on every server")
+    key = _require_key(
+        name, vault.key_ids, "is not in ONE_RUNTIME_ENCRYPTION_KEYS here. Add the key to this setting on every server"
+    )
     if not force:
         await key_ring.require_complete(tx, vault)
     lacking = [server for server in await instances.list_live(tx, now) if key not in server.key_ids]
@@ -70,15 +75,15 @@ def _count_servers(lacking: list[ServerInstance]) -> str:
 
 
 def _next_activation_time(known: dict[str, key_ring.KeyRow], now: datetime) -> datetime:
-    """Return a time after every earlier activation, even if this server's clock is slow."""
+    """Return a time after the last activation, even if this server's clock is slow."""
     last = max((row.promoted_at for row in known.values() if row.promoted_at is not None), default=None)
     return now if last is None else max(now, last + timedelta(milliseconds=1))
 
 
 async def disable(tx: Transaction, name: str, now: datetime) -> str:
-    """Disable a key, so that a server can start with a ring that lacks the key. Return the key's id.
+    """Disable a key and return the key's id. Servers can then start with a ring that lacks the key.
 
-    `name`: the id or its beginning.
+    `name`: the key's id or the beginning of the id.
 
     Raises: NotFound; Conflict if the key is active, or if rows are encrypted with the key.
     """
@@ -89,8 +94,8 @@ async def disable(tx: Transaction, name: str, now: datetime) -> str:
         raise Conflict(
             f"The key {key} is the active key. First activate another key, then run `one-runtime keys reseal`."
         )
-    # The lock waits for transactions that encrypt with the key, and makes later transactions wait. The count below is a
-    # separate statement. So the count includes the rows of the transactions for which the lock has waited.
+    # This statement waits until no transaction encrypts with the key, and then locks the key. The count below is a
+    # separate, later statement. So the count includes the rows of every transaction that has encrypted with the key.
     await tx.all(_HOLD, key=key)
     rows = (await key_ring.count_rows(tx))[key]
     if rows:
@@ -102,7 +107,7 @@ async def disable(tx: Transaction, name: str, now: datetime) -> str:
 
 
 def _require_key(name: str, known: tuple[str, ...], otherwise: str) -> str:
-    """Return the key whose id is `name` or begins with `name`. Raises: NotFound."""
+    """Return the only id that begins with `name`. Raises: NotFound if no id or more than one id begins with `name`."""
     prefix = name.strip().lower()
     matches = [key for key in known if key.startswith(prefix)] if len(prefix) >= _MIN_PREFIX else []
     if len(matches) == 1:
@@ -114,8 +119,8 @@ def _require_key(name: str, known: tuple[str, ...], otherwise: str) -> str:
 class SealedRow(NamedTuple):
     """A row with a sealed value.
 
-    Resealing does not change `version`, because `version` counts the changes of the content. Each sealed value is
-    bound to the version of its row. So a value from an older version cannot be decrypted in a row of a newer version.
+    `version` counts the changes of the plaintext. Resealing does not change the plaintext, so `version` stays the same.
+    Decryption fails if the row's version is not the version with which the value was encrypted.
     """
 
     id: str
@@ -138,8 +143,8 @@ class Broken:
 class Progress:
     """Progress of a run.
 
-    `total`: the resealed rows plus the remaining rows at the last count. `broken`: rows that cannot be decrypted, by
-    table and id. It omits rows that were repaired or deleted meanwhile.
+    `total`: number of resealed rows plus number of remaining rows at the last count. `broken`: rows that could not be
+    decrypted in the last round, by table and id.
     """
 
     total: int = 0
@@ -148,7 +153,7 @@ class Progress:
 
     @property
     def left(self) -> int:
-        """Return the number of counted rows that are still encrypted with other keys."""
+        """Return the number of rows that the run still has to reseal."""
         return self.total - self.resealed
 
 
@@ -162,8 +167,9 @@ def _statements(table: Table) -> _Statements:
     (row,) = table.primary_key
     columns = (row.label("id"), table.c.organization_id, table.c.sealed, table.c.key_id, table.c.version)
     find = select(*columns).where(table.c.key_id == bindparam("key"), row > bindparam("after")).order_by(row)
-    # Compare and swap: update only unchanged rows. SKIP LOCKED: a step that has locked rows never waits for another
-    # transaction. So a step cannot deadlock with deletions, which lock rows in another order.
+    # Compare and swap: update a row only if the row has not changed since `find`. SKIP LOCKED: a step holds locks, so a
+    # step must not wait for another lock. Otherwise a step and a deletion could wait for each other (deadlock), because
+    # deletions lock rows in another order.
     other = table.alias()
     (its_row,) = other.primary_key
     unchanged = (
@@ -186,12 +192,12 @@ _LOWEST: Final = "00000000-0000-0000-0000-000000000000"
 
 
 async def find(tx: Transaction, table: Table, key: str, after: str, limit: int) -> list[SealedRow]:
-    """Return the next rows encrypted with a key, ordered by id."""
+    """Return at most `limit` rows that are encrypted with a key, ordered by id. `after`: start after this id."""
     return await tx.all(_OF[table].find, SealedRow, key=key, after=after, limit=limit)
 
 
 async def replace(tx: Transaction, table: Table, row: SealedRow, sealed: Sealed) -> bool:
-    """Store the resealed content in a row. Return False, and change nothing, if another transaction changed the row."""
+    """Store the resealed value in the row. Return False, and change nothing, if the row was changed or is locked."""
     changed = await tx.execute(
         _OF[table].replace,
         id=row.id,
@@ -205,9 +211,9 @@ async def replace(tx: Transaction, table: Table, row: SealedRow, sealed: Sealed)
 
 
 async def reseal(database: Database, vault: Vault, batch: int) -> AsyncGenerator[Progress, None]:
-    """Encrypt all values of other keys with the active key, in steps of `batch` rows. Yield the progress of each step.
+    """Reseal all values of other keys with the active key. Yield the progress after each step of `batch` rows.
 
-    Raises: ConfigurationError for an incomplete ring; KeyNotInRing; Unavailable.
+    Raises: ConfigurationError if the ring lacks a required key; KeyNotInRing; Unavailable.
     """
     run, idle = _Run(database, vault, batch), 0
     async with database.read() as tx:
@@ -217,7 +223,7 @@ async def reseal(database: Database, vault: Vault, batch: int) -> AsyncGenerator
         yield run.progress
         if run.progress.left <= len(run.progress.broken) or idle == _IDLE_ROUNDS:
             return
-        run.progress.broken.clear()  # the next round collects rows that are still broken
+        run.progress.broken.clear()  # the next round finds the broken rows again
         for table in key_ring.SEALED_TABLES:
             for key in keys:
                 async for progress in run.over(table, key):
@@ -227,14 +233,14 @@ async def reseal(database: Database, vault: Vault, batch: int) -> AsyncGenerator
 
 
 class _Run:
-    """A run over all tables, in rounds until no row is left to reseal."""
+    """One run of `reseal`. A run has several rounds, and each round visits all tables."""
 
     def __init__(self, database: Database, vault: Vault, batch: int) -> None:
         self._database, self._vault, self._batch = database, vault, batch
         self.progress = Progress()
 
     async def count(self) -> list[str]:
-        """Begin a round: count the rows to reseal, and return their keys."""
+        """Count the rows that need resealing, and return the ids of their keys."""
         async with self._database.read() as tx:
             active = await key_ring.active_key(tx)
             rows = {key: count for key, count in (await key_ring.count_rows(tx)).items() if key != active}
@@ -244,8 +250,8 @@ class _Run:
     async def over(self, table: Table, key: str) -> AsyncIterator[Progress]:
         """Reseal a table's rows of one key in steps. Yield the progress after each step.
 
-        After each step, pause for the duration of the step, so that servers can write. SQLite has only one writer at a
-        time.
+        SQLite allows only one writer at a time. So after each step, the run pauses for as long as the step took, but at
+        most one second. Servers can write during the pause.
         """
         after = _LOWEST
         while rows := await _retry(partial(self._find, table, key, after)):
@@ -263,7 +269,7 @@ class _Run:
         opened = [(row, plaintext) for row in rows if (plaintext := self._open(table, row)) is not None]
         async with self._database.write() as tx:
             key = await key_ring.active_key(tx)
-            if key == rows[0].key_id:  # the key of these rows was activated again meanwhile
+            if key == rows[0].key_id:  # an operator has activated the key of these rows again
                 return 0
             resealed = 0
             for row, plaintext in opened:

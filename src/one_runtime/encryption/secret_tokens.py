@@ -42,7 +42,10 @@ def make(kind: str) -> SecretToken:
 
 
 def recognize(kind: str, text: str) -> bool:
-    """Return True if the text has the format and checksum of this kind of token. Other texts need no database query."""
+    """Return True if the text has the format and checksum of this kind of token.
+
+    A caller can refuse any other text without a database query.
+    """
     head = f"{kind}_"
     length = len(head) + _PREFIX_LENGTH + 1 + _SECRET_LENGTH + _CHECKSUM_LENGTH
     if len(text) != length or not text.isascii() or not text.startswith(head):
@@ -51,7 +54,10 @@ def recognize(kind: str, text: str) -> bool:
 
 
 def digest(text: str) -> bytes:
-    """Return the SHA-256 hash to store for a token. A token has 256 random bits, so it needs no slow hash."""
+    """Return the SHA-256 hash that the database stores for a token.
+
+    A slow hash is not necessary, because nobody can guess the 256 random bits of a token.
+    """
     return hashlib.sha256(text.encode()).digest()
 
 

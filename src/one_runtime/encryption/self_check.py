@@ -1,7 +1,9 @@
-"""Self-check for `one-runtime doctor`: the server at the public URL reports its identity and the received request.
+"""Self-check for `one-runtime doctor`.
 
-The caller authenticates with an HMAC over the time, under a key of the ring. Other callers receive a 404. The response
-is JSON without a signature, because TLS authenticates the server (docs/decisions/0012-self-check.md).
+The doctor sends a request to the public URL. The server returns its identity, and the request as the request arrived.
+The doctor authenticates with an HMAC of the current time, and needs a key of the ring for the HMAC. Other callers
+receive a 404. The response is JSON without a signature, because TLS authenticates the server
+(docs/decisions/0012-self-check.md).
 """
 
 import hashlib
@@ -20,7 +22,10 @@ PATH: Final = "/self-check"
 HEADER: Final = "One-Runtime-Self-Check"
 
 _LIFETIME: Final = timedelta(hours=1)
-"""Accepted difference between the clocks of caller and server. It is large, so the doctor can report wrong clocks."""
+"""Accepted difference between the caller's clock and the server's clock.
+
+With a smaller limit, the server would refuse a doctor with a wrong clock. The doctor could then not report the clock.
+"""
 
 
 class _FirstKey(NamedTuple):
@@ -28,30 +33,33 @@ class _FirstKey(NamedTuple):
     created_at: datetime
 
 
-# The first server that starts on a database stores the keys of its ring there, and the time. One Runtime never deletes
-# the oldest key.
+# The first server that starts on a database stores the ids of its keys and the time. One Runtime never deletes these
+# rows, so the oldest row identifies the database.
 _FIRST_KEY: Final = (
     select(key_ring.c.key_id, key_ring.c.created_at).order_by(key_ring.c.created_at, key_ring.c.key_id).limit(1)
 )
 
 
 class RequestEcho(BaseModel):
-    """Identity of the installation that answers, and the request as this installation received it."""
+    """Identity of the server that responds, and the request as the server received the request."""
 
     model_config = ConfigDict(frozen=True)
 
     database_fingerprint: str | None
-    """None before the first start on the database."""
+    """None if no server has ever started on the database."""
     public_url: str
     now: datetime
     client: str | None
-    """The caller's address, as the server determines it."""
+    """The caller's IP address, as the server determined the address."""
     forwarded_for: str | None
-    """The header X-Forwarded-For as the installation received it."""
+    """The header X-Forwarded-For that the server received."""
 
 
 async def database_fingerprint(tx: Transaction) -> str | None:
-    """Return a hash that identifies the database. Copies of a database have the same hash."""
+    """Return a hash that identifies the database. Return None if no server has ever started on the database.
+
+    A copy of a database has the same hash as the original.
+    """
     row = await tx.one(_FIRST_KEY, _FirstKey)
     if row is None:
         return None
@@ -59,13 +67,13 @@ async def database_fingerprint(tx: Transaction) -> str | None:
 
 
 def authorization(vault: Vault, now: datetime) -> str:
-    """Return the header's value for a request: the time, and an HMAC over the time."""
+    """Return the value of the header `HEADER`: the time, and an HMAC of the time."""
     time = str(int(now.timestamp()))
     return f"{time}.{vault.mac(_message(time)).hex()}"
 
 
 def is_authorized(vault: Vault, header: str, now: datetime) -> bool:
-    """Return True if a caller with the key ring created this header within the last hour."""
+    """Return True if the header has a valid HMAC and a time that differs from `now` by less than one hour."""
     time, _, mac = header.partition(".")
     try:
         age, is_ours = now.timestamp() - int(time), vault.verify_mac(_message(time), bytes.fromhex(mac))
@@ -75,7 +83,7 @@ def is_authorized(vault: Vault, header: str, now: datetime) -> bool:
 
 
 def read_echo(body: bytes) -> RequestEcho | None:
-    """Return the echo in a response body, or None if the body contains none."""
+    """Parse a response body. Return None if the body is not a valid `RequestEcho`."""
     try:
         return RequestEcho.model_validate_json(body)
     except ValidationError:

@@ -1,7 +1,7 @@
 """Encrypt (seal) and decrypt (open) secrets: AES-256-GCM with a key ring and a subkey for each organization (P3).
 
-Only this module imports `cryptography`. A sealed value is bound to its table, row and version: One Runtime cannot
-decrypt a value that was moved to another place.
+Only this module imports `cryptography`. A sealed value is bound to its table, row and version. So One Runtime cannot
+decrypt a value that an attacker has copied to another row.
 """
 
 import base64
@@ -22,19 +22,20 @@ from one_runtime.errors import ConfigurationError, OneRuntimeError
 from one_runtime.telemetry import metrics
 
 KEY_BYTES: Final = 32
-_NONCE_BYTES: Final = 12  # NIST SP 800-38D section 8.2; random nonces are safe, as each organization has a subkey
+# NIST SP 800-38D section 8.2. Random nonces are safe, because each organization's subkey encrypts few values.
+_NONCE_BYTES: Final = 12
 _FORMAT: Final = b"\x01"
 _CHANGED: Final = "A stored credential was changed or moved. Ask the end user to connect again."
 
 
 class SealBroken(OneRuntimeError):
-    """A sealed value cannot be decrypted: it was changed or moved to another row, or its key is not in the ring."""
+    """One Runtime cannot decrypt a sealed value. The value was changed or moved, or its key is not in the ring."""
 
     code, status, title = "seal_broken", 500, "A stored credential cannot be decrypted"
 
 
 class KeyNotInRing(SealBroken):
-    """The key ring of this process lacks the key of a value. Another server may have the key."""
+    """The key ring of this process lacks a necessary key. Another server possibly has the key."""
 
     code, status, title = "key_not_in_ring", 503, "This server lacks an encryption key"
 
@@ -47,7 +48,7 @@ class KeyNotInRing(SealBroken):
 
 @dataclass(frozen=True, slots=True)
 class SealContext:
-    """Place of a sealed value: the additional authenticated data (AAD) of its encryption."""
+    """Place of a sealed value. Encryption uses the place as additional authenticated data (AAD)."""
 
     table: str
     row: str
@@ -67,14 +68,14 @@ class Sealed:
 
 
 class Vault:
-    """A key ring. Every key of the ring decrypts; `key_ring.py` decides which key encrypts."""
+    """The key ring of this process. Every key of the ring can decrypt. `key_ring.py` decides which key encrypts."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         """Raises: ConfigurationError for a ring without keys, or a key that is not 32 bytes."""
         if not keys:
             raise ConfigurationError(
-                "No encryption key is set. Create one with `one-runtime keys new` and set it as "
-                "ONE_RUNTIME_ENCRYPTION_KEYS, or in a file named by ONE_RUNTIME_ENCRYPTION_KEYS_FILE."
+                "No encryption key is set. Create a key with `one-runtime keys new`. Store the key in "
+                "ONE_RUNTIME_ENCRYPTION_KEYS, or in a file whose path is in ONE_RUNTIME_ENCRYPTION_KEYS_FILE."
             )
         if any(len(key) != KEY_BYTES for key in keys):
             raise ConfigurationError("Every key in ONE_RUNTIME_ENCRYPTION_KEYS must be 32 bytes in base64.")
@@ -91,9 +92,9 @@ class Vault:
 
     @metrics.counting_failures
     def seal(self, key: str, organization_id: str, plaintext: bytes, place: SealContext) -> Sealed:
-        """Encrypt with the key of this id, for one organization and one place. Other modules call `key_ring.seal`.
+        """Encrypt a value for one organization and one place. `key`: the id of the key.
 
-        Raises: KeyNotInRing.
+        Other packages call `key_ring.seal`, which encrypts with the active key. Raises: KeyNotInRing.
         """
         nonce = secrets.token_bytes(_NONCE_BYTES)
         cipher = self._cipher(key, organization_id)
@@ -101,7 +102,7 @@ class Vault:
 
     @metrics.counting_failures
     def open(self, organization_id: str, sealed: Sealed, place: SealContext) -> bytes:
-        """Decrypt. Raises: SealBroken, or its subclass KeyNotInRing."""
+        """Decrypt a sealed value. Raises: SealBroken, or its subclass KeyNotInRing."""
         if sealed.key_id not in self._keys:
             raise KeyNotInRing(sealed.key_id)
         if sealed.data[:1] != _FORMAT:
@@ -113,11 +114,11 @@ class Vault:
             raise SealBroken(_CHANGED) from error
 
     def mac(self, message: bytes) -> bytes:
-        """Return an HMAC-SHA256 under a subkey of the first key. Encryption does not use this subkey."""
+        """Return the HMAC-SHA256 of a message. Its key is a subkey of the first key. This subkey never encrypts."""
         return _mac(next(iter(self._keys.values())), message)
 
     def verify_mac(self, message: bytes, mac: bytes) -> bool:
-        """Return True if a key of this ring made the MAC. Compare in constant time."""
+        """Return True if `mac` was made with any key of the ring. Compare in constant time."""
         return any(hmac.compare_digest(_mac(key, message), mac) for key in self._keys.values())
 
     def _make_cipher(self, key: str, organization_id: str) -> AESGCM:
@@ -132,7 +133,7 @@ def new_key() -> str:
 
 
 def parse_keys(text: str) -> tuple[bytes, ...]:
-    """Parse keys that are separated by commas or white space. Raises: ConfigurationError."""
+    """Decode base64 keys that are separated by commas or white space. Raises: ConfigurationError."""
     try:
         return tuple(base64.b64decode(part, validate=True) for part in text.replace(",", " ").split())
     except (binascii.Error, ValueError) as error:
