@@ -1,4 +1,4 @@
-"""Complete copies of a SQLite database, even while a server writes to it."""
+"""Copy a SQLite database, even while a server writes to the database."""
 
 import sqlite3
 from contextlib import closing
@@ -12,8 +12,8 @@ from one_runtime.errors import ConfigurationError, Conflict
 def back_up(url: str, target: Path) -> int:
     """Copy the database into a new file that only its owner can read. Return the size in bytes.
 
-    After a failure, no file is left. Raises: ConfigurationError for PostgreSQL, which has its own tool; Conflict if the
-    file already exists or cannot be written.
+    If the copy fails, the new file is deleted. Raises: ConfigurationError for PostgreSQL, which has its own tool;
+    Conflict if the file already exists, or if the copy fails.
     """
     path = sqlite_path(url)
     if path is None:
@@ -23,7 +23,9 @@ def back_up(url: str, target: Path) -> int:
     try:
         target.touch(mode=0o600, exist_ok=False)
     except OSError as error:
-        raise Conflict(f"{target} cannot be created: {error.strerror}. Name a new file in your own folder.") from error
+        raise Conflict(
+            f"{target} cannot be created: {error.strerror}. Choose a new file in a folder that you can write to."
+        ) from error
     try:
         _copy(path, target)
     except BaseException:
@@ -35,10 +37,10 @@ def back_up(url: str, target: Path) -> int:
 def _copy(path: str, target: Path) -> None:
     with closing(connect_sqlite(path)) as source, closing(sqlite3.connect(target)) as copy:
         try:
-            # Copy in one step: a copy in several steps would restart at every write of the server. With the write-ahead
-            # log, no writer waits for the copy.
+            # Copy in one step. A copy in several steps would start again after every write of the server. The server
+            # can write during the copy, because the database has a write-ahead log.
             source.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")  # the copy is one file, without a separate log file
+            copy.execute("PRAGMA journal_mode = DELETE")  # the copy must be one file, without a separate log file
             (verdict,) = copy.execute("PRAGMA integrity_check").fetchone()
         except sqlite3.Error as error:
             raise Conflict(f"The database could not be copied: {error}. Check the disk and the database.") from error

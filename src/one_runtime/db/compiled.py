@@ -1,9 +1,11 @@
-"""Compile SQLAlchemy Core statements for a bare driver, and convert parameters and result values.
+"""Compile SQLAlchemy Core statements to SQL text for a database driver, and convert parameters and result values.
 
-The module compiles each statement once for its dialect. It converts values by the statement's SQL types, so both
-databases return the same Python values: `str` for UUIDs, aware `datetime`, `bytes`, parsed JSON, `bool`. One Runtime
-does not use SQLAlchemy's engines: an engine takes four to seven times as long as the query itself
-(docs/decisions/0001-bare-drivers.md).
+The module compiles each statement only once for each database. The SQL types of a statement decide how values are
+converted. So SQLite and PostgreSQL return the same Python types: `str` for UUIDs, aware `datetime`, `bytes`, parsed
+JSON, `bool`.
+
+One Runtime does not use SQLAlchemy's async engines, because a query through an async engine takes four to seven times
+as long (docs/decisions/0001-bare-drivers.md).
 """
 
 import dataclasses
@@ -24,23 +26,25 @@ MakeRow: TypeAlias = Callable[[Sequence[object]], Any]
 
 
 class Row(tuple[Any, ...]):
-    """Row of a statement without a row type: a named tuple of the statement's columns.
+    """Row of a statement that runs without a row type: a named tuple of the statement's columns.
 
-    The type checker does not check a row's attributes. So the module that runs the statement converts the row
-    immediately.
+    Convert each `Row` to another type immediately, because the type checker does not check the attributes of a `Row`.
     """
 
     __slots__ = ()
 
     if TYPE_CHECKING:
-        count: Any  # a column of this name hides the tuple's method
+        count: Any  # a column with the name `count` hides the method of tuples
 
         def __getattr__(self, name: str) -> Any: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Bind:
-    """A parameter of a compiled statement: its name in the SQL text, and the keyword argument with its value."""
+    """A parameter of a compiled statement.
+
+    `name`: the parameter's name in the SQL text. `key`: name of the keyword argument that contains the value.
+    """
 
     name: str
     key: str
@@ -50,7 +54,7 @@ class Bind:
 
 
 class CompiledStatement:
-    """The text of a statement, its parameters, and the constructors of its rows."""
+    """SQL text, parameters and row constructors of a statement."""
 
     __slots__ = ("binds", "make_row", "text")
 
@@ -58,7 +62,7 @@ class CompiledStatement:
         self.text, self.binds, self.make_row = text, binds, RowMakers(columns)
 
     def values(self, params: Params) -> dict[str, object]:
-        """Return the driver's parameters. Raises: KeyError for a missing parameter."""
+        """Return the parameters for the driver. Raises: KeyError for a missing parameter."""
         values: dict[str, object] = {}
         for bind in self.binds:
             value = params[bind.key] if bind.required else params.get(bind.key, bind.default)
@@ -67,9 +71,9 @@ class CompiledStatement:
 
 
 class RowMakers(dict[type, MakeRow]):
-    """The constructors of a statement's rows, one for each row type that callers have used.
+    """A statement's row constructors by row type. The mapping creates each constructor at its first use.
 
-    Raises: TypeError for a row type whose fields are not the statement's columns.
+    Raises: TypeError if the fields of a row type are not the statement's columns.
     """
 
     def __init__(self, columns: Sequence[tuple[str, Convert | None]]) -> None:
@@ -83,7 +87,7 @@ class RowMakers(dict[type, MakeRow]):
 
     def _row_class(self, row_type: Any) -> Any:
         if row_type is Row:
-            return namedtuple("Row", self._names, rename=True)  # noqa: PYI024 - not known earlier
+            return namedtuple("Row", self._names, rename=True)  # noqa: PYI024 - the statement defines the fields
         is_dataclass = dataclasses.is_dataclass(row_type)
         fields = [field.name for field in dataclasses.fields(row_type)] if is_dataclass else list(row_type._fields)
         if fields != self._names:
@@ -109,7 +113,7 @@ class RowMakers(dict[type, MakeRow]):
 
 
 class StatementCompiler:
-    """Compiles each statement once for one dialect."""
+    """Compiles statements for one dialect. The compiler compiles each statement only once."""
 
     def __init__(
         self, dialect: Dialect, *, binds: Mapping[type[TypeEngine[Any]], Convert], results: Mapping[type, Convert]
@@ -118,7 +122,7 @@ class StatementCompiler:
         self._compiled: WeakKeyDictionary[ClauseElement, CompiledStatement] = WeakKeyDictionary()
 
     def compile(self, statement: ClauseElement) -> CompiledStatement:
-        """Return the compiled statement. The cache keeps it as long as the statement itself exists."""
+        """Return the compiled statement. The cache keeps the compiled statement as long as `statement` exists."""
         compiled = self._compiled.get(statement)
         if compiled is None:
             compiled = self._compiled[statement] = self._compile(statement)
@@ -135,7 +139,10 @@ class StatementCompiler:
         return CompiledStatement(compiled.string, tuple(binds), columns)
 
     def _bind(self, compiled: SQLCompiler, name: str) -> Bind:
-        """Return one parameter. SQLAlchemy expands `IN (x)` to `x_1, x_2`, with the type of `x`."""
+        """Return the parameter with this name in the SQL text.
+
+        SQLAlchemy replaces the list parameter `x` of `IN` with `x_1`, `x_2` and so on, which have the type of `x`.
+        """
         bind = compiled.binds.get(name)
         expanded = bind is None
         bind = bind if bind is not None else compiled.binds[name.rpartition("_")[0]]
@@ -149,10 +156,10 @@ class StatementCompiler:
 
 
 def dump_json(value: object) -> str:
-    """Return a value as the JSON text to store."""
+    """Return the JSON text that the database stores for a value."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _converter(converts: Mapping[type, Convert], kind: TypeEngine[Any]) -> Convert | None:
-    """Return the function that converts values of a type, or None if the values stay unchanged."""
+    """Return the function that converts values of an SQL type, or None if the values stay unchanged."""
     return next((convert for base, convert in converts.items() if isinstance(kind, base)), None)

@@ -1,4 +1,4 @@
-"""Choose the database that a URL names."""
+"""Create the `Database` object for a database URL."""
 
 from one_runtime.db.engine import Database
 from one_runtime.db.postgres import PostgresDatabase
@@ -7,7 +7,7 @@ from one_runtime.errors import ConfigurationError
 
 
 def sqlite_path(url: str) -> str | None:
-    """Return the file of a `sqlite:///` URL, or None for the URL of another database."""
+    """Return the file path of a `sqlite:///` URL, or None for any other URL."""
     head = "sqlite:///"
     return url.removeprefix(head) if url.startswith(head) else None
 

@@ -1,6 +1,7 @@
 """Interface of the database: transactions that run SQLAlchemy Core statements, on SQLite and PostgreSQL.
 
-`sqlite.py` and `postgres.py` implement the interface on the bare drivers. `database_url.py` chooses the implementation.
+`sqlite.py` and `postgres.py` implement the interface with the drivers sqlite3 and psycopg. `database_url.py` chooses
+the implementation.
 """
 
 from abc import ABC, abstractmethod
@@ -21,7 +22,7 @@ __all__ = ["Busy", "Database", "Params", "Row", "Transaction", "transaction_open
 R = TypeVar("R")
 
 transaction_open: Final[ContextVar[bool]] = ContextVar("transaction_open", default=False)
-"""True while this task has a writing transaction. A test fixture asserts that no outbound request runs meanwhile."""
+"""True while this task has an open writing transaction. In tests, an outbound request fails while the value is True."""
 
 
 class Busy(Unavailable):
@@ -31,18 +32,18 @@ class Busy(Unavailable):
 
 
 class Transaction(ABC):
-    """Runs statements. Domain functions take a transaction and never commit it.
+    """Runs statements. A domain function receives a transaction from its caller, and never commits the transaction.
 
-    With a row type (a NamedTuple, a dataclass, or a class with `_fields`), a statement returns rows of that type. The
-    fields of the row type must be the statement's columns, in the same order. Without a row type, a statement returns
-    `Row`.
+    If the caller passes a row type, a statement returns rows of this type. A row type is a NamedTuple, a dataclass, or
+    a class with `_fields`. The names and order of the fields must be the same as for the statement's columns. Without a
+    row type, a statement returns `Row` objects.
     """
 
     _compiler: ClassVar[StatementCompiler]
 
     def __init__(self) -> None:
         self.committed: list[Callable[[], None]] = []
-        """Functions to call after the commit, such as updates of metrics. They are not called after a rollback."""
+        """Functions that run after a commit, for example updates of metrics. The functions do not run after a rollback."""
 
     @overload
     async def all(self, statement: ClauseElement, /, **params: object) -> list[Row]: ...
@@ -59,7 +60,7 @@ class Transaction(ABC):
     @overload
     async def one(self, statement: ClauseElement, row_type: type[R], /, **params: object) -> R | None: ...
     async def one(self, statement: ClauseElement, row_type: type[Any] = Row, /, **params: object) -> Any:
-        """Return the first row, or None."""
+        """Return the first row, or None if the statement returns no row."""
         compiled = self._compiler.compile(statement)
         make_row = compiled.make_row[row_type]
         rows = await self._fetch(compiled.text, compiled.values(params))
@@ -92,7 +93,7 @@ _PING: Final = select(literal(1))
 
 
 class Database(ABC):
-    """An open database."""
+    """A SQLite or PostgreSQL database."""
 
     @abstractmethod
     async def open(self) -> None:
@@ -106,16 +107,16 @@ class Database(ABC):
     def read(self) -> AbstractAsyncContextManager[Transaction]:
         """Run statements that change nothing. Each statement sees the latest committed data.
 
-        A read is not a database transaction: two statements may see different snapshots. To read consistent data, use
-        one statement.
+        The statements do not form one database transaction, so other transactions can change data between two
+        statements. To read consistent data, use a single statement.
         """
 
     def connections(self) -> PoolUse | None:
-        """Return the use of the connection pool, or None without a pool."""
+        """Return the use of the connection pool, or None if the database has no pool."""
         return None
 
     async def ping(self) -> None:
-        """Run a trivial statement. Raises: Unavailable."""
+        """Check that the database answers a statement. Raises: Unavailable."""
         async with self.read() as tx:
             await tx.one(_PING)
 

@@ -1,4 +1,4 @@
-"""Row ids: UUIDs version 7 (RFC 9562 section 5.7), in canonical text, ordered by creation time."""
+"""Row ids: UUIDs version 7 (RFC 9562 section 5.7) in canonical text form. The order of ids is the order of creation."""
 
 import re
 from datetime import datetime
@@ -15,11 +15,11 @@ def new_id() -> str:
 
 
 def lowest_id(moment: datetime) -> str:
-    """Return the lowest possible id of a moment. All ids from earlier moments are lower."""
+    """Return the lowest possible id for a time. Every id that was created earlier is lower."""
     milliseconds = f"{int(moment.timestamp() * 1000):012x}"
     return f"{milliseconds[:8]}-{milliseconds[8:]}-7000-8000-000000000000"
 
 
 def is_id(text: str) -> bool:
-    """Return True for a UUID in canonical form. No row has any other id, so callers need no look-up for other texts."""
+    """Return True if the text is a UUID in canonical form. Callers can refuse any other text without a query."""
     return re.fullmatch(ID_PATTERN, text) is not None

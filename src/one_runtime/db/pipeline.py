@@ -1,7 +1,7 @@
-"""Batches concurrent PostgreSQL reads with psycopg's pipeline mode.
+"""Send concurrent PostgreSQL reads in batches, with psycopg's pipeline mode.
 
-One round trip serves all reads that arrived while the previous batch was running. With sixteen callers, batches
-double the reads per second (docs/decisions/0010-reads-in-pipelines.md). The connections belong to the pool.
+If the maximum number of batches is running, new reads wait for the next batch. A batch sends all its reads in one round
+trip. With sixteen callers, batches double the number of reads per second (docs/decisions/0010-reads-in-pipelines.md).
 """
 
 import asyncio
@@ -16,7 +16,7 @@ Connection: TypeAlias = psycopg.AsyncConnection[Any]
 Rows: TypeAlias = list[tuple[Any, ...]]
 
 _CONCURRENT_BATCHES: Final = 3
-"""Maximum number of batches that run in parallel. A slow read delays only the reads of its own batch."""
+"""Maximum number of batches that run at the same time. While a batch has a slow read, other batches continue."""
 
 _BATCH_SIZE: Final = 64
 
@@ -30,7 +30,7 @@ class _Read:
     answer: "asyncio.Future[Rows]"
 
     def settle(self, rows: Rows) -> None:
-        if not self.answer.done():  # the caller may have been cancelled
+        if not self.answer.done():  # after the caller's cancellation, the future is done
             self.answer.set_result(rows)
 
     def fail(self, error: BaseException) -> None:
@@ -57,7 +57,7 @@ class ReadPipeline:
         return await read.answer
 
     async def close(self) -> None:
-        """Cancel the reads in progress. Their callers receive an OperationalError."""
+        """Cancel all waiting and running reads. The callers receive an OperationalError."""
         for lane in self._lanes:
             lane.cancel()
         await asyncio.gather(*self._lanes, return_exceptions=True)
@@ -66,7 +66,9 @@ class ReadPipeline:
         try:
             while self._waiting:
                 await self._take_batch()
-        finally:  # a done callback alone is too late: a read that arrives before it would wait for an ended task
+        finally:
+            # Discard the task before it ends, because the done callback runs later. A read that arrives between the end
+            # and the callback would count this task as running, and would wait for it.
             lane = asyncio.current_task()
             assert lane is not None  # noqa: S101 - a coroutine runs in a task
             self._lanes.discard(lane)
@@ -84,7 +86,7 @@ class ReadPipeline:
                 read.fail(error)
 
     async def _run_with_retry(self, batch: list[_Read]) -> None:
-        """Run a batch, and run it again if the connection was lost, for example in a restart of PostgreSQL."""
+        """Run a batch. Run the batch once more if the connection was lost, for example in a restart of PostgreSQL."""
         try:
             await self._run_batch(batch)
         except psycopg.OperationalError:
@@ -99,14 +101,15 @@ class ReadPipeline:
                 await _run_alone(connection, read)
 
     async def _run_pipelined(self, batch: list[_Read]) -> bool:
-        """Return True if all reads succeeded. If one read fails, the batch fails, and its reads then run one by one."""
+        """Run all reads in one pipeline. Return False if a read failed. The caller then runs the reads one by one."""
         async with self._pool.connection() as connection:
             try:
                 await _run_in_pipeline(connection, batch)
             except psycopg.Error:
                 if connection.closed:
                     raise
-                # PostgreSQL skipped statements, but psycopg counts their PREPAREs as done. So close this connection.
+                # After an error, PostgreSQL skips the other statements of the pipeline, but psycopg counts each skipped
+                # PREPARE as successful. So this connection must not be used again.
                 await connection.close()
                 return False
         return True

@@ -1,4 +1,4 @@
-"""PostgreSQL through psycopg's pool."""
+"""PostgreSQL database with psycopg's connection pool."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -32,7 +32,7 @@ _OPTIONS: Final[dict[str, object]] = {
 
 
 _UNAVAILABLE: Final = (
-    psycopg.OperationalError,  # this includes PoolTimeout
+    psycopg.OperationalError,  # includes PoolTimeout
     psycopg.errors.ReadOnlySqlTransaction,  # a server that has become a standby refuses writes
 )
 
@@ -67,7 +67,7 @@ class _PostgresTransaction(Transaction):
 
 
 class _PostgresReader(Transaction):
-    """Runs the reads of all tasks, without BEGIN and COMMIT. The object is also the context manager of `read`."""
+    """Runs the reads of all tasks, without BEGIN and COMMIT. `read` returns the same object for every read."""
 
     _compiler = _COMPILER
 
@@ -94,7 +94,7 @@ class _PostgresReader(Transaction):
 
 
 class _TextLoader(Loader):
-    """Loads UUIDs as text, unchanged."""
+    """Returns UUIDs as text."""
 
     def load(self, data: Any) -> str:
         return bytes(data).decode()

@@ -1,6 +1,7 @@
-"""Definitions of all tables. Migrations create the tables; a test compares the migrations with these definitions.
+"""Definitions of all tables. The migrations create the tables. A test compares the migrations with these definitions.
 
-In tables with `organization_id`, every index begins with this column, except indexes on the hash of a secret.
+In tables with `organization_id`, an index begins with this column if the queries belong to one organization. The other
+indexes serve the worker, key rotation, foreign keys, and look-ups by a hash. A test lists these indexes.
 """
 
 from typing import Final
@@ -42,8 +43,8 @@ key_ring = Table(
     metadata,
     Column("key_id", Text, primary_key=True),
     Column("created_at", TIME, nullable=False),
-    Column("promoted_at", TIME),  # of all keys without retired_at, the active key has the latest promoted_at
-    Column("retired_at", TIME),  # the time when the key was disabled; servers can run without a disabled key
+    Column("promoted_at", TIME),  # the active key has the latest promoted_at of all keys without retired_at
+    Column("retired_at", TIME),  # time when the key was disabled; a server can run without a disabled key
 )
 
 servers = Table(
@@ -69,7 +70,7 @@ organizations = Table(
     Column("integrations_slugs", DOCUMENT, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
-    Column("custom_revision", ID),  # revision of all custom integrations; null if there never was a custom integration
+    Column("custom_revision", ID),  # new id after each change of a custom integration; null before the first
 )
 
 # Custom integrations of an organization, in addition to the built-in integrations of the catalog.
@@ -79,13 +80,13 @@ custom_integrations = Table(
     Column("id", ID, primary_key=True),
     Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
     Column("slug", Text, nullable=False),
-    Column("definition", Text, nullable=False),  # JSON; the order of the keys is preserved
+    Column("definition", Text, nullable=False),  # JSON text, which preserves the order of the keys
     Column("logo", Text, nullable=False),
     Column("logo_hash", Text, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
     Column("moved_at", TIME, nullable=False),  # last change of the audience (`AuthBase.audience`)
-    Column("deleted_at", TIME),  # the row stays only for pending revocations
+    Column("deleted_at", TIME),  # pending revocations still need the row of a deleted integration
     Index(
         "ix_custom_integrations_organization_id_slug",
         "organization_id",
@@ -149,7 +150,7 @@ connections = Table(
         ["end_users.organization_id", "end_users.end_user_id"],
         ondelete="CASCADE",
     ),
-    # Covers the columns that the list of integrations reads.
+    # Contains all columns that the list of integrations reads.
     Index("ix_connections_end_user", "organization_id", "end_user_id", "integration_slug", "status"),
     Index("ix_connections_organization_id_id", "organization_id", "id"),
 )
@@ -162,12 +163,12 @@ credentials = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("oauth_client_id", ID),  # client of the tokens; null for the end user's own client
-    Column("refresh_due_at", TIME),  # the time at which the worker refreshes the tokens; null: never
-    Column("lease", ID),  # set by the process that refreshes the tokens at the moment
+    Column("oauth_client_id", ID),  # client that requested the tokens; null: the end user's own client
+    Column("refresh_due_at", TIME),  # time at which the worker refreshes the tokens; null: never
+    Column("lease", ID),  # set while a process refreshes the tokens
     Column("leased_until", TIME),
-    Column("retry_at", TIME),  # earliest retry after an outage of the provider
-    Column("failures", Integer, nullable=False, server_default="0"),  # consecutive refreshes without a result
+    Column("retry_at", TIME),  # time of the earliest retry after a temporary failure
+    Column("failures", Integer, nullable=False, server_default="0"),  # consecutive temporary failures of the refresh
     Column("audience", Text),  # only for custom integrations: the audience when the credential was stored
     Index("ix_credentials_key_id_connection_id", "key_id", "connection_id"),
     Index("ix_credentials_oauth_client_id", "oauth_client_id"),
@@ -182,8 +183,8 @@ oauth_clients = Table(
     Column("organization_id", ID, nullable=False),
     Column("integration_slug", Text, nullable=False),
     Column("client_id", Text, nullable=False),
-    Column("scopes", DOCUMENT),  # null: the entry's default
-    Column("hosts", DOCUMENT, nullable=False),  # hosts that may receive the secret, if the entry does not define them
+    Column("scopes", DOCUMENT),  # null: the default scopes of the integration
+    Column("hosts", DOCUMENT, nullable=False),  # hosts that may receive the secret; empty: the integration's hosts
     Column("sealed", LargeBinary, nullable=False),
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
@@ -237,8 +238,8 @@ hosted_connection_sessions = Table(
     Index("ix_hosted_connection_sessions_token_hash", "token_hash", unique=True),
 )
 
-# Connections of the mode `redirect` that the organization has not redeemed yet. No request can use a connection before
-# the organization has redeemed it.
+# Connections of the mode `redirect` that the organization has not redeemed yet. No request can use an unredeemed
+# connection.
 unredeemed_connections = Table(
     "unredeemed_connections",
     metadata,
@@ -261,14 +262,16 @@ consents = Table(
     Column("session_id", ID, ForeignKey("hosted_connection_sessions.id", ondelete="CASCADE"), nullable=False),
     Column("organization_id", ID, nullable=False),
     Column("integration_slug", Text, nullable=False),
-    Column("oauth_client_id", ID, ForeignKey("oauth_clients.id", ondelete="CASCADE")),  # null: end user's own
+    Column("oauth_client_id", ID, ForeignKey("oauth_clients.id", ondelete="CASCADE")),  # null: end user's own client
     Column("status", Text, nullable=False),  # prepared | left | arrived | choosing | connected | failed
     Column("ticket_hash", LargeBinary),  # hash of the ticket; the ticket proves that our frame opened the window
-    Column("state_hash", LargeBinary),  # hash of the state, from the authorization redirect to the callback
+    Column("state_hash", LargeBinary),  # hash of the OAuth state, from the authorization redirect to the callback
     Column("browser_hash", LargeBinary),  # hash of the cookie that the authorization redirect sets
     Column("issuer", Text),
     Column("details", DOCUMENT, nullable=False),  # the validated request to connect, without secrets
-    Column("sealed", LargeBinary),  # verifier and end user's own client; with `choosing`, the tokens; null at the end
+    # Before the callback: the PKCE verifier and the end user's own client. With the status `choosing`: the tokens.
+    # In any other case: null.
+    Column("sealed", LargeBinary),
     Column("key_id", Text, ForeignKey("key_ring.key_id")),
     Column("version", Integer, nullable=False),
     Column("created_at", TIME, nullable=False),
@@ -281,7 +284,8 @@ consents = Table(
     Index("ix_consents_expires_at", "expires_at"),
 )
 
-# Pending revocations: tokens of deleted connections, stored until the provider revokes them, but at most for a day.
+# Pending revocations: tokens of deleted connections. A row exists until the provider has revoked the tokens, and at
+# most for one day.
 revocations = Table(
     "revocations",
     metadata,
@@ -289,7 +293,7 @@ revocations = Table(
     Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
     Column("connection_id", ID),
     Column("integration_slug", Text, nullable=False),
-    Column("oauth_client_id", ID, ForeignKey("oauth_clients.id", ondelete="CASCADE")),  # null: end user's own
+    Column("oauth_client_id", ID, ForeignKey("oauth_clients.id", ondelete="CASCADE")),  # null: end user's own client
     Column("params", DOCUMENT, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
@@ -297,7 +301,7 @@ revocations = Table(
     Column("attempts", Integer, nullable=False),
     Column("due_at", TIME, nullable=False),
     Column("give_up_at", TIME, nullable=False),
-    Column("audience", Text),  # as in credentials
+    Column("audience", Text),  # same meaning as in the table `credentials`
     Index("ix_revocations_key_id_id", "key_id", "id"),
     Index("ix_revocations_due_at", "due_at"),
     Index("ix_revocations_oauth_client_id", "oauth_client_id"),
@@ -312,12 +316,12 @@ requests = Table(
     Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
     Column("at", TIME, nullable=False),
     Column("end_user_id", Text),
-    Column("connection_id", ID, nullable=False),  # the connection may be deleted
+    Column("connection_id", ID, nullable=False),  # no foreign key: the row outlives the connection
     Column("integration_slug", Text, nullable=False),
     Column("method", Text, nullable=False),
     Column("path", Text, nullable=False),  # without the query
     Column("status", Integer, nullable=False),
-    Column("error", Text),  # One Runtime's error code, if One Runtime failed the call
+    Column("error", Text),  # code of One Runtime's own error, or null
     Column("attempts", Integer, nullable=False),
     Column("request_bytes", BigInteger, nullable=False),
     Column("response_bytes", BigInteger, nullable=False),

@@ -1,4 +1,4 @@
-"""SQLite through sqlite3. Statements run on the event loop, because SQLite reads from memory and needs no network."""
+"""SQLite with sqlite3. Statements run on the event loop, because SQLite reads from memory and needs no network."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ class _SqliteTransaction(Transaction):
 
 
 class _SqliteReader(_SqliteTransaction):
-    """Runs reads. To save time, the object is also the context manager of `read`: a hot read takes microseconds."""
+    """Runs the reads of all tasks. To save time, `read` returns the same object for every read."""
 
     async def __aenter__(self) -> Transaction:
         return self
@@ -57,10 +57,13 @@ class _SqliteReader(_SqliteTransaction):
 
 
 class SqliteDatabase(Database):
-    """A SQLite file with one connection for reads and one for writes. A lock runs one transaction at a time."""
+    """A SQLite file with a connection for reads and a connection for writes.
+
+    A lock ensures that this process runs one writing transaction at a time.
+    """
 
     def __init__(self, path: str, *, patience: float = LOCK_PATIENCE) -> None:
-        """`patience`: seconds that a transaction waits for another process that writes to the file."""
+        """`patience`: seconds that a writing transaction waits for another process that writes to the file."""
         self._path, self._patience = path, patience
         self._lock = asyncio.Lock()
         self._reader: _SqliteReader
@@ -105,9 +108,9 @@ class SqliteDatabase(Database):
 def connect_sqlite(path: str) -> sqlite3.Connection:
     """Open a connection with One Runtime's settings.
 
-    SQLite syncs every commit to the disk, because a lost commit would lose a rotated token. SQLite overwrites deleted
-    bytes. No statement blocks the event loop while it waits for a lock. Only this function may block the event loop,
-    while another process creates or closes the file.
+    SQLite writes every commit to the disk immediately. Otherwise a power failure could lose a new refresh token. SQLite
+    overwrites deleted data. If a lock is not free, a statement fails immediately, because waiting would block the event
+    loop. Only this function can block the event loop, while another process creates or closes the file.
 
     Raises: ConfigurationError.
     """
@@ -125,7 +128,10 @@ def connect_sqlite(path: str) -> sqlite3.Connection:
 
 
 def _turn_on_wal(connection: sqlite3.Connection) -> None:
-    """Switch to the write-ahead log. Retry, as SQLite's busy timeout does not apply here. Raises: OperationalError."""
+    """Switch to the write-ahead log. Retry while the file is locked. Raises: OperationalError.
+
+    SQLite's busy timeout does not apply to this statement.
+    """
     deadline = time.monotonic() + LOCK_PATIENCE
     while True:
         try:
@@ -159,4 +165,4 @@ def _translate(error: sqlite3.OperationalError) -> Unavailable:
 
 
 def _is_locked(error: sqlite3.OperationalError, *codes: int) -> bool:
-    return error.sqlite_errorcode & 0xFF in codes  # the basic error code, without the extended part
+    return error.sqlite_errorcode & 0xFF in codes  # the low byte is the primary result code

@@ -1,4 +1,4 @@
-"""Facts about a PostgreSQL server for `one-runtime doctor`, and the reasons why a server is unreachable."""
+"""Facts about a PostgreSQL server for `one-runtime doctor`, and reasons why a server cannot be reached."""
 
 import re
 from dataclasses import dataclass
@@ -42,7 +42,8 @@ _VITALS: Final = select(
 )
 _NOW: Final = select(func.clock_timestamp(type_=DateTime(timezone=True)).label("now"))
 
-# Messages of libpq and psycopg, and our replacements. The original messages may contain a part of the URL.
+# Patterns of messages from libpq and psycopg, and the reasons that the doctor shows instead. An original message can
+# contain a part of the URL.
 _REASONS: Final = (
     (r"password authentication failed|no password supplied", "the password or the user name is refused"),
     (r"no pg_hba\.conf entry", "its pg_hba.conf does not allow this address or user"),
@@ -73,21 +74,21 @@ class PostgresVitals:
 
 
 async def postgres_vitals(tx: Transaction) -> PostgresVitals:
-    """Read the facts, with one statement that every database user may run."""
+    """Read the facts. Every database user may run the statement."""
     vitals = await tx.one(_VITALS, PostgresVitals)
     assert vitals is not None  # noqa: S101 - a statement without FROM returns one row
     return vitals
 
 
 async def database_clock(tx: Transaction) -> datetime:
-    """Return the time of a PostgreSQL server's clock. SQLite has no clock of its own."""
+    """Return the time of a PostgreSQL server's clock. SQLite uses the clock of the process."""
     row = await tx.one(_NOW, _NowRow)
     assert row is not None  # noqa: S101 - a statement without FROM returns one row
     return row.now
 
 
 def why_unreachable(error: BaseException) -> str:
-    """Return a short reason for a driver's error. Never return the driver's own message."""
+    """Return a short reason for a driver's error, but never the driver's own message."""
     messages = []
     cause: BaseException | None = error
     while cause is not None:
@@ -98,7 +99,11 @@ def why_unreachable(error: BaseException) -> str:
 
 
 def shown_server(url: str) -> str:
-    """Return the host and port of a PostgreSQL URL. Omit both if they may be a part of the password."""
+    """Return the name "PostgreSQL" with the host and port of a URL.
+
+    Omit host and port if the URL has an `@` after the host. The text before the `@` could then be a part of the
+    password.
+    """
     parts = urlsplit(url)
     if "@" in parts.path + parts.query + parts.fragment:  # the password contains / or #, not percent-encoded
         return "PostgreSQL"

@@ -1,4 +1,4 @@
-"""Migrate a database to the current schema. Alembic is imported only if there is something to migrate."""
+"""Migrate a database to the current schema. The module imports Alembic only if a migration is necessary."""
 
 import fcntl
 import sqlite3
@@ -15,17 +15,18 @@ from one_runtime.db.sqlite import connect_sqlite
 from one_runtime.errors import ConfigurationError
 
 HEAD: Final = "0004"
-"""The newest revision in `versions/`; a test compares it with Alembic's result."""
+"""The newest revision in `versions/`. A test compares this value with the revision that Alembic finds."""
 
-_LOCK: Final = 0x6F6E655F72756E  # the advisory lock of every process that migrates one PostgreSQL database
+_LOCK: Final = 0x6F6E655F72756E  # advisory lock of the process that migrates a PostgreSQL database
 
 LOCK_TIMEOUT: Final = 400
-"""Milliseconds that a migration waits for the lock of a table, while servers queue behind the migration.
+"""Milliseconds that a migration waits for the lock of a table. Servers that need the table wait too.
 
-Less than PostgreSQL's `deadlock_timeout` (1 s): its deadlock check might abort a server's transaction instead.
+The value is less than PostgreSQL's `deadlock_timeout` of one second. With a longer wait, PostgreSQL's deadlock check
+could abort a server's transaction instead of the migration.
 """
 LOCK_PATIENCE: Final = 120.0
-"""Seconds in which a migration retries."""
+"""Seconds for which One Runtime retries a migration."""
 
 
 def current_revision(url: str) -> str | None:
@@ -56,7 +57,7 @@ def current_revision(url: str) -> str | None:
 
 
 def require_current(url: str) -> None:
-    """Require the newest revision. Raises: ConfigurationError if the database has another one."""
+    """Require the newest revision. Raises: ConfigurationError if the database has another revision."""
     if current_revision(url) != HEAD:
         raise ConfigurationError("The database is not migrated. Run `one-runtime migrate`, or start with --migrate.")
 
@@ -82,8 +83,8 @@ def migrate(url: str, *, patience: float = LOCK_PATIENCE) -> bool:
 
 
 def _retry(upgrade: Callable[[], None], patience: float) -> None:
-    """Migrate in one transaction, and retry while servers lock its tables. Raises: ConfigurationError."""
-    from sqlalchemy.exc import OperationalError  # noqa: PLC0415 - as Alembic
+    """Run the migration, and retry while servers lock the tables. Raises: ConfigurationError."""
+    from sqlalchemy.exc import OperationalError  # noqa: PLC0415 - slow to import
 
     deadline, pause = time.monotonic() + patience, 0.05
     while True:
@@ -94,8 +95,8 @@ def _retry(upgrade: Callable[[], None], patience: float) -> None:
                 raise
             if time.monotonic() > deadline:
                 raise ConfigurationError(
-                    "The database was not migrated, because an open transaction locks a table. End the transaction, "
-                    "which pg_stat_activity shows, and migrate again."
+                    "The database was not migrated, because an open transaction locks a table. Find the transaction "
+                    "in pg_stat_activity, end the transaction, and migrate again."
                 ) from error
             time.sleep(pause)
             pause = min(pause * 2, 2.0)
@@ -110,7 +111,7 @@ def _exclusive(url: str) -> Iterator[None]:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         with Path(f"{path}.migrating").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            Path(path).touch(mode=0o600)  # SQLite gives its -wal and -shm files the same mode
+            Path(path).touch(mode=0o600)  # SQLite creates the -wal and -shm files with the same mode
             yield
         return
     with psycopg.connect(url, autocommit=True) as connection:

@@ -1,4 +1,4 @@
-"""The environment of Alembic's migrations; `migrate()` is its only caller."""
+"""Environment of Alembic's migrations. Only `migrate()` runs this module."""
 
 from alembic import context
 from sqlalchemy import create_engine, event, pool
@@ -14,7 +14,8 @@ def run() -> None:
         url = url.set(drivername="postgresql+psycopg")
     engine = create_engine(url, poolclass=pool.NullPool)
     if url.drivername == "sqlite":
-        # pysqlite would commit before DDL: with its own transactions off, a migration is all or nothing.
+        # sqlite3's own transactions do not include DDL statements, so turn these transactions off. The BEGIN below puts
+        # the whole migration into one transaction.
         event.listen(engine, "connect", lambda connection, _: setattr(connection, "isolation_level", None))
         event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
     else:

@@ -1,6 +1,7 @@
 """The modes `redirect` and `link`, the rotation of keys, and the server processes.
 
-The previous version works with this schema: the migration only adds nullable columns, tables and indexes.
+The previous version of One Runtime works with this schema, because the migration adds only tables, indexes and
+nullable columns.
 """
 
 import sqlalchemy as sa
@@ -21,7 +22,8 @@ def upgrade() -> None:
 
 
 def _rotation() -> None:
-    # First, while nothing is locked that a server reads: writing credentials waits until the index is there.
+    # Create the index first. While PostgreSQL creates the index, servers can read all tables, and only writes of
+    # credentials wait. Later statements of the migration lock tables that servers read.
     op.create_index("ix_credentials_key_id_connection_id", "credentials", ["key_id", "connection_id"])
     op.add_column("key_ring", sa.Column("promoted_at", TIME, nullable=True))
     op.add_column("key_ring", sa.Column("retired_at", TIME, nullable=True))

@@ -1,7 +1,7 @@
 """OAuth 2.0: clients, authorization attempts, token refresh, and pending revocations.
 
-The previous version works with this schema: the migration only adds columns that are nullable or have a default,
-tables and indexes.
+The previous version of One Runtime works with this schema, because the migration adds only tables, indexes, and columns
+that are nullable or have a default.
 """
 
 import sqlalchemy as sa

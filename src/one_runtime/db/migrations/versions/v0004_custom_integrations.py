@@ -1,6 +1,7 @@
 """Custom integrations, the audience of their credentials, and the request log of the proxy.
 
-The previous version works with this schema: the migration only adds nullable columns, tables and indexes.
+The previous version of One Runtime works with this schema, because the migration adds only tables, indexes and
+nullable columns.
 """
 
 import sqlalchemy as sa
