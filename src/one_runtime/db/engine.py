@@ -43,7 +43,7 @@ class Transaction(ABC):
 
     def __init__(self) -> None:
         self.committed: list[Callable[[], None]] = []
-        """Functions that run after a commit, for example updates of metrics. The functions do not run after a rollback."""
+        """Functions that run after a commit, but not after a rollback. For example, the functions update metrics."""
 
     @overload
     async def all(self, statement: ClauseElement, /, **params: object) -> list[Row]: ...

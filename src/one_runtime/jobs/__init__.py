@@ -1,1 +1,1 @@
-"""Background work: periodic tasks, server instances, work shared by concurrent callers."""
+"""Background work: periodic tasks, queues, server instances, and calls that concurrent callers share."""

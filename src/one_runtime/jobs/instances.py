@@ -1,6 +1,6 @@
-"""Server instances: each server process registers itself with its key ids, and writes a heartbeat while it runs.
+"""Server instances. Each server process stores a row with its key ids, and updates the row regularly (heartbeat).
 
-The command `keys activate` reads these rows to find servers that lack the key to activate.
+The command `keys activate` reads the rows, and finds the servers that lack the new key.
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,10 @@ from one_runtime.jobs.queue import clock_skew
 from one_runtime.telemetry import metrics
 
 LIVE: Final = timedelta(seconds=60)
-"""Time without a heartbeat after which a server counts as stopped: four intervals of the heartbeat task.
-
-With its next heartbeat, the server counts as running again.
-"""
+"""A server counts as running if its last heartbeat is younger than this time: four heartbeat intervals."""
 
 RETENTION: Final = timedelta(hours=1)
-"""Time without a heartbeat after which One Runtime deletes a server's row."""
+"""One Runtime deletes a server's row if the last heartbeat is older than this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +45,22 @@ _PURGE = delete(servers).where(servers.c.seen_at <= bindparam("before"))
 
 
 def this_process(key_ids: tuple[str, ...], now: datetime) -> ServerInstance:
-    """Return this process with its key ids. `heartbeat` stores the row, in the transaction of `key_ring.register`."""
+    """Return the server instance of this process.
+
+    The first `heartbeat` stores the instance, in the same transaction as `key_ring.register`.
+    """
     return ServerInstance(new_id(), __version__, key_ids, now, now)
 
 
 async def heartbeat(tx: Transaction, server: ServerInstance, now: datetime) -> None:
-    """Store the server and the time of its heartbeat, measure the clock skew, and delete the rows of killed servers."""
+    """Store the server with the time of this heartbeat. Delete the rows of dead servers. Measure the clock skew."""
     await tx.execute(_UPSERT, **asdict(replace(server, seen_at=now)))
     await tx.execute(_PURGE, before=now - RETENTION)
     metrics.clock_skew.set((await clock_skew(tx)).total_seconds())
 
 
 async def list_live(tx: Transaction, now: datetime) -> list[ServerInstance]:
-    """Return the servers with a recent heartbeat, ordered by the time of their start."""
+    """Return the servers that count as running, ordered by start time."""
     return await tx.all(_LIVE, ServerInstance, since=now - LIVE)
 
 

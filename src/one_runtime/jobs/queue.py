@@ -1,9 +1,13 @@
-"""Queue: tables whose rows are background work for one process at a time (docs/decisions/0025-queue.md).
+"""Queues of background work (docs/decisions/0025-queue.md). A queue is a table, and each row is a piece of work.
 
-A process claims a row whose `due_at` has passed: it sets `due_at` to the end of the lease, and increases `attempts`.
-The number `attempts` is a fencing token: if another process has claimed the row after the lease, the number differs.
-The first process can then no longer change the row. The worker polls each second, and immediately after a commit whose
-transaction called `wake_on_commit`.
+A row is due if its `due_at` has passed. A process claims a due row: the process sets `due_at` to the end of a lease and
+increases `attempts`. Until the end of the lease, the row is not due, so no other process claims the row.
+
+After the lease, another process can claim the row and increase `attempts` again. The first process can then no longer
+change the row, because each change requires the value of `attempts` from its own claim (a fencing token).
+
+The worker looks for due rows at an interval. The worker also looks immediately after the commit of a transaction that
+has called `wake_on_commit`.
 """
 
 import asyncio
@@ -34,7 +38,7 @@ from one_runtime.db.schema import TIME
 BATCH: Final = 1000
 """Maximum number of rows that one statement of `run_in_batches` changes.
 
-SQLite runs statements on the event loop, so a larger batch would delay every request.
+SQLite statements run on the event loop, so a larger batch would delay every request.
 """
 
 
@@ -69,7 +73,8 @@ class _ClockRow(NamedTuple):
 async def clock_skew(tx: Transaction) -> timedelta:
     """Return the time by which the database's clock is ahead of this process's clock.
 
-    Return zero if the duration of the round trip can explain the difference.
+    The result is negative if the database's clock is behind. The result is zero if the duration of the query alone can
+    explain the difference.
     """
     before = system_clock()
     row = await tx.one(_NOW, _ClockRow)
@@ -79,9 +84,10 @@ async def clock_skew(tx: Transaction) -> timedelta:
 
 
 async def database_now(tx: Transaction, clock: Clock) -> datetime:
-    """Return the time by the database's clock. Leases use this time, so that a server's wrong clock cannot end a lease.
+    """Return the time of the database's clock. Leases use this time, so a server's wrong clock cannot end a lease.
 
-    `clock`: tests pass a clock that differs from the system's clock. The result then has the same difference.
+    `clock`: the clock of this process. Tests pass a clock that differs from the system clock by some time. The result
+    then differs by the same time.
     """
     return clock() + await clock_skew(tx)
 
@@ -89,13 +95,13 @@ async def database_now(tx: Transaction, clock: Clock) -> datetime:
 class Queue:
     """A table with rows that processes claim. The table must have a primary key, `due_at` and `attempts`.
 
-    Create one instance for each table: an instance compiles its statements only once.
+    Create only one `Queue` for each table, because each `Queue` object compiles its own statements.
     """
 
     def __init__(self, table: Table, lease: timedelta, *only: ColumnElement[bool]) -> None:
-        """`lease`: a time that is longer than the work on a claimed row.
+        """`lease`: duration of a lease. A lease must be longer than the work on a row.
 
-        `only`: conditions for the queue's rows, if not all rows of the table belong to the queue.
+        `only`: conditions that select the queue's rows. Without conditions, the queue has all rows of the table.
         """
         self._lease = lease
         key = _key(table)
@@ -113,16 +119,25 @@ class Queue:
         self._postpone = update(table).where(*mine, fenced).values(due_at=bindparam("until"))
 
     async def claim(self, tx: Transaction, clock: Clock, limit: int) -> list[Row]:
-        """Claim due rows, ordered by due time. Skip rows that another process is claiming."""
+        """Claim and return at most `limit` due rows. Choose the rows with the earliest `due_at`.
+
+        Skip rows that another process is claiming at the same time.
+        """
         now = await database_now(tx, clock)
         return await tx.all(self._claim, now=now, limit=limit, until=now + self._lease)
 
     async def settle(self, tx: Transaction, *key: str, attempts: int) -> bool:
-        """Delete a finished row. Return False, and change nothing, if another process has claimed the row meanwhile."""
+        """Delete a finished row. Return False, and change nothing, if another process has claimed the row.
+
+        `attempts`: the value that `claim` returned for the row.
+        """
         return await tx.execute(self._settle, **self._named(key), fence=attempts) > 0
 
     async def postpone(self, tx: Transaction, clock: Clock, *key: str, attempts: int, delay: timedelta) -> bool:
-        """Make a row due again after a delay. If another process has claimed the row, change nothing; return False."""
+        """Make a row due again after a delay. Return False, and change nothing, if another process has claimed the row.
+
+        `attempts`: the value that `claim` returned for the row.
+        """
         until = await database_now(tx, clock) + delay
         return await tx.execute(self._postpone, **self._named(key), fence=attempts, until=until) > 0
 
@@ -131,10 +146,11 @@ class Queue:
 
 
 def lock_due(table: Table, *only: ColumnElement[bool], due: ColumnElement[datetime] | None = None) -> Select[Any]:
-    """Build a statement that selects due rows and locks them until the transaction ends. It skips locked rows.
+    """Build a statement that selects due rows and locks the rows until the transaction ends.
 
-    The work on the rows must end in the same transaction, so no lease is needed. `due`: the column with the due
-    time, if this is not `due_at`. The statement's parameters are `now` and `limit`.
+    The statement skips rows that other transactions have locked. If the work on the rows ends in the same transaction,
+    no lease is needed. `due`: the column with the due time, by default `due_at`. The statement has the parameters
+    `now` and `limit`.
     """
     due_at = table.c.due_at if due is None else due
     statement = select(table).where(due_at <= bindparam("now"), *only).order_by(due_at).limit(bindparam("limit"))
@@ -147,12 +163,15 @@ def batched_delete(table: Table, *expired: ColumnElement[bool]) -> Delete:
 
 
 def batched_update(table: Table, values: Mapping[str, object], *due: ColumnElement[bool]) -> Update:
-    """Build a statement for `run_in_batches` that updates the due rows. After the update, a row must not be due."""
+    """Build a statement for `run_in_batches` that updates the due rows.
+
+    After the update, a row must not be due. Otherwise `run_in_batches` would never end.
+    """
     return update(table).where(_in_batch(table, due)).values(values)
 
 
 def _in_batch(table: Table, only: Iterable[ColumnElement[bool]]) -> ColumnElement[bool]:
-    """Build a condition that selects and locks at most `limit` rows. It skips locked rows."""
+    """Build a condition that selects and locks at most `limit` rows. The condition skips locked rows."""
     ids = select(*table.primary_key.columns).where(*only).limit(bindparam("limit"))
     batch = ids.with_for_update(skip_locked=True, of=table).cte("batch", nesting=True)
     return _key(table).in_(select(*batch.c))
@@ -161,7 +180,10 @@ def _in_batch(table: Table, only: Iterable[ColumnElement[bool]]) -> ColumnElemen
 async def run_in_batches(
     database: Database, statement: Delete | Update, *, batch: int = BATCH, **params: object
 ) -> int:
-    """Change rows, one transaction for each batch. Other work can run between batches. Return the number of rows."""
+    """Run the statement until no row is left, and return the number of changed rows.
+
+    Each batch is one transaction, and other work can run between two batches.
+    """
     changed = 0
     while True:
         async with database.write() as tx:
@@ -190,7 +212,7 @@ class _Wakeup:
 
 
 _wakeups: Final[dict[str, set[_Wakeup]]] = {}
-"""Events of this process's worker tasks that wait for work, by table."""
+"""Events of this process's worker tasks, by name of the queue's table."""
 
 
 def wake_on_commit(tx: Transaction, table: Table) -> None:
@@ -205,7 +227,7 @@ def wake_on_commit(tx: Transaction, table: Table) -> None:
 
 @contextmanager
 def wakeups_of(table: Table | None) -> Iterator[asyncio.Event]:
-    """Yield the event that `wake_on_commit` sets for this table."""
+    """Yield the event that `wake_on_commit` sets for this table. Without a table, the event is never set."""
     wakeup = _Wakeup()
     if table is None:
         yield wakeup.event

@@ -1,6 +1,7 @@
-"""Recheck queue: connections whose credentials a provider refused during a call. The worker rechecks them.
+"""Recheck queue: connections to recheck, because a provider refused the credentials during a call.
 
-The queue is in memory. If a crash loses the queue, the next refused call queues the recheck again.
+The worker rechecks the connections. The queue is in memory. If a crash loses the queue, the next refused call adds the
+connection again.
 """
 
 from collections import Counter
@@ -10,17 +11,17 @@ from typing import Final
 from cachetools import TTLCache
 
 COOLDOWN: Final = 60.0
-"""Seconds for which One Runtime does not repeat a connection's recheck, or its refresh after a refused call."""
+"""Minimum seconds between two rechecks of a connection, and between two refreshes that follow refused calls."""
 
 MAX_PER_INTEGRATION: Final = 8
-"""Maximum number of concurrent rechecks of one integration, so that its provider cannot delay other integrations."""
+"""Maximum number of concurrent rechecks of one integration. A slow provider then cannot delay other integrations."""
 
 _MAX_CONNECTIONS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class RecheckRequest:
-    """A connection whose credentials were refused."""
+    """A connection with refused credentials."""
 
     organization_id: str
     connection_id: str
@@ -28,7 +29,7 @@ class RecheckRequest:
 
 
 class RecheckQueue:
-    """Connections to recheck, and the connections that were refreshed or rechecked during the cooldown."""
+    """Connections to recheck, and connections that were refreshed or rechecked in the last `COOLDOWN` seconds."""
 
     def __init__(self) -> None:
         self._refreshed: TTLCache[str, int] = TTLCache(_MAX_CONNECTIONS, COOLDOWN)
@@ -37,16 +38,22 @@ class RecheckQueue:
         self._unfinished: set[str] = set()
 
     def mark_refreshed(self, connection_id: str, version: int) -> None:
-        """Record the version of tokens that replaced refused tokens."""
+        """Record the version of the new tokens, after a refresh has replaced refused tokens."""
         self._refreshed[connection_id] = version
 
     def was_refreshed(self, connection_id: str, version: int) -> bool:
-        """Return True if the tokens of this version come from a recent refresh. Then another refresh would not help."""
+        """Return True if the tokens of this version come from a recent refresh.
+
+        If the provider refuses these tokens too, another refresh would not help.
+        """
         refreshed = self._refreshed.get(connection_id)
         return refreshed is not None and version >= refreshed
 
     def enqueue(self, request: RecheckRequest) -> None:
-        """Add a connection, unless its recheck is queued, runs, or ended within the cooldown."""
+        """Add a connection. Do nothing if its recheck is queued, is running, or has ended within the cooldown.
+
+        Do nothing if the queue is full.
+        """
         known = request.connection_id in self._unfinished or request.connection_id in self._rechecked
         if not known and len(self._waiting) < _MAX_CONNECTIONS:
             self._unfinished.add(request.connection_id)
@@ -64,6 +71,6 @@ class RecheckQueue:
         return drained
 
     def finish(self, request: RecheckRequest) -> None:
-        """Start the cooldown of a connection, whether its recheck succeeded or not."""
+        """Start the cooldown of a connection after a successful or failed recheck."""
         self._unfinished.discard(request.connection_id)
         self._rechecked[request.connection_id] = True

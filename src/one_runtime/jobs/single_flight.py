@@ -1,4 +1,4 @@
-"""One call of a function for several concurrent callers in this process. Several processes need a lease instead."""
+"""Share one running call between concurrent callers in one process. Callers in different processes need a lease."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
@@ -16,7 +16,7 @@ class SingleFlight:
     async def join(self, key: Hashable, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Return the result of the running call for this key. Start `call` if no call for the key is running.
 
-        The cancellation of a caller does not cancel the call, because the call's work must not stop halfway.
+        If a caller is cancelled, the call continues, because the call's work must not stop halfway.
         """
         flight = self._flying.get(key)
         if flight is None:
@@ -34,6 +34,6 @@ class SingleFlight:
 
 
 def _seen(flight: asyncio.Task[Any]) -> None:
-    """Read the exception: asyncio logs an error for an exception that is never read."""
+    """Read the exception of the call. Otherwise asyncio logs an error if no caller reads the exception."""
     if not flight.cancelled():
         flight.exception()

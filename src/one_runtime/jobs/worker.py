@@ -1,7 +1,7 @@
 """Worker: the background tasks in every server process. `serving/periodic_tasks.py` lists the tasks.
 
-Each task runs at its own interval, independent of other tasks. Any number of processes can run the same task: a
-process claims a row in the database before it works on the row (`queue.py`).
+Each task runs at its own interval, independent of other tasks. Several processes can run the same task at the same
+time, because a process claims a row in the database before the process works on the row (`queue.py`).
 """
 
 import asyncio
@@ -27,8 +27,9 @@ log = structlog.get_logger()
 class PeriodicTask(Generic[Context_contra]):
     """One kind of background work.
 
-    `interval`: seconds from the end of one run to the next. `work`: returns the number of processed rows. `queue`: the
-    table whose commits start the next run immediately (`queue.wake_on_commit`).
+    `interval`: seconds between the end of a run and the start of the next run. `work`: a function that returns the
+    number of processed rows. `queue`: a table, or None. The commit of a transaction that called `queue.wake_on_commit`
+    for this table starts the next run immediately.
     """
 
     name: str
@@ -38,9 +39,9 @@ class PeriodicTask(Generic[Context_contra]):
 
 
 async def run(context: Context, tasks: Iterable[PeriodicTask[Context]]) -> None:
-    """Run every task immediately and then at its interval, until cancelled. No task waits for another task.
+    """Run every task immediately, and then repeatedly at its interval, until the caller cancels `run`.
 
-    A database outage or an error in a task delays only this task, by one interval.
+    No task waits for another task. After an error or a database outage, a task runs again after its interval.
     """
     async with asyncio.TaskGroup() as group:
         for task in tasks:
@@ -54,7 +55,7 @@ async def _repeat(task: PeriodicTask[Context], context: Context) -> None:
         while True:
             wakeup.clear()  # before the run, so that a commit during the run starts another run
             await _run_once(task, context)
-            if current.cancelling():  # asyncio.wait_for, which the pool uses, swallows a cancellation up to Python 3.11
+            if current.cancelling():  # up to Python 3.11, `asyncio.wait_for` in the pool can lose a cancellation
                 return
             with suppress(TimeoutError):
                 async with asyncio.timeout(task.interval):
