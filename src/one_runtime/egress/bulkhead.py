@@ -25,7 +25,7 @@ class Bulkhead:
         Return the semaphore and the remaining seconds of the timeout. The caller must release the semaphore.
 
         Args:
-            target: the target of the request. Its scheme, host and port identify the upstream.
+            target: the target of the request. Scheme, host and port of the target identify the upstream.
             tenant: requests of one tenant never wait for requests of another tenant.
             timeout: maximum number of seconds to wait.
 

@@ -73,7 +73,7 @@ def first_hop(
     """
     target = parse(url)
     if not _TOKEN.fullmatch(method) or method.upper() in _REFUSED_METHODS:
-        raise RequestRefused("One Runtime cannot send this HTTP method. It refuses CONNECT, TRACE and malformed names.")
+        raise RequestRefused("One Runtime cannot send this HTTP method. Use a valid method except CONNECT and TRACE.")
     present = set()
     for name, value in headers:
         if not _TOKEN.fullmatch(name):
@@ -82,7 +82,7 @@ def first_hop(
             )
         lower = name.lower()
         if lower in _OURS and not (relayed and lower == "content-length"):
-            raise RequestRefused(f"One Runtime itself sets the header {name}. Remove it from the request.")
+            raise RequestRefused(f"One Runtime itself sets the header {name}. Remove the header from the request.")
         if _CONTROL.search(value):
             raise RequestRefused(f"The value of the header {name} has a line break or a control character.")
         if not relayed and not value.isascii():

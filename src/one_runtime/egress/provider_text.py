@@ -34,7 +34,7 @@ def printable(text: str) -> str:
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """Mask every secret in the printable text. Return at most 300 characters.
+    """Mask every secret in the text. Return printable text of at most 300 characters.
 
     `redact` masks a secret in these forms: unencoded, percent-encoded, in base64, in JSON and in HTML. Upper and lower
     case do not matter. `redact` also masks a part of a secret if the part has at least 12 characters.

@@ -41,7 +41,7 @@ class KeyNotInRing(SealBroken):
 
     def __init__(self, key: str) -> None:
         super().__init__(
-            f"The key {key} is not in the ring of this server. The operator has to add it to "
+            f"The key {key} is not in the ring of this server. The operator has to add the key to "
             "ONE_RUNTIME_ENCRYPTION_KEYS and restart the server."
         )
 
@@ -114,7 +114,7 @@ class Vault:
             raise SealBroken(_CHANGED) from error
 
     def mac(self, message: bytes) -> bytes:
-        """Return the HMAC-SHA256 of a message. Its key is a subkey of the first key. This subkey never encrypts."""
+        """Return the HMAC-SHA256 of a message, with a subkey of the ring's first key. The subkey never encrypts."""
         return _mac(next(iter(self._keys.values())), message)
 
     def verify_mac(self, message: bytes, mac: bytes) -> bool:

@@ -3,8 +3,8 @@
 A row is due if its `due_at` has passed. A process claims a due row: the process sets `due_at` to the end of a lease and
 increases `attempts`. Until the end of the lease, the row is not due, so no other process claims the row.
 
-After the lease, another process can claim the row and increase `attempts` again. The first process can then no longer
-change the row, because each change requires the value of `attempts` from its own claim (a fencing token).
+After the lease, another process can claim the row and increase `attempts` again. Each change of a row requires the
+value of `attempts` from the process's own claim (a fencing token). So the first process can no longer change the row.
 
 The worker looks for due rows at an interval. The worker also looks immediately after the commit of a transaction that
 has called `wake_on_commit`.
