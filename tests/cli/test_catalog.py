@@ -58,7 +58,7 @@ def test_list_is_filtered_by_category_and_search(bare: Run) -> None:
     rows = bare("catalog", "list", "--category", "Recruiting", "--json").rows
     assert {row["category"] for row in rows} == {"Recruiting"}
     assert bare("catalog", "list", "--search", "quick books", "--json").rows[0]["slug"] == "quickbooks"
-    assert "There is no category 'Crm'. There are: CRM," in bare("catalog", "list", "--category", "Crm").sentence
+    assert "There is no category 'Crm'. Use one of: CRM," in bare("catalog", "list", "--category", "Crm").sentence
 
 
 def test_show_prints_the_complete_entry(bare: Run) -> None:
@@ -68,7 +68,7 @@ def test_show_prints_the_complete_entry(bare: Run) -> None:
         assert text in out
     assert json.loads(bare("catalog", "show", "close", "--json").out)["slug"] == "close"
     assert bare("catalog", "show", str(CLOSE)).out == out
-    assert "There is no integration 'hubsot'. Is it hubspot?" in bare("catalog", "show", "hubsot").sentence
+    assert "There is no integration 'hubsot'. Did you mean hubspot?" in bare("catalog", "show", "hubsot").sentence
 
 
 def test_check_covers_the_whole_catalog(bare: Run) -> None:
@@ -116,13 +116,13 @@ def test_test_prompts_for_the_key(bare: Run, provider: StandIn, answers: list[st
 @pytest.mark.parametrize(
     "words,message",
     [
-        (("close", "--auth-type", "oauth2"), "has no such auth type that this command can try. It has: api_key."),
-        (("gmail",), "It needs OAuth 2.0 in a browser: connect an account through a session."),
+        (("close", "--auth-type", "oauth2"), "that this command can test. Use one of: api_key."),
+        (("gmail",), "OAuth 2.0 needs a browser: connect an account in the popup instead."),
         (("close", "--key", "short"), "does not have the expected form"),
         (("close", "--credential", "a-secret"), "A --credential must have the form name=value."),
         (("close", "--credential", "a-secret=="), "--credential must be name=value, with one of these names: api_key."),
         (("close", "--param", "x=1"), "--param must be name=value, with one of these names: none."),
-        (("aircall", "--key", "a-secret"), "no single key. Pass each field with --credential: username, password."),
+        (("aircall", "--key", "a-secret"), "a single key. Use --credential for each field: username, password."),
         (("workday", "--auth-type", "basic"), "has no check"),
     ],
 )  # fmt: skip

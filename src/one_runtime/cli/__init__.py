@@ -1,4 +1,4 @@
-"""The command line, `one-runtime`: an entry point that parses arguments, calls one function, and prints the result."""
+"""The command line, `one-runtime`. Each command parses its arguments, calls one function, and prints the result."""
 
 import sys
 from pathlib import Path
@@ -27,10 +27,12 @@ app.command("doctor")(doctor.examine)
 def serve_command(
     *,
     migrate_first: Annotated[bool, typer.Option("--migrate", help="Migrate PostgreSQL before serving.")] = False,
-    workers: Annotated[int | None, typer.Option(help="Server processes; overrides ONE_RUNTIME_WORKERS.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Number of server processes. Default: ONE_RUNTIME_WORKERS.")
+    ] = None,
 ) -> None:
-    """Serve One Runtime, with the settings in the environment."""
-    from one_runtime.serving.server import serve  # noqa: PLC0415 - the web framework takes half of the time of a command
+    """Run the server with the settings from environment variables."""
+    from one_runtime.serving.server import serve  # noqa: PLC0415 - this import would slow down other commands
 
     settings = load_settings(workers=workers)
     logs.configure(settings.log_level, settings.log_format)
@@ -41,13 +43,13 @@ def serve_command(
 def demo_command(
     *,
     port: Annotated[
-        int, typer.Option(min=1024, max=65533, help="Port of the demo, which also uses the next two ports.")
+        int, typer.Option(min=1024, max=65533, help="Port of One Runtime. The demo also uses the next two ports.")
     ] = 8000,
     data: Annotated[Path, typer.Option(help="Folder for the demo's data.")] = Path(".one-runtime-demo"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line as soon as the demo serves.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line when the demo is ready.")] = False,
 ) -> None:
-    """Try One Runtime on this machine, with a sample customer page and a sample provider."""
-    from one_runtime.app import create_app  # noqa: PLC0415 - as above
+    """Run One Runtime on this machine, with a playground (a sample product) and a demo provider."""
+    from one_runtime.app import create_app  # noqa: PLC0415 - see serve_command
     from one_runtime.demo.server import run_demo  # noqa: PLC0415
 
     logs.configure("warning", "console")
@@ -56,16 +58,18 @@ def demo_command(
 
 @app.command("migrate")
 def migrate_command() -> None:
-    """Migrate the database to the schema of this version."""
+    """Migrate the database to the schema of this One Runtime version."""
     migrated = migrate(load_settings().database_url.get_secret_value())
     typer.echo(f"Migrated to {HEAD}." if migrated else f"Nothing to do: the database is at {HEAD}.")
 
 
 @app.command("backup")
-def backup_command(target: Annotated[Path, typer.Argument(help="The new file.")]) -> None:
-    """Copy a SQLite database to a new file, even while the server runs."""
+def backup_command(target: Annotated[Path, typer.Argument(help="Path of the new file.")]) -> None:
+    """Copy the SQLite database to a new file. The server can run at the same time."""
     size = back_up(load_settings().database_url.get_secret_value(), target)
-    typer.echo(f"Copied {size} bytes to {target}. The copy does not contain the key ring: back it up separately.")
+    typer.echo(
+        f"Copied {size} bytes to {target}. The copy does not contain the key ring. Back up the key ring separately."
+    )
 
 
 @app.command("version")
@@ -75,7 +79,7 @@ def version_command() -> None:
 
 
 def main() -> None:
-    """Run a command. An expected error prints one sentence, not a traceback."""
+    """Run a command. For an expected error, print its message without a traceback, and exit with code 1."""
     try:
         app()
     except OneRuntimeError as error:

@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="API keys of organizations.")
 def create_api_key(
     organization_id: str,
     name: Annotated[str, typer.Option(help="Purpose of the key.")] = "default",
-    scope: Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(api_keys.SCOPES)}.")] = None,
+    scope: Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(api_keys.SCOPES)}; repeatable.")] = None,
 ) -> None:
     """Create an API key and print it. One Runtime shows the key only once."""
 
@@ -32,7 +32,7 @@ def create_api_key(
 
 @app.command("list")
 def list_api_keys(
-    organization_id: Annotated[str | None, typer.Argument(help="Only keys of this organization.")] = None,
+    organization_id: Annotated[str | None, typer.Argument(help="Id of the organization. Default: all.")] = None,
     *,
     as_json: AsJson = False,
 ) -> None:

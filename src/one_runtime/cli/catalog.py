@@ -1,4 +1,4 @@
-"""`one-runtime catalog`: list, lint, check and create integrations. These commands need no settings."""
+"""`one-runtime catalog`: list, lint, test and create integrations. These commands need no settings."""
 
 import asyncio
 import json
@@ -41,13 +41,13 @@ _LICENSE = "CC0-1.0"
 @app.command("list")
 def list_catalog(
     *,
-    find: Annotated[str | None, typer.Option("--search", help="Search text; the best match comes first.")] = None,
-    category: Annotated[str | None, typer.Option(help="Only this category.")] = None,
+    find: Annotated[str | None, typer.Option("--search", help="Search text. The best match comes first.")] = None,
+    category: Annotated[str | None, typer.Option(help="List only this category.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List integrations, one per line."""
     if category is not None and category not in CATEGORIES:
-        raise InvalidInput(f"There is no category {category!r}. There are: {', '.join(CATEGORIES)}.")
+        raise InvalidInput(f"There is no category {category!r}. Use one of: {', '.join(CATEGORIES)}.")
     integrations = [entry for entry in load_catalog().integrations if category is None or entry.category == category]
     rows = [
         {
@@ -66,7 +66,7 @@ def list_catalog(
 def show_integration(
     slug: Annotated[str, typer.Argument(help="Slug or YAML file.")], *, as_json: AsJson = False
 ) -> None:
-    """Show an integration: its fields, where to find their values, and its requests."""
+    """Show an integration: its fields, the place where end users find each value, and its requests."""
     integration = _read(load_catalog(), slug)
     if as_json:
         print_json(dump(integration))
@@ -76,7 +76,7 @@ def show_integration(
 
 @app.command("check")
 def check_entries(slugs: Slugs = None) -> None:
-    """Report errors of entries. The command resolves templates, tries patterns and builds requests, without sending."""
+    """Report errors in entries. The command fills templates, tests patterns and builds requests, but sends none."""
     catalog = load_catalog()
     wrong, names = 0, slugs or [entry.slug for entry in catalog.integrations]
     entries: list[Integration] = []
@@ -99,19 +99,19 @@ def check_entries(slugs: Slugs = None) -> None:
 def try_credential(
     slug: Annotated[str, typer.Argument(help="Slug or YAML file.")],
     *,
-    auth_type: Annotated[str | None, typer.Option(help="Auth type, if the integration has several.")] = None,
+    auth_type: Annotated[str | None, typer.Option(help="Auth type, if the integration has more than one.")] = None,
     key: Annotated[
-        str | None, typer.Option(help="The API key. Without this option, the command prompts for the key without echo.")
+        str | None, typer.Option(help="The API key. Without this option, the command asks for the key and hides it.")
     ] = None,
-    credential: Annotated[list[str] | None, typer.Option(help="Credential field, as name=value.")] = None,
-    param: Annotated[list[str] | None, typer.Option(help="Parameter, as name=value.")] = None,
+    credential: Annotated[list[str] | None, typer.Option(help="Credential field, as name=value; repeatable.")] = None,
+    param: Annotated[list[str] | None, typer.Option(help="Parameter, as name=value; repeatable.")] = None,
 ) -> None:
-    """Send the check request with a credential, and show the account. The command stores nothing."""
+    """Verify a credential with the provider, and print the account. The command stores nothing."""
     logs.configure("error", "console")
     integration = _read(load_catalog(), slug)
     auth = _typed_auth(integration, auth_type)
     if auth.check is None:
-        raise InvalidInput(f"{integration.name} has no check: {auth.check_missing}")
+        raise InvalidInput(f"{integration.name} has no check request: {auth.check_missing}")
     credentials = _named("--credential", credential, [part.name for part in auth.fields])
     if key is not None:
         credentials[_key_field(integration, auth)] = key
@@ -149,8 +149,10 @@ def probe_catalog(
     output: Annotated[Path | None, typer.Option(help="File for the table; default: standard output.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Check without an account if each entry matches its provider. Exit code 1: an entry does not match; 2: the command
-    could not reach any provider."""
+    """Test without an account whether each entry matches its provider.
+
+    Exit code 1: an entry does not match its provider. Exit code 2: the command reached no provider.
+    """
     logs.configure("error", "console")
     catalog = load_catalog()
     integrations = [_read(catalog, slug) for slug in slugs] if slugs else list(catalog.integrations)
@@ -181,7 +183,7 @@ def probe_catalog(
 def export_catalog(
     *, output: Annotated[Path | None, typer.Option(help="Output file; default: standard output.")] = None
 ) -> None:
-    """Print the catalog as one JSON document under CC0, without the logos, which are trademarks of their owners."""
+    """Print the catalog as one JSON document under CC0. The document omits the logos, which are trademarks."""
     catalog = load_catalog()
     document: dict[str, Any] = {
         "license": _LICENSE,
@@ -201,13 +203,16 @@ def _write(text: str, output: Path | None) -> None:
 
 
 def _read(catalog: Catalog, name: str) -> Integration:
-    """Raises: NotFound, CatalogError."""
+    """Return the integration with this slug, or read the integration from this file.
+
+    Raises: NotFound, CatalogError.
+    """
     if _is_file(name):
         return load_file(Path(name))
     integration = catalog.get(name)
     if integration is None:
         near = get_close_matches(name.lower(), [entry.slug for entry in catalog.integrations], cutoff=0.7)
-        raise NotFound(f"There is no integration {name!r}." + (f" Is it {' or '.join(near)}?" if near else ""))
+        raise NotFound(f"There is no integration {name!r}." + (f" Did you mean {' or '.join(near)}?" if near else ""))
     return integration
 
 
@@ -216,9 +221,9 @@ def _is_file(name: str) -> bool:
 
 
 def _lint(name: str, integration: Integration) -> Iterator[str]:
-    """Yield a line of output for each error of an entry, whose fields are already validated.
+    """Yield one line of output for each error of an entry. The fields of the entry are already validated.
 
-    For an entry from a file, the output contains the line number in the file.
+    For an entry from a file, the line of output names the file and the line number.
     """
     if not _is_file(name):
         yield from (f"{name}: {complaint}" for complaint in complaints(integration))
@@ -234,18 +239,21 @@ def _lint(name: str, integration: Integration) -> Iterator[str]:
 
 
 def _typed_auth(integration: Integration, auth_type: str | None) -> Auth:
-    """Raises: InvalidInput."""
+    """Return the auth method of this type. With None, return the first auth method that the command can test.
+
+    Raises: InvalidInput.
+    """
     typed = [auth for auth in integration.auth if auth_method(auth).tokens is None]
     for auth in typed:
         if auth_type in (None, auth.type):
             return auth
     names = ", ".join(auth.type for auth in typed)
-    advice = f"It has: {names}." if typed else "It needs OAuth 2.0 in a browser: connect an account through a session."
-    raise InvalidInput(f"{integration.name} has no such auth type that this command can try. {advice}")
+    advice = f"Use one of: {names}." if typed else "OAuth 2.0 needs a browser: connect an account in the popup instead."
+    raise InvalidInput(f"{integration.name} has no matching auth type that this command can test. {advice}")
 
 
 def _named(option: str, texts: list[str] | None, names: list[str]) -> dict[str, str]:
-    """Return the values of a name=value option, which may use only these names. Raises: InvalidInput."""
+    """Return the values of a name=value option by name. Only the given names are allowed. Raises: InvalidInput."""
     values = named_values(option, texts or ())
     if any(name not in names for name in values):
         raise InvalidInput(f"{option} must be name=value, with one of these names: {', '.join(names) or 'none'}.")
@@ -257,7 +265,7 @@ def _key_field(integration: Integration, auth: Auth) -> str:
     if len(names) == 1 or "api_key" in names:
         return "api_key" if "api_key" in names else names[0]
     raise InvalidInput(
-        f"{integration.name} has no single key. Pass each field with --credential: {', '.join(names) or 'none'}."
+        f"{integration.name} does not use a single key. Use --credential for each field: {', '.join(names) or 'none'}."
     )
 
 

@@ -23,15 +23,15 @@ _AuthTypes: TypeAlias = Annotated[tuple[AuthType, ...], BeforeValidator(_words),
 def new_entry(
     file: Annotated[Path | None, typer.Argument(help="File to write; default: <slug>.yaml in this folder.")] = None,
 ) -> None:
-    """Ask a few questions and write a complete entry."""
-    slug = _prompt("Slug, such as example-desk; x-example-desk for a custom integration", Slug)
+    """Ask a few questions and write a first version of an entry."""
+    slug = _prompt("Slug, such as example-desk (for a custom integration: x-example-desk)", Slug)
     target = file or Path(f"{slug}.yaml")
     if target.exists() or not target.parent.is_dir():
         raise InvalidInput(f"{target} already exists, or its folder does not exist. Choose another file.")
     basics = ScaffoldInputs(
         slug=slug,
         auth_types=_prompt(f"Auth types ({', '.join(get_args(AuthType))})", _AuthTypes, "api_key"),
-        name=_prompt("Name, as the company writes it", parts.Label),
+        name=_prompt("Name, in the company's spelling", parts.Label),
         description=_prompt("Purpose of the product, in one sentence that ends in a full stop", Description),
         category=_prompt(f"Category ({', '.join(CATEGORIES)})", Category, "Productivity"),
         website=_prompt("Website", parts.Link, "https://"),
@@ -40,11 +40,13 @@ def new_entry(
         check_path=_prompt("Path of a cheap request that needs a credential", parts.Path, "/me"),
     )
     target.write_text(scaffold(basics, target.name), encoding="utf-8")
-    typer.echo(f"Wrote {target}. Complete it as its first lines say, then run: one-runtime catalog check {target}")
+    typer.echo(
+        f"Wrote {target}. Follow the instructions in the file's first lines. Then run: one-runtime catalog check {target}"
+    )
 
 
 def _prompt(question: str, kind: Any, default: str | None = None) -> Any:
-    """Prompt until the answer is valid."""
+    """Prompt until the answer is valid. Return the validated answer."""
     adapter = TypeAdapter[Any](kind)
     while True:
         try:

@@ -1,4 +1,4 @@
-"""`one-runtime doctor`: check this installation, one line per finding."""
+"""`one-runtime doctor`: check this installation and print one line per finding."""
 
 import asyncio
 from dataclasses import asdict
@@ -14,7 +14,7 @@ _COLORS: Final = {"ok": typer.colors.GREEN, "warning": typer.colors.YELLOW, "pro
 
 
 def examine(*, as_json: AsJson = False) -> None:
-    """Check this installation: database, key ring, public URL, proxy, clock, egress. Exit code 1 for a problem."""
+    """Check database, key ring, public URL, proxy, clock and outbound requests. Exit code 1: there is a problem."""
     logs.configure("error", "console")
     findings = asyncio.run(doctor.examine())
     if as_json:

@@ -1,4 +1,4 @@
-"""`one-runtime keys`: list, activate, disable and reseal encryption keys while servers run (P3)."""
+"""`one-runtime keys`: manage encryption keys while servers run (P3)."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ KeyName = Annotated[str, typer.Argument(metavar="KEY", help="Id of the key, or i
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
 _LINE_EVERY: Final = 2.0
-"""Seconds between two lines of progress, if the output is not a terminal."""
+"""Seconds between two progress lines, if standard error is not a terminal."""
 
 
 @app.command("new")
@@ -38,7 +38,7 @@ def new_encryption_key() -> None:
 
 @app.command("list")
 def list_encryption_keys(*, as_json: AsJson = False) -> None:
-    """List keys by id: state, number of encrypted rows, number of servers with the key. Never prints a key."""
+    """List keys: id, state, number of encrypted rows, and number of servers. The command never prints a key."""
     vault = load_vault()
     ring = read(lambda tx: key_ring.find_all(tx, vault, system_clock()))
     if as_json:
@@ -74,23 +74,25 @@ def activate_encryption_key(
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Activate the key even if a running server lacks it, or this key ring lacks a needed key."
+            "--force", help="Activate the key even if a server lacks the key, or if this key ring lacks another key."
         ),
     ] = False,
 ) -> None:
-    """Make a key the active key: all servers encrypt new values with it. Every server must have the key."""
+    """Make a key the active key. All servers then encrypt new values with this key. Every server must have the key."""
     vault = load_vault()
     activated = write(lambda tx: key_rotation.activate(tx, vault, key, system_clock(), force=force))
-    typer.echo(f"{activated} is the active key. Run `one-runtime keys reseal` for values that other keys encrypted.")
+    typer.echo(
+        f"{activated} is the active key. To encrypt older values with this key too, run `one-runtime keys reseal`."
+    )
 
 
 @app.command("disable")
 def disable_encryption_key(key: KeyName) -> None:
-    """Disable a key that no row needs. Servers can then start without the key."""
+    """Disable a key that no stored value needs. Servers can then start without the key."""
     disabled = write(lambda tx: key_rotation.disable(tx, key, system_clock()))
     typer.echo(
-        f"{disabled} is disabled. Remove it from ONE_RUNTIME_ENCRYPTION_KEYS on every server. Keep a copy of the key "
-        "as long as you keep older backups."
+        f"{disabled} is disabled. Remove this key from ONE_RUNTIME_ENCRYPTION_KEYS on every server. Keep a copy of the "
+        "key as long as you keep older backups."
     )
 
 
@@ -100,7 +102,7 @@ def reseal_encryption_keys(
     batch: Annotated[int, typer.Option(min=1, max=5000, help="Rows per transaction.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Encrypt values of older keys again with the active key, while servers run. You can stop and repeat this."""
+    """Encrypt values of other keys again with the active key, while servers run. You can stop the command at any time."""
     vault = load_vault()
 
     async def work(database: Database) -> tuple[Progress, int]:
@@ -127,7 +129,7 @@ def _receive_signal() -> Callable[[], int]:
 
     After the first signal, the command stops when the current step ends. A second signal ends the process immediately.
 
-    Return a function that returns the number of the received signal, or 0.
+    Return a function that returns the number of the first signal, or 0 before a signal.
     """
     received: list[int] = []
     loop = asyncio.get_running_loop()
@@ -152,7 +154,7 @@ def _show_progress() -> Iterator[Callable[[Progress], None]]:
         def show(progress: Progress) -> None:
             nonlocal last
             bar.length = max(progress.total, 1)
-            bar.update((progress.resealed if progress.total else 1) - bar.pos)  # without any rows, the work is complete
+            bar.update((progress.resealed if progress.total else 1) - bar.pos)  # without rows, show a full bar
             if not stderr.isatty() and time.monotonic() - last >= _LINE_EVERY:
                 last = time.monotonic()
                 typer.echo(f"{progress.resealed:,} of {progress.total:,} rows resealed", err=True)

@@ -18,31 +18,32 @@ app = typer.Typer(no_args_is_help=True, help="OAuth clients that are registered 
 
 Slug = Annotated[str, typer.Argument(help="Slug of the integration.")]
 Organization = Annotated[
-    str | None, typer.Option(help="Id of the organization. Default: the operator's client, for all organizations.")
+    str | None,
+    typer.Option(help="Id of the organization that owns the client. Default: a client for all organizations."),
 ]
 
 
 @app.command("set")
-def set_oauth_client(  # noqa: PLR0913 - an option each
+def set_oauth_client(  # noqa: PLR0913 - one argument per option
     slug: Slug,
     *,
     client_id: Annotated[str, typer.Option(help="Client id that the provider shows.")],
     organization: Organization = None,
     secret_file: Annotated[
-        Path | None, typer.Option(help="File with the client secret; - is standard input. Default: prompt.")
+        Path | None, typer.Option(help="File with the client secret, or - for standard input. Default: a prompt.")
     ] = None,
     scope: Annotated[
         list[str] | None, typer.Option(help="Scope to request; repeatable. Default: the integration's scopes.")
     ] = None,
     host: Annotated[
         list[str] | None,
-        typer.Option(help="Provider's host that may receive the secret, if the host is a parameter; repeatable."),
+        typer.Option(help="Host that may receive the secret, if the integration's host is a parameter; repeatable."),
     ] = None,
     field: Annotated[
-        list[str] | None, typer.Option(help="Other field that the integration requires, as name=value.")
+        list[str] | None, typer.Option(help="Further field that the integration requires, as name=value; repeatable.")
     ] = None,
 ) -> None:
-    """Register or replace a client, and print the redirect URL for the provider."""
+    """Register or replace a client, and print the redirect URL that you register with the provider."""
     new = NewOAuthClient(
         client_id=client_id.strip(),
         client_secret=_secret(secret_file) or None,
@@ -56,12 +57,12 @@ def set_oauth_client(  # noqa: PLR0913 - an option each
         return await oauth_clients.register(installation, Actor(owner, "system"), slug, new)
 
     registered = run_installed(register)
-    typer.echo(f"Registered. The redirect URL for the provider is {registered.redirect_url}")
+    typer.echo(f"Registered the client. Register this redirect URL with the provider: {registered.redirect_url}")
 
 
 @app.command("list")
 def list_oauth_clients(*, organization: Organization = None, as_json: AsJson = False) -> None:
-    """List clients, with the last four characters of their secrets."""
+    """List OAuth clients with the last four characters of each secret."""
 
     async def list_registered(installation: Installation) -> list[RegisteredClient]:
         return await oauth_clients.list_registered(installation, await _owner(installation, organization))
@@ -83,7 +84,7 @@ def list_oauth_clients(*, organization: Organization = None, as_json: AsJson = F
 
 @app.command("delete")
 def delete_oauth_client(slug: Slug, *, organization: Organization = None) -> None:
-    """Delete a client. New connections do not use the client; existing connections continue to use it."""
+    """Delete a client. New connections cannot use the client. Existing connections still use the client."""
 
     async def unregister(installation: Installation) -> None:
         owner = await _owner(installation, organization)
@@ -94,7 +95,7 @@ def delete_oauth_client(slug: Slug, *, organization: Organization = None) -> Non
 
 
 async def _owner(installation: Installation, organization: str | None) -> str:
-    """Raises: NotFound."""
+    """Return the id of the client's owner: the organization, or INSTANCE for the operator. Raises: NotFound."""
     if organization is None:
         return INSTANCE
     async with installation.database.read() as tx:
@@ -104,11 +105,11 @@ async def _owner(installation: Installation, organization: str | None) -> str:
 def _secret(file: Path | None) -> str:
     """Read the secret from a file, standard input or a prompt.
 
-    The secret is no argument, because other users of the machine can read the arguments of a command.
+    The secret is not an argument, because other users of the machine can read the arguments of a command.
     """
     if file is None:
         secret: str = typer.prompt(
-            "Client secret (leave empty to keep the stored secret, or for none)", default="", hide_input=True
+            "Client secret (leave empty to keep the stored secret, or to store none)", default="", hide_input=True
         )
         return secret.strip()
     if str(file) == "-":

@@ -47,12 +47,10 @@ def set_organization(
     organization_id: str,
     display_name: Annotated[str | None, typer.Option(help="Name that end users see.")] = None,
     allowed_origin: AllowedOrigins = None,
-    return_url: Annotated[
-        list[str] | None, typer.Option(help="URL to which the mode redirect may return; repeatable.")
-    ] = None,
-    privacy_url: Annotated[str | None, typer.Option(help="URL of the privacy policy.")] = None,
+    return_url: Annotated[list[str] | None, typer.Option(help="Return URL for the mode redirect; repeatable.")] = None,
+    privacy_url: Annotated[str | None, typer.Option(help="URL of the privacy policy; empty for none.")] = None,
 ) -> None:
-    """Change an organization. Settings without an option stay unchanged."""
+    """Change an organization. Omitted options leave their values unchanged."""
 
     async def change(tx: Transaction) -> organizations.Organization:
         organization = await organizations.get(tx, organization_id)

@@ -1,4 +1,4 @@
-"""Functions that open the configured database for a command, and that print rows."""
+"""Open the configured database for a command, and print the command's output."""
 
 import asyncio
 import json
@@ -66,7 +66,7 @@ def load_vault() -> Vault:
 
 
 def run_installed(work: Callable[[Installation], Awaitable[T]]) -> T:
-    """Run work that needs the whole installation. First register the key ring in the database, as a server does."""
+    """Run work that needs an `Installation`. First register the key ring in the database, as a server does."""
     settings = load_settings()
 
     async def installed(database: Database) -> T:
@@ -83,9 +83,9 @@ def run_installed(work: Callable[[Installation], Awaitable[T]]) -> T:
 
 
 def named_values(option: str, texts: Iterable[str]) -> dict[str, str]:
-    """Return the values of a name=value option. The error omits the text, which may be a misplaced secret.
+    """Return the values of a name=value option by name.
 
-    Raises: InvalidInput.
+    Raises: InvalidInput. The message omits the option's text, because a user can put a secret there by mistake.
     """
     pairs = [text.partition("=") for text in texts]
     if not all(equals for _, equals, _ in pairs):
@@ -94,7 +94,7 @@ def named_values(option: str, texts: Iterable[str]) -> dict[str, str]:
 
 
 def print_json(data: object) -> None:
-    """Print data as JSON for readers and programs."""
+    """Print data as indented JSON."""
     typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 
