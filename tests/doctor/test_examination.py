@@ -112,7 +112,7 @@ async def test_database_of_a_newer_version_is_reported(patient: Patient) -> None
 
 async def test_missing_or_invalid_sqlite_file_is_reported(on_sqlite: Patient, tmp_path: Path) -> None:
     missing = (await on_sqlite.examined(ONE_RUNTIME_DATABASE_URL=f"sqlite:///{tmp_path}/deep/down.db"))["database"]
-    assert (missing.verdict, missing.advice) == ("warning", "The first start creates it.")
+    assert (missing.verdict, missing.advice) == ("warning", "The first start of the server creates the file.")
     assert not (tmp_path / "deep").exists(), "the doctor created a folder"
     (tmp_path / "text.db").write_text("This is no database, however long one reads. " * 100)
     broken = (await on_sqlite.examined(ONE_RUNTIME_DATABASE_URL=f"sqlite:///{tmp_path}/text.db"))["database"]
@@ -208,7 +208,7 @@ async def test_pool_over_the_connections_of_postgresql_is_reported(migrated_post
     patient = patient_on(migrated_postgresql_url, world)
     finding = (await patient.examined(ONE_RUNTIME_DATABASE_POOL_SIZE="500", ONE_RUNTIME_WORKERS="2"))["connections"]
     assert finding.verdict == "problem"
-    assert finding.saw.startswith("the server processes may open 1000, and PostgreSQL allows One Runtime ")
+    assert finding.saw.startswith("the server processes can open 1000 connections; PostgreSQL allows One Runtime ")
 
 
 async def test_connections_of_other_machines_are_counted(migrated_postgresql_url: str, world: World) -> None:
@@ -217,7 +217,7 @@ async def test_connections_of_other_machines_are_counted(migrated_postgresql_url
     async with patient.database() as database, database.write() as tx:
         for _ in range(3):
             await instances.heartbeat(tx, instances.this_process(vault.key_ids, patient.clock()), patient.clock())
-    assert (await patient.examined())["connections"].saw.startswith("the server processes may open 30,")
+    assert (await patient.examined())["connections"].saw.startswith("the server processes can open 30 connections;")
 
 
 async def test_file_readable_by_others_is_reported(on_sqlite: Patient) -> None:

@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="API keys of organizations.")
 def create_api_key(
     organization_id: str,
     name: Annotated[str, typer.Option(help="Purpose of the key.")] = "default",
-    scope: Annotated[list[str] | None, typer.Option(help=f"One of {', '.join(api_keys.SCOPES)}; repeatable.")] = None,
+    scope: Annotated[list[str] | None, typer.Option(help=f"Repeatable. One of {', '.join(api_keys.SCOPES)}.")] = None,
 ) -> None:
     """Create an API key and print it. One Runtime shows the key only once."""
 

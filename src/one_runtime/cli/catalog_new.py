@@ -41,7 +41,7 @@ def new_entry(
     )
     target.write_text(scaffold(basics, target.name), encoding="utf-8")
     typer.echo(
-        f"Wrote {target}. Follow the instructions in the file's first lines. Then run: one-runtime catalog check {target}"
+        f"Wrote {target}. Follow the instructions at the top of the file. Then run: one-runtime catalog check {target}"
     )
 
 

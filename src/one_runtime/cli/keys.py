@@ -102,7 +102,7 @@ def reseal_encryption_keys(
     batch: Annotated[int, typer.Option(min=1, max=5000, help="Rows per transaction.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Encrypt values of other keys again with the active key, while servers run. You can stop the command at any time."""
+    """Encrypt values of other keys again with the active key, while servers run. You can stop and repeat this."""
     vault = load_vault()
 
     async def work(database: Database) -> tuple[Progress, int]:

@@ -1,6 +1,6 @@
-"""`one-runtime doctor`: checks of an installation from outside the server, with recommendations.
+"""Checks of an installation. The command `one-runtime doctor` runs the checks outside the server.
 
-The checks only read data: no check writes, migrates or changes anything. No finding contains a secret.
+The checks only read data: no check changes data or migrates the database. No finding contains a secret.
 """
 
 from one_runtime.doctor.examination import examine

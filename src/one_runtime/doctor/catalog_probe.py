@@ -1,7 +1,7 @@
-"""Probe the providers of the catalog without an account, and store nothing.
+"""Test without an account whether each entry of the catalog matches its provider.
 
-A probe sends one request: the check request with a made-up credential, or a token request with a made-up client. The
-provider must refuse the request.
+A probe sends one request: the check request with a made-up credential, or a token request with a made-up client. A
+provider that matches its entry refuses the request. A probe stores nothing.
 """
 
 import asyncio
@@ -40,7 +40,10 @@ _REDIRECT: Final = "https://probe.invalid/connect/callback"
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """The result of one probe. The verdict is `not_probed` if the probe needs an account. Then `got` has the reason."""
+    """The result of one probe.
+
+    The verdict `not_probed` means that the probe needs an account. In this case, `got` contains the reason.
+    """
 
     slug: str
     auth_type: str
@@ -77,7 +80,7 @@ async def probe(
 
 
 def table(probed: Iterable[Probed]) -> str:
-    """Return the results as a Markdown table. Each row has the time of its probe."""
+    """Return the results as a Markdown table with the time of each probe."""
     lines = [
         "| integration | auth type | what | expected | got | verdict | when (UTC) |",
         "|---|---|---|---|---|---|---|",
@@ -115,7 +118,10 @@ async def _probe(integration: Integration, auth: Auth, egress: Egress, clock: Cl
 
 
 def _find_obstacle(auth: Auth, tokens: TokenMethod | None) -> str | None:
-    """Return the reason why a probe needs an account, or None. Example: a part of the host is the customer's name."""
+    """Return the reason why a probe needs an account. Return None if a probe needs no account.
+
+    Example of a reason: the host contains the customer's name.
+    """
     if tokens is None and auth.check_missing is not None:
         return auth.check_missing
     urls = auth.urls() if tokens is None else (split_url(tokens.auth.token.url),)
@@ -163,7 +169,10 @@ def _original_message(error: Exception) -> str:
 
 
 def _judge_error(error: Exception) -> Verdict:
-    """Return `unreachable` for a network error or an outage, because both may end. Return `wrong` for other errors."""
+    """Return `unreachable` for a network error or an outage, because a later probe can succeed.
+
+    Return `wrong` for every other error.
+    """
     if isinstance(error.__cause__, EgressError):
         return "wrong" if isinstance(error.__cause__, TargetRefused) else "unreachable"
     return "unreachable" if re.search(r"\b(?:429|5\d\d)\b", str(error)) else "wrong"

@@ -9,37 +9,42 @@ from one_runtime.doctor.finding import Finding, ok, problem, warning
 from one_runtime.egress import Response
 
 APART: Final = 2.0
-"""Seconds by which two clocks may differ without a warning."""
+"""Largest difference without a warning, in seconds."""
 FAR_APART: Final = 30.0
+"""Largest difference that is a warning and not a problem, in seconds."""
 
 
 def examine_clock(clocks: Mapping[str, float | None]) -> Finding:
-    """Check the clocks.
+    """Compare other clocks with this machine's clock.
 
-    `clocks`: for the owner of each clock, the seconds by which that clock is ahead of this machine's clock. None if
-    unknown.
+    `clocks` maps the owner of each clock to a difference in seconds. The difference is positive if the owner's clock is
+    ahead of this machine's clock. The difference is None if the owner's clock could not be read.
     """
     known = {owner: seconds for owner, seconds in clocks.items() if seconds is not None}
     if not known:
         return warning(
-            "clock", "no other clock could be read, so this clock was not compared", "See public URL and egress."
+            "clock",
+            "this machine's clock was not checked, because no other clock could be read",
+            "See the findings public URL and egress.",
         )
     summary = ", ".join(
         f"the clock of {owner} is {abs(seconds):.1f} s {'behind' if seconds < 0 else 'ahead'}"
         for owner, seconds in known.items()
     )
     furthest = max(abs(seconds) for seconds in known.values())
-    advice = "Synchronize every machine's clock with NTP: the clocks decide when sessions, leases and tokens expire."
+    advice = "Synchronize every machine's clock with NTP. Clocks decide when sessions, leases and tokens expire."
     if furthest > FAR_APART:
         return problem("clock", summary, advice)
     return warning("clock", summary, advice) if furthest > APART else ok("clock", summary)
 
 
 def ahead(time: datetime, before: datetime, after: datetime, *, grain: float = 0) -> float:
-    """Return the seconds by which another clock is certainly ahead of ours, or behind ours (negative).
+    """Return the seconds by which another clock is certainly ahead of this machine's clock.
 
-    `time`: the other clock's time, with a resolution of `grain` seconds. The other clock showed this time
-    between `before` and `after` by our clock, so a slow response does not count as a difference.
+    A negative result means that the other clock is behind. The result is 0 if no difference is certain.
+
+    `time` is a time of the other clock, rounded down to `grain` seconds. The other clock showed `time` during a
+    request. This machine's clock showed `before` at the start of the request and `after` at the end.
     """
     earliest = (time - after).total_seconds()
     latest = (time - before).total_seconds() + grain
@@ -47,14 +52,14 @@ def ahead(time: datetime, before: datetime, after: datetime, *, grain: float = 0
 
 
 def ahead_by_date(answer: Response, before: datetime, after: datetime) -> float | None:
-    """Return `ahead` for the Date header of a response, whose resolution is 1 s. Return None without a valid header."""
+    """Return `ahead` for the Date header of a response (resolution: 1 second). Return None without a valid header."""
     try:
         date = parsedate_to_datetime(header(answer, "Date") or "")
     except ValueError:
         return None
     date = (
         date if date.tzinfo else date.replace(tzinfo=UTC)
-    )  # Python returns no time zone for the offset "-0000"; HTTP dates are always GMT
+    )  # Python returns no time zone for the offset "-0000". HTTP dates are always GMT.
     return ahead(date, before, after, grain=1)
 
 

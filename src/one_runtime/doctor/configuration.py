@@ -1,4 +1,4 @@
-"""Check that the settings work together. `load_settings` has already validated each value."""
+"""Check that the settings do not conflict. `load_settings` has already validated each setting."""
 
 import platform
 import stat
@@ -13,28 +13,31 @@ from one_runtime.settings import PREFIX, Settings
 
 _SECRET: Final = ("DATABASE_URL", "ENCRYPTION_KEYS")
 _CONTAINER_SECRETS: Final = "/run/secrets/"
-"""Folder of container secrets, readable by every process of the container."""
+"""Folder of container secrets. The check of file modes ignores this folder.
+
+Every process of the container can read the files in this folder.
+"""
 
 
 def examine_configuration(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
-    """Check the version and the settings."""
+    """Report the version, and check the settings."""
     version = ok("version", f"One Runtime {__version__} on Python {platform.python_version()}")
     count = sum(name.startswith(PREFIX) for name in environ)
     findings = [*_examine_settings(settings), *_examine_secrets(environ)]
-    return [version, *(findings or [ok("settings", f"{count} from the environment, without a contradiction")])]
+    return [version, *(findings or [ok("settings", f"{count} from the environment, without a conflict")])]
 
 
 def _examine_settings(settings: Settings) -> Iterator[Finding]:
     if settings.workers > 1 and sqlite_path(settings.database_url.get_secret_value()):
-        saw = f"{settings.workers} workers on SQLite, which only one process may serve"
+        saw = f"{settings.workers} workers on SQLite, but only one process can serve SQLite"
         yield problem("settings", saw, "Set ONE_RUNTIME_WORKERS to 1, or use PostgreSQL.")
     if not settings.secure:
         saw = f"the public URL is {settings.public_url}, which only browsers on this machine can reach"
         yield warning("settings", saw, "Set ONE_RUNTIME_PUBLIC_URL to the https address that browsers use.")
     networks = [str(network) for network in settings.trusted_proxies if network.prefixlen == 0]
     if networks:
-        saw = f"X-Forwarded-For is trusted from {', '.join(networks)}: any caller can claim any address"
-        yield warning("settings", saw, "Name the proxy's own network in ONE_RUNTIME_TRUSTED_PROXIES.")
+        saw = f"the server trusts X-Forwarded-For from {', '.join(networks)}: any caller can claim any address"
+        yield warning("settings", saw, "Set ONE_RUNTIME_TRUSTED_PROXIES to the proxy's own network.")
 
 
 def _examine_secrets(environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -42,7 +45,9 @@ def _examine_secrets(environ: Mapping[str, str]) -> Iterator[Finding]:
         variable, path = PREFIX + name, environ.get(f"{PREFIX}{name}_FILE", "")
         if environ.get(variable) and path:
             saw = f"{variable} and {variable}_FILE are both set"
-            yield warning("settings", saw, "Remove one of the two: it is undefined which of them One Runtime uses.")
+            yield warning(
+                "settings", saw, "Remove one of these two variables, because One Runtime can use either value."
+            )
         if path and not path.startswith(_CONTAINER_SECRETS) and Path(path).stat().st_mode & stat.S_IROTH:
             saw = f"every user of this machine can read {path}"
             yield warning("settings", saw, f"Run: chmod o-rwx {path}")

@@ -1,6 +1,6 @@
-"""Check the database (reachable, migrated, enough connections), SQLite's file and disk, and the stored data.
+"""Check that the database answers, is migrated, and allows enough connections. For SQLite, check the file and the disk.
 
-The checks of stored data cover servers, key ring (P3) and organizations.
+Also check the stored data about servers, the key ring (P3) and organizations.
 """
 
 import asyncio
@@ -48,7 +48,7 @@ async def examine_database(settings: Settings, vault: Vault | None, clock: Clock
     try:
         database = create_database(url, pool_size=1)
     except ConfigurationError as error:
-        report.findings.append(problem("database", "its URL has an unknown form", error.detail))
+        report.findings.append(problem("database", "the form of the database URL is unknown", error.detail))
         return report
     try:
         revision = await asyncio.to_thread(current_revision, url)
@@ -75,7 +75,9 @@ def _judge_revision(revision: str | None, *, on_sqlite: bool) -> Finding:
         )
     saw = f"its schema is {revision or 'missing'}, but this version of One Runtime needs {HEAD}"
     if on_sqlite:
-        return warning("database", saw, "Back up the database. `one-runtime serve` migrates it at the start.")
+        return warning(
+            "database", saw, "Back up the database. The next start of `one-runtime serve` migrates the database."
+        )
     return problem("database", saw, "Back up the database, then run `one-runtime migrate`.")
 
 
@@ -100,22 +102,22 @@ async def _examine_contents(
 
 
 def examine_postgresql(vitals: PostgresVitals, required: int) -> list[Finding]:
-    """Check a PostgreSQL server, and that it has enough connections."""
+    """Check a PostgreSQL server. `required` is the number of connections that all server processes can open."""
     name = f"PostgreSQL {vitals.version.split(' ')[0]}"
     findings = []
     if vitals.read_only:
         saw = f"{name} is a standby, which refuses writes"
-        findings.append(problem("database", saw, "Name the primary in ONE_RUNTIME_DATABASE_URL."))
+        findings.append(problem("database", saw, "Set ONE_RUNTIME_DATABASE_URL to the primary server."))
     if vitals.synchronous_commit == "off":
-        saw = f"{name} has synchronous_commit off: a crash can lose commits with rotated tokens"
+        saw = f"{name} has synchronous_commit off: a crash can lose commits that store new tokens"
         findings.append(warning("database", saw, "Turn synchronous_commit on for this database."))
     if vitals.major < OLDEST_POSTGRESQL:
         saw = f"{name} is no longer maintained"
         findings.append(warning("database", saw, f"Use {OLDEST_POSTGRESQL} or later."))
     findings = findings or [ok("database", f"{name}, migrated to {HEAD}")]
-    size = f"the database has {vitals.size / _MIB:.0f} MiB; this command cannot check the disk of PostgreSQL"
+    size = f"the database uses {vitals.size / _MIB:.0f} MiB; this command cannot check PostgreSQL's disk"
     findings.append(ok("disk", size))
-    saw = f"the server processes may open {required}, and PostgreSQL allows One Runtime {vitals.free_for_us}"
+    saw = f"the server processes can open {required} connections; PostgreSQL allows One Runtime {vitals.free_for_us}"
     if required > vitals.free_for_us:
         advice = "Raise PostgreSQL's max_connections, or lower ONE_RUNTIME_DATABASE_POOL_SIZE or ONE_RUNTIME_WORKERS."
         return [*findings, problem("connections", saw, advice)]
@@ -123,14 +125,19 @@ def examine_postgresql(vitals: PostgresVitals, required: int) -> list[Finding]:
 
 
 def _examine_file(path: Path) -> list[Finding]:
-    """Check the file and the disk of SQLite. The folder may not exist yet."""
+    """Check the file and the disk of SQLite. Before the first start, the file and its folder can be missing."""
     try:
         size = path.stat().st_size
     except PermissionError:
-        return [problem("database", f"this user may not read {path}", "Run this command as the server's user.")]
+        return [
+            problem("database", f"this user has no permission to read {path}", "Run this command as the server's user.")
+        ]
     except (FileNotFoundError, NotADirectoryError):
         folder = next(parent for parent in path.absolute().parents if parent.is_dir())
-        return [_examine_disk(folder, 0), warning("database", f"{path} does not exist", "The first start creates it.")]
+        return [
+            _examine_disk(folder, 0),
+            warning("database", f"{path} does not exist", "The first start of the server creates the file."),
+        ]
     return [_examine_disk(path.absolute().parent, size), _examine_permissions(path)]
 
 
@@ -147,16 +154,16 @@ def examine_disk_space(folder: Path, free: int, size: int) -> Finding:
     """Check that the free bytes are enough for a database of this size."""
     saw = f"{free / _MIB / 1024:.1f} GiB free in {folder}"
     if free < _ALMOST_FULL:
-        return problem("disk", saw, "Free space: with a full disk, every write fails.")
+        return problem("disk", saw, "Make space on this disk: every write fails if the disk is full.")
     if free < max(_SCARCE, size):
-        return warning("disk", saw, "Free space: the disk must have room for a copy of the database.")
+        return warning("disk", saw, "Make space on this disk: the disk must have room for a copy of the database.")
     return ok("disk", saw)
 
 
 def file_system_type(folder: Path, mounts: str) -> str:
-    """Return the type of the file system that contains the folder, or an empty text.
+    """Return the type of the file system that contains the folder. Return an empty string if the type is unknown.
 
-    Of the mount points above the folder, the longest one contains the folder.
+    `mounts` is the text of /proc/self/mounts. If several mount points contain the folder, the longest path counts.
     """
     lines = [line.split(" ") for line in mounts.splitlines()]
     within = [(fields[1], fields[2]) for fields in lines if folder.is_relative_to(fields[1])]
@@ -166,14 +173,14 @@ def file_system_type(folder: Path, mounts: str) -> str:
 def _examine_permissions(path: Path) -> Finding:
     mode = stat.S_IMODE(path.stat().st_mode)
     if mode & 0o077:
-        saw = f"other users of this machine may open {path} (mode {mode:04o})"
+        saw = f"other users of this machine can open {path} (mode {mode:04o})"
         return warning("file", saw, f"Run: chmod 600 {path}*")
-    serving = "a server runs on it" if _is_served(path) else "no server runs on it"
+    serving = "a server uses the file" if _is_served(path) else "no server uses the file"
     return ok("file", f"only the owner can open {path}; {serving}")
 
 
 def _is_served(path: Path) -> bool:
-    """Return True if a running server has locked the file."""
+    """Return True if a running server holds the lock of this database file."""
     lock = Path(f"{path}.serving")
     if not lock.exists():
         return False
@@ -189,7 +196,7 @@ def _examine_ring(ring: Ring) -> Finding:
     """Check that this key ring can decrypt all values, and that every server has the active key."""
     missing = [key.id for key in ring.keys if not key.in_ring and key.state != "disabled"]
     if missing:
-        saw = f"{', '.join(missing)} is missing: its values cannot be decrypted, and no server starts without this key"
+        saw = f"{', '.join(missing)} is missing: no server can start, and values of this key cannot be decrypted"
         return problem("key ring", saw, "Add this key to ONE_RUNTIME_ENCRYPTION_KEYS again.")
     active = next((key for key in ring.keys if key.state == "active"), None)
     if active is None:
@@ -200,7 +207,7 @@ def _examine_ring(ring: Ring) -> Finding:
         )
     if active.held_by < ring.servers:
         saw = f"{ring.servers - active.held_by} of {ring.servers} servers run without the active key {active.id}"
-        return problem("key ring", saw, "Give every server the same key ring and restart it.")
+        return problem("key ring", saw, "Give every server the same key ring. Then restart the servers.")
     count = sum(key.in_ring for key in ring.keys)
     return ok("key ring", f"complete, {_keys(count)}; the active key is {active.id}")
 
@@ -217,7 +224,7 @@ def _examine_servers(live: list[ServerInstance]) -> Finding:
     saw = f"{len(live)} running, version {', '.join(versions)}"
     if versions != [__version__]:
         saw += f"; this command has version {__version__}"
-        return warning("servers", saw, "Run the same version on every server once the upgrade is complete.")
+        return warning("servers", saw, "After the upgrade, run the same version on every server.")
     return ok("servers", saw)
 
 
@@ -235,6 +242,6 @@ def _examine_organizations(listed: list[organizations.Organization], settings: S
         return warning("organizations", saw, advice)
     misconfigured = [organization.id for organization in listed if settings.public_url in organization.allowed_origins]
     if misconfigured:
-        saw = f"{misconfigured[0]} allows One Runtime's own public URL as an origin, instead of its product's"
-        return warning("organizations", saw, "Allow the origin of the page that opens the popup instead.")
+        saw = f"{misconfigured[0]} has One Runtime's own public URL as an allowed origin"
+        return warning("organizations", saw, "Replace this origin by the origin of the page that opens the popup.")
     return ok("organizations", f"{len(listed)}, each with an allowed origin")

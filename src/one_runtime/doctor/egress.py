@@ -1,4 +1,4 @@
-"""Check that names resolve and that hosts of the catalog answer, through One Runtime's outbound network."""
+"""Check outbound requests: host names resolve, and two hosts of the catalog answer."""
 
 import asyncio
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from one_runtime.doctor.finding import Report, ok, warning
 from one_runtime.egress import Egress, EgressError, Limits, Network
 
 HOSTS: Final = 2
-"""Number of hosts of the catalog to request."""
+"""Number of catalog hosts that the check requests."""
 
 _LIMITS: Final = Limits(connect=4, idle=4, total=5, body=64 * 1024)
 _PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
@@ -23,15 +23,15 @@ async def examine_egress(catalog: Catalog, clock: Clock, network: Network | None
     async with Egress(network=network, limits=_LIMITS) as egress:
         answers = await asyncio.gather(*(_request(egress, host, clock) for host in hosts))
     clocks = [ahead for _, ahead in answers if ahead is not None]
-    # Take the smallest difference: a cached response has an old date, so a large difference may not be real. Two
-    # providers rarely have equally wrong clocks.
+    # Take the smallest difference, because a larger one can be false: a cached response has an old date, and a
+    # provider's own clock can be wrong. Both hosts rarely have such an error at the same time.
     ahead = min(clocks, key=abs, default=None)
     errors = [error for error, _ in answers if error is not None]
     if not errors:
         return Report([ok("egress", f"{' and '.join(hosts)} answer")], ahead)
     lost = "no provider" if len(errors) == len(hosts) else "not every provider"
     advice = (
-        "One Runtime cannot check credentials, so no end user can connect an account there. Check DNS and the firewall."
+        "No end user can connect an account at a provider that One Runtime cannot reach. Check DNS and the firewall."
     )
     variable = next((name for name in _PROXY_VARIABLES if environ.get(name)), None)
     if variable is not None:
@@ -40,7 +40,7 @@ async def examine_egress(catalog: Catalog, clock: Clock, network: Network | None
 
 
 def hosts_of(catalog: Catalog) -> list[str]:
-    """Return the first fixed host of each entry, in the order of the catalog."""
+    """Return the first https host of each entry, in the order of the catalog. Omit hosts with a parameter."""
     hosts: dict[str, None] = {}
     for entry in catalog.integrations:
         urls = [url for auth in entry.auth for url in auth.urls()]
@@ -50,7 +50,10 @@ def hosts_of(catalog: Catalog) -> list[str]:
 
 
 async def _request(egress: Egress, host: str, clock: Clock) -> tuple[str | None, float | None]:
-    """Return the error of a host that does not answer, and the seconds by which the host's clock is ahead of ours."""
+    """Request a host. Return an error, and the seconds by which the host's clock is ahead of this machine's clock.
+
+    The error is None if the host answers. The seconds are None if they are unknown.
+    """
     before = clock()
     try:
         answer = await egress.request("HEAD", f"https://{host}/")

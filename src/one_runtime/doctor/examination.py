@@ -1,4 +1,4 @@
-"""Run all checks concurrently, each group with its own time limit."""
+"""Run all groups of checks concurrently. Each group has its own time limit."""
 
 import asyncio
 import os
@@ -19,7 +19,7 @@ from one_runtime.errors import ConfigurationError
 from one_runtime.settings import load_settings
 
 TIME_LIMIT: Final = 15.0
-"""Time limit of a group of checks, in seconds. Each request has a shorter limit."""
+"""Time limit for a group of checks, in seconds. Each request has a shorter limit."""
 
 
 async def examine(
@@ -33,14 +33,14 @@ async def examine(
     try:
         settings = load_settings(environ)
     except ConfigurationError as error:
-        return [problem("settings", error.detail, "Correct this first: the other checks need valid settings.")]
+        return [problem("settings", error.detail, "Correct the settings first: the other checks need valid settings.")]
     findings = examine_configuration(settings, environ)
     try:
         vault = Vault(parse_keys(settings.encryption_keys.get_secret_value()))
     except ConfigurationError as error:
         vault = None
         findings.append(problem("key ring", "no usable key ring", error.detail))
-    catalog = load_catalog()  # this is slow, so it must not run while the checks compare clocks
+    catalog = load_catalog()  # loading is slow, and would distort the clock comparison
 
     async def run(check: str, examination: Awaitable[Report]) -> Report:
         try:
@@ -50,9 +50,9 @@ async def examine(
             reason = f"no answer within {time_limit:g} seconds"
         except (
             Exception
-        ) as error:  # one failing check must not hide the others; omit the error's message, which may contain a secret
+        ) as error:  # a failing check must not hide other findings; the error's message can contain a secret
             reason = f"the check itself failed ({type(error).__name__})"
-        return Report([problem(check, reason, "Check that service and the network.")])
+        return Report([problem(check, reason, "Check this service and the network.")])
 
     database, public_url, providers = await asyncio.gather(
         run("database", examine_database(settings, vault, clock)),

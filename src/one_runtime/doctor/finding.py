@@ -1,4 +1,4 @@
-"""Finding of a check: verdict, observation and advice."""
+"""The finding of a check: a verdict, an observation and advice."""
 
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
@@ -29,9 +29,10 @@ CHECKS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One line of the output.
+    """One line of the output. `saw` is the observation.
 
-    `problem`: a part does not work, or will soon stop working. `warning`: a part needs attention.
+    The verdict `problem` means that a part does not work or will soon stop working. The verdict `warning` means that a
+    part needs attention.
     """
 
     check: str
@@ -46,10 +47,10 @@ class Report:
 
     findings: list[Finding] = field(default_factory=list)
     ahead: float | None = None
-    """Seconds by which the clock of the examined service is ahead of ours, if known."""
+    """Seconds by which the service's clock is ahead of this machine's clock. None if unknown."""
     database_fingerprint: str | None = None
     echo: RequestEcho | None = None
-    """This command's request as the server at the public URL received it. None if that server has another key ring."""
+    """The doctor's request, as the server received the request. None if no server with this key ring answered."""
 
 
 def ok(check: str, saw: str) -> Finding:

@@ -1,4 +1,4 @@
-"""Check the public URL: this installation answers, the certificate is valid, and the proxy changes nothing."""
+"""Check that this installation answers at the public URL. Also check the certificate, the proxy and the popup."""
 
 import ipaddress
 from collections.abc import Sequence
@@ -21,19 +21,22 @@ The doctor's request claims this address in `X-Forwarded-For`. The server must n
 """
 
 _FRAMES: Final = "frame-ancestors *"
-"""Directive that the server sends with the popup's page for an unknown session: any page may frame this page."""
+"""Content-Security-Policy directive of the popup's page for an unknown session.
+
+With this directive, every website can show the page in a frame.
+"""
 _LIMITS: Final = Limits(connect=4, idle=4, total=5, body=256 * 1024)
 _PORTS: Final = {"http": 80, "https": 443}
 _RENEWAL_FRACTION: Final = 5
-"""The operator should renew a certificate before the last fifth (1/5) of its lifetime."""
+"""The doctor warns in the last fifth (1/5) of a certificate's lifetime."""
 _GATEWAY: Final = frozenset({502, 503, 504})
 _UNREACHED: Final = "Is the server running? If so, check DNS, the firewall, the proxy and ONE_RUNTIME_PUBLIC_URL."
 
 
 async def examine_public_url(settings: Settings, vault: Vault | None, clock: Clock, network: Network | None) -> Report:
-    """Request the public URL.
+    """Check the certificate and the server at the public URL.
 
-    The host may have a private address, which the outbound network allows only for this host and port.
+    The host can have a private address. This function allows a private address only for this host and port.
     """
     report, url = Report(), urlsplit(settings.public_url)
     target = (url.hostname or "", url.port or _PORTS[url.scheme])
@@ -56,13 +59,15 @@ async def _examine_certificate(egress: Egress, public_url: str, clock: Clock) ->
     except EgressError as error:
         if "certificate" not in error.detail:
             return problem("public URL", error.detail, _UNREACHED)
-        advice = "Browsers refuse this certificate too. Check its name and its chain, and DNS."
+        advice = "Browsers also refuse this certificate. Check the certificate's host name, its chain, and DNS."
         return problem("certificate", error.detail, advice)
     remaining = certificate.not_after - clock()
     days = f"{remaining.days} days" if remaining.days != 1 else "1 day"
     saw = f"valid until {certificate.not_after:%Y-%m-%d}, for {days}"
     if remaining < (certificate.not_after - certificate.not_before) / _RENEWAL_FRACTION:
-        return warning("certificate", saw, "Check the renewal: the certificate should already be renewed.")
+        return warning(
+            "certificate", saw, "Check the automatic renewal, which should already have replaced this certificate."
+        )
     return ok("certificate", saw)
 
 
@@ -91,7 +96,7 @@ async def _examine_server(
 
 
 def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Finding:
-    """Return the finding for a response that does not identify its sender as this installation."""
+    """Return the finding for a response that does not identify this installation as its sender."""
     where, location = settings.public_url, header(answer, "Location")
     if 300 <= answer.status < 400 and location:
         to = urlsplit(location)
@@ -104,10 +109,12 @@ def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Find
         return problem("public URL", saw, advice)
     if not ring:
         return warning(
-            "public URL", f"{where} answers, but without a key ring the server cannot be identified", "See key ring."
+            "public URL",
+            f"{where} answers, but the doctor needs a key ring to identify the server",
+            "See the finding key ring.",
         )
     if from_one_runtime:
-        saw = f"another One Runtime answers at {where}, or this one with another key ring"
+        saw = f"another One Runtime answers at {where}, or this one answers with another key ring"
         return problem(
             "public URL", saw, "Point the proxy to this installation, and give every server the same key ring."
         )
@@ -116,7 +123,7 @@ def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Find
 
 
 def compare_server(echo: self_check.RequestEcho, fingerprint: str | None, settings: Settings) -> Finding:
-    """Check that the answering server has the same database and public URL as this command."""
+    """Check that the server at the public URL has the same database and public URL as this command."""
     if fingerprint is not None and echo.database_fingerprint != fingerprint:
         saw = f"a server with this key ring and another database answers at {settings.public_url}"
         return problem("public URL", saw, "Point the proxy to the server of this database.")
@@ -127,7 +134,7 @@ def compare_server(echo: self_check.RequestEcho, fingerprint: str | None, settin
 
 
 def examine_proxy(echo: self_check.RequestEcho, settings: Settings) -> Finding:
-    """Check the caller's IP address as the server received it in a request through the public URL."""
+    """Check that the server recognizes the caller's IP address in a request through the public URL."""
     passed_on = [part.strip() for part in (echo.forwarded_for or "").split(",") if part.strip()]
     trusting = bool(settings.trusted_proxies)
     if echo.client == FORGED and not _through_trusted(passed_on, settings):
@@ -137,18 +144,19 @@ def examine_proxy(echo: self_check.RequestEcho, settings: Settings) -> Finding:
     if not settings.secure and not trusting:
         return ok("proxy", f"no proxy is trusted; requests come from {echo.client}")
     if passed_on in ([], [FORGED]):
-        saw = f"the proxy does not forward the caller's address: events have {echo.client} instead"
+        saw = f"the proxy does not forward the caller's address: events contain {echo.client} instead"
         return warning("proxy", saw, "Configure the proxy to send X-Forwarded-For (example: deploy/nginx.conf).")
     if echo.client in passed_on:
         return ok("proxy", f"the proxy is trusted; this request came from {echo.client}")
-    saw = f"the proxy at {echo.client} is not trusted: events have the proxy's address instead of the caller's"
+    saw = f"the proxy at {echo.client} is not trusted: events contain the proxy's address instead of the caller's"
     return warning("proxy", saw, f"Add {echo.client} to ONE_RUNTIME_TRUSTED_PROXIES.")
 
 
 def _through_trusted(passed_on: Sequence[str], settings: Settings) -> bool:
-    """Return True if every address after the forged address is trusted.
+    """Return True if at least one address follows the forged address, and every following address is trusted.
 
-    This machine is then in a trusted network, so the server is right to trust the claim.
+    The address that follows the forged address is the address of this machine. If this machine is in a trusted
+    network, the server correctly trusts the machine's claim.
     """
     after = passed_on[passed_on.index(FORGED) + 1 :] if FORGED in passed_on else []
     return bool(after) and all(_is_trusted(address, settings) for address in after)
@@ -163,18 +171,18 @@ def _is_trusted(text: str, settings: Settings) -> bool:
 
 
 def examine_popup(page: Sequence[tuple[str, str]], script: Sequence[tuple[str, str]]) -> Finding:
-    """Check that the popup's page and `connect.js` arrive with the server's headers, and that the proxy adds none."""
+    """Check that the popup's page and `connect.js` arrive with exactly those security headers that the server sends."""
     policies = _values(page, "content-security-policy")
     frame_options = _values(page, "x-frame-options")
     origins = _values(script, "access-control-allow-origin")
     if frame_options:
         saw = f"the proxy adds X-Frame-Options ({frame_options[0][:40]}): no page can show the popup"
-        return problem("popup", saw, "Remove that header, at least for /connect.")
+        return problem("popup", saw, "Remove this header in the proxy, at least for /connect.")
     if len(policies) > 1:
         saw = (
             "the proxy adds its own Content-Security-Policy: browsers apply both policies, and the popup may stay empty"
         )
-        return problem("popup", saw, "Remove that header, at least for /connect.")
+        return problem("popup", saw, "Remove this header in the proxy, at least for /connect.")
     if not policies or _FRAMES not in policies[0]:
         saw = "the proxy removes or replaces the Content-Security-Policy, or answers /connect itself"
         return problem("popup", saw, "Configure the proxy to forward pages, error pages and headers unchanged.")
@@ -183,7 +191,7 @@ def examine_popup(page: Sequence[tuple[str, str]], script: Sequence[tuple[str, s
         return problem(
             "popup", saw, "Remove this header from the proxy's configuration, because the server already sends it."
         )
-    return ok("popup", "its page and connect.js arrive with only the server's headers")
+    return ok("popup", "the popup's page and connect.js arrive with only the server's headers")
 
 
 def _values(headers: Sequence[tuple[str, str]], name: str) -> list[str]:
