@@ -1,7 +1,8 @@
-"""The demo's data folder: database, key ring, API key, Acme's keys and OAuth client. A start creates missing parts.
+"""The demo's data folder: database, key ring, API keys of One Runtime, and Acme's API keys and OAuth client.
 
-Each secret is in a file that only the file's owner can read. The playground's backend needs the API key at every start,
-so the API key is in such a file too. A real product keeps the API key in a secret store.
+Each start of the demo creates the missing parts. Only the owner of a secret file can read the file. The playground's
+backend needs its API key at every start, so the folder also stores this API key. A real product keeps the API key in a
+secret store.
 """
 
 import base64
@@ -45,7 +46,10 @@ _ACME_CLIENT: Final = "acme-oauth-client.json"
 
 @dataclass(frozen=True, slots=True)
 class DemoData:
-    """The data of one start of the demo. `api_key_is_new`: this start created the API key, so the demo shows it."""
+    """The data of one start of the demo.
+
+    `api_key_is_new` is True if this start created the API key. In text form, the demo displays only a new API key.
+    """
 
     folder: Path
     database_url: str
@@ -64,25 +68,25 @@ class DemoData:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Lock the folder against a second demo. Raises: ConfigurationError."""
+    """Create the folder if necessary, and lock the folder against a second demo. Raises: ConfigurationError."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
     except OSError as error:
         raise ConfigurationError(
-            f"The folder {folder} cannot be used: {error.strerror}. Name another folder with --data."
+            f"The folder {folder} cannot be used: {error.strerror}. Choose another folder with --data."
         ) from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            detail = f"Another demo is running with the folder {folder}. Stop it, or name another folder with --data."
+            detail = f"Another demo uses the folder {folder}. Stop that demo, or choose another folder with --data."
             raise ConfigurationError(detail) from error
         yield
 
 
 async def prepare(folder: Path, playground_origin: str, acme_entry: Integration) -> DemoData:
-    """Create the missing parts of the folder. Raises: ConfigurationError."""
+    """Create the missing parts of the folder, and return all parts. Raises: ConfigurationError."""
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     path = (folder / _DATABASE).absolute()
     url = f"sqlite:///{path}"
@@ -110,7 +114,10 @@ async def prepare(folder: Path, playground_origin: str, acme_entry: Integration)
 async def _register(
     tx: Transaction, vault: Vault, organization_id: str, integration: Integration, client: ClientIdentity
 ) -> None:
-    """Register the organization's OAuth client at Acme, as an administrator does over the API."""
+    """Register the organization's OAuth client for Acme in One Runtime.
+
+    In production, an administrator of the organization does this with the API.
+    """
     now = system_clock()
     await key_ring.register(tx, vault, now)
     registered = await oauth_clients.find_own(tx, vault, organization_id, integration.slug)
@@ -125,7 +132,10 @@ async def _register(
 async def _api_key(
     tx: Transaction, path: Path, organization_id: str, name: str, scopes: Sequence[str]
 ) -> tuple[str, bool]:
-    """Return an API key of the organization, and True if it is new. A new key replaces a missing or revoked key."""
+    """Return an API key of the organization, and True if the key is new.
+
+    If the file has no valid API key of the organization, create a new key and store the key in the file.
+    """
     stored = _read(path)
     if stored and await _is_key_of(tx, stored, organization_id):
         return stored, False
@@ -144,9 +154,9 @@ async def _is_key_of(tx: Transaction, token: str, organization_id: str) -> bool:
 
 
 async def _organization(tx: Transaction, origin: str) -> Organization:
-    """Return the demo's organization, which allows the origin and return URL of the playground.
+    """Return the demo's organization. The organization allows the origin and the return URL of the playground.
 
-    The origins and return URLs of earlier starts with other ports stay allowed.
+    If earlier starts used other ports, the origins and return URLs of those starts stay allowed.
     """
     now = system_clock()
     existing = await organizations.list_all(tx)
@@ -164,11 +174,16 @@ async def _organization(tx: Transaction, origin: str) -> Organization:
 
 
 def _read_or_create(path: Path, new: dict[str, str]) -> dict[str, str]:
-    """Return the stored text for each name. If a name is missing, store all texts of `new` instead."""
+    """Return the texts that the file contains for the names in `new`.
+
+    If the file is missing, or has no text for one of the names, replace the file by `new` and return `new`.
+
+    Raises: ConfigurationError if the file cannot be read, or is not JSON.
+    """
     try:
         stored = json.loads(_read(path) or "{}")
     except ValueError as error:
-        raise ConfigurationError(f"{path} is not JSON. Delete the file: the next start creates it again.") from error
+        raise ConfigurationError(f"{path} is not JSON. Delete the file. The next start creates a new file.") from error
     if isinstance(stored, dict) and all(isinstance(stored.get(name), str) for name in new):
         return {name: stored[name] for name in new}
     _write(path, json.dumps(new))
@@ -181,11 +196,11 @@ def _read(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path} cannot be read.") from error
+        raise ConfigurationError(f"{path} cannot be read. Check the permissions of the file.") from error
 
 
 def _write(path: Path, secret: str) -> str:
-    """Write a secret atomically. Only the owner can read the file, even while it is being written."""
+    """Write a secret atomically. Only the owner can read the file, even before the file is complete."""
     unfinished = path.with_name(path.name + ".new")
     unfinished.unlink(missing_ok=True)
     with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor

@@ -1,6 +1,8 @@
-"""One canonical host for each server of the demo, against DNS rebinding.
+"""Protection against DNS rebinding: each server of the demo accepts requests for only one host.
 
-Listening on loopback only is not enough: the name of an attacker's web page can resolve to the loopback address.
+The servers listen only on the loopback address, but an attacker's host name can resolve to the loopback address. Then a
+browser that shows the attacker's page sends requests to the demo. The `Host` header of these requests contains the
+attacker's host name.
 """
 
 from typing import Final
@@ -13,10 +15,10 @@ _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
 class CanonicalHost:
-    """Serves only requests for `host`, such as `127.0.0.1:8000`.
+    """Middleware that accepts only requests for `host`, such as `127.0.0.1:8000`.
 
-    Requests for other hosts receive the status 421. With `redirect`, a GET or HEAD for another host receives a redirect
-    to `host` instead.
+    A request for another host receives the status 421. With `redirect`, a GET or HEAD request for another host receives
+    a redirect to `host` instead.
     """
 
     def __init__(self, app: ASGIApp, *, host: str, redirect: bool = False) -> None:

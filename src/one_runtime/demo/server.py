@@ -30,7 +30,10 @@ from one_runtime.oauth.callback import callback_url
 from one_runtime.settings import Settings
 
 AppFactory = Callable[[Settings, Catalog], ASGIApp]
-"""Type of `one_runtime.app.create_app`, which callers pass in: `demo` must not import `app` (docs/architecture.md)."""
+"""Type of `one_runtime.app.create_app`. Callers pass this function, because `demo` must not import `app`.
+
+docs/architecture.md has the order of imports.
+"""
 
 LOOPBACK: Final = "127.0.0.1"
 
@@ -38,13 +41,13 @@ _FOLDER: Final = files("one_runtime.demo")
 
 _BACKLOG: Final = 256
 _GRACE: Final = 5
-"""Seconds for which the demo waits at its end for requests in progress."""
+"""Seconds that a stopping demo waits for open requests."""
 
 
 class Addresses:
     """The addresses of the three servers, on `port` and the next two ports.
 
-    As in production, the playground has another origin than One Runtime.
+    The playground and One Runtime have different origins, as in production.
     """
 
     def __init__(self, port: int) -> None:
@@ -54,12 +57,12 @@ class Addresses:
 
 
 def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory) -> None:
-    """Serve until SIGINT or SIGTERM.
+    """Run the demo until SIGINT or SIGTERM.
 
-    Raises: ConfigurationError if a port is taken or the folder cannot be used.
+    Raises: ConfigurationError if a port is in use, or if the folder cannot be used.
     """
     if not 0 < port <= 65_533:
-        raise ConfigurationError("The demo takes three ports in a row: --port must be between 1 and 65533.")
+        raise ConfigurationError("The demo uses three consecutive ports: --port must be between 1 and 65533.")
     addresses = Addresses(port)
     with exclusive(data), ExitStack() as stack:
         sockets = [stack.enter_context(_bind(number)) for number in addresses.ports]
@@ -72,7 +75,10 @@ def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory) -> No
 
 
 def _create_apps(create_app: AppFactory, addresses: Addresses, demo: DemoData) -> tuple[ASGIApp, ASGIApp, ASGIApp]:
-    """Return One Runtime, the playground and Acme. One Runtime has Acme in its catalog, and may call Acme's address."""
+    """Return the applications: One Runtime, the playground and Acme.
+
+    One Runtime's catalog contains Acme, and One Runtime's outbound network allows Acme's address.
+    """
     host, playground_host, acme_host = addresses.hosts
     settings = Settings(
         public_url=addresses.one_runtime,
@@ -103,7 +109,7 @@ def _acme_entry(acme_url: str) -> Integration:
 
 
 class _Server(uvicorn.Server):
-    """A server that does not handle signals, and that sets an event when it is ready."""
+    """A server that does not handle signals. When the server is ready, it sets the event `up`."""
 
     def __init__(self, app: ASGIApp, port: int) -> None:
         config = uvicorn.Config(
@@ -147,7 +153,7 @@ async def _all_up(servers: Sequence[_Server]) -> None:
 def _stopping(servers: Sequence[_Server]) -> Iterator[None]:
     """Stop all three servers at SIGINT or SIGTERM.
 
-    After a second signal, the servers do not wait for requests in progress.
+    After a second signal, the servers no longer wait for open requests.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -165,20 +171,20 @@ def _stopping(servers: Sequence[_Server]) -> Iterator[None]:
 @contextmanager
 def _bind(port: int) -> Iterator[socket.socket]:
     with socket.socket() as bound:
-        # The port of a stopped demo stays in TIME_WAIT for a while. This option allows the reuse of such a port. The
-        # system still refuses a port on which another program listens.
+        # After a demo stops, its ports stay in the state TIME_WAIT for a while. SO_REUSEADDR allows a new demo to use
+        # these ports. The system still refuses a port on which another program listens.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             bound.bind((LOOPBACK, port))
             bound.listen(_BACKLOG)
         except OSError as error:
-            detail = f"Port {port} cannot be used ({error.strerror}). The demo needs three ports in a row: try --port."
+            detail = f"Port {port} cannot be used ({error.strerror}). The demo needs three free ports: choose --port."
             raise ConfigurationError(detail) from error
         yield bound
 
 
 def _start_up_line(addresses: Addresses, demo: DemoData) -> str:
-    """Return the start-up line for programs. The line contains the API key at every start, even if the key is old."""
+    """Return the start-up line for programs. The line always contains the API key, even if the key is not new."""
     return jsonlib.dumps(
         {
             "url": addresses.one_runtime,
@@ -204,12 +210,12 @@ def _welcome(addresses: Addresses, demo: DemoData, *, colour: bool) -> str:
     {link}{addresses.playground}{plain}
 
   The playground is the settings page of {CUSTOMER}, a fictional product that embeds One Runtime.
-  Acme CRM is the demo's provider. Sign in there, or paste the API key of one of its two accounts:
+  Acme CRM is the demo's provider. Sign in at Acme CRM, or paste the API key of an account:
 
     Globex   {demo.acme_keys[acme.GLOBEX]}
     Initech  {demo.acme_keys[acme.INITECH]}
 
-  Its switches simulate faults: {addresses.acme}/switches
+  Acme's switches simulate faults: {addresses.acme}/switches
 
   Then list the integrations of the end user {bold}{FIRST_END_USER}{plain} in another terminal:
 

@@ -1,4 +1,4 @@
-"""Acme's accounts: customers of Acme with an API key and contacts."""
+"""Acme's accounts. Each account has an API key and contacts."""
 
 import secrets
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class Contact:
 
 @dataclass(slots=True)
 class Account:
-    """A customer of Acme CRM. Acme keeps a revoked key, so that a test can restore it."""
+    """A customer of Acme CRM. Acme keeps a revoked key, so that a test can restore the key."""
 
     id: str
     name: str
@@ -31,7 +31,7 @@ class Account:
 
 
 Accounts = Mapping[str, Account]
-"""The accounts by their ids."""
+"""All accounts by id."""
 
 
 def create_accounts(keys: Mapping[str, str]) -> Accounts:

@@ -1,4 +1,4 @@
-"""Acme's API under /v1: the account and its contacts. API keys permit everything; access tokens have scopes."""
+"""Acme's API under /v1. An API key permits every request. An access token permits only the requests of its scopes."""
 
 import json
 import secrets
@@ -23,7 +23,7 @@ _CONTACT_FIELDS: Final = ("name", "email", "company")
 
 
 class Api:
-    """The endpoints."""
+    """The endpoints for an account and its contacts."""
 
     def __init__(self, accounts: Accounts, grants: Grants, faults: Faults) -> None:
         self._accounts, self._grants, self._faults = accounts, grants, faults
@@ -44,7 +44,7 @@ class Api:
         ]
 
     def with_key(self, key: str) -> Account:
-        """Return the account of a key, revoked or not. Raises: AcmeError."""
+        """Return the account of a key, even if the key is revoked. Raises: AcmeError."""
         for account in self._accounts.values():
             if secrets.compare_digest(account.key.encode(), key.encode()):
                 return account
@@ -54,7 +54,7 @@ class Api:
         async def guarded(request: Request) -> Response:
             if self._faults.api_status is not None:
                 raise AcmeError(
-                    self._faults.api_status, "unavailable", "Acme CRM is having a bad day. Try again later."
+                    self._faults.api_status, "unavailable", "Acme CRM is not available now. Try again later."
                 )
             bearer = _bearer(request)
             is_token = bearer.startswith(ACCESS_TOKEN)
@@ -78,12 +78,12 @@ class Api:
     def _of_token(self, value: str, scope: str) -> Account:
         token = self._grants.find_access_token(value)
         if token is None:
-            raise _invalid_token("invalid_token", "Acme CRM does not know this access token. Sign in again.")
+            raise _invalid_token("invalid_token", "This access token is unknown. Sign in again.")
         account = self._accounts[token.grant.account_id]
         if token.is_revoked:
             raise _invalid_token("token_revoked", f"This access to {account.name} was revoked. Sign in again.")
         if self._grants.is_over(token):
-            raise _invalid_token("token_expired", "This access token has expired. Refresh it.")
+            raise _invalid_token("token_expired", "This access token has expired. Refresh the token.")
         if scope not in token.scopes:
             challenge = {"error": "insufficient_scope", "scope": scope}
             raise AcmeError(403, "insufficient_scope", f"This access token does not allow {scope}.", challenge)

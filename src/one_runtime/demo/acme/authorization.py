@@ -1,4 +1,4 @@
-"""Acme's consent page: an app requests access, and a user allows or denies it (RFC 6749, 4.1.1; RFC 7636).
+"""Acme's consent page: an app requests access, and a user allows or denies access (RFC 6749, 4.1.1; RFC 7636).
 
 Acme redirects only to URLs that the app has registered. For other requests, Acme shows an error page.
 """
@@ -42,7 +42,7 @@ class RedirectTarget:
 
 
 class ConsentRefused(Exception):
-    """A refused request; the app receives the error in the redirect (RFC 6749, 4.1.2.1)."""
+    """A refused request. The app receives the error in the redirect (RFC 6749, 4.1.2.1)."""
 
     def __init__(self, target: RedirectTarget, code: str, description: str) -> None:
         super().__init__(description)
@@ -83,7 +83,7 @@ class ConsentPage:
             self._faults.deny_next_consent = False
             decision = "deny"
         if decision == "deny":
-            raise ConsentRefused(consent.target, "access_denied", "The person denied access.")
+            raise ConsentRefused(consent.target, "access_denied", "The user denied access.")
         if decision != "allow" or account is None:
             raise PageError("The form has no account or no decision. Go back and try again.")
         grant = Grant(account.id, consent.client.id, consent.scopes)

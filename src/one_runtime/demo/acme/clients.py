@@ -16,7 +16,7 @@ _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+")
 
 @dataclass(frozen=True, slots=True)
 class RegisteredApp:
-    """An app. Acme redirects only to the app's registered URLs, compared as exact strings."""
+    """An app. Acme redirects only to a URL that is equal to one of the app's registered URLs."""
 
     id: str
     secret: str = field(repr=False)
@@ -31,7 +31,7 @@ class Clients:
         self._all: dict[str, RegisteredApp] = {}
 
     def register(self, redirect_uri: str, name: str, client_id: str | None, secret: str | None) -> RegisteredApp:
-        """Register an app, or another redirect URL of an app. Raises: ValueError for an invalid URL."""
+        """Register an app, or add a redirect URL to an app. Raises: ValueError for an invalid URL."""
         if _ORIGIN.fullmatch(origin_of(redirect_uri)) is None or "#" in redirect_uri or not redirect_uri.isascii():
             raise ValueError(f"{redirect_uri!r} must be an absolute redirect URL")
         new_id, new_secret = new_client()
@@ -43,7 +43,7 @@ class Clients:
         return app
 
     def find(self, client_id: str | None) -> RegisteredApp | None:
-        """Return the app with this id."""
+        """Return the app with this id, or None."""
         return self._all.get(client_id or "")
 
     def authenticate(self, authorization: str | None, form: Form) -> RegisteredApp:
@@ -59,7 +59,7 @@ class Clients:
                 detail = "The Authorization header must contain a client id and a secret."
                 raise OAuthRefused("invalid_client", detail, status=401, basic=True)
             if secret is not None or client_id not in {None, pair[0]}:
-                detail = "The client authenticates in the header and in the body. Use only one of them."
+                detail = "The client authenticates in the header and in the body. Use only the header or only the body."
                 raise OAuthRefused("invalid_request", detail)
             client_id, secret = pair
         client = self.find(client_id)
@@ -81,7 +81,10 @@ def origin_of(url: str) -> str:
 
 
 def _parse_basic(authorization: str) -> tuple[str, str] | None:
-    """Return the decoded id and secret. The header contains each of them form-encoded (RFC 6749, 2.3.1)."""
+    """Return the decoded id and secret, or None for a malformed header.
+
+    The header contains the id and the secret in form encoding (RFC 6749, 2.3.1).
+    """
     scheme, _, encoded = authorization.partition(" ")
     try:
         decoded = base64.b64decode(encoded.strip(), validate=True).decode("ascii")

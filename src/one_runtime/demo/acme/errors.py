@@ -1,4 +1,4 @@
-"""Errors of Acme's API (RFC 6750, 3) and of its endpoints for apps (RFC 6749, 5.2), with their responses."""
+"""Errors of Acme's API (RFC 6750, 3) and of Acme's OAuth endpoints (RFC 6749, 5.2), with their responses."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -10,7 +10,10 @@ PRIVATE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}  # RFC 6749
 
 
 class AcmeError(Exception):
-    """A refused API request. `challenge`: the parameters of `WWW-Authenticate`, if the request had an access token."""
+    """A refused API request.
+
+    If the request had an access token, `challenge` contains the parameters of the header `WWW-Authenticate`.
+    """
 
     def __init__(self, status: int, code: str, message: str, challenge: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
@@ -19,7 +22,7 @@ class AcmeError(Exception):
 
 
 class OAuthRefused(Exception):
-    """A refused request of an app. `basic`: the app used the Authorization header."""
+    """A refused request of an app. `basic` is True if the app sent the header `Authorization`."""
 
     def __init__(self, code: str, description: str, *, status: int = 400, basic: bool = False) -> None:
         super().__init__(description)
@@ -30,7 +33,7 @@ class OAuthRefused(Exception):
 async def refuse(_request: Request, error: Exception) -> Response:
     """Return the response for an `AcmeError`: `{"error": {"code", "message"}}`.
 
-    A 401, or an error with a challenge, also has the header `WWW-Authenticate`.
+    If the status is 401 or the error has a challenge, the response has the header `WWW-Authenticate`.
     """
     assert isinstance(error, AcmeError)  # noqa: S101 - the handler is registered for this type only
     headers = {}

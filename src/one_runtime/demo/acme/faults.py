@@ -1,4 +1,4 @@
-"""Acme's faults: failures of a provider on demand."""
+"""Acme's faults, which tests and users switch on."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 class Faults:
     """The active faults.
 
-    With `token_status`, the token endpoint only sends this status. With `api_status`, the API only sends this status.
-    The two `next` faults happen once and then reset themselves.
+    If `token_status` is set, the token endpoint answers every request with this status. If `api_status` is set, the API
+    answers every request with this status. Each of the two `next` faults happens once. Then Acme resets the fault.
     """
 
     api_status: int | None = None
     token_status: int | None = None
     token_delay: float = 0.0
-    """Seconds that the token endpoint waits."""
+    """Seconds that the token endpoint waits before each response."""
     deny_next_consent: bool = False
-    """Deny the next authorization request, even if the user allows it."""
+    """Deny the next authorization request, even if the user allows access."""
     refuse_next_refresh: bool = False
     """Answer the next refresh with `invalid_grant`, even for a valid token. The grant itself stays valid."""

@@ -1,4 +1,4 @@
-"""OAuth parameters in a query, or in a body of the type `application/x-www-form-urlencoded`."""
+"""Parse OAuth parameters from a query, or from a body of the type `application/x-www-form-urlencoded`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ _TYPE: Final = "application/x-www-form-urlencoded"
 
 
 class MalformedForm(Exception):
-    """The query or body is not a form."""
+    """The query or the body cannot be read as a form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Form:
     repeated: frozenset[str] = frozenset()
 
     def get(self, name: str) -> str | None:
-        """Return a parameter. A parameter without a value counts as omitted (RFC 6749, 3.1)."""
+        """Return a parameter, or None. A parameter without a value counts as omitted (RFC 6749, 3.1)."""
         return self.values.get(name) or None
 
 
@@ -42,7 +42,7 @@ def parse_form(raw: bytes) -> Form:
 async def read_form(request: Request) -> Form:
     """Parse the body of a request. Raises: MalformedForm."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != _TYPE:
-        raise MalformedForm(f"The body has to be {_TYPE}.")
+        raise MalformedForm(f"The body must have the type {_TYPE}.")
     body = await request.body()
     if len(body) > _MAX_BODY:
         raise MalformedForm("The body is too large.")

@@ -1,8 +1,8 @@
 """Acme's grants, with their codes, access tokens and refresh tokens.
 
 A grant has all tokens that Acme issues after one consent. A second use of a code or refresh token revokes the whole
-grant (RFC 6749, 4.1.2; RFC 9700, 4.14.2). The reason: one of the two senders is an attacker, and Acme does not know
-which.
+grant (RFC 6749, 4.1.2; RFC 9700, 4.14.2). After a second use, one of the two senders can be an attacker. Acme cannot
+distinguish the attacker from the app, so neither sender keeps access.
 """
 
 import base64
@@ -101,20 +101,22 @@ class Grants:
             raise OAuthRefused("invalid_grant", "There is no such code for this client.")
         if code.used:
             code.grant.revoked = True
-            raise OAuthRefused("invalid_grant", "This code was used before. Its grant is revoked.")
+            raise OAuthRefused("invalid_grant", "This code was used before, so Acme CRM revoked the grant.")
         code.used = True
         if self._clock() >= code.expires_at:
             raise OAuthRefused("invalid_grant", "This code has expired.")
         if code.redirect_uri != redirect_uri:
-            raise OAuthRefused("invalid_grant", "The redirect_uri must be that of the authorization request.")
+            raise OAuthRefused(
+                "invalid_grant", "The redirect_uri must equal the redirect_uri of the authorization request."
+            )
         if not secrets.compare_digest(_challenge(verifier), code.challenge.encode()):
             raise OAuthRefused("invalid_grant", "The code_verifier does not match the code_challenge.")
         return self._issue(code.grant, code.grant.scopes)
 
     def refresh(self, value: str, client_id: str, scopes: tuple[str, ...] | None) -> IssuedTokens:
-        """Return new tokens, and invalidate the refresh token that was sent.
+        """Return new tokens, and invalidate the refresh token of the request.
 
-        `scopes`: a part of the granted scopes, or None for all of them.
+        `scopes` is a part of the granted scopes, or None for all granted scopes.
 
         Raises: OAuthRefused.
         """
@@ -123,7 +125,7 @@ class Grants:
             raise OAuthRefused("invalid_grant", "There is no such refresh token for this client.")
         if token.used:
             token.grant.revoked = True
-            raise OAuthRefused("invalid_grant", "This refresh token was used before. Its grant is revoked.")
+            raise OAuthRefused("invalid_grant", "This refresh token was used before, so Acme CRM revoked the grant.")
         if token.grant.revoked:
             raise OAuthRefused("invalid_grant", "This refresh token was revoked.")
         if scopes is not None and not set(scopes) <= set(token.grant.scopes):

@@ -1,4 +1,4 @@
-"""Rendering of Acme's pages. Their Content-Security-Policy allows one style sheet, and neither scripts nor files."""
+"""Render Acme's pages. The Content-Security-Policy of the pages allows only one style sheet and embedded images."""
 
 import base64
 import hashlib
@@ -26,11 +26,11 @@ _PAGES.globals["logo"] = "data:image/svg+xml;base64," + base64.b64encode(_LOGO).
 
 
 class PageError(Exception):
-    """An error that Acme's own page shows to the user, because there is no valid redirect URL."""
+    """An error that Acme shows on its own page, without a redirect to an app."""
 
 
 def show(name: str, *, status: int = 200, form_action: str = "'none'", **values: Any) -> Response:
-    """Render a page. `form_action`: the targets that the page's forms may have."""
+    """Render a page. `form_action` lists the allowed targets of the page's forms (Content-Security-Policy)."""
     return HTMLResponse(_PAGES.get_template(name).render(values), status, _headers(form_action))
 
 
@@ -40,12 +40,13 @@ async def stop(_request: Request, error: Exception) -> Response:
 
 
 def refuse_cross_site(request: Request) -> None:
-    """Refuse forms that other sites send. Raises: PageError.
+    """Refuse forms that other websites send. Raises: PageError.
 
-    A request without the header `Sec-Fetch-Site` is allowed, because browsers send this header.
+    A request without the header `Sec-Fetch-Site` is allowed. Such a request does not come from a website, because
+    browsers send this header.
     """
     if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
-        raise PageError("Another website sent this. The buttons of Acme CRM’s own pages alone do something.")
+        raise PageError("Another website sent this form. Use the buttons on Acme CRM’s own pages.")
 
 
 def _headers(form_action: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Acme CRM: the application with all parts, and the methods by which tests cause faults."""
+"""The complete application Acme CRM. Tests call its methods to cause faults."""
 
 from collections.abc import Mapping
 
@@ -25,8 +25,8 @@ from one_runtime.demo.acme.token_endpoint import AcmeTokenEndpoint, metadata
 class Acme:
     """The provider. `app` is the ASGI application. Tests cause faults with the methods and with `faults`.
 
-    `keys` maps the two account ids (`GLOBEX`, `INITECH`) to API keys. `log` lists all requests to the token endpoint,
-    oldest first.
+    `keys` maps the two account ids (`GLOBEX`, `INITECH`) to API keys. `log` lists all requests to the token endpoint.
+    The oldest request is the first in the list.
     """
 
     def __init__(self, keys: Mapping[str, str], *, access_token_seconds: int = 60, clock: Clock = system_clock) -> None:
@@ -66,7 +66,7 @@ class Acme:
         client_id: str | None = None,
         client_secret: str | None = None,
     ) -> tuple[str, str]:
-        """Register an app and return its id and secret. For a known id, add a redirect URL.
+        """Register an app, and return the client id and secret. If the client id exists, add the redirect URL.
 
         Raises: ValueError for an invalid URL.
         """

@@ -1,4 +1,4 @@
-"""Acme's page of switches: each fault with its purpose, a button and its state."""
+"""Acme's page of switches. The page shows a purpose, a state and a button for each fault."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -17,7 +17,7 @@ PATH: Final = "/switches"
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A fault, with the values that switch it on and off. `once`: the fault happens once and resets itself."""
+    """A fault, with the values for on and off. If `once` is True, Acme resets the fault after the fault happens."""
 
     name: str
     title: str
@@ -50,7 +50,7 @@ _SWITCHES: Final = (
     Switch(
         "fail-tokens",
         "The token endpoint is down",
-        "It answers 500. An outage is not a refusal: connections stay active, and work again after the outage.",
+        "The token endpoint answers 500. An outage is not a refusal: connections stay active and work again later.",
         "token_status",
         on=500,
         off=None,
@@ -68,7 +68,7 @@ _SWITCHES: Final = (
 
 
 class SwitchesPage:
-    """The page and its buttons."""
+    """The page, and the handler of the page's buttons."""
 
     def __init__(self, accounts: Accounts, grants: Grants, faults: Faults) -> None:
         self._accounts, self._grants, self._faults = accounts, grants, faults

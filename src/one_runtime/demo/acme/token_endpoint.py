@@ -23,9 +23,9 @@ _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636, 4.1
 
 @dataclass(frozen=True, slots=True)
 class LoggedTokenRequest:
-    """A request to the token endpoint. `grant`: its `grant_type`.
+    """A request to the token endpoint. `grant` is the parameter `grant_type`.
 
-    `outcome`: `granted`, an error code of RFC 6749, or `http_…` during an outage.
+    `outcome` is `granted`, an error code of RFC 6749, or `http_…` during an outage.
     """
 
     at: datetime
@@ -34,7 +34,7 @@ class LoggedTokenRequest:
 
 
 class AcmeTokenEndpoint:
-    """The endpoints. `log` lists the token requests, oldest first."""
+    """The endpoints for tokens and revocation. `log` lists the token requests, oldest first."""
 
     def __init__(self, clients: Clients, grants: Grants, faults: Faults, clock: Clock) -> None:
         self._clients, self._grants, self._faults, self._clock = clients, grants, faults, clock
@@ -49,7 +49,7 @@ class AcmeTokenEndpoint:
             await asyncio.sleep(self._faults.token_delay)
             if self._faults.token_status is not None:
                 self._record(grant_type, f"http_{self._faults.token_status}")
-                return Response("Acme CRM is having a bad day.", self._faults.token_status, PRIVATE, "text/plain")
+                return Response("Acme CRM is not available now.", self._faults.token_status, PRIVATE, "text/plain")
             issued = self._issue(self._authenticate(request, form), form)
         except OAuthRefused as refused:
             self._record(grant_type, refused.code)
@@ -65,7 +65,7 @@ class AcmeTokenEndpoint:
         return JSONResponse(content, headers=PRIVATE)
 
     async def revoke(self, request: Request) -> Response:
-        """Answer 200 for known and unknown tokens (RFC 7009, 2.2). Raises: OAuthRefused."""
+        """Revoke a token. Return the status 200 also for an unknown token (RFC 7009, 2.2). Raises: OAuthRefused."""
         form = await _read_form(request)
         client = self._authenticate(request, form)
         self._grants.revoke(_require(form, "token"), client.id)
@@ -83,7 +83,7 @@ class AcmeTokenEndpoint:
                 code, redirect_uri = _require(form, "code"), _require(form, "redirect_uri")
                 verifier = _require(form, "code_verifier")
                 if _VERIFIER.fullmatch(verifier) is None:
-                    detail = "code_verifier must be 43 to 128 letters, digits and -._~."
+                    detail = "code_verifier must have 43 to 128 characters: letters, digits and -._~"
                     raise OAuthRefused("invalid_request", detail)
                 return self._grants.redeem(code, client.id, redirect_uri, verifier)
             case "refresh_token":

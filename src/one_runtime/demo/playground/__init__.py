@@ -1,1 +1,1 @@
-"""The playground: the sample product Fernhill, a page and a backend that embed One Runtime."""
+"""The playground: page and backend of the sample product Fernhill, which embeds One Runtime."""

@@ -1,9 +1,9 @@
-// Fernhill's page sends requests to Fernhill's backend only.
+// Fernhill's page sends requests only to Fernhill's backend.
 import { show as showRequests } from "./requests.js";
 
 export class BackendError extends Error {}
 
-/** Returns the backend's answer. The panel shows the requests that the backend made. */
+/** Sends a request to the backend and returns the answer. The panel shows the backend's requests to One Runtime. */
 export async function ask(method, path, body) {
   const options = { method, headers: {} };
   if (body) {

@@ -77,7 +77,7 @@ def create_playground(playground: Playground, send: Send | None = None) -> Starl
 
 async def _answer_own_page(handler: _Handler, visit: Visit) -> Response:
     if is_cross_site(visit.request, visit.playground.origin):
-        return _answer({"error": "This backend serves its own page only."}, 403, visit)
+        return _answer({"error": "This backend accepts requests only from its own page."}, 403, visit)
     try:
         return await handler(visit)
     except BadRequest as error:
@@ -87,7 +87,7 @@ async def _answer_own_page(handler: _Handler, visit: Visit) -> Response:
 
 
 async def _open(visit: Visit) -> Response:
-    """Show the settings page. With `?end_user_id=`, sign in as this user, so that a link can open a user's page."""
+    """Show the settings page. With `?end_user_id=`, first sign in as this end user, so that links can select a user."""
     query, origin = visit.request.query_params, visit.playground.origin
     if "end_user_id" not in query:
         return show_page(visit.playground, visit.end_user_id)
@@ -112,7 +112,7 @@ async def _list_integrations(visit: Visit) -> Response:
 
 
 async def _create_session(visit: Visit) -> Response:
-    """Create a session for the signed-in end user, for one integration or for the list of all integrations."""
+    """Create a session for the signed-in end user. Without an integration, the popup lists all integrations."""
     data = await read_body(visit.request)
     session: dict[str, Any] = {"end_user_id": visit.end_user_id}
     if data.get("integration_slug") is not None:
@@ -136,7 +136,7 @@ def _session_fields(name: object, origin: str) -> dict[str, Any]:
 
 
 async def _get_session(visit: Visit) -> Response:
-    """Return a session of the signed-in end user. The page then shows whether the session's link was opened."""
+    """Return a session of the signed-in end user. The page shows whether the end user opened the session's link."""
     answer = await visit.one_runtime.get(session_path(visit.request.path_params["session_id"]))
     if answer.status == 200 and answer.json().get("end_user_id") != visit.end_user_id:
         raise BadRequest("This is a session of another end user.", 404)

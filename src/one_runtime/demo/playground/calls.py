@@ -1,7 +1,7 @@
-"""HTTP requests from the playground's backend to One Runtime. The page shows each request as a curl command.
+"""Requests from the playground's backend to One Runtime. The page shows each request as a curl command.
 
-The curl command contains `$ONE_RUNTIME_API_KEY` instead of the API key, and only the beginnings of session tokens and
-codes.
+The curl command contains `$ONE_RUNTIME_API_KEY` instead of the API key. The command and the
+displayed response contain only the prefix of a session token or code.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """A request to One Runtime; `target` is the path with the query."""
+    """A request to One Runtime. `target` is the path with the query."""
 
     method: str
     target: str
@@ -54,7 +54,7 @@ class ApiResponse:
 
 @dataclass(frozen=True, slots=True)
 class RecordedCall:
-    """A request, as the page shows it. `status` is None if One Runtime did not answer."""
+    """A request for display on the page. `status` is None if One Runtime did not answer."""
 
     method: str
     target: str
@@ -68,7 +68,7 @@ SESSIONS: Final = "/v1/hosted-connection-sessions"
 
 
 def session_path(session_id: str) -> str:
-    """Return the path of a session. The id is untrusted, because the page or a URL contains it."""
+    """Return the path of a session. The id is untrusted, so this function encodes the id."""
     return f"{SESSIONS}/{quote(session_id, safe='')}"
 
 
@@ -78,7 +78,7 @@ def error_detail(response: ApiResponse) -> str:
 
 
 class OneRuntime:
-    """One Runtime's API, as used during one visit to the backend. `calls` lists the requests in order."""
+    """A client of One Runtime's API for one visit to the backend. `calls` lists the requests in order."""
 
     def __init__(self, url: str, api_key: str, send: Send) -> None:
         self._url = url
@@ -112,7 +112,7 @@ class OneRuntime:
 def over_http(url: str) -> Send:
     """Return the transport to One Runtime.
 
-    The transport opens a connection for each request, and ignores proxies in environment variables.
+    The transport opens a connection for each request. The transport ignores proxies in environment variables.
     """
     host = urlsplit(url).netloc
 

@@ -1,4 +1,4 @@
-// The three modes of connecting: in a popup over this page, in this window, and by a link.
+// The three ways to connect: in a popup over this page, in this window, and by a link.
 import { ask, BackendError } from "./backend.js";
 import { copy, pack } from "./requests.js";
 
@@ -12,7 +12,7 @@ const ways = {
 };
 
 /**
- * Connects an integration in the selected mode. Without an integration, the end user selects one from a list.
+ * Connects an integration in the selected way. Without an integration, the end user selects an integration from a list.
  * Resolves to {status: "connected" | "cancelled" | "error", slug, sentence}.
  */
 export function connect(integration, whom, oneRuntimeUrl) {
@@ -59,7 +59,7 @@ async function byLink(integration, whom) {
   return outcome;
 }
 
-/** Reads the session of a link, shows its status, and records its connection in `outcome`. */
+/** Reads the session of a link, shows the session's status, and stores the slug of a new connection in `outcome`. */
 async function lookAt(id, outcome) {
   if (outcome.status === "connected") return;
   try {
@@ -86,7 +86,7 @@ const chosen = () => radios.find((radio) => radio.checked).value;
 
 function explain() {
   $("way-hint").textContent = ways[chosen()].hint;
-  sessionStorage.setItem(CHOSEN, chosen()); // for the return, and for a reload
+  sessionStorage.setItem(CHOSEN, chosen()); // keeps the selection after a reload, and after the return from One Runtime
 }
 
 for (const radio of radios) {

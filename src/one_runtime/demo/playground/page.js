@@ -1,4 +1,4 @@
-// Fernhill's integrations page. It calls Fernhill's backend only, and loads only connect.js from One Runtime.
+// Fernhill's integrations page. The page calls only Fernhill's backend, and loads only connect.js from One Runtime.
 import { ask, BackendError } from "./backend.js";
 import { connect as connectIn } from "./connecting.js";
 import { copy, show as showRequests, unpack } from "./requests.js";
@@ -11,7 +11,7 @@ const ANOTHER = "another";
 let endUser = facts.end_user_id;
 let integrations = null; // null: not loaded yet
 let loads = 0;
-const mainButtons = new Map(); // by slug: Connect turns into Disconnect in place, so that the focus stays
+const mainButtons = new Map(); // by slug; one button for Connect and Disconnect, so that the button keeps the focus
 
 // ---- the list --------------------------------------------------------------------------------------------------
 
@@ -19,7 +19,7 @@ async function load() {
   const turn = ++loads;
   try {
     const answer = await ask("GET", "/api/integrations");
-    if (turn !== loads) return; // the end user was switched meanwhile
+    if (turn !== loads) return; // a newer load has started, for example for another end user
     integrations = answer.integrations;
     complain(null);
   } catch (error) {
@@ -68,7 +68,7 @@ async function changed(slug, what) {
   card?.scrollIntoView({ block: "nearest", behavior: "smooth" });
 }
 
-/** Shows the outcome after the browser returned from One Runtime to /connected. The backend redeemed the code. */
+/** Shows the outcome after the browser returned from One Runtime to /connected. The backend has redeemed the code. */
 async function comeBack({ status, integration_slug: slug, sentence, requests }) {
   history.replaceState(null, "", "/"); // a reload must not send the code again
   showRequests(requests);
@@ -96,7 +96,7 @@ const isConnected = (integration) => integration.status === "connected";
 const broken = (integration) => integration.connections?.find((one) => one.status === "needs_reauth") ?? null;
 const needsAttention = (integration) => !isConnected(integration) && broken(integration) !== null;
 
-/** Returns the names of an integration's accounts ("Globex Corporation"), or null if the provider has none. */
+/** Returns the names of an integration's accounts ("Globex Corporation"), or null if no account has a name. */
 function accountOf(integration) {
   const labels = (integration.connections ?? []).map((one) => one.account?.label).filter(Boolean);
   return labels.length ? [...new Set(labels)].join(", ") : null;
@@ -152,7 +152,7 @@ function attentionFoot(item, integration) {
   );
 }
 
-/** The card of a connected integration shows its state instead of its description. */
+/** Replaces the description on an integration's card by the state of the connection. */
 function compact(item, kind, state) {
   item.classList.add("compact", kind);
   item.querySelector(".category").replaceWith(item.querySelector(".state"));
@@ -174,7 +174,7 @@ function action(button, text, classes, integration, act) {
   return button;
 }
 
-/** Uses aria-disabled: a disabled button would lose the focus that the popup returns to it. */
+/** Uses aria-disabled, because a disabled button cannot have the focus. The popup returns the focus to the button. */
 function whileBusy(button, act) {
   return async () => {
     if (button.getAttribute("aria-disabled") === "true") return;
@@ -253,7 +253,7 @@ async function choose(id) {
     fillEndUsers();
   }
   complain(null);
-  integrations = null; // the next end user must not see these, not even when loading fails
+  integrations = null; // if loading fails, the next end user must not see the previous user's integrations
   skeletons();
   load();
 }
@@ -265,7 +265,7 @@ function clearFilters() {
   $("search").focus();
 }
 
-// ---- telling the person ----------------------------------------------------------------------------------------
+// ---- messages --------------------------------------------------------------------------------------------------
 
 function complain(sentence, again) {
   const notice = $("notice");
@@ -308,8 +308,8 @@ function keyRow({ account, key }) {
   return row;
 }
 
-// Who is signed in, is so in every window of this browser: the others show it too. So does a page that the browser kept
-// while its window was at One Runtime.
+// All windows of this browser share the cookie with the signed-in end user. After a change, the other windows reload. A
+// page that the browser restores from its cache also reloads, because the end user can be another one.
 const windows = new BroadcastChannel("signed-in");
 windows.addEventListener("message", () => location.reload());
 window.addEventListener("pageshow", ({ persisted }) => persisted && location.reload());

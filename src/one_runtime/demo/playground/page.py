@@ -23,7 +23,7 @@ _FILES: Final = {
 
 
 def show_page(playground: Playground, end_user_id: str, returned: ReturnOutcome | None = None) -> Response:
-    """Return the page for the signed-in end user, with the outcome after a return from One Runtime."""
+    """Return the page for the signed-in end user. `returned` is the outcome after a return from One Runtime."""
     facts = {
         "one_runtime_url": playground.one_runtime_url,
         "end_user_id": end_user_id,
@@ -40,7 +40,8 @@ def show_page(playground: Playground, end_user_id: str, returned: ReturnOutcome 
 def _policy(playground: Playground) -> str:
     """Return a strict Content-Security-Policy.
 
-    A page that embeds One Runtime has to allow images, scripts and frames from One Runtime, but no `unsafe-inline`.
+    A page that embeds One Runtime must allow images, scripts and frames from One Runtime. Such a page does not need
+    `unsafe-inline`.
     """
     one_runtime = playground.one_runtime_url
     return (

@@ -9,12 +9,12 @@ END_USERS: Final[Mapping[str, str]] = {"user_123": "Ada Lindqvist", "user_456": 
 FIRST_END_USER: Final = next(iter(END_USERS))
 
 CONNECTED: Final = "/connected"
-"""Path of the return URL, to which the browser returns in the mode `redirect`."""
+"""Path of the return URL. In the mode `redirect`, the browser returns to this URL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Playground:
-    """The configuration of the backend: its origin, One Runtime's address, the API key, and Acme's sample keys."""
+    """The backend's configuration: the backend's origin, One Runtime's address, the API key, and Acme's sample keys."""
 
     origin: str
     one_runtime_url: str

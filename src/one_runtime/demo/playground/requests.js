@@ -1,4 +1,4 @@
-// The panel "Behind this page": what Fernhill's backend asked One Runtime, as lines to copy.
+// The panel "Behind this page" lists the requests of Fernhill's backend to One Runtime as curl commands.
 
 const list = document.getElementById("requests");
 const tally = document.getElementById("tally");
@@ -7,7 +7,7 @@ const KEPT = 50;
 const SHELF = "requests";
 const shown = []; // newest first, as in the list
 
-/** Show the requests of one answer of the backend, newest first, the newest one unfolded. */
+/** Lists the requests of one backend answer, newest first. Only the newest request is unfolded. */
 export function show(requests) {
   for (const request of requests ?? []) {
     for (const open of list.querySelectorAll("details[open]")) open.open = false;
@@ -19,7 +19,7 @@ export function show(requests) {
   count();
 }
 
-/** Before the whole window leaves: keep what is listed, for `unpack` when it comes back. */
+/** Stores the list before the window opens One Runtime. After the return, `unpack` restores the list. */
 export function pack() {
   sessionStorage.setItem(SHELF, JSON.stringify(shown));
 }
@@ -30,7 +30,7 @@ export function unpack() {
   show(kept.reverse());
 }
 
-/** Put text on the clipboard and say so on the button. */
+/** Copies a text to the clipboard. The button then shows the result. */
 export async function copy(text, button) {
   const label = button.dataset.label ?? button.textContent;
   button.dataset.label = label;

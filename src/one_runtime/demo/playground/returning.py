@@ -1,7 +1,8 @@
 """The return in the mode `redirect`: the backend redeems the code for the signed-in user.
 
-The backend must not trust the return URL, because an attacker can send it to any user. The backend sends the signed-in
-user's id to One Runtime, which creates the connection only if the session belongs to this user (docs/popup.md).
+The backend must not trust the return URL, because an attacker can send this URL to any user. So the backend sends the
+signed-in user's id to One Runtime. One Runtime creates the connection only if the session belongs to this user
+(docs/popup.md).
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from one_runtime.demo.playground.visit import Visit
 class ReturnOutcome:
     """The outcome that the page shows.
 
-    `integration_slug`: set if an account was connected. Otherwise, `sentence` is the message for the end user.
+    `integration_slug` is set if an account was connected. Otherwise, `sentence` is the message for the end user.
     """
 
     status: Literal["connected", "cancelled", "error"]
@@ -26,7 +27,7 @@ class ReturnOutcome:
 
 
 async def handle_return(visit: Visit) -> ReturnOutcome:
-    """Return the outcome. If the URL reports a connection, redeem the code of the URL first."""
+    """Return the outcome for the page. If the URL has the status `connected`, first redeem the code of the URL."""
     query = visit.request.query_params
     session = session_path(query.get("session_id", ""))
     if query.get("status") == "cancelled":
@@ -48,8 +49,8 @@ def _read_redemption(answer: ApiResponse, visit: Visit) -> ReturnOutcome:
         connection = data.get("connection")
         if connection:
             return ReturnOutcome("connected", integration_slug=connection["integration_slug"])
-        # A reload of the page redeems the code again, which changes nothing. But the account may have been disconnected
-        # since the first time.
+        # A reload of the page redeems the code again. A second redemption changes nothing, and returns no connection if
+        # the account was disconnected after the first redemption.
         return ReturnOutcome("error", "This account was connected, but has been disconnected since.")
     if data.get("code") == "end_user_mismatch":
         name = END_USERS.get(visit.end_user_id, visit.end_user_id)
@@ -58,9 +59,9 @@ def _read_redemption(answer: ApiResponse, visit: Visit) -> ReturnOutcome:
 
 
 def _failure_sentence(answer: ApiResponse, visit: Visit) -> str:
-    """Return a sentence that says why no account was connected.
+    """Return the reason why no account was connected, as a sentence.
 
-    The reason comes from the session, because the URL contains no reason.
+    The reason comes from the session, because the return URL contains no reason.
     """
     session = answer.json()
     if answer.status != 200 or session.get("end_user_id") != visit.end_user_id:

@@ -59,7 +59,7 @@ def _cookie(origin: str) -> str:
 
 
 def is_cross_site(request: Request, origin: str) -> bool:
-    """Return True if another site caused the request. The backend acts only for its own page."""
+    """Return True if another website caused the request. The backend accepts requests only from its own page."""
     return request.headers.get("origin", origin) != origin or request.headers.get("sec-fetch-site") == "cross-site"
 
 
