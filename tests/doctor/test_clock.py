@@ -42,7 +42,7 @@ async def test_old_date_from_a_cache_is_ignored(on_sqlite: Patient) -> None:
 
 async def test_missing_time_source_is_reported(migrated_sqlite_url: str, bare_world: World) -> None:
     finding = (await patient_on(migrated_sqlite_url, bare_world).examined())["clock"]
-    assert (finding.verdict, finding.advice) == ("warning", "See the findings public URL and egress.")
+    assert (finding.verdict, finding.advice) == ("warning", "See the findings `public URL` and `egress`.")
 
 
 @pytest.mark.parametrize(

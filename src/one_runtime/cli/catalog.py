@@ -253,7 +253,7 @@ def _typed_auth(integration: Integration, auth_type: str | None) -> Auth:
 
 
 def _named(option: str, texts: list[str] | None, names: list[str]) -> dict[str, str]:
-    """Return the values of a name=value option by name. Only the given names are allowed. Raises: InvalidInput."""
+    """Parse a name=value option into names and values. Only the given names are allowed. Raises: InvalidInput."""
     values = named_values(option, texts or ())
     if any(name not in names for name in values):
         raise InvalidInput(f"{option} must be name=value, with one of these names: {', '.join(names) or 'none'}.")

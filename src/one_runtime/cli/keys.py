@@ -38,7 +38,7 @@ def new_encryption_key() -> None:
 
 @app.command("list")
 def list_encryption_keys(*, as_json: AsJson = False) -> None:
-    """List keys: id, state, number of encrypted rows, and number of servers. The command never prints a key."""
+    """List each key's id, state, number of encrypted rows, and number of servers. The command never prints a key."""
     vault = load_vault()
     ring = read(lambda tx: key_ring.find_all(tx, vault, system_clock()))
     if as_json:
@@ -74,7 +74,9 @@ def activate_encryption_key(
     force: Annotated[
         bool,
         typer.Option(
-            "--force", help="Activate the key even if a server lacks the key, or if this key ring lacks another key."
+            "--force",
+            help="Activate the key even if a running server lacks the key, or if this key ring lacks a key that the "
+            "database needs.",
         ),
     ] = False,
 ) -> None:
@@ -102,7 +104,7 @@ def reseal_encryption_keys(
     batch: Annotated[int, typer.Option(min=1, max=5000, help="Rows per transaction.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Encrypt values of other keys again with the active key, while servers run. You can stop and repeat this."""
+    """Encrypt values of other keys again with the active key while servers run. You can stop and repeat the command."""
     vault = load_vault()
 
     async def work(database: Database) -> tuple[Progress, int]:

@@ -83,7 +83,7 @@ def run_installed(work: Callable[[Installation], Awaitable[T]]) -> T:
 
 
 def named_values(option: str, texts: Iterable[str]) -> dict[str, str]:
-    """Return the values of a name=value option by name.
+    """Parse a name=value option into names and values.
 
     Raises: InvalidInput. The message omits the option's text, because a user can put a secret there by mistake.
     """

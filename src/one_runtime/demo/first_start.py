@@ -48,7 +48,7 @@ _ACME_CLIENT: Final = "acme-oauth-client.json"
 class DemoData:
     """The data of one start of the demo.
 
-    `api_key_is_new` is True if this start created the API key. In text form, the demo displays only a new API key.
+    `api_key_is_new` is True if this start created the API key. The start-up text shows only a new API key.
     """
 
     folder: Path
@@ -116,7 +116,7 @@ async def _register(
 ) -> None:
     """Register the organization's OAuth client for Acme in One Runtime.
 
-    In production, an administrator of the organization does this with the API.
+    In production, an administrator of the organization registers the client with the API.
     """
     now = system_clock()
     await key_ring.register(tx, vault, now)

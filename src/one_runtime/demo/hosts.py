@@ -2,7 +2,7 @@
 
 The servers listen only on the loopback address, but an attacker's host name can resolve to the loopback address. Then a
 browser that shows the attacker's page sends requests to the demo. The `Host` header of these requests contains the
-attacker's host name.
+attacker's host name, so the servers refuse the requests.
 """
 
 from typing import Final

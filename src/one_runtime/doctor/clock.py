@@ -25,7 +25,7 @@ def examine_clock(clocks: Mapping[str, float | None]) -> Finding:
         return warning(
             "clock",
             "this machine's clock was not checked, because no other clock could be read",
-            "See the findings public URL and egress.",
+            "See the findings `public URL` and `egress`.",
         )
     summary = ", ".join(
         f"the clock of {owner} is {abs(seconds):.1f} s {'behind' if seconds < 0 else 'ahead'}"

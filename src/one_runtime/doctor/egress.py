@@ -11,7 +11,7 @@ from one_runtime.doctor.finding import Report, ok, warning
 from one_runtime.egress import Egress, EgressError, Limits, Network
 
 HOSTS: Final = 2
-"""Number of catalog hosts that the check requests."""
+"""Number of catalog hosts to which the check sends a request."""
 
 _LIMITS: Final = Limits(connect=4, idle=4, total=5, body=64 * 1024)
 _PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
@@ -23,7 +23,7 @@ async def examine_egress(catalog: Catalog, clock: Clock, network: Network | None
     async with Egress(network=network, limits=_LIMITS) as egress:
         answers = await asyncio.gather(*(_request(egress, host, clock) for host in hosts))
     clocks = [ahead for _, ahead in answers if ahead is not None]
-    # Take the smallest difference, because a larger one can be false: a cached response has an old date, and a
+    # Take the smallest difference, because a larger difference can be false. A cached response has an old date, and a
     # provider's own clock can be wrong. Both hosts rarely have such an error at the same time.
     ahead = min(clocks, key=abs, default=None)
     errors = [error for error, _ in answers if error is not None]

@@ -96,7 +96,7 @@ async def _examine_server(
 
 
 def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Finding:
-    """Return the finding for a response that does not identify this installation as its sender."""
+    """Return the finding for a response from a server that is not identified as this installation."""
     where, location = settings.public_url, header(answer, "Location")
     if 300 <= answer.status < 400 and location:
         to = urlsplit(location)
@@ -111,7 +111,7 @@ def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Find
         return warning(
             "public URL",
             f"{where} answers, but the doctor needs a key ring to identify the server",
-            "See the finding key ring.",
+            "See the finding `key ring`.",
         )
     if from_one_runtime:
         saw = f"another One Runtime answers at {where}, or this one answers with another key ring"
@@ -180,7 +180,7 @@ def examine_popup(page: Sequence[tuple[str, str]], script: Sequence[tuple[str, s
         return problem("popup", saw, "Remove this header in the proxy, at least for /connect.")
     if len(policies) > 1:
         saw = (
-            "the proxy adds its own Content-Security-Policy: browsers apply both policies, and the popup may stay empty"
+            "the proxy adds its own Content-Security-Policy: browsers apply both policies, and the popup can stay empty"
         )
         return problem("popup", saw, "Remove this header in the proxy, at least for /connect.")
     if not policies or _FRAMES not in policies[0]:

@@ -1,4 +1,4 @@
-"""Acme's API under /v1. An API key permits every request. An access token permits only the requests of its scopes."""
+"""Acme's API under /v1. An API key permits every request. An access token permits what its scopes allow."""
 
 import json
 import secrets

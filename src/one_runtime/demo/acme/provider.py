@@ -1,4 +1,4 @@
-"""The complete application Acme CRM. Tests call its methods to cause faults."""
+"""The complete application Acme CRM. Tests call methods of `Acme` to cause faults."""
 
 from collections.abc import Mapping
 
@@ -66,7 +66,7 @@ class Acme:
         client_id: str | None = None,
         client_secret: str | None = None,
     ) -> tuple[str, str]:
-        """Register an app, and return the client id and secret. If the client id exists, add the redirect URL.
+        """Register an app, and return the client id and secret. For a known client id, add the redirect URL.
 
         Raises: ValueError for an invalid URL.
         """

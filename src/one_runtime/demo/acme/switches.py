@@ -17,7 +17,7 @@ PATH: Final = "/switches"
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A fault, with the values for on and off. If `once` is True, Acme resets the fault after the fault happens."""
+    """A fault, with the values for on and off. If `once` is True, Acme resets the fault after one occurrence."""
 
     name: str
     title: str

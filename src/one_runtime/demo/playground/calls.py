@@ -1,7 +1,7 @@
 """Requests from the playground's backend to One Runtime. The page shows each request as a curl command.
 
-The curl command contains `$ONE_RUNTIME_API_KEY` instead of the API key. The command and the
-displayed response contain only the prefix of a session token or code.
+The curl command contains `$ONE_RUNTIME_API_KEY` instead of the API key. The command and the displayed response contain
+only the prefix of a session token or code.
 """
 
 import asyncio

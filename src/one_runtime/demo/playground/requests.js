@@ -7,7 +7,7 @@ const KEPT = 50;
 const SHELF = "requests";
 const shown = []; // newest first, as in the list
 
-/** Lists the requests of one backend answer, newest first. Only the newest request is unfolded. */
+/** Lists the requests in one answer of the backend, newest first. Only the newest request is unfolded. */
 export function show(requests) {
   for (const request of requests ?? []) {
     for (const open of list.querySelectorAll("details[open]")) open.open = false;
