@@ -1,1 +1,1 @@
-"""OAuth tokens of connections: their state, their refresh, and their revocation at the provider."""
+"""OAuth tokens of connections: state, refresh and revocation."""

@@ -1,7 +1,7 @@
-"""Decide if One Runtime can use stored credentials, has to refresh them, or needs the end user to connect again.
+"""Decide what One Runtime does with stored credentials.
 
-`decide` is a pure function of a credential state, the time and the caller's request. `refresh.py` executes the
-decision.
+One Runtime can use the credentials, refresh the credentials, or ask the end user to connect again. The pure function
+`decide` takes the state of a credential, the time and the caller's request. The module `refresh` executes the decision.
 """
 
 from dataclasses import dataclass
@@ -12,18 +12,24 @@ from one_runtime.auth_types import RefreshGrant
 from one_runtime.tokens.state import CredentialState
 
 RETRY_CONFIGURATION: Final = timedelta(minutes=10)
-"""Time to the next attempt after a failure that only the operator or the organization can repair."""
+"""Pause before the next attempt if the configuration is wrong.
+
+The operator or the organization must correct the configuration.
+"""
 
 Schedule: TypeAlias = datetime | Literal["never"] | None
-"""New due time of a row that the worker cannot refresh now. None leaves the row's due time unchanged."""
+"""Time at which the worker processes a credential row again.
+
+`never`: the worker stops processing the row. None: the row stays unchanged.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialRequest:
     """Requirements of a caller.
 
-    `rejected`: the version of the credentials that the provider refused; the caller needs a newer version.
-    `retry_refused`: send a refused grant to the provider again, because a person requested this.
+    `rejected`: a version of the credentials that the provider refused. The caller needs a newer version.
+    `retry_refused`: True if a person wants One Runtime to send a refused grant again.
     """
 
     rejected: int | None = None
@@ -32,16 +38,17 @@ class CredentialRequest:
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """The credentials are valid and not due for a refresh."""
+    """The credentials are usable and not due for a refresh."""
 
     reschedule: Schedule = None
 
 
 @dataclass(frozen=True, slots=True)
 class UseUntil:
-    """The credentials are due for a refresh, but cannot be refreshed before `until`. The credentials are still valid.
+    """The credentials are usable and due for a refresh, but One Runtime cannot refresh the credentials now.
 
-    `until`: None if the credentials do not expire.
+    `until`: the time of the next attempt. If no refresh is possible, `until` is the expiry of the credentials. None
+    means that the credentials do not expire.
     """
 
     until: datetime | None
@@ -50,7 +57,7 @@ class UseUntil:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """The credentials are not valid, and One Runtime must not ask the provider before `until`."""
+    """The credentials are not usable, and One Runtime must not send a refresh request before `until`."""
 
     until: datetime
 
@@ -59,7 +66,7 @@ class Backoff:
 class Refresh:
     """The credentials need a refresh with `grant`.
 
-    `usable`: callers may use the present credentials while another process refreshes them.
+    `usable`: True if callers can use the present credentials while another process sends the refresh request.
     """
 
     grant: RefreshGrant
@@ -70,8 +77,8 @@ class Refresh:
 class NeedsReauth:
     """The end user has to connect again.
 
-    `refused`: the provider has refused the grant. `expired`: the tokens have expired, and there is no refresh token.
-    `audience_changed`: the organization's integration now sends credentials to other hosts (P7).
+    `refused`: the provider has refused the grant. `expired`: the tokens have expired, and no refresh is possible.
+    `audience_changed`: the custom integration now sends credentials to other hosts, or in another way (P7).
     """
 
     reason: Literal["refused", "expired", "audience_changed"]
@@ -81,9 +88,10 @@ Decision: TypeAlias = Fresh | UseUntil | Backoff | Refresh | NeedsReauth
 
 
 def decide(state: CredentialState, now: datetime, request: CredentialRequest) -> Decision:
-    """Return what to do with the credentials.
+    """Return the decision about the credentials.
 
-    The decision ignores leases: only the conditional update of the row shows if another process holds a lease.
+    A lease is the reservation of a credential row by one process. This function ignores leases, because
+    `credentials.acquire_lease` checks for a lease later.
     """
     if state.audience_changed:
         return NeedsReauth("audience_changed")
@@ -103,10 +111,12 @@ def decide(state: CredentialState, now: datetime, request: CredentialRequest) ->
 
 
 def _schedule_of_fresh(state: CredentialState, now: datetime) -> Schedule:
-    """Return the schedule of a due row whose credentials have no token method.
+    """Return the schedule of fresh credentials. Return None if the row needs no change.
 
-    Such a row has one of two causes. Either an older version of One Runtime replaced the tokens by a key, or the
-    catalog no longer contains the integration.
+    A row without a token method can still have a due time, for one of two reasons:
+
+    - An older version of One Runtime replaced tokens by a key. The worker must stop processing the row.
+    - The catalog no longer contains the integration. The worker tries again later.
     """
     if state.stored.token_metadata.refresh_due_at is None or state.token_method is not None:
         return None
@@ -114,7 +124,10 @@ def _schedule_of_fresh(state: CredentialState, now: datetime) -> Schedule:
 
 
 def _schedule_of_expiry(state: CredentialState, now: datetime) -> Schedule:
-    """Return the schedule of a due row whose tokens cannot be refreshed: the time at which the tokens expire."""
+    """Return the expiry of tokens that cannot be refreshed. Return None if the row is not due now.
+
+    For tokens that do not expire, return now plus `RETRY_CONFIGURATION`.
+    """
     due_at, retry_at = state.stored.token_metadata.refresh_due_at, state.stored.retry_at
     if due_at is None or due_at > now or (retry_at is not None and retry_at > now):
         return None

@@ -1,4 +1,4 @@
-"""Requests to a provider's token endpoint: build, send, read the response. This module uses no database."""
+"""Send requests to a provider's token endpoint, and read the responses. This module uses no database."""
 
 import time
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from one_runtime.oauth.token_response import TokenSet, read_token_response
 from one_runtime.telemetry import metrics
 
 LIMITS: Final = Limits(connect=10.0, idle=20.0, total=20.0, body=1024 * 1024)
-"""Limits of a request without a deadline. A refresh also passes `until`, a deadline before the end of its lease."""
+"""Limits of a request, in seconds and bytes. A caller can shorten the total time with `until`."""
 
 _NAMES: Final[Mapping[type, str]] = {
     AuthorizationCode: "authorization_code",
@@ -33,7 +33,7 @@ _NAMES: Final[Mapping[type, str]] = {
 class TokenEndpoint:
     """The token endpoint of an integration for one client.
 
-    `known`: the values for templates. They are the end user's params, the received values and the client's fields.
+    `known`: the values for templates: the end user's params, values from the provider, and the client's fields.
     """
 
     integration: Integration
@@ -44,7 +44,8 @@ class TokenEndpoint:
     async def ask(self, egress: Egress, clock: Clock, grant: Grant, *, until: float | None = None) -> TokenSet:
         """Return the tokens for a grant. `until`: the deadline of the request, by the monotonic clock.
 
-        Raises: OAuthError, which is TemporaryFailure if there was no response.
+        Raises: OAuthError, for example TemporaryFailure if the provider sent no response; InvalidInput if the request
+        cannot be built.
         """
         with metrics.token_request(self.integration.slug, _NAMES[type(grant)]) as measured:
             try:
@@ -61,9 +62,9 @@ class TokenEndpoint:
 async def send(
     egress: Egress, integration: Integration, request: OutboundRequest, *, until: float | None = None
 ) -> Response:
-    """Send a request to an OAuth endpoint. Follow no redirects, because the request contains secrets.
+    """Send a request to an OAuth endpoint. Do not follow redirects, because the request contains secrets.
 
-    Raises: TemporaryFailure if there was no response.
+    Raises: TemporaryFailure if the provider sent no response.
     """
     limits = LIMITS if until is None else replace(LIMITS, total=min(LIMITS.total, until - time.monotonic()))
     if limits.total <= 0:

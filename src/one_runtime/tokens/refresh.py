@@ -1,10 +1,11 @@
-"""Refresh: decide by the stored state (`decision.decide`), ask the token endpoint, record the response (P8).
+"""Refresh the tokens of a connection, and record the provider's response (P8).
 
-The worker refreshes tokens before they expire. If a caller needs tokens that the worker has not refreshed yet, the
-caller's process refreshes them. A process reserves the connection's credential row for a limited time (a lease). It
-keeps no transaction open during the request. The process stores the response only if the row still has the refresh
-token that the process sent. So a response that arrives after the lease has expired cannot overwrite newer tokens.
-For the same reason, a late refusal cannot end a connection that the end user has renewed.
+The worker refreshes tokens before the tokens expire. If a caller needs new tokens earlier, the caller's process
+refreshes the tokens. The process first reserves the connection's credential row for a limited time (a lease). The
+process has no open transaction during the request to the provider.
+
+The lease can end before the provider's response arrives. Another process can then store newer tokens, or the end user
+can connect again. So a process records a response only if the row still holds the refresh token that the process sent.
 """
 
 import asyncio
@@ -58,7 +59,7 @@ from one_runtime.tokens.state import (
 
 BATCH: Final = 200
 AT_ONCE: Final = 32
-"""Maximum number of concurrent refreshes in one run of the worker's task."""
+"""Maximum number of concurrent refreshes in one run of `refresh_due`."""
 
 _FIRST_BACKOFF: Final = timedelta(seconds=5)
 _LONGEST_BACKOFF: Final = timedelta(minutes=10)
@@ -67,16 +68,17 @@ log = structlog.get_logger()
 
 
 class ReauthRequired(Conflict):
-    """The end user has to connect again: the provider refused the stored credentials."""
+    """The end user has to connect again, because One Runtime can no longer use the stored credentials."""
 
     code = "needs_reauth"
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to refresh. This process may ask the provider until `ask_until`. Other processes wait until `ends`.
+    """The right of this process to refresh the tokens of one connection.
 
-    Both times are times of the monotonic clock.
+    `ask_until`: the end of the request to the provider. `ends`: the end of the right. Both times are seconds of the
+    monotonic clock.
     """
 
     id: str
@@ -90,12 +92,13 @@ Outcome: TypeAlias = tuple[CredentialState, Decision]
 async def fresh_credentials(
     installation: Installation, key: ConnectionKey, *, rejected: int | None = None, retry_refused: bool = False
 ) -> UsableCredential:
-    """Return a connection's credentials. Refresh them if they are due. For the arguments see `CredentialRequest`.
+    """Return a connection's credentials. Refresh the credentials first if a refresh is due.
 
-    With `retry_refused`, also return valid credentials of a connection with the status `needs_reauth`.
+    `CredentialRequest` explains the arguments. With `retry_refused`, return fresh credentials even if the connection
+    has the status `needs_reauth`.
 
-    Raises: NotFound; ReauthRequired; ProviderUnavailable if the credentials have expired and a refresh is not possible
-    now; SealBroken.
+    Raises: NotFound; ReauthRequired; SealBroken; ProviderUnavailable if the credentials are not usable, and a refresh
+    is not possible now.
     """
     state = await load_state(installation, key)
     return await ensure_fresh(installation, state, rejected=rejected, retry_refused=retry_refused)
@@ -104,7 +107,7 @@ async def fresh_credentials(
 async def ensure_fresh(
     installation: Installation, state: CredentialState, *, rejected: int | None = None, retry_refused: bool = False
 ) -> UsableCredential:
-    """Return fresh credentials like `fresh_credentials`, from a state that the caller has just loaded."""
+    """Return fresh credentials as `fresh_credentials` does, from a state that the caller has just loaded."""
     request = CredentialRequest(rejected, retry_refused)
     if not isinstance(decide(state, installation.clock(), request), Fresh):
         return await _join(installation, state.connection.key, request, state)
@@ -114,9 +117,9 @@ async def ensure_fresh(
 
 
 async def refresh(installation: Installation, key: ConnectionKey) -> UsableCredential:
-    """Refresh a connection's credentials now, even if they are fresh.
+    """Refresh a connection's credentials now, even if the credentials are fresh.
 
-    Credentials that cannot be refreshed stay unchanged.
+    If no refresh is possible, as for an API key, return the stored credentials.
 
     Raises: as `fresh_credentials`.
     """
@@ -125,7 +128,9 @@ async def refresh(installation: Installation, key: ConnectionKey) -> UsableCrede
 
 
 async def read_credentials(installation: Installation, actor: Actor, connection_id: str) -> UsableCredential:
-    """Return fresh credentials for an API caller, without OAuth client secrets, and record the event.
+    """Return fresh credentials for an API caller, and record the event `connection.credentials_read`.
+
+    The result contains no refresh token and no client secret.
 
     Raises: as `fresh_credentials`.
     """
@@ -140,11 +145,11 @@ async def read_credentials(installation: Installation, actor: Actor, connection_
 
 
 async def refresh_due(installation: Installation, *, batch: int = BATCH) -> int:
-    """Refresh all credentials that are due, and return their number.
+    """Refresh all credentials that are due. Return the number of these credentials.
 
-    Several processes may run this function at the same time.
+    Several processes can run this function at the same time.
     """
-    seen = set[ConnectionKey]()  # so that the run ends even if a row is due again immediately
+    seen = set[ConnectionKey]()  # prevents an endless run if a row is due again immediately
     slots = asyncio.Semaphore(AT_ONCE)
 
     async def refresh_in_slot(key: ConnectionKey) -> None:
@@ -161,14 +166,14 @@ async def refresh_due(installation: Installation, *, batch: int = BATCH) -> int:
 
 
 async def _refresh_or_postpone(installation: Installation, key: ConnectionKey) -> None:
-    """Refresh the credentials. After an error, postpone the row, so that it is not due again immediately."""
+    """Refresh the credentials. After an unexpected error, try again only after `RETRY_CONFIGURATION`."""
     try:
         await _join(installation, key, CredentialRequest())
     except (ReauthRequired, NotFound):
         pass
     except ProviderUnavailable as error:
         log.info("refresh_postponed", connection_id=key.connection_id, code=error.code)
-    except Unavailable:  # the database failed, not this connection: the next run tries again
+    except Unavailable:  # the database failed, so the credentials stay due for the next run
         raise
     except OneRuntimeError as error:
         log.warning("refresh_failed", connection_id=key.connection_id, code=error.code)
@@ -179,14 +184,14 @@ async def _refresh_or_postpone(installation: Installation, key: ConnectionKey) -
 async def _join(
     installation: Installation, key: ConnectionKey, request: CredentialRequest, loaded: CredentialState | None = None
 ) -> UsableCredential:
-    """Join the refresh of these credentials in this process. Start a refresh if none is running.
+    """Return the result of the refresh that this process runs for the connection. Start a refresh if none is running.
 
-    `loaded`: the state that the caller has just loaded. The process acquires the lease only if the row still equals
-    this state.
+    `loaded`: the state that the caller has just loaded, if any. The process acquires the lease only if the row still
+    matches this state.
     """
     flight = (key.connection_id, request.retry_refused)
     usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
-    if usable.version == request.rejected:  # the joined refresh returned the version that the provider refused
+    if usable.version == request.rejected:  # another caller's refresh returned the rejected version
         usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
     return usable
 
@@ -194,14 +199,14 @@ async def _join(
 async def _execute(
     installation: Installation, key: ConnectionKey, request: CredentialRequest, state: CredentialState | None
 ) -> UsableCredential:
-    """Make the decision and execute it. Repeat both steps while another process refreshes the credentials."""
+    """Decide, and execute the decision. If another process is refreshing the credentials, wait and start again."""
     timing = installation.timing
     deadline = time.monotonic() + timing.patience
     while True:
         if state is None:
             state = await load_state(installation, key)
-        # Read the time before acquiring the lease. If the process pauses in between, it assumes too short a lease,
-        # never too long a lease.
+        # Read the time before the database starts the lease. A pause of the process between the two steps then makes
+        # `Lease.ends` too early, which is safe.
         started, now = time.monotonic(), installation.clock()
         decision = decide(state, now, request)
         match decision:
@@ -270,9 +275,9 @@ async def _reschedule(installation: Installation, key: ConnectionKey, schedule: 
 async def _record_needs_reauth(
     installation: Installation, state: CredentialState, decision: NeedsReauth, request: CredentialRequest
 ) -> None:
-    """Mark the connection `needs_reauth` if the locked row leads to the same decision.
+    """Lock the row, and decide again. If the decision is the same, set the status `needs_reauth`.
 
-    After a refusal, `_record_refusal` has already marked the connection.
+    Do nothing for a refusal, because `_record_refusal` has already set the status.
     """
     if decision.reason == "refused":
         return
@@ -292,10 +297,11 @@ async def _record_needs_reauth(
 async def _ask_provider(
     installation: Installation, state: CredentialState, grant: RefreshGrant, lease: Lease, request: CredentialRequest
 ) -> Outcome:
-    """Ask the provider for new tokens under the lease, and record the response.
+    """Ask the provider for new tokens, and record the response. The caller holds the lease.
 
-    Return the new state and its decision, which is `Fresh` if the new tokens are stored. Raises: NotFound; Unavailable;
-    the error of a request that cannot be built.
+    Return the new state and the new decision. The decision is `Fresh` if the new tokens are stored.
+
+    Raises: NotFound; Unavailable; another OneRuntimeError if the request cannot be built.
     """
     try:
         endpoint = _token_endpoint(state)
@@ -305,17 +311,21 @@ async def _ask_provider(
             await credentials.release_lease(tx, state.connection.key, lease.id)
         raise
     except OAuthError as error:
-        # An end user can correct their own OAuth client by connecting again. An end user cannot correct a registered
-        # client. So `invalid_client` is a refusal only for the end user's own client.
+        # If the end user entered the OAuth client, the end user can correct the client by connecting again. Only the
+        # organization or the operator can correct a registered client. So `invalid_client` is a refusal only for a
+        # client that the end user entered.
         if isinstance(error, InvalidGrant) or (isinstance(error, InvalidClient) and state.client is None):
             return await _record_refusal(installation, state, grant, error, request)
         return await _record_failure(installation, state, lease, error, request)
-    with metrics.token_commit():  # measured, because a crash before the commit loses the tokens
+    with metrics.token_commit():  # a crash before the commit loses the tokens, so a metric measures the commit
         return await _store(installation, state, grant, tokens, lease)
 
 
 def _token_endpoint(state: CredentialState) -> TokenEndpoint:
-    """Raises: NotFound; HostNotRegistered; OAuthClientMissing; InvalidInput."""
+    """Return the token endpoint for the state's OAuth client.
+
+    Raises: NotFound; HostNotRegistered; InvalidInput.
+    """
     integration, method, secrets = state.integration, state.token_method, state.stored.secrets
     if integration is None or method is None:
         raise NotFound("The integration of this connection no longer exists.")
@@ -333,12 +343,15 @@ def _token_endpoint(state: CredentialState) -> TokenEndpoint:
 async def _store(
     installation: Installation, state: CredentialState, grant: RefreshGrant, tokens: TokenSet, lease: Lease
 ) -> Outcome:
-    """Commit the new tokens before any caller receives them.
+    """Commit the new tokens before any caller receives the tokens.
 
-    Only this process has the tokens. So the process retries while the database is unavailable, until the lease ends.
-    The process also repeats a commit whose result is unknown. If the row then has the old refresh token, the repetition
-    stores the new tokens. If the row already has the new tokens, the repetition passes them to `queue_revocation`. That
-    function does not revoke them, because their connection exists.
+    Until the commit, only this process has the new tokens. So if the database is unavailable, the process repeats the
+    commit until the lease ends.
+
+    The result of a commit is unknown if the database connection breaks during the commit. The process also repeats such
+    a commit. If the commit failed, the row still holds the old refresh token, and the repetition stores the new tokens.
+    If the commit succeeded, the row already holds the new tokens. The repetition then passes the new tokens to
+    `queue_revocation`, which revokes nothing, because the connection still exists.
     """
     while True:
         try:
@@ -351,7 +364,10 @@ async def _store(
 
 
 async def _commit(installation: Installation, state: CredentialState, grant: RefreshGrant, tokens: TokenSet) -> Outcome:
-    """Store the new tokens if the row still holds the presented refresh token. Raises: NotFound; Unavailable."""
+    """Store the new tokens if the row still holds the refresh token that this process sent.
+
+    Otherwise, queue the new tokens for revocation. Raises: NotFound; Unavailable.
+    """
     async with installation.database.write() as tx:
         now, decision, current = installation.clock(), cast("Decision", Fresh()), None
         with suppress(NotFound):
@@ -384,8 +400,8 @@ async def _replace_tokens(
     if saved.status == "needs_reauth" and state.connection.status == "needs_reauth":
         saved = await connections.mark_active(tx, Actor(saved.organization_id, "system"), saved, now)
     elif saved.status == "needs_reauth":
-        # Meanwhile, another process sent the same refresh token, and the provider refused it. A provider that detects
-        # reuse has then also revoked the new tokens. Refresh again immediately to find out.
+        # During this refresh, another process sent the same refresh token, and the provider refused the token. Some
+        # providers then also revoke the new tokens. An immediate refresh shows if the new tokens are still valid.
         await credentials.refresh_now(tx, saved.key, now)
     version = current.stored.version + 1
     stored = replace(current.stored, secrets=secrets, version=version, token_metadata=metadata)
@@ -395,7 +411,7 @@ async def _replace_tokens(
 async def _revoke_later(
     tx: Transaction, installation: Installation, state: CredentialState, tokens: TokenSet, cause: RevocationCause
 ) -> None:
-    """Queue the new tokens for revocation, because One Runtime stores them in no connection."""
+    """Queue new tokens for revocation. This process does not store the tokens in a connection."""
     stored = replace(state.stored, secrets=merge_tokens(state.stored.secrets, tokens))
     unused = connections.revocable_tokens(state.connection, stored)
     vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()
@@ -409,7 +425,10 @@ async def _record_refusal(
     refusal: OAuthError,
     request: CredentialRequest,
 ) -> Outcome:
-    """Mark the connection `needs_reauth` if the row still holds the refused token. Otherwise return the row's state."""
+    """Set the status `needs_reauth` if the row still holds the refused grant. Otherwise, change nothing.
+
+    Return the row's state and the decision.
+    """
     key, now = state.connection.key, installation.clock()
     async with installation.database.write() as tx:
         current = await read_state(tx, installation, key, lock=True)
@@ -425,12 +444,12 @@ async def _record_refusal(
 async def _record_failure(
     installation: Installation, state: CredentialState, lease: Lease, error: OAuthError, request: CredentialRequest
 ) -> Outcome:
-    """Keep the tokens and postpone the next refresh. The response does not show if the provider accepts the tokens."""
+    """Keep the tokens, and postpone the next refresh. The error does not show that the provider refused the grant."""
     key, now, failures = state.connection.key, installation.clock(), state.stored.failures
     retry_at = now + _backoff(error, failures)
     async with installation.database.write() as tx:
         recorded = await credentials.record_failure(tx, key, lease.id, retry_at)
-        if recorded and failures == 0:  # one event for an outage, not one for each attempt
+        if recorded and failures == 0:  # only the first failure of an outage causes an event
             subject = state.connection.subject
             subject = replace(subject, data={**subject.data, "reason": error.code})
             await events.record(tx, Actor(key.organization_id, "system"), "connection.refresh_failed", now, subject)

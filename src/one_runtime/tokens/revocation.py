@@ -1,4 +1,7 @@
-"""Revoke tokens at the provider (RFC 7009, or the provider's own way). The worker retries for a day (P9)."""
+"""Revoke tokens at the provider, by RFC 7009 or in the provider's own way (P9).
+
+The worker repeats failed revocations for a day.
+"""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -23,7 +26,7 @@ from one_runtime.oauth.revocation import RevocationFailure, read_revocation, rev
 from one_runtime.tokens.endpoint import send
 
 BATCH: Final = 100
-"""Maximum number of rows that one run of the worker claims."""
+"""Maximum number of rows in one run of `revoke_due`."""
 CONCURRENT: Final = 16
 """Maximum number of connections whose tokens One Runtime revokes at the same time."""
 _FIRST_DELAY: Final = timedelta(minutes=1)
@@ -37,11 +40,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class RevocationResult:
-    """The provider's answer for one token.
+    """The result of the revocation of one token.
 
-    `token`: None for a credential such as an API key, which only its owner can revoke at the provider.
-    `reason`: the reason for a failure, in the words of the provider or of One Runtime. `may_pass`: the failure is
-    temporary.
+    `token`: the kind of token. None stands for a credential such as an API key, which One Runtime cannot revoke.
+    `reason`: the cause of a failure, as a text of the provider or of One Runtime. `may_pass`: True if a retry can
+    succeed. `retry_after`: seconds to wait before a retry.
     """
 
     token: Kind | None
@@ -55,9 +58,9 @@ NOT_SUPPORTED: Final = RevocationResult(None, "not_supported")
 
 
 async def revoke_all(installation: Installation, claimed: Iterable[PendingRevocation]) -> list[list[RevocationResult]]:
-    """Revoke the tokens of claimed rows. Return the results in the order of the rows.
+    """Revoke the tokens of rows that this process has reserved (claimed). Return the results in the order of the rows.
 
-    The worker retries temporary failures.
+    The worker repeats the revocation after a temporary failure.
     """
     limit = asyncio.Semaphore(CONCURRENT)
 
@@ -69,7 +72,7 @@ async def revoke_all(installation: Installation, claimed: Iterable[PendingRevoca
 
 
 async def revoke_due(installation: Installation) -> int:
-    """Claim the rows that are due, and revoke their tokens. Return the number of rows."""
+    """Reserve the rows that are due, and revoke the tokens of the rows. Return the number of rows."""
     async with installation.database.write() as tx:
         claimed = await pending_revocations.claim(tx, installation.vault, installation.clock, BATCH)
     await revoke_all(installation, claimed)
@@ -104,7 +107,7 @@ async def _request_revocation(installation: Installation, pending: PendingRevoca
     results = {kind: RevocationResult(kind, "not_supported") for kind in kinds if kind in pending.tokens}
     if integration is None or auth is None or auth.revocation is None:
         return list(results.values())
-    if pending.audience != integration.audience("oauth2"):  # P7: the tokens are for other hosts
+    if pending.audience != integration.audience("oauth2"):  # P7: send no tokens to the integration's new hosts
         return list(results.values())
     try:
         client, values = await _client(installation, pending, integration, auth)

@@ -1,4 +1,4 @@
-"""The state of stored credentials: the values for requests, the grant for a refresh, and the time of the refresh."""
+"""The state of a connection's stored credentials."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,8 +22,10 @@ from one_runtime.oauth.token_response import TokenSet
 class UsableCredential:
     """A connection with the values that authenticate a request to its provider.
 
-    If the provider refuses the credentials, the caller reports their `version`. `integration` and `auth` match the
-    audience of the credentials. So One Runtime sends the credentials to no other host if the entry changes later (P7).
+    `version`: the version of the credentials. If the provider refuses the credentials, the caller reports the version.
+
+    `integration` and `auth`: the catalog entry of the connection. One Runtime has checked that the credentials are for
+    the hosts of this entry (P7). Callers build requests from this entry, even if the catalog changes later.
     """
 
     connection: Connection
@@ -35,10 +37,11 @@ class UsableCredential:
 
 @dataclass(frozen=True, slots=True)
 class CredentialState:
-    """A connection, its stored credential, its catalog entry, and its OAuth client if the client is loaded.
+    """A connection with its stored credential, catalog entry and OAuth client.
 
-    `token_method`: the entry's way to issue and refresh tokens; None for keys and passwords, or without an entry.
-    `sends_client`: requests to the provider contain fields of the OAuth client, such as a developer token.
+    `integration`, `auth`: None if the catalog no longer has the entry. `token_method`: the entry's way to issue and
+    refresh tokens; None for keys and passwords, and without an entry. `sends_client`: True if API requests contain a
+    value of the OAuth client, such as a developer token. `client`: None if the client is not loaded.
     """
 
     connection: Connection
@@ -60,12 +63,12 @@ class CredentialState:
 
     @property
     def integration_name(self) -> str:
-        """Return the integration's name for messages to people."""
+        """Return the name of the integration for messages."""
         return self.integration.name if self.integration is not None else self.connection.integration_slug
 
     @property
     def usable(self) -> UsableCredential:
-        """Return the credentials for requests: without the refresh token, with the OAuth client's fields."""
+        """Return the credentials for requests. Add the OAuth client's fields, and omit the refresh token."""
         client_fields: dict[str, str] = {}
         if self.client is not None and self.token_method is not None:
             client_fields = self.token_method.client_values(self.client.client.client_id, self.client.fields)
@@ -75,21 +78,27 @@ class CredentialState:
 
     @property
     def refresh_grant(self) -> RefreshGrant | None:
-        """Return the grant for a refresh; None if the entry or the tokens allow no refresh."""
+        """Return the grant for a refresh. Return None if the entry or the tokens allow no refresh."""
         if self.token_method is None:
             return None
         return self.token_method.refresh_grant(self.stored.secrets, self.connection.scopes)
 
     @property
     def audience_changed(self) -> bool:
-        """Return True if the audience of the organization's custom integration has changed (P7)."""
+        """Return True if the audience of the custom integration has changed since the credentials were stored (P7).
+
+        The audience says where and how One Runtime may send the credentials.
+        """
         auth_type = self.connection.auth_type
         metadata = self.stored.token_metadata
         return self.integration is not None and metadata.audience != self.integration.audience(auth_type)
 
     @property
     def is_refused(self) -> bool:
-        """Return True for a refused grant. One Runtime sends the grant again only at a person's request."""
+        """Return True if the provider has refused the grant.
+
+        One Runtime sends a refused grant again only if a person requests a refresh.
+        """
         return self.connection.status == "needs_reauth" and self.stored.token_metadata.refresh_due_at is None
 
     def is_unexpired(self, now: datetime) -> bool:
@@ -98,7 +107,10 @@ class CredentialState:
         return "access_token" in self.stored.secrets and (expires_at is None or now < expires_at)
 
     def is_stale(self, now: datetime, rejected: int | None) -> bool:
-        """Return True if the tokens have expired, are due for a refresh, or have the version `rejected`."""
+        """Return True if the tokens have expired, are due for a refresh, or have the version `rejected`.
+
+        Return False for keys and passwords.
+        """
         if self.token_method is None:
             return False
         due_at = self.stored.token_metadata.refresh_due_at
@@ -107,7 +119,7 @@ class CredentialState:
 
 
 def merge_tokens(secrets: Mapping[str, str], tokens: TokenSet) -> dict[str, str]:
-    """Return the secrets with the new tokens. Keep the old refresh token if the response has none."""
+    """Return the secrets with the new tokens. Keep the old refresh token if the response has no refresh token."""
     merged = {**secrets, "access_token": tokens.access_token}
     if tokens.refresh_token is not None:
         merged["refresh_token"] = tokens.refresh_token
@@ -115,10 +127,10 @@ def merge_tokens(secrets: Mapping[str, str], tokens: TokenSet) -> dict[str, str]
 
 
 def holds_presented(current: RefreshGrant | None, presented: RefreshGrant) -> bool:
-    """Return True if the row still holds the refresh token that One Runtime sent (`presented`).
+    """Return True if the row (`current`) still holds the refresh token that One Runtime sent (`presented`).
 
-    If so, the caller stores the new tokens in the row, even if other columns have changed. The provider may have
-    invalidated the old refresh token, so that only the new tokens work (P8).
+    The caller then stores the new tokens, even if other columns of the row have changed. The provider can already have
+    invalidated the old refresh token. In this case, only the new tokens work (P8).
     """
     if (
         isinstance(current, RefreshToken)
@@ -130,7 +142,7 @@ def holds_presented(current: RefreshGrant | None, presented: RefreshGrant) -> bo
 
 
 async def load_state(installation: Installation, key: ConnectionKey) -> CredentialState:
-    """Read the state in a transaction of its own. Raises: NotFound; SealBroken; OAuthClientMissing."""
+    """Read the state in a new transaction. Raises: NotFound; SealBroken; OAuthClientMissing."""
     async with installation.database.read() as tx:
         state = await read_state(tx, installation, key)
         return await with_oauth_client(tx, installation, state) if state.sends_client else state
@@ -139,7 +151,7 @@ async def load_state(installation: Installation, key: ConnectionKey) -> Credenti
 async def read_state(
     tx: Transaction, installation: Installation, key: ConnectionKey, *, lock: bool = False
 ) -> CredentialState:
-    """Read the state without the OAuth client. With `lock`, no other transaction can change the credentials.
+    """Read the state without the OAuth client. With `lock`, lock the credentials until `tx` ends.
 
     Raises: NotFound; SealBroken.
     """
