@@ -1,6 +1,6 @@
-"""The OAuth 2.0 protocol as pure functions, without I/O and without a clock.
+"""The OAuth 2.0 protocol as pure functions. The functions use no I/O and no clock.
 
-`authorization`, `token_request` and `revocation` build requests from a catalog entry and a client. `callback`,
-`token_response`, `error_response` and `revocation` read a provider's messages and return values or typed errors.
-Only `pkce.new_code_verifier` is random.
+The modules `authorization`, `token_request` and `revocation` build requests from a catalog entry and an OAuth client.
+The modules `callback`, `token_response`, `error_response` and `revocation` read the provider's messages. Only
+`pkce.new_code_verifier` returns a random value.
 """

@@ -1,4 +1,4 @@
-"""The authorization request: the URL of the provider's authorization page with its parameters (RFC 6749, 4.1.1)."""
+"""Build the authorization request: the URL of the provider's authorization page (RFC 6749, 4.1.1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,8 @@ from one_runtime.oauth.scopes import scope_param
 class AuthorizationRequest:
     """The parameters of one authorization request.
 
-    `challenge`: from `pkce.code_challenge`. `scopes`: None requests the entry's default.
+    `challenge`: the result of `pkce.code_challenge`, or None without PKCE. `scopes`: the scopes to request, or None for
+    the entry's default scopes.
     """
 
     redirect_uri: str
@@ -26,8 +27,8 @@ def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRe
     """Return the URL of the authorization page (RFC 6749, 4.1.1; RFC 7636, 4.3). `known`: the end user's params.
 
     Raises:
-        InvalidInput: a value is missing, or would lead to a host that is not the provider's; a scope is not valid.
-        ValueError: the provider supports PKCE, and the challenge is missing (RFC 9700, 2.1.1).
+        InvalidInput: a value is missing, a value would change the provider's host, or a scope is not valid.
+        ValueError: the provider supports PKCE, but the request has no challenge (RFC 9700, 2.1.1).
     """
     authorization = auth.authorization
     known = {**known, "client_id": client_id}
@@ -44,19 +45,19 @@ def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRe
             raise ValueError("this provider supports PKCE: pass a challenge")
         own |= {"code_challenge": request.challenge, "code_challenge_method": METHOD}
     url = resolve_url(authorization.url, known)
-    if authorization.fragment is not None:  # a page with a route after `#` reads the parameters there
+    if authorization.fragment is not None:  # the provider's page reads the parameters after `#`
         url += f"#{fill_path(authorization.fragment, known)}"
     extra = {name: value for name, value in fill_templates(authorization.params, known).items() if name not in own}
     return with_query(url, {**own, **extra})
 
 
 def expected_issuer(auth: OAuth2Auth, known: Mapping[str, str]) -> str | None:
-    """Return the issuer that the callback must name (RFC 9207, 2.4); None if the entry names no issuer.
+    """Return the issuer that the callback must name (RFC 9207, 2.4). Return None if the entry names no issuer.
 
     The caller stores the issuer with the state.
 
     Raises:
-        InvalidInput: a value is missing, or would lead to a host that is not the provider's.
+        InvalidInput: a value is missing, or a value would change the provider's host.
     """
     issuer = auth.authorization.issuer
     return resolve_url(issuer, known) if issuer is not None else None

@@ -1,4 +1,7 @@
-"""The callback: the untrusted authorization response that the end user's browser brings (RFC 6749, 4.1.2)."""
+"""Read callbacks: the authorization responses that the end user's browser sends to One Runtime (RFC 6749, 4.1.2).
+
+Callbacks are untrusted, because an attacker can also send a callback.
+"""
 
 import hashlib
 import hmac
@@ -25,7 +28,7 @@ MAX_QUERY: Final = 16_384
 _MAX_PARAMETERS: Final = 100
 _CODE: Final = re.compile(r"[\x20-\x7e]{1,8192}")  # RFC 6749, A.11
 
-# Codes for a denied consent, as `normalize_code` returns them.
+# Error codes for a denied consent, in the spelling of `normalize_code`.
 DENIED: Final = frozenset(
     {
         "access_denied",  # RFC 6749, 4.1.2.1; Salesforce writes access-denied (help.salesforce.com, OAuth 2.0 errors)
@@ -44,23 +47,29 @@ def callback_url(public_url: str, slug: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class CallbackQuery:
-    """The query of a callback, in which each parameter occurs once. The repr hides the query, which has the code."""
+    """The query of a callback, without duplicate parameters.
+
+    The repr hides the query, because the query contains the authorization code.
+    """
 
     values: Mapping[str, str] = field(repr=False)
 
     @property
     def state(self) -> str | None:
-        """Return the state. The caller finds the state's authorization attempt before it uses another parameter."""
+        """Return the state, or None.
+
+        The caller must find the authorization attempt of the state before the caller uses another parameter.
+        """
         return self.get("state")
 
     def get(self, name: str) -> str | None:
-        """Return a parameter or None. An empty parameter counts as omitted (RFC 6749, 3.1)."""
+        """Return a parameter, or None. An empty parameter counts as omitted (RFC 6749, 3.1)."""
         return self.values.get(name) or None
 
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationResponse:
-    """The authorization code and the values of the callback that templates need."""
+    """The authorization code, and the callback's values for templates."""
 
     code: str = field(repr=False)
     received: dict[str, str]
@@ -70,7 +79,7 @@ def parse_callback(query: bytes) -> CallbackQuery:
     """Parse the query of a callback (RFC 6749, 4.1.2).
 
     Raises:
-        CallbackRefused: the query is not form-encoded, is too large, or has a parameter twice (3.1).
+        CallbackRefused: the query is not form-encoded, is too large, or contains a parameter twice (3.1).
     """
     if len(query) > MAX_QUERY:
         raise CallbackRefused("The callback is too long.")
@@ -91,7 +100,7 @@ def read_callback(
 ) -> AuthorizationResponse:
     """Return the authorization response of a callback (RFC 6749, 4.1.2, 4.1.2.1; RFC 9207, 2.4).
 
-    `client` and `issuer` (from `expected_issuer`) belong to the authorization attempt of the state.
+    The caller reads `client` and `issuer` from the authorization attempt of the state.
 
     Raises:
         AccessDenied: the end user denied the consent.
@@ -117,9 +126,10 @@ def read_callback(
 
 
 def _check_signature(query: CallbackQuery, client: ClientIdentity) -> None:
-    """Check Shopify's signature: the HMAC-SHA256 of all other parameters, sorted, with the client secret as the key.
+    """Check Shopify's signature. The client secret is the key.
 
-    The signed text percent-encodes `%` and `&`, and in names also `=`. See "verification requests" at
+    The signature is the HMAC-SHA256 of all parameters except `hmac` and `signature`, in sorted order. In the signed
+    text, `%` and `&` are percent-encoded. In names, `=` is percent-encoded too. See "verification requests" at
     https://shopify.dev/docs/apps/build/authentication-authorization.
     """
     signed = [(name, value) for name, value in query.values.items() if name not in {"hmac", "signature"}]
@@ -141,7 +151,7 @@ def _raise_error(query: CallbackQuery, client: ClientIdentity) -> None:
     description = query.get("error_description") or query.get("error_message")
     secrets = (*client.secrets, *([query.state] if query.state is not None else []))
     error_response = OAuthErrorResponse.redacted(error, description, query.get("error_uri"), secrets)
-    # Meta sends the error access_denied with the reason user_denied.
+    # Meta also sends `error_reason=user_denied`.
     if normalize_code(error) in DENIED or normalize_code(query.get("error_reason") or "") in DENIED:
         raise AccessDenied("The end user or an administrator denied the access.", error_response)
     raise AuthorizationRefused("The provider did not grant the authorization.", error_response)

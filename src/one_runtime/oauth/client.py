@@ -16,7 +16,7 @@ class ClientIdentity:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Return the secrets to redact from provider texts."""
+        """Return the secrets to redact from the provider's texts."""
         if self.client_secret is None:
             return ()
         return (self.client_secret, _basic(self.client_id, self.client_secret))
@@ -31,10 +31,10 @@ class ClientAuthentication:
 
 
 def authenticate_client(method: ClientAuth, client: ClientIdentity, token: TokenEndpointSpec) -> ClientAuthentication:
-    """Return the client's authentication (RFC 6749, 2.3.1), with the parameter names of the entry.
+    """Return the client's authentication (RFC 6749, 2.3.1). The entry defines the names of the parameters.
 
-    For the method `either`, the function uses `basic`: every server must support `basic` (2.3.1), and the secret stays
-    out of the body. A client without a secret sends only its id, whatever the entry's method is (3.2.1).
+    For the method `either`, use `basic`. Every server must support `basic` (2.3.1), and the body then contains no
+    secret. If the client has no secret, send only the client id (3.2.1).
     """
     identity = {token.client_id_param: client.client_id}
     if client.client_secret is None or method == "none":
@@ -45,9 +45,9 @@ def authenticate_client(method: ClientAuth, client: ClientIdentity, token: Token
 
 
 def _basic(client_id: str, client_secret: str) -> str:
-    """Return id and secret in base64. Before this, form-encode both (RFC 6749, appendix B).
+    """Form-encode the client id and the secret (RFC 6749, appendix B), and return the pair in base64.
 
-    Both may contain colons or non-ASCII characters.
+    The id and the secret can contain colons or non-ASCII characters, so the form encoding is necessary.
     """
     pair = f"{quote_plus(client_id)}:{quote_plus(client_secret)}"
     return base64.b64encode(pair.encode("ascii")).decode("ascii")

@@ -1,7 +1,7 @@
-"""Error responses (RFC 6749, 5.2) as typed errors. The error code of the protocol or of the provider selects the type.
+"""Convert error responses to typed errors (RFC 6749, 5.2). The error code in the response selects the type.
 
-Only an error code shows that the provider refused a grant, never the HTTP status alone. An outage, a firewall's page or
-a wrong client must not end an end user's connection (P8).
+The HTTP status alone never shows that the provider refused a grant. An outage, a firewall or a wrong OAuth client can
+cause the same status, and must not end an end user's connection (P8).
 """
 
 import datetime as dt
@@ -24,7 +24,7 @@ from one_runtime.oauth.response import is_temporary_failure, retry_after
 
 Kind: TypeAlias = Literal["grant", "client", "temporary"]
 
-# The keys are spelled as `normalize_code` returns them. Other codes are in `token.refused` of an entry.
+# Error codes in the spelling of `normalize_code`. An entry lists other codes of its provider in `token.refused`.
 ERROR_KINDS: Final[dict[str, Kind]] = {
     # RFC 6749, 5.2 and 4.1.2.1
     "invalid_grant": "grant",
@@ -34,7 +34,7 @@ ERROR_KINDS: Final[dict[str, Kind]] = {
     "temporarily_unavailable": "temporary",
     # RFC 8628, 3.5
     "slow_down": "temporary",
-    # GitHub, see the page "Troubleshooting OAuth app access token request errors" in
+    # GitHub's codes for an authorization code are on the page "Troubleshooting OAuth app access token request errors":
     # https://docs.github.com/en/apps/oauth-apps/maintaining-oauth-apps
     # GitHub's codes for a refresh: https://github.com/orgs/community/discussions/24745
     "bad_verification_code": "grant",
@@ -57,17 +57,18 @@ ERROR_KINDS: Final[dict[str, Kind]] = {
     "fatal_error": "temporary",
     "service_unavailable": "temporary",
     "request_timeout": "temporary",
-    # Salesforce: `unknown_error` with the text "retry your request", and the code for its limit on logins:
+    # Salesforce sends `unknown_error` with the text "retry your request". For too many logins, Salesforce sends
+    # `rate_limit_exceeded`:
     # https://help.salesforce.com/s/articleView?id=xcloud.remoteaccess_oauth_flow_errors.htm
     "unknown_error": "temporary",
     "rate_limit_exceeded": "temporary",
 }
-# Codes that have another meaning together with a certain description. Atlassian sends this pair with HTTP 403 for an
-# expired refresh token:
+# Pairs of a code and a description. The description changes the meaning of the code. Atlassian sends this pair with
+# HTTP 403 for an expired refresh token:
 # https://github.com/raycast/extensions/issues/11836
 _BY_DESCRIPTION: Final[dict[tuple[str, str], Kind]] = {("unauthorized_client", "refresh_token is invalid"): "grant"}
 
-# Fields that may contain the code: the RFC's `error`, an object under `error` (Google, Meta), HubSpot's `status`.
+# Fields that can contain the code: `error` (RFC 6749), fields of an object `error` (Google, Meta), `status` (HubSpot).
 # `_kind` also reads `message`, because Pipedrive's messages begin with the code:
 # https://pipedrive.readme.io/docs/marketplace-oauth-and-api-proxy-status-codes
 _CODES: Final = ("error", "error.code", "error.type", "error.status", "code", "errorCode", "status", "category")
@@ -80,7 +81,7 @@ _DESCRIPTIONS: Final = (
 def normalize_code(code: str) -> str:
     """Return a code in the spelling of `ERROR_KINDS`.
 
-    Providers also write `BAD_REFRESH_TOKEN`, `access-denied` or `Invalid grant: it expired`.
+    Providers use other spellings, such as `BAD_REFRESH_TOKEN`, `access-denied` or `Invalid grant: it expired`.
     """
     return code.partition(":")[0].strip().lower().replace(" ", "_").replace("-", "_")
 
@@ -92,7 +93,7 @@ def token_error(
     secrets: Iterable[str],
     now: dt.datetime,
 ) -> OAuthError:
-    """Return the error of a token endpoint's response (RFC 6749, 5.2). `document`: the parsed body."""
+    """Return the typed error for a response of the token endpoint (RFC 6749, 5.2). `document`: the parsed body."""
     error_response = read_error_response(document, secrets, token.response.error, token.response.error_description)
     kind = _kind(token, document)
     wait = retry_after(response.headers, now)
@@ -117,7 +118,10 @@ def read_error_response(
     error: str = "error",
     description: str = "error_description",
 ) -> OAuthErrorResponse:
-    """Return the provider's error. Read code and description at the given paths, or else at the usual paths."""
+    """Return the provider's error code, description and link.
+
+    `error` and `description`: the paths to read first. If a path has no text, read the usual paths.
+    """
     return OAuthErrorResponse.redacted(
         _first(document, (error, *_CODES)),
         _first(document, (description, *_DESCRIPTIONS)),

@@ -1,4 +1,4 @@
-"""Errors of OAuth requests in one tree, so that a flow can catch `OAuthError`."""
+"""Errors of OAuth requests. All errors are subclasses of `OAuthError`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from one_runtime.egress.provider_text import redact
 
 @dataclass(frozen=True, slots=True)
 class OAuthErrorResponse:
-    """A provider's own words: `error`, `error_description` and `error_uri` (RFC 6749, 5.2).
+    """The texts of a provider's error response: `error`, `error_description` and `error_uri` (RFC 6749, 5.2).
 
-    A provider may use other fields instead. Each value is plain text of at most 300 characters, without the secrets
-    that One Runtime sent.
+    Some providers use other fields. Each value is plain text of at most 300 characters. No value contains a secret that
+    One Runtime sent.
     """
 
     error: str | None = None
@@ -21,12 +21,12 @@ class OAuthErrorResponse:
 
     @property
     def reason(self) -> str | None:
-        """Return the text to show to a person."""
+        """Return the text to show to a person, or None."""
         return self.description or self.error
 
     @classmethod
     def redacted(cls, error: str | None, description: str | None, uri: str | None, secrets: Iterable[str]) -> Self:
-        """Return the three texts of a response without the secrets that One Runtime sent."""
+        """Return the three texts, without the secrets that One Runtime sent."""
         sent = tuple(secrets)
         return cls(*(redact(text, sent) or None if text else None for text in (error, description, uri)))
 
@@ -37,12 +37,12 @@ NO_ERROR_RESPONSE = OAuthErrorResponse()
 class OAuthError(Exception):
     """Base class of the errors. No error contains a secret.
 
-    `code`: a stable identifier. The message is One Runtime's own; `response` has the provider's words.
+    `code`: a stable identifier. `response`: the provider's texts. One Runtime writes the message of the error.
     """
 
     code: ClassVar[str] = "oauth_error"
     may_pass: ClassVar[bool] = False
-    """True if the same request may succeed later."""
+    """True if the same request can succeed later."""
 
     def __init__(self, message: str, response: OAuthErrorResponse = NO_ERROR_RESPONSE) -> None:
         super().__init__(message)
@@ -50,12 +50,12 @@ class OAuthError(Exception):
 
     @property
     def reason(self) -> str | None:
-        """Return the provider's error text, to show to a person."""
+        """Return the provider's text to show to a person, or None."""
         return self.response.reason
 
 
 class CallbackRefused(OAuthError):
-    """The callback violates the protocol: it is forged, truncated or from another provider."""
+    """The callback violates the protocol. For example, the callback is forged or truncated."""
 
     code = "callback_refused"
 
@@ -73,31 +73,31 @@ class AccessDenied(OAuthError):
 
 
 class AuthorizationRefused(OAuthError):
-    """The provider ended the authorization request with any other error (RFC 6749, 4.1.2.1)."""
+    """The provider returned an error other than a denied consent (RFC 6749, 4.1.2.1)."""
 
     code = "authorization_refused"
 
 
 class InvalidGrant(OAuthError):
-    """`invalid_grant`: the code or the refresh token is no longer valid. Only this error is a definite refusal."""
+    """The code or the refresh token is no longer valid. Only this error shows that the provider refused the grant."""
 
     code = "invalid_grant"
 
 
 class InvalidClient(OAuthError):
-    """The OAuth client is unknown, has a wrong secret or lacks a permission. The end user cannot correct the client."""
+    """The provider does not know the OAuth client, refuses the client's secret, or refuses the client a permission."""
 
     code = "client_refused"
 
 
 class TokenRequestRefused(OAuthError):
-    """Any other error of the protocol or the provider. The grant may still be valid."""
+    """The provider refused the request with another error. The grant can still be valid."""
 
     code = "request_refused"
 
 
 class TemporaryFailure(OAuthError):
-    """The provider is down, busy, or sent an unreadable response. `retry_after` is in seconds."""
+    """The provider is unavailable or busy, or sent an unreadable response. `retry_after`: seconds to wait."""
 
     code = "provider_trouble"
     may_pass = True
@@ -110,7 +110,7 @@ class TemporaryFailure(OAuthError):
 
 
 class MalformedTokenResponse(OAuthError):
-    """The provider reports success, but the response has no usable token. The provider may have issued a token."""
+    """The response reports success, but has no usable token. The provider has possibly issued a token."""
 
     code = "malformed_answer"
     may_pass = True

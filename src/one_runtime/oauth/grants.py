@@ -1,4 +1,4 @@
-"""Authorization grants (RFC 6749, 1.3), each with the secrets that One Runtime sends to the provider."""
+"""Authorization grants (RFC 6749, 1.3). Each grant contains the secrets that One Runtime sends to the provider."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from typing import TypeAlias
 class AuthorizationCode:
     """The code of a callback (4.1.3).
 
-    `redirect_uri`: as in the authorization request. `verifier`: the PKCE code verifier (RFC 7636, 4.5).
+    `redirect_uri`: the same value as in the authorization request. `verifier`: the PKCE code verifier (RFC 7636, 4.5).
     """
 
     code: str = field(repr=False)
@@ -18,20 +18,23 @@ class AuthorizationCode:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Return the secrets to redact from provider texts."""
+        """Return the secrets to redact from the provider's texts."""
         return (self.code,) if self.verifier is None else (self.code, self.verifier)
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A refresh token (section 6) with its access token. Some providers need the access token for a refresh."""
+    """A refresh token (section 6) with the present access token.
+
+    Some providers need the access token for a refresh. `refresh_token`: None if the provider issued no refresh token.
+    """
 
     refresh_token: str | None = field(repr=False)
     access_token: str = field(repr=False)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Return the secrets to redact from provider texts."""
+        """Return the secrets to redact from the provider's texts."""
         return tuple(token for token in (self.refresh_token, self.access_token) if token is not None)
 
 
@@ -39,8 +42,8 @@ class RefreshToken:
 class ClientCredentials:
     """The client's own credentials (4.4.2).
 
-    `fields`: all values that the end user entered, since some entries send more than id and secret. `scopes`: None
-    requests the entry's default.
+    `fields`: all values that the end user entered. Some entries send more values than the client id and the secret.
+    `scopes`: the scopes to request, or None for the entry's default scopes.
     """
 
     fields: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -48,19 +51,22 @@ class ClientCredentials:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Return the secrets to redact from provider texts."""
+        """Return the secrets to redact from the provider's texts."""
         return tuple(value for name, value in self.fields.items() if name != "client_id")
 
 
 @dataclass(frozen=True, slots=True)
 class ShortLivedToken:
-    """An access token to exchange for a long-lived token. No RFC has this grant; see `token.exchange` in the entry."""
+    """An access token that the provider exchanges for a long-lived token.
+
+    No RFC defines this grant. The entry defines the request in `token.exchange`.
+    """
 
     access_token: str = field(repr=False)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Return the secrets to redact from provider texts."""
+        """Return the secrets to redact from the provider's texts."""
         return (self.access_token,)
 
 

@@ -1,4 +1,4 @@
-"""Proof Key for Code Exchange (RFC 7636): binds the token request to the authorization request."""
+"""Proof Key for Code Exchange (PKCE, RFC 7636). PKCE binds the token request to the authorization request."""
 
 import base64
 import hashlib
@@ -13,16 +13,16 @@ _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636, 4.1
 
 
 def uses_pkce(auth: OAuth2Auth) -> bool:
-    """Return True if One Runtime sends a challenge.
+    """Return True if One Runtime sends a code challenge to the provider.
 
-    Send a challenge even if the provider's support is unknown. Servers ignore unknown parameters (RFC 6749, 3.1), and
-    RFC 9700, 2.1.1 requires PKCE.
+    RFC 9700, 2.1.1 requires PKCE. One Runtime sends a challenge even if the provider's support for PKCE is unknown.
+    Such a challenge is harmless, because servers ignore unknown parameters (RFC 6749, 3.1).
     """
     return auth.pkce != "avoid"
 
 
 def new_code_verifier() -> str:
-    """Return a code verifier of 256 random bits, 43 characters (RFC 7636, 4.1)."""
+    """Return a random code verifier of 256 bits, encoded in 43 characters (RFC 7636, 4.1)."""
     return secrets.token_urlsafe(32)
 
 

@@ -1,4 +1,4 @@
-"""HTTP responses of token and revocation endpoints: status, body, `Retry-After`."""
+"""Read the HTTP responses of token endpoints and revocation endpoints."""
 
 import datetime as dt
 import math
@@ -14,7 +14,7 @@ MAX_BODY: Final = 1024 * 1024
 _MAX_FIELDS: Final = 100
 _BUSY: Final = frozenset({408, 425, 429})
 _LONGEST_WAIT: Final = 86_400
-# A form contains no markup and no white space, but an HTML page contains both.
+# A form-encoded body contains no markup and no white space. An HTML page contains both.
 _FORM: Final = re.compile(rb"[^\s<>{}\"\\=&]+=[^\s<>{}\"\\]*")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,9})?")
 
@@ -25,9 +25,10 @@ def is_temporary_failure(status: int) -> bool:
 
 
 def parse_body(body: bytes) -> dict[str, object] | None:
-    """Parse the body as a JSON object or a form, whatever its Content-Type. Return None for another body.
+    """Parse the body as a JSON object or a form, and ignore the Content-Type. Return None for any other body.
 
-    RFC 6749, 5.1 requires JSON. Some providers send a form (GitHub without an Accept header), or JSON as `text/html`.
+    RFC 6749, 5.1 requires JSON. But GitHub sends a form if the request has no Accept header, and some providers send
+    JSON as `text/html`.
     """
     if len(body) > MAX_BODY:
         return None
@@ -38,14 +39,17 @@ def parse_body(body: bytes) -> dict[str, object] | None:
 
 
 def retry_after(headers: Iterable[tuple[str, str]], now: dt.datetime) -> int | None:
-    """Return the seconds that the provider asks to wait, at most a day. Return None without such a request."""
+    """Return the number of seconds to wait, from the header `Retry-After`. The maximum is one day.
+
+    Return None without a valid header.
+    """
     value = next((value for name, value in headers if name.lower() == "retry-after"), "")
     seconds = parse_retry_after(value, now)
     return None if seconds is None else min(math.ceil(seconds), _LONGEST_WAIT)
 
 
 def parse_number(value: object) -> float | None:
-    """Return the number of a JSON number or a text; None for any other value."""
+    """Return the number in a JSON number or a text. Return None for any other value."""
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         return float(value)
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e16:

@@ -1,4 +1,4 @@
-"""Revocation of tokens by RFC 7009, or in the provider's own way."""
+"""Build revocation requests and read the responses, by RFC 7009 or in the provider's own way."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -14,16 +14,16 @@ from one_runtime.oauth.error_response import ERROR_KINDS, normalize_code, read_e
 from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.response import is_temporary_failure, parse_body, retry_after
 
-# Codes for an unknown token, for which RFC 7009, 2.2 requires status 200.
+# Error codes for a token that is already invalid. RFC 7009, 2.2 requires status 200 for such a token.
 _GONE: Final = frozenset({"invalid_token", "invalid_grant", "token_revoked", "token_expired"})
 
 
 @dataclass(frozen=True, slots=True)
 class RevocationFailure:
-    """A failed revocation: the token may still be valid.
+    """A failed revocation. The token can still be valid.
 
-    `reason`: the message of the provider or of One Runtime. `may_pass`: a retry may succeed. `retry_after`: the seconds
-    that the provider asks to wait.
+    `reason`: a text of the provider or of One Runtime. `may_pass`: True if a retry can succeed. `retry_after`: seconds
+    to wait, if the provider names a time.
     """
 
     reason: str
@@ -36,11 +36,11 @@ def revocation_requests(
 ) -> tuple[tuple[TokenKind, OutboundRequest], ...]:
     """Return a request for each stored token that the entry revokes, in the entry's order (RFC 7009, 2.1).
 
-    Without a revocation in the entry, return no request. `known`: the end user's params and received values. The
-    requests contain no `token_type_hint`: servers must work without a hint, and some providers refuse a hint.
+    Return no request if the entry defines no revocation. `known`: the end user's params and received values. The
+    requests omit the optional `token_type_hint`, because some providers refuse the hint.
 
     Raises:
-        InvalidInput: a value is missing, would lead to a host that is not the provider's, or cannot be sent.
+        InvalidInput: a value is missing, a value would change the provider's host, or a value cannot be sent.
     """
     revocation = auth.revocation
     if revocation is None:
@@ -61,7 +61,7 @@ def read_revocation(
     response: Response,
     now: dt.datetime,
 ) -> RevocationFailure | None:
-    """Return None if the token is revoked (RFC 7009, 2.2, 2.2.1), or if the provider no longer knows the token."""
+    """Return None if the token is revoked or already invalid (RFC 7009, 2.2, 2.2.1). Otherwise, return the failure."""
     document = parse_body(response.body)
     error_response = read_error_response(document, (*client.secrets, *held.secrets))
     reason = error_response.reason
@@ -71,11 +71,11 @@ def read_revocation(
         return RevocationFailure(reason or f"HTTP {response.status}", may_pass=True, retry_after=wait)
     if is_refused(revocation.gone, response.status, document) or code in _GONE:
         return None
-    if revocation.auth == "bearer" and response.status == 401:  # RFC 6750, 3.1: the sent token is invalid
+    if revocation.auth == "bearer" and response.status == 401:  # RFC 6750, 3.1: the token is invalid
         return None
     if is_expected(revocation.expect, response.status, document) and not _reports_refusal(document):
         return None
-    # Without an error code, the response may be a page of a firewall, so a retry may succeed.
+    # A response without an error code can be the page of a firewall. A retry can then succeed.
     return RevocationFailure(reason or f"HTTP {response.status}", may_pass=reason is None)
 
 
@@ -91,7 +91,7 @@ def _request(
             authentication = ClientAuthentication({"Authorization": f"Bearer {token}"}, {})
         case "secret":
             authentication = ClientAuthentication({"Authorization": f"Bearer {client.client_secret or ''}"}, {})
-        case "none":  # the endpoint reads only the token (Salesforce)
+        case "none":  # Salesforce's endpoint reads only the token
             authentication = ClientAuthentication({}, {})
         case method:
             authentication = authenticate_client(method, client, token_endpoint)

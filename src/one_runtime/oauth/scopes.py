@@ -13,9 +13,9 @@ _MAX_SCOPES: Final = 500
 
 
 def requested_scopes(scopes: ScopeList, names: Iterable[str] | None, known: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the scopes to request, each once: first those that the entry always requests, then `names`.
+    """Return the scopes to request, without duplicates. Begin with the scopes that the entry always requests.
 
-    If `names` is None, use the entry's default.
+    Then add the scopes in `names`. If `names` is None, add the entry's default scopes.
 
     Raises:
         InvalidInput: a scope is not valid, or contains the provider's separator.
@@ -32,19 +32,19 @@ def requested_scopes(scopes: ScopeList, names: Iterable[str] | None, known: Mapp
 
 
 def scope_param(scopes: ScopeList, names: Iterable[str] | None, known: Mapping[str, str]) -> dict[str, str]:
-    """Return the parameter with the scopes to request. Without scopes, return no parameter. Raises: InvalidInput."""
+    """Return the scope parameter of a request. Return an empty dictionary without scopes. Raises: InvalidInput."""
     requested = requested_scopes(scopes, names, known)
     return {scopes.param: scopes.separator.join(requested)} if requested else {}
 
 
-# OpenID Connect scopes. Microsoft and Google grant them, but omit them from the response or list another name.
+# OpenID Connect scopes. Microsoft and Google grant these scopes, but omit or rename some of them in the response.
 _UNLISTED: Final = frozenset({"openid", "profile", "email", "offline_access"})
 
 
 def missing_scopes(requested: Iterable[str], granted: tuple[str, ...] | None) -> tuple[str, ...]:
     """Return the requested scopes that the provider did not grant.
 
-    `granted`: None if the response names no scopes, which means that the provider granted all (RFC 6749, 5.1).
+    `granted`: None if the response names no scopes. The provider then granted all requested scopes (RFC 6749, 5.1).
     """
     if granted is None:
         return ()

@@ -1,4 +1,4 @@
-"""Requests to the token endpoint (RFC 6749, 3.2), one for each kind of grant."""
+"""Build requests to the token endpoint (RFC 6749, 3.2)."""
 
 from collections.abc import Mapping
 
@@ -15,7 +15,7 @@ def token_request(auth: TokenAuth, client: ClientIdentity, grant: Grant, known: 
     The entry defines the client authentication. `known`: the end user's params and received values.
 
     Raises:
-        InvalidInput: a value is missing, would lead to a host that is not the provider's, or cannot be sent.
+        InvalidInput: a value is missing, a value would change the provider's host, or a value cannot be sent.
         ValueError: the grant is a short-lived token, but the entry has no `token.exchange`.
     """
     token, known = auth.token, {**known, "client_id": client.client_id}
@@ -34,13 +34,13 @@ def token_request(auth: TokenAuth, client: ClientIdentity, grant: Grant, known: 
             params = {"grant_type": "client_credentials", **scope_param(auth.scopes, grant.scopes, known)}
             known = {**grant.fields, **known}
         case RefreshToken():
-            # Without a scope, the new token has the scopes of the old token (RFC 6749, 6).
+            # Without the parameter `scope`, the new token has the same scopes as the old token (RFC 6749, 6).
             params = {"grant_type": "refresh_token"}
             if grant.refresh_token is not None:
                 params["refresh_token"] = grant.refresh_token
             known["access_token"] = grant.access_token
             method, url, templates = token.refresh_method, token.refresh_url or token.url, token.refresh_params
-            if method == "GET":  # a URL must not contain the client secret, and the token authenticates the request
+            if method == "GET":  # keep the client secret out of the URL; the token authenticates the request
                 authentication = ClientAuthentication({}, {})
         case ShortLivedToken():
             if token.exchange is None:

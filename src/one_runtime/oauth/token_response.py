@@ -1,4 +1,4 @@
-"""Successful responses of the token endpoint (RFC 6749, 5.1)."""
+"""Read successful responses of the token endpoint (RFC 6749, 5.1)."""
 
 import datetime as dt
 import re
@@ -18,11 +18,16 @@ from one_runtime.oauth.response import parse_body, parse_number
 from one_runtime.oauth.scopes import parse_granted_scopes
 
 MAX_TOKEN: Final = 16_384
-"""Number of characters that fit into a header at common servers. The longest known tokens are JWTs of about 10,000."""
+"""Maximum number of characters of a token.
 
-# RFC 6749, A.12 and A.17, except a space at the start or end, because HTTP removes such spaces from a header.
+Common servers accept a header of this size. The longest known tokens are JWTs of about 10,000 characters.
+"""
+
+# The syntax of RFC 6749, A.12 and A.17. This pattern also refuses a space at the start or end of a token, because HTTP
+# removes such spaces from a header.
 _TOKEN: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
-# A number below `_EPOCH` means seconds from now. A larger number means seconds or milliseconds since 1970.
+# Below `_EPOCH`, a number counts seconds from now. From `_EPOCH_MILLISECONDS`, a number counts milliseconds since 1970.
+# Between the two limits, a number counts seconds since 1970.
 _EPOCH: Final = 1e9
 _EPOCH_MILLISECONDS: Final = 1e11
 
@@ -31,8 +36,8 @@ _EPOCH_MILLISECONDS: Final = 1e11
 class TokenSet:
     """The tokens of a response. The repr hides the tokens.
 
-    `scopes`: None if the response names no scopes, which means that the provider granted the requested scopes.
-    `refresh_expires_at`: None if the response has no such time. `document`: the whole response, for `read_received`.
+    `scopes`: None if the response names no scopes. The provider then granted all requested scopes. `expires_at` and
+    `refresh_expires_at`: None if the expiry is unknown, or if the token never expires. `document`: the parsed response.
     """
 
     access_token: str = field(repr=False)
@@ -52,7 +57,7 @@ def read_token_response(
 ) -> TokenSet:
     """Return the tokens of a response to `token_request` (RFC 6749, 5.1).
 
-    If the response has no refresh token, the old refresh token remains valid (6). The function ignores `token_type`,
+    If the response has no refresh token, return the old refresh token, which remains valid (6). Ignore `token_type`,
     because the entry defines how One Runtime sends a token.
 
     Raises:
@@ -87,7 +92,11 @@ def is_token(text: str) -> bool:
 def _find_access_token(
     where: TokenResponsePaths, document: dict[str, object] | None
 ) -> tuple[dict[str, object], str | None]:
-    """Return the access token, and the object that contains it: the document or an object inside the document."""
+    """Return the object that contains the access token, and the access token.
+
+    The object is the document, or an object inside the document. Without an access token, return an empty object and
+    None.
+    """
     for holder in (document, *(look_up(document, path) for path in where.within)):
         if isinstance(holder, dict) and (token := _token(look_up(holder, where.access_token))) is not None:
             return holder, token
@@ -95,7 +104,7 @@ def _find_access_token(
 
 
 def _token(value: object) -> str | None:
-    """Return the value if it is a token. Return None if the value is empty or no text.
+    """Return the value if the value is a token. Return None if the value is empty or not a text.
 
     Raises:
         MalformedTokenResponse: the value cannot be sent in a header.
@@ -108,9 +117,9 @@ def _token(value: object) -> str | None:
 
 
 def _moment(value: object, now: dt.datetime) -> dt.datetime | None:
-    """Return the time of an expiry. Return None for tokens that never expire: Mailchimp then sends 0.
+    """Return the expiry of a token. Return None if the token never expires (Mailchimp sends 0) or the value is invalid.
 
-    The value can be seconds from now, seconds or milliseconds since 1970, or a date.
+    The value can be seconds from now, seconds since 1970, milliseconds since 1970, or a date.
     """
     count = parse_number(value)
     if count is None:
