@@ -1,7 +1,7 @@
-"""Auth types: one object for each way to connect. All differences between auth types are in these objects.
+"""Auth types: one class for each way to connect. These classes contain all differences between auth types.
 
-`auth_method(auth)` returns the object for an entry's auth type. `AUTH_METHODS` has the classes by name, for callers
-without an entry: the integration of an old connection may have been deleted.
+`auth_method(auth)` returns an object for the auth type of a catalog entry. `AUTH_METHODS` contains the classes by name.
+Use `AUTH_METHODS` if the entry is possibly no longer in the catalog, for example for an old connection.
 """
 
 from one_runtime.auth_types.method import AuthMethod, RefreshGrant, TokenMethod

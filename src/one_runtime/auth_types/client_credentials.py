@@ -1,4 +1,4 @@
-"""Client credentials: the end user's own OAuth client requests tokens for itself (RFC 6749, section 4.4)."""
+"""Client credentials: One Runtime gets tokens with an OAuth client of the end user (RFC 6749, section 4.4)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from one_runtime.oauth.token_response import TokenSet
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentialsMethod:
-    """A client id and a client secret that the end user types."""
+    """A client id and a client secret that the end user enters."""
 
     name: ClassVar[AuthType] = "client_credentials"
     needs_registered_client: ClassVar[bool] = False
@@ -27,11 +27,11 @@ class ClientCredentialsMethod:
 
     @property
     def tokens(self) -> "ClientCredentialsMethod":
-        """Return this object, because the credential is a token."""
+        """Return this object, which is also the token method."""
         return self
 
     def first_grant(self, values: ConnectionValues, /) -> tuple[ClientIdentity, ClientCredentials]:
-        """Return the typed OAuth client, and the grant of this client."""
+        """Return the OAuth client that the end user entered, and the grant of the client."""
         credentials = values.credentials
         client = ClientIdentity(credentials["client_id"], credentials["client_secret"])
         return client, ClientCredentials(credentials)
@@ -42,14 +42,14 @@ class ClientCredentialsMethod:
         return ClientCredentials(fields, scopes or None)
 
     def refresh_due_at(self, _: Mapping[str, str], tokens: TokenSet, now: datetime, /) -> datetime | None:
-        """Return the time to request the next token."""
+        """Return the time of the next refresh. Return None if the token never expires."""
         return next_refresh_at(self.auth.lifetimes, tokens, now)
 
     def client_values(self, _: str, __: Mapping[str, str], /) -> dict[str, str]:
-        """Return no values: the connection's own credentials contain the client."""
+        """Return no values, because the connection's credentials contain the client."""
         return {}
 
     @staticmethod
     def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:
-        """Return the access token, without the client secret, which only One Runtime needs."""
+        """Return the access token. Omit the client secret, which only One Runtime needs."""
         return {"access_token": credentials["access_token"]}

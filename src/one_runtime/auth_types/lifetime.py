@@ -1,4 +1,8 @@
-"""The time to refresh tokens: before the access token expires, and before an unused refresh token expires."""
+"""Calculate the time of the next refresh.
+
+The next refresh must happen before the access token expires. Some refresh tokens expire if they are not used, so the
+next refresh must also happen before such an expiry.
+"""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -7,11 +11,11 @@ from one_runtime.catalog.oauth2 import TokenLifetimes
 from one_runtime.oauth.token_response import TokenSet
 
 _MARGIN: Final = timedelta(minutes=5)
-_PART_OF_SHORT_LIFE: Final = 5  # for a lifetime of less than 25 minutes, the margin is a fifth of the lifetime
+_PART_OF_SHORT_LIFE: Final = 5  # if the lifetime is less than 25 minutes, the margin is a fifth of the lifetime
 
 
 def next_refresh_at(lifetimes: TokenLifetimes, tokens: TokenSet, now: datetime) -> datetime | None:
-    """Return the time to refresh tokens that were issued now; None if no token expires."""
+    """Return the time of the next refresh for tokens that were issued now. Return None if no token expires."""
     unused = lifetimes.refresh
     refresh_expiries = [tokens.refresh_expires_at, now + timedelta(seconds=unused) if unused is not None else None]
     moments = [_ahead(tokens.expires_at, now), *(_halfway(moment, now) for moment in refresh_expiries)]
@@ -25,6 +29,6 @@ def _ahead(expires_at: datetime | None, now: datetime) -> datetime | None:
 def _halfway(moment: datetime | None, now: datetime) -> datetime | None:
     """Return the time halfway between now and the expiry of a refresh token.
 
-    The margin is this large because the provider or this server may be down for days.
+    Half of the lifetime is a large margin, because the provider or One Runtime can be unavailable for days.
     """
     return None if moment is None else now + (moment - now) / 2

@@ -15,26 +15,29 @@ RefreshGrant: TypeAlias = RefreshToken | ClientCredentials
 
 
 class TokenMethod(Protocol):
-    """An auth type whose credential is a token that the provider issues and that expires."""
+    """An auth type with tokens. The provider issues the tokens, and the tokens can expire."""
 
     @property
     def auth(self) -> TokenAuth:
-        """Return the auth of the entry."""
+        """Return the entry's definition of the auth type."""
 
     def first_grant(self, values: ConnectionValues, /) -> tuple[ClientIdentity, ClientCredentials] | None:
-        """Return the client and grant of the entered values. Return None if the end user authorizes at the provider."""
+        """Return the OAuth client and the grant for the values that the end user entered.
+
+        Return None if the end user authorizes the access on the provider's page.
+        """
 
     def refresh_grant(self, secrets: Mapping[str, str], scopes: tuple[str, ...], /) -> RefreshGrant | None:
-        """Return the grant for new tokens; None if One Runtime cannot refresh these tokens."""
+        """Return the grant for a refresh. Return None if One Runtime cannot refresh the tokens."""
 
     def refresh_due_at(self, secrets: Mapping[str, str], tokens: TokenSet, now: datetime, /) -> datetime | None:
-        """Return the time to refresh tokens that were issued now; None for never.
+        """Return the time of the next refresh for tokens that were issued now. Return None if no refresh is necessary.
 
-        Tokens that cannot be refreshed are due at their expiry: the end user then has to connect again.
+        Tokens that cannot be refreshed are due when they expire. The end user then has to connect again.
         """
 
     def client_values(self, client_id: str, fields: Mapping[str, str], /) -> dict[str, str]:
-        """Return the values of a registered OAuth client that templates may use, without the client's secret."""
+        """Return the values of a registered OAuth client for templates. Omit the client's secret."""
 
 
 class AuthMethod(Protocol):
@@ -44,11 +47,11 @@ class AuthMethod(Protocol):
 
     @property
     def tokens(self) -> TokenMethod | None:
-        """Return the token method; None for a credential that One Runtime sends as the end user typed it."""
+        """Return the token method. Return None for a credential without tokens, such as an API key."""
 
     @property
     def needs_registered_client(self) -> bool:
-        """Return True if connecting needs an OAuth client of the organization or the operator."""
+        """Return True if a connection needs a registered OAuth client of the organization or the operator."""
 
     @property
     def can_be_revoked(self) -> bool:
@@ -56,7 +59,7 @@ class AuthMethod(Protocol):
 
     @property
     def sends_client(self) -> bool:
-        """Return True if requests to the API carry a value of the OAuth client, such as a developer token."""
+        """Return True if API requests contain a value of the OAuth client, such as a developer token."""
 
     @staticmethod
     def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:

@@ -23,7 +23,7 @@ class OAuth2Method:
 
     @property
     def tokens(self) -> "OAuth2Method":
-        """Return this object, because the credential is a token."""
+        """Return this object, which is also the token method."""
         return self
 
     @property
@@ -38,31 +38,37 @@ class OAuth2Method:
 
     @property
     def sends_client(self) -> bool:
-        """Return True if requests to the API carry a value of the OAuth client, such as a developer token."""
+        """Return True if API requests contain a value of the OAuth client, such as a developer token."""
         return self.auth.sends_client
 
     def first_grant(self, _: ConnectionValues, /) -> None:
         """Return None, because the grant comes with the callback."""
 
     def refresh_grant(self, secrets: Mapping[str, str], _: tuple[str, ...], /) -> RefreshToken | None:
-        """Return the grant with the refresh token. Some providers refresh with the access token instead."""
+        """Return the grant for a refresh. Return None if One Runtime cannot refresh the tokens.
+
+        The grant also contains the access token, because some providers refresh with the access token.
+        """
         if not self._can_be_refreshed(secrets):
             return None
         return RefreshToken(secrets.get("refresh_token"), secrets["access_token"])
 
     def refresh_due_at(self, secrets: Mapping[str, str], tokens: TokenSet, now: datetime, /) -> datetime | None:
-        """Return the time to refresh tokens that were issued now, or the expiry of tokens that cannot be refreshed."""
+        """Return the time of the next refresh for tokens that were issued now.
+
+        If One Runtime cannot refresh the tokens, return the time at which the tokens expire.
+        """
         if not self._can_be_refreshed(secrets):
             return tokens.expires_at
         return next_refresh_at(self.auth.lifetimes, tokens, now)
 
     def client_values(self, client_id: str, fields: Mapping[str, str], /) -> dict[str, str]:
-        """Return the client id, and the client's fields that the entry still declares."""
+        """Return the client id, and the fields of the client that the entry still declares."""
         return {"client_id": client_id, **self.auth.client_fields(fields)}
 
     @staticmethod
     def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:
-        """Return the access token, without refresh token and client secret, which only One Runtime needs."""
+        """Return the access token. Omit the refresh token and the client secret, which only One Runtime needs."""
         return {"access_token": credentials["access_token"]}
 
     def _can_be_refreshed(self, secrets: Mapping[str, str]) -> bool:

@@ -63,5 +63,5 @@ def auth_method(auth: Auth) -> AuthMethod:
 
 
 def oauth2_of(auth: Auth | None) -> OAuth2Auth | None:
-    """Return the auth if it uses the provider's authorization page; otherwise None."""
+    """Return `auth` if the auth type is `oauth2`. Otherwise, return None."""
     return auth if isinstance(auth, OAuth2Auth) else None

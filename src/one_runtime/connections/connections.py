@@ -1,4 +1,4 @@
-"""Connections: accounts of end users at integrations. The module `credentials` stores their secrets."""
+"""Connections: the connected accounts of end users. The module `credentials` stores the secrets of connections."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -33,14 +33,14 @@ STATUSES: Final = ("active", "needs_reauth")
 
 
 class AccountMismatch(Conflict):
-    """Connecting again would replace the account by another account, and the end user has not agreed."""
+    """The end user connected another account, but has not agreed to replace the present account."""
 
     code = "account_mismatch"
 
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """A connected account. `status` is active, or needs_reauth after a definite refusal by the provider."""
+    """A connected account. `status`: `active`, or `needs_reauth` if the end user has to connect again."""
 
     id: str
     organization_id: str
@@ -72,7 +72,7 @@ class Connection:
 
     @property
     def subject(self) -> Subject:
-        """Return the subject for the connection's events."""
+        """Return the subject of the connection's events."""
         data = {"integration_slug": self.integration_slug, "auth_type": self.auth_type}
         return Subject(self.end_user_id, self.id, data)
 
@@ -81,8 +81,8 @@ class Connection:
 class NewConnection:
     """A verified account to store.
 
-    `target`: id of the connection to replace. `multiple`: keep present accounts, and add this account. `agreed`: the
-    end user agreed to replace the present account by this account.
+    `target`: the id of the connection to replace, or None. `multiple`: True to keep the present accounts and add this
+    account. `agreed`: True if the end user agreed to replace the present account by this account.
     """
 
     end_user_id: str
@@ -104,7 +104,7 @@ class NewConnection:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionFilter:
-    """Filters of a list. None in a field matches all connections."""
+    """Filters for a list of connections. None in a field matches all connections."""
 
     end_user_id: str | None = None
     integration_slug: str | None = None
@@ -169,7 +169,7 @@ _DELETE = delete(connections).where(_IN_ORGANIZATION, connections.c.id == bindpa
 
 @cache
 def _update_of(*names: str) -> Update:
-    """Build an update of only these columns, so that the update overwrites no concurrent change of other columns."""
+    """Build a statement that updates these columns only. Concurrent changes of other columns stay in effect."""
     changed = update(connections).where(_IN_ORGANIZATION, connections.c.id == bindparam("connection"))
     return changed.values({name: bindparam(name) for name in names})
 
@@ -186,12 +186,13 @@ async def get(tx: Transaction, organization_id: str, connection_id: str) -> Conn
 async def get_with_credential(
     tx: Transaction, vault: Vault, key: ConnectionKey, *, lock: bool = False
 ) -> tuple[Connection, StoredCredential]:
-    """Return a connection with its decrypted credentials. With `lock`, no other transaction can change the credentials.
+    """Return a connection with its decrypted credentials. With `lock`, lock the credentials until `tx` ends.
 
-    The function reads both rows in one statement, or under the lock. So the connection and its credentials belong to
-    the same moment. With two separate reads, expired tokens could get the expiry of new tokens, and seem valid.
+    The tokens are in the credential's row, and the expiry of the tokens is in the connection's row. The function reads
+    both rows in one statement, or under the lock. Otherwise, a refresh between two reads could combine expired tokens
+    with the expiry of new tokens.
 
-    Raises: NotFound; SealBroken if the row was tampered with.
+    Raises: NotFound; SealBroken if the credentials cannot be decrypted.
     """
     if lock:
         stored = await credentials.load(tx, vault, key, lock=True)
@@ -207,7 +208,7 @@ async def get_with_credential(
 async def list_page(
     tx: Transaction, organization_id: str, filters: ConnectionFilter, *, limit: int, before: str | None = None
 ) -> list[Connection]:
-    """Return at most `limit` connections, newest first. With `before`, return only those older than this id."""
+    """Return at most `limit` connections, newest first. With `before`, return only connections older than this id."""
     statement = _LIST
     for name, value in asdict(filters).items():
         if value is not None:
@@ -233,8 +234,8 @@ async def create_or_replace(
 ) -> tuple[Connection, bool]:
     """Store a new connection, or replace the end user's existing connection.
 
-    Return the connection, and True if it is new. The function locks the end user's row, so two browser tabs cannot
-    create two connections of one account.
+    Return the connection, and True if the connection is new. The function locks the end user's row. Otherwise, two
+    browser tabs could create two connections to the same account at the same time.
 
     Raises: AccountMismatch; NotFound for a target that does not exist or belongs to another end user.
     """
@@ -257,7 +258,7 @@ async def require_replaceable(tx: Transaction, organization_id: str, new: NewCon
 
 
 def _connection_to_replace(new: NewConnection, present: Sequence[Connection]) -> Connection | None:
-    """Return the connection to replace, or None.
+    """Return the connection to replace. Return None to create a connection.
 
     The first rule that applies decides:
 
@@ -265,6 +266,8 @@ def _connection_to_replace(new: NewConnection, present: Sequence[Connection]) ->
     2. If a present connection has the same account, return this connection.
     3. If `new` has `multiple`, return None.
     4. Return the newest active connection. If no connection is active, return the newest connection.
+
+    Raises: NotFound; AccountMismatch.
     """
     if new.target is not None:
         target = next((connection for connection in present if connection.id == new.target), None)
@@ -345,7 +348,7 @@ async def _replace(
 async def _lock_old_tokens(
     tx: Transaction, vault: Vault, present: Connection, new: NewConnection
 ) -> RevocableTokens | None:
-    """Lock the credentials of the present connection. Return its tokens if the new connection has another account."""
+    """Lock the present connection's credentials. Return the tokens to revoke if the account changes; otherwise None."""
     if present.account_id is None or new.account.id in {None, present.account_id}:
         await credentials.lock(tx, present.key)
         return None
@@ -378,7 +381,7 @@ async def update_connection(
     metadata: Mapping[str, object] | None,
     now: datetime,
 ) -> Connection:
-    """Store a new name or metadata; None keeps the present value. Raises: NotFound if the connection was deleted."""
+    """Store a new name or new metadata. None keeps the present value. Raises: NotFound."""
     saved = replace(
         connection,
         name=name or connection.name,
@@ -404,7 +407,10 @@ async def mark_needs_reauth(
 
 
 async def invalidate_for_audience_change(tx: Transaction, connection: Connection, message: str, now: datetime) -> None:
-    """Invalidate locked credentials that are for another audience, and mark the connection `needs_reauth` (P7)."""
+    """Set the status `needs_reauth`, and invalidate the credentials (P7). The caller has locked the credentials.
+
+    The integration's audience has changed: the integration now sends credentials to other hosts, or in another way.
+    """
     actor = Actor(connection.organization_id, "system")
     await mark_needs_reauth(tx, actor, connection, "integration_changed", message, now)
     await credentials.invalidate(tx, connection.key)
@@ -419,9 +425,10 @@ async def invalidate_all_for_audience_change(
     *,
     limit: int,
 ) -> int:
-    """Invalidate at most `limit` active connections with credentials for another audience. Return their number.
+    """Invalidate at most `limit` active connections with credentials for an old audience of the integration.
 
-    The function locks and reads each connection again, so that a concurrent reconnect or deletion stays in effect.
+    Return the number of these connections. The function locks the credentials of each connection, and checks the
+    audience again. So if the end user connects again at the same time, the new credentials stay valid.
     """
     audience = integration.audience(auth_type)
     scope = {"organization": organization_id, "slug": integration.slug, "auth_type": auth_type, "audience": audience}
@@ -442,7 +449,7 @@ async def count_at_integration(tx: Transaction, organization_id: str, slug: str)
 
 
 async def mark_active(tx: Transaction, actor: Actor, connection: Connection, now: datetime) -> Connection:
-    """Set the status `active`, because the provider accepts the credentials, and record the event."""
+    """Set the status `active`, and record the event. The provider has accepted the credentials."""
     if connection.status == "active":
         return connection
     saved = replace(connection, status="active", error=None, updated_at=now)
@@ -471,4 +478,4 @@ async def _save(tx: Transaction, connection: Connection, *names: str) -> None:
     values = {name: getattr(connection, name) for name in names}
     key = {"organization": connection.organization_id, "connection": connection.id}
     if not await tx.execute(_update_of(*names), **key, **values):
-        raise NotFound("The connection was deleted meanwhile.")
+        raise NotFound("The connection no longer exists.")

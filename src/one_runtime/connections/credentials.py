@@ -1,6 +1,6 @@
-"""Stored credentials of connections, and the leases for their refresh.
+"""Stored credentials of connections. A lease reserves the credentials of a connection for a refresh by one process.
 
-One Runtime encrypts credentials before it stores them, and decrypts them at the point of use.
+One Runtime encrypts credentials before storing them. One Runtime decrypts credentials only to use them.
 """
 
 import json
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, select, update
-from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT compiles for SQLite too
+from sqlalchemy.dialects.postgresql import insert  # the ON CONFLICT of this insert also compiles for SQLite
 
 from one_runtime.clock import Clock
 from one_runtime.db.engine import Transaction
@@ -39,7 +39,7 @@ class CredentialsRefused(OneRuntimeError):
 
 
 class ProviderUnavailable(OneRuntimeError):
-    """The provider gave no usable response, so the credentials may still be valid. `retry_after`: seconds to wait."""
+    """The provider gave no usable response. The credentials can still be valid. `retry_after`: seconds to wait."""
 
     code, status, title = "provider_unavailable", 502, "The provider does not answer as it should"
 
@@ -50,7 +50,7 @@ class ProviderUnavailable(OneRuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class ProviderAccount:
-    """The account to which the credentials belong: its id and label, if the provider returns them."""
+    """The id and label of an account at the provider. None stands for a value that the provider does not return."""
 
     id: str | None = None
     label: str | None = None
@@ -68,9 +68,10 @@ class ConnectionKey:
 class TokenMetadata:
     """Data that One Runtime stores with the tokens.
 
-    `oauth_client_id`: the registered client of the tokens; None for the end user's own client. `refresh_due_at`: None
-    if the tokens are never refreshed. `audience`: for a custom integration, a digest of where and how One Runtime may
-    send the credentials (`AuthBase.audience`).
+    `oauth_client_id`: the registered OAuth client of the tokens; None if the end user entered the client.
+    `refresh_due_at`: the time of the next refresh; None if One Runtime does not refresh the tokens. `audience`: None
+    for a built-in integration. For a custom integration, the audience is a digest of where and how One Runtime may send
+    the credentials (`AuthBase.audience`).
     """
 
     oauth_client_id: str | None = None
@@ -83,7 +84,7 @@ NO_TOKEN_METADATA: Final = TokenMetadata()
 
 @dataclass(frozen=True, slots=True)
 class StoredCredential:
-    """Decrypted credentials and the state of their refresh. Each `store` increases the `version`."""
+    """Decrypted credentials, and the state of the refresh. Each call of `store` increases the `version`."""
 
     secrets: Mapping[str, str] = field(repr=False)
     version: int
@@ -184,9 +185,9 @@ async def store(
 
 
 async def load(tx: Transaction, vault: Vault, key: ConnectionKey, *, lock: bool = False) -> StoredCredential:
-    """Return the decrypted credentials. With `lock`, no other transaction can change them until `tx` ends.
+    """Return the decrypted credentials. With `lock`, lock the row until `tx` ends.
 
-    Raises: NotFound; SealBroken if the row was tampered with.
+    Raises: NotFound; SealBroken if the credentials cannot be decrypted.
     """
     statement = _LOCKED if lock else _BY_CONNECTION
     row = await tx.one(statement, CredentialRow, organization=key.organization_id, connection=key.connection_id)
@@ -206,8 +207,8 @@ def decrypt(row: CredentialRow, vault: Vault, key: ConnectionKey) -> StoredCrede
 async def lock(tx: Transaction, key: ConnectionKey) -> None:
     """Lock the credentials until the transaction ends.
 
-    Call `lock` before writing the connection. Two transactions that lock the two rows in different orders would wait
-    for each other.
+    Call `lock` before writing the connection's row. Every transaction must lock the two rows in this order. Otherwise,
+    two transactions can wait for each other forever (a deadlock).
     """
     await tx.all(_LOCKED, organization=key.organization_id, connection=key.connection_id)
 
@@ -215,11 +216,13 @@ async def lock(tx: Transaction, key: ConnectionKey) -> None:
 async def acquire_lease(
     tx: Transaction, clock: Clock, key: ConnectionKey, stored: StoredCredential, lease_id: str, duration: timedelta
 ) -> bool:
-    """Reserve exactly these credentials for a refresh by this process (a lease).
+    """Reserve the credentials for a refresh by this process (a lease).
 
-    Return False if another process holds the lease, or if the credentials were changed, refused or rescheduled
-    meanwhile. The database's clock measures the lease, as in `jobs/queue.py`. The lease prevents two refreshes with the
-    same refresh token. After two such refreshes, many providers invalidate the token (P8).
+    Return False if another process holds a lease, or if the row no longer matches `stored`. The database's clock
+    measures the lease, because the clocks of two servers can differ.
+
+    The lease prevents two refreshes with the same refresh token. Many providers invalidate a refresh token that One
+    Runtime sends twice (P8).
     """
     now = await database_now(tx, clock)
     changed = await tx.execute(
@@ -237,13 +240,16 @@ async def acquire_lease(
 
 
 async def record_failure(tx: Transaction, key: ConnectionKey, lease_id: str, retry_at: datetime) -> bool:
-    """Allow no refresh before `retry_at`, and count the failure. Return False if another process holds the lease."""
+    """Count a failed refresh, end the lease, and allow no refresh before `retry_at`.
+
+    Return False, and change nothing, if this process no longer holds the lease.
+    """
     ids = {"organization": key.organization_id, "connection": key.connection_id}
     return await tx.execute(_RECORD_FAILURE, **ids, held_lease=lease_id, until=retry_at) > 0
 
 
 async def invalidate(tx: Transaction, key: ConnectionKey) -> None:
-    """Make these credentials unusable, because the audience of their integration has changed (P7)."""
+    """Make these credentials unusable, because the audience of the integration has changed (P7)."""
     await tx.execute(_INVALIDATE, organization=key.organization_id, connection=key.connection_id)
 
 
@@ -253,7 +259,7 @@ async def stop_refreshing(tx: Transaction, key: ConnectionKey) -> None:
 
 
 async def release_lease(tx: Transaction, key: ConnectionKey, lease_id: str) -> None:
-    """End a lease under which this process sent no request to the provider."""
+    """End a lease. This process sent no request to the provider during the lease."""
     ids = {"organization": key.organization_id, "connection": key.connection_id}
     await tx.execute(_RELEASE, **ids, held_lease=lease_id)
 

@@ -1,6 +1,7 @@
-"""Pending revocations: encrypted tokens without a connection. The worker revokes them within a day (P9).
+"""Pending revocations: encrypted tokens that One Runtime will revoke at the provider (P9).
 
-Only `queue_revocation` creates pending revocations. The function also decides if One Runtime revokes the tokens.
+The worker retries a revocation for a day. Only the function `queue_revocation` creates pending revocations. This
+function also decides if One Runtime may revoke the tokens.
 """
 
 import json
@@ -42,10 +43,10 @@ RULES: Final[Mapping[RevocationCause, Literal["always", "unless_shared", "never"
     "not_redeemed": "unless_shared",
     "refresh_superseded": "unless_shared",
 }
-"""Rule for each cause of a revocation; docs/decisions/0019-revocations.md gives the reasons.
+"""The rule for each cause of a revocation. docs/decisions/0019-revocations.md gives the reasons.
 
-`unless_shared`: do not revoke a token while another connection may use the same grant, because some providers then
-revoke the whole grant.
+`unless_shared`: do not revoke the tokens if another connection possibly uses the same grant. Some providers revoke the
+whole grant together with a token.
 """
 
 TABLE: Final = "revocations"
@@ -54,7 +55,7 @@ RETENTION: Final = timedelta(days=1)
 LEASE: Final = timedelta(minutes=2)
 """Time for which one process reserves a row. Even the slowest requests to the provider take less time."""
 
-_VERSION: Final = 1  # version of the encrypted value; it never changes, because each row is written once
+_VERSION: Final = 1  # the version is constant, because One Runtime encrypts the value of a row only once
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +77,8 @@ class RevocableTokens:
 class PendingRevocation:
     """A queued revocation of the tokens of one connection.
 
-    `tokens`: the tokens by kind, with the id and the secret of the end user's own OAuth client, if there is one.
+    `tokens`: the tokens by kind. If the end user entered an OAuth client, `tokens` also contains the client's id and
+    secret.
     """
 
     id: str
@@ -123,9 +125,11 @@ async def queue_revocation(
 ) -> PendingRevocation | None:
     """Store tokens for revocation. Return None if One Runtime cannot or must not revoke the tokens.
 
-    For a cause with the rule `unless_shared`, delete or update the tokens' own connection first. Otherwise this
-    connection counts as another connection that uses the grant. The new row is reserved for the caller: revoke the
-    tokens after the commit, or call `leave_to_worker`.
+    If the rule of the cause is `unless_shared`, first delete or update the connection of the tokens. Otherwise, this
+    connection counts as another connection that uses the grant.
+
+    The new row is reserved for the caller. After the commit, the caller revokes the tokens. A caller that leaves the
+    revocation to the worker calls `leave_to_worker` before the commit.
     """
     if RULES[cause] == "never" or "access_token" not in tokens.secrets:
         return None
@@ -138,10 +142,10 @@ async def queue_revocation(
 
 
 async def _may_share_grant(tx: Transaction, tokens: RevocableTokens) -> bool:
-    """Return True if another connection may use the same grant.
+    """Return True if another connection possibly uses the same grant.
 
-    Every connection of the organization to the same account counts. If the account is unknown, every connection of the
-    end user to the integration counts.
+    If the account is known, every connection of the organization to the account counts. If the account is unknown,
+    every connection of the end user to the integration counts.
     """
     scope = {"organization": tokens.organization_id, "slug": tokens.integration_slug}
     if tokens.account_id is not None:
@@ -171,20 +175,23 @@ async def _store(tx: Transaction, vault: Vault, tokens: RevocableTokens, now: da
 
 
 async def leave_to_worker(tx: Transaction, pending: PendingRevocation | None, now: datetime) -> None:
-    """End the lease on a new row, so that the worker revokes the tokens as soon as the transaction commits."""
+    """End the caller's reservation of a new row. The worker then revokes the tokens immediately after the commit.
+
+    Do nothing if `pending` is None.
+    """
     if pending is not None:
         await tx.execute(_RELEASE, revocation=pending.id, now=now)
         wake_on_commit(tx, revocations)
 
 
 async def claim(tx: Transaction, vault: Vault, clock: Clock, limit: int) -> list[PendingRevocation]:
-    """Reserve the rows that are due. Delete a row that cannot be decrypted, because its tokens cannot be revoked."""
+    """Reserve the rows that are due. Delete expired rows, and rows that One Runtime cannot decrypt."""
     claimed = []
     await tx.execute(_EXPIRED, now=clock())
     for row in await _QUEUE.claim(tx, clock, limit):
         try:
             claimed.append(_decrypt(vault, row))
-        except KeyNotInRing:  # another server may have the key; the row is due again after the lease
+        except KeyNotInRing:  # another server can have the key; the row is due again after the lease
             continue
         except SealBroken:
             await _QUEUE.settle(tx, row.id, attempts=row.attempts)
@@ -192,7 +199,7 @@ async def claim(tx: Transaction, vault: Vault, clock: Clock, limit: int) -> list
 
 
 async def settle(tx: Transaction, pending: PendingRevocation) -> None:
-    """Delete a row with its tokens after the provider's final answer."""
+    """Delete a row after the provider's final answer."""
     await _QUEUE.settle(tx, pending.id, attempts=pending.attempts)
 
 

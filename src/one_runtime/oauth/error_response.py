@@ -34,7 +34,7 @@ ERROR_KINDS: Final[dict[str, Kind]] = {
     "temporarily_unavailable": "temporary",
     # RFC 8628, 3.5
     "slow_down": "temporary",
-    # GitHub's codes for an authorization code are on the page "Troubleshooting OAuth app access token request errors":
+    # GitHub's codes for an authorization code: see "Troubleshooting OAuth app access token request errors" in
     # https://docs.github.com/en/apps/oauth-apps/maintaining-oauth-apps
     # GitHub's codes for a refresh: https://github.com/orgs/community/discussions/24745
     "bad_verification_code": "grant",

@@ -69,7 +69,7 @@ def parse_granted_scopes(value: object) -> tuple[str, ...] | None:
 def check_scopes(scopes: ScopeList, names: Iterable[str]) -> list[str]:
     """Return an error message for each scope that is not valid (RFC 6749, 3.3)."""
     return [
-        f"{scope[:64]!r} is not a valid scope: use printable ASCII without spaces, quotes and this provider's separator"
+        f"{scope[:64]!r} is not a valid scope: use printable ASCII without spaces, quotes or this provider's separator"
         for scope in names
         if _TOKEN.fullmatch(scope) is None or scopes.separator in scope
     ]
