@@ -73,7 +73,7 @@ def test_refused_command_prints_one_sentence(run: Run) -> None:
     assert "must be an origin" in run("organizations", "create", "N", "--allowed-origin", "app.example.com").sentence
     assert "must be https" in run("organizations", "set", organization, "--allowed-origin", "http://a.example").sentence
     assert "privacy_url" in run("organizations", "set", organization, "--privacy-url", "example.com").sentence
-    assert "must be among read, connect" in run("api-keys", "create", organization, "--scope", "write").sentence
+    assert "must be one or more of read" in run("api-keys", "create", organization, "--scope", "write").sentence
     for words in (("organizations", "set"), ("api-keys", "create")):
         for identifier in (new_id(), "nothing"):
             assert "one-runtime organizations list" in run(*words, identifier).sentence

@@ -1,1 +1,1 @@
-"""Integrations as an organization sees them: availability, the list, custom integrations, OAuth clients."""
+"""Integrations of an organization: availability, list, custom integrations and OAuth clients."""

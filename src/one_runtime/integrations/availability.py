@@ -1,4 +1,4 @@
-"""The integrations that an organization's end users can connect, and the auth types for them."""
+"""The integrations and auth types that the end users of an organization can use now."""
 
 import json
 from collections.abc import Collection
@@ -16,8 +16,8 @@ NO_CLIENTS: Final[frozenset[str]] = frozenset()
 class Availability:
     """The integrations that an organization has enabled.
 
-    `slugs`: the enabled integrations; None enables all. `hidden`: integrations that are disabled even if `slugs` is
-    None. `clients`: integrations with an OAuth client of the organization or the operator.
+    `slugs`: the enabled integrations; None enables all integrations. `hidden`: the disabled integrations, even if
+    `slugs` is None. `clients`: the integrations with an OAuth client of the organization or the operator.
     """
 
     slugs: frozenset[str] | None = None
@@ -33,13 +33,16 @@ class Availability:
 
     @property
     def sorted(self) -> tuple[list[str] | None, list[str], list[str]]:
-        """Return all slugs sorted, so that equal availabilities have equal representations."""
+        """Return the three sets as sorted lists. Equal availabilities have equal lists."""
         return None if self.slugs is None else sorted(self.slugs), sorted(self.clients), sorted(self.hidden)
 
 
 @lru_cache(maxsize=1024)
 def availability_of(mode: str, slugs: str, clients: str) -> Availability:
-    """Return the availability from a database row: the mode, the slugs as JSON, the clients separated by commas."""
+    """Return the availability for the columns of a database row.
+
+    `slugs`: a JSON list. `clients`: a text with slugs, separated by commas.
+    """
     configured = frozenset(clients.split(",")) if clients else NO_CLIENTS
     named = frozenset[str](json.loads(slugs)) if mode != "all" else frozenset[str]()
     return Availability(named if mode == "listed" else None, configured, named if mode == "all_but" else frozenset())
@@ -55,9 +58,10 @@ def available_auth_types(integration: Integration, clients: Collection[str]) -> 
 
 
 def unavailable_reason(integration: Integration, clients: Collection[str], auth_type: str | None = None) -> str | None:
-    """Return the reason and the remedy if an end user cannot connect by this auth type, or None.
+    """Return the reason and the remedy if an end user cannot connect. Return None if an end user can connect.
 
-    Without an auth type, any available auth type is enough. `clients`: as in `available_auth_types`.
+    `auth_type`: the auth type to use; None for any auth type. `clients`: the integrations with an OAuth client of the
+    organization or the operator.
     """
     available = available_auth_types(integration, clients)
     if auth_type in available or (auth_type is None and available):

@@ -1,4 +1,4 @@
-"""Content codings (RFC 9110 section 8.4.1): select a coding for a caller, compress, and cache the results.
+"""Select a content coding for a caller (RFC 9110 section 8.4.1), compress texts, and cache the results.
 
 docs/decisions/0015-compressed-answers.md has the measurements behind the levels and thresholds.
 """
@@ -29,13 +29,13 @@ MIN_SIZE: Final = 1000
 """Minimum size in bytes of a text to compress. A smaller text fits into one network packet."""
 
 BLOCKING_SIZE: Final = 64 * 1024
-"""Size in bytes. One Runtime compresses a larger text on another thread.
+"""Size in bytes above which One Runtime compresses a text on another thread.
 
-The compression takes about a millisecond or more, and would block the event loop.
+The compression of such a text takes about a millisecond or more, and would block the event loop.
 """
 
 _NAMES: Final[Mapping[str, Coding]] = {"zstd": "zstd", "gzip": "gzip", "x-gzip": "gzip"}
-"""Supported codings in One Runtime's order of preference: zstd takes a third of gzip's time."""
+"""Supported codings in order of preference. zstd needs a third of the time of gzip."""
 
 
 def compress(text: bytes, coding: Coding, levels: Levels) -> bytes:
@@ -53,7 +53,7 @@ class Compressor:
         self._cache: LRUCache[Hashable, bytes] = LRUCache(capacity, getsizeof=len)
 
     async def compress(self, key: Hashable, text: bytes, coding: Coding) -> bytes:
-        """Return the compressed text. Equal keys must mean equal texts."""
+        """Return the compressed text. Calls with equal keys must pass equal texts."""
         compressed = self._cache.get((key, coding))
         if compressed is None:
             if len(text) > BLOCKING_SIZE:
@@ -67,10 +67,10 @@ class Compressor:
 
 @lru_cache(maxsize=512)  # few different headers occur
 def choose(accept_encoding: str) -> Coding | None:
-    """Return the coding that a caller prefers, or None (RFC 9110 section 12.5.3).
+    """Return the coding that a caller prefers. Return None for `identity`, which means no coding (RFC 9110, 12.5.3).
 
-    A caller that accepts neither these codings nor `identity` (no coding) receives `identity`, which section 12.4.1
-    allows.
+    If the caller accepts no supported coding, return None even if the caller refuses `identity`. RFC 9110, 12.4.1
+    allows this response.
     """
     weights: dict[str, float] = {}
     for part in accept_encoding.lower().split(","):
@@ -85,7 +85,7 @@ def choose(accept_encoding: str) -> Coding | None:
 
 
 def _weight(parameters: list[str]) -> float:
-    """Return the `q` of a coding: 1 if absent, 0 if invalid (RFC 9110 section 12.4.2)."""
+    """Return the weight `q` of a coding (RFC 9110, 12.4.2). Return 1 if `q` is absent, and 0 if `q` is invalid."""
     for parameter in parameters:
         name, _, value = parameter.partition("=")
         if name.strip() == "q":

@@ -1,8 +1,8 @@
-"""Register custom integrations. Invalidate connections if an entry's audience changes (P1, P7).
+"""Register custom integrations, and invalidate connections if the audience of an entry changes (P1, P7).
 
 The audience (`AuthBase.audience`) changes if the entry sends credentials to other hosts or in another way. One Runtime
-never sends existing credentials to a new audience: end users must connect again, and the organization must register its
-OAuth client again.
+never sends existing credentials to a new audience, so the end users must connect again. If the entry sends the OAuth
+client's secret to a new host, the organization must register the client again.
 """
 
 from dataclasses import dataclass, replace
@@ -47,8 +47,9 @@ class IntegrationInUse(Conflict):
 class CustomIntegrationResult:
     """A registered custom integration.
 
-    `enabled`: the organization's end users can connect the integration. `invalidated`: number of connections that end
-    users must make again. `client_retired`: the organization must register its OAuth client again.
+    `enabled`: True if the organization has enabled the integration. `created`: True if the integration is new.
+    `invalidated`: number of connections for which end users must connect again. `client_retired`: True if the
+    organization must register its OAuth client again.
     """
 
     registered: StoredIntegration
@@ -77,7 +78,7 @@ async def get(installation: Installation, organization_id: str, slug: str) -> Cu
 async def create(
     installation: Installation, actor: Actor, entry: CustomIntegration, logo: str
 ) -> CustomIntegrationResult:
-    """Register a new custom integration. `entry` is validated; `logo` is a sanitized SVG.
+    """Register a new custom integration. The caller has validated `entry`. `logo` is a sanitized SVG.
 
     Raises: IntegrationExists; Conflict if the organization has the maximum number of custom integrations.
     """
@@ -91,7 +92,7 @@ async def create(
 
 
 async def put(installation: Installation, actor: Actor, entry: CustomIntegration, logo: str) -> CustomIntegrationResult:
-    """Register a custom integration, or replace the definition of an existing one. The arguments are as in `create`."""
+    """Register a custom integration, or replace an existing definition. `create` explains the arguments."""
     async with installation.database.write() as tx:
         await organization_catalogs.lock(tx, actor.organization_id)
         present = await _find(tx, actor, entry.slug)
@@ -110,7 +111,7 @@ async def put(installation: Installation, actor: Actor, entry: CustomIntegration
 
 
 async def delete(installation: Installation, actor: Actor, slug: str) -> None:
-    """Delete a custom integration without connections. Raises: NotFound; IntegrationInUse."""
+    """Delete a custom integration. Raises: NotFound; IntegrationInUse if the integration still has connections."""
     async with installation.database.write() as tx:
         await organization_catalogs.lock(tx, actor.organization_id)
         await organization_catalogs.get(tx, actor.organization_id, slug)
@@ -145,9 +146,9 @@ async def _create(
 async def _retire_client(
     tx: Transaction, installation: Installation, actor: Actor, slug: str, auth: OAuth2Auth | None
 ) -> bool:
-    """Retire the OAuth client if it is not registered for all hosts of the entry.
+    """Retire the organization's OAuth client if the client is not registered for all hosts of the entry.
 
-    Return True if the function retired the client.
+    `auth`: None if the integration no longer uses `oauth2`. Return True if the function retired the client.
     """
     client = await oauth_clients.find_own(tx, installation.vault, actor.organization_id, slug)
     if client is None or (auth is not None and oauth_clients.still_fits(client, auth)):
@@ -158,10 +159,10 @@ async def _retire_client(
 
 
 async def _invalidate_connections(installation: Installation, actor: Actor, integration: CustomIntegration) -> int:
-    """Invalidate the connections whose credentials are for another audience. Return the number of connections.
+    """Invalidate the connections with credentials for an old audience. Return the number of these connections.
 
-    Even before a connection is invalidated, a call with its credentials fails, because each call compares the
-    audiences.
+    One Runtime also compares the audiences before each call to the provider. So a call with such credentials fails even
+    before this function invalidates the connection.
     """
     count = 0
     for auth_type in get_args(AuthType):
@@ -177,7 +178,7 @@ async def _invalidate_connections(installation: Installation, actor: Actor, inte
 
 
 async def _remove_from_enabled(tx: Transaction, installation: Installation, actor: Actor, slug: str) -> None:
-    """Remove a deleted integration from the organization's list of enabled integrations."""
+    """Remove a deleted integration from the organization's list of enabled or disabled integrations."""
     organization = await organizations.get(tx, actor.organization_id)
     if slug in organization.integrations_slugs:
         remaining = tuple(listed for listed in organization.integrations_slugs if listed != slug)
@@ -189,5 +190,5 @@ async def _record(tx: Transaction, installation: Installation, actor: Actor, kin
 
 
 async def purge(installation: Installation) -> int:
-    """Purge the definitions of integrations that were deleted more than `RETENTION` ago; return their number."""
+    """Purge integrations that were deleted more than `RETENTION` ago. Return the number of these integrations."""
     return await organization_catalogs.purge(installation.database, installation.clock() - RETENTION)

@@ -1,7 +1,8 @@
-"""OAuth clients that are registered with a provider: by one organization, or by the operator for all (P3, P7).
+"""OAuth clients that an organization or the operator has registered with a provider (P3, P7).
 
-One Runtime stores each client's secret encrypted. It sends the secret only to hosts for which the client is registered.
-Replacing or deleting a client retires the client: existing connections continue to use it, new connections do not.
+All organizations can use the operator's clients. One Runtime encrypts each client's secret, and sends the secret only
+to the hosts for which the client is registered. If an organization replaces or deletes a client, One Runtime retires
+the client. Existing connections continue to use a retired client, but new connections cannot use a retired client.
 """
 
 import json
@@ -38,14 +39,14 @@ from one_runtime.tenancy.events import Actor, EventType, Subject
 
 TABLE: Final = "oauth_clients"
 INSTANCE: Final = "00000000-0000-0000-0000-000000000000"
-"""The organization id of the operator's clients. Every organization without its own client uses these clients."""
+"""The organization id of the operator's clients. An organization without its own client uses the operator's client."""
 
 RETENTION: Final = timedelta(days=30)
-"""Minimum retention of a retired client."""
+"""Minimum time for which One Runtime keeps a retired client."""
 
 _MAX_HOSTS: Final = 100
-_LAST: Final = 4  # the API shows this many last characters of a secret, so that the owner recognizes the secret
-_LONG_ENOUGH: Final = 12  # length of a secret; four characters of a shorter secret would reveal too much
+_LAST: Final = 4  # number of last characters of a secret that the API shows to the owner
+_LONG_ENOUGH: Final = 12  # minimum length; four characters would reveal too much of a shorter secret
 
 
 class OAuthClientMissing(Conflict):
@@ -64,8 +65,9 @@ class HostNotRegistered(InvalidInput):
 class OAuthClient:
     """A stored OAuth client.
 
-    `scopes`: the scopes to request; None for the entry's default. `fields`: values of the client fields that the entry
-    declares, without the client's id and secret. `version`: the version of the encrypted secret.
+    `scopes`: the scopes to request; None for the entry's default scopes. `hosts`: the registered hosts, which may
+    receive the secret. `fields`: values of the client fields that the entry declares, without the client's id and
+    secret. `version`: the version of the encrypted secret.
     """
 
     id: str
@@ -81,19 +83,25 @@ class OAuthClient:
     version: int = 1
 
     def fields_of(self, auth: OAuth2Auth) -> dict[str, str]:
-        """Return the values of the fields that the entry declares, other than the client's id and secret."""
+        """Return the values of the client fields that the entry declares, without the client's id and secret."""
         return auth.client_fields(self.fields)
 
     @property
     def secret_last_four(self) -> str | None:
-        """Return the last four characters of the secret, so that its owner recognizes it; None for a short secret."""
+        """Return the last four characters of the secret. Return None for a short secret.
+
+        The API shows these characters, so that the owner recognizes the secret.
+        """
         secret = self.client.client_secret
         return secret[-_LAST:] if secret is not None and len(secret) >= _LONG_ENOUGH else None
 
 
 @dataclass(frozen=True, slots=True)
 class NewOAuthClient:
-    """An OAuth client to register. Without `client_secret`, a present client with this `client_id` keeps its secret."""
+    """An OAuth client to register.
+
+    If `client_secret` is None, a present client with the same `client_id` keeps the present secret.
+    """
 
     client_id: str
     client_secret: str | None = field(default=None, repr=False)
@@ -135,7 +143,7 @@ _SERVES = _OF_OWNER | (clients.c.organization_id == bindparam("instance"))
 _ACTIVE = clients.c.retired_at.is_(None)
 _SLUG = clients.c.integration_slug == bindparam("slug")
 _OWN = select(*_COLUMNS).where(_OF_OWNER, _SLUG, _ACTIVE)
-# The organization's own client precedes the operator's, because `INSTANCE` is the lowest UUID.
+# The organization's own client comes first, because `INSTANCE` is the lowest UUID.
 _FOR = select(*_COLUMNS).where(_SERVES, _SLUG, _ACTIVE).order_by(clients.c.organization_id.desc()).limit(1)
 _BY_ID = select(*_COLUMNS).where(
     clients.c.id == bindparam("client"),
@@ -162,7 +170,7 @@ _PURGE = batched_delete(
 
 
 async def find_own(tx: Transaction, vault: Vault, organization_id: str, slug: str) -> OAuthClient | None:
-    """Return the client that an organization or the operator has registered for an integration, or None."""
+    """Return the active client of an organization or of the operator for an integration, or None."""
     row = await tx.one(_OWN, _ClientRow, organization=organization_id, slug=slug)
     return _decrypt(vault, row) if row else None
 
@@ -177,7 +185,8 @@ async def require(
 ) -> OAuthClient | None:
     """Return the client for a new connection with these params.
 
-    The organization's client precedes the operator's. Return None if each end user enters their own client.
+    If both the organization and the operator have a client, use the organization's client. Return None if each end user
+    enters their own client.
 
     Raises: OAuthClientMissing; HostNotRegistered; InvalidInput for a param that is missing.
     """
@@ -192,7 +201,7 @@ async def require(
 
 
 async def get(tx: Transaction, vault: Vault, organization_id: str, client: str) -> OAuthClient:
-    """Return an active or retired client of the organization or the operator by its id.
+    """Return the client with this id, if the organization or the operator owns it. Also return a retired client.
 
     Raises: OAuthClientMissing.
     """
@@ -218,8 +227,8 @@ async def put(
 ) -> OAuthClient:
     """Register a client, or replace the present client.
 
-    With the same `client_id`, update the present client. With another `client_id`, retire the present client, which
-    existing connections continue to use.
+    If the `client_id` is the same, update the present client. If the `client_id` differs, retire the present client.
+    Existing connections continue to use a retired client.
 
     Raises: InvalidInput, with the errors of the fields.
     """
@@ -233,7 +242,9 @@ async def put(
         present = None
     if present is not None and new.client_secret is None:
         if not set(_hosts(new.hosts)) <= set(present.hosts):
-            raise InvalidInput.of("client_secret", "is required with a new host, because the host will receive it")
+            raise InvalidInput.of(
+                "client_secret", "is required with a new host, because the host will receive the secret"
+            )
         new = replace(new, client_secret=present.client.client_secret, fields={**present.fields, **new.fields})
     new = replace(new, hosts=_hosts(new.hosts))
     _require_fit(auth, new, names_hosts=names_hosts(slug, auth))
@@ -261,13 +272,16 @@ async def put(
 
 
 async def retire(tx: Transaction, organization_id: str, slug: str, now: datetime) -> None:
-    """Retire a client: new connections cannot use it. Raises: NotFound."""
+    """Retire a client, so that new connections cannot use the client. Raises: NotFound."""
     if not await tx.execute(_RETIRE, organization=organization_id, slug=slug, now=now):
         raise _not_found(slug)
 
 
 async def purge(installation: Installation, retention: timedelta = RETENTION) -> int:
-    """Delete retired clients that no connection, authorization attempt or revocation uses; return their number."""
+    """Delete retired clients that no connection, authorization attempt or revocation uses.
+
+    Return the number of deleted clients.
+    """
     before = installation.clock() - retention
     return await run_in_batches(installation.database, _PURGE, before=before)
 
@@ -290,7 +304,7 @@ async def get_registered(installation: Installation, organization_id: str, slug:
 
 
 async def register(installation: Installation, actor: Actor, slug: str, new: NewOAuthClient) -> RegisteredClient:
-    """Register an OAuth client in place of any present client, and record the event. Raises: NotFound; InvalidInput."""
+    """Register an OAuth client, or replace the present client. Record the event. Raises: NotFound; InvalidInput."""
     now = installation.clock()
     async with installation.database.write() as tx:
         integration = await _integration(tx, installation, actor.organization_id, slug)
@@ -300,7 +314,7 @@ async def register(installation: Installation, actor: Actor, slug: str, new: New
 
 
 async def unregister(installation: Installation, actor: Actor, slug: str) -> None:
-    """Retire an OAuth client, so that no new connection uses it, and record the event. Raises: NotFound."""
+    """Retire an OAuth client, and record the event. New connections cannot use the client. Raises: NotFound."""
     async with installation.database.write() as tx:
         await _integration(tx, installation, actor.organization_id, slug)
         await retire(tx, actor.organization_id, slug, installation.clock())
@@ -308,16 +322,17 @@ async def unregister(installation: Installation, actor: Actor, slug: str) -> Non
 
 
 async def _record(tx: Transaction, installation: Installation, actor: Actor, kind: EventType, slug: str) -> None:
-    """Record the event of an organization. Do not record changes by the operator."""
+    """Record an event for an organization. Do nothing for the operator, because the operator has no audit log."""
     if actor.organization_id != INSTANCE:
         subject = Subject(data={"integration_slug": slug})
         await events.record(tx, actor, kind, installation.clock(), subject)
 
 
 async def _integration(tx: Transaction, installation: Installation, organization_id: str, slug: str) -> Integration:
-    """Return an integration of the organization's catalog. For the operator, read only the built-in catalog.
+    """Return an integration of the organization's catalog. For the operator, return only a built-in integration.
 
-    So an operator's secret never goes to a custom integration, which its organization may change. Raises: NotFound.
+    The operator's secret must not go to a custom integration, because the organization can change the hosts of a custom
+    integration. Raises: NotFound.
     """
     integration = await installation.catalogs.get(tx, organization_id, slug)
     if integration is None:
@@ -336,14 +351,15 @@ def _not_found(slug: str) -> NotFound:
 def names_hosts(slug: str, auth: OAuth2Auth) -> bool:
     """Return True if a client for this integration must list the hosts that may receive the client's secret.
 
-    One Runtime cannot know who owns the hosts of a custom integration. So the client of a custom integration
-    must list the hosts if the end user enters any part of a host.
+    In a built-in entry, the provider owns the constant end of a host, such as `.example.com`. For a custom integration,
+    One Runtime cannot know who owns the end of a host. So if the end user enters any part of a custom integration's
+    host, the client must list the hosts.
     """
     return _cannot_be_listed(auth) if slug.startswith(CUSTOM) else auth.names_hosts
 
 
 def _cannot_be_listed(auth: OAuth2Auth) -> bool:
-    """Return True if the end user enters a part of a host, or selects among more hosts than a client may list."""
+    """Return True if the end user enters a part of a host, or selects a host from more hosts than a client may list."""
     sizes = (prod(map(len, _options(auth, names_in(url.authority)))) for url in auth.secret_urls())
     return auth.has_open_hosts or sum(sizes) > _MAX_HOSTS
 
@@ -365,15 +381,15 @@ def _expand_host(auth: OAuth2Auth, authority: str) -> list[str]:
 
 
 def still_fits(client: OAuthClient, auth: OAuth2Auth) -> bool:
-    """Return True if the client of a custom integration is registered for every host that would receive the secret.
+    """Return True if the client of a custom integration is registered for every host that receives the secret.
 
-    If the entry's hosts cannot be listed, return True: `require_host` checks the host of each request.
+    If the hosts of the entry cannot be listed, return True, because `require_host` checks the host of each request.
     """
     return _cannot_be_listed(auth) or set(secret_hosts(auth)) <= set(client.hosts)
 
 
 def require_host(client: OAuthClient, integration: str, auth: OAuth2Auth, known: Mapping[str, str]) -> None:
-    """Require that the client's registration lists each host that would receive the client's secret (P7).
+    """Check that the client's registration lists each host that would receive the client's secret (P7).
 
     Raises: HostNotRegistered; InvalidInput for a value that is missing.
     """
@@ -413,7 +429,7 @@ def _decrypt(vault: Vault, row: _ClientRow) -> OAuthClient:
 
 
 def _hosts(values: Iterable[str]) -> tuple[str, ...]:
-    """Return the distinct hosts in lower case. A value may also be a URL. Raises: InvalidInput."""
+    """Return the hosts in lower case, without duplicates. A value can also be a URL. Raises: InvalidInput."""
     hosts = []
     for value in values:
         try:
@@ -427,7 +443,7 @@ def _hosts(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def _require_fit(auth: OAuth2Auth, new: NewOAuthClient, *, names_hosts: bool) -> None:
-    """Raises: InvalidInput."""
+    """Check that a client has all values that the entry requires. Raises: InvalidInput."""
     errors = [*_secret_errors(auth, new), *_field_errors(auth, new), *_host_errors(new, names_hosts=names_hosts)]
     if new.scopes is not None:
         errors += [FieldError("scopes", message) for message in check_scopes(auth.scopes, new.scopes)]

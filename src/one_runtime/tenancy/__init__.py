@@ -1,1 +1,1 @@
-"""Organizations with their API keys, end users and events, and the authentication of requests."""
+"""Organizations, API keys, end users and events, and the authentication of requests."""

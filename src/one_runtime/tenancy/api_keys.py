@@ -40,7 +40,7 @@ _REVOKE = (
     update(api_keys).where(api_keys.c.revoked_at.is_(None)).values(revoked_at=bindparam("now")).returning(*_COLUMNS)
 )
 _REVOKE_BY_ID = _REVOKE.where(api_keys.c.id == bindparam("key"))
-# Several keys can have the same random prefix. The statement then revokes only the oldest of these keys.
+# Several keys can have the same random prefix. The statement then revokes only the oldest active key.
 _REVOKE_BY_PREFIX = _REVOKE.where(
     api_keys.c.id
     == select(api_keys.c.id)
@@ -53,19 +53,19 @@ _REVOKE_BY_PREFIX = _REVOKE.where(
 
 def _from_row(row: tuple[object, ...]) -> ApiKey:
     key = ApiKey(*row)  # type: ignore[arg-type]
-    return replace(key, scopes=tuple(key.scopes))  # the column contains JSON, which the driver returns as a list
+    return replace(key, scopes=tuple(key.scopes))  # the driver returns the JSON column as a list
 
 
 async def create(
     tx: Transaction, actor: Actor, name: str, scopes: Collection[str], now: datetime
 ) -> tuple[ApiKey, secret_tokens.SecretToken]:
-    """Create an API key for the actor's organization. Return the key, and its token, which One Runtime does not store.
+    """Create an API key for the actor's organization. Return the key and the token. One Runtime stores only a hash.
 
-    Raises: InvalidInput for a scope that does not exist.
+    Raises: InvalidInput if a scope does not exist, or if `scopes` is empty.
     """
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown or not scopes:
-        raise InvalidInput.of("scopes", f"must be among {', '.join(SCOPES)}")
+        raise InvalidInput.of("scopes", f"must be one or more of {', '.join(SCOPES)}")
     token = secret_tokens.make(secret_tokens.API_KEY)
     ordered = tuple(scope for scope in SCOPES if scope in scopes)
     key = ApiKey(new_id(), actor.organization_id, name, token.prefix, ordered, now, None)
@@ -86,7 +86,10 @@ async def create(
 
 
 async def list_all(tx: Transaction, organization_id: str | None = None) -> list[ApiKey]:
-    """Return the API keys of one or all organizations, oldest first. The list includes revoked keys."""
+    """Return the API keys of an organization, oldest first. The list includes revoked keys.
+
+    If `organization_id` is None, return the API keys of all organizations.
+    """
     if organization_id is not None and not is_id(organization_id):
         return []
     statement = _LIST if organization_id is None else _LIST.where(api_keys.c.organization_id == organization_id)
@@ -102,7 +105,7 @@ async def revoke(tx: Transaction, key_id_or_prefix: str, now: datetime) -> ApiKe
     statement = _REVOKE_BY_ID if is_id(key_id_or_prefix) else _REVOKE_BY_PREFIX
     row = await tx.one(statement, key=key_id_or_prefix, now=now)
     if row is None:
-        raise NotFound(f"There is no active API key {key_id_or_prefix}. `one-runtime api-keys list` shows them.")
+        raise NotFound(f"There is no active API key {key_id_or_prefix}. `one-runtime api-keys list` shows all keys.")
     key = _from_row(row)
     actor = Actor(key.organization_id, "system")
     await record(tx, actor, "api_key.revoked", now, Subject(data={"api_key_id": key.id, "name": key.name}))

@@ -1,7 +1,8 @@
-"""Authentication: the only code that turns a presented API key into a principal.
+"""Authenticate requests by their API keys. The result is a principal, which describes the caller.
 
-On the hot paths (list of integrations, proxy), a request needs only one SQL statement. The statement selects
-`KEY_COLUMNS` and the columns of the hot path. The caller passes the `ApiKeyRow` to `PresentedKey.verify`.
+No other module authenticates API keys. For the list of integrations and for the proxy, One Runtime reads the API key
+and all other data in a single SQL statement. Such a statement selects `KEY_COLUMNS` and other columns. The caller
+passes the `ApiKeyRow` of the result to `PresentedKey.verify`.
 """
 
 import time
@@ -39,12 +40,12 @@ KEY_COLUMNS: Final = (
     api_keys.c.revoked_at.label("key_revoked_at"),
     api_keys.c.id.label("key_id"),
     api_keys.c.organization_id.label("key_organization_id"),
-    # The scopes as stored text: few different texts occur, so `_parse_scopes` caches the parsed scopes.
+    # The scopes as text, because `_parse_scopes` caches the parsed scopes by this text.
     sql_cast(api_keys.c.scopes, Text).label("key_scopes"),
 )
 """Columns that a statement selects for `ApiKeyRow`."""
 KEY_MATCHES: Final = api_keys.c.secret_hash == bindparam("key_hash")
-"""Condition for the row of a presented key; bind `PresentedKey.hash` to `key_hash`."""
+"""Condition for the row of a presented key. Bind `PresentedKey.hash` to the parameter `key_hash`."""
 _SELECT_KEY: Final = select(*KEY_COLUMNS).where(KEY_MATCHES)
 
 _MISSING: Final = "Send the header `Authorization: Bearer oru_…` with one of your organization's API keys."
@@ -62,11 +63,11 @@ class Principal:
 
     @property
     def actor(self) -> Actor:
-        """Return the caller as an actor, for events."""
+        """Return the caller as the actor of an event."""
         return Actor(self.organization_id, "api_key", self.api_key_id, self.address)
 
     def require(self, scope: KeyScope) -> None:
-        """Raises: InsufficientScope if the API key does not have the scope."""
+        """Check that the API key has the scope. Raises: InsufficientScope."""
         if scope not in self.scopes:
             raise InsufficientScope(
                 f"This request needs the scope {scope!r}. This API key has the scopes: {', '.join(self.scopes)}. "
@@ -76,7 +77,10 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class PresentedKey:
-    """The API key of a request, before its row is read: the key's hash, and the caller's IP address."""
+    """An API key of a request that One Runtime has not verified yet.
+
+    `hash`: the hash of the key. `address`: the caller's IP address.
+    """
 
     hash: bytes
     address: str | None = None
@@ -89,9 +93,9 @@ class PresentedKey:
         return cls(secret_tokens.digest(token))
 
     def verify(self, row: ApiKeyRow | None) -> Principal:
-        """Return the principal of the key's row.
+        """Compare the key with the row in constant time, and return the principal of the row.
 
-        Hashes are compared in constant time. Raises: Unauthenticated if there is no row, or if the key is revoked.
+        Raises: Unauthenticated if there is no row, or if the key is revoked.
         """
         if row is None or not secret_tokens.same(row.key_hash, self.hash) or row.key_revoked_at is not None:
             raise Unauthenticated(_INVALID)
@@ -102,11 +106,11 @@ class Authenticator:
     """Authenticates requests by their API keys, and limits the rate of requests of each key."""
 
     def __init__(self, requests_per_minute: int) -> None:
-        """Set the limit of each key; 0 means no limit."""
+        """Set the limit for each API key. 0 means no limit."""
         self._rate_limit = RateLimit(requests_per_minute) if requests_per_minute else None
 
     def present(self, request: Mapping[str, Any]) -> PresentedKey:
-        """Count a request and return its API key. `request` is the ASGI scope.
+        """Count a request, and return the API key of the request. `request` is the ASGI scope.
 
         Raises: Unauthenticated if the request has no key, or if the key's checksum is wrong; RateLimited.
         """
@@ -129,16 +133,19 @@ class Authenticator:
 
 @dataclass(slots=True)
 class _Bucket:
-    """Token bucket of one key: the number of requests that the key could still make at the time `filled_at`."""
+    """The token bucket of one key.
+
+    `level`: number of requests that the key could still make at the time `filled_at`.
+    """
 
     level: float
     filled_at: float
 
 
 class RateLimit:
-    """Token buckets of this process, one for each key hash.
+    """Token buckets of this process. Each key hash has one bucket.
 
-    If there are more than `capacity` buckets, drop the least recently used bucket.
+    If there are more than `capacity` buckets, the process drops the least recently used bucket.
     """
 
     def __init__(self, requests_per_minute: int, *, capacity: int = 10_000) -> None:
@@ -175,7 +182,10 @@ def bearer_token(headers: Iterable[tuple[bytes, bytes]]) -> str | None:
 
 
 def client_address(request: Mapping[str, Any]) -> str | None:
-    """Return the caller's IP address from an ASGI scope: the socket's address, or the address from a trusted proxy."""
+    """Return the caller's IP address, or None. `request` is the ASGI scope.
+
+    Behind a trusted proxy, the scope already contains the address that the proxy reports.
+    """
     client = request.get("client")
     return client[0] if client else None
 

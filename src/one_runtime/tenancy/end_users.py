@@ -1,4 +1,4 @@
-"""End users of organizations, named by the organization's own identifiers."""
+"""End users of organizations. An organization identifies an end user by an identifier of its own product."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,9 +45,9 @@ _ANONYMIZE_REQUESTS = (
 
 
 async def ensure(tx: Transaction, organization_id: str, end_user: EndUser) -> None:
-    """Create the end user, or update the name and the e-mail address. Lock the row until the transaction ends.
+    """Create the end user, or update the name and the e-mail address. Lock the row until `tx` ends.
 
-    The lock serializes changes to the connections of one end user.
+    Two transactions that call `ensure` for the same end user run one after the other.
     """
     await tx.execute(
         _UPSERT,
@@ -66,16 +66,16 @@ async def find(tx: Transaction, organization_id: str, end_user_id: str) -> EndUs
 
 
 async def list_page(tx: Transaction, organization_id: str, *, limit: int, after: str | None) -> list[EndUser]:
-    """Return at most `limit` end users, ordered by identifier, starting after the identifier `after`."""
+    """Return at most `limit` end users, ordered by identifier. Begin after the identifier `after`."""
     statement = _LIST if after is None else _LIST.where(end_users.c.end_user_id > after)
     return await tx.all(statement.limit(limit), EndUser, organization=organization_id)
 
 
 async def lock(tx: Transaction, organization_id: str, end_user_id: str) -> bool:
-    """Lock the end user's row until the transaction ends. Return False if there is no such end user.
+    """Lock the end user's row until `tx` ends. Return False if the end user does not exist.
 
-    Call `lock` before the transaction locks other rows of the end user. `ensure` locks the rows in the same order.
-    So two such transactions cannot deadlock.
+    Call `lock` before the transaction locks other rows of the end user. Every transaction that locks several rows must
+    lock the end user's row first. Otherwise, two transactions can wait for each other forever (a deadlock).
     """
     return await tx.one(_LOCK, organization=organization_id, end_user=end_user_id) is not None
 

@@ -1,6 +1,6 @@
-"""Events: the audit log.
+"""Events: the audit log. Each event describes one change, and never contains a secret.
 
-One Runtime writes an event in the transaction of the change that the event describes. An event never contains a secret.
+One Runtime writes the event in the same transaction as the change.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ ActorType: TypeAlias = Literal["api_key", "end_user", "system"]
 class Actor:
     """The author of an event, in one organization.
 
-    `id`: the id of the API key or end user, if known. `address`: the IP address of this author, if known.
+    `id`: the id of the API key or the end user, or None. `address`: the IP address of the author, or None.
     """
 
     organization_id: str
@@ -74,7 +74,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The subject of an event. Organizations can read `data`, so it must not contain secrets."""
+    """The subject of an event. Organizations can read `data`, so `data` must not contain secrets."""
 
     end_user_id: str | None = None
     connection_id: str | None = None
@@ -93,7 +93,7 @@ _FORGET_ACTOR = (
 
 
 async def record(tx: Transaction, actor: Actor, kind: EventType, now: datetime, subject: Subject) -> None:
-    """Write an event in the transaction of the change."""
+    """Write an event. Pass the transaction of the change that the event describes."""
     await tx.execute(
         _INSERT,
         id=new_id(),
@@ -113,7 +113,7 @@ async def record(tx: Transaction, actor: Actor, kind: EventType, now: datetime, 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Selects events. None in a field matches every event."""
+    """Filters for a list of events. None in a field matches every event."""
 
     type: str | None = None
     end_user_id: str | None = None
@@ -123,7 +123,7 @@ class EventFilter:
 async def list_newest(
     tx: Transaction, organization_id: str, matching: EventFilter, *, limit: int, before: str | None
 ) -> list[Event]:
-    """Return the newest `limit` events that are older than the event `before`, newest first."""
+    """Return at most `limit` events, newest first. With `before`, return only events older than the event `before`."""
     statement = select(events).where(events.c.organization_id == organization_id).order_by(events.c.id.desc())
     if matching.type:
         statement = statement.where(events.c.type == matching.type)

@@ -1,4 +1,4 @@
-"""Organizations: the tenants, with their settings for hosted pages."""
+"""Organizations and their settings. Each organization is a tenant."""
 
 import base64
 import binascii
@@ -30,8 +30,8 @@ _LOGO: Final = re.compile(r"data:image/(?:png|jpeg|webp|svg\+xml);base64,([A-Za-
 class Organization:
     """A tenant.
 
-    `integrations_slugs`: in the mode `listed`, the enabled integrations; in the mode `all_but`, the disabled
-    integrations.
+    `integrations_slugs`: the enabled integrations in the mode `listed`, or the disabled integrations in the mode
+    `all_but`. `custom_revision`: a new value after each change of a custom integration.
     """
 
     id: str
@@ -55,8 +55,8 @@ class Organization:
     def returns_to(self, url: str) -> bool:
         """Return True if One Runtime may redirect a browser to the URL.
 
-        Apart from the query, the URL must equal one of the organization's return URLs. RFC 9700 section 4.1.3 also
-        compares the query. One Runtime ignores the query, because apps put state into it.
+        The URL must equal one of the organization's return URLs, without regard to the query. RFC 9700 section 4.1.3
+        also compares the query. One Runtime ignores the query, because apps store state in the query.
         """
         return any(url.partition("?")[0] == known.partition("?")[0] for known in self.return_urls)
 
@@ -109,7 +109,9 @@ async def get(tx: Transaction, organization_id: str) -> Organization:
     """Return an organization. Raises: NotFound."""
     row = await tx.one(_ONE, organization=organization_id) if is_id(organization_id) else None
     if row is None:
-        raise NotFound(f"There is no organization {organization_id}. `one-runtime organizations list` shows them.")
+        raise NotFound(
+            f"There is no organization {organization_id}. `one-runtime organizations list` shows all organizations."
+        )
     return _from_row(row)
 
 
@@ -155,7 +157,7 @@ def clean_origins(values: Iterable[str], field: str = "allowed_origins") -> tupl
     """
     origins = tuple(dict.fromkeys(_clean_origin(field, value) for value in values))
     if len(origins) > MAX_ORIGINS:
-        raise InvalidInput.of(field, f"must be at most {MAX_ORIGINS} origins")
+        raise InvalidInput.of(field, f"must contain at most {MAX_ORIGINS} origins")
     return origins
 
 
@@ -178,18 +180,21 @@ def _clean_origin(field: str, value: str) -> str:
 
 
 def clean_return_urls(values: Iterable[str]) -> tuple[str, ...]:
-    """Return the absolute URLs to which One Runtime may redirect a browser. Raises: InvalidInput."""
+    """Validate return URLs, and return them without duplicates. Raises: InvalidInput."""
     links = [clean_link("return_urls", value) for value in values]
     if None in links:
         raise InvalidInput.of("return_urls", "must not be blank")
     urls = tuple(dict.fromkeys(url for url in links if url))
     if len(urls) > MAX_ORIGINS:
-        raise InvalidInput.of("return_urls", f"must be at most {MAX_ORIGINS} return URLs")
+        raise InvalidInput.of("return_urls", f"must contain at most {MAX_ORIGINS} return URLs")
     return urls
 
 
 def clean_link(field: str, value: str | None) -> str | None:
-    """Return an https URL (http on loopback) without user info, or None if blank. Raises: InvalidInput."""
+    """Validate an https URL, and return the URL. Return None for a blank value. Raises: InvalidInput.
+
+    A URL on loopback may use http. A URL must not contain user info or a fragment.
+    """
     if value is None or not value.strip():
         return None
     link = value.strip()
@@ -207,14 +212,17 @@ def clean_link(field: str, value: str | None) -> str | None:
 
 
 def clean_logo(value: str | None) -> str | None:
-    """Return a logo as a data URI, because hosted pages load nothing from other hosts (P11). Raises: InvalidInput."""
+    """Validate a logo, and return the logo as a data URI. Return None for a blank value. Raises: InvalidInput.
+
+    The logo must be a data URI, because hosted pages load nothing from other hosts (P11).
+    """
     if value is None or not value.strip():
         return None
     match = _LOGO.fullmatch(value.strip())
     if match is None:
         raise InvalidInput.of(
             "logo_url",
-            "must be a data: URI of a PNG, JPEG, WebP or SVG in base64: hosted pages load nothing from other hosts",
+            "must be a data URI with a PNG, JPEG, WebP or SVG in base64. Hosted pages load nothing from other hosts",
         )
     try:
         size = len(base64.b64decode(match[1], validate=True))
