@@ -65,9 +65,9 @@ class HostNotRegistered(InvalidInput):
 class OAuthClient:
     """A stored OAuth client.
 
-    `scopes`: the scopes to request; None for the entry's default scopes. `hosts`: the registered hosts, which may
-    receive the secret. `fields`: values of the client fields that the entry declares, without the client's id and
-    secret. `version`: the version of the encrypted secret.
+    `scopes`: the scopes to request; None for the entry's default scopes. `hosts`: the hosts that may receive the
+    secret. For a built-in entry with fixed hosts, `hosts` is empty. `fields`: values of the client fields that the
+    entry declares, without the client's id and secret. `version`: the version of the encrypted secret.
     """
 
     id: str
@@ -359,7 +359,7 @@ def names_hosts(slug: str, auth: OAuth2Auth) -> bool:
 
 
 def _cannot_be_listed(auth: OAuth2Auth) -> bool:
-    """Return True if the end user enters a part of a host, or selects a host from more hosts than a client may list."""
+    """Return True if the end user enters a part of a host, or if the entry allows more than `_MAX_HOSTS` hosts."""
     sizes = (prod(map(len, _options(auth, names_in(url.authority)))) for url in auth.secret_urls())
     return auth.has_open_hosts or sum(sizes) > _MAX_HOSTS
 

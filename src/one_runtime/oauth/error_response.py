@@ -1,7 +1,7 @@
 """Convert error responses to typed errors (RFC 6749, 5.2). The error code in the response selects the type.
 
 The HTTP status alone never shows that the provider refused a grant. An outage, a firewall or a wrong OAuth client can
-cause the same status, and must not end an end user's connection (P8).
+cause the same status. Such a cause must not change the status of a connection to `needs_reauth` (P8).
 """
 
 import datetime as dt

@@ -1,8 +1,8 @@
 """Authenticate requests by their API keys. The result is a principal, which describes the caller.
 
-No other module authenticates API keys. For the list of integrations and for the proxy, One Runtime reads the API key
-and all other data in a single SQL statement. Such a statement selects `KEY_COLUMNS` and other columns. The caller
-passes the `ApiKeyRow` of the result to `PresentedKey.verify`.
+No other module authenticates API keys. The list of integrations and the proxy read the API key and other data in a
+single SQL statement. Such a statement selects `KEY_COLUMNS` and other columns. The caller passes the `ApiKeyRow` of the
+result to `PresentedKey.verify`.
 """
 
 import time

@@ -83,7 +83,7 @@ async def lock(tx: Transaction, organization_id: str, end_user_id: str) -> bool:
 async def remove(tx: Transaction, organization_id: str, end_user_id: str) -> None:
     """Delete the end user with all connections, credentials and sessions.
 
-    The request log keeps its rows without the end user's identifier.
+    In the request log, remove only the identifier of the end user, and keep the rows.
     """
     await tx.execute(_ANONYMIZE_REQUESTS, organization=organization_id, end_user=end_user_id)
     await tx.execute(_DELETE, organization=organization_id, end_user=end_user_id)

@@ -1,6 +1,6 @@
-"""Events: the audit log. Each event describes one change, and never contains a secret.
+"""Events: the audit log. An event never contains a secret.
 
-One Runtime writes the event in the same transaction as the change.
+One Runtime writes an event in the same transaction as the change that the event describes.
 """
 
 from collections.abc import Mapping
