@@ -185,7 +185,7 @@ async def leave_to_worker(tx: Transaction, pending: PendingRevocation | None, no
 
 
 async def claim(tx: Transaction, vault: Vault, clock: Clock, limit: int) -> list[PendingRevocation]:
-    """Reserve the rows that are due. Delete expired rows, and rows that One Runtime cannot decrypt."""
+    """Reserve the rows that are due. Delete expired rows, and damaged rows that no key can decrypt."""
     claimed = []
     await tx.execute(_EXPIRED, now=clock())
     for row in await _QUEUE.claim(tx, clock, limit):
