@@ -94,7 +94,7 @@ def test_an_integration_without_an_auth_type_is_refused() -> None:
 
 def test_a_key_has_a_check_or_a_reason_and_not_both() -> None:
     without = {key: value for key, value in API_KEY.items() if key not in ("check", "identity")}
-    refused("a check is required", without)
+    refused("add a check", without)
     assert entry_of({**without, "check_missing": "The API has no read call."}).auth[0].check is None
     refused("declare either check or check_missing", {**API_KEY, "check_missing": "No reason."})
 

@@ -165,14 +165,14 @@ def test_a_client_must_name_its_hosts_if_the_entry_does_not_fix_them() -> None:
 
 
 def test_a_lookup_and_values_received_from_it_require_each_other() -> None:
-    refused("lookup and received values", lookup={"path": "/sites"})
+    refused("set lookup together with a received value", lookup={"path": "/sites"})
     site = {"name": "site", "source": "lookup", "pattern": "[a-z]+"}
-    refused("lookup and received values", received=[site], base_url="https://api.example.com/{site}")
+    refused("set lookup together with a received value", received=[site], base_url="https://api.example.com/{site}")
 
 
 def test_a_second_list_of_scopes_has_a_parameter_of_its_own() -> None:
     assert oauth2(more_scopes={"param": "user_scope", "separator": ","}).more_scopes is not None
-    refused("param must differ", more_scopes={"separator": ","})
+    refused("must differ from scopes.param", more_scopes={"separator": ","})
     refused("scopes", scopes={"default": ["two words"]})
 
 
@@ -186,9 +186,9 @@ def test_a_revocation_that_names_no_token_is_refused() -> None:
     url = "https://login.example.com/revoke"
     oauth2(revocation={"url": url})
     oauth2(revocation={"url": url, "auth": "bearer", "body": "none", "token_param": None, "tokens": ["access_token"]})
-    refused("which token", revocation={"url": url, "token_param": None})
+    refused("the request must contain the token", revocation={"url": url, "token_param": None})
     refused("at least one is required", revocation={"url": url, "tokens": []})
-    refused("body none", revocation={"url": url, "body": "none"})
+    refused("with body: none", revocation={"url": url, "body": "none"})
 
 
 def test_a_revocation_distinguishes_success_from_failure() -> None:

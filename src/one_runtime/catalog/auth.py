@@ -1,7 +1,7 @@
-"""Ways to connect an integration (auth types): the base class, the types without OAuth, the validation of all types.
+"""Auth types: the ways in which an end user can connect an integration.
 
-One Runtime validates an entry fully when One Runtime builds the catalog or loads the entry from YAML. One Runtime reads
-a validated entry again with the pydantic context `{"trusted": True}`, which limits the validation to field types.
+This module contains the base class, the auth types without OAuth, and the validation of every auth type. The module
+`catalog/model.py` explains when One Runtime validates an entry.
 """
 
 import json
@@ -38,9 +38,9 @@ class AuthBase(EntryPart):
 
     default_label: ClassVar[str]
     predefined: ClassVar[frozenset[str]] = frozenset()
-    """Names that templates may use although the entry does not declare them."""
+    """Names that a template may use without a declaration in the entry."""
     verifies_by_connecting: ClassVar[bool] = False
-    """True if the credential is verified when the end user connects, so that the entry needs no `check`."""
+    """True if the entry needs no `check`: connecting verifies the credential, or there is no credential."""
 
     label: Label = ""
     params: Annotated[tuple[Param, ...], Many] = ()
@@ -69,7 +69,7 @@ class AuthBase(EntryPart):
         _check_verification(self)
 
     def predefined_names(self) -> frozenset[str]:
-        """Return the names that templates may use although the entry does not declare them."""
+        """Return the names that a template may use without a declaration in the entry."""
         return self.predefined
 
     def requests(self) -> dict[str, RequestTemplate]:
@@ -77,7 +77,7 @@ class AuthBase(EntryPart):
         return {"check": self.check} if self.check is not None else {}
 
     def urls(self) -> tuple[UrlTemplate, ...]:
-        """Return every URL to which One Runtime may send requests for this entry, split into its parts."""
+        """Return the parts of every URL to which One Runtime can send a request for this entry."""
         own = [request.url for request in self.requests().values() if request.url is not None]
         urls = [self.base_url, *self.more_base_urls, *own]
         return tuple(split_url(url, allow_http=True) for url in urls)
@@ -85,8 +85,8 @@ class AuthBase(EntryPart):
     def audience(self) -> str:
         """Return the audience: a text that changes if the entry sends credentials to another place.
 
-        The audience has three parts: the receiving hosts, the source of each variable in a host, and the credential's
-        place in a request.
+        The text lists the receiving hosts, the source of each variable in a host, and the places of the credential in
+        each request.
         """
         hosts = sorted({f"{url.scheme}://{url.authority}" for url in self.urls()})
         names = sorted({name for url in self.urls() for name in names_in(url.authority)})
@@ -101,9 +101,9 @@ class AuthBase(EntryPart):
         return json.dumps(parts, sort_keys=True)
 
     def origin_of(self, name: str) -> list[str]:
-        """Return the source of a variable.
+        """Return the source of a variable, such as a parameter or a part of a field.
 
-        The audience contains the source, so a new source changes the audience, even under the same name.
+        The audience contains the source. A variable with the same name but a new source therefore changes the audience.
         """
         derived = next((part for part in self.derived if part.name == name), None)
         return [name, "param"] if derived is None else [name, "derived", derived.field, derived.pattern]
@@ -121,16 +121,16 @@ class AuthBase(EntryPart):
         return tuple(part.name for part in parts)
 
     def stored_names(self) -> frozenset[str]:
-        """Return the names whose values One Runtime stores with the connection.
+        """Return the names of the values that One Runtime stores with the connection.
 
-        The account's id and label may use such a value as `params.<name>`.
+        The account's id and label may contain a stored value as `params.<name>`.
         """
         return frozenset(param.name for param in self.params)
 
     def host_guard(self, name: str) -> HostGuard | None:
-        """Return the rule that stops a value from changing the domain of a URL.
+        """Return the rule that prevents a value from changing the domain of a URL.
 
-        None means that a host must not contain the value.
+        Return None if a host must not contain the value.
         """
         param = next((param for param in self.params if param.name == name), None)
         if param is not None:
@@ -153,7 +153,7 @@ class ApiKeyAuth(AuthBase):
 
 
 class BasicAuth(AuthBase):
-    """A user name and a password. The provider may use other names for these two values."""
+    """A user name and a password. Some providers use other names for the two values."""
 
     type: Literal["basic"]
     default_label: ClassVar[str] = "Username and password"
@@ -180,7 +180,10 @@ class NoAuth(AuthBase):
 
 
 def identity_names(text: str) -> tuple[str, ...]:
-    """Return the JSON paths and `params.<name>` in the text of an account's id or label."""
+    """Return the names in the text of an account's id or label. A name is a JSON path or `params.<name>`.
+
+    A text without braces is itself a name.
+    """
     return tuple(re.findall(r"\{([^{}]*)\}", text)) if "{" in text else (text,)
 
 
@@ -197,11 +200,11 @@ def _check_names(auth: AuthBase) -> None:
     fields = {field.name for field in auth.fields}
     for derived in auth.derived:
         if derived.field not in fields:
-            raise ValueError(f"derived.{derived.name}: field must be one of the fields, not {derived.field}")
+            raise ValueError(f"derived.{derived.name}.field: must be a name in fields, not {derived.field}")
         used.add(derived.field)
     identity_parts = {name for text in _identity_texts(auth) for name in identity_names(text)}
-    # A request must use each parameter that the end user enters. A value that the
-    # provider sends may occur only in the identity (the account's id and label).
+    # Each parameter that the end user enters must occur in a template. A value that the provider sends can occur in
+    # the identity (the account's id and label) instead.
     stored = {name.removeprefix("params.") for name in identity_parts if name.startswith("params.")}
     used |= stored - {param.name for param in auth.params}
     for name in sorted(set(declared) - used):
@@ -223,7 +226,7 @@ def _check_identity_name(auth: AuthBase, name: str) -> None:
 
 
 def _check_hosts(auth: AuthBase) -> None:
-    """Refuse an entry in which an end user's or provider's value could lead requests to another server (P7)."""
+    """Refuse an entry if a value of the end user or the provider could direct requests to another server (P7)."""
     optional = {field.name for field in auth.fields if field.optional}
     for url in auth.urls():
         names = names_in(url.authority)
@@ -264,7 +267,7 @@ def _check_verification(auth: AuthBase) -> None:
     if auth.check is not None and auth.check_missing is not None:
         raise ValueError("declare either check or check_missing, not both")
     if auth.check is None and auth.check_missing is None and not auth.verifies_by_connecting:
-        raise ValueError("a check is required, or check_missing with the reason")
+        raise ValueError("add a check, or add check_missing with the reason why there is no check")
     from_answer = any(not name.startswith("params.") for text in _identity_texts(auth) for name in identity_names(text))
     if from_answer and auth.check is None:
         raise ValueError("identity uses the response to the check, so a check is required")

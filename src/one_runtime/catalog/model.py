@@ -1,7 +1,7 @@
-"""The shape of a catalog entry.
+"""The model of a catalog entry. An entry describes one integration.
 
-One Runtime validates an entry completely when One Runtime builds the catalog, or loads the entry from YAML. One Runtime
-reads the compiled catalog with the pydantic context `{"trusted": True}`, which limits the validation to field types.
+One Runtime validates a new entry completely. An entry in the compiled catalog or in the database is already valid. One
+Runtime loads a valid entry with the pydantic context `{"trusted": True}`, which limits the validation to field types.
 """
 
 import datetime as dt
@@ -18,12 +18,12 @@ from one_runtime.catalog.logos import logo_hash
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.catalog.parts import EntryPart, Label, Link
 
-# Clients store the ids that result from this namespace, so it must never change.
+# Never change this namespace: clients store the ids that One Runtime derives from the namespace.
 ID_NAMESPACE = uuid.UUID("7eca3406-a90b-57e4-84d9-31773fc066b6")
 
 SLUG = r"^[a-z0-9]+(?:-[a-z0-9]+)*$"
 CUSTOM = "x-"
-"""Prefix of the slugs of custom integrations. No built-in slug has this prefix, so the slugs never conflict."""
+"""Prefix of the slugs of custom integrations. No built-in slug has this prefix, so no two slugs conflict."""
 MAX_SLUG = 64
 CUSTOM_SLUG = r"^x(?:-[a-z0-9]+)+$"
 
@@ -43,10 +43,10 @@ Auth: TypeAlias = Annotated[
 Slug: TypeAlias = Annotated[str, StringConstraints(pattern=SLUG, max_length=MAX_SLUG)]
 DESCRIPTION = r"^[A-Z0-9][^\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]*\.$"
 Description: TypeAlias = Annotated[str, StringConstraints(pattern=DESCRIPTION, max_length=89)]
-"""One sentence that describes the purpose of the product, in One Runtime's own words."""
+"""One sentence about the purpose of the product, in One Runtime's own words."""
 
 Alias: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9 .&+-]{0,38}[a-z0-9]$")]
-"""Another search word for the product, in lower case: a former name, a nickname, the parent brand."""
+"""Another search word for the product, in lower case, such as a former name or the parent brand."""
 
 
 class Integration(EntryPart):
@@ -77,12 +77,16 @@ class Integration(EntryPart):
         """Return the auth types of this integration, in the entry's order."""
         return tuple(auth.type for auth in self.auth)
 
-    def audience(self, auth_type: str) -> str | None:  # noqa: ARG002 - custom integrations use it
-        """Return the audience of this auth type. None for a built-in entry, whose audience never changes."""
+    def audience(self, auth_type: str) -> str | None:  # noqa: ARG002 - CustomIntegration uses the argument
+        """Return None for a built-in entry, and a digest of the audience for a custom integration.
+
+        The audience describes the places that receive credentials. An organization cannot change a built-in entry, so a
+        built-in entry needs no digest.
+        """
         return None
 
     def auth_of(self, auth_type: str) -> Auth | None:
-        """Return the definition of this auth type, or None."""
+        """Return the definition of this auth type, or None if the entry lacks the auth type."""
         return next((auth for auth in self.auth if auth.type == auth_type), None)
 
 
@@ -92,7 +96,7 @@ def is_custom(slug: str) -> bool:
 
 
 class CustomIntegration(Integration):
-    """A custom integration, including the logo. The slug begins with `x-`, and the id is the database row's id."""
+    """A custom integration with its logo. The slug begins with `x-`. The id is the id of the database row."""
 
     slug: Annotated[str, StringConstraints(pattern=CUSTOM_SLUG, max_length=MAX_SLUG)]
     _id: str = PrivateAttr()
@@ -101,14 +105,17 @@ class CustomIntegration(Integration):
 
     @classmethod
     def of(cls, definition: Mapping[str, object], row_id: str, logo: str, moved_at: dt.datetime) -> Self:
-        """Return a stored custom integration, and check only field types. `moved_at`: see the property."""
+        """Build a custom integration from a valid definition. Check only field types.
+
+        `moved_at`: see the property `moved_at`.
+        """
         integration = cls.model_validate(definition, context={"trusted": True})
-        integration._id, integration._logo, integration._moved_at = row_id, logo, moved_at  # noqa: SLF001 - its own
+        integration._id, integration._logo, integration._moved_at = row_id, logo, moved_at  # noqa: SLF001 - own class
         return integration
 
     @property
     def moved_at(self) -> dt.datetime:
-        """Return the time of the last change of the audience."""
+        """Return the time of the last change of an audience, or the creation time if no audience changed."""
         return self._moved_at
 
     @property
@@ -123,16 +130,17 @@ class CustomIntegration(Integration):
 
     @property
     def logo_hash(self) -> str:
-        """Return the `logos.logo_hash` of the id and the logo together.
+        """Return the hash in the public URL of the logo, computed from the id and the logo.
 
-        Other organizations do not know the id, so they cannot compute the hash.
+        Other organizations do not know the id, so another organization cannot compute the URL.
         """
         return logo_hash(f"{self._id}{self._logo}".encode())
 
     def audience(self, auth_type: str) -> str | None:
-        """Return a digest, which changes if the entry sends credentials to other hosts or in another way.
+        """Return a digest of the audience of this auth type, or None for the auth type `none`.
 
-        If the entry no longer has this auth type, return the digest of an empty audience.
+        The digest changes if the entry sends credentials to other hosts or in another way. If the entry no longer has
+        this auth type, return the digest of an empty text.
         """
         auth = self.auth_of(auth_type)
         if auth_type == "none":  # no host receives credentials

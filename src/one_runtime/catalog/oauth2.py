@@ -1,8 +1,7 @@
-"""OAuth 2.0 as data: the authorization redirect, token requests, received values, and revocation.
+"""OAuth 2.0 in a catalog entry: the authorization redirect, token requests, received values, and revocation.
 
-Values become known in four steps: the end user's parameters, the callback, the token response, the look-up's response.
-The look-up is a request with the new token. A template may use only values that are known when One Runtime fills the
-template.
+One Runtime gets values in this order: the end user's parameters, the callback, the token response, the look-up's
+response. The look-up is a request with the new token. A template may use only values from earlier steps.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -47,7 +46,7 @@ ErrorCode = Annotated[
 ]  # RFC 6749, 5.2
 Seconds = Annotated[int, Field(ge=1, le=10 * 366 * 86_400)]
 
-# One Runtime itself sets these parameters. An entry that also set them could disable state or PKCE.
+# One Runtime sets these parameters itself. An entry that replaces these parameters could disable `state` or PKCE.
 _AUTHORIZATION_OWN: Final = frozenset(
     {"client_id", "code_challenge", "code_challenge_method", "redirect_uri", "response_type", "scope", "state"}
 )
@@ -56,10 +55,10 @@ _TOKEN_OWN: Final = _CLIENT_OWN | {"code", "code_verifier", "redirect_uri", "ref
 
 
 class ClientRegistration(EntryPart):
-    """The registration of the OAuth client.
+    """The registration of the OAuth client with the provider.
 
-    `owner: customer`: each end user creates a client at the provider, and enters the client's id and secret in the
-    popup. `fields`: other values of the client, such as a developer token.
+    With `owner: customer`, each end user registers a client, and enters the client's id and secret in the popup.
+    `fields`: other values of the client, such as a developer token.
     """
 
     owner: Literal["organization", "customer"] = "organization"
@@ -69,10 +68,10 @@ class ClientRegistration(EntryPart):
 
 
 class ScopeList(EntryPart):
-    """A scope parameter.
+    """A request parameter that lists scopes.
 
-    `always`: scopes of every request. `default`: scopes to add if neither the session nor the OAuth client names any
-    scopes.
+    `always`: scopes that every request contains. `default`: scopes to add if neither the session nor the OAuth client
+    names scopes.
     """
 
     param: ParamName = "scope"
@@ -81,12 +80,15 @@ class ScopeList(EntryPart):
     default: Annotated[tuple[Scope, ...], Field(max_length=300)] = ()
 
     def templates(self) -> Iterator[str]:
-        """Yield every scope. A scope can be a template: some providers use the customer's host in a scope."""
+        """Yield every scope. A scope can be a template, because some scopes contain the customer's host."""
         yield from (*self.always, *self.default)
 
 
 class AuthorizationEndpointSpec(EntryPart):
-    """The authorization request (RFC 6749, 4.1.1), and the provider's deviations from the RFC in the callback."""
+    """The authorization request (RFC 6749, 4.1.1).
+
+    `code_param` and `callback_signature` describe a callback that deviates from the RFC.
+    """
 
     url: Url
     fragment: Path | None = None
@@ -103,8 +105,8 @@ class AuthorizationEndpointSpec(EntryPart):
 class TokenResponsePaths(EntryPart):
     """The paths of the values in a token response.
 
-    `within`: nested objects to read if the top level has no token. A response without a token is an error, even with
-    the status 200.
+    `within`: the paths of nested objects. One Runtime reads the nested objects if the top level has no access token. A
+    response without an access token is an error, even with the status 200.
     """
 
     within: Annotated[tuple[JsonPath, ...], Many] = ()
@@ -119,7 +121,10 @@ class TokenResponsePaths(EntryPart):
 
 
 class LongLivedTokenExchange(EntryPart):
-    """A second request that exchanges a short-lived token for a long-lived one, with the client's id and secret."""
+    """A request that exchanges a short-lived token for a long-lived token.
+
+    One Runtime authenticates the request with the client's id and secret.
+    """
 
     url: Url
     method: Literal["GET", "POST"] = "POST"
@@ -129,8 +134,8 @@ class LongLivedTokenExchange(EntryPart):
 class TokenEndpointSpec(EntryPart):
     """The token endpoint (RFC 6749, 3.2).
 
-    `auth`: the client authentication (RFC 6749, 2.3.1). `query`: parameters in the URL of every request.
-    `refresh_method: GET`: the refresh request has no client authentication. `refused`: error codes that this provider
+    `auth`: the method of client authentication (RFC 6749, 2.3.1). `query`: parameters in the URL of every request. With
+    `refresh_method: GET`, the refresh request has no client authentication. `refused`: error codes that the provider
     sends in place of `invalid_grant` (RFC 6749, 5.2).
     """
 
@@ -151,10 +156,10 @@ class TokenEndpointSpec(EntryPart):
     exchange: LongLivedTokenExchange | None = None
 
     def refuse_own(self, own: frozenset[str]) -> None:
-        """Refuse parameters that the flow itself sets.
+        """Check that the entry sets no parameter in `own`, because the OAuth flow sets these parameters.
 
         Raises:
-            ValueError: names the first such parameter.
+            ValueError: the entry sets a parameter in `own`. The message names the parameter.
         """
         _refuse_own("token.query", self.query, own)
         _refuse_own("token.params", self.params, own)
@@ -170,10 +175,11 @@ class TokenEndpointSpec(EntryPart):
 
 
 class RevocationEndpointSpec(EntryPart):
-    """The revocation of a token, by RFC 7009 or in the provider's own way.
+    """The request that revokes a token, by RFC 7009 or in the provider's own format.
 
-    `auth: bearer`: the token authenticates the request. `auth: secret`: One Runtime sends the client's secret in place
-    of a token. `gone`: responses for a token that was already invalid. These responses count as success.
+    With `auth: bearer`, One Runtime sends the token as a Bearer token. With `auth: secret`, One Runtime sends the
+    client's secret as a Bearer token. `gone`: the response to a token that is already invalid. One Runtime treats this
+    response as success.
     """
 
     url: Url
@@ -191,9 +197,11 @@ class RevocationEndpointSpec(EntryPart):
         if not self.tokens:
             raise ValueError("tokens: at least one is required")
         if self.token_param is None and self.auth != "bearer" and not self.params:
-            raise ValueError("token_param, auth bearer or params is required, to identify which token to revoke")
+            raise ValueError("the request must contain the token: set token_param, params, or auth: bearer")
         if self.body == "none" and (self.token_param is not None or self.params or self.auth in {"post", "either"}):
-            raise ValueError("body none excludes token_param, params and the auth of post and either")
+            raise ValueError(
+                "with body: none, set token_param to null, omit params, and use neither auth: post nor auth: either"
+            )
 
     def templates(self) -> Iterator[str]:
         """Yield every template."""
@@ -203,27 +211,31 @@ class RevocationEndpointSpec(EntryPart):
 
 
 class AccountChoices(EntryPart):
-    """The accounts that a look-up lists for one token: the path of the list, and the label of an item."""
+    """The list of accounts in a look-up's response.
+
+    `at`: the path of the list, or None if the response itself is the list. `label`: the path of an account's label.
+    """
 
     at: JsonPath | None = None
     label: JsonPath
 
 
 class LookupRequest(RequestTemplate):
-    """A request with the new token. Its response contains values that later requests need.
+    """A request with the new token, to get values that later requests need.
 
-    With `choices`, the response lists several items, and the end user selects an item. The paths of received
-    values are relative to the selected item.
+    With `choices`, the response lists accounts, and the end user selects an account. The paths of received values then
+    start at the selected account.
     """
 
     choices: AccountChoices | None = None
 
 
 class ReceivedValue(EntryPart):
-    """A value from the provider: in the callback, in the token response, or in the look-up's response.
+    """A value that the provider sends in the callback, the token response or the look-up's response.
 
-    One Runtime validates the value before storing it. `extract`: a pattern that the whole value must match. One Runtime
-    stores only the part that the pattern's group matches. `example`: a value from the provider's documentation.
+    One Runtime validates the value before it stores the value. `extract`: a pattern that the whole value must match.
+    One Runtime stores only the part that the pattern's group matches. `example`: a value from the provider's
+    documentation.
     """
 
     name: Name
@@ -248,12 +260,12 @@ class ReceivedValue(EntryPart):
 
     @property
     def where(self) -> str:
-        """Return the name in the callback's query, or the JSON path in the response."""
+        """Return the place of the value: a name in the callback's query, or a JSON path in the response."""
         return self.path or self.name
 
     @property
     def guard_pattern(self) -> str | None:
-        """Return the pattern that the whole stored value matches."""
+        """Return the pattern that the whole stored value must match, or None if the value only has options."""
         return captured_part(self.extract) if self.extract is not None else self.pattern
 
 
@@ -269,7 +281,7 @@ class TokenLifetimes(EntryPart):
 
 
 class OAuth2Auth(AuthBase):
-    """OAuth 2.0 with the provider's authorization page: the authorization code grant (RFC 6749, 4.1; RFC 9700)."""
+    """The authorization code grant of OAuth 2.0 (RFC 6749, 4.1; RFC 9700)."""
 
     type: Literal["oauth2"]
     default_label: ClassVar[str] = "Sign in"
@@ -293,55 +305,57 @@ class OAuth2Auth(AuthBase):
         super()._require_consistency()
         own = ["client_id", "client_secret"] if self.client.owner == "customer" else []
         if [field.name for field in self.fields] != own or self.derived:
-            raise ValueError(f"fields: must be {own or 'empty'} for oauth2; put other values in params")
+            raise ValueError(
+                f"fields: must be {own or 'empty'} for oauth2, without derived; put other values in params"
+            )
         self.token.refuse_own(_TOKEN_OWN)
         if self.more_scopes is not None and self.more_scopes.param == self.scopes.param:
-            raise ValueError("more_scopes: param must differ from that of scopes")
+            raise ValueError("more_scopes.param: must differ from scopes.param")
         if (self.lookup is None) != all(part.source != "lookup" for part in self.received):
-            raise ValueError("lookup and received values with the source lookup require each other")
+            raise ValueError("lookup: set lookup together with a received value with source: lookup, or omit both")
         if self.refresh == "none" and (self.token.refresh_url or self.token.refresh_params or self.lifetimes.refresh):
             raise ValueError("refresh is none, so refresh_url, refresh_params and lifetimes.refresh must be omitted")
         _check_steps(self)
 
     def predefined_names(self) -> frozenset[str]:
-        """Return the predefined names, except names that `fields` declares.
+        """Return the predefined names without the names that `fields` declares.
 
-        If the end user enters the OAuth client, `fields` declares the client's id and secret.
+        If the end user enters the OAuth client, `fields` declares `client_id` and `client_secret`.
         """
         return self.predefined - {field.name for field in self.fields}
 
     @cached_property
     def sends_client(self) -> bool:
-        """True if requests to the API carry a value of the OAuth client, such as a developer token."""
+        """Return True if requests to the API contain a value of the OAuth client, such as a developer token."""
         client_names = {"client_id", *(part.name for part in self.client.fields)}
         templates = [*self.send.templates(), *(self.check.templates() if self.check else ())]
         return any(name in client_names for template in templates for name in names_in(template))
 
     def client_fields(self, stored: Mapping[str, str]) -> dict[str, str]:
-        """Return the stored client fields that this entry declares. The client's id and secret are not among them."""
+        """Return the stored values of the declared client fields, without the client's id and secret."""
         return {part.name: stored[part.name] for part in self.client.fields if part.name in stored}
 
     @property
     def names_hosts(self) -> bool:
-        """True if a client's registration must list the hosts that may receive the client's secret (P7)."""
+        """Return True if a client's registration must list the hosts that may receive the client's secret (P7)."""
         return any(not url.has_fixed_end and self._is_open(url) for url in self.secret_urls())
 
     @property
     def has_open_hosts(self) -> bool:
-        """True if a host that receives the client's secret contains a value without a fixed set of options."""
+        """Return True if a host that receives the client's secret contains a value without `options`."""
         return any(map(self._is_open, self.secret_urls()))
 
     def secret_urls(self) -> tuple[UrlTemplate, ...]:
-        """Return every URL that receives the client's secret, split into its parts."""
+        """Return the parts of every URL that receives the client's secret."""
         urls = [*self.token.urls(), *([self.revocation.url] if self.revocation is not None else [])]
         return tuple(split_url(url, allow_http=True) for url in urls)
 
     def urls(self) -> tuple[UrlTemplate, ...]:
-        """Return every URL of a request or a redirect of this entry, split into its parts."""
+        """Return the parts of every URL to which One Runtime can send a request or redirect the browser."""
         return (*super().urls(), *self.secret_urls(), split_url(self.authorization.url, allow_http=True))
 
     def origin_of(self, name: str) -> list[str]:
-        """Return the source of a variable. A received value's source includes the pattern and options."""
+        """Return the source of a variable. The source of a received value includes its pattern and its options."""
         part = next((part for part in self.received if part.name == name), None)
         if part is None:
             return super().origin_of(name)
@@ -354,7 +368,8 @@ class OAuth2Auth(AuthBase):
     def templates(self) -> Iterator[str]:
         """Yield every template, and a template for each field.
 
-        The fields are the id and secret of a client that the end user enters. The protocol itself uses these fields.
+        The fields are the id and secret of a client that the end user enters. The OAuth flow uses both fields, so the
+        fields count as used.
         """
         yield from super().templates()
         yield from (f"{{{field.name}}}" for field in self.fields)
@@ -367,13 +382,14 @@ class OAuth2Auth(AuthBase):
         return (*super().declared(), *(part.name for part in parts))
 
     def stored_names(self) -> frozenset[str]:
-        """Return the names whose values are stored with the connection."""
+        """Return the names of the values that One Runtime stores with the connection."""
         return super().stored_names() | {part.name for part in self.received}
 
     def host_guard(self, name: str) -> HostGuard | None:
-        """Return the rule that stops a value from changing a domain.
+        """Return the rule that prevents a value from changing the domain of a URL.
 
-        A host may end in a received value only if the value has options.
+        Return None if a host must not contain the value. A host may end in a received value only if the value has
+        `options`.
         """
         part = next((part for part in self.received if part.name == name), None)
         if part is not None:
@@ -386,7 +402,7 @@ class OAuth2Auth(AuthBase):
 
 
 class ClientCredentialsAuth(AuthBase):
-    """The client credentials grant (RFC 6749, 4.4), with the client id and secret that the end user enters."""
+    """The client credentials grant (RFC 6749, 4.4). The end user enters the client's id and secret."""
 
     type: Literal["client_credentials"]
     default_label: ClassVar[str] = "Client id and secret"
@@ -405,13 +421,13 @@ class ClientCredentialsAuth(AuthBase):
         self.token.refuse_own(_CLIENT_OWN)
 
     def urls(self) -> tuple[UrlTemplate, ...]:
-        """Return every URL to which One Runtime may send requests for this entry, split into its parts."""
+        """Return the parts of every URL to which One Runtime can send a request for this entry."""
         return (*super().urls(), *(split_url(url, allow_http=True) for url in self.token.urls()))
 
     def templates(self) -> Iterator[str]:
         """Yield every template of the entry, and templates for `client_id` and `client_secret`.
 
-        The protocol itself uses these two names.
+        The OAuth flow uses both values, so both names count as used.
         """
         yield from super().templates()
         yield from ("{client_id}", "{client_secret}", *_token_templates(self.token), *self.scopes.templates())
@@ -434,8 +450,8 @@ def _token_templates(token: TokenEndpointSpec) -> Iterator[str]:
 
 
 def _steps(auth: OAuth2Auth) -> Iterator[tuple[str, frozenset[str], tuple[str, ...]]]:
-    """Yield each step in order: the step's name, the known variables, and the step's templates."""
-    # The end user's browser sends the authorization request, so this step knows no secret variable.
+    """Yield each step in order, as the step's name, the known variables, and the step's templates."""
+    # The authorization request passes through the end user's browser, so no template of this step may use a secret.
     known = frozenset(param.name for param in auth.params) | {"client_id"}
     known |= {field.name for field in auth.client.fields if not field.secret}
     scopes = [*auth.scopes.templates(), *(auth.more_scopes.templates() if auth.more_scopes is not None else ())]
