@@ -1,6 +1,6 @@
-"""The parts of a catalog entry: parameters, fields, requests, conditions.
+"""The parts of a catalog entry, such as parameters, fields, requests and conditions.
 
-With the pydantic context `{"trusted": True}`, One Runtime checks only field types (see `catalog/model.py`).
+With the pydantic context `{"trusted": True}`, the models check only field types (see `catalog/model.py`).
 """
 
 import datetime as dt
@@ -30,7 +30,7 @@ VerifiedHow = Literal["documentation", "fixture", "live", "unverified"]
 
 
 def trusted(info: ValidationInfo) -> bool:
-    """Return True if the entry was validated before: when the catalog was compiled, or when the entry was stored."""
+    """Return True if One Runtime has already validated the entry completely."""
     return bool(info.context and info.context.get("trusted"))
 
 
@@ -65,10 +65,9 @@ def _wrap_single_path(value: object) -> object:
 
 
 Many: FieldInfo = Field(max_length=32)
-"""Maximum length of a list in an entry. Lists are limited because every process loads the entry."""
+"""Maximum length of a list or mapping in an entry. A limit is necessary, because every process loads the entry."""
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-# Terminals and pages show these texts. So a text must not contain control characters, or characters that change the
-# reading direction.
+# Terminals and pages show these texts. A control character or a direction mark could change what the reader sees.
 _PRINTABLE = r"^[^\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]*$"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True, pattern=_PRINTABLE)]
 MAX_LABEL = 60
@@ -81,22 +80,22 @@ PATH = r"^/[^?#\s\\]*$"
 Path = Annotated[str, StringConstraints(pattern=PATH, max_length=500), AfterValidator(_validate_template)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}$")]  # RFC 9110, 5.6.2
 HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$")]
-# A path in a JSON document: names and list positions (of two digits at most), joined by dots.
+# A path in a JSON document: names and list positions, joined by dots. A list position has one or two digits.
 _STEP = r"(?:[0-9]{1,2}|[0-9]*[A-Za-z_$-][A-Za-z0-9_$-]*)"
 JsonPath = Annotated[str, StringConstraints(pattern=rf"^{_STEP}(?:\.{_STEP})*$", max_length=200)]
-# A JSON path, or text with `{json.path}` and `{params.name}` in it.
+# A JSON path, or a text that contains `{json.path}` or `{params.name}`.
 IdentityText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class EntryPart(BaseModel):
-    """Base of the parts of an entry: immutable, without unknown keys."""
+    """Base class of the parts of an entry. A part is immutable and refuses unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
 
     def __deepcopy__(self, _: dict[int, Any] | None = None) -> Self:
         """Return the part itself instead of a copy, because parts are immutable.
 
-        Pydantic copies the default values of fields. The copies took a third of the time to load the catalog.
+        Pydantic copies the default value of each field. The copies took a third of the time to load the catalog.
         """
         return self
 
@@ -112,9 +111,9 @@ class EntryPart(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class HostGuard:
-    """The options or the pattern that keep a value inside its host (P7).
+    """The options or the pattern that prevent a value from changing the domain of a URL (P7).
 
-    `may_end_host`: True if the host may end in this value, because customers run the product on their own hosts.
+    `may_end_host`: True if customers run the product on their own hosts. A host may then end in the value.
     """
 
     pattern: str
@@ -156,7 +155,7 @@ class Param(EntryPart):
 
 
 class CredentialField(EntryPart):
-    """A part of the credential."""
+    """A value of the credential, or of an OAuth client."""
 
     name: Name
     label: Label
@@ -170,7 +169,7 @@ class CredentialField(EntryPart):
 
 
 class DerivedValue(EntryPart):
-    """A value extracted from a field, such as the name of the data centre at the end of a Mailchimp key."""
+    """A value that One Runtime extracts from a field, such as the data centre at the end of a Mailchimp key."""
 
     name: Name
     field: Name
@@ -188,7 +187,7 @@ class HttpBasic(EntryPart):
 
 
 class CredentialPlacement(EntryPart):
-    """The places of a credential in each request."""
+    """The places of the credential in each request: headers, query parameters, or HTTP Basic."""
 
     headers: Annotated[dict[HeaderName, Template], Many] = {}
     query: Annotated[dict[str, Template], Many] = {}
@@ -207,9 +206,9 @@ class CredentialPlacement(EntryPart):
 
 
 class JsonCondition(EntryPart):
-    """A condition on a JSON body: exactly one of `equals`, `one_of`, `exists` and `type`.
+    """A condition on a JSON body. An entry sets exactly one of `equals`, `one_of`, `exists` and `type`.
 
-    `equals: null` requires a null at the path. `exists: true` requires a value other than null, and `exists: false`
+    `equals: null` requires a null at the path. `exists: true` requires a value other than null. `exists: false`
     requires a null or no value. The path `$` is the whole body.
     """
 
@@ -228,21 +227,21 @@ Status = Annotated[int, Field(ge=200, le=499)]
 
 
 class ExpectedResponse(EntryPart):
-    """The response to a valid credential: it has one of the statuses and meets every condition."""
+    """The response that means success: its status is in `status`, and its body meets every condition in `json`."""
 
     status: Annotated[tuple[Status, ...], Many] = (200,)
     json_body: Annotated[tuple[JsonCondition, ...], Many] = Field(default=(), alias="json")
 
 
 class RefusalResponse(EntryPart):
-    """The response of a definite refusal: it has one of the statuses, or meets at least one condition."""
+    """The response that means a refusal: its status is in `status`, or its body meets a condition in `json`."""
 
     status: Annotated[tuple[Status, ...], Many] = (401, 403)
     json_body: Annotated[tuple[JsonCondition, ...], Many] = Field(default=(), alias="json")
 
 
 class RequestTemplate(EntryPart):
-    """A request to the provider, such as the check. `json` is sent unchanged, and contains no templates."""
+    """A request to the provider, such as the check. One Runtime fills in no values in `json`."""
 
     method: Literal["GET", "POST"] = "GET"
     url: Url | None = None
@@ -264,7 +263,7 @@ class RequestTemplate(EntryPart):
             raise ValueError("a GET request cannot have a body")
 
     def placed_templates(self) -> Iterator[tuple[str, str]]:
-        """Yield every template, each with its place."""
+        """Yield the place and the text of every template."""
         yield "path", self.url or self.path or ""
         for part, templates in (("headers", self.headers), ("query", self.query), ("form", self.form or {})):
             yield from ((f"{part}.{name}", template) for name, template in templates.items())
@@ -275,7 +274,7 @@ class RequestTemplate(EntryPart):
 
 
 class AccountIdentity(EntryPart):
-    """The paths of the account's id and label in the response to the check."""
+    """The account's id and label, as JSON paths in the response to the check, or as texts (see `IdentityText`)."""
 
     id: IdentityText
     label: IdentityText | None = None
@@ -284,8 +283,9 @@ class AccountIdentity(EntryPart):
 class EntryVerification(EntryPart):
     """The evidence that the entry is correct.
 
-    `documentation`: the entry was compared with the provider's documentation. `fixture`: the entry was also compared
-    with a request in that documentation. `live`: the entry was tested with the provider. `unverified`: no evidence.
+    `documentation`: the author compared the entry with the provider's documentation. `fixture`: a test also compares
+    the entry's request with a request in the documentation. `live`: the author tested the entry with the provider.
+    `unverified`: there is no evidence.
     """
 
     how: VerifiedHow
@@ -293,4 +293,4 @@ class EntryVerification(EntryPart):
 
     def _require_consistency(self) -> None:
         if (self.date is None) != (self.how == "unverified"):
-            raise ValueError("date is required unless how is unverified, and must be omitted if it is")
+            raise ValueError("date: omit the date if how is unverified; otherwise the date is required")

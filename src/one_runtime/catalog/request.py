@@ -1,4 +1,4 @@
-"""Clean an end user's values, and build requests from an entry and these values. This module sends no request."""
+"""Clean the values of an end user, and build requests from an entry and the values. This module sends no request."""
 
 import base64
 import json
@@ -19,7 +19,7 @@ Carrier: TypeAlias = Literal["form", "json", "query", "none"]
 MAX_PARAM = 255
 MAX_CREDENTIAL = 8192
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-# Zero-width and direction marks. Copied values may contain such marks, which change how a text is displayed.
+# Zero-width characters and direction marks. A value that the end user copied can contain these invisible characters.
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 _NOT_IN_HEADER: Final = re.compile(r"[^\x20-\x7e]")
 _TRANSFORMS: Final[dict[Transform, Callable[[str], str]]] = {
@@ -48,7 +48,7 @@ class Injection:
 
 @dataclass(frozen=True, slots=True)
 class OutboundRequest:
-    """A complete request. URL, headers and body may contain secrets, so the repr shows only the method."""
+    """A complete request. The URL, headers and body can contain secrets, so the repr shows only the method."""
 
     method: str
     url: str = field(repr=False)
@@ -60,7 +60,7 @@ def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping
     """Trim and transform the values, add defaults, and validate the result against the entry.
 
     Raises:
-        InvalidInput: with one error for each invalid field, named `params.<name>` or `credentials.<name>`.
+        InvalidInput: a value is not valid. The exception has an error for each invalid field, such as `params.<name>`.
     """
     values = ConnectionValues({}, {})
     errors: list[FieldError] = []
@@ -97,7 +97,7 @@ def _clean_param(param: Param, raw: str | None, *, in_host: bool) -> str:
     """Return the value of a parameter. Raises: InvalidInput with the message for the end user."""
     suffix = param.suffix or ""
     value = _trim(raw) or param.default or ""
-    if in_host or suffix:  # in case the end user pastes a whole URL
+    if in_host or suffix:  # the end user can paste a whole URL
         value = re.split("[/?#]", re.sub(r"\Ahttps?://", "", value, flags=re.IGNORECASE), maxsplit=1)[0]
         if suffix and value.lower().endswith(suffix):
             value = value[: -len(suffix)]
@@ -139,7 +139,7 @@ def _check_text(part: Param | CredentialField, value: str, longest: int, suffix:
 
 
 def _require_segment(value: str, *, in_path: bool) -> None:
-    if in_path and value in (".", ".."):  # the path segments . and .. change the path, even percent-encoded
+    if in_path and value in (".", ".."):  # the segments . and .. change a path, even if they are percent-encoded
         raise InvalidInput("must not consist of dots only")
 
 
@@ -156,7 +156,7 @@ def inject(auth: AuthBase, values: ConnectionValues) -> Injection:
     """Return the API's base URL, and the headers and the query that authenticate a request.
 
     Raises:
-        InvalidInput: a value would change the host that the entry intends.
+        InvalidInput: a value is missing, would change the provider's host, or cannot be sent in a header.
     """
     known = known_values(auth, values)
     return Injection(
@@ -170,8 +170,8 @@ def build_check(auth: AuthBase, values: ConnectionValues) -> OutboundRequest:
     """Return the request that verifies the credential.
 
     Raises:
-        InvalidInput: a value would change the host that the entry intends.
-        ValueError: the entry has no check (see `auth.check`).
+        InvalidInput: a value is missing, would change the provider's host, or cannot be sent in a header.
+        ValueError: the auth type has no check.
     """
     if auth.check is None:
         raise ValueError("this auth type has no check")
@@ -179,10 +179,10 @@ def build_check(auth: AuthBase, values: ConnectionValues) -> OutboundRequest:
 
 
 def build_request(auth: AuthBase, request: RequestTemplate, values: ConnectionValues) -> OutboundRequest:
-    """Return a request of the entry with the credential.
+    """Return a request that the entry defines, with the values and the credential.
 
     Raises:
-        InvalidInput: a value would change the host that the entry intends.
+        InvalidInput: a value is missing, would change the provider's host, or cannot be sent in a header.
     """
     known = known_values(auth, values)
     if request.url is not None:
@@ -208,13 +208,13 @@ def assemble_request(
     params: Mapping[str, str],
     json_body: object = None,
 ) -> OutboundRequest:
-    """Return the complete request.
+    """Combine the parts into a complete request.
 
-    `carrier`: the part of the request that contains the parameters. `json_body`: a JSON body to send instead of the
-    parameters, if `carrier` is `json`.
+    `carrier`: the part of the request that contains `params`. If `carrier` is `json` and `json_body` is not None, the
+    request contains `json_body` instead of `params`.
 
     Raises:
-        InvalidInput: a header cannot contain a value.
+        InvalidInput: a value contains a character that cannot be sent in a header.
     """
     defaults, body = [("Accept", "application/json")], b"" if method == "POST" else None
     match carrier:
@@ -232,7 +232,7 @@ def assemble_request(
 
 
 def known_values(auth: AuthBase, values: ConnectionValues) -> dict[str, str]:
-    """Return the values that templates may use: the connection's values, and the values derived from its fields."""
+    """Return the values that templates may use: the connection's values and the derived values."""
     known = {**values.params, **values.credentials}
     for derived in auth.derived:
         value = extract(derived.pattern, known.get(derived.field, ""))
@@ -245,7 +245,7 @@ def sent_headers(auth: AuthBase, known: Mapping[str, str]) -> list[tuple[str, st
     """Return the constant headers of the entry and the headers with the credential.
 
     Raises:
-        InvalidInput: a part of the user name or the password is missing.
+        InvalidInput: a value of the HTTP Basic user name or password is missing.
     """
     headers = [*auth.headers.items(), *fill_templates(auth.send.headers, known).items()]
     if auth.send.basic is not None:
@@ -255,21 +255,21 @@ def sent_headers(auth: AuthBase, known: Mapping[str, str]) -> list[tuple[str, st
 
 
 def fill_templates(templates: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
-    """Return the templates with their values filled in. Omit a template if its optional value is missing."""
+    """Return the templates with values filled in. Omit a template if a value that it needs is missing."""
     values = ((name, fill(template, known)) for name, template in templates.items())
     return {name: value for name, value in values if value is not None}
 
 
 def resolve_url(template: str, known: Mapping[str, str]) -> str:
-    """Fill in the values of a URL template, percent-encoded in the path, and return the URL.
+    """Return the URL of a template with values filled in. Values in the path are percent-encoded.
 
     Raises:
-        InvalidInput: a value is missing, or would change the host that the entry intends (P7).
+        InvalidInput: a value is missing, or would change the provider's host (P7).
     """
     parts = split_url(template, allow_http=True)
     authority = _fill_all(parts.authority, known).lower()
-    # The entry's patterns ensure a valid host for new values. An older version of the entry may have allowed a stored
-    # value that gives no valid host.
+    # A new value matches the entry's pattern, so the host is valid. A stored value can be older than the pattern, so
+    # the host can be invalid.
     if not is_authority(authority):
         raise InvalidInput("A value does not fit into the provider's address. Connect again.")
     return f"{parts.scheme}://{authority}{fill_path(parts.path, known)}"
@@ -290,7 +290,7 @@ def _fill_all(template: str, known: Mapping[str, str], encode: Callable[[str], s
 def with_query(url: str, query: Mapping[str, str]) -> str:
     """Return the URL with these parameters added. A space becomes `%20`.
 
-    Every decoder understands `%20`. Some decoders do not understand `+`, which encodes a space in forms (RFC 6749,
+    Every decoder understands `%20`. Some decoders do not understand `+`, the encoding of a space in forms (RFC 6749,
     appendix B).
     """
     if not query:
@@ -299,10 +299,10 @@ def with_query(url: str, query: Mapping[str, str]) -> str:
 
 
 def merge_headers(headers: Iterable[tuple[str, str]]) -> tuple[tuple[str, str], ...]:
-    """Return each header name once, at its first position and with its last value.
+    """Merge headers that have the same name. Keep the position of the first header and the value of the last header.
 
     Raises:
-        InvalidInput: a header cannot contain a value.
+        InvalidInput: a value contains a character that cannot be sent in a header.
     """
     merged = {name.lower(): (name, value) for name, value in headers}
     for name, value in merged.values():

@@ -1,6 +1,8 @@
-"""Evaluate a provider's responses by the rules of an entry: the verdict on a credential, the account, received values.
+"""Read a provider's responses by the rules of an entry.
 
-A received value can become part of a host that receives tokens. So each value must match the entry's rules (P7).
+A response contains a verdict on a credential, the account's id and label, or values for later requests. A value from a
+response (a received value) can become part of a host that receives tokens. So the value must match the entry's pattern
+or options (P7).
 """
 
 import json
@@ -17,16 +19,16 @@ from one_runtime.catalog.request import MAX_PARAM, ConnectionValues, known_value
 from one_runtime.egress.provider_text import contains_secret, printable, redact
 
 MISSING: Final = object()
-"""Placeholder for a value that a document lacks, and for the document of a body that is not JSON.
-
-None cannot be the placeholder, because None stands for a JSON null.
-"""
-_LIKELY_SECRET: Final = 8  # minimum length; an account's name may contain a shorter value by chance
+"""Placeholder for a missing value, and for a body that is not JSON. None stands for a JSON null."""
+_LIKELY_SECRET: Final = 8  # minimum length: an account's name can contain a shorter text by chance
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The verdict on a credential: valid, definitely refused, or neither, for example during an outage."""
+    """The verdict on a credential: valid (`ok`), definitely refused (`refused`), or unknown.
+
+    The verdict is unknown if `ok` and `refused` are both False, for example during an outage.
+    """
 
     ok: bool
     refused: bool
@@ -45,7 +47,7 @@ class UnexpectedValue(ValueError):
 def read_check(
     auth: AuthBase, status: int, headers: Iterable[tuple[str, str]], body: bytes, values: ConnectionValues
 ) -> CheckResult:
-    """Return the verdict on the credential. The provider's reason is redacted: it contains no connection values.
+    """Return the verdict on the credential. The provider's reason is redacted, and contains no connection values.
 
     Raises:
         ValueError: the entry has no check.
@@ -62,9 +64,9 @@ def read_check(
 
 
 def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
-    """Return True for a 403 with an HTML page.
+    """Return True for an HTML page with the status 403.
 
-    A firewall sends such a page for any credential, so the page does not mean that the credential is invalid.
+    A firewall also sends this page for a valid credential. So the page does not prove that the credential is invalid.
     """
     return status == 403 and any(
         name.lower() == "content-type" and value.lower().startswith("text/html") for name, value in headers
@@ -74,7 +76,7 @@ def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
 def read_identity(
     auth: AuthBase, values: ConnectionValues, document: object = MISSING
 ) -> tuple[str | None, str | None]:
-    """Return the account's id and label, from the values and the check's response. A missing id or label is None."""
+    """Return the account's id and label, from the values and the check's response. Return None for a missing text."""
     identity = auth.identity
     if identity is None:
         return None, None
@@ -83,16 +85,16 @@ def read_identity(
 
 
 def read_lookup(lookup: RequestTemplate, status: int, body: bytes) -> object | None:
-    """Return the JSON document of a look-up's response, or None if the entry expects another response."""
+    """Return the JSON document of a look-up's response, or None if the response is not the expected response."""
     document = parse_json(body)
     return document if document is not MISSING and is_expected(lookup.expect, status, document) else None
 
 
 def read_received(auth: OAuth2Auth, source: ValueSource, answer: object) -> dict[str, str]:
-    """Return the values that the entry receives from a source, by name.
+    """Return the received values of a source, by name.
 
-    `answer`: the callback's query, the token response, or the look-up's response. If the look-up lists choices,
-    `answer` is the selected item.
+    `answer`: the callback's query, the token response, or the look-up's response. If the look-up lists accounts,
+    `answer` is an account in the list.
 
     Raises:
         UnexpectedValue: a value without a default is missing, or a value is not allowed.
@@ -119,7 +121,7 @@ def _is_allowed(part: ReceivedValue, value: str) -> bool:
 
 
 def is_expected(expect: ExpectedResponse, status: int, document: object) -> bool:
-    """Return True if this is the response that the entry expects."""
+    """Return True if the response has an expected status and meets every condition."""
     return status in expect.status and all(_holds(rule, document) for rule in expect.json_body)
 
 
@@ -142,7 +144,7 @@ def _holds(rule: JsonCondition, document: object) -> bool:
 
 
 def _equals(value: object, expected: object) -> bool:
-    """Compare as JSON does: `true` is not 1."""
+    """Compare two JSON values. Compare the types too, because `True == 1` in Python."""
     return type(value) is type(expected) and value == expected
 
 
@@ -155,7 +157,7 @@ def parse_json(body: bytes) -> object:
 
 
 def look_up(document: object, path: str) -> object:
-    """Return the value at a JSON path of a document, or MISSING, which `text_of` converts to None."""
+    """Return the value at a JSON path of a document, or MISSING. `text_of` converts MISSING to None."""
     value = document
     for step in path.split("."):
         if isinstance(value, dict) and step in value:
@@ -188,7 +190,7 @@ def _fill_identity(auth: AuthBase, text: str, document: object, values: Connecti
         parts[name] = value
     whole = re.sub(r"\{([^{}]*)\}", lambda match: parts[match.group(1)], text) if "{" in text else parts[text]
     shown = printable(whole)
-    # The identity is stored unencrypted, so it must not contain a credential that the provider returns.
+    # One Runtime stores the identity unencrypted. So omit an identity in which the provider repeats a credential.
     public_fields = {part.name for part in auth.fields if not part.secret}
     secrets = [
         value
@@ -201,7 +203,10 @@ def _fill_identity(auth: AuthBase, text: str, document: object, values: Connecti
 
 
 def _reason(auth: AuthBase, check: RequestTemplate, document: object, values: ConnectionValues) -> str | None:
-    """Return the provider's reason, redacted: without the end user's values and the credential's header."""
+    """Return the provider's reason without the end user's values and without the credential that the headers contain.
+
+    Return None if the response has no reason.
+    """
     text = next((text for path in check.reason if (text := text_of(look_up(document, path)))), None)
     if text is None:
         return None
