@@ -226,7 +226,7 @@ def _check_identity_name(auth: AuthBase, name: str) -> None:
 
 
 def _check_hosts(auth: AuthBase) -> None:
-    """Refuse an entry if a value of the end user or the provider could direct requests to another server (P7)."""
+    """Refuse an entry if a value from the end user or the provider could lead requests to another server (P7)."""
     optional = {field.name for field in auth.fields if field.optional}
     for url in auth.urls():
         names = names_in(url.authority)

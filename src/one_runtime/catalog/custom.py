@@ -19,14 +19,17 @@ from one_runtime.catalog.openapi import ImportedEntry, entry_from, is_openapi
 from one_runtime.catalog.source import Complaint, EntrySource, SourceError, Syntax
 
 MAX_BYTES: Final = 64 * 1024
-"""Maximum size of one entry. The size is limited because every process caches the entry, and every list contains it."""
+"""Maximum size of an entry.
+
+The limit is small, because every process caches the entry, and every list of integrations contains the entry.
+"""
 _MOST_COMPLAINTS: Final = 20
 _SVG_URI: Final = re.compile(r"data:image/svg\+xml(?:;[a-z0-9=-]+)*?(;base64)?,(.*)", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class CustomEntry:
-    """A validated custom entry. `logo`: a sanitized SVG. `warnings`: parts that One Runtime ignored or guessed."""
+    """A validated custom entry. `logo`: a sanitized SVG. `warnings`: sentences about ignored or guessed parts."""
 
     integration: CustomIntegration
     logo: str
@@ -36,7 +39,7 @@ class CustomEntry:
 def written(integration: CustomIntegration) -> dict[str, object]:
     """Return the entry as a request body that registers the same integration again.
 
-    In each auth type, the key `type` comes first. The body contains the logo, unless the logo is a generated monogram.
+    In each auth type, the key `type` comes first. The body omits a logo that One Runtime generated (a monogram).
     """
     entry = dump(integration)
     entry["auth"] = [{"type": auth["type"], **auth} for auth in entry["auth"]]
@@ -45,9 +48,9 @@ def written(integration: CustomIntegration) -> dict[str, object]:
 
 
 def read_custom(text: str, syntax: Syntax, slug: str | None = None, *, allow_http: bool = False) -> CustomEntry:
-    """Parse and validate a custom integration. `slug`: the slug in the request's path.
+    """Parse and validate a custom integration.
 
-    `allow_http`: allow http on loopback.
+    `slug`: the slug in the request's path, or None if the path has no slug. `allow_http`: allow http on loopback.
 
     Raises:
         SourceError: the entry is not valid. The exception has a complaint for each error, with the line if known.
@@ -65,7 +68,7 @@ def _custom_entry(source: EntrySource, slug: str | None = None, *, allow_http: b
         source.refuse(("logo",), "must be a text: an SVG, or a data URI with an SVG")
     logo = data.pop("logo", None)
     if slug is not None and not is_custom(slug):
-        data.setdefault("slug", f"{CUSTOM}none")  # a placeholder, so that the validation reports all other errors too
+        data.setdefault("slug", f"{CUSTOM}none")  # a valid placeholder, so that the validation reports other errors
     elif slug is not None and data.setdefault("slug", slug) != slug:
         source.refuse(("slug",), f"must be {slug}, as in the URL of the request")
     integration = replace(source, data=data).integration(CustomIntegration, allow_http=allow_http)
@@ -79,8 +82,8 @@ def _custom_entry(source: EntrySource, slug: str | None = None, *, allow_http: b
 def load_file(path: Path) -> Integration:
     """Return the validated entry of a file.
 
-    The file contains an entry of the catalog, a custom integration, or an OpenAPI document as in a request to
-    `/v1/custom-integrations`. The slug of a custom integration begins with `x-`.
+    The file contains a built-in entry, a custom entry or an OpenAPI document. The slug of a custom entry begins with
+    `x-`.
 
     Raises:
         CatalogError: the entry is not valid. The error names the file and the line.
@@ -114,7 +117,7 @@ def _from_openapi(source: EntrySource, slug: str | None, *, allow_http: bool) ->
 
 
 def _locate_in_document(source: EntrySource, imported: ImportedEntry, complaint: Complaint) -> Complaint:
-    """Convert a complaint about the generated entry into a complaint about the document. Add the line if known."""
+    """Convert a complaint about the generated entry into a complaint about the OpenAPI document."""
     place = complaint.place
     at = imported.places.get(str(place[2])) if len(place) > 2 else None
     if at is None:
@@ -124,7 +127,7 @@ def _locate_in_document(source: EntrySource, imported: ImportedEntry, complaint:
 
 
 def _require_valid(source: EntrySource, integration: CustomIntegration) -> None:
-    """Raises: SourceError."""
+    """Check the size, and lint the integration. Raises: SourceError."""
     try:
         size = len(json.dumps(dump(integration), ensure_ascii=False, allow_nan=False).encode())
     except ValueError as error:

@@ -23,7 +23,7 @@ ID_NAMESPACE = uuid.UUID("7eca3406-a90b-57e4-84d9-31773fc066b6")
 
 SLUG = r"^[a-z0-9]+(?:-[a-z0-9]+)*$"
 CUSTOM = "x-"
-"""Prefix of the slugs of custom integrations. No built-in slug has this prefix, so no two slugs conflict."""
+"""Prefix of the slugs of custom integrations. No built-in slug has this prefix."""
 MAX_SLUG = 64
 CUSTOM_SLUG = r"^x(?:-[a-z0-9]+)+$"
 

@@ -368,8 +368,8 @@ class OAuth2Auth(AuthBase):
     def templates(self) -> Iterator[str]:
         """Yield every template, and a template for each field.
 
-        The fields are the id and secret of a client that the end user enters. The OAuth flow uses both fields, so the
-        fields count as used.
+        The fields are the id and secret of a client that the end user enters. The OAuth flow uses both fields. Without
+        these templates, the validation would refuse both fields as unused.
         """
         yield from super().templates()
         yield from (f"{{{field.name}}}" for field in self.fields)
@@ -427,7 +427,7 @@ class ClientCredentialsAuth(AuthBase):
     def templates(self) -> Iterator[str]:
         """Yield every template of the entry, and templates for `client_id` and `client_secret`.
 
-        The OAuth flow uses both values, so both names count as used.
+        The OAuth flow uses both values. Without these templates, the validation would refuse both names as unused.
         """
         yield from super().templates()
         yield from ("{client_id}", "{client_secret}", *_token_templates(self.token), *self.scopes.templates())

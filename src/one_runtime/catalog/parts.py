@@ -65,7 +65,7 @@ def _wrap_single_path(value: object) -> object:
 
 
 Many: FieldInfo = Field(max_length=32)
-"""Maximum length of a list or mapping in an entry. A limit is necessary, because every process loads the entry."""
+"""Maximum length of a list or mapping in an entry. The limit saves memory, because every process loads the entry."""
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 # Terminals and pages show these texts. A control character or a direction mark could change what the reader sees.
 _PRINTABLE = r"^[^\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]*$"
@@ -234,7 +234,7 @@ class ExpectedResponse(EntryPart):
 
 
 class RefusalResponse(EntryPart):
-    """The response that means a refusal: its status is in `status`, or its body meets a condition in `json`."""
+    """The response of a definite refusal: its status is in `status`, or its body meets a condition in `json`."""
 
     status: Annotated[tuple[Status, ...], Many] = (401, 403)
     json_body: Annotated[tuple[JsonCondition, ...], Many] = Field(default=(), alias="json")

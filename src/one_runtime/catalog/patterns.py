@@ -1,7 +1,8 @@
 """Regular expressions with the same meaning on the server and in the browser. A pattern must match the whole text.
 
-The server uses RE2, whose time grows only linearly with the text. The popup compiles `^(?:pattern)$` with JavaScript's
-flag `u`. So a pattern may use only the syntax that both support, without lookahead and lookbehind.
+The server uses RE2. In RE2, the time of a match grows only linearly with the text. The popup compiles `^(?:pattern)$`
+in JavaScript with the flag `u`. A pattern may use only syntax that RE2 and JavaScript support. RE2 supports neither
+lookahead nor lookbehind.
 """
 
 import re
@@ -12,12 +13,12 @@ from typing import Any, Final
 import re2
 
 MAX_PATTERN = 300
-MAX_COUNT = 20_000  # no field takes more characters
+MAX_COUNT = 20_000  # no field accepts more characters
 _MOST_MEMORY = 2 * 1024 * 1024  # bytes, for one compiled pattern
-# With the flag `u`, JavaScript refuses unknown escapes, such as Python's own \A, \Z and \N{…}.
+# With the flag `u`, JavaScript refuses escapes that only Python has, such as \A, \Z and \N{…}.
 _ESCAPES = frozenset("dDwWsS.-/\\+*?[](){}^$|tnr")
 _GROUP = "(?:"
-# RE2 counts only up to 1000, so `x{16,1024}` becomes `x{16,1000}x{0,24}`.
+# RE2 allows counts up to 1000. So `_split_count` replaces `x{16,1024}` by `x{16,1000}x{0,24}`.
 _COUNTED = re.compile(r"(\[\^?(?:\\.|[^\]\\])+\]|\\.|[^\\()\[\]{}|*+?])\{([0-9]+)(,?)([0-9]*)\}")
 _MOST_COUNTED = 1000
 _OPTIONS: Final = re2.Options()
@@ -37,12 +38,12 @@ _IMPOSSIBLE_EDGES: Final = ("", ".", "-", "a.", ".a", "-a", "a-")
 
 @lru_cache(maxsize=512)
 def compiled(pattern: str) -> Any:
-    """Return the compiled pattern; classes such as `\\d` match ASCII only. Raises: re2.error."""
+    """Return the compiled pattern. Classes such as `\\d` match only ASCII characters. Raises: re2.error."""
     return re2.compile(_COUNTED.sub(_split_count, pattern), _OPTIONS)
 
 
 def extract(pattern: str, text: str) -> str | None:
-    """Match the whole text, and return the text of the pattern's group. Return None if the pattern does not match."""
+    """Return the text that the pattern's group matches, or None if the pattern does not match the whole text."""
     match = compiled(pattern).fullmatch(text)
     return match.group(1) if match is not None else None
 
@@ -61,7 +62,7 @@ def check_pattern(pattern: str) -> str:
     """Return the pattern, unchanged.
 
     Raises:
-        ValueError: the pattern does not compile, or has another meaning in the browser.
+        ValueError: the pattern is too long, does not compile, or can have another meaning in the browser.
     """
     if len(pattern) > MAX_PATTERN:
         raise ValueError(f"must be at most {MAX_PATTERN} characters")
@@ -70,7 +71,7 @@ def check_pattern(pattern: str) -> str:
     _check_portable(pattern)
     for low, high in ((int(match[2]), int(match[4] or match[2])) for match in _COUNTED.finditer(pattern)):
         if max(low, high) > MAX_COUNT or low > high:
-            raise ValueError(f"a count must be at most {MAX_COUNT}, and its limits in ascending order")
+            raise ValueError(f"a count such as {{2,5}} must be at most {MAX_COUNT}, with the lower limit first")
     try:
         compiled(pattern)
     except re2.error as error:
@@ -116,15 +117,14 @@ def _check_outside_class(pattern: str, index: int) -> None:
     if pattern.startswith("(?", index) and not pattern.startswith(_GROUP, index):
         raise ValueError("only non-capturing groups (?:…) are supported; no lookahead and no lookbehind")
     if char in "*+?}" and pattern[index + 1 : index + 2] == "+":
-        raise ValueError("possessive quantifiers are not supported by browsers")
+        raise ValueError("browsers do not support possessive quantifiers such as a++; remove the last +")
 
 
 def check_host_pattern(pattern: str) -> None:
-    """Check that every value which matches the pattern stays inside a host name (P7).
+    """Check that a value which matches the pattern cannot end the host in a URL (P7).
 
-    The pattern may accept only letters, digits, `.` and `-`, because none of these characters ends the
-    host in a URL. `templates.is_authority` later refuses a value with these characters in an invalid order, such as
-    `a..b`.
+    The pattern may accept only letters, digits, `.` and `-`. None of these characters ends the host in a URL.
+    `templates.is_authority` later refuses an invalid order of the characters, such as `a..b`.
 
     Raises:
         ValueError: the pattern accepts another character, or an invalid start or end of a host name.
@@ -133,12 +133,12 @@ def check_host_pattern(pattern: str) -> None:
         accepted = _accepted_by(token)
         if not accepted <= _HOST_CHARACTERS:
             raise ValueError(
-                f"a value in a host may have letters, digits, . and - only, and {token[0]} accepts more: "
-                "list the characters, such as [a-z0-9-]"
+                f"a value in a host may contain only letters, digits, . and -, but {token[0]} accepts other "
+                "characters: list the allowed characters, such as [a-z0-9-]"
             )
     for value in _IMPOSSIBLE_EDGES:
         if compiled(pattern).fullmatch(value):
-            raise ValueError(f"the pattern must not accept {value!r} in a host: require a letter or digit at its ends")
+            raise ValueError(f"the pattern must not accept {value!r} in a host: require a letter or digit at both ends")
 
 
 def _accepted_by(token: re.Match[str]) -> frozenset[str]:

@@ -1,6 +1,6 @@
-"""Parse an entry strictly as YAML or JSON, and keep the line of each part for error messages.
+"""Parse an entry as YAML or JSON, and keep the line of each part for error messages.
 
-The parsers fetch nothing and execute nothing.
+The parsers fetch no files or URLs, and execute no code.
 """
 
 import json
@@ -46,7 +46,11 @@ _FORMS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """An error in an entry. `line`: counted from 1, or None if unknown. `place`: empty for the whole document."""
+    """An error in an entry.
+
+    `line`: the line number, counted from 1, or None if unknown. `place`: the path to the faulty part, or an empty tuple
+    for the whole document.
+    """
 
     line: int | None
     place: Place
@@ -54,7 +58,7 @@ class Complaint:
 
 
 class SourceError(ValueError):
-    """The source is not valid. Each complaint has the place and the reason of an error."""
+    """The source is not valid. Each complaint describes an error."""
 
     def __init__(self, complaints: Iterable[Complaint]) -> None:
         self.complaints = tuple(complaints)
@@ -85,11 +89,11 @@ class EntrySource:
             raise SourceError(self._complaint(detail) for detail in error.errors()[:_MOST_COMPLAINTS]) from error
 
     def refuse(self, place: Place, message: str) -> NoReturn:
-        """Raises: SourceError."""
+        """Report an error at a place of the source. Raises: SourceError."""
         raise SourceError([Complaint(self.line(place), place, message)])
 
     def line(self, place: Place) -> int | None:
-        """Return the line of a place, or None if no line is known.
+        """Return the line of a place, or None if the lines of the source are unknown.
 
         If the source lacks the place, return the line of the enclosing part.
         """
@@ -121,7 +125,7 @@ def dotted(place: Place) -> str:
 
 
 def _place_in_source(place: Place) -> Place:
-    """Return the place in the source, without the auth type that pydantic adds to places in `auth`."""
+    """Convert a location of pydantic to a place. Pydantic adds the auth type after the index of `auth`."""
     return (*place[:2], *place[3:]) if place[:1] == ("auth",) and len(place) > 2 else place
 
 
@@ -150,8 +154,8 @@ def _read_yaml(text: str) -> tuple[object, yaml.Node | None]:
 def _read_json(text: str) -> tuple[object, yaml.Node | None]:
     """Parse JSON, and take the line numbers from the YAML parser. Raises: SourceError.
 
-    JSON is valid YAML, except for tabs between values and escaped surrogate pairs. The function replaces these tabs and
-    pairs before it calls the YAML parser.
+    The YAML parser accepts JSON, except for tabs between values and escaped surrogate pairs. So this function replaces
+    tabs and surrogates before it calls the YAML parser.
     """
     try:
         data = json.loads(text, object_pairs_hook=_require_distinct_keys)
@@ -197,11 +201,10 @@ def _syntax_complaint(error: yaml.YAMLError) -> Complaint:
 
 
 def _require_sound_structure(root: yaml.Node | None) -> None:
-    """Refuse duplicate keys, aliases and deep nesting.
+    """Refuse duplicate keys, aliases and deep nesting. Raises: SourceError.
 
-    YAML and JSON parsers silently use the second of two equal keys. Aliases can expand a short text into a huge one.
-
-    Raises: SourceError.
+    YAML and JSON parsers silently ignore the first of two equal keys. Aliases can expand a short text into a huge
+    document.
     """
     seen: set[int] = set()
     pending = [(root, 1)] if root is not None else []
@@ -226,14 +229,14 @@ def _require_distinct_words(keys: Iterable[yaml.Node]) -> None:
     for key in keys:
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode):
-            raise SourceError([Complaint(line, (), "a key must be a single word")])
+            raise SourceError([Complaint(line, (), "a key must be a text, not a list or a mapping")])
         if key.value in words:
             raise SourceError([Complaint(line, (), f"{key.value} may appear once only")])
         words.add(key.value)
 
 
 def in_our_words(error: ErrorDetails) -> str:
-    """Return the message of a validation error in terms of YAML, without terms of our model."""
+    """Return the message of a validation error in terms of the entry, without terms of pydantic."""
     context = error.get("ctx", {})
     if error["type"] in {"literal_error", "union_tag_invalid"}:
         expected = str(context.get("expected") or context.get("expected_tags"))

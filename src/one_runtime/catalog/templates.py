@@ -1,4 +1,4 @@
-"""Templates such as `https://{subdomain}.example.com`: the names in them, and their expansion."""
+"""Templates such as `https://{subdomain}.example.com`: find the names in a template, and fill in values."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ def names_in(template: str) -> tuple[str, ...]:
 
 
 def fill(template: str, values: Mapping[str, str], encode: Callable[[str], str] = str) -> str | None:
-    """Return the template with encoded values filled in. Return None if a value is missing (an optional field)."""
+    """Return the template with encoded values filled in. Return None if a value of the template is missing."""
     try:
         return _PLACEHOLDER.sub(lambda match: encode(values[match.group(1)]), template)
     except KeyError:
@@ -45,13 +45,13 @@ class UrlTemplate:
     def has_fixed_end(self) -> bool:
         """Return True if the host ends in fixed text such as `.zendesk.com`.
 
-        No value can then select another domain.
+        With a fixed end, no value can select another domain.
         """
         return not self.authority.endswith("}")
 
 
 def is_authority(text: str) -> bool:
-    """Return True for a lower-case host with an optional port, without user info and escapes."""
+    """Return True for a lower-case host with an optional port. User info and escapes are not allowed."""
     return _AUTHORITY.fullmatch(text) is not None
 
 
@@ -75,14 +75,15 @@ def split_url(url: str, *, allow_http: bool = False) -> UrlTemplate:
 
 
 def check_link(url: str, *, allow_http: bool = False) -> str:
-    """Return a fixed web address that a person may open, unchanged.
+    """Check the address of a web page that a person can open. Return the address unchanged.
 
     Raises:
-        ValueError: the URL is not an absolute https URL (for example `javascript:` or `data:`), or contains a `{name}`.
+        ValueError: the URL is not an absolute https URL, contains a `{name}`, or contains a character that an address
+            cannot have. URLs such as `javascript:` and `data:` are refused, because a browser could execute the URL.
     """
     address = re.split(r"[?#]", url, maxsplit=1)[0]
     if names_in(url):
-        raise ValueError("must be a fixed address, without a {name}")
+        raise ValueError("must be a constant address, without a {name}")
     if any(ord(char) <= 32 or char in "<>\"'`\\" for char in url):
         raise ValueError("contains a character that an address cannot have")
     split_url(address, allow_http=allow_http)
