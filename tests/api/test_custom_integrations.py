@@ -146,7 +146,7 @@ async def test_custom_slug_begins_with_x_and_is_unique(billing: Billing) -> None
             "auth.0.fields.0.pattern",
             "line 13: only non-capturing groups",
         ),
-        (lambda text: text.replace("API keys.", "API keys"), "auth.0", "line 8: api_key: where must be a sentence"),
+        (lambda text: text.replace("API keys.", "API keys"), "auth.0", "line 8: api_key.where: must be a sentence"),
         (lambda text: text.replace("billing.acme.com", "10.0.0.1"), "auth.0", "base_url must be an https URL"),
         (lambda text: text + "name: Twice\n", "body", "line 29: name may appear once"),
         (lambda text: text + "logo: <svg/>\n", "logo", "line 29: is not valid: the root must be"),

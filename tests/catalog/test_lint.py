@@ -50,16 +50,16 @@ def test_a_valid_entry_has_no_complaints(auths: tuple[dict[str, Any], ...]) -> N
 @pytest.mark.parametrize(
     "auth,words",
     [
-        (changed(KEY, fields=[{**FIELD, "where": "In the settings"}]), "where must be a sentence"),
-        (changed(KEY, fields=[{**FIELD, "help": "Ask for it"}]), "help must be a sentence"),
+        (changed(KEY, fields=[{**FIELD, "where": "In the settings"}]), "api_key.where: must be a sentence"),
+        (changed(KEY, fields=[{**FIELD, "help": "Ask for it"}]), "api_key.help: must be a sentence"),
         (changed(KEY, fields=[{name: FIELD[name] for name in ("name", "label", "where")}]), "a pattern is required"),
         (changed(KEY, check=API_KEY["check"]), "requires a condition"),
         (changed(KEY, check={**CHECK, "expect": {"json": [{"path": "$", "type": "object"}]}}), "accepts any object"),
         (changed(KEY, check={**CHECK, "refused": {"status": [429]}}), "an outage (HTTP 429) must be neither"),
         (changed(KEY, check={**CHECK, "expect": {"json": [{"path": "a", "exists": False}]}}), "must be neither"),
         (changed(HOSTED, params=[SUBDOMAIN]), "a placeholder is required"),
-        (changed(HOSTED, params=[{**HOST, "transform": []}]), "transform must contain lower"),
-        (changed(HOSTED, params=[{**HOST, "help": "The first part"}]), "help must be a sentence"),
+        (changed(HOSTED, params=[{**HOST, "transform": []}]), "transform: must contain lower"),
+        (changed(HOSTED, params=[{**HOST, "help": "The first part"}]), "subdomain.help: must be a sentence"),
         (changed(HOSTED, params=[{**HOST, "placeholder": "a.b"}]), "must be accepted"),
         (changed(OAUTH2, pkce="unknown"), "pkce: must not be unknown"),
         (changed(OAUTH2, client={}), "client.where"),
@@ -69,7 +69,7 @@ def test_a_valid_entry_has_no_complaints(auths: tuple[dict[str, Any], ...]) -> N
         (changed(OAUTH2, scopes={"default": ["a,b"], "separator": ","}), "without the separator"),
         (changed(OAUTH2, refresh="none", revocation=REVOCATION), "must not contain refresh_token"),
         (changed(OAUTH2, revocation={**REVOCATION, "auth": "bearer"}), "revocation.gone"),
-        (changed(SHARDED, received=[{**RECEIVED, "example": "https://eu1.example.org"}]), "the examples of the entry"),
+        (changed(SHARDED, received=[{**RECEIVED, "example": "https://eu1.example.org"}]), "each example, default"),
         (changed(SHARDED, received=[{**RECEIVED, "example": None}]), "requires an example"),
         (changed(SHARDED, received=[{**RECEIVED, "extract": r"https://([a-z0-9]{1,20})\..*"}]), "must refuse 'https://"),
     ],
@@ -92,5 +92,5 @@ def test_an_alias_equal_to_the_name_has_a_complaint() -> None:
     assert complaints_about(KEY, aliases=["other word"]) == []
     for aliases in (["example"], ["one", "one"]):
         assert complaints_about(KEY, aliases=aliases) == [
-            "aliases: list each alias once, and no alias that equals the name or the slug"
+            "aliases: list each alias once, and omit each alias that equals the name or the slug"
         ]

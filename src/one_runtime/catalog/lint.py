@@ -1,7 +1,8 @@
-"""Lint a valid entry.
+"""Lint an entry that the model accepts.
 
-The linter verifies that the URLs and texts are complete, and that the check distinguishes refusals from outages. The
-linter sends no request. `one-runtime catalog check` prints one line for each complaint.
+The linter verifies that the URLs and texts of the entry are complete. The linter also verifies that the entry's check
+distinguishes a refusal from an outage. The linter sends no request. `one-runtime catalog check` prints one line for
+each complaint.
 """
 
 import re
@@ -20,7 +21,7 @@ from one_runtime.catalog.templates import fill, names_in
 from one_runtime.errors import InvalidInput
 
 _REST: Final = r"(?::[0-9]{1,5})?(?:/[^{}?#]*)?"
-# This pattern also allows http on loopback, which demos use. The model decides which entries may use http.
+# This pattern also allows http on loopback, because the demo uses http. The model decides which entries may use http.
 _URL: Final = re.compile(
     rf"https://[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{{2,63}}{_REST}|http://(?:127\.0\.0\.1|localhost){_REST}"
 )
@@ -38,23 +39,23 @@ _FOREIGN_HOSTS: Final = (
 
 
 def complaints(entry: Integration) -> Iterator[str]:
-    """Yield one sentence for each error of an entry. The model has already validated each field."""
+    """Yield one sentence for each error of an entry that the model accepts."""
     for place, complaint in placed_complaints(entry):
         step = place[-1]
         yield f"{entry.auth[step].type if isinstance(step, int) else step}: {complaint}"
 
 
 def placed_complaints(entry: Integration) -> Iterator[tuple[Place, str]]:
-    """Yield each error with the place of the faulty part of the entry."""
+    """Yield the place and the message of each error of an entry."""
     words = [entry.name.casefold(), entry.slug, *entry.aliases]
     if len(set(words)) != len(words) - (entry.name.casefold() == entry.slug):
-        yield ("aliases",), "list each alias once, and no alias that equals the name or the slug"
+        yield ("aliases",), "list each alias once, and omit each alias that equals the name or the slug"
     for index, auth in enumerate(entry.auth):
         try:
             yield from ((("auth", index), complaint) for complaint in _check_auth(auth))
         except (InvalidInput, ValueError) as error:
             reason = getattr(error, "errors", None) or error
-            yield ("auth", index), f"the examples of the entry must match its patterns: {reason}"
+            yield ("auth", index), f"each example, default and placeholder must match its pattern: {reason}"
 
 
 def example_values(auth: AuthBase) -> ConnectionValues:
@@ -62,6 +63,7 @@ def example_values(auth: AuthBase) -> ConnectionValues:
 
     Raises:
         InvalidInput: a default or a placeholder does not match its pattern.
+        ValueError: the example of a received value does not match, or no value was found for a pattern.
     """
     params = {part.name: examples.generate_param(part) for part in auth.params}
     fields = {part.name: examples.generate_field(part, place) for place, part in enumerate(auth.fields, 1)}
@@ -76,7 +78,7 @@ def example_values(auth: AuthBase) -> ConnectionValues:
 
 
 def build_example_answer(auth: OAuth2Auth, source: ValueSource) -> object:
-    """Build an example of the provider's response at the step `source`, from the example of each received value."""
+    """Build an example of the provider's response from `source`. The response contains the example of each value."""
     answer: object = {}
     for part in auth.received:
         if part.source == source:
@@ -88,7 +90,7 @@ def _check_auth(auth: AuthBase) -> Iterator[str]:
     for field in auth.fields:
         yield from _check_field(field)
     if isinstance(auth, OAuth2Auth) and not all(part.example for part in auth.received):
-        yield "received: each value requires an example, as the provider sends it"
+        yield "received: each value requires an example: a value as the provider's documentation shows it"
         return
     values = example_values(auth)
     yield from _check_hosts(auth, values)
@@ -104,9 +106,9 @@ def _check_auth(auth: AuthBase) -> Iterator[str]:
 
 def _check_field(field: CredentialField) -> Iterator[str]:
     if not field.where.endswith("."):
-        yield f"{field.name}: where must be a sentence with a full stop"
+        yield f"{field.name}.where: must be a sentence that ends in a full stop"
     if field.help is not None and not field.help.endswith("."):
-        yield f"{field.name}: help must be a sentence with a full stop"
+        yield f"{field.name}.help: must be a sentence that ends in a full stop"
     if field.pattern is None:
         yield f"{field.name}: a pattern is required, so that the popup detects a wrong value before it sends the value"
 
@@ -114,17 +116,17 @@ def _check_field(field: CredentialField) -> Iterator[str]:
 def _check_hosts(auth: AuthBase, values: ConnectionValues) -> Iterator[str]:
     for part in auth.params:
         if part.help is not None and not part.help.endswith("."):
-            yield f"{part.name}: help must be a sentence with a full stop"
+            yield f"{part.name}.help: must be a sentence that ends in a full stop"
         if not part.options and any(part.name in names_in(url.authority) for url in auth.urls()):
             yield from _check_host(auth, part, values)
 
 
 def _check_host(auth: AuthBase, part: Param, values: ConnectionValues) -> Iterator[str]:
     if not part.placeholder:
-        yield f"{part.name}: a placeholder is required for a part of a host, because error messages show it"
+        yield f"{part.name}: a placeholder is required for a value in a host, because error messages show it"
         return
     if "lower" not in part.transform:
-        yield f"{part.name}: transform must contain lower for a part of a host"
+        yield f"{part.name}.transform: must contain lower, because the value is part of a host"
         return
     example = part.placeholder + (part.suffix or "")
     params = {other.name: values.params[other.name] for other in auth.params if other.name in values.params}
@@ -133,7 +135,7 @@ def _check_host(auth: AuthBase, part: Param, values: ConnectionValues) -> Iterat
         try:
             cleaned = clean_values(auth, {**params, part.name: pasted}, credentials)
         except InvalidInput:
-            yield f"{part.name}: {pasted!r}, pasted from an address bar, must be accepted"
+            yield f"{part.name}: the value {pasted!r} must be accepted, because end users copy it from the address bar"
             continue
         if cleaned.params[part.name] != part.placeholder:
             yield f"{part.name}: {pasted!r} must become the placeholder, but becomes {cleaned.params[part.name]!r}"
@@ -144,11 +146,11 @@ def _check_injection(auth: AuthBase, values: ConnectionValues) -> Iterator[str]:
     if not _URL.fullmatch(injection.base_url):
         yield f"base_url must be an https URL with a host such as api.example.com, but resolves to {injection.base_url}"
     if auth.base_url.endswith("/"):
-        yield "base_url must not end in a slash, because every path begins with one"
+        yield "base_url must not end in a slash, because every path begins with a slash"
     for name in sorted(_RESERVED_HEADERS & {name.lower() for name in (*auth.send.headers, *auth.headers)}):
-        yield f"the header {name} is reserved for the HTTP client"
+        yield f"the header {name} must be omitted, because the HTTP client sets the header"
     if any("{" in value or "\n" in value for _, value in injection.headers):
-        yield "a header contains a {name} without a value"
+        yield "a header contains a line break, or a {name} without a value"
 
 
 def _check_check(auth: AuthBase, check: RequestTemplate, values: ConnectionValues) -> Iterator[str]:
@@ -156,7 +158,7 @@ def _check_check(auth: AuthBase, check: RequestTemplate, values: ConnectionValue
     if not _URL.fullmatch(request.url.partition("?")[0]) or "{" in request.url:
         yield f"check: the URL must be https, without an unfilled {{name}}, but resolves to {request.url}"
     if not auth.verifies_by_connecting and not check.expect.json_body and 204 not in check.expect.status:
-        yield "check: expect.json requires a condition, because a login page also answers 200"
+        yield "check: expect.json requires a condition, because a login page also has the status 200"
     if [(rule.path, rule.type) for rule in check.expect.json_body] == [("$", "object")]:
         yield (
             "check: expect.json accepts any object; require a key that only a successful response has, or the absence "
@@ -165,10 +167,10 @@ def _check_check(auth: AuthBase, check: RequestTemplate, values: ConnectionValue
     for status in _OUTAGES:
         for body in (*_MEANINGLESS_BODIES, b"{}", b"[]"):
             if (verdict := read_check(auth, status, (), body, values)).refused or verdict.ok:
-                yield f"check: an outage (HTTP {status}) must be neither success nor refusal"
+                yield f"check: an outage (HTTP {status}) must be neither success nor refusal; change expect or refused"
     for body in _MEANINGLESS_BODIES if check.expect.json_body else ():
         if (verdict := read_check(auth, 200, (), body, values)).refused or verdict.ok:
-            yield f"check: the body {body[:20]!r} must be neither success nor refusal"
+            yield f"check: the body {body[:20]!r} must be neither success nor refusal; change expect or refused"
 
 
 def _check_oauth2(auth: OAuth2Auth, values: ConnectionValues) -> Iterator[str]:
@@ -185,9 +187,9 @@ def _check_oauth2(auth: OAuth2Auth, values: ConnectionValues) -> Iterator[str]:
     if auth.pkce == "unknown":
         yield "pkce: must not be unknown; see the provider's documentation"
     if not auth.client.where or not auth.client.where.endswith("."):
-        yield "client.where: write a sentence with a full stop: where to register an OAuth client"
+        yield "client.where: must be a sentence that says where to register an OAuth client and ends in a full stop"
     if auth.token.auth == "none":
-        yield "token.auth: must not be none, because an OAuth client here always has a secret"
+        yield "token.auth: must not be none, because One Runtime requires OAuth clients with a secret"
     yield from _check_revocation(auth)
     for source in sorted({part.source for part in auth.received}):
         yield from _check_foreign_hosts(auth, source)
@@ -199,15 +201,15 @@ def _check_revocation(auth: OAuth2Auth) -> Iterator[str]:
     if auth.refresh == "none" and "refresh_token" in auth.revocation.tokens:
         yield "revocation.tokens: must not contain refresh_token, because refresh is none"
     if auth.revocation.auth == "bearer" and not (auth.revocation.gone.status or auth.revocation.gone.json_body):
-        yield "revocation.gone: required with the auth bearer: the response for a token that is already invalid"
+        yield "revocation.gone: required with auth: bearer; describe the response to a token that is already invalid"
     if is_expected(auth.revocation.expect, 500, {}):
         yield "revocation.expect: must not accept an outage (HTTP 500)"
 
 
 def _check_foreign_hosts(auth: OAuth2Auth, source: ValueSource) -> Iterator[str]:
-    """Yield an error for each received value that could change a URL's host to another owner's host (P7).
+    """Yield an error for each received value that could change the host of a URL to a foreign host (P7).
 
-    One Runtime would then send a token there.
+    One Runtime would send a token to the foreign host.
     """
     in_hosts = {name for url in auth.urls() for name in names_in(url.authority)}
     for part in auth.received:

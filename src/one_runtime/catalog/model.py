@@ -23,7 +23,7 @@ ID_NAMESPACE = uuid.UUID("7eca3406-a90b-57e4-84d9-31773fc066b6")
 
 SLUG = r"^[a-z0-9]+(?:-[a-z0-9]+)*$"
 CUSTOM = "x-"
-"""Prefix of the slugs of custom integrations. No built-in slug has this prefix."""
+"""Prefix of the slugs of custom integrations. The slug of a built-in integration never begins with `x-`."""
 MAX_SLUG = 64
 CUSTOM_SLUG = r"^x(?:-[a-z0-9]+)+$"
 

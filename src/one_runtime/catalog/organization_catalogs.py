@@ -1,7 +1,8 @@
-"""Custom integrations in the database, each visible only to its organization (P1).
+"""Custom integrations in the database. Each custom integration is visible only to its organization (P1).
 
-The organization's row has a revision, which changes with every change of a custom integration. Each process caches
-catalogs by revision. A process reads the revision at every request, so the process never uses an outdated catalog.
+The row of an organization has a revision. Every change of a custom integration changes the revision. Each process
+caches catalogs by revision, and reads the revision from the database at every request. So no process uses an outdated
+catalog.
 """
 
 import json
@@ -42,7 +43,7 @@ _SLUG = customs.c.slug == bindparam("slug")
 _PRESENT = customs.c.deleted_at.is_(None)
 _ALL = select(customs).where(_OF_ORGANIZATION, _PRESENT).order_by(customs.c.slug)
 _BY_SLUG = select(customs).where(_OF_ORGANIZATION, _SLUG, _PRESENT)
-# Selects the existing integration or, if it was deleted, the integration that was deleted last.
+# Selects the present integration. If no integration is present, selects the integration that was deleted last.
 _LAST = (
     select(customs)
     .where(_OF_ORGANIZATION, _SLUG)
@@ -65,7 +66,9 @@ _REVISE = update(organizations).where(_BY_ID).values(custom_revision=bindparam("
 def unknown(slug: str) -> NotFound:
     """Return the error for a slug that is not in the organization's catalog."""
     where = (
-        "/v1/custom-integrations lists your own" if slug.startswith(CUSTOM) else "/v1/catalog/integrations lists them"
+        "/v1/custom-integrations lists your custom integrations"
+        if slug.startswith(CUSTOM)
+        else "/v1/catalog/integrations lists all integrations"
     )
     return NotFound(f"There is no integration {slug[:64]!r}. {where}.")
 
@@ -79,7 +82,9 @@ async def get(tx: Transaction, organization_id: str, slug: str) -> StoredIntegra
     """Return a custom integration of an organization. Raises: NotFound."""
     row = await tx.one(_BY_SLUG, organization=organization_id, slug=slug) if is_custom(slug) else None
     if row is None:
-        raise NotFound(f"There is no custom integration {slug[:64]!r}. /v1/custom-integrations lists your own.")
+        raise NotFound(
+            f"There is no custom integration {slug[:64]!r}. /v1/custom-integrations lists your custom integrations."
+        )
     return _from_row(row)
 
 
@@ -91,7 +96,10 @@ async def lock(tx: Transaction, organization_id: str) -> None:
 async def create(
     tx: Transaction, organization_id: str, entry: Integration, logo: str, now: datetime
 ) -> StoredIntegration:
-    """Store a new custom integration, whose slug is free. Raises: Conflict if the organization has the maximum."""
+    """Store a new custom integration. The caller ensures that the slug is free.
+
+    Raises: Conflict if the organization already has `MOST` custom integrations.
+    """
     row = await tx.one(_COUNT, organization=organization_id)
     if row is not None and row.count >= MOST:
         raise Conflict(f"An organization may have at most {MOST} custom integrations. First delete some of them.")
@@ -116,7 +124,7 @@ async def replace(
     logo: str,
     now: datetime,
 ) -> StoredIntegration:
-    """Replace the definition of a custom integration, which keeps its id."""
+    """Replace the definition of a custom integration. The id stays the same."""
     before = present.integration
     moved = any(before.audience(kind) != entry.audience(kind) for kind in before.auth_types)
     integration = CustomIntegration.of(dump(entry), before.id, logo, now if moved else before.moved_at)
@@ -126,33 +134,44 @@ async def replace(
 
 
 async def remove(tx: Transaction, organization_id: str, slug: str, now: datetime) -> None:
-    """Delete a custom integration. Its definition stays stored for pending revocations."""
+    """Delete a custom integration. The database keeps the definition for pending revocations."""
     await tx.execute(_DELETE, organization=organization_id, slug=slug, now=now)
     await _change_revision(tx, organization_id)
 
 
 async def purge(database: Database, before: datetime) -> int:
-    """Remove the definitions of integrations that were deleted up to a time. Return the number of definitions."""
+    """Remove the definitions of integrations that were deleted at `before` or earlier.
+
+    Return the number of removed definitions.
+    """
     return await run_in_batches(database, _PURGE, before=before)
 
 
 async def find_last(tx: Transaction, organization_id: str, slug: str) -> CustomIntegration | None:
-    """Return a custom integration, even if it is deleted: pending revocations still need its definition."""
+    """Return the custom integration with this slug, even if the integration is deleted.
+
+    Pending revocations still need the definition of a deleted integration. Return None if the database has no
+    definition.
+    """
     row = await tx.one(_LAST, organization=organization_id, slug=slug)
     return _from_row(row).integration if row is not None else None
 
 
 async def find_logo(tx: Transaction, slug: str, digest: str) -> bytes | None:
-    """Return the logo with this digest, or None.
+    """Return the logo of the custom integration with this slug and this digest, or None.
 
-    The query names no organization, because only callers that may see the integration know the digest.
+    The query does not check the organization. Another organization cannot compute the digest (see
+    `CustomIntegration.logo_hash`).
     """
     row = await tx.one(_LOGO, slug=slug, digest=digest) if is_custom(slug) and digest.isalnum() else None
     return row.logo.encode() if row is not None else None
 
 
 class OrganizationCatalogs:
-    """Catalogs of organizations. Each consists of the built-in catalog and one organization's custom integrations."""
+    """Catalogs of organizations.
+
+    The catalog of an organization contains the built-in integrations and the organization's custom integrations.
+    """
 
     def __init__(self, built_in: Catalog) -> None:
         self._built_in = built_in
@@ -165,28 +184,29 @@ class OrganizationCatalogs:
         return own if own is not None else self._built_in
 
     async def get(self, tx: Transaction, organization_id: str, slug: str) -> Integration | None:
-        """Return a built-in or custom integration of an organization, or None."""
+        """Return a built-in integration or an organization's custom integration. Return None for an unknown slug."""
         if not slug.startswith(CUSTOM):
             return self._built_in.get(slug)
         return (await self.of(tx, organization_id)).get(slug)
 
     async def own(self, tx: Transaction, organization_id: str, revision: str | None) -> Catalog | None:
-        """Return the catalog with an organization's custom integrations at a revision. Return None without a revision.
+        """Return the catalog of an organization at a revision. Return None if `revision` is None.
 
-        Calls with the same revision return the same object while the process caches this object.
+        The revision is None if the organization never had a custom integration. Calls with the same revision return
+        the same object, as long as the process caches the object.
         """
         if revision is None:
             return None
         catalog = self._by_revision.get(revision)
         if catalog is None:
             entries = tuple(stored.integration for stored in await list_own(tx, organization_id))
-            # Another request may have cached this revision in the meantime. All requests must use the same catalog
-            # object, because One Runtime caches rendered lists for each catalog object.
+            # During the query, another request can cache a catalog of this revision. All requests must use the same
+            # catalog object, because One Runtime caches rendered lists for each catalog object.
             catalog = self._by_revision.setdefault(revision, self._built_in.beside(entries, revision))
         return catalog
 
     async def for_revoking(self, tx: Transaction, organization_id: str, slug: str) -> Integration | None:
-        """Return a built-in or custom integration, even if it is deleted."""
+        """Return an integration for a pending revocation, or None. A deleted custom integration is returned too."""
         own = slug.startswith(CUSTOM)
         return await find_last(tx, organization_id, slug) if own else self._built_in.get(slug)
 
