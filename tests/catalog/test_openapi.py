@@ -149,7 +149,7 @@ def test_ignored_and_guessed_parts_have_a_warning() -> None:
         OAuth={"type": "oauth2", "flows": {**FLOWS, "implicit": {}}},
     )
     assert left_out.warnings == (
-        "Other is ignored: the auth type api_key may occur once.",
+        "Other is ignored: the auth type api_key may occur only once.",
         "Digest is ignored: http digest is not supported.",
         "The requirement Key and OAuth is ignored: only API keys can be combined.",
         "OAuth: no scope is requested by default. List scopes under security: [{OAuth: [read, write]}].",

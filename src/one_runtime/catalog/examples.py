@@ -1,4 +1,4 @@
-"""Generate example values that match an entry's patterns, to test an entry without an account."""
+"""Generate example values that match the patterns of an entry. A test with example values needs no account."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from typing import Any, Final
 from one_runtime.catalog.parts import CredentialField, Param
 from one_runtime.catalog.patterns import compiled
 
-# Python's parser of regular expressions is private, so it is imported by name.
+# These modules of Python are private, and type checkers do not know the modules. So this module imports them by name.
 _codes: Final[Any] = import_module("re._constants")
 _parser: Final[Any] = import_module("re._parser")
 
@@ -23,9 +23,10 @@ _ALL: Final = "".join(map(chr, range(33, 127)))
 
 
 def generate_param(part: Param) -> str:
-    """Return a value of a parameter.
+    """Return an example value of a parameter.
 
-    In this order of preference: the default, the first option, the placeholder, a value generated from the pattern.
+    Prefer the default, then the first option, then a placeholder that matches the pattern. Otherwise generate a value
+    from the pattern.
     """
     if part.default is not None:
         return part.default
@@ -37,12 +38,12 @@ def generate_param(part: Param) -> str:
 
 
 def generate_field(part: CredentialField, variant: int = 0) -> str:
-    """Return an example value of a credential field. Another `variant` gives another value."""
+    """Return an example value of a credential field. To get another value, pass another `variant`."""
     return generate_match(part.pattern, variant) if part.pattern is not None else f"a1b2c3d4e5f6g7h{variant}"
 
 
 def put(document: object, path: str, value: object) -> object:
-    """Return the JSON document with the value at the path. Add missing objects and lists."""
+    """Return a copy of the JSON document with the value at the path. Add missing objects and lists."""
     step, _, rest = path.partition(".")
     if not step:
         return value
@@ -59,7 +60,7 @@ def generate_match(pattern: str, variant: int = 0) -> str:
     """Return a text that matches the whole pattern.
 
     Raises:
-        ValueError: the function found no example.
+        ValueError: this function found no matching text.
     """
     parsed = _parser.parse(pattern)
     for attempt in range(8):
@@ -96,9 +97,9 @@ def _pick(code: object, argument: Any, position: int, chance: Random | None) -> 
 
 @lru_cache(maxsize=1024)
 def _candidates(items: tuple[tuple[Any, Any], ...]) -> list[str]:
-    """Return the characters of a set, preferred characters first.
+    """Return the preferred characters of a set. If the set has no preferred character, return all its characters.
 
-    The results are cached, because a repetition asks for the same set at each position.
+    The results are cached, because a repetition needs the same set at each position.
     """
     negated = items[0][0] is _codes.NEGATE
     named = {char for item in items for char in _ALL + " " if _contains(item, char)}

@@ -63,7 +63,7 @@ def example_values(auth: AuthBase) -> ConnectionValues:
 
     Raises:
         InvalidInput: a default or a placeholder does not match its pattern.
-        ValueError: the example of a received value does not match, or no value was found for a pattern.
+        ValueError: the example of a received value is not allowed, or a pattern has no example value.
     """
     params = {part.name: examples.generate_param(part) for part in auth.params}
     fields = {part.name: examples.generate_field(part, place) for place, part in enumerate(auth.fields, 1)}
@@ -78,7 +78,10 @@ def example_values(auth: AuthBase) -> ConnectionValues:
 
 
 def build_example_answer(auth: OAuth2Auth, source: ValueSource) -> object:
-    """Build an example of the provider's response from `source`. The response contains the example of each value."""
+    """Build an example of the provider's response at the step `source`.
+
+    The response contains the example of each received value.
+    """
     answer: object = {}
     for part in auth.received:
         if part.source == source:

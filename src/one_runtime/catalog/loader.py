@@ -1,4 +1,4 @@
-"""Load the catalog from the precompiled file, or one entry from a YAML file. A loaded catalog is read-only."""
+"""Load the compiled catalog, or one entry from a YAML file. A loaded catalog is read-only."""
 
 import hashlib
 import json
@@ -43,7 +43,7 @@ class CompiledCatalog(BaseModel):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalog:
-    """Integrations, ordered by name without regard to case. Two catalogs are equal only if they are the same object."""
+    """Integrations, ordered by name. The order ignores case. A catalog is equal only to itself."""
 
     revision: str
     integrations: tuple[Integration, ...]
@@ -71,7 +71,7 @@ class Catalog:
         """Return the integration's logo, an SVG.
 
         Raises:
-            NotFound: no such integration.
+            NotFound: the catalog has no integration with this slug.
         """
         return _require_entry(self._logos, slug)
 
@@ -79,21 +79,21 @@ class Catalog:
         """Return the hash of the integration's logo, in hex.
 
         Raises:
-            NotFound: no such integration.
+            NotFound: the catalog has no integration with this slug.
         """
         return _require_entry(self._hashes, slug)
 
     def beside(self, own: tuple[CustomIntegration, ...], revision: str) -> "Catalog":
-        """Return a catalog of this catalog's integrations and an organization's custom integrations.
+        """Return a new catalog with this catalog's integrations and an organization's custom integrations.
 
-        A custom integration contains its own logo.
+        The new catalog stores no logos of custom integrations, because a custom integration contains its logo.
         """
         ordered = tuple(sorted((*self.integrations, *own), key=_sort_key))
         revision = digest([self.revision, revision])
         return Catalog(revision, ordered, self._logos, {entry.slug: entry for entry in ordered}, self._hashes)
 
     def with_extra(self, integration: Integration, svg: str) -> "Catalog":
-        """Return this catalog, under a new revision, with an integration added or replaced.
+        """Return a new catalog, in which an integration is added or replaced. The new catalog has another revision.
 
         Raises:
             CatalogError: the SVG is not safe to display.
@@ -143,8 +143,8 @@ def load_catalog() -> Catalog:
 def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str] | None = None) -> Integration:
     """Return the validated entry of a YAML file.
 
-    `replace`: values that replace `{name}` in the text before the text is parsed. `allow_http`: allow http on loopback.
-    The entry of the demo's provider needs `replace` and `allow_http`.
+    `replace`: values by name. Before this function parses the text, a value replaces `{name}` in the text.
+    `allow_http`: allow http on loopback. The entry of the demo's provider needs `replace` and `allow_http`.
 
     Raises:
         CatalogError: the entry is not valid. The error names the file and the line.
@@ -156,7 +156,10 @@ def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str
 
 
 def read_file(path: Path, replace: Mapping[str, str] | None = None) -> EntrySource:
-    """Parse a file by its suffix; `replace` as in `load_yaml`. Raises: CatalogError; SourceError."""
+    """Parse a file as JSON if the suffix is `.json`, and otherwise as YAML. Raises: CatalogError; SourceError.
+
+    `replace` has the same meaning as in `load_yaml`.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:

@@ -25,7 +25,7 @@ _ATTRIBUTE_NAMES: Final = (
 _ELEMENTS: Final = frozenset(_ELEMENT_NAMES.split())
 _ATTRIBUTES: Final = frozenset(_ATTRIBUTE_NAMES.split())
 _METADATA_ATTRIBUTES: Final = ("version", "class", "data-", "baseProfile", "enable-background", "{")
-# A logo may only refer to ids in its own file, so that a browser fetches and runs nothing.
+# A logo may refer only to ids in its own file. So a browser that shows the logo fetches and executes nothing.
 _REFERENCE = re.compile(r"url\(\s*#[A-Za-z0-9_-]+\s*\)")
 
 
@@ -37,15 +37,15 @@ def clean_svg(text: str) -> str:
     """Return the SVG with only the elements and attributes that a drawing needs.
 
     Raises:
-        UnsafeLogo: the SVG contains a script, an external reference, a style sheet or a document type, or has over 8
-        kB.
+        UnsafeLogo: the SVG is not valid XML, is larger than 8 kB, or contains a forbidden part, such as a script, an
+            external reference, a style sheet or a document type.
     """
-    # A document type can declare entities that expand without end or read files. So no document type reaches the
-    # parser.
+    # A document type can declare entities. An entity can expand endlessly or read a file. So this function refuses a
+    # text with a document type before it calls the parser.
     if len(text.encode()) > MAX_BYTES or "<!" in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL):
         raise UnsafeLogo(f"must be at most {MAX_BYTES} bytes, without a document type")
     try:
-        root = ET.fromstring(text)  # noqa: S314 - no document type gets here
+        root = ET.fromstring(text)  # noqa: S314 - the text has no document type
     except ET.ParseError as error:
         raise UnsafeLogo(f"not valid XML: {error}") from error
     if root.get("viewBox") is None and _is_size(root.get("width")) and _is_size(root.get("height")):
@@ -83,7 +83,7 @@ def _attributes(node: ET.Element) -> str:
 
 
 def _drawing_attributes(node: ET.Element) -> Iterator[tuple[str, str]]:
-    """Yield the attributes that affect the drawing, also from `style`. Omit the metadata of drawing programs."""
+    """Yield the attributes that affect the drawing. Include the declarations in `style`, and omit metadata."""
     for key, value in node.attrib.items():
         if key == "style":
             for declaration in filter(str.strip, value.split(";")):
@@ -94,19 +94,19 @@ def _drawing_attributes(node: ET.Element) -> Iterator[tuple[str, str]]:
 
 
 def logo_hash(svg: bytes) -> str:
-    """Return the hash in the immutable URL of this logo."""
-    # The hash is short, because a list contains a hash for each integration, and hashes do not compress.
+    """Return the hash for the URL of the logo. A changed logo gets another URL."""
+    # The hash is short, because a list of integrations contains a hash for each logo, and hashes do not compress.
     return hashlib.sha256(svg).hexdigest()[:12]
 
 
 def monogram(slug: str, name: str) -> str:
-    """Return an SVG with two letters on a coloured square, whose colour depends on the slug.
+    """Return an SVG with two letters of the name on a square. The slug decides the colour of the square.
 
     The letters are legible on light and dark pages.
     """
     hue = int.from_bytes(hashlib.sha256(slug.encode()).digest()[:2], "big") % 360
     letters = escape(_letters(name))
-    # White text needs a contrast of 4.5:1 (WCAG 1.4.3). Hues from yellow to cyan are light, so make them darker.
+    # White text needs a contrast of 4.5:1 (WCAG 1.4.3). Hues from yellow to cyan look light, so the square is darker.
     light = 30 if 30 <= hue <= 200 else 40
     return (
         f'<svg xmlns="{_SVG}" viewBox="0 0 256 256" width="256" height="256">'

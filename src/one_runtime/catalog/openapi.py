@@ -1,7 +1,8 @@
 """Convert an OpenAPI document (3.0 to 3.2) into a custom entry: title, description, servers and security schemes.
 
-`x-logo`, `x-category` and `x-check` below `info` contain the parts that OpenAPI lacks. Warnings list the parts that One
-Runtime ignored or guessed. References to other documents are refused.
+OpenAPI describes no logo, category, check or account identity. The extensions `x-logo`, `x-category`, `x-check` and
+`x-identity` below `info` describe these parts. Warnings list the parts that One Runtime ignored or guessed. One Runtime
+refuses references to other documents.
 """
 
 import re
@@ -29,8 +30,8 @@ _DEFAULT_CATEGORY: Final = "Developer Tools"
 class ImportedEntry:
     """An entry as plain data, in the catalog's format.
 
-    `logo`: the logo, unchanged from the document. `warnings`: sentences for the developer. `places`: maps each key that
-    all auth types share to its place in the document.
+    `logo`: the logo, unchanged from the document. `warnings`: sentences for the developer. `places`: the places of
+    `check` and `identity` in the document. All auth types of the entry share `check` and `identity`.
     """
 
     entry: dict[str, Any]
@@ -45,16 +46,16 @@ def is_openapi(data: object) -> bool:
 
 
 def entry_from(source: EntrySource, slug: str | None = None) -> ImportedEntry:
-    """Return the entry of a document. Without `slug`, the slug is derived from the title.
+    """Convert a document into an entry. If `slug` is None, derive the slug from the title.
 
     Raises:
-        SourceError: a part is missing, or a reference leaves the document.
+        SourceError: a part is missing or not valid, or a reference points to another document.
     """
     return _Reader(source).read(slug)
 
 
 def slug_from(title: str) -> str:
-    """Return the slug of a custom integration for a title: `Billing API` becomes `x-billing-api`."""
+    """Derive the slug of a custom integration from a title: `Billing API` becomes `x-billing-api`."""
     words = re.findall(r"[a-z0-9]+", title.lower())
     return (CUSTOM + "-".join(words))[:64].rstrip("-")
 
@@ -97,8 +98,8 @@ class _Reader:
         if not is_custom(slug):
             self._source.refuse(
                 ("info", "title"),
-                "must have Latin letters or digits, so that a slug can be derived. Or choose a slug: PUT "
-                "/v1/custom-integrations/x-…",
+                "must have Latin letters or digits, because One Runtime derives the slug from the title. To choose "
+                "another slug, send PUT /v1/custom-integrations/x-…",
             )
         return slug
 
@@ -165,8 +166,6 @@ class _Reader:
         url = logo.get("url") if isinstance(logo, Mapping) else logo
         return url if isinstance(url, str) else None
 
-    # Servers.
-
     def _base_url(self) -> tuple[str, list[dict[str, Any]]]:
         """Return the base URL of the API, and the parameters that it contains."""
         servers = self._document.get("servers")
@@ -189,10 +188,7 @@ class _Reader:
         return self._expand_variables(urls[first], ("servers", first, "variables"), listed[first].get("variables"))
 
     def _expand_variables(self, url: str, place: Place, variables: object) -> tuple[str, list[dict[str, Any]]]:
-        """Return the URL, and the parameters in its host.
-
-        The URL contains the default of each variable outside the host.
-        """
+        """Return the URL, and the parameters in its host. Replace each variable outside the host by its default."""
         definitions = variables if isinstance(variables, Mapping) else {}
         authority = url.removeprefix("https://").partition("/")[0]
         params = []
@@ -209,7 +205,7 @@ class _Reader:
 
 
 def _text_keys(value: Any) -> Any:
-    """Return the data with all keys as text: YAML also has numbers as keys, such as the response code `200`."""
+    """Convert every key in the data to text. In YAML, a key can be a number, such as the response code `200`."""
     if isinstance(value, Mapping):
         return {str(key): _text_keys(inner) for key, inner in value.items()}
     return [_text_keys(item) for item in value] if isinstance(value, list) else value
@@ -237,7 +233,10 @@ def _guess_website(base_url: str, params: list[dict[str, Any]]) -> str:
 
 
 def _server_parameter(servers: list[tuple[str, Mapping[str, Any]]]) -> tuple[str, list[dict[str, Any]]] | None:
-    """Return a base URL and one parameter that selects the server. None if the servers differ outside their hosts."""
+    """Return a base URL, and one parameter that selects the host of the server.
+
+    Return None if the paths of the servers differ, if two hosts are equal, or if a host is not a constant name.
+    """
     split = [url.removeprefix("https://").partition("/") for url, _ in servers]
     hosts, paths = [host for host, _, _ in split], {slash + path for _, slash, path in split}
     if len(paths) > 1 or len(set(hosts)) < len(hosts) or not all(map(is_authority, hosts)):

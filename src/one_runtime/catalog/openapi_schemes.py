@@ -17,10 +17,10 @@ _TYPED_PATTERN: Final = "[ -~]{1,1024}"
 def auths_from(source: EntrySource, document: Mapping[str, Any], warnings: list[str]) -> list[dict[str, Any]]:
     """Return the auth types of an entry, without base URL and check. Add a warning for each ignored scheme.
 
-    `document`: the data of `source`, with all keys as text.
+    `document`: the data of `source`, with every key converted to text.
 
     Raises:
-        SourceError: no scheme is supported, or the document contradicts itself.
+        SourceError: no scheme is supported, or a scheme is not valid.
     """
     return _Schemes(source, document, warnings).auths()
 
@@ -40,16 +40,16 @@ class _Schemes:
         self._source, self._document, self._warnings = source, document, warnings
 
     def auths(self) -> list[dict[str, Any]]:
-        """Return one definition for each auth type in the document's requirements.
+        """Return one definition for each auth type in the document's requirements (`security`).
 
-        Without requirements, use all schemes.
+        If the document has no requirements, use all schemes.
         """
         auths_by_type: dict[str, dict[str, Any]] = {}
         for requirement in self._requirements():
             for auth in self._auths_of_requirement(requirement):
                 if auth["type"] in auths_by_type:
                     names = " and ".join(scheme.name for scheme in requirement)
-                    self._warnings.append(f"{names} is ignored: the auth type {auth['type']} may occur once.")
+                    self._warnings.append(f"{names} is ignored: the auth type {auth['type']} may occur only once.")
                 else:
                     auths_by_type[auth["type"]] = auth
         if not auths_by_type:
@@ -57,7 +57,7 @@ class _Schemes:
             self._source.refuse(
                 place,
                 "needs a supported scheme: apiKey in a header or the query, http basic or bearer, oauth2 "
-                "with authorizationCode or clientCredentials; or {} under security, where no credential is needed",
+                "with authorizationCode or clientCredentials. If the API needs no credential, list {} under security",
             )
         return list(auths_by_type.values())
 
@@ -85,7 +85,9 @@ class _Schemes:
         seen: set[str] = set()
         while isinstance(value, Mapping) and isinstance(reference := value.get("$ref"), str):
             if not reference.startswith("#/"):
-                self._source.refuse((*place, "$ref"), "must point into this document; nothing is fetched")
+                self._source.refuse(
+                    (*place, "$ref"), "must point into this document; One Runtime fetches no other document"
+                )
             if reference in seen:
                 self._source.refuse((*place, "$ref"), "must not point to itself")
             seen.add(reference)
@@ -121,7 +123,7 @@ class _Schemes:
         return []
 
     def _key(self, schemes: list[_Scheme]) -> dict[str, Any]:
-        """Return the auth type for one key, or for several keys that each request must contain."""
+        """Return the auth type for one key, or for several keys. Each request contains all keys."""
         fields, headers, query = [], {}, {}
         for scheme in schemes:
             field_name, label = (
@@ -180,7 +182,7 @@ class _Schemes:
         return url
 
     def _scopes(self, scheme: _Scheme, flow: Mapping[str, Any]) -> Iterable[str]:
-        """Return the scopes of the requirement. Warn if the document defines scopes, but requires none."""
+        """Return the scopes of the requirement. Add a warning if the flow has scopes, but the requirement has none."""
         defined = flow.get("scopes")
         if scheme.scopes or not defined:
             return scheme.scopes

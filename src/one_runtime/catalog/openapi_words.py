@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-_MAX_READ: Final = 2_000  # characters; no first sentence needs more
+_MAX_READ: Final = 2_000  # characters, enough for a first sentence
 _TAG: Final = re.compile(r"<[^<>]*>")
 _LINK: Final = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _MARK: Final = re.compile(r"(?m)^\s*(?:#+|[-*+>]|\d+\.)\s+|[*`]+|\B_+|_+\B|https?://\S+")
@@ -12,7 +12,10 @@ _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 
 
 def sentence_of(text: object, longest: int) -> str:
-    """Return the first sentence as plain text, with a capital letter and a full stop. Return "" without a sentence."""
+    """Return the first sentence as plain text, with a capital letter and a full stop.
+
+    The result has at most `longest` characters. Return "" if the text has no sentence.
+    """
     start = text[:_MAX_READ] if isinstance(text, str) else ""
     plain = " ".join(_MARK.sub(" ", _LINK.sub(r"\1", _TAG.sub(" ", start))).split())
     sentence = _SENTENCE.split(plain)[0].rstrip(".!?: ")

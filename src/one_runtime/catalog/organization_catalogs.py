@@ -160,7 +160,7 @@ async def find_last(tx: Transaction, organization_id: str, slug: str) -> CustomI
 async def find_logo(tx: Transaction, slug: str, digest: str) -> bytes | None:
     """Return the logo of the custom integration with this slug and this digest, or None.
 
-    The query does not check the organization. Another organization cannot compute the digest (see
+    The query does not check the organization, because another organization cannot compute the digest (see
     `CustomIntegration.logo_hash`).
     """
     row = await tx.one(_LOGO, slug=slug, digest=digest) if is_custom(slug) and digest.isalnum() else None
@@ -206,7 +206,7 @@ class OrganizationCatalogs:
         return catalog
 
     async def for_revoking(self, tx: Transaction, organization_id: str, slug: str) -> Integration | None:
-        """Return an integration for a pending revocation, or None. A deleted custom integration is returned too."""
+        """Return a built-in integration, or a custom integration even if it is deleted. Return None if unknown."""
         own = slug.startswith(CUSTOM)
         return await find_last(tx, organization_id, slug) if own else self._built_in.get(slug)
 

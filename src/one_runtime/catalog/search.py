@@ -1,8 +1,9 @@
-"""Search integrations by a typed query. The popup's `connect/static/search.js` searches in the same way (tested).
+"""Search integrations by a typed query. A test compares the results with the popup's `connect/static/search.js`.
 
-An integration matches if a name or alias begins with the query. This comparison ignores spaces ("quick books", "sfdc").
-An integration also matches if every word of the query occurs in a name or alias, or begins a word of the category or
-description. If no integration matches, each word of four or more letters may have one typing error.
+An integration matches if its name, slug or alias begins with the query. This comparison ignores spaces, so the query
+"quick books" finds QuickBooks. An integration also matches if the search finds every word of the query. A word can
+occur inside a name, slug or alias, or at the beginning of a word in the category or description. If no integration
+matches, the search allows one typing error in each word of four or more letters.
 """
 
 import re
@@ -24,7 +25,8 @@ _LONGEST_QUERY: Final = 100
 class _SearchTexts:
     """The search texts of an integration.
 
-    Spaces enclose each word. Bars (`|`) enclose each whole name, from which the spaces are removed.
+    In `names`, `words` and `more`, a space stands before and after each word. In `whole_name` and `whole`, the names
+    contain no spaces, and a bar (`|`) stands before and after each name.
     """
 
     name: str
@@ -39,9 +41,10 @@ class _SearchTexts:
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """The search forms of one word of the query: a whole word, the beginning of a word, and the singular.
+    """One word of the query in the forms that the search compares.
 
-    With the singular, "emails" matches a description that contains "email".
+    `exact` finds a whole word, and `start` finds the beginning of a word. `single` is the singular, so that "emails"
+    matches a description that contains "email".
     """
 
     word: str
@@ -51,7 +54,10 @@ class _Word:
 
 
 def search(integrations: Iterable[Integration], text: str) -> list[Integration]:
-    """Return the matching integrations, ordered by rank, and then by the length of their names."""
+    """Return the matching integrations, ordered by rank, and then by the length of the name.
+
+    An empty query matches every integration.
+    """
     typed = _fold(text[:_LONGEST_QUERY]).split()
     everything = [
         (entry, _search_texts(entry.name, entry.slug, entry.category, entry.description, entry.aliases))
@@ -130,7 +136,7 @@ def _typo_rank(texts: _SearchTexts, query: str, words: list[_Word]) -> int:
 
 
 def _begins_with_typo(candidates: tuple[str, ...], typed: str) -> bool:
-    """Return True if a candidate begins with the typed text, which may have one error after the first letter."""
+    """Return True if a candidate begins with the typed text. One typing error after the first letter is allowed."""
     first = typed[0]
     return len(typed) >= _MIN_TYPO_LENGTH and any(
         candidate[0] == first and _is_typo(candidate, typed) for candidate in candidates

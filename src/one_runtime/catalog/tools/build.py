@@ -1,7 +1,7 @@
 """Compile the entries and the logos into `catalog.json`: `python -m one_runtime.catalog.tools.build`.
 
-The file is not in git. The build of a wheel (`hatch_build.py`) and the set-up of a clone (`scripts/bootstrap.py`)
-write this file.
+The file is not in git. `hatch_build.py` writes the file when a wheel is built. `scripts/bootstrap.py` writes the file
+in a clone of the repository.
 """
 
 import json
@@ -21,7 +21,7 @@ def read_entries(folder: Path) -> list[Integration]:
     """Return all entries of the folder, ordered by slug.
 
     Raises:
-        CatalogError: an entry is not valid. The error names the first such file and the line.
+        CatalogError: an entry is not valid. The error names the first invalid file and the line.
     """
     entries = []
     for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem):

@@ -1,4 +1,4 @@
-"""Generate a first draft of an entry: it has every key, with comments at the values that depend on the provider."""
+"""Generate a first draft of an entry. Comments at the top list the values to take from the provider."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -18,7 +18,7 @@ _TYPED: Final = "[!-~]{1,255}"
 
 @dataclass(frozen=True, slots=True)
 class ScaffoldInputs:
-    """The developer's answers, from which `scaffold` generates the draft."""
+    """The developer's answers for the draft."""
 
     slug: str
     name: str
@@ -32,7 +32,7 @@ class ScaffoldInputs:
 
 
 def scaffold(basics: ScaffoldInputs, file: str) -> str:
-    """Return the YAML of the entry. Its first lines list the values that are examples."""
+    """Return the YAML of the entry. The first lines list the values that the developer has to replace."""
     entry = {
         "slug": basics.slug,
         "name": basics.name,
@@ -45,8 +45,8 @@ def scaffold(basics: ScaffoldInputs, file: str) -> str:
     text = yaml.safe_dump(entry, sort_keys=False, allow_unicode=True, width=1000)
     return (
         "# A draft. Take these values from the provider's documentation: the place where users find a credential, its\n"
-        "# pattern, the response to the check (expect, reason, identity). For OAuth: URLs, scopes, PKCE, refresh,\n"
-        f"# revocation. Then change `verified`, and run: one-runtime catalog check {file}\n"
+        "# pattern, and the response to the check (expect, reason, identity). For OAuth, also take the URLs, scopes,\n"
+        f"# PKCE, refresh and revocation. Then change `verified`, and run: one-runtime catalog check {file}\n"
         f"{text}"
     )
 

@@ -1,6 +1,7 @@
-"""Integrations as Markdown: the sheet of one integration (`one-runtime catalog show`), and a table of all integrations.
+"""Describe integrations in Markdown: the sheet of one integration, and the table of all integrations.
 
-`python -m one_runtime.catalog.tools.sheet` writes the table to docs/integrations/README.md.
+`one-runtime catalog show` prints the sheet. `python -m one_runtime.catalog.tools.sheet` writes the table to
+docs/integrations/README.md.
 """
 
 import sys
@@ -18,9 +19,9 @@ TABLE: Final = Path("docs/integrations/README.md")
 _HEAD: Final = "<!-- Written by `python -m one_runtime.catalog.tools.sheet` from the catalog. Do not edit. -->"
 _HOW: Final = {
     "documentation": "from the provider's documentation",
-    "fixture": "from the provider's documentation; a test compares the request with the request shown there",
+    "fixture": "from the provider's documentation; a test compares the request with a request in the documentation",
     "live": "from calls to the provider",
-    "unverified": "not compared with the provider's documentation yet",
+    "unverified": "not yet compared with the provider's documentation",
 }
 _PKCE: Final = {
     "required": "required, and sent",
@@ -39,12 +40,12 @@ _REFRESH_UNKNOWN: Final = "unknown; One Runtime expects a new refresh token from
 
 
 def sheet(integration: Integration) -> str:
-    """Return the sheet of an integration."""
+    """Return the sheet of an integration: how to connect, and how One Runtime sends the credential."""
     entry = integration
     lines = [f"# {entry.name}", "", entry.description, ""]
     lines += [f"- Slug: `{entry.slug}`", f"- Category: {entry.category}", f"- Website: <{entry.website}>"]
-    lines += [f"- Documentation of its API: <{entry.docs}>"]
-    lines += [f"- Also found as: {', '.join(entry.aliases)}"] if entry.aliases else []
+    lines += [f"- API documentation: <{entry.docs}>"]
+    lines += [f"- Other search words: {', '.join(entry.aliases)}"] if entry.aliases else []
     for auth in entry.auth:
         lines += ["", f"## {auth.label} (`{auth.type}`)", "", *_describe_auth(entry, auth)]
     return "\n".join(lines) + "\n"
@@ -72,7 +73,7 @@ def _describe_auth(entry: Integration, auth: Auth) -> Iterator[str]:
     if "self_hosted" in auth.quirks:
         yield "- Customers run the product on their own hosts."
     if quirks:
-        yield from ("", "Good to know:", "", *(f"- {quirk}" for quirk in quirks))
+        yield from ("", "Notes about the API:", "", *(f"- {quirk}" for quirk in quirks))
 
 
 def _registration(entry: Integration, auth: OAuth2Auth) -> Iterator[str]:
@@ -95,7 +96,7 @@ def _param(part: Param) -> str:
 
 
 def _field(part: CredentialField) -> str:
-    optional = " May be left blank." if part.optional else ""
+    optional = " This value is optional." if part.optional else ""
     return f"- **{part.label}** (`{part.name}`).{_sentence(part.help)} {part.where}{_link(part.where_url)}{optional}"
 
 
@@ -162,7 +163,7 @@ def counts(integrations: Iterable[Integration]) -> dict[str, int]:
 
 
 def table(integrations: Iterable[Integration]) -> str:
-    """Return the page with a row for each integration."""
+    """Return the page with a table of all integrations."""
     ordered = sorted(integrations, key=lambda integration: (integration.name.casefold(), integration.slug))
     ways = sum(len(integration.auth) for integration in ordered)
     lines = [_HEAD, "", "# Integrations", "", f"{len(ordered)} integrations with {ways} ways to connect.", ""]
@@ -170,7 +171,7 @@ def table(integrations: Iterable[Integration]) -> str:
     lines += ["| verified | meaning | ways to connect |", "|---|---|---|"]
     lines += [f"| `{how}` | {_HOW[how]} | {count} |" for how, count in counts(ordered).items()]
     lines += ["", "Before One Runtime stores a credential, it verifies the credential with the provider."]
-    lines += ["It cannot verify the credentials of these auth types:", ""]
+    lines += ["One Runtime cannot verify the credentials of these auth types:", ""]
     lines += ["| name | auth type | reason |", "|---|---|---|"]
     lines += [
         f"| {integration.name} | `{auth.type}` | {auth.check_missing} |"
@@ -191,7 +192,7 @@ def _row(integration: Integration) -> str:
 
 
 def main() -> None:
-    """Write the table."""
+    """Write the page with the table."""
     TABLE.write_text(table(read_entries(HERE / "integrations")), encoding="utf-8")
     sys.stdout.write(f"Wrote {TABLE}.\n")
 
