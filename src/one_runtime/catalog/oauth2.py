@@ -439,7 +439,7 @@ TokenAuth: TypeAlias = OAuth2Auth | ClientCredentialsAuth
 
 def _refuse_own(where: str, params: Iterable[str], own: frozenset[str]) -> None:
     for name in sorted(own & set(params)):
-        raise ValueError(f"{where}: {name} is a reserved parameter")
+        raise ValueError(f"{where}: {name} is a reserved parameter, which an entry must not set")
 
 
 def _token_templates(token: TokenEndpointSpec) -> Iterator[str]:

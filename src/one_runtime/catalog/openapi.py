@@ -81,7 +81,7 @@ class _Reader:
             for auth in auths
         ]
         if len(title) > MAX_LABEL:
-            self._warnings.append(f"The title is shortened to {MAX_LABEL} characters, the maximum of a name.")
+            self._warnings.append(f"The title is shortened to {MAX_LABEL} characters, the maximum length of a name.")
         entry = {
             "slug": slug or self._slug(title),
             "name": title[:MAX_LABEL].strip(),
@@ -153,7 +153,7 @@ class _Reader:
         _, identity = self._extension("x-identity")
         if check is None:
             if identity is not None:
-                self._warnings.append("x-identity is ignored, because it needs an x-check.")
+                self._warnings.append("x-identity is ignored, because an identity needs an x-check.")
             self._warnings.append(
                 "x-check is missing, so One Runtime stores credentials without verifying them. Add a cheap request "
                 "that needs a credential, such as x-check: {path: /me, expect: {json: [{path: id, exists: true}]}}."

@@ -91,7 +91,9 @@ def _check_portable(pattern: str) -> None:
             continue
         if in_class:
             if char == "[" or pattern.startswith(("--", "&&", "||", "~~"), index):
-                raise ValueError("within a character class, escape [ and do not double -, &, | or ~")
+                raise ValueError(
+                    "a character class must not contain an unescaped [, and must not contain --, &&, || or ~~"
+                )
             in_class = char != "]"
         elif char == "[":
             in_class = True

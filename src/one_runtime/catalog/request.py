@@ -140,7 +140,7 @@ def _check_text(part: Param | CredentialField, value: str, longest: int, suffix:
 
 def _require_segment(value: str, *, in_path: bool) -> None:
     if in_path and value in (".", ".."):  # the segments . and .. change a path, even if they are percent-encoded
-        raise InvalidInput("must not consist of dots only")
+        raise InvalidInput("must not be a single dot or two dots")
 
 
 def _unknown_values(

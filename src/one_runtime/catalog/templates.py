@@ -70,7 +70,7 @@ def split_url(url: str, *, allow_http: bool = False) -> UrlTemplate:
     if not is_authority(_PLACEHOLDER.sub("x", parts.authority)):
         raise ValueError("the host must be a lower-case name, with an optional port and nothing else")
     if parts.scheme == "http" and not (allow_http and _LOOPBACK.fullmatch(parts.authority)):
-        raise ValueError("must be https; only the demo may use http, on loopback")
+        raise ValueError("must be https; http is allowed only on loopback, for demos and development")
     return parts
 
 

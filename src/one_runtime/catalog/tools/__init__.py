@@ -1,1 +1,1 @@
-"""Commands that build and inspect the catalog; not needed at run time."""
+"""Build, draft and describe entries of the catalog. The server does not use these modules."""
