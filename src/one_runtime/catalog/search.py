@@ -25,8 +25,8 @@ _LONGEST_QUERY: Final = 100
 class _SearchTexts:
     """The search texts of an integration.
 
-    In `names`, `words` and `more`, a space stands before and after each word. In `whole_name` and `whole`, the names
-    contain no spaces, and a bar (`|`) stands before and after each name.
+    In `names`, `words` and `more`, each word has a space before and after. In `whole_name` and `whole`, the names
+    contain no spaces, and each name has a bar (`|`) before and after.
     """
 
     name: str

@@ -1,8 +1,7 @@
 """The OAuth 2.0 authorization flow of a session, from the end user's click to the connection (P5, P6).
 
 1. `prepare_authorization`: our page submits the form with the session token, and receives a ticket.
-2. `start_authorization`: a window sends the ticket. The window receives a cookie and the provider's URL. The URL
-   contains a state.
+2. `start_authorization`: a window sends the ticket, and receives a cookie and the provider's URL with a state.
 3. `handle_callback`: the provider sends the browser back with the state, and the browser sends the cookie. One Runtime
    makes the connection. If the tokens give access to several accounts, One Runtime first waits for `select_account`.
 4. `get_outcome`: our page asks for the outcome. The page does not trust messages from the window.
@@ -94,10 +93,7 @@ class AuthorizationRedirect:
 
 @dataclass(frozen=True, slots=True)
 class CallbackContext:
-    """A callback of a pending attempt.
-
-    `reserved`: True if this callback already counts towards the session's limit of ten refusals.
-    """
+    """A callback of a pending attempt. `reserved`: True if the session already counts the callback as a refusal."""
 
     attempt: AuthorizationAttempt
     secret: AttemptSecret

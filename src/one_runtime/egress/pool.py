@@ -67,7 +67,7 @@ class _Dial:
 # Safe methods that callers can send (RFC 9110 section 9.2.1).
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
-# The first match counts, so a subclass stands before its base class.
+# The first match counts, so a subclass must precede its base class.
 _FAILURES: Final[tuple[tuple[type[Exception], type[EgressError], str], ...]] = (
     (
         aiohttp.ConnectionTimeoutError,

@@ -56,7 +56,7 @@ def recognize(kind: str, text: str) -> bool:
 def digest(text: str) -> bytes:
     """Return the SHA-256 hash that the database stores for a token.
 
-    A slow hash is not necessary, because nobody can guess the 256 random bits of a token.
+    A slow hash is not necessary, because an attacker cannot guess the 256 random bits of a token.
     """
     return hashlib.sha256(text.encode()).digest()
 
