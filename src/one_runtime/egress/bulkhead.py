@@ -1,4 +1,4 @@
-"""Concurrency limit for each pair of a tenant and an upstream (P12). Waiting requests start in first-in, first-out order.
+"""Concurrency limit for each pair of a tenant and an upstream (P12). Waiting requests start first in, first out.
 
 aiohttp's own limit is not enough, because all waiting requests of aiohttp share one queue. Many requests that wait
 for a hanging upstream would delay the requests to other upstreams.
