@@ -26,9 +26,14 @@ _AXE: Final = {
 # Waits until the transition to this colour scheme has ended; endless animations continue.
 _SHOWN: Final = """async (scheme) => {
   if (!matchMedia(`(prefers-color-scheme: ${scheme})`).matches) return false;
-  const ending = document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime !== Infinity);
-  const ended = Promise.all(ending.map((one) => one.finished.catch(() => {}))).then(() => true);
-  // A page that the browser draws no frame of ends none of them: it is asked again.
+  const ending = () => document.getAnimations().filter(
+    (animation) => animation.playState !== "finished" && animation.effect.getComputedTiming().endTime !== Infinity);
+  // An inherited colour starts a transition of the child after the transition of the parent.
+  const ended = (async () => {
+    while (ending().length) await Promise.all(ending().map((animation) => animation.finished.catch(() => {})));
+    return true;
+  })();
+  // While the browser draws no frame of the page, no animation ends. The caller then evaluates this again.
   return Promise.race([ended, new Promise((resolve) => setTimeout(resolve, 1000, false))]);
 }"""
 _LONGEST_LOOK: Final = 40.0  # seconds
