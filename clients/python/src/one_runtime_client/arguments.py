@@ -1,6 +1,6 @@
-"""The arguments of an operation: a function arranges them into a path, a query and a body.
+"""The arguments of an operation of the API. For each operation, a function arranges them into path, query and body.
 
-The docstring of that function is the docstring of the client's method.
+The client's method has the docstring of this function.
 """
 
 from collections.abc import Iterable, Mapping
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 LIMIT: Final = 100
-"""Items of a page."""
+"""Default number of items on a page."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arguments:
-    """The values that fill an operation's path and query, and its body: `json`, or `body` with its media type."""
+    """The values for an operation's path, query and body. The body is `json`, or `body` with `media_type`."""
 
     path: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, Any] = field(default_factory=dict)
@@ -23,22 +23,22 @@ class Arguments:
 
 
 def without_none(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values without those that are None."""
+    """Return the mapping without the values that are None."""
     return {name: value for name, value in values.items() if value is not None}
 
 
 def as_list(values: Iterable[str] | None) -> list[str] | None:
-    """Return a list of strings, or None. Raises: TypeError for one string."""
+    """Return the strings as a list, or None for None. Raises: TypeError for a single string."""
     if isinstance(values, str):
         raise TypeError("Pass a list of strings, not one string.")
     return None if values is None else list(values)
 
 
 def as_dict(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Return a dictionary, or None."""
+    """Return the mapping as a dictionary, or None for None."""
     return None if values is None else dict(values)
 
 
 def one_or_more(values: str | Iterable[str]) -> list[str]:
-    """Return a list of strings, also for one string."""
+    """Return a list of strings. A single string becomes a list with one item."""
     return [values] if isinstance(values, str) else list(values)

@@ -1,4 +1,4 @@
-"""One HTTP request to One Runtime, and the meaning of its response. Nothing here waits or sends."""
+"""One HTTP request to One Runtime, and the meaning of its response. This module neither waits nor sends."""
 
 import re
 from collections.abc import AsyncIterable, Iterable, Mapping
@@ -15,23 +15,25 @@ Query: TypeAlias = Mapping[str, Any]
 
 MAX_ATTEMPTS: Final = 3
 MAX_WAIT: Final = 30.0
-"""Seconds. Where One Runtime asks for a longer wait, the client raises the error at once."""
+"""Seconds. If One Runtime asks for a longer wait, the client raises the error at once."""
 _FIRST_WAIT: Final = 0.5
 _TEMPORARY: Final = frozenset({429, 503})
 _BUSY: Final = "database_busy"
-"""The server sends this code before it writes anything. After other codes with 503, a commit may have succeeded."""
+"""One Runtime sends this code before it stores anything. Before another 503, One Runtime can have stored changes."""
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _KEY: Final = re.compile(r"[!-~]+")
 _MAX_PORT: Final = 65535
 _ERROR_HEADER: Final = "one-runtime-error"
 _ATTEMPTS_HEADER: Final = "one-runtime-attempts"
-"""On every response of a provider. One Runtime removes a header of this name that a provider sends."""
+"""A header on every response of a provider. If the provider sends a header of this name, One Runtime removes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request. `relayed`: to a provider, whose error responses are results. `timeout` in seconds, for each wait
-    except the one for a connection."""
+    """One request. `relayed`: the request goes to a provider, and the provider's error responses are results.
+
+    `timeout`: seconds for each wait on the network, except the wait for a connection.
+    """
 
     method: str
     path: str
@@ -44,12 +46,12 @@ class Call:
 
     @property
     def replayable(self) -> bool:
-        """Return whether the body can be sent a second time."""
+        """Return True if the client can send the body a second time."""
         return self.body is None or isinstance(self.body, bytes | str)
 
     @property
     def idempotent(self) -> bool:
-        """Return whether a second request changes nothing more (RFC 9110 section 9.2.2)."""
+        """Return True if a repeated request has the effect of a single request (RFC 9110 section 9.2.2)."""
         return self.method.upper() in _IDEMPOTENT
 
 
@@ -64,9 +66,9 @@ class Server:
         if not _is_address(self.base_url):
             raise ValueError("base_url must be the address of One Runtime, for example https://connect.example.com.")
         if httpx2.URL(self.base_url).userinfo or not {"?", "#"}.isdisjoint(self.base_url):
-            raise ValueError("base_url must have no user, query or fragment.")
+            raise ValueError("base_url must not contain a user name, a password, a query or a fragment.")
         if not _KEY.fullmatch(self.api_key):
-            raise ValueError("api_key must be a key of your organization (oru_…): printable ASCII without spaces.")
+            raise ValueError("api_key must be an API key of your organization (oru_…): printable ASCII without spaces.")
 
     def request(self, http: httpx2.Client | httpx2.AsyncClient, call: Call) -> httpx2.Request:
         """Build the HTTP request. Raises: TypeError for a body that the client cannot send."""
@@ -80,10 +82,11 @@ class Server:
             timeout=timeout,
         )
         if isinstance(http, httpx2.Client) and not isinstance(request.stream, httpx2.SyncByteStream):
-            raise TypeError("body must be bytes, text or an iterable of bytes. AsyncOneRuntime sends others.")
+            raise TypeError("body must be bytes, text or an iterable of bytes. Use AsyncOneRuntime for others.")
         if isinstance(http, httpx2.AsyncClient) and not isinstance(request.stream, httpx2.AsyncByteStream):
-            raise TypeError("body must be bytes, text or an asynchronous iterable of bytes. OneRuntime sends others.")
-        # Error trackers record the local variables of each frame: the key is added last, where httpx2 masks it.
+            raise TypeError("body must be bytes, text or an asynchronous iterable of bytes. Use OneRuntime for others.")
+        # Error trackers record the local variables of each frame. So no variable holds the header with the key. The
+        # request holds it, and httpx2 masks it in the request's representation.
         request.headers["authorization"] = f"Bearer {self.api_key}"
         return request
 
@@ -91,35 +94,38 @@ class Server:
 def _is_address(base_url: str) -> bool:
     try:
         url = httpx2.URL(base_url)
-    except (httpx2.InvalidURL, TypeError):  # the exception's text may hold a password
+    except (httpx2.InvalidURL, TypeError):  # Do not chain the exception: its text can contain a password.
         return False
     return url.scheme in {"http", "https"} and bool(url.host) and 0 <= (url.port or 0) <= _MAX_PORT
 
 
 def segment(value: str) -> str:
-    """Encode a value as one segment of a path. Raises: ValueError for an empty value, which addresses another route."""
+    """Encode a value as one segment of a path.
+
+    Raises: ValueError for an empty value, because the path without this segment belongs to another route.
+    """
     if not value:
         raise ValueError("An identifier in a path must not be empty.")
     return quote(value, safe="") if value.strip(".") else value.replace(".", "%2E")
 
 
 def query_string(query: Query | None) -> str:
-    """Encode a query. A value of None is omitted; a list repeats its name."""
+    """Encode a query. Omit each value that is None. For a list, repeat the name for each item."""
     return str(httpx2.QueryParams({name: value for name, value in (query or {}).items() if value is not None}))
 
 
 def is_refusal(call: Call, response: httpx2.Response) -> bool:
-    """Return whether the response is an error of One Runtime, or comes from a server in front of One Runtime."""
+    """Return True if the response is an error of One Runtime or comes from a server in front of One Runtime."""
     if call.relayed:
         return _ERROR_HEADER in response.headers or _ATTEMPTS_HEADER not in response.headers
     return not response.is_success
 
 
 def wait_before_retry(call: Call, response: httpx2.Response, attempts: int) -> float | None:
-    """Return the seconds to wait before the next attempt, or None for no further attempt.
+    """Return the seconds to wait before the next attempt, or None if the call is not repeated.
 
-    Only errors of One Runtime are retried. The error page of a load balancer does not say whether the request was
-    carried out.
+    The client repeats a call only after an error of One Runtime. The error page of a load balancer does not say
+    whether One Runtime carried out the request.
     """
     code, status = _error_code(response), response.status_code
     temporary = status in _TEMPORARY and (call.idempotent or status != 503 or code == _BUSY)
@@ -131,7 +137,7 @@ def wait_before_retry(call: Call, response: httpx2.Response, attempts: int) -> f
 
 
 def refusal(response: httpx2.Response) -> OneRuntimeError:
-    """Return the error of a response whose body was read."""
+    """Return the error for a response. The caller has read the body of the response."""
     code = _error_code(response)
     if code is None:
         return unexpected_answer(response, f"status {response.status_code} without an error of One Runtime")
@@ -164,7 +170,7 @@ def unexpected_answer(response: httpx2.Response, reason: str) -> OneRuntimeError
 
 
 def _error_code(response: httpx2.Response) -> str | None:
-    """Return One Runtime's error code, or None where the response is not an error of One Runtime."""
+    """Return One Runtime's error code, or None if the response is not an error of One Runtime."""
     code = _problem(response).get("code") or response.headers.get(_ERROR_HEADER)
     return code if isinstance(code, str) else None
 

@@ -25,7 +25,7 @@ from one_runtime_client.transports import AsyncTransport, Transport
 __all__ = ["AsyncOneRuntime", "OneRuntime"]
 
 TIMEOUT: Final = 75.0
-"""Seconds. One Runtime itself waits 10 seconds for a connection to a provider and 60 for its answer."""
+"""Seconds. One Runtime waits 10 seconds for a connection to a provider, and 60 seconds for the provider's answer."""
 
 
 class Api(Resource[TransportT]):
@@ -49,9 +49,9 @@ class Api(Resource[TransportT]):
 
 
 class OneRuntime(Api[Transport]):
-    """The synchronous client. Close it after use, or use it as a context manager. Threads may share it.
+    """The synchronous client. Close the client after use, or use the client in a `with` block. Threads can share it.
 
-    `timeout`: seconds for each wait on the network. `sleep`: waits before a retry, in seconds.
+    `timeout`: seconds for each wait on the network. `sleep`: a function that waits before a retry, in seconds.
     """
 
     def __init__(
@@ -81,9 +81,9 @@ class OneRuntime(Api[Transport]):
 
 
 class AsyncOneRuntime(Api[AsyncTransport]):
-    """The asynchronous client. Close it after use, or use it as an asynchronous context manager.
+    """The asynchronous client. Close the client after use, or use the client in an `async with` block.
 
-    `timeout`: seconds for each wait on the network. `sleep`: waits before a retry, in seconds.
+    `timeout`: seconds for each wait on the network. `sleep`: a function that waits before a retry, in seconds.
     """
 
     def __init__(

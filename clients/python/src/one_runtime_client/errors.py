@@ -19,7 +19,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """A refused field: its dotted path and a sentence."""
+    """A refused field. `field`: the dotted path of the field. `message`: a sentence that says what is wrong."""
 
     field: str
     message: str
@@ -27,7 +27,7 @@ class FieldError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """The content of an error answer (RFC 9457). `retry_after` is in seconds; `provider_reason` quotes the provider."""
+    """The content of an error response (RFC 9457). `retry_after`: seconds. `provider_reason`: the provider's text."""
 
     code: str
     status: int | None
@@ -39,9 +39,10 @@ class Problem:
 
 
 class OneRuntimeError(Exception):
-    """Base class of the client's errors. `code` is stable: decide by it, or by the class. `detail` is for people.
+    """Base class of the client's errors. `code` is stable: let your program decide by `code` or by the class.
 
-    `status` is None if there was no answer. `unexpected_answer` is the code for an answer of another server.
+    `detail` is a text for people. `status` is None if no server answered. The code `unexpected_answer` means that
+    another server answered in place of One Runtime.
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -55,17 +56,17 @@ class OneRuntimeError(Exception):
         self.provider_reason = problem.provider_reason
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Support pickle: task queues send errors to another process."""
+        """Support pickle, because task queues send errors to another process."""
         names = ("code", "status", "detail", "request_id", "errors", "retry_after", "provider_reason")
         return _unpickled, (type(self), {name: getattr(self, name) for name in names})
 
 
 class ConnectRequired(OneRuntimeError):
-    """The end user has to connect (again): create a session."""
+    """The end user has to connect the account (again). Create a session."""
 
 
 class NotFound(OneRuntimeError):
-    """The resource does not exist, or belongs to another organization."""
+    """The resource does not exist, or the resource belongs to another organization."""
 
 
 class InvalidInput(OneRuntimeError):
@@ -77,17 +78,17 @@ class Unauthenticated(OneRuntimeError):
 
 
 class RateLimited(OneRuntimeError):
-    """There were too many requests, and the retries did not help. `retry_after`: seconds to wait."""
+    """There were too many requests, and the client's retries failed too. `retry_after`: seconds to wait."""
 
 
 class Unavailable(OneRuntimeError):
-    """One Runtime cannot answer at the moment, and the retries did not help."""
+    """One Runtime cannot answer at the moment, and the client's retries failed too."""
 
 
 class ConnectionFailed(OneRuntimeError):
-    """One Runtime was not reached (`connection_failed`) or did not answer in time (`timeout`).
+    """The client did not reach One Runtime (`connection_failed`), or One Runtime did not answer in time (`timeout`).
 
-    One Runtime may have carried out the request.
+    In both cases, it is possible that One Runtime carried out the request.
     """
 
 
@@ -109,7 +110,7 @@ CLASS_OF_CODE: Final[Mapping[str, type[OneRuntimeError]]] = {
     "key_not_in_ring": Unavailable,
     "unavailable": Unavailable,
 }
-"""The class of each code. The JavaScript client has the same table, and a test compares them."""
+"""The class of each code. The JavaScript client has the same table, and a test compares the two tables."""
 
 _CLASS_OF_STATUS: Final[Mapping[int | None, type[OneRuntimeError]]] = {
     401: Unauthenticated,
@@ -118,11 +119,11 @@ _CLASS_OF_STATUS: Final[Mapping[int | None, type[OneRuntimeError]]] = {
     429: RateLimited,
     503: Unavailable,
 }
-"""For codes that a later version of One Runtime adds."""
+"""The class of each status, for codes that a later version of One Runtime adds."""
 
 
 def error_of(problem: Problem) -> OneRuntimeError:
-    """Return the error of the class that callers catch."""
+    """Return an error of the class that the code selects, or else the status."""
     kind = CLASS_OF_CODE.get(problem.code) or _CLASS_OF_STATUS.get(problem.status, OneRuntimeError)
     return kind(problem)
 

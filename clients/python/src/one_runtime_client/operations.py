@@ -1,4 +1,7 @@
-"""Operations of the API as attributes of a resource. Each is declared once, and follows the transport of its client."""
+"""Operations of the API as attributes of a resource.
+
+Each operation is declared once. It becomes a synchronous or an asynchronous method, as its client's transport requires.
+"""
 
 import functools
 import inspect
@@ -29,7 +32,7 @@ class Resource(Generic[TransportT]):
 
 
 def transport_of(resource: Resource[Any]) -> Any:
-    """Return the transport, for the descriptors of this package: users of the client do not see it."""
+    """Return the transport of a resource. The transport is private, but the descriptors of this package need it."""
     return resource._transport  # noqa: SLF001
 
 
@@ -54,7 +57,7 @@ class Route(Generic[P]):
         )
 
     def _bound(self, resource: Any, send: Callable[..., Any], send_async: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the method for the resource's transport. It has the name, docstring and arguments of `arrange`."""
+        """Return the method for the resource's transport, with the name, docstring and arguments of `arrange`."""
         transport = transport_of(resource)
         method = functools.partial(send if isinstance(transport, Transport) else send_async, transport)
         functools.update_wrapper(method, self._arrange)
@@ -97,14 +100,17 @@ class Operation(Route[P], Generic[P, T]):
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[T]):
-    """A page of a list. `next_cursor` is the cursor of the next page; None on the last page."""
+    """A page of a list. `next_cursor` is the cursor of the next page, and None on the last page."""
 
     items: tuple[T, ...]
     next_cursor: str | None
 
 
 class Pages(Generic[T]):
-    """A list with pages, of `OneRuntime`. Each loop over it starts again and requests a page when it needs one."""
+    """A list with pages, returned by `OneRuntime`.
+
+    Each loop over the list starts at the first page. The loop requests the next page when it has used all items.
+    """
 
     def __init__(self, transport: Transport, call: Call, parse: Callable[[Any], Page[T]]) -> None:
         self._transport, self._call, self._parse = transport, call, parse
@@ -122,7 +128,10 @@ class Pages(Generic[T]):
 
 
 class AsyncPages(Generic[T]):
-    """A list with pages, of `AsyncOneRuntime`. Each loop over it starts again and requests a page when it needs one."""
+    """A list with pages, returned by `AsyncOneRuntime`.
+
+    Each loop over the list starts at the first page. The loop requests the next page when it has used all items.
+    """
 
     def __init__(self, transport: AsyncTransport, call: Call, parse: Callable[[Any], Page[T]]) -> None:
         self._transport, self._call, self._parse = transport, call, parse
@@ -142,7 +151,7 @@ class AsyncPages(Generic[T]):
 
 
 class Listing(Route[P], Generic[P, T]):
-    """An operation whose answer comes in pages."""
+    """An operation that returns a list with pages."""
 
     def __init__(self, route: str, arrange: Callable[P, Arguments], parse: Callable[[Any], tuple[T, ...]]) -> None:
         super().__init__(route, arrange)

@@ -1,4 +1,4 @@
-"""Parses JSON into the dataclasses of `answers`, by their annotations."""
+"""Parses JSON into the dataclasses of `resources`. The annotations of a dataclass say how to parse each field."""
 
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
@@ -32,7 +32,7 @@ def no_answer(value: Any) -> None:
 
 
 def next_cursor(value: Any) -> str | None:
-    """Parse the cursor of the next page; None on the last page."""
+    """Return the cursor of the next page, or None on the last page."""
     cursor: str | None = _parse(str | None, _member(value, "next_cursor"))
     return cursor
 
@@ -68,7 +68,7 @@ def _parser(kind: Any) -> Parser:
         return _dataclass_parser(kind)
     if origin is not None and origin.__name__ == "Mapping":
         return lambda value: _checked(dict, value)
-    return lambda value: value  # a literal: a later version may add values
+    return lambda value: value  # A Literal is not checked, because a later version can add values.
 
 
 def _dataclass_parser(kind: Any) -> Parser:

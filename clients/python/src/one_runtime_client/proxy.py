@@ -1,4 +1,4 @@
-"""`client.proxy`: calls to a provider's API with an end user's credential. It returns the provider's own response."""
+"""`client.proxy`: calls to a provider's API with an end user's credential. A call returns the provider's response."""
 
 import functools
 import inspect
@@ -16,9 +16,9 @@ from one_runtime_client.transports import AsyncTransport, Transport
 P = ParamSpec("P")
 
 MAX_TIMEOUT: Final = 600.0
-"""Seconds that One Runtime waits for a provider at most."""
+"""Maximum number of seconds that One Runtime waits for a provider."""
 _DEFAULT_TIMEOUT: Final = 60.0  # seconds that One Runtime waits for a provider by default
-_MARGIN: Final = 15.0  # seconds for each attempt: One Runtime's connection to the provider may take 10 of them
+_MARGIN: Final = 15.0  # seconds for each attempt: One Runtime needs up to 10 seconds to connect to the provider
 _ATTEMPTS: Final = 3
 _PAUSES: Final = 60.0  # seconds between the attempts
 _DOT_SEGMENT: Final = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:[/?]|$)", re.IGNORECASE)
@@ -40,11 +40,11 @@ def proxy_call(  # noqa: PLR0913 - by name
     retry: bool = False,
     base_url: str | None = None,
 ) -> Call:
-    """Call a provider through an end user's connection: `connection_id`, or the newest active one of `end_user_id`.
+    """Call a provider through a connection: `connection_id`, or the newest active connection of `end_user_id`.
 
-    An error of the provider is returned as a response. `timeout`: seconds that the provider may be silent, at most 600.
-    `retry`: One Runtime repeats an idempotent call when the provider is overloaded or unreachable, and never a POST.
-    `base_url`: another address of the integration, such as the one for uploads.
+    The call returns an error of the provider as a response. `timeout`: maximum number of seconds that One Runtime
+    waits for data from the provider, at most 600. `retry`: One Runtime repeats a GET, HEAD, PUT or DELETE when the
+    provider is overloaded or unreachable. `base_url`: another base URL of the integration, for example for uploads.
 
     Raises: ConnectRequired, if the end user has to connect (again); OneRuntimeError; ValueError for a path that leads
     to another address; TypeError for a body that this client cannot send.
@@ -115,7 +115,7 @@ class ProxySend(Generic[P]):
 
 
 class ProxyStream(Generic[P]):
-    """The method of `client.proxy` for a `with` block, which reads the body in pieces."""
+    """The method of `client.proxy` for a `with` block. The caller reads the body in pieces."""
 
     def __init__(self, arrange: Callable[P, Call]) -> None:
         self._arrange = arrange
@@ -136,7 +136,7 @@ class ProxyStream(Generic[P]):
 
 
 class Proxy(Resource[TransportT]):
-    """The APIs of providers. `client.proxy.get("hubspot", "/crm/v3/objects/contacts", end_user_id="user_123")`."""
+    """The APIs of providers. For example: `client.proxy.get("hubspot", "/crm/v3/owners", end_user_id="user_123")`."""
 
     request = ProxySend(proxy_call)
     stream = ProxyStream(proxy_call)
@@ -164,14 +164,17 @@ def _stream(proxy: Resource[Any], arrange: Callable[..., Call], *args: Any, **kw
 
 
 def _checked_path(path: str) -> str:
-    """Return the path. Raises: ValueError if it would resolve to another address, such as one of One Runtime's own."""
+    """Return the path. Raises: ValueError for a path that resolves to another address, such as `/v1/connections`."""
     if _DOT_SEGMENT.search(path) or "#" in path or "\\" in path or _CONTROL.search(path):
         raise ValueError("path must not contain the segments . or .., #, a backslash or control characters.")
     return path
 
 
 def _client_timeout(timeout: float | None, *, retry: bool) -> float | None:
-    """Return the seconds that the client waits: longer than One Runtime, whose error says what went wrong."""
+    """Return the seconds that the client waits, or None for the client's default.
+
+    The client waits longer than One Runtime. So the client receives One Runtime's error, which says what went wrong.
+    """
     if timeout is None and not retry:
         return None
     attempt = min(_DEFAULT_TIMEOUT if timeout is None else timeout, MAX_TIMEOUT) + _MARGIN

@@ -11,12 +11,14 @@ from one_runtime_client.calls import Call, Server, is_refusal, refusal, wait_bef
 from one_runtime_client.errors import ConnectionFailed, Problem
 
 _LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=4.0)
-"""The number of calls has no limit here: One Runtime has one, and answers with a code. Its server closes a connection
-after 5 idle seconds."""
+"""The client does not limit the number of calls. One Runtime limits this number and answers with an error code.
+
+One Runtime closes a connection after 5 idle seconds, so the client closes the connection earlier.
+"""
 
 
 class Transport:
-    """Sends calls over a connection pool, synchronously."""
+    """Sends calls synchronously over a connection pool."""
 
     def __init__(self, server: Server, timeout: float, sleep: Callable[[float], None]) -> None:
         self.server, self.timeout, self._sleep = server, timeout, sleep
@@ -64,7 +66,7 @@ class Transport:
 
 
 class AsyncTransport:
-    """Sends calls over a connection pool, asynchronously."""
+    """Sends calls asynchronously over a connection pool."""
 
     def __init__(self, server: Server, timeout: float, sleep: Callable[[float], Awaitable[None]]) -> None:
         self.server, self.timeout, self._sleep = server, timeout, sleep
@@ -112,12 +114,15 @@ class AsyncTransport:
 
 
 def _refuse_cookies(http: httpx2.Client | httpx2.AsyncClient) -> None:
-    """Store no cookie: a provider's cookie must not be sent with the next end user's request."""
+    """Store no cookie, so that the client never sends a provider's cookie with the request of another end user."""
     http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
 
 def _ended_early(response: httpx2.Response, error: httpx2.RequestError) -> bool:
-    """Return whether this response ended early. The error may belong to another request of the caller."""
+    """Return True if the error belongs to this response.
+
+    The caller's `with` block can raise an error that belongs to another request.
+    """
     try:
         return error.request is response.request
     except RuntimeError:  # the error has no request
@@ -126,7 +131,7 @@ def _ended_early(response: httpx2.Response, error: httpx2.RequestError) -> bool:
 
 def _no_answer(error: httpx2.RequestError) -> ConnectionFailed:
     kind = type(error).__name__
-    # The text of a LocalProtocolError quotes the header that could not be sent.
+    # The text of a LocalProtocolError quotes the invalid header, which can contain a credential.
     text = "" if isinstance(error, httpx2.LocalProtocolError) else str(error)
     reason = f"{kind}: {text}" if text else kind
     code = "timeout" if isinstance(error, httpx2.TimeoutException) else "connection_failed"

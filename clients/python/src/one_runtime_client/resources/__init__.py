@@ -1,1 +1,1 @@
-"""Resources of the API: one file each, with the answers, the arguments and the operations."""
+"""Resources of the API. The file of a resource contains its results, arguments and operations."""

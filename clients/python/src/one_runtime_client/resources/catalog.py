@@ -1,4 +1,4 @@
-"""The built-in integrations: answers, arguments and operations."""
+"""The built-in integrations: results, arguments and operations."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class CatalogFieldOption:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogField:
-    """A field that an end user fills in. `secret` is False for parameters such as a subdomain."""
+    """A field of a form for end users. `secret` is False for parameters such as a subdomain."""
 
     name: str
     label: str
@@ -49,7 +49,7 @@ class CatalogField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogOAuth2:
-    """The requirements of an integration on its OAuth client. `client_url`: the page that registers one."""
+    """The properties of the OAuth client that an integration needs. `client_url`: the page to register the client."""
 
     scopes: tuple[str, ...]
     pkce: str
@@ -60,7 +60,7 @@ class CatalogOAuth2:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogVerified:
-    """The way and the date of the last verification of an auth type."""
+    """The method and the date of the last test of an auth type."""
 
     how: str
     date: date | None
@@ -68,7 +68,7 @@ class CatalogVerified:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogAuth:
-    """An auth type of an integration, with its fields."""
+    """An auth type of an integration, with the fields that it needs."""
 
     auth_type: AuthType
     params: tuple[CatalogField, ...]
@@ -110,17 +110,17 @@ class Category:
 def list_catalog(
     *, slug: str | Iterable[str] = (), category: str | None = None, search: str | None = None, logo: Logo = "url"
 ) -> Arguments:
-    """List the built-in integrations with all their auth types, whatever your organization offers."""
+    """List all built-in integrations with all their auth types, even those that your organization does not offer."""
     return Arguments(query={"slug": one_or_more(slug), "category": category, "search": search, "logo": logo})
 
 
 def get_catalog_integration(slug: str, *, logo: Logo = "url") -> Arguments:
-    """Return one built-in integration with the fields that end users fill in."""
+    """Return a built-in integration with the fields that end users fill in."""
     return Arguments(path={"slug": slug}, query={"logo": logo})
 
 
 def list_categories() -> Arguments:
-    """List the categories with the number of their integrations."""
+    """List the categories with the number of integrations in each category."""
     return Arguments()
 
 

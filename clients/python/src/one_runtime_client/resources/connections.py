@@ -1,4 +1,4 @@
-"""Connected accounts: answers, arguments and operations."""
+"""Connected accounts: results, arguments and operations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -36,7 +36,7 @@ class ErrorNote:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
-    """The account at the provider. A value is None if the provider does not return it."""
+    """The account at the provider. `id` or `label` is None if the provider does not return this value."""
 
     id: str | None
     label: str | None
@@ -98,7 +98,7 @@ class ConnectionCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credentials:
-    """The credentials for requests to the provider. Request them again for each use: tokens expire."""
+    """The credentials for requests to the provider. Tokens expire, so get the credentials again before each use."""
 
     connection_id: str
     integration_slug: str
@@ -110,7 +110,7 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disconnection:
-    """The outcome of a disconnect. `not_found`: there was no connection."""
+    """The outcome of a call of `disconnect`. `not_found`: the end user had no connection to the integration."""
 
     status: Literal["disconnected", "not_found"]
     integration_slug: str
@@ -144,7 +144,10 @@ def create_connection(  # noqa: PLR0913 - by name
     check: bool | None = None,
     multiple: bool | None = None,
 ) -> Arguments:
-    """Import a credential that you hold already. One Runtime verifies it with the provider unless `check` is False."""
+    """Import a credential that you have already.
+
+    One Runtime verifies the credential with the provider. With `check=False`, One Runtime does not verify it.
+    """
     body = {"integration_slug": integration_slug, "end_user_id": end_user_id, "auth_type": auth_type, "name": name}
     more = {"params": as_dict(params), "metadata": as_dict(metadata), "check": check, "multiple": multiple}
     texts = {key: _text(value) for key, value in (credentials or {}).items()}
@@ -159,13 +162,13 @@ def get_connection(connection_id: str) -> Arguments:
 def update_connection(
     connection_id: str, *, name: str | None = None, metadata: Mapping[str, Any] | None = None
 ) -> Arguments:
-    """Set the name, or the whole metadata. An omitted argument changes nothing."""
+    """Set the name or the whole metadata, or set both. An omitted argument changes nothing."""
     changes = {"name": name, "metadata": as_dict(metadata)}
     return Arguments(path={"connection_id": connection_id}, json=without_none(changes))
 
 
 def delete_connection(connection_id: str) -> Arguments:
-    """Delete a connection with its credentials, and revoke its tokens at the provider."""
+    """Delete a connection with its credentials. One Runtime revokes the tokens at the provider."""
     return Arguments(path={"connection_id": connection_id})
 
 
@@ -175,17 +178,17 @@ def check_connection(connection_id: str) -> Arguments:
 
 
 def refresh_connection(connection_id: str) -> Arguments:
-    """Refresh the tokens of a connection now. One Runtime refreshes them ahead of expiry by itself."""
+    """Refresh the tokens of a connection now. Without this call, One Runtime refreshes tokens before they expire."""
     return Arguments(path={"connection_id": connection_id})
 
 
 def get_credentials(connection_id: str) -> Arguments:
-    """Return the fresh credentials of a connection. The API key needs the scope `credentials:read`."""
+    """Return the credentials of a connection, with a valid token. The API key needs the scope `credentials:read`."""
     return Arguments(path={"connection_id": connection_id})
 
 
 def disconnect(*, integration_slug: str, end_user_id: str) -> Arguments:
-    """Delete every connection of an end user to an integration, with its credentials. A second call is harmless."""
+    """Delete all connections of an end user to an integration, with their credentials. A repeated call is harmless."""
     return Arguments(json={"integration_slug": integration_slug, "end_user_id": end_user_id})
 
 

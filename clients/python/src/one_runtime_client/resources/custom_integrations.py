@@ -1,4 +1,4 @@
-"""Your organization's own integrations: answers, arguments and operations."""
+"""Your organization's own integrations: results, arguments and operations."""
 
 import json
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ __all__ = ["CustomIntegration"]
 class CustomIntegration(CatalogIntegration):
     """One of your organization's own integrations.
 
-    `invalidated_connections`: connections that end users have to make again, because the definition now sends
-    credentials to another place.
+    `invalidated_connections`: number of connections that end users have to make again. The new definition sends the
+    credentials of these connections to another place.
     """
 
     enabled: bool
@@ -49,12 +49,12 @@ def get_custom_integration(slug: str) -> Arguments:
 
 
 def replace_custom_integration(slug: str, definition: Mapping[str, Any] | str) -> Arguments:
-    """Create or replace an integration of your own. The definition may omit `slug`."""
+    """Create or replace an integration of your own. `definition` does not need a `slug`."""
     return _definition(definition, slug=slug)
 
 
 def delete_custom_integration(slug: str, *, delete_connections: bool = False) -> Arguments:
-    """Delete an integration of your own. If it has connections, `delete_connections` has to be True."""
+    """Delete an integration of your own. If the integration has connections, `delete_connections` has to be True."""
     return Arguments(path={"slug": slug}, query={"delete_connections": delete_connections or None})
 
 

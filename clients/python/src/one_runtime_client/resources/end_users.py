@@ -1,4 +1,4 @@
-"""The users of your product: answers, arguments and operations."""
+"""The users of your product: results, arguments and operations."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +24,7 @@ class EndUser:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeletedEndUser:
-    """A deleted end user, with the revocations of all tokens."""
+    """A deleted end user, with the revocations of all tokens of this end user."""
 
     end_user_id: str
     deleted_connections: int
@@ -42,7 +42,7 @@ def delete_end_user(end_user_id: str) -> Arguments:
 
 
 class EndUsers(Resource[TransportT]):
-    """The users of your product that One Runtime knows."""
+    """The users of your product that are stored in One Runtime."""
 
     list = Listing("GET /v1/end-users", list_end_users, list_of(EndUser, under="end_users"))
     delete = Operation("DELETE /v1/end-users/{end_user_id}", delete_end_user, answer(DeletedEndUser))

@@ -1,4 +1,4 @@
-"""The audit log: answers, arguments and operations."""
+"""The audit log: results, arguments and operations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The integrations of an end user: answers, arguments and operations."""
+"""The integrations that an end user can connect: results, arguments and operations."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ IntegrationStatus: TypeAlias = Literal["connected", "not_connected"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Integration(CatalogIntegration):
-    """An integration with the state of an end user. Do not delete data because of `not_connected`.
+    """An integration with its status for an end user. Do not delete data because the status is `not_connected`.
 
-    `connections` is None unless the list was requested with `expand="connections"`.
+    `connections` is None if the list was requested without `expand="connections"`.
     """
 
     status: IntegrationStatus
@@ -40,8 +40,9 @@ def list_integrations(  # noqa: PLR0913 - by name
 ) -> Arguments:
     """List the integrations that an end user can connect, with their status.
 
-    Do not delete data because of `not_connected`. `logo`: an address by default; `inline` or `none` on request.
-    `expand="connections"` adds the connections of each integration.
+    Do not delete data because a status is `not_connected`. `logo`: by default, each integration contains the URL of
+    its logo. Pass `inline` for the image itself, or `none` for no logo. `expand="connections"` adds the end user's
+    connections to each integration.
     """
     filters = {"slug": one_or_more(slug), "category": category, "search": search, "status": status}
     return Arguments(query={"end_user_id": end_user_id, **filters, "logo": logo, "expand": one_or_more(expand)})

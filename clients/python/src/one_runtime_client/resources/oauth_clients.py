@@ -1,4 +1,4 @@
-"""Your OAuth clients: answers, arguments and operations."""
+"""Your OAuth clients: results, arguments and operations."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ __all__ = ["OAuthClient"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OAuthClient:
-    """An OAuth client that you registered with a provider. Register `redirect_url` there as the redirect URI."""
+    """An OAuth client that you registered with a provider. The provider needs `redirect_url` as the redirect URI."""
 
     integration_slug: str
     client_id: str
@@ -33,7 +33,7 @@ def list_oauth_clients() -> Arguments:
 
 
 def get_oauth_client(integration_slug: str) -> Arguments:
-    """Return the OAuth client of your organization for an integration. The secret is never returned."""
+    """Return your organization's OAuth client for an integration, without the client's secret."""
     return Arguments(path={"integration_slug": integration_slug})
 
 
@@ -46,7 +46,7 @@ def replace_oauth_client(
     hosts: Iterable[str] = (),
     fields: Mapping[str, str] | None = None,
 ) -> Arguments:
-    """Register your OAuth client for an integration, or replace it.
+    """Store or replace your OAuth client for an integration.
 
     Omit `client_secret` to keep the stored secret of the same `client_id`.
     """
@@ -61,7 +61,7 @@ def replace_oauth_client(
 
 
 def delete_oauth_client(integration_slug: str) -> Arguments:
-    """Delete an OAuth client. Connections that were made with it keep it."""
+    """Delete an OAuth client. Connections that were made with the client can still use it."""
     return Arguments(path={"integration_slug": integration_slug})
 
 

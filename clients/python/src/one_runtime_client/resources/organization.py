@@ -1,4 +1,4 @@
-"""Your organization: answers, arguments and operations."""
+"""Your organization: results, arguments and operations."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ def replace_organization(
     return_urls: Iterable[str] = (),
     integrations: Availability | None = None,
 ) -> Arguments:
-    """Replace all settings of your organization: **an omitted argument resets its setting to the default**."""
+    """Replace all settings of your organization. **An omitted argument resets its setting to the default.**"""
     availability = integrations or Availability()
     body = {
         "display_name": display_name,

@@ -1,4 +1,4 @@
-"""The log of calls through the proxy: answers, arguments and operations."""
+"""The log of calls through the proxy: results, arguments and operations."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,10 +12,10 @@ __all__ = ["ProxyRequest"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProxyRequest:
-    """A call through the proxy. `path` has no query.
+    """A call through the proxy. `path` does not contain the query.
 
-    `http_status` is 0 if the caller closed the connection before the answer began. `error_code` is set if One Runtime
-    failed, not the provider. Sizes are bytes of bodies, times milliseconds.
+    `http_status` is 0 if the caller closed the connection before the answer began. `error_code` is None if the answer
+    came from the provider. Sizes are the bytes of bodies. Times are in milliseconds.
     """
 
     id: str

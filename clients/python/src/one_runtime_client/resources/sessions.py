@@ -1,4 +1,4 @@
-"""Hosted connection sessions: answers, arguments and operations."""
+"""Hosted connection sessions: results, arguments and operations."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ SessionStatus: TypeAlias = Literal["pending", "connected", "failed", "cancelled"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatedSession:
-    """A new session. `session_token` is shown once, and `connect_url` contains it: log neither."""
+    """A new session. One Runtime returns `session_token` only once, and `connect_url` contains it. Log neither."""
 
     id: str
     session_token: str = field(repr=False)
@@ -62,10 +62,11 @@ def create_session(  # noqa: PLR0913 - by name
     metadata: Mapping[str, Any] | None = None,
     expires_in: int | None = None,
 ) -> Arguments:
-    """Create a session: one end user may make one connection in the hosted popup.
+    """Create a session. With a session, an end user can make one connection in the hosted popup.
 
-    Without `integration_slug` the end user selects from a list. `multiple` adds an account beside the connected one.
-    `expires_in`: seconds in which the popup has to be opened, 60 to 3600.
+    Without `integration_slug`, the end user selects an integration from a list. With `multiple=True`, the new account
+    does not replace an account that is already connected. `expires_in`: seconds in which the end user has to open the
+    popup, 60 to 3600.
     """
     body = {"end_user_id": end_user_id, "integration_slug": integration_slug, "end_user_name": end_user_name}
     body |= {"end_user_email": end_user_email, "suggested_connection_name": suggested_connection_name}
@@ -81,14 +82,15 @@ def get_session(session_id: str) -> Arguments:
 
 
 def cancel_session(session_id: str) -> Arguments:
-    """Cancel a pending session. A session that made its connection is a 409 `conflict`."""
+    """Cancel a pending session. Raises: OneRuntimeError `conflict` (409) if the session already made its connection."""
     return Arguments(path={"session_id": session_id})
 
 
 def redeem_session(session_id: str, *, code: str, end_user_id: str) -> Arguments:
-    """Redeem the code of the mode `redirect`: this creates the connection.
+    """Redeem the code of a session in the mode `redirect`. One Runtime then creates the connection.
 
-    `end_user_id`: the user who is signed in where the code arrived. Take it from your login, never from the URL.
+    `end_user_id`: the user who is signed in to your product in the browser that brought the code. Take the value from
+    your login session, never from the URL.
     """
     return Arguments(path={"session_id": session_id}, json={"code": code, "end_user_id": end_user_id})
 
