@@ -1,24 +1,24 @@
 /**
- * Parts of an address. `fetch` resolves `..` before it sends a request, so that a value of an end user could address
- * another route with your key. No part of an address may do that.
+ * Parts of an address. `fetch` resolves `..` in the path before it sends a request. Without the checks in this module,
+ * a value that an end user chose could send a request with your API key to another route.
  */
 
 /** The path segments that the URL parser resolves. */
 const DOT_SEGMENT = /^(\.|%2e){1,2}$/i;
 
-/** Encodes a path variable. @throws {TypeError} for a value that is missing or addresses another route. */
+/** Encodes a path variable. @throws {TypeError} for a missing value and for a value that leads to another route. */
 export function segment(name: string, value: unknown): string {
   if (typeof value !== "string" || value === "") throw new TypeError(`${name} must be a string that is not empty`);
   if (value === "." || value === "..") throw new TypeError(`${name} must not be ${value}`);
   return encodeURIComponent(value);
 }
 
-/** Checks the path of a provider and keeps its encoding. @throws {TypeError} for a path that `fetch` would change. */
+/** Returns the provider's path unchanged. @throws {TypeError} for a path that `fetch` would change. */
 export function providerPath(path: string): string {
   if (typeof path !== "string" || !path.startsWith("/")) throw new TypeError("path must begin with /");
-  // The URL parser turns \ into /, removes control characters and a last space, and resolves dots only after that.
+  // The URL parser first turns \ into / and removes control characters and a space at the end. Then it resolves dots.
   if (/[\\#\u0000-\u001f]| $/.test(path)) {
-    throw new TypeError("path must not contain \\, #, a control character or a last space: percent-encode them");
+    throw new TypeError("path must not contain \\, #, a control character or a space at the end: percent-encode them");
   }
   if (
     path
@@ -34,7 +34,7 @@ export function providerPath(path: string): string {
 export type QueryValue = string | number | boolean | null | undefined;
 export type QueryInput = string | URLSearchParams | Record<string, QueryValue | QueryValue[]>;
 
-/** Encodes a query, with its `?`. A list repeats its name; null and undefined are omitted. */
+/** Returns the encoded query with its `?`. Omits null and undefined. For a list, repeats the name for each item. */
 export function query(input?: QueryInput | null): string {
   const isEncoded = typeof input === "string" || input instanceof URLSearchParams;
   const text = (isEncoded ? new URLSearchParams(input) : parametersOf(input)).toString();

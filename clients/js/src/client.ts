@@ -26,13 +26,13 @@ export class OneRuntime {
   readonly events: Events;
   readonly proxyRequests: ProxyRequests;
   readonly proxy: ProviderProxy;
-  /** Deletes every connection of an end user to an integration. A second call is harmless. */
+  /** Deletes all connections of an end user to an integration. A repeated call is harmless. */
   readonly disconnect: (
     input: { integrationSlug: string; endUserId: string },
     options?: RequestOptions,
   ) => Promise<Disconnection>;
 
-  /** @throws {TypeError} for an option that cannot be used. */
+  /** @throws {TypeError} for an invalid option. */
   constructor(options: Options) {
     const transport = new Transport(options);
     this.integrations = integrations.methods(transport);
@@ -54,7 +54,7 @@ const withoutNoun = resource<Pick<OneRuntime, "disconnect">>()({
   disconnect: { method: "POST", path: "/v1/disconnect", takes: "body" },
 });
 
-/** Every operation of the API, by the method of the client. Tests compare it with the OpenAPI document. */
+/** All operations of the API, by the name of the client's method. Tests compare them with the OpenAPI document. */
 export const OPERATIONS: Readonly<Record<string, Operation>> = Object.freeze({
   ...integrations.operations,
   ...catalog.operations,

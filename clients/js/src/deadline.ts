@@ -1,19 +1,19 @@
-/** The time limit of one attempt, together with the caller's own signal. */
+/** The time limit of one attempt, combined with the caller's own signal. */
 
 import { ConnectionFailed, OneRuntimeError } from "./errors.js";
 
-/** Codes of the timeouts that Node's own `fetch` has: for the connection, the headers, and a pause in the body. */
+/** The codes of the timeouts of Node's own `fetch`: for the connection, the headers, and a pause in the body. */
 const FETCH_TIMEOUTS = new Set<string | undefined>(["UND_ERR_CONNECT_TIMEOUT", "UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT"]);
-/** Milliseconds. A timer with a longer delay fires at once. */
+/** Milliseconds. Node runs a timer with a longer delay at once. */
 const MAX_DELAY = 2 ** 31 - 1;
 
-/** An exception of `fetch`, which puts the reason into `cause`. */
+/** An exception of `fetch`. Node puts the reason into `cause`. */
 interface Failure {
   readonly message?: string;
   readonly cause?: { readonly code?: string; readonly message?: string } | null;
 }
 
-/** Returns a timeout. @throws {TypeError} for a value that is not a positive number. */
+/** Returns the timeout unchanged. @throws {TypeError} for a value that is not a positive number. */
 export function millisecondsOf(timeout: number): number {
   if (!(timeout > 0)) throw new TypeError("timeout must be a positive number of milliseconds");
   return timeout;
@@ -31,12 +31,12 @@ export class Deadline {
     this.signal = callerSignal ? AbortSignal.any([callerSignal, this.#passed.signal]) : this.#passed.signal;
   }
 
-  /** Stops the timer. The caller's signal stays in force for a body that is still to be read. */
+  /** Stops the timer. The caller's signal can still abort the reading of the response's body. */
   clear(): void {
     clearTimeout(this.#timer);
   }
 
-  /** Returns the error for the caller from the exception of an attempt. */
+  /** Converts the exception of an attempt into the error that the caller receives. */
   explain(error: unknown, baseUrl: string): unknown {
     if (error instanceof OneRuntimeError) return error;
     if (this.#callerSignal?.aborted) return this.#callerSignal.reason;

@@ -1,6 +1,6 @@
-/** The tree of errors. `code` is stable: decide by it, or by the class. */
+/** The errors of the client. `code` is stable: let your program decide by `code` or by the class. */
 
-/** A refused field, by its name in the API, and a sentence. */
+/** A refused field. `field`: the field's name in the API. `message`: a sentence that says what is wrong. */
 export interface FieldError {
   field: string;
   message: string;
@@ -17,19 +17,19 @@ interface Details {
 }
 
 export class OneRuntimeError extends Error {
-  /** Stable. The client's own codes are `connection_failed`, `timeout` and `unexpected_answer`. */
+  /** A code of One Runtime, or a code of the client: `connection_failed`, `timeout` or `unexpected_answer`. */
   readonly code: string;
-  /** Null if there was no answer. */
+  /** Null if no server answered. */
   readonly status: number | null;
   readonly detail: string;
   readonly requestId: string | null;
   readonly errors: FieldError[];
-  /** The provider's own words, for `credentials_refused`. */
+  /** The provider's own text, for the code `credentials_refused`. */
   readonly providerReason: string | null;
   /** Seconds. */
   readonly retryAfter: number | null;
 
-  /** @internal The types of the package omit the constructor: only the client creates errors. */
+  /** @internal The package's types omit the constructor, because only the client creates errors. */
   constructor(detail: string, details: Details = { code: "" }) {
     super(detail, "cause" in details ? { cause: details.cause } : undefined);
     this.name = new.target.name;
@@ -43,10 +43,10 @@ export class OneRuntimeError extends Error {
   }
 }
 
-/** The end user has to connect (again): create a session. */
+/** The end user has to connect the account (again). Create a session. */
 export class ConnectRequired extends OneRuntimeError {}
 
-/** The resource does not exist, or belongs to another organization. */
+/** The resource does not exist, or the resource belongs to another organization. */
 export class NotFound extends OneRuntimeError {}
 
 /** One Runtime refused a value of the request. `errors` names the fields. */
@@ -55,19 +55,22 @@ export class InvalidInput extends OneRuntimeError {}
 /** The API key is missing, mistyped, revoked, or belongs to another installation. */
 export class Unauthenticated extends OneRuntimeError {}
 
-/** There were too many requests, and the retries did not help. `retryAfter`: seconds to wait. */
+/** There were too many requests, and the client's retries failed too. `retryAfter`: seconds to wait. */
 export class RateLimited extends OneRuntimeError {}
 
-/** One Runtime cannot answer at the moment, and the retries did not help. */
+/** One Runtime cannot answer at the moment, and the client's retries failed too. */
 export class Unavailable extends OneRuntimeError {}
 
-/** One Runtime was not reached or did not answer in time. It may have carried out the request. */
+/**
+ * The client did not reach One Runtime, or One Runtime did not answer in time. In both cases, it is possible that One
+ * Runtime carried out the request.
+ */
 export class ConnectionFailed extends OneRuntimeError {}
 
-/** The code for an answer of another server, whose status has no meaning for this client. */
+/** The code for a response of another server. The client ignores the status of such a response. */
 export const UNEXPECTED = "unexpected_answer";
 
-/** The class of each code. The Python client has the same table, and a test compares them. */
+/** The class of each code. The Python client has the same table, and a test compares the two tables. */
 export const CLASS_OF_CODE: ReadonlyMap<string, typeof OneRuntimeError> = new Map([
   ["connect_required", ConnectRequired],
   ["needs_reauth", ConnectRequired],
@@ -86,7 +89,7 @@ export const CLASS_OF_CODE: ReadonlyMap<string, typeof OneRuntimeError> = new Ma
   ["key_not_in_ring", Unavailable],
   ["unavailable", Unavailable],
 ]);
-/** For codes that a later version of One Runtime adds. */
+/** The class of each status, for codes that a later version of One Runtime adds. */
 const CLASS_OF_STATUS: ReadonlyMap<number, typeof OneRuntimeError> = new Map([
   [401, Unauthenticated],
   [404, NotFound],
@@ -95,12 +98,12 @@ const CLASS_OF_STATUS: ReadonlyMap<number, typeof OneRuntimeError> = new Map([
   [503, Unavailable],
 ]);
 
-/** Returns the error of a response. Reads the body of an error of One Runtime, and cancels any other body. */
+/** Returns the error for a response. Reads the body if the error comes from One Runtime. Cancels any other body. */
 export async function errorOf(response: Response, isOurs: boolean): Promise<OneRuntimeError> {
   if (!isOurs) await response.body?.cancel();
   const problem: Problem = isOurs ? problemOf(await response.text()) : {};
   const code = problem.code ?? (isOurs ? response.headers.get("one-runtime-error") : null);
-  if (code === null) return unexpected(response, `Another server than One Runtime answered ${response.status}`);
+  if (code === null) return unexpected(response, `Another server answered ${response.status} instead of One Runtime`);
   const Kind = CLASS_OF_CODE.get(code) ?? CLASS_OF_STATUS.get(response.status) ?? OneRuntimeError;
   return new Kind(problem.detail ?? `One Runtime answered ${response.status} (${code}).`, {
     code,
@@ -112,7 +115,10 @@ export async function errorOf(response: Response, isOurs: boolean): Promise<OneR
   });
 }
 
-/** Returns the error for an answer without the documented form. It quotes nothing: the answer may hold credentials. */
+/**
+ * Returns the error for a response that does not have the documented form. The error does not quote the response,
+ * because the response can contain credentials.
+ */
 export function unexpected(response: Response, detail: string): OneRuntimeError {
   return new OneRuntimeError(`${detail}. Check that baseUrl is the address of One Runtime.`, {
     code: UNEXPECTED,
@@ -121,7 +127,7 @@ export function unexpected(response: Response, detail: string): OneRuntimeError 
   });
 }
 
-/** Returns whether a response has the media type of our errors. The page of a load balancer does not have it. */
+/** Returns true for the media type of One Runtime's errors. The error page of a load balancer has another type. */
 export function isProblem(response: Response): boolean {
   return (response.headers.get("content-type") ?? "").startsWith("application/problem+json");
 }
@@ -135,7 +141,7 @@ interface Problem {
   readonly provider_reason?: string;
 }
 
-/** Parses a problem; returns an empty object for any other text. */
+/** Returns the problem in a text. Returns an empty object if the text is not a problem. */
 function problemOf(text: string): Problem {
   try {
     const problem = JSON.parse(text) as Problem | null;

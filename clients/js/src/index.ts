@@ -1,7 +1,8 @@
 /**
- * Types of One Runtime's JavaScript client. Names are those of the API (docs/vocabulary.md) in camelCase.
+ * The JavaScript client of One Runtime. Names are the API's names (docs/vocabulary.md) in camel case.
  *
- * A file of `resources` exports its types by name and its operations as default, which `export *` leaves out.
+ * A file of `resources` exports its types by name and its operations as the default export. `export *` does not
+ * export a default export, so the package does not export the operations of single resources.
  */
 
 export type { QueryValue } from "./addresses.js";

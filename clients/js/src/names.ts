@@ -1,4 +1,4 @@
-/** Converts names: `endUserId` here is `end_user_id` in the API. Keys of your own or of a provider stay unchanged. */
+/** Converts names: `endUserId` of the client is `end_user_id` of the API. Keys inside some objects do not change. */
 
 const KEPT_IN_REQUESTS = new Set(["metadata", "params", "credentials", "definition", "fields"]);
 const KEPT_IN_ANSWERS = new Set(["metadata", "params", "credentials", "definition"]);
@@ -8,12 +8,12 @@ export function camelCase(name: string): string {
   return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }
 
-/** Returns a value with the names of the API. */
+/** Returns the value with the names of the API. */
 export function toWire(value: unknown): unknown {
   return renamed(value, (name) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), KEPT_IN_REQUESTS);
 }
 
-/** Returns a value of the API with the names of JavaScript. */
+/** Returns the API's value with the names of the client. */
 export function fromWire(value: unknown): unknown {
   return renamed(value, camelCase, KEPT_IN_ANSWERS);
 }

@@ -1,4 +1,4 @@
-/** Operations of the API as the methods of a resource. The compiler compares each operation with its method. */
+/** Operations of the API as methods of a resource. The compiler compares each operation with the type of its method. */
 
 import { type QueryInput, query, segment } from "./addresses.js";
 import { camelCase, fromWire, toWire } from "./names.js";
@@ -8,13 +8,13 @@ import type { RequestOptions, Transport } from "./transport.js";
 export interface Operation {
   readonly method: string;
   readonly path: string;
-  /** The use of the method's input: as query, as body, or as a definition, which is sent unchanged. */
+  /** The part of the request that contains the method's input. A definition is a body with unchanged keys. */
   readonly takes?: "query" | "body" | "definition";
-  /** The member of the answer that the method returns. */
+  /** The member of the response that the method returns. */
   readonly items?: string;
   /** The list has pages. */
   readonly paged?: boolean;
-  /** Values of the query unless the caller passes others. */
+  /** Default values of the query. */
   readonly defaults?: Readonly<Record<string, string>>;
 }
 
@@ -23,7 +23,7 @@ type Variables<Path extends string> = Path extends `${string}{${string}}${infer 
   ? [string, ...Variables<Rest>]
   : [];
 
-/** The form of an operation for a method's arguments: the variables of the path, then the input if there is one. */
+/** The form of an operation for a method's arguments: first the variables of the path, then the input, if any. */
 type TakenBy<Arguments extends unknown[], Path extends string> = Arguments extends [...Variables<Path>, RequestOptions]
   ? { readonly takes?: never; readonly defaults?: never }
   : Arguments extends [...Variables<Path>, unknown, RequestOptions]
@@ -64,8 +64,9 @@ export class Resource<Methods> {
 }
 
 /**
- * Declares the operations of a resource: `resource<Methods>("noun")({ verb: operation })`. These are two calls, because
- * the first takes its type from the caller and the second infers the paths.
+ * Declares the operations of a resource: `resource<Methods>("noun")({ verb: operation })`. There are two calls because
+ * TypeScript cannot infer only some of the type arguments of a call. The caller states the type argument of the first
+ * call. TypeScript infers the paths from the second call.
  */
 export function resource<Methods>(noun?: string) {
   return <const Paths extends Readonly<Record<keyof Methods, string>>>(
@@ -78,7 +79,7 @@ export function resource<Methods>(noun?: string) {
   ): Resource<Methods> => new Resource(noun, operations);
 }
 
-/** Returns the method of an operation. Its arguments: the path variables, the input if there is one, `{signal}`. */
+/** Returns the method of an operation. The method takes the path variables, then the input, if any, then `{signal}`. */
 function methodOf(transport: Transport, name: string, operation: Operation) {
   const variables = variablesOf(operation);
   return (...args: unknown[]) => {
@@ -132,7 +133,7 @@ function variablesOf(operation: Operation) {
   return Array.from(operation.path.matchAll(/\{(\w+)\}/g), ([, name]) => name as string);
 }
 
-/** Returns the body and its type. A definition is sent unchanged; its text is YAML, a superset of JSON. */
+/** Returns the body and its media type. A definition that is text is sent as YAML, because YAML includes JSON. */
 function contentOf(operation: Operation, input?: object | string) {
   if (operation.takes === "definition" && typeof input === "string") return { type: "application/yaml", body: input };
   if (operation.takes === "definition") return { type: "application/json", body: JSON.stringify(input) };

@@ -1,6 +1,6 @@
 /** Lists with pages. */
 
-/** A list with pages. Each loop over it starts again and requests a page when it needs one. */
+/** A list with pages. Each loop starts at the first page, and requests the next page when it has used all items. */
 export interface Pages<T> extends AsyncIterable<T> {
   /** Returns the items of all pages. */
   toArray(): Promise<T[]>;
@@ -15,16 +15,16 @@ export interface Page<T> {
 }
 
 export interface Paging {
-  /** Items of a page, 1 to 1000. */
+  /** Number of items on a page, 1 to 1000. */
   limit?: number;
-  /** The `nextCursor` of the page before. */
+  /** The `nextCursor` of the previous page. */
   cursor?: string;
 }
 
 export class PagesOnDemand<T> implements Pages<T> {
   readonly #request: (cursor: Pick<Paging, "cursor">) => Promise<Page<T>>;
 
-  /** `request`: requests the page at `{cursor}`, or the first page. */
+  /** `request`: requests the page at `cursor`. Without `cursor`, requests the first page. */
   constructor(request: (cursor: Pick<Paging, "cursor">) => Promise<Page<T>>) {
     this.#request = request;
   }

@@ -1,7 +1,8 @@
 /**
- * The provider's API, called with an end user's credential. A call resolves with the provider's response, whatever its
- * status. `One-Runtime-Error` marks errors of One Runtime, which are thrown; `One-Runtime-Attempts` marks responses of
- * the provider. A response without either header comes from another server in between.
+ * Calls to a provider's API with an end user's credential. A call resolves with the provider's response, even if the
+ * response is an error. The header `One-Runtime-Attempts` marks responses of the provider. The header
+ * `One-Runtime-Error` marks errors of One Runtime. A response without these headers comes from another server, such as
+ * a load balancer.
  */
 
 import type { Readable } from "node:stream";
@@ -12,7 +13,10 @@ import type { Transport } from "./transport.js";
 
 export type ProxyBody = NonNullable<RequestInit["body"]> | Readable | AsyncIterable<Uint8Array>;
 
-/** The connection of a call: the newest active one of `endUserId`, or `connectionId`. With both, they have to match. */
+/**
+ * The connection of a call: `connectionId`, or the newest active connection of `endUserId`. If both are present, the
+ * connection has to belong to the end user.
+ */
 export type ConnectionSelector =
   | { endUserId: string; connectionId?: string }
   | { connectionId: string; endUserId?: string };
@@ -21,22 +25,22 @@ export type ProxyOptions = ConnectionSelector & CallOptions;
 
 export interface CallOptions {
   query?: string | URLSearchParams | Record<string, QueryValue | QueryValue[]>;
-  /** Sent as JSON; its keys stay unchanged. */
+  /** The client sends this value as JSON, with unchanged keys. */
   json?: unknown;
   body?: ProxyBody;
   headers?: NonNullable<RequestInit["headers"]>;
   signal?: AbortSignal;
-  /** Milliseconds that the provider may be silent, at most 600000. The default is the client's own `timeout`. */
+  /** Milliseconds that One Runtime waits for data from the provider, at most 600000. The client has a default. */
   timeout?: number;
-  /** One Runtime repeats an idempotent call when the provider is overloaded or unreachable, and never a POST. */
+  /** One Runtime repeats a GET, HEAD, PUT, DELETE or OPTIONS when the provider is overloaded or unreachable. */
   retry?: boolean;
-  /** Another address of the integration. */
+  /** Another base URL of the integration. */
   baseUrl?: string;
 }
 
 /**
- * The provider's API. A method resolves with the provider's response, whatever its status. It rejects with errors of
- * One Runtime, and with `unexpected_answer` if another server in between answered.
+ * The provider's API. A method resolves with the provider's response, even if the response is an error. A method
+ * rejects with an error of One Runtime, or with `unexpected_answer` if another server answered.
  */
 export interface ProviderProxy {
   request(method: string, integrationSlug: string, path: string, options: ProxyOptions): Promise<Response>;
@@ -48,17 +52,18 @@ export interface ProviderProxy {
   delete(integrationSlug: string, path: string, options: ProxyOptions): Promise<Response>;
 }
 
-/** The options of a call, as the client reads them: One Runtime itself checks the selector. */
+/** The options of a call. The selector is optional here, because One Runtime checks it. */
 type Call = CallOptions & Partial<ConnectionSelector>;
 
-/** Milliseconds that One Runtime waits for a provider at most. */
+/** Maximum number of milliseconds that One Runtime waits for a provider. */
 const MAX_TIMEOUT = 600_000;
-/** Milliseconds of each attempt beside that: 10 seconds for the connection, and the time of a token refresh. */
+/** Milliseconds that each attempt can take in addition: 10 seconds for the connection, the rest for a token refresh. */
 const MARGIN = 30_000;
-/** With `retry`, One Runtime makes three attempts, with pauses between them. */
+/** Number of attempts of One Runtime with `retry`. */
 const ATTEMPTS = 3;
+/** Milliseconds for the pauses between the attempts. */
 const PAUSES = 60_000;
-/** Bytes of a body that takes little time to send. */
+/** Maximum number of bytes of a body that takes little time to send. */
 const SMALL_BODY = 1_000_000;
 
 export class CallsOfProviders implements ProviderProxy {
@@ -130,24 +135,27 @@ function headersOf({ headers, json, endUserId, connectionId, retry, baseUrl }: C
   return sent;
 }
 
-/** Writes UTF-8 as one character for each byte: `fetch` takes each character of a header value for a byte. */
+/** Encodes text as UTF-8 with one character for each byte. `fetch` sends each character of a header as one byte. */
 function bytesOf(text: string) {
   return Buffer.from(String(text), "utf8").toString("latin1");
 }
 
-/** Returns the milliseconds that the client waits: longer than One Runtime, whose error says what went wrong. */
+/**
+ * Returns the milliseconds that the client waits. The client waits longer than One Runtime. So the client receives One
+ * Runtime's error, which says what went wrong.
+ */
 function clientTimeout(timeout: number, retry?: boolean) {
   return retry ? ATTEMPTS * (timeout + MARGIN) + PAUSES : timeout + MARGIN;
 }
 
-/** Returns whether a body takes little time to send. A timer cannot distinguish a slow upload from silence. */
+/** Returns true if a body takes little time to send. Large bodies get no time limit, because an upload can be slow. */
 function isSmall(body?: ProxyBody | null) {
   if (body == null) return true;
   const { byteLength, length, size } = body as { byteLength?: number; length?: number; size?: number };
   return (byteLength ?? length ?? size ?? Infinity) <= SMALL_BODY;
 }
 
-/** Returns whether a body can be read only once, unlike text, bytes or a form. */
+/** Returns true if the client can read the body only once. Returns false for text, bytes and a form. */
 function isStream(body?: ProxyBody | null) {
   return body !== null && typeof body === "object" && Symbol.asyncIterator in body;
 }

@@ -9,18 +9,18 @@ const MAX_ATTEMPTS = 3;
 const FIRST_WAIT = 500; // milliseconds
 const MAX_WAIT = 30_000;
 const TIMEOUT = 60_000;
-/** Methods that may be repeated after a 503. A POST may have succeeded before the database became unavailable. */
+/** Methods that the client repeats after any 503. A POST can have stored changes before the 503. */
 const IDEMPOTENT = new Set(["GET", "HEAD", "PUT", "DELETE", "OPTIONS"]);
 
 export interface Options {
   /** The address of One Runtime: `https://connect.example.com`. */
   baseUrl: string;
-  /** An API key of your organization, `oru_…`. Use it on a server only. */
+  /** An API key of your organization, `oru_…`. Keep the key on your server. */
   apiKey: string;
   fetch?: typeof globalThis.fetch;
-  /** Milliseconds of one attempt, 60000 by default. For a proxied call: how long the provider may be silent. */
+  /** Milliseconds of one attempt, 60000 by default. For calls of `proxy`, also the default of the call's `timeout`. */
   timeout?: number;
-  /** Waits between two attempts. */
+  /** A function that waits between two attempts. */
   sleep?: (milliseconds: number, signal?: AbortSignal) => Promise<unknown>;
 }
 
@@ -35,7 +35,7 @@ interface Exchange<Answer> {
   readonly method: string;
   readonly headers: Headers;
   readonly body?: Body | null | undefined;
-  /** The body is a stream, which cannot be read again. */
+  /** The body is a stream. The client can read a stream only once. */
   readonly streamed?: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly timeout?: number;
@@ -58,7 +58,7 @@ export class Transport {
   readonly #fetch: typeof globalThis.fetch;
   readonly #sleep: NonNullable<Options["sleep"]>;
 
-  /** @throws {TypeError} for an invalid option. The text does not quote the key, since logs would keep it. */
+  /** @throws {TypeError} for an invalid option. The message never contains the key, because programs log messages. */
   constructor({ baseUrl, apiKey, fetch = globalThis.fetch, timeout = TIMEOUT, sleep = pause }: Partial<Options> = {}) {
     this.#baseUrl = addressOf(baseUrl);
     if (typeof apiKey !== "string" || !/^[!-~]+$/.test(apiKey)) {
@@ -70,7 +70,7 @@ export class Transport {
     this.#sleep = sleep;
   }
 
-  /** Returns the JSON of the answer; undefined for 204. @throws {OneRuntimeError} */
+  /** Returns the value of the JSON response, or undefined for a 204. @throws {OneRuntimeError} */
   async json(path: string, { method, type, body, signal }: JsonRequest): Promise<unknown> {
     const headers = new Headers({ accept: "application/json" });
     if (type) headers.set("content-type", type);
@@ -86,8 +86,9 @@ export class Transport {
   }
 
   /**
-   * Returns the result of `read` for a response that `isAnswer`. Any other response is an error, of One Runtime if it
-   * `isOurs`. Temporary errors are retried, unless the body is a stream, which cannot be read again.
+   * Returns the result of `read` for a response for which `isAnswer` returns true. Any other response is an error. The
+   * error comes from One Runtime if `isOurs` returns true. The client retries after a temporary error. It never sends a
+   * stream again, because the client can read a stream only once.
    *
    * @throws {OneRuntimeError}
    */
@@ -130,18 +131,18 @@ async function readJson(response: Response): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch {
-    throw unexpected(response, "The answer is not JSON"); // the parser's message would quote the text
+    throw unexpected(response, "The answer is not JSON"); // The parser's own message quotes the text.
   }
 }
 
-/** Returns the milliseconds until the next attempt; null if there is none. */
+/** Returns the milliseconds until the next attempt, or null if the client does not retry. */
 function waitBeforeRetry(error: OneRuntimeError, attempt: number, method: string) {
   if (!isTemporary(error, method) || attempt >= MAX_ATTEMPTS) return null;
   const wait = error.retryAfter === null ? FIRST_WAIT * 2 ** (attempt - 1) : error.retryAfter * 1000;
   return wait <= MAX_WAIT ? wait : null;
 }
 
-/** Returns whether One Runtime itself refused for now, and the request changed nothing or may be repeated. */
+/** Returns true if the error is temporary and comes from One Runtime, and if a repeated request is harmless. */
 function isTemporary({ code, status }: OneRuntimeError, method: string) {
   if (code === UNEXPECTED) return false;
   return status === 429 || (status === 503 && (code === "database_busy" || IDEMPOTENT.has(method)));
@@ -151,7 +152,7 @@ function addressOf(baseUrl?: string) {
   const url = baseUrl !== undefined && URL.canParse(baseUrl) ? new URL(baseUrl) : null;
   const isPlain = url && !url.username && !url.password && !url.search && !url.hash;
   if (!isPlain || !["http:", "https:"].includes(url.protocol)) {
-    throw new TypeError("baseUrl must be an http(s) address without user, query or fragment");
+    throw new TypeError("baseUrl must be an http or https address without a user name, password, query or fragment");
   }
   return url.href.replace(/\/+$/, "");
 }

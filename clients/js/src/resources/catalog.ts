@@ -17,7 +17,7 @@ export interface CatalogQuery {
   slug?: string | string[];
   category?: string;
   search?: string;
-  /** `url` by default in this client. */
+  /** Default in this client: `url`. */
   logo?: Logo;
 }
 
@@ -56,7 +56,7 @@ export interface CatalogOAuth2 {
   pkce: "required" | "supported" | "tolerated" | "avoid" | "unknown";
   refresh: "rotates" | "static" | "optional" | "none";
   client: "organization" | "customer";
-  /** The page that registers an OAuth client. */
+  /** The page to register an OAuth client. */
   clientUrl: string | null;
 }
 

@@ -7,7 +7,7 @@ import type { AuthType } from "./catalog.js";
 
 export type Json = string | number | boolean | null | Json[] | { [key: string]: Json };
 
-/** Your own object. Its keys stay unchanged. */
+/** An object of your own. The client does not change its keys. */
 export type Metadata = { [key: string]: Json };
 
 export interface Connections {
@@ -19,7 +19,7 @@ export interface Connections {
     } & Paging,
     options?: RequestOptions,
   ): Pages<Connection>;
-  /** Imports a credential that you hold already. */
+  /** Imports a credential that you have already. */
   create(input: NewConnection, options?: RequestOptions): Promise<Connection>;
   get(connectionId: string, options?: RequestOptions): Promise<Connection>;
   update(connectionId: string, input: ConnectionUpdate, options?: RequestOptions): Promise<Connection>;
@@ -38,7 +38,7 @@ export interface ErrorNote {
   createdAt: string;
 }
 
-/** The account at the provider. A value is null if the provider does not return it. */
+/** The account at the provider. `id` or `label` is null if the provider does not return this value. */
 export interface Account {
   id: string | null;
   label: string | null;
@@ -71,16 +71,16 @@ export interface NewConnection {
   endUserId: string;
   authType: AuthType;
   name?: string;
-  /** The keys are the integration's own and stay unchanged. */
+  /** The integration defines the keys, and the client does not change them. */
   params?: Record<string, string>;
-  /** The keys are the integration's own and stay unchanged. */
+  /** The integration defines the keys, and the client does not change them. */
   credentials?: Record<string, string>;
   metadata?: Metadata;
   check?: boolean;
   multiple?: boolean;
 }
 
-/** An omitted property changes nothing; `metadata` is replaced as a whole. */
+/** Changes of a connection. An omitted property changes nothing. `metadata` replaces all stored metadata. */
 export interface ConnectionUpdate {
   name?: string;
   metadata?: Metadata;

@@ -4,7 +4,7 @@ import { resource } from "../operations.js";
 import type { RequestOptions } from "../transport.js";
 import type { CatalogIntegration } from "./catalog.js";
 
-/** An entry in the catalog's format or an OpenAPI document: an object, or text in YAML or JSON. Sent unchanged. */
+/** An entry in the catalog's format or an OpenAPI document, as an object or as text in YAML or JSON. */
 export type Definition = { [key: string]: unknown } | string;
 
 export interface CustomIntegrations {
@@ -19,7 +19,10 @@ export interface CustomIntegration extends CatalogIntegration {
   enabled: boolean;
   definition: { [key: string]: unknown };
   warnings: string[];
-  /** Connections that end users have to make again: the definition now sends credentials to another place. */
+  /**
+   * Number of connections that end users have to make again. The new definition sends the credentials of these
+   * connections to another place.
+   */
   invalidatedConnections: number;
   createdAt: string;
   updatedAt: string;

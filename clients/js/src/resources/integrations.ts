@@ -1,4 +1,4 @@
-/** The integrations of an end user: types and operations. */
+/** The integrations that an end user can connect: types and operations. */
 
 import { resource } from "../operations.js";
 import type { RequestOptions } from "../transport.js";
@@ -9,7 +9,7 @@ export type Expand = "connections";
 
 export interface Integrations {
   /**
-   * Lists the integrations that an end user can connect, with their status. Do not delete data because of
+   * Lists the integrations that an end user can connect, with their status. Do not delete data because a status is
    * `not_connected`.
    */
   list(
@@ -20,7 +20,7 @@ export interface Integrations {
 
 export interface Integration extends CatalogIntegration {
   status: "connected" | "not_connected";
-  /** Only with `expand: "connections"`. */
+  /** Present only if the list was requested with `expand: "connections"`. */
   connections?: ConnectionSummary[];
 }
 

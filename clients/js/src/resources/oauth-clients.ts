@@ -12,11 +12,11 @@ export interface OAuthClients {
 
 export interface NewOAuthClient {
   clientId: string;
-  /** Omit it to keep the stored secret of the same `clientId`. */
+  /** Omit `clientSecret` to keep the stored secret of the same `clientId`. */
   clientSecret?: string;
   scopes?: string[];
   hosts?: string[];
-  /** The keys are the integration's own and stay unchanged. */
+  /** The integration defines the keys, and the client does not change them. */
   fields?: Record<string, string>;
 }
 
@@ -27,7 +27,7 @@ export interface OAuthClient {
   scopes: string[] | null;
   hosts: string[];
   fields: string[];
-  /** Register it with the provider as the redirect URI. */
+  /** The redirect URI to register with the provider. */
   redirectUrl: string;
   createdAt: string;
   updatedAt: string;

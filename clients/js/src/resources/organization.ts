@@ -5,7 +5,7 @@ import type { RequestOptions } from "../transport.js";
 
 export interface OrganizationSettings {
   get(options?: RequestOptions): Promise<Organization>;
-  /** Replaces all settings: an omitted property resets its setting to the default. */
+  /** Replaces all settings. An omitted property resets its setting to the default. */
   replace(input: NewOrganization, options?: RequestOptions): Promise<Organization>;
 }
 

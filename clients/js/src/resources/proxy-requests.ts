@@ -19,11 +19,11 @@ export interface ProxyRequest {
   connectionId: string;
   integrationSlug: string;
   method: string;
-  /** Without the query. */
+  /** The path without the query. */
   path: string;
-  /** 0 if the caller closed the connection before the answer began. */
+  /** 0 if the caller closed the connection before the response started. */
   httpStatus: number;
-  /** Set if One Runtime failed, not the provider. */
+  /** The code of One Runtime's own error, or null. */
   errorCode: string | null;
   attempts: number;
   requestBytes: number;

@@ -8,11 +8,17 @@ import type { Connection, ErrorNote, Metadata } from "./connections.js";
 export type Mode = "embed" | "redirect" | "link";
 
 export interface Sessions {
-  /** Creates a session: one end user may make one connection. Log neither `sessionToken` nor `connectUrl`. */
+  /**
+   * Creates a session. With a session, an end user can make one connection in the hosted popup. Log neither
+   * `sessionToken` nor `connectUrl`.
+   */
   create(input: NewSession, options?: RequestOptions): Promise<CreatedSession>;
   get(sessionId: string, options?: RequestOptions): Promise<Session>;
   cancel(sessionId: string, options?: RequestOptions): Promise<Session>;
-  /** `endUserId`: the user who is signed in where the code arrived. Take it from your login, never from the URL. */
+  /**
+   * Redeems the code of a session in the mode `redirect`. `endUserId`: the user who is signed in to your product in the
+   * browser that brought the code. Take the value from your login session, never from the URL.
+   */
   redeem(sessionId: string, input: { code: string; endUserId: string }, options?: RequestOptions): Promise<Session>;
 }
 
@@ -30,7 +36,7 @@ export interface NewSession {
   authType?: AuthType;
   scopes?: string[];
   metadata?: Metadata;
-  /** Seconds in which the popup has to be opened, 60 to 3600. */
+  /** Seconds in which the end user has to open the popup, 60 to 3600. */
   expiresIn?: number;
 }
 

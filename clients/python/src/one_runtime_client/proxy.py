@@ -43,8 +43,9 @@ def proxy_call(  # noqa: PLR0913 - by name
     """Call a provider through a connection: `connection_id`, or the newest active connection of `end_user_id`.
 
     The call returns an error of the provider as a response. `timeout`: maximum number of seconds that One Runtime
-    waits for data from the provider, at most 600. `retry`: One Runtime repeats a GET, HEAD, PUT or DELETE when the
-    provider is overloaded or unreachable. `base_url`: another base URL of the integration, for example for uploads.
+    waits for data from the provider, at most 600. `retry`: One Runtime repeats a GET, HEAD, PUT, DELETE or OPTIONS
+    when the provider is overloaded or unreachable. `base_url`: another base URL of the integration, for example for
+    uploads.
 
     Raises: ConnectRequired, if the end user has to connect (again); OneRuntimeError; ValueError for a path that leads
     to another address; TypeError for a body that this client cannot send.

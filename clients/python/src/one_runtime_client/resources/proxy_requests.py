@@ -14,8 +14,8 @@ __all__ = ["ProxyRequest"]
 class ProxyRequest:
     """A call through the proxy. `path` does not contain the query.
 
-    `http_status` is 0 if the caller closed the connection before the answer began. `error_code` is None if the answer
-    came from the provider. Sizes are the bytes of bodies. Times are in milliseconds.
+    `http_status` is 0 if the caller closed the connection before the response started. `error_code`: the code of One
+    Runtime's own error, or None. Sizes of bodies are in bytes. Times are in milliseconds.
     """
 
     id: str
