@@ -1,1 +1,1 @@
-"""Measurements of response times; `python -m benchmarks`. No test depends on the results."""
+"""Measurements of response times: `python -m benchmarks`. No test depends on the results."""

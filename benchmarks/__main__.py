@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure integration list, credentials, proxy calls and catalog; print Markdown."""
+"""`python -m benchmarks`: measure the integration list, credentials, proxy calls and the catalog. Print Markdown."""
 
 import argparse
 import os
@@ -51,7 +51,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A seeded database, the targets of its requests, and its server."""
+    """A database with rows, the end users of its requests, and its server."""
 
     url: str
     key: str
@@ -59,12 +59,12 @@ class Subject:
     server: Server
 
     def cases(self, kinds: Sequence[Kind], limits: Sequence[bool]) -> list[Case]:
-        """Return the cases of this server, each application case beside the same case of the limit."""
+        """Return the cases of this server. The case of the limit follows the same case of the application."""
         return [Case(self.server, self.targets, kind, limit) for kind in kinds for limit in limits]
 
 
 def main() -> None:
-    """Seed databases, measure, and print the report."""
+    """Fill databases, measure, and print the report."""
     plan = _plan(sys.argv[1:])
     begun, busy = time.monotonic(), os.getloadavg()[0]
     with ExitStack() as stack:
@@ -113,7 +113,7 @@ def _plan(arguments: Sequence[str]) -> Plan:
 
 
 def _databases(stack: ExitStack, plan: Plan) -> tuple[str | None, dict[str, NewDatabase]]:
-    """Return the version of PostgreSQL, and a function that creates a database for each kind."""
+    """Return the version of PostgreSQL, and for each kind of database a function that creates one."""
     makers: dict[str, NewDatabase] = {}
     version = None
     if "SQLite" in plan.databases:
@@ -161,7 +161,7 @@ def _subject(connections: int, url: str, name: str) -> Subject:
 
 
 def _starts(subject: Subject, plan: Plan) -> list[float]:
-    """Return the seconds from the start of `one-runtime serve` to the first list, for each start."""
+    """Return the seconds from each start of `one-runtime serve` to its first list."""
     durations = []
     for _ in range(plan.starts):
         server = served(subject.url, subject.key)

@@ -1,4 +1,4 @@
-"""The complete catalog: load time, size of its list, duration of a search."""
+"""The complete catalog: time to load, size of the list, duration of a search."""
 
 import statistics
 import time
@@ -22,7 +22,7 @@ _TIMES: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Durations in seconds, and sizes in bytes by name."""
+    """Durations are in seconds. Sizes are in bytes."""
 
     integrations: int
     reading: float
@@ -75,14 +75,14 @@ def table(measured: Measured) -> Iterator[str]:
     """Render the results as Markdown."""
     yield "### The catalog"
     yield ""
-    yield f"- reading {measured.integrations} integrations takes **{measured.reading * 1000:.0f} ms**"
-    yield f"- rendering the list of all integrations for the first time takes {measured.listing * 1000:.0f} ms"
+    yield f"- To read {measured.integrations} integrations takes **{measured.reading * 1000:.0f} ms**."
+    yield f"- To render the list of all integrations for the first time takes {measured.listing * 1000:.0f} ms."
     p50, most = statistics.median(measured.searches), max(measured.searches)
     yield (
-        f"- a search takes **{p50 * 1000:.2f} ms**, the slowest of {len(measured.searches)} queries "
-        f"{most * 1000:.2f} ms"
+        f"- A search takes **{p50 * 1000:.2f} ms**. The slowest of {len(measured.searches)} queries takes "
+        f"{most * 1000:.2f} ms."
     )
-    yield "- the list with an OAuth client for each: " + ", ".join(
+    yield "- Size of the list with an OAuth client for each integration: " + ", ".join(
         f"{name} {size:,} bytes" for name, size in measured.sizes.items()
     )
     yield ""

@@ -1,7 +1,7 @@
-"""The load: a closed loop over keep-alive connections, in a separate process that takes no time of the server.
+"""The load generator: a closed loop over keep-alive connections. A separate process takes no time from the server.
 
-Read one JSON job per line from standard input, and write one line per job: the number of requests by duration in
-microseconds, which is short however many there were.
+The process reads one JSON job per line from standard input, and writes one line per job. The line contains the number
+of requests for each duration in microseconds. So the line is short even after many requests.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _PATIENCE: Final = 10.0  # seconds
 
 
 class Caller(asyncio.Protocol):
-    """One connection, which sends the next request after each complete response."""
+    """One connection. It sends the next request after each complete response."""
 
     def __init__(self, requests: Iterator[bytes], until: float, status: bytes, latencies: list[float]) -> None:
         self._requests, self._until, self._latencies = requests, until, latencies
@@ -30,7 +30,7 @@ class Caller(asyncio.Protocol):
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's transport is no subclass of asyncio's
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's class does not inherit from asyncio's class
         self._send()
 
     def _send(self) -> None:
@@ -52,7 +52,7 @@ class Caller(asyncio.Protocol):
             self._transport.close()
 
     def _length(self) -> int:
-        """Return the length of the whole response, or -1 before its head is complete."""
+        """Return the length of the whole response, or -1 until the response's head is complete."""
         end = self._received.find(b"\r\n\r\n")
         if end < 0:
             return -1
@@ -93,7 +93,7 @@ def _list(value: object) -> list[object]:
 
 
 def main() -> None:
-    """Run the jobs of standard input in order."""
+    """Run the jobs from standard input in order."""
     for line in sys.stdin:
         print(json.dumps(uvloop.run(_load(json.loads(line)))), flush=True)
 

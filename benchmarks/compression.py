@@ -1,8 +1,8 @@
-"""Processor time of one list, plain and compressed: `python -m benchmarks.compression`.
+"""CPU time of one list, plain and compressed: `python -m benchmarks.compression`.
 
-Organizations with 20, 60 and all built-in integrations; end users with 0 to 5 connections, popular integrations more
-often; `logo=url`. Codings run interleaved, in one process, without a
-server. Figures: docs/decisions/0015-compressed-answers.md.
+The organizations offer 20, 60 or 600 integrations. End users have 0 to 5 connections, and popular integrations occur
+more often. Each round measures all codings, in one process without a server. docs/decisions/0015-compressed-answers.md
+contains the results.
 """
 
 import gzip
@@ -26,12 +26,12 @@ else:
 
 ROUNDS: Final = 7
 REQUESTS: Final = 200
-"""Requests per round, each for a different end user."""
+"""Requests per round. Each request is for a different end user."""
 PRINCIPAL: Final = Principal("organization", "key", ())
 
 
 def requests(slugs: list[str], choose: random.Random) -> list[str]:
-    """Return connections of end users, as `listing` reads them. Half of the end users have no connection."""
+    """Return connections of end users, in the form that `listing` reads. Half of the end users have no connection."""
     weights = [1 / (rank + 1) for rank in range(len(slugs))]
     chosen = []
     for _ in range(REQUESTS):

@@ -1,4 +1,4 @@
-"""Fresh credentials: duration of a read, and refreshes per second by one worker."""
+"""Fresh credentials: the duration of a read, and the refreshes per second of one worker."""
 
 import asyncio
 import statistics
@@ -29,12 +29,12 @@ from tests.tokens.rotating import RotatingProvider, connect, register_client, ru
 CALLS: Final = 5_000
 DUE: Final = 1_000
 PROVIDER_SECONDS: Final = 0.1
-"""Longest delay of the provider for a token request, in seconds. The average is half of it."""
+"""Maximum time of the provider for a token request, in seconds. The average time is half of the maximum."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Results of one database: seconds of each call with a fresh token, and seconds until all tokens were refreshed."""
+    """Results of one database. `calls`: seconds of each call. `drained`: seconds until all tokens were refreshed."""
 
     database: str
     calls: list[float]
@@ -113,7 +113,7 @@ def table(measured: list[Measured]) -> Iterator[str]:
     yield ""
     thought = PROVIDER_SECONDS / 2
     yield (
-        f"- the provider takes {thought * 1000:.0f} ms per token request on average, and One Runtime sends "
-        f"{measured[0].most_at_once} requests at a time: {DUE:,} refreshes take at least "
-        f"{DUE * thought / measured[0].most_at_once:.1f} s"
+        f"- The provider takes {thought * 1000:.0f} ms per token request on average, and One Runtime sends "
+        f"{measured[0].most_at_once} requests at a time. So {DUE:,} refreshes take at least "
+        f"{DUE * thought / measured[0].most_at_once:.1f} s."
     )

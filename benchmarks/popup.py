@@ -1,6 +1,7 @@
 """Speed of the popup's list of 600 integrations in Chromium: `python -m benchmarks.popup`.
 
-Needs the Chromium that `make test` installs. The catalog is generated, so that results stay comparable over time.
+The program needs the Chromium that `make test` installs. It generates its catalog, so results stay comparable when the
+built-in catalog changes.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from tests.running_demo import running_demo, three_free_ports
 _ROUNDS: Final = 5
 _TYPED: Final = "harbormetrics"
 
-# Time from a key press to the frame with its effect: the best of ten for each key, and the slowest key of these.
+# For each key, the shortest of ten times from the key press to the next frame. The result is the slowest key's time.
 _SLOWEST_KEY: Final = """async (words) => {
   const search = document.getElementById("search");
   const type = async (value) => {
@@ -41,7 +42,7 @@ _SLOWEST_KEY: Final = """async (words) => {
 
 
 async def measure(browser: Browser, backend: Backend) -> tuple[float, float]:
-    """Return the milliseconds until the whole list is there, and those of the slowest key."""
+    """Return the milliseconds until the whole list is present, and the milliseconds of the slowest key."""
     async with await browser.new_context(reduced_motion="reduce") as context:
         page = await context.new_page()
         frame = await open_popup(page, backend.site, await backend.token(None))

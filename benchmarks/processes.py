@@ -1,4 +1,4 @@
-"""Server processes of the measurements: start, requests, memory, stop."""
+"""Server processes of the measurements: start them, send requests, read their memory, stop them."""
 
 import http.client
 import os
@@ -55,7 +55,10 @@ class Server:
         }
 
     def wait_for(self, target: Target) -> None:
-        """Wait for the first list. Raises: TimeoutError, or RuntimeError if the process ended."""
+        """Wait until the server returns a list.
+
+        Raises: TimeoutError; RuntimeError if the process ended or the server answered with an error.
+        """
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             if self.process is None or self.process.poll() is not None:
@@ -71,7 +74,7 @@ class Server:
         raise TimeoutError("The server did not answer.")
 
     def get(self, target: Target, options: str = "") -> tuple[int, str]:
-        """Request one list. Return status and entity tag."""
+        """Request one list. Return the status and the `ETag`."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
             path = f"/v1/integrations?end_user_id={target.end_user_id}{options}"
@@ -83,7 +86,7 @@ class Server:
             connection.close()
 
     def cpu_seconds(self) -> float:
-        """Return user and system processor time of the process and its workers."""
+        """Return the user and system CPU time of the process and its workers."""
         workers = Path(f"/proc/{self._pid}/task/{self._pid}/children").read_text(encoding="ascii").split()
         return sum(_cpu_seconds(pid) for pid in (self._pid, *map(int, workers)))
 
@@ -111,10 +114,10 @@ def _cpu_seconds(pid: int) -> float:
 
 
 def measured_server(database_url: str, encryption_key: str) -> Server:
-    """Return a server with the application and the limit."""
+    """Return a server that also serves the limit."""
     return Server([sys.executable, "-m", "benchmarks.server"], database_url, encryption_key)
 
 
 def served(database_url: str, encryption_key: str) -> Server:
-    """Return a server as an operator starts it."""
+    """Return a server that starts with `one-runtime serve`."""
     return Server([str(Path(sys.executable).with_name("one-runtime")), "serve"], database_url, encryption_key)

@@ -27,7 +27,7 @@ class Result:
 
 
 def machine(postgres_version: str | None, busy: float) -> Iterator[str]:
-    """Describe machine and versions. `busy` is the load average before the run, which should be near 0."""
+    """Describe the machine and the versions. `busy`: the load average before the run. It should be near 0."""
     model = next(
         (line.partition(":")[2].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "?"
     )
@@ -40,13 +40,13 @@ def machine(postgres_version: str | None, busy: float) -> Iterator[str]:
     yield f"- {', '.join(parts)}"
     yield f"- {len(load_catalog().integrations)} integrations in the catalog"
     yield (
-        f"- one server process, {CONNECTIONS} keep-alive connections in a closed loop from another process over "
-        "loopback; the load generator and PostgreSQL share the cores with the server"
+        f"- one server process; {CONNECTIONS} keep-alive connections from another process on the same machine, in a "
+        "closed loop; the load generator and PostgreSQL share the cores with the server"
     )
 
 
 def tables(result: Result) -> Iterator[str]:
-    """Render the requests of one database against the limit, and its other numbers."""
+    """Render the results of one database, and compare its requests with the limit."""
     yield f"### {result.database}, {result.rows:,} connections"
     yield ""
     yield "| answer | bytes | requests/s | of the limit | p50 | p99 | server CPU a request |"
@@ -77,7 +77,7 @@ def _line(name: str, case: Case, ratio: str) -> str:
 
 
 def _ratio(case: Case, other: Case) -> float:
-    """Return the median ratio of rates of the same round, which a slow minute does not change."""
+    """Return the median of the rounds' ratios. A slow minute of the machine hardly changes this ratio."""
     return statistics.median(rate / other_rate for rate, other_rate in zip(case.rates, other.rates, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""One interleaved run: every round measures each case briefly, so that a slow minute affects all cases."""
+"""One interleaved run: each round measures every case briefly. So a slow minute of the machine affects all cases."""
 
 import json
 import random
@@ -23,7 +23,7 @@ _TAGGED: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of response: logo option, content coding, or 304 for a cached list."""
+    """A kind of response: the logo option, the content coding, or a 304 for a cached list."""
 
     logo: Literal["url", "inline"]
     coding: Literal["identity", "gzip", "zstd"] = "identity"
@@ -31,7 +31,7 @@ class Kind:
 
     @property
     def options(self) -> str:
-        """Return the query of the logo option. Inline is the default."""
+        """Return the query parameter of the logo option, or an empty string for inline logos, the default."""
         return "" if self.logo == "inline" else "&logo=url"
 
     def __str__(self) -> str:
@@ -43,7 +43,7 @@ class Kind:
 
 @dataclass(slots=True)
 class Case:
-    """One measured case: a kind of response of one server, by the application or by the limit."""
+    """One measured case: a kind of response, sent by a server's application or by its limit."""
 
     server: Server
     targets: Sequence[Target]
@@ -57,23 +57,23 @@ class Case:
 
     @property
     def rate(self) -> float:
-        """Return the requests per second: the median of the rounds."""
+        """Return the requests per second, as the median of the rounds."""
         return statistics.median(self.rates)
 
     @property
     def cpu_microseconds(self) -> float:
-        """Return the processor time of the server per request: the median of the rounds."""
+        """Return the server's CPU time per request, as the median of the rounds."""
         return statistics.median(self.cpu) * 1e6
 
     def percentile(self, percent: int) -> float:
-        """Return a percentile of the milliseconds from a request to the end of its response, over all rounds."""
+        """Return a percentile of the response times of all rounds, in milliseconds."""
         rank = self.latencies.total() * percent / 100
         ordered = sorted(self.latencies)
         reached = accumulate(self.latencies[microseconds] for microseconds in ordered)
         return next(microseconds for microseconds, count in zip(ordered, reached, strict=True) if count >= rank) / 1000
 
     def requests(self) -> list[str]:
-        """Return the requests of a round. Each round has other end users."""
+        """Return the requests of a round. Each round selects end users at random."""
         if self.kind.not_modified and not self.tags:
             self.tags = [self.server.get(target, self.kind.options)[1] for target in self.targets[:_TAGGED]]
         if self.limit:
@@ -97,7 +97,7 @@ class Load:
         self._orders, self._answers = orders, answers
 
     def measure(self, case: Case, seconds: float, *, keep: bool = True) -> None:
-        """Measure one case. The result counts if `keep` is true."""
+        """Measure one case. If `keep` is False, discard the result."""
         job = {
             "port": case.server.port,
             "requests": case.requests(),
@@ -109,7 +109,7 @@ class Load:
         print(json.dumps(job), file=self._orders, flush=True)
         line = self._answers.readline()
         if not line:
-            raise RuntimeError("The load ended: its reason stands above.")
+            raise RuntimeError("The load generator ended. The output above contains the reason.")
         answer = json.loads(line)
         if keep:
             latencies = Counter({int(microseconds): times for microseconds, times in answer["latencies"].items()})
@@ -134,7 +134,7 @@ def load() -> Iterator[Load]:
 
 
 def run(cases: Sequence[Case], rounds: int, seconds: float) -> None:
-    """Measure every case in every round, after a warm-up of each case."""
+    """Measure every case in every round. Before the first round, run each case once without a result."""
     with load() as client:
         for case in cases:
             client.measure(case, seconds, keep=False)

@@ -1,4 +1,4 @@
-"""Realistic rows: organizations with an API key, end users, connections, placeholders of sealed credentials."""
+"""Realistic rows: organizations with an API key, end users, connections, and random bytes as sealed credentials."""
 
 import random
 import secrets
@@ -16,11 +16,11 @@ from one_runtime.tenancy.api_keys import DEFAULT_SCOPES
 NewDatabase: TypeAlias = Callable[[str], str]
 """Creates an empty database with a name and returns its URL."""
 Table: TypeAlias = tuple[str, Sequence[str], Iterator[tuple[object, ...]]]
-"""Table name, columns and rows. Values are texts and bytes, which both databases accept."""
+"""The name of a table, its columns and its rows. Both databases accept the values, which are text or bytes."""
 
 CONNECTIONS_OF_A_USER: Final = 5
 ORGANIZATIONS: Final = 100
-_CHOICES: Final = 997  # different sets of integrations
+_CHOICES: Final = 997  # number of different sets of integrations
 _NEEDS_REAUTH: Final = 0.05
 _SEALED_BYTES: Final = 120
 _START: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -29,14 +29,14 @@ _NAMES: Final = ("Ada", "Bruno", "Chiyo", "Dara", "Elif", "Femi", "Grace", "Hugo
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Target of a request: an API key and an end user of its organization."""
+    """Target of a request: an API key, and an end user of the key's organization."""
 
     token: str
     end_user_id: str
 
 
 class Rows:
-    """The rows of one database. Only ids and secrets differ between runs of the same size."""
+    """The rows of one database. Two runs of the same size differ only in ids and secrets."""
 
     def __init__(self, connections: int, key_id: str) -> None:
         self._connections, self._key_id = connections, key_id
@@ -49,12 +49,12 @@ class Rows:
         self._ids: list[tuple[str, str]] = []
 
     def targets(self, most: int) -> list[Target]:
-        """Return random end users of all organizations."""
+        """Return at most `most` random end users."""
         chosen = self._random.sample(range(self._users), min(most, self._users))
         return [Target(self._tokens[user % len(self._tokens)].secret, _end_user_id(user)) for user in chosen]
 
     def tables(self) -> Iterator[Table]:
-        """Return all tables in the order of their foreign keys."""
+        """Return all tables. A table follows the tables to which its foreign keys refer."""
         yield "key_ring", ("key_id", "created_at"), iter([(self._key_id, rfc3339(_START))])
         yield "organizations", _ORGANIZATION_COLUMNS, self._organization_rows()
         yield "api_keys", _KEY_COLUMNS, self._key_rows()
@@ -83,7 +83,7 @@ class Rows:
             yield self._organization_of(user), _end_user_id(user), name, f"user.{user}@example.com", now, now
 
     def _connection_rows(self) -> Iterator[tuple[object, ...]]:
-        # Rows are in the order of time, so the rows of one end user are far apart, as in production.
+        # Rows are ordered by creation time, so the rows of one end user are far apart, as in production.
         step = timedelta(days=300) / self._connections
         for number in range(self._connections):
             round_, user = divmod(number, self._users)

@@ -1,4 +1,4 @@
-"""Fill a migrated database fast: insert rows directly and create indexes afterwards."""
+"""Fill a database fast: insert the rows directly, and then create the indexes."""
 
 import re
 import sqlite3
@@ -46,7 +46,7 @@ def _seed_sqlite(path: str, rows: Rows) -> None:
 
 def _seed_postgres(url: str, rows: Rows) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SET session_replication_role = replica")  # foreign keys are not looked up row by row
+        connection.execute("SET session_replication_role = replica")  # PostgreSQL then checks no foreign keys
         connection.execute("SET maintenance_work_mem = '256MB'")
         query = "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'connections' AND indexname ~ '^ix_'"
         indexes = connection.execute(query).fetchall()
@@ -63,5 +63,5 @@ def _seed_postgres(url: str, rows: Rows) -> None:
                 r"CREATE (UNIQUE )?INDEX ix_\w+ ON public\.connections USING btree \([\w, ]+\)", definition
             )
             connection.execute(definition.encode())
-        connection.execute("VACUUM (ANALYZE)")  # as autovacuum would have done
+        connection.execute("VACUUM (ANALYZE)")  # in production, autovacuum does this
         connection.execute("CHECKPOINT")

@@ -1,7 +1,7 @@
 """The measured server: One Runtime as `serve` runs it, with the limit in the same process.
 
-The limit answers `/limit/…` with the very messages (status, headers, body) that `/…` answered the first time: what is
-left is the cost of the HTTP server.
+The first request for `/limit/…` goes to the application, and the limit records the messages of the response. To later
+requests, the limit sends the recorded messages. So a response of the limit costs only the work of the HTTP server.
 """
 
 import uvicorn
@@ -14,14 +14,14 @@ PREFIX = "/limit"
 
 
 class Limit:
-    """Replays recorded messages of the application below `/limit`; forwards all other requests to it."""
+    """Sends recorded messages for requests below `/limit`, and forwards all other requests to the application."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._answers: dict[tuple[str, bytes, bool, bytes], list[Message]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application."""
+        """Answer a request (ASGI)."""
         if scope["type"] != "http" or not scope["path"].startswith(PREFIX):
             await self._app(scope, receive, send)
             return
@@ -44,7 +44,7 @@ class Limit:
 
 
 def serve(app: ASGIApp | str, workers: int = 1) -> None:
-    """Serve with the options of `serving/server.py`. Several workers require the application as `module:function`."""
+    """Serve with the options of `serving/server.py`. For several workers, pass the application as `module:function`."""
     host, port = parse_host_port(load_settings().listen)
     uvicorn.run(
         app,

@@ -1,1 +1,1 @@
-"""Proxy calls: their overhead over direct calls, and the effect of a hanging provider on others."""
+"""Proxy calls: the time that the proxy adds, and the effect of a hanging provider on other providers."""

@@ -1,4 +1,4 @@
-"""Environment of the calls: upstreams, a server, and an end user who is connected to each upstream."""
+"""Environment of the calls: simulated providers, a server, and an end user who is connected to each provider."""
 
 import asyncio
 import subprocess
@@ -30,7 +30,7 @@ SLUGS: Final = ("plain", "tls", "hanging")
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """A running server and its upstreams, which receive proxied and direct calls."""
+    """A running server and the simulated providers. The providers receive proxied and direct calls."""
 
     server: Server
     ports: dict[str, int]
@@ -52,7 +52,7 @@ class Ground:
 
 @contextmanager
 def ground(url: str, workers: int = 1) -> Iterator[Ground]:
-    """Run server and upstreams on a new database until the block ends."""
+    """Run a server on a new database, and the providers, until the block ends."""
     key = new_key()
     migrate(url)
     token = asyncio.run(_key(url))
@@ -90,7 +90,7 @@ async def _key(url: str) -> str:
 
 
 def _connect(server: Server, token: str) -> None:
-    """Connect the end user to each upstream, as soon as the server answers."""
+    """Wait until the server answers, and connect the end user to each provider."""
     deadline = time.monotonic() + PATIENCE
     with httpx2.Client(base_url=f"http://127.0.0.1:{server.port}") as client:
         while True:

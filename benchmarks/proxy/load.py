@@ -23,7 +23,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Calls per second, and median and 99th percentile of a call in milliseconds."""
+    """Calls per second, and the median and the 99th percentile of a call in milliseconds."""
 
     rate: float
     p50: float
@@ -31,7 +31,10 @@ class Load:
 
 
 async def load(call: Call, callers: int, seconds: float) -> Load:
-    """Call for this many seconds, after one call per caller, because a busy server accepts connections slowly."""
+    """Repeat the call for this many seconds.
+
+    Before the measurement, each caller makes one call, because a busy server accepts connections slowly.
+    """
     took: list[float] = []
     opened = [await _opened(call) for _ in range(callers)]
     await asyncio.gather(*(_exchange(*each, call.request) for each in opened))
@@ -58,7 +61,7 @@ async def repeat(call: Call, callers: int, times: int) -> None:
 
 @asynccontextmanager
 async def waiting(call: Call, callers: int) -> AsyncIterator[None]:
-    """Keep callers waiting for a response, or calling again, until the block ends."""
+    """Run callers until the block ends. Each caller repeats the call, and waits if the provider does not answer."""
     opened = [await _opened(call) for _ in range(callers)]
     tasks = [asyncio.ensure_future(_call_until(each, call, float("inf"), [])) for each in opened]
     await asyncio.sleep(1)  # until all callers wait

@@ -1,4 +1,4 @@
-"""Measurements of the proxy: overhead of calls, a hanging neighbour, memory over many calls."""
+"""Measurements of the proxy: the time that it adds, the effect of a hanging provider, memory over many calls."""
 
 import statistics
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from benchmarks.rows import NewDatabase
 
 CALLERS: Final = (1, 16, 64)
 CROWD: Final = 500
-"""Numbers of callers: of an upstream that answers after a millisecond, and of a hanging upstream."""
+"""Number of callers of the provider that answers after a millisecond, and also of the hanging provider."""
 ROUNDS: Final = 3
 _BODY: Final = b"x" * 10_000
 _WARM: Final = 5_000
@@ -21,7 +21,7 @@ _WARM: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Size of the measurements: seconds for each case, and calls for the memory."""
+    """Size of the measurements. `seconds`: for each case. `calls`: for the measurement of memory."""
 
     seconds: float
     calls: int
@@ -29,7 +29,7 @@ class Extent:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of call and its number of callers."""
+    """A kind of call, and the numbers of callers for it."""
 
     name: str
     line: str
@@ -48,7 +48,7 @@ KINDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Results of one kind of call: direct, proxied, and the server's processor time per call."""
+    """Results of one kind of call. `cpu`: the server's CPU seconds per call."""
 
     kind: str
     workers: int
@@ -60,8 +60,10 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Results of one database. `alone` and `beside`: 99th percentile of calls to the answering upstream, in ms
-    per round; `megabytes`: memory before and after the calls."""
+    """Results of one database. `alone`: p99 of calls to the answering provider, in ms per round.
+
+    `beside`: the same p99 during calls to a hanging provider. `megabytes`: memory before and after many calls.
+    """
 
     database: str
     calls: list[Measured]
@@ -72,7 +74,7 @@ class Report:
 
 
 def measure(database: str, new: NewDatabase, extent: Extent) -> Report:
-    """Measure on new databases. SQLite is served by one process."""
+    """Measure on new databases. On SQLite, the server has only one process."""
     name = f"proxy_{database.lower()}"
     with ground(new(name)) as running_ground:
         calls = [result for kind in KINDS for result in _measured(running_ground, kind, 1, extent.seconds)]
@@ -132,12 +134,13 @@ def tables(reports: list[Report]) -> Iterator[str]:
     for report in reports:
         alone, beside = statistics.median(report.alone), statistics.median(report.beside)
         yield (
-            f"- {report.database}: {CROWD} callers of a provider that answers after 1 ms: p99 {alone:.0f} ms; beside "
-            f"{CROWD} callers of a hanging provider: {beside:.0f} ms, **{beside / alone:.2f}×** "
-            f"({', '.join(f'{loaded / idle:.2f}' for idle, loaded in zip(report.alone, report.beside, strict=True))})"
+            f"- {report.database}: With {CROWD} callers of a provider that answers after 1 ms, the p99 is {alone:.0f} "
+            f"ms. With {CROWD} more callers of a hanging provider, it is {beside:.0f} ms: **{beside / alone:.2f}×** "
+            "(by round: "
+            f"{', '.join(f'{loaded / idle:.2f}' for idle, loaded in zip(report.alone, report.beside, strict=True))})."
         )
         before, after = report.megabytes
         yield (
-            f"- {report.database}: memory of the server process (RSS) {before:.0f} MB, and {after:.0f} MB "
-            f"{report.extent.calls:,} calls later"
+            f"- {report.database}: The server process needs {before:.0f} MB of memory (RSS), and {after:.0f} MB after "
+            f"{report.extent.calls:,} more calls."
         )

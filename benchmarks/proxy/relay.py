@@ -1,6 +1,6 @@
-"""The server of the measured calls: One Runtime as `serve` runs it, with the upstreams as integrations.
+"""The server of the measured calls: One Runtime as `serve` runs it, with the simulated providers as integrations.
 
-`python -m benchmarks.proxy.relay`; `BENCHMARK_UPSTREAMS` has the ports of the upstreams.
+`BENCHMARK_UPSTREAMS` contains the ports of the providers. Start the server with `python -m benchmarks.proxy.relay`.
 """
 
 import gc

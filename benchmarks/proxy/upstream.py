@@ -1,7 +1,7 @@
-"""Providers: `python -m benchmarks.proxy.upstream PLAIN TLS HANGING CERTIFICATE`, three ports and a file.
+"""Simulated providers: `python -m benchmarks.proxy.upstream PLAIN TLS HANGING CERTIFICATE` (three ports and a file).
 
-The first two answer at once, a kilobyte or at /large ten megabytes, and at /soon after a millisecond; the third reads
-and never answers.
+The first and the second provider answer at once with a kilobyte. They answer /large with ten megabytes, and /soon after
+a millisecond. The third provider never answers.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _USUAL: Final = _answer(_SMALL)
 
 
 class Provider(asyncio.Protocol):
-    """Reads requests in order, with a Content-Length or without a body."""
+    """Answers requests in order. A request has a `Content-Length` or no body."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport: asyncio.WriteTransport = transport  # type: ignore[assignment] # of a TCP server
