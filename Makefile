@@ -1,10 +1,10 @@
-# Commands of this repository. Each installs what it needs; PYTHON=… selects the Python (3.11 or later).
+# Commands of this repository. Each command installs what it needs. PYTHON=… selects the Python (3.11 or later).
 PYTHON ?= python3
-# Twice two cores, because tests wait for browsers and servers. Six workers take no less time.
+# Twice the number of cores (two), because tests often wait for browsers and servers. Six workers are not faster.
 PYTEST_WORKERS ?= 4
-# One per core, because the quick tests seldom wait and each worker imports and collects all of them.
+# One worker per core, because the quick tests seldom wait. Each worker spends time to import and collect all tests.
 PYTEST_QUICK_WORKERS ?= logical
-# Images of Python often turn the bytecode cache off. Without it, every worker compiles all tests.
+# Container images of Python often disable the bytecode cache. Without the cache, each worker compiles all tests.
 export PYTHONDONTWRITEBYTECODE :=
 
 BIN := .venv/bin
@@ -24,7 +24,7 @@ run: set-up ## start the demo: One Runtime, a playground and Acme CRM, on loopba
 test: set-up-test ## linters, types and all tests: both databases, a real browser
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m "not soak" $(ARGS)
 
-test-quick: set-up-dev ## tests without a browser and third-party servers, each on one database
+test-quick: set-up-dev ## tests that need neither a browser nor third-party servers, on one database each
 	@$(BIN)/python -m pytest -n $(PYTEST_QUICK_WORKERS) --maxprocesses 4 --dist worksteal --database first -m "not browser and not foreign and not slow" $(ARGS)
 
 soak: set-up-dev ## long runs of key rotation and of killed processes
@@ -51,7 +51,7 @@ set-up-dev:
 set-up-test:
 	@$(SET_UP) --dev --browser --foreign --proxies
 
-# One command per line: make stops after the first failing one, so its findings are the last output.
+# One command per line: make stops after the first failing command, so the output ends with its findings.
 linters:
 	@$(BIN)/ruff check $(CHECKED)
 	@$(BIN)/ruff format --check $(CHECKED)

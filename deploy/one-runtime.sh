@@ -1,8 +1,8 @@
 #!/bin/sh
-# Runs a command of one-runtime with the settings and the user of one-runtime.service: one-runtime.sh doctor
+# Run a command with the settings and the user of one-runtime.service. For example: one-runtime.sh doctor
 set -eu
 settings=${ONE_RUNTIME_ETC:-/etc/one-runtime}
-# Parsed like systemd does, not executed: a value may contain spaces.
+# Parse the file as systemd does. A shell would execute the values, and a value can contain spaces.
 while IFS= read -r line || [ -n "$line" ]; do
     case $line in [A-Z]*=*) export "$line" ;; esac
 done < "$settings/one-runtime.env"

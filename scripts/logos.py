@@ -1,7 +1,7 @@
-"""Fetch the marks named in `catalog/logos/sources.yaml` from their npm packages and write them cleaned.
+"""Fetch the logos that `catalog/logos/sources.yaml` names from npm packages, clean them and write them to the catalog.
 
-Run `python scripts/logos.py` after adding an integration, then `python -m one_runtime.catalog.tools.build`. It calls
-`npm` with whatever registry npm is set up for, and runs nothing of what it downloads.
+After adding an integration, run `python scripts/logos.py` and then `python -m one_runtime.catalog.tools.build`. The
+script calls `npm` with the registry in npm's configuration. It runs no code of the downloaded packages.
 """
 
 import json
@@ -34,7 +34,7 @@ def fetch(package: str, folder: Path) -> Path:
 
 
 def from_logos(icons: dict[str, Any], name: str) -> str:
-    """Return an icon of the iconify set as a separate SVG."""
+    """Return an icon of the iconify set as an SVG."""
     icon = icons["icons"][name]
     width, height = (icon.get(side) or icons.get(side, 16) for side in ("width", "height"))
     left, top = icon.get("left", 0), icon.get("top", 0)
@@ -45,15 +45,15 @@ def from_logos(icons: dict[str, Any], name: str) -> str:
 
 
 def from_simple_icons(package: Path, slug: str) -> str:
-    """Return a simple-icons mark in the brand's color.
+    """Return a logo of simple-icons in the brand's color.
 
     Raises:
-        SystemExit: the icon carries a licence of its own, which we leave alone.
+        SystemExit: the logo is unknown, or has its own license. We do not use such logos.
     """
     known = json.loads((package / "data" / "simple-icons.json").read_text(encoding="utf-8"))
     entry = next((icon for icon in known if icon.get("slug") == slug), None)
     if entry is None or "license" in entry:
-        raise SystemExit(f"simple-icons:{slug} is unknown or has a licence of its own: choose another mark")
+        raise SystemExit(f"simple-icons:{slug} is unknown or has its own license. Choose another logo.")
     svg = (package / "icons" / f"{slug}.svg").read_text(encoding="utf-8")
     return svg.replace("<svg ", f'<svg fill="#{entry["hex"]}" ', 1)
 

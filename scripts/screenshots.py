@@ -1,6 +1,6 @@
-"""Take the pictures of docs/images from a running demo: playground, popup and confirmation, light and dark.
+"""Take the pictures in docs/images: playground, popup and confirmation page of a demo, light and dark.
 
-`.venv/bin/python scripts/screenshots.py [FOLDER]`
+Run `.venv/bin/python scripts/screenshots.py [FOLDER]`.
 """
 
 import base64
@@ -25,7 +25,7 @@ END_USER: Final = "user_123"
 OTHER_END_USER: Final = "user_456"
 
 DRAWN: Final = """() => Promise.all([...document.images].map((image) => {
-  image.loading = "eager";  // a lazy image outside of the viewport is never decoded
+  image.loading = "eager";  // the browser never decodes a lazy image outside of the viewport
   return image.decode().catch(() => {});
 }))"""
 
@@ -34,7 +34,7 @@ Demo = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One picture: its content, width and color scheme."""
+    """One picture: its name, content, size and color scheme."""
 
     name: str
     show: Callable[[Page, Demo], None]
@@ -55,13 +55,13 @@ def nothing_connected(page: Page, demo: Demo) -> None:
 
 
 def popup(page: Page, demo: Demo) -> None:
-    """Open the popup with the form for a key."""
+    """Open the popup with the form for an API key."""
     nothing_connected(page, demo)
     open_popup(page)
 
 
 def refused(page: Page, demo: Demo) -> None:
-    """Open the popup after a wrong key, with the provider's reason."""
+    """Open the popup, enter a wrong API key, and wait for the provider's reason."""
     nothing_connected(page, demo)
     frame = open_popup(page)
     frame.get_by_label("API key", exact=True).fill("acme_0123456789abcdef")
@@ -70,7 +70,7 @@ def refused(page: Page, demo: Demo) -> None:
 
 
 def popup_list(page: Page, demo: Demo) -> None:
-    """Open the popup with the list of integrations, one of them connected."""
+    """Open the popup with the list of integrations. One integration is connected."""
     playground(page, demo)
     frame = frame_of(page, "Browse all integrations")
     frame.get_by_role("searchbox", name="Search").wait_for()
@@ -78,7 +78,7 @@ def popup_list(page: Page, demo: Demo) -> None:
 
 
 def confirmation(page: Page, demo: Demo) -> None:
-    """Open the first page of a link."""
+    """Open the confirmation page of a session in the mode `link`."""
     nothing_connected(page, demo)
     page.get_by_role("radio", name="By a link").check()
     page.get_by_role("button", name="Connect Acme CRM", exact=True).click()
@@ -107,7 +107,7 @@ PICTURES: Final = (
 
 
 def open_popup(page: Page) -> Frame:
-    """Connect Acme CRM with a key, up to the form."""
+    """Open the popup's form for an API key of Acme CRM."""
     frame = frame_of(page, "Connect Acme CRM")
     frame.get_by_role("button", name="API key").click()
     frame.get_by_label("API key", exact=True).wait_for()
@@ -115,7 +115,7 @@ def open_popup(page: Page) -> Frame:
 
 
 def frame_of(page: Page, button: str) -> Frame:
-    """Return the frame that a button opens. Locators of the page cannot reach it in a closed shadow root."""
+    """Return the frame that a button opens. The page's locators cannot find the frame in its closed shadow root."""
     with page.expect_event("frameattached"):
         page.get_by_role("button", name=button, exact=True).click()
     return page.frames[-1]
@@ -156,7 +156,7 @@ def take(browser: Browser, picture: Picture, demo: Demo, folder: Path) -> None:
         page = context.new_page()
         picture.show(page, demo)
         page.evaluate(DRAWN)
-        # Playwright's own screenshots are PNG or JPEG; the browser's WebP is a fifth of the size.
+        # Playwright's own screenshots are PNG or JPEG. A WebP file has a fifth of the size.
         taken = context.new_cdp_session(page).send("Page.captureScreenshot", {"format": "webp", "quality": 88})
         (folder / f"{picture.name}.webp").write_bytes(base64.b64decode(taken["data"]))
 

@@ -1,4 +1,4 @@
-"""Write the table of docs/settings.md from the settings: `python scripts/settings_page.py`."""
+"""Write the table in docs/settings.md: `python scripts/settings_page.py`. The content comes from `Settings`."""
 
 from pathlib import Path
 from typing import Final, get_args
