@@ -1,7 +1,7 @@
-"""A pytest plugin: the application in this process, on either database, with a real provider to connect to.
+"""A pytest plugin: the application in this process, on each database, with the demo's provider Acme CRM.
 
-`application` is the app with its lifespan running; `client` speaks to it as an organization with every scope;
-`acme` is the demo's provider on its own port, which the egress allow list contains.
+The fixture `application` is the running app. `client` sends requests to the app with an API key that has all scopes.
+`acme` is Acme CRM on its own port. The settings allow One Runtime to send requests to this port.
 """
 
 import asyncio
@@ -44,18 +44,18 @@ from tests.waiting import eventually
 
 PUBLIC_URL: Final = "http://127.0.0.1:8000"
 ACME_ADDRESS: Final = "http://127.0.0.1:1"
-"""The address of Acme CRM in the entry that is parsed once. Each test replaces it."""
+"""A placeholder for Acme CRM's address. The entry is parsed once, and each test replaces the placeholder."""
 ORIGIN: Final = "https://app.example.com"
 ACME_KEYS: Final = {GLOBEX: "acme_globex0123456789", INITECH: "acme_initech0123456789"}
 JSON: Final = {"content-type": "application/json"}
 NAMED: Final = frozenset(
     {"amplitude", "freshdesk", "okta", "openweather", "salesforce", "servicenow", "snowflake", "workday"}
 )
-"""Unverified integrations that tests name."""
+"""Integrations that tests use although they are not verified."""
 
 
 class SetClock:
-    """The system's clock with an offset that tests set."""
+    """The system's clock, shifted by an offset that a test sets."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
@@ -69,8 +69,6 @@ class SetClock:
 
 @dataclass(frozen=True, slots=True)
 class RunningAcme:
-    """Acme CRM on its own port."""
-
     url: str
     port: int
     acme: Acme
@@ -78,7 +76,7 @@ class RunningAcme:
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """The application under test, with access to its parts for preparation and inspection."""
+    """The application under test. Tests use its parts to prepare and to inspect data."""
 
     app: RequestMiddleware
     installation: Installation
@@ -86,28 +84,25 @@ class Application:
     acme: RunningAcme
 
     async def organization(self, name: str = "Northwind", origins: tuple[str, ...] = (ORIGIN,)) -> str:
-        """Create an organization and return its id."""
         async with self.installation.database.write() as tx:
             return (await organizations.create(tx, name, self.clock(), allowed_origins=origins)).id
 
     async def key(self, organization_id: str, *scopes: str) -> str:
-        """Create an API key of the organization, with every scope by default."""
+        """Create an API key of the organization. Without `scopes`, the key has all scopes."""
         async with self.installation.database.write() as tx:
             actor = Actor(organization_id, "system")
             _, token = await api_keys.create(tx, actor, "test", scopes or api_keys.SCOPES, self.clock())
             return token.secret
 
     def replace_services(self, **changes: Any) -> None:
-        """Replace services of the API."""
         self.app.services = replace(self.app.services, **changes)
 
     def client(self, key: str | None = None) -> "Client":
-        """Return a client with this key, or without a key."""
         return Client(self.app, key)
 
 
 class Client:
-    """HTTP client of the application in this process."""
+    """An HTTP client that calls the application in this process."""
 
     def __init__(self, app: ASGIApp, key: str | None) -> None:
         headers = {"authorization": f"Bearer {key}"} if key else {}
@@ -126,13 +121,13 @@ class Client:
         return await self.http.request(method, path, content=content, headers=JSON if content else {})
 
     async def integrations(self, end_user_id: str = "user_123", **options: Any) -> dict[str, Any]:
-        """Return the list of integrations by slug."""
+        """Return the integrations of an end user, by slug."""
         answer = await self.get("/v1/integrations", end_user_id=end_user_id, logo="none", **options)
         assert answer.status_code == 200, answer.text
         return {integration["slug"]: integration for integration in answer.json()["integrations"]}
 
     async def connect(self, end_user_id: str = "user_123", key: str = ACME_KEYS[GLOBEX], **more: Any) -> dict[str, Any]:
-        """Import an Acme connection as the backend."""
+        """Import an Acme connection, as a customer's backend does."""
         body = {"integration_slug": "acme", "end_user_id": end_user_id, "auth_type": "api_key"}
         answer = await self.post("/v1/connections", {**body, "credentials": {"api_key": key}, **more})
         assert answer.status_code in {200, 201}, answer.text
@@ -140,7 +135,6 @@ class Client:
         return connection
 
     async def session(self, end_user_id: str = "user_123", **more: Any) -> dict[str, Any]:
-        """Create a hosted connection session for Acme."""
         body = {"integration_slug": "acme", "end_user_id": end_user_id, **more}
         answer = await self.post("/v1/hosted-connection-sessions", body)
         assert answer.status_code == 200, answer.text
@@ -148,16 +142,16 @@ class Client:
         return session
 
     async def popup(self, step: str, token: str, body: Mapping[str, Any] | None = None) -> httpx2.Response:
-        """Send a request of the popup's page: step is `` or `/connect` or `/cancel`."""
+        """Send a request as the popup's page does. `step` is empty, `/connect` or `/cancel`."""
         return await self.post(f"/connect/session{step}", body, authorization=f"Bearer {token}")
 
     async def type_key(self, token: str, key: str, **more: Any) -> httpx2.Response:
-        """Submit a key in the popup as an end user."""
+        """Submit an API key in the popup, as an end user does."""
         return await self.popup("/connect", token, {"auth_type": "api_key", "credentials": {"api_key": key}, **more})
 
 
 async def require_declared_error(response: httpx2.Response) -> None:
-    """Fail a test whose error response is not declared on its route (house rule 21)."""
+    """Fail the test if the route does not declare the error code of the response (house rule 21)."""
     request = response.request
     path = request.url.raw_path.decode().partition("?")[0]
     specs = [spec for spec in SPECS if spec.method == request.method and template(spec.path).fullmatch(path)]
@@ -169,13 +163,13 @@ async def require_declared_error(response: httpx2.Response) -> None:
 
 @cache
 def template(path: str) -> re.Pattern[str]:
-    """Return a pattern of the URLs of a route's path."""
+    """Return a pattern that matches the URL paths of a route."""
     return re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path).replace(r"\{path\}", ".*")))
 
 
 @asynccontextmanager
 async def running(app: ASGIApp, port: int = 0) -> AsyncIterator[int]:
-    """Serve an application on a loopback port, in this event loop. Return the port."""
+    """Serve an application on a loopback port, in this event loop. Yield the port."""
     config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1, proxy_headers=False)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", port)) as listener:
@@ -188,7 +182,7 @@ async def running(app: ASGIApp, port: int = 0) -> AsyncIterator[int]:
 
 
 async def _stop(server: uvicorn.Server, task: "asyncio.Task[None]") -> None:
-    """Stop at once. No request is running at the end of a test, and uvicorn's own shutdown polls for 0.2 s."""
+    """Stop the server at once. uvicorn's own shutdown waits 0.2 s for requests, but a test has none at its end."""
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
@@ -201,7 +195,6 @@ async def _stop(server: uvicorn.Server, task: "asyncio.Task[None]") -> None:
 
 @asynccontextmanager
 async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
-    """Run an application's lifespan around a test."""
     to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     from_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
     scope: dict[str, Any] = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
@@ -219,7 +212,7 @@ async def lifespan(app: ASGIApp) -> AsyncIterator[None]:
 
 
 def catalog_with_acme(acme_url: str) -> Catalog:
-    """The built-in catalog and the demo's provider."""
+    """Return a part of the built-in catalog, and the demo's provider."""
     entry, logo = acme_entry_and_logo()
     acme = Integration.model_validate_json(entry.replace(ACME_ADDRESS, acme_url), context={"trusted": True})
     return part_of_the_catalog().with_extra(acme, logo)
@@ -227,7 +220,7 @@ def catalog_with_acme(acme_url: str) -> Catalog:
 
 @cache
 def acme_entry_and_logo() -> tuple[str, str]:
-    """Return the validated entry of the demo's provider as JSON, with `ACME_ADDRESS`, and the logo."""
+    """Return the entry of the demo's provider as JSON with `ACME_ADDRESS`, and the provider's logo."""
     folder = files("one_runtime.demo")
     with as_file(folder / "acme.yaml") as path:
         entry = load_yaml(path, allow_http=True, replace={"acme_url": ACME_ADDRESS})
@@ -236,7 +229,7 @@ def acme_entry_and_logo() -> tuple[str, str]:
 
 @cache
 def part_of_the_catalog() -> Catalog:
-    """Return the verified integrations and those that tests name. The complete catalog slows each test down."""
+    """Return the verified integrations and those in `NAMED`. With the complete catalog, each test would be slower."""
     whole = load_catalog()
     named = (
         integration.slug in NAMED or any(map(_is_verified, integration.auth)) for integration in whole.integrations
@@ -252,7 +245,7 @@ def _is_verified(auth: Auth) -> bool:
 
 
 def settings_for(database_url: str, acme: RunningAcme, **more: Any) -> Settings:
-    """Settings of an installation on this database that may reach Acme."""
+    """Return the settings of an installation on this database. The installation may send requests to Acme."""
     values: dict[str, Any] = {
         "public_url": PUBLIC_URL,
         "database_url": SecretStr(database_url),
@@ -270,7 +263,7 @@ def refuse_open_transaction() -> None:
 
 @asynccontextmanager
 async def without_worker(installation: Installation) -> AsyncIterator[None]:
-    """Open an installation as the lifespan of its application does, but start no periodic tasks."""
+    """Open an installation as its application does, but do not start the periodic tasks."""
     await installation.database.open()
     try:
         async with installation.database.write() as tx:
@@ -287,9 +280,9 @@ async def without_worker(installation: Installation) -> AsyncIterator[None]:
 async def started(
     settings: Settings, acme: RunningAcme, catalog: Catalog | None = None, *, worker: bool = True
 ) -> AsyncIterator[Application]:
-    """An application that runs until the block ends.
+    """Run an application until the block ends.
 
-    `worker`: False if the test itself runs a periodic task and counts its rows, which a worker could claim first.
+    `worker`: False if the test itself runs a periodic task and counts the task's rows. A worker could claim these rows.
     """
     clock = SetClock()
     egress = Egress(allow=settings.egress_allow, before_request=refuse_open_transaction)
@@ -309,18 +302,16 @@ async def acme() -> AsyncIterator[RunningAcme]:
 
 @pytest.fixture
 def settings(database_url: str, acme: RunningAcme) -> Settings:
-    """The settings of `application`."""
     return settings_for(database_url, acme)
 
 
 @pytest_asyncio.fixture
 async def application(settings: Settings, acme: RunningAcme) -> AsyncIterator[Application]:
-    """The application on a fresh database."""
     async with started(settings, acme) as application:
         yield application
 
 
 @pytest_asyncio.fixture
 async def client(application: Application) -> Client:
-    """A caller of a new organization, with every scope."""
+    """A client with an API key of a new organization. The key has all scopes."""
     return application.client(await application.key(await application.organization()))

@@ -1,4 +1,4 @@
-"""Steps of an authorization over the routes of the application, as frame, window and browser send them."""
+"""Steps of an authorization: the requests that the popup's frame, the provider's window and the browser send."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,12 +9,12 @@ import httpx2
 from tests.application import PUBLIC_URL, Application, Client
 
 OUR_PAGE: Final = {"sec-fetch-site": "same-origin"}
-"""The header of a request that our own page makes."""
+"""A header that browsers add to a request of our own page."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartedAuthorization:
-    """A browser on its way to the provider: the provider's address, and our cookie."""
+    """The response that sends the browser to the provider: the provider's URL, and our cookie."""
 
     authorization_id: str
     url: str
@@ -22,20 +22,18 @@ class StartedAuthorization:
 
     @property
     def query(self) -> dict[str, str]:
-        """The authorization request's query."""
         return dict(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
 
 
 @dataclass(frozen=True)
 class Authorizing:
-    """An application, a caller of an organization, and the integration whose accounts are connected."""
+    """An application, a client of an organization, and the integration to connect."""
 
     application: Application
     client: Client
     slug: str
 
     async def session(self, end_user_id: str = "user_123", **more: Any) -> dict[str, Any]:
-        """Create a session for the integration."""
         return await self.client.session(end_user_id, integration_slug=self.slug, **more)
 
     async def prepare(self, token: str, **more: Any) -> httpx2.Response:
@@ -43,11 +41,10 @@ class Authorizing:
         return await self.client.popup("/authorization", token, {"auth_type": "oauth2", **more})
 
     async def start(self, ticket: str, **headers: str) -> httpx2.Response:
-        """Send the ticket as our window does, or with these headers instead of our own page's."""
+        """Send the ticket as our window does. `headers`: replace the headers of our own page."""
         return await self.client.post("/connect/authorization/start", {"ticket": ticket}, **(headers or OUR_PAGE))
 
     async def authorize(self, token: str, **more: Any) -> StartedAuthorization:
-        """Submit the form and start the authorization."""
         prepared = await self.prepare(token, **more)
         assert prepared.status_code == 200, prepared.text
         started = await self.start(prepared.json()["ticket"])
@@ -58,7 +55,7 @@ class Authorizing:
     async def call_back(
         self, callback: dict[str, str], cookie: str | None, slug: str | None = None, **headers: str
     ) -> httpx2.Response:
-        """Send the browser back from the provider, with its cookie or without."""
+        """Send the request of the provider's callback, with a cookie or without."""
         request_headers = headers | ({"cookie": cookie} if cookie else {})
         async with self.browser() as browser:
             return await browser.get(
@@ -66,17 +63,15 @@ class Authorizing:
             )
 
     async def outcome(self, token: str, authorization_id: str) -> dict[str, Any]:
-        """Ask for the outcome as our frame does."""
+        """Request the outcome of an authorization, as our frame does."""
         response = await self.client.popup("/outcome", token, {"authorization_id": authorization_id})
         assert response.status_code == 200, response.text
         outcome: dict[str, Any] = response.json()
         return outcome
 
     async def connections(self) -> list[dict[str, Any]]:
-        """List the organization's connections."""
         connections: list[dict[str, Any]] = (await self.client.get("/v1/connections")).json()["connections"]
         return connections
 
     def browser(self) -> httpx2.AsyncClient:
-        """Make a browser without cookies."""
         return httpx2.AsyncClient(transport=httpx2.ASGITransport(self.application.app), base_url=PUBLIC_URL)

@@ -1,4 +1,4 @@
-"""A pytest plugin: the provider of a custom integration. One server acts as all its hosts."""
+"""A pytest plugin: the provider of a custom integration. One server takes the place of all the provider's hosts."""
 
 import asyncio
 import json
@@ -91,7 +91,7 @@ OAUTH: Final = """\
 
 @dataclass(frozen=True, slots=True)
 class Billing:
-    """An installation whose egress connects every host of `HOSTS` to one server with one valid key."""
+    """An installation that sends all requests for the hosts in `HOSTS` to one server. The server accepts one key."""
 
     application: Application
     upstream: Upstream
@@ -101,12 +101,12 @@ class Billing:
 
     @property
     def credential_hosts(self) -> list[str]:
-        """Return the hosts of requests with a credential."""
+        """Return the hosts of the requests that contained a credential."""
         return [str(request.header("host")) for request in self.upstream.requests if request.header("authorization")]
 
     @property
     def reached(self) -> list[str]:
-        """Return host and path of every request."""
+        """Return the host and the path of each request."""
         return [f"{request.header('host')}{request.target}" for request in self.upstream.requests]
 
 
@@ -168,7 +168,7 @@ async def connect(client: Client, user: str = "user_123", **more: Any) -> dict[s
 
 
 async def with_client(client: Client, text: str = ENTRY + OAUTH) -> None:
-    """Register the integration with oauth2 and an OAuth client."""
+    """Create the integration with `oauth2`, and register an OAuth client."""
     await register(client, text)
     secret = {"client_id": "ours", "client_secret": "s3cret-s3cret"}
     response = await client.send("PUT", f"/v1/integrations/{SLUG}/oauth-client", secret)

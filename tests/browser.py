@@ -1,8 +1,8 @@
-"""A pytest plugin: Debian's Chromium, driven by Playwright. A test with the fixture `page` has its own window.
+"""A pytest plugin: Playwright with Debian's Chromium. The fixture `page` opens a new window for each test.
 
-The asynchronous API of Playwright runs on the session's event loop. The synchronous API would leave a running loop in
-the thread, which asyncio tests do not accept. A hook marks the tests with a browser; their server runs in another
-thread or process.
+Playwright's asynchronous API runs on the event loop of the session. Its synchronous API would leave a running event
+loop in the thread, and asyncio tests fail in such a thread. A hook marks all tests that use a browser. The server of
+such a test runs in another thread or process.
 """
 
 import os
@@ -15,9 +15,9 @@ import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
 
 PATIENCE: Final = 30_000
-"""Milliseconds until an expectation or a click fails. A passing test never waits for it; a busy machine needs it."""
+"""Milliseconds until an expectation or a click fails. Only a busy machine needs so much time."""
 
-_TEST_TIMEOUT: Final = 180  # seconds: several steps may each wait for PATIENCE
+_TEST_TIMEOUT: Final = 180  # seconds: several steps of a test can each wait for PATIENCE
 FLAGS: Final = (
     "--disable-background-networking",
     "--disable-component-update",
@@ -25,16 +25,16 @@ FLAGS: Final = (
     "--disable-quic",
     "--disable-sync",
     "--no-first-run",
-    # Nothing but this machine has a name, so a page that asks a third party for anything fails its test.
+    # Chromium resolves only the names of this machine. So a test fails if a page loads anything from a third party.
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1",
-    # Chromium's own sandbox wants a helper of root's or user namespaces, which containers withhold. Only our own pages,
-    # on this machine, are opened.
+    # Chromium's own sandbox needs a helper program of root, or user namespaces. Containers often have neither of them.
+    # The tests open only our own pages on this machine.
     "--no-sandbox",
 )
 
 
 class PageProblems(list[str]):
-    """Problems inside a page: uncaught exceptions, and violations of its Content-Security-Policy."""
+    """Problems of a page: uncaught exceptions, and violations of the page's Content-Security-Policy."""
 
     def watch(self, page: Page) -> None:
         """Record the problems of a page."""
@@ -47,7 +47,7 @@ class PageProblems(list[str]):
 
 
 def find_chromium() -> str:
-    """Return the path of Chromium, which `make set-up-test` installs or `CHROMIUM` names."""
+    """Return the path of Chromium. `CHROMIUM` can name the path, and `make set-up-test` installs Chromium."""
     path = shutil.which(os.environ.get("CHROMIUM", "chromium"))
     if path is None:
         pytest.fail("There is no chromium. Install it (apt-get install chromium) or set CHROMIUM to its path.")
@@ -55,14 +55,16 @@ def find_chromium() -> str:
 
 
 def _find_headless() -> str:
-    """Debian's Chromium without windows where it is there, as Playwright runs its own: the same pages take a third less
-    processor time. It has no blocker of windows that a page opens."""
+    """Return Debian's headless Chromium if it is installed, because it needs a third less CPU time for the same pages.
+
+    Headless Chromium does not block windows that a page opens.
+    """
     shell = None if "CHROMIUM" in os.environ else shutil.which("chromium-headless-shell")
     return shell or find_chromium()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests with a browser and run them on the browser's event loop."""
+    """Mark the tests that use a browser, and run them on the browser's event loop."""
     for item in items:
         if isinstance(item, pytest.Function) and "browser" in item.fixturenames:
             item.add_marker(pytest.mark.browser)
@@ -82,13 +84,13 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 def page_problems() -> PageProblems:
-    """Problems in this test's pages. A test that provokes a problem clears the list."""
+    """Problems of this test's pages. A test that causes a problem on purpose clears the list."""
     return PageProblems()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def browser_context(browser: Browser, page_problems: PageProblems) -> AsyncIterator[BrowserContext]:
-    """Create a new profile without cookies, storage or cache. A problem in a page fails the test."""
+    """Provide a new browser profile without cookies, storage or cache. If a page has a problem, the test fails."""
     context = await browser.new_context(locale="en-US", timezone_id="UTC", reduced_motion="reduce")
     context.set_default_timeout(PATIENCE)
     context.on("page", page_problems.watch)
@@ -99,5 +101,4 @@ async def browser_context(browser: Browser, page_problems: PageProblems) -> Asyn
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser_context: BrowserContext) -> Page:
-    """Open a window."""
     return await browser_context.new_page()

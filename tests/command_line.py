@@ -1,4 +1,4 @@
-"""A pytest plugin: runs commands of `one-runtime` in this process and returns their result."""
+"""A pytest plugin: runs commands of `one-runtime` in this process and returns the result of each command."""
 
 import json
 import sys
@@ -13,8 +13,6 @@ from one_runtime import cli
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """Result of a command."""
-
     code: int
     out: str
     err: str
@@ -48,7 +46,7 @@ Run = Callable[..., CommandResult]
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Return a runner of commands in this process, with only these variables."""
+    """Return a function that runs a command in this process, with only the given environment variables."""
 
     def run(*words: str, **variables: str) -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["one-runtime", *words])

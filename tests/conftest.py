@@ -1,11 +1,12 @@
-"""Fixtures and hooks of all tests. Each kind of fixture has its own plugin."""
+"""Hooks of all tests, and the list of plugins. Each kind of fixture has its own plugin."""
 
 import gc
 import os
 
 from scripts.bootstrap import prepare_catalog
 
-# A plugin follows the plugins that it imports: pytest rewrites assertions only in modules that it imports first.
+# List a plugin after the plugins that it imports. pytest can rewrite the assertions of a module only if no other module
+# has imported it before pytest.
 pytest_plugins = [
     "tests.postgres",
     "tests.database",
@@ -20,14 +21,17 @@ pytest_plugins = [
 
 
 def pytest_configure() -> None:
-    """Build the catalog if an entry has changed, so that tests run without `make` too."""
-    gc.disable()  # until the tests are collected: everything collected lives until the end
+    """Build the catalog if an entry has changed, so that tests also run without `make`."""
+    gc.disable()  # until pytest has collected the tests, because collected objects exist until the end of the run
     if "PYTEST_XDIST_WORKER" not in os.environ:
         prepare_catalog()
 
 
 def pytest_collection_finish() -> None:
-    """Freeze the garbage collector: scanning imported and collected objects repeatedly takes a tenth of the run."""
+    """Freeze all present objects. Otherwise the garbage collector would scan them again and again.
+
+    The scans would take a tenth of the run.
+    """
     gc.collect()
     gc.freeze()
     gc.enable()

@@ -1,7 +1,7 @@
-"""A pytest plugin: every test with a database runs on both, each time on a fresh and migrated one.
+"""A pytest plugin: a test that uses a database runs once on SQLite and once on PostgreSQL, on a new migrated database.
 
-`--database sqlite` and `--database postgresql` run the tests of one database, `--database first` runs each test once:
-on SQLite, if the test applies to it. The default is both.
+With `--database sqlite` or `--database postgresql`, tests run only on that database. With `--database first`, each test
+runs once: on SQLite if possible, and otherwise on PostgreSQL.
 """
 
 import shutil
@@ -26,7 +26,7 @@ _OTHERS: Final = (
     "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
     " AND backend_type = 'client backend'"
 )
-# Every column and index, by name and type.
+# Reads the name and type of every column, and every index.
 _SHAPE: Final = """
     SELECT md5(string_agg(concat_ws(' ', relname, relkind, attname, atttypid), ',' ORDER BY relname, attnum))
     FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
@@ -38,16 +38,15 @@ _MEMORY: Final = Path("/dev/shm")
 _ENOUGH_MEMORY: Final = 512 * 1024 * 1024
 
 ANY_DATABASE: Final = pytest.mark.only_database("sqlite")
-"""Of tests that ask nothing of the database: one of them is enough."""
+"""The mark for tests that do not depend on the kind of database. They run on SQLite only."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Register `--database`."""
     parser.addoption("--database", choices=(*_KINDS, "first", "both"), default="both", help="databases to test on")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run each test with a database fixture once per database."""
+    """Run a test with a database fixture once for each database."""
     if "database_kind" not in metafunc.fixturenames:
         return
     chosen = metafunc.config.getoption("database")
@@ -59,7 +58,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect tests of the other database; pytest would report them as skipped."""
+    """Deselect tests that do not run on the selected database. Otherwise pytest would report them as skipped."""
     unasked = [item for item in items if _has_no_database_left(item)]
     if unasked:
         config.hook.pytest_deselected(items=unasked)
@@ -72,7 +71,6 @@ def _has_no_database_left(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session")
 def database_kind(request: pytest.FixtureRequest) -> str:
-    """`sqlite` or `postgresql`."""
     kind: str = request.param
     return kind
 
@@ -86,7 +84,7 @@ def database_url(database_kind: str, request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def sqlite_folder(tmp_path: Path) -> Iterator[Path]:
-    """Provide a folder for a SQLite file, in memory where Linux has enough: each commit waits for a disk."""
+    """Provide a folder for a SQLite file, in memory if Linux has enough memory. On a disk, each commit is slower."""
     if not _MEMORY.is_dir() or shutil.disk_usage(_MEMORY).free < _ENOUGH_MEMORY:
         yield tmp_path
         return
@@ -106,7 +104,6 @@ def empty_database_url(database_kind: str, request: pytest.FixtureRequest) -> st
 
 @pytest.fixture
 def migrated_sqlite_url(sqlite_template: Path, sqlite_folder: Path) -> str:
-    """Copy the migrated file and return its URL."""
     path = sqlite_folder / "one-runtime.db"
     shutil.copy(sqlite_template, path)
     return _sqlite_url(path)
@@ -122,12 +119,14 @@ def migrated_postgresql_url(used_databases: "UsedDatabases") -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def used_databases(postgres: Databases, postgres_template: str) -> "UsedDatabases":
-    """Databases of finished tests."""
     return UsedDatabases(postgres, postgres_template)
 
 
 class UsedDatabases:
-    """Provides migrated databases: an emptied one in a few milliseconds, or a copy of the template in 50."""
+    """Provides migrated databases without rows.
+
+    To empty the database of an earlier test takes a few milliseconds. To copy the template takes 50.
+    """
 
     def __init__(self, databases: Databases, template: str) -> None:
         self._databases, self._template = databases, template
@@ -135,7 +134,6 @@ class UsedDatabases:
         self._shape: str | None = None
 
     def url(self, name: str) -> str:
-        """Return the URL of the database with this name."""
         return self._databases.url(name)
 
     def take(self) -> str:
@@ -150,7 +148,7 @@ class UsedDatabases:
         return name
 
     def give_back(self, name: str) -> None:
-        """Empty a database for the next test. Drop it if it is still in use or its schema has changed."""
+        """Empty a database for the next test. Drop the database if it is still in use, or if its schema has changed."""
         if self._is_emptied(name):
             self._empty.append(name)
         else:
@@ -174,7 +172,7 @@ def _shape(connection: "psycopg.Connection[tuple[Any, ...]]") -> str:
 
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Create a migrated file without a write-ahead log."""
+    """Create a migrated SQLite file without a write-ahead log, so that tests can copy the file."""
     path = tmp_path_factory.mktemp("sqlite") / "template.db"
     migrate(_sqlite_url(path))
     with closing(sqlite3.connect(path)) as connection:
@@ -184,7 +182,7 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def postgres_template(postgres: Databases, worker_id: str) -> Iterator[str]:
-    """Create one migrated database per worker, without connections, and return its name."""
+    """Create a migrated database for each pytest worker. Yield its name. No client is connected to the database."""
     name = f"{_TEMPLATE}_{worker_id}"
     migrate(postgres.create(name))
     yield name

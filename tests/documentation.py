@@ -1,4 +1,4 @@
-"""The pages of the repository for tests: text, headings with anchors, tables, links, code."""
+"""The pages of the documentation for tests: text, headings with anchors, tables, links and code."""
 
 import re
 from dataclasses import dataclass
@@ -14,37 +14,35 @@ _LINK: Final = re.compile(r"\]\(([^)\s]+)\)|\b(?:src|srcset|href)=\"([^\"]+)\"")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One Markdown file."""
-
     path: Path
     text: str
 
     @property
     def name(self) -> str:
-        """Path from the root, as a failing test displays it."""
+        """Return the path from the root of the repository. A failing test shows this path."""
         return self.path.relative_to(ROOT).as_posix()
 
     @property
     def prose(self) -> str:
-        """The text without its code blocks."""
+        """Return the text without code blocks."""
         return _FENCE.sub("", self.text)
 
     @property
     def anchors(self) -> set[str]:
-        """Anchors of the headings, as GitHub generates them."""
+        """Return the anchors that GitHub generates for the headings."""
         return {anchor(title) for _, title in _HEADING.findall(self.prose)}
 
     @property
     def links(self) -> list[str]:
-        """Targets of links and images."""
+        """Return the targets of links and images."""
         return [first or second for first, second in _LINK.findall(self.prose)]
 
     def code(self, language: str) -> list[str]:
-        """The code blocks in one language."""
+        """Return the code blocks in a language."""
         return [body for fence, body in _FENCE.findall(self.text) if fence == language]
 
     def sections(self, level: int) -> dict[str, str]:
-        """The text under each heading of one level, up to the next heading of this or a higher one."""
+        """Return the text under each heading of a level, until the next heading of this level or of a higher level."""
         headings = [(match.start(), match.end(), len(match[1]), match[2]) for match in _HEADING.finditer(self.prose)]
         sections = {}
         for index, (_, end, depth, title) in enumerate(headings):
@@ -54,7 +52,7 @@ class Page:
         return sections
 
     def table(self, heading: str, level: int = 2) -> list[list[str]]:
-        """The rows of the first table under a heading, without its head."""
+        """Return the rows of the first table under a heading, without the table's head."""
         lines = self.sections(level)[heading].splitlines()
         first = next(index for index, line in enumerate(lines) if line.startswith("|"))
         rows = []
@@ -66,13 +64,13 @@ class Page:
 
 
 def anchor(title: str) -> str:
-    """The anchor of a heading."""
+    """Return the anchor that GitHub generates for a heading."""
     return re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-")
 
 
 @cache
 def page(name: str) -> Page:
-    """One page, by its path from the root."""
+    """Return the page at a path from the root of the repository."""
     return Page(ROOT / name, (ROOT / name).read_text(encoding="utf-8"))
 
 

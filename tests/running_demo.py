@@ -1,6 +1,6 @@
-"""A pytest plugin: the demo as its users start it, `one-runtime demo --json` as a process.
+"""A pytest plugin: a process that runs `one-runtime demo --json`.
 
-The fixture `demo` is one demo for the session, with One Runtime, the playground and Acme CRM on real ports.
+The fixture `demo` runs one demo for all tests of a session. One Runtime, the playground and Acme CRM have real ports.
 """
 
 import json
@@ -22,12 +22,12 @@ from tests.fork_server import ForkedProcess
 from tests.waiting import eventually
 
 _WORKERS: Final = 6
-_PORTS_OF_A_WORKER: Final = 2_000  # below the ports that the kernel gives to outgoing connections
+_PORTS_OF_A_WORKER: Final = 2_000  # all these ports are below the ports that the kernel uses for outgoing connections
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """The start-up line of a running demo, and its process."""
+    """The values that a demo prints at its start, and the demo's process."""
 
     url: str
     playground: str
@@ -41,7 +41,7 @@ class Demo:
 
 
 def three_free_ports() -> int:
-    """Return the first of three neighbouring ports that are free, from a range of this pytest worker's own."""
+    """Return the first of three consecutive free ports. Each pytest worker has its own range of ports."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
     first = 20_000 + worker * _PORTS_OF_A_WORKER
     while True:
@@ -56,7 +56,7 @@ def _is_free(port: int) -> bool:
 
 
 def popups(page: Page) -> list[Frame]:
-    """Return One Runtime's frames of a page. Locators cannot reach them in a closed shadow root."""
+    """Return One Runtime's frames of a page. Locators cannot find these frames in their closed shadow root."""
     return [frame for frame in page.frames if frame.parent_frame and "/connect?" in frame.url]
 
 
@@ -88,6 +88,6 @@ def running_demo(folder: Path, port: int, module: Sequence[str] = ("one_runtime"
 
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    """One demo for the session. Each test uses its own end users."""
+    """Run one demo for the session. Each test uses its own end users."""
     with running_demo(tmp_path_factory.mktemp("demo"), three_free_ports()) as demo:
         yield demo

@@ -1,4 +1,4 @@
-"""Rows with sealed values in every table that has them, for the tests of the key ring."""
+"""Rows with sealed values, in every table that contains sealed values. The tests of the key ring use these rows."""
 
 import asyncio
 import json
@@ -35,13 +35,12 @@ Contents = dict[tuple[str, str], dict[str, Any]]
 
 
 def ring(*written: str) -> Vault:
-    """Return a vault with these keys, in this order."""
+    """Return a vault with these keys in this order."""
     return Vault(parse_keys(",".join(written)))
 
 
 @asynccontextmanager
 async def opened(url: str, pool_size: int = 3) -> AsyncIterator[Database]:
-    """Open a database until the block ends."""
     database = create_database(url, pool_size=pool_size)
     await database.open()
     try:
@@ -51,31 +50,29 @@ async def opened(url: str, pool_size: int = 3) -> AsyncIterator[Database]:
 
 
 async def register(database: Database, vault: Vault) -> None:
-    """Register the ring, as the start of a server does."""
+    """Register the key ring, as a server does at its start."""
     async with database.write() as tx:
         await key_ring.register(tx, vault, system_clock())
 
 
 async def activate(database: Database, vault: Vault, key: str, *, force: bool = False) -> None:
-    """Activate a key, given as in the setting."""
+    """Activate a key. `key`: the key as in the setting."""
     async with database.write() as tx:
         await key_rotation.activate(tx, vault, ID[key], system_clock(), force=force)
 
 
 async def disable(database: Database, key: str) -> None:
-    """Disable a key, given as in the setting."""
     async with database.write() as tx:
         await key_rotation.disable(tx, ID[key], system_clock())
 
 
 async def active(database: Database) -> str:
-    """Return the id of the active key."""
     async with database.read() as tx:
         return await key_ring.active_key(tx)
 
 
 async def organization(database: Database) -> Actor:
-    """Create an organization and return it as an event subject."""
+    """Create an organization. Return an actor of this organization."""
     async with database.write() as tx:
         return Actor((await organizations.create(tx, "Northwind", system_clock())).id, "system")
 
@@ -87,7 +84,7 @@ def connection(end_user_id: str, secret: str) -> NewConnection:
 
 
 async def connect(database: Database, vault: Vault, actor: Actor, end_user_id: str, secret: str) -> str:
-    """Connect or reconnect, and return the connection's id."""
+    """Connect or reconnect an account. Return the connection's id."""
     new = connection(end_user_id, secret)
     async with database.write() as tx:
         stored, _ = await connections.create_or_replace(tx, vault, oauth_rows.CATALOGS, actor, new, system_clock())
@@ -95,7 +92,7 @@ async def connect(database: Database, vault: Vault, actor: Actor, end_user_id: s
 
 
 async def leave_unredeemed(database: Database, vault: Vault, actor: Actor, end_user_id: str, secret: str) -> str:
-    """Connect in the mode `redirect` without redeeming, and return the session's id."""
+    """Connect in the mode `redirect`, but do not redeem the code. Return the session's id."""
     now = system_clock()
     session = ConnectSession(
         new_id(), actor.organization_id, end_user_id, "acme", "redirect", None, (), None, False, None,
@@ -125,7 +122,7 @@ async def leave_oauth(database: Database, vault: Vault, actor: Actor, session_id
 
 
 async def seed(database: Database, vault: Vault, count: int) -> Contents:
-    """Insert connections, and a tenth as many unredeemed ones. Return the sealed values."""
+    """Insert `count` connections, and a tenth of this number as unredeemed connections. Return the secrets."""
     actor, values = await organization(database), Contents()
     for number in range(count):
         end_user, secret = f"seeded_{number}", f"acme_seeded_{number}"
@@ -138,13 +135,13 @@ async def seed(database: Database, vault: Vault, count: int) -> Contents:
 
 
 async def contents(database: Database, vault: Vault) -> Contents:
-    """Return every opened value by table and row. Raises: SealBroken."""
+    """Open every sealed value. Return the secrets by table and row. Raises: SealBroken."""
     values = Contents()
     for table in key_ring.SEALED_TABLES:
         async with database.read() as tx:
             rows = await tx.all(select(table))
         for row in rows:
-            if row.sealed is None:  # the value was purged
+            if row.sealed is None:  # a purge deleted the value
                 continue
             place = SealContext(table.name, row[0], row.version)
             plaintext = vault.open(row.organization_id, Sealed(row.key_id, row.sealed), place)
@@ -153,14 +150,14 @@ async def contents(database: Database, vault: Vault) -> Contents:
 
 
 async def rows_under(database: Database, table: Table, key: str) -> set[tuple[str, str]]:
-    """Return the rows of a table that are sealed under a key."""
+    """Return the rows of a table that are sealed with a key."""
     async with database.read() as tx:
         rows = await tx.all(select(table).where(table.c.key_id == key))
     return {(table.name, row[0]) for row in rows}
 
 
 async def spoil(tx: Transaction, connection_id: str) -> None:
-    """Make a connection's credentials unreadable by changing their version."""
+    """Change the version of a connection's credentials, so that One Runtime cannot open them."""
     changed = update(credentials).where(credentials.c.connection_id == connection_id)
     await tx.execute(changed.values(version=credentials.c.version + 1))
 

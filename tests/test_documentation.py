@@ -1,4 +1,4 @@
-"""The documentation agrees with the code: it is complete, names only what exists, and has no broken link."""
+"""The documentation agrees with the code: it is complete, all names in it exist, and no link is broken."""
 
 import json
 import os
@@ -53,7 +53,7 @@ def served() -> tuple[dict[str, Any], set[str]]:
 
 
 def operations() -> dict[str, dict[str, Any]]:
-    """`GET /v1/integrations` → the operation."""
+    """Return the operations by name, such as `GET /v1/integrations`."""
     paths: dict[str, dict[str, Any]] = served()[0]["paths"]
     return {
         f"{method.upper()} {path}": operation
@@ -63,7 +63,7 @@ def operations() -> dict[str, dict[str, Any]]:
 
 
 def inputs_of(operation: dict[str, Any]) -> set[str]:
-    """Return the names of an operation's query parameters and of its body's fields."""
+    """Return the names of an operation's query parameters and body fields."""
     names = {parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "query"}
     if "application/json" in operation.get("requestBody", {}).get("content", ()):
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
@@ -75,7 +75,7 @@ def inputs_of(operation: dict[str, Any]) -> set[str]:
 
 @cache
 def commands() -> dict[str, set[str]]:
-    """`organizations create` → its options."""
+    """Return the options of each command, by name, such as `organizations create`."""
 
     def walk(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, set[str]]]:
         for name, inner in getattr(command, "commands", {}).items():
@@ -132,7 +132,7 @@ def test_every_route_outside_the_openapi_document_is_named() -> None:
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
 def test_every_named_route_exists(document: Page) -> None:
-    if document.name == "docs/adding-an-integration.md":  # its paths are the providers'
+    if document.name == "docs/adding-an-integration.md":  # the paths on this page belong to providers
         return
     known = {
         (method, re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(path).replace(r"\{path\}", ".+"))))
@@ -176,7 +176,7 @@ def test_every_event_type_is_documented() -> None:
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
 def test_every_named_event_type_exists(document: Page) -> None:
-    if document.name == "docs/vocabulary.md":  # tests/test_vocabulary.py: it names methods of clients too
+    if document.name == "docs/vocabulary.md":  # this page also names methods of clients: see tests/test_vocabulary.py
         return
     assert set(EVENT.findall(document.text)) <= set(events.TYPES)
 
@@ -276,7 +276,7 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 
 
 def run_in_shell(script: str, folder: Path, **more: str) -> str:
-    """Run pasted lines in a shell in this folder and return the output."""
+    """Run lines of a page in a shell in this folder. Return the output."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environ = {"PATH": path, "HOME": str(folder), **more}
     command = ["bash", "-euo", "pipefail", "-c", script]
@@ -284,7 +284,7 @@ def run_in_shell(script: str, folder: Path, **more: str) -> str:
 
 
 def send_like_curl(words: list[str]) -> httpx2.Response:
-    """Send the request that curl sends for these arguments."""
+    """Send the request that curl would send for these arguments."""
     headers, body, url, rest = {}, None, "", iter(words)
     for word in rest:
         if word == "-H":
@@ -299,7 +299,7 @@ def send_like_curl(words: list[str]) -> httpx2.Response:
 
 
 def connect_acme(demo: Demo) -> None:
-    """Connect Acme CRM, as the reader does in the playground."""
+    """Connect Acme CRM, as a reader does in the playground."""
     connection = {"integration_slug": "acme", "end_user_id": "user_123", "auth_type": "api_key"}
     body = {**connection, "credentials": {"api_key": demo.acme_key}}
     headers = {"Authorization": f"Bearer {demo.api_key}"}
@@ -309,7 +309,7 @@ def connect_acme(demo: Demo) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["README.md", "docs/getting-started.md"])
 def test_curl_lines_work_as_pasted(name: str, demo: Demo, tmp_path: Path) -> None:
-    """The shell reads the lines. A function that prints its arguments replaces curl."""
+    """A shell runs the lines. In this shell, `curl` is a function that prints its arguments."""
     (tmp_path / ".one-runtime-demo").symlink_to(demo.data)
     connect_acme(demo)
     blocks = [block for block in page(name).code("bash") if "curl " in block]

@@ -1,4 +1,4 @@
-"""Rules that no linter checks: sizes, names, promises with tests, no fixed waits, a current lock file."""
+"""Rules that no linter checks: sizes, names, tests of promises, no fixed waits, a current lock file."""
 
 import ast
 import re
@@ -28,9 +28,9 @@ FORBIDDEN_NAMES: Final = {
 }
 PACKAGE: Final = ROOT / "src" / "one_runtime"
 PLANNED_FOLDERS: Final = {"dashboard", "mcp", "agents", "webhooks"}
-"""Folders of the design that do not exist yet."""
+"""Folders that the design names, but that do not exist yet."""
 CROSSING_FOLDERS: Final = {"clients", "deploy", "foreign", "journeys", "operating", "promises", "refresh"}
-"""Folders of tests that cross domains."""
+"""Folders with tests of several domains."""
 MAY_SLEEP: Final = ROOT / "tests" / "waiting.py"
 PROMISE: Final = re.compile(r"\*\*(P\d+)\*\*")
 
@@ -56,14 +56,14 @@ def functions(path: Path) -> Iterator[Function]:
 
 
 def promises_of_tests() -> dict[str, list[str]]:
-    """Return every ID of `@pytest.mark.promise(…)` or `pytestmark` with its places."""
+    """Return every promise ID in `pytest.mark.promise(…)`, with the places of the mark."""
     places: dict[str, list[str]] = {}
     for path in python_files("tests"):
         for node in ast.walk(parsed(path)):
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)
-                and node.func.attr == "promise"  # before the slow `unparse`
+                and node.func.attr == "promise"  # a fast check before the slow `unparse`
                 and ast.unparse(node.func) == "pytest.mark.promise"
             ):
                 for argument in node.args:
@@ -166,7 +166,7 @@ def test_no_test_is_skipped_or_expected_to_fail() -> None:
         "pytest.mark.skipif",
         "pytest.mark.xfail",
     }
-    names = {marker.rpartition(".")[2] for marker in markers}  # compared before the slow `unparse`
+    names = {marker.rpartition(".")[2] for marker in markers}  # a fast check before the slow `unparse`
     places = [
         shown(path, node)
         for path in python_files("tests")

@@ -1,4 +1,4 @@
-"""The language rules of CONTRIBUTING.md, measured: docstrings, retired words, long sentences, page lengths."""
+"""The language rules of CONTRIBUTING.md: docstrings, retired words, long sentences, lengths of pages."""
 
 import ast
 import inspect
@@ -33,7 +33,7 @@ _WORD: Final = re.compile(r"\w[\w’'./+:-]*")
 
 
 def blocks(text: str) -> Iterator[str]:
-    """Paragraphs and list items of a page's prose, each in one line; headings and tables are left out."""
+    """Yield each paragraph and list item of a page's prose as one line. Omit headings and tables."""
     block: list[str] = []
     for line in [*text.splitlines(), ""]:
         ends = not line.strip() or line.startswith(("#", "|", "<"))
@@ -45,7 +45,7 @@ def blocks(text: str) -> Iterator[str]:
 
 
 def sentences(text: str) -> Iterator[str]:
-    """Sentences of a page's prose. A code span counts as one word, a link as its text."""
+    """Yield the sentences of a page's prose. A code span counts as one word. A link counts as the link's text."""
     for block in blocks(text):
         plain = _CODE.sub("Code", _LINK.sub(r"\1", _MARKUP.sub("", block)))
         yield from _END_OF_SENTENCE.split(plain)
@@ -57,7 +57,6 @@ def long_sentences(text: str) -> list[str]:
 
 @cache
 def tracked(*folders: str) -> list[Path]:
-    """Files under version control in these folders."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *folders],
         cwd=ROOT,
@@ -71,12 +70,11 @@ def tracked(*folders: str) -> list[Path]:
 
 @cache
 def nodes(path: Path) -> list[ast.AST]:
-    """Return the syntax tree of a file as a list."""
     return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 def docstrings(path: Path) -> Iterator[str]:
-    """Docstrings of modules, classes, functions and attributes: every string that is a statement of its own."""
+    """Yield the docstrings of modules, classes, functions and attributes: every statement that is only a string."""
     for node in nodes(path):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
             yield inspect.cleandoc(node.value.value)
@@ -88,7 +86,7 @@ def retired_patterns() -> list[re.Pattern[str]]:
 
 
 def names_of_tests(path: Path) -> Iterator[str]:
-    """Names of a test file, its functions and its classes, once as written and once as words."""
+    """Yield the names of a test file, its functions and its classes. Yield each name as it is, and as words."""
     named = (node for node in nodes(path) if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef))
     for name in (path.stem, *(node.name for node in named)):
         yield name
@@ -96,7 +94,10 @@ def names_of_tests(path: Path) -> Iterator[str]:
 
 
 def searched_text(path: Path) -> str:
-    """Return the text of a file, but of a test file only its names; "" for generated and binary files."""
+    """Return the text to search: of a test file only its names, and of other files the text.
+
+    For generated and binary files, return an empty string.
+    """
     if path.is_relative_to(ROOT / "tests"):
         return "\n".join(names_of_tests(path)) if path.suffix == ".py" else ""
     generated = path.is_relative_to(ROOT / "docs" / "integrations")

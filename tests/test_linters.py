@@ -1,4 +1,4 @@
-"""Linters and type checker as a test: they run beside other tests, instead of keeping a core idle before them."""
+"""Linters and type checker as tests. They run in parallel with other tests, so no core is idle."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`settings.py`: every setting is checked, secrets come from files too, and a typo stops the start with a sentence."""
+"""`settings.py`: every setting is checked, files can contain secrets, and an unknown variable stops the start."""
 
 from ipaddress import ip_network
 from pathlib import Path

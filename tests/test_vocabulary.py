@@ -1,4 +1,4 @@
-"""Every public surface uses the names of docs/vocabulary.md: HTTP, clients, popup, events, command line."""
+"""The HTTP API, the clients, the popup, events and the command line use the names in docs/vocabulary.md."""
 
 import inspect
 import json
@@ -32,7 +32,7 @@ VOCABULARY: Final = page("docs/vocabulary.md")
 JAVASCRIPT: Final = ROOT / "clients" / "js" / "src"
 POPUP: Final = (ROOT / "src" / "one_runtime" / "connect" / "static" / "connect.d.ts").read_text("utf-8")
 NOT_PUBLIC_NAMES: Final = {"options", "key", "input", "milliseconds", "proxy"}
-"""Names in TypeScript files of positional arguments, index signatures, and of the property that has the proxy."""
+"""Names in TypeScript files that no caller writes, such as positional arguments, and `proxy`, the client's property."""
 PROXY_METHODS: Final = ("request", "stream", "get", "head", "post", "put", "patch", "delete")
 CHECKED_FOR_RETIRED_NAMES: Final = (
     "clients",
@@ -56,13 +56,12 @@ def words(cell: str) -> list[str]:
 
 
 def column(heading: str, place: int = 1) -> set[str]:
-    """Return the names in one column of a table of the page."""
+    """Return the names in one column of a table on the page."""
     return {name for row in VOCABULARY.table(heading) for name in words(row[place])}
 
 
 @cache
 def document() -> dict[str, Any]:
-    """The OpenAPI document."""
     built: dict[str, Any] = create_app(Settings(encryption_keys=SecretStr(new_key()))).app.openapi()
     return built
 
@@ -75,24 +74,22 @@ def operations() -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def parameters() -> Iterator[dict[str, Any]]:
-    """The parameters of every operation."""
     for _, operation in operations():
         yield from operation.get("parameters", ())
 
 
 def properties() -> Iterator[tuple[str, dict[str, Any]]]:
-    """The properties of every schema."""
     for schema in document()["components"]["schemas"].values():
         yield from schema.get("properties", {}).items()
 
 
 def snake_case(name: str) -> str:
-    """`endUserId` as `end_user_id`."""
+    """Return `endUserId` as `end_user_id`."""
     return re.sub(r"[A-Z]", lambda letter: f"_{letter[0].lower()}", name)
 
 
 def camel_case(name: str) -> str:
-    """`end_user_id` as `endUserId`, as the JavaScript client writes names of the API."""
+    """Return `end_user_id` as `endUserId`, like the JavaScript client."""
     return re.sub(r"_([a-z0-9])", lambda letter: letter[1].upper(), name)
 
 
@@ -103,7 +100,7 @@ def without_comments(types: str) -> str:
 
 @cache
 def javascript_types() -> str:
-    """The types that the JavaScript client exports: interfaces, aliases, and the properties of classes."""
+    """Return the types that the JavaScript client exports: interfaces, aliases, and the properties of classes."""
     index = (JAVASCRIPT / "index.ts").read_text("utf-8")
     declared: list[str] = []
     for exported, path in _EXPORT.findall(index):
@@ -115,25 +112,25 @@ def javascript_types() -> str:
 
 
 def properties_of_class(declaration: re.Match[str]) -> str:
-    """Return a class with its public properties only."""
+    """Return the declaration of a class with only its public properties."""
     return "\n".join([f"export class {declaration[1]} {{", *_PROPERTY.findall(declaration[0]), "}"])
 
 
 def typescript_names(types: str) -> set[str]:
-    """The properties and arguments of a TypeScript file, as the API writes them."""
+    """Return the properties and arguments in a TypeScript file, with the API's spelling."""
     declared = {snake_case(name) for name in _TYPESCRIPT_NAME.findall(without_comments(types))}
     return declared - {name for method in ROUTES for name in method.split(".")} - NOT_PUBLIC_NAMES
 
 
 def http_names() -> set[str]:
-    """The properties and parameters of the OpenAPI document, without headers."""
+    """Return the properties and parameters of the OpenAPI document. Omit headers."""
     return {name for name, _ in properties()} | {
         parameter["name"] for parameter in parameters() if parameter["in"] != "header"
     }
 
 
 def python_names() -> set[str]:
-    """The arguments of the Python client's methods, and the attributes of what they return."""
+    """Return the arguments of the Python client's methods, and the attributes of the methods' results."""
     with OneRuntime("http://127.0.0.1", "oru_key") as client:
         methods = [attrgetter(name)(client) for name in ROUTES]
         methods += [getattr(client.proxy, name) for name in PROXY_METHODS]
@@ -144,28 +141,28 @@ def python_names() -> set[str]:
 
 
 def client_classes() -> dict[str, type]:
-    """Return the dataclasses that the Python client exports: the classes of answers."""
+    """Return the dataclasses that the Python client exports. They are the classes of results."""
     exported = vars(one_runtime_client)
     classes = {name: value for name, value in exported.items() if isinstance(value, type) and is_dataclass(value)}
     return {name: value for name, value in classes.items() if name != "Page"}
 
 
 def references(node: Any) -> set[str]:
-    """Return the schemas that a part of the OpenAPI document refers to, also through other schemas."""
+    """Return the schemas to which a part of the OpenAPI document refers, directly or through other schemas."""
     named = set(re.findall(r'"#/components/schemas/(\w+)"', json.dumps(node)))
     schemas = document()["components"]["schemas"]
     return named.union(*(references(schemas[name]) for name in named))
 
 
 def event_names() -> set[str]:
-    """The keys of the data of events, as docs/events.md lists them."""
+    """Return the keys of events' data, as listed in docs/events.md."""
     rows = [line.strip("|").split(" | ") for line in page("docs/events.md").prose.splitlines() if line.startswith("|")]
     cells = [row[2] for row in rows if {*words(row[0])} & {*events.TYPES}]
     return {name for cell in cells for name in words(re.split(r":|such as", cell)[0])}
 
 
 def values(node: Any) -> set[str]:
-    """The values that a schema enumerates."""
+    """Return the values that a schema enumerates."""
     if isinstance(node, list):
         return {value for inner in node for value in values(inner)}
     if not isinstance(node, dict):
@@ -175,7 +172,7 @@ def values(node: Any) -> set[str]:
 
 
 def listed_values() -> dict[str, set[str]]:
-    """Each field of the page with its values; those of the popup's message are not the API's."""
+    """Return the values of each field on the page. Omit the popup's message, because its values are not in the API."""
     listed: dict[str, set[str]] = {}
     for field, cell in VOCABULARY.table("Values"):
         if "popup" not in field:
@@ -231,7 +228,7 @@ def test_every_class_of_an_answer_has_the_same_name_and_fields_in_both_clients()
 
 
 def typescript_fields(name: str) -> set[str]:
-    """Return the properties of an exported interface or class with those of its parent, as the API writes them."""
+    """Return the properties of an exported interface or class and of its parent, with the API's spelling."""
     declaration = rf"^export (?:interface|class) {name}(?: extends (\w+))? \{{(.*?)^\}}"
     declared = re.search(declaration, javascript_types(), re.MULTILINE | re.DOTALL)
     assert declared is not None, f"the client does not export {name}"
@@ -255,7 +252,7 @@ def test_page_lists_exactly_the_values_of_the_api() -> None:
     for name, schema in described:
         if found := values(schema):
             enumerated.setdefault(name, set()).update(found)
-    listed["category"] = enumerated["category"]  # the page links to the list of these, and of the types of events
+    listed["category"] = enumerated["category"]  # the page only links to the categories and event types
     enumerated["type"] -= {*events.TYPES}
     assert enumerated == listed
 
@@ -268,7 +265,7 @@ def test_the_types_of_both_clients_have_the_values_of_the_page() -> None:
 
 
 def literals(kind: Any) -> set[str]:
-    """Return the values of a type that is a `Literal`, alone or inside another type."""
+    """Return the values of a `Literal` type, even if it is inside another type."""
     return {
         value
         for argument in get_args(kind)

@@ -1,4 +1,4 @@
-"""Wait for a condition: try again until a deadline. The only place in the tests that sleeps."""
+"""Waits for a condition: tries again until a deadline. No other module of the tests sleeps."""
 
 import asyncio
 import time
@@ -13,7 +13,7 @@ _LONGEST_PAUSE: Final = 0.1
 
 
 def _pauses(seconds: float) -> Iterator[float]:
-    """Yield growing pauses, from 2 to 100 ms, until the deadline. Raises: TimeoutError."""
+    """Yield growing pauses from 2 to 100 ms, until the deadline. Raises: TimeoutError."""
     deadline = time.monotonic() + seconds
     pause = _FIRST_PAUSE
     while time.monotonic() < deadline:
@@ -23,21 +23,21 @@ def _pauses(seconds: float) -> Iterator[float]:
 
 
 def attempts(seconds: float = 30.0) -> Iterator[int]:
-    """Count attempts: `for _ in attempts(): if it_happened(): break`. Raises: TimeoutError."""
+    """Yield the number of each attempt: `for _ in attempts(): if happened(): break`. Raises: TimeoutError."""
     for number, pause in enumerate(_pauses(seconds)):
         yield number
         time.sleep(pause)
 
 
 async def async_attempts(seconds: float = 30.0) -> AsyncIterator[int]:
-    """Count attempts, leaving the loop free between them. Raises: TimeoutError."""
+    """Yield the number of each attempt. The event loop is free between two attempts. Raises: TimeoutError."""
     for number, pause in enumerate(_pauses(seconds)):
         yield number
         await asyncio.sleep(pause)
 
 
 async def eventually(probe: Callable[[], T | Awaitable[T]], seconds: float = 30.0) -> T:
-    """Return the first true result of the probe. Raises: TimeoutError."""
+    """Call the probe until it returns a true value. Return this value. Raises: TimeoutError."""
     async for _ in async_attempts(seconds):
         answer = probe()
         value = cast("T", await answer if isawaitable(answer) else answer)
