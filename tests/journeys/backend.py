@@ -1,4 +1,4 @@
-"""The customer's backend of a journey: it creates sessions for the test's own end user and reads their state."""
+"""The customer's backend of a journey. It creates sessions for the test's end user, and reads the state of sessions."""
 
 import json
 import sqlite3
@@ -14,7 +14,7 @@ from tests.running_demo import Demo
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """A client of the demo's One Runtime for one end user, with sessions for the pages of one site."""
+    """A client of the demo's One Runtime for one end user. Its sessions allow the pages of one site."""
 
     demo: Demo
     site: Site
@@ -22,47 +22,43 @@ class Backend:
     http: httpx2.AsyncClient
 
     async def session(self, slug: str | None = "acme", **more: Any) -> dict[str, Any]:
-        """Create a session: `id`, `session_token`, `connect_url`, `expires_at`."""
+        """Create a session. Return `id`, `session_token`, `connect_url` and `expires_at`."""
         body = {"integration_slug": slug, "end_user_id": self.end_user_id, "allowed_origins": [self.site.origin]}
         return await self._post("/v1/hosted-connection-sessions", {**body, **_by_key(slug), **more})
 
     async def window(self, slug: str | None = "acme", **more: Any) -> dict[str, Any]:
-        """Create a top-level session: `redirect`, or `mode="link"`."""
+        """Create a session in the mode `redirect`, or with `mode="link"` in the mode `link`."""
         place = {} if more.get("mode") == "link" else {"return_url": self.site.return_url}
         body = {"integration_slug": slug, "end_user_id": self.end_user_id, **place}
         return await self._post("/v1/hosted-connection-sessions", {**body, **_by_key(slug), **more})
 
     async def redeem(self, session: dict[str, Any], code: str, end_user_id: str) -> httpx2.Response:
-        """Redeem the code of a redirect for the signed-in end user."""
         path = f"/v1/hosted-connection-sessions/{session['id']}/redeem"
         return await self.http.post(path, json={"code": code, "end_user_id": end_user_id})
 
     async def token(self, slug: str | None = "acme", **more: Any) -> str:
-        """Create a session and return its token."""
         return str((await self.session(slug, **more))["session_token"])
 
     async def state(self, session: dict[str, Any]) -> dict[str, Any]:
-        """Return the state of a session."""
         return await self._get(f"/v1/hosted-connection-sessions/{session['id']}")
 
     async def status(self, slug: str = "acme") -> str:
-        """Return the integration's status in the list."""
+        """Return the integration's status for the end user."""
         listed = await self._get("/v1/integrations", end_user_id=self.end_user_id, slug=slug, logo="none")
         return str(listed["integrations"][0]["status"])
 
     async def connections(self) -> list[dict[str, Any]]:
-        """Return the end user's connections."""
         connections: list[dict[str, Any]] = (await self._get("/v1/connections", end_user_id=self.end_user_id))[
             "connections"
         ]
         return connections
 
     async def check(self, connection_id: str) -> dict[str, Any]:
-        """Check a connection at the provider."""
+        """Check a connection with the provider."""
         return await self._post(f"/v1/connections/{connection_id}/check", {})
 
     async def type_key(self, token: str, key: str) -> httpx2.Response:
-        """Send the popup's request for a typed key: a short cut to states that need many of them."""
+        """Send the popup's request for a typed key. This is faster than the page if a test needs many requests."""
         body = {"auth_type": "api_key", "credentials": {"api_key": key}}
         headers = {"authorization": f"Bearer {token}"}
         return await self.http.post("/connect/session/connect", json=body, headers=headers)
@@ -73,18 +69,18 @@ class Backend:
         answer.raise_for_status()
 
     async def expire(self, session: dict[str, Any]) -> None:
-        """Expire a session in the database, because the demo's clock cannot be moved from here."""
+        """Expire a session in the database, because a test cannot change the clock of the demo's process."""
         with closing(sqlite3.connect(f"{self.demo.data}/one-runtime.db", timeout=30)) as database, database:
             sql = "UPDATE hosted_connection_sessions SET expires_at = created_at WHERE id = ?"
             assert database.execute(sql, (session["id"],)).rowcount == 1
 
     def register(self, *return_urls: str) -> None:
-        """Register a return URL as the organization does with an administrator's key."""
+        """Register a return URL, as the organization does with an admin key."""
         with closing(sqlite3.connect(f"{self.demo.data}/one-runtime.db", timeout=30)) as database, database:
             database.execute("UPDATE organizations SET return_urls = ?", (json.dumps(return_urls),))
 
     async def turn_key(self, switch: str, key: str) -> None:
-        """Revoke or restore a key at Acme."""
+        """Revoke or restore an API key at Acme."""
         answer = await self.http.post(f"{self.demo.acme}/v1/test/{switch}", headers={"authorization": f"Bearer {key}"})
         answer.raise_for_status()
 
@@ -102,5 +98,5 @@ class Backend:
 
 
 def _by_key(slug: str | None) -> dict[str, str]:
-    """Select the auth type `api_key`: Acme CRM supports OAuth too, but these tests use keys."""
+    """Select the auth type `api_key`. Acme CRM also supports OAuth, but these tests use keys."""
     return {"auth_type": "api_key"} if slug == "acme" else {}

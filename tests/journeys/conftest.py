@@ -1,4 +1,4 @@
-"""Fixtures of the journeys: the customer's site, a foreign site, and a backend with an end user of its own."""
+"""Fixtures of the journeys: the customer's site, a foreign site, and a backend for an end user of the test."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -16,34 +16,34 @@ from tests.running_demo import Demo, running_demo, three_free_ports
 
 @pytest.fixture(scope="session")
 def site(demo: Demo) -> Iterator[Site]:
-    """The customer's site, which may show the popup."""
+    """The customer's site. Its pages may show the popup."""
     with running_site(demo.url) as site:
         yield site
 
 
 @pytest.fixture(scope="session")
 def foreign(demo: Demo) -> Iterator[Site]:
-    """A foreign site: another port of the same host, and so another origin."""
+    """A foreign site. Its origin differs because its port differs."""
     with running_site(demo.url) as site:
         yield site
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def backend(demo: Demo, site: Site, request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
-    """The customer's backend, for an end user named after the test."""
+    """The customer's backend, for an end user with the name of the test."""
     headers = {"authorization": f"Bearer {demo.api_key}"}
     async with httpx2.AsyncClient(base_url=demo.url, headers=headers) as http:
         yield Backend(demo, site, _end_user(request), http)
 
 
 def _end_user(request: pytest.FixtureRequest) -> str:
-    """Return an end user that no other test uses, also when a test runs twice in one session."""
+    """Return an end user that no other test uses. A test that runs twice gets two end users."""
     return f"{request.node.name}-{new_id()}"
 
 
 @pytest.fixture(scope="session")
 def large_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Demo, Site]]:
-    """A demo whose catalog holds 600 integrations beside Acme's, and a customer's site for it."""
+    """A demo with Acme and 600 other integrations, and a customer's site for this demo."""
     folder, module = tmp_path_factory.mktemp("many"), ("tests.journeys.many", "600")
     with running_demo(folder, three_free_ports(), module) as demo, running_site(demo.url) as site:
         yield demo, site
@@ -51,7 +51,7 @@ def large_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Demo,
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def large(large_site: tuple[Demo, Site], request: pytest.FixtureRequest) -> AsyncIterator[Backend]:
-    """The backend of a customer of the large catalog."""
+    """The customer's backend for the demo with 600 integrations."""
     demo, site = large_site
     headers = {"authorization": f"Bearer {demo.api_key}"}
     async with httpx2.AsyncClient(base_url=demo.url, headers=headers) as http:
@@ -64,7 +64,7 @@ async def large(large_site: tuple[Demo, Site], request: pytest.FixtureRequest) -
 async def window(
     browser: Browser, page_problems: PageProblems, backend: Backend, request: pytest.FixtureRequest
 ) -> AsyncIterator[Page]:
-    """A top-level window in a browser with and without JavaScript; the return URL is registered."""
+    """A top-level window, once with and once without JavaScript. The return URL is registered."""
     backend.register(backend.site.return_url)
     async with await browser.new_context(java_script_enabled=request.param, reduced_motion="reduce") as context:
         context.set_default_timeout(PATIENCE)

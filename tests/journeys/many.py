@@ -1,4 +1,4 @@
-"""`one-runtime …` with a catalog of many made-up integrations: `python -m tests.journeys.many <how many> …`."""
+"""`one-runtime …` with a generated catalog: `python -m tests.journeys.many <number of integrations> …`."""
 
 import sys
 from itertools import islice, product
@@ -21,7 +21,7 @@ _SECOND: Final = (
 
 
 def catalog_of(count: int) -> Catalog:
-    """Return this many integrations: copies of the built-in integrations under other names, with their logos."""
+    """Return a catalog with `count` integrations. They are copies of built-in integrations with other names."""
     built_in = load_catalog()
     models = [integration for integration in built_in.integrations if available_auth_types(integration, ())]
     entries, logos = [], {}
@@ -35,7 +35,7 @@ def catalog_of(count: int) -> Catalog:
 
 
 def main() -> None:
-    """Replace the built-in catalog by as many integrations as the first argument says, then run the command."""
+    """Replace the built-in catalog, and run a command. The first argument is the number of integrations."""
     catalog = catalog_of(int(sys.argv.pop(1)))
     for module in (app, server):
         vars(module)["load_catalog"] = lambda: catalog

@@ -1,4 +1,4 @@
-"""Minimal customers' sites: a page with connect.js under a strict policy, and a page without a policy."""
+"""A customer's site: a page with connect.js under a strict Content-Security-Policy, and a page without a policy."""
 
 import threading
 from collections.abc import Iterator
@@ -13,7 +13,8 @@ _PAGE: Final = """<!doctype html>
 <script type="module" src="/log.js"></script><script type="module" src="{script}"></script></body></html>
 """
 
-# The session's token is in the fragment, which no server sees. Messages are recorded before they are checked.
+# The fragment of the page's URL contains the session token, because browsers do not send the fragment to a server. This
+# script records every message, even those that the page later refuses.
 _LOG: Final = """
 addEventListener("message", (event) => {
   const item = document.createElement("li");
@@ -33,7 +34,7 @@ document.getElementById("connect").addEventListener("click", async () => {
 document.getElementById("connect").disabled = false;
 """
 
-# Written from the documentation of the message alone: two parameters in, one object out.
+# We wrote this script only from the documentation of the popup's message: two parameters, and one object as the result.
 _WITHOUT_CONNECT_JS: Final = """
 document.getElementById("connect").addEventListener("click", () => {
   const requestId = "embedder-" + location.hash.length;
@@ -66,10 +67,10 @@ _PAGES: Final = {"/": "/connecting.js", "/relaxed": "/connecting.js", "/embedder
 
 
 class Site(ThreadingHTTPServer):
-    """A site on its own port. Its host is `localhost`, One Runtime's is `127.0.0.1`.
+    """A site on its own port. The site's host is `localhost`, and One Runtime's host is `127.0.0.1`.
 
-    `/` has the strictest policy that connect.js works under, `/relaxed` none, `/embedder` does without connect.js;
-    `/back` is a return URL.
+    The page `/` has the strictest policy that connect.js allows. `/relaxed` has no policy. `/embedder` does not use
+    connect.js. `/back` is a return URL.
     """
 
     daemon_threads = True
@@ -84,12 +85,11 @@ class Site(ThreadingHTTPServer):
 
     @property
     def return_url(self) -> str:
-        """Return URL of the mode `redirect`."""
         return f"{self.origin}/back"
 
     @property
     def policy(self) -> str:
-        """No inline style or script, no frame but One Runtime's."""
+        """Return a policy that allows no inline style, no inline script, and only One Runtime's frames."""
         return f"default-src 'none'; script-src 'self' {self.one_runtime}; frame-src {self.one_runtime}; img-src data:"
 
 

@@ -21,12 +21,12 @@ _AXE: Final = {
     "resultTypes": ["violations"],
     "iframes": False,
     "runOnly": {"type": "tag", "values": list(_WCAG)},
-    "rules": {"page-has-heading-one": {"enabled": False}},  # a best practice that does not apply while a page loads
+    "rules": {"page-has-heading-one": {"enabled": False}},  # does not apply while a page is loading
 }
 # The rules that read colours. The style sheets for light and dark differ only in colours, so two looks suffice for the
 # other rules.
 _AXE_COLOURS: Final = {**_AXE, "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
-# Waits until the transition to this colour scheme has ended; endless animations continue.
+# Waits until the transition to a color scheme has ended. It does not wait for endless animations.
 _SHOWN: Final = """async (scheme) => {
   if (!matchMedia(`(prefers-color-scheme: ${scheme})`).matches) return false;
   const ending = () => document.getAnimations().filter(
@@ -45,12 +45,12 @@ _LOOKS: Final = (("light", 900, _AXE), ("dark", 320, _AXE), ("light", 320, _AXE_
 
 async def visit(page: Page, site: Site, token: str, path: str = "/") -> None:
     """Open the customer's page with a session."""
-    await page.goto("about:blank")  # a change of the fragment alone would load nothing
+    await page.goto("about:blank")  # if only the fragment changed, the browser would not load the page
     await page.goto(f"{site.origin}{path}#{token}")
 
 
 async def press_connect(page: Page) -> Frame:
-    """Press the page's button and return the popup."""
+    """Press the page's button. Return the popup."""
     await page.get_by_role("button", name="Connect", exact=True).click()
     frame = await find_popup(page)
     await expect(heading(frame)).to_be_visible()
@@ -64,7 +64,7 @@ async def open_popup(page: Page, site: Site, token: str, path: str = "/") -> Fra
 
 
 async def add_frame(page: Page, src: str) -> None:
-    """Put another frame into the page."""
+    """Add another frame to the page."""
     script = "(src) => { document.body.append(Object.assign(document.createElement('iframe'), { src })); }"
     await page.evaluate(script, src)
 
@@ -82,25 +82,24 @@ def button(frame: Frame, name: str) -> Locator:
 
 
 async def wait_until_settled(frame: Frame) -> None:
-    """Wait until the popup has the height that it requested; its controls move until then."""
+    """Wait until the popup has the height that it requested. Until then, the popup's controls can move."""
     fits = "() => Math.abs(innerHeight - Math.max(240, document.getElementById('card').offsetHeight)) <= 1"
     await eventually(lambda: frame.evaluate(fits))
 
 
 async def click(frame: Frame, name: str) -> None:
-    """Press a button of a popup in connect.js once the button no longer moves."""
+    """Press a button of a popup when the button no longer moves."""
     await wait_until_settled(frame)
     await button(frame, name).click()
 
 
 async def submit_key(frame: Frame, key: str) -> None:
-    """Type a key and press Enter."""
     await key_field(frame).fill(key)
     await key_field(frame).press("Enter")
 
 
 async def outcome(page: Page) -> dict[str, Any]:
-    """Return the outcome of the page's promise."""
+    """Return the result of the JavaScript promise on the page."""
     output = page.locator("#outcome")
     await expect(output).not_to_be_empty()
     result: dict[str, Any] = json.loads(await output.inner_text())
@@ -113,17 +112,16 @@ async def messages(page: Page) -> list[dict[str, Any]]:
 
 
 async def expect_closed(page: Page) -> None:
-    """Wait until no popup is left in the page."""
     await eventually(lambda: not popups(page))
 
 
 def request_id(frame: Frame) -> str:
-    """Return the request id of the popup's messages."""
+    """Return the request id that the popup uses in its messages."""
     return parse_qs(urlsplit(frame.url).query)["request_id"][0]
 
 
 async def find_violations(page: Page, frame: Frame | Page) -> list[str]:
-    """Violations found by axe (WCAG 2.2 AA and best practice), light and dark, on phone and desktop."""
+    """Return the violations that axe finds (WCAG 2.2 AA and best practices): light and dark, on phone and desktop."""
     lines = []
     await frame.evaluate(Axe().axe_script)
     for scheme, width, options in _LOOKS:

@@ -1,4 +1,7 @@
-"""The session's token: removed from the URL at once, kept for a reload, in no other URL, log or storage (P11)."""
+"""P11: the popup removes the session token from its URL at once. No other URL, log or storage contains the token.
+
+The popup still works after a reload.
+"""
 
 import asyncio
 from typing import Final, TypeVar
@@ -25,7 +28,7 @@ from tests.waiting import eventually
 
 T = TypeVar("T")
 
-# A browser may deny storage to a frame of another site; the popup has to work without it.
+# A browser can block storage in a frame of another site. The popup has to work without storage.
 _KEPT: Final = """async () => {
   const stores = [
     () => localStorage.length, () => sessionStorage.length, async () => (await indexedDB.databases()).length,
@@ -95,7 +98,7 @@ async def test_no_third_party_request_and_no_secret_in_a_url_or_on_the_console(
         demo.url.removeprefix("http://"),
     }
     with_token = [address for address in addresses if token in address.partition("#")[0]]
-    assert len(with_token) == 1  # the frame's first URL, which the server does not log
+    assert len(with_token) == 1  # the first URL of the frame; One Runtime does not log this URL
     for secret in (WRONG_KEY, demo.acme_key):
         assert not [text for text in (*addresses, *console) if secret in text]
     assert not [text for text in console if token in text]

@@ -1,4 +1,4 @@
-"""A real browser decodes our compressed responses, which join a stored head and blocks compressed before."""
+"""A real browser can decode our compressed responses."""
 
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ _ASK: Final = """async ({path, key}) => {
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 async def test_chromium_reads_lists_in_both_codings(page: Page, demo: Demo, coding: str) -> None:
     await page.set_extra_http_headers({"accept-encoding": coding})
-    await page.goto(f"{demo.url}/docs/errors")  # a page of the same origin
+    await page.goto(f"{demo.url}/docs/errors")  # a page with the same origin
 
     async def ask(path: str, key: str = "") -> Any:
         answer = await page.evaluate(_ASK, {"path": path, "key": key})

@@ -1,4 +1,4 @@
-"""From the click to a connected account and back: in the playground, and in a page of another site."""
+"""Connect and disconnect an account: in the playground, and on a page of another site."""
 
 import pytest
 from playwright.async_api import Locator, Page, expect
@@ -25,7 +25,7 @@ GLOBEX, INITECH = "acc_globex", "acc_initech"
 
 
 async def playground(page: Page, backend: Backend) -> Locator:
-    """Acme's card on the playground's page for the test's end user."""
+    """Open the playground's page for the test's end user. Return the card of Acme CRM."""
     await page.goto(f"{backend.demo.playground}/?end_user_id={backend.end_user_id}")
     return page.get_by_role("listitem", name="Acme CRM", exact=True)
 

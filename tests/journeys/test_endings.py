@@ -1,4 +1,4 @@
-"""Ended sessions and unresponsive servers: a clear page, a way to continue, and a message to the page."""
+"""Ended sessions, and servers that do not answer: the popup explains the problem, and sends a message to the page."""
 
 from collections.abc import Awaitable, Callable
 

@@ -1,4 +1,4 @@
-"""For everybody: no finding of axe in any state of the popup, the keyboard alone, few clicks, small screens."""
+"""Accessibility of the popup: no findings of axe in any state, use by keyboard, few clicks, small screens."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -82,7 +82,7 @@ async def another_account(page: Page, site: Site, backend: Backend) -> Frame:
 
 
 async def connected(page: Page, site: Site, backend: Backend) -> Frame:
-    frame = await open_popup(page, site, await backend.token(), "/embedder")  # the success mark stays here
+    frame = await open_popup(page, site, await backend.token(), "/embedder")  # this page keeps the success mark
     await submit_key(frame, backend.demo.acme_key)
     await expect(heading(frame)).to_have_text("Connected")
     return frame
@@ -139,7 +139,7 @@ async def test_keyboard_alone_connects_and_the_focus_returns(
     await page.keyboard.press("Enter")
     frame = await find_popup(page)
     await expect(key_field(frame)).to_be_focused()
-    async for _ in async_attempts():  # the keyboard follows the focus into another process a moment later
+    async for _ in async_attempts():  # the frame's process receives keyboard input a moment later
         await page.keyboard.insert_text(WRONG_KEY)
         if await key_field(frame).input_value():
             break
@@ -190,7 +190,7 @@ async def test_key_is_connected_with_two_clicks(page: Page, demo: Demo, site: Si
     await page.expose_function("pressed", note)
     await page.add_init_script("addEventListener('pointerdown', () => pressed(location.pathname), true)")
     frame = await open_popup(page, site, await backend.token())
-    await expect(key_field(frame)).to_be_focused()  # a key is pasted without a click
+    await expect(key_field(frame)).to_be_focused()  # a person can paste a key without a click
     await page.keyboard.insert_text(demo.acme_key)
     await click(frame, "Connect Acme CRM")
     assert (await outcome(page))["status"] == "connected"
@@ -216,7 +216,7 @@ async def test_no_field_is_focused_on_devices_without_a_mouse(browser: Browser, 
 
 async def test_hint_of_a_popup_that_does_not_load_can_be_closed(page: Page, site: Site, backend: Backend) -> None:
     async def never(route: Route) -> None:
-        """A server that does not answer."""
+        """Do not answer the request."""
 
     await page.clock.install()
     await page.route("**/connect?*", never)

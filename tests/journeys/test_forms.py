@@ -1,6 +1,6 @@
-"""The forms of real entries: keys, user names and passwords, parameters, a choice between ways to connect.
+"""The forms of real entries: keys, user names and passwords, parameters, a choice between auth types.
 
-Nothing here reaches those providers: what the page would send is looked at, and answered in the server's place.
+These tests send nothing to providers. They read the requests of the page, and answer in place of the server.
 """
 
 import json
@@ -20,7 +20,7 @@ TRACK_KEY = "Track API key Site ID · Track API key"
 
 
 async def answer_in_place(page: Page, slug: str) -> list[dict[str, Any]]:
-    """Respond with success in the server's place; return the list of sent bodies."""
+    """Answer each request with success, in place of the server. Return the list of request bodies."""
     bodies: list[dict[str, Any]] = []
 
     async def say_yes(route: Route) -> None:

@@ -1,4 +1,4 @@
-"""P6, in a real browser: no page but an allowed origin's shows the form, and neither does a window of its own."""
+"""P6 in a real browser: only pages of allowed origins can show the form. A top-level window does not show the form."""
 
 import pytest
 from playwright.async_api import Page, Route, expect
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.promise("P6")
 
 
 async def expect_refused(page: Page, problems: PageProblems) -> None:
-    """Check that the browser refused to show the frame and that no frame of the page has a form."""
+    """Check that the browser refused to show the frame, and that no frame of the page contains a form."""
     await eventually(lambda: any("frame-ancestors" in problem for problem in problems))
     problems.clear()
     for frame in page.frames:
@@ -30,7 +30,7 @@ async def test_foreign_page_cannot_frame_the_popup_and_shows_a_hint(
     await page.get_by_role("button", name="Connect").click()
     await expect_refused(page, page_problems)
     await page.clock.fast_forward(10_000)
-    await page.keyboard.press("Enter")  # the button of the hint has the focus
+    await page.keyboard.press("Enter")  # the focus is on the button of the hint
     assert (await outcome(page))["error"]["code"] == "load_failed"
     state = await backend.state(session)
     assert (state["status"], await backend.status()) == ("pending", "not_connected")
@@ -69,7 +69,7 @@ async def test_popup_at_top_level_shows_no_form(page: Page, backend: Backend) ->
     for address in (session["connect_url"], f"{backend.demo.url}/connect?session={session['id']}"):
         await page.goto(address)
         await expect(heading(page)).to_have_text("Open this from Fernhill")
-        await expect(page.locator("body")).to_have_attribute("data-state", "top_level")  # the server rendered this text
+        await expect(page.locator("body")).to_have_attribute("data-state", "top_level")  # the server sent this text
         assert await page.locator("form, input").count() == 0
         assert session["session_token"] not in page.url
     assert (await backend.state(session))["status"] == "pending"
@@ -110,7 +110,7 @@ async def test_window_opened_by_an_allowed_page_shows_no_form(page: Page, site: 
 
 
 async def test_allowed_page_shows_the_popup(page: Page, site: Site, backend: Backend) -> None:
-    """The other tests of this file would also pass with a popup that is never visible."""
+    """Without this test, the tests of this file would pass even if the popup was never visible."""
     frame = await open_popup(page, site, await backend.token())
     await expect(key_field(frame)).to_be_visible()
     assert popups(page) == [frame]

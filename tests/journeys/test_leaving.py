@@ -1,4 +1,4 @@
-"""Leaving the popup: Escape inside and outside of the frame, the close button, early, and while it works."""
+"""Cancel the popup: with Escape inside and outside of the frame, and with the close button, at any time."""
 
 import asyncio
 from typing import Any
@@ -30,7 +30,7 @@ def cancelled(request: str) -> dict[str, Any]:
 
 
 async def expect_cancelled(page: Page, backend: Backend, session: dict[str, Any], request: str) -> None:
-    """Check promise, page and backend: nothing was connected, and the page is restored."""
+    """Check that the JavaScript promise reports a cancellation, nothing was connected, and the page is as before."""
     assert await outcome(page) == cancelled(request)
     await expect_closed(page)
     await expect(page.get_by_role("button", name="Connect")).to_be_focused()
@@ -60,7 +60,7 @@ async def test_escape_in_the_page_asks_the_frame_to_cancel(page: Page, site: Sit
 
     await page.expose_function("heard", note)
     await frame.evaluate("() => addEventListener('message', (event) => heard(event.data))")
-    await page.evaluate("() => window.focus()")  # the page's own window, not the frame's
+    await page.evaluate("() => window.focus()")  # the window of the page, not of the frame
     await page.keyboard.press("Escape")
     await expect_cancelled(page, backend, session, request)
     assert heard == [{"source": "one-runtime-host", "type": "cancel", "requestId": request}]
@@ -89,8 +89,8 @@ async def test_escape_before_the_frame_has_loaded_closes_at_once(page: Page, sit
 async def test_unresponsive_frame_is_removed_after_two_seconds(page: Page, site: Site, backend: Backend) -> None:
     await page.clock.install()
     await open_popup(page, site, await backend.token())
-    await page.clock.pause_at(4_102_444_800)  # the test's clock makes the two seconds independent of the machine
-    await page.route("**/connect/session/**", lambda route: None)  # the frame waits for a server that never responds
+    await page.clock.pause_at(4_102_444_800)  # makes the two seconds independent of the machine's speed
+    await page.route("**/connect/session/**", lambda route: None)  # the server never responds to the frame
     await page.evaluate("() => window.focus()")
     await page.keyboard.press("Escape")
     await eventually(lambda: page.evaluate("() => document.documentElement.style.overflow === ''"))

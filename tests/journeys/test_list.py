@@ -1,6 +1,6 @@
-"""The popup without an integration: a list of 600, searched, used by keyboard, left and restored.
+"""The popup of a session without an integration: a list of 600 integrations with a search.
 
-`make bench` measures how fast the list appears and answers a key (benchmarks/popup.py).
+`python -m benchmarks.popup` measures how fast the list appears, and how fast it reacts to a key press.
 """
 
 import re
@@ -35,7 +35,7 @@ async def list_in(page: Page, large: Backend) -> Frame:
 
 
 def hits_of(frame: Frame, least: int, most: int) -> Callable[[], Any]:
-    """Check the number of rows of the list."""
+    """Return a condition: the list has more than `least` and less than `most` rows."""
 
     async def counted() -> bool:
         return least < await frame.locator(".picks li").count() < most
@@ -74,7 +74,7 @@ async def test_list_works_by_keyboard_alone(page: Page, large: Backend) -> None:
     frame = await find_popup(page)
     search = frame.get_by_label("Search", exact=True)
     await expect(search).to_be_focused()
-    async for _ in async_attempts():  # the keyboard follows the focus into another process a moment later
+    async for _ in async_attempts():  # the frame's process receives keyboard input a moment later
         await page.keyboard.insert_text("acme")
         if await search.input_value():
             break
@@ -111,9 +111,9 @@ async def test_going_back_restores_search_scroll_position_and_row(page: Page, la
     await frame.get_by_label("Search", exact=True).fill("track")
     await eventually(hits_of(frame, 20, 200))
     row = frame.locator(".picks li button").nth(17)
-    await row.evaluate("(row) => row.scrollIntoView({block: 'center'})")  # at an edge, the click would scroll too
+    await row.evaluate("(row) => row.scrollIntoView({block: 'center'})")  # so the click does not scroll
     name = await row.locator(".row-title").text_content() or ""
-    await wait_until_settled(frame)  # a retried click scrolls
+    await wait_until_settled(frame)  # otherwise Playwright would repeat the click and scroll
     before = await frame.locator(".picks").evaluate("(list) => list.scrollTop")
     await row.click()
     await expect(heading(frame)).to_contain_text(name)
@@ -178,7 +178,7 @@ async def test_axe_finds_nothing_in_the_list(page: Page, large: Backend) -> None
 
 
 async def test_six_hundred_integrations_are_listed_at_top_level(window: Page, large: Backend) -> None:
-    # Without script, browsers ignore lazy loading (HTML, "lazy loading attributes") and load 601 logos.
+    # Without JavaScript, browsers ignore lazy loading (HTML standard, "lazy loading attributes") and load 601 logos.
     await window.route("**/logos/**", lambda route: route.abort())
     await confirmed(window, large, None)
     assert await window.locator(".picks li").count() == 601

@@ -1,4 +1,4 @@
-"""The message object: sufficient for an embedder, and accepted by connect.js only from the real frame."""
+"""The popup's message: a page needs no other information, and connect.js accepts only messages of the popup's frame."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def forged(request: str, **more: Any) -> dict[str, Any]:
 
 
 async def heard(page: Page, message: dict[str, Any]) -> str:
-    """Wait until the page's window has received the message; return its origin."""
+    """Wait until the page's window has received the message. Return the message's origin."""
 
     async def origin() -> Any:
         origins = [received["origin"] for received in await messages(page) if received["data"] == message]
@@ -96,10 +96,10 @@ async def test_connect_js_ignores_messages_of_another_window_origin_or_request(
     frame = await open_popup(page, site, await backend.token(), "/relaxed")
     news = forged(request_id(frame))
 
-    await page.evaluate("(message) => window.postMessage(message, '*')", news)  # the page's own window
+    await page.evaluate("(message) => window.postMessage(message, '*')", news)  # the window of the page itself
     assert await heard(page, news) == site.origin
 
-    # Our origin, but not our window: a page that any site may frame, since it contains no session.
+    # This page has our origin, but is not the popup's frame. Any site may frame this page, because it has no session.
     await add_frame(page, f"{site.one_runtime}/connect?session_token=orcs_x&request_id=x")
     await eventually(lambda: len(popups(page)) == 2)
     (other,) = (popup for popup in popups(page) if popup != frame)
@@ -109,7 +109,7 @@ async def test_connect_js_ignores_messages_of_another_window_origin_or_request(
     assert await heard(page, news) == site.one_runtime
 
     for wrong in (forged("of-another-request"), forged(request_id(frame), status="done"), {"source": "one-runtime"}):
-        await frame.evaluate(POST, wrong)  # our window, our origin
+        await frame.evaluate(POST, wrong)  # the popup's frame and our origin
         assert await heard(page, wrong) == site.one_runtime
 
     assert await page.locator("#outcome").inner_text() == ""
@@ -140,7 +140,7 @@ async def test_frame_accepts_a_cancel_only_from_its_embedder_and_for_its_request
     await frame.evaluate("(message) => window.postMessage(message, '*')", cancel)  # from the frame itself
     for wrong in ({**cancel, "requestId": "another"}, {**cancel, "source": "somebody"}, {**cancel, "type": "connect"}):
         await page.evaluate(child, wrong)
-    await frame.evaluate("() => new Promise((heard) => setTimeout(heard))")  # its earlier messages have been handled
+    await frame.evaluate("() => new Promise((heard) => setTimeout(heard))")  # the frame handles its messages
     assert await page.locator("#outcome").inner_text() == ""
     await page.evaluate(child, cancel)
     assert (await outcome(page))["status"] == "cancelled"

@@ -1,4 +1,4 @@
-"""The modes `redirect` and `link`, each with and without JavaScript: the same pages and outcomes."""
+"""The modes `redirect` and `link`: pages and outcomes are the same with and without JavaScript."""
 
 import re
 from typing import Any
@@ -19,12 +19,12 @@ def pressed(page: Page, name: str) -> Any:
 
 
 async def wait_for_script(page: Page) -> None:
-    """Wait until the script of the shown page has run, if the browser runs scripts: the page loads only after that."""
+    """Wait until the page has loaded. If the browser runs scripts, the page's script has then run."""
     await page.wait_for_load_state("load")
 
 
 async def paste(page: Page, key: str) -> None:
-    """Paste a key and press Enter."""
+    """Paste a key, and press Enter."""
     field = page.get_by_label("API key", exact=True)
     await field.fill(key)
     await field.press("Enter")
@@ -37,14 +37,14 @@ async def confirmed(page: Page, backend: Backend, slug: str | None = "acme", **m
     await expect(page.get_by_text("Only go on if you were expecting this.")).to_be_visible()
     assert await page.locator("input:visible").count() == 0
     await pressed(page, CONFIRM)
-    bar = page.locator(".bar")  # a plain selector: computing roles and names of 600 rows takes seconds
+    bar = page.locator(".bar")  # a selector by role needs seconds if the page has 600 rows
     await expect(bar.get_by_role("button", name="Cancel")).to_be_visible()
     await wait_for_script(page)
     return session
 
 
 def return_params(page: Page) -> dict[str, str]:
-    """Return the parameters of the URL to which the browser returned."""
+    """Return the query parameters of the return URL."""
     return {name: value for name, (value,) in parse_qs(urlsplit(page.url).query).items()}
 
 
@@ -163,12 +163,12 @@ async def test_search_of_the_list_is_preserved_across_the_form(window: Page, dem
 
 
 def row(page: Page, slug: str) -> Locator:
-    """Return a row of the list by its id: computing roles and names of 600 rows takes seconds."""
+    """Return a row of the list by its id. A selector by role needs seconds for 600 rows."""
     return page.locator(f"#pick-{slug}")
 
 
 async def search_for(page: Page, words: str) -> None:
-    """Type into the search field; without script a button looks for it."""
+    """Type into the search field. Without JavaScript, press the search button."""
     await page.get_by_label("Search", exact=True).fill(words)
     button = page.locator(".search-button")
     if await button.is_visible():
@@ -227,11 +227,11 @@ async def test_link_works_by_keyboard_alone(window: Page, demo: Demo, backend: B
     await expect(window.get_by_role("button", name=CONFIRM)).to_be_focused()
     await window.keyboard.press("Enter")
     await expect(window.get_by_label("Search", exact=True)).to_be_focused()
-    await wait_for_script(window)  # before it has run, Enter submits the form: the search without script
+    await wait_for_script(window)  # without the script, Enter would submit the form
     await window.keyboard.insert_text("acme")
     await expect(window.get_by_label("Search", exact=True)).to_have_value("acme")
-    searches = await window.locator(".search-button").is_visible()  # read now: after Enter, the page navigates
-    await window.keyboard.press("Enter")  # with script the first hit; without it the search
+    searches = await window.locator(".search-button").is_visible()  # Enter can load another page
+    await window.keyboard.press("Enter")  # opens the first result, or without JavaScript starts the search
     if searches:
         await expect(window.locator(".picks li:visible")).to_have_count(1)
         await expect(window.get_by_label("Search", exact=True)).to_be_focused()

@@ -1,4 +1,4 @@
-"""P6 in a real browser, modes `redirect` and `link`: no page skips the confirmation or attaches for another user."""
+"""P6 in a real browser, modes `redirect` and `link`: attacks of other pages, and forwarded links."""
 
 import pytest
 from playwright.async_api import Browser, Page, expect
@@ -13,7 +13,7 @@ from tests.running_demo import Demo
 
 pytestmark = pytest.mark.promise("P6")
 
-# A form that submits itself, with all that a foreign page can put into it.
+# A form of a foreign page that submits itself. It contains every field that a foreign page can fill in.
 SUBMIT = """([action, fields, target]) => {
   const form = Object.assign(document.createElement("form"), { method: "post", action, target });
   for (const [name, value] of Object.entries(fields)) {
@@ -56,7 +56,7 @@ async def test_allowed_page_of_the_organization_cannot_skip_the_confirmation(
 async def test_no_page_can_frame_it_by_url_or_by_a_form(
     page: Page, site: Site, backend: Backend, page_problems: PageProblems, mode: str
 ) -> None:
-    """Not even a page whose origin may frame the popup."""
+    """This also holds for a page of an origin that may frame the popup."""
     backend.register(site.return_url)
     session = await backend.window(**({"mode": "link"} if mode == "link" else {}))
     await visit(page, site, "", "/relaxed")
@@ -73,7 +73,7 @@ async def test_no_page_can_frame_it_by_url_or_by_a_form(
 async def test_forwarded_link_names_the_other_person_and_can_be_stopped(
     browser: Browser, site: Site, backend: Backend
 ) -> None:
-    """Mallory creates a session for themselves and forwards the link as a pretended help."""
+    """An attacker creates a session for the attacker's own end user, and forwards the link to a victim."""
     session = await backend.window(mode="link", end_user_name="Mallory", end_user_email="mallory@example.com")
     async with await browser.new_context() as victim:
         page = await victim.new_page()
@@ -88,7 +88,7 @@ async def test_forwarded_link_names_the_other_person_and_can_be_stopped(
 
 
 async def test_forwarded_redirect_attaches_nothing_to_its_sender(page: Page, demo: Demo, backend: Backend) -> None:
-    """The browser returns to the app, where the victim is signed in as another end user than the session's."""
+    """The browser returns to the app. There, the victim is signed in as another end user than that of the session."""
     backend.register(backend.site.return_url)
     session = await backend.window()
     await page.goto(session["connect_url"])

@@ -1,4 +1,4 @@
-"""For everybody: axe finds nothing in any top-level page, and nothing is wider than a small phone."""
+"""Accessibility of the top-level pages: axe finds nothing, and every page fits on a small phone."""
 
 from collections.abc import Awaitable, Callable
 
@@ -11,7 +11,7 @@ from tests.journeys.test_window import CONFIRM, confirmed, paste
 
 Reach = Callable[[Page, Backend], Awaitable[object]]
 
-# Controls smaller than a finger (WCAG 2.2, 2.5.5).
+# Finds controls that are smaller than a finger (WCAG 2.2, 2.5.5).
 TOO_SMALL = """() => [...document.querySelectorAll("button, a, input:not([type=hidden]), select, summary")]
   .filter((node) => node.checkVisibility())
   .filter((node) => Math.min(node.offsetWidth, node.offsetHeight) < 44)
@@ -94,7 +94,7 @@ REACHED: list[Reach] = [
 ]  # fmt: skip
 
 
-@pytest.mark.timeout(180)  # axe looks at 60 rows four times
+@pytest.mark.timeout(180)  # axe examines 60 rows four times
 @pytest.mark.parametrize("reach", REACHED)
 async def test_axe_finds_nothing_and_nothing_is_wider_than_a_small_phone(
     page: Page, backend: Backend, reach: Reach

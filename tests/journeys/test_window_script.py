@@ -1,4 +1,4 @@
-"""Effects of scripts on the top-level pages: the address, reloads, checks before sending, one press."""
+"""Effects of scripts on the top-level pages: the URL, reloads, checks before a submit, no second submit."""
 
 import pytest
 from playwright.async_api import BrowserContext, Page, Request, expect
@@ -13,7 +13,7 @@ KEY = "API key"
 
 @pytest.fixture(autouse=True)
 def registered(backend: Backend) -> None:
-    """The return URL of the tests' redirects."""
+    """Register the return URL of the tests."""
     backend.register(backend.site.return_url)
 
 
@@ -40,7 +40,7 @@ async def test_token_is_removed_from_the_url_and_sent_only_in_bodies(
     assert page.url == f"{demo.url}/connect?session={session['id']}"
     token = session["session_token"]
     with_token = [request.url for request in requests if token in request.url]
-    assert len(with_token) == 1  # the first URL, which the server does not log
+    assert len(with_token) == 1  # the first URL of the page; One Runtime does not log this URL
     assert not [request.url for request in requests if (await request.all_headers()).get("referer")]
     assert {request.url.split("/")[2] for request in requests if not request.url.startswith("data:")} == {
         demo.url.removeprefix("http://")

@@ -1,4 +1,4 @@
-"""Secrets that tests recognize in any output: generated to fit a field, and searched in every spelling."""
+"""Canaries: generated secrets that tests search in every output, in many spellings."""
 
 import base64
 import json
@@ -10,14 +10,14 @@ from urllib.parse import quote
 from one_runtime.catalog.examples import generate_match
 
 SHORTEST = 16
-"""Characters: fewer would be found by chance."""
+"""Minimum number of characters. A shorter secret could occur in an output by chance."""
 
 WINDOW = 8
 STEP = SHORTEST - WINDOW + 1
 
 
 def fitting(pattern: str | None) -> str:
-    """Generate a random secret that matches an entry's pattern."""
+    """Return a random secret that matches an entry's pattern."""
     letters = secrets.token_hex(16)
     forms = (
         f"acme_{letters}",
@@ -41,7 +41,7 @@ def fitting(pattern: str | None) -> str:
 
 
 def spellings(secret: bytes) -> dict[str, bytes]:
-    """Return the encodings and spellings in which output may contain the secret."""
+    """Return the encodings and spellings of a secret that an output can contain."""
     assert len(secret) >= SHORTEST
     texts = {
         "raw": secret,
@@ -54,7 +54,7 @@ def spellings(secret: bytes) -> dict[str, bytes]:
     }
     for alignment in range(3):
         whole = base64.b64encode(b"\0" * alignment + secret).rstrip(b"=")
-        # Base64 characters at the edges depend on the neighbouring bytes too.
+        # The first and last base64 characters also depend on the bytes before and after the secret.
         inner = whole[(0, 2, 3)[alignment] : len(whole) - (1 if (alignment + len(secret)) % 3 else 0)]
         texts[f"base64 at {alignment}"] = inner
         texts[f"base64url at {alignment}"] = inner.translate(bytes.maketrans(b"+/", b"-_"))
@@ -66,14 +66,14 @@ def spellings(secret: bytes) -> dict[str, bytes]:
 
 
 def leaks(canaries: Mapping[str, str | bytes], places: Mapping[str, bytes]) -> list[str]:
-    """Return each canary that occurs, with its place and spelling."""
+    """Return each canary that occurs in a place, with the place and the spelling."""
     searched = [
         (name, spelling, written)
         for name, secret in canaries.items()
         for spelling, written in spellings(secret.encode() if isinstance(secret, str) else secret).items()
     ]
-    # A database has megabytes, and there are thousands of spellings. Of each, a place with it has one of these windows
-    # at a multiple of STEP.
+    # A database has megabytes, and there are thousands of spellings, so a search for each spelling would be slow. If a
+    # place contains a spelling, the place has one of these windows at a multiple of STEP.
     windows = {written[at : at + WINDOW] for _, _, written in searched for at in range(STEP)}
     return [
         f"{name} in {place} ({spelling})"
@@ -85,10 +85,9 @@ def leaks(canaries: Mapping[str, str | bytes], places: Mapping[str, bytes]) -> l
 
 
 def secret_part(token: str) -> str:
-    """Return the secret part of a token. Its kind and prefix are stored for lists."""
+    """Return the secret part of a token. One Runtime stores the other parts, because lists show them."""
     return token.rsplit("_", 1)[1]
 
 
 def join_texts(texts: Iterable[str]) -> bytes:
-    """Join texts into one place to search."""
     return "\n".join(texts).encode()

@@ -1,7 +1,7 @@
-"""Runs commands of `one-runtime`, each in a fork of a process with all imports done, so that it starts fast.
+"""Runs commands of `one-runtime` in forks. The forking process has done all imports, so a command starts fast.
 
-Each line of standard input is JSON: the arguments of a command, and the seconds until it is killed (SIGKILL). The
-response is a line with the exit code, or the negative number of the signal that ended the command.
+Each line of standard input is JSON: the arguments of a command, and the seconds until the process kills the command
+(SIGKILL). The process answers with a line: the command's exit code, or the negative number of the signal that ended it.
 """
 
 import asyncio
@@ -20,12 +20,12 @@ from tests.fork_server import ROOT
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """Forks one command after another."""
+    """A process that runs one command after another, each in a fork."""
 
     process: Process
 
     async def run(self, *words: str, seconds: float) -> int:
-        """Run a command for at most these seconds and return its exit code."""
+        """Run a command, and kill it after these seconds. Return the exit code."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(f"{json.dumps([words, seconds])}\n".encode())
@@ -34,7 +34,7 @@ class Commands:
 
 @asynccontextmanager
 async def forking(environment: Mapping[str, str], log: Path) -> AsyncIterator[Commands]:
-    """Run commands with these settings until the block ends; their output goes into the file."""
+    """Start the process with these settings. Stop it when the block ends. `log`: the file for the commands' output."""
     words = [sys.executable, "-m", "tests.promises.forked_commands"]
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(
@@ -49,7 +49,7 @@ async def forking(environment: Mapping[str, str], log: Path) -> AsyncIterator[Co
 
 
 def _run_fork(words: list[str]) -> None:
-    """Run the command in the forked process and exit."""
+    """Run the command in the forked process, and exit."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     sys.argv = ["one-runtime", *words]
@@ -65,7 +65,7 @@ def _run_fork(words: list[str]) -> None:
 
 
 def main() -> None:
-    """Fork for each line, one command at a time."""
+    """Run the command of each line, one command at a time."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
     for line in sys.stdin:
         words, seconds = json.loads(line)
@@ -73,9 +73,10 @@ def main() -> None:
         if child == 0:
             _run_fork(words)
         signal.sigtimedwait({signal.SIGCHLD}, seconds)
-        os.kill(child, signal.SIGKILL)  # harmless if the command has ended: its process id is still reserved
+        # If the command has ended, this is harmless: no other process gets the process id before `waitpid`.
+        os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-        signal.sigtimedwait({signal.SIGCHLD}, 0)  # consumes the SIGCHLD of the kill, or the next wait ends
+        signal.sigtimedwait({signal.SIGCHLD}, 0)  # takes the SIGCHLD of the kill, which would end the next wait
         sys.stdout.write(f"{os.waitstatus_to_exitcode(status)}\n")
         sys.stdout.flush()
 

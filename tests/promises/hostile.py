@@ -1,4 +1,4 @@
-"""A hostile or failing provider in place of Acme: it echoes secrets, hangs, or never ends."""
+"""A hostile or failing provider in place of Acme. It repeats secrets, hangs, or sends endless responses."""
 
 import asyncio
 import json
@@ -37,11 +37,11 @@ class Hostile:
     client: Client
 
     def answers(self, reply: Answer) -> None:
-        """Set the responses of the provider to the next checks."""
+        """Set the provider's response to the next checks."""
         self.provider.answers[CHECKED] = reply
 
     def refuses_with(self, words: Callable[[str], str]) -> None:
-        """Respond 401 with a reason made from the received credential."""
+        """Let the provider respond 401. `words` creates the reason from the credential in the request."""
 
         async def reply(writer: asyncio.StreamWriter) -> None:
             body = {"error": {"message": words(self.last_credential())}}
@@ -51,17 +51,17 @@ class Hostile:
         self.answers(reply)
 
     def last_credential(self) -> str:
-        """Return the key in the newest request."""
+        """Return the API key in the newest request."""
         return (self.provider.requests[-1].header("authorization") or "").removeprefix("Bearer ")
 
 
 def accepted(account_id: str = "acc_1", name: str = "Someone") -> bytes:
-    """Return the response to a valid key."""
+    """Return the provider's response to a valid key."""
     return answer(200, JSON, json.dumps({"account": {"id": account_id, "name": name}}).encode())
 
 
 def after(event: Callable[[], object], reply: bytes) -> Writes:
-    """Run an action during the check, then respond."""
+    """Return an answer that first runs an action, and then responds."""
 
     async def write(writer: asyncio.StreamWriter) -> None:
         event_id = event()
@@ -75,7 +75,7 @@ def after(event: Callable[[], object], reply: bytes) -> Writes:
 
 @asynccontextmanager
 async def running_hostile(database_url: str, *, limits: Limits = QUICK, **more: object) -> AsyncIterator[Hostile]:
-    """Run the application on this database with these settings, by default with short time limits."""
+    """Run the application on this database, with the hostile provider. By default, time limits are short."""
     async with running_upstream() as provider:
         acme = RunningAcme(provider.url, provider.port, Acme(ACME_KEYS))
         settings: Settings = settings_for(database_url, acme, **more)

@@ -1,6 +1,6 @@
 """`one-runtime …` with Acme in the catalog: `python -m tests.promises.served_with_acme <Acme's address> …`.
 
-`GET /crash` is a deliberate fault: it raises the errors that the query names.
+`GET /crash` fails on purpose: the route raises the errors that the query names.
 """
 
 import sys
@@ -17,7 +17,7 @@ from tests.application import catalog_with_acme
 
 
 async def crash(request: Request) -> Response:
-    """Raise errors as libraries do, with the input in their messages."""
+    """Raise errors with the input in their messages, as libraries do."""
     value = request.query_params["value"]
     try:
         number = int(value)
@@ -27,7 +27,7 @@ async def crash(request: Request) -> Response:
 
 
 def main() -> None:
-    """Put Acme at the first argument's address into the catalog, then run the command in the other arguments."""
+    """Add Acme to the catalog, and run a command. The first argument is Acme's address. The others are the command."""
     catalog = catalog_with_acme(sys.argv.pop(1))
     create_app = app.create_app
 

@@ -1,4 +1,4 @@
-"""`one-runtime serve` as a real process, and the command line beside it."""
+"""`one-runtime serve` as a real process, and commands that run while this process serves."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ from tests.waiting import async_attempts
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Configuration of a server: database, module, number of processes, further settings."""
+    """Configuration of a server: database, module, number of processes, other settings."""
 
     database_url: str
     module: Sequence[str] = ("one_runtime",)
@@ -44,11 +44,10 @@ class Served:
     log_file: Path
 
     def log(self) -> bytes:
-        """Return all output of the server and its workers."""
         return self.log_file.read_bytes()
 
     async def command(self, *words: str) -> str:
-        """Run a command of `python -m one_runtime` with the same settings and return its output."""
+        """Run a command of `python -m one_runtime` with the server's settings. Return the output."""
         command_line = [sys.executable, "-m", "one_runtime", *words]
         result = await asyncio.to_thread(run, command_line, self.environment, cwd=ROOT)
         assert result.returncode == 0, result.stderr
@@ -56,7 +55,7 @@ class Served:
 
 
 async def make_key(database_url: str, name: str = "Northwind") -> str:
-    """Create an organization and return an API key with every scope."""
+    """Create an organization. Return an API key with all scopes."""
     database = create_database(database_url, pool_size=1)
     await database.open()
     try:
@@ -71,7 +70,7 @@ async def make_key(database_url: str, name: str = "Northwind") -> str:
 
 @asynccontextmanager
 async def serving(what: Serving, folder: Path) -> AsyncIterator[Served]:
-    """Migrate and serve a database until the block ends."""
+    """Migrate a database, and run a server on it until the block ends."""
     served = await start(what, folder)
     try:
         yield served
@@ -91,7 +90,7 @@ async def start(what: Serving, folder: Path) -> Served:
 
 
 async def stop(served: Served) -> None:
-    """Stop a server, with SIGKILL if SIGTERM does not end it, and wait for its end."""
+    """Stop a server, and wait until it has ended. Send SIGKILL if SIGTERM does not end it."""
     served.process.send_signal(signal.SIGTERM)
     try:
         await asyncio.to_thread(served.process.wait, 10)

@@ -1,4 +1,4 @@
-"""All contents of a database as bytes: SQLite's files, PostgreSQL's tables as dumps."""
+"""The whole content of a database as bytes: SQLite's files, or a dump of each PostgreSQL table."""
 
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,11 @@ _TABLES = "SELECT table_schema, table_name FROM information_schema.tables WHERE 
 
 
 def url_of(installation: Installation) -> str:
-    """Return the database's URL."""
     return installation.settings.database_url.get_secret_value()
 
 
 def everything_stored(installation: Installation) -> dict[str, bytes]:
-    """Return the bytes of each file, or of each table in the text and binary formats of COPY."""
+    """Return the bytes of each SQLite file. For PostgreSQL, return each table in COPY's text and binary formats."""
     url = url_of(installation)
     path = sqlite_path(url)
     if path:
@@ -39,7 +38,7 @@ def _copy(connection: psycopg.Connection[Any], table: str, form: str) -> bytes:
 
 
 def query(installation: Installation, statement: str) -> list[tuple[Any, ...]]:
-    """Return rows as the driver does: the view of an operator with the database's password."""
+    """Return the rows of a query, as an operator with the database's password sees them."""
     url = url_of(installation)
     path = sqlite_path(url)
     if path:
@@ -54,7 +53,7 @@ def query(installation: Installation, statement: str) -> list[tuple[Any, ...]]:
 
 
 def every_row(installation: Installation) -> dict[str, list[str]]:
-    """Return the rows of every table, for comparison with another moment."""
+    """Return the rows of every table. Tests compare the rows of two moments."""
     path = sqlite_path(url_of(installation))
     names = "SELECT '', name FROM sqlite_master WHERE type = 'table'" if path else _TABLES
     tables = [row[1] for row in query(installation, names)]

@@ -1,4 +1,4 @@
-"""P9, without revocation at the provider: deleted credentials leave the live database at once."""
+"""P9, for providers without revocation: One Runtime removes deleted credentials from the live database at once."""
 
 import sqlite3
 from contextlib import closing
@@ -17,7 +17,7 @@ WAYS = ("disconnect", "delete", "forget", "replace")
 
 
 def not_supported(connection_id: str) -> dict[str, str | None]:
-    """Return the reported revocation of an API key, which only the end user can revoke."""
+    """Return the revocation that the API reports for an API key. Only the end user can revoke an API key."""
     return {"connection_id": connection_id, "token": None, "outcome": "not_supported", "reason": None}
 
 
@@ -26,7 +26,7 @@ def sealed_in(application: Application) -> list[bytes]:
 
 
 def checkpoint(application: Application) -> None:
-    """Checkpoint SQLite's write-ahead log into the database file, as SQLite does by itself in time."""
+    """Checkpoint SQLite's write-ahead log into the database file. SQLite does this later without this call."""
     path = sqlite_path(url_of(application.installation))
     assert path is not None
     with closing(sqlite3.connect(path)) as connection:

@@ -1,4 +1,4 @@
-"""P6, mode `embed`: the popup works only in pages of allowed origins, and its link alone has no effect."""
+"""P6, mode `embed`: the popup works only in pages of allowed origins, and a visit of its URL alone has no effect."""
 
 from dataclasses import replace
 
@@ -100,7 +100,7 @@ async def test_session_id_alone_authorizes_nothing(client: Client) -> None:
 
 
 async def test_token_outside_the_header_authorizes_nothing(application: Application, client: Client) -> None:
-    """A form or an image of a foreign page can set URLs and send cookies, but no Authorization header."""
+    """A form or an image in a foreign page can send URLs and cookies. It cannot send an `Authorization` header."""
     token = (await client.session())["session_token"]
     anybody = application.client()
     for step in ("", "/connect", "/cancel"):

@@ -16,7 +16,7 @@ KEY = ACME_KEYS[GLOBEX]
 
 
 async def drip(writer: asyncio.StreamWriter) -> None:
-    """Return an endless body, sent slowly."""
+    """Send an endless body slowly."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
     never = asyncio.Event()
     while True:
@@ -29,7 +29,7 @@ async def drip(writer: asyncio.StreamWriter) -> None:
 
 
 async def flood(writer: asyncio.StreamWriter) -> None:
-    """Return an endless body, sent as fast as it is read."""
+    """Send an endless body as fast as possible."""
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n")
     while True:
         writer.write(b"4000\r\n" + b" " * 0x4000 + b"\r\n")
@@ -73,7 +73,7 @@ async def test_hanging_provider_delays_no_other_request(hostile: Hostile) -> Non
     hostile.answers(hang)
     waiting = [asyncio.ensure_future(client.type_key(token, KEY)) for token in tokens]
     await eventually(lambda: len(hostile.provider.requests) == len(tokens))
-    # Reads and writes continue, because no transaction is open during the request to the provider.
+    # One Runtime can still read and write, because no transaction is open during the request to the provider.
     assert (await client.integrations())["acme"]["status"] == "not_connected"
     session = await client.session("user_123")
     assert (await client.popup("/cancel", session["session_token"])).status_code == 204

@@ -1,4 +1,4 @@
-"""P2: API keys and session tokens are stored as hashes, compared in constant time, and shown once."""
+"""P2: One Runtime stores API keys and session tokens as hashes, compares them in constant time, and shows them once."""
 
 import ast
 import hashlib
@@ -60,7 +60,7 @@ async def test_api_key_and_session_token_are_shown_once(application: Application
 async def test_every_entry_point_refuses_a_token_that_the_comparison_refuses(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The constant-time comparison decides every look-up by a hash."""
+    """After each look-up of a hash, the constant-time comparison decides."""
     token = (await client.session())["session_token"]
     monkeypatch.setattr(secret_tokens, "same", lambda left, right: False)
     for answer in (

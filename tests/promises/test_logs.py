@@ -1,4 +1,4 @@
-"""P11: a real server with full logging, metrics and tracing leaks no secret into them or into a response."""
+"""P11: logs, metrics, traces and responses of a real server contain no secret, even at the most detailed level."""
 
 import json
 from pathlib import Path
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.promise("P11"), pytest.mark.slow]
 
 
 class Story:
-    """Requests of a backend, a browser and a stranger, with all responses."""
+    """Requests of a backend, a browser and a stranger. It stores all responses."""
 
     def __init__(self, http: httpx2.AsyncClient, api_key: str) -> None:
         self.http, self.api_key = http, api_key
@@ -42,7 +42,7 @@ class Story:
     async def session(self, name: str, **more: str) -> dict[str, str]:
         body = {"integration_slug": "acme", "end_user_id": "user_123", **more}
         answer = await self.ask("POST", "/v1/hosted-connection-sessions", self.api_key, body)
-        del self.outputs[-2:]  # a session token is shown once, in this response
+        del self.outputs[-2:]  # only this response may contain the session token
         session: dict[str, str] = answer.json()
         self.canaries |= {name: session["session_token"], f"{name}'s secret": secret_part(session["session_token"])}
         return session
@@ -53,7 +53,7 @@ class Story:
         return key
 
     async def post(self, token: str, step: str, **fields: str) -> httpx2.Response:
-        """Send a form of a top-level page. The response, for the end user, contains the token for the next form."""
+        """Send a form of a top-level page. Do not store the response, because it contains the session token."""
         form = {"session_token": token, "step": step, **fields}
         return await self.http.post("/connect", data=form, headers={**WINDOW, "sec-fetch-site": "same-origin"})
 
@@ -61,7 +61,7 @@ class Story:
         return await self.post(token, "connect", auth_type="api_key", **{"credentials.api_key": key})
 
     async def code(self, token: str, name: str) -> str:
-        """Connect with a valid key and return the code of the redirect back."""
+        """Connect with a valid key. Return the code in the redirect to the app."""
         outcome = await self.submit_key_in_window(token, self.new_key(name))
         assert outcome.status_code == 303
         (code,) = parse_qs(urlsplit(outcome.headers["location"]).query)["code"]
@@ -97,13 +97,13 @@ async def connect_and_disconnect(story: Story, provider: Upstream) -> None:
 
 
 def refusal(key: str) -> bytes:
-    """Return a refusal that echoes the key."""
+    """Return the response of a provider that refuses a key and repeats it."""
     body = b'{"error": {"message": "No: %s %s"}}' % (key.encode(), MARKUP.replace('"', "'").encode())
     return b"HTTP/1.1 401 No\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
 async def redirect_with_a_code(story: Story, provider: Upstream) -> None:
-    """Use the mode `redirect`: a refused key, an outage, the redirect with a code, a wrong code, the right code."""
+    """Use the mode `redirect` with a refused key, an outage, a valid key, a wrong code and the right code."""
     body = {"display_name": "Northwind", "allowed_origins": [ORIGIN], "return_urls": [RETURN_URL]}
     assert (await story.ask("PUT", "/v1/organization", story.api_key, body)).status_code == 200
     session = await story.session("redirect token", return_url=RETURN_URL)
@@ -128,7 +128,7 @@ async def redirect_with_a_code(story: Story, provider: Upstream) -> None:
 
 
 async def redirect_in_vain(story: Story) -> None:
-    """Use the mode `redirect` twice: redeemed for another end user, which ends the session; and cancelled."""
+    """Use the mode `redirect` twice: redeem a code for another end user, and cancel a session."""
     session = await story.session("token of another", return_url=RETURN_URL)
     code = await story.code(session["session_token"], "key of another")
     redeem = f"/v1/hosted-connection-sessions/{session['id']}/redeem"
@@ -140,7 +140,7 @@ async def redirect_in_vain(story: Story) -> None:
 
 
 async def follow_a_link(story: Story) -> None:
-    """Use the mode `link`: first page, confirmation, key; then the used link again."""
+    """Use the mode `link`: open the page, confirm, and submit a key. Then open the used link again."""
     session = await story.session("link token", mode="link")
     token = session["session_token"]
     assert (await story.http.get(session["connect_url"], headers=WINDOW)).status_code == 200
@@ -152,7 +152,7 @@ async def follow_a_link(story: Story) -> None:
 
 
 async def import_a_key(story: Story, provider: Upstream) -> None:
-    """Import a key from the backend; later the provider refuses the key, then fails."""
+    """Import a key from the backend. Then let the provider refuse the key, and let the provider fail."""
     body = {"integration_slug": "acme", "end_user_id": "user_of_a_backend", "auth_type": "api_key"}
     key = story.new_key("imported key")
     created = await story.ask("POST", "/v1/connections", story.api_key, {**body, "credentials": {"api_key": key}})
@@ -165,7 +165,10 @@ async def import_a_key(story: Story, provider: Upstream) -> None:
 
 
 async def authorize(story: Story, provider: Upstream) -> None:
-    """Deny an authorization and grant another; read and renew its tokens; get a refusal that echoes a token."""
+    """Deny an authorization, and grant another authorization. Read and refresh the tokens.
+
+    Then receive a refusal that repeats a token.
+    """
     client = {"client_id": "our-id", "client_secret": story.new_key("client secret")}
     path = "/v1/integrations/acme/oauth-client"
     assert (await story.ask("PUT", path, story.api_key, client)).status_code == 200
@@ -200,7 +203,7 @@ async def authorize(story: Story, provider: Upstream) -> None:
 
 
 async def redirect_to_provider(story: Story, token: str, name: str) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the state and the cookie of a window that returns from the provider's page."""
+    """Start an authorization. Return the parameters and the cookie header of the provider's callback."""
     prepared = await story.http.post(
         "/connect/session/authorization", json={"auth_type": "oauth2"}, headers={"authorization": f"Bearer {token}"}
     )
@@ -220,7 +223,7 @@ def tokens_of(story: Story, name: str) -> dict[str, object]:
 
 
 async def misplace_secrets(story: Story) -> None:
-    """Send secrets to wrong places: URLs, the other entry point, malformed bodies."""
+    """Send secrets to wrong places: in URLs, to another entry point, in malformed bodies."""
     token, key = (await story.session("stray token"))["session_token"], story.api_key
     typed = story.new_key("typed into a malformed body")
     for path in ("/v1/nothing", "/v1/integrations", "/connect/session", "/v1/connections", "/healthz", "/connect.js"):
@@ -252,7 +255,7 @@ HOSTILE_NAMES: Final = (
 
 
 async def use_hostile_end_user_ids(story: Story) -> None:
-    """Use end user identifiers that tests recognize in a label, a span or a line of the log."""
+    """Use end user identifiers that a test would find in a metric's label, in a span or in the log."""
     for name in HOSTILE_NAMES:
         query = {"end_user_id": name, "search": name, "slug": name}
         await story.http.get("/v1/integrations", params=query, headers=story.bearer)
@@ -263,7 +266,7 @@ async def use_hostile_end_user_ids(story: Story) -> None:
 
 
 async def crash(story: Story) -> None:
-    """Crash the server with a secret in the exception's message."""
+    """Let a request fail with a secret in the exception's message."""
     typed = story.new_key("what a crash was about")
     answer = await story.http.get("/crash", params={"value": typed}, headers={"one-runtime-test": typed})
     assert answer.status_code == 500

@@ -1,4 +1,4 @@
-"""P11: no secret in a response, page, header, event or stored error, whatever a provider returns."""
+"""P11: no response, page, header, event or stored error contains a secret, whatever a provider returns."""
 
 import base64
 import re
@@ -63,7 +63,7 @@ async def test_key_that_is_refused_later_is_not_stored_with_the_reason(hostile: 
 
 @pytest.mark.parametrize("part", ["account id", "account name"])
 async def test_account_name_that_contains_the_key_is_not_stored(hostile: Hostile, part: str) -> None:
-    """Account id and name are stored in plain text (see docs/security.md)."""
+    """One Runtime stores the account's id and name in plain text (docs/security.md)."""
     hostile.answers(accepted(KEY if part == "account id" else "acc_1", f"Key {KEY}" if part != "account id" else "A"))
     session = await hostile.client.session()
     connected = await hostile.client.type_key(session["session_token"], KEY)
@@ -125,7 +125,7 @@ async def test_logos_are_served_in_a_sandbox(application: Application, client: C
 
 
 async def pages(client: Client) -> list[httpx2.Response]:
-    """Return the hosted page in each of its states."""
+    """Return the hosted page in each state."""
     session, over = await client.session(), await client.session("user_456")
     assert (await client.popup("/cancel", over["session_token"])).status_code == 204
     requests = [

@@ -1,4 +1,4 @@
-"""P6, modes `redirect` and `link`: their pages work at top level only and advance only by our own forms."""
+"""P6, modes `redirect` and `link`: the pages work only as top-level pages, and accept only our own forms."""
 
 import re
 from html import unescape
@@ -82,7 +82,7 @@ async def test_reopened_link_requires_a_new_confirmation(client: Client) -> None
 
 
 async def test_link_scanner_opens_no_session(client: Client) -> None:
-    """A session lives an hour after it is opened; a mail scanner must not start that hour."""
+    """A session expires an hour after a person opens it. A mail scanner that loads the URL must not start this hour."""
     session = await link(client, expires_in=60)
     for method in ("GET", "HEAD"):
         assert (await client.http.request(method, session["connect_url"])).status_code == 200
@@ -123,7 +123,7 @@ async def test_form_from_another_page_is_refused(client: Client, step: str, head
 
 @pytest.mark.parametrize("headers", [{"sec-fetch-site": "same-origin", "origin": "null"}, {"origin": PUBLIC_URL}])
 async def test_form_of_our_own_page_is_accepted(client: Client, headers: dict[str, str]) -> None:
-    """Under our `Referrer-Policy: no-referrer`, browsers send the origin `null`."""
+    """Browsers send the origin `null`, because our pages have `Referrer-Policy: no-referrer`."""
     page = await post_form(client, await link(client), "confirm", {**WINDOW, **headers})
     assert KEY_FIELD in page.text
 
@@ -202,7 +202,7 @@ async def test_session_id_alone_shows_nothing_of_the_session(client: Client) -> 
 
 
 async def test_forwarded_link_makes_one_connection_and_ends(application: Application, client: Client) -> None:
-    """The holder of the link can confirm knowingly, once, and only for the end user that the page names."""
+    """The person with the link can confirm once. The page names the end user who gets the account."""
     session = await link(client)
     assert "You can close this window." in text_of(await submit_key(client, session, ACME_KEYS[GLOBEX]))
     for page in (await open_page(client, session), await submit_key(client, session, ACME_KEYS[INITECH])):

@@ -1,4 +1,4 @@
-"""P2: the next request with a key revoked on the command line is refused, by every server process."""
+"""P2: if an operator revokes a key on the command line, every server process refuses the next request with the key."""
 
 import asyncio
 import http.client
@@ -16,10 +16,10 @@ WORKERS = 2
 
 
 def answering_process(served: Served, client_port: int) -> int:
-    """Return the process at the other end of a connection, found by the socket's inode on Linux."""
+    """Return the process at the server's end of a connection. Linux identifies the socket by its inode."""
     ends = f":{served.port:04X} 0100007F:{client_port:04X} "
     sockets = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines() if ends in line]
-    # 01: established. The kernel may list a socket twice while others open and close.
+    # 01 means established. The kernel can list a socket twice while other sockets open and close.
     (inode,) = {fields[9] for fields in sockets if fields[3] == "01"}
     socket_name = f"socket:[{inode}]"
     children = Path(f"/proc/{served.process.pid}/task/{served.process.pid}/children").read_text().split()
@@ -28,13 +28,13 @@ def answering_process(served: Served, client_port: int) -> int:
             try:
                 if str(descriptor.readlink()) == socket_name:
                     return int(child)
-            except FileNotFoundError:  # the socket was closed meanwhile
+            except FileNotFoundError:  # the process has closed this file
                 continue
     raise AssertionError(f"no server process has {socket_name}")
 
 
 def ask(served: Served, key: str) -> tuple[int, int]:
-    """Send a request on a new connection; return the process that answered and the status."""
+    """Send a request on a new connection. Return the process that answered, and the status."""
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
     try:
         headers = {"Authorization": f"Bearer {key}"}
@@ -48,7 +48,7 @@ def ask(served: Served, key: str) -> tuple[int, int]:
 
 
 async def ask_every_process(served: Served, key: str) -> list[int]:
-    """Send requests until every process has answered; return all statuses."""
+    """Send requests until every process has answered. Return all statuses."""
     answers: list[tuple[int, int]] = []
     async for _ in async_attempts(20):
         answers += await asyncio.gather(*(asyncio.to_thread(ask, served, key) for _ in range(8)))

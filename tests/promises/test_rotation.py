@@ -1,7 +1,7 @@
-"""P3: keys are rotated under load while processes are killed, and every credential can be decrypted afterwards.
+"""P3: One Runtime can open every credential after key rotations under load, even if processes were killed.
 
-End users connect, reconnect and disconnect at real servers; two keys are activated in turn; `keys reseal` is killed
-(SIGKILL) in the middle of its work repeatedly, and sometimes a server too. The long version, with figures:
+End users connect, reconnect and disconnect at real servers. The test activates two keys by turns. It repeatedly kills
+`keys reseal` (SIGKILL) before the command has finished, and sometimes kills a server. The long version prints figures:
 `make soak ARGS="-rP tests/promises/test_rotation.py"`.
 """
 
@@ -39,12 +39,12 @@ CALLERS = 3
 END_USERS = 8  # per caller
 
 Possible = set[str | None]
-"""The keys that an end user's connection may have; None: no connection. Several if a response was lost."""
+"""The API keys that an end user's connection can have. None: no connection. A lost response leaves several keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """Size of a run: seeded rows, kills of `keys reseal` halfway, killed servers, and servers side by side."""
+    """Size of a run: inserted rows, kills of an unfinished `keys reseal`, killed servers, and parallel servers."""
 
     rows: int
     kills: int
@@ -55,7 +55,7 @@ class Length:
 
 @dataclass(slots=True)
 class Story:
-    """Servers under load; None in the place of a server that is being restarted."""
+    """Servers under load. `servers`: None takes the place of a server that is restarting."""
 
     acme: RunningAcme
     database_url: str
@@ -70,7 +70,6 @@ class Story:
 
     @property
     def running(self) -> list[Served]:
-        """Return the running servers."""
         return [served for served in self.servers if served is not None]
 
     async def start(self, number: int) -> None:
@@ -101,7 +100,7 @@ async def call(
 ) -> httpx2.Response | None:
     """Send a request to the next server.
 
-    Returns None if the server was busy or killed; the request may have taken effect then.
+    Return None if the server was busy or killed. After a kill, it is unknown if the request had an effect.
     """
     running = await eventually(lambda: story.running, 30)
     served = running[story.answers % len(running)]
@@ -112,7 +111,7 @@ async def call(
     except httpx2.TransportError:
         story.lost += 1
         return None
-    if answer.status_code == 503 and answer.json()["code"] == "database_busy":  # SQLite has one writer
+    if answer.status_code == 503 and answer.json()["code"] == "database_busy":  # SQLite allows one writer at a time
         story.busy += 1
         return None
     assert answer.status_code in {200, 201}, answer.text
@@ -121,7 +120,7 @@ async def call(
 
 
 async def run_caller(story: Story, name: str, seed: int) -> None:
-    """Connect, reconnect and disconnect end users at random; use one connection that works."""
+    """Connect, reconnect and disconnect end users at random. Also use a connection with a valid key."""
     chance = random.Random(f"{name} {seed}")
     async with httpx2.AsyncClient(timeout=20) as http:
         whole = {"integration_slug": "acme", "auth_type": "api_key", "check": False}
@@ -140,7 +139,7 @@ async def run_caller(story: Story, name: str, seed: int) -> None:
 
 
 async def use_working_connection(story: Story, http: httpx2.AsyncClient, name: str) -> None:
-    """Use this caller's connection with a key that Acme knows; create it the first time."""
+    """Use this caller's connection with a key that Acme accepts. Create the connection before the first use."""
     end_user, key = f"{name}_works", ACME_KEYS[GLOBEX]
     if end_user not in story.possible:
         body = {"integration_slug": "acme", "end_user_id": end_user, "auth_type": "api_key"}
@@ -157,21 +156,21 @@ async def use_working_connection(story: Story, http: httpx2.AsyncClient, name: s
 
 @dataclass(frozen=True, slots=True)
 class Rotated:
-    """Rows that existed before the load and that only `keys reseal` changes."""
+    """Rows that existed before the load. Only `keys reseal` changes these rows."""
 
     database: Database
     commands: Commands
     seeded: sealed_rows.Contents
 
     async def count(self, key: str) -> int:
-        """Return the number of these rows that a key has sealed."""
+        """Return the number of these rows that are sealed with a key."""
         counts = [await sealed_rows.rows_under(self.database, table, ID[key]) for table in SEALED_TABLES]
         return len(set().union(*counts) & self.seeded.keys())
 
 
 @asynccontextmanager
 async def load(story: Story, seed: int) -> AsyncIterator[None]:
-    """Run callers until the block ends; an error of a caller fails the test."""
+    """Run callers until the block ends. If a caller fails, the test fails."""
     async with asyncio.TaskGroup() as group:
         for number in range(CALLERS):
             group.create_task(run_caller(story, f"caller{number}", seed))
@@ -183,7 +182,7 @@ async def load(story: Story, seed: int) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def running_story(acme: RunningAcme, database_url: str, folder: Path, servers: int) -> AsyncIterator[Story]:
-    """Start the servers of a story and stop them when the block ends."""
+    """Start the servers of a story, and stop them when the block ends."""
     story = Story(acme, database_url, folder, await make_key(database_url), [None] * servers)
     try:
         await asyncio.gather(*(story.start(number) for number in range(servers)))
@@ -193,9 +192,9 @@ async def running_story(acme: RunningAcme, database_url: str, folder: Path, serv
 
 
 async def rotate_and_kill(story: Story, rotated: Rotated, length: Length) -> Counter[str]:
-    """Activate, reseal and kill at a random moment until enough kills came halfway, when only some rows were resealed.
+    """Activate a key, and kill `keys reseal` at a random moment. Repeat this until enough kills came halfway.
 
-    Returns the counts of what happened.
+    A kill came halfway if only some rows were resealed. Return the numbers of rotations and kills.
     """
     chance, counts, keys, longest = random.Random(length.seed), Counter[str](), cycle([SECOND, FIRST]), 0.4
     every = length.kills // length.killed_servers
@@ -207,7 +206,7 @@ async def rotate_and_kill(story: Story, rotated: Rotated, length: Length) -> Cou
         batch = str(chance.choice([1, 2, 5]))
         ended = await rotated.commands.run("keys", "reseal", "--batch", batch, seconds=chance.uniform(0, longest))
         if ended == 0:
-            longest *= 0.8  # resealing takes less time than this on this machine
+            longest *= 0.8  # on this machine, `keys reseal` takes less time
             continue
         assert ended == -signal.SIGKILL, (story.folder / "commands.log").read_text()
         counts["kills"] += 1
@@ -223,7 +222,7 @@ async def rotate_and_kill(story: Story, rotated: Rotated, length: Length) -> Cou
 
 
 async def rotation(acme: RunningAcme, database_url: str, folder: Path, length: Length) -> None:
-    """Run a story: seed, load, rotate and kill, reseal, check."""
+    """Run a story: insert rows, start the load, rotate and kill, reseal the rest, check all credentials."""
     started_at = time.monotonic()
     async with (
         sealed_rows.opened(database_url) as database,
@@ -237,13 +236,13 @@ async def rotation(acme: RunningAcme, database_url: str, folder: Path, length: L
                 assert await commands.run(*words, seconds=60) == 0, (folder / "commands.log").read_text()
         opened = await assert_everything_opens(story, database, seeded)
         assert await commands.run("keys", "disable", ID[FIRST], seconds=60) == 0
-        await sealed_rows.register(database, ring(SECOND))  # as a server's start would
+        await sealed_rows.register(database, ring(SECOND))  # a server does this at its start
     counts.update({"credentials": opened, "answers": story.answers, "lost": story.lost, "busy": story.busy})
     log.warning("%s in %.0f s", dict(counts), time.monotonic() - started_at)
 
 
 async def assert_everything_opens(story: Story, database: Database, seeded: sealed_rows.Contents) -> int:
-    """Check that each credential has the last stored value; return the number of credentials."""
+    """Check that each credential has the value that was stored last. Return the number of credentials."""
     contents = await sealed_rows.contents(database, ring(SECOND))
     count = len(contents)
     assert {place: contents.pop(place, None) for place in seeded} == seeded

@@ -1,4 +1,4 @@
-"""P3: no credential can be read from the database after any operation, and sealed values cannot be moved."""
+"""P3: after any operation, the database contains no readable credential, and sealed values work only in their row."""
 
 import re
 from collections.abc import Iterator
@@ -31,14 +31,14 @@ def every_way_to_connect(application: Application) -> Iterator[tuple[str, Auth]]
 
 
 def fitting_param(param: Param) -> str:
-    """Return a value for a parameter, which is not secret."""
+    """Return a value for a parameter. Parameters are not secret."""
     forms = (param.default, *(option.value for option in param.options), *PARAMS)
     fit = (form for form in forms if form and (not param.pattern or re.fullmatch(param.pattern, form)))
     return next(fit, None) or generate_param(param)
 
 
 async def import_everything(application: Application, client: Client) -> dict[str, str]:
-    """Import a connection of every integration with typed credentials, unchecked; return the typed values."""
+    """Import a connection of each integration and auth type without a check. Return the credentials."""
     canaries: dict[str, str] = {}
     for slug, auth in every_way_to_connect(application):
         typed = {field.name: fitting(field.pattern) for field in auth.fields}
@@ -52,7 +52,7 @@ async def import_everything(application: Application, client: Client) -> dict[st
 
 
 async def fail_and_connect_in_the_popup(client: Client) -> dict[str, str]:
-    """Submit a refused key, a valid key, then another account's key; return all of them."""
+    """Submit a refused key, a valid key, and the key of another account. Return the keys and the session tokens."""
     refused = fitting("acme_[a-z0-9_]{8,64}")
     first, second = await client.session("user_popup"), await client.session("user_popup")
     assert (await client.popup("", first["session_token"])).status_code == 200
@@ -68,14 +68,14 @@ async def fail_and_connect_in_the_popup(client: Client) -> dict[str, str]:
 
 
 async def connect_by_redirect(application: Application, client: Client) -> dict[str, str]:
-    """Connect on our page and do not redeem the code."""
+    """Connect in the mode `redirect`, but do not redeem the code. Return the secrets."""
     await register(client, RETURN_URL)
     redirect = await connect_and_return(application, client, ACME_KEYS[GLOBEX], end_user_id="user_redirect")
     return {"third session token": redirect.token, "code": redirect.code}
 
 
 async def store_oauth_secrets(application: Application, client: Client) -> dict[str, str]:
-    """Store a client, imported tokens, a pending authorization and a pending revocation; return their secrets."""
+    """Store an OAuth client, imported tokens, a pending authorization and a pending revocation. Return the secrets."""
     organization = (await client.get("/v1/organization")).json()["id"]
     place = oauth_rows.Place(application.installation.database, application.installation.vault, organization)
     secrets = {name: fitting(None) for name in ("client secret", "verifier", "access token", "refresh token", "left")}
@@ -92,7 +92,7 @@ async def store_oauth_secrets(application: Application, client: Client) -> dict[
 
 
 async def every_connection(client: Client) -> list[dict[str, Any]]:
-    """Return all connections, page by page."""
+    """Return the connections of all pages."""
     page = (await client.get("/v1/connections")).json()
     connections: list[dict[str, Any]] = page["connections"]
     while page["next_cursor"] is not None:
@@ -102,7 +102,6 @@ async def every_connection(client: Client) -> list[dict[str, Any]]:
 
 
 async def use(client: Client) -> list[str]:
-    """Rename, check, list and read everything."""
     ids = [connection["id"] for connection in await every_connection(client)]
     for connection_id in ids:
         assert (await client.send("PATCH", f"/v1/connections/{connection_id}", {"name": "Renamed"})).status_code == 200

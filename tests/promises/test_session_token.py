@@ -1,4 +1,4 @@
-"""P4: a session token makes one connection, for its end user, integration and auth type, until it expires."""
+"""P4: a session token makes one connection, for the end user, integration and auth type of its session."""
 
 import asyncio
 from typing import Any
@@ -34,7 +34,6 @@ async def events_of(client: Client, kind: str) -> list[dict[str, Any]]:
 
 
 async def end(client: Client, application: Application, session: dict[str, Any], how: str) -> None:
-    """End a session."""
     if how == "expired":
         application.clock.advance(seconds=600)
     elif how == "used":
