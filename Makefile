@@ -1,6 +1,6 @@
 # Commands of this repository. Each command installs what it needs. PYTHON=… selects the Python (3.11 or later).
 PYTHON ?= python3
-# Twice the number of cores (two), because tests often wait for browsers and servers. Six workers are not faster.
+# Two workers for each of two cores, because tests often wait for browsers and servers. Six workers are not faster.
 PYTEST_WORKERS ?= 4
 # One worker per core, because the quick tests seldom wait. Each worker spends time to import and collect all tests.
 PYTEST_QUICK_WORKERS ?= logical

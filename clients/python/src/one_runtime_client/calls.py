@@ -85,8 +85,8 @@ class Server:
             raise TypeError("body must be bytes, text or an iterable of bytes. Use AsyncOneRuntime for others.")
         if isinstance(http, httpx2.AsyncClient) and not isinstance(request.stream, httpx2.AsyncByteStream):
             raise TypeError("body must be bytes, text or an asynchronous iterable of bytes. Use OneRuntime for others.")
-        # Error trackers record the local variables of each frame. So no variable holds the header with the key. The
-        # request holds it, and httpx2 masks it in the request's representation.
+        # Error trackers record the local variables of each frame. So the key is added last, and only to the request:
+        # httpx2 hides this header in the representation of a request.
         request.headers["authorization"] = f"Bearer {self.api_key}"
         return request
 

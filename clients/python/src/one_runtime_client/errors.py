@@ -123,7 +123,7 @@ _CLASS_OF_STATUS: Final[Mapping[int | None, type[OneRuntimeError]]] = {
 
 
 def error_of(problem: Problem) -> OneRuntimeError:
-    """Return an error of the class that the code selects, or else the status."""
+    """Return an error. The code decides the class of the error. For an unknown code, the status decides."""
     kind = CLASS_OF_CODE.get(problem.code) or _CLASS_OF_STATUS.get(problem.status, OneRuntimeError)
     return kind(problem)
 
