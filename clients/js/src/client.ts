@@ -54,7 +54,7 @@ const withoutNoun = resource<Pick<OneRuntime, "disconnect">>()({
   disconnect: { method: "POST", path: "/v1/disconnect", takes: "body" },
 });
 
-/** All operations of the API, by the name of the client's method. A test compares this table with the API's document. */
+/** All operations of the API, by the client's method. A test compares this table with the OpenAPI document. */
 export const OPERATIONS: Readonly<Record<string, Operation>> = Object.freeze({
   ...integrations.operations,
   ...catalog.operations,
