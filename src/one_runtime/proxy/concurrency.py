@@ -75,8 +75,8 @@ class CallRecord:
 class ProxyCalls:
     """Admits calls and logs them.
 
-    One integration can use at most half of an organization's limit. So a provider that hangs leaves the other half to
-    the other integrations (docs/decisions/0024-bulkheads.md).
+    The calls to one integration can use at most half of an organization's limit. So a hanging provider cannot block the
+    calls to other integrations (docs/decisions/0024-bulkheads.md).
     """
 
     def __init__(self, limit: int, request_log: RequestLog, clock: Clock) -> None:

@@ -75,8 +75,8 @@ class RequestFilter:
 
 _COLUMNS = tuple(rows.c[name] for name in LoggedRequest.__dataclass_fields__)
 _OF_ORGANIZATION = rows.c.organization_id == bindparam("organization")
-# The subquery yields NULL if the end user was deleted after the call. The lock (FOR KEY SHARE) makes a deletion wait
-# for this write, so that the deletion removes the identifier from these entries too.
+# The subquery yields NULL if the end user was deleted after the call. With the lock (FOR KEY SHARE), the deletion
+# waits for this write, and then removes the identifier from these entries too.
 _EXISTING_END_USER = (
     select(end_users.c.end_user_id)
     .where(end_users.c.organization_id == bindparam("organization"), end_users.c.end_user_id == bindparam("end_user"))
@@ -166,7 +166,7 @@ class RequestLog:
                 log.exception("requests_not_logged")
 
     async def flush(self) -> None:
-        """Write the collected entries. Entries that cannot be written now stay for the next write."""
+        """Write the collected entries. If the database is unavailable, keep the entries for the next write."""
         async with self._lock:
             await self._flush()
 
@@ -188,7 +188,7 @@ class RequestLog:
     async def write(self, tx: Transaction, batch: list[LoggedRequest]) -> None:
         """Write entries in this transaction.
 
-        If another transaction deletes an end user of these entries, it waits until this transaction ends.
+        The deletion of an end user of these entries waits until this transaction ends.
         """
         if self._kept:
             await tx.execute_many(_INSERT, [dict(zip(_PARAMS, _VALUES(entry), strict=True)) for entry in batch])
