@@ -153,7 +153,7 @@ async def test_custom_slug_begins_with_x_and_is_unique(billing: Billing) -> None
         (lambda _: "- a list", "body", "line 1: must be an entry"),
         (lambda text: text.replace("Billing\n", "&a Billing\nx: *a\n", 1), "body", "line 2: YAML aliases"),
         (lambda text: text.replace("com/v1", "com/v1/"), "auth.0", "line 8: base_url must not end"),
-        (lambda text: text.replace("Authorization", "Host"), "auth.0", "the header host is reserved"),
+        (lambda text: text.replace("Authorization", "Host"), "auth.0", "the header host must be omitted"),
     ],
 )
 async def test_error_in_an_entry_names_its_line(
