@@ -167,10 +167,13 @@ async def expect_no_token_in_logs(behind: Behind) -> None:
     behind.served.process.terminate()
     await asyncio.to_thread(behind.served.process.wait, 20)
     assert (await behind.http.get(session["connect_url"], headers=referrer)).status_code == 502
+    callback = {"code": "authorization-code-of-a-provider", "state": "state-of-an-attempt"}
+    assert (await behind.http.get("/connect/callback/hubspot", params=callback)).status_code == 502
     assert (await behind.http.get("/healthz", headers=behind.backend)).status_code == 502
-    await eventually(lambda: behind.proxy.logs().count(b"/connect") >= 3)
+    await eventually(lambda: behind.proxy.logs().count(b"/connect") >= 4)
     logs = behind.proxy.logs()
-    assert leaks({"session token": token, "API key": behind.key}, {"the proxy's logs": logs}) == []
+    secrets = {"session token": token, "API key": behind.key, **callback}
+    assert leaks(secrets, {"the proxy's logs": logs}) == []
     assert CALLER.encode() in logs
     assert b"session_token" not in logs
 
