@@ -1,8 +1,10 @@
 """Call a provider for an end user: add the credential to the caller's request, and stream the response back.
 
-One Runtime keeps only small bodies in memory, for a second attempt. It sends a request again in only two cases:
+One Runtime keeps only small bodies in memory, for a second attempt. This module sends a request again in two cases:
 - The provider refused the credential, so the provider did not act on the request (RFC 9110 section 15.5.2).
 - The caller asked for retries.
+
+In a third case, the module `egress.pool` sends a request again: the provider closed an idle connection.
 """
 
 import asyncio
