@@ -125,7 +125,7 @@ database_waiting: Final = Gauge(
 )
 requests_unlogged: Final = Counter(
     "one_runtime_requests_unlogged",
-    "Proxy calls that are missing from the request log, because the database was unavailable for too long.",
+    "Proxy calls that are missing from the request log. The database was unavailable for too long, or a bug occurred.",
     registry=REGISTRY,
 )
 vault_failures: Final = Counter(
