@@ -83,7 +83,7 @@ def main() -> None:
         ]
         fresh = [credentials.measure(name, new) for name, new in makers.items()]
         calls = [measure(name, new, Extent(plan.seconds * 4, plan.calls)) for name, new in makers.items()]
-    print("`" + " ".join(["python -m benchmarks", *sys.argv[1:]]) + f"`, {time.monotonic() - begun:.0f} s in all\n")
+    print("`" + " ".join(["python -m benchmarks", *sys.argv[1:]]) + f"`, {time.monotonic() - begun:.0f} s in total\n")
     print("\n".join([*report.machine(version, busy), ""]))
     print("\n".join(line for result in results for line in report.tables(result)))
     print("\n".join([*credentials.table(fresh), ""]))

@@ -75,12 +75,12 @@ def table(measured: Measured) -> Iterator[str]:
     """Render the results as Markdown."""
     yield "### The catalog"
     yield ""
-    yield f"- To read {measured.integrations} integrations takes **{measured.reading * 1000:.0f} ms**."
-    yield f"- To render the list of all integrations for the first time takes {measured.listing * 1000:.0f} ms."
+    yield f"- Loading the catalog of {measured.integrations} integrations takes **{measured.reading * 1000:.0f} ms**."
+    yield f"- Rendering the list of all integrations for the first time takes {measured.listing * 1000:.0f} ms."
     p50, most = statistics.median(measured.searches), max(measured.searches)
     yield (
-        f"- A search takes **{p50 * 1000:.2f} ms**. The slowest of {len(measured.searches)} queries takes "
-        f"{most * 1000:.2f} ms."
+        f"- A search takes **{p50 * 1000:.2f} ms** (median of {len(measured.searches)} queries). "
+        f"The slowest query takes {most * 1000:.2f} ms."
     )
     yield "- Size of the list with an OAuth client for each integration: " + ", ".join(
         f"{name} {size:,} bytes" for name, size in measured.sizes.items()

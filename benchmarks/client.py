@@ -1,4 +1,4 @@
-"""The load generator: a closed loop over keep-alive connections. A separate process takes no time from the server.
+"""The load generator, a process outside the server: a closed loop over keep-alive connections.
 
 The process reads one JSON job per line from standard input, and writes one line per job. The line contains the number
 of requests for each duration in microseconds. So the line is short even after many requests.

@@ -22,7 +22,8 @@ from tests.running_demo import running_demo, three_free_ports
 _ROUNDS: Final = 5
 _TYPED: Final = "harbormetrics"
 
-# For each key, the shortest of ten times from the key press to the next frame. The result is the slowest key's time.
+# Measure ten times, for each key, the time from the key press to the next frame. Keep the shortest time of each key.
+# Return the time of the slowest key.
 _SLOWEST_KEY: Final = """async (words) => {
   const search = document.getElementById("search");
   const type = async (value) => {

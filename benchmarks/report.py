@@ -49,7 +49,7 @@ def tables(result: Result) -> Iterator[str]:
     """Render the results of one database, and compare its requests with the limit."""
     yield f"### {result.database}, {result.rows:,} connections"
     yield ""
-    yield "| answer | bytes | requests/s | of the limit | p50 | p99 | server CPU a request |"
+    yield "| answer | bytes | requests/s | of the limit | p50 | p99 | server CPU per request |"
     yield "|---|---:|---:|---:|---:|---:|---:|"
     for case in result.cases:
         if not case.limit:
@@ -60,12 +60,14 @@ def tables(result: Result) -> Iterator[str]:
     for case in result.few:
         many = next(other for other in result.cases if not other.limit and other.kind == case.kind)
         yield (
-            f"- {case.kind}: {result.few_rows:,} rows {case.rate:,.0f}/s, {result.rows:,} rows "
-            f"{many.rate:,.0f}/s: **{_ratio(case, many):.2f}×**"
+            f"- {case.kind}: With {result.few_rows:,} connections in the database, the server answers {case.rate:,.0f} "
+            f"requests per second. With {result.rows:,} connections, the server answers {many.rate:,.0f}. The ratio is "
+            f"**{_ratio(case, many):.2f}** (median of the rounds)."
         )
     starts = ", ".join(f"{start:.2f}" for start in sorted(result.starts))
-    yield f"- start to first answer (`one-runtime serve`): **{statistics.median(result.starts):.2f} s** ({starts})"
-    yield f"- memory of the server process after the load (RSS): **{result.megabytes:.0f} MB**"
+    first = statistics.median(result.starts)
+    yield f"- `one-runtime serve` returns the first list after **{first:.2f} s** (median of {starts})."
+    yield f"- After the measurements, the server process uses **{result.megabytes:.0f} MB** of memory (RSS)."
     yield ""
 
 

@@ -1,7 +1,8 @@
 """The measured server: One Runtime as `serve` runs it, with the limit in the same process.
 
-The first request for `/limit/…` goes to the application, and the limit records the messages of the response. To later
-requests, the limit sends the recorded messages. So a response of the limit costs only the work of the HTTP server.
+The limit is the fastest possible server (docs/benchmarks.md). For the first request to a URL below `/limit`, the limit
+calls the application and records the messages of its response. The limit answers later requests with the recorded
+messages. So a response of the limit costs only the work of the HTTP server.
 """
 
 import uvicorn

@@ -52,7 +52,7 @@ class Ground:
 
 @contextmanager
 def ground(url: str, workers: int = 1) -> Iterator[Ground]:
-    """Run a server on a new database, and the providers, until the block ends."""
+    """Run the providers, and a server on a new database, until the block ends."""
     key = new_key()
     migrate(url)
     token = asyncio.run(_key(url))

@@ -45,7 +45,7 @@ async def load(call: Call, callers: int, seconds: float) -> Load:
 
 
 async def repeat(call: Call, callers: int, times: int) -> None:
-    """Call this many times in total."""
+    """Make this many calls in total."""
     remaining = times
 
     async def caller() -> None:

@@ -120,7 +120,10 @@ def tables(reports: list[Report]) -> Iterator[str]:
     """Render the results as Markdown."""
     yield "### The proxy"
     yield ""
-    yield "| database, workers | call | callers | calls/s | p50 | p99 | directly: p50 | p99 | added: p50 | CPU a call |"
+    yield (
+        "| database, workers | call | callers | calls/s | p50 | p99 | p50, direct call | p99, direct call "
+        "| p50, added by the proxy | server CPU per call |"
+    )
     yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
     for report in reports:
         for row in report.calls:
@@ -134,13 +137,13 @@ def tables(reports: list[Report]) -> Iterator[str]:
     for report in reports:
         alone, beside = statistics.median(report.alone), statistics.median(report.beside)
         yield (
-            f"- {report.database}: With {CROWD} callers of a provider that answers after 1 ms, the p99 is {alone:.0f} "
-            f"ms. With {CROWD} more callers of a hanging provider, it is {beside:.0f} ms: **{beside / alone:.2f}×** "
-            "(by round: "
+            f"- {report.database}: {CROWD} callers call a provider that answers after 1 ms. The p99 of their calls is "
+            f"{alone:.0f} ms. While {CROWD} other callers wait for a provider that never answers, this p99 is "
+            f"{beside:.0f} ms. The ratio is **{beside / alone:.2f}** (by round: "
             f"{', '.join(f'{loaded / idle:.2f}' for idle, loaded in zip(report.alone, report.beside, strict=True))})."
         )
         before, after = report.megabytes
         yield (
-            f"- {report.database}: The server process needs {before:.0f} MB of memory (RSS), and {after:.0f} MB after "
-            f"{report.extent.calls:,} more calls."
+            f"- {report.database}: The server process uses {before:.0f} MB of memory (RSS). After "
+            f"{report.extent.calls:,} more calls, it uses {after:.0f} MB."
         )
