@@ -65,8 +65,10 @@ def tables(result: Result) -> Iterator[str]:
             f"**{_ratio(case, many):.2f}** (median of the rounds)."
         )
     starts = ", ".join(f"{start:.2f}" for start in sorted(result.starts))
-    first = statistics.median(result.starts)
-    yield f"- `one-runtime serve` returns the first list after **{first:.2f} s** (median of {starts})."
+    yield (
+        f"- `one-runtime serve` returns the first list after **{statistics.median(result.starts):.2f} s** "
+        f"(median of {starts})."
+    )
     yield f"- After the measurements, the server process uses **{result.megabytes:.0f} MB** of memory (RSS)."
     yield ""
 
