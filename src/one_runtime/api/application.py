@@ -51,10 +51,7 @@ SPECS: Final[tuple[RouteSpec, ...]] = (
     *(spec for route in ASGI_ROUTES for spec in route.specs),
     *(spec for resource in _RESOURCES for spec in resource.specs),
 )
-"""The declarations of all routes.
-
-Each declaration names the scope that an API key needs for the route. The OpenAPI document also uses the declarations.
-"""
+"""The declarations of all routes."""
 
 
 class ApiApplication(FastAPI):

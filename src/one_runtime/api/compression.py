@@ -41,8 +41,8 @@ class CompressPublic:
 class _Answer:
     """A response in progress.
 
-    `head`: status and headers, until the body arrives. The middleware cannot send the headers before the body arrives,
-    because the headers contain the length of the compressed body.
+    `head`: the message with the status and the headers. The middleware sends this message after it has compressed the
+    body, because the headers contain the length of the compressed body.
     """
 
     compression: CompressPublic

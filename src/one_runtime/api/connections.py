@@ -101,7 +101,7 @@ class CreateConnection(Body, title="NewConnection"):
     - `basic`: `username` and `password`.
     - `client_credentials`: `client_id` and `client_secret`.
     - `oauth2`: `access_token`. The fields `refresh_token`, `expires_at` (RFC 3339) and `scope` are optional. The
-      provider must have issued the tokens to the OAuth client that you registered with One Runtime.
+      provider must have issued the tokens to the OAuth client that One Runtime uses for the integration.
     - `none`: no fields.
 
     If `check` is true, One Runtime verifies the credential with the provider before it stores the credential.
@@ -208,9 +208,9 @@ async def create_connection(
     """Store a credential for an end user. If `check` is true, the provider must accept the credential first.
 
     If the end user has a connection to the integration, the new credential replaces the credential of this connection
-    (200). Otherwise One Runtime creates a connection (201). Among several connections, One Runtime prefers the
-    connection to the same account, and then the newest active connection. With `multiple`, One Runtime replaces a
-    credential only if the account is the same.
+    (200). Otherwise One Runtime creates a connection (201). If the end user has several connections, One Runtime
+    selects the connection to the same account, or else the newest active connection. With `multiple`, One Runtime
+    replaces a credential only if the account is the same.
     """
     request = CredentialImport(
         integration_slug=body.integration_slug,
@@ -275,7 +275,7 @@ async def check_connection(connection_id: str, caller: Authenticated, installati
     """Check the credential of a connection at the provider.
 
     If the provider refuses the credential, the connection becomes `needs_reauth`. If the provider gives no usable
-    response (502), the connection stays unchanged.
+    response, One Runtime answers with 502, and the connection stays unchanged.
     """
     checked = await recheck(installation, caller.actor, connection_id)
     return CheckAnswer(

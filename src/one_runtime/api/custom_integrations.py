@@ -101,7 +101,7 @@ Warnings: TypeAlias = tuple[str, ...]
 class CustomIntegrationAnswer(Answer, title="CustomIntegration"):
     """A custom integration.
 
-    - `enabled`: true if your end users can connect the integration. `PUT /v1/organization` enables integrations.
+    - `enabled`: true if your organization has enabled the integration with `PUT /v1/organization`.
     - `definition`: the entry in the catalog's format. One Runtime converts an OpenAPI document to this format.
     - `warnings`: parts of your document that One Runtime ignored or guessed, and steps that you have to take.
     - `invalidated_connections`: the number of connections that became `needs_reauth`. End users must connect again,
@@ -151,7 +151,7 @@ async def create_custom_integration(
 ) -> CustomIntegrationAnswer:
     """Create an integration that only your organization can see. The slug must begin with `x-`.
 
-    If the slug already exists, the response is 409. Each validation error names a line of the request body.
+    If the slug already exists, the response is 409. Most validation errors name a line of the request body.
     """
     entry = await _entry(request, installation)
     created = await custom.create(installation, caller.actor, entry.integration, entry.logo)
@@ -182,8 +182,8 @@ async def replace_custom_integration(
     """Create (201) or replace (200) the integration with this slug.
 
     If the integration now sends credentials to another host or in another way, its connections become `needs_reauth`.
-    If the OAuth client is not registered for a new host, One Runtime deletes the client. You then have to
-    register the client again.
+    If the OAuth client is not registered for a new host, One Runtime deletes the client, and you have to register the
+    client again. One Runtime also deletes the client if the integration no longer has the auth type `oauth2`.
     """
     entry = await _entry(request, installation, slug.lower())
     if not is_custom(slug.lower()):
@@ -218,7 +218,7 @@ async def delete_custom_integration(
 
 
 async def _entry(request: Request, installation: Installation, slug: str | None = None) -> CustomEntry:
-    """Read the entry from the request body. Raises: MalformedRequest; InvalidInput with the line of each error."""
+    """Read the entry from the request body. Raises: MalformedRequest; InvalidInput, with lines where they are known."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     syntax = _SYNTAXES.get(kind)
     if syntax is None:
@@ -260,9 +260,9 @@ def _notes(put: CustomIntegrationResult) -> Iterator[str]:
         yield f"Your organization has not enabled {slug}. Enable it with PUT /v1/organization."
     if put.client_retired:
         yield (
-            f"One Runtime deleted the OAuth client of {slug}. The client was not registered for a host to which the "
-            "integration now sends the client's secret. "
-            f"Register the client again with PUT /v1/integrations/{slug}/oauth-client."
+            f"One Runtime deleted the OAuth client of {slug}. The integration no longer uses oauth2, or sends the "
+            "client's secret to a host for which the client was not registered. "
+            f"If the integration uses oauth2, register the client with PUT /v1/integrations/{slug}/oauth-client."
         )
 
 

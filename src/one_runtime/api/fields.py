@@ -17,9 +17,9 @@ MAX_METADATA_DEPTH: Final = 20
 
 
 def clean_text(text: str) -> str:
-    """Return the text unchanged, if every database can store the text.
+    """Return the text unchanged. Raises: PydanticCustomError for a text that the database cannot store.
 
-    Databases cannot store NUL. UTF-8 cannot encode lone surrogates. Raises: PydanticCustomError.
+    PostgreSQL cannot store NUL. UTF-8 cannot encode lone surrogates.
     """
     if "\x00" in text:
         raise PydanticCustomError("text", "must not contain a NUL character")
@@ -68,7 +68,7 @@ def _row_id(text: str) -> str:
 
 
 _Clean = AfterValidator(clean_text)
-# The patterns describe the trimming and the refused characters in the OpenAPI document. One Runtime checks the length
+# In the OpenAPI document, the patterns describe the trimming and the refused characters. One Runtime checks the length
 # before it trims the text, because a length limit in OpenAPI applies to the text that the caller sends.
 _WithoutNul = Field(json_schema_extra={"pattern": r"^[^\x00]*$"})
 _NonBlank = Field(json_schema_extra={"minLength": 1, "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"})

@@ -38,11 +38,11 @@ class CreateSession(Body, title="NewSession"):
 
     - `integration_slug`: if omitted, the end user picks an integration from a list.
     - `mode`: `embed` opens the popup inside your page. `redirect` opens the popup in the whole window, and the browser
-      then returns to `return_url`. `link` is for a link in an e-mail or a chat. The default mode is `embed`. With
-      `return_url`, the default mode is `redirect`.
+      then returns to `return_url`. `link` is for a link in an e-mail or a chat. The default mode is `redirect` with a
+      `return_url`, and `embed` without a `return_url`.
     - `connection_id`: the connection that the end user reconnects.
-    - `multiple`: if true, a second account gets a new connection. If false, a new account replaces an existing
-      connection to the integration.
+    - `multiple`: if true, a second account of the end user gets its own connection. If false, the second account
+      replaces the first account.
     - `scopes`: the OAuth scopes to request, instead of the scopes of the OAuth client and the integration.
     """
 
@@ -81,7 +81,8 @@ class CreatedSession(Answer):
 class SessionAnswer(Answer, title="Session"):
     """The state of a session.
 
-    After an error in the popup's form, the session stays `pending`, and `last_error` contains the error.
+    `last_error`: the newest stored error, or null. The session can stay `pending` after an error. After the tenth
+    refused credential, the session is `failed`.
     """
 
     id: str
@@ -170,8 +171,9 @@ async def get_hosted_connection_session(
 async def cancel_hosted_connection_session(
     session_id: str, caller: Authenticated, installation: Installed
 ) -> SessionAnswer:
-    """Cancel a pending session, even if your backend could still redeem its code.
+    """Cancel a pending session.
 
+    You can also cancel a session in the mode `redirect` if your backend has not redeemed the code of the session yet.
     A second cancellation changes nothing. If the session has already made its connection, the response is 409.
     """
     session = await redirect_mode.cancel(installation, caller.actor, session_id)
@@ -189,10 +191,11 @@ async def cancel_hosted_connection_session(
 async def redeem_hosted_connection_session(
     session_id: str, body: RedeemCode, caller: Authenticated, installation: Installed
 ) -> SessionAnswer:
-    """Confirm the new connection of a session in the mode `redirect`, within 10 minutes.
+    """Confirm the new connection of a session in the mode `redirect`, at most 10 minutes after the end user connected.
 
-    `end_user_id` is the user who is signed in to your product. If the session belongs to another end user, One Runtime
-    deletes the new connection. A second redemption changes nothing.
+    `end_user_id` is the user who is signed in to your product. If the session belongs to another end user, the response
+    is 409. One Runtime then deletes the new connection, if your backend has not confirmed the connection before. A
+    second redemption changes nothing.
     """
     session, connection = await redirect_mode.redeem(
         installation, caller.actor, session_id, body.code, body.end_user_id

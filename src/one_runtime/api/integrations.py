@@ -61,7 +61,7 @@ _CODED: Final[Mapping[Coding, Header]] = {
 class ListedIntegration(CatalogIntegration, title="Integration"):
     """An integration with the end user's status.
 
-    An end user who has to connect again also has the status `not_connected`. So do not delete the end user's data
+    The status is also `not_connected` if the end user has to connect again. So do not delete the end user's data
     because of this status.
     """
 

@@ -65,13 +65,13 @@ class RequestMiddleware:
                     await route.app(scope, receive, send_with_id)
                 else:
                     _require_utf8(scope["query_string"])
-                    # Log lines of this request then contain the request id. The plain ASGI routes log nothing, so they
-                    # skip this step.
+                    # Add the request id to the log lines of this request. The plain ASGI routes log nothing, and do
+                    # not need this step.
                     logs.request.set(scope)
                     await self.app(scope, _limit_body(scope, receive), send_with_id)
             except OneRuntimeError as error:
                 failure = error
-            except Exception as error:  # the last handler: only the log has the reason
+            except Exception as error:  # the response contains no details, but the log does
                 kind = type(error).__name__
                 log.exception("request_crashed", request_id=request_id, route=self.observer.route_of(scope), kind=kind)
                 failure = problems.internal_error(request_id)
@@ -98,7 +98,8 @@ class RequestMiddleware:
         """Run the start and the stop of the application.
 
         After a failure, Starlette sends the message of the exception to uvicorn, and uvicorn prints the message. The
-        message can contain a secret (P11). So this method removes the message, and logs a redacted traceback.
+        message can contain a secret (promise P11 of docs/security.md). So this method removes the message, and logs a
+        redacted traceback.
         """
 
         async def send_without_text(message: Message) -> None:

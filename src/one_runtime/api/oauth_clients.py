@@ -38,7 +38,7 @@ class PutOAuthClient(Body, title="NewOAuthClient"):
 class OAuthClientAnswer(Answer, title="OAuthClient"):
     """An OAuth client, with the last four characters of its secret.
 
-    `fields`: the names of the other values. `redirect_url`: the redirect URL that you register with the provider.
+    `fields`: the names of the other registered values. `redirect_url`: register this URL with the provider.
     """
 
     integration_slug: str

@@ -41,7 +41,7 @@ MAX_REPLAYED_BODY: Final = 256 * 1024
 
 MAX_CONNECT_TIMEOUT: Final = 60
 MAX_IDLE_TIMEOUT: Final = 600
-"""Maximum timeouts in seconds that a caller can set: to connect, and between two pieces of the response."""
+"""Upper limits in seconds of the two timeouts that a caller can set."""
 
 _END_USER: Final = b"one-runtime-end-user"
 _CONNECTION: Final = b"one-runtime-connection"
@@ -60,7 +60,7 @@ _OPTIONS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
         {"type": "string", "enum": ["idempotent"]},
     ),
     "One-Runtime-Timeout": (
-        "Maximum number of seconds until the response starts, and then between two pieces. Default: 60.",
+        "Maximum number of seconds until the response starts, and between two pieces of the response. Default: 60.",
         {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_IDLE_TIMEOUT},
     ),
     "One-Runtime-Connect-Timeout": (
@@ -161,8 +161,8 @@ def _split_path(scope: Scope) -> tuple[str, str]:
 def _headers(scope: Scope) -> dict[bytes, bytes]:
     """Return the headers by name.
 
-    Raises: InvalidInput if a header for One Runtime occurs twice. A program between the caller and One Runtime can add
-    such a header. One Runtime then cannot know which value the caller wants.
+    Raises: InvalidInput if `Authorization` or a `One-Runtime-…` header occurs twice. A program between the caller and
+    One Runtime can add the second header. One Runtime cannot know which of the two values the caller wants.
     """
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
@@ -218,7 +218,7 @@ def _operation(method: str) -> dict[str, Any]:
         "summary": f"Call the provider ({method})",
         "description": "Calls the provider's API with the end user's credential. One Runtime forwards the method, the "
         "path with its percent-encoding, the query, the headers and the body, and streams the response. The provider's "
-        "status and body stay unchanged, and so do most headers. Only One Runtime's own errors have the header "
+        "status, body and most headers stay unchanged. Only One Runtime's own errors have the header "
         "`One-Runtime-Error`.",
         "operationId": f"proxy_{method.lower()}",
         "parameters": [

@@ -69,7 +69,7 @@ async def get_asset(name: str) -> Response:
 
 
 def error_kinds() -> list[type[OneRuntimeError]]:
-    """Return the errors that callers can receive, one for each code, ordered by code."""
+    """Return all error classes, one for each code, ordered by code."""
     kinds: dict[str, type[OneRuntimeError]] = {}
     pending: list[type[OneRuntimeError]] = [OneRuntimeError]
     while pending:

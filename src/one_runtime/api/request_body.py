@@ -15,7 +15,10 @@ class ClientDisconnected(Exception):
 
 
 class RequestBody:
-    """The body of a proxy request. `record` counts the bytes of the body. `failure`: the error that ended the body."""
+    """The body of a proxy request.
+
+    `record` counts the bytes of the body. `failure`: the error that stopped the reading of the body, or None.
+    """
 
     def __init__(self, receive: Receive, record: CallRecord, *, has_body: bool) -> None:
         self._receive = receive
@@ -64,7 +67,7 @@ class RequestBody:
         self._idle_check = asyncio.get_running_loop().call_later(delay, self._check_idle, idle)
 
     def _check_idle(self, idle: float) -> None:
-        """End the body with an error if the provider has been idle for too long.
+        """Stop the reading with an error if the provider has been idle for too long.
 
         While a piece waits for the provider, One Runtime does not call `receive`. So One Runtime does not notice if the
         caller disconnects. With this check, the call of such a caller ends after the idle time.
@@ -81,10 +84,10 @@ class RequestBody:
         return failure
 
     async def run_until_disconnect(self, work: Coroutine[None, None, None]) -> None:
-        """Run `work`. Cancel `work` if the caller disconnects, or if the body ends with an error.
+        """Run `work`. Cancel `work` if the caller disconnects, or if an error stops the reading of the body.
 
-        Raises: the error of the body, or else the error of `work`. An error of the body causes an error of `work` too,
-        but the error of `work` would wrongly blame the provider.
+        Raises: `failure`, or else the error of `work`. After a failure, `work` also ends with an error, but the error
+        of `work` would wrongly blame the provider.
         """
         task, disconnect = asyncio.ensure_future(work), asyncio.ensure_future(self._wait_for_disconnect())
         try:

@@ -1,4 +1,4 @@
-"""Declarations of routes. The definition of each route also declares the scope, the tag and the errors of the route.
+"""Declarations of routes. A declaration contains the scope, the tag and the errors of a route.
 
 `api/application.py` collects the declarations. The permission check, the OpenAPI document, the middleware and the tests
 read the declarations. Every route must declare a scope or `PUBLIC`.
@@ -54,7 +54,7 @@ class RouteSpec:
     """Declaration of one method of one path.
 
     - `scope`: the scope that an API key needs, or `PUBLIC`.
-    - `errors`: the special errors of this route. `all_errors` adds the general errors.
+    - `errors`: the errors of this route only. `all_errors` adds the general errors, such as `Unauthenticated`.
     - `operation`: the OpenAPI operation of a plain ASGI route. For other routes, FastAPI generates the operation.
     """
 
@@ -104,7 +104,7 @@ class AsgiRoute(Route):
     """A route with a plain ASGI endpoint. The middleware calls the endpoint without FastAPI.
 
     FastAPI's dependency injection would take longer than the endpoint itself (docs/benchmarks.md). FastAPI's route
-    table also contains the route, because HEAD requests, the status 405 and the documentation need the table.
+    table also contains the route, so that a request with a wrong method gets the status 405 instead of 404.
 
     `relays`: the endpoint relays requests with every method to a provider. The middleware then adds the header
     `One-Runtime-Error` to One Runtime's own errors, so that callers can recognize these errors.
@@ -118,7 +118,7 @@ class AsgiRoute(Route):
 
 
 def requires(scope: KeyScope) -> Callable[[Request], Awaitable[None]]:
-    """Return the dependency that authenticates a request and checks the scope of its API key."""
+    """Return a FastAPI dependency that authenticates a request and checks the scope of the API key."""
 
     async def authorize_request(request: Request) -> None:
         services = services_of(request.scope)

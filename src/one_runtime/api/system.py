@@ -34,7 +34,7 @@ async def readyz(installation: Installed) -> Health:
 
 @router.fastapi.get(self_check.PATH, include_in_schema=False)
 async def get_self_check(request: Request, installation: Installed) -> Response:
-    """Return this request as the server received it. Raises: NotFound if the caller does not have the key ring."""
+    """Describe this request as the server received it. Raises: NotFound if the header does not authorize the caller."""
     now = installation.clock()
     if not self_check.is_authorized(installation.vault, request.headers.get(self_check.HEADER, ""), now):
         raise NotFound("There is nothing at this address.")
