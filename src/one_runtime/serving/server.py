@@ -40,12 +40,12 @@ OPEN_FILES: Final = 65_536
 class Worker(multiprocess.Process):
     """A worker process. If the process dies, the supervisor notices the death immediately.
 
-    The class of uvicorn leaves the worker's side of the pipe open in the supervisor. After the death of a worker, the
-    supervisor would then wait for `PATIENCE` seconds.
+    The supervisor and each worker share a pipe. uvicorn's own `Process` class keeps the worker's end of the pipe open
+    in the supervisor. With this end open, the supervisor would notice a worker's death only after `PATIENCE` seconds.
     """
 
     def start(self) -> None:
-        """Start the process, and close the worker's side of the pipe in the supervisor."""
+        """Start the process, and close the worker's end of the pipe in the supervisor."""
         super().start()
         self.child_conn.close()
 
@@ -64,7 +64,8 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
             "SQLite allows only one server process. Set ONE_RUNTIME_WORKERS to 1, or use PostgreSQL."
         )
     _allow_open_files()
-    # With several workers, the supervisor builds the application only to report invalid settings once.
+    # With several workers, the supervisor does not use this application. The supervisor builds the application so that
+    # invalid settings cause one error message, not one per worker.
     app = _prepare(settings) if settings.workers == 1 else create_app(settings)
     with ExitStack() as stack:
         stack.enter_context(_only_server(path))
@@ -102,12 +103,12 @@ def _allow_open_files() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
     if soft != resource.RLIM_INFINITY and soft < limit:
-        with suppress(ValueError, OSError):  # macOS has another limit too
+        with suppress(ValueError, OSError):  # macOS has a second limit
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 async def _verify(settings: Settings) -> None:
-    """Check the database and the key ring once, before the workers start. Raises: ConfigurationError."""
+    """Check the database, and check and register the keys, before the workers start. Raises: ConfigurationError."""
     url = settings.database_url.get_secret_value()
     require_current(url)
     database = create_database(url, pool_size=1)
