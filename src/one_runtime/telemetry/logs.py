@@ -1,4 +1,7 @@
-"""Structured logs: one JSON object per line, or readable text. Logs never contain URLs with queries (P11)."""
+"""Structured logs: one JSON object per line, or readable text.
+
+A log never contains a URL with a query (promise P11 of docs/security.md).
+"""
 
 import logging
 import sys
@@ -64,7 +67,7 @@ def _name_request(_: object, __: str, line: structlog.typing.EventDict) -> struc
 
 
 def _redacted_traceback(exc_info: structlog.typing.ExcInfo) -> str:
-    """Return a traceback without the messages of library exceptions, which can quote user input."""
+    """Return a traceback without the messages of library exceptions, because such messages can quote user input."""
     return "".join(_traceback_lines(exc_info[1])).rstrip()
 
 

@@ -1,4 +1,4 @@
-"""OpenTelemetry spans: names and durations, never contents (P11).
+"""OpenTelemetry spans: names and durations, never contents (promise P11 of docs/security.md).
 
 Without a tracer provider, One Runtime creates no spans. No other module imports OpenTelemetry. No span contains an
 exception's message, an IP address, a host or a query. For an error, a span contains only the error's code or the name
@@ -54,8 +54,8 @@ class _State:
 def set_up(environ: Mapping[str, str] = os.environ) -> None:
     """Start to record spans if other code has set up OpenTelemetry, or if the environment names an endpoint.
 
-    OpenTelemetry itself reads the `OTEL_…` variables. If the extra `otlp` is not installed, the function only logs a
-    warning, because clusters often set these variables for every service.
+    OpenTelemetry itself reads the `OTEL_…` variables. If the extra `otlp` is not installed, the function logs a warning
+    and raises no error, because clusters often set these variables for every service.
     """
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         use(trace.get_tracer_provider())
@@ -167,7 +167,7 @@ def _span(tracer: Tracer, name: str, kind: SpanKind, attributes: Attributes) -> 
 
 
 def fail(failed: Span, kind: str) -> None:
-    """Mark a span as failed. Add no description and no exception, because both would contain a message (P11)."""
+    """Mark a span as failed. Add no description and no exception, because the span must contain no message (P11)."""
     failed.set_attribute("error.type", kind)
     failed.set_status(StatusCode.ERROR)
 
