@@ -16,8 +16,8 @@ NO_CLIENTS: Final[frozenset[str]] = frozenset()
 class Availability:
     """The integrations that an organization has enabled.
 
-    `slugs`: the enabled integrations; None enables all integrations. `hidden`: the disabled integrations, even if
-    `slugs` is None. `clients`: the integrations with an OAuth client of the organization or the operator.
+    `slugs`: the enabled integrations; None enables all integrations except `hidden`. `hidden`: the disabled
+    integrations. `clients`: the integrations with an OAuth client of the organization or the operator.
     """
 
     slugs: frozenset[str] | None = None
@@ -39,7 +39,7 @@ class Availability:
 
 @lru_cache(maxsize=1024)
 def availability_of(mode: str, slugs: str, clients: str) -> Availability:
-    """Return the availability for the columns of a database row.
+    """Return the availability that three columns of a database row describe.
 
     `slugs`: a JSON list. `clients`: a text with slugs, separated by commas.
     """

@@ -1,6 +1,6 @@
 """Select a content coding for a caller (RFC 9110 section 8.4.1), compress texts, and cache the results.
 
-docs/decisions/0015-compressed-answers.md has the measurements behind the levels and thresholds.
+docs/decisions/0015-compressed-answers.md contains the measurements for the levels and sizes.
 """
 
 import asyncio
@@ -29,9 +29,9 @@ MIN_SIZE: Final = 1000
 """Minimum size in bytes of a text to compress. A smaller text fits into one network packet."""
 
 BLOCKING_SIZE: Final = 64 * 1024
-"""Size in bytes above which One Runtime compresses a text on another thread.
+"""Maximum size in bytes of a text that One Runtime compresses on the event loop.
 
-The compression of such a text takes about a millisecond or more, and would block the event loop.
+The compression of a longer text takes about a millisecond or more, and would block the event loop.
 """
 
 _NAMES: Final[Mapping[str, Coding]] = {"zstd": "zstd", "gzip": "gzip", "x-gzip": "gzip"}
@@ -69,8 +69,8 @@ class Compressor:
 def choose(accept_encoding: str) -> Coding | None:
     """Return the coding that a caller prefers. Return None for `identity`, which means no coding (RFC 9110, 12.5.3).
 
-    If the caller accepts no supported coding, return None even if the caller refuses `identity`. RFC 9110, 12.4.1
-    allows this response.
+    If the caller accepts neither gzip nor zstd, return None. The response is then uncompressed, even for a caller that
+    refuses such a response (`identity;q=0`). RFC 9110, 12.4.1 allows an uncompressed response.
     """
     weights: dict[str, float] = {}
     for part in accept_encoding.lower().split(","):

@@ -1,8 +1,9 @@
-"""Register custom integrations, and invalidate connections if the audience of an entry changes (P1, P7).
+"""Register custom integrations. If the audience of an entry changes, invalidate the connections.
 
-The audience (`AuthBase.audience`) changes if the entry sends credentials to other hosts or in another way. One Runtime
-never sends existing credentials to a new audience, so the end users must connect again. If the entry sends the OAuth
-client's secret to a new host, the organization must register the client again.
+An entry is the definition of an integration. The audience of an entry (`AuthBase.audience`) changes if the entry sends
+credentials to other hosts or in another way. One Runtime never sends existing credentials to a new audience, so the end
+users must connect again. If the entry sends the OAuth client's secret to a new host, the organization must register the
+client again. docs/security.md describes these rules as promises P1 and P7.
 """
 
 from dataclasses import dataclass, replace
@@ -48,8 +49,8 @@ class CustomIntegrationResult:
     """A registered custom integration.
 
     `enabled`: True if the organization has enabled the integration. `created`: True if the integration is new.
-    `invalidated`: number of connections for which end users must connect again. `client_retired`: True if the
-    organization must register its OAuth client again.
+    `invalidated`: number of connections for which end users must connect again. `client_retired`: True if One
+    Runtime retired the organization's OAuth client.
     """
 
     registered: StoredIntegration
@@ -146,9 +147,9 @@ async def _create(
 async def _retire_client(
     tx: Transaction, installation: Installation, actor: Actor, slug: str, auth: OAuth2Auth | None
 ) -> bool:
-    """Retire the organization's OAuth client if the client is not registered for all hosts of the entry.
+    """Retire the organization's OAuth client if the entry sends the secret to a host that is not registered.
 
-    `auth`: None if the integration no longer uses `oauth2`. Return True if the function retired the client.
+    `auth`: None if the entry has no auth type `oauth2`. Return True if the function retired the client.
     """
     client = await oauth_clients.find_own(tx, installation.vault, actor.organization_id, slug)
     if client is None or (auth is not None and oauth_clients.still_fits(client, auth)):

@@ -1,8 +1,9 @@
-"""OAuth clients that an organization or the operator has registered with a provider (P3, P7).
+"""OAuth clients that an organization or the operator has registered with a provider.
 
 All organizations can use the operator's clients. One Runtime encrypts each client's secret, and sends the secret only
-to the hosts for which the client is registered. If an organization replaces or deletes a client, One Runtime retires
-the client. Existing connections continue to use a retired client, but new connections cannot use a retired client.
+to the hosts for which the client is registered (promises P3 and P7 of docs/security.md). If an organization deletes a
+client, or registers a client with another `client_id`, One Runtime retires the old client. Existing connections
+continue to use a retired client, but new connections cannot use a retired client.
 """
 
 import json
@@ -65,9 +66,9 @@ class HostNotRegistered(InvalidInput):
 class OAuthClient:
     """A stored OAuth client.
 
-    `scopes`: the scopes to request; None for the entry's default scopes. `hosts`: the hosts that may receive the
-    secret. For a built-in entry with fixed hosts, `hosts` is empty. `fields`: values of the client fields that the
-    entry declares, without the client's id and secret. `version`: the version of the encrypted secret.
+    `scopes`: the scopes to request; None for the integration's default scopes. `hosts`: the hosts that may receive the
+    secret; empty if a built-in integration itself limits the hosts. `fields`: other values that the integration
+    requires for a client, without the client's id and secret. `version`: the version of the encrypted secret.
     """
 
     id: str
@@ -83,7 +84,7 @@ class OAuthClient:
     version: int = 1
 
     def fields_of(self, auth: OAuth2Auth) -> dict[str, str]:
-        """Return the values of the client fields that the entry declares, without the client's id and secret."""
+        """Return the values of the client fields that `auth` declares, without the client's id and secret."""
         return auth.client_fields(self.fields)
 
     @property
@@ -100,7 +101,7 @@ class OAuthClient:
 class NewOAuthClient:
     """An OAuth client to register.
 
-    If `client_secret` is None, a present client with the same `client_id` keeps the present secret.
+    If `client_secret` is None, a registered client with the same `client_id` keeps its secret.
     """
 
     client_id: str
@@ -170,7 +171,7 @@ _PURGE = batched_delete(
 
 
 async def find_own(tx: Transaction, vault: Vault, organization_id: str, slug: str) -> OAuthClient | None:
-    """Return the active client of an organization or of the operator for an integration, or None."""
+    """Return the owner's active client for an integration, or None. The owner is an organization or the operator."""
     row = await tx.one(_OWN, _ClientRow, organization=organization_id, slug=slug)
     return _decrypt(vault, row) if row else None
 
@@ -183,7 +184,7 @@ async def require(
     auth: OAuth2Auth,
     params: Mapping[str, str],
 ) -> OAuthClient | None:
-    """Return the client for a new connection with these params.
+    """Return the client for a new connection with these connection parameters.
 
     If both the organization and the operator have a client, use the organization's client. Return None if each end user
     enters their own client.
@@ -294,7 +295,7 @@ async def list_registered(installation: Installation, organization_id: str) -> l
 
 
 async def get_registered(installation: Installation, organization_id: str, slug: str) -> RegisteredClient:
-    """Return the OAuth client of an organization or of the operator for an integration. Raises: NotFound."""
+    """Return the OAuth client that an organization or the operator has for an integration. Raises: NotFound."""
     async with installation.database.read() as tx:
         await _integration(tx, installation, organization_id, slug)
         client = await find_own(tx, installation.vault, organization_id, slug)
@@ -351,9 +352,10 @@ def _not_found(slug: str) -> NotFound:
 def names_hosts(slug: str, auth: OAuth2Auth) -> bool:
     """Return True if a client for this integration must list the hosts that may receive the client's secret.
 
-    In a built-in entry, the provider owns the constant end of a host, such as `.example.com`. For a custom integration,
-    One Runtime cannot know who owns the end of a host. So if the end user enters any part of a custom integration's
-    host, the client must list the hosts.
+    In a built-in integration, the provider owns the constant end of a host, such as `.example.com`. So the client must
+    list the hosts only if the end user enters the end of a host. For a custom integration, One Runtime cannot know who
+    owns the end of a host. So the client must list the hosts if the end user enters any part of a host, or if the
+    integration has more than `_MAX_HOSTS` hosts.
     """
     return _cannot_be_listed(auth) if slug.startswith(CUSTOM) else auth.names_hosts
 
@@ -365,7 +367,7 @@ def _cannot_be_listed(auth: OAuth2Auth) -> bool:
 
 
 def secret_hosts(auth: OAuth2Auth) -> tuple[str, ...]:
-    """Return every host that may receive a client's secret. Omit a host that contains a variable without options."""
+    """Return every host that may receive a client's secret. Omit hosts with a variable that accepts any value."""
     return tuple(dict.fromkeys(host for url in auth.secret_urls() for host in _expand_host(auth, url.authority)))
 
 
@@ -383,7 +385,7 @@ def _expand_host(auth: OAuth2Auth, authority: str) -> list[str]:
 def still_fits(client: OAuthClient, auth: OAuth2Auth) -> bool:
     """Return True if the client of a custom integration is registered for every host that receives the secret.
 
-    If the hosts of the entry cannot be listed, return True, because `require_host` checks the host of each request.
+    If One Runtime cannot list the hosts, return True, because `require_host` checks the hosts of each request.
     """
     return _cannot_be_listed(auth) or set(secret_hosts(auth)) <= set(client.hosts)
 
@@ -476,7 +478,7 @@ def _host_errors(new: NewOAuthClient, *, names_hosts: bool) -> list[FieldError]:
             FieldError("hosts", "is required: list the provider's hosts. One Runtime sends the secret to no other host")
         ]
     if new.hosts and not names_hosts:
-        return [FieldError("hosts", "must be empty: this integration has fixed hosts")]
+        return [FieldError("hosts", "must be empty: the definition of this integration limits the hosts")]
     if len(new.hosts) > _MAX_HOSTS:
         return [FieldError("hosts", f"must have at most {_MAX_HOSTS} hosts")]
     return []
