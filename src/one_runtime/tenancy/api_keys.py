@@ -1,4 +1,7 @@
-"""API keys of organizations: create, list and revoke. One Runtime stores only the hash of a key (P2)."""
+"""API keys of organizations: create, list and revoke.
+
+One Runtime stores only the hash of a key (promise P2 of docs/security.md).
+"""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace

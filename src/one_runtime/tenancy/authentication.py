@@ -1,8 +1,8 @@
 """Authenticate requests by their API keys. The result is a principal, which describes the caller.
 
 No other module authenticates API keys. The list of integrations and the proxy read the API key and other data in a
-single SQL statement. Such a statement selects `KEY_COLUMNS` and other columns. The caller passes the `ApiKeyRow` of the
-result to `PresentedKey.verify`.
+single SQL statement. Such a statement selects `KEY_COLUMNS` and other columns. `PresentedKey.verify` then checks the
+`ApiKeyRow` of the result.
 """
 
 import time
@@ -77,7 +77,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class PresentedKey:
-    """An API key of a request that One Runtime has not verified yet.
+    """The API key in a request. One Runtime has not verified the key yet.
 
     `hash`: the hash of the key. `address`: the caller's IP address.
     """

@@ -93,7 +93,7 @@ _FORGET_ACTOR = (
 
 
 async def record(tx: Transaction, actor: Actor, kind: EventType, now: datetime, subject: Subject) -> None:
-    """Write an event. Pass the transaction of the change that the event describes."""
+    """Write an event. `tx`: the transaction of the change that the event describes."""
     await tx.execute(
         _INSERT,
         id=new_id(),

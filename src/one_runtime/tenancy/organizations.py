@@ -31,7 +31,7 @@ class Organization:
     """A tenant.
 
     `integrations_slugs`: the enabled integrations in the mode `listed`, or the disabled integrations in the mode
-    `all_but`. `custom_revision`: a new value after each change of a custom integration.
+    `all_but`. `custom_revision`: a value that changes after each change of a custom integration.
     """
 
     id: str
@@ -55,8 +55,8 @@ class Organization:
     def returns_to(self, url: str) -> bool:
         """Return True if One Runtime may redirect a browser to the URL.
 
-        The URL must equal one of the organization's return URLs, without regard to the query. RFC 9700 section 4.1.3
-        also compares the query. One Runtime ignores the query, because apps store state in the query.
+        The URL must equal one of the organization's return URLs. One Runtime does not compare the queries, because apps
+        store state in the query. RFC 9700 section 4.1.3 would compare the queries too.
         """
         return any(url.partition("?")[0] == known.partition("?")[0] for known in self.return_urls)
 
@@ -214,7 +214,8 @@ def clean_link(field: str, value: str | None) -> str | None:
 def clean_logo(value: str | None) -> str | None:
     """Validate a logo, and return the logo as a data URI. Return None for a blank value. Raises: InvalidInput.
 
-    The logo must be a data URI, because hosted pages load nothing from other hosts (P11).
+    The logo must be a data URI, because hosted pages load nothing from other hosts (promise P11 of
+    docs/security.md).
     """
     if value is None or not value.strip():
         return None
