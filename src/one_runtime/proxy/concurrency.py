@@ -1,4 +1,8 @@
-"""Calls in progress. Each call counts towards the concurrency limit (P12) and becomes an entry of the request log."""
+"""Proxy calls in progress.
+
+Each call counts towards the concurrency limit (promise P12 of docs/security.md), and becomes an entry of the request
+log.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -73,7 +77,7 @@ class CallRecord:
 
 
 class ProxyCalls:
-    """Admits calls and logs them.
+    """Limits the number of calls in progress, and logs each call at its end.
 
     The calls to one integration can use at most half of an organization's limit. So a hanging provider cannot block the
     calls to other integrations (docs/decisions/0024-bulkheads.md).

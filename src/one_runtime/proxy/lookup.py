@@ -42,7 +42,7 @@ _CONNECTION = tuple(connected.c[name] for name in Connection.__dataclass_fields_
 
 
 class _LookUpRow:
-    """The API key's row. `connection` and `credential`: None if the key's organization has no such connection."""
+    """The result of the statement. `connection` and `credential`: None if the organization has no such connection."""
 
     _fields = (*Connection.__dataclass_fields__, *CredentialRow._fields, *ApiKeyRow._fields, "custom_revision")
 
@@ -83,7 +83,7 @@ async def load(
     selector: ConnectionSelector,
     authorize: Callable[[Principal], None],
 ) -> CredentialState:
-    """Return the connection with its decrypted credential. Call `authorize` with the principal before decrypting.
+    """Return the connection with its decrypted credential. Call `authorize` with the principal before the decryption.
 
     Raises: Unauthenticated; NotFound; InvalidInput; ConnectRequired; SealBroken; the errors of `authorize`.
     """
@@ -113,7 +113,7 @@ async def _row(tx: Transaction, key_hash: bytes, selector: ConnectionSelector) -
     connection_id, end_user_id = selector.connection_id, selector.end_user_id
     if connection_id is None:
         return await tx.one(_BY_END_USER, _LookUpRow, **params, end_user=end_user_id)
-    if not is_id(connection_id):  # no connection has this id, and PostgreSQL cannot compare it with a UUID
+    if not is_id(connection_id):  # PostgreSQL refuses such an id; this statement finds no connection
         return await tx.one(_BY_END_USER, _LookUpRow, **params, end_user=None)
     if end_user_id is None:
         return await tx.one(_BY_ID, _LookUpRow, **params, connection=connection_id)

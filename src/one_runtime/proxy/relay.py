@@ -1,6 +1,6 @@
 """Call a provider for an end user: add the credential to the caller's request, and stream the response back.
 
-One Runtime keeps only small bodies in memory, for a second attempt. This module sends a request again in two cases:
+One Runtime keeps a small body in memory, for a second attempt. This module sends a request again in two cases:
 - The provider refused the credential, so the provider did not act on the request (RFC 9110 section 15.5.2).
 - The caller asked for retries.
 
@@ -41,7 +41,7 @@ from one_runtime.tokens.state import CredentialState, UsableCredential
 
 MAX_ATTEMPTS: Final = 3
 MAX_WAIT: Final = 30.0
-"""Longest wait in seconds before another attempt. For a longer wait, the caller receives the provider's response."""
+"""Longest wait in seconds before another attempt. Instead of a longer wait, the caller receives the response."""
 
 _RETRYABLE: Final = frozenset({429, 502, 503, 504})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
@@ -61,7 +61,7 @@ _UPSTREAM_REQUEST_ID: Final = b"one-runtime-upstream-request-id"
 
 
 class CredentialsRefreshedRetry(Conflict):
-    """The provider refused the credential. One Runtime refreshed it, and the caller has to send the body again."""
+    """The provider refused an old credential. One Runtime refreshed the credential. Send the request again."""
 
     code = "credentials_refreshed_retry"
 
@@ -94,8 +94,8 @@ async def call(
 
     The caller reads the body inside its `async with` block. `call` updates `record`.
 
-    Raises: ConnectRequired; CredentialsRefreshedRetry; ProviderUnavailable; InvalidInput; EgressError, also inside the
-    block.
+    Raises: ConnectRequired; CredentialsRefreshedRetry; ProviderUnavailable; InvalidInput; EgressError, also while the
+    caller reads the body.
     """
     credential = await _require_fresh(installation, state)
     refreshed = False
@@ -202,7 +202,7 @@ def _retry_delay(relayed: Relayed, request: ProxyRequest, attempts: int) -> floa
 
 
 def _requested_delay(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
-    """Return the delay that the provider requests: `Retry-After`, or the time until its rate limit resets."""
+    """Return the delay that the provider requests: `Retry-After`, or the time until the rate limit resets, or None."""
     values, now = {name.lower(): value for name, value in headers}, system_clock()
     for name in (b"retry-after", b"ratelimit-reset", b"x-ratelimit-reset", b"x-rate-limit-reset"):
         delay = parse_retry_after(values.get(name, b"").decode("latin-1"), now)
@@ -214,14 +214,14 @@ def _requested_delay(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
 def _base_url(auth: AuthBase, values: ConnectionValues, injection: Injection, request: ProxyRequest) -> str:
     """Return the base URL that the caller names, or the entry's first base URL if the caller names none.
 
-    Refuse a base URL that the catalog entry does not list (P7). Raises: InvalidInput.
+    Raises: InvalidInput for a base URL that the catalog entry does not list (promise P7 of docs/security.md).
     """
     if request.base_url is None:
         return injection.base_url
     known, templates = {**values.params, **values.credentials}, (auth.base_url, *auth.more_base_urls)
     base_url = request.base_url.rstrip("/")
     if base_url not in {resolve_url(url, known) for url in templates}:
-        allowed = ", ".join(templates)  # the templates stay unfilled, because some base URLs contain the API key
+        allowed = ", ".join(templates)  # templates without values: some base URLs contain the API key
         raise InvalidInput.of("One-Runtime-Base-Url", f"must be a base URL of this integration: {allowed}")
     return base_url
 
@@ -274,7 +274,7 @@ def _hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
 
 
 def _response_headers(relayed: Relayed) -> list[tuple[bytes, bytes]]:
-    """Return the provider's headers for the caller. Rename `Request-Id`, because One Runtime sets its own."""
+    """Return the provider's headers for the caller. Rename `Request-Id`, which One Runtime sets itself."""
     dropped = _hop_by_hop(relayed.headers) | _NOT_RETURNED
     if relayed.status in _WITHOUT_BODY:  # otherwise the caller would wait for a body of that length
         dropped |= {"content-length"}

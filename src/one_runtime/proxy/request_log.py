@@ -75,8 +75,8 @@ class RequestFilter:
 
 _COLUMNS = tuple(rows.c[name] for name in LoggedRequest.__dataclass_fields__)
 _OF_ORGANIZATION = rows.c.organization_id == bindparam("organization")
-# The subquery yields NULL if the end user was deleted after the call. With the lock (FOR KEY SHARE), the deletion
-# waits for this write, and then removes the identifier from these entries too.
+# The subquery yields NULL if the end user was deleted after the call. Because of the lock (FOR KEY SHARE), a later
+# deletion of the end user waits for this write, and then removes the identifier from these entries too.
 _EXISTING_END_USER = (
     select(end_users.c.end_user_id)
     .where(end_users.c.organization_id == bindparam("organization"), end_users.c.end_user_id == bindparam("end_user"))
@@ -100,9 +100,10 @@ _SET_LAST_USED = (
 async def list_newest(
     tx: Transaction, organization_id: str, matching: RequestFilter, *, limit: int, before: str | None
 ) -> tuple[list[LoggedRequest], str | None]:
-    """Return at most `limit` entries that are older than the id `before`, newest first, and the next page's cursor.
+    """Return at most `limit` entries, newest first, and the cursor of the next page or None.
 
-    With a filter by status or integration, a page has the matches among the next `SCANNED_ENTRIES` entries.
+    `before`: the id of an entry; return only older entries. With a filter by status or integration, search only the
+    next `SCANNED_ENTRIES` entries.
     """
     statement = select(*_COLUMNS).where(rows.c.organization_id == organization_id)
     for column, value in ((rows.c.end_user_id, matching.end_user_id), (rows.c.connection_id, matching.connection_id)):
@@ -121,7 +122,7 @@ async def list_newest(
 def _filter_scanned(statement: Select[Any], matching: RequestFilter) -> Select[Any]:
     """Filter by columns without an index, among the next `SCANNED_ENTRIES` entries.
 
-    Without such a filter, return the statement unchanged: the database reads no more entries than the page has.
+    Without such a filter, return the statement unchanged, because the database then stops after one page.
     """
     conditions = {"integration_slug": matching.integration_slug, "status": matching.status}
     conditions = {name: value for name, value in conditions.items() if value is not None}
@@ -141,7 +142,7 @@ async def purge(installation: Installation) -> int:
 class RequestLog:
     """Collects entries, and writes them in the background.
 
-    `kept`: if False, write no entries, only the time of each connection's last use.
+    `kept`: if False, the log contains no entries. The process then writes only when each connection was last used.
     """
 
     def __init__(self, database: Database, *, kept: bool) -> None:
@@ -162,7 +163,7 @@ class RequestLog:
             await asyncio.sleep(PAUSE)
             try:
                 await asyncio.shield(self.flush())  # a shutdown does not interrupt a write
-            except Exception:  # the loop must continue: later entries may succeed
+            except Exception:  # the loop continues, because later writes can succeed
                 log.exception("requests_not_logged")
 
     async def flush(self) -> None:
@@ -186,10 +187,7 @@ class RequestLog:
             await asyncio.sleep(0)  # let the calls in progress continue first
 
     async def write(self, tx: Transaction, batch: list[LoggedRequest]) -> None:
-        """Write entries in this transaction.
-
-        The deletion of an end user of these entries waits until this transaction ends.
-        """
+        """Write the entries, and the time of each connection's last use, in this transaction."""
         if self._kept:
             await tx.execute_many(_INSERT, [dict(zip(_PARAMS, _VALUES(entry), strict=True)) for entry in batch])
         last = {(entry.organization_id, entry.connection_id): entry.at for entry in batch}
