@@ -95,7 +95,7 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        await installation.flights.land()  # all issued tokens must be stored before the process ends
+        await installation.flights.land()  # wait until all new tokens are stored
         await services.request_log.flush()
         with suppress(Unavailable):  # without this deletion, the row of this process expires after a minute
             async with installation.database.write() as tx:
@@ -108,9 +108,9 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
 
 
 async def _register(installation: Installation) -> instances.ServerInstance:
-    """Store the key ring and the row of this process in one transaction.
+    """Register the encryption keys and this process in the database, in one transaction.
 
-    The command `keys activate` reads both, and must not read an incomplete registration.
+    The command `keys activate` reads the keys and the processes, and must not read an incomplete registration.
     """
     now = installation.clock()
     server = instances.this_process(installation.vault.key_ids, now)

@@ -22,8 +22,8 @@ class Timing:
     """Times of a token refresh, in seconds.
 
     - `lease`: time for which one process reserves a connection for a refresh.
-    - `request`: maximum time to wait for the provider. The process stops waiting before its lease ends, because another
-      process can then start a refresh.
+    - `request`: maximum time to wait for the provider. The time is shorter than the lease, because another process can
+      start a refresh after the lease ends.
     - `patience`: maximum time for which another process waits for the result of the refresh.
     - `poll`: time between two database queries of a waiting process.
     """
@@ -48,7 +48,7 @@ class Installation:
     flights: SingleFlight = field(default_factory=SingleFlight)
     rechecks: RecheckQueue = field(default_factory=RecheckQueue)
     proxy_egress: Egress | None = None
-    """Outbound network of proxy calls. Proxy calls cannot use up the connections of other requests.
+    """Separate outbound network for proxy calls, so that proxy calls cannot use up the connections of other requests.
 
     None: proxy calls use `egress`.
     """
