@@ -27,12 +27,12 @@ async def test_calls_of_an_organization_and_of_one_integration_are_limited(
         await eventually(lambda: len(relay.upstream.arrived) == 2)
         more = await relay.call("GET")
         assert (more.status, more.problem, more.named(b"retry-after")) == (429, "too_many_calls", [b"1"])
-        assert "2 calls to raw in progress, the limit for one integration" in json.loads(more.body)["detail"]
+        assert "limit of 2 calls in progress to one integration, raw" in json.loads(more.body)["detail"]
         calls += [asyncio.ensure_future(relay.call("GET", slug="known")) for _ in range(2)]
         await eventually(lambda: len(relay.upstream.arrived) == 4)
         of_all = await relay.call("GET", slug="in-query")
         assert (of_all.status, of_all.problem) == (429, "too_many_calls")
-        assert "4 calls in progress, the limit" in json.loads(of_all.body)["detail"]
+        assert "limit of 4 calls in progress" in json.loads(of_all.body)["detail"]
         free.set()
         assert [answer.status for answer in await asyncio.gather(*calls)] == [200] * 4
         assert (await relay.call("GET")).status == 200

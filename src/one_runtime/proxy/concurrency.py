@@ -95,11 +95,13 @@ class ProxyCalls:
         organization_id, slug = record.connection.organization_id, record.connection.integration_slug
         of_organization, of_integration = (organization_id, ""), (organization_id, slug)
         if self._counts[of_organization] >= self._limit:
-            raise TooManyCalls(f"Your organization has {self._limit} calls in progress, the limit. Try again later.", 1)
+            raise TooManyCalls(
+                f"Your organization has reached its limit of {self._limit} calls in progress. Try again later.", 1
+            )
         if self._counts[of_integration] >= self._limit_per_integration:
             raise TooManyCalls(
-                f"Your organization has {self._limit_per_integration} calls to {slug} in progress, the limit for one "
-                "integration. Try again later.",
+                f"Your organization has reached its limit of {self._limit_per_integration} calls in progress to one "
+                f"integration, {slug}. Try again later.",
                 1,
             )
         self._counts.update((of_organization, of_integration))

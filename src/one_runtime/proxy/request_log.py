@@ -120,7 +120,7 @@ async def list_newest(
 
 
 def _filter_scanned(statement: Select[Any], matching: RequestFilter) -> Select[Any]:
-    """Filter by columns without an index, among the next `SCANNED_ENTRIES` entries.
+    """Filter the next `SCANNED_ENTRIES` entries by columns that have no index.
 
     Without such a filter, return the statement unchanged, because the database then stops after one page.
     """
