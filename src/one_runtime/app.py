@@ -97,7 +97,7 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
                 await task
         await installation.flights.land()  # wait until all new tokens are stored
         await services.request_log.flush()
-        with suppress(Unavailable):  # without this deletion, the row of this process expires after a minute
+        with suppress(Unavailable):  # if this fails, the row of this process expires after a minute
             async with installation.database.write() as tx:
                 await instances.remove(tx, server)
     finally:

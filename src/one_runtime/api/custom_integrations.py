@@ -205,10 +205,10 @@ async def replace_custom_integration(
 async def delete_custom_integration(
     slug: str, caller: Authenticated, installation: Installed, *, delete_connections: bool = False
 ) -> Response:
-    """Delete the integration and its OAuth client. If the integration has connections, the response is 409.
+    """Delete the integration and its OAuth client.
 
-    With `delete_connections`, One Runtime deletes the connections too. One Runtime also revokes the tokens of the
-    connections, if the integration defines a revocation request.
+    If the integration has connections, the response is 409. With `delete_connections`, One Runtime also deletes the
+    connections, and revokes their tokens if the integration defines a revocation request.
     """
     if delete_connections:
         await disconnect.delete_integration(installation, caller.actor, slug.lower())

@@ -150,7 +150,7 @@ class Listed:
     parts: tuple[bytes | memoryview, ...]
 
     def after(self, head: bytes) -> bytes:
-        """Return the response body that starts with this head."""
+        """Return the response body: `head`, followed by the parts."""
         return b"".join((head, *self.parts))
 
 

@@ -184,12 +184,12 @@ async def require(
     auth: OAuth2Auth,
     params: Mapping[str, str],
 ) -> OAuthClient | None:
-    """Return the client for a new connection with these connection parameters.
+    """Return the client for a new connection that has these `params`.
 
     If both the organization and the operator have a client, use the organization's client. Return None if each end user
     enters their own client.
 
-    Raises: OAuthClientMissing; HostNotRegistered; InvalidInput for a param that is missing.
+    Raises: OAuthClientMissing; HostNotRegistered; InvalidInput for a missing parameter.
     """
     if auth.client.owner == "customer":
         return None

@@ -108,7 +108,7 @@ def _allow_open_files() -> None:
 
 
 async def _verify(settings: Settings) -> None:
-    """Check the database, and check and register the keys, before the workers start. Raises: ConfigurationError."""
+    """Check the database and the keys, and register the keys, before the workers start. Raises: ConfigurationError."""
     url = settings.database_url.get_secret_value()
     require_current(url)
     database = create_database(url, pool_size=1)

@@ -33,8 +33,8 @@ log = structlog.get_logger()
 def metrics_served(listen: HostPort, *, workers: int) -> Iterator[str]:
     """Serve the metrics while the block runs, and yield the URL.
 
-    With one worker, the function serves the metrics of this process. With several workers, this process starts the
-    workers inside the block, and the function serves the sums of their metrics.
+    With one worker, the function serves the metrics of this process. With several workers, the function serves the sums
+    of the workers' metrics. The workers must start inside the block.
 
     Raises: ConfigurationError if the server cannot listen on the address.
     """

@@ -211,7 +211,7 @@ def _caller(headers: Headers) -> SpanContext | None:
     """Parse the caller's `traceparent` (W3C Trace Context). Return None if the header is missing or malformed.
 
     OpenTelemetry's own parser logs malformed headers, so any caller could fill the log with such headers. One Runtime
-    ignores `tracestate`, because One Runtime sends its own trace to no other service.
+    ignores `tracestate`, because One Runtime adds no trace headers to its own requests.
     """
     values = [value for name, value in headers if name == b"traceparent"]
     parts = _TRACEPARENT.fullmatch(values[0]) if len(values) == 1 else None

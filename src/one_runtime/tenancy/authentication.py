@@ -110,7 +110,7 @@ class Authenticator:
         self._rate_limit = RateLimit(requests_per_minute) if requests_per_minute else None
 
     def present(self, request: Mapping[str, Any]) -> PresentedKey:
-        """Count a request, and return the API key of the request. `request` is the ASGI scope.
+        """Count a request for the rate limit, and return its API key. `request` is the ASGI scope.
 
         Raises: Unauthenticated if the request has no key, or if the key's checksum is wrong; RateLimited.
         """

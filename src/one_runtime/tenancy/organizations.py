@@ -88,7 +88,7 @@ def _from_row(row: tuple[object, ...]) -> Organization:
 async def create(
     tx: Transaction, display_name: str, now: datetime, *, allowed_origins: Iterable[str] = ()
 ) -> Organization:
-    """Create an organization with every integration enabled. Raises: InvalidInput for a bad name or origin."""
+    """Create an organization with every integration enabled. Raises: InvalidInput for an invalid name or origin."""
     organization = Organization(
         id=new_id(),
         display_name=clean_name(display_name),
