@@ -1,7 +1,7 @@
 """Auth types: the ways in which an end user can connect an integration.
 
 This module contains the base class, the auth types without OAuth, and the validation of every auth type. The module
-`catalog/model.py` explains when One Runtime validates an entry.
+`catalog/model.py` explains when One Runtime validates a catalog entry.
 """
 
 import json
@@ -40,7 +40,7 @@ class AuthBase(EntryPart):
     predefined: ClassVar[frozenset[str]] = frozenset()
     """Names that a template may use without a declaration in the entry."""
     verifies_by_connecting: ClassVar[bool] = False
-    """True if the entry needs no `check`: connecting verifies the credential, or there is no credential."""
+    """True if the entry can omit `check`: the OAuth flow verifies the credential, or the API needs no credential."""
 
     label: Label = ""
     params: Annotated[tuple[Param, ...], Many] = ()
@@ -85,8 +85,8 @@ class AuthBase(EntryPart):
     def audience(self) -> str:
         """Return the audience: a text that changes if the entry sends credentials to another place.
 
-        The text lists the receiving hosts, the source of each variable in a host, and the places of the credential in
-        each request.
+        The text lists the hosts that receive the credential, the source of each variable in a host, and the places of
+        the credential in each request.
         """
         hosts = sorted({f"{url.scheme}://{url.authority}" for url in self.urls()})
         names = sorted({name for url in self.urls() for name in names_in(url.authority)})
@@ -101,7 +101,7 @@ class AuthBase(EntryPart):
         return json.dumps(parts, sort_keys=True)
 
     def origin_of(self, name: str) -> list[str]:
-        """Return the source of a variable, such as a parameter or a part of a field.
+        """Return the source of a variable: a parameter, or the derived part of a field.
 
         The audience contains the source. A variable with the same name but a new source therefore changes the audience.
         """
@@ -180,9 +180,9 @@ class NoAuth(AuthBase):
 
 
 def identity_names(text: str) -> tuple[str, ...]:
-    """Return the names in the text of an account's id or label. A name is a JSON path or `params.<name>`.
+    """Return the names in an `IdentityText`. A name is a JSON path or `params.<name>`.
 
-    A text without braces is itself a name.
+    A text without braces consists of one name.
     """
     return tuple(re.findall(r"\{([^{}]*)\}", text)) if "{" in text else (text,)
 
@@ -226,7 +226,7 @@ def _check_identity_name(auth: AuthBase, name: str) -> None:
 
 
 def _check_hosts(auth: AuthBase) -> None:
-    """Refuse an entry if a value from the end user or the provider could lead requests to another server (P7)."""
+    """Refuse an entry if a value could change the server that receives a credential (P7 of docs/security.md)."""
     optional = {field.name for field in auth.fields if field.optional}
     for url in auth.urls():
         names = names_in(url.authority)
@@ -254,8 +254,8 @@ def _check_host_value(auth: AuthBase, name: str, *, has_fixed_end: bool) -> None
         return
     if not has_fixed_end and not guard.may_end_host:
         raise ValueError(
-            f"{name}: the host must end in a domain of the provider, such as {{{name}}}.example.com. Otherwise list "
-            "options, or add self_hosted to quirks."
+            f"{name}: the host must end in a domain of the provider, such as {{{name}}}.example.com. If that "
+            "is impossible, add options to the value, or add self_hosted to quirks."
         )
     try:
         check_host_pattern(guard.pattern)

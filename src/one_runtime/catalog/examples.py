@@ -1,4 +1,4 @@
-"""Generate example values that match the patterns of an entry. A test with example values needs no account."""
+"""Generate example values that match the patterns of an entry. With example values, a test needs no account."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from typing import Any, Final
 from one_runtime.catalog.parts import CredentialField, Param
 from one_runtime.catalog.patterns import compiled
 
-# These modules of Python are private, and type checkers do not know the modules. So this module imports them by name.
+# Type checkers do not know these private modules of Python, so `import_module` imports both modules by name.
 _codes: Final[Any] = import_module("re._constants")
 _parser: Final[Any] = import_module("re._parser")
 
@@ -97,9 +97,10 @@ def _pick(code: object, argument: Any, position: int, chance: Random | None) -> 
 
 @lru_cache(maxsize=1024)
 def _candidates(items: tuple[tuple[Any, Any], ...]) -> list[str]:
-    """Return the preferred characters of a set. If the set has no preferred character, return all its characters.
+    """Return the preferred characters of a character class such as `[a-z]`.
 
-    The results are cached, because a repetition needs the same set at each position.
+    If the class has no preferred character, return all characters of the class. The results are cached, because a
+    repetition needs the same characters at each position.
     """
     negated = items[0][0] is _codes.NEGATE
     named = {char for item in items for char in _ALL + " " if _contains(item, char)}

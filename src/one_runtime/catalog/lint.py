@@ -1,8 +1,8 @@
-"""Lint an entry that the model accepts.
+"""Lint a catalog entry that the model (`catalog/model.py`) accepts.
 
 The linter verifies that the URLs and texts of the entry are complete. The linter also verifies that the entry's check
-distinguishes a refusal from an outage. The linter sends no request. `one-runtime catalog check` prints one line for
-each complaint.
+(the request that verifies a credential) distinguishes a refusal from an outage. The linter sends no request.
+`one-runtime catalog check` prints one line for each complaint.
 """
 
 import re
@@ -63,7 +63,7 @@ def example_values(auth: AuthBase) -> ConnectionValues:
 
     Raises:
         InvalidInput: a default or a placeholder does not match its pattern.
-        ValueError: the example of a received value is not allowed, or a pattern has no example value.
+        ValueError: the example of a received value is not allowed, or no text that matches a pattern was found.
     """
     params = {part.name: examples.generate_param(part) for part in auth.params}
     fields = {part.name: examples.generate_field(part, place) for place, part in enumerate(auth.fields, 1)}
@@ -78,9 +78,9 @@ def example_values(auth: AuthBase) -> ConnectionValues:
 
 
 def build_example_answer(auth: OAuth2Auth, source: ValueSource) -> object:
-    """Build an example of the provider's response at the step `source`.
+    """Build an example of the callback, the token response or the look-up's response, as `source` selects.
 
-    The response contains the example of each received value.
+    The result contains the entry's example of each received value.
     """
     answer: object = {}
     for part in auth.received:
@@ -93,7 +93,7 @@ def _check_auth(auth: AuthBase) -> Iterator[str]:
     for field in auth.fields:
         yield from _check_field(field)
     if isinstance(auth, OAuth2Auth) and not all(part.example for part in auth.received):
-        yield "received: each value requires an example: a value as the provider's documentation shows it"
+        yield "received: each value requires an example from the provider's documentation"
         return
     values = example_values(auth)
     yield from _check_hosts(auth, values)
@@ -126,7 +126,7 @@ def _check_hosts(auth: AuthBase, values: ConnectionValues) -> Iterator[str]:
 
 def _check_host(auth: AuthBase, part: Param, values: ConnectionValues) -> Iterator[str]:
     if not part.placeholder:
-        yield f"{part.name}: a placeholder is required for a value in a host, because error messages show it"
+        yield f"{part.name}: a value in a host requires a placeholder, because error messages show the placeholder"
         return
     if "lower" not in part.transform:
         yield f"{part.name}.transform: must contain lower, because the value is part of a host"
@@ -210,9 +210,9 @@ def _check_revocation(auth: OAuth2Auth) -> Iterator[str]:
 
 
 def _check_foreign_hosts(auth: OAuth2Auth, source: ValueSource) -> Iterator[str]:
-    """Yield an error for each received value that could change the host of a URL to a foreign host (P7).
+    """Yield an error for each received value that could change the host of a URL to a foreign host.
 
-    One Runtime would send a token to the foreign host.
+    One Runtime would then send a token to the foreign host (promise P7 of docs/security.md).
     """
     in_hosts = {name for url in auth.urls() for name in names_in(url.authority)}
     for part in auth.received:

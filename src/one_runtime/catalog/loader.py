@@ -27,7 +27,7 @@ class CatalogError(ConfigurationError):
 
     @classmethod
     def of(cls, path: Path, error: SourceError) -> Self:
-        """Return the error of a file, with a line for each complaint."""
+        """Return one error for a file. Each line of the message describes one complaint."""
         return cls("\n".join(located(path, complaint) for complaint in error.complaints))
 
 
@@ -143,7 +143,7 @@ def load_catalog() -> Catalog:
 def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str] | None = None) -> Integration:
     """Return the validated entry of a YAML file.
 
-    `replace`: values by name. Before this function parses the text, a value replaces `{name}` in the text.
+    `replace`: a value for each name. Before this function parses the file, the value replaces `{name}` in the text.
     `allow_http`: allow http on loopback. The entry of the demo's provider needs `replace` and `allow_http`.
 
     Raises:

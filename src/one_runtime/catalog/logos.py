@@ -25,12 +25,12 @@ _ATTRIBUTE_NAMES: Final = (
 _ELEMENTS: Final = frozenset(_ELEMENT_NAMES.split())
 _ATTRIBUTES: Final = frozenset(_ATTRIBUTE_NAMES.split())
 _METADATA_ATTRIBUTES: Final = ("version", "class", "data-", "baseProfile", "enable-background", "{")
-# A logo may refer only to ids in its own file. So a browser that shows the logo fetches and executes nothing.
+# A logo may refer only to ids in its own file, so a browser that shows the logo fetches no other file.
 _REFERENCE = re.compile(r"url\(\s*#[A-Za-z0-9_-]+\s*\)")
 
 
 class UnsafeLogo(ValueError):
-    """The SVG is not valid, or contains a part that a logo does not need."""
+    """The SVG is not valid, or contains a forbidden part."""
 
 
 def clean_svg(text: str) -> str:
@@ -40,8 +40,8 @@ def clean_svg(text: str) -> str:
         UnsafeLogo: the SVG is not valid XML, is larger than 8 kB, or contains a forbidden part, such as a script, an
             external reference, a style sheet or a document type.
     """
-    # A document type can declare entities. An entity can expand endlessly or read a file. So this function refuses a
-    # text with a document type before it calls the parser.
+    # A document type (`<!DOCTYPE`) can declare entities. An entity can expand endlessly or read a file. So this
+    # function refuses a text with a document type before it calls the parser.
     if len(text.encode()) > MAX_BYTES or "<!" in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL):
         raise UnsafeLogo(f"must be at most {MAX_BYTES} bytes, without a document type")
     try:
@@ -106,7 +106,7 @@ def monogram(slug: str, name: str) -> str:
     """
     hue = int.from_bytes(hashlib.sha256(slug.encode()).digest()[:2], "big") % 360
     letters = escape(_letters(name))
-    # White text needs a contrast of 4.5:1 (WCAG 1.4.3). Hues from yellow to cyan look light, so the square is darker.
+    # White text needs a contrast of 4.5:1 (WCAG 1.4.3). Hues from yellow to cyan look light, so the squares are darker.
     light = 30 if 30 <= hue <= 200 else 40
     return (
         f'<svg xmlns="{_SVG}" viewBox="0 0 256 256" width="256" height="256">'
