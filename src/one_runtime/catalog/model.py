@@ -1,7 +1,8 @@
 """The model of a catalog entry. An entry describes one integration.
 
-One Runtime validates a new entry completely. An entry in the compiled catalog or in the database is already valid. One
-Runtime loads a valid entry with the pydantic context `{"trusted": True}`, which limits the validation to field types.
+One Runtime validates a new entry completely. An entry in the compiled catalog or in the database is already valid. To
+load such an entry, One Runtime uses the pydantic context `{"trusted": True}`, which limits the validation to field
+types.
 """
 
 import datetime as dt
@@ -78,10 +79,9 @@ class Integration(EntryPart):
         return tuple(auth.type for auth in self.auth)
 
     def audience(self, auth_type: str) -> str | None:  # noqa: ARG002 - CustomIntegration uses the argument
-        """Return None for a built-in entry, and a digest of the audience for a custom integration.
+        """Return None, because an organization cannot change a built-in entry.
 
-        The audience describes the places that receive credentials. An organization cannot change a built-in entry, so a
-        built-in entry needs no digest.
+        `CustomIntegration` returns a digest of the audience, which describes the places that receive credentials.
         """
         return None
 
@@ -91,7 +91,7 @@ class Integration(EntryPart):
 
 
 def is_custom(slug: str) -> bool:
-    """Return True if the slug has the prefix of custom integrations."""
+    """Return True if the slug is valid for a custom integration. Such a slug begins with `x-`."""
     return len(slug) <= MAX_SLUG and re.fullmatch(CUSTOM_SLUG, slug) is not None
 
 

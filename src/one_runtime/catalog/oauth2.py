@@ -1,7 +1,8 @@
 """OAuth 2.0 in a catalog entry: the authorization redirect, token requests, received values, and revocation.
 
-One Runtime gets values in this order: the end user's parameters, the callback, the token response, the look-up's
-response. The look-up is a request with the new token. A template may use only values from earlier steps.
+One Runtime gets values from these sources, in this order: the end user's parameters, the callback, the token response,
+and the look-up's response. The look-up is an optional request with the new token. A template may use only values from
+earlier steps.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -265,7 +266,7 @@ class ReceivedValue(EntryPart):
 
     @property
     def guard_pattern(self) -> str | None:
-        """Return the pattern that the whole stored value must match, or None if the value only has options."""
+        """Return the pattern that the whole stored value must match, or None if the value has no pattern."""
         return captured_part(self.extract) if self.extract is not None else self.pattern
 
 
@@ -306,13 +307,13 @@ class OAuth2Auth(AuthBase):
         own = ["client_id", "client_secret"] if self.client.owner == "customer" else []
         if [field.name for field in self.fields] != own or self.derived:
             raise ValueError(
-                f"fields: must be {own or 'empty'} for oauth2, without derived; put other values in params"
+                f"fields: must be {own or 'empty'} for oauth2; omit derived, and put other values in params"
             )
         self.token.refuse_own(_TOKEN_OWN)
         if self.more_scopes is not None and self.more_scopes.param == self.scopes.param:
             raise ValueError("more_scopes.param: must differ from scopes.param")
         if (self.lookup is None) != all(part.source != "lookup" for part in self.received):
-            raise ValueError("lookup: set lookup together with a received value with source: lookup, or omit both")
+            raise ValueError("lookup: set lookup together with a received value that has source: lookup, or omit both")
         if self.refresh == "none" and (self.token.refresh_url or self.token.refresh_params or self.lifetimes.refresh):
             raise ValueError("refresh is none, so refresh_url, refresh_params and lifetimes.refresh must be omitted")
         _check_steps(self)
@@ -332,12 +333,16 @@ class OAuth2Auth(AuthBase):
         return any(name in client_names for template in templates for name in names_in(template))
 
     def client_fields(self, stored: Mapping[str, str]) -> dict[str, str]:
-        """Return the stored values of the declared client fields, without the client's id and secret."""
+        """Return the stored values of the client fields that the entry still declares, such as a developer token."""
         return {part.name: stored[part.name] for part in self.client.fields if part.name in stored}
 
     @property
     def names_hosts(self) -> bool:
-        """Return True if a client's registration must list the hosts that may receive the client's secret (P7)."""
+        """Return True if a value could select the domain of a host that receives the client's secret.
+
+        The registration of a client must then list the hosts (promise P7 of docs/security.md). For custom integrations,
+        `integrations/oauth_clients.py` has a stricter rule.
+        """
         return any(not url.has_fixed_end and self._is_open(url) for url in self.secret_urls())
 
     @property
