@@ -153,7 +153,7 @@ def test_ignored_and_guessed_parts_have_a_warning() -> None:
         "Digest is ignored: http digest is not supported.",
         "The requirement Key and OAuth is ignored: only API keys can be combined.",
         "OAuth: no scope is requested by default. List scopes under security: [{OAuth: [read, write]}].",
-        "OAuth: implicit is ignored (RFC 9700 advises against it).",
+        "OAuth: implicit is ignored. Use authorizationCode or clientCredentials.",
     )
     guessed = imported(info={"title": "Billing", "version": "1"}, externalDocs={})
     assert [warning.partition(",")[0] for warning in guessed.warnings] == [

@@ -1,8 +1,8 @@
-"""Convert an OpenAPI document (3.0 to 3.2) into a custom entry: title, description, servers and security schemes.
+"""Convert an OpenAPI document (3.0 to 3.2) into the entry of a custom integration.
 
-OpenAPI describes no logo, category, check or account identity. The extensions `x-logo`, `x-category`, `x-check` and
-`x-identity` below `info` describe these parts. Warnings list the parts that One Runtime ignored or guessed. One Runtime
-refuses references to other documents.
+The entry uses the document's title, description, servers and security schemes. OpenAPI defines no logo, category, check
+or account identity, so a document can contain the extensions `x-logo`, `x-category`, `x-check` and `x-identity` below
+`info`. Warnings list the parts that One Runtime ignored or guessed. One Runtime refuses references to other documents.
 """
 
 import re
@@ -224,7 +224,7 @@ def _param(name: str, variable: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _guess_website(base_url: str, params: list[dict[str, Any]]) -> str:
-    """Return the address of the operator's website, guessed from the host of the API."""
+    """Return a guess of the product's website: the host of the API."""
     host = base_url.removeprefix("https://").partition("/")[0]
     for param in params:
         example = param["options"][0]["value"] if "options" in param else param["placeholder"]

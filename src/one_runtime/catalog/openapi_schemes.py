@@ -42,7 +42,7 @@ class _Schemes:
     def auths(self) -> list[dict[str, Any]]:
         """Return one definition for each auth type in the document's requirements (`security`).
 
-        If the document has no requirements, use all schemes.
+        If the document has no `security`, use all schemes.
         """
         auths_by_type: dict[str, dict[str, Any]] = {}
         for requirement in self._requirements():
@@ -97,7 +97,7 @@ class _Schemes:
                 value = value.get(name) if isinstance(value, Mapping) else None
             if value is None:
                 self._source.refuse(
-                    (*place, "$ref"), f"must point to a part of the document, and {reference} does not exist"
+                    (*place, "$ref"), f"must point to a part of the document, but {reference} does not exist"
                 )
         if not isinstance(value, Mapping):
             self._source.refuse(place, "must be a mapping of keys to values")
@@ -123,7 +123,7 @@ class _Schemes:
         return []
 
     def _key(self, schemes: list[_Scheme]) -> dict[str, Any]:
-        """Return the auth type for one key, or for several keys. Each request contains all keys."""
+        """Return an auth type with a field for each scheme, which is an API key. Each request contains all keys."""
         fields, headers, query = [], {}, {}
         for scheme in schemes:
             field_name, label = (
@@ -149,7 +149,9 @@ class _Schemes:
                 auths.append(read(scheme, supported_flows[name], (*scheme.place, "flows", name)))
         ignored = sorted(set(supported_flows) - {"authorizationCode", "clientCredentials"})
         if ignored:
-            self._warnings.append(f"{scheme.name}: {', '.join(ignored)} is ignored (RFC 9700 advises against it).")
+            self._warnings.append(
+                f"{scheme.name}: {', '.join(ignored)} is ignored. Use authorizationCode or clientCredentials."
+            )
         return auths
 
     def _code(self, scheme: _Scheme, flow: Mapping[str, Any], place: Place) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """Custom integrations in the database. Each custom integration is visible only to its organization (P1).
 
-The row of an organization has a revision. Every change of a custom integration changes the revision. Each process
-caches catalogs by revision, and reads the revision from the database at every request. So no process uses an outdated
-catalog.
+Each organization has a revision in the database. Every change of a custom integration changes the revision. Each
+process caches catalogs by revision, and reads the revision from the database at every request. So no process uses an
+outdated catalog.
 """
 
 import json
@@ -26,7 +26,7 @@ MOST: Final = 100
 """Maximum number of custom integrations of an organization."""
 
 _CACHED: Final = 64
-"""Maximum number of organizations whose catalogs a process caches."""
+"""Maximum number of catalogs that a process caches. Each revision has its own catalog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ _SLUG = customs.c.slug == bindparam("slug")
 _PRESENT = customs.c.deleted_at.is_(None)
 _ALL = select(customs).where(_OF_ORGANIZATION, _PRESENT).order_by(customs.c.slug)
 _BY_SLUG = select(customs).where(_OF_ORGANIZATION, _SLUG, _PRESENT)
-# Selects the present integration. If no integration is present, selects the integration that was deleted last.
+# Selects the integration that is not deleted. If all are deleted, selects the integration that was deleted last.
 _LAST = (
     select(customs)
     .where(_OF_ORGANIZATION, _SLUG)
@@ -206,7 +206,7 @@ class OrganizationCatalogs:
         return catalog
 
     async def for_revoking(self, tx: Transaction, organization_id: str, slug: str) -> Integration | None:
-        """Return a built-in integration, or a custom integration even if it is deleted. Return None if unknown."""
+        """Return the integration with this slug, even if a custom integration is deleted. Return None if unknown."""
         own = slug.startswith(CUSTOM)
         return await find_last(tx, organization_id, slug) if own else self._built_in.get(slug)
 

@@ -95,7 +95,8 @@ class EntryPart(BaseModel):
     def __deepcopy__(self, _: dict[int, Any] | None = None) -> Self:
         """Return the part itself instead of a copy, because parts are immutable.
 
-        Pydantic copies the default value of each field. The copies took a third of the time to load the catalog.
+        Pydantic copies the default value of each field. Without this method, the copies take a third of the time to
+        load the catalog.
         """
         return self
 
@@ -111,9 +112,9 @@ class EntryPart(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class HostGuard:
-    """The options or the pattern that prevent a value from changing the domain of a URL (P7).
+    """The options or the pattern that prevent a value from changing the domain of a URL (P7 of docs/security.md).
 
-    `may_end_host`: True if customers run the product on their own hosts. A host may then end in the value.
+    `may_end_host`: True if a host may end in a value without options, because customers run the product themselves.
     """
 
     pattern: str
@@ -155,7 +156,7 @@ class Param(EntryPart):
 
 
 class CredentialField(EntryPart):
-    """A value of the credential, or of an OAuth client."""
+    """A value that belongs to a credential or to an OAuth client."""
 
     name: Name
     label: Label
@@ -241,7 +242,7 @@ class RefusalResponse(EntryPart):
 
 
 class RequestTemplate(EntryPart):
-    """A request to the provider, such as the check. One Runtime fills in no values in `json`."""
+    """A request to the provider, such as the check. One Runtime sends `json` unchanged."""
 
     method: Literal["GET", "POST"] = "GET"
     url: Url | None = None
@@ -293,4 +294,4 @@ class EntryVerification(EntryPart):
 
     def _require_consistency(self) -> None:
         if (self.date is None) != (self.how == "unverified"):
-            raise ValueError("date: omit the date if how is unverified; otherwise the date is required")
+            raise ValueError("date: with how: unverified, omit the date; with another how, the date is required")
