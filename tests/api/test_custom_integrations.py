@@ -144,7 +144,7 @@ async def test_custom_slug_begins_with_x_and_is_unique(billing: Billing) -> None
         (
             lambda text: text.replace("{16}", "{16}(?=a)"),
             "auth.0.fields.0.pattern",
-            "line 13: only non-capturing groups",
+            "line 13: (? must begin a non-capturing group",
         ),
         (lambda text: text.replace("API keys.", "API keys"), "auth.0", "line 8: api_key.where: must be a sentence"),
         (lambda text: text.replace("billing.acme.com", "10.0.0.1"), "auth.0", "base_url must be an https URL"),

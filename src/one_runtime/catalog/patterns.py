@@ -1,8 +1,8 @@
 """Regular expressions with the same meaning on the server and in the browser. A pattern must match the whole text.
 
-The server uses RE2. In RE2, the time of a match grows only linearly with the text. The popup compiles `^(?:pattern)$`
-in JavaScript with the flag `u`. A pattern may use only syntax that RE2 and JavaScript support. RE2 supports neither
-lookahead nor lookbehind.
+The server uses RE2. In RE2, the time of a match grows only linearly with the length of the text. The popup compiles
+`^(?:pattern)$` in JavaScript with the flag `u`. A pattern may use only syntax that RE2 and JavaScript support. RE2
+supports neither lookahead nor lookbehind.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any, Final
 import re2
 
 MAX_PATTERN = 300
-MAX_COUNT = 20_000  # no field accepts more characters
+MAX_COUNT = 20_000  # the largest number in a count such as {2,5}; no value has more characters
 _MOST_MEMORY = 2 * 1024 * 1024  # bytes, for one compiled pattern
 # With the flag `u`, JavaScript refuses escapes that only Python has, such as \A, \Z and \N{…}.
 _ESCAPES = frozenset("dDwWsS.-/\\+*?[](){}^$|tnr")
@@ -71,7 +71,7 @@ def check_pattern(pattern: str) -> str:
     _check_portable(pattern)
     for low, high in ((int(match[2]), int(match[4] or match[2])) for match in _COUNTED.finditer(pattern)):
         if max(low, high) > MAX_COUNT or low > high:
-            raise ValueError(f"a count such as {{2,5}} must be at most {MAX_COUNT}, with the lower limit first")
+            raise ValueError(f"in a count such as {{2,5}}, use numbers up to {MAX_COUNT}, the smaller number first")
     try:
         compiled(pattern)
     except re2.error as error:
@@ -99,7 +99,7 @@ def _check_portable(pattern: str) -> None:
             in_class = True
             index += 1 if pattern[index + 1 : index + 2] == "^" else 0
             if pattern[index + 1 : index + 2] == "]":
-                raise ValueError("escape ] at the start of a character class")
+                raise ValueError("put a backslash before ] at the start of a character class")
         else:
             _check_outside_class(pattern, index)
         index += 1
@@ -107,23 +107,23 @@ def _check_portable(pattern: str) -> None:
 
 def _check_escape(char: str, *, in_class: bool) -> None:
     if char not in _ESCAPES or (char == "-" and not in_class):
-        raise ValueError(f"browsers do not support the escape \\{char} here")
+        raise ValueError(f"the escape \\{char} is not supported here")
 
 
 def _check_outside_class(pattern: str, index: int) -> None:
     char = pattern[index]
     if char in "]}" and not (char == "}" and re.search(r"\{[0-9]+(?:,[0-9]*)?\Z", pattern[:index])):
-        raise ValueError(f"escape {char}")
+        raise ValueError(f"put a backslash before {char}")
     if char == "{" and not re.match(r"\{[0-9]+(?:,[0-9]*)?\}", pattern[index:]):
-        raise ValueError("escape { unless it begins a count such as {2,5}")
+        raise ValueError("put a backslash before {, except in a count such as {2,5}")
     if pattern.startswith("(?", index) and not pattern.startswith(_GROUP, index):
-        raise ValueError("only non-capturing groups (?:…) are supported; no lookahead and no lookbehind")
+        raise ValueError("(? must begin a non-capturing group (?:…); lookahead and lookbehind are not supported")
     if char in "*+?}" and pattern[index + 1 : index + 2] == "+":
         raise ValueError("browsers do not support possessive quantifiers such as a++; remove the last +")
 
 
 def check_host_pattern(pattern: str) -> None:
-    """Check that a value which matches the pattern cannot end the host in a URL (P7).
+    """Check that no matching value can end the host in a URL, as `evil.com/` does (promise P7 of docs/security.md).
 
     The pattern may accept only letters, digits, `.` and `-`. None of these characters ends the host in a URL.
     `templates.is_authority` later refuses an invalid order of the characters, such as `a..b`.

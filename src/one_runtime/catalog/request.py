@@ -114,12 +114,12 @@ def _check_field(auth: AuthBase, part: CredentialField, value: str) -> None:
     _check_text(part, value, MAX_CREDENTIAL)
     in_headers = [*auth.send.headers.values(), *(auth.check.headers.values() if auth.check is not None else ())]
     if not value.isascii() and any(part.name in names_in(template) for template in in_headers):
-        raise InvalidInput(f"{part.label} contains a character that cannot be sent; copy it again")
+        raise InvalidInput(f"{part.label} contains a character that cannot be sent; copy the value again")
     # RFC 7617, 2: the first colon ends the user name.
     if ":" in value and auth.send.basic is not None and part.name in names_in(auth.send.basic.username):
         raise InvalidInput(f"{part.label} must not contain a colon")
     if any(derived.field == part.name and extract(derived.pattern, value) is None for derived in auth.derived):
-        raise InvalidInput(f"{part.label} looks incomplete; copy it again")
+        raise InvalidInput(f"{part.label} looks incomplete; copy the value again")
 
 
 def _trim(raw: str | None) -> str:
@@ -268,8 +268,8 @@ def resolve_url(template: str, known: Mapping[str, str]) -> str:
     """
     parts = split_url(template, allow_http=True)
     authority = _fill_all(parts.authority, known).lower()
-    # A new value matches the entry's pattern, so the host is valid. A stored value can be older than the pattern, so
-    # the host can be invalid.
+    # The host can be invalid, because a stored value can be older than the entry's pattern, and because a pattern can
+    # accept a value such as `a..b`.
     if not is_authority(authority):
         raise InvalidInput("A value does not fit into the provider's address. Connect again.")
     return f"{parts.scheme}://{authority}{fill_path(parts.path, known)}"

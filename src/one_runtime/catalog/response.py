@@ -2,7 +2,7 @@
 
 A response contains a verdict on a credential, the account's id and label, or values for later requests. A value from a
 response (a received value) can become part of a host that receives tokens. So the value must match the entry's pattern
-or options (P7).
+or options (promise P7 of docs/security.md).
 """
 
 import json
@@ -20,7 +20,7 @@ from one_runtime.egress.provider_text import contains_secret, printable, redact
 
 MISSING: Final = object()
 """Placeholder for a missing value, and for a body that is not JSON. None stands for a JSON null."""
-_LIKELY_SECRET: Final = 8  # minimum length: an account's name can contain a shorter text by chance
+_LIKELY_SECRET: Final = 8  # characters; an account's name can contain a shorter credential by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
 def read_identity(
     auth: AuthBase, values: ConnectionValues, document: object = MISSING
 ) -> tuple[str | None, str | None]:
-    """Return the account's id and label, from the values and the check's response. Return None for a missing text."""
+    """Return the account's id and label, from the values and the check's response. None means missing."""
     identity = auth.identity
     if identity is None:
         return None, None
@@ -203,9 +203,9 @@ def _fill_identity(auth: AuthBase, text: str, document: object, values: Connecti
 
 
 def _reason(auth: AuthBase, check: RequestTemplate, document: object, values: ConnectionValues) -> str | None:
-    """Return the provider's reason without the end user's values and without the credential that the headers contain.
+    """Return the provider's reason for the refusal, or None if the response has no reason.
 
-    Return None if the response has no reason.
+    Redact the end user's values, and the credential in the headers.
     """
     text = next((text for path in check.reason if (text := text_of(look_up(document, path)))), None)
     if text is None:

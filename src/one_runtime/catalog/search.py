@@ -1,7 +1,9 @@
-"""Search integrations by a typed query. A test compares the results with the popup's `connect/static/search.js`.
+"""Search integrations by the text that a user types (the query).
+
+A test compares this search with the popup's search in `connect/static/search.js`.
 
 An integration matches if its name, slug or alias begins with the query. This comparison ignores spaces, so the query
-"quick books" finds QuickBooks. An integration also matches if the search finds every word of the query. A word can
+"quick books" finds QuickBooks. An integration also matches if its texts contain every word of the query. A word can
 occur inside a name, slug or alias, or at the beginning of a word in the category or description. If no integration
 matches, the search allows one typing error in each word of four or more letters.
 """
@@ -136,7 +138,7 @@ def _typo_rank(texts: _SearchTexts, query: str, words: list[_Word]) -> int:
 
 
 def _begins_with_typo(candidates: tuple[str, ...], typed: str) -> bool:
-    """Return True if a candidate begins with the typed text. One typing error after the first letter is allowed."""
+    """Return True if a candidate begins with the typed text, except for one typing error after the first letter."""
     first = typed[0]
     return len(typed) >= _MIN_TYPO_LENGTH and any(
         candidate[0] == first and _is_typo(candidate, typed) for candidate in candidates
