@@ -112,7 +112,7 @@ def test_aliases_and_tags_are_refused(tmp_path: Path) -> None:
             "description: must be one sentence that begins",
         ),
         (HUBSPOT.replace("docs: https://developers.hubspot.com/docs\n", ""), "docs: is missing"),
-        (HUBSPOT.replace("Authorization: Bearer {api_key}", "Authorization: {api_key}"), "put it in quotes"),
+        (HUBSPOT.replace("Authorization: Bearer {api_key}", "Authorization: {api_key}"), "put the value in quotes"),
         ("a: b\n" * 300_000, "must be at most 1,048,576 characters"),
         (HUBSPOT.replace("name: HubSpot", 'name: "Hub\\eSpot"'), "hubspot.yaml:2: name: "),
     ],

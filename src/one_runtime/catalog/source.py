@@ -25,7 +25,7 @@ _MOST_COMPLAINTS: Final = 20
 _WORDS: Final = {
     "extra_forbidden": "is not a key that an entry may have here",
     "missing": "is missing",
-    "string_type": "must be a text; put it in quotes: '{api_key}', '2026-10-01'",
+    "string_type": "must be a text; put the value in quotes, as in '{api_key}' or '2026-10-01'",
     "tuple_type": "must be a list",
     "model_type": "must be a mapping of keys to values",
 }
@@ -34,7 +34,9 @@ _ADVICE: Final = {
     "mapping values are not allowed in this context": "a colon is not allowed here; put the text in quotes",
     "did not find expected key": "the indentation does not match the lines before",
     "did not find expected '-' indicator": "the indentation does not match the lines before",
-    "found character that cannot start any token": "must not begin with this character or a tab; put it in quotes",
+    "found character that cannot start any token": (
+        "a value must not begin with this character; put the value in quotes. Indent with spaces, not with tabs"
+    ),
 }
 _FORMS: Final = {
     SLUG: "must be lower-case letters and digits with single hyphens between them",
@@ -95,7 +97,7 @@ class EntrySource:
     def line(self, place: Place) -> int | None:
         """Return the line of a place, or None if the lines of the source are unknown.
 
-        If the source lacks the place, return the line of the enclosing part.
+        Skip each step of the place that the source lacks. The line is then usually the line of the enclosing part.
         """
         node, line = self._root, 1
         if node is None:
@@ -146,7 +148,9 @@ def _read_yaml(text: str) -> tuple[object, yaml.Node | None]:
         AttributeError,
         TypeError,
     ) as error:  # such as the date 2026-02-30
-        raise UnreadableSource([Complaint(None, (), f"a value does not match its tag: {error}")]) from error
+        raise UnreadableSource(
+            [Complaint(None, (), f"YAML cannot convert a value: {error}; put the value in quotes")]
+        ) from error
     finally:
         loader.dispose()
 
@@ -212,7 +216,7 @@ def _require_sound_structure(root: yaml.Node | None) -> None:
         node, depth = pending.pop()
         line = node.start_mark.line + 1
         if id(node) in seen:
-            raise SourceError([Complaint(line, (), "YAML aliases are not supported; write the value out")])
+            raise SourceError([Complaint(line, (), "YAML aliases are not supported; repeat the value")])
         if depth > MAX_DEPTH:
             raise SourceError([Complaint(line, (), f"must be nested at most {MAX_DEPTH} levels deep")])
         seen.add(id(node))

@@ -79,7 +79,7 @@ def check_link(url: str, *, allow_http: bool = False) -> str:
 
     Raises:
         ValueError: the URL is not an absolute https URL, contains a `{name}`, or contains a character that an address
-            cannot have. URLs such as `javascript:` and `data:` are refused, because a browser could execute the URL.
+            cannot have. URLs such as `javascript:` and `data:` are refused, because a browser could execute such a URL.
     """
     address = re.split(r"[?#]", url, maxsplit=1)[0]
     if names_in(url):
