@@ -35,7 +35,7 @@ def read_entries(folder: Path) -> list[Integration]:
 
 
 def read_logo(path: Path) -> str:
-    """Return a sanitized logo file.
+    """Return the text of a sanitized logo file.
 
     Raises:
         CatalogError: the file is missing, or differs from the output of `clean_svg`.

@@ -1,4 +1,4 @@
-"""Generate a first draft of an entry. Comments at the top list the values to take from the provider."""
+"""Generate a first draft of a catalog entry."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -32,7 +32,7 @@ class ScaffoldInputs:
 
 
 def scaffold(basics: ScaffoldInputs, file: str) -> str:
-    """Return the YAML of the entry. The first lines list the values that the developer has to replace."""
+    """Return the YAML of the entry, with a comment about the values that the developer has to replace."""
     entry = {
         "slug": basics.slug,
         "name": basics.name,

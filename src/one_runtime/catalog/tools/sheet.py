@@ -18,17 +18,17 @@ REDIRECT: Final = "https://<your One Runtime>/connect/callback/{slug}"
 TABLE: Final = Path("docs/integrations/README.md")
 _HEAD: Final = "<!-- Written by `python -m one_runtime.catalog.tools.sheet` from the catalog. Do not edit. -->"
 _HOW: Final = {
-    "documentation": "from the provider's documentation",
-    "fixture": "from the provider's documentation; a test compares the request with a request in the documentation",
-    "live": "from calls to the provider",
+    "documentation": "compared with the provider's documentation",
+    "fixture": "compared with the provider's documentation, and tested with a request in the documentation",
+    "live": "tested with a real account at the provider",
     "unverified": "not yet compared with the provider's documentation",
 }
 _PKCE: Final = {
     "required": "required, and sent",
     "supported": "supported, and sent",
-    "tolerated": "sent; the provider does not mention it",
+    "tolerated": "sent; the provider does not document PKCE",
     "avoid": "not sent",
-    "unknown": "not sent",
+    "unknown": "sent; nothing is known about the provider's support",
 }
 _REFRESH: Final = {
     "rotates": "each refresh returns a new refresh token, which replaces the old one",
