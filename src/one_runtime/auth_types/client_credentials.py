@@ -31,13 +31,13 @@ class ClientCredentialsMethod:
         return self
 
     def first_grant(self, values: ConnectionValues, /) -> tuple[ClientIdentity, ClientCredentials]:
-        """Return the OAuth client that the end user entered, and the grant of the client."""
+        """Return the OAuth client that the end user entered, and the grant for the first tokens."""
         credentials = values.credentials
         client = ClientIdentity(credentials["client_id"], credentials["client_secret"])
         return client, ClientCredentials(credentials)
 
     def refresh_grant(self, secrets: Mapping[str, str], scopes: tuple[str, ...], /) -> ClientCredentials:
-        """Return the grant of the stored OAuth client, with the granted scopes."""
+        """Return the same grant again, from the stored values and with the granted scopes."""
         fields = {name: value for name, value in secrets.items() if name != "access_token"}
         return ClientCredentials(fields, scopes or None)
 
@@ -46,7 +46,7 @@ class ClientCredentialsMethod:
         return next_refresh_at(self.auth.lifetimes, tokens, now)
 
     def client_values(self, _: str, __: Mapping[str, str], /) -> dict[str, str]:
-        """Return no values, because the connection's credentials contain the client."""
+        """Return no values, because the connection's credentials already contain the client's values."""
         return {}
 
     @staticmethod

@@ -15,7 +15,7 @@ _PART_OF_SHORT_LIFE: Final = 5  # if the lifetime is less than 25 minutes, the m
 
 
 def next_refresh_at(lifetimes: TokenLifetimes, tokens: TokenSet, now: datetime) -> datetime | None:
-    """Return the time of the next refresh for tokens that were issued now. Return None if no token expires."""
+    """Return the time of the next refresh for tokens that were issued at `now`. Return None if no token expires."""
     unused = lifetimes.refresh
     refresh_expiries = [tokens.refresh_expires_at, now + timedelta(seconds=unused) if unused is not None else None]
     moments = [_ahead(tokens.expires_at, now), *(_halfway(moment, now) for moment in refresh_expiries)]
@@ -29,6 +29,6 @@ def _ahead(expires_at: datetime | None, now: datetime) -> datetime | None:
 def _halfway(moment: datetime | None, now: datetime) -> datetime | None:
     """Return the time halfway between now and the expiry of a refresh token.
 
-    Half of the lifetime is a large margin, because the provider or One Runtime can be unavailable for days.
+    The margin is half of the lifetime, because the provider or One Runtime can be unavailable for days.
     """
     return None if moment is None else now + (moment - now) / 2

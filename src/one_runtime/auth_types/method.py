@@ -31,13 +31,14 @@ class TokenMethod(Protocol):
         """Return the grant for a refresh. Return None if One Runtime cannot refresh the tokens."""
 
     def refresh_due_at(self, secrets: Mapping[str, str], tokens: TokenSet, now: datetime, /) -> datetime | None:
-        """Return the time of the next refresh for tokens that were issued now. Return None if no refresh is necessary.
+        """Return the time of the next refresh for tokens that were issued at `now`.
 
-        Tokens that cannot be refreshed are due when they expire. The end user then has to connect again.
+        Return None if no refresh is necessary. If One Runtime cannot refresh the tokens, return the time at which the
+        tokens expire. The end user then has to connect again.
         """
 
     def client_values(self, client_id: str, fields: Mapping[str, str], /) -> dict[str, str]:
-        """Return the values of a registered OAuth client for templates. Omit the client's secret."""
+        """Return the values of a registered OAuth client that templates may use. Omit the client's secret."""
 
 
 class AuthMethod(Protocol):

@@ -47,14 +47,14 @@ class OAuth2Method:
     def refresh_grant(self, secrets: Mapping[str, str], _: tuple[str, ...], /) -> RefreshToken | None:
         """Return the grant for a refresh. Return None if One Runtime cannot refresh the tokens.
 
-        The grant also contains the access token, because some providers refresh with the access token.
+        The grant also contains the access token, because some providers require the access token for a refresh.
         """
         if not self._can_be_refreshed(secrets):
             return None
         return RefreshToken(secrets.get("refresh_token"), secrets["access_token"])
 
     def refresh_due_at(self, secrets: Mapping[str, str], tokens: TokenSet, now: datetime, /) -> datetime | None:
-        """Return the time of the next refresh for tokens that were issued now.
+        """Return the time of the next refresh for tokens that were issued at `now`.
 
         If One Runtime cannot refresh the tokens, return the time at which the tokens expire.
         """
