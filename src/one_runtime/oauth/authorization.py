@@ -28,7 +28,7 @@ def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRe
 
     Raises:
         InvalidInput: a value is missing, a value would change the provider's host, or a scope is not valid.
-        ValueError: the provider supports PKCE, but the request has no challenge (RFC 9700, 2.1.1).
+        ValueError: One Runtime uses PKCE with this provider, but the request has no challenge (RFC 9700, 2.1.1).
     """
     authorization = auth.authorization
     known = {**known, "client_id": client_id}

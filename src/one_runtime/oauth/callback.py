@@ -28,7 +28,7 @@ MAX_QUERY: Final = 16_384
 _MAX_PARAMETERS: Final = 100
 _CODE: Final = re.compile(r"[\x20-\x7e]{1,8192}")  # RFC 6749, A.11
 
-# Error codes for a denied consent, in the spelling of `normalize_code`.
+# Error codes for a denied consent, as `normalize_code` returns the codes.
 DENIED: Final = frozenset(
     {
         "access_denied",  # RFC 6749, 4.1.2.1; Salesforce writes access-denied (help.salesforce.com, OAuth 2.0 errors)
@@ -41,7 +41,7 @@ DENIED: Final = frozenset(
 
 
 def callback_url(public_url: str, slug: str) -> str:
-    """Return the redirect address of an integration (RFC 6749, section 3.1.2)."""
+    """Return the redirect URI of an integration (RFC 6749, section 3.1.2)."""
     return f"{public_url}{CALLBACK_PATH}{slug}"
 
 
@@ -69,7 +69,7 @@ class CallbackQuery:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationResponse:
-    """The authorization code, and the callback's values for templates."""
+    """The authorization code, and the callback's values that templates may use."""
 
     code: str = field(repr=False)
     received: dict[str, str]

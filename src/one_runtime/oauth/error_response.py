@@ -1,7 +1,7 @@
 """Convert error responses to typed errors (RFC 6749, 5.2). The error code in the response selects the type.
 
 The HTTP status alone never shows that the provider refused a grant. An outage, a firewall or a wrong OAuth client can
-cause the same status. Such a cause must not change the status of a connection to `needs_reauth` (P8).
+cause the same HTTP status. Such a cause must not set a connection to `needs_reauth` (promise P8 of docs/security.md).
 """
 
 import datetime as dt
@@ -24,7 +24,7 @@ from one_runtime.oauth.response import is_temporary_failure, retry_after
 
 Kind: TypeAlias = Literal["grant", "client", "temporary"]
 
-# Error codes in the spelling of `normalize_code`. An entry lists other codes of its provider in `token.refused`.
+# Error codes, as `normalize_code` returns the codes. An entry lists more codes of the kind `grant` in `token.refused`.
 ERROR_KINDS: Final[dict[str, Kind]] = {
     # RFC 6749, 5.2 and 4.1.2.1
     "invalid_grant": "grant",
@@ -81,7 +81,7 @@ _DESCRIPTIONS: Final = (
 def normalize_code(code: str) -> str:
     """Return a code in the spelling of `ERROR_KINDS`.
 
-    Providers use other spellings, such as `BAD_REFRESH_TOKEN`, `access-denied` or `Invalid grant: it expired`.
+    Providers send other spellings, such as `BAD_REFRESH_TOKEN`, `access-denied` or `Invalid grant: it expired`.
     """
     return code.partition(":")[0].strip().lower().replace(" ", "_").replace("-", "_")
 

@@ -37,7 +37,7 @@ NO_ERROR_RESPONSE = OAuthErrorResponse()
 class OAuthError(Exception):
     """Base class of the errors. No error contains a secret.
 
-    `code`: a stable identifier. `response`: the provider's texts. One Runtime writes the message of the error.
+    `code`: a stable identifier. `response`: the provider's texts. The message contains no text of the provider.
     """
 
     code: ClassVar[str] = "oauth_error"
@@ -61,7 +61,7 @@ class CallbackRefused(OAuthError):
 
 
 class IssuerMismatch(CallbackRefused):
-    """The callback does not come from the authorization server of the attempt (RFC 9207, 2.4)."""
+    """The callback does not come from the authorization server of the authorization attempt (RFC 9207, 2.4)."""
 
     code = "issuer_mismatch"
 
@@ -85,7 +85,7 @@ class InvalidGrant(OAuthError):
 
 
 class InvalidClient(OAuthError):
-    """The provider does not know the OAuth client, refuses the client's secret, or refuses the client a permission."""
+    """The provider does not know the OAuth client, refuses its secret, or does not permit the client this grant."""
 
     code = "client_refused"
 

@@ -24,7 +24,7 @@ class AuthorizationCode:
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A refresh token (section 6) with the present access token.
+    """A refresh token (section 6) with the current access token.
 
     Some providers need the access token for a refresh. `refresh_token`: None if the provider issued no refresh token.
     """

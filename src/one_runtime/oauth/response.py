@@ -41,7 +41,7 @@ def parse_body(body: bytes) -> dict[str, object] | None:
 def retry_after(headers: Iterable[tuple[str, str]], now: dt.datetime) -> int | None:
     """Return the number of seconds to wait, from the header `Retry-After`. The maximum is one day.
 
-    Return None without a valid header.
+    Return None if there is no valid header.
     """
     value = next((value for name, value in headers if name.lower() == "retry-after"), "")
     seconds = parse_retry_after(value, now)
@@ -49,7 +49,7 @@ def retry_after(headers: Iterable[tuple[str, str]], now: dt.datetime) -> int | N
 
 
 def parse_number(value: object) -> float | None:
-    """Return the number in a JSON number or a text. Return None for any other value."""
+    """Return the value of a JSON number or of a numeric text. Return None for any other value."""
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         return float(value)
     if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e16:

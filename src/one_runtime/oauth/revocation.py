@@ -14,7 +14,7 @@ from one_runtime.oauth.error_response import ERROR_KINDS, normalize_code, read_e
 from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.response import is_temporary_failure, parse_body, retry_after
 
-# Error codes for a token that is already invalid. RFC 7009, 2.2 requires status 200 for such a token.
+# Error codes for a token that is already invalid. RFC 7009, 2.2 requires status 200 instead of an error.
 _GONE: Final = frozenset({"invalid_token", "invalid_grant", "token_revoked", "token_expired"})
 
 
@@ -34,7 +34,7 @@ class RevocationFailure:
 def revocation_requests(
     auth: OAuth2Auth, client: ClientIdentity, held: RefreshToken, known: Mapping[str, str]
 ) -> tuple[tuple[TokenKind, OutboundRequest], ...]:
-    """Return a request for each stored token that the entry revokes, in the entry's order (RFC 7009, 2.1).
+    """Return a request for each stored token in the entry's list `tokens`, in the order of the list (RFC 7009, 2.1).
 
     Return no request if the entry defines no revocation. `known`: the end user's params and received values. The
     requests omit the optional `token_type_hint`, because some providers refuse the hint.

@@ -13,9 +13,10 @@ _MAX_SCOPES: Final = 500
 
 
 def requested_scopes(scopes: ScopeList, names: Iterable[str] | None, known: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the scopes to request, without duplicates. Begin with the scopes that the entry always requests.
+    """Return the scopes to request, without duplicates.
 
-    Then add the scopes in `names`. If `names` is None, add the entry's default scopes.
+    The first scopes are the scopes that the entry always requests. The scopes in `names` follow. If `names` is None,
+    the entry's default scopes follow.
 
     Raises:
         InvalidInput: a scope is not valid, or contains the provider's separator.
@@ -32,7 +33,7 @@ def requested_scopes(scopes: ScopeList, names: Iterable[str] | None, known: Mapp
 
 
 def scope_param(scopes: ScopeList, names: Iterable[str] | None, known: Mapping[str, str]) -> dict[str, str]:
-    """Return the scope parameter of a request. Return an empty dictionary without scopes. Raises: InvalidInput."""
+    """Return the scope parameter of a request, or an empty dictionary if there is no scope. Raises: InvalidInput."""
     requested = requested_scopes(scopes, names, known)
     return {scopes.param: scopes.separator.join(requested)} if requested else {}
 

@@ -26,8 +26,8 @@ Common servers accept a header of this size. The longest known tokens are JWTs o
 # The syntax of RFC 6749, A.12 and A.17. This pattern also refuses a space at the start or end of a token, because HTTP
 # removes such spaces from a header.
 _TOKEN: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
-# Below `_EPOCH`, a number counts seconds from now. From `_EPOCH_MILLISECONDS`, a number counts milliseconds since 1970.
-# Between the two limits, a number counts seconds since 1970.
+# An expiry below `_EPOCH` counts seconds from now. An expiry of `_EPOCH_MILLISECONDS` or more counts milliseconds since
+# 1970. Between the two limits, an expiry counts seconds since 1970.
 _EPOCH: Final = 1e9
 _EPOCH_MILLISECONDS: Final = 1e11
 
@@ -57,8 +57,8 @@ def read_token_response(
 ) -> TokenSet:
     """Return the tokens of a response to `token_request` (RFC 6749, 5.1).
 
-    If the response has no refresh token, return the old refresh token, which remains valid (6). Ignore `token_type`,
-    because the entry defines how One Runtime sends a token.
+    If the response to a refresh has no refresh token, return the old refresh token, which remains valid (6). Ignore
+    `token_type`, because the entry defines how One Runtime sends a token.
 
     Raises:
         InvalidGrant: the provider refused the code or the refresh token.
@@ -94,8 +94,8 @@ def _find_access_token(
 ) -> tuple[dict[str, object], str | None]:
     """Return the object that contains the access token, and the access token.
 
-    The object is the document, or an object inside the document. Without an access token, return an empty object and
-    None.
+    The object is the document, or an object inside the document. If there is no access token, return an empty
+    object and None.
     """
     for holder in (document, *(look_up(document, path) for path in where.within)):
         if isinstance(holder, dict) and (token := _token(look_up(holder, where.access_token))) is not None:
