@@ -37,7 +37,7 @@ class ClientCredentialsMethod:
         return client, ClientCredentials(credentials)
 
     def refresh_grant(self, secrets: Mapping[str, str], scopes: tuple[str, ...], /) -> ClientCredentials:
-        """Return the same grant again, from the stored values and with the granted scopes."""
+        """Return a client credentials grant from the stored values, with the granted scopes."""
         fields = {name: value for name, value in secrets.items() if name != "access_token"}
         return ClientCredentials(fields, scopes or None)
 

@@ -38,7 +38,7 @@ class TokenMethod(Protocol):
         """
 
     def client_values(self, client_id: str, fields: Mapping[str, str], /) -> dict[str, str]:
-        """Return the values of a registered OAuth client that templates may use. Omit the client's secret."""
+        """Return the values of a registered OAuth client for use in templates. Omit the client's secret."""
 
 
 class AuthMethod(Protocol):

@@ -63,7 +63,7 @@ class OAuth2Method:
         return next_refresh_at(self.auth.lifetimes, tokens, now)
 
     def client_values(self, client_id: str, fields: Mapping[str, str], /) -> dict[str, str]:
-        """Return the client id, and the fields of the client that the entry still declares."""
+        """Return the client id, and those client fields that the entry still declares."""
         return {"client_id": client_id, **self.auth.client_fields(fields)}
 
     @staticmethod

@@ -73,7 +73,7 @@ class AuthBase(EntryPart):
         return self.predefined
 
     def requests(self) -> dict[str, RequestTemplate]:
-        """Return the requests that the entry defines, by name, such as `check`."""
+        """Return the requests that the entry defines. The keys are their names, such as `check`."""
         return {"check": self.check} if self.check is not None else {}
 
     def urls(self) -> tuple[UrlTemplate, ...]:

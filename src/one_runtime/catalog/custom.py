@@ -29,7 +29,7 @@ _SVG_URI: Final = re.compile(r"data:image/svg\+xml(?:;[a-z0-9=-]+)*?(;base64)?,(
 
 @dataclass(frozen=True, slots=True)
 class CustomEntry:
-    """A validated custom entry. `logo`: a sanitized SVG. `warnings`: sentences about ignored or guessed parts."""
+    """A valid custom entry. `logo`: a sanitized SVG. `warnings`: sentences about parts that are ignored or guessed."""
 
     integration: CustomIntegration
     logo: str

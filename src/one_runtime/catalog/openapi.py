@@ -195,7 +195,7 @@ class _Reader:
         for name in dict.fromkeys(_VARIABLE.findall(url)):
             variable, placeholder = definitions.get(name), f"{{{name}}}"
             if not isinstance(variable, Mapping):
-                self._source.refuse((*place, name), f"is required: the values of {placeholder} in the server's address")
+                self._source.refuse((*place, name), f"is required, because the server's URL contains {placeholder}")
             if placeholder not in authority:
                 url = url.replace(placeholder, str(variable.get("default", "")))
                 continue

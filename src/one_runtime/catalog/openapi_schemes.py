@@ -123,7 +123,7 @@ class _Schemes:
         return []
 
     def _key(self, schemes: list[_Scheme]) -> dict[str, Any]:
-        """Return an auth type with a field for each scheme, which is an API key. Each request contains all keys."""
+        """Return the auth type `api_key` with a field for each scheme. Each request contains all keys."""
         fields, headers, query = [], {}, {}
         for scheme in schemes:
             field_name, label = (

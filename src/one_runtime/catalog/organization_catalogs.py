@@ -1,8 +1,8 @@
-"""Custom integrations in the database. Each custom integration is visible only to its organization (P1).
+"""Custom integrations in the database.
 
-Each organization has a revision in the database. Every change of a custom integration changes the revision. Each
-process caches catalogs by revision, and reads the revision from the database at every request. So no process uses an
-outdated catalog.
+Each custom integration is visible only to its organization (promise P1 of docs/security.md). Each organization has a
+revision in the database. Every change of a custom integration changes the revision. Each process caches catalogs by
+revision, and reads the revision from the database at every request. So no process uses an outdated catalog.
 """
 
 import json
@@ -206,7 +206,7 @@ class OrganizationCatalogs:
         return catalog
 
     async def for_revoking(self, tx: Transaction, organization_id: str, slug: str) -> Integration | None:
-        """Return the integration with this slug, even if a custom integration is deleted. Return None if unknown."""
+        """Return the integration with this slug. Also find a deleted custom integration. Return None if unknown."""
         own = slug.startswith(CUSTOM)
         return await find_last(tx, organization_id, slug) if own else self._built_in.get(slug)
 

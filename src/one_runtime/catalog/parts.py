@@ -294,4 +294,4 @@ class EntryVerification(EntryPart):
 
     def _require_consistency(self) -> None:
         if (self.date is None) != (self.how == "unverified"):
-            raise ValueError("date: with how: unverified, omit the date; with another how, the date is required")
+            raise ValueError("date: must be omitted with how: unverified, and is required with any other how")

@@ -264,7 +264,7 @@ def resolve_url(template: str, known: Mapping[str, str]) -> str:
     """Return the URL of a template with values filled in. Values in the path are percent-encoded.
 
     Raises:
-        InvalidInput: a value is missing, or would change the provider's host (P7).
+        InvalidInput: a value is missing, or would change the provider's host (promise P7 of docs/security.md).
     """
     parts = split_url(template, allow_http=True)
     authority = _fill_all(parts.authority, known).lower()

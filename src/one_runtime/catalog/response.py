@@ -76,7 +76,7 @@ def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
 def read_identity(
     auth: AuthBase, values: ConnectionValues, document: object = MISSING
 ) -> tuple[str | None, str | None]:
-    """Return the account's id and label, from the values and the check's response. None means missing."""
+    """Return the account's id and label from the values and the check's response, each None if missing."""
     identity = auth.identity
     if identity is None:
         return None, None

@@ -26,7 +26,7 @@ def names_in(template: str) -> tuple[str, ...]:
 
 
 def fill(template: str, values: Mapping[str, str], encode: Callable[[str], str] = str) -> str | None:
-    """Return the template with encoded values filled in. Return None if a value of the template is missing."""
+    """Return the template with encoded values filled in. Return None if the template needs a missing value."""
     try:
         return _PLACEHOLDER.sub(lambda match: encode(values[match.group(1)]), template)
     except KeyError:

@@ -33,8 +33,8 @@ class ClientAuthentication:
 def authenticate_client(method: ClientAuth, client: ClientIdentity, token: TokenEndpointSpec) -> ClientAuthentication:
     """Return the client's authentication (RFC 6749, 2.3.1). The entry defines the names of the parameters.
 
-    For the method `either`, use `basic`. Every server must support `basic` (2.3.1), and the body then contains no
-    secret. If the client has no secret, send only the client id (3.2.1).
+    For the method `either`, use `basic`. Every server must support `basic` (2.3.1), and `basic` keeps the secret out
+    of the body. If the client has no secret, send only the client id (3.2.1).
     """
     identity = {token.client_id_param: client.client_id}
     if client.client_secret is None or method == "none":
