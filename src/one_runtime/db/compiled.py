@@ -26,7 +26,7 @@ MakeRow: TypeAlias = Callable[[Sequence[object]], Any]
 
 
 class Row(tuple[Any, ...]):
-    """Row of a statement that runs without a row type: a named tuple of the statement's columns.
+    """A result row as a named tuple, for callers that pass no row type to the statement (`Transaction`).
 
     Convert each `Row` to another type immediately, because the type checker does not check the attributes of a `Row`.
     """
@@ -43,7 +43,7 @@ class Row(tuple[Any, ...]):
 class Bind:
     """A parameter of a compiled statement.
 
-    `name`: the parameter's name in the SQL text. `key`: name of the keyword argument that contains the value.
+    `name`: name in the SQL text. `key`: name of the keyword argument from which the value comes.
     """
 
     name: str

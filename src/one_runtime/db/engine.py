@@ -32,11 +32,11 @@ class Busy(Unavailable):
 
 
 class Transaction(ABC):
-    """Runs statements. A domain function receives a transaction from its caller, and never commits the transaction.
+    """Runs statements. `Database.write` commits. A function that receives a transaction never commits the transaction.
 
     If the caller passes a row type, a statement returns rows of this type. A row type is a NamedTuple, a dataclass, or
-    a class with `_fields`. The names and order of the fields must be the same as for the statement's columns. Without a
-    row type, a statement returns `Row` objects.
+    a class with `_fields`. The fields must have the names and the order of the statement's columns. Without a row
+    type, a statement returns `Row` objects.
     """
 
     _compiler: ClassVar[StatementCompiler]
@@ -50,7 +50,7 @@ class Transaction(ABC):
     @overload
     async def all(self, statement: ClauseElement, row_type: type[R], /, **params: object) -> list[R]: ...
     async def all(self, statement: ClauseElement, row_type: type[Any] = Row, /, **params: object) -> list[Any]:
-        """Return every row. Raises: KeyError for a missing parameter; TypeError for a row type with other columns."""
+        """Return every row. Raises: KeyError for a missing parameter; TypeError for a row type with other fields."""
         compiled = self._compiler.compile(statement)
         make_row = compiled.make_row[row_type]
         return list(map(make_row, await self._fetch(compiled.text, compiled.values(params))))

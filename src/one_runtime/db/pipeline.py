@@ -1,7 +1,8 @@
 """Send concurrent PostgreSQL reads in batches, with psycopg's pipeline mode.
 
 If the maximum number of batches is running, new reads wait for the next batch. A batch sends all its reads in one round
-trip. With sixteen callers, batches double the number of reads per second (docs/decisions/0010-reads-in-pipelines.md).
+trip. With sixteen concurrent callers, batches double the number of reads per second
+(docs/decisions/0010-reads-in-pipelines.md).
 """
 
 import asyncio
@@ -67,8 +68,8 @@ class ReadPipeline:
             while self._waiting:
                 await self._take_batch()
         finally:
-            # Discard the task before it ends, because the done callback runs later. A read that arrives between the end
-            # and the callback would count this task as running, and would wait for it.
+            # Discard the task before it ends, because the done callback runs later. Otherwise, `run` could count an
+            # ended task as running, and start no task for a new read.
             lane = asyncio.current_task()
             assert lane is not None  # noqa: S101 - a coroutine runs in a task
             self._lanes.discard(lane)

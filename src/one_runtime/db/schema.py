@@ -1,7 +1,7 @@
 """Definitions of all tables. The migrations create the tables. A test compares the migrations with these definitions.
 
-In tables with `organization_id`, an index begins with this column if the queries belong to one organization. The other
-indexes serve the worker, key rotation, foreign keys, and look-ups by a hash. A test lists these indexes.
+An index for queries that select rows of one organization begins with `organization_id`. The other indexes serve the
+worker, key rotation, foreign keys, and look-ups by a hash. A test lists the other indexes.
 """
 
 from typing import Final
@@ -70,7 +70,7 @@ organizations = Table(
     Column("integrations_slugs", DOCUMENT, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
-    Column("custom_revision", ID),  # new id after each change of a custom integration; null before the first
+    Column("custom_revision", ID),  # new id after each change of a custom integration; null before any change
 )
 
 # Custom integrations of an organization, in addition to the built-in integrations of the catalog.
@@ -85,8 +85,8 @@ custom_integrations = Table(
     Column("logo_hash", Text, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
-    Column("moved_at", TIME, nullable=False),  # last change of the audience (`AuthBase.audience`)
-    Column("deleted_at", TIME),  # pending revocations still need the row of a deleted integration
+    Column("moved_at", TIME, nullable=False),  # last change of `audience`, the places that receive credentials
+    Column("deleted_at", TIME),  # pending revocations still need a deleted integration
     Index(
         "ix_custom_integrations_organization_id_slug",
         "organization_id",
@@ -163,13 +163,13 @@ credentials = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("oauth_client_id", ID),  # client that requested the tokens; null: the end user's own client
+    Column("oauth_client_id", ID),  # registered client that requested the tokens; null: end user's own client, or no OAuth
     Column("refresh_due_at", TIME),  # time at which the worker refreshes the tokens; null: never
-    Column("lease", ID),  # set while a process refreshes the tokens
+    Column("lease", ID),  # random id, set while a process refreshes the tokens
     Column("leased_until", TIME),
     Column("retry_at", TIME),  # time of the earliest retry after a temporary failure
     Column("failures", Integer, nullable=False, server_default="0"),  # consecutive temporary failures of the refresh
-    Column("audience", Text),  # only for custom integrations: the audience when the credential was stored
+    Column("audience", Text),  # digest of a custom integration's audience at the time of storage
     Index("ix_credentials_key_id_connection_id", "key_id", "connection_id"),
     Index("ix_credentials_oauth_client_id", "oauth_client_id"),
     Index("ix_credentials_refresh_due_at", "refresh_due_at"),
@@ -249,7 +249,7 @@ unredeemed_connections = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("due_at", TIME, nullable=False),  # time of the purge
+    Column("due_at", TIME, nullable=False),  # time at which the worker deletes the row
     Index("ix_unredeemed_connections_key_id_session_id", "key_id", "session_id"),
     Index("ix_unredeemed_connections_due_at", "due_at"),
 )
@@ -264,8 +264,8 @@ consents = Table(
     Column("integration_slug", Text, nullable=False),
     Column("oauth_client_id", ID, ForeignKey("oauth_clients.id", ondelete="CASCADE")),  # null: end user's own client
     Column("status", Text, nullable=False),  # prepared | left | arrived | choosing | connected | failed
-    Column("ticket_hash", LargeBinary),  # hash of the ticket; the ticket proves that our frame opened the window
-    Column("state_hash", LargeBinary),  # hash of the OAuth state, from the authorization redirect to the callback
+    Column("ticket_hash", LargeBinary),  # hash of the ticket that the popup sends to the authorization window
+    Column("state_hash", LargeBinary),  # hash of the OAuth state; set only from the redirect to the callback
     Column("browser_hash", LargeBinary),  # hash of the cookie that the authorization redirect sets
     Column("issuer", Text),
     Column("details", DOCUMENT, nullable=False),  # the validated request to connect, without secrets
@@ -284,8 +284,8 @@ consents = Table(
     Index("ix_consents_expires_at", "expires_at"),
 )
 
-# Pending revocations: tokens of deleted connections. A row exists until the provider has revoked the tokens, and at
-# most for one day.
+# Pending revocations: tokens that no connection uses any more. A row exists until the provider has revoked the tokens,
+# or for one day.
 revocations = Table(
     "revocations",
     metadata,

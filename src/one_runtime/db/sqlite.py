@@ -1,4 +1,4 @@
-"""SQLite with sqlite3. Statements run on the event loop, because SQLite reads from memory and needs no network."""
+"""SQLite with sqlite3. Statements run on the event loop: SQLite needs no network, and mostly reads from memory."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.telemetry import tracing
 
 LOCK_PATIENCE: Final = 5.0
-"""Seconds to wait, without blocking the event loop, for another process that writes to the same SQLite file."""
+"""Seconds to wait for another process that writes to the same SQLite file."""
 
 _COMPILER: Final = StatementCompiler(
     sqlite.dialect(paramstyle="named"),
@@ -110,7 +110,8 @@ def connect_sqlite(path: str) -> sqlite3.Connection:
 
     SQLite writes every commit to the disk immediately. Otherwise a power failure could lose a new refresh token. SQLite
     overwrites deleted data. If a lock is not free, a statement fails immediately, because waiting would block the event
-    loop. Only this function can block the event loop, while another process creates or closes the file.
+    loop. This function itself can block the event loop for a short time, while another process creates or closes the
+    file.
 
     Raises: ConfigurationError.
     """

@@ -61,7 +61,7 @@ _REASONS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class PostgresVitals:
-    """Facts about a PostgreSQL server that every database user can read."""
+    """Facts about a PostgreSQL server."""
 
     version: str
     major: int
@@ -74,7 +74,7 @@ class PostgresVitals:
 
 
 async def postgres_vitals(tx: Transaction) -> PostgresVitals:
-    """Read the facts. Every database user may run the statement."""
+    """Read the facts. The database user needs no special privilege."""
     vitals = await tx.one(_VITALS, PostgresVitals)
     assert vitals is not None  # noqa: S101 - a statement without FROM returns one row
     return vitals
@@ -101,10 +101,10 @@ def why_unreachable(error: BaseException) -> str:
 def shown_server(url: str) -> str:
     """Return the name "PostgreSQL" with the host and port of a URL.
 
-    Omit host and port if the URL has an `@` after the host. The text before the `@` could then be a part of the
-    password.
+    If the path, query or fragment contains an `@`, return only the name. The password can then contain an unencoded
+    `/`, `?` or `#`, and what looks like the host can be a part of the password.
     """
     parts = urlsplit(url)
-    if "@" in parts.path + parts.query + parts.fragment:  # the password contains / or #, not percent-encoded
+    if "@" in parts.path + parts.query + parts.fragment:
         return "PostgreSQL"
     return f"PostgreSQL at {parts.netloc.rpartition('@')[2] or 'its local socket'}"

@@ -1,4 +1,6 @@
-"""Outbound requests (egress). The server sends outbound requests only through this package (P7, P12).
+"""Outbound requests (egress). The server sends outbound requests only through this package.
+
+The package keeps the promises P7 and P12 of docs/security.md.
 
 The address checks run before every request and again before every redirect, in this order:
 1. `target.parse` parses the URL strictly. The scheme must be http or https.

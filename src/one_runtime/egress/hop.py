@@ -63,9 +63,9 @@ def first_hop(
 ) -> Hop:
     """Check a caller's request and return the first hop.
 
-    A relayed request gets no additional header, and keeps the case of its method. A relayed request may contain a
-    Content-Length header and non-ASCII header values. Any other request gets each default header that the caller has
-    not set. The default `Accept-Encoding` lists the encodings that the module `body` decodes.
+    A relayed request (`Egress.relay`) gets no additional header, and keeps the case of its method. A relayed
+    request may contain a Content-Length header and non-ASCII header values. Any other request gets each default header
+    that the caller has not set. The default `Accept-Encoding` lists the encodings that the module `body` decodes.
 
     Raises:
         TargetRefused: the URL is invalid or ambiguous.

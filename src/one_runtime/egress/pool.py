@@ -1,7 +1,7 @@
-"""Pooled connections, and the two address checks before each connection. Only this module uses aiohttp's client.
+"""A pool of HTTP connections. The pool checks an address after name resolution, and again before the connection.
 
-aiohttp's client does not call its resolver for literal IP addresses and for cached names. So a check in the resolver
-alone is not enough (P7).
+Only this module uses aiohttp's client. The client does not call its resolver for IP addresses or cached names. So a
+check in the resolver alone is not enough (promise P7 of docs/security.md).
 """
 
 import asyncio
@@ -91,7 +91,7 @@ _dialling: ContextVar[_Dial | None] = ContextVar("one_runtime_egress_dialling", 
 
 
 class Pool:
-    """Connections to addresses that were checked with one allow-list.
+    """Connections to addresses that were checked with one allow-list of the operator.
 
     A different allow-list needs a new pool, because the addresses of open connections are not checked again.
     """
@@ -227,7 +227,7 @@ class Pool:
         try:
             _check_address(address, dial.target.host, port, self._allow)
         except TargetRefused as refusal:
-            # aiohttp handles only an OSError here. `exchange` then raises the stored refusal.
+            # aiohttp handles only an OSError here. `exchange` replaces the OSError with the stored refusal.
             dial.refusal = refusal
             raise PermissionError(errno.EPERM, "the address is refused") from None
         dial.dialled = True
@@ -237,8 +237,8 @@ class Pool:
 class _CheckedResolver(AbstractResolver):
     """Resolves names and checks every address.
 
-    The resolver refuses a name if One Runtime must not connect to one of its addresses. For example, the resolver
-    refuses a name with a public and a private address.
+    The resolver refuses a name if at least one of the name's addresses is refused. For example, the resolver refuses a
+    name that has a public and a private address.
     """
 
     def __init__(self, allow: AllowList, network: Network) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import quote, quote_plus
 MAX_TEXT: Final = 300
 MASK: Final = "\u2026"
 _SHORTEST_SECRET: Final = 3  # masking shorter values would mask parts of ordinary words
-# Providers show shorter parts of a key on purpose. With a longer part, a reader could guess the key.
+# Minimum length of a part that `redact` masks. Providers show shorter parts of a key on purpose.
 _SHORTEST_PART: Final = 12
 _MOST_READ: Final = 4000
 _DROPPED: Final = frozenset({"Cf", "Cn", "Co"})

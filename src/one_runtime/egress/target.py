@@ -28,8 +28,8 @@ _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[
 _AUTHORITY: Final = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[^:\[\]]+))(?::(?P<port>[1-9][0-9]{0,4}))?")
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME: Final = re.compile(rf"(?:{_LABEL}\.)*(?P<last>{_LABEL})")
-# Browsers and inet_aton read a host as an IPv4 address if its last label is numeric, such as 127.1, 0x7f000001 or 0x
-# (WHATWG URL, "ends in a number").
+# Browsers and inet_aton read a host such as 127.1, 0x7f000001 or 0x as an IPv4 address, because its last label is
+# numeric (WHATWG URL, "ends in a number").
 _NUMERIC_LABEL: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 # Names of this machine and of cloud metadata services. `check` refuses each name, even if the name resolves to a public

@@ -1,8 +1,9 @@
-"""The database's list of encryption keys (P3). The list contains ids and times of keys, but not the keys themselves.
+"""The database's list of encryption keys. The list contains ids and times of keys, but not the keys themselves.
 
-The database decides which key is active. On the first start, the first key of the setting becomes active. Later, the
-order of keys in the setting has no effect. `key_rotation` activates and disables keys. Every transaction that encrypts
-a value reads the active key from the database. So a newly activated key takes effect in all processes at once.
+The ring of a process consists of the keys in its setting ONE_RUNTIME_ENCRYPTION_KEYS. The database decides which key is
+active. On the first start, the first key of the ring becomes active. Later, the order of the ring has no effect.
+`key_rotation` activates and disables keys. Every transaction that encrypts a value reads the active key from the
+database. So a newly activated key takes effect in all processes at once (promise P3 of docs/security.md).
 """
 
 from collections import Counter
@@ -46,11 +47,11 @@ _SEALED_NAMES: Final = frozenset(table.name for table in SEALED_TABLES)
 
 State: TypeAlias = Literal["active", "ready", "disabled", "new"]
 
-_LOCK: Final = 0x6F6E655F6B6579  # advisory lock for changes to the ring
+_LOCK: Final = 0x6F6E655F6B6579  # advisory lock for changes to the database's list
 
 
 class _LockRing(FunctionElement[Any]):
-    """Acquires the lock for changes to the key ring. The lock ends with the transaction."""
+    """Acquires the lock for changes to the database's list of keys. The lock ends with the transaction."""
 
     inherit_cache = True
 
@@ -74,7 +75,7 @@ _ACTIVE_ID: Final = (
     .scalar_subquery()
 )
 # FOR KEY SHARE locks the row of the active key until the transaction ends. So `disable` (FOR UPDATE) waits for every
-# transaction that encrypts with this key. The statement can also wait for `disable`. After this wait, PostgreSQL
+# transaction that encrypts with this key. This SELECT can also wait for `disable`. After this wait, PostgreSQL
 # evaluates the outer condition again, but not the subquery. So the outer condition must also test `retired_at`.
 _ACTIVE = (
     select(key_ring.c.key_id)
@@ -143,7 +144,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """Every key, and the number of running servers."""
+    """The keys of the database and of this process's ring, and the number of running servers."""
 
     keys: list[Key]
     servers: int

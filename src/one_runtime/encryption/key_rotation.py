@@ -1,7 +1,8 @@
-"""Key rotation while servers run (P3): activate a new key, reseal the values of older keys, and disable older keys.
+"""Key rotation while servers run: activate a new key, reseal the values of older keys, and disable older keys.
 
 To reseal a value means to decrypt the value and to encrypt the value again with the active key. One transaction reseals
 a small number of rows. Each row contains the id of its key, so the next run after a crash finds the remaining rows.
+Rotation is a part of the promise P3 of docs/security.md.
 """
 
 import asyncio
@@ -32,7 +33,7 @@ _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0)
 _LONGEST_PAUSE: Final = 1.0
 
 _IDLE_ROUNDS: Final = 5
-"""Maximum number of consecutive rounds that reseal nothing. The run then ends, even if locked rows are left."""
+"""Maximum number of consecutive rounds (passes over all tables) that reseal nothing. The run then ends."""
 
 _HOLD = select(keys_table.c.key_id).where(keys_table.c.key_id == bindparam("key")).with_for_update()
 _DISABLE = update(keys_table).where(keys_table.c.key_id == bindparam("key")).values(retired_at=bindparam("now"))
@@ -44,8 +45,8 @@ async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, f
     `name`: the key's id or the beginning of the id.
 
     Without `force`, require that every running server has the key. A server without a heartbeat for a minute does not
-    count as running. A starting server acquires the same lock. If the server acquires the lock first, `activate` sees
-    the server's keys. If `activate` acquires the lock first, the server does not start without the active key.
+    count as running. `activate` and a starting server acquire the same lock. If the server acquires the lock first,
+    `activate` sees the server's keys. If `activate` acquires the lock first, the server needs the new key to start.
 
     Raises: NotFound if this ring lacks the key; ConfigurationError if this ring lacks another required key; Conflict
     if a running server lacks the key.
@@ -167,9 +168,9 @@ def _statements(table: Table) -> _Statements:
     (row,) = table.primary_key
     columns = (row.label("id"), table.c.organization_id, table.c.sealed, table.c.key_id, table.c.version)
     find = select(*columns).where(table.c.key_id == bindparam("key"), row > bindparam("after")).order_by(row)
-    # Compare and swap: update a row only if the row has not changed since `find`. SKIP LOCKED: a step holds locks, so a
-    # step must not wait for another lock. Otherwise a step and a deletion could wait for each other (deadlock), because
-    # deletions lock rows in another order.
+    # Update a row only if the row has not changed since `find`. With SKIP LOCKED, a step (one transaction) never waits
+    # for a lock while the step holds locks. Otherwise a step and a deletion could wait for each other (deadlock),
+    # because deletions lock rows in another order.
     other = table.alias()
     (its_row,) = other.primary_key
     unchanged = (
@@ -211,7 +212,7 @@ async def replace(tx: Transaction, table: Table, row: SealedRow, sealed: Sealed)
 
 
 async def reseal(database: Database, vault: Vault, batch: int) -> AsyncGenerator[Progress, None]:
-    """Reseal all values of other keys with the active key. Yield the progress after each step of `batch` rows.
+    """Reseal every value that is not encrypted with the active key. Yield the progress after each step of `batch` rows.
 
     Raises: ConfigurationError if the ring lacks a required key; KeyNotInRing; Unavailable.
     """

@@ -1,4 +1,7 @@
-"""Make, recognize, hash and compare random tokens with a prefix. The database stores only hashes (P2)."""
+"""Make, recognize, hash and compare random tokens with a prefix.
+
+The database stores only the hashes of tokens (promise P2 of docs/security.md).
+"""
 
 import hashlib
 import hmac

@@ -1,8 +1,8 @@
 """Self-check for `one-runtime doctor`.
 
-The doctor sends a request to the public URL. The server returns its identity, and the request as the request arrived.
-The doctor authenticates with an HMAC of the current time, and needs a key of the ring for the HMAC. Other callers
-receive a 404. The response is JSON without a signature, because TLS authenticates the server
+The doctor sends a request to the public URL. The server returns its identity, and the caller's address as the server
+sees the address. The doctor authenticates with an HMAC of the current time. The HMAC needs a key of the key ring, so
+other callers receive a 404. The response is JSON without a signature, because TLS authenticates the server
 (docs/decisions/0012-self-check.md).
 """
 
@@ -24,7 +24,8 @@ HEADER: Final = "One-Runtime-Self-Check"
 _LIFETIME: Final = timedelta(hours=1)
 """Accepted difference between the caller's clock and the server's clock.
 
-With a smaller limit, the server would refuse a doctor with a wrong clock. The doctor could then not report the clock.
+With a smaller limit, the server would refuse a doctor on a machine with a wrong clock. The doctor could then not
+report the wrong clock.
 """
 
 
@@ -41,7 +42,7 @@ _FIRST_KEY: Final = (
 
 
 class RequestEcho(BaseModel):
-    """Identity of the server that responds, and the request as the server received the request."""
+    """The server's response: its identity, its time, and the caller's address as the server sees the address."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -1,7 +1,7 @@
-"""Encrypt (seal) and decrypt (open) secrets: AES-256-GCM with a key ring and a subkey for each organization (P3).
+"""Encrypt (seal) and decrypt (open) secrets with AES-256-GCM, and derive a subkey for each organization.
 
-Only this module imports `cryptography`. A sealed value is bound to its table, row and version. So One Runtime cannot
-decrypt a value that an attacker has copied to another row.
+The module keeps the promise P3 of docs/security.md. Only this module imports `cryptography`. A sealed value is bound to
+its table, row and version. So One Runtime cannot decrypt a value that an attacker has copied to another row.
 """
 
 import base64
@@ -114,7 +114,7 @@ class Vault:
             raise SealBroken(_CHANGED) from error
 
     def mac(self, message: bytes) -> bytes:
-        """Return the HMAC-SHA256 of a message, with a subkey of the ring's first key. The subkey never encrypts."""
+        """Return the HMAC-SHA256 of a message, with a subkey of the ring's first key. The subkey encrypts nothing."""
         return _mac(next(iter(self._keys.values())), message)
 
     def verify_mac(self, message: bytes, mac: bytes) -> bool:

@@ -20,13 +20,13 @@ HEAD: Final = "0004"
 _LOCK: Final = 0x6F6E655F72756E  # advisory lock of the process that migrates a PostgreSQL database
 
 LOCK_TIMEOUT: Final = 400
-"""Milliseconds that a migration waits for the lock of a table. Servers that need the table wait too.
+"""Milliseconds that a migration waits for the lock of a table. During this time, servers that need the table wait too.
 
 The value is less than PostgreSQL's `deadlock_timeout` of one second. With a longer wait, PostgreSQL's deadlock check
 could abort a server's transaction instead of the migration.
 """
 LOCK_PATIENCE: Final = 120.0
-"""Seconds for which One Runtime retries a migration."""
+"""Seconds for which One Runtime retries a migration while tables are locked."""
 
 
 def current_revision(url: str) -> str | None:
@@ -63,7 +63,7 @@ def require_current(url: str) -> None:
 
 
 def migrate(url: str, *, patience: float = LOCK_PATIENCE) -> bool:
-    """Migrate to the newest revision, one process at a time. Return False if there was nothing to migrate.
+    """Migrate to the newest revision. Only one process migrates at a time. Return False if there was nothing to do.
 
     Raises: ConfigurationError if the database cannot be reached, or a table stays locked for `patience` seconds.
     """

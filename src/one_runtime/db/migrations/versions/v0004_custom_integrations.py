@@ -1,4 +1,4 @@
-"""Custom integrations, the audience of their credentials, and the request log of the proxy.
+"""Custom integrations, the places that receive their credentials (audience), and the request log of the proxy.
 
 The previous version of One Runtime works with this schema, because the migration adds only tables, indexes and
 nullable columns.
