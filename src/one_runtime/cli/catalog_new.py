@@ -1,4 +1,4 @@
-"""`one-runtime catalog new`: create an entry from a few questions."""
+"""`one-runtime catalog new`: create an entry from the answers to a few questions."""
 
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, get_args

@@ -1,4 +1,4 @@
-"""`one-runtime keys`: manage encryption keys while servers run (P3)."""
+"""`one-runtime keys`: manage encryption keys while servers run (promise P3 of docs/security.md)."""
 
 import asyncio
 import json
@@ -104,7 +104,7 @@ def reseal_encryption_keys(
     batch: Annotated[int, typer.Option(min=1, max=5000, help="Rows per transaction.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Encrypt values of other keys again with the active key while servers run. You can stop and repeat the command."""
+    """Re-encrypt with the active key every value that another key encrypted. Servers can keep running."""
     vault = load_vault()
 
     async def work(database: Database) -> tuple[Progress, int]:

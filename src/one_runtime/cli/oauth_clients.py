@@ -37,7 +37,7 @@ def set_oauth_client(  # noqa: PLR0913 - one argument per option
     ] = None,
     host: Annotated[
         list[str] | None,
-        typer.Option(help="Host that may receive the secret, if the integration's host is a parameter; repeatable."),
+        typer.Option(help="If the integration's host is a parameter: a host that may receive the secret; repeatable."),
     ] = None,
     field: Annotated[
         list[str] | None, typer.Option(help="Further field that the integration requires, as name=value; repeatable.")
@@ -84,7 +84,7 @@ def list_oauth_clients(*, organization: Organization = None, as_json: AsJson = F
 
 @app.command("delete")
 def delete_oauth_client(slug: Slug, *, organization: Organization = None) -> None:
-    """Delete a client. New connections cannot use the client. Existing connections still use the client."""
+    """Delete a client. Existing connections can still use the client, but new connections cannot."""
 
     async def unregister(installation: Installation) -> None:
         owner = await _owner(installation, organization)
@@ -109,7 +109,7 @@ def _secret(file: Path | None) -> str:
     """
     if file is None:
         secret: str = typer.prompt(
-            "Client secret (leave empty to keep the stored secret, or to store none)", default="", hide_input=True
+            "Client secret (leave empty to keep the stored secret, if any)", default="", hide_input=True
         )
         return secret.strip()
     if str(file) == "-":

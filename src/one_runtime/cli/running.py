@@ -41,7 +41,7 @@ def run(work: Callable[[Database], Awaitable[T]]) -> T:
 
 
 def read(work: Callable[[Transaction], Awaitable[T]]) -> T:
-    """Run work in one read transaction."""
+    """Run work that only reads the database."""
 
     async def in_transaction(database: Database) -> T:
         async with database.read() as tx:

@@ -163,7 +163,7 @@ credentials = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("oauth_client_id", ID),  # registered client that requested the tokens; null: end user's own client, or no OAuth
+    Column("oauth_client_id", ID),  # client that requested the tokens; null: end user's own client, or no OAuth
     Column("refresh_due_at", TIME),  # time at which the worker refreshes the tokens; null: never
     Column("lease", ID),  # random id, set while a process refreshes the tokens
     Column("leased_until", TIME),

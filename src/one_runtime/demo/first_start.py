@@ -174,9 +174,9 @@ async def _organization(tx: Transaction, origin: str) -> Organization:
 
 
 def _read_or_create(path: Path, new: dict[str, str]) -> dict[str, str]:
-    """Return the texts that the file contains for the names in `new`.
+    """Return the values of the names in `new` from a JSON file.
 
-    If the file is missing, or has no text for one of the names, replace the file by `new` and return `new`.
+    If the file is missing, or lacks one of the names, write `new` to the file and return `new`.
 
     Raises: ConfigurationError if the file cannot be read, or is not JSON.
     """

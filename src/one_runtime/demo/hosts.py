@@ -1,8 +1,8 @@
 """Protection against DNS rebinding: each server of the demo accepts requests for only one host.
 
-The servers listen only on the loopback address, but an attacker's host name can resolve to the loopback address. Then a
-browser that shows the attacker's page sends requests to the demo. The `Host` header of these requests contains the
-attacker's host name, so the servers refuse the requests.
+The servers listen only on the loopback address, but an attacker's host name can resolve to the loopback address. A page
+of the attacker can then send requests from the user's browser to the demo. The `Host` header of these requests contains
+the attacker's host name, so the servers refuse the requests.
 """
 
 from typing import Final

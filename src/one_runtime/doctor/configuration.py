@@ -13,10 +13,7 @@ from one_runtime.settings import PREFIX, Settings
 
 _SECRET: Final = ("DATABASE_URL", "ENCRYPTION_KEYS")
 _CONTAINER_SECRETS: Final = "/run/secrets/"
-"""Folder of container secrets. The check of file modes ignores this folder.
-
-Every process of the container can read the files in this folder.
-"""
+"""Folder of secrets that every process of a container can read. The check of file modes ignores this folder."""
 
 
 def examine_configuration(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
@@ -46,7 +43,7 @@ def _examine_secrets(environ: Mapping[str, str]) -> Iterator[Finding]:
         if environ.get(variable) and path:
             saw = f"{variable} and {variable}_FILE are both set"
             yield warning(
-                "settings", saw, "Remove one of these two variables, because One Runtime can use either value."
+                "settings", saw, "Remove one of these two variables. One Runtime uses only one of the values."
             )
         if path and not path.startswith(_CONTAINER_SECRETS) and Path(path).stat().st_mode & stat.S_IROTH:
             saw = f"every user of this machine can read {path}"

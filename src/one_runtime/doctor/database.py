@@ -1,6 +1,6 @@
 """Check that the database answers, is migrated, and allows enough connections. For SQLite, check the file and the disk.
 
-Also check the stored data about servers, the key ring (P3) and organizations.
+Also check the stored data about servers, the key ring and organizations.
 """
 
 import asyncio
@@ -236,12 +236,12 @@ def _examine_organizations(listed: list[organizations.Organization], settings: S
     without = [organization.id for organization in listed if not organization.allowed_origins]
     if without:
         saw = (
-            f"{len(without)} of {len(listed)} have no allowed origin, such as {without[0]}: no page can open the popup"
+            f"{len(without)} of {len(listed)} (such as {without[0]}) have no allowed origin: no page can open the popup"
         )
         advice = "Run: one-runtime organizations set ID --allowed-origin https://app.example.com"
         return warning("organizations", saw, advice)
     misconfigured = [organization.id for organization in listed if settings.public_url in organization.allowed_origins]
     if misconfigured:
         saw = f"{misconfigured[0]} has One Runtime's own public URL as an allowed origin"
-        return warning("organizations", saw, "Replace this origin by the origin of the page that opens the popup.")
+        return warning("organizations", saw, "Replace this origin with the origin of the page that opens the popup.")
     return ok("organizations", f"{len(listed)}, each with an allowed origin")

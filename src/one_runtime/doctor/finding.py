@@ -50,7 +50,7 @@ class Report:
     """Seconds by which the service's clock is ahead of this machine's clock. None if unknown."""
     database_fingerprint: str | None = None
     echo: RequestEcho | None = None
-    """The doctor's request, as the server received the request. None if no server with this key ring answered."""
+    """The server's response to the self-check. None if no server with this key ring answered."""
 
 
 def ok(check: str, saw: str) -> Finding:

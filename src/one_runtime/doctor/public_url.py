@@ -114,7 +114,7 @@ def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Find
             "See the finding `key ring`.",
         )
     if from_one_runtime:
-        saw = f"another One Runtime answers at {where}, or this one answers with another key ring"
+        saw = f"another One Runtime answers at {where}, or this installation answers with another key ring"
         return problem(
             "public URL", saw, "Point the proxy to this installation, and give every server the same key ring."
         )
@@ -153,9 +153,9 @@ def examine_proxy(echo: self_check.RequestEcho, settings: Settings) -> Finding:
 
 
 def _through_trusted(passed_on: Sequence[str], settings: Settings) -> bool:
-    """Return True if at least one address follows the forged address, and every following address is trusted.
+    """Return True if X-Forwarded-For has addresses after the forged address, and all these addresses are trusted.
 
-    The address that follows the forged address is the address of this machine. If this machine is in a trusted
+    The address after the forged address is the address of this machine. If this machine is in a trusted
     network, the server correctly trusts the machine's claim.
     """
     after = passed_on[passed_on.index(FORGED) + 1 :] if FORGED in passed_on else []

@@ -1,4 +1,4 @@
-"""Acme's API under /v1. An API key permits every request. An access token permits what its scopes allow."""
+"""Acme's API under /v1. An API key permits every request. An access token permits requests by its scopes."""
 
 import json
 import secrets

@@ -1,6 +1,6 @@
 """Acme's consent page: an app requests access, and a user allows or denies access (RFC 6749, 4.1.1; RFC 7636).
 
-Acme redirects only to URLs that the app has registered. For other requests, Acme shows an error page.
+Acme redirects only to URLs that the app has registered. For any other URL, Acme shows an error page.
 """
 
 import re

@@ -92,7 +92,7 @@ class Grants:
     def redeem(self, value: str, client_id: str, redirect_uri: str, verifier: str) -> IssuedTokens:
         """Return the tokens for a code.
 
-        The first use consumes the code, even after an error. A second use revokes the grant.
+        The first use consumes the code, even if the request is refused. A second use revokes the grant.
 
         Raises: OAuthRefused.
         """

@@ -78,7 +78,7 @@ def error_detail(response: ApiResponse) -> str:
 
 
 class OneRuntime:
-    """A client of One Runtime's API for one visit to the backend. `calls` lists the requests in order."""
+    """A client of One Runtime's API for one request of the browser. `calls` lists the API requests in order."""
 
     def __init__(self, url: str, api_key: str, send: Send) -> None:
         self._url = url

@@ -1,7 +1,7 @@
 """A visit to the backend: the signed-in end user from a cookie, and the page's input.
 
-A real product has a login here. In the demo, a visitor can choose any end user, so the cookie needs no protection. The
-backend acts only for the end user in the cookie, never for an end user that the page or a URL names.
+A real product has a login here. In the demo, a visitor can sign in as any end user, so the cookie needs no protection.
+The backend acts only for the end user in the cookie.
 """
 
 import json
@@ -59,7 +59,7 @@ def _cookie(origin: str) -> str:
 
 
 def is_cross_site(request: Request, origin: str) -> bool:
-    """Return True if another website caused the request. The backend accepts requests only from its own page."""
+    """Return True if another website caused the request."""
     return request.headers.get("origin", origin) != origin or request.headers.get("sec-fetch-site") == "cross-site"
 
 
