@@ -14,7 +14,7 @@ _COLORS: Final = {"ok": typer.colors.GREEN, "warning": typer.colors.YELLOW, "pro
 
 
 def examine(*, as_json: AsJson = False) -> None:
-    """Check database, key ring, public URL, proxy, clock and outbound requests. The exit code of a problem is 1."""
+    """Check database, key ring, public URL, proxy, clock and outbound requests. Exit code 1 means a problem."""
     logs.configure("error", "console")
     findings = asyncio.run(doctor.examine())
     if as_json:

@@ -86,7 +86,7 @@ custom_integrations = Table(
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
     Column("moved_at", TIME, nullable=False),  # last change of `audience`, the places that receive credentials
-    Column("deleted_at", TIME),  # pending revocations still need a deleted integration
+    Column("deleted_at", TIME),  # pending revocations still use the row of a deleted integration
     Index(
         "ix_custom_integrations_organization_id_slug",
         "organization_id",

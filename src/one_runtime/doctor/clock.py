@@ -32,7 +32,7 @@ def examine_clock(clocks: Mapping[str, float | None]) -> Finding:
         for owner, seconds in known.items()
     )
     furthest = max(abs(seconds) for seconds in known.values())
-    advice = "Synchronize every machine's clock with NTP. Clocks decide when sessions, leases and tokens expire."
+    advice = "Synchronize every machine's clock with NTP. Clocks decide when sessions and tokens expire."
     if furthest > FAR_APART:
         return problem("clock", summary, advice)
     return warning("clock", summary, advice) if furthest > APART else ok("clock", summary)

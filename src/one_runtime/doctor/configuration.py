@@ -21,12 +21,12 @@ def examine_configuration(settings: Settings, environ: Mapping[str, str]) -> lis
     version = ok("version", f"One Runtime {__version__} on Python {platform.python_version()}")
     count = sum(name.startswith(PREFIX) for name in environ)
     findings = [*_examine_settings(settings), *_examine_secrets(environ)]
-    return [version, *(findings or [ok("settings", f"{count} from the environment, without a conflict")])]
+    return [version, *(findings or [ok("settings", f"{count} set in the environment, and no conflict")])]
 
 
 def _examine_settings(settings: Settings) -> Iterator[Finding]:
     if settings.workers > 1 and sqlite_path(settings.database_url.get_secret_value()):
-        saw = f"{settings.workers} workers on SQLite, but only one process can serve SQLite"
+        saw = f"{settings.workers} workers on SQLite, but only one server process can use SQLite"
         yield problem("settings", saw, "Set ONE_RUNTIME_WORKERS to 1, or use PostgreSQL.")
     if not settings.secure:
         saw = f"the public URL is {settings.public_url}, which only browsers on this machine can reach"

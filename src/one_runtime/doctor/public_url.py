@@ -123,7 +123,7 @@ def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Find
 
 
 def compare_server(echo: self_check.RequestEcho, fingerprint: str | None, settings: Settings) -> Finding:
-    """Check that the server at the public URL has the same database and public URL as this command."""
+    """Check that the server at the public URL has this command's database and public URL."""
     if fingerprint is not None and echo.database_fingerprint != fingerprint:
         saw = f"a server with this key ring and another database answers at {settings.public_url}"
         return problem("public URL", saw, "Point the proxy to the server of this database.")

@@ -2,7 +2,7 @@
 
 The package keeps the promises P7 and P12 of docs/security.md.
 
-The address checks run before every request and again before every redirect, in this order:
+One Runtime checks every request and every redirect in this order. Steps 3 and 4 apply to new connections only:
 1. `target.parse` parses the URL strictly. The scheme must be http or https.
 2. `target.check` checks the port and the host. The host is a name or an IP address.
 3. `pool` checks every IP address to which the name resolves.

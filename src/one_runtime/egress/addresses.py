@@ -1,4 +1,4 @@
-"""IP addresses that One Runtime refuses to contact (P7).
+"""IP addresses that One Runtime refuses to contact (promise P7 of docs/security.md).
 
 One Runtime refuses every address that is not global unicast. One Runtime also refuses every IPv6 range that embeds
 IPv4 addresses, because an embedded address can be private. Python's `is_global` is not enough, because its result

@@ -1,4 +1,7 @@
-"""Read and decode a response body. The size limit `cap` applies before and after decompression (P12)."""
+"""Read and decode a response body.
+
+The size limit `cap` applies before and after decompression (promise P12 of docs/security.md).
+"""
 
 import zlib
 from typing import Final

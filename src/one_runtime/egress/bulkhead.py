@@ -1,7 +1,7 @@
-"""Concurrency limit for each pair of a tenant and an upstream (P12). Waiting requests start first in, first out.
+"""Concurrency limit for each pair of a tenant and an upstream. The request that has waited longest starts first.
 
 aiohttp's own limit is not enough, because all waiting requests of aiohttp share one queue. Many requests that wait
-for a hanging upstream would delay the requests to other upstreams.
+for a hanging upstream would delay the requests to other upstreams (promise P12 of docs/security.md).
 """
 
 import asyncio

@@ -1,4 +1,7 @@
-"""Errors of outbound requests. No error text contains a path, a query or the value of a header (P11)."""
+"""Errors of outbound requests.
+
+No error text contains a path, a query or the value of a header (promise P11 of docs/security.md).
+"""
 
 from typing import Final
 
@@ -30,8 +33,8 @@ class TargetRefused(EgressError):
         `authority`: host and port of the target.
         """
         return cls(
-            f"{what}, and One Runtime only calls the public internet. If this is your own service, the operator can "
-            f'allow exactly this host and port: add "{authority}" to {ALLOW_SETTING}.'
+            f"{what}, and One Runtime sends requests only to the public internet. If this is your own service, the "
+            f'operator can allow exactly this host and port: add "{authority}" to {ALLOW_SETTING}.'
         )
 
 

@@ -1,4 +1,7 @@
-"""Limits of time, size and connections. A slow upstream must not affect requests to other upstreams (P12)."""
+"""Limits of time, size and connections.
+
+A slow upstream must not affect requests to other upstreams (promise P12 of docs/security.md).
+"""
 
 from dataclasses import dataclass
 from typing import Final

@@ -20,7 +20,7 @@ class Observed:
 
 @contextmanager
 def on_behalf_of(slug: str) -> Iterator[None]:
-    """Attribute the outbound requests inside the `with` block to an integration."""
+    """Label the metrics and spans of outbound requests inside the `with` block with an integration."""
     before = _integration.set(metrics.integration_label(slug))
     try:
         yield
@@ -30,7 +30,7 @@ def on_behalf_of(slug: str) -> Iterator[None]:
 
 @contextmanager
 def observed(method: str) -> Iterator[Observed]:
-    """Count and time the request inside the `with` block, including its redirects."""
+    """Measure the request inside the `with` block, including its redirects."""
     integration, begun, request = _integration.get(), perf_counter(), Observed()
     outcome = metrics.OTHER
     try:

@@ -1,4 +1,4 @@
-"""Redact text from a provider: return one line of plain text without secrets (P11). No other module redacts text."""
+"""Redact text from a provider: return one line of plain text without secrets (promise P11 of docs/security.md)."""
 
 import base64
 import html

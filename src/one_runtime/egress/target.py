@@ -1,4 +1,6 @@
-"""Target of a request: parse a URL strictly, and check the target without name resolution (P7).
+"""Target of a request: parse a URL strictly, and check the target without name resolution.
+
+The check keeps a part of the promise P7 of docs/security.md.
 
 One Runtime requests exactly the URL that this module has parsed and checked. The module refuses an ambiguous URL, and
 never repairs a URL.

@@ -1,4 +1,4 @@
-"""Acme's API under /v1. An API key permits every request. An access token permits requests by its scopes."""
+"""Acme's API under /v1. An API key permits every request. An access token permits the requests of its scopes."""
 
 import json
 import secrets
