@@ -13,7 +13,7 @@ def back_up(url: str, target: Path) -> int:
     """Copy the database into a new file that only its owner can read. Return the size in bytes.
 
     If the copy fails, the new file is deleted. Raises: ConfigurationError for PostgreSQL, which has its own tool;
-    Conflict if the file already exists, or if the copy fails.
+    Conflict if the new file cannot be created, or if the copy fails.
     """
     path = sqlite_path(url)
     if path is None:
