@@ -97,7 +97,7 @@ def test_an_invalid_value_is_reported_with_its_variable(name: str, value: str) -
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:
-    assert load(WORKERS="", PUBLIC_URL="", LOG_LEVEL="") == load()
+    assert load(WORKERS="", PUBLIC_URL="", LOG_LEVEL="", DATABASE_URL_FILE="") == load()
 
 
 def test_secrets_are_read_from_files(tmp_path: Path) -> None:

@@ -149,7 +149,8 @@ def load_settings(environ: Mapping[str, str] = os.environ, *, workers: int | Non
             if environ[variable]:
                 values[known[variable]] = environ[variable]
         elif name in known and Settings.model_fields[known[name]].annotation is SecretStr:
-            values[known[name]] = _read_secret(variable, environ[variable])
+            if environ[variable]:
+                values[known[name]] = _read_secret(variable, environ[variable])
         elif variable not in _OF_CUSTOMERS and not _INJECTED.search(variable):
             raise ConfigurationError(_unknown(variable, known))
     if workers is not None:
