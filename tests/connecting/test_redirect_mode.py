@@ -96,6 +96,7 @@ async def test_redemption_for_another_end_user_deletes_the_credentials(
     answer = await redeem(client, redirect, "ada")
     assert answer.status_code == 409
     assert answer.json()["code"] == "end_user_mismatch"
+    assert "One Runtime deleted the connection" in answer.json()["detail"]
     assert count_unredeemed(application) == 0
     later = await redeem(client, redirect, "mallory")
     assert later.status_code == 409
@@ -105,6 +106,17 @@ async def test_redemption_for_another_end_user_deletes_the_credentials(
     assert (session["status"], session["last_error"]["code"]) == ("failed", "end_user_mismatch")
     (failed,) = (await client.get("/v1/events", type="hosted_connection_session.failed")).json()["events"]
     assert failed["data"]["reason"] == "end_user_mismatch"
+
+
+async def test_second_redemption_for_another_end_user_keeps_the_connection(
+    application: Application, client: Client
+) -> None:
+    redirect = await connect_and_return(application, client)
+    assert (await redeem(client, redirect)).status_code == 200
+    answer = await redeem(client, redirect, "bob")
+    assert (answer.status_code, answer.json()["code"]) == (409, "end_user_mismatch")
+    assert "deleted" not in answer.json()["detail"]
+    assert (await client.integrations())["acme"]["status"] == "connected"
 
 
 async def test_code_of_another_session_or_a_guess_redeems_nothing(application: Application, client: Client) -> None:

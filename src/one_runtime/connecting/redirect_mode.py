@@ -131,8 +131,9 @@ async def redeem(
         note = error_note(EndUserMismatch.code, "The code was redeemed for another end user.", now)
         pending = await _abandon(tx, installation, actor, session, "failed", note)
     await revoke_all(installation, pending or [])
+    deleted = ", so One Runtime deleted the connection" if pending is not None else ""
     raise EndUserMismatch(
-        "The end_user_id does not identify this session's end user, so One Runtime deleted the connection. "
+        f"The end_user_id does not identify this session's end user{deleted}. "
         "Perhaps the end user sent the session's link to another person."
     )
 
