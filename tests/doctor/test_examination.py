@@ -26,6 +26,7 @@ from one_runtime.doctor.database import (
     examine_postgresql,
     file_system_type,
 )
+from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.jobs import instances
 from one_runtime.settings import Settings
@@ -262,6 +263,14 @@ async def test_ring_that_lacks_a_key_is_reported(healthy: Patient) -> None:
     findings = await healthy.examined(ONE_RUNTIME_ENCRYPTION_KEYS=new_key())
     assert (findings["key ring"].verdict, "is missing" in findings["key ring"].saw) == ("problem", True)
     assert "another One Runtime answers" in findings["public URL"].saw
+
+
+async def test_key_that_was_never_active_may_be_missing(healthy: Patient) -> None:
+    ring = healthy.environ["ONE_RUNTIME_ENCRYPTION_KEYS"]
+    async with healthy.database() as database, database.write() as tx:
+        await key_ring.register(tx, Vault(parse_keys(f"{ring},{new_key()}")), healthy.clock())
+    finding = (await healthy.examined())["key ring"]
+    assert (finding.verdict, finding.saw.startswith("complete, 1 key")) == ("ok", True), finding
 
 
 async def test_missing_ring_is_reported(healthy: Patient) -> None:

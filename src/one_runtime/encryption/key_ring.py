@@ -129,12 +129,14 @@ class _RowCount(NamedTuple):
 class Key:
     """A key in this process's ring, in the database's list, or in both.
 
-    `rows`: number of rows that are encrypted with the key. `held_by`: number of running servers that have the key.
+    `required`: no server can start without the key. `rows`: number of rows that are encrypted with the key. `held_by`:
+    number of running servers that have the key.
     """
 
     id: str
     state: State
     in_ring: bool
+    required: bool
     rows: int
     held_by: int
     added_at: datetime | None
@@ -174,13 +176,17 @@ async def require_complete(tx: Transaction, vault: Vault) -> None:
     """
     absent = [row for row in await list_rows(tx) if row.retired_at is None and row.key_id not in vault.key_ids]
     counts = await count_rows(tx) if absent else Counter[str]()
-    missing = [row.key_id for row in absent if row.promoted_at is not None or counts[row.key_id]]
+    missing = [row.key_id for row in absent if _is_required(row, counts[row.key_id])]
     if missing:
         raise ConfigurationError(
             f"The key ring lacks a key with which this database is encrypted: {', '.join(missing)}. Add the missing "
             "key to ONE_RUNTIME_ENCRYPTION_KEYS, next to the present keys. Before you remove a key that no row needs, "
             "run `one-runtime keys disable`."
         )
+
+
+def _is_required(row: KeyRow, encrypted_rows: int) -> bool:
+    return row.retired_at is None and (row.promoted_at is not None or encrypted_rows > 0)
 
 
 async def active_key(tx: Transaction) -> str:
@@ -237,6 +243,7 @@ async def find_all(tx: Transaction, vault: Vault, now: datetime) -> Ring:
                 id=key,
                 state=state,
                 in_ring=key in vault.key_ids,
+                required=row is not None and _is_required(row, counts[key]),
                 rows=counts[key],
                 held_by=sum(key in server.key_ids for server in live),
                 added_at=row and row.created_at,
