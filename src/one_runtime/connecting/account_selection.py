@@ -1,7 +1,8 @@
 """Account selection: if the granted tokens give access to several accounts, the end user selects one account.
 
 One Runtime encrypts and stores the tokens until the end user selects an account. The selection must come from the
-browser that started the authorization (P5). After ten minutes without a selection, One Runtime revokes the tokens (P9).
+browser that started the authorization. After ten minutes without a selection, One Runtime revokes the tokens
+(promises P5 and P9 of docs/security.md).
 """
 
 from collections.abc import Mapping
@@ -73,7 +74,7 @@ async def pause(
 
 
 def selected_tokens(payload: bytes, number: int, client: OAuthClient | None) -> GrantedTokens:
-    """Return the tokens of a payload with the selected account.
+    """Return the tokens of a payload that `pause` stored, with the selected account.
 
     `number`: the position of the account in the stored list. For an unknown position, return the tokens without a
     selected account.
@@ -84,7 +85,7 @@ def selected_tokens(payload: bytes, number: int, client: OAuthClient | None) -> 
 
 
 async def purge_due(installation: Installation) -> int:
-    """End attempts that exceeded their time limit, and revoke the tokens. Delete old attempts.
+    """End attempts that exceeded their time limit, and revoke their tokens. Delete old attempts.
 
     Return the number of ended and deleted attempts. Several processes can run this function at the same time.
     """

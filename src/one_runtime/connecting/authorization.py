@@ -1,10 +1,12 @@
-"""The OAuth 2.0 authorization flow of a session, from the end user's click to the connection (P5, P6).
+"""The OAuth 2.0 authorization flow of a session, from the end user's click to the connection.
 
 1. `prepare_authorization`: our page submits the form with the session token, and receives a ticket.
 2. `start_authorization`: a window sends the ticket, and receives a cookie and the provider's URL with a state.
-3. `handle_callback`: the provider sends the browser back with the state, and the browser sends the cookie. One Runtime
-   makes the connection. If the tokens give access to several accounts, One Runtime first waits for `select_account`.
-4. `get_outcome`: our page asks for the outcome. The page does not trust messages from the window.
+3. `handle_callback`: the provider redirects the browser to One Runtime with the state. The browser also sends the
+   cookie (promise P5 of docs/security.md). One Runtime makes the connection. If the tokens give access to several
+   accounts, One Runtime first waits for `select_account`.
+4. `get_outcome`: our page asks the server for the outcome, because the page does not trust messages from the window.
+
 """
 
 from collections.abc import Callable
@@ -93,7 +95,7 @@ class AuthorizationRedirect:
 
 @dataclass(frozen=True, slots=True)
 class CallbackContext:
-    """A callback of a pending attempt. `reserved`: True if the session already counts the callback as a refusal."""
+    """A callback of a pending attempt. `reserved`: True if the session already counts the callback as an attempt."""
 
     attempt: AuthorizationAttempt
     secret: AttemptSecret
@@ -111,7 +113,7 @@ class CallbackContext:
 class CallbackResult:
     """The result of a callback. Exactly one of `connected`, `selection` and `problem` is set.
 
-    The other fields describe the attempt. Without a pending attempt of this browser, the other fields are None.
+    The other fields describe the attempt. If this browser has no pending attempt, the other fields are None.
     """
 
     connected: Connected | None = None
@@ -149,7 +151,7 @@ class AuthorizationOutcome:
 async def prepare_authorization(
     installation: Installation, view: PopupView, request: ConnectRequest
 ) -> tuple[str, SecretToken]:
-    """Create an attempt for a submitted form. Return the id, and the ticket that starts the attempt.
+    """Create an authorization attempt for a submitted form. Return its id, and the ticket that starts the attempt.
 
     An error of this function does not end the session.
 
@@ -185,7 +187,7 @@ async def prepare_authorization(
 async def start_authorization(installation: Installation, ticket: str) -> AuthorizationRedirect:
     """Exchange a ticket for the URL of the provider's authorization page. Each ticket works only once.
 
-    Raises: AuthorizationExpired; NotFound for a changed integration; the error of a session that has ended.
+    Raises: AuthorizationExpired; NotFound for a changed integration; OAuthClientMissing; an error of `ended_error`.
     """
     now, vault = installation.clock(), installation.vault
     state, browser = secret_tokens.make(secret_tokens.STATE), secret_tokens.make(secret_tokens.BROWSER)
@@ -215,7 +217,7 @@ async def start_authorization(installation: Installation, ticket: str) -> Author
 async def handle_callback(
     installation: Installation, slug: str, query_string: bytes, read_binding: ReadBinding, address: str | None
 ) -> CallbackResult:
-    """Handle a callback. Refuse the callback if its state or its browser matches no pending attempt (P5)."""
+    """Handle a callback. Accept the callback only if the state and the cookie belong to a pending attempt (P5)."""
     try:
         query = parse_callback(query_string)
     except CallbackRefused as error:
@@ -248,7 +250,7 @@ async def handle_callback(
 async def select_account(
     installation: Installation, authorization_id: str, number: int, binding: BrowserBinding | None, address: str | None
 ) -> CallbackResult:
-    """Connect the selected account. Accept the selection only from the browser of the callback."""
+    """Connect the selected account. Accept the selection only from the browser that sent the callback."""
     if binding is None:
         return CallbackResult(problem=_expired())
     now, vault = installation.clock(), installation.vault
@@ -296,7 +298,7 @@ async def _load_context(
 async def _accept_callback(
     tx: Transaction, context: CallbackContext, query: CallbackQuery, now: datetime
 ) -> AuthorizationResponse:
-    """Check the callback and count the attempt. The limit of attempts stops an attacker who guesses codes.
+    """Check the callback and count the attempt. The limit of attempts stops attackers who guess authorization codes.
 
     The count precedes the token request, so that parallel callbacks cannot exceed the limit. Raises: OneRuntimeError.
     """
@@ -308,7 +310,7 @@ async def _accept_callback(
         callback = read_callback(context.auth, query, _client_identity(client, context.secret), context.attempt.issuer)
     except OAuthError as error:
         raise AuthorizationFailed(error.code, str(error), error.reason) from error
-    if client is not None:  # a value of the callback can name another host (P7)
+    if client is not None:  # a value of the callback can change the token endpoint's host (P7)
         oauth_clients.require_host(client, context.integration.name, context.auth, _known(context, callback))
     if not await sessions.reserve_check(tx, session.id, now):
         raise await unavailable_error(tx, session, now)
@@ -342,7 +344,7 @@ async def _exchange_code(
 
 
 async def _connect(installation: Installation, context: CallbackContext, granted: GrantedTokens) -> CallbackResult:
-    """Verify the tokens and make the connection. If either step fails, revoke the tokens."""
+    """Verify the tokens and make the connection. After a failure, queue the revocation of the tokens."""
     session, attempt, account_id = context.session, context.attempt, None
     try:
         verified = await verify_tokens(installation, context.integration, context.auth, granted)
@@ -376,7 +378,7 @@ async def _connect(installation: Installation, context: CallbackContext, granted
 async def _pause(
     installation: Installation, context: CallbackContext, granted: GrantedTokens, required: AccountSelectionRequired
 ) -> CallbackResult:
-    """Store the tokens until the end user selects an account. Undo the count of the callback as an attempt."""
+    """Store the tokens until the end user selects an account. The callback then does not count as a failed attempt."""
     attempt, browser = context.attempt, context.binding.secret
     async with installation.database.write() as tx:
         selection = await account_selection.pause(tx, installation, attempt, browser, granted, required.accounts)
@@ -415,9 +417,9 @@ async def _record_failure(
 
 
 async def get_outcome(installation: Installation, token: str, authorization_id: str) -> AuthorizationOutcome:
-    """Return the outcome of an attempt for the page that prepared it.
+    """Return the outcome of an attempt for the page that prepared the attempt.
 
-    Raises: Unauthenticated; NotFound; the error of a session that has ended.
+    Raises: Unauthenticated; NotFound; an error of `ended_error` if the session has ended without a connection.
     """
     now = installation.clock()
     async with installation.database.read() as tx:

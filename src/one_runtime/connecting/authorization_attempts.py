@@ -2,9 +2,9 @@
 
 The popup opens a window and sends a ticket to the window. The window exchanges the ticket for a state, and for a
 browser secret in a cookie. Each ticket works only once. The provider returns the state in the callback. One Runtime
-accepts each state once, and only with the cookie of the browser that started the attempt. The database stores only
-hashes of ticket, state and browser secret (P2). One Runtime encrypts the secrets for the token request. One Runtime
-deletes the encrypted secrets at the callback, or when the attempt expires (P5, P6).
+accepts each state once, and only with the cookie of the browser that started the attempt (promises P5 and P6 of
+docs/security.md). The database stores only hashes of ticket, state and browser secret (P2). One Runtime encrypts the
+secrets for the token request, and deletes these secrets at the callback or when the attempt expires.
 """
 
 import json
@@ -37,10 +37,10 @@ KEPT: Final = timedelta(hours=1)
 _VERSION: Final = 1  # version of the encrypted value in a new row
 _PAUSED_VERSION: Final = 2  # version of the encrypted tokens that wait for the selection of an account
 _COOKIE_PREFIX: Final = "or-authorization-"
-_COOKIE_DIGITS: Final = 16  # hex digits of the state's hash: parallel attempts have different cookies
+_COOKIE_DIGITS: Final = 16  # hex digits of the state's hash, so that parallel attempts have different cookies
 
 Status: TypeAlias = Literal["prepared", "left", "arrived", "choosing", "connected", "failed"]
-# The stored values are older than the vocabulary page, so some names differ. A change would need a migration.
+# Some stored values differ from the names of the constants. To change a stored value, a migration would be necessary.
 PREPARED: Final = "prepared"
 STARTED: Final = "left"
 CONSUMED: Final = "arrived"
@@ -206,12 +206,15 @@ def provider_reason(error: OneRuntimeError) -> str | None:
 
 
 def cookie_name(state: str) -> str:
-    """Return the cookie name of a state. The name contains a part of the state's hash, so the state stays secret."""
+    """Return the cookie name of a state. The name contains a part of the state's hash, but never the state."""
     return _COOKIE_PREFIX + secret_tokens.digest(state).hex()[:_COOKIE_DIGITS]
 
 
 async def create(tx: Transaction, vault: Vault, attempt: AuthorizationAttempt, secret: AttemptSecret) -> SecretToken:
-    """Store an attempt with the hash of a new ticket; return the ticket. Replace the session's unfinished attempt."""
+    """Store an attempt with the hash of a new ticket. Return the ticket.
+
+    Delete the session's earlier attempt, if the earlier attempt has received no callback.
+    """
     ticket = secret_tokens.make(secret_tokens.TICKET)
     await tx.execute(_SUPERSEDE, session=attempt.session_id)
     context = SealContext(TABLE, attempt.id, attempt.version)
@@ -283,7 +286,7 @@ async def resume(
 ) -> tuple[AuthorizationAttempt, bytes] | None:
     """Return the attempt and the payload that `pause` stored, and delete the stored payload.
 
-    Return None if the payload was used before or has expired, or if another browser asks for it.
+    Return None if the payload was used before or has expired, or if another browser sends the request.
     """
     attempt = await tx.one(_BY_ID, AuthorizationAttempt, attempt=attempt_id) if is_id(attempt_id) else None
     if attempt is None or attempt.status != SELECTING or not _is_of_browser(attempt, browser):
@@ -340,7 +343,7 @@ async def find(tx: Transaction, session_id: str, attempt_id: str) -> Authorizati
 
 
 async def expire(database: Database, now: datetime) -> int:
-    """End attempts without a callback in time, and delete the stored secrets. Return the number of ended attempts."""
+    """End attempts that received no callback in time, and delete their secrets. Return the number of ended attempts."""
     return await run_in_batches(database, _EXPIRE, now=now)
 
 

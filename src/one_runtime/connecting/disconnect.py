@@ -1,7 +1,7 @@
-"""Disconnecting: delete connections, custom integrations and end users, and revoke the tokens (P9).
+"""Disconnecting: delete connections, custom integrations and end users, and revoke the tokens.
 
 One transaction deletes the stored credentials and queues the revocation of the tokens. If the server crashes after the
-transaction, the worker revokes the tokens later.
+transaction, the worker revokes the tokens later (promise P9 of docs/security.md).
 """
 
 from dataclasses import dataclass, replace
@@ -36,13 +36,13 @@ class DisconnectedConnection:
 
 
 _Removal: TypeAlias = tuple[DisconnectedConnection, PendingRevocation | None]
-"""A deleted connection with its results so far, and the pending revocation or None."""
+"""A deleted connection, and its queued revocation or None. The queued revocation later replaces `revocations`."""
 
 
 async def disconnect(
     installation: Installation, actor: Actor, integration_slug: str, end_user_id: str
 ) -> list[DisconnectedConnection]:
-    """Delete every connection of an end user to an integration, even with the status `needs_reauth`."""
+    """Delete every connection of an end user to an integration. The connections can have any status."""
     async with installation.database.write() as tx:
         present = await connections.list_at_integration(tx, actor.organization_id, end_user_id, integration_slug)
         removals = await _remove(tx, installation, actor, present)
@@ -60,7 +60,10 @@ async def delete_connection(installation: Installation, actor: Actor, connection
 
 
 async def delete_integration(installation: Installation, actor: Actor, slug: str) -> None:
-    """Delete a custom integration, and every connection to it. Raises: NotFound."""
+    """Delete a custom integration, and every connection to it.
+
+    Raises: NotFound; IntegrationInUse if an end user connects during the deletion.
+    """
     await custom.get(installation, actor.organization_id, slug)
     at_integration = connections.ConnectionFilter(integration_slug=slug)
     while True:
@@ -108,7 +111,7 @@ async def _remove(
         results, pending = await _queue_revocation(tx, installation, connection)
         if await connections.remove(tx, actor, connection, now):
             removals.append((DisconnectedConnection(connection.id, results), pending))
-        elif pending is not None:  # a concurrent request deleted the connection and revokes the tokens
+        elif pending is not None:  # a concurrent request deleted the connection, and revokes the tokens
             await pending_revocations.settle(tx, pending)
     return removals
 
@@ -116,11 +119,15 @@ async def _remove(
 async def _queue_revocation(
     tx: Transaction, installation: Installation, connection: Connection
 ) -> tuple[tuple[RevocationResult, ...], PendingRevocation | None]:
-    """Return the results so far, and the pending revocation or None."""
+    """Queue the revocation of the connection's tokens. Return the results, and the queued revocation or None.
+
+    The results apply only if there is no queued revocation.
+    """
     vault, catalogs = installation.vault, installation.catalogs
     try:
-        # Lock the row: a concurrent refresh either commits its tokens before the lock, or finds no row after the
-        # deletion. Read the connection again: the end user can have connected again before the lock.
+        # Lock the credential's row. A concurrent refresh then either commits its tokens before the lock, or finds no
+        # row after the deletion. Read the connection again, because the end user can have connected again before the
+        # lock.
         current, stored = await connections.get_with_credential(tx, vault, connection.key, lock=True)
     except NotFound:
         return (NOT_SUPPORTED,), None

@@ -1,4 +1,7 @@
-"""The steps of the hosted popup: load the page, show the form, connect a typed credential, cancel (P4, P6)."""
+"""The steps of the hosted popup: load the page, show the form, connect an account, and cancel.
+
+The popup has to keep the promises P4 and P6 of docs/security.md.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -39,7 +42,7 @@ _SHELL_STATES: Final[Mapping[sessions.Status, ShellState]] = {
 
 
 class IntegrationChanged(Conflict):
-    """The organization changed the hosts of its integration while the end user saw the form (P7)."""
+    """The organization changed the hosts of a custom integration while the end user saw the form (P7)."""
 
     code = "integration_changed"
 
@@ -52,9 +55,11 @@ class WrongMode(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class PopupShell:
-    """Data for the first response, before the page's script sends the session token and loads the view.
+    """The state of a session, without its form.
 
-    `return_to`: the URL to which the browser returns in the mode redirect, otherwise None.
+    In the mode embed, the popup's first response contains only this data. The page's script then sends the session
+    token and loads the form (`PopupView`). `return_to`: the URL to which the browser returns in the mode redirect,
+    otherwise None.
     """
 
     state: ShellState
@@ -98,8 +103,8 @@ class PopupView:
 class ConnectRequest:
     """A submitted form.
 
-    `replace_account`: the end user agreed that another account replaces the present account. `integration_slug`: the
-    picked integration, if the session names no integration.
+    `replace_account`: True if the end user agreed that the new account replaces the present account.
+    `integration_slug`: the integration that the end user picked, if the session names no integration.
     """
 
     auth_type: str
@@ -114,8 +119,8 @@ class ConnectRequest:
 class Connected:
     """The result of a session in which the end user connected an account.
 
-    In the mode redirect, the connection has no id yet. One Runtime stores the connection when the organization
-    redeems the code. The URL `return_to` contains the code.
+    In the mode redirect, the URL `return_to` contains a code. The connection has no id until the organization redeems
+    this code.
     """
 
     connection_id: str | None
@@ -127,7 +132,7 @@ class Connected:
 async def load_shell(
     installation: Installation, *, token: str | None = None, session_id: str | None = None
 ) -> PopupShell:
-    """Load the shell of a session. Find the session by its token, or by its id after a reload. Change nothing."""
+    """Return the state of a session. Find the session by its token, or by its id after a reload of the page."""
     async with installation.database.read() as tx:
         if token is not None:
             session = await sessions.find_by_token(tx, token)
@@ -173,8 +178,8 @@ async def load_view(
 ) -> PopupView:
     """Load the view of an open session: the list of integrations, or one integration.
 
-    The first call with `opening` opens the session, and the session then lasts one hour. Without `opening`, the
-    session's lifetime stays unchanged, for example for a link scanner in the mode link.
+    The first call with `opening` opens the session, and the session then lasts one hour. A call without `opening` does
+    not open the session. For example, a link scanner must not open a session of the mode link.
 
     Raises: Unauthenticated, SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts, WrongMode; NotFound if the
     integration was deleted or is not enabled.
@@ -246,15 +251,15 @@ def validate_request(view: PopupView, request: ConnectRequest) -> tuple[Integrat
 async def connect(
     installation: Installation, view: PopupView, request: ConnectRequest, address: str | None
 ) -> Connected:
-    """Verify a typed credential with the provider, make the connection, and end the session.
+    """Verify the credential that the end user entered, store the connection, and end the session.
 
-    The session stays open after InvalidInput, CredentialsRefused, ProviderUnavailable and AccountMismatch.
+    An error leaves the session open, so the end user can try again. Only the tenth CredentialsRefused ends the session.
     """
     session, (integration, auth, values) = view.session, validate_request(view, request)
     if oauth2_of(auth) is not None:
         raise InvalidInput.of("auth_type", "must not be oauth2: oauth2 needs the provider's authorization page")
     actor, now = Actor(session.organization_id, "end_user", session.end_user_id, address), installation.clock()
-    async with installation.database.write() as tx:  # count first: parallel checks must not exceed the limit
+    async with installation.database.write() as tx:  # count first, so that parallel checks cannot exceed the limit
         if not await sessions.reserve_check(tx, session.id, now):
             raise await unavailable_error(tx, session, now)
     try:
@@ -270,7 +275,11 @@ async def connect(
 async def _record_failure(
     tx: Transaction, session: ConnectSession, actor: Actor, slug: str, error: OneRuntimeError, now: datetime
 ) -> None:
-    """Record the error. Only a refused credential counts: after another error, the credential can be valid."""
+    """Record a failed attempt. Only a refused credential counts towards the session's limit of ten attempts.
+
+    After another error, undo the count, because the credential can be valid. Store CredentialsRefused and
+    ProviderUnavailable in `last_error`. For another error, set `last_error` to None.
+    """
     if isinstance(error, ProviderUnavailable):
         await sessions.refund_check(tx, session.id, error_note(error.code, error.detail, now), now)
     elif not isinstance(error, CredentialsRefused):
@@ -299,11 +308,13 @@ async def complete_session(
     connection: NewConnection,
     attempt_id: str | None = None,
 ) -> Connected:
-    """In one transaction, store the connection with its event, and end the session and the authorization attempt.
+    """In one transaction, store the connection with its event, and end the session.
 
-    In the mode redirect, One Runtime holds the connection until the organization redeems the code (P6).
+    In the mode redirect, the connection becomes usable only when the organization redeems the code (P6). `attempt_id`:
+    the authorization attempt to end, or None.
 
-    Raises: AccountMismatch (the session stays open); the error of a session that has already ended.
+    Raises: NotFound; AccountMismatch; SessionUsed, SessionCancelled, SessionExpired or TooManyAttempts if the session
+    has already ended.
     """
     now, vault, catalogs = installation.clock(), installation.vault, installation.catalogs
     async with installation.database.write() as tx:
@@ -323,7 +334,7 @@ async def complete_session(
 
 
 async def cancel(installation: Installation, token: str) -> str | None:
-    """Cancel a session that has not ended. Return the URL to which the browser returns, or None.
+    """Cancel a pending session. Return the URL to which the browser returns; None in the modes embed and link.
 
     Raises: Unauthenticated for an unknown token.
     """

@@ -24,7 +24,7 @@ CONCURRENT: Final = 64
 """Maximum number of concurrent rechecks in one run."""
 
 TIMEOUT: Final = 10.0
-"""Time limit of one recheck, in seconds. The next run waits until all rechecks of this run have ended."""
+"""Time limit of one recheck, in seconds. Without a limit, one slow provider could delay the next run."""
 
 log = structlog.get_logger()
 
@@ -99,7 +99,7 @@ async def _check(installation: Installation, credential: UsableCredential) -> Cr
 async def _store_result(
     installation: Installation, actor: Actor, checked: UsableCredential, refusal: CredentialsRefused | None
 ) -> RecheckResult:
-    """Update the connection's status. If other credentials have replaced the checked ones, change nothing (P8)."""
+    """Update the connection's status, but only if the stored credentials are still the checked credentials."""
     now, key = installation.clock(), checked.connection.key
     reason = (refusal.provider_reason or refusal.detail) if refusal is not None else None
     async with installation.database.write() as tx:

@@ -1,8 +1,9 @@
-"""The mode `redirect`: One Runtime holds a connection until the organization redeems the session's code (P6).
+"""The mode `redirect`: One Runtime holds a connection until the organization redeems the session's code.
 
-An end user can send the session's link to another person. The account of this person would then belong to the wrong end
-user. So the organization sends two values: the code, and the identifier of the user who is signed in at the return URL.
-If this user is not the session's end user, One Runtime ends the session and deletes the held connection.
+An end user can send the session's link to another person. If this person connects an account, the account must not
+belong to the end user (promise P6 of docs/security.md). So the organization sends two values to redeem the code: the
+code, and the identifier of the user who is signed in at the return URL. If this user is not the session's end user,
+One Runtime ends the session and deletes the held connection.
 """
 
 import json
@@ -36,7 +37,7 @@ BATCH: Final = 100
 """Maximum number of connections that one run of the periodic task deletes."""
 
 TABLE: Final = "unredeemed_connections"
-_VERSION: Final = 1  # version of the encrypted value: constant, because each row is written once
+_VERSION: Final = 1  # version of the row's plaintext: constant, because the credentials of a row never change
 
 _NEW: Final = TypeAdapter(NewConnection)
 
@@ -84,9 +85,10 @@ class EndUserMismatch(Conflict):
 async def hold_connection(
     tx: Transaction, vault: Vault, session: ConnectSession, connection: NewConnection, now: datetime
 ) -> SecretToken:
-    """Encrypt and store a connection until the organization redeems its code; return the code (P6).
+    """Encrypt and store a connection until the organization redeems the session's code. Return the code (P6).
 
-    Raises: AccountMismatch; the error of a session that has ended.
+    Raises: NotFound; AccountMismatch; SessionUsed, SessionCancelled, SessionExpired or TooManyAttempts if the session
+    has ended.
     """
     code = secret_tokens.make(secret_tokens.CODE)
     await connections.require_replaceable(tx, session.organization_id, connection)
@@ -112,18 +114,18 @@ def return_address(
 async def redeem(
     installation: Installation, actor: Actor, session_id: str, code: str, end_user_id: str
 ) -> tuple[ConnectSession, Connection | None]:
-    """Turn a held connection into a stored connection. A second call with the same code returns the same result.
+    """Make the held connection a connection of the end user. A second call with the same code returns the same result.
 
-    Return the session and the connection. The connection is None if it was deleted after the first redemption.
+    Return the session and the connection. None stands for a connection that was deleted after the first redemption.
 
     Raises: NotFound; InvalidInput for a wrong code; SessionExpired; Conflict if the session holds no connection;
-    EndUserMismatch after the deletion of the held connection; AccountMismatch if the end user has since connected
-    another account.
+    AccountMismatch if the end user has since connected another account; EndUserMismatch for another end user. Before
+    EndUserMismatch, the function deletes the held connection, if the code was not redeemed yet.
     """
     now = installation.clock()
     async with installation.database.write() as tx:
         session = await sessions.get(tx, actor.organization_id, session_id)
-        await end_users.lock(tx, actor.organization_id, session.end_user_id)  # one redemption at a time
+        await end_users.lock(tx, actor.organization_id, session.end_user_id)  # allow only one redemption at a time
         session = await sessions.get(tx, actor.organization_id, session_id)
         _require_code(session, code)
         if session.end_user_id == end_user_id:
@@ -209,7 +211,7 @@ async def purge_due(installation: Installation) -> int:
             pending = await _abandon(tx, installation, actor, session, "expired", note)
         expired += pending is not None
         revocations += pending or []
-    # Revoke only after all rows are processed, so that a slow provider delays no other row.
+    # Revoke the tokens only after the loop, so that a slow provider does not delay the other rows.
     await revoke_all(installation, revocations)
     return expired
 
@@ -237,9 +239,9 @@ async def _abandon(
     status: Status,
     error: dict[str, str] | None,
 ) -> list[PendingRevocation] | None:
-    """End a session that was not redeemed, and delete its connection; return the pending revocations.
+    """End a session whose code was not redeemed, and delete the held connection. Return the pending revocations.
 
-    Return None if a concurrent request has already ended the session.
+    Return None, and change nothing, if the session has already ended.
     """
     now = installation.clock()
     if not await sessions.abandon(tx, session.id, status, error, now):
@@ -280,7 +282,7 @@ async def _queue_revocation(
 async def store_unredeemed(
     tx: Transaction, vault: Vault, session: ConnectSession, new: NewConnection, due_at: datetime
 ) -> None:
-    """Encrypt and store a connection until the organization redeems it or `due_at` has passed."""
+    """Encrypt and store a connection until the organization redeems the code, or until `due_at`."""
     details = _NEW.dump_python(new, mode="json", exclude={"secrets"})
     plaintext = json.dumps(dict(new.secrets)).encode()
     sealed = await key_ring.seal(tx, vault, session.organization_id, plaintext, _seal_context(session.id))

@@ -1,4 +1,7 @@
-"""Hosted connection sessions: short-lived permissions to make one connection for one end user (P4, P6)."""
+"""Hosted connection sessions: short-lived permissions to make one connection for one end user.
+
+docs/security.md describes the protection of sessions (promises P4 and P6).
+"""
 
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -71,8 +74,8 @@ class TooManyAttempts(OneRuntimeError):
 class ConnectSession:
     """A stored session. The row contains only hashes of the session's token and code (P2).
 
-    Read `state`, not `status`: a session with the stored status `pending` can have expired. For the stored
-    status `unredeemed`, `state` returns `pending` until the session expires.
+    Callers must use `state()` instead of `status`, because a session with the stored status `pending` can have
+    expired. For the stored status `unredeemed`, `state()` returns `pending` until the session expires.
     """
 
     id: str
@@ -105,7 +108,7 @@ class ConnectSession:
 
     @property
     def unredeemed(self) -> bool:
-        """Return True if the end user has connected, and the organization has not redeemed the code yet."""
+        """Return True if the end user has connected an account, but the organization has not redeemed the code yet."""
         return self.status == "unredeemed"
 
     def state(self, now: datetime) -> Status:
@@ -186,8 +189,8 @@ async def create_session(
 ) -> tuple[ConnectSession, SecretToken]:
     """Create a session and its token, which One Runtime shows only once.
 
-    Raises: NotFound for an unknown integration or connection; InvalidInput if the end user cannot connect the
-    integration. The error's message says what to change.
+    Raises: NotFound for an unknown integration or connection; InvalidInput for invalid fields, or if the end user
+    cannot connect the integration. The message of InvalidInput says what to change.
     """
     now = installation.clock()
     session = ConnectSession(
@@ -322,12 +325,12 @@ async def get(tx: Transaction, organization_id: str, session_id: str) -> Connect
 
 
 async def find_by_id(tx: Transaction, session_id: str) -> ConnectSession | None:
-    """Return a session by its id, or None. An id is not secret: by id, a browser can load only the popup's shell."""
+    """Return a session by its id, or None. An id is not secret: with an id, a browser can only load `PopupShell`."""
     return await tx.one(_BY_ID, ConnectSession, session=session_id) if is_id(session_id) else None
 
 
 async def find_by_token(tx: Transaction, token: str) -> ConnectSession | None:
-    """Return the session of a token, in any state, or None."""
+    """Return the session of a token, even if the session has ended. Return None for an unknown token."""
     if not secret_tokens.recognize(secret_tokens.SESSION, token):
         return None
     digest = secret_tokens.digest(token)
@@ -336,7 +339,7 @@ async def find_by_token(tx: Transaction, token: str) -> ConnectSession | None:
 
 
 def ended_error(session: ConnectSession, now: datetime) -> OneRuntimeError | None:
-    """Return the error of a session that has ended, or None if the session can still make a connection."""
+    """Return the error for a session that has ended. Return None if the end user can still connect an account."""
     again = "Open the window again from the app."
     state = session.state(now)
     if state == "expired":
@@ -351,7 +354,7 @@ def ended_error(session: ConnectSession, now: datetime) -> OneRuntimeError | Non
 
 
 async def unavailable_error(tx: Transaction, session: ConnectSession, now: datetime) -> OneRuntimeError:
-    """Read the session again. Return the error of a session that has ended, or that has no attempt left."""
+    """Read the session again. Return the error of an ended session, or TooManyAttempts if the session has not ended."""
     current = await get(tx, session.organization_id, session.id)
     return ended_error(current, now) or TooManyAttempts()
 
@@ -370,7 +373,7 @@ async def reserve_check(tx: Transaction, session_id: str, now: datetime) -> bool
 
 
 async def refund_check(tx: Transaction, session_id: str, error: Mapping[str, str] | None, now: datetime) -> None:
-    """Undo the count of an attempt that must not count. `error`: the session's new last error, or None."""
+    """Undo the count of an attempt that must not count. Set the session's `last_error` to `error`."""
     await tx.execute(_REFUND, session=session_id, error=error, now=now)
 
 
@@ -391,7 +394,10 @@ async def note_refusal(tx: Transaction, session_id: str, error: Mapping[str, str
 
 
 async def complete(tx: Transaction, session_id: str, connection_id: str, now: datetime) -> bool:
-    """End the session in the transaction that stores its connection. Return False if the session has already ended."""
+    """End a session as `connected`, in the transaction that stores the session's connection.
+
+    Return False if the session has already ended.
+    """
     return await _end(tx, "connected", _COMPLETE, session=session_id, connection=connection_id, now=now)
 
 
@@ -402,7 +408,7 @@ async def hold(tx: Transaction, session_id: str, code: SecretToken, now: datetim
 
 
 async def redeem(tx: Transaction, session_id: str, connection_id: str, now: datetime) -> bool:
-    """End an unredeemed session in the transaction that stores its connection.
+    """End an unredeemed session as `connected`, in the transaction that stores the session's connection.
 
     Return False if the session has already ended.
     """
@@ -430,6 +436,6 @@ async def _end(tx: Transaction, state: Status, statement: Update, **values: obje
 
 
 async def purge(installation: Installation) -> int:
-    """Delete sessions after `RETENTION`; return the number of deleted sessions."""
+    """Delete sessions that are older than `RETENTION`. Return the number of deleted sessions."""
     before = lowest_id(installation.clock() - RETENTION)
     return await run_in_batches(installation.database, _PURGE, before=before)

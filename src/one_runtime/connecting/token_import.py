@@ -1,4 +1,4 @@
-"""Import of credentials that an organization already has: keys, passwords, and tokens of its own OAuth client."""
+"""Import of credentials that an organization already has: keys, passwords and OAuth tokens."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -34,9 +34,10 @@ _TOKEN_FIELDS: Final = ("access_token", "refresh_token", "expires_at", "scope")
 
 @dataclass(frozen=True, slots=True)
 class CredentialImport:
-    """A credential to import for an end user. Without `multiple`, the credential replaces the present connection.
+    """A credential to import for an end user.
 
-    `check`: verify the credential with the provider before storing it. One Runtime always verifies client credentials.
+    `multiple`: True to keep the end user's present connection to the integration, and to add a connection. `check`:
+    True to verify the credential with the provider first. One Runtime always verifies client credentials.
     """
 
     integration_slug: str
@@ -55,7 +56,8 @@ async def import_connection(
 ) -> tuple[Connection, bool]:
     """Store a credential as a connection. Return the connection, and True if the connection is new.
 
-    Raises: NotFound; InvalidInput; OAuthClientMissing; HostNotRegistered; CredentialsRefused; ProviderUnavailable.
+    Raises: NotFound; InvalidInput; OAuthClientMissing; HostNotRegistered; CredentialsRefused; ProviderUnavailable;
+    AccountSelectionRequired.
     """
     async with installation.database.read() as tx:
         integration = await installation.catalogs.get(tx, actor.organization_id, request.integration_slug)
@@ -140,14 +142,17 @@ def _read_time(text: str, errors: list[FieldError]) -> datetime | None:
 
 
 def _with_document(tokens: TokenSet, provider_values: Mapping[str, str]) -> TokenSet:
-    """Add an artificial token response to the tokens. The response has each value at its path, such as `team.id`."""
+    """Build the token response that is missing in an import, and add its JSON document to the tokens.
+
+    Each value is at its path in the document: `team.id` becomes `{"team": {"id": …}}`.
+    """
     document: dict[str, object] = {}
     for path, value in provider_values.items():
         *outer, last = path.split(".")
         place = document
         for step in outer:
             inner = place.setdefault(step, {})
-            assert isinstance(inner, dict)  # noqa: S101 - made here
+            assert isinstance(inner, dict)  # noqa: S101 - the loop made this dict
             place = inner
         place[last] = value
     return replace(tokens, document=document)

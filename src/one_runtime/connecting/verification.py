@@ -1,4 +1,4 @@
-"""Verification of credentials with the provider. Only accounts from this module become connections (P7).
+"""Verification of credentials with the provider. Only accounts from this module become connections.
 
 The functions store nothing and open no transaction, because no transaction may be open during a request to a provider.
 """
@@ -81,7 +81,8 @@ class VerifiedAccount:
         """Return the connection to store.
 
         The connection stores the integration's present audience, which names the receivers of the credentials. If the
-        organization later changes the audience, One Runtime stops sending the credentials (P7).
+        organization later changes the audience, One Runtime stops sending the credentials (promise P7 of
+        docs/security.md).
         """
         return NewConnection(
             end_user_id=end_user_id,
@@ -102,7 +103,7 @@ class VerifiedAccount:
 async def check_credentials(
     egress: Egress, integration: Integration, auth: Auth, values: ConnectionValues
 ) -> ProviderAccount:
-    """Send the entry's check request and return the account. Without a check request, accept any credentials.
+    """Send the entry's check request and return the account. If the entry has no check request, accept any credentials.
 
     Raises: CredentialsRefused; ProviderUnavailable if the provider gives no usable response.
     """
@@ -140,7 +141,7 @@ def unverified_account(integration: Integration, auth: Auth, values: ConnectionV
 async def verify_credentials(
     installation: Installation, integration: Integration, auth: Auth, values: ConnectionValues
 ) -> VerifiedAccount:
-    """Verify credentials that an end user typed: a key, a password, or an OAuth client.
+    """Verify a key, a password, or an OAuth client that an end user entered or an organization imported.
 
     Raises: CredentialsRefused; ProviderUnavailable if the provider gives no usable response.
     """
@@ -180,11 +181,11 @@ async def verify_credentials(
 
 @dataclass(frozen=True, slots=True)
 class GrantedTokens:
-    """Tokens that the provider granted, but that are not verified yet.
+    """Tokens from the provider that One Runtime has not verified yet.
 
-    `params`: the values known so far. `own_client`: the fields of the end user's own OAuth client, if the entry
-    requires such a client. `selected`: the params of the selected account, if the tokens give access to several
-    accounts.
+    `params`: the connection's params that are known so far. `own_client`: the fields of the end user's own OAuth
+    client, if the entry requires such a client. `selected`: the params of the selected account, if the tokens give
+    access to several accounts.
     """
 
     tokens: TokenSet

@@ -1,4 +1,4 @@
-"""Pending revocations: encrypted tokens that One Runtime will revoke at the provider (P9).
+"""Pending revocations: encrypted tokens that One Runtime will revoke at the provider (promise P9 of docs/security.md).
 
 The worker retries a revocation for a day. Only the function `queue_revocation` creates pending revocations. This
 function also decides if One Runtime may revoke the tokens.
@@ -45,8 +45,8 @@ RULES: Final[Mapping[RevocationCause, Literal["always", "unless_shared", "never"
 }
 """The rule for each cause of a revocation. docs/decisions/0019-revocations.md gives the reasons.
 
-`unless_shared`: do not revoke the tokens if another connection possibly uses the same grant. Some providers revoke the
-whole grant together with a token.
+`unless_shared`: do not revoke the tokens if another connection possibly uses the same grant (the end user's
+authorization at the provider). If One Runtime revokes a token, some providers revoke the whole grant.
 """
 
 TABLE: Final = "revocations"
@@ -55,12 +55,12 @@ RETENTION: Final = timedelta(days=1)
 LEASE: Final = timedelta(minutes=2)
 """Time for which one process reserves a row. Even the slowest requests to the provider take less time."""
 
-_VERSION: Final = 1  # the version is constant, because One Runtime encrypts the value of a row only once
+_VERSION: Final = 1  # version of the row's plaintext: constant, because the tokens of a row never change
 
 
 @dataclass(frozen=True, slots=True)
 class RevocableTokens:
-    """Tokens that no connection uses any more, with their account and OAuth client."""
+    """Tokens to revoke, with their account and OAuth client. `connection_id`: None if no connection had the tokens."""
 
     organization_id: str
     end_user_id: str
@@ -75,10 +75,10 @@ class RevocableTokens:
 
 @dataclass(frozen=True, slots=True)
 class PendingRevocation:
-    """A queued revocation of the tokens of one connection.
+    """A queued revocation of tokens.
 
-    `tokens`: the tokens by kind. If the end user entered an OAuth client, `tokens` also contains the client's id and
-    secret.
+    `connection_id`: the deleted or changed connection of the tokens, or None. `tokens`: the tokens by kind. If the end
+    user entered an OAuth client, `tokens` also contains the client's id and secret.
     """
 
     id: str
@@ -125,11 +125,12 @@ async def queue_revocation(
 ) -> PendingRevocation | None:
     """Store tokens for revocation. Return None if One Runtime cannot or must not revoke the tokens.
 
-    If the rule of the cause is `unless_shared`, first delete or update the connection of the tokens. Otherwise, this
-    connection counts as another connection that uses the grant.
+    If the rule of the cause is `unless_shared`, the caller must delete or update the connection of the tokens before
+    this call. If the caller does not, this function treats that connection as another user of the grant, and returns
+    None.
 
-    The new row is reserved for the caller. After the commit, the caller revokes the tokens. A caller that leaves the
-    revocation to the worker calls `leave_to_worker` before the commit.
+    The new row is reserved for the caller. The caller either revokes the tokens after the commit, or calls
+    `leave_to_worker` before the commit.
     """
     if RULES[cause] == "never" or "access_token" not in tokens.secrets:
         return None
@@ -185,7 +186,7 @@ async def leave_to_worker(tx: Transaction, pending: PendingRevocation | None, no
 
 
 async def claim(tx: Transaction, vault: Vault, clock: Clock, limit: int) -> list[PendingRevocation]:
-    """Reserve the rows that are due. Delete expired rows, and damaged rows that no key can decrypt."""
+    """Reserve and return the rows that are due. Delete expired rows, and rows that are damaged (SealBroken)."""
     claimed = []
     await tx.execute(_EXPIRED, now=clock())
     for row in await _QUEUE.claim(tx, clock, limit):
@@ -199,7 +200,7 @@ async def claim(tx: Transaction, vault: Vault, clock: Clock, limit: int) -> list
 
 
 async def settle(tx: Transaction, pending: PendingRevocation) -> None:
-    """Delete a row after the provider's final answer."""
+    """Delete a row that needs no further attempt."""
     await _QUEUE.settle(tx, pending.id, attempts=pending.attempts)
 
 
