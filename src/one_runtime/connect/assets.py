@@ -26,7 +26,7 @@ STYLESHEETS: Final = {"popup.css": ("popup.css", "form.css", "list.css", "notice
 _WHOLE_LINE_COMMENT: Final = re.compile(r"^[ \t]*(?://[^\n]*|/\*.*?\*/[ \t]*)\n", re.MULTILINE | re.DOTALL)
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 _AROUND_PUNCTUATION: Final = re.compile(r"\s*([{};,])\s*|(:) ")
-# Notices of top-level pages, which only the server renders.
+# Only the server renders these notices, so the scripts do not need the texts.
 _SERVER_NOTICES: Final = ("notice.foreign.", "notice.framed.", "notice.resume.", "notice.consent_lost.")
 _TEXTS_PLACEHOLDER: Final = "__TEXTS__"
 _TYPES: Final = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}

@@ -1,4 +1,7 @@
-"""The cookie that binds an authorization to the browser that started it (P5). The popup in a frame uses no cookie."""
+"""The cookie that binds an authorization to the browser that started the authorization.
+
+The cookie is necessary for the promise P5 of docs/security.md. The popup in a frame uses no cookie.
+"""
 
 from collections.abc import Mapping
 from typing import Final
@@ -17,7 +20,8 @@ class Cookies:
 
     def __init__(self, *, secure: bool) -> None:
         self._prefix = "__Host-" if secure else ""
-        # Lax: the callback is a navigation from the provider's site.
+        # The callback is a navigation from the provider's site. In such a navigation, browsers send Lax cookies, but no
+        # Strict cookies.
         self._attributes = "; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
 
     def set_header(self, binding: BrowserBinding) -> str:

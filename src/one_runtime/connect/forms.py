@@ -1,7 +1,7 @@
-"""Forms of the top-level pages: the fields, and the form posts that browsers send (P6).
+"""Forms of the top-level pages: the fields, and the form posts that browsers send.
 
-One Runtime never shows a secret's value again (P11). One Runtime accepts posts only from its own pages, and refuses
-unknown fields.
+One Runtime never shows a secret's value again. One Runtime accepts posts only from its own pages, and refuses unknown
+fields (promises P6 and P11 of docs/security.md).
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ MAX_FIELDS: Final = 120
 _MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
 _GROUPS: Final = ("params", "credentials")
 
-# confirm: the end user pressed "continue" on the confirmation. resume: show the first page, also after a reload.
+# confirm: the end user pressed "continue" on the confirmation page. resume: show the first page, also after a reload.
 Step: TypeAlias = Literal["resume", "confirm", "show", "connect", "cancel"]
 F = TypeVar("F", bound=Sent)
 Filter: TypeAlias = Annotated[str, StringConstraints(max_length=200)]
@@ -66,13 +66,13 @@ def is_from_our_page(headers: Mapping[str, str], public_origin: str) -> bool:
     """Return True if one of One Runtime's own pages sent this request.
 
     An attacker's page could contain a form with the token of the attacker's session, and submit the form by script. The
-    visitor would then skip the confirmation, which names the organization and the end user. Browsers send the
-    requesting site in `Sec-Fetch-Site`, which no page can forge. If this header is missing, `Origin` must be One
-    Runtime's own origin.
+    visitor would then skip the confirmation, which names the organization and the end user. The header
+    `Sec-Fetch-Site` says if the request comes from the same origin. No page can forge this header. If the header is
+    missing, `Origin` must be One Runtime's own origin.
 
-    Our pages have `Referrer-Policy: no-referrer`, so browsers send `Origin: null` (Fetch, section 3.2). So an old
-    browser without `Sec-Fetch-Site` gets an error page. A weaker referrer policy would avoid this error. But a weaker
-    policy could put a token into another site's log, which is worse.
+    Our pages have `Referrer-Policy: no-referrer`, so browsers send `Origin: null` (Fetch, section 3.2). An old browser
+    that sends no `Sec-Fetch-Site` therefore gets an error page. A weaker referrer policy would avoid this error. But a
+    weaker policy could put a token into another site's log, which is worse.
     """
     site = headers.get("sec-fetch-site")
     if site is not None:

@@ -1,4 +1,4 @@
-"""Rendering of the popup's page, and the headers of all hosted pages (P6, P11)."""
+"""Rendering of the popup's page, and the headers of all hosted pages (promises P6 and P11 of docs/security.md)."""
 
 import json
 from collections.abc import Mapping
@@ -84,7 +84,7 @@ def _ancestors(shell: PopupShell, *, framed: bool) -> tuple[str, ...]:
     """Return the origins that may frame the page: the allowed origins of the session.
 
     If the session is unknown, or if no origin is configured, any page may frame this page. So a developer sees the
-    error instead of an empty frame. The page then contains no form and no secret, only the organization's name.
+    error instead of an empty frame. The page of such a session contains no form and no secret.
     """
     if shell.state == "open" and not framed:
         return NO_ANCESTORS
@@ -99,8 +99,8 @@ def headers(
     """Return the headers of a page. The page may show `data:` URIs as images, because logos are `data:` URIs.
 
     `form_action`: the origins that may receive forms. By default, no origin may receive forms, because the popup's
-    script sends the values itself. `keeps_opener`: keep the link between the authorization window and our frame. The
-    frame opens the window, sends a ticket to the window, and closes the window.
+    script sends the values itself. `keeps_opener`: True for a page of the authorization window. Our frame opens this
+    window, and needs access to the window to send the ticket and to close the window.
     """
     policy = (
         "default-src 'none'",

@@ -25,10 +25,7 @@ def is_framed(request: Request) -> bool:
 
 
 def json_endpoint(call: Call) -> Endpoint:
-    """Return an endpoint for the page's script. The script sends the session token and receives JSON.
-
-    The application renders errors, as for all routes.
-    """
+    """Return an endpoint for the page's script. The script sends the session token and receives JSON."""
 
     async def endpoint(request: Request) -> Response:
         token = bearer_token(request.scope["headers"])

@@ -1,6 +1,6 @@
 """The popup's routes. Each route parses the request, calls one step of the flow, and renders the response.
 
-No route writes a log (P5, P6, P11).
+No route writes a log, because requests contain secrets (promise P11 of docs/security.md).
 """
 
 from collections.abc import Callable
@@ -142,8 +142,8 @@ class PopupRoutes:
     async def _start(self, request: Request) -> Response:
         """Start the authorization. Only One Runtime's own pages can call this route.
 
-        The route requires `Sec-Fetch-Site: same-origin`, or One Runtime's `Origin`. Browsers do not send these headers
-        for another site's page.
+        The route requires `Sec-Fetch-Site: same-origin`, or One Runtime's `Origin`. For a request from another site's
+        page, browsers send other values.
         """
         if not is_from_our_page(request.headers, self._origin):
             raise AuthorizationExpired("This request must come from One Runtime's own page. Start again from the app.")
@@ -186,8 +186,8 @@ class PopupRoutes:
 
     async def _finish(self, result: CallbackResult) -> Response:
         response = await self._pages.finish_authorization(result)
-        # A binding means that this browser started the attempt. Delete the cookie at the end of the attempt. Keep the
-        # cookie while the end user has to select an account.
+        # If the result has a binding, this browser started the attempt. At the end of the attempt, delete the cookie.
+        # Keep the cookie while the end user has to select an account.
         if result.binding is not None:
             header = self._cookies.set_header if result.selection is not None else self._cookies.delete_header
             response.headers["Set-Cookie"] = header(result.binding)

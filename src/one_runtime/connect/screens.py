@@ -1,4 +1,4 @@
-"""The top-level pages. One function for each page returns the page with its headers (P6, P11)."""
+"""The top-level pages. Each page has a function that returns the page with its headers."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -30,7 +30,7 @@ _HOST: Final = re.compile(r"[a-z0-9.:\[\]_-]+")
 
 @dataclass(frozen=True, slots=True)
 class FormError:
-    """The error of a form that is shown again.
+    """The error that a form shows after a refused request.
 
     `errors`: messages by the field's path. `replaces`: True if another account is already connected, and the end user
     can replace this account.
@@ -131,8 +131,9 @@ class Screens:
     def form(self, view: PopupView, auth: Auth, form: FormPost, error: FormError = NO_ERROR) -> Response:
         """Render the form of one auth type. After a refused request, the form keeps the typed values, except secrets.
 
-        The server never sends a secret back (P11). Otherwise the page's source, the browser's cache and every recorded
-        response would contain the secret. So the end user has to paste the secret again, even to confirm a replacement.
+        The server never sends a secret back (promise P11 of docs/security.md). Otherwise the page's source, the
+        browser's cache and every recorded response would contain the secret. So the end user has to paste the secret
+        again, even to confirm that the new account replaces the present account.
         """
         fields = form_fields(view, auth, form if error.is_there else None, error.errors)
         paths = {shown.path for shown in fields}
@@ -165,9 +166,8 @@ class Screens:
     def authorization_redirect(self, view: PopupView, redirect: AuthorizationRedirect) -> Response:
         """Render the page that redirects to the provider, with a link for browsers that do not follow the redirect.
 
-        This page is necessary: a direct redirect after the form post would not work in every browser. Some browsers
-        apply `form-action` to redirects (CSP 3, section 6.1.5). So the page's policy would have to name every origin of
-        the provider.
+        The response to the form post cannot redirect to the provider directly. Some browsers apply the form page's
+        policy (`form-action`) to redirects, and this policy does not name the provider (CSP 3, section 6.1.5).
         """
         values = self._view_values(view, None) | {
             "title": text("leaving.title", integration=redirect.integration_name),
@@ -178,8 +178,8 @@ class Screens:
     def returned(self, result: CallbackResult) -> Response:
         """Render the last page of an authorization, in the authorization window or in an unknown browser.
 
-        In the mode `redirect`, this page then opens the app. The callback cannot redirect to the app directly. The
-        policy of the provider's page can block such a redirect (`form-action`, CSP 3, section 6.1.5).
+        In the mode `redirect`, this page then opens the app. The callback cannot redirect to the app directly, because
+        the policy of the provider's page can block such a redirect (`form-action`, CSP 3, section 6.1.5).
         """
         problem, connected = result.problem, result.connected
         if result.session is None or result.integration is None or result.organization is None:
@@ -215,7 +215,7 @@ class Screens:
         return self._render("account_selection", result.session.id, values, back, keeps_opener=True)
 
     def authorization_error(self, result: CallbackResult, problem: OneRuntimeError) -> FormError:
-        """Return the error of a form that is shown again after a failed authorization."""
+        """Return the error that the form shows after a failed authorization."""
         return replace(FormError.of(problem), sentence=_failure(result, problem), errors={})
 
     def _notice(self, notice: str, shell: PopupShell, status: int) -> Response:
@@ -290,7 +290,7 @@ class Screens:
 
 
 def own_image(url: str | None) -> str | None:
-    """Return the URL if the page's policy allows it as an image, otherwise None."""
+    """Return the URL if the page's policy allows images from this URL (`data:` URIs), otherwise None."""
     return url if url and url.startswith("data:image/") else None
 
 

@@ -1,8 +1,8 @@
-"""The modes `redirect` and `link`: top-level pages, which work without JavaScript (P4, P6).
+"""The modes `redirect` and `link`: top-level pages, which work without JavaScript.
 
 In each step, our own page posts a form, and the response is the next page. Only the first URL contains the session
 token; later requests send the token in the body. In the mode `link`, the first page is always the confirmation. The end
-user can continue only with the button of the confirmation.
+user can continue only with the button of the confirmation (promise P6 of docs/security.md).
 """
 
 from dataclasses import replace
@@ -44,10 +44,11 @@ class TopLevelPages:
         return a page that loads the first page again.
 
         In the mode `redirect`, the first GET opens the session for one hour. The GET of a link scanner opens the
-        session too. The early opening does not shorten the session, because the time limit for opening is also at most
-        one hour.
+        session too. Such an early opening does not shorten the session, because an unopened session lasts at most one
+        hour too.
 
-        In the mode `link`, link scanners see the URLs. So only the button of the confirmation opens the session.
+        In the mode `link`, a link scanner can load the URL before the end user. So only the button of the
+        confirmation opens the session.
         """
         if shell.state != "open":
             return self._screens.ended(shell)

@@ -1,6 +1,6 @@
 """Models of the JSON between the popup's script and the server.
 
-The models are separate from the domain's classes, so that the JSON contains only the fields of this page.
+The models are separate from the domain's classes, so that the JSON contains only the fields that the page needs.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ Values = Annotated[dict[Name, Value], Field(max_length=MAX_VALUES)]
 
 
 class Sent(BaseModel):
-    """A body that the page sends. Validation errors never contain the body's values (P11)."""
+    """A body that the page sends. Validation errors never contain the sent values (promise P11 of docs/security.md)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 

@@ -96,7 +96,7 @@ class AttemptSecret:
 
 @dataclass(frozen=True, slots=True)
 class BrowserBinding:
-    """The cookie that binds an attempt to the browser that started it (P5).
+    """The cookie that binds an attempt to the browser that started the attempt (P5).
 
     `session_token`: a top-level page uses this token to continue after the callback. Only the browser stores the token.
     """

@@ -169,7 +169,7 @@ _DELETE = delete(connections).where(_IN_ORGANIZATION, connections.c.id == bindpa
 
 @cache
 def _update_of(*names: str) -> Update:
-    """Build a statement that updates these columns only. Concurrent changes of other columns stay in effect."""
+    """Build a statement that updates only these columns. Concurrent changes of other columns are not overwritten."""
     changed = update(connections).where(_IN_ORGANIZATION, connections.c.id == bindparam("connection"))
     return changed.values({name: bindparam(name) for name in names})
 
@@ -407,9 +407,10 @@ async def mark_needs_reauth(
 
 
 async def invalidate_for_audience_change(tx: Transaction, connection: Connection, message: str, now: datetime) -> None:
-    """Set the status `needs_reauth`, and invalidate the credentials (P7). The caller has locked the credentials.
+    """Set the status `needs_reauth`, and invalidate the credentials. The caller must lock the credentials first.
 
-    The integration's audience has changed: the integration now sends credentials to other hosts, or in another way.
+    The integration's audience has changed: the integration now sends credentials to other hosts, or in another way
+    (promise P7 of docs/security.md).
     """
     actor = Actor(connection.organization_id, "system")
     await mark_needs_reauth(tx, actor, connection, "integration_changed", message, now)
@@ -425,10 +426,10 @@ async def invalidate_all_for_audience_change(
     *,
     limit: int,
 ) -> int:
-    """Invalidate at most `limit` active connections with credentials for an old audience of the integration.
+    """Find at most `limit` active connections with credentials for an old audience, and invalidate the credentials.
 
-    Return the number of these connections. The function locks the credentials of each connection, and checks the
-    audience again. So if the end user connects again at the same time, the new credentials stay valid.
+    Return the number of connections found. The end user can connect again at the same time. So the function locks the
+    credentials of each connection and checks the audience again, and leaves new credentials valid.
     """
     audience = integration.audience(auth_type)
     scope = {"organization": organization_id, "slug": integration.slug, "auth_type": auth_type, "audience": audience}

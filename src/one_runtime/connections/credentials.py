@@ -1,6 +1,6 @@
-"""Stored credentials of connections. A lease reserves the credentials of a connection for a refresh by one process.
+"""Stored credentials of connections. One Runtime encrypts credentials before storage, and decrypts them only for use.
 
-One Runtime encrypts credentials before storing them. One Runtime decrypts credentials only to use them.
+While a process refreshes the credentials of a connection, a lease reserves the credentials for this process.
 """
 
 import json
@@ -22,9 +22,9 @@ from one_runtime.jobs.queue import database_now
 
 TABLE = "credentials"
 INVALIDATED_AUDIENCE: Final = "moved"
-"""The audience of invalidated credentials. No integration ever has this audience.
+"""Value of `TokenMetadata.audience` for invalidated credentials. No integration ever has this audience.
 
-So the credentials stay unusable, even if an organization restores the integration's old entry.
+So the credentials stay unusable, even if an organization restores the integration's old definition.
 """
 
 
@@ -207,8 +207,8 @@ def decrypt(row: CredentialRow, vault: Vault, key: ConnectionKey) -> StoredCrede
 async def lock(tx: Transaction, key: ConnectionKey) -> None:
     """Lock the credentials until the transaction ends.
 
-    Call `lock` before writing the connection's row. Every transaction must lock the two rows in this order. Otherwise,
-    two transactions can wait for each other forever (a deadlock).
+    The caller must call `lock` before it writes the connection's row. If transactions lock the two rows in different
+    orders, two transactions can wait for each other forever (a deadlock).
     """
     await tx.all(_LOCKED, organization=key.organization_id, connection=key.connection_id)
 
@@ -221,8 +221,8 @@ async def acquire_lease(
     Return False if another process holds a lease, or if the row no longer matches `stored`. The database's clock
     measures the lease, because the clocks of two servers can differ.
 
-    The lease prevents two refreshes with the same refresh token. Many providers invalidate a refresh token that One
-    Runtime sends twice (P8).
+    The lease prevents two refreshes with the same refresh token. If One Runtime sends a refresh token twice, many
+    providers invalidate the token (promise P8 of docs/security.md).
     """
     now = await database_now(tx, clock)
     changed = await tx.execute(
@@ -249,7 +249,7 @@ async def record_failure(tx: Transaction, key: ConnectionKey, lease_id: str, ret
 
 
 async def invalidate(tx: Transaction, key: ConnectionKey) -> None:
-    """Make these credentials unusable, because the audience of the integration has changed (P7)."""
+    """Make these credentials unusable, because the audience of the integration has changed."""
     await tx.execute(_INVALIDATE, organization=key.organization_id, connection=key.connection_id)
 
 
@@ -259,7 +259,7 @@ async def stop_refreshing(tx: Transaction, key: ConnectionKey) -> None:
 
 
 async def release_lease(tx: Transaction, key: ConnectionKey, lease_id: str) -> None:
-    """End a lease. This process sent no request to the provider during the lease."""
+    """End a lease during which this process sent no request to the provider."""
     ids = {"organization": key.organization_id, "connection": key.connection_id}
     await tx.execute(_RELEASE, **ids, held_lease=lease_id)
 

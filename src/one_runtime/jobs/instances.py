@@ -1,6 +1,7 @@
-"""Server instances. Each server process stores a row with its key ids, and updates the row regularly (heartbeat).
+"""Server instances. Each server process stores a row with the ids of its encryption keys.
 
-The command `keys activate` reads the rows, and finds the servers that lack the new key.
+The process updates the row regularly (heartbeat). The command `keys activate` reads the rows, and finds the servers
+that lack the new key.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import bindparam, delete, select
-from sqlalchemy.dialects.postgresql import insert  # its ON CONFLICT compiles for SQLite too
+from sqlalchemy.dialects.postgresql import insert  # the ON CONFLICT of this insert also compiles for SQLite
 
 from one_runtime import __version__
 from one_runtime.db.engine import Transaction

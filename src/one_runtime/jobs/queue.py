@@ -84,10 +84,10 @@ async def clock_skew(tx: Transaction) -> timedelta:
 
 
 async def database_now(tx: Transaction, clock: Clock) -> datetime:
-    """Return the time of the database's clock. Leases use this time, so a server's wrong clock cannot end a lease.
+    """Return the time of the database's clock. Leases use this time, because the clock of a server can be wrong.
 
-    `clock`: the clock of this process. Tests pass a clock that differs from the system clock by some time. The result
-    then differs by the same time.
+    `clock`: the clock of this process. Tests pass a clock that differs from the system clock. The result differs from
+    the database's clock by the same time.
     """
     return clock() + await clock_skew(tx)
 

@@ -50,9 +50,9 @@ class RecheckQueue:
         return refreshed is not None and version >= refreshed
 
     def enqueue(self, request: RecheckRequest) -> None:
-        """Add a connection. Do nothing if its recheck is queued, is running, or has ended within the cooldown.
+        """Add a connection. Do nothing if the queue is full.
 
-        Do nothing if the queue is full.
+        Do nothing if the connection's recheck is queued, is running, or has ended within the cooldown.
         """
         known = request.connection_id in self._unfinished or request.connection_id in self._rechecked
         if not known and len(self._waiting) < _MAX_CONNECTIONS:

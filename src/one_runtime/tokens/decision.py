@@ -28,8 +28,8 @@ Schedule: TypeAlias = datetime | Literal["never"] | None
 class CredentialRequest:
     """Requirements of a caller.
 
-    `rejected`: a version of the credentials that the provider refused. The caller needs a newer version.
-    `retry_refused`: True if a person wants One Runtime to send a refused grant again.
+    `rejected`: a version of the credentials that the caller does not accept, for example after the provider refused
+    this version. `retry_refused`: True if a person wants One Runtime to send a refused grant again.
     """
 
     rejected: int | None = None
@@ -47,8 +47,8 @@ class Fresh:
 class UseUntil:
     """The credentials are usable and due for a refresh, but One Runtime cannot refresh the credentials now.
 
-    `until`: the time of the next attempt. If no refresh is possible, `until` is the expiry of the credentials. None
-    means that the credentials do not expire.
+    `until`: the time of the next attempt. If the entry or the tokens allow no refresh, `until` is the expiry of the
+    credentials. None means that the credentials do not expire.
     """
 
     until: datetime | None
@@ -78,7 +78,8 @@ class NeedsReauth:
     """The end user has to connect again.
 
     `refused`: the provider has refused the grant. `expired`: the tokens have expired, and no refresh is possible.
-    `audience_changed`: the custom integration now sends credentials to other hosts, or in another way (P7).
+    `audience_changed`: the custom integration now sends credentials to other hosts, or in another way (promise P7 of
+    docs/security.md).
     """
 
     reason: Literal["refused", "expired", "audience_changed"]
@@ -113,9 +114,9 @@ def decide(state: CredentialState, now: datetime, request: CredentialRequest) ->
 def _schedule_of_fresh(state: CredentialState, now: datetime) -> Schedule:
     """Return the schedule of fresh credentials. Return None if the row needs no change.
 
-    A row without a token method can still have a due time, for one of two reasons:
+    A row can have a due time although `state.token_method` is None. There are two possible reasons:
 
-    - An older version of One Runtime replaced tokens by a key. The worker must stop processing the row.
+    - An older version of One Runtime replaced the tokens of the row by a key. The worker must stop processing the row.
     - The catalog no longer contains the integration. The worker tries again later.
     """
     if state.stored.token_metadata.refresh_due_at is None or state.token_method is not None:

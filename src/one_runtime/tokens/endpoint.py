@@ -33,7 +33,8 @@ _NAMES: Final[Mapping[type, str]] = {
 class TokenEndpoint:
     """The token endpoint of an integration for one client.
 
-    `known`: the values for templates: the end user's params, values from the provider, and the client's fields.
+    `known`: the end user's params, values from the provider, and the client's fields. The templates of the request use
+    these values.
     """
 
     integration: Integration

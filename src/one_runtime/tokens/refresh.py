@@ -1,8 +1,8 @@
-"""Refresh the tokens of a connection, and record the provider's response (P8).
+"""Refresh the tokens of a connection, and record the provider's response (promise P8 of docs/security.md).
 
-The worker refreshes tokens before the tokens expire. If a caller needs new tokens earlier, the caller's process
-refreshes the tokens. The process first reserves the connection's credential row for a limited time (a lease). The
-process has no open transaction during the request to the provider.
+The worker refreshes tokens before the tokens expire. If a caller finds tokens that are due for a refresh, the caller's
+process refreshes the tokens at once. The process first reserves the connection's credential row for a limited time (a
+lease). The process has no open transaction during the request to the provider.
 
 The lease can end before the provider's response arrives. Another process can then store newer tokens, or the end user
 can connect again. So a process records a response only if the row still holds the refresh token that the process sent.
@@ -77,8 +77,8 @@ class ReauthRequired(Conflict):
 class Lease:
     """The right of this process to refresh the tokens of one connection.
 
-    `ask_until`: the end of the request to the provider. `ends`: the end of the right. Both times are seconds of the
-    monotonic clock.
+    `ask_until`: the deadline of the request to the provider. `ends`: the end of the lease. Both times are seconds of
+    the monotonic clock.
     """
 
     id: str
@@ -199,7 +199,10 @@ async def _join(
 async def _execute(
     installation: Installation, key: ConnectionKey, request: CredentialRequest, state: CredentialState | None
 ) -> UsableCredential:
-    """Decide, and execute the decision. If another process is refreshing the credentials, wait and start again."""
+    """Decide, and execute the decision.
+
+    If another process is refreshing credentials that are not usable now, wait and decide again.
+    """
     timing = installation.timing
     deadline = time.monotonic() + timing.patience
     while True:
@@ -351,7 +354,7 @@ async def _store(
     The result of a commit is unknown if the database connection breaks during the commit. The process also repeats such
     a commit. If the commit failed, the row still holds the old refresh token, and the repetition stores the new tokens.
     If the commit succeeded, the row already holds the new tokens. The repetition then passes the new tokens to
-    `queue_revocation`, which revokes nothing, because the connection still exists.
+    `queue_revocation`, which revokes nothing, because the connection still uses the grant of these tokens.
     """
     while True:
         try:

@@ -1,6 +1,6 @@
-"""Revoke tokens at the provider, by RFC 7009 or in the provider's own way (P9).
+"""Revoke tokens at the provider, by RFC 7009 or in the provider's own way (promise P9 of docs/security.md).
 
-The worker repeats failed revocations for a day.
+After a temporary failure, the worker repeats the revocation for a day.
 """
 
 import asyncio
@@ -72,7 +72,7 @@ async def revoke_all(installation: Installation, claimed: Iterable[PendingRevoca
 
 
 async def revoke_due(installation: Installation) -> int:
-    """Reserve the rows that are due, and revoke the tokens of the rows. Return the number of rows."""
+    """Reserve the rows that are due, and revoke their tokens. Return the number of rows."""
     async with installation.database.write() as tx:
         claimed = await pending_revocations.claim(tx, installation.vault, installation.clock, BATCH)
     await revoke_all(installation, claimed)

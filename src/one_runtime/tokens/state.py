@@ -22,10 +22,12 @@ from one_runtime.oauth.token_response import TokenSet
 class UsableCredential:
     """A connection with the values that authenticate a request to its provider.
 
-    `version`: the version of the credentials. If the provider refuses the credentials, the caller reports the version.
+    `version`: the version of the credentials. If the provider refuses the credentials, the caller passes this version
+    to `ensure_fresh` as `rejected`.
 
     `integration` and `auth`: the catalog entry of the connection. One Runtime has checked that the credentials are for
-    the hosts of this entry (P7). Callers build requests from this entry, even if the catalog changes later.
+    the hosts of this entry (promise P7 of docs/security.md). Callers build requests from this entry, even if the
+    catalog changes later.
     """
 
     connection: Connection
@@ -78,7 +80,7 @@ class CredentialState:
 
     @property
     def refresh_grant(self) -> RefreshGrant | None:
-        """Return the grant for a refresh. Return None if the entry or the tokens allow no refresh."""
+        """Return the values to send for a refresh (a grant). Return None if the entry or the tokens allow no refresh."""
         if self.token_method is None:
             return None
         return self.token_method.refresh_grant(self.stored.secrets, self.connection.scopes)
@@ -97,7 +99,7 @@ class CredentialState:
     def is_refused(self) -> bool:
         """Return True if the provider has refused the grant.
 
-        One Runtime sends a refused grant again only if a person requests a refresh.
+        One Runtime sends a refused grant again only if a person requests the refresh.
         """
         return self.connection.status == "needs_reauth" and self.stored.token_metadata.refresh_due_at is None
 
