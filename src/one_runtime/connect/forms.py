@@ -55,7 +55,7 @@ class FormPost(Sent):
 
 
 class AccountPost(Sent):
-    """The posted selection of an account. `cookie`: the name of the cookie that binds the browser."""
+    """The posted selection of an account. `cookie`: the name of the cookie that binds the attempt to the browser."""
 
     authorization: Name
     cookie: Name

@@ -87,8 +87,8 @@ class PopupRoutes:
         session_id = None if token is not None else request.query_params.get("session")
         shell = await popup.load_shell(self._installation, token=token, session_id=session_id)
         if shell.mode == "embed":
-            # Some browsers send no `Sec-Fetch-Dest` (on http, or old browsers). For these browsers, the page's script
-            # checks if the page is in a frame.
+            # Old browsers, and browsers that open an http URL, can omit `Sec-Fetch-Dest`. In these cases, the page's
+            # script checks if the page is in a frame.
             return render(self._site, shell, framed=request.headers.get("sec-fetch-dest") != "document")
         if is_framed(request):
             return self._screens.refusal("framed", 403)
@@ -171,7 +171,7 @@ class PopupRoutes:
         return await self._finish(result)
 
     async def _select_account(self, request: Request) -> Response:
-        """Handle the selection of an account. The request must come from our own page in the callback's browser."""
+        """Handle the selection of an account. Accept only a request of our own page, in the browser of the callback."""
         if is_framed(request) or not is_from_our_page(request.headers, self._origin):
             return self._screens.refusal("foreign", 403)
         try:

@@ -190,8 +190,8 @@ class Screens:
             values |= {"problem": _failure(result, problem), "reason": provider_reason(problem)}
         values |= {
             "return_to": result.return_to,
-            # After a failure, the window closes: our frame shows the failure and lets the end user try again. If the
-            # session has ended, the window stays open.
+            # The window closes, because our frame shows the outcome. The window stays open if the session had ended
+            # before, or if the page has to open the app.
             "closes": not isinstance(problem, SESSION_ENDED) and (connected is None or connected.return_to is None),
         }
         status = 200 if problem is None else problem.status

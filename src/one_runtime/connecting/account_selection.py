@@ -25,7 +25,7 @@ from one_runtime.tokens.revocation import revoke_all
 from one_runtime.tokens.state import merge_tokens
 
 BATCH: Final = 100
-"""Maximum number of attempts without a selection that one run of the periodic task ends."""
+"""Maximum number of paused attempts that one run of `purge_due` ends."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The OAuth 2.0 authorization flow of a session, from the end user's click to the connection.
 
-1. `prepare_authorization`: our page submits the form with the session token, and receives a ticket.
+1. `prepare_authorization`: our page submits the form with the session token, and receives a one-time token (ticket).
 2. `start_authorization`: a window sends the ticket, and receives a cookie and the provider's URL with a state.
 3. `handle_callback`: the provider redirects the browser to One Runtime with the state. The browser also sends the
    cookie (promise P5 of docs/security.md). One Runtime makes the connection. If the tokens give access to several
@@ -403,7 +403,7 @@ async def _record_failure(
     """Record the failure for the organization's backend and our page. The tenth refusal ends the session."""
     session, code, reason = context.session, failure_code(error), provider_reason(error)
     note = error_note(code, reason or error.detail, now, reason)
-    if await authorization_attempts.end(tx, context.attempt.id, "failed"):  # False: the end user was deleted
+    if await authorization_attempts.end(tx, context.attempt.id, "failed"):  # False if the end user was deleted
         if not context.reserved:
             await sessions.note_error(tx, session.id, note, now)
         elif isinstance(error, AuthorizationFailed) and error.counts:

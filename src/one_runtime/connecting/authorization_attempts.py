@@ -240,7 +240,7 @@ async def start(
 async def consume(
     tx: Transaction, vault: Vault, state: str, browser: str, slug: str, now: datetime
 ) -> tuple[AuthorizationAttempt, AttemptSecret] | None:
-    """Return the attempt of a state with its secrets. Mark the state as used, and delete the stored secrets.
+    """Return the attempt of a state, and the attempt's secrets. Mark the state as used, and delete the stored secrets.
 
     Return None if the state is unknown, expired or used. Return None also if another browser sends the state, or if the
     state arrives at another integration's redirect URL. In these two cases, the state stays valid.
@@ -263,7 +263,7 @@ async def count(tx: Transaction, session_id: str) -> int:
 async def pause(
     tx: Transaction, vault: Vault, attempt: AuthorizationAttempt, browser: str, payload: bytes, now: datetime
 ) -> None:
-    """Encrypt and store a payload until the same browser selects an account.
+    """Encrypt and store a payload until the end user selects an account in the same browser.
 
     Raises: NotFound if the attempt was deleted.
     """
@@ -350,7 +350,7 @@ async def expire(database: Database, now: datetime) -> int:
 async def purge(database: Database, now: datetime) -> int:
     """Delete attempts that expired more than `KEPT` ago; return the number of deleted attempts.
 
-    Keep attempts that wait for a selection, because `abandon` first has to end them and return their payloads.
+    Keep attempts that wait for a selection, because `abandon` must first end these attempts and return the payloads.
     """
     return await run_in_batches(database, _PURGE, before=now - KEPT)
 

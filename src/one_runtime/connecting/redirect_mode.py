@@ -34,7 +34,7 @@ from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tokens.revocation import revoke_all
 
 BATCH: Final = 100
-"""Maximum number of connections that one run of the periodic task deletes."""
+"""Maximum number of connections that one run of `purge_due` deletes."""
 
 TABLE: Final = "unredeemed_connections"
 _VERSION: Final = 1  # version of the row's plaintext: constant, because the credentials of a row never change
@@ -77,7 +77,7 @@ _DUE = (
 
 
 class EndUserMismatch(Conflict):
-    """The organization sent the code with an end user who is not the session's end user."""
+    """The organization sent the code with the identifier of another end user."""
 
     code = "end_user_mismatch"
 

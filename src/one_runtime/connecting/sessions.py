@@ -402,7 +402,7 @@ async def complete(tx: Transaction, session_id: str, connection_id: str, now: da
 
 
 async def hold(tx: Transaction, session_id: str, code: SecretToken, now: datetime) -> bool:
-    """Mark the session as unredeemed until the organization redeems its code. Return False if the session has ended."""
+    """Mark the session as unredeemed until the organization redeems the code. Return False if the session has ended."""
     until = now + TIME_TO_REDEEM
     return await tx.execute(_HOLD, session=session_id, code=code.hash, now=now, until=until) > 0
 

@@ -189,8 +189,8 @@ async def get_with_credential(
     """Return a connection with its decrypted credentials. With `lock`, lock the credentials until `tx` ends.
 
     The tokens are in the credential's row, and the expiry of the tokens is in the connection's row. The function reads
-    both rows in one statement, or under the lock. Otherwise, a refresh between two reads could combine expired tokens
-    with the expiry of new tokens.
+    both rows in one statement, or under the lock. If a refresh changed the rows between two reads, the result would
+    contain expired tokens with the expiry of new tokens.
 
     Raises: NotFound; SealBroken if the credentials cannot be decrypted.
     """
@@ -253,7 +253,7 @@ async def create_or_replace(
 
 
 async def require_replaceable(tx: Transaction, organization_id: str, new: NewConnection) -> None:
-    """Check that `create_or_replace` would succeed, without storing anything. Raises: AccountMismatch; NotFound."""
+    """Check that `create_or_replace` would raise no error. Store nothing. Raises: AccountMismatch; NotFound."""
     _connection_to_replace(new, await list_at_integration(tx, organization_id, new.end_user_id, new.integration_slug))
 
 
@@ -428,8 +428,8 @@ async def invalidate_all_for_audience_change(
 ) -> int:
     """Find at most `limit` active connections with credentials for an old audience, and invalidate the credentials.
 
-    Return the number of connections found. The end user can connect again at the same time. So the function locks the
-    credentials of each connection and checks the audience again, and leaves new credentials valid.
+    Return the number of connections found. An end user can connect again at the same time. So for each connection, the
+    function locks the credentials and checks the audience again. New credentials stay valid.
     """
     audience = integration.audience(auth_type)
     scope = {"organization": organization_id, "slug": integration.slug, "auth_type": auth_type, "audience": audience}

@@ -70,8 +70,8 @@ class TokenMetadata:
 
     `oauth_client_id`: the registered OAuth client of the tokens; None if the end user entered the client.
     `refresh_due_at`: the time of the next refresh; None if One Runtime does not refresh the tokens. `audience`: None
-    for a built-in integration. For a custom integration, the audience is a digest of where and how One Runtime may send
-    the credentials (`AuthBase.audience`).
+    for a built-in integration. For a custom integration, the audience is a digest, which changes if the integration
+    sends the credentials to another place or in another way (`AuthBase.audience`).
     """
 
     oauth_client_id: str | None = None

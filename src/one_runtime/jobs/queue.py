@@ -87,7 +87,7 @@ async def database_now(tx: Transaction, clock: Clock) -> datetime:
     """Return the time of the database's clock. Leases use this time, because the clock of a server can be wrong.
 
     `clock`: the clock of this process. Tests pass a clock that differs from the system clock. The result differs from
-    the database's clock by the same time.
+    the database's clock by the same amount.
     """
     return clock() + await clock_skew(tx)
 

@@ -38,7 +38,7 @@ class RecheckQueue:
         self._unfinished: set[str] = set()
 
     def mark_refreshed(self, connection_id: str, version: int) -> None:
-        """Record the version of the new tokens, after a refresh has replaced refused tokens."""
+        """Record the version of new tokens that have replaced refused tokens."""
         self._refreshed[connection_id] = version
 
     def was_refreshed(self, connection_id: str, version: int) -> bool:

@@ -55,7 +55,7 @@ async def _repeat(task: PeriodicTask[Context], context: Context) -> None:
         while True:
             wakeup.clear()  # before the run, so that a commit during the run starts another run
             await _run_once(task, context)
-            if current.cancelling():  # up to Python 3.11, `asyncio.wait_for` in the pool can lose a cancellation
+            if current.cancelling():  # before Python 3.12, `asyncio.wait_for` in a library can lose a cancellation
                 return
             with suppress(TimeoutError):
                 async with asyncio.timeout(task.interval):

@@ -29,7 +29,8 @@ class CredentialRequest:
     """Requirements of a caller.
 
     `rejected`: a version of the credentials that the caller does not accept, for example after the provider refused
-    this version. `retry_refused`: True if a person wants One Runtime to send a refused grant again.
+    this version. `retry_refused`: True if a person wants One Runtime to send a refused grant again, such as a refresh
+    token.
     """
 
     rejected: int | None = None

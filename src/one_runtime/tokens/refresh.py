@@ -107,7 +107,7 @@ async def fresh_credentials(
 async def ensure_fresh(
     installation: Installation, state: CredentialState, *, rejected: int | None = None, retry_refused: bool = False
 ) -> UsableCredential:
-    """Return fresh credentials as `fresh_credentials` does, from a state that the caller has just loaded."""
+    """Do the same as `fresh_credentials`, but with a state that the caller has just loaded."""
     request = CredentialRequest(rejected, retry_refused)
     if not isinstance(decide(state, installation.clock(), request), Fresh):
         return await _join(installation, state.connection.key, request, state)

@@ -58,7 +58,7 @@ NOT_SUPPORTED: Final = RevocationResult(None, "not_supported")
 
 
 async def revoke_all(installation: Installation, claimed: Iterable[PendingRevocation]) -> list[list[RevocationResult]]:
-    """Revoke the tokens of rows that this process has reserved (claimed). Return the results in the order of the rows.
+    """Revoke the tokens of queued revocations that this process has reserved. Return the results in the same order.
 
     The worker repeats the revocation after a temporary failure.
     """

@@ -80,7 +80,7 @@ class CredentialState:
 
     @property
     def refresh_grant(self) -> RefreshGrant | None:
-        """Return the values to send for a refresh (a grant). Return None if the entry or the tokens allow no refresh."""
+        """Return the grant that a refresh sends. Return None if the entry or the tokens allow no refresh."""
         if self.token_method is None:
             return None
         return self.token_method.refresh_grant(self.stored.secrets, self.connection.scopes)
