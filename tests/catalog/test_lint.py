@@ -57,7 +57,7 @@ def test_a_valid_entry_has_no_complaints(auths: tuple[dict[str, Any], ...]) -> N
         (changed(KEY, check={**CHECK, "expect": {"json": [{"path": "$", "type": "object"}]}}), "accepts any object"),
         (changed(KEY, check={**CHECK, "refused": {"status": [429]}}), "an outage (HTTP 429) must be neither"),
         (changed(KEY, check={**CHECK, "expect": {"json": [{"path": "a", "exists": False}]}}), "must be neither"),
-        (changed(HOSTED, params=[SUBDOMAIN]), "a placeholder is required"),
+        (changed(HOSTED, params=[SUBDOMAIN]), "a value in a host requires a placeholder"),
         (changed(HOSTED, params=[{**HOST, "transform": []}]), "transform: must contain lower"),
         (changed(HOSTED, params=[{**HOST, "help": "The first part"}]), "subdomain.help: must be a sentence"),
         (changed(HOSTED, params=[{**HOST, "placeholder": "a.b"}]), "must be accepted"),

@@ -159,8 +159,13 @@ def test_headers_can_hold_no_line_break() -> None:
 
 
 def test_a_verified_entry_has_a_date_and_an_unverified_one_has_none() -> None:
-    refused("date is required", {**API_KEY, "verified": {"how": "documentation"}})
-    refused("date is required", {**API_KEY, "verified": {"how": "unverified", "date": "2026-11-25"}})
+    refused(
+        "date: must be omitted with how: unverified, and is required", {**API_KEY, "verified": {"how": "documentation"}}
+    )
+    refused(
+        "date: must be omitted with how: unverified, and is required",
+        {**API_KEY, "verified": {"how": "unverified", "date": "2026-11-25"}},
+    )
 
 
 def test_a_condition_has_exactly_one_rule() -> None:

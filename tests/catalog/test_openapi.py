@@ -246,7 +246,7 @@ def test_a_logo_is_used_if_it_is_an_svg() -> None:
         (
             {"components": {"securitySchemes": {"K": {"$ref": "#/a"}}}},
             "components.securitySchemes.K.$ref",
-            "must point to a part of the document, and #/a",
+            "must point to a part of the document, but #/a",
         ),
         (
             {"components": {"securitySchemes": {"K": {"$ref": "#/components/securitySchemes/K"}}}},

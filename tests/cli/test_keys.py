@@ -98,7 +98,7 @@ def test_keys_are_listed_with_their_servers_and_without_secrets(run: Run, databa
     for key in (FIRST, SECOND):
         assert key not in lacking.out + run("keys", "list", "--json").out
     assert run("keys", "list", "--json").rows[0].keys() == {
-        "id", "state", "in_ring", "rows", "held_by", "servers", "added_at", "activated_at", "disabled_at",
+        "id", "state", "in_ring", "required", "rows", "held_by", "servers", "added_at", "activated_at", "disabled_at",
     }  # fmt: skip
 
 
