@@ -158,6 +158,9 @@ async def test_new_tokens_are_stored_after_a_database_failure(app: RotatingAppli
     _, stored = await read_stored(app.installation, seeded.key)
     assert stored.secrets["access_token"] == token_of(usable)
     assert app.provider.answers(seeded.family) == ["granted"]
+    app.application.clock.advance(minutes=3)
+    assert await app.revoke_due() == 0
+    assert app.provider.look(seeded.family)["alive"] is True
 
 
 async def test_a_renewal_that_was_paused_past_its_deadline_sends_no_request(app: RotatingApplication) -> None:
