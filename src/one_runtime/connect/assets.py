@@ -1,6 +1,6 @@
 """The popup's static files, which One Runtime reads once at its start.
 
-The files' URLs contain a hash of all files, so browsers can cache the files for ever.
+The URLs of `Assets.files` contain a hash over these files, so browsers can cache the files for ever.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """The popup's static files, and the hash over all files."""
+    """The popup's static files. `hash`: the hash over `files`."""
 
     hash: str
     files: Mapping[str, Asset]

@@ -1,7 +1,8 @@
-"""Forms of the top-level pages: the fields, and the form posts that browsers send.
+"""Forms of the pages that are not in a frame, such as the pages of the modes `redirect` and `link`.
 
-One Runtime never shows a secret's value again. One Runtime accepts posts only from its own pages, and refuses unknown
-fields (promises P6 and P11 of docs/security.md).
+The module builds the fields, and reads the form posts that browsers send. No page shows a secret that the end user
+entered before. One Runtime accepts posts only from its own pages, and refuses unknown fields (promises P6 and P11 of
+docs/security.md).
 """
 
 from collections.abc import Mapping
@@ -150,7 +151,10 @@ class FormField:
 def form_fields(
     view: PopupView, auth: Auth, typed: FormPost | None, errors: Mapping[str, str]
 ) -> tuple[FormField, ...]:
-    """Return the fields of one auth type, with the values of the posted form."""
+    """Return the fields of one auth type, with the values of the posted form. Fields for secrets have no value.
+
+    If there is no posted form, return the fields with their default values.
+    """
     fields = []
     for param in auth.params:
         path = f"params.{param.name}"

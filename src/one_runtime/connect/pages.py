@@ -81,9 +81,9 @@ def render(site: Site, shell: PopupShell, *, framed: bool) -> Response:
 
 
 def _ancestors(shell: PopupShell, *, framed: bool) -> tuple[str, ...]:
-    """Return the origins that may frame the page: the allowed origins of the session.
+    """Return the origins that may frame the page. In most cases, these are the allowed origins of the session.
 
-    If the session is unknown, or if no origin is configured, any page may frame this page. So a developer sees the
+    If the session is unknown, or if no origin is configured, any origin may frame the page. So a developer sees the
     error instead of an empty frame. The page of such a session contains no form and no secret.
     """
     if shell.state == "open" and not framed:

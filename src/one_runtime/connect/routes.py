@@ -171,7 +171,10 @@ class PopupRoutes:
         return await self._finish(result)
 
     async def _select_account(self, request: Request) -> Response:
-        """Handle the selection of an account. Accept only a request of our own page, in the browser of the callback."""
+        """Handle the selection of an account.
+
+        The request must come from our own page, and from the browser that sent the callback.
+        """
         if is_framed(request) or not is_from_our_page(request.headers, self._origin):
             return self._screens.refusal("foreign", 403)
         try:
@@ -186,8 +189,8 @@ class PopupRoutes:
 
     async def _finish(self, result: CallbackResult) -> Response:
         response = await self._pages.finish_authorization(result)
-        # If the result has a binding, this browser started the attempt. At the end of the attempt, delete the cookie.
-        # Keep the cookie while the end user has to select an account.
+        # If the result has a binding, this browser started the attempt. Extend the cookie's lifetime while the end user
+        # has to select an account, and delete the cookie at the end of the attempt.
         if result.binding is not None:
             header = self._cookies.set_header if result.selection is not None else self._cookies.delete_header
             response.headers["Set-Cookie"] = header(result.binding)

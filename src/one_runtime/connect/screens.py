@@ -1,4 +1,4 @@
-"""The top-level pages. Each page has a function that returns the page with its headers."""
+"""The pages that are not in a frame. For each page, a function returns the page with its headers."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -32,8 +32,8 @@ _HOST: Final = re.compile(r"[a-z0-9.:\[\]_-]+")
 class FormError:
     """The error that a form shows after a refused request.
 
-    `errors`: messages by the field's path. `replaces`: True if another account is already connected, and the end user
-    can replace this account.
+    `errors`: messages by the field's path. `replaces`: True if the end user can agree to replace the account that
+    is connected now.
     """
 
     sentence: str | None = None
@@ -75,7 +75,7 @@ class Screens:
         self._logo_url = logo_url
 
     def refusal(self, refusal: Refusal, status: int) -> Response:
-        """Render an error page for a request without a session."""
+        """Render an error page that contains no data of a session."""
         return self._notice(refusal, PopupShell("unknown"), status)
 
     def ended(self, shell: PopupShell) -> Response:
@@ -176,7 +176,7 @@ class Screens:
         return self._render("authorization_redirect", view.session.id, values, None)
 
     def returned(self, result: CallbackResult) -> Response:
-        """Render the last page of an authorization, in the authorization window or in an unknown browser.
+        """Render the last page of an authorization.
 
         In the mode `redirect`, this page then opens the app. The callback cannot redirect to the app directly, because
         the policy of the provider's page can block such a redirect (`form-action`, CSP 3, section 6.1.5).
@@ -190,8 +190,8 @@ class Screens:
             values |= {"problem": _failure(result, problem), "reason": provider_reason(problem)}
         values |= {
             "return_to": result.return_to,
-            # The window closes, because our frame shows the outcome. The window stays open if the session had ended
-            # before, or if the page has to open the app.
+            # The window stays open if the session had ended before, or if the page has to open the app. Otherwise our
+            # frame shows the outcome, so the window closes.
             "closes": not isinstance(problem, SESSION_ENDED) and (connected is None or connected.return_to is None),
         }
         status = 200 if problem is None else problem.status

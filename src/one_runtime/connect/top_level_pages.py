@@ -1,4 +1,4 @@
-"""The modes `redirect` and `link`: top-level pages, which work without JavaScript.
+"""The modes `redirect` and `link`: pages that are not in a frame and work without JavaScript.
 
 In each step, our own page posts a form, and the response is the next page. Only the first URL contains the session
 token; later requests send the token in the body. In the mode `link`, the first page is always the confirmation. The end

@@ -80,7 +80,7 @@ class OptionAnswer(PopupAnswer):
 
 
 class ParamAnswer(PopupAnswer):
-    """A field that is not secret."""
+    """A parameter of the connection, such as a subdomain. Parameters are not secret."""
 
     name: str
     label: str

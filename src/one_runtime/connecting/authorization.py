@@ -113,7 +113,7 @@ class CallbackContext:
 class CallbackResult:
     """The result of a callback. Exactly one of `connected`, `selection` and `problem` is set.
 
-    The other fields describe the attempt. If this browser has no pending attempt, the other fields are None.
+    The other fields describe the attempt. These fields are None if this browser has no pending attempt.
     """
 
     connected: Connected | None = None
@@ -378,7 +378,7 @@ async def _connect(installation: Installation, context: CallbackContext, granted
 async def _pause(
     installation: Installation, context: CallbackContext, granted: GrantedTokens, required: AccountSelectionRequired
 ) -> CallbackResult:
-    """Store the tokens until the end user selects an account. The callback then does not count as a failed attempt."""
+    """Store the tokens until the end user selects an account. Undo the count of the attempt."""
     attempt, browser = context.attempt, context.binding.secret
     async with installation.database.write() as tx:
         selection = await account_selection.pause(tx, installation, attempt, browser, granted, required.accounts)
@@ -400,7 +400,7 @@ def _result(context: CallbackContext) -> CallbackResult:
 async def _record_failure(
     tx: Transaction, context: CallbackContext, error: OneRuntimeError, now: datetime
 ) -> CallbackResult:
-    """Record the failure for the organization's backend and our page. The tenth refusal ends the session."""
+    """Record the failure for the organization's backend and our page. The provider's tenth refusal ends the session."""
     session, code, reason = context.session, failure_code(error), provider_reason(error)
     note = error_note(code, reason or error.detail, now, reason)
     if await authorization_attempts.end(tx, context.attempt.id, "failed"):  # False if the end user was deleted

@@ -321,7 +321,7 @@ async def _abandon(
     for attempt in attempts:
         try:
             payload = _open_payload(vault, attempt)
-        except KeyNotInRing:  # another server can have this key and end the attempt
+        except KeyNotInRing:  # a server that has the key can end the attempt
             continue
         except SealBroken:
             payload = b""

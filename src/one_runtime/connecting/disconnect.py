@@ -36,7 +36,10 @@ class DisconnectedConnection:
 
 
 _Removal: TypeAlias = tuple[DisconnectedConnection, PendingRevocation | None]
-"""A deleted connection, and its queued revocation or None. The queued revocation later replaces `revocations`."""
+"""A deleted connection, and its queued revocation or None.
+
+`_revoke` replaces `revocations` of the connection by the results of the queued revocation.
+"""
 
 
 async def disconnect(

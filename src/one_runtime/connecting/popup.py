@@ -82,7 +82,7 @@ class IntegrationOption:
 class PopupView:
     """An open session with the data of its page.
 
-    The page shows one integration. If `integration` is None, the page shows the list `options` instead.
+    The page shows `integration`, or the list `options` if `integration` is None.
     """
 
     session: ConnectSession
@@ -178,8 +178,8 @@ async def load_view(
 ) -> PopupView:
     """Load the view of an open session: the list of integrations, or one integration.
 
-    The first call with `opening` opens the session, and the session then lasts one hour. A call without `opening` does
-    not open the session. For example, a link scanner must not open a session of the mode link.
+    The first call with `opening` opens the session, and the session then lasts one hour. Without `opening`, the session
+    stays unopened, because a link scanner must not open a session of the mode link.
 
     Raises: Unauthenticated, SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts, WrongMode; NotFound if the
     integration was deleted or is not enabled.
@@ -253,7 +253,7 @@ async def connect(
 ) -> Connected:
     """Verify the credential that the end user entered, store the connection, and end the session.
 
-    An error leaves the session open, so the end user can try again. Only the tenth CredentialsRefused ends the session.
+    No error except the tenth CredentialsRefused ends the session, so the end user can try again.
     """
     session, (integration, auth, values) = view.session, validate_request(view, request)
     if oauth2_of(auth) is not None:
@@ -275,10 +275,10 @@ async def connect(
 async def _record_failure(
     tx: Transaction, session: ConnectSession, actor: Actor, slug: str, error: OneRuntimeError, now: datetime
 ) -> None:
-    """Record a failed attempt. Only a refused credential counts towards the session's limit of ten attempts.
+    """Record a failed attempt. Only CredentialsRefused counts towards the session's limit of ten attempts.
 
-    After another error, undo the count, because the credential can be valid. Store CredentialsRefused and
-    ProviderUnavailable in `last_error`. For another error, set `last_error` to None.
+    For all other errors, undo the count, because the credential can be valid. Only CredentialsRefused and
+    ProviderUnavailable appear in the session's `last_error`; other errors set `last_error` to None.
     """
     if isinstance(error, ProviderUnavailable):
         await sessions.refund_check(tx, session.id, error_note(error.code, error.detail, now), now)
@@ -308,10 +308,11 @@ async def complete_session(
     connection: NewConnection,
     attempt_id: str | None = None,
 ) -> Connected:
-    """In one transaction, store the connection with its event, and end the session.
+    """Store or hold the connection in one transaction.
 
-    In the mode redirect, the connection becomes usable only when the organization redeems the code (P6). `attempt_id`:
-    the authorization attempt to end, or None.
+    In the modes embed and link, store the connection with its event, and end the session. In the mode redirect, hold
+    the connection until the organization redeems the session's code (P6). `attempt_id`: the authorization attempt to
+    end, or None.
 
     Raises: NotFound; AccountMismatch; SessionUsed, SessionCancelled, SessionExpired or TooManyAttempts if the session
     has already ended.

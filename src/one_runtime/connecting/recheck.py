@@ -31,7 +31,11 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class RecheckResult:
-    """A connection after its recheck. `working` is None if the integration has no check request."""
+    """A connection after its recheck.
+
+    `working` is None if there is no check request to send: the entry has none, or the integration or the auth type no
+    longer exists.
+    """
 
     connection: Connection
     working: bool | None
@@ -68,14 +72,14 @@ async def recheck(installation: Installation, actor: Actor, connection_id: str) 
 
 
 async def recheck_queued(installation: Installation) -> int:
-    """Recheck the connections in the queue; return their number."""
+    """Recheck connections from the queue, and return the number of these connections."""
     requests, limit = installation.rechecks.drain(), asyncio.Semaphore(CONCURRENT)
 
     async def recheck_one(request: RecheckRequest) -> None:
         try:
             async with limit, asyncio.timeout(TIMEOUT):
                 await recheck(installation, Actor(request.organization_id, "system"), request.connection_id)
-        except (OneRuntimeError, TimeoutError) as error:  # the next refused call queues another recheck
+        except (OneRuntimeError, TimeoutError) as error:  # a call refused after the cooldown queues a new recheck
             code = error.code if isinstance(error, OneRuntimeError) else "upstream_timeout"
             log.info("recheck_failed", connection_id=request.connection_id, code=code)
         finally:

@@ -1,9 +1,9 @@
 """The mode `redirect`: One Runtime holds a connection until the organization redeems the session's code.
 
-An end user can send the session's link to another person. If this person connects an account, the account must not
-belong to the end user (promise P6 of docs/security.md). So the organization sends two values to redeem the code: the
-code, and the identifier of the user who is signed in at the return URL. If this user is not the session's end user,
-One Runtime ends the session and deletes the held connection.
+An end user can send the session's link to another person. If this person connects an account, One Runtime must not
+give the account to the end user (promise P6 of docs/security.md). So the organization sends two values to redeem the
+code: the code, and the identifier of the user who is signed in at the return URL. If this user is not the session's
+end user, One Runtime ends the session and deletes the held connection.
 """
 
 import json
@@ -119,8 +119,8 @@ async def redeem(
     Return the session and the connection. None stands for a connection that was deleted after the first redemption.
 
     Raises: NotFound; InvalidInput for a wrong code; SessionExpired; Conflict if the session holds no connection;
-    AccountMismatch if the end user has since connected another account; EndUserMismatch for another end user. Before
-    EndUserMismatch, the function deletes the held connection, if the code was not redeemed yet.
+    AccountMismatch if the end user connected another account in another session; EndUserMismatch for another end user.
+    If the code was not redeemed yet, the function deletes the held connection before it raises EndUserMismatch.
     """
     now = installation.clock()
     async with installation.database.write() as tx:

@@ -62,7 +62,7 @@ class SessionExpired(OneRuntimeError):
 
 
 class TooManyAttempts(OneRuntimeError):
-    """The session has reached its limit of failed attempts."""
+    """The session has reached its limit of refused attempts, or its limit of authorization attempts."""
 
     code, status, title = "too_many_attempts", 429, "Too many attempts in this session"
 
@@ -367,7 +367,7 @@ async def mark_opened(tx: Transaction, session: ConnectSession, now: datetime) -
 async def reserve_check(tx: Transaction, session_id: str, now: datetime) -> bool:
     """Count an attempt before it starts, so that parallel attempts do not exceed the limit.
 
-    Return False if the session has no attempt left.
+    Return False if the session has ended or has no attempt left.
     """
     return await tx.execute(_RESERVE, session=session_id, now=now) > 0
 

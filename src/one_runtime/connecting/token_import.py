@@ -37,7 +37,8 @@ class CredentialImport:
     """A credential to import for an end user.
 
     `multiple`: True to keep the end user's present connection to the integration, and to add a connection. `check`:
-    True to verify the credential with the provider first. One Runtime always verifies client credentials.
+    True to verify the credential with the provider first. One Runtime ignores `check` for the auth type
+    `client_credentials`, and always verifies the credential.
     """
 
     integration_slug: str

@@ -181,7 +181,7 @@ async def verify_credentials(
 
 @dataclass(frozen=True, slots=True)
 class GrantedTokens:
-    """Tokens from the provider that One Runtime has not verified yet.
+    """Unverified tokens from the provider.
 
     `params`: the connection's params that are known so far. `own_client`: the fields of the end user's own OAuth
     client, if the entry requires such a client. `selected`: the params of the selected account, if the tokens give
@@ -245,7 +245,10 @@ async def verify_tokens(
 
 
 async def exchange_tokens(installation: Installation, endpoint: TokenEndpoint, tokens: TokenSet) -> TokenSet:
-    """Exchange a short-lived token for a long-lived token, if the entry defines this request. Raises: OAuthError."""
+    """Exchange a short-lived token for a long-lived token. Raises: OAuthError.
+
+    If the entry defines no exchange, return `tokens` unchanged.
+    """
     if endpoint.auth.token.exchange is None:
         return tokens
     grant = ShortLivedToken(tokens.access_token)

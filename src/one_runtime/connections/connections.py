@@ -67,7 +67,7 @@ class Connection:
 
     @property
     def key(self) -> ConnectionKey:
-        """Return the key of the connection's row and of its stored credential."""
+        """Return the ids that identify the connection and its stored credential."""
         return ConnectionKey(self.organization_id, self.id)
 
     @property
@@ -450,7 +450,7 @@ async def count_at_integration(tx: Transaction, organization_id: str, slug: str)
 
 
 async def mark_active(tx: Transaction, actor: Actor, connection: Connection, now: datetime) -> Connection:
-    """Set the status `active`, and record the event. The provider has accepted the credentials."""
+    """Set the status `active` after the provider has accepted the credentials. Record the event."""
     if connection.status == "active":
         return connection
     saved = replace(connection, status="active", error=None, updated_at=now)

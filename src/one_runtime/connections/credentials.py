@@ -58,7 +58,7 @@ class ProviderAccount:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionKey:
-    """The key of a connection's row and of its stored credential."""
+    """The ids that identify a connection and its stored credential."""
 
     organization_id: str
     connection_id: str
@@ -275,5 +275,5 @@ async def postpone(tx: Transaction, key: ConnectionKey, until: datetime) -> None
 
 
 async def list_due(tx: Transaction, now: datetime, limit: int) -> list[ConnectionKey]:
-    """Return the keys of credentials that are due, ordered by due time. Skip leased and postponed credentials."""
+    """Return the connections whose credentials are due, ordered by due time. Skip leased and postponed credentials."""
     return await tx.all(_DUE, ConnectionKey, now=now, limit=limit)

@@ -126,7 +126,7 @@ async def queue_revocation(
     """Store tokens for revocation. Return None if One Runtime cannot or must not revoke the tokens.
 
     If the rule of the cause is `unless_shared`, the caller must delete or update the connection of the tokens before
-    this call. Otherwise, this function treats that connection as another user of the grant, and returns None.
+    this call. Otherwise, this function finds that connection, regards the grant as shared, and returns None.
 
     The new row is reserved for the caller. The caller either revokes the tokens after the commit, or calls
     `leave_to_worker` before the commit.

@@ -31,7 +31,7 @@ Status: TypeAlias = Literal["connected", "not_connected"]
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
-# The constants below are literals in the SQL text, so that requests need not send them as parameters.
+# The statement contains its constants as SQL literals, so that a request sends fewer parameters to the database.
 _PAIR = connections.c.integration_slug + literal_column("':'") + connections.c.status
 _CONNECTIONS = (
     select(func.aggregate_strings(_PAIR, literal_column("','")))  # type: ignore[arg-type] # typed for a parameter
@@ -85,7 +85,7 @@ For 614 integrations, joining blocks is ten times as fast as joining the fragmen
 
 @dataclass(frozen=True, slots=True)
 class ListState:
-    """The caller, the availability for the caller's organization, and the end user's connections.
+    """The caller, the integrations that the caller's organization enabled, and the end user's connections.
 
     `connections`: a text such as `hubspot:active,slack:needs_reauth`. `own`: the catalog with the organization's custom
     integrations, or None if the organization has no custom integrations.
@@ -330,5 +330,5 @@ class IntegrationList:
         return listed.after(b'{"end_user_id": %b, "integrations": [' % _encode(end_user_id).encode())
 
     async def compressed(self, listed: Listed, end_user_id: str, body: bytes, coding: Coding) -> bytes:
-        """Return the compressed body. The cache saves work if an end user loads the page again."""
+        """Return the compressed body. The cache saves work if the same list is requested again for an end user."""
         return await self._compressor.compress((listed.etag, end_user_id), body, coding)

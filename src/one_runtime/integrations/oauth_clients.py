@@ -67,8 +67,8 @@ class OAuthClient:
     """A stored OAuth client.
 
     `scopes`: the scopes to request; None for the integration's default scopes. `hosts`: the hosts that may receive the
-    secret; empty if a built-in integration itself limits the hosts. `fields`: other values that the integration
-    requires for a client, without the client's id and secret. `version`: the version of the encrypted secret.
+    secret; empty if a built-in integration itself limits the hosts. `fields`: further values of the client that the
+    integration defines, such as a developer token. `version`: the version of the encrypted secret.
     """
 
     id: str
@@ -279,9 +279,9 @@ async def retire(tx: Transaction, organization_id: str, slug: str, now: datetime
 
 
 async def purge(installation: Installation, retention: timedelta = RETENTION) -> int:
-    """Delete retired clients that no connection, authorization attempt or revocation uses.
+    """Delete clients that were retired more than `retention` ago. Return the number of deleted clients.
 
-    Return the number of deleted clients.
+    Keep the clients that a connection, an authorization attempt or a pending revocation uses.
     """
     before = installation.clock() - retention
     return await run_in_batches(installation.database, _PURGE, before=before)
@@ -332,8 +332,8 @@ async def _record(tx: Transaction, installation: Installation, actor: Actor, kin
 async def _integration(tx: Transaction, installation: Installation, organization_id: str, slug: str) -> Integration:
     """Return an integration of the organization's catalog. For the operator, return only a built-in integration.
 
-    The operator's secret must not go to a custom integration, because the organization can change the hosts of a custom
-    integration. Raises: NotFound.
+    The operator's secret must not go to a custom integration, because an organization can change the hosts of its
+    custom integration. Raises: NotFound.
     """
     integration = await installation.catalogs.get(tx, organization_id, slug)
     if integration is None:

@@ -1,4 +1,4 @@
-"""Share one running call between concurrent callers in one process. Callers in different processes need a lease."""
+"""Share one running call between concurrent callers in one process. Several processes need a database lease."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable

@@ -62,7 +62,7 @@ def _from_row(row: tuple[object, ...]) -> ApiKey:
 async def create(
     tx: Transaction, actor: Actor, name: str, scopes: Collection[str], now: datetime
 ) -> tuple[ApiKey, secret_tokens.SecretToken]:
-    """Create an API key for the actor's organization. Return the key and the token. One Runtime stores only a hash.
+    """Create an API key for the actor's organization. Return the stored data and the secret token of the key.
 
     Raises: InvalidInput if a scope does not exist, or if `scopes` is empty.
     """

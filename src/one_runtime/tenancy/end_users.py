@@ -47,7 +47,8 @@ _ANONYMIZE_REQUESTS = (
 async def ensure(tx: Transaction, organization_id: str, end_user: EndUser) -> None:
     """Create the end user, or update the name and the e-mail address. Lock the row until `tx` ends.
 
-    Two transactions that call `ensure` for the same end user run one after the other.
+    None keeps the stored name or e-mail address. Two transactions that call `ensure` for the same end user run one
+    after the other.
     """
     await tx.execute(
         _UPSERT,
@@ -74,8 +75,8 @@ async def list_page(tx: Transaction, organization_id: str, *, limit: int, after:
 async def lock(tx: Transaction, organization_id: str, end_user_id: str) -> bool:
     """Lock the end user's row until `tx` ends. Return False if the end user does not exist.
 
-    Call `lock` before the transaction locks other rows of the end user. Every transaction that locks several rows must
-    lock the end user's row first. Otherwise, two transactions can wait for each other forever (a deadlock).
+    Call `lock` before the transaction locks other rows of the end user. If transactions lock the rows in different
+    orders, two transactions can wait for each other forever (a deadlock).
     """
     return await tx.one(_LOCK, organization=organization_id, end_user=end_user_id) is not None
 

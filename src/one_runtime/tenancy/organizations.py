@@ -55,8 +55,8 @@ class Organization:
     def returns_to(self, url: str) -> bool:
         """Return True if One Runtime may redirect a browser to the URL.
 
-        The URL must equal one of the organization's return URLs. One Runtime does not compare the queries, because apps
-        store state in the query. RFC 9700 section 4.1.3 would compare the queries too.
+        The URL without its query must equal a return URL of the organization without its query. One Runtime ignores the
+        query, because apps store state in the query. RFC 9700 section 4.1.3 compares the query too.
         """
         return any(url.partition("?")[0] == known.partition("?")[0] for known in self.return_urls)
 
@@ -123,7 +123,7 @@ async def list_all(tx: Transaction) -> list[Organization]:
 async def save(tx: Transaction, actor: Actor, organization: Organization, now: datetime) -> Organization:
     """Store a changed copy of an organization, and write the event `organization.updated`.
 
-    Raises: InvalidInput for an invalid origin, return URL, logo or privacy link.
+    Raises: NotFound; InvalidInput for an invalid name, origin, return URL, logo or privacy link.
     """
     saved = replace(
         organization,
@@ -173,7 +173,9 @@ def _clean_origin(field: str, value: str) -> str:
     if url.username is not None or not re.fullmatch(r"[a-z0-9.:\[\]_-]+", host):
         raise InvalidInput.of(field, advice)
     if url.scheme == "http" and not is_loopback(host):
-        raise InvalidInput.of(field, f"{value[:100]!r} must be https; only localhost may use http")
+        raise InvalidInput.of(
+            field, f"{value[:100]!r} must be https; only localhost and loopback addresses may use http"
+        )
     bracketed = f"[{host}]" if ":" in host else host
     default = {"http": 80, "https": 443}[url.scheme]
     return f"{url.scheme}://{bracketed}" + ("" if port in {None, default} else f":{port}")
