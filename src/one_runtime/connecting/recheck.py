@@ -33,8 +33,7 @@ log = structlog.get_logger()
 class RecheckResult:
     """A connection after its recheck.
 
-    `working` is None if there is no check request to send: the entry has none, or the integration or the auth type no
-    longer exists.
+    `working`: None if the entry has no check request, or if the integration or the auth type no longer exists.
     """
 
     connection: Connection

@@ -1,9 +1,9 @@
 """The mode `redirect`: One Runtime holds a connection until the organization redeems the session's code.
 
 An end user can send the session's link to another person. If this person connects an account, One Runtime must not
-give the account to the end user (promise P6 of docs/security.md). So the organization sends two values to redeem the
-code: the code, and the identifier of the user who is signed in at the return URL. If this user is not the session's
-end user, One Runtime ends the session and deletes the held connection.
+give the account to the end user (promise P6 of docs/security.md). So the redemption requires two values: the code, and
+the identifier of the user who is signed in at the return URL. If this user is not the session's end user, One Runtime
+ends the session and deletes the held connection.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Worker: the background tasks in every server process. `serving/periodic_tasks.py` lists the tasks.
 
 Each task runs at its own interval, independent of other tasks. Several processes can run the same task at the same
-time: a process claims a row in the database before the process works on the row (`queue.py`).
+time, because each process claims a row in the database before it works on the row (`queue.py`).
 """
 
 import asyncio
