@@ -42,7 +42,7 @@ class TokenMethod(Protocol):
 
 
 class AuthMethod(Protocol):
-    """One way to connect, as an entry defines it."""
+    """One way to connect, defined in a catalog entry."""
 
     name: ClassVar[AuthType]
 

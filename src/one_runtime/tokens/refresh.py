@@ -5,7 +5,8 @@ process refreshes the tokens at once. The process first reserves the connection'
 lease). The process has no open transaction during the request to the provider.
 
 The lease can end before the provider's response arrives. Another process can then store newer tokens, or the end user
-can connect again. So a process records a response only if the row still holds the refresh token that the process sent.
+can connect again. So a process records new tokens or a refusal only if the row still holds the refresh token that the
+process sent. A process records another failure only if no other process has reserved the row since.
 """
 
 import asyncio
@@ -119,9 +120,9 @@ async def ensure_fresh(
 async def refresh(installation: Installation, key: ConnectionKey) -> UsableCredential:
     """Refresh a connection's credentials now, even if the credentials are fresh.
 
-    If no refresh is possible, as for an API key, return the stored credentials.
+    If no refresh is possible, for example for an API key, return the stored credentials.
 
-    Raises: as `fresh_credentials`.
+    Raises: the same exceptions as `fresh_credentials`.
     """
     state = await load_state(installation, key)
     return await _join(installation, key, CredentialRequest(state.stored.version, retry_refused=True), state)
@@ -132,7 +133,7 @@ async def read_credentials(installation: Installation, actor: Actor, connection_
 
     The result contains no refresh token and no client secret.
 
-    Raises: as `fresh_credentials`.
+    Raises: the same exceptions as `fresh_credentials`.
     """
     async with installation.database.read() as tx:
         connection = await connections.get(tx, actor.organization_id, connection_id)
@@ -166,7 +167,10 @@ async def refresh_due(installation: Installation, *, batch: int = BATCH) -> int:
 
 
 async def _refresh_or_postpone(installation: Installation, key: ConnectionKey) -> None:
-    """Refresh the credentials. After an unexpected error, try again only after `RETRY_CONFIGURATION`."""
+    """Refresh the credentials.
+
+    After an unexpected error, wait 10 minutes (`RETRY_CONFIGURATION`) before the next attempt.
+    """
     try:
         await _join(installation, key, CredentialRequest())
     except (ReauthRequired, NotFound):
@@ -191,7 +195,9 @@ async def _join(
     """
     flight = (key.connection_id, request.retry_refused)
     usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
-    if usable.version == request.rejected:  # another caller's refresh returned the rejected version
+    # This caller possibly joined a running refresh. If that refresh returned the version that the provider had refused,
+    # refresh once more.
+    if usable.version == request.rejected:
         usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
     return usable
 
@@ -208,8 +214,8 @@ async def _execute(
     while True:
         if state is None:
             state = await load_state(installation, key)
-        # Read the time before the database starts the lease. A pause of the process between the two steps then makes
-        # `Lease.ends` too early, which is safe.
+        # Read the time before the database starts the lease. If the process pauses between the two steps, `Lease.ends`
+        # is too early, which is safe.
         started, now = time.monotonic(), installation.clock()
         decision = decide(state, now, request)
         match decision:
@@ -320,7 +326,7 @@ async def _ask_provider(
         if isinstance(error, InvalidGrant) or (isinstance(error, InvalidClient) and state.client is None):
             return await _record_refusal(installation, state, grant, error, request)
         return await _record_failure(installation, state, lease, error, request)
-    with metrics.token_commit():  # a crash before the commit loses the tokens, so a metric measures the commit
+    with metrics.token_commit():  # a crash during this time loses the tokens, so a metric measures the time
         return await _store(installation, state, grant, tokens, lease)
 
 
@@ -352,9 +358,12 @@ async def _store(
     commit until the lease ends.
 
     The result of a commit is unknown if the database connection breaks during the commit. The process also repeats such
-    a commit. If the commit failed, the row still holds the old refresh token, and the repetition stores the new tokens.
-    If the commit succeeded, the row already holds the new tokens. The repetition then passes the new tokens to
-    `queue_revocation`, which revokes nothing, because the connection still uses the grant of these tokens.
+    a commit. If the commit failed, the repetition stores the new tokens. If the commit succeeded, the repetition is
+    harmless. There are two cases:
+
+    - The provider issued no new refresh token. The repetition stores the same tokens again.
+    - The provider issued a new refresh token, so the row no longer holds the old refresh token. The repetition passes
+      the new tokens to `queue_revocation`, which skips tokens whose authorization a connection still uses.
     """
     while True:
         try:
@@ -379,7 +388,7 @@ async def _commit(installation: Installation, state: CredentialState, grant: Ref
             await _revoke_later(tx, installation, state, tokens, "disconnected")
         elif holds_presented(current.refresh_grant, grant):
             current = await _replace_tokens(tx, installation, state, current, tokens)
-        else:  # the end user has connected again
+        else:  # the end user connected again, or another process or an earlier commit stored newer tokens
             await _revoke_later(tx, installation, state, tokens, "refresh_superseded")
             current = await with_oauth_client(tx, installation, current)
             decision = decide(current, now, CredentialRequest())
@@ -393,7 +402,7 @@ async def _replace_tokens(
 ) -> CredentialState:
     """Replace the tokens of the locked row, and set the connection's status."""
     method, now = state.token_method, installation.clock()
-    assert method is not None  # noqa: S101 - the state has a grant
+    assert method is not None  # noqa: S101 - a state with a grant has a token method
     secrets = merge_tokens(current.stored.secrets, tokens)
     due_at = method.refresh_due_at(secrets, tokens, now)
     metadata = replace(current.stored.token_metadata, refresh_due_at=due_at)
@@ -414,7 +423,7 @@ async def _replace_tokens(
 async def _revoke_later(
     tx: Transaction, installation: Installation, state: CredentialState, tokens: TokenSet, cause: RevocationCause
 ) -> None:
-    """Queue new tokens for revocation. This process does not store the tokens in a connection."""
+    """Queue the new tokens for revocation, instead of storing the tokens in the connection."""
     stored = replace(state.stored, secrets=merge_tokens(state.stored.secrets, tokens))
     unused = connections.revocable_tokens(state.connection, stored)
     vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()

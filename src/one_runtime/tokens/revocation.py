@@ -26,7 +26,7 @@ from one_runtime.oauth.revocation import RevocationFailure, read_revocation, rev
 from one_runtime.tokens.endpoint import send
 
 BATCH: Final = 100
-"""Maximum number of rows in one run of `revoke_due`."""
+"""Maximum number of queued revocations in one run of `revoke_due`."""
 CONCURRENT: Final = 16
 """Maximum number of connections whose tokens One Runtime revokes at the same time."""
 _FIRST_DELAY: Final = timedelta(minutes=1)
@@ -72,7 +72,7 @@ async def revoke_all(installation: Installation, claimed: Iterable[PendingRevoca
 
 
 async def revoke_due(installation: Installation) -> int:
-    """Reserve the rows that are due, and revoke their tokens. Return the number of rows."""
+    """Reserve the queued revocations that are due, and revoke their tokens. Return the number of these revocations."""
     async with installation.database.write() as tx:
         claimed = await pending_revocations.claim(tx, installation.vault, installation.clock, BATCH)
     await revoke_all(installation, claimed)
@@ -107,7 +107,7 @@ async def _request_revocation(installation: Installation, pending: PendingRevoca
     results = {kind: RevocationResult(kind, "not_supported") for kind in kinds if kind in pending.tokens}
     if integration is None or auth is None or auth.revocation is None:
         return list(results.values())
-    if pending.audience != integration.audience("oauth2"):  # P7: send no tokens to the integration's new hosts
+    if pending.audience != integration.audience("oauth2"):  # promise P7: send no tokens to the entry's new hosts
         return list(results.values())
     try:
         client, values = await _client(installation, pending, integration, auth)

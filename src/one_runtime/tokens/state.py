@@ -42,8 +42,8 @@ class CredentialState:
     """A connection with its stored credential, catalog entry and OAuth client.
 
     `integration`, `auth`: None if the catalog no longer has the entry. `token_method`: the entry's way to issue and
-    refresh tokens; None for keys and passwords, and without an entry. `sends_client`: True if API requests contain a
-    value of the OAuth client, such as a developer token. `client`: None if the client is not loaded.
+    refresh tokens; None for keys and passwords, or if there is no entry. `sends_client`: True if API requests contain
+    a value of the OAuth client, such as a developer token. `client`: None if the client is not loaded.
     """
 
     connection: Connection
@@ -131,8 +131,8 @@ def merge_tokens(secrets: Mapping[str, str], tokens: TokenSet) -> dict[str, str]
 def holds_presented(current: RefreshGrant | None, presented: RefreshGrant) -> bool:
     """Return True if the row (`current`) still holds the refresh token that One Runtime sent (`presented`).
 
-    The caller then stores the new tokens, even if other columns of the row have changed. The provider can already have
-    invalidated the old refresh token. In this case, only the new tokens work (P8).
+    If the result is True, the caller stores the new tokens, even if other columns of the row have changed. If the
+    provider has already invalidated the old refresh token, only the new tokens work (promise P8 of docs/security.md).
     """
     if (
         isinstance(current, RefreshToken)
