@@ -42,7 +42,7 @@ def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRe
     }
     if uses_pkce(auth):
         if request.challenge is None:
-            raise ValueError("this provider supports PKCE: pass a challenge")
+            raise ValueError("One Runtime uses PKCE with this provider: pass a challenge")
         own |= {"code_challenge": request.challenge, "code_challenge_method": METHOD}
     url = resolve_url(authorization.url, known)
     if authorization.fragment is not None:  # the provider's page reads the parameters after `#`

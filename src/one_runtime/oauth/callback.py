@@ -28,7 +28,7 @@ MAX_QUERY: Final = 16_384
 _MAX_PARAMETERS: Final = 100
 _CODE: Final = re.compile(r"[\x20-\x7e]{1,8192}")  # RFC 6749, A.11
 
-# Error codes for a denied consent, as `normalize_code` returns the codes.
+# Error codes for a denied consent, in the spelling that `normalize_code` returns.
 DENIED: Final = frozenset(
     {
         "access_denied",  # RFC 6749, 4.1.2.1; Salesforce writes access-denied (help.salesforce.com, OAuth 2.0 errors)
@@ -110,8 +110,8 @@ def read_callback(
     """
     if auth.authorization.callback_signature == "hmac_sha256":
         _check_signature(query, client)
-    # RFC 9207, 2.4 requires simple string comparison. If the attempt expects an issuer, a callback without an issuer is
-    # refused too, because an attacker could omit the issuer.
+    # RFC 9207, 2.4 requires simple string comparison. An attacker could omit `iss`. So this function also refuses a
+    # callback without `iss` if the attempt expects an issuer.
     if issuer is not None and query.get("iss") != issuer:
         raise IssuerMismatch("The callback comes from a different authorization server than the provider's.")
     _raise_error(query, client)

@@ -34,7 +34,7 @@ def authenticate_client(method: ClientAuth, client: ClientIdentity, token: Token
     """Return the client's authentication (RFC 6749, 2.3.1). The entry defines the names of the parameters.
 
     For the method `either`, use `basic`. Every server must support `basic` (2.3.1), and `basic` keeps the secret out
-    of the body. If the client has no secret, send only the client id (3.2.1).
+    of the body. If the client has no secret, or for the method `none`, send only the client id (3.2.1).
     """
     identity = {token.client_id_param: client.client_id}
     if client.client_secret is None or method == "none":

@@ -1,7 +1,8 @@
 """Convert error responses to typed errors (RFC 6749, 5.2). The error code in the response selects the type.
 
 The HTTP status alone never shows that the provider refused a grant. An outage, a firewall or a wrong OAuth client can
-cause the same HTTP status. Such a cause must not set a connection to `needs_reauth` (promise P8 of docs/security.md).
+cause the same HTTP status as a refused grant. Such a cause must not set a connection to `needs_reauth` (promise P8 of
+docs/security.md).
 """
 
 import datetime as dt
@@ -24,7 +25,8 @@ from one_runtime.oauth.response import is_temporary_failure, retry_after
 
 Kind: TypeAlias = Literal["grant", "client", "temporary"]
 
-# Error codes, as `normalize_code` returns the codes. An entry lists more codes of the kind `grant` in `token.refused`.
+# Error codes, in the spelling that `normalize_code` returns. An entry lists more codes of the kind `grant` in
+# `token.refused`.
 ERROR_KINDS: Final[dict[str, Kind]] = {
     # RFC 6749, 5.2 and 4.1.2.1
     "invalid_grant": "grant",
@@ -63,8 +65,8 @@ ERROR_KINDS: Final[dict[str, Kind]] = {
     "unknown_error": "temporary",
     "rate_limit_exceeded": "temporary",
 }
-# Pairs of a code and a description. The description changes the meaning of the code. Atlassian sends this pair with
-# HTTP 403 for an expired refresh token:
+# Pairs of a code and a description. The description changes the meaning of the code. Atlassian sends the pair below
+# with HTTP 403 for an expired refresh token:
 # https://github.com/raycast/extensions/issues/11836
 _BY_DESCRIPTION: Final[dict[tuple[str, str], Kind]] = {("unauthorized_client", "refresh_token is invalid"): "grant"}
 

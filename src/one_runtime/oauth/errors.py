@@ -79,13 +79,19 @@ class AuthorizationRefused(OAuthError):
 
 
 class InvalidGrant(OAuthError):
-    """The code or the refresh token is no longer valid. Only this error shows that the provider refused the grant."""
+    """The authorization code or the refresh token is no longer valid.
+
+    Only this error shows that the provider refused the grant.
+    """
 
     code = "invalid_grant"
 
 
 class InvalidClient(OAuthError):
-    """The provider does not know the OAuth client, refuses its secret, or does not permit the client this grant."""
+    """The provider refuses the OAuth client.
+
+    The provider does not know the client, refuses its secret, or does not allow the client to use this grant type.
+    """
 
     code = "client_refused"
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationCode:
-    """The code of a callback (4.1.3).
+    """The authorization code of a callback (4.1.3).
 
     `redirect_uri`: the same value as in the authorization request. `verifier`: the PKCE code verifier (RFC 7636, 4.5).
     """

@@ -34,10 +34,11 @@ class RevocationFailure:
 def revocation_requests(
     auth: OAuth2Auth, client: ClientIdentity, held: RefreshToken, known: Mapping[str, str]
 ) -> tuple[tuple[TokenKind, OutboundRequest], ...]:
-    """Return a request for each stored token in the entry's list `tokens`, in the order of the list (RFC 7009, 2.1).
+    """Return a revocation request for each kind of token in the entry's list `tokens`, in this order (RFC 7009, 2.1).
 
-    Return no request if the entry defines no revocation. `known`: the end user's params and received values. The
-    requests omit the optional `token_type_hint`, because some providers refuse the hint.
+    Omit a kind if One Runtime has no token of this kind. Return no request if the entry defines no revocation. `known`:
+    the end user's params and received values. The requests omit the optional `token_type_hint`, because some providers
+    refuse the hint.
 
     Raises:
         InvalidInput: a value is missing, a value would change the provider's host, or a value cannot be sent.
@@ -110,7 +111,7 @@ def _request(
 def _reports_refusal(document: dict[str, object] | None) -> bool:
     """Return True if a response with HTTP 200 reports a refusal.
 
-    Such a response has an `error`, or one of these fields is false: `ok`, `revoked` (both Slack), `success` (Meta).
+    Such a response has an `error`, or one of these fields is false: `ok` or `revoked` from Slack, `success` from Meta.
     """
     if document is None:
         return False

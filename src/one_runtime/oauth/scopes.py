@@ -15,8 +15,8 @@ _MAX_SCOPES: Final = 500
 def requested_scopes(scopes: ScopeList, names: Iterable[str] | None, known: Mapping[str, str]) -> tuple[str, ...]:
     """Return the scopes to request, without duplicates.
 
-    The first scopes are the scopes that the entry always requests. The scopes in `names` follow. If `names` is None,
-    the entry's default scopes follow.
+    The scopes that the entry always requests come first. Then come the scopes in `names`, or the entry's default scopes
+    if `names` is None.
 
     Raises:
         InvalidInput: a scope is not valid, or contains the provider's separator.

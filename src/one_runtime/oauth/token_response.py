@@ -61,7 +61,7 @@ def read_token_response(
     `token_type`, because the entry defines how One Runtime sends a token.
 
     Raises:
-        InvalidGrant: the provider refused the code or the refresh token.
+        InvalidGrant: the provider refused the authorization code or the refresh token.
         InvalidClient, TokenRequestRefused, TemporaryFailure, MalformedTokenResponse: see `oauth/errors.py`.
     """
     where, document = auth.token.response, parse_body(response.body)
