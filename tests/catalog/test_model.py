@@ -120,7 +120,7 @@ def test_a_host_that_ends_in_a_value_needs_options_or_the_quirk_self_hosted() ->
     entry_of({**own, "params": [listed]})
     listed["options"] = [{"value": "example.com/", "label": "US"}]
     listed["default"] = "example.com/"
-    refused("must be part of a host name", {**own, "params": [listed]})
+    refused("must be valid in a host name", {**own, "params": [listed]})
 
 
 def test_a_credential_in_a_host_is_refused() -> None:

@@ -119,7 +119,7 @@ def test_a_host_that_ends_in_a_received_value_is_refused() -> None:
     choice = {**HOST, "extract": r"https://([a-z.]+)", "options": ["example.com", "example.eu"]}
     oauth2(received=[choice], base_url="https://api.{shop}")
     refused(
-        "must be part of a host name",
+        "must be valid in a host name",
         received=[{**choice, "options": ["example.com/x"], "extract": None}],
         base_url="https://{shop}",
     )

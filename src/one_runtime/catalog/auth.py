@@ -226,7 +226,10 @@ def _check_identity_name(auth: AuthBase, name: str) -> None:
 
 
 def _check_hosts(auth: AuthBase) -> None:
-    """Refuse an entry if a value could change the server that receives a credential (P7 of docs/security.md)."""
+    """Refuse an entry if a value could change the server that receives a credential.
+
+    This check is part of promise P7 of docs/security.md.
+    """
     optional = {field.name for field in auth.fields if field.optional}
     for url in auth.urls():
         names = names_in(url.authority)
@@ -250,7 +253,7 @@ def _check_host_value(auth: AuthBase, name: str, *, has_fixed_end: bool) -> None
     if guard.options:
         for option in guard.options:
             if not is_authority(option):
-                raise ValueError(f"{name}: the option {option!r} must be part of a host name")
+                raise ValueError(f"{name}: the option {option!r} must be valid in a host name")
         return
     if not has_fixed_end and not guard.may_end_host:
         raise ValueError(

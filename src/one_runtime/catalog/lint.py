@@ -78,7 +78,7 @@ def example_values(auth: AuthBase) -> ConnectionValues:
 
 
 def build_example_answer(auth: OAuth2Auth, source: ValueSource) -> object:
-    """Build an example of the callback, the token response or the look-up's response, as `source` selects.
+    """Build an example of the message that `source` names: the callback, the token response or the look-up's response.
 
     The result contains the entry's example of each received value.
     """

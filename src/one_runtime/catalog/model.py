@@ -19,7 +19,7 @@ from one_runtime.catalog.logos import logo_hash
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.catalog.parts import EntryPart, Label, Link
 
-# Never change this namespace: clients store the ids that One Runtime derives from the namespace.
+# Never change this namespace: API callers store the ids that One Runtime derives from the namespace.
 ID_NAMESPACE = uuid.UUID("7eca3406-a90b-57e4-84d9-31773fc066b6")
 
 SLUG = r"^[a-z0-9]+(?:-[a-z0-9]+)*$"

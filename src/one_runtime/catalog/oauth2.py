@@ -455,7 +455,7 @@ def _token_templates(token: TokenEndpointSpec) -> Iterator[str]:
 
 
 def _steps(auth: OAuth2Auth) -> Iterator[tuple[str, frozenset[str], tuple[str, ...]]]:
-    """Yield each step in order, as the step's name, the known variables, and the step's templates."""
+    """Yield the name, the known variables and the templates of each step, in the order of the steps."""
     # The authorization request passes through the end user's browser, so no template of this step may use a secret.
     known = frozenset(param.name for param in auth.params) | {"client_id"}
     known |= {field.name for field in auth.client.fields if not field.secret}

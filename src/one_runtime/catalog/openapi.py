@@ -1,8 +1,9 @@
 """Convert an OpenAPI document (3.0 to 3.2) into the entry of a custom integration.
 
 The entry uses the document's title, description, servers and security schemes. OpenAPI defines no logo, category, check
-or account identity, so a document can contain the extensions `x-logo`, `x-category`, `x-check` and `x-identity` below
-`info`. Warnings list the parts that One Runtime ignored or guessed. One Runtime refuses references to other documents.
+or account identity, so a document can contain the extensions `x-logo`, `x-category`, `x-check` and `x-identity`, below
+`info` or at the top level. Warnings list the parts that One Runtime ignored or guessed. One Runtime refuses references
+to other documents.
 """
 
 import re
@@ -31,7 +32,7 @@ class ImportedEntry:
     """An entry as plain data, in the catalog's format.
 
     `logo`: the logo, unchanged from the document. `warnings`: sentences for the developer. `places`: the places of
-    `check` and `identity` in the document. All auth types of the entry share `check` and `identity`.
+    `check` and `identity` in the document. All auth types except `none` share `check` and `identity`.
     """
 
     entry: dict[str, Any]

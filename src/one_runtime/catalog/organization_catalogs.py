@@ -43,7 +43,8 @@ _SLUG = customs.c.slug == bindparam("slug")
 _PRESENT = customs.c.deleted_at.is_(None)
 _ALL = select(customs).where(_OF_ORGANIZATION, _PRESENT).order_by(customs.c.slug)
 _BY_SLUG = select(customs).where(_OF_ORGANIZATION, _SLUG, _PRESENT)
-# Selects the integration that is not deleted. If all are deleted, selects the integration that was deleted last.
+# Several rows can have the same slug. Selects the row that is not deleted. If all rows of the slug are deleted, selects
+# the row that was deleted last.
 _LAST = (
     select(customs)
     .where(_OF_ORGANIZATION, _SLUG)

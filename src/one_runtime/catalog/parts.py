@@ -112,8 +112,9 @@ class EntryPart(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class HostGuard:
-    """The options or the pattern that prevent a value from changing the domain of a URL (P7 of docs/security.md).
+    """The rule that prevents a value from changing the domain of a URL (promise P7 of docs/security.md).
 
+    `pattern` and `options` limit the value.
     `may_end_host`: True if a host may end in a value without options, because customers run the product themselves.
     """
 

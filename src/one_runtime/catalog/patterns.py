@@ -123,10 +123,11 @@ def _check_outside_class(pattern: str, index: int) -> None:
 
 
 def check_host_pattern(pattern: str) -> None:
-    """Check that no matching value can end the host in a URL, as `evil.com/` does (promise P7 of docs/security.md).
+    """Check that no matching value can end the host in a URL (promise P7 of docs/security.md).
 
-    The pattern may accept only letters, digits, `.` and `-`. None of these characters ends the host in a URL.
-    `templates.is_authority` later refuses an invalid order of the characters, such as `a..b`.
+    For example, the slash in `evil.com/` ends the host. The pattern may accept only letters, digits, `.` and `-`. None
+    of these characters ends the host in a URL. `templates.is_authority` later refuses an invalid order of the
+    characters, such as `a..b`.
 
     Raises:
         ValueError: the pattern accepts another character, or an invalid start or end of a host name.

@@ -268,7 +268,7 @@ def resolve_url(template: str, known: Mapping[str, str]) -> str:
     """
     parts = split_url(template, allow_http=True)
     authority = _fill_all(parts.authority, known).lower()
-    # The host can be invalid, because a stored value can be older than the entry's pattern, and because a pattern can
+    # The host can be invalid for two reasons: a stored value can be older than the entry's pattern, and a pattern can
     # accept a value such as `a..b`.
     if not is_authority(authority):
         raise InvalidInput("A value does not fit into the provider's address. Connect again.")

@@ -66,7 +66,7 @@ def read_check(
 def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
     """Return True for an HTML page with the status 403.
 
-    A firewall also sends this page for a valid credential. So the page does not prove that the credential is invalid.
+    A firewall can send such a page for a valid credential. So the page does not prove that the credential is invalid.
     """
     return status == 403 and any(
         name.lower() == "content-type" and value.lower().startswith("text/html") for name, value in headers

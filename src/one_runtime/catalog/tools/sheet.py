@@ -170,8 +170,8 @@ def table(integrations: Iterable[Integration]) -> str:
     lines += ["`one-runtime catalog show SLUG` prints everything about one integration.", ""]
     lines += ["| verified | meaning | ways to connect |", "|---|---|---|"]
     lines += [f"| `{how}` | {_HOW[how]} | {count} |" for how, count in counts(ordered).items()]
-    lines += ["", "Before One Runtime stores a credential, it verifies the credential with the provider."]
-    lines += ["One Runtime cannot verify the credentials of these auth types:", ""]
+    lines += ["", "Before One Runtime stores a credential, One Runtime verifies the credential with the provider."]
+    lines += ["Only for these auth types, One Runtime stores credentials without verification:", ""]
     lines += ["| name | auth type | reason |", "|---|---|---|"]
     lines += [
         f"| {integration.name} | `{auth.type}` | {auth.check_missing} |"
