@@ -31,7 +31,7 @@ _NAMES: Final[Mapping[type, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class TokenEndpoint:
-    """The token endpoint of an integration for one client.
+    """The token endpoint of an integration for one OAuth client.
 
     `known`: the end user's params, values from the provider, and the client's fields. The templates of the request use
     these values.
@@ -65,7 +65,7 @@ async def send(
 ) -> Response:
     """Send a request to an OAuth endpoint. Do not follow redirects, because the request contains secrets.
 
-    Raises: TemporaryFailure if the provider sent no response.
+    Raises: TemporaryFailure if One Runtime cannot send the request, or if the provider sends no response.
     """
     limits = LIMITS if until is None else replace(LIMITS, total=min(LIMITS.total, until - time.monotonic()))
     if limits.total <= 0:

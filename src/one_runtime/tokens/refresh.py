@@ -6,7 +6,7 @@ lease). The process has no open transaction during the request to the provider.
 
 The lease can end before the provider's response arrives. Another process can then store newer tokens, or the end user
 can connect again. So a process records new tokens or a refusal only if the row still holds the refresh token that the
-process sent. A process records another failure only if no other process has reserved the row since.
+process sent. A process records any other error only if no other process has reserved the row since.
 """
 
 import asyncio
@@ -326,7 +326,7 @@ async def _ask_provider(
         if isinstance(error, InvalidGrant) or (isinstance(error, InvalidClient) and state.client is None):
             return await _record_refusal(installation, state, grant, error, request)
         return await _record_failure(installation, state, lease, error, request)
-    with metrics.token_commit():  # a crash during this time loses the tokens, so a metric measures the time
+    with metrics.token_commit():  # before the commit, a crash loses the tokens; the metric shows for how long
         return await _store(installation, state, grant, tokens, lease)
 
 
