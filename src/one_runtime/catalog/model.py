@@ -130,9 +130,10 @@ class CustomIntegration(Integration):
 
     @property
     def logo_hash(self) -> str:
-        """Return the hash in the public URL of the logo, computed from the id and the logo.
+        """Return the hash for the public URL of the logo.
 
-        Other organizations do not know the id, so another organization cannot compute the URL.
+        The hash depends on the id and the logo. Other organizations do not know the id, so another organization cannot
+        compute the URL.
         """
         return logo_hash(f"{self._id}{self._logo}".encode())
 

@@ -1,8 +1,8 @@
 """OAuth 2.0 in a catalog entry: the authorization redirect, token requests, received values, and revocation.
 
 One Runtime gets values from these sources, in this order: the end user's parameters, the callback, the token response,
-and the look-up's response. The look-up is an optional request with the new token. A template may use only values from
-earlier steps.
+and the look-up's response. The look-up is an optional request with the new token. A template of a request may use
+only values that One Runtime got before the request.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

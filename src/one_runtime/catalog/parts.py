@@ -114,7 +114,7 @@ class EntryPart(BaseModel):
 class HostGuard:
     """The rule that prevents a value from changing the domain of a URL (promise P7 of docs/security.md).
 
-    `pattern`, `options`: the value must match the pattern and be an option; empty if the entry has no such rule.
+    `pattern`, `options`: the limits of the value. Each limit is empty if the entry does not set the limit.
     `may_end_host`: True if a host may end in a value without options, because customers run the product themselves.
     """
 

@@ -97,7 +97,7 @@ class EntrySource:
     def line(self, place: Place) -> int | None:
         """Return the line of a place, or None if the lines of the source are unknown.
 
-        Skip each step of the place that the source lacks. The line is then usually the line of the enclosing part.
+        Skip each step that the source lacks. The line is then usually the line of the enclosing part.
         """
         node, line = self._root, 1
         if node is None:

@@ -29,8 +29,8 @@ class CredentialRequest:
     """Requirements of a caller.
 
     `rejected`: a version of the credentials that the caller does not accept, for example after the provider refused
-    this version. `retry_refused`: True if a person wants One Runtime to send a refused grant again, such as a refresh
-    token.
+    this version. `retry_refused`: True if a person wants a new attempt. One Runtime then sends the grant (such as a
+    refresh token) even if the provider has refused the grant before.
     """
 
     rejected: int | None = None
