@@ -80,7 +80,7 @@ def why_refused(address: Address) -> str | None:
 
 def _why_ipv6_refused(address: IPv6Address) -> str | None:
     if address.scope_id is not None:
-        return "scoped to an interface"
+        return "an IPv6 address with a zone"
     known = next((why for network, why in _IPV6 if address in network), None)
     if known is not None:
         return known

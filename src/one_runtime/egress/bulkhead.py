@@ -26,7 +26,7 @@ class Bulkhead:
 
         Args:
             target: the target of the request. Scheme, host and port of the target identify the upstream.
-            tenant: requests of one tenant never wait for requests of another tenant.
+            tenant: the id of an organization, or an empty text. Each tenant has its own semaphore for an upstream.
             timeout: maximum number of seconds to wait.
 
         Raises:

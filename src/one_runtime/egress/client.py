@@ -142,7 +142,7 @@ class Egress:
                 yield Relayed(answer.status, answer.raw_headers, answer.content.iter_any())
 
     async def certificate(self, url: str, *, limits: Limits | None = None) -> Certificate:
-        """Return the TLS certificate of the server at an https URL. The address checks for requests apply here too.
+        """Return the validity period of the TLS certificate at an https URL, after the address checks of a request.
 
         Raises:
             TargetRefused: One Runtime must not send requests to this URL.

@@ -45,13 +45,13 @@ class RequestRefused(EgressError):
 
 
 class UpstreamUnreachable(EgressError):
-    """One Runtime could not connect to the upstream, or the connection broke before a response arrived."""
+    """One Runtime could not connect to the other service, or the connection broke before a response arrived."""
 
     code, status, title = "upstream_unreachable", 502, "The other service cannot be reached"
 
 
 class UpstreamTimeout(EgressError):
-    """The upstream exceeded a time limit."""
+    """The other service exceeded a time limit."""
 
     code, status, title = "upstream_timeout", 504, "The other service took too long"
 
@@ -63,6 +63,6 @@ class UpstreamTooLarge(EgressError):
 
 
 class UpstreamProtocolError(EgressError):
-    """The response is not valid HTTP, or the upstream redirects too often."""
+    """The response is not valid HTTP, or the other service redirects too often."""
 
     code, status, title = "upstream_protocol_error", 502, "The other service's answer cannot be understood"

@@ -12,7 +12,10 @@ class Limits:
     """Limits of one request. Times are in seconds."""
 
     connect: float = 10.0
-    """Time until a connection is ready, including the wait for the concurrency limit, name resolution, TCP and TLS."""
+    """Time until a connection is ready, including name resolution, TCP and TLS.
+
+    The time also includes the wait while too many requests are in progress (`PoolLimits`).
+    """
     idle: float = 20.0
     """Maximum wait for the first piece of the response, and for each next piece."""
     total: float = 30.0
@@ -31,7 +34,7 @@ class PoolLimits:
     per_upstream: int = 64
     """Maximum number of concurrent requests of one tenant to one scheme, host and port.
 
-    A hanging upstream then cannot occupy all connections.
+    Because of this limit, a hanging upstream cannot occupy all connections.
     """
     dns_cache: int = 10
     """Seconds to cache the IP addresses of a name. With 0, One Runtime resolves the name for each new connection."""

@@ -45,7 +45,7 @@ def _look_up(host: str, port: int) -> list[str]:
 
 
 def _text(family: int, address: tuple[object, ...]) -> str:
-    """Return the IP address as text. Append an IPv6 scope, so that `why_refused` refuses the address."""
+    """Return the IP address as text. Append the IPv6 zone, so that `why_refused` refuses the address."""
     text = str(address[0])
     scope = address[3] if family == socket.AF_INET6 and len(address) > 3 else 0
     return f"{text}%{scope!s}" if scope and "%" not in text else text

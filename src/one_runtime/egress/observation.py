@@ -1,4 +1,4 @@
-"""Metrics and a trace span for each outbound request, without the host, because a host can identify an end user."""
+"""Metrics and a trace span for each outbound request. Both omit the host: a host can identify an end user."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

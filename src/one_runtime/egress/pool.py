@@ -166,14 +166,14 @@ class Pool:
         return await send()
 
     async def certificate(self, target: Target) -> Certificate:
-        """Return a server's TLS certificate. Make only a TLS handshake, and send no HTTP request.
+        """Return the validity period of a server's TLS certificate. Make only a TLS handshake: send no HTTP request.
 
         Raises:
             EgressError: the target is refused or unreachable, or its certificate is not valid.
         """
         check(target, self._allow)
         failure = UpstreamUnreachable(f"The name {target.host} has no address.")
-        # The host can also be an IP address. The resolver then repeats the check above, which does no harm.
+        # If the host is an IP address, the resolver checks the address once more, which does no harm.
         for resolved in await _CheckedResolver(self._allow, self._network).resolve(target.host, target.port):
             try:
                 with self._network.open_socket(resolved["family"], resolved["host"], resolved["port"]) as raw:
@@ -184,7 +184,7 @@ class Pool:
             except ConnectionRefusedError:
                 failure = UpstreamUnreachable(f"{target.authority} refuses connections.")
             except OSError:
-                failure = UpstreamUnreachable(f"The TLS handshake failed with {target.authority}.")
+                failure = UpstreamUnreachable(f"No TLS connection to {target.authority} could be made.")
         raise failure
 
     async def close(self) -> None:
@@ -272,13 +272,13 @@ class _CheckedResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Do nothing, because the owner of the network closes the network."""
+        """Do nothing. The resolver does not own the `Network` object. The owner closes the object."""
 
 
 async def _peer_certificate(
     raw: socket.socket, resolved: ResolveResult, target: Target, tls: ssl.SSLContext | None
 ) -> Certificate:
-    """Return the server's certificate after a TLS handshake. Raises: OSError, also for TLS errors."""
+    """Make a TLS handshake. Return the validity period of the certificate. Raises: OSError, also for TLS errors."""
     raw.setblocking(False)
     await asyncio.get_running_loop().sock_connect(raw, (resolved["host"], resolved["port"]))
     context = tls or ssl.create_default_context()

@@ -1,6 +1,6 @@
 """Target of a request: parse a URL strictly, and check the target without name resolution.
 
-The check keeps a part of the promise P7 of docs/security.md.
+`check` is one step of the promise P7 of docs/security.md: no requests to private addresses.
 
 One Runtime requests exactly the URL that this module has parsed and checked. The module refuses an ambiguous URL, and
 never repairs a URL.
@@ -30,8 +30,8 @@ _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[
 _AUTHORITY: Final = re.compile(r"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<name>[^:\[\]]+))(?::(?P<port>[1-9][0-9]{0,4}))?")
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _NAME: Final = re.compile(rf"(?:{_LABEL}\.)*(?P<last>{_LABEL})")
-# Browsers and inet_aton read a host such as 127.1, 0x7f000001 or 0x as an IPv4 address, because its last label is
-# numeric (WHATWG URL, "ends in a number").
+# Browsers and inet_aton treat the hosts `127.1`, `0x7f000001` and even `0x` as IPv4 addresses, because the last label
+# is a number (WHATWG URL, "ends in a number").
 _NUMERIC_LABEL: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 # Names of this machine and of cloud metadata services. `check` refuses each name, even if the name resolves to a public
@@ -159,7 +159,9 @@ def _parse_authority(authority: str, default_port: int) -> tuple[str, Address | 
     if "@" in authority:
         raise TargetRefused.malformed("it contains a user name or password")
     if "%" in authority:
-        raise TargetRefused.malformed("its host is percent-encoded or scoped to an interface")
+        raise TargetRefused.malformed(
+            "its host contains %: neither percent-encoding nor an IPv6 zone (such as fe80::1%eth0) is allowed"
+        )
     parts = _AUTHORITY.fullmatch(authority)
     if parts is None:
         raise TargetRefused.malformed("its host or port cannot be read")
