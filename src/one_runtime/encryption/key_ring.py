@@ -168,8 +168,8 @@ async def register(tx: Transaction, vault: Vault, now: datetime) -> None:
 async def require_complete(tx: Transaction, vault: Vault) -> None:
     """Refuse a ring that lacks a required key.
 
-    A key is required if the key was ever active, or if rows are encrypted with the key. A disabled key is not required.
-    A new key is not required before its activation: operators add a new key to one server after another, and a server
+    A key that is not disabled is required in two cases: the key was ever active, or rows are encrypted with the key. So
+    a new key is not required before its activation. Operators add a new key to one server after another, and a server
     without the new key must still be able to restart.
 
     Raises: ConfigurationError if the ring lacks a required key.
@@ -179,7 +179,7 @@ async def require_complete(tx: Transaction, vault: Vault) -> None:
     missing = [row.key_id for row in absent if _is_required(row, counts[row.key_id])]
     if missing:
         raise ConfigurationError(
-            f"The key ring lacks a key with which this database is encrypted: {', '.join(missing)}. Add the missing "
+            f"The key ring lacks a key that this database needs: {', '.join(missing)}. Add the missing "
             "key to ONE_RUNTIME_ENCRYPTION_KEYS, next to the present keys. Before you remove a key that no row needs, "
             "run `one-runtime keys disable`."
         )

@@ -33,7 +33,7 @@ _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0)
 _LONGEST_PAUSE: Final = 1.0
 
 _IDLE_ROUNDS: Final = 5
-"""Maximum number of consecutive rounds (passes over all tables) that reseal nothing. The run then ends."""
+"""The run ends after this number of consecutive rounds (passes over all tables) that reseal nothing."""
 
 _HOLD = select(keys_table.c.key_id).where(keys_table.c.key_id == bindparam("key")).with_for_update()
 _DISABLE = update(keys_table).where(keys_table.c.key_id == bindparam("key")).values(retired_at=bindparam("now"))
@@ -62,7 +62,7 @@ async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, f
         raise Conflict(
             f"{_count_servers(lacking)} not have the key {key}. Add the key to ONE_RUNTIME_ENCRYPTION_KEYS on every "
             "server, restart each server, and then activate the key. A server that was killed counts as running for "
-            "one more minute. With --force, servers without the key refuse to store credentials."
+            "one more minute. If you use --force, servers without the key refuse to store credentials."
         )
     await tx.execute(key_ring.ADD, key=key, now=now)
     known = {row.key_id: row for row in await key_ring.list_rows(tx)}
@@ -95,8 +95,8 @@ async def disable(tx: Transaction, name: str, now: datetime) -> str:
         raise Conflict(
             f"The key {key} is the active key. First activate another key, then run `one-runtime keys reseal`."
         )
-    # This statement waits until no transaction encrypts with the key, and then locks the key. The count below is a
-    # separate, later statement. So the count includes the rows of every transaction that has encrypted with the key.
+    # `_HOLD` waits until no transaction encrypts with the key, and then locks the key. The count below is a separate,
+    # later statement. So the count includes the rows of every transaction that has encrypted with the key.
     await tx.all(_HOLD, key=key)
     rows = (await key_ring.count_rows(tx))[key]
     if rows:
