@@ -20,7 +20,7 @@ from one_runtime.proxy.request_log import MAX_PATH, LoggedRequest, RequestLog
 
 
 class TooManyCalls(RateLimited):
-    """The organization has reached its limit of concurrent proxy calls."""
+    """The organization has reached its limit of concurrent proxy calls, in total or to one integration."""
 
     code = "too_many_calls"
 

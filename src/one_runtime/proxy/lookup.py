@@ -42,7 +42,10 @@ _CONNECTION = tuple(connected.c[name] for name in Connection.__dataclass_fields_
 
 
 class _LookUpRow:
-    """The result of the statement. `connection` and `credential`: None if the organization has no such connection."""
+    """The result of the statement.
+
+    `connection` and `credential`: None if the organization does not have the selected connection.
+    """
 
     _fields = (*Connection.__dataclass_fields__, *CredentialRow._fields, *ApiKeyRow._fields, "custom_revision")
 
@@ -103,7 +106,7 @@ async def load(
             "One-Runtime-End-User", "is required, or One-Runtime-Connection with the id of a connection"
         )
     raise ConnectRequired(
-        f"The end user has no such connection to {integration.name}. Let the end user connect: "
+        f"No connection to {integration.name} matches this request. Let the end user connect: "
         f'POST /v1/hosted-connection-sessions with "integration_slug": "{integration.slug}".'
     )
 
@@ -113,7 +116,7 @@ async def _row(tx: Transaction, key_hash: bytes, selector: ConnectionSelector) -
     connection_id, end_user_id = selector.connection_id, selector.end_user_id
     if connection_id is None:
         return await tx.one(_BY_END_USER, _LookUpRow, **params, end_user=end_user_id)
-    if not is_id(connection_id):  # PostgreSQL refuses such an id; this statement finds no connection
+    if not is_id(connection_id):  # PostgreSQL accepts only UUIDs; with `end_user=None`, the statement finds nothing
         return await tx.one(_BY_END_USER, _LookUpRow, **params, end_user=None)
     if end_user_id is None:
         return await tx.one(_BY_ID, _LookUpRow, **params, connection=connection_id)

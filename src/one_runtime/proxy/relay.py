@@ -41,7 +41,7 @@ from one_runtime.tokens.state import CredentialState, UsableCredential
 
 MAX_ATTEMPTS: Final = 3
 MAX_WAIT: Final = 30.0
-"""Longest wait in seconds before another attempt. Instead of a longer wait, the caller receives the response."""
+"""Longest wait in seconds before another attempt. If the wait would be longer, the caller receives the response."""
 
 _RETRYABLE: Final = frozenset({429, 502, 503, 504})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
@@ -240,7 +240,7 @@ def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest
     """Return the headers to forward: the caller's headers and the catalog entry's headers.
 
     The header with the credential replaces the caller's header of the same name. The entry's constant headers are
-    defaults: the caller's headers replace them.
+    defaults: a header of the caller replaces the default of the same name.
     """
     injected = {name.lower(): (name, value) for name, value in injection.headers}
     defaults = {name.lower() for name in auth.headers} - {name.lower() for name in auth.send.headers}
@@ -265,7 +265,7 @@ def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest
 
 
 def _hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
-    """Return the names of hop-by-hop headers, with the names in `Connection` (RFC 9110 section 7.6.1)."""
+    """Return the names of hop-by-hop headers, and the names that `Connection` lists (RFC 9110 section 7.6.1)."""
     names = HOP_BY_HOP
     for name, value in headers:
         if name.lower() == b"connection":

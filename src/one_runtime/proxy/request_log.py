@@ -76,7 +76,7 @@ class RequestFilter:
 _COLUMNS = tuple(rows.c[name] for name in LoggedRequest.__dataclass_fields__)
 _OF_ORGANIZATION = rows.c.organization_id == bindparam("organization")
 # The subquery yields NULL if the end user was deleted after the call. Because of the lock (FOR KEY SHARE), a later
-# deletion of the end user waits for this write, and then removes the identifier from these entries too.
+# deletion of the end user waits for this write, and then removes the identifier from the new entries too.
 _EXISTING_END_USER = (
     select(end_users.c.end_user_id)
     .where(end_users.c.organization_id == bindparam("organization"), end_users.c.end_user_id == bindparam("end_user"))
@@ -122,7 +122,7 @@ async def list_newest(
 def _filter_scanned(statement: Select[Any], matching: RequestFilter) -> Select[Any]:
     """Filter the next `SCANNED_ENTRIES` entries by columns that have no index.
 
-    Without such a filter, return the statement unchanged, because the database then stops after one page.
+    Without such a filter, return the statement unchanged: the caller limits it to one page.
     """
     conditions = {"integration_slug": matching.integration_slug, "status": matching.status}
     conditions = {name: value for name, value in conditions.items() if value is not None}
@@ -142,7 +142,7 @@ async def purge(installation: Installation) -> int:
 class RequestLog:
     """Collects entries, and writes them in the background.
 
-    `kept`: if False, the log contains no entries. The process then writes only when each connection was last used.
+    `kept`: if False, the log contains no entries. The process then writes only the time of each connection's last use.
     """
 
     def __init__(self, database: Database, *, kept: bool) -> None:
