@@ -26,7 +26,7 @@ MakeRow: TypeAlias = Callable[[Sequence[object]], Any]
 
 
 class Row(tuple[Any, ...]):
-    """A result row as a named tuple, for callers that pass no row type to the statement (`Transaction`).
+    """A result row as a named tuple, for callers that pass no row type to the methods of `Transaction`.
 
     Convert each `Row` to another type immediately, because the type checker does not check the attributes of a `Row`.
     """

@@ -316,7 +316,7 @@ requests = Table(
     Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
     Column("at", TIME, nullable=False),
     Column("end_user_id", Text),
-    Column("connection_id", ID, nullable=False),  # no foreign key: the row outlives the connection
+    Column("connection_id", ID, nullable=False),  # no foreign key: the row stays after the connection is deleted
     Column("integration_slug", Text, nullable=False),
     Column("method", Text, nullable=False),
     Column("path", Text, nullable=False),  # without the query

@@ -108,10 +108,10 @@ class SqliteDatabase(Database):
 def connect_sqlite(path: str) -> sqlite3.Connection:
     """Open a connection with One Runtime's settings.
 
-    SQLite writes every commit to the disk immediately. Otherwise a power failure could lose a new refresh token. SQLite
-    overwrites deleted data. If a lock is not free, a statement fails immediately, because waiting would block the event
-    loop. This function itself can block the event loop for a short time, while another process creates or closes the
-    file.
+    With these settings, SQLite writes every commit to the disk immediately. Otherwise a power failure could lose a new
+    refresh token. SQLite also overwrites deleted data. If a lock is not free, a statement fails immediately, because
+    waiting would block the event loop. `connect_sqlite` itself can block the event loop for a short time, while another
+    process creates or closes the file.
 
     Raises: ConfigurationError.
     """
@@ -131,7 +131,7 @@ def connect_sqlite(path: str) -> sqlite3.Connection:
 def _turn_on_wal(connection: sqlite3.Connection) -> None:
     """Switch to the write-ahead log. Retry while the file is locked. Raises: OperationalError.
 
-    SQLite's busy timeout does not apply to this statement.
+    SQLite's busy timeout does not apply to the statement `PRAGMA journal_mode`.
     """
     deadline = time.monotonic() + LOCK_PATIENCE
     while True:

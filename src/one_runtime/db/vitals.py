@@ -101,8 +101,8 @@ def why_unreachable(error: BaseException) -> str:
 def shown_server(url: str) -> str:
     """Return the name "PostgreSQL" with the host and port of a URL.
 
-    If the path, query or fragment contains an `@`, return only the name. The password can then contain an unencoded
-    `/`, `?` or `#`, and what looks like the host can be a part of the password.
+    If the path, query or fragment contains an `@`, return only the name. In such a URL, the apparent host can be
+    a part of a password that contains an unencoded `/`, `?` or `#`.
     """
     parts = urlsplit(url)
     if "@" in parts.path + parts.query + parts.fragment:

@@ -1,4 +1,4 @@
-"""Custom integrations, the places that receive their credentials (audience), and the request log of the proxy.
+"""Tables for custom integrations and the proxy's request log. `audience`: places that receive the credentials.
 
 The previous version of One Runtime works with this schema, because the migration adds only tables, indexes and
 nullable columns.
