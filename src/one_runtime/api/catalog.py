@@ -73,7 +73,8 @@ class CatalogVerified(Answer):
     """The evidence that the integration's definition is correct, and the date of the evidence.
 
     - `documentation`: the definition was compared with the provider's documentation.
-    - `fixture`: the definition was also compared with a request that the documentation shows.
+    - `fixture`: the definition was compared with the documentation, and a test compares One Runtime's request with a
+      request in the documentation.
     - `live`: the definition was tested with the provider.
     - `unverified`: there is no evidence. `date` is null.
     """

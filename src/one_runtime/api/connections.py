@@ -207,10 +207,14 @@ async def create_connection(
 ) -> ConnectionAnswer:
     """Store a credential for an end user. If `check` is true, the provider must accept the credential first.
 
-    If the end user has a connection to the integration, the new credential replaces the credential of this connection
-    (200). Otherwise One Runtime creates a connection (201). If the end user has several connections, One Runtime
-    selects the connection to the same account, or else the newest active connection. With `multiple`, One Runtime
-    replaces a credential only if the account is the same.
+    The first rule that applies decides:
+
+    1. If the end user has a connection to the same account, the new credential replaces the credential of this
+       connection (200).
+    2. If `multiple` is true, or if the end user has no connection to the integration, One Runtime creates a connection
+       (201).
+    3. The new credential replaces the credential of the newest active connection (200). If no connection is active, the
+       new credential replaces the credential of the newest connection.
     """
     request = CredentialImport(
         integration_slug=body.integration_slug,
@@ -290,7 +294,7 @@ async def check_connection(connection_id: str, caller: Authenticated, installati
     summary="Refresh the tokens of a connection",
 )
 async def refresh_connection(connection_id: str, caller: Authenticated, installation: Installed) -> ConnectionAnswer:
-    """Refresh the tokens at the provider, even if the tokens are still valid. Keys and passwords stay unchanged."""
+    """Refresh the tokens at the provider, even if the tokens are still valid. API keys and passwords stay unchanged."""
     async with installation.database.read() as tx:
         connection = await connections.get(tx, caller.organization_id, connection_id)
     refreshed = await refresh(installation, connection.key)

@@ -104,8 +104,8 @@ class CustomIntegrationAnswer(Answer, title="CustomIntegration"):
     - `enabled`: true if your organization has enabled the integration with `PUT /v1/organization`.
     - `definition`: the entry in the catalog's format. One Runtime converts an OpenAPI document to this format.
     - `warnings`: parts of your document that One Runtime ignored or guessed, and steps that you have to take.
-    - `invalidated_connections`: the number of connections that became `needs_reauth`. End users must connect again,
-      because the integration now sends credentials to another host or in another way.
+    - `invalidated_connections`: the number of connections that became `needs_reauth`, because the integration now
+      sends credentials to another host or in another way.
     """
 
     id: str

@@ -40,7 +40,7 @@ def _clean_metadata(value: dict[str, Any]) -> dict[str, Any]:
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ValueError as error:
-        raise PydanticCustomError("metadata", "must contain only finite numbers, as JSON does") from error
+        raise PydanticCustomError("metadata", "must contain only finite numbers, not NaN or Infinity") from error
     if "\\u0000" in text:
         raise PydanticCustomError("text", "must not contain a NUL character")
     clean_text(text)
@@ -129,9 +129,10 @@ class Note(Answer, title="ErrorNote"):
 
 
 def next_cursor(keys: list[str], limit: int) -> str | None:
-    """Return the key of this page's last row, as the cursor of the next page. Return None on the last page.
+    """Return the sort key of this page's last row, as the cursor of the next page. Return None on the last page.
 
-    `keys`: the keys of the rows on this page. If there is a next page, `keys` also contains the first key of that page.
+    `keys`: the sort keys of this page's rows. If there is a next page, `keys` also contains the first sort key of that
+    page.
     """
     return keys[limit - 1] if len(keys) > limit else None
 

@@ -43,7 +43,8 @@ class CreateSession(Body, title="NewSession"):
     - `connection_id`: the connection that the end user reconnects.
     - `multiple`: if true, a second account of the end user gets its own connection. If false, the second account
       replaces the first account.
-    - `scopes`: the OAuth scopes to request, instead of the scopes of the OAuth client and the integration.
+    - `scopes`: the OAuth scopes to request, instead of the scopes of the OAuth client or the default scopes of
+      the integration.
     """
 
     model_config = example(
@@ -81,8 +82,8 @@ class CreatedSession(Answer):
 class SessionAnswer(Answer, title="Session"):
     """The state of a session.
 
-    `last_error`: the newest stored error, or null. The session can stay `pending` after an error. After the tenth
-    refused credential, the session is `failed`.
+    `last_error`: the newest stored error, or null. The session can stay `pending` after an error. After the
+    provider has refused ten attempts, the session is `failed`.
     """
 
     id: str
@@ -194,8 +195,8 @@ async def redeem_hosted_connection_session(
     """Confirm the new connection of a session in the mode `redirect`, at most 10 minutes after the end user connected.
 
     `end_user_id` is the user who is signed in to your product. If the session belongs to another end user, the response
-    is 409. One Runtime then deletes the new connection, if your backend has not confirmed the connection before. A
-    second redemption changes nothing.
+    is 409. If your backend has not confirmed the connection before, One Runtime also deletes the connection. A second
+    redemption changes nothing.
     """
     session, connection = await redirect_mode.redeem(
         installation, caller.actor, session_id, body.code, body.end_user_id

@@ -124,7 +124,7 @@ def _require_utf8(query_string: bytes) -> None:
 def _limit_body(scope: Scope, receive: Receive) -> Receive:
     """Return a `receive` function that refuses a body above `MAX_BODY_BYTES`.
 
-    The function raises HTTPException. FastAPI would report any other exception from `receive` as invalid JSON.
+    The returned function raises HTTPException. FastAPI would report any other exception from `receive` as invalid JSON.
     """
     if scope["method"] in {"GET", "HEAD"}:
         return receive

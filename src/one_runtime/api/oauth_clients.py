@@ -16,7 +16,7 @@ class PutOAuthClient(Body, title="NewOAuthClient"):
     """An OAuth client from the provider's console.
 
     - `client_secret`: if omitted, your registered client with the same `client_id` keeps its secret.
-    - `scopes`: the scopes to request. If omitted, One Runtime requests the scopes of the integration.
+    - `scopes`: the scopes to request. If omitted, One Runtime requests the integration's default scopes.
     - `hosts`: the hosts that can receive the secret. This field is for integrations with variable hosts, such as a
       self-hosted GitLab.
     - `fields`: other values that the integration requires for an OAuth client, such as a developer token.

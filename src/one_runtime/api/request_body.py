@@ -70,7 +70,7 @@ class RequestBody:
         """Stop the reading with an error if the provider has been idle for too long.
 
         While a piece waits for the provider, One Runtime does not call `receive`. So One Runtime does not notice if the
-        caller disconnects. With this check, the call of such a caller ends after the idle time.
+        caller disconnects. With this check, the call of a disconnected caller ends after the idle time.
         """
         quiet = asyncio.get_running_loop().time() - self._last_activity
         if quiet < idle:

@@ -106,8 +106,8 @@ class AsgiRoute(Route):
     FastAPI's dependency injection would take longer than the endpoint itself (docs/benchmarks.md). FastAPI's route
     table also contains the route, so that a request with a wrong method gets the status 405 instead of 404.
 
-    `relays`: the endpoint relays requests with every method to a provider. The middleware then adds the header
-    `One-Runtime-Error` to One Runtime's own errors, so that callers can recognize these errors.
+    `relays`: the endpoint receives requests with every method, and relays the requests to a provider. The middleware
+    then adds the header `One-Runtime-Error` to One Runtime's own errors, so that callers can recognize these errors.
     """
 
     def __init__(self, path: str, endpoint: ASGIApp, specs: Iterable[RouteSpec], *, relays: bool = False) -> None:
