@@ -56,7 +56,7 @@ _OPTIONS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
         {"type": "string", "format": "uri"},
     ),
     "One-Runtime-Retry": (
-        "Repeats the request if the provider sends 429, 502, 503 or 504, or if the connection to the provider fails.",
+        "Repeats an idempotent request if the provider sends 429, 502, 503 or 504, or if the provider does not answer.",
         {"type": "string", "enum": ["idempotent"]},
     ),
     "One-Runtime-Timeout": (

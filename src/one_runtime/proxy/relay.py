@@ -52,8 +52,8 @@ _NOT_FORWARDED: Final = frozenset(
 )
 _NOT_FORWARDED_PREFIXES: Final = ("one-runtime-", "x-forwarded-")
 _TRACE: Final = frozenset({"traceparent", "tracestate", "baggage"})
-# The caller does not receive these headers. Some of the headers describe the provider's host, and are wrong for One
-# Runtime's host. A proxy between the caller and One Runtime would obey the other headers.
+# The caller does not receive these headers. `date`, `alt-svc` and `strict-transport-security` describe the provider's
+# host, not One Runtime's host. A proxy between the caller and One Runtime would obey headers such as `x-sendfile`.
 _NOT_RETURNED: Final = frozenset({"date", "alt-svc", "strict-transport-security", "x-sendfile", "x-lighttpd-send-file"})
 _NOT_RETURNED_PREFIXES: Final = (b"one-runtime-", b"x-accel-")
 _WITHOUT_BODY: Final = frozenset({204, 304})
