@@ -151,7 +151,7 @@ def probe_catalog(
 ) -> None:
     """Test without an account whether each entry matches its provider.
 
-    Exit code 1: an entry does not match its provider. Exit code 2: the command reached no provider.
+    Exit code 1: an entry does not match its provider. Exit code 2: the command sent requests, but reached no provider.
     """
     logs.configure("error", "console")
     catalog = load_catalog()
