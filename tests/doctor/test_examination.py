@@ -328,7 +328,7 @@ async def test_unreachable_providers_are_reported(on_sqlite: Patient) -> None:
     finding = (await on_sqlite.examined(HTTPS_PROXY="http://proxy.internal:3128"))["egress"]
     assert finding.verdict == "warning"
     assert finding.saw.startswith("no provider can be reached. The name ")
-    assert str(finding.advice).endswith("HTTPS_PROXY is set, but One Runtime does not use such a proxy.")
+    assert str(finding.advice).endswith("HTTPS_PROXY is set, but One Runtime does not use the proxy in this variable.")
 
 
 async def test_provider_with_a_private_address_is_reported(on_sqlite: Patient) -> None:

@@ -149,7 +149,7 @@ def probe_catalog(
     output: Annotated[Path | None, typer.Option(help="File for the table; default: standard output.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Test without an account whether each entry matches its provider.
+    """Send one request for each entry to test whether the entry matches its provider. No account is needed.
 
     Exit code 1: an entry does not match its provider. Exit code 2: the command sent requests, but reached no provider.
     """

@@ -37,13 +37,13 @@ def set_oauth_client(  # noqa: PLR0913 - one argument per option
     ] = None,
     host: Annotated[
         list[str] | None,
-        typer.Option(help="If the integration's host is a parameter: a host that may receive the secret; repeatable."),
+        typer.Option(help="Host that may receive the secret, if the integration's host is a parameter; repeatable."),
     ] = None,
     field: Annotated[
         list[str] | None, typer.Option(help="Further field that the integration requires, as name=value; repeatable.")
     ] = None,
 ) -> None:
-    """Register or replace a client, and print the redirect URL that you register with the provider."""
+    """Store or replace a client. Print the redirect URL that you register with the provider."""
     new = NewOAuthClient(
         client_id=client_id.strip(),
         client_secret=_secret(secret_file) or None,
@@ -57,7 +57,7 @@ def set_oauth_client(  # noqa: PLR0913 - one argument per option
         return await oauth_clients.register(installation, Actor(owner, "system"), slug, new)
 
     registered = run_installed(register)
-    typer.echo(f"Registered the client. Register this redirect URL with the provider: {registered.redirect_url}")
+    typer.echo(f"Stored the client. Register this redirect URL with the provider: {registered.redirect_url}")
 
 
 @app.command("list")

@@ -66,7 +66,7 @@ def load_vault() -> Vault:
 
 
 def run_installed(work: Callable[[Installation], Awaitable[T]]) -> T:
-    """Run work that needs an `Installation`. First register the key ring in the database, as a server does."""
+    """Register the key ring in the database, and then run work that needs an `Installation`."""
     settings = load_settings()
 
     async def installed(database: Database) -> T:

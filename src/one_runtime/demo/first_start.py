@@ -174,7 +174,7 @@ async def _organization(tx: Transaction, origin: str) -> Organization:
 
 
 def _read_or_create(path: Path, new: dict[str, str]) -> dict[str, str]:
-    """Return the values of the names in `new` from a JSON file.
+    """Read a JSON file, and return the file's values for the names in `new`.
 
     If the file is missing, or lacks one of the names, write `new` to the file and return `new`.
 

@@ -1,7 +1,7 @@
-"""Test without an account whether each entry of the catalog matches its provider.
+"""Test whether each entry of the catalog matches its provider. No account is needed.
 
 A probe sends one request: the entry's check request with a made-up credential, or a token request with a made-up
-client. A provider that matches its entry refuses the request. A probe stores nothing.
+client. If the entry is correct, the provider refuses the request. A probe stores nothing.
 """
 
 import asyncio

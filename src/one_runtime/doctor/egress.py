@@ -35,7 +35,7 @@ async def examine_egress(catalog: Catalog, clock: Clock, network: Network | None
     )
     variable = next((name for name in _PROXY_VARIABLES if environ.get(name)), None)
     if variable is not None:
-        advice += f" {variable} is set, but One Runtime does not use such a proxy."
+        advice += f" {variable} is set, but One Runtime does not use the proxy in this variable."
     return Report([warning("egress", f"{lost} can be reached. {' '.join(errors)}", advice)], ahead)
 
 

@@ -97,8 +97,8 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
 def _allow_open_files() -> None:
     """Raise the limit of open files to `OPEN_FILES`, or to the maximum that the system allows.
 
-    The usual limit of 1,024 is for programs with select(2). One Runtime does not use select(2). Each proxy call needs
-    two sockets, which count as open files.
+    The usual limit of 1,024 exists for programs that use select(2). One Runtime does not use select(2). Each proxy call
+    needs two sockets, which count as open files.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     limit = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)

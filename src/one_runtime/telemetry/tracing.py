@@ -52,7 +52,7 @@ class _State:
 
 
 def set_up(environ: Mapping[str, str] = os.environ) -> None:
-    """Start to record spans if other code has set up OpenTelemetry, or if the environment names an endpoint.
+    """Start recording spans if other code has set up OpenTelemetry, or if the environment names an endpoint.
 
     OpenTelemetry itself reads the `OTEL_…` variables. If the extra `otlp` is not installed, the function logs a warning
     and raises no error, because clusters often set these variables for every service.

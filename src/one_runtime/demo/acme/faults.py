@@ -8,8 +8,8 @@ class Faults:
     """The active faults.
 
     If `token_status` is set, the token endpoint answers every request with this status. If `api_status` is set, the API
-    answers every request with this status. `deny_next_consent` and `refuse_next_refresh` happen once. Then Acme resets
-    the fault.
+    answers every request with this status. Acme resets `deny_next_consent` and `refuse_next_refresh` after one
+    occurrence.
     """
 
     api_status: int | None = None

@@ -42,7 +42,7 @@ _SWITCHES: Final = (
     Switch(
         "slow-tokens",
         "The token endpoint is slow",
-        "Each token takes five seconds. Concurrent requests have to share one refresh.",
+        "Each token request takes five seconds. Concurrent requests have to share one refresh.",
         "token_delay",
         on=5.0,
         off=0.0,

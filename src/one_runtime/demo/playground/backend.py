@@ -135,7 +135,7 @@ def _session_fields(name: object, origin: str) -> dict[str, Any]:
 
 
 async def _get_session(visit: Visit) -> Response:
-    """Return a session of the signed-in end user. The page shows if the session's link was opened."""
+    """Return a session of the signed-in end user. The page shows whether the session's link was opened."""
     answer = await visit.one_runtime.get(session_path(visit.request.path_params["session_id"]))
     if answer.status == 200 and answer.json().get("end_user_id") != visit.end_user_id:
         raise BadRequest("This is a session of another end user.", 404)
