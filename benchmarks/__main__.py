@@ -59,7 +59,7 @@ class Subject:
     server: Server
 
     def cases(self, kinds: Sequence[Kind], limits: Sequence[bool]) -> list[Case]:
-        """Return the cases of this server. The case of the limit follows the same case of the application."""
+        """Return the cases of this server. After each case of the application comes its limit (`server.py`)."""
         return [Case(self.server, self.targets, kind, limit) for kind in kinds for limit in limits]
 
 
@@ -113,7 +113,7 @@ def _plan(arguments: Sequence[str]) -> Plan:
 
 
 def _databases(stack: ExitStack, plan: Plan) -> tuple[str | None, dict[str, NewDatabase]]:
-    """Return the version of PostgreSQL, and for each kind of database a function that creates one."""
+    """Return the version of PostgreSQL, and a function for each kind of database. The function creates a database."""
     makers: dict[str, NewDatabase] = {}
     version = None
     if "SQLite" in plan.databases:

@@ -1,4 +1,4 @@
-"""The measured server: One Runtime as `serve` runs it, with the limit in the same process.
+"""The measured server: One Runtime with the options of `serve`, and the limit in the same process.
 
 The limit is the fastest possible server (docs/benchmarks.md). For the first request to a URL below `/limit`, the limit
 calls the application and records the messages of its response. The limit answers later requests with the recorded

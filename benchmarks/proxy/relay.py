@@ -1,4 +1,4 @@
-"""The server of the measured calls: One Runtime as `serve` runs it, with the simulated providers as integrations.
+"""The server of the measured calls: One Runtime with the options of `serve`. The simulated providers are integrations.
 
 `BENCHMARK_UPSTREAMS` contains the ports of the providers. Start the server with `python -m benchmarks.proxy.relay`.
 """
@@ -27,7 +27,7 @@ def relay_app() -> ASGIApp:
     allowed = frozenset({("127.0.0.1", plain), ("localhost", tls), ("127.0.0.1", hanging)})
     app = create_app(load_settings().model_copy(update={"egress_allow": allowed}), catalog)
     gc.collect()
-    gc.freeze()  # as `serve` does
+    gc.freeze()  # `serve` also calls this function
     return app
 
 

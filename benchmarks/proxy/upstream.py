@@ -1,7 +1,7 @@
 """Simulated providers: `python -m benchmarks.proxy.upstream PLAIN TLS HANGING CERTIFICATE` (three ports and a file).
 
-The first and the second provider answer at once with a kilobyte. They answer /large with ten megabytes, and /soon after
-a millisecond. The third provider never answers.
+The first and the second provider answer /soon after a millisecond, and any other path at once. The response to /large
+has ten megabytes, and any other response has a kilobyte. The third provider never answers.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 /**
  * Parts of an address. `fetch` resolves `..` in the path before it sends a request. Without the checks in this module,
- * a value that an end user chose could send a request with your API key to another route.
+ * an end user could enter `..`, and a request with your API key would go to another route.
  */
 
 /** The path segments that the URL parser resolves. */

@@ -23,14 +23,14 @@ type Variables<Path extends string> = Path extends `${string}{${string}}${infer 
   ? [string, ...Variables<Rest>]
   : [];
 
-/** The form of an operation for a method's arguments: first the variables of the path, then the input, if any. */
+/** The part of an operation's type that depends on the method's arguments: path variables, then the input, if any. */
 type TakenBy<Arguments extends unknown[], Path extends string> = Arguments extends [...Variables<Path>, RequestOptions]
   ? { readonly takes?: never; readonly defaults?: never }
   : Arguments extends [...Variables<Path>, unknown, RequestOptions]
     ? { readonly takes: "query"; readonly defaults?: Operation["defaults"] } | { readonly takes: "body" | "definition" }
     : never;
 
-/** The form of an operation for a method's result. */
+/** The part of an operation's type that depends on the method's result. */
 type ReturnedBy<Result> =
   Result extends Pages<unknown>
     ? { readonly items: string; readonly paged: true }
@@ -64,9 +64,9 @@ export class Resource<Methods> {
 }
 
 /**
- * Declares the operations of a resource: `resource<Methods>("noun")({ verb: operation })`. There are two calls because
- * TypeScript cannot infer only some of the type arguments of a call. The caller states the type argument of the first
- * call. TypeScript infers the paths from the second call.
+ * Declares the operations of a resource: `resource<Methods>("noun")({ verb: operation })`. TypeScript infers either all
+ * type arguments of a call or none, so there are two calls. The caller states the type argument of the first call.
+ * TypeScript infers the paths from the second call.
  */
 export function resource<Methods>(noun?: string) {
   return <const Paths extends Readonly<Record<keyof Methods, string>>>(

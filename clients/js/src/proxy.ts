@@ -30,7 +30,7 @@ export interface CallOptions {
   body?: ProxyBody;
   headers?: NonNullable<RequestInit["headers"]>;
   signal?: AbortSignal;
-  /** Milliseconds that One Runtime waits for data from the provider, at most 600000. The client has a default. */
+  /** Milliseconds that One Runtime waits for data from the provider, at most 600000. Default: `timeout` of the client. */
   timeout?: number;
   /** One Runtime repeats a GET, HEAD, PUT, DELETE or OPTIONS when the provider is overloaded or unreachable. */
   retry?: boolean;
@@ -52,7 +52,7 @@ export interface ProviderProxy {
   delete(integrationSlug: string, path: string, options: ProxyOptions): Promise<Response>;
 }
 
-/** The options of a call. The selector is optional here, because One Runtime checks it. */
+/** The options of a call. The selector is optional here, because One Runtime refuses a call without a selector. */
 type Call = CallOptions & Partial<ConnectionSelector>;
 
 /** Maximum number of milliseconds that One Runtime waits for a provider. */

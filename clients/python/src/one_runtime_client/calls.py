@@ -19,13 +19,13 @@ MAX_WAIT: Final = 30.0
 _FIRST_WAIT: Final = 0.5
 _TEMPORARY: Final = frozenset({429, 503})
 _BUSY: Final = "database_busy"
-"""One Runtime sends this code before it stores anything. Before another 503, One Runtime can have stored changes."""
+"""After a 503 with this code, One Runtime has stored nothing. After any other 503, it can have stored changes."""
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _KEY: Final = re.compile(r"[!-~]+")
 _MAX_PORT: Final = 65535
 _ERROR_HEADER: Final = "one-runtime-error"
 _ATTEMPTS_HEADER: Final = "one-runtime-attempts"
-"""A header on every response of a provider. If the provider sends a header of this name, One Runtime removes it."""
+"""One Runtime sets this header on every response of a provider, and removes the provider's own header of this name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,9 +82,13 @@ class Server:
             timeout=timeout,
         )
         if isinstance(http, httpx2.Client) and not isinstance(request.stream, httpx2.SyncByteStream):
-            raise TypeError("body must be bytes, text or an iterable of bytes. Use AsyncOneRuntime for others.")
+            raise TypeError(
+                "body must be bytes, text or an iterable of bytes. Use AsyncOneRuntime for an asynchronous iterable."
+            )
         if isinstance(http, httpx2.AsyncClient) and not isinstance(request.stream, httpx2.AsyncByteStream):
-            raise TypeError("body must be bytes, text or an asynchronous iterable of bytes. Use OneRuntime for others.")
+            raise TypeError(
+                "body must be bytes, text or an asynchronous iterable of bytes. Use OneRuntime for other iterables."
+            )
         # Error trackers record the local variables of each frame. So the key is added last, and only to the request:
         # httpx2 hides this header in the representation of a request.
         request.headers["authorization"] = f"Bearer {self.api_key}"
