@@ -76,7 +76,7 @@ def show_integration(
 
 @app.command("check")
 def check_entries(slugs: Slugs = None) -> None:
-    """Report errors in entries. The command fills templates, tests patterns and builds requests, but sends nothing."""
+    """Report errors in entries. The command tests patterns, and builds each request from examples. It sends nothing."""
     catalog = load_catalog()
     wrong, names = 0, slugs or [entry.slug for entry in catalog.integrations]
     entries: list[Integration] = []

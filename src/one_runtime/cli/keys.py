@@ -104,7 +104,7 @@ def reseal_encryption_keys(
     batch: Annotated[int, typer.Option(min=1, max=5000, help="Rows per transaction.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Re-encrypt with the active key every value that another key encrypted. Servers can keep running."""
+    """Decrypt each value that another key encrypted, and encrypt it with the active key. Servers can keep running."""
     vault = load_vault()
 
     async def work(database: Database) -> tuple[Progress, int]:

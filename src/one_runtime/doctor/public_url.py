@@ -74,7 +74,12 @@ async def _examine_certificate(egress: Egress, public_url: str, clock: Clock) ->
 async def _examine_server(
     report: Report, egress: Egress, settings: Settings, vault: Vault | None, clock: Clock
 ) -> None:
-    """Request the self-check, then the popup's page and script. Raises: EgressError."""
+    """Request the self-check. Without a key ring, request `/readyz` instead.
+
+    If this installation answers the self-check, also request the popup's page and script.
+
+    Raises: EgressError.
+    """
     address = settings.public_url + (self_check.PATH if vault is not None else "/readyz")
     headers = [("X-Forwarded-For", FORGED)]
     if vault is not None:

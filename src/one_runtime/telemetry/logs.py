@@ -50,7 +50,7 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
     root.handlers = [handler]
     root.setLevel(_LEVELS[level])
     logging.captureWarnings(capture=True)  # otherwise Python prints warnings as plain text
-    # Below the level WARNING, aiohttp and uvicorn log the IP address of each connection.
+    # aiohttp and uvicorn log the IP address of each connection at the levels below WARNING.
     for name in ("uvicorn.access", "aiohttp", "asyncio", "alembic.runtime.plugins", "urllib3", "opentelemetry"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -67,7 +67,10 @@ def _name_request(_: object, __: str, line: structlog.typing.EventDict) -> struc
 
 
 def _redacted_traceback(exc_info: structlog.typing.ExcInfo) -> str:
-    """Return a traceback without the messages of library exceptions, because such messages can quote user input."""
+    """Return a traceback without the messages of library exceptions, because such messages can quote user input.
+
+    For an `OSError`, the traceback contains `strerror`, which names no file.
+    """
     return "".join(_traceback_lines(exc_info[1])).rstrip()
 
 
