@@ -81,7 +81,7 @@ def _line(name: str, case: Case, ratio: str) -> str:
 
 
 def _ratio(case: Case, other: Case) -> float:
-    """Return the median of the rounds' ratios. A slow minute of the machine hardly changes this ratio."""
+    """Return the median of the rounds' ratios. A slow minute of the machine hardly changes this median."""
     return statistics.median(rate / other_rate for rate, other_rate in zip(case.rates, other.rates, strict=True))
 
 

@@ -67,7 +67,10 @@ export class Unavailable extends OneRuntimeError {}
  */
 export class ConnectionFailed extends OneRuntimeError {}
 
-/** The code for a response of another server. The client ignores the status of such a response. */
+/**
+ * The code for a response that does not have the documented form, usually a response of another server. The client
+ * never repeats a request after such a response.
+ */
 export const UNEXPECTED = "unexpected_answer";
 
 /** The class of each code. The Python client has the same table, and a test compares the two tables. */

@@ -86,9 +86,9 @@ export class Transport {
   }
 
   /**
-   * If `isAnswer` returns true for the response, returns the result of `read`. Any other response is an error. The error
-   * comes from One Runtime if `isOurs` returns true. The client retries after a temporary error, except if the body is a
-   * stream, because the client can read a stream only once.
+   * If `isAnswer` returns true for the response, returns the result of `read`. Any other response is an error. The
+   * error comes from One Runtime if `isOurs` returns true. The client retries after a temporary error, except if the
+   * body is a stream, because the client can read a stream only once.
    *
    * @throws {OneRuntimeError}
    */

@@ -41,8 +41,8 @@ class Problem:
 class OneRuntimeError(Exception):
     """Base class of the client's errors. `code` is stable: let your program decide by `code` or by the class.
 
-    `detail` is a text for people. `status` is None if no server answered. The code `unexpected_answer` means that
-    another server answered in place of One Runtime.
+    `detail` is a text for people. `status` is None if no server answered. The code `unexpected_answer` means that the
+    response does not have the documented form, usually because another server answered.
     """
 
     def __init__(self, problem: Problem) -> None:

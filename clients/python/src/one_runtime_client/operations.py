@@ -1,6 +1,6 @@
 """Operations of the API as attributes of a resource.
 
-Each operation is declared once. It becomes a synchronous or an asynchronous method, as its client's transport requires.
+Each operation is declared once. The transport of the client decides whether the method is synchronous or asynchronous.
 """
 
 import functools

@@ -47,8 +47,8 @@ def proxy_call(  # noqa: PLR0913 - by name
     when the provider is overloaded or unreachable. `base_url`: another base URL of the integration, for example for
     uploads.
 
-    Raises: ConnectRequired, if the end user has to connect (again); OneRuntimeError; ValueError for a path that leads
-    to another address; TypeError for a body that this client cannot send.
+    Raises: ConnectRequired, if the end user has to connect (again); OneRuntimeError; ValueError for an invalid
+    argument, such as a path that leads to another address; TypeError for a body that this client cannot send.
     """
     if end_user_id is None and connection_id is None:
         raise ValueError("Pass end_user_id or connection_id: the call needs a connection.")

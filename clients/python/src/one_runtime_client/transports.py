@@ -11,9 +11,10 @@ from one_runtime_client.calls import Call, Server, is_refusal, refusal, wait_bef
 from one_runtime_client.errors import ConnectionFailed, Problem
 
 _LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=4.0)
-"""The client does not limit the number of calls. One Runtime limits this number and answers with an error code.
+"""The client does not limit the number of concurrent calls. Above its own limit, One Runtime answers with an error.
 
-One Runtime closes a connection after 5 idle seconds, so the client closes the connection earlier.
+One Runtime closes a connection after 5 idle seconds, and a request at that moment would fail. So the client closes an
+idle connection after 4 seconds.
 """
 
 
