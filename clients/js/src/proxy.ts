@@ -30,7 +30,7 @@ export interface CallOptions {
   body?: ProxyBody;
   headers?: NonNullable<RequestInit["headers"]>;
   signal?: AbortSignal;
-  /** Milliseconds that One Runtime waits for data from the provider, at most 600000. Default: the client's `timeout`. */
+  /** Milliseconds that One Runtime waits for data from the provider, up to 600000. Default: the client's `timeout`. */
   timeout?: number;
   /** One Runtime repeats a GET, HEAD, PUT, DELETE or OPTIONS when the provider is overloaded or unreachable. */
   retry?: boolean;
