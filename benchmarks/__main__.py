@@ -59,7 +59,7 @@ class Subject:
     server: Server
 
     def cases(self, kinds: Sequence[Kind], limits: Sequence[bool]) -> list[Case]:
-        """Return the cases of this server. After each case of the application comes its limit (`server.py`)."""
+        """Return the cases of this server. For each kind, the limit (`server.py`) follows the application."""
         return [Case(self.server, self.targets, kind, limit) for kind in kinds for limit in limits]
 
 

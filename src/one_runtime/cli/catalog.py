@@ -76,7 +76,7 @@ def show_integration(
 
 @app.command("check")
 def check_entries(slugs: Slugs = None) -> None:
-    """Report errors in entries. The command tests patterns, and builds each request from examples. It sends nothing."""
+    """Report errors in entries. The command tests patterns and fills requests with examples, but sends nothing."""
     catalog = load_catalog()
     wrong, names = 0, slugs or [entry.slug for entry in catalog.integrations]
     entries: list[Integration] = []
@@ -149,7 +149,7 @@ def probe_catalog(
     output: Annotated[Path | None, typer.Option(help="File for the table; default: standard output.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Send one request for each entry to test whether the entry matches its provider. No account is needed.
+    """Test whether entries match their providers. The command sends one request for each auth type, without an account.
 
     Exit code 1: an entry does not match its provider. Exit code 2: the command sent requests, but reached no provider.
     """

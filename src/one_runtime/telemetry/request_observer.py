@@ -18,7 +18,7 @@ Scope: TypeAlias = MutableMapping[str, Any]
 """An ASGI scope."""
 
 SLOW: Final = 5.0
-"""Minimum duration of a slow request, in seconds. One Runtime logs every slow request (see `access_log`)."""
+"""Minimum duration of a slow request, in seconds. One Runtime logs slow requests with both values of `access_log`."""
 
 UNMATCHED: Final = "unmatched"
 """Route label of requests that match no route."""

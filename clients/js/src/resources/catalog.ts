@@ -56,7 +56,7 @@ export interface CatalogOAuth2 {
   pkce: "required" | "supported" | "tolerated" | "avoid" | "unknown";
   refresh: "rotates" | "static" | "optional" | "none";
   client: "organization" | "customer";
-  /** The page to register an OAuth client. */
+  /** The page on which you register an OAuth client. */
   clientUrl: string | null;
 }
 

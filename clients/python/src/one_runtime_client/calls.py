@@ -30,9 +30,9 @@ _ATTEMPTS_HEADER: Final = "one-runtime-attempts"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request. `relayed`: the request goes to a provider, and the provider's error responses are results.
+    """One request. `relayed`: the request goes to a provider. The client also returns the provider's error responses.
 
-    `timeout`: seconds for each wait on the network, except the wait for a connection.
+    `timeout`: seconds for each wait for data. For opening a connection, the client's own time limit applies.
     """
 
     method: str

@@ -49,7 +49,7 @@ class CatalogField:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogOAuth2:
-    """The properties of the OAuth client that an integration needs. `client_url`: the page to register the client."""
+    """The OAuth client that an integration needs. `client_url`: the page on which you register the client."""
 
     scopes: tuple[str, ...]
     pkce: str

@@ -19,7 +19,9 @@ IntegrationStatus: TypeAlias = Literal["connected", "not_connected"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Integration(CatalogIntegration):
-    """An integration with its status for an end user. Do not delete data because the status is `not_connected`.
+    """An integration with its status for an end user.
+
+    Do not delete data because the status is `not_connected`. Often, the end user only has to connect again.
 
     `connections` is None if the list was requested without `expand="connections"`.
     """
@@ -40,9 +42,10 @@ def list_integrations(  # noqa: PLR0913 - by name
 ) -> Arguments:
     """List the integrations that an end user can connect, with their status.
 
-    Do not delete data because a status is `not_connected`. `logo`: by default, each integration contains the URL of
-    its logo. Pass `inline` for the image itself, or `none` for no logo. `expand="connections"` adds the end user's
-    connections to each integration.
+    Do not delete data because a status is `not_connected`. Often, the end user only has to connect again.
+
+    `logo`: by default, each integration contains the URL of its logo. Pass `inline` for the image itself, or `none` for
+    no logo. `expand="connections"` adds the end user's connections to each integration.
     """
     filters = {"slug": one_or_more(slug), "category": category, "search": search, "status": status}
     return Arguments(query={"end_user_id": end_user_id, **filters, "logo": logo, "expand": one_or_more(expand)})
