@@ -60,7 +60,7 @@ class Settings(BaseModel):
     egress_allow: frozenset[HostPort] = Field(
         frozenset(),
         title="host:port list",
-        description="Private targets that One Runtime may call, as host:port, separated by commas.",
+        description="Hosts with private addresses that One Runtime may call, as host:port, separated by commas.",
     )
     rate_limit: int = Field(
         6000, ge=0, description="Maximum number of requests per minute with one API key; 0 for no limit."

@@ -1,7 +1,8 @@
 """All Prometheus metrics of One Runtime (docs/observability.md).
 
 Each label has few values. No label contains an end user, an organization, an IP address or a host. A single process
-keeps its metrics in memory. Several workers keep their metrics in files, and `metrics_server` adds the values up.
+keeps its metrics in memory. Several workers keep their metrics in files, and `metrics_server` combines the values: for
+most metrics, it adds the values up.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,7 +1,8 @@
 """`/metrics` for Prometheus, on a separate port for operators.
 
 With several workers, each worker writes its metrics to files in one folder (prometheus_client's multiprocess mode).
-The supervisor process serves the sums (docs/decisions/0013-metrics-of-several-processes.md).
+The supervisor process combines the values of all workers: for most metrics, it serves the sum
+(docs/decisions/0013-metrics-of-several-processes.md).
 """
 
 import multiprocessing
@@ -33,10 +34,10 @@ log = structlog.get_logger()
 def metrics_served(listen: HostPort, *, workers: int) -> Iterator[str]:
     """Serve the metrics while the block runs, and yield the URL.
 
-    With one worker, the function serves the metrics of this process. With several workers, the function serves the sums
-    of the workers' metrics. The workers must start inside the block.
+    With one worker, the function serves the metrics of this process. With several workers, the function serves the
+    combined metrics of the workers. The workers must start inside the block.
 
-    Raises: ConfigurationError if the server cannot listen on the address.
+    Raises: ConfigurationError if the server cannot listen on the address, or if there is no writable temporary folder.
     """
     disable_created_metrics()  # the `_created` series would double the number of series
     host, port = listen
@@ -69,13 +70,13 @@ def register_build_info(registry: CollectorRegistry) -> None:
 
 
 class WorkerMetrics(Collector):
-    """Sums of the values of all workers. The sums include counters of dead workers, so that no counter decreases."""
+    """Combined values of all workers. The values include counters of dead workers, so that no counter decreases."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def collect(self) -> Iterable[Metric]:
-        """Delete the gauges of dead workers, and return the sums of all remaining values."""
+        """Delete the gauges of dead workers, and return the combined remaining values."""
         files = list(self._folder.glob("*.db"))
         # List the workers after the files. In the other order, a worker that starts in between would count as dead.
         alive = {child.pid for child in multiprocessing.active_children()}
