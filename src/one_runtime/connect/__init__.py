@@ -1,4 +1,1 @@
-"""The hosted popup: an entry point that parses requests, calls `connecting` and renders pages.
-
-The package stores nothing.
-"""
+"""Serve the hosted popup: parse the browser's requests, call the package `connecting`, and render pages."""

@@ -1,6 +1,7 @@
-"""The popup's static files, which One Runtime reads once at its start.
+"""Load the popup's static files (scripts and stylesheets) once, when One Runtime starts.
 
-The URLs of `Assets.files` contain a hash over these files, so browsers can cache the files for ever.
+The URLs of the files contain a hash over all files. A changed file gets a new URL, so browsers can cache the files for
+ever.
 """
 
 import hashlib
@@ -22,7 +23,6 @@ WINDOW_MODULES: Final = ("dom.js", "field.js", "list.js", "search.js", "texts.js
 AUTHORIZATION_WINDOW_MODULES: Final = ("authorization_window.js",)
 MODULES: Final = tuple(dict.fromkeys((*POPUP_MODULES, *WINDOW_MODULES, *AUTHORIZATION_WINDOW_MODULES)))
 STYLESHEETS: Final = {"popup.css": ("popup.css", "form.css", "list.css", "notice.css"), "window.css": ("window.css",)}
-"""Served stylesheets, each with its source files in order."""
 _WHOLE_LINE_COMMENT: Final = re.compile(r"^[ \t]*(?://[^\n]*|/\*.*?\*/[ \t]*)\n", re.MULTILINE | re.DOTALL)
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 _AROUND_PUNCTUATION: Final = re.compile(r"\s*([{};,])\s*|(:) ")
@@ -34,7 +34,7 @@ _TYPES: Final = {"js": "text/javascript; charset=utf-8", "css": "text/css; chars
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A static file, ready to be served."""
+    """A static file in the form that the server sends."""
 
     body: bytes
     media_type: str
@@ -42,7 +42,7 @@ class Asset:
 
 @dataclass(frozen=True, slots=True)
 class Assets:
-    """The popup's static files. `hash`: the hash over `files`."""
+    """The popup's static files. `hash`: the hash over `files`. `connect_js`: the script for the organization's page."""
 
     hash: str
     files: Mapping[str, Asset]
@@ -52,7 +52,7 @@ class Assets:
 
 @cache
 def load_assets() -> Assets:
-    """Read the static files of the package, and fill the popup's texts into the scripts."""
+    """Read the static files of the package, and insert the popup's texts into the scripts."""
     bodies = {name: _minify_script(_read(name)) for name in MODULES if name != "texts.js"}
     bodies |= {name: _minify_stylesheet(b"".join(map(_read, parts))) for name, parts in STYLESHEETS.items()}
     page_texts = with_prefix("head.", "action.", "pick.", "choice.", "field.", "progress.", "problem.", "foot.",
@@ -63,7 +63,7 @@ def load_assets() -> Assets:
     files = {name: Asset(body, _TYPES[name.rpartition(".")[2]]) for name, body in bodies.items()}
     script = _minify_script(
         _read("connect.js")
-    ).decode()  # the template literal in the script is a stylesheet, so its indentation has no meaning
+    ).decode()  # the script contains a stylesheet as a template literal: its indentation has no meaning
     connect_js = script.replace(_TEXTS_PLACEHOLDER, _json(with_prefix("host.")))
     return Assets(digest.hexdigest()[:20], files, connect_js.encode(), _read("connect.d.ts"))
 
@@ -73,13 +73,13 @@ def _read(name: str) -> bytes:
 
 
 def _minify_script(body: bytes) -> bytes:
-    """Remove whole-line comments and indentation: together, they are a fifth of the bytes."""
+    """Remove whole-line comments and indentation, which are a fifth of the bytes."""
     lines = _WHOLE_LINE_COMMENT.sub("", body.decode()).splitlines()
     return "\n".join(line.strip() for line in lines if line.strip()).encode() + b"\n"
 
 
 def _minify_stylesheet(stylesheet: bytes) -> bytes:
-    """Remove comments and needless space. A test ensures that no string in a stylesheet contains comments or spaces."""
+    """Remove comments and needless spaces. A test checks that this changes no string in a stylesheet."""
     lines = _COMMENT.sub("", stylesheet.decode()).split("\n")
     return _AROUND_PUNCTUATION.sub(r"\1\2", " ".join(line.strip() for line in lines)).strip().encode()
 

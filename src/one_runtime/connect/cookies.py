@@ -1,6 +1,7 @@
-"""The cookie that binds an authorization to the browser that started the authorization.
+"""Write and read the cookie that identifies the browser in which an OAuth authorization was started.
 
-The cookie is necessary for the promise P5 of docs/security.md. The popup in a frame uses no cookie.
+The provider later redirects a browser to One Runtime. One Runtime accepts this callback only from the same browser
+(promise P5 of docs/security.md).
 """
 
 from collections.abc import Mapping
@@ -34,6 +35,6 @@ class Cookies:
         return f"{self._prefix}{binding.cookie}=; Max-Age=0{self._attributes}"
 
     def read(self, cookies: Mapping[str, str], name: str) -> BrowserBinding | None:
-        """Return the browser's cookie with this name, or None."""
+        """Return the content of the browser's cookie with this name, or None."""
         secret, _, session_token = cookies.get(self._prefix + name, "").partition(".")
         return BrowserBinding(name, secret, session_token or None) if secret else None

@@ -1,8 +1,8 @@
-"""Forms of the pages that are not in a frame, such as the pages of the modes `redirect` and `link`.
+"""Build the fields of HTML forms, and read the forms that browsers send.
 
-The module builds the fields, and reads the form posts that browsers send. No page shows a secret that the end user
-entered before. One Runtime accepts posts only from its own pages, and refuses unknown fields (promises P6 and P11 of
-docs/security.md).
+These forms are on One Runtime's pages that are not in a frame, such as the pages of the modes `redirect` and `link`. No
+page shows a secret that the end user entered before. One Runtime accepts forms only from its own pages, and refuses
+unknown fields (promises P6 and P11 of docs/security.md).
 """
 
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ MAX_FIELDS: Final = 120
 _MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
 _GROUPS: Final = ("params", "credentials")
 
-# confirm: the end user pressed "continue" on the confirmation page. resume: show the first page, also after a reload.
+# confirm: the end user pressed "continue" on the confirmation page. resume: the browser asks for the first page.
 Step: TypeAlias = Literal["resume", "confirm", "show", "connect", "cancel"]
 F = TypeVar("F", bound=Sent)
 Filter: TypeAlias = Annotated[str, StringConstraints(max_length=200)]
 
 
 class FormPost(Sent):
-    """A posted form. `search` and `category`: the filter of the list. The back button restores the filter."""
+    """A posted form. `search` and `category`: the filter of the list of integrations, which the back button restores."""
 
     session_token: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(repr=False)
     step: Step
@@ -44,7 +44,7 @@ class FormPost(Sent):
     name: ConnectionName | None = None
 
     def request(self) -> ConnectRequest:
-        """Return the form as a request to connect. An empty field counts as missing."""
+        """Return the form as a request to connect. Omit empty fields."""
         return ConnectRequest(
             auth_type=self.auth_type or "",
             params={name: value for name, value in self.params.items() if value},
@@ -56,7 +56,7 @@ class FormPost(Sent):
 
 
 class AccountPost(Sent):
-    """The posted selection of an account. `cookie`: the name of the cookie that binds the attempt to the browser."""
+    """The posted selection of an account. `cookie`: name of the cookie of the authorization (see `connect/cookies.py`)."""
 
     authorization: Name
     cookie: Name
@@ -67,13 +67,13 @@ def is_from_our_page(headers: Mapping[str, str], public_origin: str) -> bool:
     """Return True if one of One Runtime's own pages sent this request.
 
     An attacker's page could contain a form with the token of the attacker's session, and submit the form by script. The
-    visitor would then skip the confirmation, which names the organization and the end user. The header
+    visitor would then not see the confirmation, which names the organization and the end user. The header
     `Sec-Fetch-Site` says if the request comes from the same origin. No page can forge this header. If the header is
     missing, `Origin` must be One Runtime's own origin.
 
-    Our pages have `Referrer-Policy: no-referrer`, so browsers send `Origin: null` (Fetch, section 3.2). An old browser
-    that sends no `Sec-Fetch-Site` therefore gets an error page. A weaker referrer policy would avoid this error. But a
-    weaker policy could put a token into another site's log, which is worse.
+    Our pages have `Referrer-Policy: no-referrer`, so browsers send `Origin: null` with a form (Fetch, section 3.2). An
+    old browser that sends no `Sec-Fetch-Site` therefore gets an error page. A weaker referrer policy would avoid this
+    error, but could put a token into another site's log.
     """
     site = headers.get("sec-fetch-site")
     if site is not None:
@@ -82,7 +82,7 @@ def is_from_our_page(headers: Mapping[str, str], public_origin: str) -> bool:
 
 
 def read_form(kind: type[F], content_type: str, body: bytes) -> F:
-    """Read the form in a request's body. Raises: MalformedRequest. The error's message contains no values."""
+    """Read the form in a request's body. Raises: MalformedRequest, which contains no value of the form."""
     if content_type.partition(";")[0].strip().lower() != _MEDIA_TYPE:
         raise MalformedRequest(f"The body must be a form, sent as {_MEDIA_TYPE}.")
     try:
@@ -117,8 +117,8 @@ def _group(pairs: list[tuple[str, str]]) -> dict[str, object]:
 class FormField:
     """A field of a form.
 
-    `path`: the field's name in the posted form. `pattern`: the pattern that the browser checks. `again`: True if the
-    end user has to enter a secret again, because the server does not send secrets back.
+    `path`: the field's name in the posted form. `pattern`: the regular expression that the browser checks. `again`: True
+    if the end user has to enter a secret again, because the server does not send secrets back.
     """
 
     path: str
@@ -138,12 +138,12 @@ class FormField:
 
     @property
     def id(self) -> str:
-        """Return the element's id."""
+        """Return the id of the HTML element."""
         return f"field-{self.path.replace('.', '-')}"
 
     @property
     def described_by(self) -> str:
-        """Return the ids of the elements that describe the field."""
+        """Return the ids of the HTML elements that describe the field."""
         parts = {"error": True, "suffix": self.suffix, "again": self.again, "help": self.help}
         return " ".join(f"{self.id}-{name}" for name, there in parts.items() if there)
 
@@ -151,9 +151,9 @@ class FormField:
 def form_fields(
     view: PopupView, auth: Auth, typed: FormPost | None, errors: Mapping[str, str]
 ) -> tuple[FormField, ...]:
-    """Return the fields of one auth type, with the values of the posted form. Fields for secrets have no value.
+    """Return the fields of one auth type. `typed`: the posted form, whose values the fields repeat, except secrets.
 
-    If there is no posted form, return the fields with their default values.
+    If `typed` is None, the fields have their default values.
     """
     fields = []
     for param in auth.params:
@@ -166,8 +166,8 @@ def form_fields(
                 error=errors.get(path),
                 help=param.help,
                 placeholder=param.placeholder,
-                # The pattern applies to the transformed value. Only the server transforms the value, so only the server
-                # can check the pattern.
+                # The server first transforms the typed value, and then checks the pattern. So the browser cannot check
+                # this pattern.
                 pattern=None if param.transform else param.pattern,
                 options=param.options,
                 suffix=param.suffix,

@@ -1,4 +1,7 @@
-"""Rendering of the popup's page, and the headers of all hosted pages (promises P6 and P11 of docs/security.md)."""
+"""Render the popup's page, and build the HTTP headers of all pages that One Runtime serves to end users.
+
+docs/security.md describes why the pages need these headers (promises P6 and P11).
+"""
 
 import json
 from collections.abc import Mapping
@@ -30,7 +33,7 @@ NO_ANCESTORS: Final = ("'none'",)
 
 
 def rich(key: str, **names: str) -> Markup:
-    """Return the text under `key` as HTML. Replace each `{name}` by its value in <strong>."""
+    """Return the text with this key as HTML. Replace each `{name}` by its value in <strong>."""
     strong = {name: Markup("<strong>{}</strong>").format(value) for name, value in names.items()}
     return escape(TEXTS[key]).format(**strong)
 
@@ -49,19 +52,19 @@ _PAGE: Final = ENVIRONMENT.get_template("page.html")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The path of the public URL before `/connect` (usually empty), and the hash of the static files."""
+    """The URLs of the pages. `base`: the path of the public URL (usually empty). `assets_hash`: see `Assets.hash`."""
 
     base: str
     assets_hash: str
 
     @property
     def assets(self) -> str:
-        """Return the path of the static files of this version."""
+        """Return the path of the static files."""
         return f"{self.base}/connect/assets/{self.assets_hash}"
 
 
 def render(site: Site, shell: PopupShell, *, framed: bool) -> Response:
-    """Render the popup's page for a session's state. Outside a frame, the page of an open session has no form (P6)."""
+    """Render the popup's page. Outside a frame, the page of an open session has no form (promise P6)."""
     state: PageState = "top_level" if shell.state == "open" and not framed else shell.state
     organization = shell.organization_name or ""
     notice = "" if state == "open" else NOTICES.get(state, state)
@@ -81,10 +84,10 @@ def render(site: Site, shell: PopupShell, *, framed: bool) -> Response:
 
 
 def _ancestors(shell: PopupShell, *, framed: bool) -> tuple[str, ...]:
-    """Return the origins that may frame the page. In most cases, these are the allowed origins of the session.
+    """Return the origins whose pages can show this page in a frame: usually the session's allowed origins.
 
-    If the session is unknown, or if no origin is configured, any origin may frame the page. So a developer sees the
-    error instead of an empty frame. The page of such a session contains no form and no secret.
+    If the session is unknown, or if no origin is configured, return every origin. A developer then sees the error
+    instead of an empty frame. This error page contains no form and no secret.
     """
     if shell.state == "open" and not framed:
         return NO_ANCESTORS
@@ -96,11 +99,12 @@ def _ancestors(shell: PopupShell, *, framed: bool) -> tuple[str, ...]:
 def headers(
     ancestors: tuple[str, ...], form_action: tuple[str, ...] = ("'none'",), *, keeps_opener: bool = False
 ) -> dict[str, str]:
-    """Return the headers of a page. The page may show `data:` URIs as images, because logos are `data:` URIs.
+    """Return the HTTP headers of a page. The policy allows images from `data:` URIs, because logos are `data:` URIs.
 
-    `form_action`: the origins that may receive forms. By default, no origin may receive forms, because the popup's
-    script sends the values itself. `keeps_opener`: True for a page of the authorization window. Our frame opens this
-    window, and needs access to the window to send the ticket and to close the window.
+    `ancestors`: the origins whose pages can show this page in a frame. `form_action`: the origins to which the page can
+    send forms. By default, the page can send no form, because the popup's script sends the values with `fetch`.
+    `keeps_opener`: True for a page of the window in which an OAuth authorization runs. The popup opens this window, and
+    needs access to the window to send a ticket (a one-time token) and to close the window.
     """
     policy = (
         "default-src 'none'",

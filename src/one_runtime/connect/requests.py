@@ -1,4 +1,4 @@
-"""Functions that read requests and build endpoints, for all routes of the popup."""
+"""Read the requests of browsers, and build JSON endpoints, for all routes of the popup."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
@@ -12,7 +12,7 @@ from one_runtime.tenancy.authentication import bearer_token
 
 MAX_BODY_BYTES: Final = 256 * 1024
 PRIVATE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-# Values of `Sec-Fetch-Dest` for a response that is shown inside another page. Some browsers do not send this header.
+# Values of the header `Sec-Fetch-Dest`, if the response is for a frame. Some old browsers do not send this header.
 _FRAMES: Final = frozenset({"iframe", "frame", "fencedframe", "embed", "object"})
 
 Call: TypeAlias = Callable[[str, Request], Awaitable[BaseModel | None]]
@@ -20,12 +20,12 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 def is_framed(request: Request) -> bool:
-    """Return True if the browser wants to show the response inside another page."""
+    """Return True if the browser says that it shows the response in a frame of another page."""
     return request.headers.get("sec-fetch-dest") in _FRAMES
 
 
 def json_endpoint(call: Call) -> Endpoint:
-    """Return an endpoint for the page's script. The script sends the session token and receives JSON."""
+    """Return an endpoint for the script of the popup. The script sends the session token and receives JSON."""
 
     async def endpoint(request: Request) -> Response:
         token = bearer_token(request.scope["headers"])
@@ -40,7 +40,7 @@ def json_endpoint(call: Call) -> Endpoint:
 
 
 async def read_body(request: Request) -> bytes:
-    """Return the body. Raises: TooLarge."""
+    """Return the body of a request. Raises: TooLarge."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk

@@ -1,4 +1,4 @@
-"""The popup's routes. Each route parses the request, calls one step of the flow, and renders the response.
+"""Define the popup's HTTP routes. Each route parses the request, calls `connecting`, and renders the response.
 
 No route writes a log, because requests contain secrets (promise P11 of docs/security.md).
 """
@@ -50,7 +50,7 @@ _PUBLIC_MODULE: Final = {
 
 
 class PopupRoutes:
-    """Endpoints for the popup's page and script, for top-level pages, and for authorizations.
+    """Endpoints for the popup in a frame, for the pages that are not in a frame, and for OAuth authorizations.
 
     `logo_url` returns the URL of an integration's logo on this server.
     """
@@ -64,7 +64,7 @@ class PopupRoutes:
         self._pages = TopLevelPages(installation, self._screens, self._cookies)
 
     def routes(self) -> list[Route]:
-        """Return the routes."""
+        """Return all routes of the popup."""
         return [
             Route("/connect", self._page, methods=["GET"], name="connect"),
             Route("/connect", self._form, methods=["POST"]),
@@ -87,15 +87,15 @@ class PopupRoutes:
         session_id = None if token is not None else request.query_params.get("session")
         shell = await popup.load_shell(self._installation, token=token, session_id=session_id)
         if shell.mode == "embed":
-            # Old browsers, and browsers that open an http URL, can omit `Sec-Fetch-Dest`. In these cases, the page's
-            # script checks if the page is in a frame.
+            # Old browsers do not send `Sec-Fetch-Dest`, and no browser sends this header to an http URL. If the header is
+            # missing, the page's script checks if the page is in a frame.
             return render(self._site, shell, framed=request.headers.get("sec-fetch-dest") != "document")
         if is_framed(request):
             return self._screens.refusal("framed", 403)
         return await self._pages.open(shell, token, opening=request.method == "GET")
 
     async def _form(self, request: Request) -> Response:
-        """Handle a form of a top-level page; respond with a page or with a redirect to the app."""
+        """Handle a form of a page that is not in a frame. Respond with a page, or with a redirect to the app."""
         if is_framed(request):
             return self._screens.refusal("framed", 403)
         if not is_from_our_page(request.headers, self._origin):
@@ -134,16 +134,16 @@ class PopupRoutes:
         return outcome_answer(await authorization.get_outcome(self._installation, token, authorization_id))
 
     async def _window(self, request: Request) -> Response:
-        """Render the page of the authorization window. Our frame opens the window and then sends the ticket."""
+        """Render the page of the authorization window. The popup opens the window, and then sends a ticket to the window."""
         if is_framed(request):
             return self._screens.refusal("framed", 403)
         return self._screens.authorization_window()
 
     async def _start(self, request: Request) -> Response:
-        """Start the authorization. Only One Runtime's own pages can call this route.
+        """Exchange a ticket (a one-time token) for the URL of the provider's authorization page.
 
-        The route requires `Sec-Fetch-Site: same-origin`, or One Runtime's `Origin`. For a request from another site's
-        page, browsers send other values.
+        Only One Runtime's own pages can call this route. The route requires the header `Sec-Fetch-Site: same-origin`,
+        or One Runtime's `Origin`. With requests from other sites' pages, browsers send other values.
         """
         if not is_from_our_page(request.headers, self._origin):
             raise AuthorizationExpired("This request must come from One Runtime's own page. Start again from the app.")
@@ -153,7 +153,7 @@ class PopupRoutes:
         return Response(RedirectAnswer(url=redirect.url).model_dump_json(), 200, headers, "application/json")
 
     async def _callback(self, request: Request) -> Response:
-        if request.method != "GET":  # a HEAD request must not consume the state
+        if request.method != "GET":  # a HEAD request must not use up the state, which is valid once
             return Response(status_code=405, headers={"Allow": "GET", **PRIVATE})
         if is_framed(request):
             return self._screens.refusal("framed", 403)
@@ -166,14 +166,14 @@ class PopupRoutes:
                 lambda name: self._cookies.read(request.cookies, name),
                 client_address(request.scope),
             )
-        except OneRuntimeError as error:  # the end user sees this window, so render a page
+        except OneRuntimeError as error:  # the end user sees the response, so respond with a page
             return self._screens.refusal("broken", error.status)
         return await self._finish(result)
 
     async def _select_account(self, request: Request) -> Response:
         """Handle the selection of an account.
 
-        The request must come from our own page, and from the browser that sent the callback.
+        The request must come from our own page, in the browser that sent the callback.
         """
         if is_framed(request) or not is_from_our_page(request.headers, self._origin):
             return self._screens.refusal("foreign", 403)
@@ -189,8 +189,8 @@ class PopupRoutes:
 
     async def _finish(self, result: CallbackResult) -> Response:
         response = await self._pages.finish_authorization(result)
-        # If the result has a binding, this browser started the attempt. Extend the cookie's lifetime while the end user
-        # has to select an account, and delete the cookie at the end of the attempt.
+        # If `binding` is set, this browser started the authorization. If the end user still has to select an account,
+        # extend the lifetime of the cookie. Otherwise, delete the cookie.
         if result.binding is not None:
             header = self._cookies.set_header if result.selection is not None else self._cookies.delete_header
             response.headers["Set-Cookie"] = header(result.binding)
@@ -201,8 +201,8 @@ class PopupRoutes:
         if file is None:
             raise NotFound("There is no such file.")
         current = request.path_params["hash"] == self._assets.hash
-        # During a rollout, a page of another version can request a file from this process. This process has only the
-        # files of its own version, so browsers must not cache the response.
+        # During an update, a page of another version can request a file from this process. This process has only the
+        # files of its own version. Browsers must not cache such a file under the URL of the other version.
         caching = "public, max-age=31536000, immutable" if current else "no-store"
         headers = {"Cache-Control": caching, "X-Content-Type-Options": "nosniff"}
         return Response(file.body, 200, headers, file.media_type)

@@ -1,4 +1,4 @@
-"""Texts of the popup. All texts are in `texts.json`: to translate the popup, translate this file."""
+"""Load the popup's texts from `texts.json`. To translate the popup, translate the file `texts.json`."""
 
 import json
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ TEXTS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def text(key: str, **values: str) -> str:
-    """Return the text under `key`. Replace each `{name}` by its value, but replace nothing inside the values."""
+    """Return the text with this key. Replace each `{name}` by its value, but replace nothing inside the values."""
     template = TEXTS[key]
     return template.format_map(values) if values else template
 
 
 def failure(code: str, otherwise: str, **names: str) -> str:
-    """Return our text for the code of a failed authorization, or `otherwise` if we have no text for the code."""
+    """Return the text for the code of a failed authorization, or `otherwise` if there is no text for the code."""
     key = f"failed.{code}"
     return text(key, **names) if key in TEXTS else otherwise
 

@@ -1,1 +1,1 @@
-"""Create, repair and delete connections: sessions, popup, OAuth authorization and disconnecting."""
+"""Let end users connect their accounts, and delete connections. The package contains the steps, but no HTTP routes."""

@@ -1,4 +1,4 @@
-"""Account selection: if the granted tokens give access to several accounts, the end user selects one account.
+"""Let the end user select one account, if the tokens from a provider give access to several accounts.
 
 One Runtime encrypts and stores the tokens until the end user selects an account. The selection must come from the
 browser that started the authorization. After ten minutes without a selection, One Runtime revokes the tokens
@@ -25,12 +25,11 @@ from one_runtime.tokens.revocation import revoke_all
 from one_runtime.tokens.state import merge_tokens
 
 BATCH: Final = 100
-"""Maximum number of paused attempts that one run of `purge_due` ends."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountSelection:
-    """The accounts from which the end user selects. `labels`: the accounts' names, in the provider's order."""
+    """The accounts from which the end user selects one. `labels`: the accounts' names, in the provider's order."""
 
     authorization_id: str
     labels: tuple[str, ...]
@@ -38,7 +37,7 @@ class AccountSelection:
 
 @dataclass(frozen=True, slots=True)
 class _PausedAuthorization:
-    """Data of an attempt that waits for the selection. One Runtime encrypts and stores the data.
+    """The data to store until the end user selects an account.
 
     `own`: the fields of the end user's own OAuth client. `asked`: the requested scopes.
     """
@@ -61,9 +60,9 @@ async def pause(
     granted: GrantedTokens,
     accounts: tuple[AccountOption, ...],
 ) -> AccountSelection:
-    """Encrypt and store granted tokens until the end user selects an account.
+    """Encrypt and store the tokens of an authorization attempt until the end user selects an account.
 
-    Raises: NotFound if the attempt was deleted.
+    Raises: NotFound if a concurrent request deleted the attempt.
     """
     paused = _PausedAuthorization(
         granted.tokens, granted.params, granted.own_client, granted.requested_scopes, accounts
@@ -74,10 +73,10 @@ async def pause(
 
 
 def selected_tokens(payload: bytes, number: int, client: OAuthClient | None) -> GrantedTokens:
-    """Return the tokens of a payload that `pause` stored, with the selected account.
+    """Decode a payload that `pause` stored. Return the tokens with the selected account.
 
-    `number`: the position of the account in the stored list. For an unknown position, return the tokens without a
-    selected account.
+    `number`: the position of the account in the stored list. If the list has no such position, return the tokens
+    without a selected account.
     """
     paused = _PAUSED.validate_json(payload)
     selected = paused.accounts[number].params if number < len(paused.accounts) else None
@@ -85,7 +84,7 @@ def selected_tokens(payload: bytes, number: int, client: OAuthClient | None) -> 
 
 
 async def purge_due(installation: Installation) -> int:
-    """End attempts that exceeded their time limit, and revoke their tokens. Delete old attempts.
+    """End authorization attempts that reached their time limit, and revoke the stored tokens. Delete old attempts.
 
     Return the number of ended and deleted attempts. Several processes can run this function at the same time.
     """
@@ -104,7 +103,7 @@ async def purge_of_end_user(
 ) -> list[PendingRevocation]:
     """End an end user's attempts that wait for a selection, and queue the revocation of the tokens.
 
-    Return the pending revocations.
+    Return the queued revocations.
     """
     abandoned = await authorization_attempts.abandon_of(tx, installation.vault, organization_id, end_user_id)
     return await _queue_revocations(tx, installation, abandoned)
@@ -131,7 +130,7 @@ def issued_tokens(
     secrets: Mapping[str, str],
     account_id: str | None = None,
 ) -> RevocableTokens:
-    """Return the tokens that the provider issued in an attempt, as an argument for `queue_revocation`."""
+    """Return the tokens that the provider issued in an attempt, in the form that `queue_revocation` accepts."""
     metadata = TokenMetadata(attempt.oauth_client_id, audience=attempt.details.audience)
     slug, organization_id = attempt.integration_slug, attempt.organization_id
     return RevocableTokens(organization_id, end_user_id, slug, "oauth2", metadata, params, secrets, account_id)

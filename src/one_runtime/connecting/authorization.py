@@ -1,12 +1,14 @@
-"""The OAuth 2.0 authorization flow of a session, from the end user's click to the connection.
+"""Run the OAuth 2.0 authorization of a connect session, from the end user's click to the new connection.
+
+A session is the permission for one end user to connect one account. An authorization attempt has four steps:
 
 1. `prepare_authorization`: our page submits the form with the session token, and receives a one-time token (ticket).
-2. `start_authorization`: a window sends the ticket, and receives a cookie and the provider's URL with a state.
-3. `handle_callback`: the provider redirects the browser to One Runtime with the state. The browser also sends the
-   cookie (promise P5 of docs/security.md). One Runtime makes the connection. If the tokens give access to several
-   accounts, One Runtime first waits for `select_account`.
+2. `start_authorization`: the page opens a window, and the window sends the ticket. The window receives a cookie, and
+   the URL of the provider's authorization page. The URL contains a state.
+3. `handle_callback`: the provider redirects the browser to One Runtime with the state (this redirect is the callback).
+   The browser also sends the cookie (promise P5 of docs/security.md). One Runtime requests tokens and makes the
+   connection. If the tokens give access to several accounts, One Runtime first waits for `select_account`.
 4. `get_outcome`: our page asks the server for the outcome, because the page does not trust messages from the window.
-
 """
 
 from collections.abc import Callable
@@ -78,10 +80,9 @@ from one_runtime.tokens.endpoint import TokenEndpoint
 from one_runtime.tokens.revocation import revoke_all
 
 MAX_ATTEMPTS: Final = 50
-"""Maximum number of authorization attempts in one session."""
 
 ReadBinding: TypeAlias = Callable[[str], BrowserBinding | None]
-"""Function that reads the cookie with a given name from the browser's request."""
+"""A function that takes a cookie's name. It returns the browser's cookie with this name, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ class AuthorizationRedirect:
 
 @dataclass(frozen=True, slots=True)
 class CallbackContext:
-    """A callback of a pending attempt. `reserved`: True if the session already counts the callback as an attempt."""
+    """The data to handle a callback. `reserved`: True if the attempt already counts towards the session's limit."""
 
     attempt: AuthorizationAttempt
     secret: AttemptSecret
@@ -137,7 +138,7 @@ class CallbackResult:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationOutcome:
-    """The outcome of an attempt, as our page shows it."""
+    """The outcome of an authorization attempt, for our page."""
 
     state: Literal["waiting", "connected", "failed"]
     connected: Connected | None = None
@@ -151,9 +152,9 @@ class AuthorizationOutcome:
 async def prepare_authorization(
     installation: Installation, view: PopupView, request: ConnectRequest
 ) -> tuple[str, SecretToken]:
-    """Create an authorization attempt for a submitted form. Return its id, and the ticket that starts the attempt.
+    """Create an authorization attempt for a submitted form. Return the attempt's id, and the ticket to start it.
 
-    An error of this function does not end the session.
+    If this function raises an error, the session stays open.
 
     Raises: InvalidInput; IntegrationChanged; TooManyAttempts; OAuthClientMissing; HostNotRegistered.
     """
@@ -187,7 +188,8 @@ async def prepare_authorization(
 async def start_authorization(installation: Installation, ticket: str) -> AuthorizationRedirect:
     """Exchange a ticket for the URL of the provider's authorization page. Each ticket works only once.
 
-    Raises: AuthorizationExpired; NotFound for a changed integration; OAuthClientMissing; an error of `ended_error`.
+    Raises: AuthorizationExpired for a used or expired ticket; NotFound if the integration was changed or deleted;
+    OAuthClientMissing; SessionUsed, SessionCancelled, SessionExpired or TooManyAttempts if the session has ended.
     """
     now, vault = installation.clock(), installation.vault
     state, browser = secret_tokens.make(secret_tokens.STATE), secret_tokens.make(secret_tokens.BROWSER)
@@ -298,9 +300,10 @@ async def _load_context(
 async def _accept_callback(
     tx: Transaction, context: CallbackContext, query: CallbackQuery, now: datetime
 ) -> AuthorizationResponse:
-    """Check the callback and count the attempt. The limit of attempts stops attackers who guess authorization codes.
+    """Check the callback, and count the attempt. Raises: OneRuntimeError.
 
-    The count precedes the token request, so that parallel callbacks cannot exceed the limit. Raises: OneRuntimeError.
+    A session has a limit of attempts, to stop attackers who guess authorization codes. One Runtime counts the attempt
+    before the token request, so that parallel callbacks cannot exceed the limit.
     """
     session, client = context.session, context.client
     ended = ended_error(session, now)
@@ -318,7 +321,7 @@ async def _accept_callback(
 
 
 def _known(context: CallbackContext, callback: AuthorizationResponse) -> dict[str, str]:
-    """Return the values for the templates of the token request."""
+    """Return the values that the integration's token request can contain, such as a subdomain."""
     client_fields = context.client.fields_of(context.auth) if context.client is not None else {}
     return {**context.attempt.details.params, **client_fields, **callback.received}
 
@@ -344,7 +347,7 @@ async def _exchange_code(
 
 
 async def _connect(installation: Installation, context: CallbackContext, granted: GrantedTokens) -> CallbackResult:
-    """Verify the tokens and make the connection. After a failure, queue the revocation of the tokens."""
+    """Verify the tokens and make the connection. After a failure, revoke the tokens."""
     session, attempt, account_id = context.session, context.attempt, None
     try:
         verified = await verify_tokens(installation, context.integration, context.auth, granted)
@@ -378,7 +381,7 @@ async def _connect(installation: Installation, context: CallbackContext, granted
 async def _pause(
     installation: Installation, context: CallbackContext, granted: GrantedTokens, required: AccountSelectionRequired
 ) -> CallbackResult:
-    """Store the tokens until the end user selects an account. Undo the count of the attempt."""
+    """Store the tokens until the end user selects an account. The attempt no longer counts towards the limit."""
     attempt, browser = context.attempt, context.binding.secret
     async with installation.database.write() as tx:
         selection = await account_selection.pause(tx, installation, attempt, browser, granted, required.accounts)
@@ -419,7 +422,8 @@ async def _record_failure(
 async def get_outcome(installation: Installation, token: str, authorization_id: str) -> AuthorizationOutcome:
     """Return the outcome of an attempt for the page that prepared the attempt.
 
-    Raises: Unauthenticated; NotFound; an error of `ended_error` if the session has ended without a connection.
+    Raises: Unauthenticated for an unknown session; NotFound for an unknown attempt; SessionUsed, SessionCancelled,
+    SessionExpired or TooManyAttempts if the session has ended and no connection can be shown.
     """
     now = installation.clock()
     async with installation.database.read() as tx:
@@ -460,7 +464,7 @@ async def _load_integration(
 ) -> tuple[Integration, OAuth2Auth]:
     """Load the attempt's integration.
 
-    Raises: NotFound if the integration is not available, or if its audience (the receivers of tokens) has changed (P7).
+    Raises: NotFound if the integration was deleted, or if the integration now sends tokens to other hosts (P7).
     """
     integration = await installation.catalogs.get(tx, attempt.organization_id, attempt.integration_slug)
     auth = oauth2_of(integration.auth_of("oauth2")) if integration is not None else None

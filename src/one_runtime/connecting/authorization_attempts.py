@@ -1,10 +1,13 @@
-"""Authorization attempts: pending redirects to a provider's authorization page, from the click to the callback.
+"""Store OAuth authorization attempts. An attempt lasts from the end user's click until its outcome is known.
 
-The popup opens a window and sends a ticket to the window. The window exchanges the ticket for a state, and for a
-browser secret in a cookie. Each ticket works only once. The provider returns the state in the callback. One Runtime
-accepts each state once, and only with the cookie of the browser that started the attempt (promises P5 and P6 of
-docs/security.md). The database stores only hashes of ticket, state and browser secret (P2). One Runtime encrypts the
-secrets for the token request, and deletes these secrets at the callback or when the attempt expires.
+The popup opens a window and sends a ticket (a one-time token) to the window. The window exchanges the ticket for a
+state, and for a browser secret in a cookie. The provider returns the state in the callback (the redirect to One
+Runtime). One Runtime accepts each state once, and only with the cookie of the browser that started the attempt
+(promises P5 and P6 of docs/security.md). The database stores only hashes of ticket, state and browser secret (P2).
+
+The later token request needs other secrets: the PKCE verifier, and the end user's own OAuth client. One Runtime stores
+these secrets encrypted, and deletes them at the callback or when the attempt expires. If the end user has to select an
+account after the callback, the attempt also stores the tokens, encrypted.
 """
 
 import json
@@ -28,19 +31,18 @@ from one_runtime.jobs.queue import batched_delete, batched_update, lock_due, run
 
 TABLE: Final = "consents"
 TICKET_LIFE: Final = timedelta(minutes=2)
-"""Maximum time from the click until the window opens the provider's page."""
 STATE_LIFE: Final = timedelta(minutes=10)
-"""Maximum time on the provider's authorization page. The later selection of an account has the same limit."""
+"""Time that the end user has for the provider's page, and again for the selection of an account."""
 KEPT: Final = timedelta(hours=1)
-"""Time from an attempt's `expires_at` to the attempt's deletion. Until then, our page can read the outcome."""
+"""Time from an attempt's `expires_at` to the attempt's deletion. Before the deletion, our page can read the outcome."""
 
-_VERSION: Final = 1  # version of the encrypted value in a new row
-_PAUSED_VERSION: Final = 2  # version of the encrypted tokens that wait for the selection of an account
+_VERSION: Final = 1  # `version` of a row that stores an `AttemptSecret`
+_PAUSED_VERSION: Final = 2  # `version` of a row that stores tokens during the account selection
 _COOKIE_PREFIX: Final = "or-authorization-"
 _COOKIE_DIGITS: Final = 16  # hex digits of the state's hash, so that parallel attempts have different cookies
 
 Status: TypeAlias = Literal["prepared", "left", "arrived", "choosing", "connected", "failed"]
-# Some stored values differ from the names of the constants. To change a stored value, a migration would be necessary.
+# Some values differ from the names of their constants: only a migration could change the values in the database.
 PREPARED: Final = "prepared"
 STARTED: Final = "left"
 CONSUMED: Final = "arrived"
@@ -58,8 +60,8 @@ class AuthorizationExpired(Conflict):
 class AuthorizationFailed(Conflict):
     """The authorization ended without a connection.
 
-    `failure`: the stable code. `reason`: the provider's error message. `counts`: True if the failure counts towards
-    the session's limit of failed attempts.
+    `failure`: the code of the failure for programs. `reason`: the provider's error message. `counts`: True if the
+    failure counts towards the session's limit of failed attempts.
     """
 
     code = "authorization_failed"
@@ -73,7 +75,11 @@ class AuthorizationFailed(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class AttemptDetails:
-    """The requested connection. `scopes`: None selects the entry's scopes. `audience`: see `AuthBase.audience`."""
+    """The connection that the end user requested.
+
+    `scopes`: None requests the default scopes of the integration. `audience`: digest of the hosts that receive the
+    tokens (see `CustomIntegration.audience`).
+    """
 
     params: Mapping[str, str]
     scopes: tuple[str, ...] | None = None
@@ -88,7 +94,7 @@ class AttemptDetails:
 
 @dataclass(frozen=True, slots=True)
 class AttemptSecret:
-    """Secrets for the token request: the PKCE verifier (RFC 7636), and the fields of the end user's OAuth client."""
+    """Secrets for the token request: the PKCE verifier (RFC 7636), and fields of the end user's own OAuth client."""
 
     verifier: str | None = field(default=None, repr=False)
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -98,7 +104,8 @@ class AttemptSecret:
 class BrowserBinding:
     """The cookie that binds an attempt to the browser that started the attempt (P5).
 
-    `session_token`: a top-level page uses this token to continue after the callback. Only the browser stores the token.
+    `session_token`: set in the modes `redirect` and `link`, in which our page fills a whole browser tab. After the
+    callback, the tab uses this token to continue the session. The database does not contain this token.
     """
 
     cookie: str
@@ -108,7 +115,7 @@ class BrowserBinding:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationAttempt:
-    """A stored attempt. The database stores the attempt's secrets encrypted or as hashes."""
+    """A stored attempt. `sealed`: the encrypted secrets or tokens. `key_id`: the key that encrypted them."""
 
     id: str
     session_id: str
@@ -194,7 +201,7 @@ _EXPIRE = batched_update(consents, {"status": FAILED, **_WIPED}, consents.c.expi
 
 
 def failure_code(error: OneRuntimeError) -> str:
-    """Return the stable code of a failed authorization."""
+    """Return the code of a failed authorization for programs, such as `invalid_grant`."""
     return error.failure if isinstance(error, AuthorizationFailed) else error.code
 
 
@@ -206,14 +213,14 @@ def provider_reason(error: OneRuntimeError) -> str | None:
 
 
 def cookie_name(state: str) -> str:
-    """Return the cookie name of a state. The name contains a part of the state's hash, but never the state."""
+    """Return the name of the cookie for a state. The name contains a part of the state's hash, but never the state."""
     return _COOKIE_PREFIX + secret_tokens.digest(state).hex()[:_COOKIE_DIGITS]
 
 
 async def create(tx: Transaction, vault: Vault, attempt: AuthorizationAttempt, secret: AttemptSecret) -> SecretToken:
     """Store an attempt with the hash of a new ticket. Return the ticket.
 
-    Delete the session's earlier attempt, if the earlier attempt has received no callback.
+    Delete the session's earlier attempt if no callback was received for it.
     """
     ticket = secret_tokens.make(secret_tokens.TICKET)
     await tx.execute(_SUPERSEDE, session=attempt.session_id)
@@ -242,8 +249,8 @@ async def consume(
 ) -> tuple[AuthorizationAttempt, AttemptSecret] | None:
     """Return the attempt of a state, and the attempt's secrets. Mark the state as used, and delete the stored secrets.
 
-    Return None if the state is unknown, expired or used. Return None also if another browser sends the state, or if the
-    state arrives at another integration's redirect URL. In these two cases, the state stays valid.
+    Return None if the state is unknown, expired or used. Also return None if another browser sends the state, or if
+    the request is to another integration's redirect URL. The state then stays valid for the right browser and URL.
     """
     attempt = await _find(tx, _BY_STATE, secret_tokens.STATE, state)
     if attempt is None or not _is_same(attempt.state_hash, state):
@@ -255,7 +262,7 @@ async def consume(
 
 
 async def count(tx: Transaction, session_id: str) -> int:
-    """Return the number of a session's attempts. An attempt that was replaced before its callback does not count."""
+    """Return the number of a session's stored attempts."""
     row = await tx.one(_COUNT, _AttemptCount, session=session_id)
     return row.attempts if row is not None else 0
 
@@ -265,7 +272,7 @@ async def pause(
 ) -> None:
     """Encrypt and store a payload until the end user selects an account in the same browser.
 
-    Raises: NotFound if the attempt was deleted.
+    Raises: NotFound if the attempt was deleted or has ended.
     """
     context = SealContext(TABLE, attempt.id, _PAUSED_VERSION)
     sealed = await key_ring.seal(tx, vault, attempt.organization_id, payload, context)
@@ -286,7 +293,7 @@ async def resume(
 ) -> tuple[AuthorizationAttempt, bytes] | None:
     """Return the attempt and the payload that `pause` stored, and delete the stored payload.
 
-    Return None if the payload was used before or has expired, or if another browser sends the request.
+    Return None if the attempt does not wait for a selection, has expired, or was started in another browser.
     """
     attempt = await tx.one(_BY_ID, AuthorizationAttempt, attempt=attempt_id) if is_id(attempt_id) else None
     if attempt is None or attempt.status != SELECTING or not _is_of_browser(attempt, browser):
@@ -298,7 +305,7 @@ async def resume(
 async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> list[tuple[AuthorizationAttempt, bytes]]:
     """End attempts in which the end user selected no account in time. Delete the stored payloads.
 
-    Return the attempts with the payloads.
+    Return the ended attempts with their payloads, but no attempt with a payload that One Runtime cannot decrypt.
     """
     return await _abandon(tx, vault, await tx.all(_ABANDONED, AuthorizationAttempt, now=now, limit=limit))
 
@@ -306,9 +313,9 @@ async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> l
 async def abandon_of(
     tx: Transaction, vault: Vault, organization_id: str, end_user_id: str
 ) -> list[tuple[AuthorizationAttempt, bytes]]:
-    """End all attempts of an end user in which an account selection is pending. Delete the stored payloads.
+    """End the attempts of an end user in which an account selection is pending. Delete the stored payloads.
 
-    Return the attempts with the payloads.
+    Return the ended attempts with their payloads, but no attempt with a payload that One Runtime cannot decrypt.
     """
     scope = {"organization": organization_id, "end_user": end_user_id}
     return await _abandon(tx, vault, await tx.all(_SELECTING_OF_END_USER, AuthorizationAttempt, **scope))
@@ -321,7 +328,7 @@ async def _abandon(
     for attempt in attempts:
         try:
             payload = _open_payload(vault, attempt)
-        except KeyNotInRing:  # a server that has the key can end the attempt
+        except KeyNotInRing:  # another server process can have the key, and then ends the attempt
             continue
         except SealBroken:
             payload = b""
@@ -331,7 +338,7 @@ async def _abandon(
 
 
 async def end(tx: Transaction, attempt_id: str, status: Literal["connected", "failed"]) -> bool:
-    """Record the end of an attempt after its callback. Return False if the attempt no longer exists."""
+    """Record the end of an attempt after its callback. Return False if the attempt was deleted or has already ended."""
     return await tx.execute(_END, attempt=attempt_id, ended=status) > 0
 
 
@@ -343,14 +350,14 @@ async def find(tx: Transaction, session_id: str, attempt_id: str) -> Authorizati
 
 
 async def expire(database: Database, now: datetime) -> int:
-    """End attempts that received no callback in time, and delete their secrets. Return the number of ended attempts."""
+    """End expired attempts that received no callback, and delete the secrets. Return the number of ended attempts."""
     return await run_in_batches(database, _EXPIRE, now=now)
 
 
 async def purge(database: Database, now: datetime) -> int:
-    """Delete attempts that expired more than `KEPT` ago; return the number of deleted attempts.
+    """Delete attempts whose `expires_at` is more than one hour ago. Return the number of deleted attempts.
 
-    Keep attempts that wait for a selection, because `abandon` must first end these attempts and return the payloads.
+    Keep attempts that wait for a selection. The caller of `abandon` must first revoke the tokens of such an attempt.
     """
     return await run_in_batches(database, _PURGE, before=now - KEPT)
 

@@ -1,4 +1,4 @@
-"""Disconnecting: delete connections, custom integrations and end users, and revoke the tokens.
+"""Delete connections, custom integrations and end users, and revoke the tokens at the providers.
 
 One transaction deletes the stored credentials and queues the revocation of the tokens. If the server crashes after the
 transaction, the worker revokes the tokens later (promise P9 of docs/security.md).
@@ -20,8 +20,7 @@ from one_runtime.tenancy import end_users, events
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tokens.revocation import NOT_SUPPORTED, RevocationResult, revoke_all
 
-MAX_CONNECTIONS: Final = 10_000
-"""Maximum number of connections that `forget_end_user` reads. In practice, an end user has fewer connections."""
+MAX_CONNECTIONS: Final = 10_000  # of one end user: in practice, an end user has fewer connections
 
 _BATCH: Final = 200
 _UNREADABLE: Final = replace(NOT_SUPPORTED, outcome="failed", reason="One Runtime cannot decrypt the stored tokens.")
@@ -36,16 +35,12 @@ class DisconnectedConnection:
 
 
 _Removal: TypeAlias = tuple[DisconnectedConnection, PendingRevocation | None]
-"""A deleted connection, and its queued revocation or None.
-
-`_revoke` replaces `revocations` of the connection by the results of the queued revocation.
-"""
 
 
 async def disconnect(
     installation: Installation, actor: Actor, integration_slug: str, end_user_id: str
 ) -> list[DisconnectedConnection]:
-    """Delete every connection of an end user to an integration. The connections can have any status."""
+    """Delete every connection of an end user to an integration, and revoke the tokens."""
     async with installation.database.write() as tx:
         present = await connections.list_at_integration(tx, actor.organization_id, end_user_id, integration_slug)
         removals = await _remove(tx, installation, actor, present)
@@ -53,7 +48,7 @@ async def disconnect(
 
 
 async def delete_connection(installation: Installation, actor: Actor, connection_id: str) -> DisconnectedConnection:
-    """Delete one connection. Raises: NotFound."""
+    """Delete one connection, and revoke its tokens. Raises: NotFound."""
     async with installation.database.write() as tx:
         connection = await connections.get(tx, actor.organization_id, connection_id)
         removals = await _remove(tx, installation, actor, [connection])
@@ -63,9 +58,9 @@ async def delete_connection(installation: Installation, actor: Actor, connection
 
 
 async def delete_integration(installation: Installation, actor: Actor, slug: str) -> None:
-    """Delete a custom integration, and every connection to it.
+    """Delete a custom integration, and every connection to this integration.
 
-    Raises: NotFound; IntegrationInUse if an end user connects during the deletion.
+    Raises: NotFound; IntegrationInUse if an end user connects an account during the deletion.
     """
     await custom.get(installation, actor.organization_id, slug)
     at_integration = connections.ConnectionFilter(integration_slug=slug)
@@ -82,7 +77,7 @@ async def delete_integration(installation: Installation, actor: Actor, slug: str
 async def forget_end_user(installation: Installation, actor: Actor, end_user_id: str) -> list[DisconnectedConnection]:
     """Delete an end user with all connections and sessions.
 
-    The function also removes the end user's identifier from every event except `end_user.deleted`.
+    Also remove the end user's identifier from every stored event except `end_user.deleted`.
 
     Raises: NotFound.
     """
@@ -114,7 +109,7 @@ async def _remove(
         results, pending = await _queue_revocation(tx, installation, connection)
         if await connections.remove(tx, actor, connection, now):
             removals.append((DisconnectedConnection(connection.id, results), pending))
-        elif pending is not None:  # a concurrent request deleted the connection, and revokes the tokens
+        elif pending is not None:  # a concurrent request has deleted the connection and revokes the tokens
             await pending_revocations.settle(tx, pending)
     return removals
 
@@ -122,15 +117,14 @@ async def _remove(
 async def _queue_revocation(
     tx: Transaction, installation: Installation, connection: Connection
 ) -> tuple[tuple[RevocationResult, ...], PendingRevocation | None]:
-    """Queue the revocation of the connection's tokens. Return the results, and the queued revocation or None.
+    """Queue the revocation of the connection's tokens, and return the queued revocation.
 
-    The results apply only if there is no queued revocation.
+    If the tokens cannot be revoked, return no queued revocation. The returned results apply only in this case.
     """
     vault, catalogs = installation.vault, installation.catalogs
     try:
-        # Lock the credential's row. A concurrent refresh then either commits its tokens before the lock, or finds no
-        # row after the deletion. Read the connection again, because the end user can have connected again before the
-        # lock.
+        # Lock the credential's row. A concurrent refresh then commits its tokens before the lock, or finds no row after
+        # the deletion. Read the connection again: before the lock, the end user can have connected another account.
         current, stored = await connections.get_with_credential(tx, vault, connection.key, lock=True)
     except NotFound:
         return (NOT_SUPPORTED,), None
@@ -142,7 +136,7 @@ async def _queue_revocation(
 
 
 async def _revoke(installation: Installation, removals: list[_Removal]) -> list[DisconnectedConnection]:
-    """Ask the providers to revoke the tokens. The connections' deletion is already committed."""
+    """Ask the providers to revoke the tokens, after the transaction that deleted the connections."""
     claimed = [pending for _, pending in removals if pending is not None]
     results = dict(zip([pending.id for pending in claimed], await revoke_all(installation, claimed), strict=True))
     return [

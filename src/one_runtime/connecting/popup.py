@@ -1,6 +1,9 @@
-"""The steps of the hosted popup: load the page, show the form, connect an account, and cancel.
+"""Load the data of the popup's pages, connect the account that an end user enters, and cancel a session.
 
-The popup has to keep the promises P4 and P6 of docs/security.md.
+A session is the permission for one end user to connect one account. In the mode `embed`, the popup is a frame in the
+app's page. In the modes `redirect` and `link`, the popup is a page in its own browser tab. In the mode `redirect`, the
+organization's backend then redeems a code: it exchanges the code for the connection. docs/security.md describes the
+protection (promises P4 and P6).
 """
 
 from collections.abc import Mapping
@@ -29,7 +32,6 @@ from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tenancy.organizations import Organization
 
 Presentation: TypeAlias = Literal["frame", "page"]
-"""Place where the popup appears: a frame in the app's page (mode embed), or a separate page (modes redirect, link)."""
 ShellState: TypeAlias = Literal["open", "unknown", "expired", "used", "failed", "cancelled", "no_origins"]
 
 _SHELL_STATES: Final[Mapping[sessions.Status, ShellState]] = {
@@ -42,13 +44,13 @@ _SHELL_STATES: Final[Mapping[sessions.Status, ShellState]] = {
 
 
 class IntegrationChanged(Conflict):
-    """The organization changed the hosts of a custom integration while the end user saw the form (P7)."""
+    """The organization changed the hosts of a custom integration while the form was open (promise P7)."""
 
     code = "integration_changed"
 
 
 class WrongMode(Conflict):
-    """The session's mode does not allow this presentation (P4)."""
+    """The popup is in a frame, but the session's mode requires a page in its own tab, or the reverse (promise P4)."""
 
     code = "wrong_mode"
 
@@ -57,9 +59,9 @@ class WrongMode(Conflict):
 class PopupShell:
     """The state of a session, without its form.
 
-    In the mode embed, the popup's first response contains only this data. The page's script then sends the session
-    token and loads the form (`PopupView`). `return_to`: the URL to which the browser returns in the mode redirect,
-    otherwise None.
+    In the mode `embed`, the popup's first response contains only this data. The page's script then sends the session
+    token and loads the form (`PopupView`). `return_to`: in the mode `redirect`, the URL of the app to which the browser
+    returns.
     """
 
     state: ShellState
@@ -72,7 +74,7 @@ class PopupShell:
 
 @dataclass(frozen=True, slots=True)
 class IntegrationOption:
-    """An integration in the list from which the end user picks."""
+    """An integration in the list from which the end user picks. `connected`: True if the end user has a connection."""
 
     integration: Integration
     connected: bool
@@ -82,7 +84,8 @@ class IntegrationOption:
 class PopupView:
     """An open session with the data of its page.
 
-    The page shows `integration`, or the list `options` if `integration` is None.
+    The page shows `integration`. If `integration` is None, the page shows the list `options`. `reconnect`: True if the
+    end user has a connection to the integration, which a new account can replace.
     """
 
     session: ConnectSession
@@ -119,8 +122,8 @@ class ConnectRequest:
 class Connected:
     """The result of a session in which the end user connected an account.
 
-    In the mode redirect, the URL `return_to` contains a code. The connection has no id until the organization redeems
-    this code.
+    In the mode `redirect`, the URL `return_to` contains a code. `connection_id` is then None, because the connection
+    gets its id when the organization redeems the code.
     """
 
     connection_id: str | None
@@ -132,7 +135,7 @@ class Connected:
 async def load_shell(
     installation: Installation, *, token: str | None = None, session_id: str | None = None
 ) -> PopupShell:
-    """Return the state of a session. Find the session by its token, or by its id after a reload of the page."""
+    """Return the state of a session. The caller sends the session's token or, after a reload of the page, its id."""
     async with installation.database.read() as tx:
         if token is not None:
             session = await sessions.find_by_token(tx, token)
@@ -176,13 +179,13 @@ async def load_view(
     integration_slug: str | None = None,
     opening: bool = True,
 ) -> PopupView:
-    """Load the view of an open session: the list of integrations, or one integration.
+    """Load the data to show for a session: the list of integrations, or one integration.
 
-    The first call with `opening` opens the session, and the session then lasts one hour. Without `opening`, the session
-    stays unopened, because a link scanner must not open a session of the mode link.
+    The first call with `opening` marks the session as opened, and the session then lasts one hour. A call without
+    `opening` changes nothing. The first page of the mode `link` makes such a call, because link scanners load it too.
 
-    Raises: Unauthenticated, SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts, WrongMode; NotFound if the
-    integration was deleted or is not enabled.
+    Raises: Unauthenticated for an unknown token; SessionUsed, SessionCancelled, SessionExpired or TooManyAttempts if
+    the session has ended; WrongMode; NotFound if the integration was deleted or is not enabled.
     """
     now, database = installation.clock(), installation.database
     async with database.write() if opening else database.read() as tx:
@@ -228,7 +231,7 @@ def _require_open(session: ConnectSession | None, presentation: Presentation, no
 
 
 def validate_request(view: PopupView, request: ConnectRequest) -> tuple[Integration, Auth, ConnectionValues]:
-    """Return the integration, auth type and values of a submitted form. The credential is not verified yet.
+    """Check a submitted form. Return the integration, the auth type and the values. Do not verify the credential.
 
     Raises: InvalidInput; IntegrationChanged.
     """
@@ -253,13 +256,13 @@ async def connect(
 ) -> Connected:
     """Verify the credential that the end user entered, store the connection, and end the session.
 
-    No error except the tenth CredentialsRefused ends the session, so the end user can try again.
+    After an error, the end user can try again. Only the tenth CredentialsRefused ends the session.
     """
     session, (integration, auth, values) = view.session, validate_request(view, request)
     if oauth2_of(auth) is not None:
         raise InvalidInput.of("auth_type", "must not be oauth2: oauth2 needs the provider's authorization page")
     actor, now = Actor(session.organization_id, "end_user", session.end_user_id, address), installation.clock()
-    async with installation.database.write() as tx:  # count first, so that parallel checks cannot exceed the limit
+    async with installation.database.write() as tx:  # count first: parallel checks then cannot exceed the limit
         if not await sessions.reserve_check(tx, session.id, now):
             raise await unavailable_error(tx, session, now)
     try:
@@ -277,8 +280,8 @@ async def _record_failure(
 ) -> None:
     """Record a failed attempt. Only CredentialsRefused counts towards the session's limit of ten attempts.
 
-    For all other errors, undo the count, because the credential can be valid. Only CredentialsRefused and
-    ProviderUnavailable appear in the session's `last_error`; other errors set `last_error` to None.
+    For all other errors, undo the count, because the credential can be valid. The session's `last_error` shows only
+    CredentialsRefused and ProviderUnavailable. Other errors set `last_error` to None.
     """
     if isinstance(error, ProviderUnavailable):
         await sessions.refund_check(tx, session.id, error_note(error.code, error.detail, now), now)
@@ -308,11 +311,11 @@ async def complete_session(
     connection: NewConnection,
     attempt_id: str | None = None,
 ) -> Connected:
-    """Store or hold the connection in one transaction.
+    """Store the connection.
 
-    In the modes embed and link, store the connection with its event, and end the session. In the mode redirect, hold
-    the connection until the organization redeems the session's code (P6). `attempt_id`: the authorization attempt to
-    end, or None.
+    In the modes `embed` and `link`, end the session in the same transaction. In the mode `redirect`, store the
+    connection separately until the organization redeems the session's code (P6). `attempt_id`: the OAuth authorization
+    attempt to end, or None.
 
     Raises: NotFound; AccountMismatch; SessionUsed, SessionCancelled, SessionExpired or TooManyAttempts if the session
     has already ended.
@@ -335,7 +338,7 @@ async def complete_session(
 
 
 async def cancel(installation: Installation, token: str) -> str | None:
-    """Cancel a pending session. Return the URL to which the browser returns; None in the modes embed and link.
+    """Cancel a pending session. Return the URL to which the browser returns, or None in the modes `embed` and `link`.
 
     Raises: Unauthenticated for an unknown token.
     """

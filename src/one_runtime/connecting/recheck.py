@@ -1,6 +1,7 @@
-"""Recheck: ask the provider if a connection's credentials still work.
+"""Ask the provider again if a connection's credentials still work (a recheck).
 
-After a definite refusal, the connection gets the status `needs_reauth`. After an outage, the status stays unchanged.
+If the provider refuses the credentials, the connection gets the status `needs_reauth`. If the provider cannot be
+reached, the status stays unchanged.
 """
 
 import asyncio
@@ -21,10 +22,7 @@ from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials
 from one_runtime.tokens.state import UsableCredential
 
 CONCURRENT: Final = 64
-"""Maximum number of concurrent rechecks in one run."""
-
-TIMEOUT: Final = 10.0
-"""Time limit of one recheck, in seconds. Without a limit, one slow provider could delay the next run."""
+TIMEOUT: Final = 10.0  # seconds for one recheck: without a limit, one slow provider could delay the next run
 
 log = structlog.get_logger()
 
@@ -33,7 +31,8 @@ log = structlog.get_logger()
 class RecheckResult:
     """A connection after its recheck.
 
-    `working`: None if the entry has no check request, or if the integration or the auth type no longer exists.
+    `working`: True if the provider accepted the credentials. None if One Runtime did not ask the provider, because the
+    integration has no check request, or because the integration or the auth type no longer exists.
     """
 
     connection: Connection
@@ -42,9 +41,10 @@ class RecheckResult:
 
 
 async def recheck(installation: Installation, actor: Actor, connection_id: str) -> RecheckResult:
-    """Send the integration's check request with fresh credentials.
+    """Recheck one connection: send the integration's check request with the connection's credentials.
 
-    After a refusal, refresh the credentials. If the refresh gives new credentials, send the request again.
+    If the provider refuses the credentials, refresh them. If the refresh gives new credentials, send the check request
+    again.
 
     Raises: NotFound; ProviderUnavailable; SealBroken.
     """
@@ -78,7 +78,7 @@ async def recheck_queued(installation: Installation) -> int:
         try:
             async with limit, asyncio.timeout(TIMEOUT):
                 await recheck(installation, Actor(request.organization_id, "system"), request.connection_id)
-        except (OneRuntimeError, TimeoutError) as error:  # a call refused after the cooldown queues a new recheck
+        except (OneRuntimeError, TimeoutError) as error:  # a later refused call queues the recheck again
             code = error.code if isinstance(error, OneRuntimeError) else "upstream_timeout"
             log.info("recheck_failed", connection_id=request.connection_id, code=code)
         finally:
@@ -89,7 +89,7 @@ async def recheck_queued(installation: Installation) -> int:
 
 
 async def _check(installation: Installation, credential: UsableCredential) -> CredentialsRefused | None:
-    """Return the provider's refusal, or None."""
+    """Return the provider's refusal, or None if the provider accepted the credentials."""
     if credential.integration is None or credential.auth is None:  # the integration was just deleted
         return None
     try:
@@ -102,7 +102,7 @@ async def _check(installation: Installation, credential: UsableCredential) -> Cr
 async def _store_result(
     installation: Installation, actor: Actor, checked: UsableCredential, refusal: CredentialsRefused | None
 ) -> RecheckResult:
-    """Update the connection's status, but only if the stored credentials are still the checked credentials."""
+    """Update the connection's status. If the stored credentials were replaced after the check, change nothing."""
     now, key = installation.clock(), checked.connection.key
     reason = (refusal.provider_reason or refusal.detail) if refusal is not None else None
     async with installation.database.write() as tx:

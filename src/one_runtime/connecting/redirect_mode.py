@@ -1,7 +1,11 @@
-"""The mode `redirect`: One Runtime holds a connection until the organization redeems the session's code.
+"""Hold a new connection in the mode `redirect` until the organization redeems the session's code.
+
+A held connection is stored encrypted, and cannot be used yet. After the end user has connected an account, the browser
+returns to the organization's return URL with a code. The organization's backend redeems this code: the backend sends
+the code to One Runtime, and One Runtime makes the held connection a usable connection.
 
 An end user can send the session's link to another person. If this person connects an account, One Runtime must not
-give the account to the end user (promise P6 of docs/security.md). So the redemption requires two values: the code, and
+give the account to the end user (promise P6 of docs/security.md). So the backend has to send two values: the code, and
 the identifier of the user who is signed in at the return URL. If this user is not the session's end user, One Runtime
 ends the session and deletes the held connection.
 """
@@ -34,10 +38,9 @@ from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tokens.revocation import revoke_all
 
 BATCH: Final = 100
-"""Maximum number of connections that one run of `purge_due` deletes."""
 
 TABLE: Final = "unredeemed_connections"
-_VERSION: Final = 1  # version of the row's plaintext: constant, because the credentials of a row never change
+_VERSION: Final = 1  # the encryption includes the revision of a row: always 1, because no row is ever updated
 
 _NEW: Final = TypeAdapter(NewConnection)
 
@@ -85,7 +88,7 @@ class EndUserMismatch(Conflict):
 async def hold_connection(
     tx: Transaction, vault: Vault, session: ConnectSession, connection: NewConnection, now: datetime
 ) -> SecretToken:
-    """Encrypt and store a connection until the organization redeems the session's code. Return the code (P6).
+    """Encrypt and store a connection until the organization redeems the session's code. Return the code.
 
     Raises: NotFound; AccountMismatch; SessionUsed, SessionCancelled, SessionExpired or TooManyAttempts if the session
     has ended.
@@ -116,11 +119,17 @@ async def redeem(
 ) -> tuple[ConnectSession, Connection | None]:
     """Make the held connection a connection of the end user. A second call with the same code returns the same result.
 
-    Return the session and the connection. None stands for a connection that was deleted after the first redemption.
+    Return the session and the connection. If the connection was deleted after the first call, return None for the
+    connection.
 
-    Raises: NotFound; InvalidInput for a wrong code; SessionExpired; Conflict if the session holds no connection;
-    AccountMismatch if the end user connected another account in another session; EndUserMismatch for another end user.
-    If the code was not redeemed yet, the function deletes the held connection before it raises EndUserMismatch.
+    Raises:
+        NotFound: the session does not exist, or the connection to replace was deleted.
+        InvalidInput: the code is wrong.
+        SessionExpired: the code was not redeemed in time.
+        Conflict: the session holds no connection.
+        AccountMismatch: while this connection was held, the end user connected a different account in another session,
+            and did not agree to replace that account.
+        EndUserMismatch: `end_user_id` is not the session's end user. A connection that is still held is deleted.
     """
     now = installation.clock()
     async with installation.database.write() as tx:
@@ -130,7 +139,7 @@ async def redeem(
         _require_code(session, code)
         if session.end_user_id == end_user_id:
             return await _redeem(tx, installation, actor, session, now)
-        note = error_note(EndUserMismatch.code, "The code was redeemed for another end user.", now)
+        note = error_note(EndUserMismatch.code, "The code was sent with another end user's identifier.", now)
         pending = await _abandon(tx, installation, actor, session, "failed", note)
     await revoke_all(installation, pending or [])
     deleted = ", so One Runtime deleted the connection" if pending is not None else ""
@@ -168,7 +177,7 @@ async def _redeem(
 def _not_redeemable_error(session: ConnectSession, now: datetime) -> OneRuntimeError:
     if session.state(now) == "expired":
         return SessionExpired(
-            "The code was not redeemed within 10 minutes, so One Runtime deleted the connection. Start again."
+            "The code was not redeemed within 10 minutes, so One Runtime deletes the connection. Start again."
         )
     return Conflict(f"This session is {session.state(now)}, so it has no connection to redeem. Start again.")
 
@@ -181,7 +190,7 @@ async def _find_connection(tx: Transaction, session: ConnectSession) -> Connecti
 
 
 async def cancel(installation: Installation, actor: Actor, session_id: str) -> ConnectSession:
-    """Cancel a pending session, or a session with an unredeemed code. Return the session. Raises: NotFound."""
+    """Cancel a session that has not ended, and delete its held connection. Return the session. Raises: NotFound."""
     async with installation.database.write() as tx:
         session = await sessions.get(tx, actor.organization_id, session_id)
         pending = None
@@ -193,7 +202,7 @@ async def cancel(installation: Installation, actor: Actor, session_id: str) -> C
 
 
 async def purge_due(installation: Installation) -> int:
-    """Delete connections that were not redeemed in time, and revoke their tokens. Return the number of connections.
+    """Delete held connections that were not redeemed in time, and revoke the tokens. Return the number of connections.
 
     Several processes can run this function at the same time, because a conditional update ends each session only once.
     """
@@ -211,7 +220,7 @@ async def purge_due(installation: Installation) -> int:
             pending = await _abandon(tx, installation, actor, session, "expired", note)
         expired += pending is not None
         revocations += pending or []
-    # Revoke the tokens only after the loop, so that a slow provider does not delay the other rows.
+    # Revoke the tokens only after the loop: a slow provider then cannot delay the deletion of other connections.
     await revoke_all(installation, revocations)
     return expired
 
@@ -221,7 +230,7 @@ async def purge_of_end_user(
 ) -> list[PendingRevocation]:
     """Delete the held connections of an end user, and queue the revocation of the tokens.
 
-    Return the pending revocations.
+    Return the queued revocations.
     """
     pending: list[PendingRevocation] = []
     for row in await tx.all(_OF_END_USER, _SessionRow, organization=organization_id, end_user=end_user_id):
@@ -239,9 +248,9 @@ async def _abandon(
     status: Status,
     error: dict[str, str] | None,
 ) -> list[PendingRevocation] | None:
-    """End a session whose code was not redeemed, and delete the held connection. Return the pending revocations.
+    """End a session with an unredeemed code, and delete the held connection. Return the queued revocations.
 
-    Return None, and change nothing, if the session has already ended.
+    If the session has no unredeemed code, change nothing and return None.
     """
     now = installation.clock()
     if not await sessions.abandon(tx, session.id, status, error, now):
@@ -282,7 +291,7 @@ async def _queue_revocation(
 async def store_unredeemed(
     tx: Transaction, vault: Vault, session: ConnectSession, new: NewConnection, due_at: datetime
 ) -> None:
-    """Encrypt and store a connection until the organization redeems the code, or until `due_at`."""
+    """Encrypt and store a connection. `due_at`: the time after which `purge_due` deletes the connection."""
     details = _NEW.dump_python(new, mode="json", exclude={"secrets"})
     plaintext = json.dumps(dict(new.secrets)).encode()
     sealed = await key_ring.seal(tx, vault, session.organization_id, plaintext, _seal_context(session.id))

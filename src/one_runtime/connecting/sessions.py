@@ -1,6 +1,9 @@
-"""Hosted connection sessions: short-lived permissions to make one connection for one end user.
+"""Create, store and end hosted connection sessions. A session permits one end user to connect one account.
 
-docs/security.md describes the protection of sessions (promises P4 and P6).
+The organization's backend creates the session. In the mode `embed`, the end user connects in a frame of the app's page.
+In the modes `redirect` and `link`, the end user connects in a page of One Runtime. In the mode `redirect`, the backend
+then receives a code from the browser, and redeems the code: it exchanges the code for the connection. Until then, the
+session is unredeemed. docs/security.md describes the protection of sessions (promises P4 and P6).
 """
 
 from collections.abc import Collection, Mapping
@@ -36,7 +39,7 @@ MAX_FAILED_CHECKS: Final = 10
 LIFE_ONCE_OPENED: Final = timedelta(minutes=60)
 TIME_TO_REDEEM: Final = timedelta(minutes=10)
 RETENTION: Final = timedelta(days=30)
-"""Time from the creation of a session to the deletion of its row. The session itself ends within 130 minutes."""
+"""Time from the creation of a session to its deletion. Every session ends much earlier, within 130 minutes."""
 MIN_EXPIRES_IN, DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN = 60, 600, 3600
 
 Mode: TypeAlias = Literal["embed", "redirect", "link"]
@@ -62,7 +65,7 @@ class SessionExpired(OneRuntimeError):
 
 
 class TooManyAttempts(OneRuntimeError):
-    """The session has reached its limit of refused attempts, or its limit of authorization attempts."""
+    """The session has reached its limit of refused credentials, or its limit of OAuth authorization attempts."""
 
     code, status, title = "too_many_attempts", 429, "Too many attempts in this session"
 
@@ -72,7 +75,7 @@ class TooManyAttempts(OneRuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class ConnectSession:
-    """A stored session. The row contains only hashes of the session's token and code (P2).
+    """A stored session. The database contains only hashes of the session's token and code (promise P2).
 
     Callers must use `state()` instead of `status`, because a session with the stored status `pending` can have
     expired. For the stored status `unredeemed`, `state()` returns `pending` until the session expires.
@@ -108,7 +111,7 @@ class ConnectSession:
 
     @property
     def unredeemed(self) -> bool:
-        """Return True if the end user has connected an account, but the organization has not redeemed the code yet."""
+        """Return True if the end user has connected an account, but the organization has not redeemed the code."""
         return self.status == "unredeemed"
 
     def state(self, now: datetime) -> Status:
@@ -190,7 +193,7 @@ async def create_session(
     """Create a session and its token, which One Runtime shows only once.
 
     Raises: NotFound for an unknown integration or connection; InvalidInput for invalid fields, or if the end user
-    cannot connect the integration. The message of InvalidInput says what to change.
+    cannot connect the integration.
     """
     now = installation.clock()
     session = ConnectSession(
@@ -308,7 +311,7 @@ async def _require_target(tx: Transaction, actor: Actor, new: NewSession) -> Non
 
 
 async def insert_session(tx: Transaction, session: ConnectSession) -> SecretToken:
-    """Store a session with the hash of a new token; return the token (P2)."""
+    """Store a session with the hash of a new token. Return the token."""
     token = secret_tokens.make(secret_tokens.SESSION)
     await tx.execute(_INSERT, **asdict(replace(session, token_hash=token.hash)))
     tx.committed.append(metrics.sessions.labels("created").inc)
@@ -325,7 +328,7 @@ async def get(tx: Transaction, organization_id: str, session_id: str) -> Connect
 
 
 async def find_by_id(tx: Transaction, session_id: str) -> ConnectSession | None:
-    """Return a session by its id, or None. An id is not secret: with an id, a browser can only load `PopupShell`."""
+    """Return a session by its id, or None. Ids are not secret: with an id, a browser can only read the session's state."""
     return await tx.one(_BY_ID, ConnectSession, session=session_id) if is_id(session_id) else None
 
 
@@ -354,36 +357,36 @@ def ended_error(session: ConnectSession, now: datetime) -> OneRuntimeError | Non
 
 
 async def unavailable_error(tx: Transaction, session: ConnectSession, now: datetime) -> OneRuntimeError:
-    """Read the session again. Return the error of an ended session, or TooManyAttempts if the session has not ended."""
+    """Read the session again. If the session has ended, return its error. Otherwise, return TooManyAttempts."""
     current = await get(tx, session.organization_id, session.id)
     return ended_error(current, now) or TooManyAttempts()
 
 
 async def mark_opened(tx: Transaction, session: ConnectSession, now: datetime) -> None:
-    """Mark the session as opened, so that it expires an hour from now. Later calls change nothing."""
+    """Mark the session as opened. An opened session expires one hour later. Repeated calls change nothing."""
     await tx.execute(_OPEN, session=session.id, now=now, until=now + LIFE_ONCE_OPENED)
 
 
 async def reserve_check(tx: Transaction, session_id: str, now: datetime) -> bool:
-    """Count an attempt before it starts, so that parallel attempts do not exceed the limit.
+    """Count an attempt to connect before the attempt starts. Parallel attempts then cannot exceed the limit.
 
-    Return False if the session has ended or has no attempt left.
+    Return False if the session has ended, or has reached the limit.
     """
     return await tx.execute(_RESERVE, session=session_id, now=now) > 0
 
 
 async def refund_check(tx: Transaction, session_id: str, error: Mapping[str, str] | None, now: datetime) -> None:
-    """Undo the count of an attempt that must not count. Set the session's `last_error` to `error`."""
+    """Undo the count of an attempt. Set the session's `last_error` to `error`."""
     await tx.execute(_REFUND, session=session_id, error=error, now=now)
 
 
 async def note_error(tx: Transaction, session_id: str, error: Mapping[str, str], now: datetime) -> None:
-    """Store the error of an attempt that was never counted, such as a denied authorization."""
+    """Store the error of an attempt that was not counted, such as an authorization that the end user denied."""
     await tx.execute(_NOTE_ERROR, session=session_id, error=error, now=now)
 
 
 async def note_refusal(tx: Transaction, session_id: str, error: Mapping[str, str], now: datetime) -> bool:
-    """Store the error of a refused attempt. After the last allowed attempt, end the session as `failed`.
+    """Store the error of an attempt that the provider refused. The tenth refusal ends the session as `failed`.
 
     Return True if this function ended the session.
     """
@@ -402,7 +405,7 @@ async def complete(tx: Transaction, session_id: str, connection_id: str, now: da
 
 
 async def hold(tx: Transaction, session_id: str, code: SecretToken, now: datetime) -> bool:
-    """Mark the session as unredeemed until the organization redeems the code. Return False if the session has ended."""
+    """Mark the session as unredeemed, and store the hash of its code. Return False if the session has ended."""
     until = now + TIME_TO_REDEEM
     return await tx.execute(_HOLD, session=session_id, code=code.hash, now=now, until=until) > 0
 
@@ -428,7 +431,7 @@ async def cancel(tx: Transaction, session_id: str, now: datetime) -> bool:
 
 
 async def _end(tx: Transaction, state: Status, statement: Update, **values: object) -> bool:
-    """Run the statement that ends a session. Return True if the statement changed the session."""
+    """Run the statement that ends a session. Return False if the statement changed nothing."""
     if not await tx.execute(statement, **values):
         return False
     tx.committed.append(metrics.sessions.labels(state).inc)
@@ -436,6 +439,6 @@ async def _end(tx: Transaction, state: Status, statement: Update, **values: obje
 
 
 async def purge(installation: Installation) -> int:
-    """Delete sessions that are older than `RETENTION`. Return the number of deleted sessions."""
+    """Delete sessions that are older than 30 days. Return the number of deleted sessions."""
     before = lowest_id(installation.clock() - RETENTION)
     return await run_in_batches(installation.database, _PURGE, before=before)

@@ -1,4 +1,4 @@
-"""Import of credentials that an organization already has: keys, passwords and OAuth tokens."""
+"""Import credentials that an organization already has, such as keys, passwords and OAuth tokens, as connections."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -36,9 +36,9 @@ _TOKEN_FIELDS: Final = ("access_token", "refresh_token", "expires_at", "scope")
 class CredentialImport:
     """A credential to import for an end user.
 
-    `multiple`: True to keep the end user's present connection to the integration, and to add a connection. `check`:
-    True to verify the credential with the provider first. One Runtime ignores `check` for the auth type
-    `client_credentials`, and always verifies the credential.
+    `multiple`: True to add a connection, and to keep the end user's present connection to the integration.
+    `check`: True to verify the credential with the provider first. A credential of the auth type `client_credentials`
+    is always verified.
     """
 
     integration_slug: str
@@ -105,8 +105,8 @@ async def _verify_tokens(
     tokens = _read_tokens(request.credentials)
     async with installation.database.read() as tx:
         client = await oauth_clients.require(tx, installation.vault, organization_id, integration, auth, values.params)
-    # In the popup, the values of `auth.received` come from the provider's callback or token response. In an import,
-    # `params` contains these values.
+    # `auth.received` lists values that the provider sends with the tokens, such as a subdomain. An import has no such
+    # response, so the organization sends these values in `params`.
     provider_values = {part.where: request.params[part.name] for part in auth.received if part.name in request.params}
     try:
         params = {**values.params, **read_received(auth, "callback", provider_values)}
@@ -143,9 +143,9 @@ def _read_time(text: str, errors: list[FieldError]) -> datetime | None:
 
 
 def _with_document(tokens: TokenSet, provider_values: Mapping[str, str]) -> TokenSet:
-    """Build the token response that is missing in an import, and add its JSON document to the tokens.
+    """Add a JSON document to the tokens, as if the provider had sent the values in a token response.
 
-    Each value is at its path in the document: `team.id` becomes `{"team": {"id": …}}`.
+    The document contains each value at its path: `team.id` becomes `{"team": {"id": …}}`.
     """
     document: dict[str, object] = {}
     for path, value in provider_values.items():

@@ -1,6 +1,6 @@
-"""Verification of credentials with the provider. Only accounts from this module become connections.
+"""Verify credentials with the provider, before One Runtime stores them as a connection.
 
-The functions store nothing and open no transaction, because no transaction may be open during a request to a provider.
+The functions store nothing and open no transaction. During a request to a provider, no transaction must be open.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ _MAX_ACCOUNTS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class AccountOption:
-    """One of several accounts to which a token gives access: the label for the end user, and the account's params."""
+    """One of several accounts to which a token gives access. `params`: the connection's values for this account."""
 
     label: str
     params: Mapping[str, str]
@@ -65,7 +65,7 @@ class AccountSelectionRequired(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedAccount:
-    """An account at the provider, with its credentials and the params of its connection."""
+    """An account at the provider, with everything to store as a connection. `params`: values such as a subdomain."""
 
     integration: Integration
     auth_type: str
@@ -80,8 +80,8 @@ class VerifiedAccount:
     def as_connection(self, end_user_id: str, name: str | None, metadata: Mapping[str, object]) -> NewConnection:
         """Return the connection to store.
 
-        The connection stores the integration's present audience, which names the receivers of the credentials. If the
-        organization later changes the audience, One Runtime stops sending the credentials (promise P7 of
+        The connection also stores the integration's audience: a digest of the hosts that receive the credentials. If
+        the organization later changes these hosts, One Runtime stops sending the credentials (promise P7 of
         docs/security.md).
         """
         return NewConnection(
@@ -103,7 +103,9 @@ class VerifiedAccount:
 async def check_credentials(
     egress: Egress, integration: Integration, auth: Auth, values: ConnectionValues
 ) -> ProviderAccount:
-    """Send the entry's check request and return the account. If the entry has no check request, accept any credentials.
+    """Verify credentials with the integration's check request, and return the account.
+
+    If the integration has no check request, send nothing and return an unknown account.
 
     Raises: CredentialsRefused; ProviderUnavailable if the provider gives no usable response.
     """
@@ -134,7 +136,7 @@ async def _send(egress: Egress, integration: Integration, request: OutboundReque
 
 
 def unverified_account(integration: Integration, auth: Auth, values: ConnectionValues) -> VerifiedAccount:
-    """Return the account without a request to the provider, for an import with `check: false`."""
+    """Return an account that is not verified, for an import with `check: false`."""
     return VerifiedAccount(integration, auth.type, ProviderAccount(), values.params, values.credentials)
 
 
@@ -183,9 +185,9 @@ async def verify_credentials(
 class GrantedTokens:
     """Unverified tokens from the provider.
 
-    `params`: the connection's params that are known so far. `own_client`: the fields of the end user's own OAuth
-    client, if the entry requires such a client. `selected`: the params of the selected account, if the tokens give
-    access to several accounts.
+    `params`: the connection's values that are known so far, such as a subdomain. `own_client`: the fields of the end
+    user's own OAuth client, if the integration requires such a client. `selected`: the values of the account that the
+    end user selected, if the tokens give access to several accounts.
     """
 
     tokens: TokenSet
@@ -209,10 +211,12 @@ async def verify_tokens(
     *,
     check: bool = True,
 ) -> VerifiedAccount:
-    """Read the values of the token response, request the other values that the entry needs, and verify the account.
+    """Verify tokens, and return their account. Also load the values that the integration needs from the provider.
 
-    Raises: CredentialsRefused; ProviderUnavailable; AccountSelectionRequired; UnexpectedValue for a provider's value
-    that the entry does not allow.
+    `check`: False to send no check request.
+
+    Raises: CredentialsRefused; ProviderUnavailable; AccountSelectionRequired; UnexpectedValue if the provider sends a
+    value that the integration does not allow.
     """
     params = {**granted.params, **read_received(auth, "token_response", granted.tokens.document)}
     client = granted.client
@@ -247,7 +251,7 @@ async def verify_tokens(
 async def exchange_tokens(installation: Installation, endpoint: TokenEndpoint, tokens: TokenSet) -> TokenSet:
     """Exchange a short-lived token for a long-lived token. Raises: OAuthError.
 
-    If the entry defines no exchange, return `tokens` unchanged.
+    If the integration defines no such exchange, return `tokens` unchanged.
     """
     if endpoint.auth.token.exchange is None:
         return tokens
