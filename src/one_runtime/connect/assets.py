@@ -79,7 +79,7 @@ def _minify_script(body: bytes) -> bytes:
 
 
 def _minify_stylesheet(stylesheet: bytes) -> bytes:
-    """Remove comments and needless spaces. A test checks that this changes no string in a stylesheet."""
+    """Remove comments and needless spaces. A test ensures that no string in a stylesheet contains them."""
     lines = _COMMENT.sub("", stylesheet.decode()).split("\n")
     return _AROUND_PUNCTUATION.sub(r"\1\2", " ".join(line.strip() for line in lines)).strip().encode()
 

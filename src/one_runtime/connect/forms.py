@@ -23,14 +23,14 @@ MAX_FIELDS: Final = 120
 _MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
 _GROUPS: Final = ("params", "credentials")
 
-# confirm: the end user pressed "continue" on the confirmation page. resume: the browser asks for the first page.
+# confirm: the end user pressed "continue" on the confirmation page. resume: show the first page.
 Step: TypeAlias = Literal["resume", "confirm", "show", "connect", "cancel"]
 F = TypeVar("F", bound=Sent)
 Filter: TypeAlias = Annotated[str, StringConstraints(max_length=200)]
 
 
 class FormPost(Sent):
-    """A posted form. `search` and `category`: the filter of the list of integrations, which the back button restores."""
+    """A posted form. `search`, `category`: the filter of the list of integrations, for the back button."""
 
     session_token: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(repr=False)
     step: Step
@@ -56,7 +56,7 @@ class FormPost(Sent):
 
 
 class AccountPost(Sent):
-    """The posted selection of an account. `cookie`: name of the cookie of the authorization (see `connect/cookies.py`)."""
+    """The posted selection of an account. `cookie`: the name of the cookie of `connect/cookies.py`."""
 
     authorization: Name
     cookie: Name
@@ -117,8 +117,8 @@ def _group(pairs: list[tuple[str, str]]) -> dict[str, object]:
 class FormField:
     """A field of a form.
 
-    `path`: the field's name in the posted form. `pattern`: the regular expression that the browser checks. `again`: True
-    if the end user has to enter a secret again, because the server does not send secrets back.
+    `path`: the field's name in the posted form. `pattern`: the regular expression that the browser checks.
+    `again`: True if the end user has to enter a secret again, because the server does not send secrets back.
     """
 
     path: str

@@ -87,7 +87,7 @@ class PopupRoutes:
         session_id = None if token is not None else request.query_params.get("session")
         shell = await popup.load_shell(self._installation, token=token, session_id=session_id)
         if shell.mode == "embed":
-            # Old browsers do not send `Sec-Fetch-Dest`, and no browser sends this header to an http URL. If the header is
+            # Old browsers do not send `Sec-Fetch-Dest`, and browsers can omit it for an http URL. If this header is
             # missing, the page's script checks if the page is in a frame.
             return render(self._site, shell, framed=request.headers.get("sec-fetch-dest") != "document")
         if is_framed(request):
@@ -134,7 +134,7 @@ class PopupRoutes:
         return outcome_answer(await authorization.get_outcome(self._installation, token, authorization_id))
 
     async def _window(self, request: Request) -> Response:
-        """Render the page of the authorization window. The popup opens the window, and then sends a ticket to the window."""
+        """Render the page of the window for an OAuth authorization. The popup then sends a ticket to the window."""
         if is_framed(request):
             return self._screens.refusal("framed", 403)
         return self._screens.authorization_window()

@@ -1,4 +1,4 @@
-"""The pages that are not in a frame. For each page, a function returns the page with its headers."""
+"""Render the pages that One Runtime shows outside a frame. Each method returns a page with its HTTP headers."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -32,8 +32,8 @@ _HOST: Final = re.compile(r"[a-z0-9.:\[\]_-]+")
 class FormError:
     """The error that a form shows after a refused request.
 
-    `errors`: messages by the field's path. `replaces`: True if the end user can agree to replace the account that
-    is connected now.
+    `errors`: the message for each invalid field, by the field's path. `replaces`: True if the end user can agree to
+    replace the account that is connected now.
     """
 
     sentence: str | None = None
@@ -44,7 +44,7 @@ class FormError:
 
     @classmethod
     def of(cls, error: OneRuntimeError) -> "FormError":
-        """Return the form's error for a request that was refused."""
+        """Convert an error of the flow to the error that the form shows."""
         if isinstance(error, InvalidInput) and error.errors:
             return cls(errors={problem.field: problem.message for problem in error.errors}, status=error.status)
         replaces = isinstance(error, AccountMismatch)
@@ -61,7 +61,7 @@ NO_ERROR: Final = FormError()
 
 @dataclass(frozen=True, slots=True)
 class BackForm:
-    """The form of the back button. `anchor`: the element of the previous page to which the browser scrolls."""
+    """The form that the back button sends. `anchor`: the element of the previous page to which the browser scrolls."""
 
     posted: FormPost
     anchor: str = ""
@@ -79,7 +79,7 @@ class Screens:
         return self._notice(refusal, PopupShell("unknown"), status)
 
     def ended(self, shell: PopupShell) -> Response:
-        """Render the page of a session that has ended or is unknown."""
+        """Render the page for a session that has ended or is unknown."""
         return self._notice(NOTICES.get(shell.state, shell.state), shell, STATUSES[shell.state])
 
     def broken(self, shell: PopupShell, status: int) -> Response:
@@ -87,7 +87,7 @@ class Screens:
         return self._notice("broken", shell, status)
 
     def resume(self, shell: PopupShell) -> Response:
-        """Render the page for a reload without a token.
+        """Render the page for a reload. The URL then has no session token.
 
         The script has stored the token, and loads the first page again. Without JavaScript, the end user cannot
         continue.
@@ -95,7 +95,7 @@ class Screens:
         return self._render("resume", shell.session_id, self._notice_values("resume", shell), shell.return_to)
 
     def confirm(self, view: PopupView, form: FormPost) -> Response:
-        """Render the confirmation, which names the organization, the end user and the integration."""
+        """Render the confirmation page, which names the organization, the end user and the integration."""
         values = self._view_values(view, form) | {
             "title": text("confirm.page", organization=view.organization.display_name),
             "names": _names(view) or [view.end_user.end_user_id],
@@ -103,9 +103,9 @@ class Screens:
         return self._render("confirm", view.session.id, values, None)
 
     def pick(self, view: PopupView, form: FormPost) -> Response:
-        """Render the list of integrations. After a search, the page hides the rows that do not match.
+        """Render the list of integrations. After a search, the page hides the integrations that do not match.
 
-        The page still contains the hidden rows, because the script can change the search.
+        The page still contains the hidden integrations, because the script can show them after another search.
         """
         integrations = [option.integration for option in view.options]
         ranks = {integration.slug: rank for rank, integration in enumerate(search(integrations, form.search))}
@@ -131,9 +131,9 @@ class Screens:
     def form(self, view: PopupView, auth: Auth, form: FormPost, error: FormError = NO_ERROR) -> Response:
         """Render the form of one auth type. After a refused request, the form keeps the typed values, except secrets.
 
-        The server never sends a secret back (promise P11 of docs/security.md). Otherwise the page's source, the
-        browser's cache and every recorded response would contain the secret. So the end user has to paste the secret
-        again, even to confirm that the new account replaces the present account.
+        The server never sends a secret back (promise P11 of docs/security.md): the page's source, the browser's cache
+        and every recorded response would contain the secret. So the end user has to enter the secret again after each
+        error.
         """
         fields = form_fields(view, auth, form if error.is_there else None, error.errors)
         paths = {shown.path for shown in fields}
@@ -153,21 +153,21 @@ class Screens:
         return self._render("form", view.session.id, values, view.session.return_url, error.status)
 
     def done(self, view: PopupView, connected: Connected) -> Response:
-        """Render the page of a new connection."""
+        """Render the last page, after the end user has connected an account."""
         name = view.integration.name if view.integration else connected.integration_slug
         values = self._view_values(view, None) | self._outcome_values(name, connected)
         return self._render("outcome", view.session.id, values, None)
 
     def authorization_window(self) -> Response:
-        """Render the first page of the authorization window. The page waits for the ticket from our frame."""
+        """Render the first page of the window for an OAuth authorization. It waits for a ticket from the popup."""
         values = self._notice_values("consent_lost", PopupShell("unknown"))
         return self._render("authorization_window", None, values, None, keeps_opener=True)
 
     def authorization_redirect(self, view: PopupView, redirect: AuthorizationRedirect) -> Response:
-        """Render the page that redirects to the provider, with a link for browsers that do not follow the redirect.
+        """Render a page that sends the browser to the provider. For browsers that stay on the page, it contains a link.
 
-        The response to the form post cannot redirect to the provider directly. Some browsers apply the form page's
-        policy (`form-action`) to redirects, and this policy does not name the provider (CSP 3, section 6.1.5).
+        The response to a posted form cannot redirect to the provider directly. Some browsers apply the policy of the
+        form's page (`form-action`) to redirects, and this policy does not name the provider (CSP 3, section 6.1.5).
         """
         values = self._view_values(view, None) | {
             "title": text("leaving.title", integration=redirect.integration_name),
@@ -178,8 +178,9 @@ class Screens:
     def returned(self, result: CallbackResult) -> Response:
         """Render the last page of an authorization.
 
-        In the mode `redirect`, this page then opens the app. The callback cannot redirect to the app directly, because
-        the policy of the provider's page can block such a redirect (`form-action`, CSP 3, section 6.1.5).
+        In the mode `redirect`, this page then opens the app. The response to the callback cannot redirect to the app
+        directly, because the policy of the provider's page can block such a redirect (`form-action`, CSP 3, section
+        6.1.5).
         """
         problem, connected = result.problem, result.connected
         if result.session is None or result.integration is None or result.organization is None:
@@ -190,8 +191,8 @@ class Screens:
             values |= {"problem": _failure(result, problem), "reason": provider_reason(problem)}
         values |= {
             "return_to": result.return_to,
-            # The window stays open if the session had ended before, or if the page has to open the app. Otherwise our
-            # frame shows the outcome, so the window closes.
+            # The window closes, because the popup shows the outcome. It stays open if the session had already ended, or
+            # if this page has to open the app.
             "closes": not isinstance(problem, SESSION_ENDED) and (connected is None or connected.return_to is None),
         }
         status = 200 if problem is None else problem.status
@@ -233,7 +234,7 @@ class Screens:
 
     @staticmethod
     def _outcome_values(integration_name: str, connected: Connected | None) -> dict[str, object]:
-        """Return the values of the last page of an attempt, after a success or a failure."""
+        """Return the template's values for the last page, after a success or a failure."""
         account = connected.connection_name if connected is not None else None
         return {
             "title": TEXTS["done.title" if connected is not None else "failed.title"],
@@ -253,7 +254,7 @@ class Screens:
         }
 
     def _view_values(self, view: PopupView, form: FormPost | None) -> dict[str, object]:
-        """Return the values that most pages need. The next form repeats the values of `posted` as hidden fields."""
+        """Return the template's values that most pages need. The next form sends the values of `form` again."""
         organization, integration = view.organization, view.integration
         return {
             "title": text("head.title", integration=integration.name) if integration else TEXTS["head.list"],
@@ -282,7 +283,7 @@ class Screens:
         body = ENVIRONMENT.get_template(f"window/{name}.html").render(
             base=self._site.base, assets=self._site.assets, session=session_id or "", **values
         )
-        # The redirect after a form post can lead to the app. Some browsers also apply `form-action` to this redirect
+        # A response to the page's form can redirect to the app. Some browsers apply `form-action` to this redirect too
         # (CSP 3, section 6.1.5), so the policy must name the app's origin.
         back = origin_of(return_url)
         form_action = ("'self'", back) if back else ("'self'",)
@@ -290,12 +291,12 @@ class Screens:
 
 
 def own_image(url: str | None) -> str | None:
-    """Return the URL if the page's policy allows images from this URL (`data:` URIs), otherwise None."""
+    """Return the URL if it is a `data:` URI. Otherwise return None, because the page's policy blocks other images."""
     return url if url and url.startswith("data:image/") else None
 
 
 def origin_of(url: str | None) -> str | None:
-    """Return the origin of a URL for a Content-Security-Policy, or None if a policy cannot contain this origin."""
+    """Return the origin of a URL. Return None if a Content-Security-Policy cannot contain this origin."""
     if url is None:
         return None
     address = urlsplit(url)
@@ -310,7 +311,7 @@ def origin_of(url: str | None) -> str | None:
 
 
 def _names(view: PopupView) -> list[str]:
-    """Return the end user's name and e-mail address, without unknown values."""
+    """Return the end user's name and e-mail address, as far as they are known."""
     return [part for part in (view.end_user.name, view.end_user.email) if part]
 
 
@@ -334,7 +335,7 @@ def _focus(fields: tuple[FormField, ...], error: FormError) -> str:
 
 
 def _failure(result: CallbackResult, problem: OneRuntimeError) -> str:
-    """Return the message for the end user: our own text for a known code, otherwise the error's text."""
+    """Return the message for the end user: the text of `texts.json` for the failure's code, or the error's own text."""
     if result.integration is None or result.organization is None:
         return problem.detail
     names = {"integration": result.integration.name, "organization": result.organization.display_name}

@@ -1,8 +1,9 @@
-"""The modes `redirect` and `link`: pages that are not in a frame and work without JavaScript.
+"""Choose the page to show in the modes `redirect` and `link`, whose pages are not in a frame.
 
-In each step, our own page posts a form, and the response is the next page. Only the first URL contains the session
-token; later requests send the token in the body. In the mode `link`, the first page is always the confirmation. The end
-user can continue only with the button of the confirmation (promise P6 of docs/security.md).
+The pages work without JavaScript: each page sends a form, and the response is the next page. Only the first URL
+contains the session token. Later requests send the token in the body. In the mode `link`, the first page asks the end
+user to confirm who connects an account. The end user can continue only with this page's button (promise P6 of
+docs/security.md).
 """
 
 from dataclasses import replace
@@ -32,23 +33,21 @@ _SHOWN_IN_THE_FORM: Final = (
 
 
 class TopLevelPages:
-    """Responses to opened connect URLs, posted forms and callbacks."""
+    """Returns the responses to a session's URL, to posted forms, and to redirects from a provider (callbacks)."""
 
     def __init__(self, installation: Installation, screens: Screens, cookies: Cookies) -> None:
         self._installation, self._screens, self._cookies = installation, screens, cookies
 
     async def open(self, shell: PopupShell, token: str | None, *, opening: bool) -> Response:
-        """Return the first page of a connect URL.
+        """Return the first page of a session.
 
         After a reload, the token is missing, because the script removes the token from the address bar. In this case,
         return a page that loads the first page again.
 
-        In the mode `redirect`, the first GET opens the session for one hour. The GET of a link scanner opens the
-        session too. Such an early opening does not shorten the session, because an unopened session lasts at most one
-        hour too.
-
-        In the mode `link`, a link scanner can load the URL before the end user. So only the button of the
-        confirmation opens the session.
+        `opening`: False for a HEAD request, which must not open the session. An opened session lasts one hour. In the
+        mode `redirect`, the first GET request opens the session. If a program that scans links sends this request, it
+        does no harm, because an unopened session also lasts at most one hour. In the mode `link`, only the button of
+        the confirmation opens the session, because such a program can load the URL before the end user.
         """
         if shell.state != "open":
             return self._screens.ended(shell)
@@ -57,7 +56,7 @@ class TopLevelPages:
         return await self._respond(FormPost(session_token=token, step="resume"), shell, None, opening=opening)
 
     async def submit(self, form: FormPost, address: str | None) -> Response:
-        """Return the response to a posted form: the next page, or a redirect."""
+        """Return the response to a posted form: the next page, or a redirect to the app."""
         shell = await popup.load_shell(self._installation, token=form.session_token)
         if shell.state == "open" and shell.mode == "embed":
             return self._screens.refusal("top_level", 409)
@@ -92,7 +91,7 @@ class TopLevelPages:
         )
 
     def _form(self, view: PopupView, form: FormPost, error: FormError = NO_ERROR) -> Response:
-        """Return the page for the end user's next decision: the list, the auth types or the form."""
+        """Return the next page: the list of integrations, the list of auth types, or the form of one auth type."""
         if view.integration is None:
             return self._screens.pick(view, form)
         auths = [auth for auth in view.auths if form.auth_type in {None, auth.type}] or list(view.auths)
@@ -116,7 +115,7 @@ class TopLevelPages:
         return self._screens.done(view, connected) if connected.return_to is None else _redirect(connected.return_to)
 
     async def _authorize(self, view: PopupView, form: FormPost) -> Response:
-        """Redirect to the provider. The cookie stores the session token for the page after the callback."""
+        """Send the browser to the provider. The cookie contains the session token, for the page after the callback."""
         _, ticket = await authorization.prepare_authorization(self._installation, view, form.request())
         redirect = await authorization.start_authorization(self._installation, ticket.secret)
         binding = replace(redirect.binding, session_token=form.session_token)
@@ -125,7 +124,7 @@ class TopLevelPages:
         return page
 
     async def finish_authorization(self, result: CallbackResult) -> Response:
-        """Return the page for a callback. After a failure, the page shows the form again."""
+        """Return the page to show after a callback. After a failure, show the form again."""
         if result.selection is not None:
             return self._screens.account_selection(result, result.selection)
         token = result.binding.session_token if result.binding is not None else None

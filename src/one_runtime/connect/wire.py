@@ -1,6 +1,6 @@
-"""Models of the JSON between the popup's script and the server.
+"""Define the JSON that the popup's script and the server exchange, and convert objects of `connecting` to this JSON.
 
-The models are separate from the domain's classes, so that the JSON contains only the fields that the page needs.
+The JSON has its own classes, so that it contains only the fields that the popup needs.
 """
 
 from collections.abc import Callable
@@ -32,13 +32,13 @@ Values = Annotated[dict[Name, Value], Field(max_length=MAX_VALUES)]
 
 
 class Sent(BaseModel):
-    """A body that the page sends. Validation errors never contain the sent values (promise P11 of docs/security.md)."""
+    """A body that the popup sends. Validation errors never contain its values (promise P11 of docs/security.md)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class ViewBody(Sent):
-    """A request for the view. `integration_slug`: the integration that the end user selected from the list."""
+    """A request for the data to show. `integration_slug`: the integration that the end user selected from the list."""
 
     integration_slug: Name | None = None
 
@@ -61,19 +61,19 @@ class OutcomeBody(Sent):
 
 
 class TicketBody(Sent):
-    """The ticket that our frame sent to the authorization window."""
+    """The ticket (a one-time token to start an authorization) that the popup sent to the authorization's window."""
 
     ticket: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(repr=False)
 
 
 class PopupAnswer(BaseModel):
-    """A part of a response, built from a domain object with attributes of the same names."""
+    """A part of a response. Pydantic reads its fields from the attributes of an object of `connecting`."""
 
     model_config = ConfigDict(from_attributes=True)
 
 
 class OptionAnswer(PopupAnswer):
-    """An option of a parameter."""
+    """An allowed value of a parameter."""
 
     value: str
     label: str
@@ -107,7 +107,7 @@ class FieldAnswer(PopupAnswer):
 
 
 class AuthAnswer(PopupAnswer):
-    """An auth type. `checked`: True if One Runtime verifies the credential with the provider."""
+    """An auth type, such as `api_key`, with its form. `checked`: True if One Runtime verifies the credential."""
 
     auth_type: str
     label: str
@@ -132,7 +132,7 @@ class PopupEndUser(PopupAnswer):
 
 
 class IntegrationAnswer(BaseModel):
-    """An integration to connect, or a row of the list. `logo_url`: the URL of the logo on this server."""
+    """An integration to connect, alone or in the list. `logo_url`: the URL of the logo on this server."""
 
     slug: str
     name: str
@@ -144,7 +144,7 @@ class IntegrationAnswer(BaseModel):
 
 
 class ViewAnswer(PopupAnswer):
-    """The view: one integration, or the list of `integrations` until the end user selects one."""
+    """The data to show: one `integration`, or the list of `integrations` from which the end user selects one."""
 
     organization: PopupOrganization
     end_user: PopupEndUser
@@ -164,7 +164,7 @@ class ConnectedAnswer(PopupAnswer):
 
 
 class PreparedAnswer(BaseModel):
-    """A prepared authorization, with the ticket for its window."""
+    """A prepared authorization, with the ticket that starts it."""
 
     authorization_id: str
     ticket: str
@@ -190,7 +190,7 @@ class OutcomeAnswer(BaseModel):
 
 
 def outcome_answer(outcome: AuthorizationOutcome) -> OutcomeAnswer:
-    """Return the outcome as a JSON model."""
+    """Convert the outcome to its JSON model."""
     connection = ConnectedAnswer.model_validate(outcome.connected) if outcome.connected is not None else None
     names = {"integration": outcome.integration_name, "organization": outcome.organization_name}
     return OutcomeAnswer(
@@ -203,11 +203,11 @@ def outcome_answer(outcome: AuthorizationOutcome) -> OutcomeAnswer:
 
 
 def read_json(kind: type[S], body: bytes) -> S:
-    """Read a body from the page.
+    """Read the JSON body of a request from the popup.
 
     Raises:
         MalformedRequest: the body is not JSON.
-        InvalidInput: the JSON has another shape; the error never contains the values.
+        InvalidInput: the JSON does not match `kind`. The error never contains the values.
     """
     try:
         return kind.model_validate_json(body)
@@ -222,7 +222,7 @@ def read_json(kind: type[S], body: bytes) -> S:
 
 
 def view_answer(view: PopupView, logo_url: Callable[[Integration], str | None]) -> ViewAnswer:
-    """Return the view as a JSON model. `logo_url` returns the URL of an integration's logo on this server."""
+    """Return the data to show as a JSON model. `logo_url` returns the URL of an integration's logo on this server."""
 
     def answer(integration: Integration, *, connected: bool = False) -> IntegrationAnswer:
         return IntegrationAnswer(
@@ -249,7 +249,7 @@ def view_answer(view: PopupView, logo_url: Callable[[Integration], str | None]) 
 def _auth(auth: Auth) -> AuthAnswer:
     params = [ParamAnswer.model_validate(param) for param in auth.params]
     for param, answer in zip(auth.params, params, strict=True):
-        if param.transform:  # the pattern applies to the transformed value, and only the server transforms values
+        if param.transform:  # the server first transforms the value, so the browser cannot check the pattern
             answer.pattern = None
     return AuthAnswer(
         auth_type=auth.type,
