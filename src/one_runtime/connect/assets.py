@@ -1,7 +1,7 @@
 """Load the popup's static files (scripts and stylesheets) once, when One Runtime starts.
 
-The URLs of the files contain a hash over all files. A changed file gets a new URL, so browsers can cache the files for
-ever.
+The URLs of `Assets.files` contain a hash over all these files. If a file changes, all URLs change, so browsers can
+cache the files for ever.
 """
 
 import hashlib

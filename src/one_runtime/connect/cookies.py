@@ -1,7 +1,7 @@
-"""Write and read the cookie that identifies the browser in which an OAuth authorization was started.
+"""Write and read the cookie that shows in which browser an OAuth authorization was started.
 
-The provider later redirects a browser to One Runtime. One Runtime accepts this callback only from the same browser
-(promise P5 of docs/security.md).
+Later, the provider redirects the browser to One Runtime (the callback). One Runtime accepts the callback only with this
+cookie (promise P5 of docs/security.md).
 """
 
 from collections.abc import Mapping

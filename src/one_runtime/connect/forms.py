@@ -56,7 +56,7 @@ class FormPost(Sent):
 
 
 class AccountPost(Sent):
-    """The posted selection of an account. `cookie`: the name of the cookie of `connect/cookies.py`."""
+    """The posted selection of an account. `cookie`: the name of the authorization's cookie."""
 
     authorization: Name
     cookie: Name
@@ -151,7 +151,7 @@ class FormField:
 def form_fields(
     view: PopupView, auth: Auth, typed: FormPost | None, errors: Mapping[str, str]
 ) -> tuple[FormField, ...]:
-    """Return the fields of one auth type. `typed`: the posted form, whose values the fields repeat, except secrets.
+    """Return the fields of one auth type. `typed`: the posted form. The fields repeat its values, except secrets.
 
     If `typed` is None, the fields have their default values.
     """

@@ -131,9 +131,9 @@ class Screens:
     def form(self, view: PopupView, auth: Auth, form: FormPost, error: FormError = NO_ERROR) -> Response:
         """Render the form of one auth type. After a refused request, the form keeps the typed values, except secrets.
 
-        The server never sends a secret back (promise P11 of docs/security.md): the page's source, the browser's cache
-        and every recorded response would contain the secret. So the end user has to enter the secret again after each
-        error.
+        The server never sends a secret back (promise P11 of docs/security.md), because the page's source, the browser's
+        cache and every recorded response would then contain the secret. So the end user has to enter the secret again
+        after each error.
         """
         fields = form_fields(view, auth, form if error.is_there else None, error.errors)
         paths = {shown.path for shown in fields}

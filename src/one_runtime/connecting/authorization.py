@@ -82,7 +82,6 @@ from one_runtime.tokens.revocation import revoke_all
 MAX_ATTEMPTS: Final = 50
 
 ReadBinding: TypeAlias = Callable[[str], BrowserBinding | None]
-"""A function that takes a cookie's name. It returns the browser's cookie with this name, or None."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +95,7 @@ class AuthorizationRedirect:
 
 @dataclass(frozen=True, slots=True)
 class CallbackContext:
-    """The data to handle a callback. `reserved`: True if the attempt already counts towards the session's limit."""
+    """The data to handle a callback. `reserved`: True if the session has counted the attempt (`reserve_check`)."""
 
     attempt: AuthorizationAttempt
     secret: AttemptSecret
@@ -313,7 +312,7 @@ async def _accept_callback(
         callback = read_callback(context.auth, query, _client_identity(client, context.secret), context.attempt.issuer)
     except OAuthError as error:
         raise AuthorizationFailed(error.code, str(error), error.reason) from error
-    if client is not None:  # a value of the callback can change the token endpoint's host (P7)
+    if client is not None:  # a value of the callback can change the token endpoint's host (promise P7)
         oauth_clients.require_host(client, context.integration.name, context.auth, _known(context, callback))
     if not await sessions.reserve_check(tx, session.id, now):
         raise await unavailable_error(tx, session, now)
@@ -381,7 +380,6 @@ async def _connect(installation: Installation, context: CallbackContext, granted
 async def _pause(
     installation: Installation, context: CallbackContext, granted: GrantedTokens, required: AccountSelectionRequired
 ) -> CallbackResult:
-    """Store the tokens until the end user selects an account. The attempt no longer counts towards the limit."""
     attempt, browser = context.attempt, context.binding.secret
     async with installation.database.write() as tx:
         selection = await account_selection.pause(tx, installation, attempt, browser, granted, required.accounts)
@@ -462,10 +460,7 @@ async def get_outcome(installation: Installation, token: str, authorization_id: 
 async def _load_integration(
     tx: Transaction, installation: Installation, attempt: AuthorizationAttempt
 ) -> tuple[Integration, OAuth2Auth]:
-    """Load the attempt's integration.
-
-    Raises: NotFound if the integration was deleted, or if the integration now sends tokens to other hosts (P7).
-    """
+    """Raises: NotFound if the integration was deleted, or now sends tokens to other hosts (promise P7)."""
     integration = await installation.catalogs.get(tx, attempt.organization_id, attempt.integration_slug)
     auth = oauth2_of(integration.auth_of("oauth2")) if integration is not None else None
     if integration is None or auth is None:

@@ -60,8 +60,8 @@ class AuthorizationExpired(Conflict):
 class AuthorizationFailed(Conflict):
     """The authorization ended without a connection.
 
-    `failure`: the code of the failure for programs. `reason`: the provider's error message. `counts`: True if the
-    failure counts towards the session's limit of failed attempts.
+    `failure`: the failure's code, such as `invalid_grant`. `reason`: the provider's error message. `counts`: True if
+    the failure counts towards the session's limit of failed attempts.
     """
 
     code = "authorization_failed"
@@ -201,7 +201,7 @@ _EXPIRE = batched_update(consents, {"status": FAILED, **_WIPED}, consents.c.expi
 
 
 def failure_code(error: OneRuntimeError) -> str:
-    """Return the code of a failed authorization for programs, such as `invalid_grant`."""
+    """Return the code of a failed authorization, such as `invalid_grant`."""
     return error.failure if isinstance(error, AuthorizationFailed) else error.code
 
 
@@ -270,7 +270,7 @@ async def count(tx: Transaction, session_id: str) -> int:
 async def pause(
     tx: Transaction, vault: Vault, attempt: AuthorizationAttempt, browser: str, payload: bytes, now: datetime
 ) -> None:
-    """Encrypt and store a payload until the end user selects an account in the same browser.
+    """Encrypt and store a payload (the tokens) until the end user selects an account in the same browser.
 
     Raises: NotFound if the attempt was deleted or has ended.
     """
@@ -305,7 +305,7 @@ async def resume(
 async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> list[tuple[AuthorizationAttempt, bytes]]:
     """End attempts in which the end user selected no account in time. Delete the stored payloads.
 
-    Return the ended attempts with their payloads, but no attempt with a payload that One Runtime cannot decrypt.
+    Return the ended attempts with the payloads. Omit an attempt if One Runtime cannot decrypt its payload.
     """
     return await _abandon(tx, vault, await tx.all(_ABANDONED, AuthorizationAttempt, now=now, limit=limit))
 
@@ -315,7 +315,7 @@ async def abandon_of(
 ) -> list[tuple[AuthorizationAttempt, bytes]]:
     """End the attempts of an end user in which an account selection is pending. Delete the stored payloads.
 
-    Return the ended attempts with their payloads, but no attempt with a payload that One Runtime cannot decrypt.
+    Return the ended attempts with the payloads. Omit an attempt if One Runtime cannot decrypt its payload.
     """
     scope = {"organization": organization_id, "end_user": end_user_id}
     return await _abandon(tx, vault, await tx.all(_SELECTING_OF_END_USER, AuthorizationAttempt, **scope))
@@ -357,7 +357,7 @@ async def expire(database: Database, now: datetime) -> int:
 async def purge(database: Database, now: datetime) -> int:
     """Delete attempts whose `expires_at` is more than one hour ago. Return the number of deleted attempts.
 
-    Keep attempts that wait for a selection. The caller of `abandon` must first revoke the tokens of such an attempt.
+    Keep attempts that wait for a selection, because One Runtime must first revoke the stored tokens (see `abandon`).
     """
     return await run_in_batches(database, _PURGE, before=now - KEPT)
 

@@ -124,7 +124,7 @@ async def _queue_revocation(
     vault, catalogs = installation.vault, installation.catalogs
     try:
         # Lock the credential's row. A concurrent refresh then commits its tokens before the lock, or finds no row after
-        # the deletion. Read the connection again: before the lock, the end user can have connected another account.
+        # the deletion. Read the connection again: before the lock, the end user can have replaced the credentials.
         current, stored = await connections.get_with_credential(tx, vault, connection.key, lock=True)
     except NotFound:
         return (NOT_SUPPORTED,), None

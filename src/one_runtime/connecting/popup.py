@@ -74,7 +74,7 @@ class PopupShell:
 
 @dataclass(frozen=True, slots=True)
 class IntegrationOption:
-    """An integration in the list from which the end user picks. `connected`: True if the end user has a connection."""
+    """An integration in the list from which the end user picks."""
 
     integration: Integration
     connected: bool
@@ -135,7 +135,7 @@ class Connected:
 async def load_shell(
     installation: Installation, *, token: str | None = None, session_id: str | None = None
 ) -> PopupShell:
-    """Return the state of a session. The caller sends the session's token or, after a reload of the page, its id."""
+    """Return the state of a session. After a reload, the browser sends `session_id` instead of the token."""
     async with installation.database.read() as tx:
         if token is not None:
             session = await sessions.find_by_token(tx, token)
@@ -182,7 +182,8 @@ async def load_view(
     """Load the data to show for a session: the list of integrations, or one integration.
 
     The first call with `opening` marks the session as opened, and the session then lasts one hour. A call without
-    `opening` changes nothing. The first page of the mode `link` makes such a call, because link scanners load it too.
+    `opening` changes nothing. In the mode `link`, the first page is loaded without `opening`, because programs that
+    scan links also load this page.
 
     Raises: Unauthenticated for an unknown token; SessionUsed, SessionCancelled, SessionExpired or TooManyAttempts if
     the session has ended; WrongMode; NotFound if the integration was deleted or is not enabled.
@@ -256,7 +257,7 @@ async def connect(
 ) -> Connected:
     """Verify the credential that the end user entered, store the connection, and end the session.
 
-    After an error, the end user can try again. Only the tenth CredentialsRefused ends the session.
+    After an error, the end user can try again. Only the tenth refused credential ends the session.
     """
     session, (integration, auth, values) = view.session, validate_request(view, request)
     if oauth2_of(auth) is not None:

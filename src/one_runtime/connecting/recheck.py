@@ -31,8 +31,8 @@ log = structlog.get_logger()
 class RecheckResult:
     """A connection after its recheck.
 
-    `working`: True if the provider accepted the credentials. None if One Runtime did not ask the provider, because the
-    integration has no check request, or because the integration or the auth type no longer exists.
+    `working`: True if the provider accepted the credentials, False if the provider refused them. None if there is no
+    check request to send, for example because the integration was deleted.
     """
 
     connection: Connection
@@ -71,14 +71,14 @@ async def recheck(installation: Installation, actor: Actor, connection_id: str) 
 
 
 async def recheck_queued(installation: Installation) -> int:
-    """Recheck connections from the queue, and return the number of these connections."""
+    """Recheck the connections in the recheck queue. Return the number of connections."""
     requests, limit = installation.rechecks.drain(), asyncio.Semaphore(CONCURRENT)
 
     async def recheck_one(request: RecheckRequest) -> None:
         try:
             async with limit, asyncio.timeout(TIMEOUT):
                 await recheck(installation, Actor(request.organization_id, "system"), request.connection_id)
-        except (OneRuntimeError, TimeoutError) as error:  # a later refused call queues the recheck again
+        except (OneRuntimeError, TimeoutError) as error:  # the next refused call queues a new recheck
             code = error.code if isinstance(error, OneRuntimeError) else "upstream_timeout"
             log.info("recheck_failed", connection_id=request.connection_id, code=code)
         finally:

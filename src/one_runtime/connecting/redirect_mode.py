@@ -90,8 +90,8 @@ async def hold_connection(
 ) -> SecretToken:
     """Encrypt and store a connection until the organization redeems the session's code. Return the code.
 
-    Raises: NotFound; AccountMismatch; SessionUsed, SessionCancelled, SessionExpired or TooManyAttempts if the session
-    has ended.
+    Raises: NotFound or AccountMismatch if the connection cannot replace a present connection; SessionUsed,
+    SessionCancelled, SessionExpired or TooManyAttempts if the session has ended.
     """
     code = secret_tokens.make(secret_tokens.CODE)
     await connections.require_replaceable(tx, session.organization_id, connection)
@@ -204,7 +204,7 @@ async def cancel(installation: Installation, actor: Actor, session_id: str) -> C
 async def purge_due(installation: Installation) -> int:
     """Delete held connections that were not redeemed in time, and revoke the tokens. Return the number of connections.
 
-    Several processes can run this function at the same time, because a conditional update ends each session only once.
+    Several processes can run this function at the same time, because only one of them can end a session.
     """
     async with installation.database.read() as tx:
         now = await database_now(tx, installation.clock)

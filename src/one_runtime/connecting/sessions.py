@@ -2,8 +2,9 @@
 
 The organization's backend creates the session. In the mode `embed`, the end user connects in a frame of the app's page.
 In the modes `redirect` and `link`, the end user connects in a page of One Runtime. In the mode `redirect`, the backend
-then receives a code from the browser, and redeems the code: it exchanges the code for the connection. Until then, the
-session is unredeemed. docs/security.md describes the protection of sessions (promises P4 and P6).
+then receives a code from the browser, and redeems the code: it exchanges the code for the connection. A session with a
+code that is not redeemed yet is called unredeemed. docs/security.md describes the protection of sessions (promises P4
+and P6).
 """
 
 from collections.abc import Collection, Mapping
@@ -368,7 +369,7 @@ async def mark_opened(tx: Transaction, session: ConnectSession, now: datetime) -
 
 
 async def reserve_check(tx: Transaction, session_id: str, now: datetime) -> bool:
-    """Count an attempt to connect before the attempt starts. Parallel attempts then cannot exceed the limit.
+    """Count an attempt to connect before the request to the provider. Parallel attempts then cannot exceed the limit.
 
     Return False if the session has ended, or has reached the limit.
     """
@@ -397,9 +398,9 @@ async def note_refusal(tx: Transaction, session_id: str, error: Mapping[str, str
 
 
 async def complete(tx: Transaction, session_id: str, connection_id: str, now: datetime) -> bool:
-    """End a session as `connected`, in the transaction that stores the session's connection.
+    """End a pending session as `connected`. Return False if the session has already ended.
 
-    Return False if the session has already ended.
+    `tx`: the transaction that stores the connection.
     """
     return await _end(tx, "connected", _COMPLETE, session=session_id, connection=connection_id, now=now)
 
@@ -411,9 +412,9 @@ async def hold(tx: Transaction, session_id: str, code: SecretToken, now: datetim
 
 
 async def redeem(tx: Transaction, session_id: str, connection_id: str, now: datetime) -> bool:
-    """End an unredeemed session as `connected`, in the transaction that stores the session's connection.
+    """End an unredeemed session as `connected`. Return False if the session has already ended.
 
-    Return False if the session has already ended.
+    `tx`: the transaction that stores the connection.
     """
     return await _end(tx, "connected", _REDEEM, session=session_id, connection=connection_id, now=now)
 

@@ -1,4 +1,4 @@
-"""Import credentials that an organization already has, such as keys, passwords and OAuth tokens, as connections."""
+"""Import keys, passwords and OAuth tokens that an organization already has: verify and store them as connections."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace

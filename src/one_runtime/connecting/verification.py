@@ -1,6 +1,6 @@
-"""Verify credentials with the provider, before One Runtime stores them as a connection.
+"""Verify credentials with the provider, for new connections and for connections that exist.
 
-The functions store nothing and open no transaction. During a request to a provider, no transaction must be open.
+The functions store nothing and open no transaction, because a transaction must not wait for a request to a provider.
 """
 
 from collections.abc import Mapping
@@ -105,7 +105,7 @@ async def check_credentials(
 ) -> ProviderAccount:
     """Verify credentials with the integration's check request, and return the account.
 
-    If the integration has no check request, send nothing and return an unknown account.
+    If the integration has no check request, send nothing and return an account without id and label.
 
     Raises: CredentialsRefused; ProviderUnavailable if the provider gives no usable response.
     """
@@ -199,7 +199,7 @@ class GrantedTokens:
 
     @property
     def secrets(self) -> dict[str, str]:
-        """Return the values to encrypt."""
+        """Return the tokens and `own_client` in one dictionary."""
         return merge_tokens(self.own_client, self.tokens)
 
 
