@@ -1,7 +1,8 @@
-"""Auth types: the ways in which an end user can connect an integration.
+"""Define the auth types of an integration: the ways in which an end user can connect the integration.
 
-This module contains the base class, the auth types without OAuth, and the validation of every auth type. The module
-`catalog/model.py` explains when One Runtime validates a catalog entry.
+A catalog entry describes one integration, and lists the auth types of the integration. This module contains the base
+class, the auth types without OAuth, and checks for all auth types. `catalog/model.py` explains when One Runtime
+validates an entry.
 """
 
 import json
@@ -38,9 +39,12 @@ class AuthBase(EntryPart):
 
     default_label: ClassVar[str]
     predefined: ClassVar[frozenset[str]] = frozenset()
-    """Names that a template may use without a declaration in the entry."""
+    """Names such as `access_token`. A template (a text with `{name}`) may use these names without a declaration."""
     verifies_by_connecting: ClassVar[bool] = False
-    """True if the entry can omit `check`: the OAuth flow verifies the credential, or the API needs no credential."""
+    """True if the entry can omit `check`, the request that verifies a credential.
+
+    For these auth types, the OAuth flow verifies the credential, or the API needs no credential.
+    """
 
     label: Label = ""
     params: Annotated[tuple[Param, ...], Many] = ()
@@ -73,7 +77,7 @@ class AuthBase(EntryPart):
         return self.predefined
 
     def requests(self) -> dict[str, RequestTemplate]:
-        """Return the requests that the entry defines. The keys are their names, such as `check`."""
+        """Return each request that the entry defines, by its name, such as `check`."""
         return {"check": self.check} if self.check is not None else {}
 
     def urls(self) -> tuple[UrlTemplate, ...]:
@@ -83,10 +87,11 @@ class AuthBase(EntryPart):
         return tuple(split_url(url, allow_http=True) for url in urls)
 
     def audience(self) -> str:
-        """Return the audience: a text that changes if the entry sends credentials to another place.
+        """Return the audience: a text that describes the places to which requests send the credential.
 
         The text lists the hosts that receive the credential, the source of each variable in a host, and the places of
-        the credential in each request.
+        the credential in each request. If the audience of an entry changes, One Runtime sends no stored credential to
+        the new places.
         """
         hosts = sorted({f"{url.scheme}://{url.authority}" for url in self.urls()})
         names = sorted({name for url in self.urls() for name in names_in(url.authority)})
@@ -101,7 +106,7 @@ class AuthBase(EntryPart):
         return json.dumps(parts, sort_keys=True)
 
     def origin_of(self, name: str) -> list[str]:
-        """Return the source of a variable: a parameter, or the derived part of a field.
+        """Return the source of a variable: a parameter, or a part of a field (`derived`).
 
         The audience contains the source. A variable with the same name but a new source therefore changes the audience.
         """
@@ -123,7 +128,7 @@ class AuthBase(EntryPart):
     def stored_names(self) -> frozenset[str]:
         """Return the names of the values that One Runtime stores with the connection.
 
-        The account's id and label may contain a stored value as `params.<name>`.
+        In `identity` (the account's id and label), the entry can refer to a stored value as `params.<name>`.
         """
         return frozenset(param.name for param in self.params)
 
@@ -180,7 +185,7 @@ class NoAuth(AuthBase):
 
 
 def identity_names(text: str) -> tuple[str, ...]:
-    """Return the names in an `IdentityText`. A name is a JSON path or `params.<name>`.
+    """Return the names in a text of `identity`. A name is a JSON path or `params.<name>`.
 
     A text without braces consists of one name.
     """
@@ -203,8 +208,8 @@ def _check_names(auth: AuthBase) -> None:
             raise ValueError(f"derived.{derived.name}.field: must be a name in fields, not {derived.field}")
         used.add(derived.field)
     identity_parts = {name for text in _identity_texts(auth) for name in identity_names(text)}
-    # Each parameter that the end user enters must occur in a template. A value that the provider sends can occur in
-    # the identity (the account's id and label) instead.
+    # Each parameter that the end user enters must occur in a template. A value that the provider sends must occur in a
+    # template or in `identity`.
     stored = {name.removeprefix("params.") for name in identity_parts if name.startswith("params.")}
     used |= stored - {param.name for param in auth.params}
     for name in sorted(set(declared) - used):

@@ -1,4 +1,4 @@
-"""Parse a custom integration from a request body: in the catalog's format, or as an OpenAPI document."""
+"""Parse a custom integration, which an organization defines in the catalog's format or as an OpenAPI document."""
 
 import base64
 import binascii
@@ -19,7 +19,7 @@ from one_runtime.catalog.openapi import ImportedEntry, entry_from, is_openapi
 from one_runtime.catalog.source import Complaint, EntrySource, SourceError, Syntax
 
 MAX_BYTES: Final = 64 * 1024
-"""Maximum size of an entry.
+"""Maximum size of an entry (the definition of an integration), in bytes of JSON.
 
 The limit is small, because every process caches the entry, and every list of integrations contains the entry.
 """
@@ -29,7 +29,11 @@ _SVG_URI: Final = re.compile(r"data:image/svg\+xml(?:;[a-z0-9=-]+)*?(;base64)?,(
 
 @dataclass(frozen=True, slots=True)
 class CustomEntry:
-    """A valid custom entry. `logo`: a sanitized SVG. `warnings`: sentences about parts that are ignored or guessed."""
+    """A valid custom integration.
+
+    `logo`: a sanitized SVG. `warnings`: sentences about parts of an OpenAPI document that One Runtime ignored or
+    guessed.
+    """
 
     integration: CustomIntegration
     logo: str
@@ -50,7 +54,8 @@ def written(integration: CustomIntegration) -> dict[str, object]:
 def read_custom(text: str, syntax: Syntax, slug: str | None = None, *, allow_http: bool = False) -> CustomEntry:
     """Parse and validate a custom integration.
 
-    `slug`: the slug in the request's path, or None if the path has no slug. `allow_http`: allow http on loopback.
+    `slug`: the slug in the request's path, or None if the path has no slug. `allow_http`: allow http URLs on
+    loopback.
 
     Raises:
         SourceError: the entry is not valid. The exception has a complaint for each error, with the line if known.
@@ -82,8 +87,8 @@ def _custom_entry(source: EntrySource, slug: str | None = None, *, allow_http: b
 def load_file(path: Path) -> Integration:
     """Return the validated entry of a file.
 
-    The file contains a built-in entry, a custom entry or an OpenAPI document. The slug of a custom entry begins with
-    `x-`.
+    The file contains an entry or an OpenAPI document. If the slug of an entry begins with `x-`, the entry is a custom
+    integration.
 
     Raises:
         CatalogError: the entry is not valid. The error names the file and the line.
@@ -141,7 +146,7 @@ def _require_valid(source: EntrySource, integration: CustomIntegration) -> None:
 
 
 def _logo(integration: CustomIntegration, logo: str | None) -> str:
-    """Return the sanitized logo, or a monogram if there is none. Raises: UnsafeLogo."""
+    """Return the sanitized logo. If `logo` is None, return a monogram. Raises: UnsafeLogo."""
     if logo is None:
         return monogram(integration.slug, integration.name)
     if logo.lstrip().startswith("<"):

@@ -1,4 +1,4 @@
-"""Generate example values that match the patterns of an entry. With example values, a test needs no account."""
+"""Generate example values from the patterns of a catalog entry, so that the linter can test the entry."""
 
 import re
 from collections.abc import Iterable
@@ -97,10 +97,9 @@ def _pick(code: object, argument: Any, position: int, chance: Random | None) -> 
 
 @lru_cache(maxsize=1024)
 def _candidates(items: tuple[tuple[Any, Any], ...]) -> list[str]:
-    """Return the preferred characters of a character class such as `[a-z]`.
+    """Return the characters of a class such as `[a-z]` that are also in `_PREFERRED`.
 
-    If the class has no preferred character, return all characters of the class. The results are cached, because a
-    repetition needs the same characters at each position.
+    If no character of the class is in `_PREFERRED`, return all characters of the class.
     """
     negated = items[0][0] is _codes.NEGATE
     named = {char for item in items for char in _ALL + " " if _contains(item, char)}

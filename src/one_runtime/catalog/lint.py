@@ -1,8 +1,8 @@
-"""Lint a catalog entry that the model (`catalog/model.py`) accepts.
+"""Find errors in a catalog entry that the validation in `catalog/model.py` does not find.
 
-The linter verifies that the URLs and texts of the entry are complete. The linter also verifies that the entry's check
-(the request that verifies a credential) distinguishes a refusal from an outage. The linter sends no request.
-`one-runtime catalog check` prints one line for each complaint.
+The linter tests whether the URLs and texts of the entry are complete. The linter also tests whether the entry's check
+(the request that verifies a credential) distinguishes a refused credential from an outage of the provider. The linter
+sends no request. `one-runtime catalog check` prints one line for each error.
 """
 
 import re
@@ -21,7 +21,7 @@ from one_runtime.catalog.templates import fill, names_in
 from one_runtime.errors import InvalidInput
 
 _REST: Final = r"(?::[0-9]{1,5})?(?:/[^{}?#]*)?"
-# This pattern also allows http on loopback, because the demo uses http. The model decides which entries may use http.
+# This pattern also allows http on loopback, because the demo uses http. For other entries, the validation refuses http.
 _URL: Final = re.compile(
     rf"https://[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{{2,63}}{_REST}|http://(?:127\.0\.0\.1|localhost){_REST}"
 )
@@ -39,7 +39,7 @@ _FOREIGN_HOSTS: Final = (
 
 
 def complaints(entry: Integration) -> Iterator[str]:
-    """Yield one sentence for each error of an entry that the model accepts."""
+    """Yield one line of text for each error of an entry."""
     for place, complaint in placed_complaints(entry):
         step = place[-1]
         yield f"{entry.auth[step].type if isinstance(step, int) else step}: {complaint}"
@@ -63,7 +63,8 @@ def example_values(auth: AuthBase) -> ConnectionValues:
 
     Raises:
         InvalidInput: a default or a placeholder does not match its pattern.
-        ValueError: the example of a received value is not allowed, or no text that matches a pattern was found.
+        ValueError: the entry refuses its own example of a received value (a value that the provider sends), or this
+            function found no text that matches a pattern.
     """
     params = {part.name: examples.generate_param(part) for part in auth.params}
     fields = {part.name: examples.generate_field(part, place) for place, part in enumerate(auth.fields, 1)}
@@ -210,9 +211,9 @@ def _check_revocation(auth: OAuth2Auth) -> Iterator[str]:
 
 
 def _check_foreign_hosts(auth: OAuth2Auth, source: ValueSource) -> Iterator[str]:
-    """Yield an error for each received value that could change the host of a URL to a foreign host.
+    """Yield an error for each received value that could change the host of a URL to a host of an attacker.
 
-    One Runtime would then send a token to the foreign host (promise P7 of docs/security.md).
+    One Runtime would then send a token to the attacker (promise P7 of docs/security.md).
     """
     in_hosts = {name for url in auth.urls() for name in names_in(url.authority)}
     for part in auth.received:

@@ -1,4 +1,4 @@
-"""Load the compiled catalog, or one entry from a YAML file. A loaded catalog is read-only."""
+"""Load the built-in catalog from `catalog.json`, or one entry (the description of an integration) from a file."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ _BUILD = "To build it, run: python -m one_runtime.catalog.tools.build"
 
 
 class CatalogError(ConfigurationError):
-    """An entry or the compiled catalog is not valid. The detail names the file and the place."""
+    """An entry, a logo or `catalog.json` is not valid. The message names the file or the integration."""
 
     @classmethod
     def of(cls, path: Path, error: SourceError) -> Self:
@@ -43,7 +43,10 @@ class CompiledCatalog(BaseModel):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Catalog:
-    """Integrations, ordered by name. The order ignores case. A catalog is equal only to itself."""
+    """Integrations, ordered by name. The order ignores case, and the catalog is read-only.
+
+    `revision`: a text that changes whenever the content of the catalog changes.
+    """
 
     revision: str
     integrations: tuple[Integration, ...]
@@ -86,14 +89,14 @@ class Catalog:
     def beside(self, own: tuple[CustomIntegration, ...], revision: str) -> "Catalog":
         """Return a new catalog with this catalog's integrations and an organization's custom integrations.
 
-        The new catalog stores no logos of custom integrations, because a custom integration contains its logo.
+        The new catalog stores no logos of custom integrations, because each `CustomIntegration` contains its logo.
         """
         ordered = tuple(sorted((*self.integrations, *own), key=_sort_key))
         revision = digest([self.revision, revision])
         return Catalog(revision, ordered, self._logos, {entry.slug: entry for entry in ordered}, self._hashes)
 
     def with_extra(self, integration: Integration, svg: str) -> "Catalog":
-        """Return a new catalog, in which an integration is added or replaced. The new catalog has another revision.
+        """Return a new catalog, in which an integration is added or replaced.
 
         Raises:
             CatalogError: the SVG is not safe to display.
@@ -143,8 +146,8 @@ def load_catalog() -> Catalog:
 def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str] | None = None) -> Integration:
     """Return the validated entry of a YAML file.
 
-    `replace`: a value for each name. Before this function parses the file, the value replaces `{name}` in the text.
-    `allow_http`: allow http on loopback. The entry of the demo's provider needs `replace` and `allow_http`.
+    `replace`: values by name. Before this function parses the file, each value replaces `{name}` in the text.
+    `allow_http`: allow http URLs on loopback. Only the entry of the demo's provider needs these two arguments.
 
     Raises:
         CatalogError: the entry is not valid. The error names the file and the line.
@@ -156,9 +159,11 @@ def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str
 
 
 def read_file(path: Path, replace: Mapping[str, str] | None = None) -> EntrySource:
-    """Parse a file as JSON if the suffix is `.json`, and otherwise as YAML. Raises: CatalogError; SourceError.
+    """Parse a file as JSON if the suffix is `.json`, and otherwise as YAML. `load_yaml` explains `replace`.
 
-    `replace` has the same meaning as in `load_yaml`.
+    Raises:
+        CatalogError: the file cannot be read.
+        SourceError: the text cannot be parsed.
     """
     try:
         text = path.read_text(encoding="utf-8")

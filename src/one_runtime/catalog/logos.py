@@ -1,4 +1,4 @@
-"""Sanitize SVG logos by an allow-list, and draw a monogram for an integration without a logo."""
+"""Sanitize the SVG logos of integrations. Draw a monogram (two letters) for an integration without a logo."""
 
 import hashlib
 import re
@@ -100,10 +100,7 @@ def logo_hash(svg: bytes) -> str:
 
 
 def monogram(slug: str, name: str) -> str:
-    """Return an SVG with two letters of the name on a square. The slug decides the colour of the square.
-
-    The letters are legible on light and dark pages.
-    """
+    """Return an SVG with two letters of the name on a square. The slug decides the colour of the square."""
     hue = int.from_bytes(hashlib.sha256(slug.encode()).digest()[:2], "big") % 360
     letters = escape(_letters(name))
     # White text needs a contrast of 4.5:1 (WCAG 1.4.3). Hues from yellow to cyan look light, so they get dark squares.

@@ -1,4 +1,4 @@
-"""The model of a catalog entry. An entry describes one integration.
+"""Define and validate a catalog entry, which describes one integration.
 
 One Runtime validates a new entry completely. An entry in the compiled catalog or in the database is already valid. To
 load such an entry, One Runtime uses the pydantic context `{"trusted": True}`, which limits the validation to field
@@ -24,7 +24,7 @@ ID_NAMESPACE = uuid.UUID("7eca3406-a90b-57e4-84d9-31773fc066b6")
 
 SLUG = r"^[a-z0-9]+(?:-[a-z0-9]+)*$"
 CUSTOM = "x-"
-"""Prefix of the slugs of custom integrations. The slug of a built-in integration never begins with `x-`."""
+"""Prefix of the slugs of custom integrations, which organizations define. No built-in integration has this prefix."""
 MAX_SLUG = 64
 CUSTOM_SLUG = r"^x(?:-[a-z0-9]+)+$"
 
@@ -79,9 +79,10 @@ class Integration(EntryPart):
         return tuple(auth.type for auth in self.auth)
 
     def audience(self, auth_type: str) -> str | None:  # noqa: ARG002 - CustomIntegration uses the argument
-        """Return None, because an organization cannot change a built-in entry.
+        """Return None, because only a custom integration has an audience.
 
-        `CustomIntegration` returns a digest of the audience, which describes the places that receive credentials.
+        The audience describes the places that receive the credential. An organization can change these places only in
+        a custom integration.
         """
         return None
 
@@ -96,7 +97,7 @@ def is_custom(slug: str) -> bool:
 
 
 class CustomIntegration(Integration):
-    """A custom integration with its logo. The slug begins with `x-`. The id is the id of the database row."""
+    """An integration that an organization defines. The slug begins with `x-`."""
 
     slug: Annotated[str, StringConstraints(pattern=CUSTOM_SLUG, max_length=MAX_SLUG)]
     _id: str = PrivateAttr()
@@ -105,10 +106,7 @@ class CustomIntegration(Integration):
 
     @classmethod
     def of(cls, definition: Mapping[str, object], row_id: str, logo: str, moved_at: dt.datetime) -> Self:
-        """Build a custom integration from a valid definition. Check only field types.
-
-        `moved_at`: see the property `moved_at`.
-        """
+        """Build a custom integration from a valid definition. Check only field types."""
         integration = cls.model_validate(definition, context={"trusted": True})
         integration._id, integration._logo, integration._moved_at = row_id, logo, moved_at  # noqa: SLF001 - own class
         return integration
@@ -120,7 +118,7 @@ class CustomIntegration(Integration):
 
     @property
     def id(self) -> str:
-        """Return the row's id, a UUID version 7."""
+        """Return the id of the database row, a UUID version 7."""
         return self._id
 
     @property

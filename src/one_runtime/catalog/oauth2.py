@@ -1,8 +1,9 @@
-"""OAuth 2.0 in a catalog entry: the authorization redirect, token requests, received values, and revocation.
+"""Define the OAuth 2.0 part of a catalog entry: scopes, requests to the provider, and values in the responses.
 
-One Runtime gets values from these sources, in this order: the end user's parameters, the callback, the token response,
-and the look-up's response. The look-up is an optional request with the new token. A template of a request may use
-only values that One Runtime got before the request.
+An entry describes requests by templates (texts with `{name}`). One Runtime gets the values for `{name}` from these
+sources, in this order: the end user's parameters, the callback, the token response, and the look-up's response. The
+look-up is an optional request with the new token. A template may use only values that One Runtime got before the
+request.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -71,8 +72,8 @@ class ClientRegistration(EntryPart):
 class ScopeList(EntryPart):
     """A request parameter that lists scopes.
 
-    `always`: scopes that every request contains. `default`: scopes to add if neither the session nor the OAuth client
-    names scopes.
+    `always`: the scopes of every request. `default`: further scopes, if neither the connection session nor the OAuth
+    client names scopes.
     """
 
     param: ParamName = "scope"
@@ -106,8 +107,8 @@ class AuthorizationEndpointSpec(EntryPart):
 class TokenResponsePaths(EntryPart):
     """The paths of the values in a token response.
 
-    `within`: the paths of nested objects. One Runtime reads the nested objects if the top level has no access token. A
-    response without an access token is an error, even with the status 200.
+    `within`: the paths of objects in the response. If the top level has no access token, One Runtime reads these
+    objects. A response without an access token is an error, even with the status 200.
     """
 
     within: Annotated[tuple[JsonPath, ...], Many] = ()
@@ -157,7 +158,7 @@ class TokenEndpointSpec(EntryPart):
     exchange: LongLivedTokenExchange | None = None
 
     def refuse_own(self, own: frozenset[str]) -> None:
-        """Check that the entry sets no parameter in `own`, because the OAuth flow sets these parameters.
+        """Refuse an entry that sets a parameter in `own`, because the OAuth flow sets these parameters.
 
         Raises:
             ValueError: the entry sets a parameter in `own`. The message names the parameter.
@@ -222,7 +223,7 @@ class AccountChoices(EntryPart):
 
 
 class LookupRequest(RequestTemplate):
-    """A request with the new token, to get values that later requests need.
+    """A request with the new token. The response contains values that later requests need (received values).
 
     With `choices`, the response lists accounts, and the end user selects an account. The paths of received values then
     start at the selected account.
@@ -333,15 +334,18 @@ class OAuth2Auth(AuthBase):
         return any(name in client_names for template in templates for name in names_in(template))
 
     def client_fields(self, stored: Mapping[str, str]) -> dict[str, str]:
-        """Return the stored values of the client fields that the entry still declares, such as a developer token."""
+        """Return the stored values of `client.fields`, such as a developer token.
+
+        Omit each stored value that the entry no longer declares in `client.fields`.
+        """
         return {part.name: stored[part.name] for part in self.client.fields if part.name in stored}
 
     @property
     def names_hosts(self) -> bool:
         """Return True if a value could select the domain of a host that receives the client's secret.
 
-        The registration of a client must then list the hosts (promise P7 of docs/security.md). For custom integrations,
-        `integrations/oauth_clients.py` has a stricter rule.
+        A client of this integration must then list the allowed hosts (promise P7 of docs/security.md). For a
+        custom integration, `integrations/oauth_clients.py` has a stricter rule.
         """
         return any(not url.has_fixed_end and self._is_open(url) for url in self.secret_urls())
 
@@ -455,7 +459,7 @@ def _token_templates(token: TokenEndpointSpec) -> Iterator[str]:
 
 
 def _steps(auth: OAuth2Auth) -> Iterator[tuple[str, frozenset[str], tuple[str, ...]]]:
-    """Yield the name, the known variables and the templates of each step, in the order of the steps."""
+    """Yield the name, the known values and the templates of each step of the OAuth flow, in order."""
     # The authorization request passes through the end user's browser, so no template of this step may use a secret.
     known = frozenset(param.name for param in auth.params) | {"client_id"}
     known |= {field.name for field in auth.client.fields if not field.secret}

@@ -1,9 +1,9 @@
 """Convert an OpenAPI document (3.0 to 3.2) into the entry of a custom integration.
 
-The entry uses the document's title, description, servers and security schemes. OpenAPI defines no logo, category, check
-or account identity, so a document can contain the extensions `x-logo`, `x-category`, `x-check` and `x-identity`, below
-`info` or at the top level. Warnings list the parts that One Runtime ignored or guessed. One Runtime refuses references
-to other documents.
+The entry uses the document's title, description, servers and security schemes. OpenAPI has no logo, no category, no
+request that verifies a credential (check), and no id of an account (identity). So a document can contain
+the extensions `x-logo`, `x-category`, `x-check` and `x-identity`, below `info` or at the top level. Warnings list the
+parts that One Runtime ignored or guessed. One Runtime refuses references to other documents.
 """
 
 import re
@@ -23,7 +23,7 @@ _HTTPS: Final = re.compile(r"https://[^/?#\s]+(?:/[^?#\s]*)?")
 _VARIABLE: Final = re.compile(r"\{([^{}]+)\}")
 _NO_CHECK: Final = "The OpenAPI document names no request that shows whether a credential works."
 _UNVERIFIED: Final = {"verified": {"how": "unverified"}}
-_OPEN: Final = {"check_missing": "The API takes no credential, so there is none to verify.", **_UNVERIFIED}
+_OPEN: Final = {"check_missing": "The API takes no credential, so there is nothing to verify.", **_UNVERIFIED}
 _DEFAULT_CATEGORY: Final = "Developer Tools"
 
 
@@ -168,7 +168,7 @@ class _Reader:
         return url if isinstance(url, str) else None
 
     def _base_url(self) -> tuple[str, list[dict[str, Any]]]:
-        """Return the base URL of the API, and the parameters that it contains."""
+        """Return the base URL of the API, and the parameters in the URL."""
         servers = self._document.get("servers")
         listed = (
             [server if isinstance(server, Mapping) else {} for server in servers] if isinstance(servers, list) else []

@@ -27,8 +27,6 @@ def auths_from(source: EntrySource, document: Mapping[str, Any], warnings: list[
 
 @dataclass(frozen=True, slots=True)
 class _Scheme:
-    """A security scheme, and its place in the document."""
-
     name: str
     place: Place
     values: Mapping[str, Any]

@@ -1,9 +1,9 @@
-"""Convert texts of an OpenAPI document, such as Markdown, HTML and camel-case names, into texts for end users."""
+"""Convert the Markdown, HTML and camel-case names of an OpenAPI document into plain texts for end users."""
 
 import re
 from typing import Final
 
-_MAX_READ: Final = 2_000  # characters; a first sentence is shorter
+_MAX_READ: Final = 2_000  # characters; longer than a first sentence
 _TAG: Final = re.compile(r"<[^<>]*>")
 _LINK: Final = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _MARK: Final = re.compile(r"(?m)^\s*(?:#+|[-*+>]|\d+\.)\s+|[*`]+|\B_+|_+\B|https?://\S+")

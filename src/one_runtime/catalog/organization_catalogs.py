@@ -1,8 +1,9 @@
-"""Custom integrations in the database.
+"""Store the custom integrations of each organization, and add these integrations to the built-in catalog.
 
-Each custom integration is visible only to its organization (promise P1 of docs/security.md). Each organization has a
-revision in the database. Every change of a custom integration changes the revision. Each process caches catalogs by
-revision, and reads the revision from the database at every request. So no process uses an outdated catalog.
+Each custom integration is visible only to its organization (promise P1 of docs/security.md). The database
+contains a revision (an id) for each organization. Every change of a custom integration changes the revision. Each
+process caches catalogs by revision, and reads the revision from the database at every request. So no process uses an
+outdated catalog.
 """
 
 import json
@@ -26,7 +27,7 @@ MOST: Final = 100
 """Maximum number of custom integrations of an organization."""
 
 _CACHED: Final = 64
-"""Maximum number of catalogs that a process caches. Each revision has its own catalog."""
+"""Maximum number of catalogs that a process caches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,8 @@ _SLUG = customs.c.slug == bindparam("slug")
 _PRESENT = customs.c.deleted_at.is_(None)
 _ALL = select(customs).where(_OF_ORGANIZATION, _PRESENT).order_by(customs.c.slug)
 _BY_SLUG = select(customs).where(_OF_ORGANIZATION, _SLUG, _PRESENT)
-# Several rows can have the same slug. Selects the row that is not deleted. If all rows of the slug are deleted, selects
-# the row that was deleted last.
+# The rows of deleted integrations stay in the table, so several rows can have the same slug. `_LAST` selects the row
+# that is not deleted. If all rows of the slug are deleted, `_LAST` selects the row that was deleted last.
 _LAST = (
     select(customs)
     .where(_OF_ORGANIZATION, _SLUG)
@@ -135,7 +136,7 @@ async def replace(
 
 
 async def remove(tx: Transaction, organization_id: str, slug: str, now: datetime) -> None:
-    """Delete a custom integration. The database keeps the definition for pending revocations."""
+    """Delete a custom integration. One Runtime keeps the definition, to revoke tokens later."""
     await tx.execute(_DELETE, organization=organization_id, slug=slug, now=now)
     await _change_revision(tx, organization_id)
 
@@ -151,7 +152,7 @@ async def purge(database: Database, before: datetime) -> int:
 async def find_last(tx: Transaction, organization_id: str, slug: str) -> CustomIntegration | None:
     """Return the custom integration with this slug, even if the integration is deleted.
 
-    Pending revocations still need the definition of a deleted integration. Return None if the database has no
+    One Runtime needs the definition of a deleted integration to revoke tokens. Return None if the database has no
     definition.
     """
     row = await tx.one(_LAST, organization=organization_id, slug=slug)
@@ -169,7 +170,7 @@ async def find_logo(tx: Transaction, slug: str, digest: str) -> bytes | None:
 
 
 class OrganizationCatalogs:
-    """Catalogs of organizations.
+    """The catalogs of all organizations, with a cache.
 
     The catalog of an organization contains the built-in integrations and the organization's custom integrations.
     """
@@ -207,7 +208,7 @@ class OrganizationCatalogs:
         return catalog
 
     async def for_revoking(self, tx: Transaction, organization_id: str, slug: str) -> Integration | None:
-        """Return the integration with this slug. Also find a deleted custom integration. Return None if unknown."""
+        """Return the integration with this slug, or None. Unlike `get`, also return a deleted custom integration."""
         own = slug.startswith(CUSTOM)
         return await find_last(tx, organization_id, slug) if own else self._built_in.get(slug)
 

@@ -1,4 +1,4 @@
-"""The parts of a catalog entry, such as parameters, fields, requests and conditions.
+"""Define the parts of a catalog entry (the description of one integration), such as fields and requests.
 
 With the pydantic context `{"trusted": True}`, the models check only field types (see `catalog/model.py`).
 """
@@ -83,7 +83,7 @@ HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e](?:[\x20-\x
 # A path in a JSON document: names and list positions, joined by dots. A list position has one or two digits.
 _STEP = r"(?:[0-9]{1,2}|[0-9]*[A-Za-z_$-][A-Za-z0-9_$-]*)"
 JsonPath = Annotated[str, StringConstraints(pattern=rf"^{_STEP}(?:\.{_STEP})*$", max_length=200)]
-# A JSON path, or a text that contains `{json.path}` or `{params.name}`.
+# The id or label of an account: a JSON path, or a text that contains `{json.path}` or `{params.name}`.
 IdentityText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
@@ -114,7 +114,7 @@ class EntryPart(BaseModel):
 class HostGuard:
     """The rule that prevents a value from changing the domain of a URL (promise P7 of docs/security.md).
 
-    `pattern`, `options`: the limits of the value. Each limit is empty if the entry does not set the limit.
+    `pattern`: the pattern of the value, or an empty text. `options`: the allowed values, or an empty tuple.
     `may_end_host`: True if a host may end in a value without options, because customers run the product themselves.
     """
 
@@ -236,14 +236,18 @@ class ExpectedResponse(EntryPart):
 
 
 class RefusalResponse(EntryPart):
-    """The response of a definite refusal: its status is in `status`, or its body meets a condition in `json`."""
+    """The response that means a refusal: its status is in `status`, or its body meets a condition in `json`."""
 
     status: Annotated[tuple[Status, ...], Many] = (401, 403)
     json_body: Annotated[tuple[JsonCondition, ...], Many] = Field(default=(), alias="json")
 
 
 class RequestTemplate(EntryPart):
-    """A request to the provider, such as the check. One Runtime sends `json` unchanged."""
+    """A request to the provider, such as the check (the request that verifies a credential).
+
+    In `url`, `path`, `headers`, `query` and `form`, One Runtime replaces each `{name}` by a value. One Runtime sends
+    `json` unchanged.
+    """
 
     method: Literal["GET", "POST"] = "GET"
     url: Url | None = None
@@ -265,7 +269,7 @@ class RequestTemplate(EntryPart):
             raise ValueError("a GET request cannot have a body")
 
     def placed_templates(self) -> Iterator[tuple[str, str]]:
-        """Yield the place and the text of every template."""
+        """Yield the place (such as `headers.Accept`) and the text of every template."""
         yield "path", self.url or self.path or ""
         for part, templates in (("headers", self.headers), ("query", self.query), ("form", self.form or {})):
             yield from ((f"{part}.{name}", template) for name, template in templates.items())

@@ -1,8 +1,8 @@
-"""Regular expressions with the same meaning on the server and in the browser. A pattern must match the whole text.
+"""Check and compile patterns: regular expressions that mean the same on the server and in the browser.
 
-The server uses RE2. In RE2, the time of a match grows only linearly with the length of the text. The popup compiles
-`^(?:pattern)$` in JavaScript with the flag `u`. A pattern may use only syntax that RE2 and JavaScript support. RE2
-supports neither lookahead nor lookbehind.
+A pattern must match the whole text. The server uses RE2. In RE2, the time of a match grows only linearly with the
+length of the text. The popup compiles `^(?:pattern)$` in JavaScript with the flag `u`. A pattern may use only syntax
+that RE2 and JavaScript support. RE2 supports neither lookahead nor lookbehind.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""Clean the values of an end user, and build requests from an entry and the values. This module sends no request."""
+"""Clean the values that an end user enters, and build requests to the provider. This module sends no request."""
 
 import base64
 import json
@@ -57,7 +57,7 @@ class OutboundRequest:
 
 
 def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping[str, str]) -> ConnectionValues:
-    """Trim and transform the values, add defaults, and validate the result against the entry.
+    """Trim and transform the values, add defaults, and validate the result by the rules of the catalog entry.
 
     Raises:
         InvalidInput: a value is not valid. The exception has an error for each invalid field, such as `params.<name>`.

@@ -1,4 +1,4 @@
-"""Read a provider's responses by the rules of an entry.
+"""Read a provider's responses by the rules of a catalog entry.
 
 A response contains a verdict on a credential, the account's id and label, or values for later requests. A value from a
 response (a received value) can become part of a host that receives tokens. So the value must match the entry's pattern
@@ -25,9 +25,10 @@ _LIKELY_SECRET: Final = 8  # characters; an account's name can contain a shorter
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The verdict on a credential: valid (`ok`), definitely refused (`refused`), or unknown.
+    """The result of the check, the request that verifies a credential.
 
-    The verdict is unknown if `ok` and `refused` are both False, for example during an outage.
+    `ok`: the credential is valid. `refused`: the provider definitely refused the credential. If both are False, the
+    check had no clear result, for example during an outage.
     """
 
     ok: bool
@@ -47,7 +48,7 @@ class UnexpectedValue(ValueError):
 def read_check(
     auth: AuthBase, status: int, headers: Iterable[tuple[str, str]], body: bytes, values: ConnectionValues
 ) -> CheckResult:
-    """Return the verdict on the credential. The provider's reason is redacted, and contains no connection values.
+    """Return the result of the check. The provider's reason is redacted: it contains no value of the connection.
 
     Raises:
         ValueError: the entry has no check.
@@ -76,7 +77,7 @@ def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
 def read_identity(
     auth: AuthBase, values: ConnectionValues, document: object = MISSING
 ) -> tuple[str | None, str | None]:
-    """Return the account's id and label from the values and the check's response, each None if missing."""
+    """Return the account's id and label, from the values and the check's response. A missing text is None."""
     identity = auth.identity
     if identity is None:
         return None, None
@@ -85,7 +86,7 @@ def read_identity(
 
 
 def read_lookup(lookup: RequestTemplate, status: int, body: bytes) -> object | None:
-    """Return the JSON document of a look-up's response, or None if the response is not the expected response."""
+    """Return the JSON document of the look-up's response, or None if the response does not match `expect`."""
     document = parse_json(body)
     return document if document is not MISSING and is_expected(lookup.expect, status, document) else None
 

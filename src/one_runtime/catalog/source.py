@@ -1,4 +1,4 @@
-"""Parse an entry as YAML or JSON, and keep the line of each part for error messages.
+"""Parse a catalog entry as YAML or JSON, and keep the line of each part for error messages.
 
 The parsers fetch no files or URLs, and execute no code.
 """
@@ -60,7 +60,7 @@ class Complaint:
 
 
 class SourceError(ValueError):
-    """The source is not valid. Each complaint describes an error."""
+    """The source (the text of an entry) is not valid. Each complaint describes an error."""
 
     def __init__(self, complaints: Iterable[Complaint]) -> None:
         self.complaints = tuple(complaints)
@@ -73,7 +73,7 @@ class UnreadableSource(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class EntrySource:
-    """A parsed source: plain data, with the line of each part."""
+    """A parsed source: plain data, with the line number of each part."""
 
     data: object
     _root: yaml.Node | None = field(repr=False, default=None)

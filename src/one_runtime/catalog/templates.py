@@ -1,4 +1,4 @@
-"""Templates such as `https://{subdomain}.example.com`: find the names in a template, and fill in values."""
+"""Find the names in a template such as `https://{subdomain}.example.com`, and fill in values."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ def names_in(template: str) -> tuple[str, ...]:
 
 
 def fill(template: str, values: Mapping[str, str], encode: Callable[[str], str] = str) -> str | None:
-    """Return the template with encoded values filled in. Return None if the template needs a missing value."""
+    """Replace each `{name}` in the template by its encoded value. Return None if a value is missing."""
     try:
         return _PLACEHOLDER.sub(lambda match: encode(values[match.group(1)]), template)
     except KeyError:

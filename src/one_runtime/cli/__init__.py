@@ -1,4 +1,4 @@
-"""The command line, `one-runtime`. Each command parses its arguments, calls one function, and prints the result."""
+"""Define the command `one-runtime` and its subcommands. Each subcommand calls one function, and prints the result."""
 
 import sys
 from pathlib import Path

@@ -36,7 +36,7 @@ def list_api_keys(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """List API keys by their prefixes. The command never shows a whole key."""
+    """List API keys. The command shows the prefix of each key, never a whole key."""
     rows = [
         {
             "id": key.id,

@@ -149,7 +149,9 @@ def probe_catalog(
     output: Annotated[Path | None, typer.Option(help="File for the table; default: standard output.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Test whether entries match their providers. The command sends one request for each auth type, without an account.
+    """Test whether entries match their providers, without an account.
+
+    The command sends at most one request for each auth type, with a made-up credential.
 
     Exit code 1: an entry does not match its provider. Exit code 2: the command sent requests, but reached no provider.
     """
@@ -239,7 +241,7 @@ def _lint(name: str, integration: Integration) -> Iterator[str]:
 
 
 def _typed_auth(integration: Integration, auth_type: str | None) -> Auth:
-    """Return the auth method of this type. With None, return the first auth method that the command can test.
+    """Return the definition of this auth type. If `auth_type` is None, return the first that the command can test.
 
     Raises: InvalidInput.
     """

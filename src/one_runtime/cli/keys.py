@@ -26,13 +26,12 @@ KeyName = Annotated[str, typer.Argument(metavar="KEY", help="Id of the key, or i
 
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
-_LINE_EVERY: Final = 2.0
-"""Seconds between two progress lines, if standard error is not a terminal."""
+_LINE_EVERY: Final = 2.0  # seconds between two progress lines
 
 
 @app.command("new")
 def new_encryption_key() -> None:
-    """Print a new encryption key for ONE_RUNTIME_ENCRYPTION_KEYS. Store it like a password."""
+    """Print a new encryption key for ONE_RUNTIME_ENCRYPTION_KEYS. Store the key like a password."""
     typer.echo(new_key())
 
 
@@ -75,8 +74,8 @@ def activate_encryption_key(
         bool,
         typer.Option(
             "--force",
-            help="Activate the key even if a running server lacks the key, or if this key ring lacks a key that the "
-            "database needs.",
+            help="Activate the key even if a running server lacks the key, or if the command's key ring lacks a "
+            "key that the database needs.",
         ),
     ] = False,
 ) -> None:
@@ -104,7 +103,7 @@ def reseal_encryption_keys(
     batch: Annotated[int, typer.Option(min=1, max=5000, help="Rows per transaction.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Decrypt each value that another key encrypted, and encrypt it with the active key. Servers can keep running."""
+    """Encrypt all stored values with the active key. Servers can run at the same time."""
     vault = load_vault()
 
     async def work(database: Database) -> tuple[Progress, int]:

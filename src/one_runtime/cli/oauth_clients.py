@@ -1,4 +1,4 @@
-"""`one-runtime oauth-clients`: OAuth clients of the operator and of organizations."""
+"""`one-runtime oauth-clients`: store, list and delete OAuth clients, which are registered with providers."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Open the configured database for a command, and print the command's output."""
+"""Open the configured database for a subcommand of `one-runtime`, and print the output."""
 
 import asyncio
 import json
@@ -61,12 +61,12 @@ def write(work: Callable[[Transaction], Awaitable[T]]) -> T:
 
 
 def load_vault() -> Vault:
-    """Return the vault with the configured key ring. Raises: ConfigurationError."""
+    """Return the vault, which encrypts with the configured keys. Raises: ConfigurationError."""
     return Vault(parse_keys(load_settings().encryption_keys.get_secret_value()))
 
 
 def run_installed(work: Callable[[Installation], Awaitable[T]]) -> T:
-    """Register the key ring in the database, and then run work that needs an `Installation`."""
+    """Run work that needs an `Installation`. First register the key ring (the configured keys) in the database."""
     settings = load_settings()
 
     async def installed(database: Database) -> T:

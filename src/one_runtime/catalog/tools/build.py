@@ -1,4 +1,4 @@
-"""Compile the entries and the logos into `catalog.json`: `python -m one_runtime.catalog.tools.build`.
+"""Compile the catalog's entries and logos into `catalog.json`: `python -m one_runtime.catalog.tools.build`.
 
 The file is not in git. `hatch_build.py` writes the file when a wheel is built. `scripts/bootstrap.py` writes the file
 in a clone of the repository.

@@ -1,4 +1,4 @@
-"""Generate a first draft of a catalog entry."""
+"""Generate a first draft of a catalog entry from a developer's answers."""
 
 from dataclasses import dataclass
 from typing import Final

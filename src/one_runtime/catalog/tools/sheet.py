@@ -1,4 +1,4 @@
-"""Describe integrations in Markdown: the sheet of one integration, and the table of all integrations.
+"""Describe integrations in Markdown: a sheet about one integration, and a table of all integrations.
 
 `one-runtime catalog show` prints the sheet. `python -m one_runtime.catalog.tools.sheet` writes the table to
 docs/integrations/README.md.
