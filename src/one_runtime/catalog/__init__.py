@@ -1,1 +1,1 @@
-"""Integrations as data: their auth types, requests, checks and logos."""
+"""Describe integrations as data: how end users connect, and which requests One Runtime sends."""

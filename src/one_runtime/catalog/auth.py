@@ -39,11 +39,11 @@ class AuthBase(EntryPart):
 
     default_label: ClassVar[str]
     predefined: ClassVar[frozenset[str]] = frozenset()
-    """Names such as `access_token`. A template (a text with `{name}`) may use these names without a declaration."""
+    """Names that an entry does not have to declare, such as `access_token`. One Runtime sets the values."""
     verifies_by_connecting: ClassVar[bool] = False
-    """True if the entry can omit `check`, the request that verifies a credential.
+    """True if the entry may omit `check`, the request that verifies a credential.
 
-    For these auth types, the OAuth flow verifies the credential, or the API needs no credential.
+    No check is needed if the OAuth flow verifies the credential, or if the API needs no credential.
     """
 
     label: Label = ""
@@ -73,7 +73,7 @@ class AuthBase(EntryPart):
         _check_verification(self)
 
     def predefined_names(self) -> frozenset[str]:
-        """Return the names that a template may use without a declaration in the entry."""
+        """Return the names that a template (a text with `{name}`) may use without a declaration in the entry."""
         return self.predefined
 
     def requests(self) -> dict[str, RequestTemplate]:

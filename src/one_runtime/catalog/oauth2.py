@@ -320,7 +320,7 @@ class OAuth2Auth(AuthBase):
         _check_steps(self)
 
     def predefined_names(self) -> frozenset[str]:
-        """Return the predefined names without the names that `fields` declares.
+        """Return the predefined names. Omit each name that `fields` declares.
 
         If the end user enters the OAuth client, `fields` declares `client_id` and `client_secret`.
         """

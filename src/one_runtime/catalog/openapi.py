@@ -1,9 +1,9 @@
 """Convert an OpenAPI document (3.0 to 3.2) into the entry of a custom integration.
 
 The entry uses the document's title, description, servers and security schemes. OpenAPI has no logo, no category, no
-request that verifies a credential (check), and no id of an account (identity). So a document can contain
-the extensions `x-logo`, `x-category`, `x-check` and `x-identity`, below `info` or at the top level. Warnings list the
-parts that One Runtime ignored or guessed. One Runtime refuses references to other documents.
+request that verifies a credential (check), and no id of an account (identity). So a document can contain the extensions
+`x-logo`, `x-category`, `x-check` and `x-identity`, below `info` or at the top level. Warnings list the parts that One
+Runtime ignored or guessed. One Runtime refuses references to other documents.
 """
 
 import re

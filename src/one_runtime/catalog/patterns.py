@@ -123,7 +123,7 @@ def _check_outside_class(pattern: str, index: int) -> None:
 
 
 def check_host_pattern(pattern: str) -> None:
-    """Check that no matching value can end the host in a URL (promise P7 of docs/security.md).
+    """Check that no value that matches the pattern can end the host in a URL (promise P7 of docs/security.md).
 
     For example, the slash in `evil.com/` ends the host. The pattern may accept only letters, digits, `.` and `-`. None
     of these characters ends the host in a URL. `templates.is_authority` later refuses an invalid order of the

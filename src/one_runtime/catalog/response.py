@@ -1,8 +1,8 @@
 """Read a provider's responses by the rules of a catalog entry.
 
-A response contains a verdict on a credential, the account's id and label, or values for later requests. A value from a
-response (a received value) can become part of a host that receives tokens. So the value must match the entry's pattern
-or options (promise P7 of docs/security.md).
+A response shows whether a credential is valid, or contains the account's id and label, or values for later requests. A
+value from a response (a received value) can become part of a host that receives tokens. So the value must match the
+entry's pattern or options (promise P7 of docs/security.md).
 """
 
 import json

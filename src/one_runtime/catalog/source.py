@@ -127,7 +127,7 @@ def dotted(place: Place) -> str:
 
 
 def _place_in_source(place: Place) -> Place:
-    """Convert a location of pydantic to a place. Pydantic adds the auth type after the index of `auth`."""
+    """Remove the auth type from the location of an error. Pydantic adds the auth type after the index of `auth`."""
     return (*place[:2], *place[3:]) if place[:1] == ("auth",) and len(place) > 2 else place
 
 

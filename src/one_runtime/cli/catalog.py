@@ -76,7 +76,7 @@ def show_integration(
 
 @app.command("check")
 def check_entries(slugs: Slugs = None) -> None:
-    """Report errors in entries. The command tests patterns and fills requests with examples, but sends nothing."""
+    """Report errors in entries of the catalog. The command sends no request."""
     catalog = load_catalog()
     wrong, names = 0, slugs or [entry.slug for entry in catalog.integrations]
     entries: list[Integration] = []
@@ -241,7 +241,7 @@ def _lint(name: str, integration: Integration) -> Iterator[str]:
 
 
 def _typed_auth(integration: Integration, auth_type: str | None) -> Auth:
-    """Return the definition of this auth type. If `auth_type` is None, return the first that the command can test.
+    """Return the definition of an auth type. With None, return the first definition that the command can test.
 
     Raises: InvalidInput.
     """

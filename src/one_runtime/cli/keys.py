@@ -37,7 +37,7 @@ def new_encryption_key() -> None:
 
 @app.command("list")
 def list_encryption_keys(*, as_json: AsJson = False) -> None:
-    """List each key's id, state, number of encrypted rows, and number of servers. The command never prints a key."""
+    """List the id and state of each key, and count its rows and servers. The command never prints a key."""
     vault = load_vault()
     ring = read(lambda tx: key_ring.find_all(tx, vault, system_clock()))
     if as_json:
