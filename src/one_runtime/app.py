@@ -1,4 +1,4 @@
-"""Composition of a server process: the installation, the services, the routes, the start and the stop."""
+"""Build the ASGI application of a server process, and define what the process does at its start and its stop."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -29,9 +29,10 @@ from one_runtime.telemetry import logs, tracing
 from one_runtime.telemetry.request_observer import Observer
 
 PROXY_CONNECTIONS: Final = 16_384
-"""Maximum number of connections to providers for the proxy calls of one process.
+"""Maximum number of open connections to providers for the proxy calls of one process.
 
-The number is lower than the limit of open files, because other parts of the process also need open files.
+A proxy call needs two open files: the connection to the caller and the connection to the provider. So this number is
+lower than half of the limit of open files (`OPEN_FILES` in serving/server.py).
 """
 
 log = structlog.get_logger()
@@ -47,9 +48,9 @@ def create_app(
     """Build the application of one installation.
 
     The application opens the database at the start of the server, and closes the database when the server stops.
-    `clock` and `egress`: replacements for tests.
+    Tests replace `clock` and `egress` (the outbound network).
 
-    Raises: ConfigurationError if the settings cannot work.
+    Raises: ConfigurationError if a setting is invalid, such as the database URL or an encryption key.
     """
     if not structlog.is_configured():
         logs.configure(settings.log_level, settings.log_format)
@@ -62,7 +63,8 @@ def create_app(
 
 
 def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Egress | None) -> Installation:
-    # Each proxy call within the concurrency limit must get a connection (docs/decisions/0024-bulkheads.md).
+    # `proxy_calls` limits the concurrent proxy calls of an organization. Each of these calls must get a connection,
+    # even if all calls go to the same provider (docs/decisions/0024-bulkheads.md).
     proxy_limits = PoolLimits(connections=PROXY_CONNECTIONS, per_upstream=settings.proxy_calls)
     return Installation(
         settings=settings,
@@ -95,9 +97,9 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        await installation.flights.land()  # wait until all new tokens are stored
+        await installation.flights.land()  # wait until all running token refreshes have ended
         await services.request_log.flush()
-        with suppress(Unavailable):  # if this fails, the row of this process expires after a minute
+        with suppress(Unavailable):  # without this removal, the registration expires after a minute
             async with installation.database.write() as tx:
                 await instances.remove(tx, server)
     finally:
@@ -110,7 +112,8 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
 async def _register(installation: Installation) -> instances.ServerInstance:
     """Register the encryption keys and this process in the database, in one transaction.
 
-    The command `keys activate` reads the keys and the processes, and must not read an incomplete registration.
+    The command `one-runtime keys activate` reads both registrations. With one transaction, the command sees both
+    registrations or none.
     """
     now = installation.clock()
     server = instances.this_process(installation.vault.key_ids, now)
@@ -121,6 +124,6 @@ async def _register(installation: Installation) -> instances.ServerInstance:
 
 
 def _report(task: asyncio.Task[None]) -> None:
-    """Log the error that ended a background loop."""
+    """Log the error if a background task has failed."""
     if not task.cancelled() and task.exception() is not None:
         log.error("worker_stopped", kind=type(task.exception()).__name__, exc_info=task.exception())

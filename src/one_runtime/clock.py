@@ -1,4 +1,4 @@
-"""The clock, and the format of times. The clock is the only source of the current time, and tests replace it."""
+"""Return the current time, and format times as text. Tests replace `system_clock` with another clock."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

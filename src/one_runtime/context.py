@@ -1,6 +1,6 @@
-"""The running installation: the settings and the resources.
+"""Define `Installation`: the settings of a process, and the objects that most functions need, such as the database.
 
-`app.py` or the CLI builds the installation once, and passes the installation to every function.
+`app.py` or the CLI builds one installation, and passes the installation to the other functions.
 """
 
 from dataclasses import dataclass, field
@@ -19,10 +19,10 @@ from one_runtime.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Times of a token refresh, in seconds.
+    """Times of a token refresh. The numbers are in seconds.
 
     - `lease`: time for which one process reserves a connection for a refresh.
-    - `request`: maximum time to wait for the provider. The time is shorter than the lease, because another process can
+    - `request`: maximum time to wait for the provider. `request` is shorter than `lease`, because another process can
       start a refresh after the lease ends.
     - `patience`: maximum time for which another process waits for the result of the refresh.
     - `poll`: time between two database queries of a waiting process.
@@ -36,7 +36,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """The settings, and the resources that are built from the settings."""
+    """The settings, and the objects that are built from the settings."""
 
     settings: Settings
     database: Database
@@ -53,7 +53,7 @@ class Installation:
     None: proxy calls use `egress`.
     """
     catalogs: OrganizationCatalogs = field(init=False)
-    """Catalogs with the custom integrations of organizations. The field `catalog` has only built-in integrations."""
+    """The catalogs of all organizations, with custom integrations. `catalog` has only the built-in integrations."""
 
     @property
     def relay(self) -> Egress:

@@ -1,4 +1,4 @@
-"""The errors of One Runtime. Each class has a stable, documented `code`, an HTTP status and a title.
+"""Define the errors of One Runtime. Each error class has a stable, documented `code`, an HTTP status and a title.
 
 The `detail` of an error is a message for people. The message says what is wrong and what to do, and contains no secret.
 """
@@ -13,7 +13,7 @@ from one_runtime.clock import rfc3339
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """An invalid field. `field`: the dotted path of the field, such as `params.region`."""
+    """An invalid field of a request. `field`: the dotted path of the field, such as `params.region`."""
 
     field: str
     message: str
@@ -114,7 +114,7 @@ class ConfigurationError(OneRuntimeError):
 def error_note(code: str, message: str, now: datetime, provider_reason: str | None = None) -> dict[str, str]:
     """Return an error in the form that sessions and connections store: `{code, message, at}`.
 
-    `provider_reason`: the provider's own words from the message. The popup shows these words.
+    `provider_reason`: the provider's own error text, which the popup shows.
     """
     quoted = {} if provider_reason is None else {"provider_reason": provider_reason}
     return {"code": code, "message": message, "at": rfc3339(now), **quoted}

@@ -1,6 +1,6 @@
-"""All settings, with type, default and help text. A process reads the settings once, at its start.
+"""Read the settings of One Runtime from environment variables. A process reads the settings once, at its start.
 
-`python scripts/settings_page.py` generates the table of docs/settings.md from this file.
+`python scripts/settings_page.py` generates the table of docs/settings.md from the class `Settings`.
 """
 
 import difflib
@@ -18,9 +18,12 @@ from one_runtime.errors import ConfigurationError
 
 PREFIX: Final = "ONE_RUNTIME_"
 _INJECTED: Final = re.compile(r"(_PORT(_.*)?|_SERVICE(_.*)?|_HOST)$")
-"""Variables that orchestrators inject for a service called `one-runtime`. One Runtime ignores these variables."""
+"""Variables such as `ONE_RUNTIME_PORT`, which Kubernetes adds if a service is called `one-runtime`.
+
+One Runtime ignores these variables.
+"""
 _OF_CUSTOMERS: Final = frozenset({"ONE_RUNTIME_URL", "ONE_RUNTIME_API_KEY"})
-"""Variables that the documentation uses in a customer's backend. One Runtime ignores these variables."""
+"""Variables of the backend that calls One Runtime. The documentation uses these variables, but the server does not."""
 
 HostPort: TypeAlias = tuple[str, int]
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -136,8 +139,8 @@ class Settings(BaseModel):
 def load_settings(environ: Mapping[str, str] = os.environ, *, workers: int | None = None) -> Settings:
     """Return the settings from environment variables.
 
-    For a secret, the variable `<NAME>_FILE` can contain the path of a file with the secret. `workers`: the value from
-    the command line, which replaces the value of the variable.
+    For a secret, the variable `<NAME>_FILE` can contain the path of a file with the secret. `workers`: the option
+    `--workers` of the command line. This option has priority over the variable `ONE_RUNTIME_WORKERS`.
 
     Raises: ConfigurationError, with a message that says what to change.
     """
@@ -165,7 +168,7 @@ def load_settings(environ: Mapping[str, str] = os.environ, *, workers: int | Non
 
 
 def parse_host_port(text: str) -> HostPort:
-    """Parse `host:port` or `[v6]:port`. Raises: ValueError."""
+    """Parse `host:port`, or `[address]:port` with an IPv6 address. Raises: ValueError."""
     host, separator, port = text.strip().rpartition(":")
     if not separator or not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError(f"{text!r} must be host:port, such as 127.0.0.1:8000")
