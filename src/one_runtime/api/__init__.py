@@ -1,4 +1,4 @@
-"""The HTTP API, with one file for each resource.
+"""Serve the HTTP API, with one module for each resource.
 
 Each route parses the request, calls one function, and renders the result of the function.
 """

@@ -1,4 +1,4 @@
-"""The FastAPI application, the table of all declared routes, and the OpenAPI document."""
+"""Build the FastAPI application from the routes of all API modules."""
 
 from collections.abc import Iterable
 from typing import Any, Final
@@ -51,7 +51,7 @@ SPECS: Final[tuple[RouteSpec, ...]] = (
     *(spec for route in ASGI_ROUTES for spec in route.specs),
     *(spec for resource in _RESOURCES for spec in resource.specs),
 )
-"""The declarations of all routes."""
+"""The declarations of all documented routes."""
 
 
 class ApiApplication(FastAPI):

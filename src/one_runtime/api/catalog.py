@@ -1,4 +1,4 @@
-"""`/v1/catalog`: the public list of built-in integrations. The list contains no data of end users."""
+"""Serve `/v1/catalog`: the public list of the integrations that are part of One Runtime (built-in integrations)."""
 
 import datetime as dt
 import json
@@ -55,7 +55,7 @@ class CatalogField(Answer):
 
 
 class CatalogOAuth2(Answer):
-    """The provider's requirements for an OAuth client.
+    """Facts about the provider's OAuth 2.0 authorization.
 
     - `client`: `organization` means that your organization registers one OAuth client for all its end users. `customer`
       means that each end user enters their own OAuth client.
@@ -73,8 +73,8 @@ class CatalogVerified(Answer):
     """The evidence that the integration's definition is correct, and the date of the evidence.
 
     - `documentation`: the definition was compared with the provider's documentation.
-    - `fixture`: the definition was compared with the documentation, and a test compares One Runtime's request with a
-      request in the documentation.
+    - `fixture`: the definition was compared with the documentation, and a test compares One Runtime's request with an
+      example in the documentation.
     - `live`: the definition was tested with the provider.
     - `unverified`: there is no evidence. `date` is null.
     """
@@ -84,7 +84,7 @@ class CatalogVerified(Answer):
 
 
 class CatalogAuth(Answer):
-    """An auth type of an integration, with its fields. `oauth2` is null for every auth type except `oauth2`."""
+    """A way to authenticate (auth type) with its fields. `oauth2` is null for every auth type except `oauth2`."""
 
     auth_type: AuthType
     params: tuple[CatalogField, ...]

@@ -1,7 +1,7 @@
-"""Middleware that compresses public responses, which are all responses with `Cache-Control: public`.
+"""Compress public responses: the responses with `Cache-Control: public`.
 
 The length of a compressed response can reveal a secret in the response (the BREACH attack). A public response contains
-no secret. The middleware does not compress other responses, because they can contain secrets.
+no secret. Other responses can contain secrets, so the middleware does not compress other responses.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ _TYPES: Final = ("text/", "application/json", "image/svg+xml")
 
 
 class CompressPublic:
-    """The middleware, with a cache of compressed bodies."""
+    """The ASGI middleware, with a cache of compressed bodies."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -71,9 +71,9 @@ class _Answer:
 
 
 def _is_public(message: Message) -> bool:
-    """Return True for a public response of a type that compresses well, and for a public 304.
+    """Return True for a public response with a content type that compresses well, and for a public 304 response.
 
-    A 304 must have the same `Vary` header as the full response (RFC 9110 section 15.4.5).
+    A 304 response must have the same `Vary` header as the full response (RFC 9110 section 15.4.5).
     """
     headers: Mapping[bytes, bytes] = {name.lower(): value for name, value in message["headers"]}
     kind = headers.get(b"content-type", b"").decode("latin-1")

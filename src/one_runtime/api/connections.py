@@ -1,4 +1,4 @@
-"""`/v1/connections`: list, read, import, change, check, refresh and delete connections, and read credentials."""
+"""Serve `/v1/connections`: the connected accounts of end users (connections), and their credentials."""
 
 from dataclasses import asdict
 from typing import Annotated, Literal, Self
@@ -87,7 +87,7 @@ class ConnectionPage(Answer):
 
 
 class CheckAnswer(Answer, title="ConnectionCheck"):
-    """The result of checking a credential. `working` is null if the integration defines no check request."""
+    """The result of checking a credential. `working` is null if no check is possible."""
 
     working: bool | None
     reason: str | None
@@ -97,7 +97,7 @@ class CheckAnswer(Answer, title="ConnectionCheck"):
 class CreateConnection(Body, title="NewConnection"):
     """A credential that you already have. The fields of `credentials` depend on the auth type.
 
-    - `api_key`: the field names of the integration.
+    - `api_key`: the fields that the integration defines.
     - `basic`: `username` and `password`.
     - `client_credentials`: `client_id` and `client_secret`.
     - `oauth2`: `access_token`. The fields `refresh_token`, `expires_at` (RFC 3339) and `scope` are optional. The
@@ -154,7 +154,7 @@ class DeletedConnection(Answer):
 class CredentialsAnswer(Answer, title="Credentials"):
     """Valid credentials for requests to the provider. The fields of `credentials` depend on the auth type.
 
-    - `api_key`: the field names of the integration.
+    - `api_key`: the fields that the integration defines.
     - `basic`: `username` and `password`.
     - `oauth2` and `client_credentials`: `access_token`.
 
@@ -207,14 +207,14 @@ async def create_connection(
 ) -> ConnectionAnswer:
     """Store a credential for an end user. If `check` is true, the provider must accept the credential first.
 
-    The first rule that applies decides:
+    One Runtime applies the first rule with a true condition:
 
     1. If the end user has a connection to the same account, the new credential replaces the credential of this
        connection (200).
     2. If `multiple` is true, or if the end user has no connection to the integration, One Runtime creates a connection
        (201).
-    3. The new credential replaces the credential of the newest active connection (200). If no connection is active, the
-       new credential replaces the credential of the newest connection.
+    3. In all other cases, the new credential replaces the credential of the newest active connection (200). If no
+       connection is active, the new credential replaces the credential of the newest connection.
     """
     request = CredentialImport(
         integration_slug=body.integration_slug,

@@ -1,4 +1,4 @@
-"""`/v1/custom-integrations`: the integrations that an organization defines itself."""
+"""Serve `/v1/custom-integrations`: the integrations that an organization defines itself."""
 
 import asyncio
 from collections.abc import Iterator
@@ -79,14 +79,18 @@ _PROPERTIES: Final = {
 
 
 def _body(*required: str) -> dict[str, Any]:
-    """Return the OpenAPI description of the body. This module parses the body, so FastAPI cannot describe the body."""
+    """Return the OpenAPI description of the request body, with the names of the required properties.
+
+    FastAPI cannot describe the request body, because `_entry` parses the body without FastAPI.
+    """
     schema = {"type": "object", "required": list(required), "properties": _PROPERTIES, "examples": [_EXAMPLE]}
     as_yaml = yaml.safe_dump(_EXAMPLE, sort_keys=False, allow_unicode=True)
     return {
         "requestBody": {
             "required": True,
-            "description": "An entry (a definition in the catalog's format, docs/adding-an-integration.md), or "
-            "an OpenAPI 3 document. The optional key `logo` has an SVG or a data URI of an SVG.",
+            "description": "A definition of the integration in the catalog's format "
+            "(docs/adding-an-integration.md), or an OpenAPI 3 document. The optional key `logo` contains an SVG image "
+            "or the data URI of an SVG image.",
             "content": {
                 "application/yaml": {"schema": {"type": "string"}, "example": as_yaml},
                 "application/json": {"schema": schema},
@@ -102,7 +106,7 @@ class CustomIntegrationAnswer(Answer, title="CustomIntegration"):
     """A custom integration.
 
     - `enabled`: true if your organization has enabled the integration with `PUT /v1/organization`.
-    - `definition`: the entry in the catalog's format. One Runtime converts an OpenAPI document to this format.
+    - `definition`: the definition in the catalog's format. One Runtime converts an OpenAPI document to this format.
     - `warnings`: parts of your document that One Runtime ignored or guessed, and steps that you have to take.
     - `invalidated_connections`: the number of connections that became `needs_reauth`, because the integration now
       sends credentials to another host or in another way.
@@ -182,8 +186,9 @@ async def replace_custom_integration(
     """Create (201) or replace (200) the integration with this slug.
 
     If the integration now sends credentials to another host or in another way, its connections become `needs_reauth`.
-    If the OAuth client is not registered for a new host, One Runtime deletes the client, and you have to register the
-    client again. One Runtime also deletes the client if the integration no longer has the auth type `oauth2`.
+    If your OAuth client for the integration is not registered for a new host, One Runtime deletes the OAuth client. You
+    then have to register the client again. One Runtime also deletes the OAuth client if the integration no longer has
+    the auth type `oauth2`.
     """
     entry = await _entry(request, installation, slug.lower())
     if not is_custom(slug.lower()):
@@ -207,8 +212,9 @@ async def delete_custom_integration(
 ) -> Response:
     """Delete the integration and its OAuth client.
 
-    If the integration has connections, the response is 409. With `delete_connections`, One Runtime also deletes the
-    connections, and revokes their tokens if the integration defines a revocation request.
+    By default, the response is 409 if the integration has connections. With the parameter `delete_connections`, One
+    Runtime also deletes the connections. If the integration defines a revocation request, One Runtime then revokes the
+    tokens of the connections.
     """
     if delete_connections:
         await disconnect.delete_integration(installation, caller.actor, slug.lower())
@@ -218,21 +224,22 @@ async def delete_custom_integration(
 
 
 async def _entry(request: Request, installation: Installation, slug: str | None = None) -> CustomEntry:
-    """Read the entry from the request body. Raises: MalformedRequest; InvalidInput, with lines where they are known."""
+    """Read the definition of an integration (entry) from the request body. Raises: MalformedRequest; InvalidInput."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     syntax = _SYNTAXES.get(kind)
     if syntax is None:
         raise InvalidInput("Content-Type must be application/yaml or application/json.")
     body = await request.body()
     if not body:
-        raise InvalidInput.of("body", "is required: send an entry or an OpenAPI document")
+        raise InvalidInput.of("body", "is required: send the definition of an integration, or an OpenAPI document")
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
         raise MalformedRequest("The body is not UTF-8.") from error
     try:
         read = partial(read_custom, text, syntax, slug, allow_http=not installation.settings.secure)
-        # Parsing the largest allowed body takes seconds. So one separate thread parses all bodies, one after the other.
+        # Parsing a large body takes seconds, and would block other requests of this process. So one separate thread
+        # parses all bodies, one after the other.
         return await asyncio.get_running_loop().run_in_executor(_READER, read)
     except UnreadableSource as error:
         raise MalformedRequest(_sentence(error.complaints[0])) from error

@@ -1,4 +1,4 @@
-"""`POST /v1/disconnect`: delete every connection of an end user to one integration."""
+"""Serve `POST /v1/disconnect`: delete all connections of an end user to one integration."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -48,8 +48,8 @@ class RevocationAnswer(Answer, title="Revocation"):
 class Disconnected(Answer, title="Disconnection"):
     """The result of a disconnection.
 
-    `status` is `not_found` if the end user has no connection to the integration. An unknown integration and an unknown
-    end user also lead to `not_found`.
+    `status` is `not_found` if the end user has no connection to the integration, or if the integration or the end user
+    is unknown.
     """
 
     status: Literal["disconnected", "not_found"]
@@ -67,7 +67,7 @@ class Disconnected(Answer, title="Disconnection"):
     summary="Disconnect an integration",
 )
 async def disconnect_integration(body: Disconnect, caller: Authenticated, installation: Installed) -> Disconnected:
-    """Delete all connections of an end user to an integration, and their credentials.
+    """Delete all connections of an end user to an integration, and the credentials of these connections.
 
     One Runtime then revokes the tokens at the provider.
     """

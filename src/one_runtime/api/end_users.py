@@ -1,4 +1,4 @@
-"""`/v1/end-users`: list and delete end users."""
+"""Serve `/v1/end-users`: list and delete the users of an organization's product (end users)."""
 
 from typing import Annotated
 

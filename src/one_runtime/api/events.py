@@ -1,4 +1,4 @@
-"""`GET /v1/events`: the audit log, newest first."""
+"""Serve `GET /v1/events`: the audit log of an organization, newest event first."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -14,14 +14,14 @@ router = Routes("Events")
 
 
 class ActorAnswer(Answer, title="Actor"):
-    """The author of an event: an API key, an end user, or the system."""
+    """The author of an event: an API key, an end user, or One Runtime itself (`system`)."""
 
     type: str
     id: str | None
 
 
 class EventAnswer(Answer, title="Event"):
-    """An event. `data` contains no secrets."""
+    """An event of the audit log. `data` contains no secrets."""
 
     id: str
     type: str

@@ -1,4 +1,4 @@
-"""Field types of requests and responses: trimmed text, times, cursors, metadata."""
+"""Define the types of fields in requests and responses, such as trimmed text, times and cursors."""
 
 import json
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ MAX_METADATA_DEPTH: Final = 20
 
 
 def clean_text(text: str) -> str:
-    """Return the text unchanged. Raises: PydanticCustomError for a text that the database cannot store.
+    """Return the text unchanged. Raises: PydanticCustomError if the database cannot store the text.
 
     PostgreSQL cannot store NUL. UTF-8 cannot encode lone surrogates.
     """
@@ -68,8 +68,9 @@ def _row_id(text: str) -> str:
 
 
 _Clean = AfterValidator(clean_text)
-# In the OpenAPI document, the patterns describe the trimming and the refused characters. One Runtime checks the length
-# before it trims the text, because a length limit in OpenAPI applies to the text that the caller sends.
+# `_WithoutNul` and `_NonBlank` are only for the OpenAPI document. Functions such as `_trim` check the text.
+# One Runtime checks the length of a text before it trims the text, because the length limits in the OpenAPI document
+# apply to the text that the caller sends.
 _WithoutNul = Field(json_schema_extra={"pattern": r"^[^\x00]*$"})
 _NonBlank = Field(json_schema_extra={"minLength": 1, "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"})
 Text: TypeAlias = Annotated[str, StringConstraints(max_length=255), AfterValidator(_trim), _Clean, _NonBlank]
@@ -95,7 +96,7 @@ IDENTIFIER_SCHEMA: Final = {
     "maxLength": 255,
     "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$",
 }
-"""The JSON Schema of `Text`, for the plain ASGI routes. FastAPI does not describe these routes."""
+"""The JSON Schema of `Text`, for routes that FastAPI does not add to the OpenAPI document."""
 
 Limit: TypeAlias = Annotated[int, Query(ge=1, le=1000, description="Maximum number of items on a page.")]
 _Cursor = Query(description="`next_cursor` of the previous page.")
@@ -129,10 +130,9 @@ class Note(Answer, title="ErrorNote"):
 
 
 def next_cursor(keys: list[str], limit: int) -> str | None:
-    """Return the sort key of this page's last row, as the cursor of the next page. Return None on the last page.
+    """Return the cursor of the next page: the sort key of this page's last item. Return None on the last page.
 
-    `keys`: the sort keys of this page's rows. If there is a next page, `keys` also contains the first sort key of that
-    page.
+    `keys`: the sort keys of this page's items, and of the next page's first item if there is a next page.
     """
     return keys[limit - 1] if len(keys) > limit else None
 

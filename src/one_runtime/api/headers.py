@@ -1,4 +1,4 @@
-"""Conditional requests, content coding and caching headers."""
+"""Read the request headers for caches and compression, and build public responses."""
 
 import hashlib
 from typing import Final
@@ -20,13 +20,13 @@ middleware `CompressPublic` compresses the response.
 def header(scope: Scope, name: bytes) -> bytes:
     """Return the value of a header, or an empty value if the header is absent.
 
-    The function joins the values of several headers with this name (RFC 9110 section 5.3).
+    If the request has several headers with this name, join the values with commas (RFC 9110 section 5.3).
     """
     return b", ".join([value for other, value in scope["headers"] if other == name])
 
 
 def is_current(scope: Scope, etag: bytes) -> bool:
-    """Return True if the caller already has the version with this entity tag.
+    """Return True if the caller already has the response with this entity tag.
 
     The function compares `If-None-Match` with the tag, by weak comparison (RFC 9110 section 13.1.2).
     """
@@ -44,9 +44,9 @@ def coding_of(scope: Scope) -> Coding | None:
 
 
 def public_answer(request: Request, text: bytes) -> Response:
-    """Return a public JSON response with an entity tag, or a 304 if the caller already has this version.
+    """Return a public JSON response with an entity tag, or a 304 response if the caller already has the JSON text.
 
-    The tag is weak, because all content codings of a response have the same tag (RFC 9110 section 8.8.3.3).
+    The tag is weak, because compressed and uncompressed responses have the same tag (RFC 9110 section 8.8.3.3).
     """
     etag = f'W/"{hashlib.blake2b(text, digest_size=16).hexdigest()}"'
     headers = {**PUBLIC, "etag": etag}

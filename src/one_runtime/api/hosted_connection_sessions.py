@@ -1,4 +1,4 @@
-"""`/v1/hosted-connection-sessions`: short-lived permissions to make one connection in the hosted popup."""
+"""Serve `/v1/hosted-connection-sessions`. A session is a permission to make one connection in the hosted popup."""
 
 from contextlib import suppress
 from dataclasses import asdict
@@ -40,11 +40,11 @@ class CreateSession(Body, title="NewSession"):
     - `mode`: `embed` opens the popup inside your page. `redirect` opens the popup in the whole window, and the browser
       then returns to `return_url`. `link` is for a link in an e-mail or a chat. The default mode is `redirect` with a
       `return_url`, and `embed` without a `return_url`.
-    - `connection_id`: the connection that the end user reconnects.
+    - `connection_id`: the id of a connection. In this session, the end user can only reconnect this connection.
     - `multiple`: if true, a second account of the end user gets its own connection. If false, the second account
       replaces the first account.
-    - `scopes`: the OAuth scopes to request, instead of the scopes of the OAuth client or the default scopes of
-      the integration.
+    - `scopes`: the OAuth scopes to request. If omitted, One Runtime requests the scopes of the OAuth client. If the
+      OAuth client has no scopes, One Runtime requests the default scopes of the integration.
     """
 
     model_config = example(
@@ -83,7 +83,7 @@ class SessionAnswer(Answer, title="Session"):
     """The state of a session.
 
     `last_error`: the newest stored error, or null. The session can stay `pending` after an error. After the
-    provider has refused ten attempts, the session is `failed`.
+    provider has refused ten credentials, the session is `failed`.
     """
 
     id: str
@@ -174,7 +174,7 @@ async def cancel_hosted_connection_session(
 ) -> SessionAnswer:
     """Cancel a pending session.
 
-    You can also cancel a session in the mode `redirect` if your backend has not redeemed the code of the session yet.
+    In the mode `redirect`, you can cancel the session until your backend redeems the session's code.
     A second cancellation changes nothing. If the session has already made its connection, the response is 409.
     """
     session = await redirect_mode.cancel(installation, caller.actor, session_id)
@@ -195,8 +195,7 @@ async def redeem_hosted_connection_session(
     """Confirm the new connection of a session in the mode `redirect`, at most 10 minutes after the end user connected.
 
     `end_user_id` is the user who is signed in to your product. If the session belongs to another end user, the response
-    is 409. If your backend has not confirmed the connection before, One Runtime also deletes the connection. A second
-    redemption changes nothing.
+    is 409, and One Runtime deletes the session's unconfirmed connection. A second redemption changes nothing.
     """
     session, connection = await redirect_mode.redeem(
         installation, caller.actor, session_id, body.code, body.end_user_id

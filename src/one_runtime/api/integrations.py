@@ -1,4 +1,4 @@
-"""`GET /v1/integrations`: the integrations of an end user.
+"""Serve `GET /v1/integrations`: the list of integrations, with the status of each integration for one end user.
 
 Pages in the organization's product wait for this list. So the endpoint is plain ASGI, which is faster than FastAPI.
 """
@@ -39,7 +39,7 @@ _OPTIONS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
     "logo": ("Format of the logos.", {"type": "string", "enum": ["inline", "url", "none"]}),
     "expand": ("Add the end user's connections to each integration.", {"type": "string", "enum": ["connections"]}),
 }
-"""Query parameters other than `end_user_id`, each with its description and JSON Schema."""
+"""All query parameters except `end_user_id`, each with its description and JSON Schema."""
 _UNREADABLE: Final = "The query string must be percent-encoded UTF-8."
 _END_USER: Final = b"end_user_id="
 _MAX_CACHED_QUERY: Final = 500  # bytes
@@ -61,8 +61,8 @@ _CODED: Final[Mapping[Coding, Header]] = {
 class ListedIntegration(CatalogIntegration, title="Integration"):
     """An integration with the end user's status.
 
-    The status is also `not_connected` if the end user has to connect again. So do not delete the end user's data
-    because of this status.
+    The status is also `not_connected` if the end user has to connect again. So do not delete the end user's data when
+    the status becomes `not_connected`.
     """
 
     status: Literal["connected", "not_connected"]
@@ -78,8 +78,6 @@ class IntegrationListAnswer(BaseModel, title="IntegrationList"):
 
 async def list_integrations(scope: Scope, _: Receive, send: Send) -> None:
     """Send the list of integrations (the ASGI endpoint).
-
-    The function runs one SQL statement, and joins JSON fragments that are already rendered.
 
     Raises: Unauthenticated; InsufficientScope; RateLimited; InvalidInput.
     """
@@ -138,7 +136,8 @@ async def _not_modified(send: Send, etag: bytes) -> None:
 def _split(query_string: bytes) -> tuple[list[str], bytes]:
     """Return the values of `end_user_id`, and the query string without `end_user_id`.
 
-    Query strings often differ only in `end_user_id`. So `_cached_options` parses the remaining query string only once.
+    Most query strings differ only in `end_user_id`. Without `end_user_id`, these query strings are equal, and
+    `_cached_options` parses the query string only once.
     """
     pairs = query_string.split(b"&")
     encoded_ids = [pair.removeprefix(_END_USER) for pair in pairs if pair.startswith(_END_USER)]
@@ -178,11 +177,11 @@ def _check_end_user_id(end_user_id: str, *, times: int) -> None:
 
 
 def _options(query_string: bytes) -> tuple[Options, bool]:
-    """Return the options of a query, and True if the query asks for connections. Raises: InvalidInput."""
+    """Return the options of a query, and True if the query contains `expand`. Raises: InvalidInput."""
     query = _parse(query_string)
     for name, values in query.items():
         if name not in _OPTIONS:
-            raise InvalidInput.of(name, "is not a query parameter of this list")
+            raise InvalidInput.of(name, "is not a query parameter of this route")
         if len(values) > 1 and name != _REPEATABLE:
             raise InvalidInput.of(name, "must occur only once")
         allowed = _OPTIONS[name][1].get("enum")
@@ -199,8 +198,6 @@ def _options(query_string: bytes) -> tuple[Options, bool]:
 
 
 _cached_options: Final = lru_cache(maxsize=1024)(_options)
-"""`_options` with a cache. The cache is effective, because callers send few different query strings."""
-
 
 _EXAMPLE: Final = {
     "end_user_id": "user_123",

@@ -1,4 +1,4 @@
-"""`GET /logos/{digest}/{slug}.svg`: the logo of an integration, public and immutable."""
+"""Serve `GET /logos/{digest}/{slug}.svg`: the public logo of an integration."""
 
 from fastapi import Response
 

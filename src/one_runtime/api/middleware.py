@@ -1,4 +1,4 @@
-"""The outermost ASGI middleware: request ids, metrics, plain ASGI routes, the body limit, and error responses."""
+"""Receive each request before FastAPI: add a request id, measure the request, and turn errors into responses."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 class RequestMiddleware:
-    """The middleware around the FastAPI application. The middleware calls each `AsgiRoute` without FastAPI."""
+    """The outermost middleware of the application. The middleware calls each `AsgiRoute` without FastAPI."""
 
     def __init__(self, app: FastAPI, services: Services, observer: Observer, routes: Iterable[AsgiRoute]) -> None:
         self.app = app
@@ -65,13 +65,13 @@ class RequestMiddleware:
                     await route.app(scope, receive, send_with_id)
                 else:
                     _require_utf8(scope["query_string"])
-                    # Add the request id to the log lines of this request. The plain ASGI routes log nothing, and do
-                    # not need this step.
+                    # Add the request id to the log lines of this request. The plain ASGI routes skip this step,
+                    # because these routes must be fast and rarely log.
                     logs.request.set(scope)
                     await self.app(scope, _limit_body(scope, receive), send_with_id)
             except OneRuntimeError as error:
                 failure = error
-            except Exception as error:  # the response contains no details, but the log does
+            except Exception as error:  # only the log contains the details
                 kind = type(error).__name__
                 log.exception("request_crashed", request_id=request_id, route=self.observer.route_of(scope), kind=kind)
                 failure = problems.internal_error(request_id)
@@ -98,8 +98,8 @@ class RequestMiddleware:
         """Run the start and the stop of the application.
 
         After a failure, Starlette sends the message of the exception to uvicorn, and uvicorn prints the message. The
-        message can contain a secret (promise P11 of docs/security.md). So this method removes the message, and logs a
-        redacted traceback.
+        message can contain a secret (promise P11 of docs/security.md). So this method removes the message, and logs the
+        traceback without secrets.
         """
 
         async def send_without_text(message: Message) -> None:

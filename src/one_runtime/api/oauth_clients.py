@@ -1,4 +1,4 @@
-"""`/v1/integrations/{integration_slug}/oauth-client`: the OAuth clients of an organization."""
+"""Serve the routes for the OAuth clients that an organization has registered with providers."""
 
 from fastapi import Response
 from pydantic import Field

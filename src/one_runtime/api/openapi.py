@@ -1,4 +1,4 @@
-"""The OpenAPI document. This module adds plain ASGI routes, scopes and errors to the document of FastAPI."""
+"""Build the OpenAPI document: add more routes, scopes and errors to the document that FastAPI generates."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
@@ -65,7 +65,7 @@ def document(routes: Sequence[BaseRoute], specs: Iterable[RouteSpec], public_url
 
 
 def _complete(operation: dict[str, Any], spec: RouteSpec) -> None:
-    """Add the route's scope and errors to the operation. The errors replace FastAPI's validation error."""
+    """Add the route's scope and errors to the operation. The errors replace the 422 response of FastAPI."""
     responses = {status: response for status, response in operation["responses"].items() if status != "422"}
     by_status: dict[str, list[type[OneRuntimeError]]] = {}
     for error in spec.all_errors:
@@ -121,9 +121,9 @@ _SESSION: Final = tuple(
     for method, more in (("GET", ""), ("POST", "/redeem"), ("DELETE", ""))
 )
 _LINKS: Final = {"POST /v1/connections": _CONNECTION, "POST /v1/hosted-connection-sessions": _SESSION}
-"""Operations that create a resource, each with the operations that need the `id` of this resource.
+"""Operations that create a resource, each with the operations that need the `id` of the new resource.
 
-The OpenAPI document contains a link for each pair (OpenAPI 3.1 section 4.8.20).
+The OpenAPI document links the first operation to the other operations (OpenAPI 3.1 section 4.8.20).
 """
 
 

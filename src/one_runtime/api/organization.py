@@ -1,4 +1,4 @@
-"""`/v1/organization`: the settings of an organization for hosted pages and integrations."""
+"""Serve `/v1/organization`: read and replace the settings of an organization."""
 
 from dataclasses import asdict, replace
 from typing import Literal

@@ -1,4 +1,4 @@
-"""Error responses. Every error response has the form of RFC 9457 (`application/problem+json`)."""
+"""Turn errors into error responses with the form of RFC 9457 (`application/problem+json`)."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -104,7 +104,7 @@ def install(app: FastAPI, public_url: str) -> None:
 
     for kind in (OneRuntimeError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, render)
-    app.add_exception_handler(Exception, render)  # Starlette raises the error again, and RequestMiddleware logs it
+    app.add_exception_handler(Exception, render)  # Starlette raises the error again for RequestMiddleware
 
 
 def _convert(app: FastAPI, request: Request, error: Exception) -> OneRuntimeError:
@@ -130,7 +130,10 @@ def _of_status(status: int, allowed: set[str]) -> OneRuntimeError:
 
 
 def _methods_at(app: FastAPI, path: str) -> set[str]:
-    """Return all methods of a path (RFC 9110 section 10.2.1). The framework returns only the methods of one route."""
+    """Return all methods of a path, for the header `Allow` (RFC 9110 section 10.2.1).
+
+    The framework returns only the methods of one route.
+    """
     routes = [context.original_route for context in iter_route_contexts(app.routes)]
     matching = [route for route in routes if isinstance(route, Route) and route.path_regex.match(path)]
     return {method for route in matching for method in route.methods or ()}

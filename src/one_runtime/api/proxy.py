@@ -1,4 +1,4 @@
-"""`/v1/proxy/{integration_slug}/{path}`: calls to a provider's API with an end user's credential.
+"""Serve `/v1/proxy/{integration_slug}/{path}`: call a provider's API with an end user's credential.
 
 The route is plain ASGI, and accepts every method except CONNECT and TRACE.
 """
@@ -41,7 +41,7 @@ MAX_REPLAYED_BODY: Final = 256 * 1024
 
 MAX_CONNECT_TIMEOUT: Final = 60
 MAX_IDLE_TIMEOUT: Final = 600
-"""Upper limits in seconds of the two timeouts that a caller can set."""
+"""Maximum values in seconds of the two timeouts that a caller can set."""
 
 _END_USER: Final = b"one-runtime-end-user"
 _CONNECTION: Final = b"one-runtime-connection"
@@ -69,7 +69,7 @@ _OPTIONS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
     ),
     "One-Runtime-Trace": ("Forwards the trace headers to the provider.", {"type": "string", "enum": ["pass"]}),
 }
-"""Headers for One Runtime, each with its description and JSON Schema."""
+"""Request headers that control One Runtime, each with its description and JSON Schema."""
 _OPTION_NAMES: Final = frozenset(name.lower().encode() for name in _OPTIONS)
 _REFUSED_METHODS: Final = frozenset({"TRACE", "CONNECT"})
 _NO_LIMIT: Final = 1 << 62
@@ -85,10 +85,11 @@ class WebSocketUnsupported(OneRuntimeError):
 async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
     """Relay one request (the ASGI endpoint).
 
-    Raises: OneRuntimeError. If the response has already started, the server closes the caller's connection.
+    Raises: OneRuntimeError. If the error occurs after the start of the response, the server closes the TCP connection
+    to the caller.
     """
     if scope["method"] in _REFUSED_METHODS:
-        raise MethodNotAllowed("The proxy does not relay TRACE and CONNECT.", PROXIED)
+        raise MethodNotAllowed("The proxy does not relay the methods TRACE and CONNECT.", PROXIED)
     services = services_of(scope)
     installation = services.installation
     key = services.authenticator.present(scope)
@@ -173,7 +174,7 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
 
 
 def _options(headers: Mapping[bytes, bytes]) -> dict[bytes, str]:
-    """Return the headers for One Runtime as text, without blank values. Raises: InvalidInput."""
+    """Return the `_OPTIONS` headers as text, without blank values. Raises: InvalidInput."""
     options = {}
     for name in _OPTION_NAMES & headers.keys():
         try:

@@ -1,4 +1,4 @@
-"""`GET /v1/proxy-requests`: the request log, with an entry for each call through the proxy, newest first."""
+"""Serve `GET /v1/proxy-requests`: the log of calls through the proxy, newest call first."""
 
 from dataclasses import asdict
 from typing import Annotated

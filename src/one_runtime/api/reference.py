@@ -1,4 +1,4 @@
-"""The API reference, the page of error codes, and the OpenAPI document. The pages load nothing from other hosts."""
+"""Serve the API reference, the page of error codes, and the OpenAPI document. No page loads files from other hosts."""
 
 import json
 from importlib.resources import files
@@ -69,7 +69,7 @@ async def get_asset(name: str) -> Response:
 
 
 def error_kinds() -> list[type[OneRuntimeError]]:
-    """Return all error classes, one for each code, ordered by code."""
+    """Return one error class for each error code, ordered by code."""
     kinds: dict[str, type[OneRuntimeError]] = {}
     pending: list[type[OneRuntimeError]] = [OneRuntimeError]
     while pending:

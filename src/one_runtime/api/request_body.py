@@ -1,4 +1,4 @@
-"""The body of a proxy request. This module also detects that a caller has disconnected."""
+"""Read the body of a proxy request, and detect that the caller has disconnected."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
@@ -30,7 +30,7 @@ class RequestBody:
             self._ended.set()
 
     def touch(self) -> None:
-        """Restart the idle time, because the provider has sent a part of the response."""
+        """Record that the provider has just sent a part of the response, and restart the idle time."""
         self._last_activity = asyncio.get_running_loop().time()
 
     async def read_all(self) -> bytes:
@@ -40,7 +40,7 @@ class RequestBody:
     async def pieces(self, idle: float | None = None) -> AsyncIterator[bytes]:
         """Yield the body piece by piece. Raises: TooLarge; ClientDisconnected.
 
-        `idle`: maximum time in seconds until the provider takes a piece or sends a part of the response. None: no
+        `idle`: maximum time in seconds until the provider reads a piece or sends a part of the response. None: no
         maximum.
         """
         more = True
@@ -67,10 +67,10 @@ class RequestBody:
         self._idle_check = asyncio.get_running_loop().call_later(delay, self._check_idle, idle)
 
     def _check_idle(self, idle: float) -> None:
-        """Stop the reading with an error if the provider has been idle for too long.
+        """Stop reading the body if the provider has been idle for at least `idle` seconds.
 
-        While a piece waits for the provider, One Runtime does not call `receive`. So One Runtime does not notice if the
-        caller disconnects. With this check, the call of a disconnected caller ends after the idle time.
+        While the provider does not read a piece, One Runtime does not call `receive`, and cannot notice that the caller
+        disconnects. With this check, the call of a disconnected caller ends after the idle time.
         """
         quiet = asyncio.get_running_loop().time() - self._last_activity
         if quiet < idle:
@@ -86,8 +86,8 @@ class RequestBody:
     async def run_until_disconnect(self, work: Coroutine[None, None, None]) -> None:
         """Run `work`. Cancel `work` if the caller disconnects, or if an error stops the reading of the body.
 
-        Raises: `failure`, or else the error of `work`. After a failure, `work` also ends with an error, but the error
-        of `work` would wrongly blame the provider.
+        Raises: the error in `failure`, or else the error of `work`. `failure` has priority, because the error of `work`
+        can name a wrong cause.
         """
         task, disconnect = asyncio.ensure_future(work), asyncio.ensure_future(self._wait_for_disconnect())
         try:

@@ -1,7 +1,8 @@
-"""Declarations of routes. A declaration contains the scope, the tag and the errors of a route.
+"""Declare the routes of the API. A declaration contains the tag, the errors and the scope of a route.
 
+A scope is a permission of an API key, such as `read`.
 `api/application.py` collects the declarations. The permission check, the OpenAPI document, the middleware and the tests
-read the declarations. Every route must declare a scope or `PUBLIC`.
+read the declarations. Every documented route must declare a scope or `PUBLIC`.
 """
 
 from collections import Counter
@@ -51,7 +52,7 @@ _PRINCIPAL: Final = "one_runtime.principal"
 
 @dataclass(frozen=True, slots=True)
 class RouteSpec:
-    """Declaration of one method of one path.
+    """Declaration of a route: one method of one path.
 
     - `scope`: the scope that an API key needs, or `PUBLIC`.
     - `errors`: the errors of this route only. `all_errors` adds the general errors, such as `Unauthenticated`.
@@ -106,8 +107,9 @@ class AsgiRoute(Route):
     FastAPI's dependency injection would take longer than the endpoint itself (docs/benchmarks.md). FastAPI's route
     table also contains the route, so that a request with a wrong method gets the status 405 instead of 404.
 
-    `relays`: the endpoint receives requests with every method, and relays the requests to a provider. The middleware
-    then adds the header `One-Runtime-Error` to One Runtime's own errors, so that callers can recognize these errors.
+    `relays`: the endpoint receives requests with every method, and relays all methods except TRACE and CONNECT to a
+    provider. The middleware adds the header `One-Runtime-Error` to One Runtime's own errors, so that callers can
+    distinguish these errors from the provider's errors.
     """
 
     def __init__(self, path: str, endpoint: ASGIApp, specs: Iterable[RouteSpec], *, relays: bool = False) -> None:
@@ -139,7 +141,7 @@ def authorize(request: Scope, principal: Principal, required: KeyScope) -> None:
 
 
 async def refuse_repeated_parameters(request: Request) -> None:
-    """Refuse several values of a query parameter that must have only one value. Raises: InvalidInput."""
+    """Refuse a query parameter that occurs twice, except a parameter in `REPEATABLE`. Raises: InvalidInput."""
     for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
         if count > 1 and name not in REPEATABLE:
             raise InvalidInput.of(name, "must occur only once")
@@ -159,6 +161,6 @@ def _operation_id(route: APIRoute) -> str:
 
 
 Authenticated: TypeAlias = Annotated[Principal, Depends(_principal_of)]
-"""The authenticated caller of a route that declares a scope."""
+"""Type of a route's argument for the authenticated caller. Only for routes with a scope."""
 Installed: TypeAlias = Annotated[Installation, Depends(_installation_of)]
-"""The running installation."""
+"""Type of a route's argument for the running installation."""

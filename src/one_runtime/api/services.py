@@ -1,4 +1,7 @@
-"""Objects that the API's routes use. `app.py` builds the objects once, and the middleware adds them to each request."""
+"""Build the objects that all API routes share, such as the check of API keys.
+
+The middleware adds these objects to each request.
+"""
 
 from dataclasses import dataclass
 from typing import Final
@@ -38,7 +41,7 @@ class Services:
         )
 
     def attach(self, request: Scope) -> None:
-        """Add the services to a request. Later, `services_of` returns these services."""
+        """Add the services to a request, so that `services_of` can return the services."""
         request[_KEY] = self
 
 

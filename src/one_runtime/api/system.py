@@ -1,4 +1,4 @@
-"""Liveness, readiness, and the self-check of `one-runtime doctor`."""
+"""Report whether the process runs and can serve requests, and serve the self-check of `one-runtime doctor`."""
 
 from typing import Literal
 
@@ -34,7 +34,7 @@ async def readyz(installation: Installed) -> Health:
 
 @router.fastapi.get(self_check.PATH, include_in_schema=False)
 async def get_self_check(request: Request, installation: Installed) -> Response:
-    """Describe this request as the server received it. Raises: NotFound if the header does not authorize the caller."""
+    """Return facts about this request and this server. Raises: NotFound if the caller is not `one-runtime doctor`."""
     now = installation.clock()
     if not self_check.is_authorized(installation.vault, request.headers.get(self_check.HEADER, ""), now):
         raise NotFound("There is nothing at this address.")
