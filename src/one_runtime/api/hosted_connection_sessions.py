@@ -44,7 +44,8 @@ class CreateSession(Body, title="NewSession"):
     - `multiple`: if true, a second account of the end user gets its own connection. If false, the second account
       replaces the first account.
     - `scopes`: the OAuth scopes to request. If omitted, One Runtime requests the scopes of the OAuth client. If the
-      OAuth client has no scopes, One Runtime requests the default scopes of the integration.
+      OAuth client defines no scopes, One Runtime requests the default scopes of the integration. One Runtime always
+      adds the scopes that the integration requires.
     """
 
     model_config = example(
