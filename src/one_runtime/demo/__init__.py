@@ -1,1 +1,1 @@
-"""`one-runtime demo`: One Runtime, the playground (a sample product) and Acme CRM (a sample provider) on loopback."""
+"""The demo runs One Runtime with a sample product (the playground) and a sample provider (Acme CRM)."""

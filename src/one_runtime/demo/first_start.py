@@ -1,8 +1,8 @@
-"""The demo's data folder: database, key ring, API keys of One Runtime, and Acme's API keys and OAuth client.
+"""Create the demo's data folder: database, encryption keys, API keys, and an OAuth client for the provider Acme.
 
-Each start of the demo creates the missing parts. Only the owner of a secret file can read the file. The playground's
-backend needs its API key at every start, so the folder also stores this API key. A real product keeps the API key in a
-secret store.
+Each start of the demo creates the missing files. Only the owner of the folder can read the files with secrets. The
+playground's backend needs its API key at every start, so the folder also stores this API key. A real product keeps the
+API key in a secret store.
 """
 
 import base64
@@ -48,7 +48,8 @@ _ACME_CLIENT: Final = "acme-oauth-client.json"
 class DemoData:
     """The data of one start of the demo.
 
-    `api_key_is_new` is True if this start created the API key. The start-up text shows only a new API key.
+    `api_key_is_new` is True if this start created the API key. The start-up text for people
+    shows `api_key` only if this key is new.
     """
 
     folder: Path
@@ -68,7 +69,10 @@ class DemoData:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Create the folder if necessary, and lock the folder against a second demo. Raises: ConfigurationError."""
+    """Create the folder if necessary, and lock the folder against a second demo.
+
+    Raises: ConfigurationError if the folder cannot be used, or if another demo uses the folder.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (folder / "lock").open("w")
@@ -86,7 +90,7 @@ def exclusive(folder: Path) -> Iterator[None]:
 
 
 async def prepare(folder: Path, playground_origin: str, acme_entry: Integration) -> DemoData:
-    """Create the missing parts of the folder, and return all parts. Raises: ConfigurationError."""
+    """Create the missing files of the folder, and return the data. Raises: ConfigurationError."""
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     path = (folder / _DATABASE).absolute()
     url = f"sqlite:///{path}"

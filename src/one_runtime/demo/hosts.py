@@ -1,4 +1,4 @@
-"""Protection against DNS rebinding: each server of the demo accepts requests for only one host.
+"""Protect the demo against DNS rebinding: each server of the demo accepts requests for only one host.
 
 The servers listen only on the loopback address, but an attacker's host name can resolve to the loopback address. A page
 of the attacker can then send requests from the user's browser to the demo. The `Host` header of these requests contains

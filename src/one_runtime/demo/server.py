@@ -1,4 +1,4 @@
-"""Run the demo: One Runtime, the playground and Acme CRM on three loopback ports, in one process."""
+"""Run the demo in one process: One Runtime, a sample product (the playground) and a sample provider (Acme CRM)."""
 
 import asyncio
 import json as jsonlib
@@ -30,9 +30,10 @@ from one_runtime.oauth.callback import callback_url
 from one_runtime.settings import Settings
 
 AppFactory = Callable[[Settings, Catalog], ASGIApp]
-"""Type of `one_runtime.app.create_app`. Callers pass this function, because `demo` must not import `app`.
+"""Type of `one_runtime.app.create_app`.
 
-docs/architecture.md has the order of imports.
+The caller of `run_demo` passes this function, because the order of imports does not allow `demo` to import `app`
+(docs/architecture.md).
 """
 
 LOOPBACK: Final = "127.0.0.1"
@@ -59,7 +60,7 @@ class Addresses:
 def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory) -> None:
     """Run the demo until SIGINT or SIGTERM.
 
-    Raises: ConfigurationError if a port is in use, or if the folder cannot be used.
+    Raises: ConfigurationError if a port is in use, or if the data folder cannot be used.
     """
     if not 0 < port <= 65_533:
         raise ConfigurationError("The demo uses three consecutive ports: --port must be between 1 and 65533.")
@@ -77,7 +78,8 @@ def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory) -> No
 def _create_apps(create_app: AppFactory, addresses: Addresses, demo: DemoData) -> tuple[ASGIApp, ASGIApp, ASGIApp]:
     """Return the applications: One Runtime, the playground and Acme.
 
-    One Runtime's catalog contains Acme, and One Runtime's outbound network allows Acme's address.
+    One Runtime's catalog then also contains Acme. One Runtime refuses requests to loopback addresses, so the setting
+    `egress_allow` contains Acme's address.
     """
     host, playground_host, acme_host = addresses.hosts
     settings = Settings(

@@ -1,7 +1,7 @@
-"""Acme CRM: a small working provider with API keys and OAuth 2.0, and with switches for faults.
+"""Acme CRM is a small provider for the demo and the tests: API keys, OAuth 2.0, and switches that cause faults.
 
-Acme keeps its state in memory. A restart deletes all grants, so end users then have to connect again. Acme is not part
-of One Runtime: the demo and the tests run Acme as a separate server.
+Acme keeps its state in memory. After a restart, no token is valid, and end users have to connect again. Acme is not
+part of One Runtime: the demo and the tests run Acme as a separate server.
 """
 
 from one_runtime.demo.acme.accounts import GLOBEX, INITECH, new_key

@@ -1,4 +1,4 @@
-"""Acme's accounts. Each account has an API key and contacts."""
+"""Create Acme's two sample accounts. An account is a customer of Acme, with an API key and contacts."""
 
 import secrets
 from collections.abc import Mapping
@@ -31,7 +31,6 @@ class Account:
 
 
 Accounts = Mapping[str, Account]
-"""All accounts by id."""
 
 
 def create_accounts(keys: Mapping[str, str]) -> Accounts:

@@ -1,4 +1,7 @@
-"""Acme's API under /v1. An API key permits every request. An access token permits the requests of its scopes."""
+"""Serve Acme's API under the path /v1.
+
+An API key permits every request. An access token permits only the requests that the token's scopes cover.
+"""
 
 import json
 import secrets
@@ -29,7 +32,7 @@ class Api:
         self._accounts, self._grants, self._faults = accounts, grants, faults
 
     def routes(self) -> list[Route]:
-        """Return the endpoints, each with the scope that an access token needs."""
+        """Return the routes of the API."""
         contacts, contact = "/v1/contacts", "/v1/contacts/{id}"
         return [
             Route("/v1/me", self._guard(ACCOUNT_READ, _me)),
@@ -44,7 +47,7 @@ class Api:
         ]
 
     def with_key(self, key: str) -> Account:
-        """Return the account of a key, even if the key is revoked. Raises: AcmeError."""
+        """Return the account of a key, even if the key is revoked. Raises: AcmeError for an unknown key."""
         for account in self._accounts.values():
             if secrets.compare_digest(account.key.encode(), key.encode()):
                 return account

@@ -1,6 +1,7 @@
-"""Acme's consent page: an app requests access, and a user allows or denies access (RFC 6749, 4.1.1; RFC 7636).
+"""Show Acme's consent page, on which a user allows or denies an app's request for access.
 
-Acme redirects only to URLs that the app has registered. For any other URL, Acme shows an error page.
+The requests follow RFC 6749, 4.1.1 and RFC 7636. Acme redirects only to URLs that the app has registered. For any other
+URL, Acme shows an error page.
 """
 
 import re
@@ -21,7 +22,7 @@ from one_runtime.demo.acme.scopes import SCOPES, read_scopes
 
 PATH: Final = "/oauth/authorize"
 
-_CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # a SHA-256 hash in the encoding of RFC 7636, 4.2
+_CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # PKCE: a SHA-256 hash in base64url (RFC 7636, 4.2)
 _PASSED_ON: Final = (
     "response_type",
     "client_id",
@@ -35,14 +36,14 @@ _PASSED_ON: Final = (
 
 @dataclass(frozen=True, slots=True)
 class RedirectTarget:
-    """The app's redirect URL, with the state to return."""
+    """The app's redirect URL, and the app's parameter `state`, which Acme returns."""
 
     redirect_uri: str
     state: str | None = field(repr=False)
 
 
 class ConsentRefused(Exception):
-    """A refused request. The app receives the error in the redirect (RFC 6749, 4.1.2.1)."""
+    """A refused authorization request. The app receives the error in the redirect (RFC 6749, 4.1.2.1)."""
 
     def __init__(self, target: RedirectTarget, code: str, description: str) -> None:
         super().__init__(description)
@@ -51,7 +52,7 @@ class ConsentRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ConsentRequest:
-    """A valid request, which a user can allow or deny."""
+    """A valid authorization request, which a user can allow or deny."""
 
     client: RegisteredApp
     target: RedirectTarget
@@ -60,7 +61,7 @@ class ConsentRequest:
 
 
 class ConsentPage:
-    """The consent page and its form."""
+    """The endpoints of the consent page."""
 
     def __init__(self, accounts: Accounts, clients: Clients, grants: Grants, faults: Faults) -> None:
         self._accounts, self._clients, self._grants, self._faults = accounts, clients, grants, faults
@@ -71,7 +72,10 @@ class ConsentPage:
         return self._page(form, self._validate(form))
 
     async def answer(self, request: Request) -> Response:
-        """Handle the user's decision. The form is untrusted, so this method validates the request again.
+        """Handle the user's decision.
+
+        The posted form contains the authorization request. The form is untrusted, so this method validates the request
+        again.
 
         Raises: MalformedForm; PageError; ConsentRefused.
         """
@@ -130,9 +134,9 @@ class ConsentPage:
 
 
 def issuer_of(request: Request) -> str:
-    """Return Acme's own URL from the request's host.
+    """Return Acme's own URL, which contains the host of the request.
 
-    The demo accepts only one host, so no caller can change the URL.
+    The demo accepts only one host, so a caller cannot change the URL.
     """
     return str(request.base_url).rstrip("/")
 
@@ -144,7 +148,7 @@ async def redirect_error(request: Request, error: Exception) -> Response:
 
 
 def _redirect(request: Request, target: RedirectTarget, **answer: str) -> Response:
-    """Redirect to the app with GET. `iss` identifies Acme (RFC 9207, 2)."""
+    """Redirect to the app. The parameter `iss` identifies Acme (RFC 9207, 2)."""
     if target.state is not None:
         answer["state"] = target.state
     separator = "&" if urlsplit(target.redirect_uri).query else "?"

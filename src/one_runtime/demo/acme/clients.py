@@ -1,4 +1,4 @@
-"""The OAuth clients of Acme: registration and client authentication."""
+"""Register apps as OAuth clients of Acme, and authenticate the requests of the apps."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ _ORIGIN: Final = re.compile(r"https?://[A-Za-z0-9.:\[\]_-]+")
 
 @dataclass(frozen=True, slots=True)
 class RegisteredApp:
-    """An app. Acme redirects only to a URL that is equal to one of the app's registered URLs."""
+    """An app that is an OAuth client of Acme. Acme redirects only to the URLs in `redirect_uris`."""
 
     id: str
     secret: str = field(repr=False)
@@ -31,7 +31,10 @@ class Clients:
         self._all: dict[str, RegisteredApp] = {}
 
     def register(self, redirect_uri: str, name: str, client_id: str | None, secret: str | None) -> RegisteredApp:
-        """Register an app, or add a redirect URL to an app. Raises: ValueError for an invalid URL."""
+        """Register an app. For a known client id, replace the name and the secret, and add the redirect URL.
+
+        Raises: ValueError for an invalid URL.
+        """
         if _ORIGIN.fullmatch(origin_of(redirect_uri)) is None or "#" in redirect_uri or not redirect_uri.isascii():
             raise ValueError(f"{redirect_uri!r} must be an absolute redirect URL")
         new_id, new_secret = new_client()

@@ -1,4 +1,4 @@
-"""Errors of Acme's API (RFC 6750, 3) and of Acme's OAuth endpoints (RFC 6749, 5.2), with their responses."""
+"""Define errors of Acme's API (RFC 6750, 3) and OAuth endpoints (RFC 6749, 5.2), and return the error responses."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -22,7 +22,7 @@ class AcmeError(Exception):
 
 
 class OAuthRefused(Exception):
-    """A refused request of an app. `basic` is True if the app sent the header `Authorization`."""
+    """A refused request to an OAuth endpoint. With `basic`, the response has the header `WWW-Authenticate`."""
 
     def __init__(self, code: str, description: str, *, status: int = 400, basic: bool = False) -> None:
         super().__init__(description)

@@ -1,4 +1,4 @@
-"""Acme's faults, which tests and users switch on."""
+"""Hold the faults that tests and users of the demo can switch on in Acme."""
 
 from dataclasses import dataclass
 
@@ -8,8 +8,8 @@ class Faults:
     """The active faults.
 
     If `token_status` is set, the token endpoint answers every request with this status. If `api_status` is set, the API
-    answers every request with this status. Acme resets `deny_next_consent` and `refuse_next_refresh` after one
-    occurrence.
+    answers every request with this status. Acme resets `deny_next_consent` and `refuse_next_refresh` after their first
+    effect.
     """
 
     api_status: int | None = None
@@ -19,4 +19,4 @@ class Faults:
     deny_next_consent: bool = False
     """Deny the next authorization request, even if the user allows access."""
     refuse_next_refresh: bool = False
-    """Answer the next refresh with `invalid_grant`, even for a valid token. The grant itself stays valid."""
+    """Answer the next refresh with `invalid_grant`, even for a valid refresh token. The token stays valid."""

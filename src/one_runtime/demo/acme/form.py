@@ -24,7 +24,7 @@ class Form:
     repeated: frozenset[str] = frozenset()
 
     def get(self, name: str) -> str | None:
-        """Return a parameter, or None. A parameter without a value counts as omitted (RFC 6749, 3.1)."""
+        """Return the value of a parameter, or None if the parameter is missing or empty (RFC 6749, 3.1)."""
         return self.values.get(name) or None
 
 

@@ -1,7 +1,7 @@
-"""Acme's grants, with their codes, access tokens and refresh tokens.
+"""Hold Acme's grants: the access that an account gave to an app, with the codes and tokens for this access.
 
-A grant has all tokens that Acme issues after one consent. A second use of a code or refresh token revokes the whole
-grant (RFC 6749, 4.1.2; RFC 9700, 4.14.2). After a second use, one of the two senders can be an attacker. Acme cannot
+A grant has all tokens that Acme issues after one consent of the user. A second use of a code or refresh token revokes
+the whole grant (RFC 6749, 4.1.2; RFC 9700, 4.14.2). One of the two senders can be an attacker. Acme cannot
 distinguish the attacker from the app, so neither sender keeps access.
 """
 
@@ -34,7 +34,7 @@ class Grant:
 
 @dataclass(slots=True, eq=False)
 class _Code:
-    """A code, with the values that the app has to repeat when it redeems the code."""
+    """A code. To get tokens, the app sends the code, the same `redirect_uri`, and the PKCE verifier of `challenge`."""
 
     grant: Grant
     redirect_uri: str
@@ -75,7 +75,7 @@ class IssuedTokens:
 
 
 class Grants:
-    """All grants since the start."""
+    """All grants since the start of Acme."""
 
     def __init__(self, clock: Clock, access_token_seconds: int) -> None:
         self._clock, self._lasts = clock, access_token_seconds
@@ -92,7 +92,8 @@ class Grants:
     def redeem(self, value: str, client_id: str, redirect_uri: str, verifier: str) -> IssuedTokens:
         """Return the tokens for a code.
 
-        The first use consumes the code, even if the request is refused. A second use revokes the grant.
+        The first request of the code's client consumes the code, even if Acme refuses the request. A second request of
+        this client revokes the grant.
 
         Raises: OAuthRefused.
         """
@@ -114,9 +115,9 @@ class Grants:
         return self._issue(code.grant, code.grant.scopes)
 
     def refresh(self, value: str, client_id: str, scopes: tuple[str, ...] | None) -> IssuedTokens:
-        """Return new tokens, and invalidate the refresh token of the request.
+        """Return new tokens for a refresh token, and invalidate this refresh token.
 
-        `scopes` is a part of the granted scopes, or None for all granted scopes.
+        `scopes` contains the requested scopes. None requests all granted scopes.
 
         Raises: OAuthRefused.
         """
@@ -138,9 +139,9 @@ class Grants:
         return self._issue(Grant(account_id, client_id, scopes), scopes)
 
     def revoke(self, value: str, client_id: str) -> None:
-        """Revoke a grant by its refresh token, or revoke a single access token (RFC 7009, 2.1).
+        """Revoke a token (RFC 7009, 2.1). With a refresh token, revoke the whole grant of the token.
 
-        An unknown token, or a token of another client, changes nothing.
+        For an unknown token, or for a token of another client, do nothing.
         """
         if (refresh_token := self._refresh_tokens.get(value)) is not None:
             if refresh_token.grant.client_id == client_id:
@@ -151,7 +152,7 @@ class Grants:
             access_token.revoked = True
 
     def revoke_account(self, account_id: str) -> int:
-        """Revoke every grant of an account. Return the number of grants that were valid."""
+        """Revoke every grant of an account. Return the number of grants that were valid before."""
         ending = self._in_force(account_id)
         for grant in ending:
             grant.revoked = True
@@ -162,7 +163,7 @@ class Grants:
         return len(self._in_force(account_id))
 
     def find_access_token(self, value: str) -> AccessToken | None:
-        """Return an access token, even if it is no longer valid."""
+        """Return an access token, even an expired or revoked token. Return None for an unknown token."""
         return self._access_tokens.get(value)
 
     def is_over(self, token: AccessToken) -> bool:

@@ -1,4 +1,4 @@
-"""Render Acme's pages. The Content-Security-Policy of the pages allows only one style sheet and embedded images."""
+"""Render Acme's pages with a strict Content-Security-Policy."""
 
 import base64
 import hashlib
@@ -35,15 +35,15 @@ def show(name: str, *, status: int = 200, form_action: str = "'none'", **values:
 
 
 async def stop(_request: Request, error: Exception) -> Response:
-    """Return the page for a `PageError` or a malformed form."""
+    """Return the error page for a `PageError` or a `MalformedForm`."""
     return show("stopped.html", status=400, reason=str(error))
 
 
 def refuse_cross_site(request: Request) -> None:
     """Refuse forms that other websites send. Raises: PageError.
 
-    A request without the header `Sec-Fetch-Site` is allowed. Such a request does not come from a website, because
-    browsers send this header.
+    Browsers send the header `Sec-Fetch-Site` with every form. A request without this header does not come from a
+    browser, so this function allows the request.
     """
     if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         raise PageError("Another website sent this form. Use the buttons on Acme CRM’s own pages.")

@@ -1,4 +1,4 @@
-"""The complete application Acme CRM. Tests call methods of `Acme` to cause faults."""
+"""Assemble the application of the sample provider Acme CRM from its pages and endpoints."""
 
 from collections.abc import Mapping
 
@@ -23,10 +23,10 @@ from one_runtime.demo.acme.token_endpoint import AcmeTokenEndpoint, metadata
 
 
 class Acme:
-    """The provider. `app` is the ASGI application. Tests cause faults with the methods and with `faults`.
+    """The sample provider. `app` is the ASGI application. Tests cause faults with the methods and with `faults`.
 
-    `keys` maps the two account ids (`GLOBEX`, `INITECH`) to API keys. `log` lists all requests to the token endpoint.
-    The oldest request is the first in the list.
+    `keys` maps the two account ids (`GLOBEX`, `INITECH`) to API keys. `log` lists all requests to the token endpoint,
+    oldest first.
     """
 
     def __init__(self, keys: Mapping[str, str], *, access_token_seconds: int = 60, clock: Clock = system_clock) -> None:
@@ -47,15 +47,15 @@ class Acme:
         self.app = Starlette(routes=self._routes(tokens), exception_handlers=handlers)
 
     def revoke(self, key: str) -> None:
-        """Revoke this key."""
+        """Revoke an API key."""
         self._api.with_key(key).revoked = True
 
     def restore(self, key: str) -> None:
-        """Restore a revoked key."""
+        """Restore a revoked API key."""
         self._api.with_key(key).revoked = False
 
     def fail_with(self, status: int | None) -> None:
-        """Answer every API request with this status, to simulate an outage. None ends the outage."""
+        """Answer every API request with this status, to simulate an outage. With None, end the outage."""
         self.faults.api_status = status
 
     def register_client(
@@ -66,7 +66,9 @@ class Acme:
         client_id: str | None = None,
         client_secret: str | None = None,
     ) -> tuple[str, str]:
-        """Register an app, and return the client id and secret. For a known client id, add the redirect URL.
+        """Register an app, and return the client id and secret.
+
+        For a known client id, replace the name and the secret, and add the redirect URL.
 
         Raises: ValueError for an invalid URL.
         """

@@ -1,4 +1,4 @@
-"""Acme's scopes, with the descriptions of the consent page."""
+"""Define Acme's scopes, with the descriptions that the consent page shows."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -12,7 +12,6 @@ SCOPES: Final[Mapping[str, str]] = {
     CONTACTS_READ: "Read all contacts",
     CONTACTS_WRITE: "Add, change and delete contacts",
 }
-"""Every scope with its meaning, in the order of the consent page."""
 
 
 def read_scopes(text: str | None) -> tuple[str, ...] | None:

@@ -1,4 +1,4 @@
-"""Acme's page of switches. The page shows a purpose, a state and a button for each fault."""
+"""Show Acme's page of switches, on which a user of the demo turns faults of Acme on and off."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -17,7 +17,10 @@ PATH: Final = "/switches"
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A fault, with the values for on and off. If `once` is True, Acme resets the fault after one occurrence."""
+    """A switch. Turning the switch sets the field `fault` of `Faults` to the value of `on` or `off`.
+
+    If `once` is True, Acme resets the field after the first effect of the fault.
+    """
 
     name: str
     title: str
@@ -68,19 +71,22 @@ _SWITCHES: Final = (
 
 
 class SwitchesPage:
-    """The page, and the handler of the page's buttons."""
+    """The endpoints of the page."""
 
     def __init__(self, accounts: Accounts, grants: Grants, faults: Faults) -> None:
         self._accounts, self._grants, self._faults = accounts, grants, faults
 
     async def show(self, _request: Request) -> Response:
-        """Show the switches."""
+        """Show the page of switches."""
         switches = [(switch, getattr(self._faults, switch.fault) != switch.off) for switch in _SWITCHES]
         accounts = [(account, self._grants.count(account.id)) for account in self._accounts.values()]
         return show("switches.html", form_action="'self'", switches=switches, accounts=accounts, path=PATH)
 
     async def turn(self, request: Request) -> Response:
-        """Set a switch or revoke an account's grants, and show the page again. Raises: MalformedForm; PageError."""
+        """Turn a switch, or revoke all access that an account granted. Then show the page again.
+
+        Raises: MalformedForm; PageError.
+        """
         refuse_cross_site(request)
         form = await read_form(request)
         name, to = form.get("switch"), form.get("to") or ""

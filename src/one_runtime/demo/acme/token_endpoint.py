@@ -1,4 +1,4 @@
-"""Acme's endpoints for apps: tokens (RFC 6749, 3.2), revocation (RFC 7009) and metadata (RFC 8414)."""
+"""Answer apps that ask Acme for tokens (RFC 6749, 3.2), revocation (RFC 7009) or metadata (RFC 8414)."""
 
 import asyncio
 import re
@@ -25,7 +25,7 @@ _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")  # RFC 7636, 4.1
 class LoggedTokenRequest:
     """A request to the token endpoint. `grant` is the parameter `grant_type`.
 
-    `outcome` is `granted`, an error code of RFC 6749, or `http_…` during an outage.
+    `outcome` is `granted`, an error code of RFC 6749, or the status of a simulated outage, such as `http_500`.
     """
 
     at: datetime

@@ -1,1 +1,1 @@
-"""The playground: page and backend of the sample product Fernhill, which embeds One Runtime."""
+"""The playground is the demo's sample product, with the name Fernhill: a page and a backend that use One Runtime."""

@@ -1,6 +1,6 @@
-"""The backend of the sample product. Only the backend has the API key and calls One Runtime.
+"""Serve the backend of the demo's sample product. Only the backend has the API key and calls One Runtime.
 
-In a real product, you write this part. The backend acts only for the signed-in end user (visit.py).
+In a real product, you write the backend. The backend acts only for the signed-in end user (visit.py).
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -135,7 +135,7 @@ def _session_fields(name: object, origin: str) -> dict[str, Any]:
 
 
 async def _get_session(visit: Visit) -> Response:
-    """Return a session of the signed-in end user. The page shows whether the session's link was opened."""
+    """Return a session of the signed-in end user. The settings page shows the status of a link session."""
     answer = await visit.one_runtime.get(session_path(visit.request.path_params["session_id"]))
     if answer.status == 200 and answer.json().get("end_user_id") != visit.end_user_id:
         raise BadRequest("This is a session of another end user.", 404)

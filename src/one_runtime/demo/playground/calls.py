@@ -1,4 +1,4 @@
-"""Requests from the playground's backend to One Runtime. The page shows each request as a curl command.
+"""Send the requests of the playground's backend to One Runtime. The page shows each request as a curl command.
 
 The curl command contains `$ONE_RUNTIME_API_KEY` instead of the API key. The command and the displayed response contain
 only the prefix of a session token or code.
@@ -110,9 +110,9 @@ class OneRuntime:
 
 
 def over_http(url: str) -> Send:
-    """Return the transport to One Runtime.
+    """Return the function that sends requests to One Runtime.
 
-    The transport opens a connection for each request. The transport ignores proxies in environment variables.
+    The function opens a connection for each request. The function ignores proxies in environment variables.
     """
     host = urlsplit(url).netloc
 

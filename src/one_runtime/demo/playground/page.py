@@ -1,4 +1,4 @@
-"""The settings page and its files. The page never receives the API key."""
+"""Serve the playground's settings page and the files of the page. The page never receives the API key."""
 
 import json
 from dataclasses import asdict
@@ -23,7 +23,7 @@ _FILES: Final = {
 
 
 def show_page(playground: Playground, end_user_id: str, returned: ReturnOutcome | None = None) -> Response:
-    """Return the page for the signed-in end user. `returned` is the outcome after a return from One Runtime."""
+    """Return the page for the signed-in end user. `returned` is set after a return from One Runtime."""
     facts = {
         "one_runtime_url": playground.one_runtime_url,
         "end_user_id": end_user_id,

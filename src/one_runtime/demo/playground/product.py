@@ -1,4 +1,4 @@
-"""The sample product: its URL, its API key and its end users."""
+"""Define the sample product: its end users, and the configuration of its backend."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""The return in the mode `redirect`: the backend redeems the code for the signed-in user.
+"""Handle the return of the browser in the mode `redirect`: exchange the URL's code for the connection.
 
 The backend must not trust the return URL, because an attacker can send this URL to any user. So the backend sends the
 signed-in user's id to One Runtime. One Runtime creates the connection only if the session belongs to this user
@@ -27,7 +27,7 @@ class ReturnOutcome:
 
 
 async def handle_return(visit: Visit) -> ReturnOutcome:
-    """Return the outcome for the page. If the URL has the status `connected`, first redeem the code of the URL."""
+    """Return the outcome for the page. If the URL has the status `connected`, first redeem the URL's code."""
     query = visit.request.query_params
     session = session_path(query.get("session_id", ""))
     if query.get("status") == "cancelled":

@@ -1,4 +1,4 @@
-"""A visit to the backend: the signed-in end user from a cookie, and the page's input.
+"""Read requests of the playground's page: the signed-in end user (from a cookie) and the JSON body.
 
 A real product has a login here. In the demo, a visitor can sign in as any end user, so the cookie needs no protection.
 The backend acts only for the end user in the cookie.
@@ -22,7 +22,7 @@ _MAX_ID: Final = 255
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A browser's request, with the signed-in end user and One Runtime's API."""
+    """A browser's request, with the signed-in end user and a client of One Runtime's API."""
 
     request: Request
     end_user_id: str
