@@ -109,7 +109,7 @@ async def test_valid_certificate_is_reported_with_its_end(on_sqlite: Patient) ->
 async def test_certificate_close_to_its_end_is_reported(on_sqlite: Patient) -> None:
     on_sqlite.clock.advance(minutes=50)
     finding = await certificate_of(on_sqlite, on_sqlite.world.server_tls)
-    assert (finding.verdict, "for 0 days" in finding.saw) == ("warning", True)
+    assert (finding.verdict, "(0 days left)" in finding.saw) == ("warning", True)
 
 
 @pytest.mark.parametrize(
@@ -204,8 +204,9 @@ SCRIPT: Final = [("access-control-allow-origin", "*")]
             "removes or replaces the Content-Security-Policy",
         ),
         ([], SCRIPT, "removes or replaces the Content-Security-Policy, or answers /connect itself"),
-        (PAGE, [*SCRIPT, *SCRIPT], "arrives with 2 Access-Control-Allow-Origin headers"),
-        (PAGE, [], "arrives with 0 Access-Control-Allow-Origin headers"),
+        (PAGE, [*SCRIPT, *SCRIPT], "Access-Control-Allow-Origin: *, *, but the server sends only *"),
+        (PAGE, [(SCRIPT[0][0], "null")], "Access-Control-Allow-Origin: null, but the server sends only *"),
+        (PAGE, [], "the proxy removes the Access-Control-Allow-Origin header of connect.js, or answers /connect.js"),
     ],
 )
 def test_headers_that_break_the_popup_are_reported(
@@ -214,6 +215,22 @@ def test_headers_that_break_the_popup_are_reported(
     finding = examine_popup(page, script)
     assert (finding.verdict, words in finding.saw) == ("problem", True), finding
     assert examine_popup(PAGE, SCRIPT).verdict == "ok"
+
+
+@pytest.mark.parametrize(
+    "script, advice",
+    [
+        ([], "Configure the proxy to forward /connect.js and its headers unchanged."),
+        ([*SCRIPT, *SCRIPT], "Remove this header from the proxy's configuration: the server already sends it."),
+        (
+            [("access-control-allow-origin", "null")],
+            "Remove this header from the proxy's configuration: the server already sends it.",
+        ),
+    ],
+)
+def test_advice_for_the_header_of_the_script_fits_the_finding(script: list[tuple[str, str]], advice: str) -> None:
+    """The proxy has to forward the server's header, and has to remove a header of its own."""
+    assert examine_popup(PAGE, script).advice == advice
 
 
 async def test_server_without_proxy_but_with_wide_trust_is_reported(migrated_sqlite_url: str, world: World) -> None:

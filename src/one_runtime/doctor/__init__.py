@@ -1,6 +1,7 @@
-"""Checks of an installation. The command `one-runtime doctor` runs the checks outside the server.
+"""Check an installation of One Runtime. The command `one-runtime doctor` runs the checks outside the server.
 
-The checks only read data: no check changes data or migrates the database. No finding contains a secret.
+The checks only read data: no check changes data or migrates the database. The findings (the results of the checks)
+contain no secrets.
 """
 
 from one_runtime.doctor.examination import examine

@@ -1,7 +1,7 @@
-"""Test whether each entry of the catalog matches its provider. No account is needed.
+"""Test whether the catalog entries (our descriptions of providers' APIs) are correct, without an account.
 
-A probe sends one request: the entry's check request with a made-up credential, or a token request with a made-up
-client. If the entry is correct, the provider refuses the request. A probe stores nothing.
+A probe sends one request to a provider: a request that verifies a made-up credential, or a token request with a made-up
+OAuth client. If the entry is correct, the provider refuses the request. A probe stores nothing.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ _REDIRECT: Final = "https://probe.invalid/connect/callback"
 class Probed:
     """The result of one probe.
 
-    The verdict `not_probed` means that the probe needs an account. In this case, `got` contains the reason.
+    If the probe needs an account, the verdict is `not_probed`, and `got` contains the reason.
     """
 
     slug: str

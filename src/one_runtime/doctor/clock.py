@@ -9,9 +9,9 @@ from one_runtime.doctor.finding import Finding, ok, problem, warning
 from one_runtime.egress import Response
 
 APART: Final = 2.0
-"""Largest difference without a warning, in seconds."""
+"""The finding is a warning above this number of seconds."""
 FAR_APART: Final = 30.0
-"""Largest difference that is a warning and not a problem, in seconds."""
+"""The finding is a problem above this number of seconds."""
 
 
 def examine_clock(clocks: Mapping[str, float | None]) -> Finding:
@@ -43,8 +43,8 @@ def ahead(time: datetime, before: datetime, after: datetime, *, grain: float = 0
 
     A negative result means that the other clock is behind. The result is 0 if no difference is certain.
 
-    `time` is a time of the other clock, rounded down to `grain` seconds. The other clock showed `time` during a
-    request. This machine's clock showed `before` at the start of the request and `after` at the end.
+    The other clock showed `time` during a request. `time` is rounded down to a multiple of `grain` seconds. This
+    machine's clock showed `before` at the start of the request and `after` at the end.
     """
     earliest = (time - after).total_seconds()
     latest = (time - before).total_seconds() + grain

@@ -13,7 +13,7 @@ from one_runtime.settings import PREFIX, Settings
 
 _SECRET: Final = ("DATABASE_URL", "ENCRYPTION_KEYS")
 _CONTAINER_SECRETS: Final = "/run/secrets/"
-"""Folder of secrets that every process of a container can read. The check of file modes ignores this folder."""
+"""In a container, every process can read the secrets in this folder. So the check of file modes ignores the folder."""
 
 
 def examine_configuration(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:

@@ -1,6 +1,7 @@
 """Check that the database answers, is migrated, and allows enough connections. For SQLite, check the file and the disk.
 
-Also check the stored data about servers, the key ring and organizations.
+Also check the stored data about running servers, the key ring (the encryption keys) and organizations (the customers
+of One Runtime).
 """
 
 import asyncio
@@ -193,7 +194,7 @@ def _is_served(path: Path) -> bool:
 
 
 def _examine_ring(ring: Ring) -> Finding:
-    """Check that this key ring can decrypt all values, and that every server has the active key."""
+    """Check that this key ring can decrypt all values, and that every server has the active key (for new values)."""
     missing = [key.id for key in ring.keys if key.required and not key.in_ring]
     if missing:
         saw = f"{', '.join(missing)} is missing: no server can start, and some stored values cannot be decrypted"

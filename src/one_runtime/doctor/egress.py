@@ -11,20 +11,19 @@ from one_runtime.doctor.finding import Report, ok, warning
 from one_runtime.egress import Egress, EgressError, Limits, Network
 
 HOSTS: Final = 2
-"""Number of catalog hosts to which the check sends a request."""
 
 _LIMITS: Final = Limits(connect=4, idle=4, total=5, body=64 * 1024)
 _PROXY_VARIABLES: Final = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 
 async def examine_egress(catalog: Catalog, clock: Clock, network: Network | None, environ: Mapping[str, str]) -> Report:
-    """Request a few hosts. Any response is a success."""
+    """Send a request to the first hosts of the catalog. Any response is a success."""
     hosts = hosts_of(catalog)[:HOSTS]
     async with Egress(network=network, limits=_LIMITS) as egress:
         answers = await asyncio.gather(*(_request(egress, host, clock) for host in hosts))
     clocks = [ahead for _, ahead in answers if ahead is not None]
-    # Take the smallest difference, because a larger difference can be false. A cached response has an old date, and a
-    # provider's own clock can be wrong. Both hosts rarely have such an error at the same time.
+    # Take the smallest clock difference, because a larger difference can be false. A cached response has an old date,
+    # and a provider's clock can be wrong. Both hosts rarely have such an error at the same time.
     ahead = min(clocks, key=abs, default=None)
     errors = [error for error, _ in answers if error is not None]
     if not errors:
@@ -40,7 +39,7 @@ async def examine_egress(catalog: Catalog, clock: Clock, network: Network | None
 
 
 def hosts_of(catalog: Catalog) -> list[str]:
-    """Return the first https host of each entry, in the order of the catalog. Omit hosts with a parameter."""
+    """Return the first https host of each catalog entry. Omit hosts with a parameter, such as `{subdomain}`."""
     hosts: dict[str, None] = {}
     for entry in catalog.integrations:
         urls = [url for auth in entry.auth for url in auth.urls()]

@@ -1,4 +1,4 @@
-"""Run all groups of checks concurrently. Each group has its own time limit."""
+"""Run the checks of `one-runtime doctor`. Groups of checks run concurrently, each group with a time limit."""
 
 import asyncio
 import os

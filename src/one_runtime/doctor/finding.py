@@ -1,4 +1,4 @@
-"""The finding of a check: a verdict, an observation and advice."""
+"""Define the finding (the result of a check), which has a verdict, an observation and often advice."""
 
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
@@ -31,8 +31,8 @@ CHECKS: Final = (
 class Finding:
     """One line of the output. `saw` is the observation.
 
-    The verdict `problem` means that a part does not work or will soon stop working. The verdict `warning` means that a
-    part needs attention.
+    The verdict `problem` means that a part of the installation does not work or will soon stop working. The verdict
+    `warning` means that a part needs attention.
     """
 
     check: str
@@ -47,7 +47,7 @@ class Report:
 
     findings: list[Finding] = field(default_factory=list)
     ahead: float | None = None
-    """Seconds by which the service's clock is ahead of this machine's clock. None if unknown."""
+    """Seconds by which the clock of the checked service is ahead of this machine's clock. None if unknown."""
     database_fingerprint: str | None = None
     echo: RequestEcho | None = None
     """The server's response to the self-check. None if no server with this key ring answered."""

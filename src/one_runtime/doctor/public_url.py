@@ -21,9 +21,9 @@ The doctor's request claims this address in `X-Forwarded-For`. The server must n
 """
 
 _FRAMES: Final = "frame-ancestors *"
-"""Content-Security-Policy directive of the popup's page for an unknown session.
+"""Directive that the server sends in the Content-Security-Policy of the popup's page for an unknown session.
 
-With this directive, every website can show the page in a frame.
+The directive allows every website to show the page in a frame.
 """
 _LIMITS: Final = Limits(connect=4, idle=4, total=5, body=256 * 1024)
 _PORTS: Final = {"http": 80, "https": 443}
@@ -36,7 +36,7 @@ _UNREACHED: Final = "Is the server running? If so, check DNS, the firewall, the 
 async def examine_public_url(settings: Settings, vault: Vault | None, clock: Clock, network: Network | None) -> Report:
     """Check the certificate and the server at the public URL.
 
-    The host can have a private address. This function allows a private address only for this host and port.
+    The host of the public URL can have a private address. Other private addresses stay forbidden.
     """
     report, url = Report(), urlsplit(settings.public_url)
     target = (url.hostname or "", url.port or _PORTS[url.scheme])
@@ -63,7 +63,7 @@ async def _examine_certificate(egress: Egress, public_url: str, clock: Clock) ->
         return problem("certificate", error.detail, advice)
     remaining = certificate.not_after - clock()
     days = f"{remaining.days} days" if remaining.days != 1 else "1 day"
-    saw = f"valid until {certificate.not_after:%Y-%m-%d}, for {days}"
+    saw = f"valid until {certificate.not_after:%Y-%m-%d} ({days} left)"
     if remaining < (certificate.not_after - certificate.not_before) / _RENEWAL_FRACTION:
         return warning(
             "certificate", saw, "Check the automatic renewal, which should already have replaced this certificate."
@@ -74,7 +74,7 @@ async def _examine_certificate(egress: Egress, public_url: str, clock: Clock) ->
 async def _examine_server(
     report: Report, egress: Egress, settings: Settings, vault: Vault | None, clock: Clock
 ) -> None:
-    """Request the self-check. Without a key ring, request `/readyz` instead.
+    """Request the self-check, which identifies the server. Without a key ring, request `/readyz` instead.
 
     If this installation answers the self-check, also request the popup's page and script.
 
@@ -101,7 +101,7 @@ async def _examine_server(
 
 
 def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Finding:
-    """Return the finding for a response from a server that is not identified as this installation."""
+    """Return the finding for a response that does not identify the server as this installation."""
     where, location = settings.public_url, header(answer, "Location")
     if 300 <= answer.status < 400 and location:
         to = urlsplit(location)
@@ -119,16 +119,15 @@ def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Find
             "See the finding `key ring`.",
         )
     if from_one_runtime:
-        saw = f"another One Runtime answers at {where}, or this installation answers with another key ring"
-        return problem(
-            "public URL", saw, "Point the proxy to this installation, and give every server the same key ring."
-        )
+        saw = f"another One Runtime answers at {where}, or the server's key ring or clock differs from this command's"
+        advice = "Point the proxy to this installation. Give every server the same key ring. Synchronize all clocks."
+        return problem("public URL", saw, advice)
     saw = f"another program answers at {where}, with status {answer.status}"
     return problem("public URL", saw, f"The proxy must forward every path to the server, including {self_check.PATH}.")
 
 
 def compare_server(echo: self_check.RequestEcho, fingerprint: str | None, settings: Settings) -> Finding:
-    """Check that the server at the public URL has this command's database and public URL."""
+    """Check that the server at the public URL uses the same database and the same public URL as this command."""
     if fingerprint is not None and echo.database_fingerprint != fingerprint:
         saw = f"a server with this key ring and another database answers at {settings.public_url}"
         return problem("public URL", saw, "Point the proxy to the server of this database.")
@@ -160,8 +159,8 @@ def examine_proxy(echo: self_check.RequestEcho, settings: Settings) -> Finding:
 def _through_trusted(passed_on: Sequence[str], settings: Settings) -> bool:
     """Return True if X-Forwarded-For has addresses after the forged address, and all these addresses are trusted.
 
-    The address after the forged address is the address of this machine. If this machine is in a trusted
-    network, the server correctly trusts the machine's claim.
+    The first proxy appends the address of this machine to the forged address. If this machine is in a trusted network,
+    the server correctly trusts the machine's claim.
     """
     after = passed_on[passed_on.index(FORGED) + 1 :] if FORGED in passed_on else []
     return bool(after) and all(_is_trusted(address, settings) for address in after)
@@ -176,7 +175,10 @@ def _is_trusted(text: str, settings: Settings) -> bool:
 
 
 def examine_popup(page: Sequence[tuple[str, str]], script: Sequence[tuple[str, str]]) -> Finding:
-    """Check that the popup's page and `connect.js` arrive with exactly those security headers that the server sends."""
+    """Check the three headers of the popup's page and of `connect.js` that a proxy can break.
+
+    `page` and `script` are the headers that the doctor received through the public URL.
+    """
     policies = _values(page, "content-security-policy")
     frame_options = _values(page, "x-frame-options")
     origins = _values(script, "access-control-allow-origin")
@@ -191,12 +193,14 @@ def examine_popup(page: Sequence[tuple[str, str]], script: Sequence[tuple[str, s
     if not policies or _FRAMES not in policies[0]:
         saw = "the proxy removes or replaces the Content-Security-Policy, or answers /connect itself"
         return problem("popup", saw, "Configure the proxy to forward pages, error pages and headers unchanged.")
+    if not origins:
+        saw = "the proxy removes the Access-Control-Allow-Origin header of connect.js, or answers /connect.js itself"
+        return problem("popup", saw, "Configure the proxy to forward /connect.js and its headers unchanged.")
     if origins != ["*"]:
-        saw = f"connect.js arrives with {len(origins)} Access-Control-Allow-Origin headers, but the server sends one"
-        return problem(
-            "popup", saw, "Remove this header from the proxy's configuration, because the server already sends it."
-        )
-    return ok("popup", "the popup's page and connect.js arrive with only the server's headers")
+        received = ", ".join(origins)[:40]
+        saw = f"connect.js arrives with Access-Control-Allow-Origin: {received}, but the server sends only *"
+        return problem("popup", saw, "Remove this header from the proxy's configuration: the server already sends it.")
+    return ok("popup", "the popup's page and connect.js arrive with the headers that the popup needs")
 
 
 def _values(headers: Sequence[tuple[str, str]], name: str) -> list[str]:
