@@ -1,6 +1,7 @@
-"""The arguments of an operation of the API. For each operation, a function arranges them into path, query and body.
+"""Arrange the arguments of the client's methods into the path, the query and the body of a request.
 
-The client's method has the docstring of this function.
+Each operation of the API has a function that returns `Arguments`. The client's method has the arguments and the
+docstring of this function.
 """
 
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""One HTTP request to One Runtime, and the meaning of its response. This module neither waits nor sends."""
+"""Build HTTP requests to One Runtime, and decide what a response means. `transports` sends the requests."""
 
 import re
 from collections.abc import AsyncIterable, Iterable, Mapping
@@ -19,7 +19,7 @@ MAX_WAIT: Final = 30.0
 _FIRST_WAIT: Final = 0.5
 _TEMPORARY: Final = frozenset({429, 503})
 _BUSY: Final = "database_busy"
-"""After a 503 with this code, One Runtime has stored nothing. After any other 503, it can have stored changes."""
+"""With this code, One Runtime has stored nothing. With another code of a 503, One Runtime possibly stored changes."""
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _KEY: Final = re.compile(r"[!-~]+")
 _MAX_PORT: Final = 65535
@@ -30,9 +30,10 @@ _ATTEMPTS_HEADER: Final = "one-runtime-attempts"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request. `relayed`: the request goes to a provider. The client also returns the provider's error responses.
+    """One request to One Runtime.
 
-    `timeout`: seconds for each wait for data. For opening a connection, the client's own time limit applies.
+    `relayed`: One Runtime sends the request on to a provider. The client then returns every response of the provider,
+    even an error. `timeout`: maximum seconds of each wait for data. The client's `timeout` limits the time to connect.
     """
 
     method: str
@@ -89,8 +90,8 @@ class Server:
             raise TypeError(
                 "body must be bytes, text or an asynchronous iterable of bytes. Use OneRuntime for other iterables."
             )
-        # Error trackers record the local variables of each frame. So the key is added last, and only to the request:
-        # httpx2 hides this header in the representation of a request.
+        # Error trackers record the local variables of each stack frame. So this method adds the key only here, and only
+        # to the request: httpx2 hides this header in the `repr` of a request.
         request.headers["authorization"] = f"Bearer {self.api_key}"
         return request
 
@@ -119,14 +120,14 @@ def query_string(query: Query | None) -> str:
 
 
 def is_refusal(call: Call, response: httpx2.Response) -> bool:
-    """Return True if the response is an error of One Runtime or comes from a server in front of One Runtime."""
+    """Return True for an error of One Runtime, or of a server in front of One Runtime (such as a load balancer)."""
     if call.relayed:
         return _ERROR_HEADER in response.headers or _ATTEMPTS_HEADER not in response.headers
     return not response.is_success
 
 
 def wait_before_retry(call: Call, response: httpx2.Response, attempts: int) -> float | None:
-    """Return the seconds to wait before the next attempt, or None if the call is not repeated.
+    """Return the seconds to wait before the next attempt, or None if the client does not repeat the call.
 
     The client repeats a call only after an error of One Runtime. The error page of a load balancer does not say
     whether One Runtime carried out the request.

@@ -25,7 +25,7 @@ from one_runtime_client.transports import AsyncTransport, Transport
 __all__ = ["AsyncOneRuntime", "OneRuntime"]
 
 TIMEOUT: Final = 75.0
-"""Seconds. One Runtime waits 10 seconds for a connection to a provider, and 60 seconds for the provider's answer."""
+"""Seconds. One Runtime waits less: 10 seconds for a connection to a provider, and 60 seconds for the response."""
 
 
 class Api(Resource[TransportT]):
@@ -51,7 +51,7 @@ class Api(Resource[TransportT]):
 class OneRuntime(Api[Transport]):
     """The synchronous client. Close the client after use, or use the client in a `with` block. Threads can share it.
 
-    `timeout`: seconds for each wait on the network. `sleep`: a function that waits before a retry, in seconds.
+    `timeout`: seconds for each wait on the network. `sleep`: a function that waits a number of seconds before a retry.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class OneRuntime(Api[Transport]):
 class AsyncOneRuntime(Api[AsyncTransport]):
     """The asynchronous client. Close the client after use, or use the client in an `async with` block.
 
-    `timeout`: seconds for each wait on the network. `sleep`: a function that waits before a retry, in seconds.
+    `timeout`: seconds for each wait on the network. `sleep`: a function that waits a number of seconds before a retry.
     """
 
     def __init__(

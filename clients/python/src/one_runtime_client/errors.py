@@ -39,7 +39,7 @@ class Problem:
 
 
 class OneRuntimeError(Exception):
-    """Base class of the client's errors. `code` is stable: let your program decide by `code` or by the class.
+    """Base class of the client's errors. `code` is stable: use `code` or the class to handle an error.
 
     `detail` is a text for people. `status` is None if no server answered. The code `unexpected_answer` means that the
     response does not have the documented form, usually because another server answered.
@@ -62,7 +62,7 @@ class OneRuntimeError(Exception):
 
 
 class ConnectRequired(OneRuntimeError):
-    """The end user has to connect the account (again). Create a session."""
+    """The end user has to connect the account (again). Create a session for the end user."""
 
 
 class NotFound(OneRuntimeError):
@@ -119,7 +119,7 @@ _CLASS_OF_STATUS: Final[Mapping[int | None, type[OneRuntimeError]]] = {
     429: RateLimited,
     503: Unavailable,
 }
-"""The class of each status, for codes that a later version of One Runtime adds."""
+"""The class of each HTTP status, for codes that are not in `CLASS_OF_CODE`."""
 
 
 def error_of(problem: Problem) -> OneRuntimeError:

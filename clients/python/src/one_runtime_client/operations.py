@@ -1,6 +1,7 @@
-"""Operations of the API as attributes of a resource.
+"""Turn each operation of the API into a method of a resource, such as `client.sessions.create`.
 
-Each operation is declared once. The transport of the client decides whether the method is synchronous or asynchronous.
+Each operation is declared once. The transport (the object that sends requests) decides whether the method is
+synchronous or asynchronous.
 """
 
 import functools
@@ -25,7 +26,7 @@ TransportT = TypeVar("TransportT", bound=Transport | AsyncTransport)
 
 
 class Resource(Generic[TransportT]):
-    """A noun of the API."""
+    """A group of operations, such as `client.sessions`."""
 
     def __init__(self, transport: TransportT) -> None:
         self._transport: TransportT = transport
@@ -107,9 +108,9 @@ class Page(Generic[T]):
 
 
 class Pages(Generic[T]):
-    """A list with pages, returned by `OneRuntime`.
+    """A list that the client `OneRuntime` requests page by page.
 
-    Each loop over the list starts at the first page. The loop requests the next page when it has used all items.
+    Each loop over the list starts at the first page. The loop requests the next page when all items of a page are used.
     """
 
     def __init__(self, transport: Transport, call: Call, parse: Callable[[Any], Page[T]]) -> None:
@@ -128,9 +129,9 @@ class Pages(Generic[T]):
 
 
 class AsyncPages(Generic[T]):
-    """A list with pages, returned by `AsyncOneRuntime`.
+    """A list that the client `AsyncOneRuntime` requests page by page.
 
-    Each loop over the list starts at the first page. The loop requests the next page when it has used all items.
+    Each loop over the list starts at the first page. The loop requests the next page when all items of a page are used.
     """
 
     def __init__(self, transport: AsyncTransport, call: Call, parse: Callable[[Any], Page[T]]) -> None:

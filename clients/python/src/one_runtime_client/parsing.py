@@ -1,4 +1,4 @@
-"""Parses JSON into the dataclasses of `resources`. The annotations of a dataclass say how to parse each field."""
+"""Parse JSON into the dataclasses of `resources`. The annotations of a dataclass say how to parse each field."""
 
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass

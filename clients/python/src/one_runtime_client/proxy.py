@@ -1,4 +1,4 @@
-"""`client.proxy`: calls to a provider's API with an end user's credential. A call returns the provider's response."""
+"""Call a provider's API through One Runtime (`client.proxy`). One Runtime adds the end user's credential."""
 
 import functools
 import inspect
@@ -42,13 +42,13 @@ def proxy_call(  # noqa: PLR0913 - by name
 ) -> Call:
     """Call a provider through a connection: `connection_id`, or the newest active connection of `end_user_id`.
 
-    The call returns an error of the provider as a response. `timeout`: maximum number of seconds that One Runtime
-    waits for data from the provider, at most 600. `retry`: One Runtime repeats a GET, HEAD, PUT, DELETE or OPTIONS
-    when the provider is overloaded or unreachable. `base_url`: another base URL of the integration, for example for
-    uploads.
+    The method returns every response of the provider, even an error. `timeout`: maximum number of seconds that One
+    Runtime waits for data from the provider, at most 600. `retry`: One Runtime repeats a GET, HEAD, PUT, DELETE or
+    OPTIONS when the provider is overloaded or unreachable. `base_url`: another base URL of the integration, for example
+    for uploads.
 
     Raises: ConnectRequired, if the end user has to connect (again); OneRuntimeError; ValueError for an invalid
-    argument, such as a path that leads to another address; TypeError for a body that this client cannot send.
+    argument, such as a path with the segment `..`; TypeError for a body that this client cannot send.
     """
     if end_user_id is None and connection_id is None:
         raise ValueError("Pass end_user_id or connection_id: the call needs a connection.")
@@ -165,7 +165,7 @@ def _stream(proxy: Resource[Any], arrange: Callable[..., Call], *args: Any, **kw
 
 
 def _checked_path(path: str) -> str:
-    """Return the path. Raises: ValueError for a path that resolves to another address, such as `/v1/connections`."""
+    """Return the path. Raises: ValueError for a path that can resolve to another path of One Runtime."""
     if _DOT_SEGMENT.search(path) or "#" in path or "\\" in path or _CONTROL.search(path):
         raise ValueError("path must not contain the segments . or .., #, a backslash or control characters.")
     return path

@@ -1,4 +1,4 @@
-"""The two ways to send a call: synchronously and asynchronously. `calls` decides what to send and when to retry."""
+"""Send calls to One Runtime, synchronously or asynchronously. `calls` decides what to send and when to retry."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -11,9 +11,9 @@ from one_runtime_client.calls import Call, Server, is_refusal, refusal, wait_bef
 from one_runtime_client.errors import ConnectionFailed, Problem
 
 _LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=4.0)
-"""The client does not limit the number of concurrent calls. Above its own limit, One Runtime answers with an error.
+"""The client does not limit the number of concurrent calls. One Runtime has a limit, and refuses calls above it.
 
-One Runtime closes a connection after 5 idle seconds, and a request at that moment would fail. So the client closes an
+One Runtime closes a connection after 5 idle seconds. A request at the same moment would fail, so the client closes an
 idle connection after 4 seconds.
 """
 

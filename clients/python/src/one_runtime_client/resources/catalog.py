@@ -1,4 +1,4 @@
-"""The built-in integrations: results, arguments and operations."""
+"""Define the operations for the built-in integrations, with arguments and results."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -68,7 +68,7 @@ class CatalogVerified:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogAuth:
-    """An auth type of an integration, with the fields that it needs."""
+    """An auth type of an integration, with the fields that an end user fills in."""
 
     auth_type: AuthType
     params: tuple[CatalogField, ...]
@@ -79,7 +79,7 @@ class CatalogAuth:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogIntegration:
-    """An integration, without the state of an end user."""
+    """An integration, without an end user's connections."""
 
     id: str
     slug: str
@@ -110,7 +110,10 @@ class Category:
 def list_catalog(
     *, slug: str | Iterable[str] = (), category: str | None = None, search: str | None = None, logo: Logo = "url"
 ) -> Arguments:
-    """List all built-in integrations with all their auth types, even those that your organization does not offer."""
+    """List all built-in integrations with all their auth types.
+
+    The list includes the integrations that your organization does not offer.
+    """
     return Arguments(query={"slug": one_or_more(slug), "category": category, "search": search, "logo": logo})
 
 

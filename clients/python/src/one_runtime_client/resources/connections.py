@@ -1,4 +1,4 @@
-"""Connected accounts: results, arguments and operations."""
+"""Define the operations for connected accounts, with arguments and results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -89,7 +89,7 @@ class DeletedConnection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionCheck:
-    """The outcome of a check. `working` is None if the integration has no check."""
+    """The result of a check of a connection. `working` is None if the integration has no check."""
 
     working: bool | None
     reason: str | None
@@ -146,7 +146,8 @@ def create_connection(  # noqa: PLR0913 - by name
 ) -> Arguments:
     """Import a credential that you have already.
 
-    One Runtime verifies the credential with the provider. With `check=False`, One Runtime does not verify it.
+    One Runtime verifies the credential with the provider. With `check=False`, One Runtime does not verify the
+    credential.
     """
     body = {"integration_slug": integration_slug, "end_user_id": end_user_id, "auth_type": auth_type, "name": name}
     more = {"params": as_dict(params), "metadata": as_dict(metadata), "check": check, "multiple": multiple}
@@ -162,7 +163,7 @@ def get_connection(connection_id: str) -> Arguments:
 def update_connection(
     connection_id: str, *, name: str | None = None, metadata: Mapping[str, Any] | None = None
 ) -> Arguments:
-    """Set the name or the whole metadata, or set both. An omitted argument changes nothing."""
+    """Replace the name, the whole metadata, or both. An omitted argument changes nothing."""
     changes = {"name": name, "metadata": as_dict(metadata)}
     return Arguments(path={"connection_id": connection_id}, json=without_none(changes))
 
@@ -178,7 +179,7 @@ def check_connection(connection_id: str) -> Arguments:
 
 
 def refresh_connection(connection_id: str) -> Arguments:
-    """Refresh the tokens of a connection now. Without this call, One Runtime refreshes tokens before they expire."""
+    """Refresh the tokens of a connection now. One Runtime also refreshes tokens by itself before they expire."""
     return Arguments(path={"connection_id": connection_id})
 
 

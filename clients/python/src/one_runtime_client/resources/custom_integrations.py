@@ -1,4 +1,4 @@
-"""Your organization's own integrations: results, arguments and operations."""
+"""Define the operations for your organization's own integrations, with arguments and results."""
 
 import json
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ __all__ = ["CustomIntegration"]
 class CustomIntegration(CatalogIntegration):
     """One of your organization's own integrations.
 
-    `invalidated_connections`: number of connections that end users have to make again. The new definition sends the
-    credentials of these connections to another place.
+    `invalidated_connections`: number of connections that end users have to make again, because a new definition sends
+    their credentials to another place.
     """
 
     enabled: bool

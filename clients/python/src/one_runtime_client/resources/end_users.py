@@ -1,4 +1,4 @@
-"""The users of your product: results, arguments and operations."""
+"""Define the operations for the users of your product, with arguments and results."""
 
 from dataclasses import dataclass
 from datetime import datetime

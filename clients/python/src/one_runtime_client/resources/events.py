@@ -1,4 +1,4 @@
-"""The audit log: results, arguments and operations."""
+"""Define the operations for the audit log, with arguments and results."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

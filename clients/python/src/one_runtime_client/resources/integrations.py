@@ -1,4 +1,4 @@
-"""The integrations that an end user can connect: results, arguments and operations."""
+"""Define the operations for the integrations that an end user can connect, with arguments and results."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

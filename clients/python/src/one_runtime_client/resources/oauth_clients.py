@@ -1,4 +1,4 @@
-"""Your OAuth clients: results, arguments and operations."""
+"""Define the operations for your OAuth clients, with arguments and results."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ __all__ = ["OAuthClient"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OAuthClient:
-    """An OAuth client that you registered with a provider. The provider needs `redirect_url` as the redirect URI."""
+    """An OAuth client that you registered with a provider. Register `redirect_url` as the client's redirect URI."""
 
     integration_slug: str
     client_id: str
@@ -61,7 +61,7 @@ def replace_oauth_client(
 
 
 def delete_oauth_client(integration_slug: str) -> Arguments:
-    """Delete an OAuth client. Connections that were made with the client can still use it."""
+    """Delete an OAuth client. Connections that were made with the client can still use the client."""
     return Arguments(path={"integration_slug": integration_slug})
 
 

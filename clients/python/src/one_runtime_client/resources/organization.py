@@ -1,4 +1,4 @@
-"""Your organization: results, arguments and operations."""
+"""Define the operations for your organization, with arguments and results."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The log of calls through the proxy: results, arguments and operations."""
+"""Define the operations for the log of calls through the proxy, with arguments and results."""
 
 from dataclasses import dataclass
 from datetime import datetime

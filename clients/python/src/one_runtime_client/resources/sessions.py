@@ -1,4 +1,4 @@
-"""Hosted connection sessions: results, arguments and operations."""
+"""Define the operations for hosted connection sessions, with arguments and results."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,10 @@ SessionStatus: TypeAlias = Literal["pending", "connected", "failed", "cancelled"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreatedSession:
-    """A new session. One Runtime returns `session_token` only once, and `connect_url` contains it. Log neither."""
+    """A new session. `connect_url` contains the secret `session_token`, so log neither the URL nor the token.
+
+    One Runtime returns the URL and the token only once.
+    """
 
     id: str
     session_token: str = field(repr=False)
@@ -87,7 +90,7 @@ def cancel_session(session_id: str) -> Arguments:
 
 
 def redeem_session(session_id: str, *, code: str, end_user_id: str) -> Arguments:
-    """Redeem the code of a session in the mode `redirect`. One Runtime then creates the connection.
+    """Exchange the code of a return URL for the connection (mode `redirect`). One Runtime then creates the connection.
 
     `end_user_id`: the user who is signed in to your product in the browser that brought the code. Take the value from
     your login session, never from the URL.
@@ -100,7 +103,7 @@ _session: Final = answer(Session)
 
 
 class Sessions(Resource[TransportT]):
-    """Hosted connection sessions: each permits one connection."""
+    """Hosted connection sessions. With each session, an end user can make one connection."""
 
     create = Operation("POST /v1/hosted-connection-sessions", create_session, answer(CreatedSession))
     get = Operation(f"GET {_SESSION}", get_session, _session)
