@@ -78,7 +78,7 @@ def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory) -> No
 def _create_apps(create_app: AppFactory, addresses: Addresses, demo: DemoData) -> tuple[ASGIApp, ASGIApp, ASGIApp]:
     """Return the applications: One Runtime, the playground and Acme.
 
-    One Runtime's catalog then also contains Acme. One Runtime refuses requests to loopback addresses, so the setting
+    One Runtime's catalog also contains Acme. One Runtime refuses requests to loopback addresses, so the setting
     `egress_allow` contains Acme's address.
     """
     host, playground_host, acme_host = addresses.hosts

@@ -1,4 +1,4 @@
-"""Compare this machine's clock with the clocks of the database, the public URL and providers."""
+"""Compare this machine's clock with the clocks of the database, of the server at the public URL, and of providers."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime

@@ -175,7 +175,7 @@ def _is_trusted(text: str, settings: Settings) -> bool:
 
 
 def examine_popup(page: Sequence[tuple[str, str]], script: Sequence[tuple[str, str]]) -> Finding:
-    """Check the three headers of the popup's page and of `connect.js` that a proxy can break.
+    """Check three response headers that a proxy can break: two of the popup's page, and one of `connect.js`.
 
     `page` and `script` are the headers that the doctor received through the public URL.
     """

@@ -15,11 +15,11 @@ Query: TypeAlias = Mapping[str, Any]
 
 MAX_ATTEMPTS: Final = 3
 MAX_WAIT: Final = 30.0
-"""Seconds. If One Runtime asks for a longer wait, the client raises the error at once."""
+"""Maximum seconds before a retry. If One Runtime asks for a longer wait, the client raises the error at once."""
 _FIRST_WAIT: Final = 0.5
 _TEMPORARY: Final = frozenset({429, 503})
 _BUSY: Final = "database_busy"
-"""With this code, One Runtime has stored nothing. With another code of a 503, One Runtime possibly stored changes."""
+"""A 503 with this code means that One Runtime stored nothing. After another 503, changes are possibly stored."""
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _KEY: Final = re.compile(r"[!-~]+")
 _MAX_PORT: Final = 65535
@@ -33,7 +33,8 @@ class Call:
     """One request to One Runtime.
 
     `relayed`: One Runtime sends the request on to a provider. The client then returns every response of the provider,
-    even an error. `timeout`: maximum seconds of each wait for data. The client's `timeout` limits the time to connect.
+    even an error. `timeout`: maximum seconds of each wait for data. The client's own timeout limits the time to
+    connect.
     """
 
     method: str
@@ -107,7 +108,7 @@ def _is_address(base_url: str) -> bool:
 def segment(value: str) -> str:
     """Encode a value as one segment of a path.
 
-    Raises: ValueError for an empty value, because the path without this segment belongs to another route.
+    Raises: ValueError for an empty value, because the shorter path belongs to another route.
     """
     if not value:
         raise ValueError("An identifier in a path must not be empty.")

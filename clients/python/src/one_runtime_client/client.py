@@ -49,7 +49,9 @@ class Api(Resource[TransportT]):
 
 
 class OneRuntime(Api[Transport]):
-    """The synchronous client. Close the client after use, or use the client in a `with` block. Threads can share it.
+    """The synchronous client. Threads can share a client.
+
+    Close the client after use, or use the client in a `with` block.
 
     `timeout`: seconds for each wait on the network. `sleep`: a function that waits a number of seconds before a retry.
     """
@@ -65,7 +67,7 @@ class OneRuntime(Api[Transport]):
         super().__init__(Transport(Server(base_url, api_key), timeout, sleep))
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the HTTP connections."""
         self._transport.close()
 
     def __enter__(self) -> Self:
@@ -97,7 +99,7 @@ class AsyncOneRuntime(Api[AsyncTransport]):
         super().__init__(AsyncTransport(Server(base_url, api_key), timeout, sleep))
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the HTTP connections."""
         await self._transport.close()
 
     async def __aenter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""The errors of the client. No message contains an API key, a token or a credential."""
+"""Define the errors that the client raises. No message contains an API key, a token or a credential."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

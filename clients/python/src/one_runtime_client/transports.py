@@ -46,7 +46,7 @@ class Transport:
             response.close()
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the HTTP connections."""
         self._http.close()
 
     def _accepted(self, call: Call) -> httpx2.Response:
@@ -94,7 +94,7 @@ class AsyncTransport:
             await response.aclose()
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the HTTP connections."""
         await self._http.aclose()
 
     async def _accepted(self, call: Call) -> httpx2.Response:

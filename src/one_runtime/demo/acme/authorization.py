@@ -123,7 +123,7 @@ class ConsentPage:
         redirect_uri = consent.target.redirect_uri
         return show(
             "consent.html",
-            form_action=f"'self' {origin_of(redirect_uri)}",  # some browsers also apply form-action to the redirect
+            form_action=f"'self' {origin_of(redirect_uri)}",  # some browsers apply form-action to redirects too
             app=consent.client.name,
             accounts=list(self._accounts.values()),
             scopes=[(scope, SCOPES[scope]) for scope in consent.scopes],

@@ -1,1 +1,1 @@
-"""Resources of the API. The file of a resource contains its results, arguments and operations."""
+"""Define the client's resources (groups of operations of the API). Each module defines one resource."""

@@ -18,8 +18,8 @@ __all__ = ["CustomIntegration"]
 class CustomIntegration(CatalogIntegration):
     """One of your organization's own integrations.
 
-    `invalidated_connections`: number of connections that end users have to make again, because a new definition sends
-    their credentials to another place.
+    `invalidated_connections`: number of connections that end users have to make again, because the new definition
+    sends the credentials to another host or in another way.
     """
 
     enabled: bool

@@ -14,7 +14,7 @@ __all__ = ["Actor", "Event"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """The actor of an event: an API key, an end user, or the system."""
+    """The actor that caused an event: an API key, an end user, or the system."""
 
     type: str
     id: str | None

@@ -16,7 +16,7 @@ AvailabilityMode: TypeAlias = Literal["all", "listed", "all_but"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Availability:
-    """The integrations that an organization offers: all, the listed ones, or all but the listed ones."""
+    """The integrations that an organization offers: all, only the `slugs`, or all except the `slugs`."""
 
     mode: AvailabilityMode = "all"
     slugs: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ class ProxyRequest:
     """A call through the proxy. `path` does not contain the query.
 
     `http_status` is 0 if the caller closed the connection before the response started. `error_code`: the code of One
-    Runtime's own error, or None. Sizes of bodies are in bytes. Times are in milliseconds.
+    Runtime's own error, or None. Sizes of bodies are in bytes. Durations are in milliseconds.
     """
 
     id: str
