@@ -27,7 +27,9 @@ from sqlalchemy import (
     union_all,
     update,
 )
+from structlog.testing import CapturingLogger
 
+from one_runtime.db import sqlite
 from one_runtime.db.database_url import create_database, sqlite_path
 from one_runtime.db.engine import Busy, Database, transaction_open
 from one_runtime.db.ids import new_id
@@ -339,13 +341,17 @@ async def test_uncommitted_rows_are_invisible_to_other_transactions(database: Da
     assert await stored_keys(database) == ["a"]
 
 
-async def test_read_transaction_cannot_write_on_sqlite(migrated_sqlite_url: str) -> None:
+async def test_read_transaction_cannot_write_on_sqlite(
+    migrated_sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "log", log := CapturingLogger())
     database = create_database(migrated_sqlite_url)
     await database.open()
     with pytest.raises(Unavailable):
         async with database.read() as tx:
             await tx.execute(ADD_KEY, key_id="a", created_at=NOW)
     await database.close()
+    assert log.calls == [("warning", ("database_unavailable",), {"reason": "SQLITE_READONLY"})]
 
 
 async def test_concurrent_writers_lose_no_update(database: Database, organization: str) -> None:

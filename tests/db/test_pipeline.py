@@ -6,7 +6,9 @@ import psycopg
 import pytest
 from sqlalchemy import bindparam, cast, func, literal, select
 from sqlalchemy.types import Integer
+from structlog.testing import CapturingLogger
 
+from one_runtime.db import postgres
 from one_runtime.db.database_url import create_database
 from one_runtime.db.engine import Database
 from one_runtime.errors import Unavailable
@@ -18,6 +20,7 @@ ECHO = select(cast(bindparam("number"), Integer).label("number"))
 DIVIDE = select((literal(1) / cast(bindparam("by"), Integer)).label("result"))
 BACKEND = select(func.pg_backend_pid().label("pid"))
 SLEEP = select(func.pg_sleep(bindparam("seconds")))
+CANCEL_ITSELF = select(func.pg_cancel_backend(func.pg_backend_pid()), func.pg_sleep(10))
 
 
 async def echo(database: Database, number: int) -> int:
@@ -55,6 +58,16 @@ async def test_failing_read_does_not_affect_other_reads(database_url: str) -> No
         assert [answers[0], answers[2], answers[3]] == [1, 1, 7]
         assert isinstance(answers[1], psycopg.errors.DivisionByZero)
     await database.close()
+
+
+async def test_reason_of_an_unavailable_database_is_logged(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres, "log", log := CapturingLogger())
+    database = await opened(database_url)
+    with pytest.raises(Unavailable):
+        async with database.read() as tx:
+            await tx.execute(CANCEL_ITSELF)
+    await database.close()
+    assert log.calls == [("warning", ("database_unavailable",), {"reason": "QueryCanceled"})]
 
 
 async def test_lost_connection_is_replaced_transparently(database_url: str) -> None:

@@ -1,4 +1,4 @@
-"""PostgreSQL database with psycopg's connection pool."""
+"""Implement `Database` for PostgreSQL, with psycopg's connection pool."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
 import psycopg
+import structlog
 from psycopg.adapt import Loader
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import JSON, DateTime, Integer
@@ -17,6 +18,8 @@ from one_runtime.db.pipeline import ReadPipeline
 from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.telemetry import tracing
 from one_runtime.telemetry.metrics import PoolUse
+
+log = structlog.get_logger()
 
 _Pool: TypeAlias = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
 
@@ -67,7 +70,7 @@ class _PostgresTransaction(Transaction):
 
 
 class _PostgresReader(Transaction):
-    """Runs the reads of all tasks, without BEGIN and COMMIT. `read` returns the same object for every read."""
+    """Runs the read statements of all asyncio tasks, without BEGIN and COMMIT."""
 
     _compiler = _COMPILER
 
@@ -161,4 +164,6 @@ class PostgresDatabase(Database):
 def _translate(error: Exception) -> Unavailable:
     if isinstance(error, PoolTimeout):
         return Busy("No connection to the database became free in time. Try again.")
+    # The class names the reason. The driver's message could contain a value of the statement.
+    log.warning("database_unavailable", reason=type(error).__name__)
     return Unavailable("The database does not answer. Try again later. The server's log has the reason.")

@@ -1,4 +1,7 @@
-"""SQLite with sqlite3. Statements run on the event loop: SQLite needs no network, and mostly reads from memory."""
+"""Implement `Database` for SQLite, with Python's module sqlite3.
+
+Statements run on the event loop, because SQLite needs no network and mostly reads from memory.
+"""
 
 import asyncio
 import json
@@ -9,6 +12,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import JSON, Boolean, DateTime, Integer, LargeBinary
 from sqlalchemy.dialects import sqlite
 
@@ -17,6 +21,8 @@ from one_runtime.db.compiled import Params, StatementCompiler, dump_json
 from one_runtime.db.engine import Busy, Database, Transaction, transaction_open
 from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.telemetry import tracing
+
+log = structlog.get_logger()
 
 LOCK_PATIENCE: Final = 5.0
 """Seconds to wait for another process that writes to the same SQLite file."""
@@ -46,7 +52,7 @@ class _SqliteTransaction(Transaction):
 
 
 class _SqliteReader(_SqliteTransaction):
-    """Runs the reads of all tasks. To save time, `read` returns the same object for every read."""
+    """Runs the read statements of all asyncio tasks. To save time, the tasks share one object."""
 
     async def __aenter__(self) -> Transaction:
         return self
@@ -109,11 +115,11 @@ def connect_sqlite(path: str) -> sqlite3.Connection:
     """Open a connection with One Runtime's settings.
 
     With these settings, SQLite writes every commit to the disk immediately. Otherwise a power failure could lose a new
-    refresh token. SQLite also overwrites deleted data. If a lock is not free, a statement fails immediately, because
-    waiting would block the event loop. `connect_sqlite` itself can block the event loop for a short time, while another
-    process creates or closes the file.
+    refresh token. SQLite also overwrites deleted data. If another process has locked the file, a statement fails
+    immediately, because waiting would block the event loop. `connect_sqlite` itself can block the event loop for some
+    seconds (`LOCK_PATIENCE`), while another process creates or closes the file.
 
-    Raises: ConfigurationError.
+    Raises: ConfigurationError if the file cannot be opened.
     """
     connection = None
     try:
@@ -129,7 +135,7 @@ def connect_sqlite(path: str) -> sqlite3.Connection:
 
 
 def _turn_on_wal(connection: sqlite3.Connection) -> None:
-    """Switch to the write-ahead log. Retry while the file is locked. Raises: OperationalError.
+    """Switch to the write-ahead log. Retry for `LOCK_PATIENCE` while the file is locked. Raises: OperationalError.
 
     SQLite's busy timeout does not apply to the statement `PRAGMA journal_mode`.
     """
@@ -162,6 +168,7 @@ async def _begin(connection: sqlite3.Connection, patience: float) -> None:
 def _translate(error: sqlite3.OperationalError) -> Unavailable:
     if _is_locked(error, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Busy("The database is locked by another process. Try again.")
+    log.warning("database_unavailable", reason=error.sqlite_errorname)
     return Unavailable("The database does not answer. Try again later. The server's log has the reason.")
 
 
