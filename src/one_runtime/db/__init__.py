@@ -1,1 +1,1 @@
-"""The database: one schema and one set of statements for SQLite and PostgreSQL."""
+"""Store data in SQLite or PostgreSQL, with the same tables and the same statements."""

@@ -1,8 +1,8 @@
 """Compile SQLAlchemy Core statements to SQL text for a database driver, and convert parameters and result values.
 
-The module compiles each statement only once for each database. The SQL types of a statement decide how values are
-converted. So SQLite and PostgreSQL return the same Python types: `str` for UUIDs, aware `datetime`, `bytes`, parsed
-JSON, `bool`.
+The module compiles each statement only once for each database. The SQL type of a column or parameter decides how its
+values are converted. So SQLite and PostgreSQL return the same Python types: `str` for UUIDs, aware `datetime`, `bytes`,
+parsed JSON, `bool`.
 
 One Runtime does not use SQLAlchemy's async engines, because a query through an async engine takes four to seven times
 as long (docs/decisions/0001-bare-drivers.md).
@@ -26,7 +26,7 @@ MakeRow: TypeAlias = Callable[[Sequence[object]], Any]
 
 
 class Row(tuple[Any, ...]):
-    """A result row as a named tuple, for callers that pass no row type to the methods of `Transaction`.
+    """A result row as a named tuple. `Transaction` returns this type if the caller passes no row type.
 
     Convert each `Row` to another type immediately, because the type checker does not check the attributes of a `Row`.
     """
@@ -43,7 +43,7 @@ class Row(tuple[Any, ...]):
 class Bind:
     """A parameter of a compiled statement.
 
-    `name`: name in the SQL text. `key`: name of the keyword argument from which the value comes.
+    `name`: name in the SQL text. `key`: name of the keyword argument that contains the value.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Bind:
 
 
 class CompiledStatement:
-    """SQL text, parameters and row constructors of a statement."""
+    """A statement's SQL text and parameters, and the functions that make its result rows."""
 
     __slots__ = ("binds", "make_row", "text")
 
@@ -71,7 +71,7 @@ class CompiledStatement:
 
 
 class RowMakers(dict[type, MakeRow]):
-    """A statement's row constructors by row type. The mapping creates each constructor at its first use.
+    """The functions that make a statement's result rows, by row type. The first use of a row type creates its function.
 
     Raises: TypeError if the fields of a row type are not the statement's columns.
     """
@@ -113,7 +113,7 @@ class RowMakers(dict[type, MakeRow]):
 
 
 class StatementCompiler:
-    """Compiles statements for one dialect. The compiler compiles each statement only once."""
+    """Compiles statements for one SQL dialect, each statement only once."""
 
     def __init__(
         self, dialect: Dialect, *, binds: Mapping[type[TypeEngine[Any]], Convert], results: Mapping[type, Convert]
@@ -122,7 +122,7 @@ class StatementCompiler:
         self._compiled: WeakKeyDictionary[ClauseElement, CompiledStatement] = WeakKeyDictionary()
 
     def compile(self, statement: ClauseElement) -> CompiledStatement:
-        """Return the compiled statement. The cache keeps the compiled statement as long as `statement` exists."""
+        """Return the compiled statement. The result stays in a cache as long as `statement` exists."""
         compiled = self._compiled.get(statement)
         if compiled is None:
             compiled = self._compiled[statement] = self._compile(statement)
@@ -139,10 +139,7 @@ class StatementCompiler:
         return CompiledStatement(compiled.string, tuple(binds), columns)
 
     def _bind(self, compiled: SQLCompiler, name: str) -> Bind:
-        """Return the parameter with this name in the SQL text.
-
-        SQLAlchemy replaces the list parameter `x` of `IN` with `x_1`, `x_2` and so on, which have the type of `x`.
-        """
+        # SQLAlchemy replaces the list parameter `x` of `IN` with `x_1`, `x_2` and so on, which have the type of `x`.
         bind = compiled.binds.get(name)
         expanded = bind is None
         bind = bind if bind is not None else compiled.binds[name.rpartition("_")[0]]
@@ -161,5 +158,4 @@ def dump_json(value: object) -> str:
 
 
 def _converter(converts: Mapping[type, Convert], kind: TypeEngine[Any]) -> Convert | None:
-    """Return the function that converts values of an SQL type, or None if the values stay unchanged."""
     return next((convert for base, convert in converts.items() if isinstance(kind, base)), None)

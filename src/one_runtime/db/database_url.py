@@ -13,7 +13,7 @@ def sqlite_path(url: str) -> str | None:
 
 
 def create_database(url: str, *, pool_size: int = 10) -> Database:
-    """Create the database of a URL: `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`.
+    """Create the `Database` object for a URL: `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`.
 
     Raises: ConfigurationError for any other URL.
     """

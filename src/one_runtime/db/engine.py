@@ -1,7 +1,7 @@
-"""Interface of the database: transactions that run SQLAlchemy Core statements, on SQLite and PostgreSQL.
+"""Define the classes `Database` and `Transaction`, which run SQLAlchemy Core statements on SQLite or PostgreSQL.
 
-`sqlite.py` and `postgres.py` implement the interface with the drivers sqlite3 and psycopg. `database_url.py` chooses
-the implementation.
+`sqlite.py` and `postgres.py` implement the classes with the drivers sqlite3 and psycopg. `database_url.py` chooses the
+implementation for a URL.
 """
 
 from abc import ABC, abstractmethod
@@ -22,7 +22,7 @@ __all__ = ["Busy", "Database", "Params", "Row", "Transaction", "transaction_open
 R = TypeVar("R")
 
 transaction_open: Final[ContextVar[bool]] = ContextVar("transaction_open", default=False)
-"""True while this task has an open writing transaction. In tests, an outbound request fails while the value is True."""
+"""True while the current asyncio task has an open writing transaction. In tests, an outbound request then fails."""
 
 
 class Busy(Unavailable):
@@ -32,7 +32,7 @@ class Busy(Unavailable):
 
 
 class Transaction(ABC):
-    """Runs statements. `Database.write` commits. A function that receives a transaction never commits the transaction.
+    """Runs SQL statements. Functions that receive a transaction never commit, because `Database.write` commits.
 
     If the caller passes a row type, a statement returns rows of this type. A row type is a NamedTuple, a dataclass, or
     a class with `_fields`. The fields must have the names and the order of the statement's columns. Without a row
@@ -43,7 +43,7 @@ class Transaction(ABC):
 
     def __init__(self) -> None:
         self.committed: list[Callable[[], None]] = []
-        """Functions that run after a commit, but not after a rollback. For example, the functions update metrics."""
+        """Functions that `Database.write` calls after the commit, for example to update metrics."""
 
     @overload
     async def all(self, statement: ClauseElement, /, **params: object) -> list[Row]: ...
@@ -112,7 +112,7 @@ class Database(ABC):
         """
 
     def connections(self) -> PoolUse | None:
-        """Return the use of the connection pool, or None if the database has no pool."""
+        """Return how many connections the pool has, or None if the database has no pool."""
         return None
 
     async def ping(self) -> None:

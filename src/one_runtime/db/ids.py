@@ -1,4 +1,4 @@
-"""Row ids: UUIDs version 7 (RFC 9562 section 5.7) in canonical text form. The order of ids is the order of creation."""
+"""Create and recognize row ids: UUIDs version 7 (RFC 9562 section 5.7) as text, in the order of their creation."""
 
 import re
 from datetime import datetime

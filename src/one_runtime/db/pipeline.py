@@ -1,7 +1,7 @@
-"""Send concurrent PostgreSQL reads in batches, with psycopg's pipeline mode.
+"""Send concurrent read statements to PostgreSQL in batches, with psycopg's pipeline mode.
 
-If the maximum number of batches is running, new reads wait for the next batch. A batch sends all its reads in one round
-trip. With sixteen concurrent callers, batches double the number of reads per second
+A batch sends all its reads in one round trip. While the maximum number of batches is running, new reads wait for the
+next batch. With sixteen concurrent callers, batches double the number of reads per second
 (docs/decisions/0010-reads-in-pipelines.md).
 """
 
@@ -17,15 +17,13 @@ Connection: TypeAlias = psycopg.AsyncConnection[Any]
 Rows: TypeAlias = list[tuple[Any, ...]]
 
 _CONCURRENT_BATCHES: Final = 3
-"""Maximum number of batches that run at the same time. While a batch has a slow read, other batches continue."""
+"""Maximum number of batches that run at the same time. A slow read delays only its own batch."""
 
 _BATCH_SIZE: Final = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Read:
-    """A statement with its parameters, and the future that its caller awaits."""
-
     text: str
     values: Mapping[str, object]
     answer: "asyncio.Future[Rows]"
@@ -58,7 +56,7 @@ class ReadPipeline:
         return await read.answer
 
     async def close(self) -> None:
-        """Cancel all waiting and running reads. The callers receive an OperationalError."""
+        """Cancel all waiting and running reads. Their callers receive an OperationalError."""
         for lane in self._lanes:
             lane.cancel()
         await asyncio.gather(*self._lanes, return_exceptions=True)
@@ -87,7 +85,7 @@ class ReadPipeline:
                 read.fail(error)
 
     async def _run_with_retry(self, batch: list[_Read]) -> None:
-        """Run a batch. Run the batch once more if the connection was lost, for example in a restart of PostgreSQL."""
+        """Run a batch, and once more if the connection was lost, for example during a restart of PostgreSQL."""
         try:
             await self._run_batch(batch)
         except psycopg.OperationalError:

@@ -1,7 +1,7 @@
-"""Definitions of all tables. The migrations create the tables. A test compares the migrations with these definitions.
+"""Define all tables. The migrations create the tables. A test compares the migrations with these definitions.
 
-An index for queries that select rows of one organization begins with `organization_id`. The other indexes serve the
-worker, key rotation, foreign keys, and look-ups by a hash. A test lists the other indexes.
+An index for queries that select rows of one organization begins with `organization_id`. The other indexes serve
+background tasks, key rotation, foreign keys, and look-ups by a hash.
 """
 
 from typing import Final
@@ -38,6 +38,7 @@ metadata: Final = MetaData(
     }
 )
 
+# Ids and times of the encryption keys. The keys themselves are not in the database.
 key_ring = Table(
     "key_ring",
     metadata,
@@ -52,7 +53,7 @@ servers = Table(
     metadata,
     Column("id", ID, primary_key=True),  # one row for each server process
     Column("version", Text, nullable=False),
-    Column("key_ids", DOCUMENT, nullable=False),  # the key ring of the process
+    Column("key_ids", DOCUMENT, nullable=False),  # ids of the encryption keys that the process has
     Column("started_at", TIME, nullable=False),
     Column("seen_at", TIME, nullable=False),
 )
@@ -169,7 +170,8 @@ credentials = Table(
     Column("leased_until", TIME),
     Column("retry_at", TIME),  # time of the earliest retry after a temporary failure
     Column("failures", Integer, nullable=False, server_default="0"),  # consecutive temporary failures of the refresh
-    Column("audience", Text),  # digest of a custom integration's audience at the time of storage
+    # Custom integrations: hash of `audience`, the places that could receive the credentials at the time of storage.
+    Column("audience", Text),
     Index("ix_credentials_key_id_connection_id", "key_id", "connection_id"),
     Index("ix_credentials_oauth_client_id", "oauth_client_id"),
     Index("ix_credentials_refresh_due_at", "refresh_due_at"),
@@ -227,7 +229,7 @@ hosted_connection_sessions = Table(
     Column("expires_at", TIME, nullable=False),
     Column("opened_at", TIME),
     Column("return_url", Text),
-    Column("code_hash", LargeBinary),  # hash of the code that redeems an unredeemed connection
+    Column("code_hash", LargeBinary),  # hash of the code that the return URL contains (mode `redirect`)
     ForeignKeyConstraint(
         ["organization_id", "end_user_id"],
         ["end_users.organization_id", "end_users.end_user_id"],
@@ -238,8 +240,8 @@ hosted_connection_sessions = Table(
     Index("ix_hosted_connection_sessions_token_hash", "token_hash", unique=True),
 )
 
-# Connections of the mode `redirect` that the organization has not redeemed yet. No request can use an unredeemed
-# connection.
+# Connections of the mode `redirect`. The organization's backend redeems the connection: the backend sends the code from
+# the return URL. Until then, no request can use the connection.
 unredeemed_connections = Table(
     "unredeemed_connections",
     metadata,
@@ -254,7 +256,7 @@ unredeemed_connections = Table(
     Index("ix_unredeemed_connections_due_at", "due_at"),
 )
 
-# Authorization attempts, from the end user's click to the callback.
+# Attempts of end users to authorize One Runtime at an OAuth provider.
 consents = Table(
     "consents",
     metadata,
@@ -264,13 +266,13 @@ consents = Table(
     Column("integration_slug", Text, nullable=False),
     Column("oauth_client_id", ID, ForeignKey("oauth_clients.id", ondelete="CASCADE")),  # null: end user's own client
     Column("status", Text, nullable=False),  # prepared | left | arrived | choosing | connected | failed
-    Column("ticket_hash", LargeBinary),  # hash of the ticket that the popup sends to the authorization window
-    Column("state_hash", LargeBinary),  # hash of the OAuth state; set only from the redirect to the callback
+    Column("ticket_hash", LargeBinary),  # hash of the one-time permission to start the authorization
+    Column("state_hash", LargeBinary),  # hash of the OAuth state; set only between redirect and callback
     Column("browser_hash", LargeBinary),  # hash of the cookie that the authorization redirect sets
     Column("issuer", Text),
     Column("details", DOCUMENT, nullable=False),  # the validated request to connect, without secrets
-    # Before the callback: the PKCE verifier and the end user's own client. With the status `choosing`: the tokens.
-    # In any other case: null.
+    # Before the callback: the PKCE verifier and the end user's own client. With the status `choosing` (the end user
+    # selects an account): the tokens. In any other case: null.
     Column("sealed", LargeBinary),
     Column("key_id", Text, ForeignKey("key_ring.key_id")),
     Column("version", Integer, nullable=False),
@@ -284,8 +286,7 @@ consents = Table(
     Index("ix_consents_expires_at", "expires_at"),
 )
 
-# Pending revocations: tokens that no connection uses any more. A row exists until the provider has revoked the tokens,
-# or for one day.
+# Tokens that no connection uses any more. A row exists until the provider has revoked the tokens, or for one day.
 revocations = Table(
     "revocations",
     metadata,

@@ -1,4 +1,4 @@
-"""Facts about a PostgreSQL server for `one-runtime doctor`, and reasons why a server cannot be reached."""
+"""Read facts about a PostgreSQL server for `one-runtime doctor`, and explain why a server cannot be reached."""
 
 import re
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ _VITALS: Final = select(
 _NOW: Final = select(func.clock_timestamp(type_=DateTime(timezone=True)).label("now"))
 
 # Patterns of messages from libpq and psycopg, and the reasons that the doctor shows instead. An original message can
-# contain a part of the URL.
+# contain a part of the database's URL.
 _REASONS: Final = (
     (r"password authentication failed|no password supplied", "the password or the user name is refused"),
     (r"no pg_hba\.conf entry", "its pg_hba.conf does not allow this address or user"),
@@ -66,7 +66,7 @@ class PostgresVitals:
     version: str
     major: int
     free_for_us: int
-    """Maximum number of connections of this user to this database, including open connections."""
+    """Maximum number of connections that this user can have to this database, including those already open."""
     read_only: bool
     synchronous_commit: str
     size: int
@@ -81,7 +81,7 @@ async def postgres_vitals(tx: Transaction) -> PostgresVitals:
 
 
 async def database_clock(tx: Transaction) -> datetime:
-    """Return the time of a PostgreSQL server's clock. SQLite uses the clock of the process."""
+    """Return the time of a PostgreSQL server's clock. SQLite has no clock of its own."""
     row = await tx.one(_NOW, _NowRow)
     assert row is not None  # noqa: S101 - a statement without FROM returns one row
     return row.now

@@ -30,7 +30,7 @@ LOCK_PATIENCE: Final = 120.0
 
 
 def current_revision(url: str) -> str | None:
-    """Return the revision of a database, or None for an empty database. Raises: ConfigurationError."""
+    """Return the id of the last migration, or None for an empty database. Raises: ConfigurationError."""
     path = sqlite_path(url)
     query = "SELECT version_num FROM alembic_version"
     if path:
@@ -57,13 +57,13 @@ def current_revision(url: str) -> str | None:
 
 
 def require_current(url: str) -> None:
-    """Require the newest revision. Raises: ConfigurationError if the database has another revision."""
+    """Raises: ConfigurationError if the database does not have the newest revision."""
     if current_revision(url) != HEAD:
         raise ConfigurationError("The database is not migrated. Run `one-runtime migrate`, or start with --migrate.")
 
 
 def migrate(url: str, *, patience: float = LOCK_PATIENCE) -> bool:
-    """Migrate to the newest revision. Only one process migrates at a time. Return False if there was nothing to do.
+    """Migrate to the newest revision, in one process at a time. Return False if the database was already current.
 
     Raises: ConfigurationError if the database cannot be reached, or a table stays locked for `patience` seconds.
     """
@@ -83,7 +83,6 @@ def migrate(url: str, *, patience: float = LOCK_PATIENCE) -> bool:
 
 
 def _retry(upgrade: Callable[[], None], patience: float) -> None:
-    """Run the migration, and retry while servers lock the tables. Raises: ConfigurationError."""
     from sqlalchemy.exc import OperationalError  # noqa: PLC0415 - slow to import
 
     deadline, pause = time.monotonic() + patience, 0.05

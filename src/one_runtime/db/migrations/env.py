@@ -1,4 +1,4 @@
-"""Environment of Alembic's migrations. Only `migrate()` runs this module."""
+"""Connect to the database and run the migrations. Alembic executes this module when `migrate()` calls Alembic."""
 
 from alembic import context
 from sqlalchemy import create_engine, event, pool

@@ -1,4 +1,4 @@
-"""The first tables: organizations, API keys, end users, sessions, connections, encrypted credentials, events."""
+"""Create the first tables: organizations, API keys, end users, sessions, connections, encrypted credentials, events."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""The modes `redirect` and `link`, the rotation of keys, and the server processes.
+"""Add tables and columns for the session modes `redirect` and `link`, for key rotation, and for server processes.
 
 The previous version of One Runtime works with this schema, because the migration adds only tables, indexes and
 nullable columns.

@@ -1,4 +1,4 @@
-"""OAuth 2.0: clients, authorization attempts, token refresh, and pending revocations.
+"""Add tables and columns for OAuth 2.0: clients, authorization attempts, token refresh, and pending revocations.
 
 The previous version of One Runtime works with this schema, because the migration adds only tables, indexes, and columns
 that are nullable or have a default.

@@ -1,4 +1,6 @@
-"""Tables for custom integrations and the proxy's request log. `audience`: places that receive the credentials.
+"""Add tables for custom integrations and the proxy's request log.
+
+The column `audience` identifies the places that receive the credentials.
 
 The previous version of One Runtime works with this schema, because the migration adds only tables, indexes and
 nullable columns.
