@@ -1,6 +1,7 @@
-"""Outbound requests (egress). The server sends outbound requests only through this package.
+"""Send outbound requests (egress). The server sends requests to providers only through this package.
 
-The package keeps the promises P7 and P12 of docs/security.md.
+The package keeps two promises of docs/security.md. P7: One Runtime sends no requests to private addresses. P12: a
+provider's failure does not affect requests to other providers.
 
 One Runtime checks every request and every redirect in this order. Steps 3 and 4 apply to new connections only:
 1. `target.parse` parses the URL strictly. The scheme must be http or https.
@@ -9,8 +10,8 @@ One Runtime checks every request and every redirect in this order. Steps 3 and 4
 4. `pool` checks the IP address to which the socket is about to connect.
 `addresses` lists the refused ranges.
 
-The proxy has its own `Egress` object. Provider checks and OAuth use another `Egress` object. The objects share no
-connections and no threads, so a slow upstream of the proxy does not delay an OAuth request.
+Proxy calls have their own `Egress` object. Checks of credentials and OAuth requests use another `Egress` object. The
+objects share no connections and no threads, so slow proxy calls do not delay an OAuth request.
 """
 
 from one_runtime.egress.client import Egress, Relayed, Response

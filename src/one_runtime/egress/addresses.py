@@ -1,4 +1,4 @@
-"""IP addresses that One Runtime refuses to contact (promise P7 of docs/security.md).
+"""Decide which IP addresses One Runtime refuses to contact (promise P7 of docs/security.md).
 
 One Runtime refuses every address that is not global unicast. One Runtime also refuses every IPv6 range that embeds
 IPv4 addresses, because an embedded address can be private. Python's `is_global` is not enough, because its result
@@ -62,7 +62,7 @@ _IPV6: Final = tuple(
 )
 
 # An ISATAP address embeds an IPv4 address after the interface identifier 0000:5efe or 0200:5efe (RFC 5214 section
-# 6.1). The mask ignores the two low bits of the first byte (universal, group).
+# 6.1). The mask ignores the two low bits of the first byte (the flags "universal" and "group").
 _ISATAP: Final = 0x0000_5EFE
 _ISATAP_MASK: Final = 0xFCFF_FFFF
 

@@ -1,6 +1,6 @@
-"""Read and decode a response body.
+"""Read and decompress the body of a provider's response.
 
-The size limit `cap` applies before and after decompression (promise P12 of docs/security.md).
+The size limit `cap`, in bytes, applies before and after decompression (promise P12 of docs/security.md).
 """
 
 import zlib
@@ -18,6 +18,8 @@ _NO_BODY: Final = frozenset({204, 304})  # no body, even with a Content-Length h
 
 async def read_body(answer: aiohttp.ClientResponse, authority: str, cap: int) -> bytes:
     """Return the whole body. Decode a body with the encoding gzip or deflate.
+
+    `authority`: host and port of the provider, for error texts.
 
     Raises:
         UpstreamTooLarge: the body has more than `cap` bytes.

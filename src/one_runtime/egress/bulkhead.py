@@ -1,7 +1,8 @@
-"""Concurrency limit for each pair of a tenant and an upstream. The request that has waited longest starts first.
+"""Limit the concurrent requests of each tenant (organization) to each upstream (scheme, host and port of a provider).
 
-aiohttp's own limit is not enough, because all waiting requests of aiohttp share one queue. Many requests that wait
-for a hanging upstream would delay the requests to other upstreams (promise P12 of docs/security.md).
+The request that has waited longest starts first. aiohttp's own limit is not enough, because all waiting requests of
+aiohttp share one queue. Many requests that wait for a hanging upstream would delay the requests to other upstreams
+(promise P12 of docs/security.md).
 """
 
 import asyncio
@@ -26,11 +27,11 @@ class Bulkhead:
 
         Args:
             target: the target of the request. Scheme, host and port of the target identify the upstream.
-            tenant: the id of an organization, or an empty text. Each tenant has its own semaphore for an upstream.
+            tenant: the id of an organization, or an empty text for a request that One Runtime makes for itself.
             timeout: maximum number of seconds to wait.
 
         Raises:
-            UpstreamTimeout: no earlier request of the tenant to the upstream ended within the timeout.
+            UpstreamTimeout: the limit was reached, and the request could not start within the timeout.
         """
         key = tenant, target.scheme, target.host, target.port
         semaphore = self._semaphores.get(key)

@@ -1,4 +1,4 @@
-"""Outbound requests with redirects and limits. The address checks run before each request and before each redirect."""
+"""Send outbound requests and follow redirects. The address checks run before each request and before each redirect."""
 
 import asyncio
 import re
@@ -64,7 +64,7 @@ class Egress:
             network: name resolution and sockets. A caller that passes a network must also close the network.
             limits: default limits of one request.
             pool_limits: limits that all requests share.
-            before_request: a function that runs before the request and before each redirect. Tests pass a function
+            before_request: a function that runs before each request and before each redirect. Tests pass a function
                 that raises an error if a database transaction is open.
 
         Raises:
@@ -122,11 +122,11 @@ class Egress:
         """Send a request unchanged and stream the response: no decoding, no redirects, no buffering.
 
         After the caller's `async with` block, `relay` returns the connection to the pool. If the caller has not read
-        the whole body, `relay` closes the connection instead. Each tenant has its own concurrency limit for each
-        upstream.
+        the whole body, `relay` closes the connection instead. The concurrent requests of a tenant (organization) to
+        one host and port are limited.
 
         Raises:
-            EgressError: the same errors as `request`. If reading the body fails, the caller's block ends with an
+            EgressError: the request was refused or failed. If reading the body fails, the caller's block ends with an
                 `EgressError` too.
         """
         with observed(method) as observed_request:
@@ -142,7 +142,7 @@ class Egress:
                 yield Relayed(answer.status, answer.raw_headers, answer.content.iter_any())
 
     async def certificate(self, url: str, *, limits: Limits | None = None) -> Certificate:
-        """Return the validity period of the TLS certificate at an https URL, after the address checks of a request.
+        """Return the validity period of the TLS certificate at an https URL. Check the address as for a request.
 
         Raises:
             TargetRefused: One Runtime must not send requests to this URL.

@@ -1,4 +1,4 @@
-"""Errors of outbound requests.
+"""Define the errors of outbound requests.
 
 No error text contains a path, a query or the value of a header (promise P11 of docs/security.md).
 """
@@ -23,12 +23,12 @@ class TargetRefused(EgressError):
 
     @classmethod
     def malformed(cls, why: str) -> "TargetRefused":
-        """Return the error for an invalid or ambiguous URL. The detail omits the URL: a URL can contain a secret."""
+        """Return the error for an invalid or ambiguous URL. The text omits the URL, which can contain a secret."""
         return cls(f"One Runtime cannot use this URL: {why}.")
 
     @classmethod
     def not_allowed(cls, what: str, authority: str) -> "TargetRefused":
-        """Return the error for a target that only the operator can allow.
+        """Return the error for a private target, which the operator can allow.
 
         `authority`: host and port of the target.
         """

@@ -1,4 +1,7 @@
-"""A hop is one request to one target. A redirect leads to the next hop. This module does no I/O."""
+"""Check a caller's request, and build the next request after a redirect. This module does no I/O.
+
+Each of these requests is a hop.
+"""
 
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -34,8 +37,8 @@ HOP_BY_HOP: Final = frozenset(
 )
 """Headers that concern one connection (RFC 9110 section 7.6.1)."""
 
-# A caller must not set these headers: they control the connection, the end of the message, or the host. aiohttp adds
-# the headers that a request needs.
+# A caller must not set these headers, because the headers control the connection, the length of the body, or the host.
+# aiohttp adds the headers that a request needs.
 _OURS: Final = HOP_BY_HOP | {"content-length", "expect", "host"}
 # The response to TRACE repeats the request's credentials. CONNECT opens a tunnel, and One Runtime cannot check the
 # requests inside a tunnel.

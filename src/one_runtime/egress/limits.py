@@ -1,6 +1,6 @@
-"""Limits of time, size and connections.
+"""Define the limits of outbound requests: time, size and number of connections.
 
-A slow upstream must not affect requests to other upstreams (promise P12 of docs/security.md).
+A slow provider must not affect requests to other providers (promise P12 of docs/security.md).
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Limits:
     connect: float = 10.0
     """Time until a connection is ready, including name resolution, TCP and TLS.
 
-    The time also includes the wait while too many requests are in progress (`PoolLimits`).
+    The time also includes the wait while the limits of `PoolLimits` are reached.
     """
     idle: float = 20.0
     """Maximum wait for the first piece of the response, and for each next piece."""
@@ -32,9 +32,9 @@ class PoolLimits:
 
     connections: int = 512
     per_upstream: int = 64
-    """Maximum number of concurrent requests of one tenant to one scheme, host and port.
+    """Maximum number of concurrent requests of one tenant (organization) to one scheme, host and port.
 
-    Because of this limit, a hanging upstream cannot occupy all connections.
+    Because of this limit, one tenant's requests to a hanging server cannot occupy all connections.
     """
     dns_cache: int = 10
     """Seconds to cache the IP addresses of a name. With 0, One Runtime resolves the name for each new connection."""

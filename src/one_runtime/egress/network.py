@@ -1,4 +1,4 @@
-"""Name resolution and sockets. Tests replace `Network`. The module `pool` checks the addresses."""
+"""Resolve names and open sockets for outbound requests. The module `pool` checks the addresses."""
 
 import asyncio
 import socket
@@ -7,13 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 
 class Network:
-    """The machine's network. Each `Network` has its own threads that resolve names.
+    """The machine's network. Tests use a subclass.
 
-    The event loop's thread pool is too small: a slow name server could occupy all threads of the pool.
+    Each `Network` has its own threads that resolve names. A slow name server could occupy all threads of the event
+    loop's thread pool, which is small.
     """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:
-        """`tls`: TLS settings. By default, the network trusts the machine's certificate authorities."""
+        """`tls`: TLS settings. By default, One Runtime trusts the machine's certificate authorities."""
         self.tls = tls
         self._threads = ThreadPoolExecutor(16, thread_name_prefix="egress-names")
 

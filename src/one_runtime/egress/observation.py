@@ -1,4 +1,7 @@
-"""Metrics and a trace span for each outbound request. Both omit the host: a host can identify an end user."""
+"""Record metrics and a trace span for each outbound request.
+
+The metrics and the span omit the host, because a host can identify an end user.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +16,7 @@ _integration: Final[ContextVar[str]] = ContextVar("one_runtime_egress_integratio
 
 
 class Observed:
-    """The HTTP status of a response. The status is 0 until the response arrives."""
+    """The HTTP status of a response, or 0 until the response arrives."""
 
     status: int = 0
 

@@ -1,7 +1,7 @@
-"""A pool of HTTP connections. The pool checks an address after name resolution, and again before the connection.
+"""Send requests over a pool of HTTP connections. Check each IP address after name resolution and before connecting.
 
-Only this module uses aiohttp's client. The client does not call its resolver for IP addresses or cached names. So a
-check in the resolver alone is not enough (promise P7 of docs/security.md).
+Only this module uses aiohttp's client. If the host is an IP address, or a name in the client's cache, the client does
+not call the resolver. So a check in the resolver alone is not enough (promise P7 of docs/security.md).
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class Certificate:
 class _Dial:
     """Connection attempt of one request.
 
-    `dialled`: True if the request has opened a socket. `refusal`: the error, if the address was refused.
+    `dialled`: True if the request opened a new socket. `refusal`: the error, if the address was refused.
     """
 
     target: Target
@@ -91,9 +91,10 @@ _dialling: ContextVar[_Dial | None] = ContextVar("one_runtime_egress_dialling", 
 
 
 class Pool:
-    """Connections to addresses that were checked with one allow-list of the operator.
+    """Connections whose IP addresses were checked.
 
-    A different allow-list needs a new pool, because the addresses of open connections are not checked again.
+    The checks permit every address for a host and port in the operator's allow-list. A different allow-list needs a new
+    pool, because the IP address of an open connection is not checked again.
     """
 
     def __init__(
@@ -272,7 +273,7 @@ class _CheckedResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Do nothing. The resolver does not own the `Network` object. The owner closes the object."""
+        """Do nothing, because the owner of the `Network` object closes the object."""
 
 
 async def _peer_certificate(

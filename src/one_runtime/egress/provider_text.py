@@ -1,4 +1,4 @@
-"""Redact text from a provider: return one line of plain text without secrets (promise P11 of docs/security.md)."""
+"""Remove secrets and control characters from the text of a provider (promise P11 of docs/security.md)."""
 
 import base64
 import html
@@ -12,12 +12,12 @@ from urllib.parse import quote, quote_plus
 MAX_TEXT: Final = 300
 MASK: Final = "\u2026"
 _SHORTEST_SECRET: Final = 3  # masking shorter values would mask parts of ordinary words
-# Minimum length of a part that `redact` masks. Providers show shorter parts of a key on purpose.
+# Minimum length of a part of a secret that `redact` masks. Providers show shorter parts of a key on purpose.
 _SHORTEST_PART: Final = 12
 _MOST_READ: Final = 4000
 _DROPPED: Final = frozenset({"Cf", "Cn", "Co"})
 _BREAKS: Final = frozenset({"Cc", "Cs", "Zl", "Zp", "Zs"})
-# Unicode's Default_Ignorable_Code_Point outside the category Cf: joiners, fillers and variation selectors.
+# Unicode's invisible characters (Default_Ignorable_Code_Point) outside the category Cf, for example fillers.
 _INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
 )
@@ -49,8 +49,8 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 def contains_secret(text: str, secrets: Iterable[str]) -> bool:
     """Return True if the text contains a complete secret, in any of the forms that `redact` masks."""
     plain = printable(text)
-    # A secret that is longer than the text cannot occur in the text, because no form is shorter than its secret. Most
-    # texts are account names, which are shorter than a key. So skipping long secrets saves time.
+    # To save time, skip each secret that is longer than the text, because no form is shorter than its secret. Most
+    # texts are account names, which are shorter than a key.
     possible = [secret for secret in secrets if len(printable(secret)) <= len(plain)]
     return any(re.search(re.escape(form), plain, flags=re.IGNORECASE) for secret in possible for form in _forms(secret))
 

@@ -7,7 +7,7 @@ from typing import Final
 
 _SECONDS: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,9})?")
 _UNIX_TIME: Final = 1_000_000_000
-"""Some providers send a Unix time instead of seconds. A number above this limit counts as a Unix time."""
+"""A larger number counts as a Unix time, because some providers send a Unix time instead of seconds."""
 
 
 def parse_retry_after(value: str, now: datetime) -> float | None:

@@ -1,9 +1,7 @@
-"""Target of a request: parse a URL strictly, and check the target without name resolution.
+"""Parse the URL of an outbound request strictly, and check its host and port without name resolution.
 
-`check` is one step of the promise P7 of docs/security.md: no requests to private addresses.
-
-One Runtime requests exactly the URL that this module has parsed and checked. The module refuses an ambiguous URL, and
-never repairs a URL.
+The check is one step of the promise P7 of docs/security.md: One Runtime sends no requests to private addresses. One
+Runtime requests exactly the URL that this module has parsed and checked. The module refuses an ambiguous URL.
 """
 
 import re
@@ -80,13 +78,13 @@ class Target:
     address: Address | None
     """The IP address, if the host is an IP address. None if the host is a name."""
     authority: str
-    """Host and port in the format of an allow-list entry. Error texts may show this value: it contains no secret."""
+    """Host and port in the format of an allow-list entry. The value contains no secret, so error texts can show it."""
     url: URL = field(repr=False)
     """The URL for aiohttp, with path and query byte for byte as the caller wrote them."""
 
     @property
     def origin(self) -> tuple[str, str, int]:
-        """Return the origin (RFC 6454). A redirect to another origin removes the credentials from the request."""
+        """Return the origin (RFC 6454). After a redirect to another origin, One Runtime sends no credentials."""
         return (self.scheme, self.host, self.port)
 
 
