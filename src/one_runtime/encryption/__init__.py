@@ -1,1 +1,1 @@
-"""Encryption of credentials: the vault, the key ring and its rotation. Seal means encrypt; open means decrypt."""
+"""Encrypt (seal) and decrypt (open) stored credentials, and rotate the encryption keys."""

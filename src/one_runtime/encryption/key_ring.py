@@ -1,9 +1,10 @@
-"""The database's list of encryption keys. The list contains ids and times of keys, but not the keys themselves.
+"""Read and change the database's list of encryption keys. The list contains only ids and times of keys, not the keys.
 
-The ring of a process consists of the keys in its setting ONE_RUNTIME_ENCRYPTION_KEYS. The database decides which key is
-active. On the first start, the first key of the ring becomes active. Later, the order of the ring has no effect.
-`key_rotation` activates and disables keys. Every transaction that encrypts a value reads the active key from the
-database. So a newly activated key takes effect in all processes at once (promise P3 of docs/security.md).
+The ring of a process consists of the keys in its setting ONE_RUNTIME_ENCRYPTION_KEYS. One Runtime encrypts every new
+value with the active key. On the first start, the first key of the ring becomes active. Later, the database's list
+decides which key is active, and the module `key_rotation` activates and disables keys. Every transaction that encrypts
+a value reads the id of the active key from the list. So a newly activated key takes effect in all processes at once
+(promise P3 of docs/security.md).
 """
 
 from collections import Counter
@@ -39,8 +40,8 @@ SEALED_TABLES: Final[tuple[Table, ...]] = (
 )
 """Every table with sealed (encrypted) values. A test compares this list with the schema.
 
-Each table has the columns `organization_id`, `sealed`, `key_id` and `version`. A sealed value is bound to the name of
-the table, the primary key of the row and `version`.
+Each table has the columns `organization_id`, `sealed`, `key_id` and `version`. Decryption fails if the name of the
+table, the primary key of the row or `version` is not the same as at the encryption.
 """
 
 _SEALED_NAMES: Final = frozenset(table.name for table in SEALED_TABLES)
@@ -129,8 +130,8 @@ class _RowCount(NamedTuple):
 class Key:
     """A key in this process's ring, in the database's list, or in both.
 
-    `required`: no server can start without the key. `rows`: number of rows that are encrypted with the key. `held_by`:
-    number of running servers that have the key.
+    `required`: True if no server can start without the key. `rows`: number of rows that are encrypted with the key.
+    `held_by`: number of running servers that have the key.
     """
 
     id: str
@@ -168,9 +169,9 @@ async def register(tx: Transaction, vault: Vault, now: datetime) -> None:
 async def require_complete(tx: Transaction, vault: Vault) -> None:
     """Refuse a ring that lacks a required key.
 
-    A key that is not disabled is required in two cases: the key was ever active, or rows are encrypted with the key. So
-    a new key is not required before its activation. Operators add a new key to one server after another, and a server
-    without the new key must still be able to restart.
+    A key that is not disabled is required if the key was ever active, or if rows are encrypted with the key. A new key
+    is not required before its activation: operators add a new key to one server after another, and a server without the
+    new key must still be able to restart.
 
     Raises: ConfigurationError if the ring lacks a required key.
     """
@@ -223,10 +224,7 @@ async def count_rows(tx: Transaction) -> Counter[str]:
 
 
 async def find_all(tx: Transaction, vault: Vault, now: datetime) -> Ring:
-    """Return all keys. The keys of the database come first, ordered by the time of their addition.
-
-    The keys that only this process's ring contains follow.
-    """
+    """Return the database's keys in the order of their addition, and then the keys that only this ring contains."""
     place = {key: number for number, key in enumerate(vault.key_ids)}
     rows = sorted(await list_rows(tx), key=lambda row: (row.created_at, place.get(row.key_id, len(place))))
     known = {row.key_id: row for row in rows}

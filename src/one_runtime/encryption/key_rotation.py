@@ -1,8 +1,8 @@
-"""Key rotation while servers run: activate a new key, reseal the values of older keys, and disable older keys.
+"""Rotate encryption keys while servers run: activate a new key, reseal stored values, and disable older keys.
 
 To reseal a value means to decrypt the value and to encrypt the value again with the active key. One transaction reseals
 a small number of rows. Each row contains the id of its key, so the next run after a crash finds the remaining rows.
-Rotation is a part of the promise P3 of docs/security.md.
+Rotation is part of the promise P3 of docs/security.md.
 """
 
 import asyncio
@@ -33,23 +33,24 @@ _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0)
 _LONGEST_PAUSE: Final = 1.0
 
 _IDLE_ROUNDS: Final = 5
-"""The run ends after this number of consecutive rounds (passes over all tables) that reseal nothing."""
+"""`reseal` ends after this number of consecutive rounds (passes over all tables) that reseal nothing."""
 
 _HOLD = select(keys_table.c.key_id).where(keys_table.c.key_id == bindparam("key")).with_for_update()
 _DISABLE = update(keys_table).where(keys_table.c.key_id == bindparam("key")).values(retired_at=bindparam("now"))
 
 
 async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, force: bool) -> str:
-    """Make a key of this process's ring the active key, even if the key is disabled. Return the key's id.
+    """Activate a key of this process's ring (its configured keys), even if the key is disabled. Return the key's id.
 
     `name`: the key's id or the beginning of the id.
 
-    Without `force`, require that every running server has the key. A server without a heartbeat for a minute does not
-    count as running. `activate` and a starting server acquire the same lock. If the server acquires the lock first,
-    `activate` sees the server's keys. If `activate` acquires the lock first, the server needs the new key to start.
+    Without `force`, require that every running server has the key. A server that has not updated its row for a minute
+    does not count as running. `activate` and a starting server acquire the same lock. If the server acquires the lock
+    first, `activate` sees the server's keys. If `activate` acquires the lock first, the server needs the new key to
+    start.
 
-    Raises: NotFound if this ring lacks the key; ConfigurationError if this ring lacks another required key; Conflict
-    if a running server lacks the key.
+    Raises: NotFound if `name` does not match exactly one key of the ring; ConfigurationError if the ring lacks another
+    required key; Conflict if a running server lacks the key. With `force`, only NotFound is possible.
     """
     await tx.all(key_ring.LOCK_RING)
     key = _require_key(
@@ -86,7 +87,8 @@ async def disable(tx: Transaction, name: str, now: datetime) -> str:
 
     `name`: the key's id or the beginning of the id.
 
-    Raises: NotFound; Conflict if the key is active, or if rows are encrypted with the key.
+    Raises: NotFound if `name` does not match exactly one key; Conflict if the key is active, or if rows are encrypted
+    with the key.
     """
     await tx.all(key_ring.LOCK_RING)
     known = {row.key_id: row for row in await key_ring.list_rows(tx)}
@@ -120,8 +122,8 @@ def _require_key(name: str, known: tuple[str, ...], otherwise: str) -> str:
 class SealedRow(NamedTuple):
     """A row with a sealed value.
 
-    `version` counts the changes of the plaintext. Resealing does not change the plaintext, so `version` stays the same.
-    Decryption fails if the row's version is not the version with which the value was encrypted.
+    Decryption fails if the row's `version` is not the version with which the value was encrypted. Resealing does not
+    change `version`.
     """
 
     id: str
@@ -214,7 +216,8 @@ async def replace(tx: Transaction, table: Table, row: SealedRow, sealed: Sealed)
 async def reseal(database: Database, vault: Vault, batch: int) -> AsyncGenerator[Progress, None]:
     """Reseal every value that is not encrypted with the active key. Yield the progress after each step of `batch` rows.
 
-    Raises: ConfigurationError if the ring lacks a required key; KeyNotInRing; Unavailable.
+    Raises: ConfigurationError if the ring lacks a required key; KeyNotInRing if an operator activates a key that the
+    ring lacks; Unavailable if the database is busy or unreachable for too long.
     """
     run, idle = _Run(database, vault, batch), 0
     async with database.read() as tx:

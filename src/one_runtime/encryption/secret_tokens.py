@@ -1,6 +1,6 @@
-"""Make, recognize, hash and compare random tokens with a prefix.
+"""Make, recognize, hash and compare random tokens, such as API keys and session tokens.
 
-The database stores only the hashes of tokens (promise P2 of docs/security.md).
+The database stores only the hashes of these tokens (promise P2 of docs/security.md).
 """
 
 import hashlib

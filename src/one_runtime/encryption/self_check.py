@@ -1,9 +1,9 @@
-"""Self-check for `one-runtime doctor`.
+"""Authenticate and parse the self-check: a request that `one-runtime doctor` sends to the installation's public URL.
 
-The doctor sends a request to the public URL. The server returns its identity, and the caller's address as the server
-sees the address. The doctor authenticates with an HMAC of the current time. The HMAC needs a key of the key ring, so
-other callers receive a 404. The response is JSON without a signature, because TLS authenticates the server
-(docs/decisions/0012-self-check.md).
+The server returns a hash that identifies its database, its public URL, and the caller's address as the server sees the
+address. The doctor authenticates with an HMAC of the current time. The HMAC needs an encryption key of the
+installation, so other callers receive a 404. The response is JSON without a signature, because TLS authenticates the
+server (docs/decisions/0012-self-check.md).
 """
 
 import hashlib
@@ -42,7 +42,7 @@ _FIRST_KEY: Final = (
 
 
 class RequestEcho(BaseModel):
-    """The server's response: its identity, its time, and the caller's address as the server sees the address."""
+    """The server's response to the self-check."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -51,7 +51,7 @@ class RequestEcho(BaseModel):
     public_url: str
     now: datetime
     client: str | None
-    """The caller's IP address, as the server determined the address."""
+    """The caller's IP address, as the server sees the address."""
     forwarded_for: str | None
     """The header X-Forwarded-For that the server received."""
 

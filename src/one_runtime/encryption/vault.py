@@ -22,7 +22,8 @@ from one_runtime.errors import ConfigurationError, OneRuntimeError
 from one_runtime.telemetry import metrics
 
 KEY_BYTES: Final = 32
-# NIST SP 800-38D section 8.2. Random nonces are safe, because each organization's subkey encrypts few values.
+# NIST SP 800-38D section 8.2 recommends this length. Random nonces are safe, because each organization's subkey
+# encrypts few values.
 _NONCE_BYTES: Final = 12
 _FORMAT: Final = b"\x01"
 _CHANGED: Final = "A stored credential was changed or moved. Ask the end user to connect again."
@@ -48,7 +49,10 @@ class KeyNotInRing(SealBroken):
 
 @dataclass(frozen=True, slots=True)
 class SealContext:
-    """Place of a sealed value. Encryption uses the place as additional authenticated data (AAD)."""
+    """Place of a sealed value. Encryption uses the place as additional authenticated data (AAD).
+
+    `row`: the primary key of the row. `version`: the row's column `version`.
+    """
 
     table: str
     row: str
@@ -68,7 +72,7 @@ class Sealed:
 
 
 class Vault:
-    """The key ring of this process. Every key of the ring can decrypt. `key_ring.py` decides which key encrypts."""
+    """The key ring of this process: the configured keys. The vault decrypts with any key that the ring contains."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
         """Raises: ConfigurationError for a ring without keys, or a key that is not 32 bytes."""
@@ -114,11 +118,11 @@ class Vault:
             raise SealBroken(_CHANGED) from error
 
     def mac(self, message: bytes) -> bytes:
-        """Return the HMAC-SHA256 of a message, with a subkey of the ring's first key. The subkey encrypts nothing."""
+        """Return the HMAC-SHA256 of a message, with a subkey of the ring's first key. The subkey has no other use."""
         return _mac(next(iter(self._keys.values())), message)
 
     def verify_mac(self, message: bytes, mac: bytes) -> bool:
-        """Return True if `mac` was made with any key of the ring. Compare in constant time."""
+        """Return True if `mac` was made with one of the ring's keys. Compare in constant time."""
         return any(hmac.compare_digest(_mac(key, message), mac) for key in self._keys.values())
 
     def _make_cipher(self, key: str, organization_id: str) -> AESGCM:
@@ -133,7 +137,7 @@ def new_key() -> str:
 
 
 def parse_keys(text: str) -> tuple[bytes, ...]:
-    """Decode base64 keys that are separated by commas or white space. Raises: ConfigurationError."""
+    """Decode base64 keys that are separated by commas or white space. Raises: ConfigurationError for other text."""
     try:
         return tuple(base64.b64decode(part, validate=True) for part in text.replace(",", " ").split())
     except (binascii.Error, ValueError) as error:
