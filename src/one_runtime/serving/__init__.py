@@ -1,1 +1,1 @@
-"""A server process, with uvicorn and the background tasks."""
+"""Run a server process with uvicorn, and list its background tasks."""

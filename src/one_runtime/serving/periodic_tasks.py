@@ -1,4 +1,4 @@
-"""The background tasks of every server process, with their intervals in seconds. `jobs/worker.py` runs the tasks."""
+"""List the background tasks of every server process, with intervals in seconds. `jobs/worker.py` runs the tasks."""
 
 from typing import Final
 
@@ -28,7 +28,7 @@ PERIODIC_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
 
 
 def heartbeat_task(server: ServerInstance) -> PeriodicTask[Installation]:
-    """Return the periodic task that writes the heartbeat of this process to the database."""
+    """Return the background task that regularly stores in the database that this process is running."""
 
     async def send(installation: Installation) -> int:
         async with installation.database.write() as tx:

@@ -28,9 +28,10 @@ GRACE: Final = 30
 """Maximum time in seconds for which a stopping server waits for requests in progress."""
 
 PATIENCE: Final = 60
-"""Time in seconds in which a worker must answer the supervisor. Otherwise the supervisor replaces the worker.
+"""Seconds in which a worker (server process) must answer the supervisor (parent process).
 
-With uvicorn's default of 5 seconds, a supervisor on a busy machine would kill workers while they start.
+Otherwise the supervisor replaces the worker. With uvicorn's default of 5 seconds, a supervisor on a busy machine would
+kill workers while they start.
 """
 
 OPEN_FILES: Final = 65_536
@@ -38,7 +39,7 @@ OPEN_FILES: Final = 65_536
 
 
 class Worker(multiprocess.Process):
-    """A worker process. If the process dies, the supervisor notices the death immediately.
+    """A server process. If the process dies, the supervisor (its parent process) notices the death immediately.
 
     The supervisor and each worker share a pipe. uvicorn's own `Process` class keeps the worker's end of the pipe open
     in the supervisor. With this end open, the supervisor would notice a worker's death only after `PATIENCE` seconds.

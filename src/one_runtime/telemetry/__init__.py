@@ -1,1 +1,1 @@
-"""Logs, metrics and traces."""
+"""Write logs, serve metrics and record traces."""

@@ -1,4 +1,4 @@
-"""Structured logs: one JSON object per line, or readable text.
+"""Write structured logs: one JSON object per line, or readable text.
 
 A log never contains a URL with a query (promise P11 of docs/security.md).
 """

@@ -1,8 +1,8 @@
-"""All Prometheus metrics of One Runtime (docs/observability.md).
+"""Define all Prometheus metrics of One Runtime (docs/observability.md).
 
 Each label has few values. No label contains an end user, an organization, an IP address or a host. A single process
-keeps its metrics in memory. Several workers keep their metrics in files, and `metrics_server` combines the values: for
-most metrics, it adds the values up.
+keeps its metrics in memory. Several server processes (workers) keep their metrics in files, and `metrics_server`
+combines the values of all workers.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 from one_runtime.errors import OneRuntimeError
 
 REGISTRY: Final = CollectorRegistry()
-"""The registry of One Runtime. The global registry of the library can contain metrics of other applications."""
+"""A separate registry, because the library's global registry can contain metrics of other applications."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -136,7 +136,7 @@ vault_failures: Final = Counter(
 
 @dataclass(frozen=True, slots=True)
 class PoolUse:
-    """Use of a connection pool. `most`: maximum number of connections. `waiting`: number of waiting tasks."""
+    """Use of a connection pool. `most`: maximum number of connections. `waiting`: tasks that wait for a connection."""
 
     in_use: int
     idle: int
@@ -223,7 +223,7 @@ class TaskRun:
 
 @contextmanager
 def worker_task(name: str) -> Iterator[TaskRun]:
-    """Measure one run of a background task. The block sets `done`."""
+    """Measure one run of a background task. The `with` block sets `done`."""
     begun, task_run, result = perf_counter(), TaskRun(), "failed"
     worker_last_success.labels(name)  # for alerts, create the series with the value 0
     try:

@@ -1,7 +1,7 @@
-"""`/metrics` for Prometheus, on a separate port for operators.
+"""Serve `/metrics` for Prometheus, on a separate port for operators.
 
-With several workers, each worker writes its metrics to files in one folder (prometheus_client's multiprocess mode).
-The supervisor process combines the values of all workers: for most metrics, it serves the sum
+With several server processes (workers), each worker writes its metrics to files in one folder (prometheus_client's
+multiprocess mode). The workers' parent process combines the values, and serves the sum of most metrics
 (docs/decisions/0013-metrics-of-several-processes.md).
 """
 
@@ -70,7 +70,7 @@ def register_build_info(registry: CollectorRegistry) -> None:
 
 
 class WorkerMetrics(Collector):
-    """Combined values of all workers. The values include counters of dead workers, so that no counter decreases."""
+    """Combines the values of all workers. The counters of dead workers stay included, so that no counter decreases."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -1,4 +1,4 @@
-"""Metrics, log lines and spans of requests.
+"""Record metrics, log lines and trace spans of the requests that One Runtime receives.
 
 A path can contain an end user's identifier or a secret. So metrics, log lines and spans contain the template of the
 route, never the path (promise P11 of docs/security.md).
@@ -18,7 +18,7 @@ Scope: TypeAlias = MutableMapping[str, Any]
 """An ASGI scope."""
 
 SLOW: Final = 5.0
-"""Minimum duration of a slow request, in seconds. One Runtime logs slow requests with both values of `access_log`."""
+"""Minimum duration of a slow request, in seconds. One Runtime logs slow requests with each value of `access_log`."""
 
 UNMATCHED: Final = "unmatched"
 """Route label of requests that match no route."""
@@ -31,7 +31,7 @@ log = structlog.get_logger()
 
 
 class Observer:
-    """Observer of requests. The methods must be fast, because a list of integrations takes only about 150 µs."""
+    """Records requests. The methods must be fast, because some requests take only about 150 µs."""
 
     def __init__(self, settings: Settings, plain_routes: Mapping[object, str]) -> None:
         """`plain_routes`: the template of each plain ASGI or Starlette route, by endpoint.

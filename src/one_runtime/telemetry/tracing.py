@@ -1,6 +1,6 @@
-"""OpenTelemetry spans: names and durations, never contents (promise P11 of docs/security.md).
+"""Record OpenTelemetry spans with names and durations, but without contents (promise P11 of docs/security.md).
 
-Without a tracer provider, One Runtime creates no spans. No other module imports OpenTelemetry. No span contains an
+If OpenTelemetry is not set up, One Runtime records no spans. No other module imports OpenTelemetry. No span contains an
 exception's message, an IP address, a host or a query. For an error, a span contains only the error's code or the name
 of the exception class.
 """
@@ -52,7 +52,7 @@ class _State:
 
 
 def set_up(environ: Mapping[str, str] = os.environ) -> None:
-    """Start recording spans if other code has set up OpenTelemetry, or if the environment names an endpoint.
+    """Start recording spans if other code has set up OpenTelemetry, or if an environment variable names an endpoint.
 
     OpenTelemetry itself reads the `OTEL_…` variables. If the extra `otlp` is not installed, the function logs a warning
     and raises no error, because clusters often set these variables for every service.
@@ -173,7 +173,7 @@ def fail(failed: Span, kind: str) -> None:
 
 
 class RequestSpan:
-    """Span of a request. If the request has `traceparent`, the span is a child of the caller's span."""
+    """Span of a request. With the header `traceparent`, the span is a child of the caller's span."""
 
     def __init__(self, tracer: Tracer, method: str, headers: Headers) -> None:
         caller = _caller(headers)
