@@ -91,7 +91,7 @@ class Egress:
             TargetRefused: One Runtime must not send requests to this URL, or to the URL of a redirect.
             RequestRefused: One Runtime cannot send the method or a header.
             UpstreamUnreachable: One Runtime could not connect, or the connection broke.
-            UpstreamTimeout: the upstream took too long.
+            UpstreamTimeout: the server took too long.
             UpstreamTooLarge: the body exceeds the limit.
             UpstreamProtocolError: the response is not valid HTTP, or there are too many redirects.
         """
@@ -123,7 +123,7 @@ class Egress:
 
         After the caller's `async with` block, `relay` returns the connection to the pool. If the caller has not read
         the whole body, `relay` closes the connection instead. The concurrent requests of a tenant (organization) to
-        one host and port are limited.
+        one host and port are limited (`PoolLimits.per_upstream`).
 
         Raises:
             EgressError: the request was refused or failed. If reading the body fails, the caller's block ends with an

@@ -28,7 +28,7 @@ class TargetRefused(EgressError):
 
     @classmethod
     def not_allowed(cls, what: str, authority: str) -> "TargetRefused":
-        """Return the error for a private target, which the operator can allow.
+        """Return the error for a target that One Runtime refuses, but that the operator can allow.
 
         `authority`: host and port of the target.
         """

@@ -1,6 +1,6 @@
-"""Check a caller's request, and build the next request after a redirect. This module does no I/O.
+"""Check an outbound request, and build the next request after each redirect. This module does no I/O.
 
-Each of these requests is a hop.
+A hop is the first request, or a request after a redirect.
 """
 
 import re

@@ -113,7 +113,7 @@ class Pool:
         """Send the request and yield the response. The caller reads the body inside its `async with` block.
 
         Raises:
-            EgressError: the target is refused, or the upstream failed. If reading the body fails, the caller's block
+            EgressError: the target is refused, or the request failed. If reading the body fails, the caller's block
                 ends with an `EgressError` too.
         """
         if self._before_request is not None:
@@ -141,7 +141,7 @@ class Pool:
     async def _send(self, hop: Hop, timeout: aiohttp.ClientTimeout, dial: _Dial) -> aiohttp.ClientResponse:
         """Send the request on an idle connection or on a new connection.
 
-        An upstream can close an idle connection just before the request arrives (RFC 9112 section 9.3.1). In this
+        A server can close an idle connection just before the request arrives (RFC 9112 section 9.3.1). In this
         case, send the request once more if its method is safe and the request has no body.
         """
         if self._closed:

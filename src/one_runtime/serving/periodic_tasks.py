@@ -28,7 +28,7 @@ PERIODIC_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
 
 
 def heartbeat_task(server: ServerInstance) -> PeriodicTask[Installation]:
-    """Return the background task that regularly stores in the database that this process is running."""
+    """Return the background task that regularly updates this process's row in the table `servers`."""
 
     async def send(installation: Installation) -> int:
         async with installation.database.write() as tx:

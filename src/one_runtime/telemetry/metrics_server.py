@@ -91,7 +91,7 @@ class WorkerMetrics(Collector):
 
 @contextmanager
 def _shared_folder() -> Iterator[Path]:
-    """Create a folder for this run, and set the environment variable for the workers. Raises: ConfigurationError."""
+    """Create a folder, and store its path in the environment variable that workers read. Raises: ConfigurationError."""
     try:
         folder = tempfile.TemporaryDirectory(prefix="one-runtime-metrics-")
     except OSError as error:

@@ -18,7 +18,7 @@ Scope: TypeAlias = MutableMapping[str, Any]
 """An ASGI scope."""
 
 SLOW: Final = 5.0
-"""Minimum duration of a slow request, in seconds. One Runtime logs slow requests with each value of `access_log`."""
+"""Seconds after which a request is slow. One Runtime logs every slow request, even if `access_log` is not `all`."""
 
 UNMATCHED: Final = "unmatched"
 """Route label of requests that match no route."""

@@ -201,7 +201,7 @@ def request_span(method: str, headers: Headers) -> RequestSpan | None:
 
 
 def trace_id(headers: Headers) -> str | None:
-    """Return the id of the current trace. Without a current trace, return the id in the caller's `traceparent`."""
+    """Return the id of the current trace, or otherwise the id in the caller's `traceparent`, or None."""
     current = trace.get_current_span().get_span_context()
     context_of_span = current if current.is_valid else _caller(headers)
     return trace.format_trace_id(context_of_span.trace_id) if context_of_span else None
