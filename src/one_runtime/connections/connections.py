@@ -1,4 +1,7 @@
-"""Connections: the connected accounts of end users. The module `credentials` stores the secrets of connections."""
+"""Store the connections of end users. A connection is an end user's account at a provider.
+
+The module `credentials` stores the secrets of a connection.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -79,10 +82,10 @@ class Connection:
 
 @dataclass(frozen=True, slots=True)
 class NewConnection:
-    """A verified account to store.
+    """A verified account to store as a connection.
 
-    `target`: the id of the connection to replace, or None. `multiple`: True to keep the present accounts and add this
-    account. `agreed`: True if the end user agreed to replace the present account by this account.
+    `target`: the id of the connection to replace, or None. `multiple`: True to keep the end user's other connections to
+    the integration. `agreed`: True if the end user agreed to replace the present account by this account.
     """
 
     end_user_id: str
@@ -104,7 +107,7 @@ class NewConnection:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionFilter:
-    """Filters for a list of connections. None in a field matches all connections."""
+    """Filters for a list of connections. A field with the value None matches all connections."""
 
     end_user_id: str | None = None
     integration_slug: str | None = None
@@ -169,7 +172,7 @@ _DELETE = delete(connections).where(_IN_ORGANIZATION, connections.c.id == bindpa
 
 @cache
 def _update_of(*names: str) -> Update:
-    """Build a statement that updates only these columns. Concurrent changes of other columns are not overwritten."""
+    """Build a statement that updates only these columns, because another transaction can change the other columns."""
     changed = update(connections).where(_IN_ORGANIZATION, connections.c.id == bindparam("connection"))
     return changed.values({name: bindparam(name) for name in names})
 
@@ -188,9 +191,8 @@ async def get_with_credential(
 ) -> tuple[Connection, StoredCredential]:
     """Return a connection with its decrypted credentials. With `lock`, lock the credentials until `tx` ends.
 
-    The tokens are in the credential's row, and the expiry of the tokens is in the connection's row. The function reads
-    both rows in one statement, or under the lock. If a refresh changed the rows between two reads, the result would
-    contain expired tokens with the expiry of new tokens.
+    The tokens and their expiry are in two tables, and a refresh changes both tables. So the function reads both rows in
+    one statement, or locks the credentials first.
 
     Raises: NotFound; SealBroken if the credentials cannot be decrypted.
     """
@@ -258,13 +260,13 @@ async def require_replaceable(tx: Transaction, organization_id: str, new: NewCon
 
 
 def _connection_to_replace(new: NewConnection, present: Sequence[Connection]) -> Connection | None:
-    """Return the connection to replace. Return None to create a connection.
+    """Return the connection to replace, or None if `new` becomes a new connection.
 
     The first rule that applies decides:
 
     1. If `new` has a target, return the target.
     2. If a present connection has the same account, return this connection.
-    3. If `new` has `multiple`, return None.
+    3. If `new.multiple` is True, return None.
     4. Return the newest active connection. If no connection is active, return the newest connection.
 
     Raises: NotFound; AccountMismatch.
@@ -428,8 +430,8 @@ async def invalidate_all_for_audience_change(
 ) -> int:
     """Find at most `limit` active connections with credentials for an old audience, and invalidate the credentials.
 
-    Return the number of connections found. An end user can connect again at the same time. So for each connection, the
-    function locks the credentials and checks the audience again. New credentials stay valid.
+    Return the number of connections found. An end user can connect again at the same time, and the new credentials must
+    stay valid. So the function locks the credentials of each connection, and checks the audience again.
     """
     audience = integration.audience(auth_type)
     scope = {"organization": organization_id, "slug": integration.slug, "auth_type": auth_type, "audience": audience}
@@ -468,7 +470,7 @@ async def replace_tokens(
 
 
 async def remove(tx: Transaction, actor: Actor, connection: Connection, now: datetime) -> bool:
-    """Delete a connection and its credentials. Return False if the connection no longer existed."""
+    """Delete a connection and its credentials. Return False if the connection does not exist."""
     if not await tx.execute(_DELETE, organization=connection.organization_id, connection=connection.id):
         return False
     await events.record(tx, actor, "connection.deleted", now, connection.subject)

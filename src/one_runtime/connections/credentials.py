@@ -1,6 +1,6 @@
-"""Stored credentials of connections. One Runtime encrypts credentials before storage, and decrypts them only for use.
+"""Store the credentials of connections. One Runtime encrypts credentials before storage, and decrypts them for use.
 
-While a process refreshes the credentials of a connection, a lease reserves the credentials for this process.
+Before a process refreshes the credentials of a connection, the process takes a lease: a reservation for a limited time.
 """
 
 import json
@@ -22,8 +22,9 @@ from one_runtime.jobs.queue import database_now
 
 TABLE = "credentials"
 INVALIDATED_AUDIENCE: Final = "moved"
-"""Value of `TokenMetadata.audience` for invalidated credentials. No integration ever has this audience.
+"""Value of `TokenMetadata.audience` for invalidated credentials.
 
+One Runtime uses credentials only if their audience equals the integration's audience. No integration has this audience.
 So the credentials stay unusable, even if an organization restores the integration's old definition.
 """
 
@@ -71,7 +72,7 @@ class TokenMetadata:
     `oauth_client_id`: the registered OAuth client of the tokens; None if the end user entered the client.
     `refresh_due_at`: the time of the next refresh; None if One Runtime does not refresh the tokens. `audience`: None
     for a built-in integration. For a custom integration, the audience is a digest, which changes if the integration
-    sends the credentials to another place or in another way (`AuthBase.audience`).
+    sends the credentials to other hosts or in another way (`AuthBase.audience`).
     """
 
     oauth_client_id: str | None = None
@@ -84,7 +85,7 @@ NO_TOKEN_METADATA: Final = TokenMetadata()
 
 @dataclass(frozen=True, slots=True)
 class StoredCredential:
-    """Decrypted credentials, and the state of the refresh. Each call of `store` increases the `version`."""
+    """Decrypted credentials, with data about their refresh. Each call of `store` increases `version` by 1."""
 
     secrets: Mapping[str, str] = field(repr=False)
     version: int
@@ -207,8 +208,8 @@ def decrypt(row: CredentialRow, vault: Vault, key: ConnectionKey) -> StoredCrede
 async def lock(tx: Transaction, key: ConnectionKey) -> None:
     """Lock the credentials until the transaction ends.
 
-    The caller must call `lock` before it writes the connection's row. If transactions lock the two rows in different
-    orders, two transactions can wait for each other forever (a deadlock).
+    The caller must lock the credentials before it writes the connection's row. Two transactions that lock the two rows
+    in different orders can wait for each other (a deadlock).
     """
     await tx.all(_LOCKED, organization=key.organization_id, connection=key.connection_id)
 
@@ -218,8 +219,8 @@ async def acquire_lease(
 ) -> bool:
     """Reserve the credentials for a refresh by this process (a lease).
 
-    Return False if another process holds a lease, or if the row no longer matches `stored`. The database's clock
-    measures the lease, because the clocks of two servers can differ.
+    Return False if another process holds a lease, or if the row no longer matches `stored`. The lease ends by the
+    database's clock, because the clocks of two servers can differ.
 
     The lease prevents two refreshes with the same refresh token. If One Runtime sends a refresh token twice, many
     providers invalidate the token (promise P8 of docs/security.md).
@@ -254,7 +255,7 @@ async def invalidate(tx: Transaction, key: ConnectionKey) -> None:
 
 
 async def stop_refreshing(tx: Transaction, key: ConnectionKey) -> None:
-    """Stop refreshing these credentials, for example after a refusal."""
+    """Stop refreshing these credentials, for example after the provider refused the refresh token."""
     await tx.execute(_STOP_REFRESHING, organization=key.organization_id, connection=key.connection_id)
 
 
@@ -275,5 +276,8 @@ async def postpone(tx: Transaction, key: ConnectionKey, until: datetime) -> None
 
 
 async def list_due(tx: Transaction, now: datetime, limit: int) -> list[ConnectionKey]:
-    """Return the connections whose credentials are due, ordered by due time. Skip leased and postponed credentials."""
+    """Return the connections whose credentials are due for a refresh, ordered by due time.
+
+    Skip leased and postponed credentials.
+    """
     return await tx.all(_DUE, ConnectionKey, now=now, limit=limit)

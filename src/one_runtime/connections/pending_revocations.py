@@ -1,7 +1,7 @@
-"""Pending revocations: encrypted tokens that One Runtime will revoke at the provider (promise P9 of docs/security.md).
+"""Store tokens that One Runtime has to revoke at the provider (promise P9 of docs/security.md).
 
-The worker retries a revocation for a day. Only the function `queue_revocation` creates pending revocations. This
-function also decides if One Runtime may revoke the tokens.
+A row with such tokens is a pending revocation. If the provider is unavailable, the worker repeats the revocation for a
+day. Only `queue_revocation` creates pending revocations, and decides if One Runtime may revoke the tokens.
 """
 
 import json
@@ -43,7 +43,7 @@ RULES: Final[Mapping[RevocationCause, Literal["always", "unless_shared", "never"
     "not_redeemed": "unless_shared",
     "refresh_superseded": "unless_shared",
 }
-"""The rule for each cause of a revocation. docs/decisions/0019-revocations.md gives the reasons.
+"""The rule for each cause says if One Runtime revokes the tokens. docs/decisions/0019-revocations.md gives the reasons.
 
 `unless_shared`: do not revoke the tokens if another connection possibly uses the same grant (the end user's
 authorization at the provider). If One Runtime revokes a token, some providers revoke the whole grant.
@@ -51,16 +51,15 @@ authorization at the provider). If One Runtime revokes a token, some providers r
 
 TABLE: Final = "revocations"
 RETENTION: Final = timedelta(days=1)
-"""Time during which the worker retries a revocation if the provider is unavailable."""
 LEASE: Final = timedelta(minutes=2)
-"""Time for which one process reserves a row. Even the slowest requests to the provider take less time."""
+"""Time for which one process reserves a row. All requests for the row take less time."""
 
-_VERSION: Final = 1  # version of the row's plaintext: constant, because the tokens of a row never change
+_VERSION: Final = 1  # constant, because the encrypted tokens of a row never change
 
 
 @dataclass(frozen=True, slots=True)
 class RevocableTokens:
-    """Tokens to revoke, with their account and OAuth client. `connection_id`: None if no connection had the tokens."""
+    """Tokens to revoke, with their account. `connection_id`: None if the tokens never belonged to a connection."""
 
     organization_id: str
     end_user_id: str
@@ -77,8 +76,8 @@ class RevocableTokens:
 class PendingRevocation:
     """A queued revocation of tokens.
 
-    `connection_id`: the deleted or changed connection of the tokens, or None. `tokens`: the tokens by kind. If the end
-    user entered an OAuth client, `tokens` also contains the client's id and secret.
+    `connection_id`: the connection that had the tokens, or None. `tokens`: the tokens by kind. If the end user entered
+    an OAuth client, `tokens` also contains the client's id and secret.
     """
 
     id: str
@@ -144,8 +143,8 @@ async def queue_revocation(
 async def _may_share_grant(tx: Transaction, tokens: RevocableTokens) -> bool:
     """Return True if another connection possibly uses the same grant.
 
-    If the account is known, every connection of the organization to the account counts. If the account is unknown,
-    every connection of the end user to the integration counts.
+    If the account is known, search the organization's connections to the account. If the account is unknown, search the
+    end user's connections to the integration.
     """
     scope = {"organization": tokens.organization_id, "slug": tokens.integration_slug}
     if tokens.account_id is not None:
@@ -185,7 +184,7 @@ async def leave_to_worker(tx: Transaction, pending: PendingRevocation | None, no
 
 
 async def claim(tx: Transaction, vault: Vault, clock: Clock, limit: int) -> list[PendingRevocation]:
-    """Reserve and return the rows that are due. Delete expired rows, and rows that are damaged (SealBroken)."""
+    """Reserve and return the rows that are due. Delete expired rows, and rows that cannot be decrypted."""
     claimed = []
     await tx.execute(_EXPIRED, now=clock())
     for row in await _QUEUE.claim(tx, clock, limit):

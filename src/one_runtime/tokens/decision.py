@@ -1,7 +1,7 @@
-"""Decide what One Runtime does with stored credentials.
+"""Decide if One Runtime uses stored credentials, refreshes the credentials, or asks the end user to connect again.
 
-One Runtime can use the credentials, refresh the credentials, or ask the end user to connect again. The pure function
-`decide` takes the state of a credential, the time and the caller's request. The module `refresh` executes the decision.
+The pure function `decide` takes the state of a credential, the time and the caller's request. The module `refresh`
+executes the decision.
 """
 
 from dataclasses import dataclass
@@ -12,21 +12,18 @@ from one_runtime.auth_types import RefreshGrant
 from one_runtime.tokens.state import CredentialState
 
 RETRY_CONFIGURATION: Final = timedelta(minutes=10)
-"""Pause before the next attempt if the configuration is wrong.
-
-The operator or the organization must correct the configuration.
-"""
+"""Pause before the next refresh if the operator or the organization must correct the configuration first."""
 
 Schedule: TypeAlias = datetime | Literal["never"] | None
-"""Time at which the worker processes a credential row again.
+"""Time at which the worker processes the stored credentials again.
 
-`never`: the worker stops processing the row. None: the row stays unchanged.
+`never`: the worker stops processing the credentials. None: this time does not change.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class CredentialRequest:
-    """Requirements of a caller.
+    """Conditions of a caller that needs credentials.
 
     `rejected`: a version of the credentials that the caller does not accept, for example after the provider refused
     this version. `retry_refused`: True if a person wants a new attempt. One Runtime then sends the grant (such as a
@@ -48,8 +45,8 @@ class Fresh:
 class UseUntil:
     """The credentials are usable and due for a refresh, but One Runtime cannot refresh the credentials now.
 
-    `until`: the time of the next attempt. If the entry or the tokens allow no refresh, `until` is the expiry of the
-    credentials. None means that the credentials do not expire.
+    `until`: the time of the next attempt. If the tokens cannot be refreshed at all, `until` is the expiry of the
+    tokens. None means that the tokens do not expire.
     """
 
     until: datetime | None
@@ -92,7 +89,7 @@ Decision: TypeAlias = Fresh | UseUntil | Backoff | Refresh | NeedsReauth
 def decide(state: CredentialState, now: datetime, request: CredentialRequest) -> Decision:
     """Return the decision about the credentials.
 
-    A lease is the reservation of a credential row by one process. This function ignores leases, because
+    A lease is the reservation of credentials by one process. This function ignores leases, because
     `credentials.acquire_lease` checks for a lease later.
     """
     if state.audience_changed:
@@ -113,11 +110,12 @@ def decide(state: CredentialState, now: datetime, request: CredentialRequest) ->
 
 
 def _schedule_of_fresh(state: CredentialState, now: datetime) -> Schedule:
-    """Return the schedule of fresh credentials. Return None if the row needs no change.
+    """Return the schedule of fresh credentials.
 
-    A row can have a due time although `state.token_method` is None. There are two possible reasons:
+    If `state.token_method` is None, the credentials need no refresh. In two cases, the credentials still have a due
+    time:
 
-    - An older version of One Runtime replaced the tokens of the row by a key. The worker must stop processing the row.
+    - An older version of One Runtime replaced the tokens by a key. The worker must stop processing the credentials.
     - The catalog no longer contains the integration. The worker tries again later.
     """
     if state.stored.token_metadata.refresh_due_at is None or state.token_method is not None:
@@ -126,7 +124,7 @@ def _schedule_of_fresh(state: CredentialState, now: datetime) -> Schedule:
 
 
 def _schedule_of_expiry(state: CredentialState, now: datetime) -> Schedule:
-    """Return the expiry of tokens that cannot be refreshed. Return None if the row is not due now.
+    """Return the expiry of tokens that cannot be refreshed. Return None if no refresh is due now.
 
     For tokens that do not expire, return now plus `RETRY_CONFIGURATION`.
     """

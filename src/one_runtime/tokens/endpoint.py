@@ -33,8 +33,8 @@ _NAMES: Final[Mapping[type, str]] = {
 class TokenEndpoint:
     """The token endpoint of an integration for one OAuth client.
 
-    `known`: the end user's params, values from the provider, and the client's fields. The templates of the request use
-    these values.
+    `known`: values for the templates of the request: the end user's params, values from the provider, and the client's
+    fields.
     """
 
     integration: Integration
@@ -43,7 +43,7 @@ class TokenEndpoint:
     known: Mapping[str, str] = field(repr=False)
 
     async def ask(self, egress: Egress, clock: Clock, grant: Grant, *, until: float | None = None) -> TokenSet:
-        """Return the tokens for a grant. `until`: the deadline of the request, by the monotonic clock.
+        """Request the tokens for a grant, such as a refresh token. `until`: the deadline, by `time.monotonic`.
 
         Raises: OAuthError, for example TemporaryFailure if the provider sent no response; InvalidInput if the request
         cannot be built.

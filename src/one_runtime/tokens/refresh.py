@@ -6,7 +6,7 @@ lease). The process has no open transaction during the request to the provider.
 
 The lease can end before the provider's response arrives. Another process can then store newer tokens, or the end user
 can connect again. So a process records new tokens or a refusal only if the row still holds the refresh token that the
-process sent. A process records any other error only if no other process has reserved the row since.
+process sent. A process records any other error only if the row still has the lease of the process.
 """
 
 import asyncio
@@ -78,8 +78,8 @@ class ReauthRequired(Conflict):
 class Lease:
     """The right of this process to refresh the tokens of one connection.
 
-    `ask_until`: the deadline of the request to the provider. `ends`: the end of the lease. Both times are seconds of
-    the monotonic clock.
+    `ask_until`: the deadline of the request to the provider. `ends`: the end of the lease. Both are times of
+    `time.monotonic`.
     """
 
     id: str
@@ -167,10 +167,6 @@ async def refresh_due(installation: Installation, *, batch: int = BATCH) -> int:
 
 
 async def _refresh_or_postpone(installation: Installation, key: ConnectionKey) -> None:
-    """Refresh the credentials.
-
-    After an unexpected error, wait 10 minutes (`RETRY_CONFIGURATION`) before the next attempt.
-    """
     try:
         await _join(installation, key, CredentialRequest())
     except (ReauthRequired, NotFound):
@@ -190,13 +186,11 @@ async def _join(
 ) -> UsableCredential:
     """Return the result of the refresh that this process runs for the connection. Start a refresh if none is running.
 
-    `loaded`: the state that the caller has just loaded, if any. The process acquires the lease only if the row still
-    matches this state.
+    `loaded`: the state that the caller has just loaded, or None.
     """
     flight = (key.connection_id, request.retry_refused)
     usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
-    # This caller possibly joined a running refresh. If that refresh returned the version that the provider had refused,
-    # refresh once more.
+    # A running refresh that this caller joined can return the version that the caller rejected. Then refresh once more.
     if usable.version == request.rejected:
         usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
     return usable
@@ -205,17 +199,16 @@ async def _join(
 async def _execute(
     installation: Installation, key: ConnectionKey, request: CredentialRequest, state: CredentialState | None
 ) -> UsableCredential:
-    """Decide, and execute the decision.
+    """Call `decide`, and execute the decision.
 
-    If another process is refreshing credentials that are not usable now, wait and decide again.
+    If the credentials are not usable and another process is refreshing the credentials, wait and decide again.
     """
     timing = installation.timing
     deadline = time.monotonic() + timing.patience
     while True:
         if state is None:
             state = await load_state(installation, key)
-        # Read the time before the database starts the lease. If the process pauses between the two steps, `Lease.ends`
-        # is too early, which is safe.
+        # Read the time before the database starts the lease, so that `Lease.ends` is never after the end of the lease.
         started, now = time.monotonic(), installation.clock()
         decision = decide(state, now, request)
         match decision:
@@ -326,15 +319,11 @@ async def _ask_provider(
         if isinstance(error, InvalidGrant) or (isinstance(error, InvalidClient) and state.client is None):
             return await _record_refusal(installation, state, grant, error, request)
         return await _record_failure(installation, state, lease, error, request)
-    with metrics.token_commit():  # before the commit, a crash loses the tokens; the metric shows for how long
+    with metrics.token_commit():  # a crash before the commit loses the tokens, so this metric measures the commit
         return await _store(installation, state, grant, tokens, lease)
 
 
 def _token_endpoint(state: CredentialState) -> TokenEndpoint:
-    """Return the token endpoint for the state's OAuth client.
-
-    Raises: NotFound; HostNotRegistered; InvalidInput.
-    """
     integration, method, secrets = state.integration, state.token_method, state.stored.secrets
     if integration is None or method is None:
         raise NotFound("The integration of this connection no longer exists.")
@@ -357,13 +346,12 @@ async def _store(
     Until the commit, only this process has the new tokens. So if the database is unavailable, the process repeats the
     commit until the lease ends.
 
-    The result of a commit is unknown if the database connection breaks during the commit. The process also repeats such
-    a commit. If the commit failed, the repetition stores the new tokens. If the commit succeeded, the repetition is
-    harmless. There are two cases:
+    If the database connection breaks during a commit, the process does not know if the commit succeeded, and repeats
+    the commit. After a successful commit, the repetition is harmless:
 
-    - The provider issued no new refresh token. The repetition stores the same tokens again.
-    - The provider issued a new refresh token, so the row no longer holds the old refresh token. The repetition passes
-      the new tokens to `queue_revocation`, which skips tokens whose authorization a connection still uses.
+    - If the provider issued no new refresh token, the repetition stores the same tokens again.
+    - If the provider issued a new refresh token, the row no longer holds the old refresh token. The repetition then
+      passes the new tokens to `queue_revocation`. This function does not revoke tokens that a connection still uses.
     """
     while True:
         try:

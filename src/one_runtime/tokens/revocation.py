@@ -28,7 +28,7 @@ from one_runtime.tokens.endpoint import send
 BATCH: Final = 100
 """Maximum number of queued revocations in one run of `revoke_due`."""
 CONCURRENT: Final = 16
-"""Maximum number of connections whose tokens One Runtime revokes at the same time."""
+"""Maximum number of concurrent revocations in one call of `revoke_all`."""
 _FIRST_DELAY: Final = timedelta(minutes=1)
 _MAX_DELAY: Final = timedelta(hours=1)
 
@@ -60,7 +60,7 @@ NOT_SUPPORTED: Final = RevocationResult(None, "not_supported")
 async def revoke_all(installation: Installation, claimed: Iterable[PendingRevocation]) -> list[list[RevocationResult]]:
     """Revoke the tokens of queued revocations that this process has reserved. Return the results in the same order.
 
-    The worker repeats the revocation after a temporary failure.
+    If a failure is temporary, the worker repeats the revocation.
     """
     limit = asyncio.Semaphore(CONCURRENT)
 
@@ -107,7 +107,7 @@ async def _request_revocation(installation: Installation, pending: PendingRevoca
     results = {kind: RevocationResult(kind, "not_supported") for kind in kinds if kind in pending.tokens}
     if integration is None or auth is None or auth.revocation is None:
         return list(results.values())
-    if pending.audience != integration.audience("oauth2"):  # promise P7: send no tokens to the entry's new hosts
+    if pending.audience != integration.audience("oauth2"):  # promise P7: other hosts must not receive the tokens
         return list(results.values())
     try:
         client, values = await _client(installation, pending, integration, auth)
@@ -128,7 +128,7 @@ async def _request_revocation(installation: Installation, pending: PendingRevoca
 async def _client(
     installation: Installation, pending: PendingRevocation, integration: Integration, auth: OAuth2Auth
 ) -> tuple[ClientIdentity, Mapping[str, str]]:
-    """Return the OAuth client of the tokens, and the values for templates. Raises: OneRuntimeError."""
+    """Return the OAuth client of the tokens, and the values for the request's templates. Raises: OneRuntimeError."""
     if pending.oauth_client_id is None:
         return ClientIdentity(pending.tokens.get("client_id", ""), pending.tokens.get("client_secret")), pending.params
     async with installation.database.read() as tx:

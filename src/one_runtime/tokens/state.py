@@ -1,4 +1,4 @@
-"""The state of a connection's stored credentials."""
+"""Read the stored credentials of a connection, with all data that the decision about a refresh needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,11 +23,11 @@ class UsableCredential:
     """A connection with the values that authenticate a request to its provider.
 
     `version`: the version of the credentials. If the provider refuses the credentials, the caller passes this version
-    to `ensure_fresh` as `rejected`.
+    to `refresh.ensure_fresh` as `rejected`.
 
-    `integration` and `auth`: the catalog entry of the connection. One Runtime has checked that the credentials are for
-    the hosts of this entry (promise P7 of docs/security.md). Callers build requests from this entry, even if the
-    catalog changes later.
+    `integration` and `auth`: the catalog entry (the integration's definition) of the connection. One Runtime has
+    checked that the credentials are for the hosts of this entry (promise P7 of docs/security.md). Callers build
+    requests from this entry, even if the catalog changes later.
     """
 
     connection: Connection
@@ -80,7 +80,7 @@ class CredentialState:
 
     @property
     def refresh_grant(self) -> RefreshGrant | None:
-        """Return the grant that a refresh sends. Return None if the entry or the tokens allow no refresh."""
+        """Return the grant that a refresh sends, such as a refresh token. Return None if no refresh is possible."""
         if self.token_method is None:
             return None
         return self.token_method.refresh_grant(self.stored.secrets, self.connection.scopes)
@@ -121,7 +121,7 @@ class CredentialState:
 
 
 def merge_tokens(secrets: Mapping[str, str], tokens: TokenSet) -> dict[str, str]:
-    """Return the secrets with the new tokens. Keep the old refresh token if the response has no refresh token."""
+    """Replace the tokens in the stored secrets. Keep the old refresh token if the response has no refresh token."""
     merged = {**secrets, "access_token": tokens.access_token}
     if tokens.refresh_token is not None:
         merged["refresh_token"] = tokens.refresh_token
@@ -129,10 +129,10 @@ def merge_tokens(secrets: Mapping[str, str], tokens: TokenSet) -> dict[str, str]
 
 
 def holds_presented(current: RefreshGrant | None, presented: RefreshGrant) -> bool:
-    """Return True if the row (`current`) still holds the refresh token that One Runtime sent (`presented`).
+    """Return True if the row's grant (`current`) has the refresh token that One Runtime sent (`presented`).
 
-    If the result is True, the caller stores the new tokens, even if other columns of the row have changed. If the
-    provider has already invalidated the old refresh token, only the new tokens work (promise P8 of docs/security.md).
+    The caller then stores the new tokens, even if the row's access token has changed. The provider has possibly
+    invalidated the old refresh token, so that only the new tokens work (promise P8 of docs/security.md).
     """
     if (
         isinstance(current, RefreshToken)
