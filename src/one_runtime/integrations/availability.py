@@ -1,4 +1,4 @@
-"""The integrations and auth types that the end users of an organization can use now."""
+"""Decide which integrations and auth types the end users of an organization can use now."""
 
 import json
 from collections.abc import Collection
@@ -39,9 +39,9 @@ class Availability:
 
 @lru_cache(maxsize=1024)
 def availability_of(mode: str, slugs: str, clients: str) -> Availability:
-    """Return the availability that three columns of a database row describe.
+    """Return the availability for the values of three database columns.
 
-    `slugs`: a JSON list. `clients`: a text with slugs, separated by commas.
+    `mode`: `all`, `listed` or `all_but`. `slugs`: a JSON list. `clients`: a text with slugs, separated by commas.
     """
     configured = frozenset(clients.split(",")) if clients else NO_CLIENTS
     named = frozenset[str](json.loads(slugs)) if mode != "all" else frozenset[str]()

@@ -1,6 +1,6 @@
-"""Select a content coding for a caller (RFC 9110 section 8.4.1), compress texts, and cache the results.
+"""Compress responses with gzip or zstd, if the caller accepts the coding (RFC 9110 section 8.4.1).
 
-docs/decisions/0015-compressed-answers.md contains the measurements for the levels and sizes.
+docs/decisions/0015-compressed-answers.md contains the measurements for the levels and sizes below.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ Coding: TypeAlias = Literal["gzip", "zstd"]
 Levels: TypeAlias = Mapping[Coding, int]
 
 FAST: Final[Levels] = {"gzip": 1, "zstd": 1}
-"""Levels for responses that are compressed for one caller."""
+"""Compression levels for responses that are compressed for one caller."""
 SMALL: Final[Levels] = {"gzip": 6, "zstd": 9}
-"""Levels for public responses, which are compressed once for all callers."""
+"""Compression levels for public responses, which are compressed once for all callers."""
 
 MIN_SIZE: Final = 1000
 """Minimum size in bytes of a text to compress. A smaller text fits into one network packet."""
@@ -65,12 +65,12 @@ class Compressor:
         return compressed
 
 
-@lru_cache(maxsize=512)  # few different headers occur
+@lru_cache(maxsize=512)  # callers send few different headers
 def choose(accept_encoding: str) -> Coding | None:
-    """Return the coding that a caller prefers. Return None for `identity`, which means no coding (RFC 9110, 12.5.3).
+    """Return the coding that a caller prefers (RFC 9110, 12.5.3). Return None for an uncompressed response.
 
-    If the caller accepts neither gzip nor zstd, return None. The response is then uncompressed, even for a caller that
-    refuses such a response (`identity;q=0`). RFC 9110, 12.4.1 allows an uncompressed response.
+    If the caller accepts neither gzip nor zstd, return None, even if the header refuses an uncompressed response by
+    `identity;q=0`. RFC 9110, 12.4.1 allows the server to send an uncompressed response.
     """
     weights: dict[str, float] = {}
     for part in accept_encoding.lower().split(","):

@@ -1,9 +1,9 @@
-"""Register custom integrations. If the audience of an entry changes, invalidate the connections.
+"""Register, replace and delete custom integrations, which an organization defines itself.
 
 An entry is the definition of an integration. The audience of an entry (`AuthBase.audience`) changes if the entry sends
-credentials to other hosts or in another way. One Runtime never sends existing credentials to a new audience, so the end
-users must connect again. If the entry sends the OAuth client's secret to a new host, the organization must register the
-client again. docs/security.md describes these rules as promises P1 and P7.
+credentials to other hosts or in another way. One Runtime never sends existing credentials to a new audience. So after
+such a change, the end users must connect again. If the entry sends the OAuth client's secret to a new host, the
+organization must register the client again. docs/security.md describes these rules as promises P1 and P7.
 """
 
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ from one_runtime.tenancy.events import Actor, EventType, Subject
 RETENTION: Final = timedelta(days=30)
 """Time for which One Runtime keeps a deleted integration's definition.
 
-Pending revocations need the definition for a day.
+A pending revocation of tokens needs the definition for up to a day.
 """
 
 _BATCH: Final = 200
@@ -50,7 +50,7 @@ class CustomIntegrationResult:
 
     `enabled`: True if the organization has enabled the integration. `created`: True if the integration is new.
     `invalidated`: number of connections for which end users must connect again. `client_retired`: True if One
-    Runtime retired the organization's OAuth client.
+    Runtime retired the OAuth client, so that new connections cannot use the client.
     """
 
     registered: StoredIntegration
@@ -147,7 +147,7 @@ async def _create(
 async def _retire_client(
     tx: Transaction, installation: Installation, actor: Actor, slug: str, auth: OAuth2Auth | None
 ) -> bool:
-    """Retire the organization's OAuth client if the entry sends the secret to a host that is not registered.
+    """Retire the organization's OAuth client if the entry sends the client's secret to a host that is not registered.
 
     `auth`: None if the entry has no auth type `oauth2`. Return True if the function retired the client.
     """
@@ -162,7 +162,7 @@ async def _retire_client(
 async def _invalidate_connections(installation: Installation, actor: Actor, integration: CustomIntegration) -> int:
     """Invalidate the connections with credentials for an old audience. Return the number of these connections.
 
-    One Runtime also compares the audiences before each call to the provider. So a call with such credentials fails even
+    One Runtime also compares the audiences before each call to the provider. So a call with old credentials fails even
     before this function invalidates the connection.
     """
     count = 0
@@ -191,5 +191,5 @@ async def _record(tx: Transaction, installation: Installation, actor: Actor, kin
 
 
 async def purge(installation: Installation) -> int:
-    """Purge integrations that were deleted more than `RETENTION` ago. Return the number of these integrations."""
+    """Erase integrations that were deleted more than `RETENTION` ago. Return the number of these integrations."""
     return await organization_catalogs.purge(installation.database, installation.clock() - RETENTION)

@@ -1,6 +1,6 @@
-"""The list of integrations that are available to an organization, with the end user's connections.
+"""List the integrations of an organization, with the status of an end user's connections.
 
-A request runs one statement, which returns one row. The response joins JSON fragments that are rendered only once.
+A request runs one SQL statement, which returns one row. The response consists of cached JSON fragments.
 """
 
 import hashlib
@@ -99,7 +99,7 @@ class ListState:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Selection and format of a list. An empty value or None selects all integrations. `search` also sorts by rank."""
+    """Filters and format of a list. An empty filter selects all integrations. `search` also sorts the integrations."""
 
     slugs: frozenset[str] = frozenset()
     category: str | None = None
@@ -114,7 +114,7 @@ class Options:
 
     @property
     def selection(self) -> tuple[object, ...]:
-        """Return the options that filter or sort, in one canonical order."""
+        """Return the options that filter or sort. Equal selections have equal values."""
         return sorted(self.slugs), self.category, self.search, self.status
 
 
@@ -131,7 +131,7 @@ async def load_state(tx: Transaction, catalogs: OrganizationCatalogs, key: Prese
 def connected_slugs(connections: str) -> Mapping[str, bool]:
     """Return the slugs of a text such as `hubspot:active,slack:needs_reauth`.
 
-    The value of a slug is True if one of its connections is active.
+    The value is True if a connection to the integration is active.
     """
     pairs = [pair.split(":") for pair in connections.split(",") if pair]
     active = {slug for slug, status in pairs if status == "active"}
@@ -172,7 +172,7 @@ class _Unconnected(NamedTuple):
 
 
 class IntegrationRenderer:
-    """Renderer of single integrations as JSON."""
+    """Renders single integrations as JSON."""
 
     def __init__(self, catalog: Catalog, public_url: str) -> None:
         self._catalog, self.public_url = catalog, public_url

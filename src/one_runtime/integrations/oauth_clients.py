@@ -1,4 +1,4 @@
-"""OAuth clients that an organization or the operator has registered with a provider.
+"""Store the OAuth clients that an organization or the operator has registered with a provider.
 
 All organizations can use the operator's clients. One Runtime encrypts each client's secret, and sends the secret only
 to the hosts for which the client is registered (promises P3 and P7 of docs/security.md). If an organization deletes a
@@ -46,8 +46,8 @@ RETENTION: Final = timedelta(days=30)
 """Minimum time for which One Runtime keeps a retired client."""
 
 _MAX_HOSTS: Final = 100
-_LAST: Final = 4  # number of last characters of a secret that the API shows to the owner
-_LONG_ENOUGH: Final = 12  # minimum length; four characters would reveal too much of a shorter secret
+_LAST: Final = 4
+_LONG_ENOUGH: Final = 12  # the last four characters would reveal too much of a shorter secret
 
 
 class OAuthClientMissing(Conflict):
@@ -57,7 +57,7 @@ class OAuthClientMissing(Conflict):
 
 
 class HostNotRegistered(InvalidInput):
-    """The request would send the client's secret to a host that the client's registration does not list (P7)."""
+    """The request would send the client's secret to a host that the client's registration does not list."""
 
     code = "host_not_registered"
 
@@ -68,7 +68,7 @@ class OAuthClient:
 
     `scopes`: the scopes to request; None for the integration's default scopes. `hosts`: the hosts that may receive the
     secret; empty if a built-in integration itself limits the hosts. `fields`: further values of the client that the
-    integration defines, such as a developer token. `version`: the version of the encrypted secret.
+    integration defines, such as a developer token. `version`: 1 for a new client. Each update adds 1.
     """
 
     id: str
@@ -184,7 +184,7 @@ async def require(
     auth: OAuth2Auth,
     params: Mapping[str, str],
 ) -> OAuthClient | None:
-    """Return the client for a new connection that has these `params`.
+    """Return the client for a new connection. `params`: values of the end user, such as a subdomain.
 
     If both the organization and the operator have a client, use the organization's client. Return None if each end user
     enters their own client.
@@ -202,7 +202,7 @@ async def require(
 
 
 async def get(tx: Transaction, vault: Vault, organization_id: str, client: str) -> OAuthClient:
-    """Return the client with this id, if the organization or the operator owns it. Also return a retired client.
+    """Return an active or retired client by its id, if the organization or the operator owns the client.
 
     Raises: OAuthClientMissing.
     """
@@ -250,7 +250,7 @@ async def put(
     new = replace(new, hosts=_hosts(new.hosts))
     _require_fit(auth, new, names_hosts=names_hosts(slug, auth))
     if slug.startswith(CUSTOM) and not new.hosts:
-        new = replace(new, hosts=secret_hosts(auth))  # a later change of the entry must not redirect the secret
+        new = replace(new, hosts=secret_hosts(auth))  # a later definition must not send the secret to other hosts
     client = OAuthClient(
         id=present.id if present is not None else new_id(),
         organization_id=organization_id,
@@ -353,21 +353,20 @@ def names_hosts(slug: str, auth: OAuth2Auth) -> bool:
     """Return True if a client for this integration must list the hosts that may receive the client's secret.
 
     In a built-in integration, the provider owns the constant end of a host, such as `.example.com`. So the client must
-    list the hosts only if the end user enters the end of a host. For a custom integration, One Runtime cannot know who
-    owns the end of a host. So the client must list the hosts if the end user enters any part of a host, or if the
-    integration has more than `_MAX_HOSTS` hosts.
+    list the hosts only if the end user enters the end of a host. In a custom integration, the end of a host can belong
+    to anyone. So the client must list the hosts if the end user enters any part of a host, or if the integration has
+    more than `_MAX_HOSTS` hosts.
     """
     return _cannot_be_listed(auth) if slug.startswith(CUSTOM) else auth.names_hosts
 
 
 def _cannot_be_listed(auth: OAuth2Auth) -> bool:
-    """Return True if the end user enters a part of a host, or if the entry allows more than `_MAX_HOSTS` hosts."""
     sizes = (prod(map(len, _options(auth, names_in(url.authority)))) for url in auth.secret_urls())
     return auth.has_open_hosts or sum(sizes) > _MAX_HOSTS
 
 
 def secret_hosts(auth: OAuth2Auth) -> tuple[str, ...]:
-    """Return every host that may receive a client's secret. Omit hosts with a variable that accepts any value."""
+    """Return every host that may receive a client's secret. Omit a host if a part can have any value."""
     return tuple(dict.fromkeys(host for url in auth.secret_urls() for host in _expand_host(auth, url.authority)))
 
 
@@ -445,7 +444,7 @@ def _hosts(values: Iterable[str]) -> tuple[str, ...]:
 
 
 def _require_fit(auth: OAuth2Auth, new: NewOAuthClient, *, names_hosts: bool) -> None:
-    """Check that a client has all values that the entry requires. Raises: InvalidInput."""
+    """Check that a client has all values that the integration requires. Raises: InvalidInput."""
     errors = [*_secret_errors(auth, new), *_field_errors(auth, new), *_host_errors(new, names_hosts=names_hosts)]
     if new.scopes is not None:
         errors += [FieldError("scopes", message) for message in check_scopes(auth.scopes, new.scopes)]

@@ -1,8 +1,7 @@
 """Authenticate requests by their API keys. The result is a principal, which describes the caller.
 
-No other module authenticates API keys. The list of integrations and the proxy read the API key and other data in a
-single SQL statement. Such a statement selects `KEY_COLUMNS` and other columns. `PresentedKey.verify` then checks the
-`ApiKeyRow` of the result.
+No other module authenticates API keys. The list of integrations and the proxy read the row of the API key together with
+other data, in a single SQL statement. Both statements select `KEY_COLUMNS`, and `PresentedKey.verify` checks the row.
 """
 
 import time
@@ -40,12 +39,11 @@ KEY_COLUMNS: Final = (
     api_keys.c.revoked_at.label("key_revoked_at"),
     api_keys.c.id.label("key_id"),
     api_keys.c.organization_id.label("key_organization_id"),
-    # The scopes as text, because `_parse_scopes` caches the parsed scopes by this text.
+    # a text, because `_parse_scopes` caches the parsed scopes by this text
     sql_cast(api_keys.c.scopes, Text).label("key_scopes"),
 )
-"""Columns that a statement selects for `ApiKeyRow`."""
 KEY_MATCHES: Final = api_keys.c.secret_hash == bindparam("key_hash")
-"""Condition for the row of a presented key. Bind `PresentedKey.hash` to the parameter `key_hash`."""
+"""Condition that finds the row of an API key by its hash. The parameter `key_hash` is `PresentedKey.hash`."""
 _SELECT_KEY: Final = select(*KEY_COLUMNS).where(KEY_MATCHES)
 
 _MISSING: Final = "Send the header `Authorization: Bearer oru_…` with one of your organization's API keys."
@@ -110,7 +108,7 @@ class Authenticator:
         self._rate_limit = RateLimit(requests_per_minute) if requests_per_minute else None
 
     def present(self, request: Mapping[str, Any]) -> PresentedKey:
-        """Count a request for the rate limit, and return its API key. `request` is the ASGI scope.
+        """Count a request for the rate limit, and return the request's API key. `request` is the ASGI scope.
 
         Raises: Unauthenticated if the request has no key, or if the key's checksum is wrong; RateLimited.
         """
@@ -133,10 +131,7 @@ class Authenticator:
 
 @dataclass(slots=True)
 class _Bucket:
-    """The token bucket of one key.
-
-    `level`: number of requests that the key could still make at the time `filled_at`.
-    """
+    """The token bucket of one key. `level`: number of requests that the key could make at the time `filled_at`."""
 
     level: float
     filled_at: float

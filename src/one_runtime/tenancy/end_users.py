@@ -1,4 +1,4 @@
-"""End users of organizations. An organization identifies an end user by an identifier of its own product."""
+"""Store the end users of organizations. The identifier of an end user comes from the organization's product."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,8 +47,8 @@ _ANONYMIZE_REQUESTS = (
 async def ensure(tx: Transaction, organization_id: str, end_user: EndUser) -> None:
     """Create the end user, or update the name and the e-mail address. Lock the row until `tx` ends.
 
-    None keeps the stored name or e-mail address. Two transactions that call `ensure` for the same end user run one
-    after the other.
+    If the new name or e-mail address is None, keep the stored value. Two transactions that call `ensure` for the same
+    end user run one after the other.
     """
     await tx.execute(
         _UPSERT,
@@ -75,8 +75,8 @@ async def list_page(tx: Transaction, organization_id: str, *, limit: int, after:
 async def lock(tx: Transaction, organization_id: str, end_user_id: str) -> bool:
     """Lock the end user's row until `tx` ends. Return False if the end user does not exist.
 
-    Call `lock` before the transaction locks other rows of the end user. If transactions lock the rows in different
-    orders, two transactions can wait for each other forever (a deadlock).
+    Call `lock` before the transaction locks other rows of the end user. Two transactions that lock the rows in
+    different orders can wait for each other (a deadlock).
     """
     return await tx.one(_LOCK, organization=organization_id, end_user=end_user_id) is not None
 

@@ -1,4 +1,4 @@
-"""Events: the audit log. An event never contains a secret.
+"""Write and read the events of the audit log. An event never contains a secret.
 
 One Runtime writes an event in the same transaction as the change that the event describes.
 """
@@ -45,9 +45,9 @@ ActorType: TypeAlias = Literal["api_key", "end_user", "system"]
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The author of an event, in one organization.
+    """The API key, the end user or the system that caused an event in an organization.
 
-    `id`: the id of the API key or the end user, or None. `address`: the IP address of the author, or None.
+    `id`: the id of the API key or the end user, or None. `address`: the IP address of the request, or None.
     """
 
     organization_id: str
@@ -74,7 +74,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The subject of an event. Organizations can read `data`, so `data` must not contain secrets."""
+    """The end user and connection of an event. Organizations can read `data`, so `data` must not contain secrets."""
 
     end_user_id: str | None = None
     connection_id: str | None = None
@@ -113,7 +113,7 @@ async def record(tx: Transaction, actor: Actor, kind: EventType, now: datetime, 
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Filters for a list of events. None in a field matches every event."""
+    """Filters for a list of events. A field with the value None matches every event."""
 
     type: str | None = None
     end_user_id: str | None = None

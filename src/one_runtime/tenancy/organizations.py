@@ -1,4 +1,4 @@
-"""Organizations and their settings. Each organization is a tenant."""
+"""Store and validate organizations and their settings. Each organization is a tenant."""
 
 import base64
 import binascii
@@ -55,8 +55,8 @@ class Organization:
     def returns_to(self, url: str) -> bool:
         """Return True if One Runtime may redirect a browser to the URL.
 
-        The URL without its query must equal a return URL of the organization without its query. One Runtime ignores the
-        query, because apps store state in the query. RFC 9700 section 4.1.3 compares the query too.
+        Compare the URL with the organization's return URLs, without the queries. Apps store state in the query, so the
+        queries can differ. RFC 9700 section 4.1.3 is stricter, and compares the queries too.
         """
         return any(url.partition("?")[0] == known.partition("?")[0] for known in self.return_urls)
 
@@ -143,7 +143,7 @@ async def save(tx: Transaction, actor: Actor, organization: Organization, now: d
 
 
 def clean_name(value: str) -> str:
-    """Return the name that end users see, without surrounding spaces. Raises: InvalidInput."""
+    """Validate an organization's name, and return the name without surrounding spaces. Raises: InvalidInput."""
     name = value.strip()
     if not 0 < len(name) <= MAX_NAME:
         raise InvalidInput.of("display_name", f"must have 1 to {MAX_NAME} characters")
@@ -151,7 +151,7 @@ def clean_name(value: str) -> str:
 
 
 def clean_origins(values: Iterable[str], field: str = "allowed_origins") -> tuple[str, ...]:
-    """Return web origins (RFC 6454 section 6.2) in canonical form, without duplicates.
+    """Validate web origins (RFC 6454 section 6.2), and return the canonical origins without duplicates.
 
     Raises: InvalidInput.
     """
@@ -182,7 +182,7 @@ def _clean_origin(field: str, value: str) -> str:
 
 
 def clean_return_urls(values: Iterable[str]) -> tuple[str, ...]:
-    """Validate return URLs, and return them without duplicates. Raises: InvalidInput."""
+    """Validate return URLs, and return the URLs without duplicates. Raises: InvalidInput."""
     links = [clean_link("return_urls", value) for value in values]
     if None in links:
         raise InvalidInput.of("return_urls", "must not be blank")
@@ -195,7 +195,7 @@ def clean_return_urls(values: Iterable[str]) -> tuple[str, ...]:
 def clean_link(field: str, value: str | None) -> str | None:
     """Validate an https URL, and return the URL. Return None for a blank value. Raises: InvalidInput.
 
-    A URL on loopback may use http. A URL must not contain user info or a fragment.
+    The URL of a loopback host, such as `localhost`, may use http. A URL must not contain user info or a fragment.
     """
     if value is None or not value.strip():
         return None
