@@ -1,7 +1,8 @@
 """Auth types: one class for each way to connect. These classes contain the code that differs between auth types.
 
-`auth_method(auth)` returns an object for the auth type of a catalog entry. `AUTH_METHODS` contains the classes by name.
-Use `AUTH_METHODS` for a stored connection, because the catalog possibly no longer contains the connection's entry.
+`auth_method(auth)` returns an object for an auth type of a catalog entry (an integration's definition). `AUTH_METHODS`
+contains the classes by name. Use `AUTH_METHODS` for a stored connection, because the catalog possibly no longer
+contains the connection's entry.
 """
 
 from one_runtime.auth_types.method import AuthMethod, RefreshGrant, TokenMethod

@@ -1,4 +1,4 @@
-"""Calculate the time of the next refresh.
+"""Calculate the time of the next refresh of a connection's tokens.
 
 The next refresh must happen before the access token expires. Some refresh tokens expire if they are not used, so the
 next refresh must also happen before such an expiry.

@@ -1,4 +1,4 @@
-"""The interfaces that auth types implement."""
+"""Define the interfaces of the classes of auth types."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -19,7 +19,7 @@ class TokenMethod(Protocol):
 
     @property
     def auth(self) -> TokenAuth:
-        """Return the entry's definition of the auth type."""
+        """Return the definition of the auth type in the catalog."""
 
     def first_grant(self, values: ConnectionValues, /) -> tuple[ClientIdentity, ClientCredentials] | None:
         """Return the OAuth client and the grant for the values that the end user entered.

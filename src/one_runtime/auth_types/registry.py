@@ -1,4 +1,4 @@
-"""All auth types by name, and the classes of auth types without tokens."""
+"""Find the class of an auth type. This module also contains the classes of auth types without tokens."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -48,7 +48,7 @@ AUTH_METHODS: Final[Mapping[str, type[AuthMethod]]] = MappingProxyType(
 
 
 def auth_method(auth: Auth) -> AuthMethod:
-    """Return the object for an entry's auth type."""
+    """Return the object for an auth type of a catalog entry."""
     match auth:
         case ApiKeyAuth():
             return ApiKeyMethod()

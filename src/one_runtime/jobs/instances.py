@@ -1,7 +1,7 @@
-"""Server instances. Each server process stores a row with the ids of its encryption keys.
+"""Store a row for each running server process, with the ids of the process's encryption keys.
 
-The process updates the row regularly (heartbeat). The command `keys activate` reads the rows, and finds the servers
-that lack the new key.
+The process updates the row every 15 seconds (a heartbeat). The command `keys activate` reads the rows, and finds the
+servers that lack the new key.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from one_runtime.jobs.queue import clock_skew
 from one_runtime.telemetry import metrics
 
 LIVE: Final = timedelta(seconds=60)
-"""A server counts as running if its last heartbeat is younger than this time: four heartbeat intervals."""
+"""A server counts as running if the last heartbeat is younger than this time (four heartbeat intervals)."""
 
 RETENTION: Final = timedelta(hours=1)
 """One Runtime deletes a server's row if the last heartbeat is older than this time."""
@@ -28,7 +28,7 @@ RETENTION: Final = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class ServerInstance:
-    """One server process, with the ids of the keys in its key ring."""
+    """One server process, with the ids of the process's encryption keys."""
 
     id: str
     version: str
@@ -46,15 +46,15 @@ _PURGE = delete(servers).where(servers.c.seen_at <= bindparam("before"))
 
 
 def this_process(key_ids: tuple[str, ...], now: datetime) -> ServerInstance:
-    """Return the server instance of this process.
-
-    The first `heartbeat` stores the instance, in the same transaction as `key_ring.register`.
-    """
+    """Return the server instance of this process. The first `heartbeat` stores the instance."""
     return ServerInstance(new_id(), __version__, key_ids, now, now)
 
 
 async def heartbeat(tx: Transaction, server: ServerInstance, now: datetime) -> None:
-    """Store the server with the time of this heartbeat. Delete the rows of dead servers. Measure the clock skew."""
+    """Store the server with the time of this heartbeat. Delete the rows of dead servers.
+
+    Also measure the difference between the database's clock and this process's clock.
+    """
     await tx.execute(_UPSERT, **asdict(replace(server, seen_at=now)))
     await tx.execute(_PURGE, before=now - RETENTION)
     metrics.clock_skew.set((await clock_skew(tx)).total_seconds())

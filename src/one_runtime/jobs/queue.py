@@ -1,7 +1,8 @@
-"""Queues of background work (docs/decisions/0025-queue.md). A queue is a table, and each row is a piece of work.
+"""Store background work in queues, and claim due work. A queue is a table, and each row is a piece of work.
 
-A row is due if its `due_at` has passed. A process claims a due row: the process sets `due_at` to the end of a lease and
-increases `attempts`. Until the end of the lease, the row is not due, so no other process claims the row.
+docs/decisions/0025-queue.md gives the reasons for this design. A row is due if its `due_at` has passed. A process
+claims a due row: the process sets `due_at` to the end of a lease and increases `attempts`. Until the end of the lease,
+the row is not due, so no other process claims the row.
 
 After the lease, another process can claim the row and increase `attempts` again. Each change of a row requires the
 value of `attempts` from the process's own claim (a fencing token). So the first process can no longer change the row.
@@ -86,8 +87,7 @@ async def clock_skew(tx: Transaction) -> timedelta:
 async def database_now(tx: Transaction, clock: Clock) -> datetime:
     """Return the time of the database's clock. Leases use this time, because the clock of a server can be wrong.
 
-    `clock`: the clock of this process. Tests pass a clock that differs from the system clock. The result differs from
-    the database's clock by the same amount.
+    `clock`: the clock of this process. If a test passes a clock that is an hour ahead, the result is an hour ahead too.
     """
     return clock() + await clock_skew(tx)
 
@@ -158,14 +158,14 @@ def lock_due(table: Table, *only: ColumnElement[bool], due: ColumnElement[dateti
 
 
 def batched_delete(table: Table, *expired: ColumnElement[bool]) -> Delete:
-    """Build a statement for `run_in_batches` that deletes the expired rows."""
+    """Build a statement for `run_in_batches` that deletes the rows for which all conditions `expired` are true."""
     return delete(table).where(_in_batch(table, expired))
 
 
 def batched_update(table: Table, values: Mapping[str, object], *due: ColumnElement[bool]) -> Update:
-    """Build a statement for `run_in_batches` that updates the due rows.
+    """Build a statement for `run_in_batches` that updates the rows for which all conditions `due` are true.
 
-    After the update, a row must not be due. Otherwise `run_in_batches` would never end.
+    The update must make a condition false. Otherwise `run_in_batches` would never end.
     """
     return update(table).where(_in_batch(table, due)).values(values)
 
@@ -212,7 +212,7 @@ class _Wakeup:
 
 
 _wakeups: Final[dict[str, set[_Wakeup]]] = {}
-"""Events of this process's worker tasks, by name of the queue's table."""
+"""Events of this process's worker tasks, by the name of the queue's table."""
 
 
 def wake_on_commit(tx: Transaction, table: Table) -> None:

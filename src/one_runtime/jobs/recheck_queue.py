@@ -1,7 +1,7 @@
-"""Recheck queue: connections to recheck, because a provider refused the credentials during a call.
+"""Queue connections for a recheck, because a provider refused the credentials during a proxy call.
 
-The worker rechecks the connections. The queue is in memory. If a crash loses the queue, the next refused call adds the
-connection again.
+The worker then tests if the credentials of the connections still work. The queue is in memory. If a crash loses the
+queue, the next refused call adds the connection again.
 """
 
 from collections import Counter
@@ -50,9 +50,9 @@ class RecheckQueue:
         return refreshed is not None and version >= refreshed
 
     def enqueue(self, request: RecheckRequest) -> None:
-        """Add a connection. Do nothing if the queue is full.
+        """Add a connection to the queue. Do nothing if the queue is full.
 
-        Do nothing if the connection's recheck is queued, is running, or has ended within the cooldown.
+        Also do nothing if a recheck of the connection is queued, is running, or has ended within the cooldown.
         """
         known = request.connection_id in self._unfinished or request.connection_id in self._rechecked
         if not known and len(self._waiting) < _MAX_CONNECTIONS:

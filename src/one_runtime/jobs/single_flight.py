@@ -1,4 +1,7 @@
-"""Share one running call between concurrent callers in one process. Several processes need a database lease."""
+"""Share one running call between concurrent callers in the same process, for example one refresh of tokens.
+
+A lease in the database prevents concurrent calls of several processes.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable

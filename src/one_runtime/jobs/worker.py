@@ -1,7 +1,7 @@
-"""Worker: the background tasks in every server process. `serving/periodic_tasks.py` lists the tasks.
+"""Run the worker: the background tasks of a server process. `serving/periodic_tasks.py` lists the tasks.
 
 Each task runs at its own interval, independent of other tasks. Several processes can run the same task at the same
-time, because each process claims a row in the database before it works on the row (`queue.py`).
+time, because a process claims (reserves) a row in the database before the work on the row (`queue.py`).
 """
 
 import asyncio
@@ -28,8 +28,8 @@ class PeriodicTask(Generic[Context_contra]):
     """One kind of background work.
 
     `interval`: seconds between the end of a run and the start of the next run. `work`: a function that returns the
-    number of processed rows. `queue`: a table, or None. The commit of a transaction that called `queue.wake_on_commit`
-    for this table starts the next run immediately.
+    number of processed rows. `queue`: the table of a queue, or None. If a transaction has called
+    `wake_on_commit` for this table, the commit starts the next run immediately.
     """
 
     name: str

@@ -1,6 +1,6 @@
-"""The OAuth 2.0 protocol as functions without I/O. The caller passes the time.
+"""Build and read the messages of OAuth 2.0. The functions do no I/O, and the caller passes the time.
 
-The modules `authorization`, `token_request` and `revocation` build requests from a catalog entry and an OAuth client.
-The modules `callback`, `token_response`, `error_response` and `revocation` read the provider's messages. All
-functions are pure, except `pkce.new_code_verifier`, which returns a random value.
+The modules `authorization`, `token_request` and `revocation` build requests from a catalog entry (an integration's
+definition) and an OAuth client. The modules `callback`, `token_response`, `error_response` and `revocation` read the
+provider's messages. All functions are pure, except `pkce.new_code_verifier`, which returns a random value.
 """

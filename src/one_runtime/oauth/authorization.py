@@ -14,7 +14,7 @@ class AuthorizationRequest:
     """The parameters of one authorization request.
 
     `challenge`: the result of `pkce.code_challenge`, or None without PKCE. `scopes`: the scopes to request, or None for
-    the entry's default scopes.
+    the integration's default scopes.
     """
 
     redirect_uri: str
@@ -24,7 +24,7 @@ class AuthorizationRequest:
 
 
 def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRequest, known: Mapping[str, str]) -> str:
-    """Return the URL of the authorization page (RFC 6749, 4.1.1; RFC 7636, 4.3). `known`: the end user's params.
+    """Return the URL of the authorization page (RFC 6749, 4.1.1; RFC 7636, 4.3). `known`: values of the end user.
 
     Raises:
         InvalidInput: a value is missing, a value would change the provider's host, or a scope is not valid.
@@ -52,9 +52,9 @@ def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRe
 
 
 def expected_issuer(auth: OAuth2Auth, known: Mapping[str, str]) -> str | None:
-    """Return the issuer that the callback must name (RFC 9207, 2.4). Return None if the entry names no issuer.
+    """Return the issuer that the callback must name (RFC 9207, 2.4). Return None if the catalog defines no issuer.
 
-    The caller stores the issuer with the state.
+    The caller stores the issuer until the callback.
 
     Raises:
         InvalidInput: a value is missing, or a value would change the provider's host.

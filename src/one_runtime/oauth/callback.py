@@ -58,7 +58,8 @@ class CallbackQuery:
     def state(self) -> str | None:
         """Return the state, or None.
 
-        The caller must find the authorization attempt of the state before the caller uses another parameter.
+        The state identifies a stored authorization attempt. The caller must find the attempt before the caller uses
+        another parameter.
         """
         return self.get("state")
 
@@ -69,7 +70,7 @@ class CallbackQuery:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationResponse:
-    """The authorization code, and the callback's values that templates may use."""
+    """The authorization code, and the callback's values for the templates of later requests."""
 
     code: str = field(repr=False)
     received: dict[str, str]
@@ -79,7 +80,7 @@ def parse_callback(query: bytes) -> CallbackQuery:
     """Parse the query of a callback (RFC 6749, 4.1.2).
 
     Raises:
-        CallbackRefused: the query is not form-encoded, is too large, or contains a parameter twice (3.1).
+        CallbackRefused: the query is not form-encoded, is too large, or contains a parameter twice (RFC 6749, 3.1).
     """
     if len(query) > MAX_QUERY:
         raise CallbackRefused("The callback is too long.")
@@ -106,12 +107,11 @@ def read_callback(
         AccessDenied: the end user denied the consent.
         AuthorizationRefused: the provider returned another error.
         IssuerMismatch: the response comes from another authorization server.
-        CallbackRefused: the code is missing, the signature is wrong, or the entry does not allow a value.
+        CallbackRefused: the code is missing, the signature is wrong, or the catalog does not allow a value.
     """
     if auth.authorization.callback_signature == "hmac_sha256":
         _check_signature(query, client)
-    # RFC 9207, 2.4 requires simple string comparison. An attacker could omit `iss`. So this function also refuses a
-    # callback without `iss` if the attempt expects an issuer.
+    # RFC 9207, 2.4 requires simple string comparison. An attacker can omit `iss`, so a missing `iss` is also an error.
     if issuer is not None and query.get("iss") != issuer:
         raise IssuerMismatch("The callback comes from a different authorization server than the provider's.")
     _raise_error(query, client)

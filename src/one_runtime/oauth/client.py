@@ -1,4 +1,4 @@
-"""The OAuth client and its authentication (RFC 6749, section 2)."""
+"""Authenticate an OAuth client to a provider (RFC 6749, section 2)."""
 
 import base64
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ class ClientIdentity:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Return the secrets to redact from the provider's texts."""
+        """Return the secrets that must not appear in logs or messages."""
         if self.client_secret is None:
             return ()
         return (self.client_secret, _basic(self.client_id, self.client_secret))
@@ -31,10 +31,10 @@ class ClientAuthentication:
 
 
 def authenticate_client(method: ClientAuth, client: ClientIdentity, token: TokenEndpointSpec) -> ClientAuthentication:
-    """Return the client's authentication (RFC 6749, 2.3.1). The entry defines the names of the parameters.
+    """Return the client's authentication (RFC 6749, 2.3.1). The catalog defines the names of the parameters.
 
-    For the method `either`, use `basic`. Every server must support `basic` (2.3.1), and `basic` keeps the secret out
-    of the body. If the client has no secret, or for the method `none`, send only the client id (3.2.1).
+    For the method `either`, use HTTP Basic authentication, which every server must support. If the client has no
+    secret, or for the method `none`, send only the client id (RFC 6749, 3.2.1).
     """
     identity = {token.client_id_param: client.client_id}
     if client.client_secret is None or method == "none":

@@ -1,8 +1,8 @@
-"""Convert error responses to typed errors (RFC 6749, 5.2). The error code in the response selects the type.
+"""Convert a provider's error responses to exceptions, by the error code in the response (RFC 6749, 5.2).
 
-The HTTP status alone never shows that the provider refused a grant. An outage, a firewall or a wrong OAuth client can
-cause the same HTTP status as a refused grant. Such a cause must not set a connection to `needs_reauth` (promise P8 of
-docs/security.md).
+The HTTP status alone never shows that the provider refused a grant, such as a refresh token. An outage, a firewall or a
+wrong OAuth client can cause the same HTTP status as a refused grant. Such a cause must not set a connection to
+`needs_reauth` (promise P8 of docs/security.md).
 """
 
 import datetime as dt
@@ -25,8 +25,8 @@ from one_runtime.oauth.response import is_temporary_failure, retry_after
 
 Kind: TypeAlias = Literal["grant", "client", "temporary"]
 
-# Error codes, in the spelling that `normalize_code` returns. An entry lists more codes of the kind `grant` in
-# `token.refused`.
+# Error codes, in the spelling that `normalize_code` returns. For a provider with other codes for a refused grant, the
+# catalog lists these codes in `token.refused`.
 ERROR_KINDS: Final[dict[str, Kind]] = {
     # RFC 6749, 5.2 and 4.1.2.1
     "invalid_grant": "grant",
@@ -65,7 +65,7 @@ ERROR_KINDS: Final[dict[str, Kind]] = {
     "unknown_error": "temporary",
     "rate_limit_exceeded": "temporary",
 }
-# Pairs of a code and a description. The description changes the meaning of the code. Atlassian sends the pair below
+# Error codes with a description that changes the meaning of the code. Atlassian sends the pair below
 # with HTTP 403 for an expired refresh token:
 # https://github.com/raycast/extensions/issues/11836
 _BY_DESCRIPTION: Final[dict[tuple[str, str], Kind]] = {("unauthorized_client", "refresh_token is invalid"): "grant"}
@@ -95,7 +95,7 @@ def token_error(
     secrets: Iterable[str],
     now: dt.datetime,
 ) -> OAuthError:
-    """Return the typed error for a response of the token endpoint (RFC 6749, 5.2). `document`: the parsed body."""
+    """Return the exception for an error response of the token endpoint (RFC 6749, 5.2). `document`: the parsed body."""
     error_response = read_error_response(document, secrets, token.response.error, token.response.error_description)
     kind = _kind(token, document)
     wait = retry_after(response.headers, now)
@@ -122,7 +122,7 @@ def read_error_response(
 ) -> OAuthErrorResponse:
     """Return the provider's error code, description and link.
 
-    `error` and `description`: the paths to read first. If a path has no text, read the usual paths.
+    `error` and `description`: the fields to read first. If a field has no text, read the usual fields.
     """
     return OAuthErrorResponse.redacted(
         _first(document, (error, *_CODES)),

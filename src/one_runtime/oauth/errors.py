@@ -1,4 +1,4 @@
-"""Errors of OAuth requests. All errors are subclasses of `OAuthError`."""
+"""Define the errors of OAuth requests and callbacks. All errors are subclasses of `OAuthError`."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -61,7 +61,7 @@ class CallbackRefused(OAuthError):
 
 
 class IssuerMismatch(CallbackRefused):
-    """The callback does not come from the authorization server of the authorization attempt (RFC 9207, 2.4)."""
+    """The callback comes from an authorization server other than the expected server (RFC 9207, 2.4)."""
 
     code = "issuer_mismatch"
 
@@ -81,7 +81,7 @@ class AuthorizationRefused(OAuthError):
 class InvalidGrant(OAuthError):
     """The authorization code or the refresh token is no longer valid.
 
-    Only this error shows that the provider refused the grant.
+    Only this error shows that the provider refused the grant (the code or the token).
     """
 
     code = "invalid_grant"

@@ -1,4 +1,4 @@
-"""Authorization grants (RFC 6749, 1.3). Each grant contains the secrets that One Runtime sends to the provider."""
+"""Define the grants that One Runtime exchanges for tokens, such as an authorization code (RFC 6749, 1.3)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationCode:
-    """The authorization code of a callback (4.1.3).
+    """The authorization code of a callback (RFC 6749, 4.1.3).
 
     `redirect_uri`: the same value as in the authorization request. `verifier`: the PKCE code verifier (RFC 7636, 4.5).
     """
@@ -18,13 +18,13 @@ class AuthorizationCode:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Return the secrets to redact from the provider's texts."""
+        """Return the secrets that must not appear in logs or messages."""
         return (self.code,) if self.verifier is None else (self.code, self.verifier)
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A refresh token (section 6) with the current access token.
+    """A refresh token (RFC 6749, 6) with the current access token.
 
     Some providers need the access token for a refresh. `refresh_token`: None if the provider issued no refresh token.
     """
@@ -34,16 +34,16 @@ class RefreshToken:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Return the secrets to redact from the provider's texts."""
+        """Return the secrets that must not appear in logs or messages."""
         return tuple(token for token in (self.refresh_token, self.access_token) if token is not None)
 
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentials:
-    """The client's own credentials (4.4.2).
+    """The client's own credentials (RFC 6749, 4.4.2).
 
-    `fields`: all values that the end user entered. Some entries send more values than the client id and the secret.
-    `scopes`: the scopes to request, or None for the entry's default scopes.
+    `fields`: all values that the end user entered. Some providers need more values than the client id and the secret.
+    `scopes`: the scopes to request, or None for the integration's default scopes.
     """
 
     fields: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -51,7 +51,7 @@ class ClientCredentials:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Return the secrets to redact from the provider's texts."""
+        """Return the secrets that must not appear in logs or messages."""
         return tuple(value for name, value in self.fields.items() if name != "client_id")
 
 
@@ -59,14 +59,14 @@ class ClientCredentials:
 class ShortLivedToken:
     """An access token that the provider exchanges for a long-lived token.
 
-    No RFC defines this grant. The entry defines the request in `token.exchange`.
+    No RFC defines this grant. The catalog defines the request in `token.exchange`.
     """
 
     access_token: str = field(repr=False)
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Return the secrets to redact from the provider's texts."""
+        """Return the secrets that must not appear in logs or messages."""
         return (self.access_token,)
 
 

@@ -1,4 +1,4 @@
-"""Build revocation requests and read the responses, by RFC 7009 or in the provider's own way."""
+"""Build requests to revoke tokens, and read the responses, by RFC 7009 or in the provider's own way."""
 
 import datetime as dt
 from collections.abc import Mapping
@@ -34,11 +34,10 @@ class RevocationFailure:
 def revocation_requests(
     auth: OAuth2Auth, client: ClientIdentity, held: RefreshToken, known: Mapping[str, str]
 ) -> tuple[tuple[TokenKind, OutboundRequest], ...]:
-    """Return a revocation request for each kind of token in the entry's list `tokens`, in this order (RFC 7009, 2.1).
+    """Return a request for each token that the provider can revoke, in the order of `revocation.tokens` (RFC 7009, 2.1).
 
-    Omit a kind if One Runtime has no token of this kind. Return no request if the entry defines no revocation. `known`:
-    the end user's params and received values. The requests omit the optional `token_type_hint`, because some providers
-    refuse the hint.
+    `known`: values of the end user and of the provider. The requests omit the optional `token_type_hint`, because some
+    providers refuse the hint.
 
     Raises:
         InvalidInput: a value is missing, a value would change the provider's host, or a value cannot be sent.

@@ -1,4 +1,4 @@
-"""Requested and granted scopes (RFC 6749, 3.3)."""
+"""Choose the scopes to request, and read the scopes that the provider granted (RFC 6749, 3.3)."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -15,8 +15,7 @@ _MAX_SCOPES: Final = 500
 def requested_scopes(scopes: ScopeList, names: Iterable[str] | None, known: Mapping[str, str]) -> tuple[str, ...]:
     """Return the scopes to request, without duplicates.
 
-    The scopes that the entry always requests come first. Then come the scopes in `names`, or the entry's default scopes
-    if `names` is None.
+    The first scopes are `scopes.always`. The next scopes are `names`, or the default scopes if `names` is None.
 
     Raises:
         InvalidInput: a scope is not valid, or contains the provider's separator.

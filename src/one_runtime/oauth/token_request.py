@@ -12,11 +12,11 @@ from one_runtime.oauth.scopes import scope_param
 def token_request(auth: TokenAuth, client: ClientIdentity, grant: Grant, known: Mapping[str, str]) -> OutboundRequest:
     """Build the request for the tokens of a grant (RFC 6749, 4.1.3, 4.4.2, 6; RFC 7636, 4.5).
 
-    The entry defines the client authentication. `known`: the end user's params and received values.
+    `known`: values of the end user and of the provider for the templates of the request.
 
     Raises:
         InvalidInput: a value is missing, a value would change the provider's host, or a value cannot be sent.
-        ValueError: the grant is a short-lived token, but the entry has no `token.exchange`.
+        ValueError: the grant is a short-lived token, but the catalog has no `token.exchange` for the integration.
     """
     token, known = auth.token, {**known, "client_id": client.client_id}
     method, url, templates = "POST", token.url, token.params

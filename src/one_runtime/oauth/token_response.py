@@ -57,8 +57,8 @@ def read_token_response(
 ) -> TokenSet:
     """Return the tokens of a response to `token_request` (RFC 6749, 5.1).
 
-    If the response to a refresh has no refresh token, return the old refresh token, which remains valid (6). Ignore
-    `token_type`, because the entry defines how One Runtime sends a token.
+    If the response to a refresh has no refresh token, return the old refresh token, which remains valid (RFC 6749, 6).
+    Ignore `token_type`, because the catalog defines how One Runtime sends a token.
 
     Raises:
         InvalidGrant: the provider refused the authorization code or the refresh token.
@@ -94,8 +94,7 @@ def _find_access_token(
 ) -> tuple[dict[str, object], str | None]:
     """Return the object that contains the access token, and the access token.
 
-    The object is the document, or an object inside the document. If there is no access token, return an empty
-    object and None.
+    The object is the document, or an object inside the document. If there is no access token, return `({}, None)`.
     """
     for holder in (document, *(look_up(document, path) for path in where.within)):
         if isinstance(holder, dict) and (token := _token(look_up(holder, where.access_token))) is not None:

@@ -1,7 +1,6 @@
-"""Proxy calls in progress.
+"""Limit the number of concurrent proxy calls of an organization (promise P12 of docs/security.md), and log each call.
 
-Each call counts towards the concurrency limit (promise P12 of docs/security.md), and becomes an entry of the request
-log.
+A proxy call is a request to a provider with an end user's credential.
 """
 
 from collections import Counter
@@ -29,7 +28,7 @@ class TooManyCalls(RateLimited):
 class CallRecord:
     """Progress of one call. Sizes are in bytes.
 
-    `status`: 0 until there is a response. `max_bytes`: limit of the request body, and also of the response body.
+    `status`: 0 until there is a response. `max_bytes`: maximum size of the request body and of the response body.
     """
 
     connection: Connection
@@ -45,13 +44,13 @@ class CallRecord:
     max_bytes: int = 1 << 62
 
     def count_response(self, size: int) -> None:
-        """Count bytes of the response body. Raises: UpstreamTooLarge over the limit."""
+        """Count bytes of the response body. Raises: UpstreamTooLarge for more than `max_bytes`."""
         self.response_bytes += size
         if self.response_bytes > self.max_bytes:
             raise UpstreamTooLarge(f"The response is larger than the {self.max_bytes} bytes that the operator allows.")
 
     def fail(self, code: str, status: int) -> None:
-        """Record One Runtime's own error. If the response has started, keep its status."""
+        """Record One Runtime's own error. If the response has started, keep the response's status."""
         self.error, self.status = code, self.status or status
 
     def entry(self, now: datetime) -> LoggedRequest:
@@ -91,7 +90,7 @@ class ProxyCalls:
 
     @contextmanager
     def track(self, record: CallRecord) -> Iterator[None]:
-        """Count a call while the block runs, and log it at the end. Raises: TooManyCalls."""
+        """Count a call while the `with` block runs, and log the call at the end. Raises: TooManyCalls."""
         organization_id, slug = record.connection.organization_id, record.connection.integration_slug
         of_organization, of_integration = (organization_id, ""), (organization_id, slug)
         if self._counts[of_organization] >= self._limit:

@@ -1,4 +1,4 @@
-"""Look-up for a proxy call: one statement reads the API key, the connection and its credential."""
+"""Read the API key, the connection and the connection's credential for a proxy call, in one SQL statement."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,10 +42,7 @@ _CONNECTION = tuple(connected.c[name] for name in Connection.__dataclass_fields_
 
 
 class _LookUpRow:
-    """The result of the statement.
-
-    `connection` and `credential`: None if the organization does not have the selected connection.
-    """
+    """A row of the statement. `connection` and `credential`: None if the organization has no such connection."""
 
     _fields = (*Connection.__dataclass_fields__, *CredentialRow._fields, *ApiKeyRow._fields, "custom_revision")
 
@@ -86,7 +83,9 @@ async def load(
     selector: ConnectionSelector,
     authorize: Callable[[Principal], None],
 ) -> CredentialState:
-    """Return the connection with its decrypted credential. Call `authorize` with the principal before the decryption.
+    """Return the connection with its decrypted credential.
+
+    Before the decryption, call `authorize` with the principal (the authenticated caller).
 
     Raises: Unauthenticated; NotFound; InvalidInput; ConnectRequired; SealBroken; the errors of `authorize`.
     """
@@ -116,7 +115,7 @@ async def _row(tx: Transaction, key_hash: bytes, selector: ConnectionSelector) -
     connection_id, end_user_id = selector.connection_id, selector.end_user_id
     if connection_id is None:
         return await tx.one(_BY_END_USER, _LookUpRow, **params, end_user=end_user_id)
-    if not is_id(connection_id):  # PostgreSQL accepts only UUIDs; with `end_user=None`, the statement finds nothing
+    if not is_id(connection_id):  # PostgreSQL refuses such an id, so run a statement that finds no connection
         return await tx.one(_BY_END_USER, _LookUpRow, **params, end_user=None)
     if end_user_id is None:
         return await tx.one(_BY_ID, _LookUpRow, **params, connection=connection_id)

@@ -1,10 +1,11 @@
 """Call a provider for an end user: add the credential to the caller's request, and stream the response back.
 
 One Runtime keeps a small body in memory, for a second attempt. This module sends a request again in two cases:
-- The provider refused the credential, so the provider did not act on the request (RFC 9110 section 15.5.2).
+- The provider refused the credential, and One Runtime has refreshed the credential. The provider did not act on the
+  first request (RFC 9110 section 15.5.2).
 - The caller asked for retries.
 
-In a third case, the module `egress.pool` sends a request again: the provider closed an idle connection.
+The module `egress.pool` sends a request again in a third case: the provider closed an idle network connection.
 """
 
 import asyncio
@@ -46,7 +47,7 @@ MAX_WAIT: Final = 30.0
 _RETRYABLE: Final = frozenset({429, 502, 503, 504})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _FIRST_WAIT: Final = 0.5
-# Headers for One Runtime itself, or from proxies between the caller and One Runtime.
+# These headers are for One Runtime itself, or come from proxies between the caller and One Runtime.
 _NOT_FORWARDED: Final = frozenset(
     {"authorization", "content-length", "expect", "forwarded", "host", "via", "x-real-ip"}
 )
@@ -61,7 +62,7 @@ _UPSTREAM_REQUEST_ID: Final = b"one-runtime-upstream-request-id"
 
 
 class CredentialsRefreshedRetry(Conflict):
-    """The provider refused an old credential. One Runtime refreshed the credential. Send the request again."""
+    """One Runtime refreshed a credential that the provider had refused. The caller must send the request again."""
 
     code = "credentials_refreshed_retry"
 
@@ -70,7 +71,7 @@ class CredentialsRefreshedRetry(Conflict):
 class ProxyRequest:
     """The caller's request, with raw `path`, `query` and `headers`.
 
-    `length`: the length of a streamed body, if known. `replayable`: the body is in memory, for a second attempt.
+    `length`: the length of a streamed body, if known. `replayable`: True if One Runtime can send the body again.
     """
 
     method: str
@@ -151,7 +152,7 @@ async def _require_fresh(
 async def _attempt(
     installation: Installation, credential: UsableCredential, request: ProxyRequest, stack: AsyncExitStack, attempt: int
 ) -> Relayed | None:
-    """Send the request once. Return None if the provider did not answer and the request may be sent again."""
+    """Send the request once. Return None after a network error if another attempt is allowed."""
     if credential.integration is None or credential.auth is None:
         raise ConnectRequired("The integration of this connection no longer exists.")
     injection = inject(credential.auth, credential.values)
@@ -193,7 +194,7 @@ def _may_repeat(request: ProxyRequest, attempts: int) -> bool:
 
 
 def _retry_delay(relayed: Relayed, request: ProxyRequest, attempts: int) -> float | None:
-    """Return the seconds until the next attempt, or None to return this response to the caller."""
+    """Return the seconds until the next attempt. Return None if the caller receives this response."""
     if relayed.status not in _RETRYABLE or not _may_repeat(request, attempts):
         return None
     requested = _requested_delay(relayed.headers)
@@ -212,7 +213,7 @@ def _requested_delay(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
 
 
 def _base_url(auth: AuthBase, values: ConnectionValues, injection: Injection, request: ProxyRequest) -> str:
-    """Return the base URL that the caller names, or the entry's first base URL if the caller names none.
+    """Return the base URL that the caller names. If the caller names none, return the integration's first base URL.
 
     Raises: InvalidInput for a base URL that the catalog entry does not list (promise P7 of docs/security.md).
     """
@@ -221,7 +222,7 @@ def _base_url(auth: AuthBase, values: ConnectionValues, injection: Injection, re
     known, templates = {**values.params, **values.credentials}, (auth.base_url, *auth.more_base_urls)
     base_url = request.base_url.rstrip("/")
     if base_url not in {resolve_url(url, known) for url in templates}:
-        allowed = ", ".join(templates)  # templates without values: some base URLs contain the API key
+        allowed = ", ".join(templates)  # not the URLs, because some base URLs contain the API key
         raise InvalidInput.of("One-Runtime-Base-Url", f"must be a base URL of this integration: {allowed}")
     return base_url
 
@@ -274,9 +275,9 @@ def _hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
 
 
 def _response_headers(relayed: Relayed) -> list[tuple[bytes, bytes]]:
-    """Return the provider's headers for the caller. Rename `Request-Id`, which One Runtime sets itself."""
+    """Return the provider's headers for the caller. Rename `Request-Id`, because One Runtime sets this header."""
     dropped = _hop_by_hop(relayed.headers) | _NOT_RETURNED
-    if relayed.status in _WITHOUT_BODY:  # otherwise the caller would wait for a body of that length
+    if relayed.status in _WITHOUT_BODY:  # otherwise the caller would wait for a body
         dropped |= {"content-length"}
     headers: list[tuple[bytes, bytes]] = []
     for name, value in relayed.headers:

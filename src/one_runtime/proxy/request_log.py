@@ -1,7 +1,7 @@
-"""The request log: an entry for each proxy call, without the call's body, query or credential.
+"""Write and read the request log: one entry for each proxy call, without the call's body, query or credential.
 
-One Runtime collects entries in memory and writes them in batches, so that no call waits for the database. A killed
-process loses the entries of up to one second.
+One Runtime collects entries in memory and writes the entries every second, so that no call waits for the database. A
+killed process loses the collected entries. While the database is unavailable, a process collects up to 20,000 entries.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ PAUSE: Final = 1.0
 
 MAX_PATH: Final = 500
 SCANNED_ENTRIES: Final = 10_000
-"""Maximum number of entries that One Runtime searches for one page, if a filter has no index."""
+"""Maximum number of entries that One Runtime searches for one page, if the database has no index for a filter."""
 
 _BATCH: Final = 100
 """Maximum number of entries in one transaction.
@@ -44,7 +44,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """One call. Durations in milliseconds, sizes of bodies in bytes. `error`: the code of One Runtime's own error."""
+    """One proxy call. Durations are in milliseconds, sizes in bytes. `error`: the code of One Runtime's own error."""
 
     id: str
     organization_id: str
@@ -65,7 +65,7 @@ class LoggedRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
-    """Selects entries. None in a field matches every entry."""
+    """Selects entries. A field with the value None matches every entry."""
 
     end_user_id: str | None = None
     connection_id: str | None = None
@@ -100,7 +100,7 @@ _SET_LAST_USED = (
 async def list_newest(
     tx: Transaction, organization_id: str, matching: RequestFilter, *, limit: int, before: str | None
 ) -> tuple[list[LoggedRequest], str | None]:
-    """Return at most `limit` entries, newest first, and the cursor of the next page or None.
+    """Return at most `limit` entries, newest first. Also return the cursor of the next page, or None at the end.
 
     `before`: the id of an entry; return only older entries. With a filter by status or integration, search only the
     next `SCANNED_ENTRIES` entries.
@@ -122,7 +122,7 @@ async def list_newest(
 def _filter_scanned(statement: Select[Any], matching: RequestFilter) -> Select[Any]:
     """Filter the next `SCANNED_ENTRIES` entries by columns that have no index.
 
-    Without such a filter, return the statement unchanged: the caller limits it to one page.
+    Without a filter by these columns, return the statement unchanged.
     """
     conditions = {"integration_slug": matching.integration_slug, "status": matching.status}
     conditions = {name: value for name, value in conditions.items() if value is not None}
