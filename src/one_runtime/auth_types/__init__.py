@@ -1,4 +1,4 @@
-"""Auth types: one class for each way to connect. These classes contain the code that differs between auth types.
+"""Define one class for each auth type (a way to connect), with the code that differs between auth types.
 
 `auth_method(auth)` returns an object for an auth type of a catalog entry (an integration's definition). `AUTH_METHODS`
 contains the classes by name. Use `AUTH_METHODS` for a stored connection, because the catalog possibly no longer

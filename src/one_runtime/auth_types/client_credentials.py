@@ -1,4 +1,4 @@
-"""Client credentials: One Runtime gets tokens with an OAuth client of the end user (RFC 6749, section 4.4)."""
+"""Implement client credentials: One Runtime gets tokens with an OAuth client of the end user (RFC 6749, 4.4)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class ClientCredentialsMethod:
         return client, ClientCredentials(credentials)
 
     def refresh_grant(self, secrets: Mapping[str, str], scopes: tuple[str, ...], /) -> ClientCredentials:
-        """Return a client credentials grant from the stored values, with the granted scopes."""
+        """Return the grant for a refresh: the stored values of the client, and the granted scopes."""
         fields = {name: value for name, value in secrets.items() if name != "access_token"}
         return ClientCredentials(fields, scopes or None)
 

@@ -1,4 +1,4 @@
-"""Define the interfaces of the classes of auth types."""
+"""Define the interfaces `AuthMethod` and `TokenMethod`, which the classes of auth types implement."""
 
 from collections.abc import Mapping
 from datetime import datetime

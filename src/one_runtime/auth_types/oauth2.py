@@ -1,4 +1,4 @@
-"""OAuth 2.0: the end user authorizes access on the provider's page (RFC 6749, section 4.1)."""
+"""Implement OAuth 2.0: the end user authorizes access on the provider's page (RFC 6749, section 4.1)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

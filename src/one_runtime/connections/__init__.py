@@ -1,1 +1,1 @@
-"""Connections and their encrypted credentials."""
+"""Store connections and their encrypted credentials."""

@@ -350,7 +350,10 @@ async def _replace(
 async def _lock_old_tokens(
     tx: Transaction, vault: Vault, present: Connection, new: NewConnection
 ) -> RevocableTokens | None:
-    """Lock the present connection's credentials. Return the tokens to revoke if the account changes; otherwise None."""
+    """Lock the present connection's credentials.
+
+    If the account changes, return the old tokens for their revocation. Otherwise, return None.
+    """
     if present.account_id is None or new.account.id in {None, present.account_id}:
         await credentials.lock(tx, present.key)
         return None
@@ -383,7 +386,7 @@ async def update_connection(
     metadata: Mapping[str, object] | None,
     now: datetime,
 ) -> Connection:
-    """Store a new name or new metadata. None keeps the present value. Raises: NotFound."""
+    """Store a new name or new metadata. If an argument is None, keep the present value. Raises: NotFound."""
     saved = replace(
         connection,
         name=name or connection.name,

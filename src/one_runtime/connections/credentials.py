@@ -166,7 +166,10 @@ async def store(
     secrets: Mapping[str, str],
     token_metadata: TokenMetadata = NO_TOKEN_METADATA,
 ) -> None:
-    """Encrypt and store credentials with the next version number, and end any lease. Raises: KeyNotInRing."""
+    """Encrypt and store credentials with the next version number, and end any lease.
+
+    Raises: KeyNotInRing if this process lacks the encryption key.
+    """
     row = await tx.one(_VERSION, _StoredVersion, connection=key.connection_id)
     version = row.version + 1 if row else 1
     context = SealContext(TABLE, key.connection_id, version)

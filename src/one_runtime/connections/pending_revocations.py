@@ -52,7 +52,7 @@ authorization at the provider). If One Runtime revokes a token, some providers r
 TABLE: Final = "revocations"
 RETENTION: Final = timedelta(days=1)
 LEASE: Final = timedelta(minutes=2)
-"""Time for which one process reserves a row. All requests for the row take less time."""
+"""Time for which one process reserves a row."""
 
 _VERSION: Final = 1  # constant, because the encrypted tokens of a row never change
 
@@ -190,7 +190,7 @@ async def claim(tx: Transaction, vault: Vault, clock: Clock, limit: int) -> list
     for row in await _QUEUE.claim(tx, clock, limit):
         try:
             claimed.append(_decrypt(vault, row))
-        except KeyNotInRing:  # another server can have the key; the row is due again after the lease
+        except KeyNotInRing:  # a server with the key can claim the row after the lease
             continue
         except SealBroken:
             await _QUEUE.settle(tx, row.id, attempts=row.attempts)

@@ -1,1 +1,1 @@
-"""Integrations of an organization: availability, list, custom integrations and OAuth clients."""
+"""Manage the integrations of an organization: availability, list, custom integrations and OAuth clients."""

@@ -147,7 +147,7 @@ async def _create(
 async def _retire_client(
     tx: Transaction, installation: Installation, actor: Actor, slug: str, auth: OAuth2Auth | None
 ) -> bool:
-    """Retire the organization's OAuth client if the entry sends the client's secret to a host that is not registered.
+    """Retire the organization's OAuth client if the entry sends the client's secret to an unregistered host.
 
     `auth`: None if the entry has no auth type `oauth2`. Return True if the function retired the client.
     """

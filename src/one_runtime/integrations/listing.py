@@ -129,10 +129,7 @@ async def load_state(tx: Transaction, catalogs: OrganizationCatalogs, key: Prese
 
 
 def connected_slugs(connections: str) -> Mapping[str, bool]:
-    """Return the slugs of a text such as `hubspot:active,slack:needs_reauth`.
-
-    The value is True if a connection to the integration is active.
-    """
+    """Parse a text such as `hubspot:active,slack:needs_reauth`. Map each slug to True if a connection is active."""
     pairs = [pair.split(":") for pair in connections.split(",") if pair]
     active = {slug for slug, status in pairs if status == "active"}
     return {slug: slug in active for slug, _ in pairs}

@@ -352,10 +352,10 @@ def _not_found(slug: str) -> NotFound:
 def names_hosts(slug: str, auth: OAuth2Auth) -> bool:
     """Return True if a client for this integration must list the hosts that may receive the client's secret.
 
-    In a built-in integration, the provider owns the constant end of a host, such as `.example.com`. So the client must
-    list the hosts only if the end user enters the end of a host. In a custom integration, the end of a host can belong
-    to anyone. So the client must list the hosts if the end user enters any part of a host, or if the integration has
-    more than `_MAX_HOSTS` hosts.
+    In a built-in integration, the provider owns the constant last part of a host, such as `.example.com`. So the client
+    must list the hosts only if the end user enters the last part of a host. In a custom integration, the last part of a
+    host can belong to anyone. So the client must list the hosts if the end user enters any part of a host, or if the
+    integration has more than `_MAX_HOSTS` hosts.
     """
     return _cannot_be_listed(auth) if slug.startswith(CUSTOM) else auth.names_hosts
 

@@ -1,1 +1,1 @@
-"""Background work: periodic tasks, queues, server instances, and calls that concurrent callers share."""
+"""Run background work in periodic tasks, store queues and server instances, and share concurrent calls."""

@@ -1,4 +1,7 @@
-"""Proof Key for Code Exchange (PKCE, RFC 7636). PKCE binds the token request to the authorization request."""
+"""Create the values of PKCE (Proof Key for Code Exchange, RFC 7636).
+
+PKCE binds the token request to the authorization request.
+"""
 
 import base64
 import hashlib

@@ -34,7 +34,9 @@ class RevocationFailure:
 def revocation_requests(
     auth: OAuth2Auth, client: ClientIdentity, held: RefreshToken, known: Mapping[str, str]
 ) -> tuple[tuple[TokenKind, OutboundRequest], ...]:
-    """Return a request for each token that the provider can revoke, in the order of `revocation.tokens` (RFC 7009, 2.1).
+    """Return a request for each token to revoke, in the order of `revocation.tokens` (RFC 7009, 2.1).
+
+    If the provider has no revocation endpoint, return no request.
 
     `known`: values of the end user and of the provider. The requests omit the optional `token_type_hint`, because some
     providers refuse the hint.

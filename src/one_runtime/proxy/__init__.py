@@ -1,1 +1,1 @@
-"""Calls to a provider's API with an end user's credential."""
+"""Call the APIs of providers with the credentials of end users."""

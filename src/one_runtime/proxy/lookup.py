@@ -87,7 +87,8 @@ async def load(
 
     Before the decryption, call `authorize` with the principal (the authenticated caller).
 
-    Raises: Unauthenticated; NotFound; InvalidInput; ConnectRequired; SealBroken; the errors of `authorize`.
+    Raises: Unauthenticated; NotFound; InvalidInput; ConnectRequired; SealBroken (the decryption failed); the exceptions
+    of `authorize`.
     """
     async with installation.database.read() as tx:
         row = await _row(tx, key.hash, selector)

@@ -203,7 +203,7 @@ def _retry_delay(relayed: Relayed, request: ProxyRequest, attempts: int) -> floa
 
 
 def _requested_delay(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
-    """Return the delay that the provider requests: `Retry-After`, or the time until the rate limit resets, or None."""
+    """Return the delay from a header such as `Retry-After`. Return None if no header contains a delay."""
     values, now = {name.lower(): value for name, value in headers}, system_clock()
     for name in (b"retry-after", b"ratelimit-reset", b"x-ratelimit-reset", b"x-rate-limit-reset"):
         delay = parse_retry_after(values.get(name, b"").decode("latin-1"), now)
@@ -215,7 +215,8 @@ def _requested_delay(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
 def _base_url(auth: AuthBase, values: ConnectionValues, injection: Injection, request: ProxyRequest) -> str:
     """Return the base URL that the caller names. If the caller names none, return the integration's first base URL.
 
-    Raises: InvalidInput for a base URL that the catalog entry does not list (promise P7 of docs/security.md).
+    Raises: InvalidInput for a base URL that the integration's definition does not list (promise P7 of
+    docs/security.md).
     """
     if request.base_url is None:
         return injection.base_url
@@ -238,10 +239,10 @@ def _query(injection: Injection, raw: str) -> str:
 
 
 def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest) -> list[tuple[str, str]]:
-    """Return the headers to forward: the caller's headers and the catalog entry's headers.
+    """Return the headers to forward: the caller's headers and the headers of the integration's definition.
 
-    The header with the credential replaces the caller's header of the same name. The entry's constant headers are
-    defaults: a header of the caller replaces the default of the same name.
+    The header with the credential replaces the caller's header of the same name. The constant headers of the definition
+    are defaults: a header of the caller replaces the default of the same name.
     """
     injected = {name.lower(): (name, value) for name, value in injection.headers}
     defaults = {name.lower() for name in auth.headers} - {name.lower() for name in auth.send.headers}

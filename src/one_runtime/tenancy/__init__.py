@@ -1,1 +1,1 @@
-"""Organizations, API keys, end users and events, and the authentication of requests."""
+"""Store organizations, API keys, end users and events, and authenticate requests."""

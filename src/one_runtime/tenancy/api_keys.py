@@ -1,4 +1,4 @@
-"""API keys of organizations: create, list and revoke.
+"""Create, list and revoke the API keys of organizations.
 
 One Runtime stores only the hash of a key (promise P2 of docs/security.md).
 """

@@ -39,7 +39,7 @@ KEY_COLUMNS: Final = (
     api_keys.c.revoked_at.label("key_revoked_at"),
     api_keys.c.id.label("key_id"),
     api_keys.c.organization_id.label("key_organization_id"),
-    # a text, because `_parse_scopes` caches the parsed scopes by this text
+    # The statement returns the scopes as text, because `_parse_scopes` caches the parsed scopes by this text.
     sql_cast(api_keys.c.scopes, Text).label("key_scopes"),
 )
 KEY_MATCHES: Final = api_keys.c.secret_hash == bindparam("key_hash")
@@ -138,7 +138,7 @@ class _Bucket:
 
 
 class RateLimit:
-    """Token buckets of this process. Each key hash has one bucket.
+    """Token buckets of this process, which limit the rate of requests. Each API key has one bucket.
 
     If there are more than `capacity` buckets, the process drops the least recently used bucket.
     """

@@ -1,1 +1,1 @@
-"""OAuth tokens of connections: state, refresh and revocation."""
+"""Refresh and revoke the OAuth tokens of connections."""

@@ -112,8 +112,8 @@ def decide(state: CredentialState, now: datetime, request: CredentialRequest) ->
 def _schedule_of_fresh(state: CredentialState, now: datetime) -> Schedule:
     """Return the schedule of fresh credentials.
 
-    If `state.token_method` is None, the credentials need no refresh. In two cases, the credentials still have a due
-    time:
+    If `state.token_method` is None, the credentials need no refresh. Such credentials can still have a due time, for
+    two reasons:
 
     - An older version of One Runtime replaced the tokens by a key. The worker must stop processing the credentials.
     - The catalog no longer contains the integration. The worker tries again later.

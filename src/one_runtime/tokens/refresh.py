@@ -5,8 +5,8 @@ process refreshes the tokens at once. The process first reserves the connection'
 lease). The process has no open transaction during the request to the provider.
 
 The lease can end before the provider's response arrives. Another process can then store newer tokens, or the end user
-can connect again. So a process records new tokens or a refusal only if the row still holds the refresh token that the
-process sent. A process records any other error only if the row still has the lease of the process.
+can connect again. So a process records new tokens or a refusal of the grant only if the row still holds the refresh
+token that the process sent. A process records any other error only if the row still has the lease of the process.
 """
 
 import asyncio
@@ -98,8 +98,8 @@ async def fresh_credentials(
     `CredentialRequest` explains the arguments. With `retry_refused`, return fresh credentials even if the connection
     has the status `needs_reauth`.
 
-    Raises: NotFound; ReauthRequired; SealBroken; ProviderUnavailable if the credentials are not usable, and a refresh
-    is not possible now.
+    Raises: NotFound; ReauthRequired; SealBroken (the decryption failed); ProviderUnavailable if the credentials are not
+    usable, and a refresh is not possible now.
     """
     state = await load_state(installation, key)
     return await ensure_fresh(installation, state, rejected=rejected, retry_refused=retry_refused)
@@ -190,7 +190,7 @@ async def _join(
     """
     flight = (key.connection_id, request.retry_refused)
     usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
-    # A running refresh that this caller joined can return the version that the caller rejected. Then refresh once more.
+    # A refresh that was already running can return the rejected version. Then refresh once more.
     if usable.version == request.rejected:
         usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
     return usable
@@ -279,7 +279,7 @@ async def _record_needs_reauth(
 ) -> None:
     """Lock the row, and decide again. If the decision is the same, set the status `needs_reauth`.
 
-    Do nothing for a refusal, because `_record_refusal` has already set the status.
+    Do nothing for the reason `refused`, because `_record_refusal` has already set the status.
     """
     if decision.reason == "refused":
         return
@@ -328,7 +328,7 @@ def _token_endpoint(state: CredentialState) -> TokenEndpoint:
     if integration is None or method is None:
         raise NotFound("The integration of this connection no longer exists.")
     params = state.connection.params
-    if state.client is None:  # the end user's own client
+    if state.client is None:  # the end user entered the OAuth client
         client = ClientIdentity(secrets.get("client_id", ""), secrets.get("client_secret"))
         return TokenEndpoint(integration, method.auth, client, params)
     known = {**params, **method.client_values(state.client.client.client_id, state.client.fields)}

@@ -58,9 +58,10 @@ NOT_SUPPORTED: Final = RevocationResult(None, "not_supported")
 
 
 async def revoke_all(installation: Installation, claimed: Iterable[PendingRevocation]) -> list[list[RevocationResult]]:
-    """Revoke the tokens of queued revocations that this process has reserved. Return the results in the same order.
+    """Revoke the tokens of queued revocations that this process has reserved.
 
-    If a failure is temporary, the worker repeats the revocation.
+    Return a list of results for each revocation, in the order of `claimed`. If a failure is temporary, the worker
+    repeats the revocation.
     """
     limit = asyncio.Semaphore(CONCURRENT)
 

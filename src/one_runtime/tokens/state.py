@@ -1,4 +1,4 @@
-"""Read the stored credentials of a connection, with all data that the decision about a refresh needs."""
+"""Read the stored credentials of a connection, with the data for a decision about a refresh."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -41,7 +41,7 @@ class UsableCredential:
 class CredentialState:
     """A connection with its stored credential, catalog entry and OAuth client.
 
-    `integration`, `auth`: None if the catalog no longer has the entry. `token_method`: the entry's way to issue and
+    `integration`, `auth`: None if the catalog no longer has the entry. `token_method`: the way to issue and
     refresh tokens; None for keys and passwords, or if there is no entry. `sends_client`: True if API requests contain
     a value of the OAuth client, such as a developer token. `client`: None if the client is not loaded.
     """
