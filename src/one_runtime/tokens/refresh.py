@@ -78,7 +78,7 @@ class ReauthRequired(Conflict):
 class Lease:
     """The right of this process to refresh the tokens of one connection.
 
-    `ask_until`: the deadline of the request to the provider. `ends`: the end of the lease. Both are times of
+    `ask_until`: the deadline of the request to the provider. `ends`: the end of the lease. Both are values of
     `time.monotonic`.
     """
 
