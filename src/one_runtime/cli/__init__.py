@@ -80,6 +80,7 @@ def version_command() -> None:
 
 def main() -> None:
     """Run a command. For an expected error, print its message without a traceback, and exit with code 1."""
+    logs.configure("error", "console")  # structlog's default would write warnings to standard output
     try:
         app()
     except OneRuntimeError as error:

@@ -30,7 +30,6 @@ from one_runtime.doctor import catalog_probe
 from one_runtime.doctor.catalog_probe import Probed
 from one_runtime.egress import Egress, EgressError
 from one_runtime.errors import InvalidInput, NotFound
-from one_runtime.telemetry import logs
 
 app = typer.Typer(no_args_is_help=True, help="The catalog of integrations.")
 
@@ -107,7 +106,6 @@ def try_credential(
     param: Annotated[list[str] | None, typer.Option(help="Parameter, as name=value; repeatable.")] = None,
 ) -> None:
     """Verify a credential with the provider, and print the account. The command stores nothing."""
-    logs.configure("error", "console")
     integration = _read(load_catalog(), slug)
     auth = _typed_auth(integration, auth_type)
     if auth.check is None:
@@ -155,7 +153,6 @@ def probe_catalog(
 
     Exit code 1: an entry does not match its provider. Exit code 2: the command sent requests, but reached no provider.
     """
-    logs.configure("error", "console")
     catalog = load_catalog()
     integrations = [_read(catalog, slug) for slug in slugs] if slugs else list(catalog.integrations)
     if output is not None:

@@ -8,14 +8,12 @@ import typer
 
 from one_runtime import doctor
 from one_runtime.cli.running import AsJson, print_json
-from one_runtime.telemetry import logs
 
 _COLORS: Final = {"ok": typer.colors.GREEN, "warning": typer.colors.YELLOW, "problem": typer.colors.RED}
 
 
 def examine(*, as_json: AsJson = False) -> None:
     """Check database, key ring, public URL, proxy, clock and outbound requests. Exit code 1 means a problem."""
-    logs.configure("error", "console")
     findings = asyncio.run(doctor.examine())
     if as_json:
         print_json([asdict(finding) for finding in findings])
