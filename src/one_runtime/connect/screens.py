@@ -1,4 +1,4 @@
-"""Render the pages that One Runtime shows outside a frame. Each method returns a page with its HTTP headers."""
+"""Render the pages that One Runtime shows outside a frame, with their HTTP headers."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -178,9 +178,9 @@ class Screens:
     def returned(self, result: CallbackResult) -> Response:
         """Render the last page of an authorization.
 
-        In the mode `redirect`, this page then opens the app. The response to the callback cannot redirect to the app
-        directly, because the policy of the provider's page can block such a redirect (`form-action`, CSP 3, section
-        6.1.5).
+        In the mode `redirect`, this page opens the app after a success. The response to the callback cannot redirect to
+        the app directly, because the policy of the provider's page can block such a redirect (`form-action`, CSP 3,
+        section 6.1.5).
         """
         problem, connected = result.problem, result.connected
         if result.session is None or result.integration is None or result.organization is None:
@@ -191,8 +191,8 @@ class Screens:
             values |= {"problem": _failure(result, problem), "reason": provider_reason(problem)}
         values |= {
             "return_to": result.return_to,
-            # The window closes, because the popup shows the outcome. It stays open if the session had already ended, or
-            # if this page has to open the app.
+            # A window of the popup closes, because the popup shows the outcome. The window stays open if the session
+            # had already ended, or if this page has to open the app.
             "closes": not isinstance(problem, SESSION_ENDED) and (connected is None or connected.return_to is None),
         }
         status = 200 if problem is None else problem.status
@@ -254,7 +254,11 @@ class Screens:
         }
 
     def _view_values(self, view: PopupView, form: FormPost | None) -> dict[str, object]:
-        """Return the template's values that most pages need. The next form sends the values of `form` again."""
+        """Return the template's values that most pages need.
+
+        `form`: the posted form, or None. The page contains its values as hidden fields, so the page's form sends the
+        values again.
+        """
         organization, integration = view.organization, view.integration
         return {
             "title": text("head.title", integration=integration.name) if integration else TEXTS["head.list"],
@@ -291,7 +295,7 @@ class Screens:
 
 
 def own_image(url: str | None) -> str | None:
-    """Return the URL if it is a `data:` URI. Otherwise return None, because the page's policy blocks other images."""
+    """Return the URL if it is a `data:` URI of an image. The page's policy blocks other images, so return None then."""
     return url if url and url.startswith("data:image/") else None
 
 

@@ -60,10 +60,10 @@ class Addresses:
 def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory) -> None:
     """Run the demo until SIGINT or SIGTERM.
 
-    Raises: ConfigurationError if a port is in use, or if the data folder cannot be used.
+    Raises: ConfigurationError if a port is invalid or in use, or if the data folder cannot be used.
     """
-    if not 0 < port <= 65_533:
-        raise ConfigurationError("The demo uses three consecutive ports: --port must be between 1 and 65533.")
+    if not 1024 <= port <= 65_533:
+        raise ConfigurationError("The demo uses three consecutive ports: --port must be between 1024 and 65533.")
     addresses = Addresses(port)
     with exclusive(data), ExitStack() as stack:
         sockets = [stack.enter_context(_bind(number)) for number in addresses.ports]
@@ -155,7 +155,7 @@ async def _all_up(servers: Sequence[_Server]) -> None:
 def _stopping(servers: Sequence[_Server]) -> Iterator[None]:
     """Stop all three servers at SIGINT or SIGTERM.
 
-    After a second signal, the servers no longer wait for open requests.
+    After a second SIGINT, the servers no longer wait for open requests.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -180,8 +180,10 @@ def _bind(port: int) -> Iterator[socket.socket]:
             bound.bind((LOOPBACK, port))
             bound.listen(_BACKLOG)
         except OSError as error:
-            detail = f"Port {port} cannot be used ({error.strerror}). The demo needs three free ports: choose --port."
-            raise ConfigurationError(detail) from error
+            raise ConfigurationError(
+                f"Port {port} cannot be used ({error.strerror}). The demo needs three free ports. "
+                "Choose another port with --port."
+            ) from error
         yield bound
 
 

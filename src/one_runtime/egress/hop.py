@@ -85,7 +85,10 @@ def first_hop(
             )
         lower = name.lower()
         if lower in _OURS and not (relayed and lower == "content-length"):
-            raise RequestRefused(f"One Runtime itself sets the header {name}. Remove the header from the request.")
+            raise RequestRefused(
+                f"The header {name} controls the connection, the length or the host of the request. "
+                "Remove the header from the request."
+            )
         if _CONTROL.search(value):
             raise RequestRefused(f"The value of the header {name} has a line break or a control character.")
         if not relayed and not value.isascii():

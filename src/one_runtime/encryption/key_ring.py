@@ -41,7 +41,7 @@ SEALED_TABLES: Final[tuple[Table, ...]] = (
 """Every table with sealed (encrypted) values. A test compares this list with the schema.
 
 Each table has the columns `organization_id`, `sealed`, `key_id` and `version`. Decryption fails if the name of the
-table, the primary key of the row or `version` is not the same as at the encryption.
+table, the primary key of the row or `version` has changed since the encryption.
 """
 
 _SEALED_NAMES: Final = frozenset(table.name for table in SEALED_TABLES)
@@ -181,8 +181,8 @@ async def require_complete(tx: Transaction, vault: Vault) -> None:
     if missing:
         raise ConfigurationError(
             f"The key ring lacks a key that this database needs: {', '.join(missing)}. Add the missing "
-            "key to ONE_RUNTIME_ENCRYPTION_KEYS, next to the present keys. Before you remove a key that no row needs, "
-            "run `one-runtime keys disable`."
+            "key to ONE_RUNTIME_ENCRYPTION_KEYS again, next to the present keys. If no row is encrypted with a key, "
+            "you can remove the key after `one-runtime keys disable`."
         )
 
 

@@ -1,9 +1,9 @@
 """Authenticate and parse the self-check: a request that `one-runtime doctor` sends to the installation's public URL.
 
-The server returns a hash that identifies its database, its public URL, and the caller's address as the server sees the
-address. The doctor authenticates with an HMAC of the current time. The HMAC needs an encryption key of the
-installation, so other callers receive a 404. The response is JSON without a signature, because TLS authenticates the
-server (docs/decisions/0012-self-check.md).
+The server returns its public URL, its time, a hash that identifies its database, and the caller's address and header
+`X-Forwarded-For` as the server received them. The doctor authenticates with an HMAC of the current time. The HMAC needs
+an encryption key of the installation, so other callers receive a 404. The response is JSON without a signature, because
+TLS authenticates the server (docs/decisions/0012-self-check.md).
 """
 
 import hashlib

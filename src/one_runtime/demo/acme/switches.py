@@ -17,7 +17,7 @@ PATH: Final = "/switches"
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A switch. Turning the switch sets the field `fault` of `Faults` to the value of `on` or `off`.
+    """A switch. `fault`: the name of a field of `Faults`. The switch sets this field to the value `on` or `off`.
 
     If `once` is True, Acme resets the field after the first effect of the fault.
     """
@@ -45,7 +45,8 @@ _SWITCHES: Final = (
     Switch(
         "slow-tokens",
         "The token endpoint is slow",
-        "Each token request takes five seconds. Concurrent requests have to share one refresh.",
+        "Each token request takes five seconds. If you send several API calls during this time, One Runtime refreshes "
+        "the token only once for all of them.",
         "token_delay",
         on=5.0,
         off=0.0,
