@@ -87,7 +87,7 @@ class Screens:
         return self._notice("broken", shell, status)
 
     def resume(self, shell: PopupShell) -> Response:
-        """Render the page for a reload. The URL then has no session token.
+        """Render the page that the browser gets after a reload, whose URL no longer contains the session token.
 
         The script has stored the token, and loads the first page again. Without JavaScript, the end user cannot
         continue.
@@ -178,9 +178,9 @@ class Screens:
     def returned(self, result: CallbackResult) -> Response:
         """Render the last page of an authorization.
 
-        In the mode `redirect`, this page opens the app after a success. The response to the callback cannot redirect to
-        the app directly, because the policy of the provider's page can block such a redirect (`form-action`, CSP 3,
-        section 6.1.5).
+        In the mode `redirect`, this page sends the browser to the organization's return URL after a success. The
+        response to the callback cannot redirect to this URL directly, because the policy of the provider's page can
+        block such a redirect (`form-action`, CSP 3, section 6.1.5).
         """
         problem, connected = result.problem, result.connected
         if result.session is None or result.integration is None or result.organization is None:
@@ -191,8 +191,8 @@ class Screens:
             values |= {"problem": _failure(result, problem), "reason": provider_reason(problem)}
         values |= {
             "return_to": result.return_to,
-            # A window of the popup closes, because the popup shows the outcome. The window stays open if the session
-            # had already ended, or if this page has to open the app.
+            # If the popup opened this window, the window closes, because the popup shows the outcome. The window stays
+            # open if the session had already ended, or if this page sends the browser to a return URL.
             "closes": not isinstance(problem, SESSION_ENDED) and (connected is None or connected.return_to is None),
         }
         status = 200 if problem is None else problem.status
@@ -295,7 +295,7 @@ class Screens:
 
 
 def own_image(url: str | None) -> str | None:
-    """Return the URL if it is a `data:` URI of an image. The page's policy blocks other images, so return None then."""
+    """Return the URL if it is a `data:` URI of an image. The page shows no image of another server."""
     return url if url and url.startswith("data:image/") else None
 
 

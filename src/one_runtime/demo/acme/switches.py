@@ -17,9 +17,10 @@ PATH: Final = "/switches"
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A switch. `fault`: the name of a field of `Faults`. The switch sets this field to the value `on` or `off`.
+    """A switch for a fault of Acme.
 
-    If `once` is True, Acme resets the field after the first effect of the fault.
+    `fault`: the name of a field of `Faults`. If a person turns the switch on, Acme sets this field to the value of the
+    attribute `on`. If `once` is True, Acme resets the field to the value of `off` after the first effect of the fault.
     """
 
     name: str
