@@ -70,7 +70,7 @@ class ListedIntegration(CatalogIntegration, title="Integration"):
 
 
 class IntegrationListAnswer(BaseModel, title="IntegrationList"):
-    """Every integration that the end user can connect or has connected, ordered by name."""
+    """The integrations that the end user can connect or has connected, ordered by name, or by rank with `search`."""
 
     end_user_id: str
     integrations: list[ListedIntegration]

@@ -104,7 +104,8 @@ def install(app: FastAPI, public_url: str) -> None:
 
     for kind in (OneRuntimeError, HTTPException, RequestValidationError):
         app.add_exception_handler(kind, render)
-    app.add_exception_handler(Exception, render)  # Starlette raises the error again for RequestMiddleware
+    # After this response, Starlette raises the error again. api/middleware.py catches and logs the error.
+    app.add_exception_handler(Exception, render)
 
 
 def _convert(app: FastAPI, request: Request, error: Exception) -> OneRuntimeError:

@@ -61,14 +61,14 @@ _IPV6: Final = tuple(
     )
 )
 
-# An ISATAP address embeds an IPv4 address after the interface identifier 0000:5efe or 0200:5efe (RFC 5214 section
-# 6.1). The mask ignores the two low bits of the first byte (the flags "universal" and "group").
+# An ISATAP address embeds an IPv4 address after the prefix 0000:5efe or 0200:5efe of its interface identifier (RFC 5214
+# section 6.1). The mask ignores the two low bits of the first byte (the flags "universal" and "group").
 _ISATAP: Final = 0x0000_5EFE
 _ISATAP_MASK: Final = 0xFCFF_FFFF
 
 
 def why_refused(address: Address) -> str | None:
-    """Return a short name of the special range that contains the address. Return None for a public address."""
+    """Return a short reason why requests must not go to the address. Return None for an allowed address."""
     if isinstance(address, IPv4Address):
         known = next((why for network, why in _IPV4 if address in network), None)
     else:

@@ -1,7 +1,8 @@
 """Authenticate requests by their API keys. The result is a principal, which describes the caller.
 
-No other module authenticates API keys. The list of integrations and the proxy read the row of the API key together with
-other data, in a single SQL statement. Both statements select `KEY_COLUMNS`, and `PresentedKey.verify` checks the row.
+No other module authenticates API keys. The list of integrations and the proxy each have their own SQL statement, which
+reads the row of the API key together with other data. Both statements select `KEY_COLUMNS`, and `PresentedKey.verify`
+checks the row.
 """
 
 import time

@@ -21,7 +21,7 @@ def read_entries(folder: Path) -> list[Integration]:
     """Return all entries of the folder, ordered by slug.
 
     Raises:
-        CatalogError: an entry is not valid. The error names the first invalid file and the line.
+        CatalogError: an entry is not valid. The error names the first invalid file, and usually the line.
     """
     entries = []
     for path in sorted(folder.glob("*.yaml"), key=lambda path: path.stem):
@@ -52,7 +52,7 @@ def read_logo(path: Path) -> str:
 
 
 def compile_catalog(folder: Path = HERE) -> str:
-    """Return the text of `catalog.json`. The same entries always give the same text.
+    """Return the text of `catalog.json`. The same entries and logos always give the same text.
 
     Raises:
         CatalogError: an entry or a logo is not valid.
@@ -86,7 +86,9 @@ def main() -> int:
     except CatalogError as error:
         sys.stderr.write(f"{error.detail}\n")
         return 1
-    sys.stdout.write(f"{COMPILED.name}: {len(json.loads(text)['integrations'])} integrations, {len(text)} bytes\n")
+    sys.stdout.write(
+        f"{COMPILED.name}: {len(json.loads(text)['integrations'])} integrations, {len(text.encode())} bytes\n"
+    )
     return 0
 
 
