@@ -8,6 +8,7 @@ messages. So a response of the limit costs only the work of the HTTP server.
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from one_runtime.serving.http_protocol import HttpProtocol
 from one_runtime.serving.server import served_app
 from one_runtime.settings import load_settings, parse_host_port
 
@@ -53,7 +54,7 @@ def serve(app: ASGIApp | str, workers: int = 1) -> None:
         workers=workers,
         host=host,
         port=port,
-        http="httptools",
+        http=HttpProtocol,
         access_log=False,
         server_header=False,
         proxy_headers=False,

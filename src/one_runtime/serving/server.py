@@ -20,6 +20,7 @@ from one_runtime.db.migrations import migrate, require_current
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import ConfigurationError
+from one_runtime.serving.http_protocol import HttpProtocol
 from one_runtime.settings import Settings, load_settings, parse_host_port
 from one_runtime.telemetry import logs, tracing
 from one_runtime.telemetry.metrics_server import metrics_served
@@ -82,7 +83,7 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
             factory=settings.workers > 1,
             host=host,
             port=port,
-            http="httptools",
+            http=HttpProtocol,
             workers=settings.workers,
             access_log=False,
             server_header=False,

@@ -1,0 +1,108 @@
+"""The HTTP protocol of the server: uvicorn's protocol, with limits for the head of a request.
+
+A request's head consists of the request line and the headers. Everyone can send a head, because One Runtime
+authenticates a request only after its head. uvicorn limits neither the size of a head nor the time for a head.
+"""
+
+import asyncio
+from typing import Any, ClassVar, Final
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MAX_HEAD: Final = 64 * 1024
+"""Maximum size of a head in bytes."""
+
+_REFUSAL: Final = f"The request line and the headers together must be at most {MAX_HEAD} bytes."
+
+
+class HttpProtocol(HttpToolsProtocol):
+    """One connection of a client."""
+
+    head_seconds: ClassVar = 20.0
+    """Seconds from the first byte of a head, or from the start of the connection, to the end of the head."""
+
+    max_waiting: ClassVar = 1_000
+    """Maximum number of connections that wait for a head. A further connection closes the one that waits longest."""
+
+    _waiting: ClassVar[dict["HttpProtocol", asyncio.TimerHandle]] = {}
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._in_head, self._head_size, self._fed = True, 0, 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
+        """Start the time for the first head."""
+        super().connection_made(transport)
+        self._wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the time for a head."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse the data. Refuse a head that is too large."""
+        room = MAX_HEAD - self._head_size
+        if self._in_head and len(data) > room:
+            self._feed(data[:room])
+            if self._head_size >= MAX_HEAD:
+                self._refuse()
+            if self.transport.is_closing():
+                return
+            data = data[room:]
+        self._feed(data)
+        if not self._in_head or not self._head_size:
+            self._stop_waiting()
+        elif self not in self._waiting:
+            self._wait()
+
+    def _feed(self, data: bytes) -> None:
+        self._fed = len(data)
+        super().data_received(data)
+        if self._in_head:
+            self._head_size += len(data)
+
+    def on_headers_complete(self) -> None:
+        """End the head, and start the request."""
+        self._in_head = False
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End the request. The next byte begins the next head."""
+        super().on_message_complete()
+        # `_feed` then adds the size of the present data, which can contain the beginning of the next head. So the limit
+        # of a pipelined head is larger by at most one piece of data.
+        self._in_head, self._head_size = True, -self._fed
+
+    def _wait(self) -> None:
+        if len(self._waiting) >= self.max_waiting:
+            next(iter(self._waiting))._close()  # noqa: SLF001 - of the same class
+        self._waiting[self] = self.loop.call_later(self.head_seconds, self._end_waiting)
+
+    def _stop_waiting(self) -> None:
+        timer = self._waiting.pop(self, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _end_waiting(self) -> None:
+        self._stop_waiting()
+        if self._is_responding():  # the client has sent the beginning of another request too early
+            self._wait()
+        else:
+            self.transport.close()
+
+    def _is_responding(self) -> bool:
+        return not getattr(self.cycle, "response_complete", True)
+
+    def _close(self) -> None:
+        self._stop_waiting()
+        self.transport.close()
+
+    def _refuse(self) -> None:
+        """Send 431 (RFC 6585 section 5), and close the connection."""
+        if not self._is_responding():
+            self.transport.write(
+                b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
+                b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(_REFUSAL), _REFUSAL.encode())
+            )
+        self._close()

@@ -1,0 +1,169 @@
+"""Heads of requests that are too large or too slow, sent over sockets to uvicorn with our protocol."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from one_runtime.serving.http_protocol import MAX_HEAD, HttpProtocol
+from tests.waiting import eventually
+
+REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+class Impatient(HttpProtocol):
+    """The protocol with little time for a head."""
+
+    head_seconds = 0.3
+
+
+class Crowded(HttpProtocol):
+    """The protocol with room for three connections that wait for a head."""
+
+    max_waiting = 3
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """Return the number of bytes of the request's body. `/slow` takes longer than the time for a head."""
+    size, more = 0, True
+    while more:
+        message = await receive()
+        size, more = size + len(message.get("body", b"")), message.get("more_body", False)
+    if scope["path"] == "/slow":
+        with suppress(TimeoutError):
+            await asyncio.wait_for(receive(), 2 * Impatient.head_seconds)
+    body = b"%d" % size
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+@asynccontextmanager
+async def served(protocol: type[HttpProtocol] = HttpProtocol) -> AsyncIterator[int]:
+    """Serve `app` with uvicorn on a loopback port."""
+    config = uvicorn.Config(app, port=0, http=protocol, lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve())
+    await eventually(lambda: server.started)
+    try:
+        yield server.servers[0].sockets[0].getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """Open a connection, and close it at the end."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def response(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Return the status line and the body of one response."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    size = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+    return head.split(b"\r\n")[0], await reader.readexactly(size)
+
+
+def head_of(size: int, method: bytes = b"GET", *headers: bytes) -> bytes:
+    """Return a head with exactly this size."""
+    start = b"%b / HTTP/1.1\r\nHost: localhost\r\n%bX-Padding: " % (method, b"".join(headers))
+    return start + b"x" * (size - len(start) - 4) + b"\r\n\r\n"
+
+
+async def test_head_of_64_kilobytes_is_served_and_a_larger_one_gets_431() -> None:
+    async with served() as port, connected(port) as (reader, writer):
+        for _ in range(2):  # the second request is on a connection that is kept open
+            writer.write(head_of(MAX_HEAD))
+            assert await response(reader) == (b"HTTP/1.1 200 OK", b"0")
+        writer.write(head_of(MAX_HEAD + 1))
+        status, body = await response(reader)
+        assert (status.split()[1], b"at most 65536 bytes" in body) == (b"431", True)
+        assert await reader.read() == b""
+
+
+@pytest.mark.parametrize(
+    "beginning, piece",
+    [
+        (b"GET / HTTP/1.1\r\n", b"X-Name: value\r\n"),
+        (b"GET / HTTP/1.1\r\nX-Name: ", b"endless value"),
+        (b"GET /", b"endless-path"),
+        (b"", b"\r\n"),
+    ],
+)
+async def test_endless_head_ends_the_connection(beginning: bytes, piece: bytes) -> None:
+    async with served() as port, connected(port) as (_, writer):
+        writer.write(beginning)
+        block, blocks = piece * (MAX_HEAD // len(piece)), 0
+        with suppress(ConnectionError):
+            while blocks < 1_000:
+                writer.write(block)
+                blocks += 1
+                await writer.drain()
+        assert blocks < 200
+
+
+async def test_large_body_after_a_small_head_is_served() -> None:
+    async with served() as port, connected(port) as (reader, writer):
+        size = 10 * MAX_HEAD
+        upload = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size
+        for _ in range(2):
+            writer.write(upload)
+            assert await response(reader) == (b"HTTP/1.1 200 OK", b"%d" % size)
+        writer.write(upload + REQUEST)  # a pipelined request
+        assert await response(reader) == (b"HTTP/1.1 200 OK", b"%d" % size)
+        assert await response(reader) == (b"HTTP/1.1 200 OK", b"0")
+
+
+@pytest.mark.parametrize("requests", [0, 1])
+@pytest.mark.parametrize("beginning", [b"GET", b"GET / HTTP/1.1\r\nHost: local", b"\r\n"])
+async def test_slow_head_ends_the_connection(requests: int, beginning: bytes) -> None:
+    async with served(Impatient) as port, connected(port) as (reader, writer):
+        for _ in range(requests):
+            writer.write(REQUEST)
+            await response(reader)
+        writer.write(beginning)
+        assert await reader.read() == b""
+
+
+async def test_connection_without_a_request_ends() -> None:
+    async with served(Impatient) as port, connected(port) as (reader, _):
+        assert await reader.read() == b""
+
+
+async def test_slow_head_does_not_end_a_response() -> None:
+    async with served(Impatient) as port, connected(port) as (reader, writer):
+        writer.write(b"POST /slow HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")  # the server asks for the body
+        writer.write(b"x")
+        await writer.drain()
+        writer.write(b"GE")
+        assert await response(reader) == (b"HTTP/1.1 200 OK", b"1")
+
+
+async def test_kept_connection_has_time_until_the_first_byte_of_the_next_head() -> None:
+    async with served(Impatient) as port, connected(port) as (reader, writer):
+        writer.write(REQUEST)
+        await response(reader)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(3 * Impatient.head_seconds):
+                await reader.read()
+        writer.write(REQUEST)
+        assert await response(reader) == (b"HTTP/1.1 200 OK", b"0")
+
+
+async def test_new_connection_closes_the_one_that_waits_longest_if_too_many_wait() -> None:
+    async with served(Crowded) as port, connected(port) as (first, _), AsyncExitStack() as stack:
+        others = [await stack.enter_async_context(connected(port)) for _ in range(3)]
+        assert await first.read() == b""
+        for reader, writer in others:
+            writer.write(REQUEST)
+            assert await response(reader) == (b"HTTP/1.1 200 OK", b"0")
