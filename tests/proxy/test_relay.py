@@ -132,12 +132,12 @@ async def test_status_and_body_come_back_unchanged(relay: Relay, response: bytes
 
 async def test_response_headers_keep_duplicates_and_get_ours_added(relay: Relay) -> None:
     relay.upstream.answer = (
-        b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nX-RateLimit-Remaining: 5\r\nLink: </a>; rel=next\r\n"
+        b"HTTP/1.1 200 OK\r\nX-Two: 1\r\nX-Two: 2\r\nX-RateLimit-Remaining: 5\r\nLink: </a>; rel=next\r\n"
         b"Request-Id: req_theirs\r\nOne-Runtime-Error: forged\r\nDate: Mon, 01 Jan 2024 00:00:00 GMT\r\n"
         b"Connection: X-Hop\r\nX-Hop: 1\r\nKeep-Alive: timeout=5\r\nETag: \"x\"\r\nContent-Length: 2\r\n\r\nok"
     )  # fmt: skip
     answer = await relay.call("GET")
-    assert answer.named(b"set-cookie") == [b"a=1", b"b=2"]
+    assert answer.named(b"x-two") == [b"1", b"2"]
     for name, value in ((b"x-ratelimit-remaining", b"5"), (b"link", b"</a>; rel=next"), (b"etag", b'"x"')):
         assert answer.named(name) == [value]
     assert answer.named(b"one-runtime-upstream-request-id") == [b"req_theirs"]
@@ -146,6 +146,20 @@ async def test_response_headers_keep_duplicates_and_get_ours_added(relay: Relay)
     assert answer.named(b"one-runtime-error") == []
     assert len(answer.named(b"one-runtime-connection")[0]) == 36
     assert float(answer.named(b"one-runtime-upstream-time")[0]) > 0
+
+
+async def test_response_headers_for_the_origin_of_the_popup_are_not_returned(relay: Relay) -> None:
+    """Review L13. A browser would apply these headers to One Runtime's origin, which is also the popup's origin."""
+    relay.upstream.answer = (
+        b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nSet-Cookie2: c=3\r\nClear-Site-Data: \"*\"\r\n"
+        b"Access-Control-Allow-Origin: *\r\naccess-control-allow-credentials: true\r\n"
+        b"Access-Control-Expose-Headers: *\r\nContent-Security-Policy: sandbox\r\n"
+        b"Content-Security-Policy-Report-Only: sandbox\r\nContent-Type: text/plain\r\nVary: Origin\r\n"
+        b"Content-Length: 2\r\n\r\nok"
+    )
+    answer = await relay.call("GET")
+    names = {name.lower() for name, _ in answer.headers if not name.lower().startswith(b"one-runtime-")}
+    assert names == {b"content-length", b"content-type", b"date", b"request-id", b"server", b"vary"}
 
 
 async def test_head_response_has_headers_and_no_body(relay: Relay) -> None:

@@ -54,9 +54,23 @@ _NOT_FORWARDED: Final = frozenset(
 _NOT_FORWARDED_PREFIXES: Final = ("one-runtime-", "x-forwarded-")
 _TRACE: Final = frozenset({"traceparent", "tracestate", "baggage"})
 # The caller does not receive these headers. `date`, `alt-svc` and `strict-transport-security` describe the provider's
-# host, not One Runtime's host. A proxy between the caller and One Runtime would obey headers such as `x-sendfile`.
-_NOT_RETURNED: Final = frozenset({"date", "alt-svc", "strict-transport-security", "x-sendfile", "x-lighttpd-send-file"})
-_NOT_RETURNED_PREFIXES: Final = (b"one-runtime-", b"x-accel-")
+# host, not One Runtime's host. A browser would apply `set-cookie` and the headers after it to One Runtime's origin, which
+# is also the origin of the popup. A proxy between the caller and One Runtime would obey headers such as `x-sendfile`.
+_NOT_RETURNED: Final = frozenset(
+    {
+        "date",
+        "alt-svc",
+        "strict-transport-security",
+        "set-cookie",
+        "set-cookie2",
+        "clear-site-data",
+        "content-security-policy",
+        "content-security-policy-report-only",
+        "x-sendfile",
+        "x-lighttpd-send-file",
+    }
+)
+_NOT_RETURNED_PREFIXES: Final = (b"one-runtime-", b"x-accel-", b"access-control-")
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _UPSTREAM_REQUEST_ID: Final = b"one-runtime-upstream-request-id"
 
