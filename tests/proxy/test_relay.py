@@ -97,6 +97,28 @@ async def test_credential_of_the_entry_replaces_what_the_caller_sends(relay: Rel
     assert relay.last.named(b"authorization")[0].startswith(b"Basic ")
 
 
+async def test_header_names_with_underscores_count_as_names_with_hyphens(relay: Relay) -> None:
+    """Review L10. Many servers map `X_Key` and `X-Key` to the same variable (RFC 3875)."""
+    mine = [
+        "X_Key: evil", "x_KEY: evil", "X_Version: 2027-01", "Transfer_Encoding: chunked", "Content_Length: 7",
+        "Connection: X_Hop, X-Hop-2", "X-Hop: 1", "X_Hop_2: 1", "X_Forwarded_For: 10.0.0.1", "X_Real_IP: 10.0.0.1",
+        "Proxy_Authorization: x", "One_Runtime_End_User: user_456", "User_Agent: ours/1", "X_Stays: 1",
+    ]  # fmt: skip
+    await relay.call("GET", "/x", *mine)
+    assert sorted((name.lower(), value) for name, value in relay.last.headers) == [
+        (b"host", f"127.0.0.1:{relay.upstream.port}".encode()), (b"user_agent", b"ours/1"), (b"x-key", KEY.encode()),
+        (b"x_stays", b"1"), (b"x_version", b"2027-01"),
+    ]  # fmt: skip
+
+
+async def test_credential_in_a_header_with_an_underscore_replaces_the_name_with_a_hyphen(relay: Relay) -> None:
+    """Review L10, the other direction."""
+    await relay.call("GET", "/x", "Api-Key: evil", "api_key: evil", slug="underscored")
+    assert [(name, value) for name, value in relay.last.headers if b"key" in name.lower()] == [
+        (b"Api_Key", KEY.encode())
+    ]
+
+
 ANSWERS = [
     (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200, b""),
     (b"HTTP/1.1 201 Created\r\nContent-Length: 3\r\n\r\nabc", 201, b"abc"),

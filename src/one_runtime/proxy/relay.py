@@ -70,7 +70,7 @@ _NOT_RETURNED: Final = frozenset(
         "x-lighttpd-send-file",
     }
 )
-_NOT_RETURNED_PREFIXES: Final = (b"one-runtime-", b"x-accel-", b"access-control-")
+_NOT_RETURNED_PREFIXES: Final = ("one-runtime-", "x-accel-", "access-control-")
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _UPSTREAM_REQUEST_ID: Final = b"one-runtime-upstream-request-id"
 
@@ -258,26 +258,37 @@ def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest
     The header with the credential replaces the caller's header of the same name. The constant headers of the definition
     are defaults: a header of the caller replaces the default of the same name.
     """
-    injected = {name.lower(): (name, value) for name, value in injection.headers}
-    defaults = {name.lower() for name in auth.headers} - {name.lower() for name in auth.send.headers}
-    dropped = _hop_by_hop(request.headers) | _NOT_FORWARDED | (injected.keys() - defaults)
+    injected = {_header_key(name) for name, _ in injection.headers}
+    defaults = {_header_key(name) for name in auth.headers} - {_header_key(name) for name in auth.send.headers}
+    dropped = _hop_by_hop(request.headers) | _NOT_FORWARDED | (injected - defaults)
     if not request.trace:
         dropped |= _TRACE
-    added = {"user-agent": ("User-Agent", USER_AGENT), **injected}
     headers: list[tuple[str, str]] = []
+    present: set[str] = set()
     for raw_name, raw_value in request.headers:
         name = raw_name.decode("latin-1")
-        lower = name.lower()
-        if lower in dropped or lower.startswith(_NOT_FORWARDED_PREFIXES):
+        key = _header_key(name)
+        if key in dropped or key.startswith(_NOT_FORWARDED_PREFIXES):
             continue
         try:
             headers.append((name, raw_value.decode()))
         except UnicodeDecodeError as error:
             raise RequestRefused(f"The value of the header {name} must be ASCII or UTF-8.") from error
-        added.pop(lower, None)
+        present.add(key)
     if request.length is not None:
         headers.append(("Content-Length", str(request.length)))
-    return [*headers, *added.values()]
+    if "user-agent" not in injected | present:
+        headers.append(("User-Agent", USER_AGENT))
+    return [*headers, *((name, value) for name, value in injection.headers if _header_key(name) not in present)]
+
+
+def _header_key(name: str) -> str:
+    """Return the name of a header in the form in which this module compares names.
+
+    Many servers treat `X_Key` and `X-Key` as the same header (RFC 3875 section 4.1.18). So a caller's `X_Key` could take
+    the place of the credential's `X-Key`.
+    """
+    return name.lower().replace("_", "-")
 
 
 def _hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
@@ -285,7 +296,7 @@ def _hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
     names = HOP_BY_HOP
     for name, value in headers:
         if name.lower() == b"connection":
-            names = names.union(option.strip().lower() for option in value.decode("latin-1").split(","))
+            names = names.union(_header_key(option.strip()) for option in value.decode("latin-1").split(","))
     return names
 
 
@@ -296,9 +307,9 @@ def _response_headers(relayed: Relayed) -> list[tuple[bytes, bytes]]:
         dropped |= {"content-length"}
     headers: list[tuple[bytes, bytes]] = []
     for name, value in relayed.headers:
-        lower = name.lower()
-        if lower == b"request-id":
+        key = _header_key(name.decode("latin-1"))
+        if key == "request-id":
             headers.append((_UPSTREAM_REQUEST_ID, value))
-        elif lower.decode("latin-1") not in dropped and not lower.startswith(_NOT_RETURNED_PREFIXES):
+        elif key not in dropped and not key.startswith(_NOT_RETURNED_PREFIXES):
             headers.append((name, value))
     return headers
