@@ -241,6 +241,7 @@ async def relaying(settings: Settings, acme: RunningAcme) -> AsyncIterator[Relay
     entries = (
         entry("raw", port, more_base_urls=[f"http://127.0.0.1:{port}/upload"]),
         entry("underscored", port, send={"headers": {"Api_Key": "{api_key}"}}),
+        entry("dotted", port, allow_dot_segments=True),
         entry("in-query", port, send={"query": {"key": "{api_key}"}}),
         entry("pathed", port, base_url=f"http://127.0.0.1:{port}/bot{{api_key}}", send={}),
         entry("known", port, send={"basic": {"username": "{api_key}", "password": "x"}}),
@@ -254,7 +255,7 @@ async def relaying(settings: Settings, acme: RunningAcme) -> AsyncIterator[Relay
         organization = await application.organization()
         relay = Relay(application, upstream, listening, await application.key(organization), organization)
         client = application.client(relay.key)
-        for slug in ("raw", "underscored", "in-query", "known", "pathed"):
+        for slug in ("raw", "dotted", "underscored", "in-query", "known", "pathed"):
             body = {"integration_slug": slug, "end_user_id": "user_123", "auth_type": "api_key", "check": False}
             response = await client.post("/v1/connections", {**body, "credentials": {"api_key": KEY}})
             assert response.status_code == 201, response.text

@@ -11,19 +11,43 @@ from tests.waiting import eventually
 pytestmark = pytest.mark.only_database("sqlite")  # nothing here depends on the database
 
 TARGETS = [
-    "/x", "/", "", "//", "/a//b", "/a%2Fb", "/a%2fb", "/%2e%2e/b", "/a/../b", "/a/./b", "/a;b=c/d", "/a:b@c",
+    "/x", "/", "", "//", "/a//b", "/a%2Fb", "/a%2fb", "/a/./b", "/a;b=c/d", "/a:b@c", "/a..b", "/..a", "/a../b", "/...",
+    "/..a;/b", "/a?b=/../c", "/%2e", "/a..%2Fb",
     "/%E2%82%AC", "/%00", "/a%20b", "/a+b", "/~a/b!$&'()*,=", "/[a]", "/a?b", "/a?b=c&b=d", "/a?b=c%26d&e=%2F", "/a?",
     "/?a=b;c", "/a?b=c?d=/e", "/a?%FF=%00", "/a?b=[c]&d={e}", "/" + "a" * 4000, "/a?" + "b" * 4000, "/v1/proxy/raw/x",
     "/a%252Fb",
 ]  # fmt: skip
 
 
+# A slash and two dots, in forms that servers decode or normalize.
+CLIMBING = [
+    "/a/../b", "/%2e%2e/b", "/..", "/a/..", "/.%2e/b", "/%2E./b", "/%2e%2E/b", "/..;/b", "/..;a=b/c", "/a/..;",
+    "/..%3b/b", "/..%2fb", "/a%2F../b", "/a%2f%2e%2e%2fb", "/..%5cb", "/a%5C../b", "/%252e%252e/b",
+    "/a%25252F%25252e./b", "//../b", "/..%3Fb", "/..%23b", "/..%00/b", "/..?a=b",
+]  # fmt: skip
+
+
 async def test_path_and_query_arrive_unchanged(relay: Relay) -> None:
-    for target in TARGETS:
-        assert (await relay.call("GET", target)).status == 200, target
+    targets = [("raw", target) for target in TARGETS] + [("dotted", target) for target in (*TARGETS, *CLIMBING)]
+    for slug, target in targets:
+        assert (await relay.call("GET", target, slug=slug)).status == 200, target
         path, _, query = target.partition("?")
         expected = f"/api{path}" + (f"?{query}" if query else "")
         assert relay.last.line == f"GET {expected} HTTP/1.1".encode(), target
+
+
+@pytest.mark.promise("P7")
+async def test_path_that_could_leave_the_base_url_is_refused_unless_the_entry_allows_it(relay: Relay) -> None:
+    """Review L9. The test above sends the same paths with an entry that has `allow_dot_segments`."""
+    for target in CLIMBING:
+        answer = await relay.call("GET", target)
+        assert (answer.status, answer.problem) == (422, "invalid_input"), target
+        (error,) = json.loads(answer.body)["errors"]
+        assert error["field"] == "path"
+        assert "allow_dot_segments" in error["message"]
+    upload = f"One-Runtime-Base-Url: http://127.0.0.1:{relay.upstream.port}/upload"
+    assert (await relay.call("POST", "/../api/x", upload, body=b"{}")).status == 422
+    assert relay.upstream.arrived == []
 
 
 async def test_every_method_arrives(relay: Relay) -> None:
@@ -173,7 +197,7 @@ async def test_response_headers_keep_duplicates_and_get_ours_added(relay: Relay)
 async def test_response_headers_for_the_origin_of_the_popup_are_not_returned(relay: Relay) -> None:
     """Review L13. A browser would apply these headers to One Runtime's origin, which is also the popup's origin."""
     relay.upstream.answer = (
-        b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nSet-Cookie2: c=3\r\nClear-Site-Data: \"*\"\r\n"
+        b'HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nset-cookie: b=2\r\nSet-Cookie2: c=3\r\nClear-Site-Data: "*"\r\n'
         b"Access-Control-Allow-Origin: *\r\naccess-control-allow-credentials: true\r\n"
         b"Access-Control-Expose-Headers: *\r\nContent-Security-Policy: sandbox\r\n"
         b"Content-Security-Policy-Report-Only: sandbox\r\nContent-Type: text/plain\r\nVary: Origin\r\n"

@@ -52,6 +52,8 @@ class AuthBase(EntryPart):
     derived: Annotated[tuple[DerivedValue, ...], Many] = ()
     base_url: Url
     more_base_urls: Annotated[tuple[Url, ...], Many] = ()
+    allow_dot_segments: bool = False
+    """True if the path of a proxy call may contain the segment `..`, with which a path can leave the base URL."""
     headers: Annotated[dict[HeaderName, HeaderValue], Many] = Field(default={})
     send: CredentialPlacement = CredentialPlacement()
     check: RequestTemplate | None = None

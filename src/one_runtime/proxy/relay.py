@@ -9,6 +9,7 @@ The module `egress.pool` sends a request again in a third case: the provider clo
 """
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -54,8 +55,8 @@ _NOT_FORWARDED: Final = frozenset(
 _NOT_FORWARDED_PREFIXES: Final = ("one-runtime-", "x-forwarded-")
 _TRACE: Final = frozenset({"traceparent", "tracestate", "baggage"})
 # The caller does not receive these headers. `date`, `alt-svc` and `strict-transport-security` describe the provider's
-# host, not One Runtime's host. A browser would apply `set-cookie` and the headers after it to One Runtime's origin, which
-# is also the origin of the popup. A proxy between the caller and One Runtime would obey headers such as `x-sendfile`.
+# host, not One Runtime's host. A browser would apply headers such as `set-cookie` to One Runtime's origin, which is
+# also the origin of the popup. A proxy between the caller and One Runtime would obey headers such as `x-sendfile`.
 _NOT_RETURNED: Final = frozenset(
     {
         "date",
@@ -73,6 +74,12 @@ _NOT_RETURNED: Final = frozenset(
 _NOT_RETURNED_PREFIXES: Final = ("one-runtime-", "x-accel-", "access-control-")
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _UPSTREAM_REQUEST_ID: Final = b"one-runtime-upstream-request-id"
+# The segment `..`, in each form that a server could decode. `%252e` becomes a dot after two steps of decoding. A server
+# can treat a backslash as a slash, and remove the text from `;` on before it resolves the path. A server that decodes
+# the path too early can end the path at `?`, `#` or NUL.
+_DOT: Final = r"(?:\.|%(?:25)*2e)"
+_SLASH: Final = r"(?:[/\\]|%(?:25)*(?:2f|5c))"
+_DOT_SEGMENT: Final = re.compile(rf"{_SLASH}{_DOT}{{2}}(?:{_SLASH}|;|%(?:25)*(?:3b|3f|23|00)|\Z)", re.IGNORECASE)
 
 
 class CredentialsRefreshedRetry(Conflict):
@@ -112,6 +119,7 @@ async def call(
     Raises: ConnectRequired; CredentialsRefreshedRetry; ProviderUnavailable; InvalidInput; EgressError, also while the
     caller reads the body.
     """
+    _require_path_below_base_url(state.auth, request.path)
     credential = await _require_fresh(installation, state)
     refreshed = False
     while True:
@@ -242,6 +250,19 @@ def _base_url(auth: AuthBase, values: ConnectionValues, injection: Injection, re
     return base_url
 
 
+def _require_path_below_base_url(auth: AuthBase | None, path: str) -> None:
+    """Refuse a path with the segment `..`, unless the integration's definition allows this segment.
+
+    Raises: InvalidInput.
+    """
+    if auth is not None and not auth.allow_dot_segments and _DOT_SEGMENT.search(path):
+        raise InvalidInput.of(
+            "path",
+            'must not contain the segment "..", because the path could leave the base URL. If the provider needs such '
+            "paths, set allow_dot_segments in the entry of the integration",
+        )
+
+
 def _query(injection: Injection, raw: str) -> str:
     """Return the caller's query string. The credential replaces the caller's parameters of the same name."""
     if not injection.query:
@@ -285,8 +306,8 @@ def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest
 def _header_key(name: str) -> str:
     """Return the name of a header in the form in which this module compares names.
 
-    Many servers treat `X_Key` and `X-Key` as the same header (RFC 3875 section 4.1.18). So a caller's `X_Key` could take
-    the place of the credential's `X-Key`.
+    Many servers treat `X_Key` and `X-Key` as the same header (RFC 3875 section 4.1.18). So a caller's `X_Key` could
+    replace the credential's `X-Key`.
     """
     return name.lower().replace("_", "-")
 
