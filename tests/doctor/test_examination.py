@@ -1,5 +1,6 @@
 """`one-runtime doctor`: a healthy installation, and a problem for each check."""
 
+import fcntl
 import os
 import re
 import sqlite3
@@ -15,7 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import column, select, table, update
 
 from one_runtime.clock import system_clock
-from one_runtime.db.database_url import sqlite_path
+from one_runtime.db.database_url import lock_path, sqlite_path
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import metadata
 from one_runtime.db.vitals import PostgresVitals
@@ -118,6 +119,15 @@ async def test_missing_or_invalid_sqlite_file_is_reported(on_sqlite: Patient, tm
     (tmp_path / "text.db").write_text("This is no database, however long one reads. " * 100)
     broken = (await on_sqlite.examined(ONE_RUNTIME_DATABASE_URL=f"sqlite:///{tmp_path}/text.db"))["database"]
     assert (broken.verdict, "file is not a database" in broken.saw) == ("problem", True)
+
+
+async def test_server_that_uses_the_file_by_another_path_is_reported(on_sqlite: Patient, tmp_path: Path) -> None:
+    link = tmp_path / "link.db"
+    link.symlink_to(str(sqlite_path(on_sqlite.database_url)))
+    with lock_path(str(sqlite_path(on_sqlite.database_url)), "serving").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        finding = (await on_sqlite.examined(ONE_RUNTIME_DATABASE_URL=f"sqlite:///{link}"))["file"]
+    assert (finding.verdict, "; a server uses the file" in finding.saw) == ("ok", True), finding
 
 
 async def test_unreadable_file_is_reported(on_sqlite: Patient) -> None:

@@ -119,6 +119,24 @@ def test_sqlite_is_migrated_by_the_server_and_served_by_one_only(tmp_path: Path,
         assert listed(port, key).status_code == 200, "the lock went with the first server"
 
 
+def test_links_to_a_sqlite_file_do_not_allow_a_second_server(tmp_path: Path, port: int) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (tmp_path / "link.db").symlink_to(folder / "one.db")
+    (tmp_path / "folder").symlink_to(folder)
+    with serving(variables(f"sqlite:///{folder / 'one.db'}", port, new_key()), port):
+        for path in ("link.db", "folder/one.db", "data/../data/one.db"):
+            other = variables(f"sqlite:///{tmp_path / path}", free_port(), new_key())
+            assert "Another server uses" in refusal(other), path
+
+
+def test_server_of_a_link_locks_the_real_file(tmp_path: Path, port: int) -> None:
+    (tmp_path / "link.db").symlink_to(tmp_path / "data" / "one.db")  # the first start creates the folder and the file
+    with serving(variables(f"sqlite:///{tmp_path / 'link.db'}", port, new_key()), port):
+        other = variables(f"sqlite:///{tmp_path / 'data' / 'one.db'}", free_port(), new_key())
+        assert "Another server uses" in refusal(other)
+
+
 def test_server_raises_its_limit_of_open_files(migrated_sqlite_url: str, port: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (512, hard))

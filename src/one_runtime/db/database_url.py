@@ -1,4 +1,7 @@
-"""Create the `Database` object for a database URL."""
+"""Create the `Database` object for a database URL, and name the lock files of a SQLite database."""
+
+from pathlib import Path
+from typing import Literal
 
 from one_runtime.db.engine import Database
 from one_runtime.db.postgres import PostgresDatabase
@@ -10,6 +13,15 @@ def sqlite_path(url: str) -> str | None:
     """Return the file path of a `sqlite:///` URL, or None for any other URL."""
     head = "sqlite:///"
     return url.removeprefix(head) if url.startswith(head) else None
+
+
+def lock_path(path: str | Path, purpose: Literal["migrating", "serving"]) -> Path:
+    """Return the path of a lock file of a SQLite database. The lock file is beside the database file.
+
+    If `path` is a symbolic link or contains one, return the lock file of the real file. So all paths of one database
+    have the same lock.
+    """
+    return Path(f"{Path(path).resolve()}.{purpose}")
 
 
 def create_database(url: str, *, pool_size: int = 10) -> Database:

@@ -13,7 +13,7 @@ from typing import Final
 
 from one_runtime import __version__
 from one_runtime.clock import Clock
-from one_runtime.db.database_url import create_database, sqlite_path
+from one_runtime.db.database_url import create_database, lock_path, sqlite_path
 from one_runtime.db.engine import Database
 from one_runtime.db.migrations import HEAD, current_revision
 from one_runtime.db.vitals import PostgresVitals, database_clock, postgres_vitals, shown_server, why_unreachable
@@ -182,7 +182,7 @@ def _examine_permissions(path: Path) -> Finding:
 
 def _is_served(path: Path) -> bool:
     """Return True if a running server holds the lock of this database file."""
-    lock = Path(f"{path}.serving")
+    lock = lock_path(path, "serving")
     if not lock.exists():
         return False
     with lock.open() as file:

@@ -6,7 +6,6 @@ import gc
 import resource
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
 from typing import Final
 
 import uvicorn
@@ -15,7 +14,7 @@ from uvicorn.supervisors import multiprocess
 
 from one_runtime.app import create_app
 from one_runtime.clock import system_clock
-from one_runtime.db.database_url import create_database, sqlite_path
+from one_runtime.db.database_url import create_database, lock_path, sqlite_path
 from one_runtime.db.migrations import migrate, require_current
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
@@ -141,13 +140,16 @@ def _prepare(settings: Settings) -> ASGIApp:
 def _only_server(path: str | None) -> Iterator[None]:
     """Hold the lock of a SQLite file while the block runs. With None, do nothing.
 
+    Two servers on one file would refresh the same tokens at the same time, so the lock covers every path of the file.
+
     Raises: ConfigurationError if another server holds the lock.
     """
     if path is None:
         yield
         return
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    with Path(f"{path}.serving").open("w") as lock:
+    lock_file = lock_path(path, "serving")
+    lock_file.parent.mkdir(parents=True, exist_ok=True)
+    with lock_file.open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -10,7 +10,7 @@ from typing import Final
 
 import psycopg
 
-from one_runtime.db.database_url import sqlite_path
+from one_runtime.db.database_url import lock_path, sqlite_path
 from one_runtime.db.sqlite import connect_sqlite
 from one_runtime.errors import ConfigurationError
 
@@ -107,8 +107,9 @@ def _retry(upgrade: Callable[[], None], patience: float) -> None:
 def _exclusive(url: str) -> Iterator[None]:
     path = sqlite_path(url)
     if path:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with Path(f"{path}.migrating").open("w") as lock:
+        lock_file = lock_path(path, "migrating")
+        lock_file.parent.mkdir(parents=True, exist_ok=True)
+        with lock_file.open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             Path(path).touch(mode=0o600)  # SQLite creates the -wal and -shm files with the same mode
             yield
