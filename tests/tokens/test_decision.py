@@ -92,6 +92,7 @@ def state_of(
 REJECTED = CredentialRequest(rejected=VERSION)
 REJECTED_BEFORE = CredentialRequest(rejected=VERSION - 1)
 RETRY_REFUSED = CredentialRequest(rejected=VERSION, retry_refused=True)
+REFRESH_NOW = CredentialRequest(rejected=VERSION, retry_refused=True, ignore_backoff=True)
 EXPIRED = {"expires_at": EARLIER, "due_at": EARLIER}
 DEAD = {"expires_at": EARLIER}
 DUE = {"due_at": EARLIER}
@@ -123,7 +124,14 @@ CASES: list[tuple[str, dict[str, Any], CredentialRequest, Decision]] = [
     ),
     ("a refused grant is not tried after a rejection", REFUSED, REJECTED, NeedsReauth("refused")),
     ("a person has a refused grant tried again", REFUSED, RETRY_REFUSED, Refresh(GRANT, usable=False)),
-    ("a person too waits for the backoff", {**REFUSED, **BACKOFF}, RETRY_REFUSED, Backoff(SOON)),
+    ("a check too waits for the backoff", {**REFUSED, **BACKOFF}, RETRY_REFUSED, Backoff(SOON)),
+    ("an explicit refresh ignores the backoff", {**DUE, **BACKOFF}, REFRESH_NOW, Refresh(GRANT, usable=False)),
+    (
+        "an explicit refresh without a grant sends nothing",
+        {**DEAD, **BACKOFF, "secrets": ACCESS_TOKEN},
+        REFRESH_NOW,
+        NeedsReauth("expired"),
+    ),
     (
         "a refused check does not end the renewals",
         {**DUE, "status": "needs_reauth"},
@@ -213,7 +221,7 @@ COMBINATIONS: list[dict[str, Any]] = [
         (None, "another"),
     )
 ]
-REQUESTS = [CredentialRequest(), REJECTED, REJECTED_BEFORE, RETRY_REFUSED]
+REQUESTS = [CredentialRequest(), REJECTED, REJECTED_BEFORE, RETRY_REFUSED, REFRESH_NOW]
 
 
 def decisions() -> list[tuple[dict[str, Any], CredentialRequest, Decision]]:
@@ -227,10 +235,10 @@ def test_credentials_of_another_audience_are_never_used_nor_renewed() -> None:
         assert (decision == NeedsReauth("audience_changed")) == (columns["audience"] is not None), columns
 
 
-def test_provider_gets_no_request_during_a_backoff_or_without_a_grant() -> None:
-    for columns, _, decision in decisions():
+def test_provider_gets_only_an_explicit_request_during_a_backoff_and_none_without_a_grant() -> None:
+    for columns, request, decision in decisions():
         if isinstance(decision, Refresh):
-            assert columns["retry_at"] in {None, EARLIER}, columns
+            assert columns["retry_at"] in {None, EARLIER} or request.ignore_backoff, columns
             assert columns["secrets"] == TOKENS, columns
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from one_runtime.connections.credentials import ProviderUnavailable
-from one_runtime.tokens.refresh import fresh_credentials, refresh_due
+from one_runtime.tokens.refresh import fresh_credentials, refresh, refresh_due
 from tests.tokens.rotating import RotatingApplication, catalog_at, generation_of, read_stored, token_of
 
 pytestmark = pytest.mark.promise("P8")
@@ -73,7 +73,7 @@ async def test_retry_after_is_honoured_by_callers_the_api_and_the_worker(app: Ro
     app.application.clock.advance(seconds=880)
     with pytest.raises(ProviderUnavailable):
         await fresh_credentials(app.another_process, seeded.key)
-    answer = await app.client.post(f"/v1/connections/{seeded.key.connection_id}/refresh")
+    answer = await app.client.get(f"/v1/connections/{seeded.key.connection_id}/credentials")
     assert (answer.status_code, answer.json()["code"]) == (502, "provider_unavailable")
     assert 15 <= int(answer.headers["retry-after"]) <= 20
     assert await refresh_due(app.installation) == 0
@@ -81,6 +81,51 @@ async def test_retry_after_is_honoured_by_callers_the_api_and_the_worker(app: Ro
     app.application.clock.advance(seconds=21)
     assert await refresh_due(app.installation) == 1
     assert app.provider.answers(seeded.family) == [fault, "granted"]
+
+
+async def test_retry_after_of_a_day_pauses_for_an_hour(app: RotatingApplication) -> None:
+    seeded = await app.connect(fault="429", retry_after="86400")
+    app.application.clock.advance(hours=2)
+    with pytest.raises(ProviderUnavailable) as refused:
+        await fresh_credentials(app.installation, seeded.key)
+    assert refused.value.retry_after == pytest.approx(3600, abs=2)
+    app.provider.behave(seeded.family, fault=None)
+    app.application.clock.advance(seconds=3590)
+    assert await refresh_due(app.installation) == 0
+    app.application.clock.advance(seconds=11)
+    assert await refresh_due(app.installation) == 1
+    assert app.provider.answers(seeded.family) == ["429", "granted"]
+
+
+async def test_explicit_refresh_is_sent_during_the_pause_of_retry_after(app: RotatingApplication) -> None:
+    seeded = await app.connect(fault="429", retry_after="900")
+    app.application.clock.advance(hours=2)
+    with pytest.raises(ProviderUnavailable):
+        await fresh_credentials(app.installation, seeded.key)
+    route = f"/v1/connections/{seeded.key.connection_id}/refresh"
+    answer = await app.client.post(route)
+    assert (answer.status_code, answer.json()["code"]) == (502, "provider_unavailable")
+    assert 890 <= int(answer.headers["retry-after"]) <= 900, "a further failure pauses the other callers again"
+    assert app.provider.answers(seeded.family) == ["429", "429"]
+    app.provider.behave(seeded.family, fault=None)
+    with pytest.raises(ProviderUnavailable):
+        await fresh_credentials(app.installation, seeded.key)
+    assert (await app.client.post(route)).status_code == 200
+    assert app.provider.answers(seeded.family) == ["429", "429", "granted"]
+    assert generation_of(token_of(await fresh_credentials(app.installation, seeded.key))) == 1
+
+
+async def test_simultaneous_explicit_refreshes_during_a_pause_present_no_token_twice(app: RotatingApplication) -> None:
+    seeded = await app.connect(fault="429", retry_after="900")
+    app.application.clock.advance(hours=2)
+    with pytest.raises(ProviderUnavailable):
+        await fresh_credentials(app.installation, seeded.key)
+    app.provider.behave(seeded.family, fault=None)
+    processes = [app.installation, app.another_process]
+    await asyncio.gather(*(refresh(process, seeded.key) for process in processes * 10))
+    first, *others = app.provider.answers(seeded.family)
+    assert (first, set(others)) == ("429", {"granted"})
+    assert (await app.look(seeded))["status"] == "active"
 
 
 async def test_an_outage_is_one_event_and_its_pauses_grow(app: RotatingApplication) -> None:

@@ -13,7 +13,8 @@ from one_runtime.egress.retry_after import parse_retry_after
 MAX_BODY: Final = 1024 * 1024
 _MAX_FIELDS: Final = 100
 _BUSY: Final = frozenset({408, 425, 429})
-_LONGEST_WAIT: Final = 86_400
+LONGEST_RETRY_AFTER: Final = 3600
+"""Maximum pause in seconds that a provider can request. A longer pause could stop a connection for days."""
 # A form-encoded body contains no markup and no white space. An HTML page contains both.
 _FORM: Final = re.compile(rb"[^\s<>{}\"\\=&]+=[^\s<>{}\"\\]*")
 _NUMBER: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,9})?")
@@ -39,13 +40,13 @@ def parse_body(body: bytes) -> dict[str, object] | None:
 
 
 def retry_after(headers: Iterable[tuple[str, str]], now: dt.datetime) -> int | None:
-    """Return the number of seconds to wait, from the header `Retry-After`. The maximum is one day.
+    """Return the number of seconds to wait, from the header `Retry-After`. The maximum is `LONGEST_RETRY_AFTER`.
 
     Return None if there is no valid header.
     """
     value = next((value for name, value in headers if name.lower() == "retry-after"), "")
     seconds = parse_retry_after(value, now)
-    return None if seconds is None else min(math.ceil(seconds), _LONGEST_WAIT)
+    return None if seconds is None else min(math.ceil(seconds), LONGEST_RETRY_AFTER)
 
 
 def parse_number(value: object) -> float | None:

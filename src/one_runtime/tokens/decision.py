@@ -27,11 +27,13 @@ class CredentialRequest:
 
     `rejected`: a version of the credentials that the caller does not accept, for example after the provider refused
     this version. `retry_refused`: True if a person wants a new attempt. One Runtime then sends the grant (such as a
-    refresh token) even if the provider has refused the grant before.
+    refresh token) even if the provider has refused the grant before. `ignore_backoff`: True if a person requests the
+    refresh itself. One Runtime then sends the request even during a pause after a failure.
     """
 
     rejected: int | None = None
     retry_refused: bool = False
+    ignore_backoff: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ def decide(state: CredentialState, now: datetime, request: CredentialRequest) ->
             return NeedsReauth("expired")
         return UseUntil(state.connection.expires_at, _schedule_of_expiry(state, now))
     usable = state.is_unexpired(now) and state.stored.version != request.rejected
-    if retry_at is not None and now < retry_at:
+    if retry_at is not None and now < retry_at and not request.ignore_backoff:
         return UseUntil(retry_at) if usable else Backoff(retry_at)
     return Refresh(grant, usable)
 

@@ -120,12 +120,15 @@ async def ensure_fresh(
 async def refresh(installation: Installation, key: ConnectionKey) -> UsableCredential:
     """Refresh a connection's credentials now, even if the credentials are fresh.
 
+    Send the request even during a pause, for example a pause that the provider requested with `Retry-After`.
+
     If no refresh is possible, for example for an API key, return the stored credentials.
 
     Raises: the same exceptions as `fresh_credentials`.
     """
     state = await load_state(installation, key)
-    return await _join(installation, key, CredentialRequest(state.stored.version, retry_refused=True), state)
+    request = CredentialRequest(state.stored.version, retry_refused=True, ignore_backoff=True)
+    return await _join(installation, key, request, state)
 
 
 async def read_credentials(installation: Installation, actor: Actor, connection_id: str) -> UsableCredential:
@@ -188,7 +191,7 @@ async def _join(
 
     `loaded`: the state that the caller has just loaded, or None.
     """
-    flight = (key.connection_id, request.retry_refused)
+    flight = (key.connection_id, request.retry_refused, request.ignore_backoff)
     usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
     # A refresh that was already running can return the rejected version. Then refresh once more.
     if usable.version == request.rejected:
@@ -455,7 +458,8 @@ async def _record_failure(
             await events.record(tx, Actor(key.organization_id, "system"), "connection.refresh_failed", now, subject)
     log.info("refresh_failed_temporarily", connection_id=key.connection_id, code=error.code, failures=failures + 1)
     state = replace(state, stored=replace(state.stored, retry_at=retry_at))
-    return state, decide(state, now, request)
+    # The request has been sent, so the pause now also applies to a caller that ignores pauses.
+    return state, decide(state, now, replace(request, ignore_backoff=False))
 
 
 def _backoff(error: OAuthError, failures: int) -> timedelta:
