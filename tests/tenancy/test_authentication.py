@@ -1,5 +1,6 @@
 """API keys of requests: parsing, principals, scopes and the rate limit."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -106,22 +107,82 @@ def test_requests_over_the_rate_are_refused_with_the_seconds_to_wait() -> None:
     authenticator.present(other)
 
 
-def test_tokens_that_are_no_key_are_counted_too() -> None:
+def test_tokens_that_no_key_of_an_organization_has_are_counted_too() -> None:
     authenticator = Authenticator(6)
-    with pytest.raises(Unauthenticated):
-        authenticator.present(request("oru_junk"))
+    unknown = request(secret_tokens.make(secret_tokens.API_KEY).secret)
+    authenticator.present(unknown)
     with pytest.raises(RateLimited):
-        authenticator.present(request("oru_junk"))
+        authenticator.present(unknown)
 
 
-def test_the_least_recently_used_bucket_is_dropped_when_there_are_too_many() -> None:
+def test_token_with_a_wrong_checksum_takes_no_bucket() -> None:
+    authenticator = Authenticator(6)
+    authenticator._rate_limit = RateLimit(6, capacity=5)
+    unknown = request(secret_tokens.make(secret_tokens.API_KEY).secret)
+    authenticator.present(unknown)
+    for number in range(20):
+        with pytest.raises(Unauthenticated):
+            authenticator.present(request(f"oru_junk{number}"))
+    with pytest.raises(RateLimited):
+        authenticator.present(unknown)
+
+
+@pytest.mark.parametrize(
+    "make_junk",
+    [
+        pytest.param(lambda: f"oru_{secret_tokens.make(secret_tokens.API_KEY).prefix}", id="wrong checksum"),
+        pytest.param(lambda: secret_tokens.make(secret_tokens.API_KEY).secret, id="correct checksum"),
+    ],
+)
+async def test_junk_tokens_do_not_displace_the_bucket_of_a_key(
+    application: Application, make_junk: Callable[[], str]
+) -> None:
+    authenticator = Authenticator(6)
+    authenticator._rate_limit = RateLimit(6, capacity=5)
+    key = request(await application.key(await application.organization()))
+    await authenticator.authenticate(application.installation.database, key)
+    for _ in range(20):
+        with pytest.raises(Unauthenticated):
+            await authenticator.authenticate(application.installation.database, request(make_junk()))
+    with pytest.raises(RateLimited):
+        await authenticator.authenticate(application.installation.database, key)
+
+
+def test_junk_tokens_during_the_verification_of_a_key_do_not_reset_its_bucket() -> None:
     rate_limit = RateLimit(6, capacity=2)
-    rate_limit.take(b"first")
-    rate_limit.take(b"second")
-    rate_limit.take(b"third")
-    rate_limit.take(b"first")
+    rate_limit.take(b"key")
+    rate_limit.take(b"junk")
+    rate_limit.take(b"more junk")
+    rate_limit.confirm(b"key")
     with pytest.raises(RateLimited):
-        rate_limit.take(b"third")
+        rate_limit.take(b"key")
+
+
+def test_confirmed_key_keeps_the_level_of_its_bucket() -> None:
+    rate_limit = RateLimit(12)
+    rate_limit.take(b"key")
+    rate_limit.confirm(b"key")
+    rate_limit.take(b"key")
+    rate_limit.confirm(b"key")
+    with pytest.raises(RateLimited):
+        rate_limit.take(b"key")
+
+
+@pytest.mark.parametrize("confirmed", [False, True])
+def test_the_least_recently_used_bucket_is_dropped_when_there_are_too_many(confirmed: bool) -> None:
+    rate_limit = RateLimit(6, capacity=2)
+
+    def take(key_hash: bytes) -> None:
+        rate_limit.take(key_hash)
+        if confirmed:
+            rate_limit.confirm(key_hash)
+
+    take(b"first")
+    take(b"second")
+    take(b"third")
+    take(b"first")
+    with pytest.raises(RateLimited):
+        take(b"third")
 
 
 def test_no_limit_is_set_by_zero() -> None:

@@ -7,7 +7,7 @@ checks the row.
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
 from json import loads
@@ -78,11 +78,13 @@ class Principal:
 class PresentedKey:
     """The API key in a request. One Runtime has not verified the key yet.
 
-    `hash`: the hash of the key. `address`: the caller's IP address.
+    `hash`: the hash of the key. `address`: the caller's IP address. `rate_limit`: the rate limit that counted the
+    request, or None.
     """
 
     hash: bytes
     address: str | None = None
+    rate_limit: "RateLimit | None" = field(default=None, repr=False, compare=False)
 
     @classmethod
     def recognize(cls, token: str) -> "PresentedKey | None":
@@ -98,6 +100,8 @@ class PresentedKey:
         """
         if row is None or not secret_tokens.same(row.key_hash, self.hash) or row.key_revoked_at is not None:
             raise Unauthenticated(_INVALID)
+        if self.rate_limit is not None:
+            self.rate_limit.confirm(self.hash)
         return Principal(row.key_organization_id, row.key_id, _parse_scopes(row.key_scopes), self.address)
 
 
@@ -111,17 +115,20 @@ class Authenticator:
     def present(self, request: Mapping[str, Any]) -> PresentedKey:
         """Count a request for the rate limit, and return the request's API key. `request` is the ASGI scope.
 
+        The rate limit does not count a token with a wrong checksum, because the refusal of such a token costs less than
+        a bucket.
+
         Raises: Unauthenticated if the request has no key, or if the key's checksum is wrong; RateLimited.
         """
         token = bearer_token(request["headers"])
         if token is None:
             raise Unauthenticated(_MISSING)
+        if not secret_tokens.recognize(secret_tokens.API_KEY, token):
+            raise Unauthenticated(_INVALID)
         key_hash = secret_tokens.digest(token)
         if self._rate_limit is not None:
             self._rate_limit.take(key_hash)
-        if not secret_tokens.recognize(secret_tokens.API_KEY, token):
-            raise Unauthenticated(_INVALID)
-        return PresentedKey(key_hash, client_address(request))
+        return PresentedKey(key_hash, client_address(request), self._rate_limit)
 
     async def authenticate(self, database: Database, request: Mapping[str, Any]) -> Principal:
         """Return the principal of a request. Raises: Unauthenticated; RateLimited."""
@@ -141,25 +148,36 @@ class _Bucket:
 class RateLimit:
     """Token buckets of this process, which limit the rate of requests. Each API key has one bucket.
 
-    If there are more than `capacity` buckets, the process drops the least recently used bucket.
+    An attacker can invent any number of tokens with a correct checksum. The buckets of such tokens must not displace
+    the bucket of an existing key, because a new bucket is full. So the buckets of confirmed keys, which exist in the
+    database, are separate. Each of the two groups has at most `capacity` buckets. If a group is full, the process drops
+    the group's least recently used bucket.
     """
 
     def __init__(self, requests_per_minute: int, *, capacity: int = 10_000) -> None:
         self._rate, self._burst = requests_per_minute / 60, max(requests_per_minute / 6, 1.0)
-        self._buckets: LRUCache[bytes, _Bucket] = LRUCache(capacity)
+        self._confirmed: LRUCache[bytes, _Bucket] = LRUCache(capacity)
+        self._unconfirmed: LRUCache[bytes, _Bucket] = LRUCache(capacity)
 
     def take(self, key_hash: bytes) -> None:
         """Count one request. Raises: RateLimited."""
         now = time.monotonic()
-        bucket = self._buckets.get(key_hash)
+        bucket = self._confirmed.get(key_hash) or self._unconfirmed.get(key_hash)
         if bucket is None:
-            bucket = self._buckets[key_hash] = _Bucket(self._burst, now)
+            bucket = self._unconfirmed[key_hash] = _Bucket(self._burst, now)
         bucket.level = min(self._burst, bucket.level + (now - bucket.filled_at) * self._rate)
         bucket.filled_at = now
         if bucket.level < 1:
             wait = max(1, round((1 - bucket.level) / self._rate + 0.5))
             raise RateLimited(f"This API key has made too many requests. Try again in {wait} seconds.", wait)
         bucket.level -= 1
+
+    def confirm(self, key_hash: bytes) -> None:
+        """Keep the bucket of an existing key apart from the buckets of other tokens. Call `take` first."""
+        if key_hash not in self._confirmed:
+            # Other requests can have displaced the bucket since `take`. The new bucket then lacks the counted request.
+            bucket = self._unconfirmed.pop(key_hash, None) or _Bucket(self._burst - 1, time.monotonic())
+            self._confirmed[key_hash] = bucket
 
 
 async def read_principal(tx: Transaction, key: PresentedKey) -> Principal:
