@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
+import httpx2
 import pytest
 
 from one_runtime.catalog import organization_catalogs
@@ -22,7 +23,7 @@ from one_runtime.connections import pending_revocations
 from one_runtime.integrations import custom, oauth_clients
 from one_runtime.tokens.revocation import revoke_due
 from tests.application import Client
-from tests.billing import ENTRY, OAUTH, PATH, SLUG, Billing, connect, import_tokens, register, with_client
+from tests.billing import ENTRY, KEY, OAUTH, PATH, SLUG, Billing, connect, import_tokens, register, with_client
 from tests.egress.upstream import answer
 from tests.purging import purge
 
@@ -81,6 +82,74 @@ async def test_tokens_are_not_sent_to_a_changed_host(billing: Billing, text: str
     await assert_refused(client, connection)
     await client.post("/v1/disconnect", {"integration_slug": SLUG, "end_user_id": "user_123"})
     assert billing.reached[request_count:] == []
+
+
+CHECK: Final = "      path: /me\n"
+MOVED: Final[dict[str, Callable[[str], str]]] = {
+    "base host": lambda text: text.replace("billing.acme.com", "elsewhere.acme.com"),
+    "port": lambda text: text.replace("billing.acme.com", "billing.acme.com:8443"),
+    "check host": lambda text: text.replace(CHECK, "      url: https://elsewhere.acme.com/me\n"),
+    "more base host": lambda text: text.replace(
+        "    send:", "    more_base_urls: ['https://elsewhere.acme.com']\n    send:"
+    ),
+    "send header name": lambda text: text.replace("Authorization: Bearer {api_key}", "X-Other: '{api_key}'"),
+    "send to query": lambda text: text.replace(
+        "      headers:\n        Authorization: Bearer {api_key}", "      query: {k: '{api_key}'}"
+    ),
+    "key in check path": lambda text: text.replace(CHECK, "      path: /me/{api_key}\n"),
+    "key in check query": lambda text: text.replace(CHECK, f"{CHECK}      query: {{k: '{{api_key}}'}}\n"),
+    "key in check header": lambda text: text.replace(CHECK, f"{CHECK}      headers: {{X-Z: '{{api_key}}'}}\n"),
+    "key in base path": lambda text: text.replace("com/v1", "com/v1/{api_key}"),
+    "key in more base path": lambda text: text.replace(
+        "    send:", "    more_base_urls: ['https://billing.acme.com/v1/{api_key}']\n    send:"
+    ),
+}
+KEPT: Final[dict[str, Callable[[str], str]]] = {
+    "path only": lambda text: text.replace("com/v1", "com/elsewhere"),
+    "identity": lambda text: text.replace("id: id\n", "id: echo\n"),
+    "constant header": lambda text: text.replace("    send:", "    headers: {X-Const: '1'}\n    send:"),
+}
+
+
+async def call(client: Client) -> httpx2.Response:
+    return await client.http.get(f"/v1/proxy/{SLUG}/echo", headers={"One-Runtime-End-User": "user_123"})
+
+
+@pytest.mark.parametrize("change", MOVED.values(), ids=MOVED.keys())
+async def test_stored_key_is_not_sent_to_another_place(billing: Billing, change: Callable[[str], str]) -> None:
+    client = await billing.organization()
+    await register(client)
+    connection = await connect(client)
+    request_count = len(billing.reached)
+    assert change(ENTRY) != ENTRY
+    assert (await register(client, change(ENTRY)))["invalidated_connections"] == 1
+    assert (await client.get(f"/v1/connections/{connection['id']}")).json()["status"] == "needs_reauth"
+    called = await call(client)
+    assert (called.status_code, called.json()["code"]) == (409, "connect_required")
+    assert billing.reached[request_count:] == []
+
+
+@pytest.mark.parametrize("change", KEPT.values(), ids=KEPT.keys())
+async def test_stored_key_is_sent_to_the_same_place(billing: Billing, change: Callable[[str], str]) -> None:
+    client = await billing.organization()
+    await register(client)
+    await connect(client)
+    assert change(ENTRY) != ENTRY
+    assert (await register(client, change(ENTRY)))["invalidated_connections"] == 0
+    assert (await call(client)).status_code == 200
+    assert billing.upstream.requests[-1].header("authorization") == f"Bearer {KEY}"
+
+
+@pytest.mark.promise("P1")
+async def test_change_of_an_integration_keeps_the_connections_of_other_organizations(billing: Billing) -> None:
+    client, other = await billing.organization(), await billing.organization("Southwind")
+    for organization in (client, other):
+        await register(organization)
+        await connect(organization)
+    assert (await register(client, MOVED["key in base path"](ENTRY)))["invalidated_connections"] == 1
+    assert (await call(client)).status_code == 409
+    assert (await call(other)).status_code == 200
+    assert billing.upstream.requests[-1].target == "/v1/echo"
 
 
 async def test_connection_stays_invalidated_when_the_destination_is_restored(billing: Billing) -> None:

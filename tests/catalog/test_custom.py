@@ -46,8 +46,19 @@ BY_SITE = ENTRY.replace("https://billing.acme.com", "https://{site}.acme.com")
         (ENTRY, ENTRY.replace("      path: /me", "      path: /me\n      query: {leak: '{api_key}'}")),
         (ENTRY, ENTRY.replace("      path: /me", "      path: /keys/{api_key}")),
         (put(BY_SITE, "base_url", SITE), put(BY_SITE, "base_url", DERIVED)),
+        (ENTRY, ENTRY.replace("com/v1", "com/v1/{api_key}")),
+        (ENTRY, put(ENTRY, "base_url", "more_base_urls: ['https://billing.acme.com/{api_key}']")),
     ],
-    ids=["host", "header", "check's host", "check's query", "check's path", "what a part of the host is"],
+    ids=[
+        "host",
+        "header",
+        "check's host",
+        "check's query",
+        "check's path",
+        "what a part of the host is",
+        "API's path",
+        "path of a further base URL",
+    ],
 )
 def test_a_change_of_where_a_key_goes_changes_the_audience(before: str, after: str) -> None:
     assert audiences(before)["api_key"] != audiences(after)["api_key"]

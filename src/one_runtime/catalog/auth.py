@@ -92,19 +92,21 @@ class AuthBase(EntryPart):
         """Return the audience: a text that describes the places to which requests send the credential.
 
         The text lists the hosts that receive the credential, the source of each variable in a host, and the places of
-        the credential in each request. If the audience of an entry changes, One Runtime sends no stored credential to
-        the new places.
+        the credential in each request. A place can be a path, such as the path of `base_url`. If the audience of an
+        entry changes, One Runtime sends no stored credential to the new places.
         """
         hosts = sorted({f"{url.scheme}://{url.authority}" for url in self.urls()})
         names = sorted({name for url in self.urls() for name in names_in(url.authority)})
         secrets = {"access_token", *(field.name for field in self.fields), *(part.name for part in self.derived)}
-        places = sorted(
+        places = {
             f"{key}.{place}: {template}"
             for key, request in self.requests().items()
             for place, template in request.placed_templates()
             if secrets & set(names_in(template))
-        )
-        parts = [hosts, [self.origin_of(name) for name in names], self.send.model_dump(mode="json"), places]
+        }
+        paths = (url for url in self.urls() if secrets & set(names_in(url.path)))
+        places |= {f"url: {url.scheme}://{url.authority}{url.path}" for url in paths}
+        parts = [hosts, [self.origin_of(name) for name in names], self.send.model_dump(mode="json"), sorted(places)]
         return json.dumps(parts, sort_keys=True)
 
     def origin_of(self, name: str) -> list[str]:
