@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from one_runtime.catalog import auth, model, oauth2, parts
+from one_runtime.catalog import auth, model, oauth2, parts, received_values
 from one_runtime.catalog.custom import read_custom
 from one_runtime.catalog.lint import complaints
 from one_runtime.catalog.loader import load_yaml
@@ -28,7 +28,7 @@ SHAPES: list[type[BaseModel]] = [
     oauth2.TokenEndpointSpec,
     oauth2.TokenResponsePaths,
     oauth2.LongLivedTokenExchange,
-    oauth2.ReceivedValue,
+    received_values.ReceivedValue,
     oauth2.LookupRequest,
     oauth2.AccountChoices,
     oauth2.RevocationEndpointSpec,

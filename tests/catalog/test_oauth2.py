@@ -164,6 +164,31 @@ def test_a_client_must_name_its_hosts_if_the_entry_does_not_fix_them() -> None:
     refused("add self_hosted", params=[DOMAIN], **token(url="https://{domain}/token"))
 
 
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize(
+    "changes,hosts",
+    [
+        ({"token": {**OAUTH2["token"], "params": {"key": "{key}"}}}, []),
+        ({"send": {"headers": {"X-Key": "{key}"}}}, ["{domain}", "files.example.com"]),
+        ({"check": {"path": "/me", "query": {"key": "{key}"}}}, ["{domain}"]),
+        ({"check": {"url": "https://id.example.com/{key}"}}, ["id.example.com"]),
+        ({"more_base_urls": ["https://files.example.com/{key}"]}, ["files.example.com"]),
+    ],
+    ids=["token request", "every request", "check", "URL of the check", "path"],
+)
+def test_hosts_of_client_fields_count_as_hosts_of_the_client(changes: dict[str, Any], hosts: list[str]) -> None:
+    entry = {
+        "params": [DOMAIN],
+        "quirks": ["self_hosted"],
+        "client": {"where": "There.", "fields": [{"name": "key", "label": "Key", "where": "There."}]},
+        "base_url": "https://{domain}",
+        "more_base_urls": ["https://files.example.com"],
+    }
+    auth = oauth2(**{**entry, **changes})
+    assert [url.authority for url in auth.field_urls] == hosts
+    assert auth.names_hosts == ("{domain}" in hosts)
+
+
 def test_a_lookup_and_values_received_from_it_require_each_other() -> None:
     refused("set lookup together with a received value", lookup={"path": "/sites"})
     site = {"name": "site", "source": "lookup", "pattern": "[a-z]+"}

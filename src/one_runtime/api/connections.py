@@ -1,7 +1,7 @@
 """Serve `/v1/connections`: the connected accounts of end users (connections), and their credentials."""
 
 from dataclasses import asdict
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from fastapi import Query, Response
 from pydantic import Field
@@ -36,6 +36,9 @@ from one_runtime.integrations.oauth_clients import HostNotRegistered, OAuthClien
 from one_runtime.tokens.refresh import ReauthRequired, read_credentials, refresh
 
 router = Routes("Connections")
+
+_CREDENTIAL_ERRORS: Final = (ProviderUnavailable, OAuthClientMissing, HostNotRegistered)
+"""Errors of the routes that use a credential."""
 
 
 class AccountAnswer(Answer, title="Account"):
@@ -193,9 +196,7 @@ async def list_connections(
     errors=(
         NotFound,
         CredentialsRefused,
-        ProviderUnavailable,
-        OAuthClientMissing,
-        HostNotRegistered,
+        *_CREDENTIAL_ERRORS,
         *UNREADABLE_CREDENTIALS,
     ),
     summary="Import a connection",
@@ -272,7 +273,7 @@ async def delete_connection(connection_id: str, caller: Authenticated, installat
 @router.route(
     "POST /v1/connections/{connection_id}/check",
     scope="connect",
-    errors=(NotFound, ProviderUnavailable, OAuthClientMissing, *UNREADABLE_CREDENTIALS),
+    errors=(NotFound, *_CREDENTIAL_ERRORS, *UNREADABLE_CREDENTIALS),
     summary="Check a connection",
 )
 async def check_connection(connection_id: str, caller: Authenticated, installation: Installed) -> CheckAnswer:
@@ -290,7 +291,7 @@ async def check_connection(connection_id: str, caller: Authenticated, installati
 @router.route(
     "POST /v1/connections/{connection_id}/refresh",
     scope="connect",
-    errors=(NotFound, ReauthRequired, ProviderUnavailable, OAuthClientMissing, *UNREADABLE_CREDENTIALS),
+    errors=(NotFound, ReauthRequired, *_CREDENTIAL_ERRORS, *UNREADABLE_CREDENTIALS),
     summary="Refresh the tokens of a connection",
 )
 async def refresh_connection(connection_id: str, caller: Authenticated, installation: Installed) -> ConnectionAnswer:
@@ -304,7 +305,7 @@ async def refresh_connection(connection_id: str, caller: Authenticated, installa
 @router.route(
     "GET /v1/connections/{connection_id}/credentials",
     scope="credentials:read",
-    errors=(NotFound, ReauthRequired, ProviderUnavailable, OAuthClientMissing, *UNREADABLE_CREDENTIALS),
+    errors=(NotFound, ReauthRequired, *_CREDENTIAL_ERRORS, *UNREADABLE_CREDENTIALS),
     summary="Read the credentials of a connection",
 )
 async def get_credentials(connection_id: str, caller: Authenticated, installation: Installed) -> CredentialsAnswer:

@@ -26,7 +26,7 @@ from one_runtime.egress import (
     UpstreamUnreachable,
 )
 from one_runtime.errors import InvalidInput, MalformedRequest, MethodNotAllowed, NotFound, OneRuntimeError, TooLarge
-from one_runtime.integrations.oauth_clients import OAuthClientMissing
+from one_runtime.integrations.oauth_clients import HostNotRegistered, OAuthClientMissing
 from one_runtime.proxy import lookup
 from one_runtime.proxy.concurrency import CallRecord, TooManyCalls
 from one_runtime.proxy.lookup import ConnectionSelector, ConnectRequired
@@ -252,6 +252,7 @@ _ERRORS: Final = (
     ConnectRequired,
     CredentialsRefreshedRetry,
     OAuthClientMissing,
+    HostNotRegistered,
     ProviderUnavailable,
     *UNREADABLE_CREDENTIALS,
     TargetRefused,

@@ -12,8 +12,9 @@ from typing import Final, get_args
 from one_runtime.catalog import examples
 from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.model import Integration
-from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth, ValueSource
+from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.catalog.parts import CredentialField, Param, RequestTemplate
+from one_runtime.catalog.received_values import ValueSource
 from one_runtime.catalog.request import ConnectionValues, build_check, clean_values, inject, resolve_url
 from one_runtime.catalog.response import UnexpectedValue, is_expected, read_check, read_received
 from one_runtime.catalog.source import Place

@@ -7,6 +7,7 @@ request.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from functools import cached_property
 from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 
@@ -23,19 +24,16 @@ from one_runtime.catalog.parts import (
     JsonPath,
     Link,
     Many,
-    Name,
     Path,
-    Pattern,
     RefusalResponse,
     RequestTemplate,
     Template,
     Text,
     Url,
 )
-from one_runtime.catalog.patterns import captured_part, compiled
+from one_runtime.catalog.received_values import ReceivedValue, ValueSource
 from one_runtime.catalog.templates import UrlTemplate, names_in, split_url
 
-ValueSource: TypeAlias = Literal["callback", "token_response", "lookup"]
 Pkce: TypeAlias = Literal["required", "supported", "tolerated", "avoid", "unknown"]
 Refresh: TypeAlias = Literal["rotates", "static", "optional", "none"]
 TokenKind: TypeAlias = Literal["access_token", "refresh_token"]
@@ -232,45 +230,6 @@ class LookupRequest(RequestTemplate):
     choices: AccountChoices | None = None
 
 
-class ReceivedValue(EntryPart):
-    """A value that the provider sends in the callback, the token response or the look-up's response.
-
-    One Runtime validates the value before it stores the value. `extract`: a pattern that the whole value must match.
-    One Runtime stores only the part that the pattern's group matches. `example`: a value from the provider's
-    documentation.
-    """
-
-    name: Name
-    source: ValueSource
-    path: JsonPath | None = None
-    pattern: Pattern | None = None
-    extract: Pattern | None = None
-    options: Annotated[tuple[Annotated[str, StringConstraints(min_length=1, max_length=255)], ...], Many] = ()
-    default: str | None = None
-    example: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
-
-    def _require_consistency(self) -> None:
-        if self.pattern is not None and self.extract is not None:
-            raise ValueError(f"{self.name}: use either pattern or extract")
-        if self.guard_pattern is None and not self.options:
-            raise ValueError(f"{self.name}: a pattern, extract or options are required")
-        for value in [*self.options, *([self.default] if self.default is not None else [])]:
-            if self.guard_pattern is not None and not compiled(self.guard_pattern).fullmatch(value):
-                raise ValueError(f"{self.name}: {value!r} must match the pattern")
-        if self.options and self.default is not None and self.default not in self.options:
-            raise ValueError(f"{self.name}: the default must be one of the options")
-
-    @property
-    def where(self) -> str:
-        """Return the place of the value: a name in the callback's query, or a JSON path in the response."""
-        return self.path or self.name
-
-    @property
-    def guard_pattern(self) -> str | None:
-        """Return the pattern that the whole stored value must match, or None if the value has no pattern."""
-        return captured_part(self.extract) if self.extract is not None else self.pattern
-
-
 class TokenLifetimes(EntryPart):
     """Lifetimes in seconds.
 
@@ -330,8 +289,8 @@ class OAuth2Auth(AuthBase):
     def sends_client(self) -> bool:
         """Return True if requests to the API contain a value of the OAuth client, such as a developer token."""
         client_names = {"client_id", *(part.name for part in self.client.fields)}
-        templates = [*self.send.templates(), *(self.check.templates() if self.check else ())]
-        return any(name in client_names for template in templates for name in names_in(template))
+        check = self.check.templates() if self.check is not None else ()
+        return _contains(client_names, self.base_url, *self.more_base_urls, *self.send.templates(), *check)
 
     def client_fields(self, stored: Mapping[str, str]) -> dict[str, str]:
         """Return the stored values of `client.fields`, such as a developer token.
@@ -342,17 +301,30 @@ class OAuth2Auth(AuthBase):
 
     @property
     def names_hosts(self) -> bool:
-        """Return True if a value could select the domain of a host that receives the client's secret.
+        """Return True if a value could select the domain of a host in `client_urls`.
 
         A client of this integration must then list the allowed hosts (promise P7 of docs/security.md). For a
-        custom integration, `integrations/oauth_clients.py` has a stricter rule.
+        custom integration, `integrations/client_hosts.py` has a stricter rule.
         """
-        return any(not url.has_fixed_end and self._is_open(url) for url in self.secret_urls())
+        return any(not url.has_fixed_end and self._is_open(url) for url in self.client_urls)
 
-    @property
-    def has_open_hosts(self) -> bool:
-        """Return True if a host that receives the client's secret contains a value without `options`."""
-        return any(map(self._is_open, self.secret_urls()))
+    @cached_property
+    def client_urls(self) -> tuple[UrlTemplate, ...]:
+        """Return the parts of every URL that receives the client's secret or a client field."""
+        return (*self.secret_urls(), *self.field_urls)
+
+    @cached_property
+    def field_urls(self) -> tuple[UrlTemplate, ...]:
+        """Return the parts of every API URL that receives a client field, such as a developer token.
+
+        Requests to the token endpoint can contain client fields too. `secret_urls` returns these URLs.
+        """
+        names, send = {part.name for part in self.client.fields}, tuple(self.send.templates())
+        urls = [url for url in (self.base_url, *self.more_base_urls) if _contains(names, url, *send)]
+        for request in self.requests().values():
+            url = request.url or self.base_url
+            urls += [url] if _contains(names, url, *send, *request.templates()) else []
+        return tuple(split_url(url, allow_http=True) for url in dict.fromkeys(urls))
 
     def secret_urls(self) -> tuple[UrlTemplate, ...]:
         """Return the parts of every URL that receives the client's secret."""
@@ -444,6 +416,10 @@ class ClientCredentialsAuth(AuthBase):
 
 TokenAuth: TypeAlias = OAuth2Auth | ClientCredentialsAuth
 """The auth types with a token endpoint."""
+
+
+def _contains(names: AbstractSet[str], *templates: str) -> bool:
+    return any(name in names for template in templates for name in names_in(template))
 
 
 def _refuse_own(where: str, params: Iterable[str], own: frozenset[str]) -> None:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from one_runtime.catalog.auth import AuthBase, identity_names
-from one_runtime.catalog.oauth2 import OAuth2Auth, ReceivedValue, ValueSource
+from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.parts import ExpectedResponse, JsonCondition, RefusalResponse, RequestTemplate
 from one_runtime.catalog.patterns import compiled, extract
+from one_runtime.catalog.received_values import ReceivedValue, ValueSource
 from one_runtime.catalog.request import MAX_PARAM, ConnectionValues, known_values, sent_headers
 from one_runtime.egress.provider_text import contains_secret, printable, redact
 

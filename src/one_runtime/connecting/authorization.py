@@ -340,7 +340,8 @@ async def _exchange_code(
     except OAuthError as error:
         message = f"{context.integration.name} did not grant access."
         raise AuthorizationFailed(error.code, message, error.reason, counts=not error.may_pass) from error
-    scopes = requested_scopes(context.auth.scopes, details.scopes, known)
+    public = {**details.params, **_public_fields(context.auth, context.client)}  # the connection shows its scopes
+    scopes = requested_scopes(context.auth.scopes, details.scopes, public)
     params = {**details.params, **callback.received}
     return GrantedTokens(tokens, params, context.secret.credentials, context.client, scopes)
 
@@ -492,8 +493,4 @@ def _client_identity(client: OAuthClient | None, secret: AttemptSecret) -> Clien
 
 
 def _public_fields(auth: OAuth2Auth, client: OAuthClient | None) -> dict[str, str]:
-    """Return the client's non-secret fields for the authorization URL, which the browser sees."""
-    if client is None:
-        return {}
-    secret = {part.name for part in auth.client.fields if part.secret}
-    return {name: value for name, value in client.fields_of(auth).items() if name not in secret}
+    return client.public_fields_of(auth) if client is not None else {}

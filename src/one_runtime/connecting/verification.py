@@ -33,7 +33,7 @@ from one_runtime.context import Installation
 from one_runtime.egress import Egress, EgressError, Response, on_behalf_of
 from one_runtime.egress.provider_text import printable
 from one_runtime.errors import Conflict
-from one_runtime.integrations.oauth_clients import OAuthClient
+from one_runtime.integrations.oauth_clients import OAuthClient, require_field_hosts
 from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError, TemporaryFailure, TokenRequestRefused
 from one_runtime.oauth.grants import ShortLivedToken
 from one_runtime.oauth.scopes import missing_scopes, requested_scopes
@@ -215,8 +215,8 @@ async def verify_tokens(
 
     `check`: False to send no check request.
 
-    Raises: CredentialsRefused; ProviderUnavailable; AccountSelectionRequired; UnexpectedValue if the provider sends a
-    value that the integration does not allow.
+    Raises: CredentialsRefused; ProviderUnavailable; AccountSelectionRequired; HostNotRegistered; UnexpectedValue if the
+    provider sends a value that the integration does not allow.
     """
     params = {**granted.params, **read_received(auth, "token_response", granted.tokens.document)}
     client = granted.client
@@ -227,7 +227,11 @@ async def verify_tokens(
     if granted.selected is not None:
         params |= granted.selected
     elif auth.lookup is not None:
+        if client is not None:
+            require_field_hosts(client, integration.name, auth, params)
         params |= await _look_up(installation, integration, auth, auth.lookup, ConnectionValues(params, sent))
+    if client is not None:  # a value of the provider can change a host that receives a client field (promise P7)
+        require_field_hosts(client, integration.name, auth, params)
     values = ConnectionValues(params, sent)
     account = ProviderAccount()
     if check:

@@ -2,8 +2,8 @@
 
 An entry is the definition of an integration. The audience of an entry (`AuthBase.audience`) changes if the entry sends
 credentials to other hosts or in another way. One Runtime never sends existing credentials to a new audience. So after
-such a change, the end users must connect again. If the entry sends the OAuth client's secret to a new host, the
-organization must register the client again. docs/security.md describes these rules as promises P1 and P7.
+such a change, the end users must connect again. If the entry sends the OAuth client's secret or fields to a new host,
+the organization must register the client again. docs/security.md describes these rules as promises P1 and P7.
 """
 
 from dataclasses import dataclass, replace
@@ -147,7 +147,7 @@ async def _create(
 async def _retire_client(
     tx: Transaction, installation: Installation, actor: Actor, slug: str, auth: OAuth2Auth | None
 ) -> bool:
-    """Retire the organization's OAuth client if the entry sends the client's secret to an unregistered host.
+    """Retire the organization's OAuth client if the client does not fit the entry (`oauth_clients.still_fits`).
 
     `auth`: None if the entry has no auth type `oauth2`. Return True if the function retired the client.
     """

@@ -1,17 +1,16 @@
 """Store the OAuth clients that an organization or the operator has registered with a provider.
 
-All organizations can use the operator's clients. One Runtime encrypts each client's secret, and sends the secret only
-to the hosts for which the client is registered (promises P3 and P7 of docs/security.md). If an organization deletes a
-client, or registers a client with another `client_id`, One Runtime retires the old client. Existing connections
-continue to use a retired client, but new connections cannot use a retired client.
+All organizations can use the operator's clients. One Runtime encrypts each client's secret and fields. One Runtime
+sends the secret and the fields only to the hosts for which the client is registered (promises P3 and P7 of
+docs/security.md). If an organization deletes a client, or registers a client with another `client_id`, One Runtime
+retires the old client. Existing connections continue to use a retired client, but new connections cannot use a retired
+client.
 """
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from itertools import product
-from math import prod
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -22,7 +21,7 @@ from one_runtime.catalog.model import CUSTOM, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.catalog.request import resolve_url
-from one_runtime.catalog.templates import fill, is_authority, names_in
+from one_runtime.catalog.templates import UrlTemplate, is_authority, names_in
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
@@ -31,6 +30,7 @@ from one_runtime.db.schema import oauth_clients as clients
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, FieldError, InvalidInput, NotFound
+from one_runtime.integrations.client_hosts import MAX_HOSTS, can_list_hosts, names_hosts, secret_hosts
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.oauth.callback import callback_url
 from one_runtime.oauth.client import ClientIdentity
@@ -45,7 +45,6 @@ INSTANCE: Final = "00000000-0000-0000-0000-000000000000"
 RETENTION: Final = timedelta(days=30)
 """Minimum time for which One Runtime keeps a retired client."""
 
-_MAX_HOSTS: Final = 100
 _LAST: Final = 4
 _LONG_ENOUGH: Final = 12  # the last four characters would reveal too much of a shorter secret
 
@@ -57,7 +56,7 @@ class OAuthClientMissing(Conflict):
 
 
 class HostNotRegistered(InvalidInput):
-    """The request would send the client's secret to a host that the client's registration does not list."""
+    """The request would send the secret or a field of a client to a host that the client's registration omits."""
 
     code = "host_not_registered"
 
@@ -67,8 +66,9 @@ class OAuthClient:
     """A stored OAuth client.
 
     `scopes`: the scopes to request; None for the integration's default scopes. `hosts`: the hosts that may receive the
-    secret; empty if a built-in integration itself limits the hosts. `fields`: further values of the client that the
-    integration defines, such as a developer token. `version`: 1 for a new client. Each update adds 1.
+    secret and the fields; empty if a built-in integration itself limits the hosts. `fields`: further values of the
+    client that the integration defines, such as a developer token. `public_fields`: the names of the fields that were
+    not secret at their registration. `version`: 1 for a new client. Each update adds 1.
     """
 
     id: str
@@ -82,10 +82,22 @@ class OAuthClient:
     updated_at: datetime
     retired_at: datetime | None = None
     version: int = 1
+    public_fields: frozenset[str] = frozenset()
 
     def fields_of(self, auth: OAuth2Auth) -> dict[str, str]:
         """Return the values of the client fields that `auth` declares, without the client's id and secret."""
         return auth.client_fields(self.fields)
+
+    def public_fields_of(self, auth: OAuth2Auth) -> dict[str, str]:
+        """Return the values of the fields that are not secret, for the authorization URL, which the browser sees.
+
+        An organization can change its custom integration. So omit a field of a custom integration if the field was
+        secret at its registration.
+        """
+        names = _public_names(auth)
+        if self.integration_slug.startswith(CUSTOM):
+            names &= self.public_fields
+        return {name: value for name, value in self.fields_of(auth).items() if name in names}
 
     @property
     def secret_last_four(self) -> str | None:
@@ -198,6 +210,7 @@ async def require(
         raise OAuthClientMissing(f"No OAuth client is registered for {integration.name}.")
     client = _decrypt(vault, row)
     require_host(client, integration.name, auth, params)
+    require_field_hosts(client, integration.name, auth, params)
     return client
 
 
@@ -241,16 +254,16 @@ async def put(
     present = await find_own(tx, vault, organization_id, slug)
     if present is not None and present.client.client_id != new.client_id:
         present = None
-    if present is not None and new.client_secret is None:
-        if not set(_hosts(new.hosts)) <= set(present.hosts):
-            raise InvalidInput.of(
-                "client_secret", "is required with a new host, because the host will receive the secret"
-            )
-        new = replace(new, client_secret=present.client.client_secret, fields={**present.fields, **new.fields})
+    kept = present if new.client_secret is None else None
+    public_fields = _public_names(auth) & {*new.fields, *(kept.public_fields if kept is not None else ())}
+    if kept is not None:
+        new = replace(new, client_secret=kept.client.client_secret, fields={**kept.fields, **new.fields})
     new = replace(new, hosts=_hosts(new.hosts))
     _require_fit(auth, new, names_hosts=names_hosts(slug, auth))
     if slug.startswith(CUSTOM) and not new.hosts:
         new = replace(new, hosts=secret_hosts(auth))  # a later definition must not send the secret to other hosts
+    if kept is not None and not set(new.hosts) <= set(kept.hosts):
+        raise InvalidInput.of("client_secret", "is required with a new host, because the host will receive the secret")
     client = OAuthClient(
         id=present.id if present is not None else new_id(),
         organization_id=organization_id,
@@ -262,6 +275,7 @@ async def put(
         created_at=present.created_at if present is not None else now,
         updated_at=now,
         version=present.version + 1 if present is not None else 1,
+        public_fields=public_fields,
     )
     columns = await _seal(tx, vault, client)
     if present is not None:
@@ -349,44 +363,16 @@ def _not_found(slug: str) -> NotFound:
     return NotFound(f"You have not registered an OAuth client for {slug[:64]!r}.")
 
 
-def names_hosts(slug: str, auth: OAuth2Auth) -> bool:
-    """Return True if a client for this integration must list the hosts that may receive the client's secret.
-
-    In a built-in integration, the provider owns the constant last part of a host, such as `.example.com`. So the client
-    must list the hosts only if the end user enters the last part of a host. In a custom integration, the last part of a
-    host can belong to anyone. So the client must list the hosts if the end user enters any part of a host, or if the
-    integration has more than `_MAX_HOSTS` hosts.
-    """
-    return _cannot_be_listed(auth) if slug.startswith(CUSTOM) else auth.names_hosts
-
-
-def _cannot_be_listed(auth: OAuth2Auth) -> bool:
-    sizes = (prod(map(len, _options(auth, names_in(url.authority)))) for url in auth.secret_urls())
-    return auth.has_open_hosts or sum(sizes) > _MAX_HOSTS
-
-
-def secret_hosts(auth: OAuth2Auth) -> tuple[str, ...]:
-    """Return every host that may receive a client's secret. Omit a host if a part can have any value."""
-    return tuple(dict.fromkeys(host for url in auth.secret_urls() for host in _expand_host(auth, url.authority)))
-
-
-def _options(auth: OAuth2Auth, names: Iterable[str]) -> list[tuple[str, ...]]:
-    guards = (auth.host_guard(name) for name in names)
-    return [guard.options if guard is not None else () for guard in guards]
-
-
-def _expand_host(auth: OAuth2Auth, authority: str) -> list[str]:
-    names = names_in(authority)
-    combinations = product(*_options(auth, names))
-    return [fill(authority, dict(zip(names, values, strict=True))) or "" for values in combinations]
-
-
 def still_fits(client: OAuthClient, auth: OAuth2Auth) -> bool:
-    """Return True if the client of a custom integration is registered for every host that receives the secret.
+    """Return True if a custom integration still treats the client as at the client's registration.
 
-    If One Runtime cannot list the hosts, return True, because `require_host` checks the hosts of each request.
+    The client is registered for every host that receives the secret or a client field, and no secret field has become
+    public. If One Runtime cannot list the hosts, skip the hosts: `require_host` and `require_field_hosts` check the
+    hosts of each request.
     """
-    return _cannot_be_listed(auth) or set(secret_hosts(auth)) <= set(client.hosts)
+    if not _public_names(auth) & client.fields.keys() <= client.public_fields:
+        return False
+    return not can_list_hosts(auth) or set(secret_hosts(auth)) <= set(client.hosts)
 
 
 def require_host(client: OAuthClient, integration: str, auth: OAuth2Auth, known: Mapping[str, str]) -> None:
@@ -394,17 +380,42 @@ def require_host(client: OAuthClient, integration: str, auth: OAuth2Auth, known:
 
     Raises: HostNotRegistered; InvalidInput for a value that is missing.
     """
+    _require_hosts(client, integration, auth, auth.secret_urls(), known)
+
+
+def require_field_hosts(client: OAuthClient, integration: str, auth: OAuth2Auth, known: Mapping[str, str]) -> None:
+    """Check that the client's registration lists each API host that would receive a client field (P7).
+
+    Skip a URL if a value in the URL's host is not known yet, because One Runtime cannot send a request to this URL.
+
+    Raises: HostNotRegistered.
+    """
+    urls = [url for url in auth.field_urls if known.keys() >= set(names_in(url.authority))]
+    _require_hosts(client, integration, auth, urls, known)
+
+
+def _require_hosts(
+    client: OAuthClient, integration: str, auth: OAuth2Auth, urls: Iterable[UrlTemplate], known: Mapping[str, str]
+) -> None:
     if not auth.names_hosts and not client.integration_slug.startswith(CUSTOM):
         return
-    for url in auth.secret_urls():
+    for url in urls:
         host = urlsplit(resolve_url(f"{url.scheme}://{url.authority}", known)).netloc
         if host not in client.hosts:
             raise HostNotRegistered(f"The OAuth client for {integration} was not registered for the host {host}.")
 
 
+def _public_names(auth: OAuth2Auth) -> frozenset[str]:
+    return frozenset(part.name for part in auth.client.fields if not part.secret)
+
+
 async def _seal(tx: Transaction, vault: Vault, client: OAuthClient) -> dict[str, object]:
     """Return the columns of a client's row, with the secret and the fields encrypted."""
-    secret = {"client_secret": client.client.client_secret, "fields": dict(client.fields)}
+    secret = {
+        "client_secret": client.client.client_secret,
+        "fields": dict(client.fields),
+        "public_fields": sorted(client.public_fields),
+    }
     context = SealContext(TABLE, client.id, client.version)
     sealed = await key_ring.seal(tx, vault, client.organization_id, json.dumps(secret).encode(), context)
     columns = {name: getattr(client, name) for name in _ClientRow._fields if name in OAuthClient.__dataclass_fields__}
@@ -426,6 +437,7 @@ def _decrypt(vault: Vault, row: _ClientRow) -> OAuthClient:
         updated_at=row.updated_at,
         retired_at=row.retired_at,
         version=row.version,
+        public_fields=frozenset(secret.get("public_fields", ())),
     )
 
 
@@ -478,6 +490,6 @@ def _host_errors(new: NewOAuthClient, *, names_hosts: bool) -> list[FieldError]:
         ]
     if new.hosts and not names_hosts:
         return [FieldError("hosts", "must be empty: the definition of this integration limits the hosts")]
-    if len(new.hosts) > _MAX_HOSTS:
-        return [FieldError("hosts", f"must have at most {_MAX_HOSTS} hosts")]
+    if len(new.hosts) > MAX_HOSTS:
+        return [FieldError("hosts", f"must have at most {MAX_HOSTS} hosts")]
     return []

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from one_runtime.auth_types import RefreshGrant, TokenMethod, auth_method
+from one_runtime.auth_types import RefreshGrant, TokenMethod, auth_method, oauth2_of
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.connections import connections
@@ -70,10 +70,17 @@ class CredentialState:
 
     @property
     def usable(self) -> UsableCredential:
-        """Return the credentials for requests. Add the OAuth client's fields, and omit the refresh token."""
+        """Return the credentials for requests. Add the OAuth client's fields, and omit the refresh token.
+
+        Raises: HostNotRegistered if a host of the API must not receive the client's fields (promise P7).
+        """
         client_fields: dict[str, str] = {}
         if self.client is not None and self.token_method is not None:
             client_fields = self.token_method.client_values(self.client.client.client_id, self.client.fields)
+            oauth2 = oauth2_of(self.auth)
+            if oauth2 is not None:
+                name, params = self.integration_name, self.connection.params
+                oauth_clients.require_field_hosts(self.client, name, oauth2, params)
         secrets = {name: value for name, value in self.stored.secrets.items() if name != "refresh_token"}
         values = ConnectionValues(dict(self.connection.params), {**client_fields, **secrets})
         return UsableCredential(self.connection, values, self.stored.version, self.integration, self.auth)
