@@ -58,7 +58,8 @@ async def test_detail_of_an_integration_describes_its_fields(public_client: Clie
     summary = (await public_client.get(LIST, slug="zendesk")).json()["integrations"][0]
     assert {name: detail[name] for name in summary} == summary
     assert detail["website"].startswith("https://")
-    auth, oauth2 = detail["auth"]
+    client, auth, oauth2 = detail["auth"]
+    assert (client["auth_type"], client["oauth2"]) == ("client_credentials", None)
     assert (auth["auth_type"], auth["oauth2"], oauth2["auth_type"]) == ("api_key", None, "oauth2")
     assert auth["verified"]["how"] in {"documentation", "fixture", "live", "unverified"}
     assert [part["secret"] for part in auth["params"]] == [False] * len(auth["params"])

@@ -10,8 +10,9 @@ from one_runtime.catalog.lint import complaints, example_values
 from one_runtime.catalog.loader import load_yaml
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import build_check, clean_values, inject
-from one_runtime.catalog.response import read_check
+from one_runtime.catalog.response import is_refused, read_check
 from one_runtime.catalog.tools.build import COMPILED, HERE, compile_catalog
+from one_runtime.catalog.tools.sheet import sheet
 from tests.catalog.entries import ENTRIES
 from tests.catalog.javascript import compile_all
 
@@ -75,6 +76,40 @@ def test_the_check_sends_the_documented_request_and_evaluates_the_documented_ans
         body = b"" if answer["body"] is None else json.dumps(answer["body"]).encode()
         verdict = read_check(auth, answer["status"], (), body, values)
         assert {key: getattr(verdict, key) for key in answer["verdict"]} == answer["verdict"]
+
+
+STEPS: Final = [
+    ("calendly", "It needs the scope users:read"),
+    ("hubspot", "go to Development, then Keys, then Service keys"),
+    ("perplexity", "https://console.perplexity.ai"),
+    ("reddit", "Responsible Builder Policy"),
+    ("split", "In Harness, open your profile"),
+    ("surveysparrow", "private app"),
+    ("wistia", "Read all data"),
+    ("zendesk", "then OAuth clients, and add a client"),
+    ("zoom", "user:read:user:admin"),
+]
+"""The entry's words for a step that the provider added or changed in 2025 or 2026."""
+
+
+@pytest.mark.parametrize("slug, step", STEPS)
+def test_the_sheet_names_the_providers_current_steps(slug: str, step: str) -> None:
+    assert step in sheet(next(entry for entry in ENTRIES if entry.slug == slug))
+
+
+def test_the_catalog_has_no_entry_for_a_product_that_the_gaps_page_lists() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "catalog-gaps.md").read_text(encoding="utf-8")
+    missing = page.partition("## Products without an entry")[2].partition("## ")[0]
+    products = {line.split("|")[1].strip() for line in missing.splitlines() if line.startswith("| ")} - {"product"}
+    assert "Drift" in products
+    assert products & {entry.name for entry in ENTRIES} == set()
+
+
+def test_a_valid_calendly_token_without_a_scope_is_not_refused() -> None:
+    for auth in next(entry for entry in ENTRIES if entry.slug == "calendly").auth:
+        assert auth.check is not None
+        assert not is_refused(auth.check.refused, 403, {"title": "Permission Denied"})
+        assert is_refused(auth.check.refused, 401, {"title": "Unauthenticated"})
 
 
 def test_the_check_of_linear_has_a_graphql_body_and_no_bearer() -> None:

@@ -176,7 +176,7 @@ def test_probe_prints_or_writes_a_table(bare: Run, tmp_path: Path) -> None:
     result = bare("catalog", "probe", "close", "zendesk")
     assert result.code == 1, "the stand-in has no token endpoint"
     assert "| close | api_key | check | refused | refused: This is not known here. | alive |" in result.out
-    assert result.err == "1 alive, 1 wrong, 2 not_probed\n", "progress is printed to terminals only"
+    assert result.err == "1 alive, 1 wrong, 3 not_probed\n", "progress is printed to terminals only"
     file = tmp_path / "table.json"
     assert bare("catalog", "probe", "zendesk", "--json", "--output", str(file)).code == 0
     assert {row["verdict"] for row in json.loads(file.read_text())} == {"not_probed"}

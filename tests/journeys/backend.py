@@ -98,5 +98,5 @@ class Backend:
 
 
 def _by_key(slug: str | None) -> dict[str, str]:
-    """Select the auth type `api_key`. Acme CRM also supports OAuth, but these tests use keys."""
-    return {"auth_type": "api_key"} if slug == "acme" else {}
+    """Select the auth type `api_key`. Acme CRM and Zendesk also support OAuth, but these tests use keys."""
+    return {"auth_type": "api_key"} if slug in ("acme", "zendesk") else {}

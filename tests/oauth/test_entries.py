@@ -165,3 +165,39 @@ def test_every_request_of_an_entry_is_well_formed(entry: Integration) -> None:
                 check(entry, auth)
         elif isinstance(auth, ClientCredentialsAuth):
             check_client_credentials(auth)
+
+
+@pytest.mark.parametrize("access, scope", [("write", "read write"), ("read", "read")])
+def test_zendesk_gets_a_token_with_the_customers_client_and_the_selected_access(access: str, scope: str) -> None:
+    auth = next(entry for entry in ENTRIES if entry.slug == "zendesk").auth_of("client_credentials")
+    assert isinstance(auth, ClientCredentialsAuth)
+    values = {"subdomain": "acme", "access": access}
+    credentials = {"client_id": "one_runtime", "client_secret": "af3t24tfj34h43saf3t24tfj34h43s"}
+    for granted in (None, ("read",)):
+        request = token_request(auth, CLIENT, ClientCredentials(credentials, granted), values)
+        assert request.url == "https://acme.zendesk.com/oauth/tokens"
+        assert params_of(request) == {
+            "grant_type": "client_credentials",
+            "client_id": CLIENT.client_id,
+            "client_secret": CLIENT.client_secret,
+            "scope": scope,
+        }
+
+
+@pytest.mark.parametrize("region", ["api", "eu-api", "ap-api", "me-api", "eu-ln-api", "ap-sy-api", "ca-api"])
+def test_surveysparrow_gets_tokens_from_the_accounts_data_center(region: str) -> None:
+    auth = next(entry for entry in ENTRIES if entry.slug == "surveysparrow").auth_of("oauth2")
+    assert isinstance(auth, OAuth2Auth)
+    code = AuthorizationCode("code-1", "https://us.example/connect/callback/surveysparrow", None)
+    request = token_request(auth, CLIENT, code, {"region": region})
+    assert request.url == f"https://{region}.surveysparrow.com/o/oauth/token"
+    assert resolve_url(auth.base_url, {"region": region}) == f"https://{region}.surveysparrow.com/v3"
+
+
+def test_wistia_revokes_both_tokens_and_uses_pkce() -> None:
+    auth = next(entry for entry in ENTRIES if entry.slug == "wistia").auth_of("oauth2")
+    assert isinstance(auth, OAuth2Auth)
+    assert auth.pkce == "supported"
+    requests = revocation_requests(auth, CLIENT, HELD, {})
+    assert [kind for kind, _ in requests] == ["refresh_token", "access_token"]
+    assert {request.url for _, request in requests} == {"https://api.wistia.com/oauth/revoke"}
