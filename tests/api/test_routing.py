@@ -1,6 +1,7 @@
 """Requests to every route of the OpenAPI document: keys, scopes, malformed requests, error shape."""
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -153,6 +154,30 @@ async def test_every_route_answers_401_without_a_valid_key(walk: Walk) -> None:
             answer = await walk.ask(caller, operation)
             assert_problem(answer, 401, f"{operation.name} with {kind}")
             assert answer.headers["www-authenticate"].startswith("Bearer"), operation.name
+
+
+async def test_key_is_checked_before_the_body_is_read(walk: Walk) -> None:
+    """Otherwise a caller without a key could use CPU time with large JSON bodies."""
+    reads: list[str] = []
+
+    async def body(caller: str) -> AsyncIterator[bytes]:
+        reads.append(caller)
+        yield b"{"
+
+    key_of_nobody = secret_tokens.make(secret_tokens.API_KEY).secret
+    for operation in walk.with_body:
+        scope = operation.spec.scope
+        others = [other for other in api_keys.SCOPES if other != scope]
+        without_scope = await walk.application.key(walk.organization, *others)
+        for key, status in ((None, 401), ("oru_junk", 401), (key_of_nobody, 401), (without_scope, 403)):
+            caller = walk.application.client(key)
+            name = f"{operation.name} with {key}"
+            answer = await caller.http.request(
+                operation.method, operation.address({}), content=body(name), headers=JSON
+            )
+            assert_problem(answer, status, name)
+    assert reads == []
+    assert {operation.name for operation in walk.with_body} >= {"POST /v1/disconnect", "PUT /v1/organization"}
 
 
 async def test_other_schemes_than_bearer_answer_401(walk: Walk) -> None:
