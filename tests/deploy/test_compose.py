@@ -77,6 +77,11 @@ def test_image_is_built_from_existing_files(compose: dict[str, Any]) -> None:
     assert (context / ".dockerignore").is_file()
 
 
+def test_image_of_the_database_has_an_exact_version(compose: dict[str, Any]) -> None:
+    image = compose["services"]["database"]["image"]
+    assert re.fullmatch(r"postgres:\d+\.\d+-[a-z]+(@sha256:[0-9a-f]{64})?", image), image
+
+
 def test_variables_are_compatible_settings(compose: dict[str, Any], tmp_path: Path) -> None:
     for name in OURS:
         variables = {"ONE_RUNTIME_PUBLIC_URL": "https://connect.example.com"}

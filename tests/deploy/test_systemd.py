@@ -95,6 +95,10 @@ def test_stop_timeout_of_the_unit_covers_running_requests() -> None:
     assert values("KillMode") == ["mixed"], "a signal to the workers too would end what they have in flight"
 
 
+def test_server_writes_no_core_dump() -> None:
+    assert values("LimitCORE") == ["0"], "a core dump would contain the key ring and credentials"
+
+
 def test_unit_restarts_without_limit() -> None:
     assert values("Restart") == ["on-failure"]
     assert values("StartLimitIntervalSec") == ["0"], "by itself systemd gives up after five starts"
