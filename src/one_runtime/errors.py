@@ -89,6 +89,12 @@ class TooLarge(OneRuntimeError):
     code, status, title = "too_large", 413, "The request body is too large"
 
 
+class RequestTimeout(OneRuntimeError):
+    """The next part of the request body did not arrive in time. The server closes the connection."""
+
+    code, status, title = "request_timeout", 408, "The request body did not arrive in time"
+
+
 class RateLimited(OneRuntimeError):
     """The API key has sent too many requests. `retry_after`: seconds to wait."""
 

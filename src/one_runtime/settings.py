@@ -79,6 +79,12 @@ class Settings(BaseModel):
         ge=0,
         description="Maximum size in bytes of a request body or response body in a proxy call; 0 for no limit.",
     )
+    body_timeout: int = Field(
+        60,
+        ge=1,
+        le=3600,
+        description="Maximum number of seconds until the next part of a caller's request body arrives.",
+    )
     request_retention_days: int = Field(
         7, ge=0, le=3650, description="Number of days to keep entries of the request log; 0 to write no entries."
     )

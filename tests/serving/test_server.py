@@ -21,6 +21,7 @@ import pytest
 from one_runtime.clock import system_clock
 from one_runtime.db.database_url import create_database
 from one_runtime.encryption.vault import new_key
+from one_runtime.serving.http_protocol import IDLE
 from one_runtime.serving.server import OPEN_FILES
 from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.events import Actor
@@ -146,6 +147,21 @@ def test_server_raises_its_limit_of_open_files(migrated_sqlite_url: str, port: i
             assert resource.prlimit(process.pid, resource.RLIMIT_NOFILE) == (min(hard, OPEN_FILES), hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_connection_of_a_caller_has_tcp_keepalive(migrated_sqlite_url: str, port: int) -> None:
+    """Review L1. In /proc/net/tcp, the kind 02 of an idle connection's timer is keepalive."""
+    with (
+        serving(variables(migrated_sqlite_url, port, new_key()), port),
+        socket.create_connection(("127.0.0.1", port)) as caller,
+    ):
+        ends = f":{port:04X}", f":{caller.getsockname()[1]:04X}"
+        for _ in attempts(PATIENCE):
+            rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+            timers = [row[5] for row in rows if (row[1][8:], row[2][8:]) == ends]
+            if timers and timers[0][:2] == "02":
+                assert int(timers[0][3:], 16) / 100 <= IDLE  # the time until the first probe, in hundredths of a second
+                break
 
 
 def test_several_workers_require_postgresql(tmp_path: Path, port: int) -> None:

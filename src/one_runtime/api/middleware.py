@@ -1,5 +1,6 @@
 """Receive each request before FastAPI: add a request id, measure the request, and turn errors into responses."""
 
+import asyncio
 from collections.abc import Iterable
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -68,7 +69,8 @@ class RequestMiddleware:
                     # Add the request id to the log lines of this request. The plain ASGI routes skip this step,
                     # because these routes must be fast and rarely log.
                     logs.request.set(scope)
-                    await self.app(scope, _limit_body(scope, receive), send_with_id)
+                    timeout = self.services.installation.settings.body_timeout
+                    await self.app(scope, _limit_body(scope, receive, timeout), send_with_id)
             except OneRuntimeError as error:
                 failure = error
             except Exception as error:  # only the log contains the details
@@ -121,18 +123,25 @@ def _require_utf8(query_string: bytes) -> None:
             raise InvalidInput("The query string must be percent-encoded UTF-8.") from error
 
 
-def _limit_body(scope: Scope, receive: Receive) -> Receive:
+def _limit_body(scope: Scope, receive: Receive, timeout: float) -> Receive:
     """Return a `receive` function that refuses a body above `MAX_BODY_BYTES`.
+
+    The function also refuses a body whose next part does not arrive within `timeout` seconds.
 
     The returned function raises HTTPException. FastAPI would report any other exception from `receive` as invalid JSON.
     """
     if scope["method"] in {"GET", "HEAD"}:
         return receive
-    size = 0
+    size, more = 0, True
 
     async def receive_limited() -> Message:
-        nonlocal size
-        message = await receive()
+        nonlocal size, more
+        try:
+            async with asyncio.timeout(timeout if more else None):  # after the body, `receive` waits for a disconnect
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408) from None
+        more = message.get("more_body", False)
         size += len(message.get("body", b""))
         if size > MAX_BODY_BYTES:
             raise HTTPException(413)

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
+from one_runtime.api.request_body import too_slow
 from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
 from one_runtime.errors import (
     FieldError,
@@ -22,6 +23,7 @@ from one_runtime.errors import (
     NotFound,
     OneRuntimeError,
     RateLimited,
+    RequestTimeout,
     TooLarge,
     Unauthenticated,
 )
@@ -91,6 +93,8 @@ def headers_of(error: OneRuntimeError) -> dict[str, str]:
         headers["allow"] = ", ".join(sorted({*error.allowed, *({"HEAD"} if "GET" in error.allowed else ())}))
     if isinstance(error, RateLimited | ProviderUnavailable) and error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
+    if isinstance(error, RequestTimeout):  # the rest of the body is not the beginning of another request
+        headers["connection"] = "close"
     return headers
 
 
@@ -127,6 +131,8 @@ def _of_status(status: int, allowed: set[str]) -> OneRuntimeError:
         return MethodNotAllowed("This address does not allow this method. Use a method from the Allow header.", allowed)
     if status == TooLarge.status:
         return TooLarge("The body must be at most 1 MB.")
+    if status == RequestTimeout.status:
+        return too_slow()
     return MalformedRequest("The body must be JSON, sent as application/json.")
 
 

@@ -25,7 +25,15 @@ from one_runtime.egress import (
     UpstreamTooLarge,
     UpstreamUnreachable,
 )
-from one_runtime.errors import InvalidInput, MalformedRequest, MethodNotAllowed, NotFound, OneRuntimeError, TooLarge
+from one_runtime.errors import (
+    InvalidInput,
+    MalformedRequest,
+    MethodNotAllowed,
+    NotFound,
+    OneRuntimeError,
+    RequestTimeout,
+    TooLarge,
+)
 from one_runtime.integrations.oauth_clients import HostNotRegistered, OAuthClientMissing
 from one_runtime.proxy import lookup
 from one_runtime.proxy.concurrency import CallRecord, TooManyCalls
@@ -106,7 +114,7 @@ async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
     limit = installation.settings.proxy_max_bytes or _NO_LIMIT
     record = CallRecord(state.connection, scope["method"], path, max_bytes=limit)
     length = _body_length(headers)
-    body = RequestBody(receive, record, has_body=length != 0)
+    body = RequestBody(receive, record, installation.settings.body_timeout, has_body=length != 0)
 
     async def respond(request: ProxyRequest) -> None:
         async with call(installation, state, request, record) as response:
@@ -126,7 +134,7 @@ async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
 async def _parse(
     scope: Scope, options: Mapping[bytes, str], length: int | None, body: RequestBody, record: CallRecord
 ) -> ProxyRequest:
-    """Parse the request, and read a small body into memory. Raises: InvalidInput; TooLarge."""
+    """Parse the request, and read a small body into memory. Raises: InvalidInput; RequestTimeout; TooLarge."""
     if length is not None and length > record.max_bytes:
         raise too_large(record.max_bytes)
     small = length is not None and length <= MAX_REPLAYED_BODY
@@ -246,6 +254,7 @@ def _operation(method: str) -> dict[str, Any]:
 _ERRORS: Final = (
     NotFound,
     MalformedRequest,
+    RequestTimeout,
     TooLarge,
     TooManyCalls,
     WebSocketUnsupported,

@@ -1,12 +1,15 @@
-"""Read the body of a proxy request, and detect that the caller has disconnected."""
+"""Read the bodies of requests, within a time limit for each part.
+
+Of a proxy request, also detect that the caller has disconnected.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from one_runtime.egress import UpstreamTimeout
-from one_runtime.errors import TooLarge
+from one_runtime.errors import RequestTimeout, TooLarge
 from one_runtime.proxy.concurrency import CallRecord
 
 
@@ -20,9 +23,12 @@ class RequestBody:
     `record` counts the bytes of the body. `failure`: the error that stopped the reading of the body, or None.
     """
 
-    def __init__(self, receive: Receive, record: CallRecord, *, has_body: bool) -> None:
+    def __init__(self, receive: Receive, record: CallRecord, timeout: float, *, has_body: bool) -> None:
+        """`timeout`: maximum time in seconds until the next part of the body, if the provider also sends nothing."""
         self._receive = receive
         self._record = record
+        self._timeout = timeout
+        self._waiting: asyncio.Timeout | None = None
         self._last_activity = 0.0
         self.failure: Exception | None = None
         self._ended = asyncio.Event()
@@ -30,22 +36,24 @@ class RequestBody:
             self._ended.set()
 
     def touch(self) -> None:
-        """Record that the provider has just sent a part of the response, and restart the idle time."""
+        """Record that the provider has just sent a part of the response, and restart both time limits."""
         self._last_activity = asyncio.get_running_loop().time()
+        if self._waiting is not None and not self._waiting.expired():
+            self._waiting.reschedule(self._last_activity + self._timeout)
 
     async def read_all(self) -> bytes:
-        """Return the whole body. Raises: ClientDisconnected."""
+        """Return the whole body. Raises: RequestTimeout; TooLarge; ClientDisconnected."""
         return b"".join([piece async for piece in self.pieces()])
 
     async def pieces(self, idle: float | None = None) -> AsyncIterator[bytes]:
-        """Yield the body piece by piece. Raises: TooLarge; ClientDisconnected.
+        """Yield the body piece by piece. Raises: RequestTimeout; TooLarge; ClientDisconnected.
 
         `idle`: maximum time in seconds until the provider reads a piece or sends a part of the response. None: no
         maximum.
         """
         more = True
         while more:
-            message = await self._receive()
+            message = await self._next_message()
             if message["type"] == "http.disconnect":
                 raise self._fail(ClientDisconnected())
             piece = message.get("body", b"")
@@ -62,6 +70,16 @@ class RequestBody:
                 yield piece
             more = message.get("more_body", False)
         self._ended.set()
+
+    async def _next_message(self) -> Message:
+        """Wait for the next part of the body. Without the time limit, a silent caller would keep its call for ever."""
+        try:
+            async with asyncio.timeout(self._timeout) as self._waiting:
+                return await self._receive()
+        except TimeoutError:
+            raise self._fail(too_slow()) from None
+        finally:
+            self._waiting = None
 
     def _schedule_idle_check(self, idle: float, delay: float) -> None:
         self._idle_check = asyncio.get_running_loop().call_later(delay, self._check_idle, idle)
@@ -108,6 +126,14 @@ class RequestBody:
         await self._ended.wait()
         while self.failure is None and (await self._receive())["type"] != "http.disconnect":
             pass
+
+
+def too_slow() -> RequestTimeout:
+    """Return the error for a body whose next part did not arrive in time."""
+    return RequestTimeout(
+        "The next part of the body did not arrive in time. Send the request again. The operator sets the limit with "
+        "ONE_RUNTIME_BODY_TIMEOUT."
+    )
 
 
 def too_large(limit: int) -> TooLarge:

@@ -26,6 +26,7 @@ from one_runtime.errors import (
     MalformedRequest,
     OneRuntimeError,
     RateLimited,
+    RequestTimeout,
     TooLarge,
     Unauthenticated,
     Unavailable,
@@ -44,7 +45,7 @@ Errors: TypeAlias = tuple[type[OneRuntimeError], ...]
 
 _EVERYWHERE: Final[Errors] = (InvalidInput, OneRuntimeError, Unavailable, Busy)
 _WITH_API_KEY: Final[Errors] = (Unauthenticated, InsufficientScope, RateLimited)
-_WITH_BODY: Final[Errors] = (MalformedRequest, TooLarge)
+_WITH_BODY: Final[Errors] = (MalformedRequest, RequestTimeout, TooLarge)
 UNREADABLE_CREDENTIALS: Final[Errors] = (SealBroken, KeyNotInRing)
 """Errors of routes that decrypt stored credentials."""
 _BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})

@@ -1,16 +1,26 @@
-"""The HTTP protocol of the server: uvicorn's protocol, with limits for the head of a request.
+"""The HTTP protocol of the server: uvicorn's protocol, with limits for the head of a request, and TCP keepalive.
 
 A request's head consists of the request line and the headers. Everyone can send a head, because One Runtime
 authenticates a request only after its head. uvicorn limits neither the size of a head nor the time for a head.
+
+TCP keepalive detects callers that disappear without closing their TCP connection, for example after a crash of their
+machine. Without keepalive, a server that only waits for data never notices such a caller.
 """
 
 import asyncio
+import socket
 from typing import Any, ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD: Final = 64 * 1024
 """Maximum size of a head in bytes."""
+
+IDLE: Final = 60
+"""Seconds without data after which the system sends the first keepalive probe."""
+
+# The interval is in seconds. macOS names the first option differently, so its idle time remains two hours there.
+_KEEPALIVE: Final = (("TCP_KEEPIDLE", IDLE), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 
 _REFUSAL: Final = f"The request line and the headers together must be at most {MAX_HEAD} bytes."
 
@@ -31,8 +41,9 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head, self._head_size, self._fed = True, 0, 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
-        """Start the time for the first head."""
+        """Turn on TCP keepalive, and start the time for the first head."""
         super().connection_made(transport)
+        _keep_alive(transport.get_extra_info("socket"))
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -106,3 +117,12 @@ class HttpProtocol(HttpToolsProtocol):
                 b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(_REFUSAL), _REFUSAL.encode())
             )
         self._close()
+
+
+def _keep_alive(connection: socket.socket | None) -> None:
+    if connection is None or connection.family not in {socket.AF_INET, socket.AF_INET6}:
+        return
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE:
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
