@@ -115,7 +115,7 @@ async def leave_oauth(database: Database, vault: Vault, actor: Actor, session_id
     async with database.read() as tx:
         (consent,) = await tx.all(select(consents.c.id).where(consents.c.session_id == session_id))
     return {
-        ("oauth_clients", client.id): {"client_secret": secret, "fields": {}},
+        ("oauth_clients", client.id): {"client_secret": secret, "fields": {}, "public_fields": []},
         ("consents", consent.id): {"verifier": secret, "credentials": {}},
         ("revocations", letting): tokens,
     }
