@@ -141,6 +141,7 @@ _RECORD_FAILURE = _LEASED.values(
     lease=None, leased_until=None, retry_at=bindparam("until"), failures=credentials.c.failures + 1
 )
 _RELEASE = _LEASED.values(lease=None, leased_until=None)
+_RELEASE_ALL = update(credentials).where(credentials.c.lease.is_not(None)).values(lease=None, leased_until=None)
 _STOP_REFRESHING = _CHANGE.values(lease=None, leased_until=None, retry_at=None, refresh_due_at=None)
 _INVALIDATE = _CHANGE.values(
     audience=INVALIDATED_AUDIENCE, lease=None, leased_until=None, retry_at=None, refresh_due_at=None
@@ -266,6 +267,14 @@ async def release_lease(tx: Transaction, key: ConnectionKey, lease_id: str) -> N
     """End a lease during which this process sent no request to the provider."""
     ids = {"organization": key.organization_id, "connection": key.connection_id}
     await tx.execute(_RELEASE, **ids, held_lease=lease_id)
+
+
+async def release_all_leases(tx: Transaction) -> int:
+    """End the leases of processes that no longer run. Return the number of leases.
+
+    The caller must be the only process that uses the database.
+    """
+    return await tx.execute(_RELEASE_ALL)
 
 
 async def refresh_now(tx: Transaction, key: ConnectionKey, now: datetime) -> None:

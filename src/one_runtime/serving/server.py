@@ -14,6 +14,7 @@ from uvicorn.supervisors import multiprocess
 
 from one_runtime.app import create_app
 from one_runtime.clock import system_clock
+from one_runtime.connections import credentials
 from one_runtime.db.database_url import create_database, lock_path, sqlite_path
 from one_runtime.db.migrations import migrate, require_current
 from one_runtime.encryption import key_ring
@@ -109,7 +110,12 @@ def _allow_open_files() -> None:
 
 
 async def _verify(settings: Settings) -> None:
-    """Check the database and the keys, and register the keys, before the workers start. Raises: ConfigurationError."""
+    """Check the database and the keys, and register the keys, before the workers start.
+
+    On SQLite, also end the leases of an earlier server that was killed during a refresh of tokens.
+
+    Raises: ConfigurationError.
+    """
     url = settings.database_url.get_secret_value()
     require_current(url)
     database = create_database(url, pool_size=1)
@@ -118,6 +124,8 @@ async def _verify(settings: Settings) -> None:
         vault = Vault(parse_keys(settings.encryption_keys.get_secret_value()))
         async with database.write() as tx:
             await key_ring.register(tx, vault, system_clock())
+            if sqlite_path(url):  # `_only_server` holds the lock, so a lease belongs to a process that no longer runs
+                await credentials.release_all_leases(tx)
     finally:
         await database.close()
 
