@@ -11,10 +11,9 @@ token that the process sent. A process records any other error only if the row s
 
 import asyncio
 import time
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import Final, TypeAlias, cast
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
 
 import structlog
 
@@ -23,15 +22,12 @@ from one_runtime.catalog.request import ConnectionValues
 from one_runtime.connections import connections, credentials
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
-from one_runtime.connections.pending_revocations import RevocationCause, leave_to_worker, queue_revocation
 from one_runtime.context import Installation
-from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.errors import Conflict, NotFound, OneRuntimeError, Unavailable
 from one_runtime.integrations import oauth_clients
 from one_runtime.oauth.client import ClientIdentity
-from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError, TemporaryFailure
-from one_runtime.oauth.token_response import TokenSet
+from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError
 from one_runtime.telemetry import metrics
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Actor
@@ -48,12 +44,11 @@ from one_runtime.tokens.decision import (
     decide,
 )
 from one_runtime.tokens.endpoint import TokenEndpoint
+from one_runtime.tokens.recording import Lease, Outcome, record_failure, record_refusal, store_tokens
 from one_runtime.tokens.state import (
     CredentialState,
     UsableCredential,
-    holds_presented,
     load_state,
-    merge_tokens,
     read_state,
     with_oauth_client,
 )
@@ -62,9 +57,6 @@ BATCH: Final = 200
 AT_ONCE: Final = 32
 """Maximum number of concurrent refreshes in one run of `refresh_due`."""
 
-_FIRST_BACKOFF: Final = timedelta(seconds=5)
-_LONGEST_BACKOFF: Final = timedelta(minutes=10)
-
 log = structlog.get_logger()
 
 
@@ -72,22 +64,6 @@ class ReauthRequired(Conflict):
     """The end user has to connect again, because One Runtime can no longer use the stored credentials."""
 
     code = "needs_reauth"
-
-
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The right of this process to refresh the tokens of one connection.
-
-    `ask_until`: the deadline of the request to the provider. `ends`: the end of the lease. Both are values of
-    `time.monotonic`.
-    """
-
-    id: str
-    ask_until: float
-    ends: float
-
-
-Outcome: TypeAlias = tuple[CredentialState, Decision]
 
 
 async def fresh_credentials(
@@ -320,10 +296,10 @@ async def _ask_provider(
         # organization or the operator can correct a registered client. So `invalid_client` is a refusal only for a
         # client that the end user entered.
         if isinstance(error, InvalidGrant) or (isinstance(error, InvalidClient) and state.client is None):
-            return await _record_refusal(installation, state, grant, error, request)
-        return await _record_failure(installation, state, lease, error, request)
+            return await record_refusal(installation, state, grant, error, request)
+        return await record_failure(installation, state, lease, error, request)
     with metrics.token_commit():  # a crash before the commit loses the tokens, so this metric measures the commit
-        return await _store(installation, state, grant, tokens, lease)
+        return await store_tokens(installation, state, grant, tokens, lease)
 
 
 def _token_endpoint(state: CredentialState) -> TokenEndpoint:
@@ -339,133 +315,3 @@ def _token_endpoint(state: CredentialState) -> TokenEndpoint:
     if oauth2 is not None:
         oauth_clients.require_host(state.client, integration.name, oauth2, known)
     return TokenEndpoint(integration, method.auth, state.client.client, known)
-
-
-async def _store(
-    installation: Installation, state: CredentialState, grant: RefreshGrant, tokens: TokenSet, lease: Lease
-) -> Outcome:
-    """Commit the new tokens before any caller receives the tokens.
-
-    Until the commit, only this process has the new tokens. So if the database is unavailable, the process repeats the
-    commit until the lease ends.
-
-    If the database connection breaks during a commit, the process does not know if the commit succeeded, and repeats
-    the commit. After a successful commit, the repetition is harmless:
-
-    - If the provider issued no new refresh token, the repetition stores the same tokens again.
-    - If the provider issued a new refresh token, the row no longer holds the old refresh token. The repetition then
-      passes the new tokens to `queue_revocation`. This function does not revoke tokens that a connection still uses.
-    """
-    while True:
-        try:
-            return await _commit(installation, state, grant, tokens)
-        except Unavailable as error:
-            if time.monotonic() > lease.ends:
-                raise
-            log.warning("refresh_not_stored_yet", connection_id=state.connection.id, code=error.code)
-            await asyncio.sleep(installation.timing.poll)
-
-
-async def _commit(installation: Installation, state: CredentialState, grant: RefreshGrant, tokens: TokenSet) -> Outcome:
-    """Store the new tokens if the row still holds the refresh token that this process sent.
-
-    Otherwise, queue the new tokens for revocation. Raises: NotFound; Unavailable.
-    """
-    async with installation.database.write() as tx:
-        now, decision, current = installation.clock(), cast("Decision", Fresh()), None
-        with suppress(NotFound):
-            current = await read_state(tx, installation, state.connection.key, lock=True)
-        if current is None:
-            await _revoke_later(tx, installation, state, tokens, "disconnected")
-        elif holds_presented(current.refresh_grant, grant):
-            current = await _replace_tokens(tx, installation, state, current, tokens)
-        else:  # the end user connected again, or another process or an earlier commit stored newer tokens
-            await _revoke_later(tx, installation, state, tokens, "refresh_superseded")
-            current = await with_oauth_client(tx, installation, current)
-            decision = decide(current, now, CredentialRequest())
-    if current is None:
-        raise NotFound("The connection was deleted during the refresh of its tokens.")
-    return current, decision
-
-
-async def _replace_tokens(
-    tx: Transaction, installation: Installation, state: CredentialState, current: CredentialState, tokens: TokenSet
-) -> CredentialState:
-    """Replace the tokens of the locked row, and set the connection's status."""
-    method, now = state.token_method, installation.clock()
-    assert method is not None  # noqa: S101 - a state with a grant has a token method
-    secrets = merge_tokens(current.stored.secrets, tokens)
-    due_at = method.refresh_due_at(secrets, tokens, now)
-    metadata = replace(current.stored.token_metadata, refresh_due_at=due_at)
-    scopes = tokens.scopes or current.connection.scopes
-    saved = replace(current.connection, expires_at=tokens.expires_at, scopes=scopes)
-    await connections.replace_tokens(tx, installation.vault, saved, secrets, metadata)
-    if saved.status == "needs_reauth" and state.connection.status == "needs_reauth":
-        saved = await connections.mark_active(tx, Actor(saved.organization_id, "system"), saved, now)
-    elif saved.status == "needs_reauth":
-        # During this refresh, another process sent the same refresh token, and the provider refused the token. Some
-        # providers then also revoke the new tokens. An immediate refresh shows if the new tokens are still valid.
-        await credentials.refresh_now(tx, saved.key, now)
-    version = current.stored.version + 1
-    stored = replace(current.stored, secrets=secrets, version=version, token_metadata=metadata)
-    return replace(state, connection=saved, stored=stored)
-
-
-async def _revoke_later(
-    tx: Transaction, installation: Installation, state: CredentialState, tokens: TokenSet, cause: RevocationCause
-) -> None:
-    """Queue the new tokens for revocation, instead of storing the tokens in the connection."""
-    stored = replace(state.stored, secrets=merge_tokens(state.stored.secrets, tokens))
-    unused = connections.revocable_tokens(state.connection, stored)
-    vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()
-    await leave_to_worker(tx, await queue_revocation(tx, vault, catalogs, unused, cause, now), now)
-
-
-async def _record_refusal(
-    installation: Installation,
-    state: CredentialState,
-    grant: RefreshGrant,
-    refusal: OAuthError,
-    request: CredentialRequest,
-) -> Outcome:
-    """Set the status `needs_reauth` if the row still holds the refused grant. Otherwise, change nothing.
-
-    Return the row's state and the decision.
-    """
-    key, now = state.connection.key, installation.clock()
-    async with installation.database.write() as tx:
-        current = await read_state(tx, installation, key, lock=True)
-        if current.refresh_grant != grant:
-            return await with_oauth_client(tx, installation, current), decide(current, now, request)
-        actor = Actor(key.organization_id, "system")
-        message = refusal.reason or f"{state.integration_name} no longer accepts this authorization."
-        marked = await connections.mark_needs_reauth(tx, actor, current.connection, refusal.code, message, now)
-        await credentials.stop_refreshing(tx, key)
-    return replace(current, connection=marked), NeedsReauth("refused")
-
-
-async def _record_failure(
-    installation: Installation, state: CredentialState, lease: Lease, error: OAuthError, request: CredentialRequest
-) -> Outcome:
-    """Keep the tokens, and postpone the next refresh. The error does not show that the provider refused the grant."""
-    key, now, failures = state.connection.key, installation.clock(), state.stored.failures
-    retry_at = now + _backoff(error, failures)
-    async with installation.database.write() as tx:
-        recorded = await credentials.record_failure(tx, key, lease.id, retry_at)
-        if recorded and failures == 0:  # only the first failure of an outage causes an event
-            subject = state.connection.subject
-            subject = replace(subject, data={**subject.data, "reason": error.code})
-            await events.record(tx, Actor(key.organization_id, "system"), "connection.refresh_failed", now, subject)
-    log.info("refresh_failed_temporarily", connection_id=key.connection_id, code=error.code, failures=failures + 1)
-    state = replace(state, stored=replace(state.stored, retry_at=retry_at))
-    # The request has been sent, so the pause now also applies to a caller that ignores pauses.
-    return state, decide(state, now, replace(request, ignore_backoff=False))
-
-
-def _backoff(error: OAuthError, failures: int) -> timedelta:
-    if isinstance(error, InvalidClient):
-        return RETRY_CONFIGURATION
-    pause = min(_FIRST_BACKOFF * float(2 ** min(failures, 16)), _LONGEST_BACKOFF)
-    if isinstance(error, TemporaryFailure) and error.retry_after is not None:
-        return max(pause, timedelta(seconds=error.retry_after))
-    return pause
