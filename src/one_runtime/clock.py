@@ -8,7 +8,7 @@ Clock: TypeAlias = Callable[[], datetime]
 
 
 def system_clock() -> datetime:
-    """Return the current time in UTC, truncated to milliseconds. All stored times have milliseconds."""
+    """Return the current time in UTC, truncated to milliseconds. All stored times have this precision."""
     now = datetime.now(UTC)
     return now.replace(microsecond=now.microsecond // 1000 * 1000)
 

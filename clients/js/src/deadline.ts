@@ -4,7 +4,7 @@ import { ConnectionFailed, OneRuntimeError } from "./errors.js";
 
 /** The codes of the timeouts of Node's own `fetch`: for the connection, the headers, and a pause in the body. */
 const FETCH_TIMEOUTS = new Set<string | undefined>(["UND_ERR_CONNECT_TIMEOUT", "UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT"]);
-/** Milliseconds. Node runs a timer with a longer delay at once. */
+/** Maximum delay of a timer in milliseconds. Node runs a timer with a longer delay at once. */
 const MAX_DELAY = 2 ** 31 - 1;
 
 /** An exception of `fetch`. Node puts the reason into `cause`. */

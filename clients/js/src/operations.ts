@@ -12,7 +12,7 @@ export interface Operation {
   readonly takes?: "query" | "body" | "definition";
   /** The member of the response that the method returns. */
   readonly items?: string;
-  /** The list has pages. */
+  /** True if the list has pages. */
   readonly paged?: boolean;
   /** Default values of the query. */
   readonly defaults?: Readonly<Record<string, string>>;

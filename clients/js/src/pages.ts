@@ -4,7 +4,7 @@
 export interface Pages<T> extends AsyncIterable<T> {
   /** Returns the items of all pages. */
   toArray(): Promise<T[]>;
-  /** Returns the page at a `nextCursor`. Without a cursor, returns the first page. */
+  /** Returns a page. `cursor`: the `nextCursor` of the previous page. Without `cursor`, returns the first page. */
   page(cursor?: string | null): Promise<Page<T>>;
 }
 

@@ -61,7 +61,7 @@ const MAX_TIMEOUT = 600_000;
 const MARGIN = 30_000;
 /** Number of attempts of One Runtime with `retry`. */
 const ATTEMPTS = 3;
-/** Milliseconds of all pauses between the attempts together. */
+/** Total milliseconds of all pauses between the attempts. */
 const PAUSES = 60_000;
 /** Maximum number of bytes of a body that takes little time to send. */
 const SMALL_BODY = 1_000_000;

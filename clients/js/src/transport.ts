@@ -35,7 +35,7 @@ interface Exchange<Answer> {
   readonly method: string;
   readonly headers: Headers;
   readonly body?: Body | null | undefined;
-  /** The body is a stream. The client can read a stream only once. */
+  /** True if the body is a stream. The client can read a stream only once. */
   readonly streamed?: boolean;
   readonly signal?: AbortSignal | undefined;
   readonly timeout?: number;

@@ -7,7 +7,7 @@ export const KEY = given("ONE_RUNTIME_KEY");
 export const READ_KEY = given("ONE_RUNTIME_READ_KEY");
 export const ACME_URL = given("ACME_URL");
 export const ACME_KEYS = given("ACME_KEYS").split(",");
-/** Two sessions of the mode `redirect`, each with the code that came back. */
+/** Two sessions of the mode `redirect`, each with the code from its return URL. */
 export const BROUGHT_BACK = JSON.parse(given("BROUGHT_BACK"));
 
 /** Returns a client with every scope by default. */

@@ -10,7 +10,7 @@ import { page, problem, RELAYED, relayed, serving } from "./server.mjs";
 const oneRuntime = new OneRuntime({ baseUrl: URL_OF_US, apiKey: KEY });
 const user = { endUserId: "user_123" };
 
-/** The request that arrived at the provider, which echoes it. */
+/** The request that the provider received and echoed. */
 async function arrived(response) {
   assert.equal(response.status, 200);
   return response.json();

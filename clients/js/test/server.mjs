@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
 
-/** `answers`: functions of the request and the response; the last one answers all further requests. */
+/** `answers`: functions of the request and the response; the last function answers all further requests. */
 export async function serving(context, ...answers) {
   const arrived = [];
   const server = createServer(async (request, response) => {

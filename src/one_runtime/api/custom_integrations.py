@@ -267,9 +267,9 @@ def _notes(put: CustomIntegrationResult) -> Iterator[str]:
         yield f"Your organization has not enabled {slug}. Enable it with PUT /v1/organization."
     if put.client_retired:
         yield (
-            f"One Runtime deleted the OAuth client of {slug}. The integration no longer uses oauth2, sends the "
-            "client's secret or fields to a host for which the client was not registered, or makes a secret field "
-            "public. "
+            f"One Runtime deleted the OAuth client of {slug}. The reason is one of these: the integration no longer "
+            "uses oauth2; it sends the client's secret or fields to a host for which the client was not registered; it "
+            "makes a secret field public. "
             f"If the integration uses oauth2, register the client with PUT /v1/integrations/{slug}/oauth-client."
         )
 

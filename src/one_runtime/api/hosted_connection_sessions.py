@@ -84,7 +84,7 @@ class SessionAnswer(Answer, title="Session"):
     """The state of a session.
 
     `last_error`: the newest stored error, or null. The session can stay `pending` after an error. After the
-    provider has refused ten credentials, the session is `failed`.
+    provider has refused ten attempts to connect, the session is `failed`.
     """
 
     id: str

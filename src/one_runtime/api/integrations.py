@@ -70,7 +70,10 @@ class ListedIntegration(CatalogIntegration, title="Integration"):
 
 
 class IntegrationListAnswer(BaseModel, title="IntegrationList"):
-    """The integrations that the end user can connect or has connected, ordered by name, or by rank with `search`."""
+    """The integrations that the end user can connect or has connected, ordered by name.
+
+    With `search`, the best match is first.
+    """
 
     end_user_id: str
     integrations: list[ListedIntegration]

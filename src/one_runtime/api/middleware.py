@@ -1,4 +1,4 @@
-"""Receive each request before FastAPI: add a request id, measure the request, and turn errors into responses."""
+"""Receive each request before FastAPI does: add a request id, measure the request, and turn errors into responses."""
 
 import asyncio
 from collections.abc import Iterable

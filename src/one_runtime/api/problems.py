@@ -93,7 +93,7 @@ def headers_of(error: OneRuntimeError) -> dict[str, str]:
         headers["allow"] = ", ".join(sorted({*error.allowed, *({"HEAD"} if "GET" in error.allowed else ())}))
     if isinstance(error, RateLimited | ProviderUnavailable) and error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
-    if isinstance(error, RequestTimeout):  # the rest of the body is not the beginning of another request
+    if isinstance(error, RequestTimeout):  # otherwise the server would parse the rest of the body as a request
         headers["connection"] = "close"
     return headers
 

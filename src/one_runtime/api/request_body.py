@@ -1,6 +1,6 @@
 """Read the bodies of requests, within a time limit for each part.
 
-Of a proxy request, also detect that the caller has disconnected.
+For proxy requests, also detect that the caller has disconnected.
 """
 
 import asyncio
@@ -24,7 +24,10 @@ class RequestBody:
     """
 
     def __init__(self, receive: Receive, record: CallRecord, timeout: float, *, has_body: bool) -> None:
-        """`timeout`: maximum time in seconds until the next part of the body, if the provider also sends nothing."""
+        """`timeout`: maximum time in seconds until the next part of the body.
+
+        Each part of the provider's response restarts this time.
+        """
         self._receive = receive
         self._record = record
         self._timeout = timeout
@@ -36,7 +39,7 @@ class RequestBody:
             self._ended.set()
 
     def touch(self) -> None:
-        """Record that the provider has just sent a part of the response, and restart both time limits."""
+        """Record that the provider has just sent a part of the response. Restart the limits `timeout` and `idle`."""
         self._last_activity = asyncio.get_running_loop().time()
         if self._waiting is not None and not self._waiting.expired():
             self._waiting.reschedule(self._last_activity + self._timeout)
@@ -72,7 +75,7 @@ class RequestBody:
         self._ended.set()
 
     async def _next_message(self) -> Message:
-        """Wait for the next part of the body. Without the time limit, a silent caller would keep its call for ever."""
+        """Wait for the next part of the body. Without a time limit, the call of a silent caller would never end."""
         try:
             async with asyncio.timeout(self._timeout) as self._waiting:
                 return await self._receive()

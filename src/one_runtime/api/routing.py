@@ -1,4 +1,4 @@
-"""Declare the routes of the API. A declaration contains the tag, the errors and the scope of a route.
+"""Declare the routes of the API. A declaration contains the OpenAPI tag, the errors and the scope of a route.
 
 A scope is a permission of an API key, such as `read`.
 `api/application.py` collects the declarations. The permission check, the OpenAPI document, the middleware and the tests
@@ -129,8 +129,8 @@ class AsgiRoute(Route):
 def _authenticated_route(scope: KeyScope) -> type[APIRoute]:
     """Return a class of routes that authenticate a request and check the scope of the API key.
 
-    FastAPI parses the body before the dependencies of a route. A dependency would therefore let a caller without an API
-    key use CPU time with a large body. So these routes authenticate before FastAPI reads the body.
+    FastAPI parses the body before it runs the dependencies of a route. If a dependency checked the API key, a caller
+    without a key could use CPU time with a large body. So these routes authenticate before FastAPI reads the body.
     """
 
     class AuthenticatedRoute(APIRoute):

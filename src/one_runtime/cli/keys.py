@@ -37,7 +37,10 @@ def new_encryption_key() -> None:
 
 @app.command("list")
 def list_encryption_keys(*, as_json: AsJson = False) -> None:
-    """List the id and state of each key, and count its rows and servers. The command never prints a key."""
+    """List the id and the state of each key. The command never prints a key.
+
+    The list also shows the number of rows that the key encrypts, and the number of servers that have the key.
+    """
     vault = load_vault()
     ring = read(lambda tx: key_ring.find_all(tx, vault, system_clock()))
     if as_json:

@@ -34,7 +34,7 @@ class Row(tuple[Any, ...]):
     __slots__ = ()
 
     if TYPE_CHECKING:
-        count: Any  # a column with the name `count` hides the method of tuples
+        count: Any  # a column `count` replaces the method `count` of tuples
 
         def __getattr__(self, name: str) -> Any: ...
 

@@ -164,6 +164,6 @@ class PostgresDatabase(Database):
 def _translate(error: Exception) -> Unavailable:
     if isinstance(error, PoolTimeout):
         return Busy("No connection to the database became free in time. Try again.")
-    # The class names the reason. The driver's message could contain a value of the statement.
+    # Log only the name of the error's class, because the driver's message could contain a value of the statement.
     log.warning("database_unavailable", reason=type(error).__name__)
     return Unavailable("The database does not answer. Try again later. The server's log has the reason.")

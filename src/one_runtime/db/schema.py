@@ -240,8 +240,8 @@ hosted_connection_sessions = Table(
     Index("ix_hosted_connection_sessions_token_hash", "token_hash", unique=True),
 )
 
-# Connections of the mode `redirect`. The organization's backend redeems the connection: the backend sends the code from
-# the return URL. Until then, no request can use the connection.
+# Connections of the mode `redirect` that the organization's backend has not redeemed yet. To redeem a connection, the
+# backend sends the code from the return URL. Until then, no request can use the connection.
 unredeemed_connections = Table(
     "unredeemed_connections",
     metadata,

@@ -66,7 +66,7 @@ class PostgresVitals:
     version: str
     major: int
     free_for_us: int
-    """Maximum number of connections that this user can have to this database, including those already open."""
+    """Maximum number of connections that this user can have to this database, including open connections."""
     read_only: bool
     synchronous_commit: str
     size: int

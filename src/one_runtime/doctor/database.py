@@ -194,7 +194,7 @@ def _is_served(path: Path) -> bool:
 
 
 def _examine_ring(ring: Ring) -> Finding:
-    """Check that this key ring can decrypt all values, and that every server has the active key (for new values)."""
+    """Check that this key ring can decrypt all values, and that every server has the active key."""
     missing = [key.id for key in ring.keys if key.required and not key.in_ring]
     if missing:
         saw = f"{', '.join(missing)} is missing: no server can start, and some stored values cannot be decrypted"

@@ -50,7 +50,7 @@ async def examine(
             reason = f"no answer within {time_limit:g} seconds"
         except (
             Exception
-        ) as error:  # a failing check must not hide other findings; the error's message can contain a secret
+        ) as error:  # a failing check must not hide other findings; the message can contain a secret, so omit it
             reason = f"the check itself failed ({type(error).__name__})"
         return Report([problem(check, reason, "Check this service and the network.")])
 

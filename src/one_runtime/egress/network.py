@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 class Network:
     """The machine's network. Tests use a subclass.
 
-    Each `Network` has its own threads that resolve names. A slow name server could occupy all threads of the event
-    loop's thread pool, which is small.
+    Each `Network` has its own threads that resolve names. If name resolution used the event loop's small thread pool, a
+    slow name server could occupy all threads of that pool.
     """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None) -> None:

@@ -23,7 +23,7 @@ class Observed:
 
 @contextmanager
 def on_behalf_of(slug: str) -> Iterator[None]:
-    """Label the metrics and spans of outbound requests inside the `with` block with the name of an integration."""
+    """Add an integration as a label to the metrics and spans of all outbound requests inside the `with` block."""
     before = _integration.set(metrics.integration_label(slug))
     try:
         yield

@@ -165,7 +165,7 @@ def batched_delete(table: Table, *expired: ColumnElement[bool]) -> Delete:
 def batched_update(table: Table, values: Mapping[str, object], *due: ColumnElement[bool]) -> Update:
     """Build a statement for `run_in_batches` that updates the rows for which all conditions `due` are true.
 
-    The update must make a condition false. Otherwise `run_in_batches` would never end.
+    The update must make one of these conditions false. Otherwise `run_in_batches` would never end.
     """
     return update(table).where(_in_batch(table, due)).values(values)
 
@@ -180,7 +180,7 @@ def _in_batch(table: Table, only: Iterable[ColumnElement[bool]]) -> ColumnElemen
 async def run_in_batches(
     database: Database, statement: Delete | Update, *, batch: int = BATCH, **params: object
 ) -> int:
-    """Run the statement until no row is left, and return the number of changed rows.
+    """Run the statement until no matching row is left, and return the number of changed rows.
 
     Each batch is one transaction, and other work can run between two batches.
     """

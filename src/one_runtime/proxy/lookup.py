@@ -31,7 +31,10 @@ class ConnectRequired(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSelector:
-    """Selects a connection by its id, or an end user's newest active connection."""
+    """Selects a connection by its id, by its end user, or by both.
+
+    If an end user has several connections, the newest active connection has priority.
+    """
 
     integration_slug: str
     end_user_id: str | None

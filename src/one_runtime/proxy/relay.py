@@ -74,9 +74,9 @@ _NOT_RETURNED: Final = frozenset(
 _NOT_RETURNED_PREFIXES: Final = ("one-runtime-", "x-accel-", "access-control-")
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _UPSTREAM_REQUEST_ID: Final = b"one-runtime-upstream-request-id"
-# The segment `..`, in each form that a server could decode. `%252e` becomes a dot after two steps of decoding. A server
-# can treat a backslash as a slash, and remove the text from `;` on before it resolves the path. A server that decodes
-# the path too early can end the path at `?`, `#` or NUL.
+# The segment `..`, in each form that a server could decode. `%252e` becomes a dot after two steps of decoding. Some
+# servers treat a backslash as a slash. Some servers remove `;` and the text after `;`, and then resolve the path. A
+# server that decodes the path too early can end the path at `?`, `#` or NUL.
 _DOT: Final = r"(?:\.|%(?:25)*2e)"
 _SLASH: Final = r"(?:[/\\]|%(?:25)*(?:2f|5c))"
 _DOT_SEGMENT: Final = re.compile(rf"{_SLASH}{_DOT}{{2}}(?:{_SLASH}|;|%(?:25)*(?:3b|3f|23|00)|\Z)", re.IGNORECASE)
@@ -304,7 +304,7 @@ def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest
 
 
 def _header_key(name: str) -> str:
-    """Return the name of a header in the form in which this module compares names.
+    """Return a header's name in the form that this module uses for comparisons.
 
     Many servers treat `X_Key` and `X-Key` as the same header (RFC 3875 section 4.1.18). So a caller's `X_Key` could
     replace the credential's `X-Key`.

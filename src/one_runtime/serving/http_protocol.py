@@ -19,7 +19,7 @@ MAX_HEAD: Final = 64 * 1024
 IDLE: Final = 60
 """Seconds without data after which the system sends the first keepalive probe."""
 
-# The interval is in seconds. macOS names the first option differently, so its idle time remains two hours there.
+# The interval is in seconds. macOS names the first option differently, so the idle time on macOS stays two hours.
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", IDLE), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 
 _REFUSAL: Final = f"The request line and the headers together must be at most {MAX_HEAD} bytes."
@@ -32,7 +32,7 @@ class HttpProtocol(HttpToolsProtocol):
     """Seconds from the first byte of a head, or from the start of the connection, to the end of the head."""
 
     max_waiting: ClassVar = 1_000
-    """Maximum number of connections that wait for a head. A further connection closes the one that waits longest."""
+    """Maximum number of connections that wait for a head. If more wait, close the connection that waits longest."""
 
     _waiting: ClassVar[dict["HttpProtocol", asyncio.TimerHandle]] = {}
 
@@ -41,13 +41,13 @@ class HttpProtocol(HttpToolsProtocol):
         self._in_head, self._head_size, self._fed = True, 0, 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
-        """Turn on TCP keepalive, and start the time for the first head."""
+        """Turn on TCP keepalive, and start the timer for the first head."""
         super().connection_made(transport)
         _keep_alive(transport.get_extra_info("socket"))
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the time for a head."""
+        """Stop the timer for a head."""
         self._stop_waiting()
         super().connection_lost(exc)
 
@@ -81,8 +81,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """End the request. The next byte begins the next head."""
         super().on_message_complete()
-        # `_feed` then adds the size of the present data, which can contain the beginning of the next head. So the limit
-        # of a pipelined head is larger by at most one piece of data.
+        # `_feed` then adds the size of the current data, and the result is 0. So a part of the next head that this data
+        # already contains (a pipelined request) does not count towards the limit.
         self._in_head, self._head_size = True, -self._fed
 
     def _wait(self) -> None:
@@ -97,7 +97,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _end_waiting(self) -> None:
         self._stop_waiting()
-        if self._is_responding():  # the client has sent the beginning of another request too early
+        if self._is_responding():  # the client has sent a part of its next request before the end of the response
             self._wait()
         else:
             self.transport.close()

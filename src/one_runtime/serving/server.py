@@ -148,7 +148,8 @@ def _prepare(settings: Settings) -> ASGIApp:
 def _only_server(path: str | None) -> Iterator[None]:
     """Hold the lock of a SQLite file while the block runs. With None, do nothing.
 
-    Two servers on one file would refresh the same tokens at the same time, so the lock covers every path of the file.
+    Two servers on one file would refresh the same tokens at the same time. All paths of the file, such as symbolic
+    links, have the same lock.
 
     Raises: ConfigurationError if another server holds the lock.
     """

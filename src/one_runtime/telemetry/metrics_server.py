@@ -76,9 +76,10 @@ class WorkerMetrics(Collector):
         self._folder = folder
 
     def collect(self) -> Iterable[Metric]:
-        """Delete the gauges of dead workers, and return the combined remaining values."""
+        """Delete the gauges of dead workers, and return the combined values of the remaining metrics."""
         files = list(self._folder.glob("*.db"))
-        # List the workers after the files. In the other order, a worker that starts in between would count as dead.
+        # List the workers after the files. In the other order, a worker that starts between these steps would count as
+        # dead.
         alive = {child.pid for child in multiprocessing.active_children()}
         for process in {int(file.stem.rpartition("_")[2]) for file in files} - alive:
             mark_process_dead(process, str(self._folder))

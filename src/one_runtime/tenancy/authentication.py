@@ -115,8 +115,8 @@ class Authenticator:
     def present(self, request: Mapping[str, Any]) -> PresentedKey:
         """Count a request for the rate limit, and return the request's API key. `request` is the ASGI scope.
 
-        The rate limit does not count a token with a wrong checksum, because the refusal of such a token costs less than
-        a bucket.
+        The rate limit does not count a token with a wrong checksum, because the count would take more time than the
+        refusal of the token.
 
         Raises: Unauthenticated if the request has no key, or if the key's checksum is wrong; RateLimited.
         """
@@ -149,9 +149,9 @@ class RateLimit:
     """Token buckets of this process, which limit the rate of requests. Each API key has one bucket.
 
     An attacker can invent any number of tokens with a correct checksum. The buckets of such tokens must not displace
-    the bucket of an existing key, because a new bucket is full. So the buckets of confirmed keys, which exist in the
-    database, are separate. Each of the two groups has at most `capacity` buckets. If a group is full, the process drops
-    the group's least recently used bucket.
+    the bucket of an existing key. Otherwise the key would get a new, full bucket, and could exceed its limit. So the
+    process keeps the buckets of confirmed keys (keys that exist in the database) in a separate group. Each of the two
+    groups has at most `capacity` buckets. If a group is full, the process drops the group's least recently used bucket.
     """
 
     def __init__(self, requests_per_minute: int, *, capacity: int = 10_000) -> None:
@@ -173,9 +173,10 @@ class RateLimit:
         bucket.level -= 1
 
     def confirm(self, key_hash: bytes) -> None:
-        """Keep the bucket of an existing key apart from the buckets of other tokens. Call `take` first."""
+        """Move the bucket of an existing key to the group of confirmed keys. Call `take` first."""
         if key_hash not in self._confirmed:
-            # Other requests can have displaced the bucket since `take`. The new bucket then lacks the counted request.
+            # Other requests can have displaced the bucket since `take`. `take` has counted one request, so the level of
+            # the new bucket is one below the maximum.
             bucket = self._unconfirmed.pop(key_hash, None) or _Bucket(self._burst - 1, time.monotonic())
             self._confirmed[key_hash] = bucket
 

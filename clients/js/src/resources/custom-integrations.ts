@@ -20,8 +20,8 @@ export interface CustomIntegration extends CatalogIntegration {
   definition: { [key: string]: unknown };
   warnings: string[];
   /**
-   * Number of connections that end users have to make again. The new definition sends the credentials of these
-   * connections to another place.
+   * Number of connections that end users have to make again, because the new definition sends the credentials to
+   * another host or in another way.
    */
   invalidatedConnections: number;
   createdAt: string;

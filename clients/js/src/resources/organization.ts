@@ -9,7 +9,7 @@ export interface OrganizationSettings {
   replace(input: NewOrganization, options?: RequestOptions): Promise<Organization>;
 }
 
-/** The integrations that an organization offers: all, the listed ones, or all but the listed ones. */
+/** The integrations that an organization offers: all, only the `slugs`, or all except the `slugs`. */
 export interface Availability {
   mode: "all" | "listed" | "all_but";
   slugs: string[];

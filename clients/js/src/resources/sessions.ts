@@ -17,7 +17,7 @@ export interface Sessions {
   cancel(sessionId: string, options?: RequestOptions): Promise<Session>;
   /**
    * Redeems the code of a session in the mode `redirect`. `endUserId`: the user who is signed in to your product in the
-   * browser that brought the code. Take the value from your login session, never from the URL.
+   * browser that sent the code. Take the value from your login session, never from the URL.
    */
   redeem(sessionId: string, input: { code: string; endUserId: string }, options?: RequestOptions): Promise<Session>;
 }

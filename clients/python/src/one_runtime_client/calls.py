@@ -19,7 +19,7 @@ MAX_WAIT: Final = 30.0
 _FIRST_WAIT: Final = 0.5
 _TEMPORARY: Final = frozenset({429, 503})
 _BUSY: Final = "database_busy"
-"""A 503 with this code means that One Runtime stored nothing. After another 503, changes are possibly stored."""
+"""A 503 with this code means that One Runtime stored nothing. With other codes, it can have stored changes."""
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _KEY: Final = re.compile(r"[!-~]+")
 _MAX_PORT: Final = 65535
@@ -32,9 +32,9 @@ _ATTEMPTS_HEADER: Final = "one-runtime-attempts"
 class Call:
     """One request to One Runtime.
 
-    `relayed`: One Runtime sends the request on to a provider. The client then returns every response of the provider,
-    even an error. `timeout`: maximum seconds of each wait for data. The client's own timeout limits the time to
-    connect.
+    `relayed`: True if One Runtime forwards the request to a provider. The client then returns every response of the
+    provider, even an error. `timeout`: maximum seconds of each wait for data. The client's own timeout limits the time
+    to connect.
     """
 
     method: str
@@ -108,7 +108,7 @@ def _is_address(base_url: str) -> bool:
 def segment(value: str) -> str:
     """Encode a value as one segment of a path.
 
-    Raises: ValueError for an empty value, because the shorter path belongs to another route.
+    Raises: ValueError for an empty value, because the path without the segment belongs to another route.
     """
     if not value:
         raise ValueError("An identifier in a path must not be empty.")
@@ -143,7 +143,7 @@ def wait_before_retry(call: Call, response: httpx2.Response, attempts: int) -> f
 
 
 def refusal(response: httpx2.Response) -> OneRuntimeError:
-    """Return the error for a response. The caller has read the body of the response."""
+    """Return the error for a response. The caller must read the body of the response first."""
     code = _error_code(response)
     if code is None:
         return unexpected_answer(response, f"status {response.status_code} without an error of One Runtime")

@@ -117,7 +117,7 @@ class Pages(Generic[T]):
         self._transport, self._call, self._parse = transport, call, parse
 
     def page(self, cursor: str | None = None) -> Page[T]:
-        """Return the page at a `next_cursor`. Without a cursor, return the first page."""
+        """Return a page. `cursor`: the `next_cursor` of the previous page, or None for the first page."""
         return _parsed(self._transport.send(_call_at(self._call, cursor)), self._parse)
 
     def __iter__(self) -> Iterator[T]:
@@ -138,7 +138,7 @@ class AsyncPages(Generic[T]):
         self._transport, self._call, self._parse = transport, call, parse
 
     async def page(self, cursor: str | None = None) -> Page[T]:
-        """Return the page at a `next_cursor`. Without a cursor, return the first page."""
+        """Return a page. `cursor`: the `next_cursor` of the previous page, or None for the first page."""
         return _parsed(await self._transport.send(_call_at(self._call, cursor)), self._parse)
 
     async def __aiter__(self) -> AsyncIterator[T]:

@@ -20,7 +20,7 @@ MAX_TIMEOUT: Final = 600.0
 _DEFAULT_TIMEOUT: Final = 60.0  # seconds that One Runtime waits for a provider by default
 _MARGIN: Final = 15.0  # seconds for each attempt: One Runtime needs up to 10 seconds to connect to the provider
 _ATTEMPTS: Final = 3
-_PAUSES: Final = 60.0  # seconds of all pauses between the attempts together
+_PAUSES: Final = 60.0  # total seconds of all pauses between the attempts
 _DOT_SEGMENT: Final = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:[/?]|$)", re.IGNORECASE)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 

@@ -1,7 +1,7 @@
 """Show Acme's consent page, on which a user allows or denies an app's request for access.
 
-The requests follow RFC 6749, 4.1.1 and RFC 7636. Acme redirects only to URLs that the app has registered. For any other
-URL, Acme shows an error page.
+The requests follow RFC 6749 (section 4.1.1) and RFC 7636. Acme redirects only to URLs that the app has registered. For
+any other URL, Acme shows an error page.
 """
 
 import re

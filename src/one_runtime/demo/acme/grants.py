@@ -1,7 +1,7 @@
 """Hold Acme's grants: the access that an account gave to an app, with the codes and tokens for this access.
 
 A grant has all tokens that Acme issues after one consent of the user. A second use of a code or refresh token revokes
-the whole grant (RFC 6749, 4.1.2; RFC 9700, 4.14.2). One of the two senders can be an attacker. Acme cannot
+the whole grant (RFC 6749, 4.1.2; RFC 9700, 4.14.2). The first or the second sender can be an attacker. Acme cannot
 distinguish the attacker from the app, so neither sender keeps access.
 """
 

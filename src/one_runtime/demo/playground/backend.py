@@ -135,7 +135,10 @@ def _session_fields(name: object, origin: str) -> dict[str, Any]:
 
 
 async def _get_session(visit: Visit) -> Response:
-    """Return a session of the signed-in end user. The settings page shows the status of a link session."""
+    """Return a session of the signed-in end user.
+
+    For a session of the mode `link`, the settings page calls this route to show the session's status.
+    """
     answer = await visit.one_runtime.get(session_path(visit.request.path_params["session_id"]))
     if answer.status == 200 and answer.json().get("end_user_id") != visit.end_user_id:
         raise BadRequest("This is a session of another end user.", 404)

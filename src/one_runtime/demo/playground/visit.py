@@ -1,7 +1,7 @@
-"""Read requests of the playground's page: the signed-in end user (from a cookie) and the JSON body.
+"""Read a request from the playground's page to the playground's backend: the signed-in end user and the JSON body.
 
-A real product has a login here. In the demo, a visitor can sign in as any end user, so the cookie needs no protection.
-The backend acts only for the end user in the cookie.
+A cookie contains the id of the end user. A real product has a login here. In the demo, a visitor can sign in as any end
+user, so the cookie needs no protection. The backend acts only for the end user in the cookie.
 """
 
 import json

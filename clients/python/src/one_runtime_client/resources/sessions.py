@@ -92,7 +92,7 @@ def cancel_session(session_id: str) -> Arguments:
 def redeem_session(session_id: str, *, code: str, end_user_id: str) -> Arguments:
     """Exchange the code of a return URL for the connection (mode `redirect`). One Runtime then creates the connection.
 
-    `end_user_id`: the user who is signed in to your product in the browser that brought the code. Take the value from
+    `end_user_id`: the user who is signed in to your product in the browser that sent the code. Take the value from
     your login session, never from the URL.
     """
     return Arguments(path={"session_id": session_id}, json={"code": code, "end_user_id": end_user_id})
