@@ -208,7 +208,7 @@ async def create_connection(
 ) -> ConnectionAnswer:
     """Store a credential for an end user. If `check` is true, the provider must accept the credential first.
 
-    One Runtime applies the first rule with a true condition:
+    One Runtime applies the first rule that fits:
 
     1. If the end user has a connection to the same account, the new credential replaces the credential of this
        connection (200).

@@ -14,7 +14,7 @@ router = Routes("Events")
 
 
 class ActorAnswer(Answer, title="Actor"):
-    """The author of an event: an API key, an end user, or One Runtime itself (`system`)."""
+    """The actor that caused an event: an API key, an end user, or One Runtime itself (`system`)."""
 
     type: str
     id: str | None

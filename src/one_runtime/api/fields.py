@@ -138,7 +138,7 @@ def next_cursor(keys: list[str], limit: int) -> str | None:
 
 
 def note_of(error: Mapping[str, str] | None) -> Note | None:
-    """Return a stored error note in the form of the API, or None without an error."""
+    """Return a stored error note in the API's format, or None if there is no error."""
     if error is None:
         return None
     return Note(code=error["code"], message=error["message"], created_at=error["at"])

@@ -96,7 +96,7 @@ class Routes:
     def route(
         self, name: str, /, *, scope: RouteScope, errors: Errors = (), **options: Any
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Declare a route such as `GET /v1/connections`. `options`: arguments for the method `api_route` of FastAPI."""
+        """Declare a route such as `GET /v1/connections`. `options`: arguments for FastAPI's `add_api_route`."""
         method, path = name.split(" ")
         self.specs.append(RouteSpec(method, path.replace(":path}", "}"), scope, self.tag, errors))
         route_class = APIRoute if scope is PUBLIC else _authenticated_route(scope)

@@ -1,4 +1,4 @@
-"""Build the objects that all API routes share, such as the check of API keys.
+"""Build the objects that all API routes share, such as the object that checks API keys.
 
 The middleware adds these objects to each request.
 """

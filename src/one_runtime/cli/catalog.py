@@ -202,7 +202,7 @@ def _write(text: str, output: Path | None) -> None:
 
 
 def _read(catalog: Catalog, name: str) -> Integration:
-    """Return the integration with this slug, or read the integration from this file.
+    """Return the integration with the slug `name`. If `name` is the path of a file, read the integration from the file.
 
     Raises: NotFound, CatalogError.
     """

@@ -22,7 +22,7 @@ __all__ = ["Busy", "Database", "Params", "Row", "Transaction", "transaction_open
 R = TypeVar("R")
 
 transaction_open: Final[ContextVar[bool]] = ContextVar("transaction_open", default=False)
-"""True while the current asyncio task has an open writing transaction. In tests, an outbound request then fails."""
+"""True while the current asyncio task has an open writing transaction. Tests forbid outbound requests in this time."""
 
 
 class Busy(Unavailable):

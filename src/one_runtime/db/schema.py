@@ -86,7 +86,7 @@ custom_integrations = Table(
     Column("logo_hash", Text, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
-    Column("moved_at", TIME, nullable=False),  # last change of `audience`, the places that receive credentials
+    Column("moved_at", TIME, nullable=False),  # last change of the places that receive credentials (`audience`)
     Column("deleted_at", TIME),  # pending revocations still use the row of a deleted integration
     Index(
         "ix_custom_integrations_organization_id_slug",

@@ -39,7 +39,7 @@ def examine_clock(clocks: Mapping[str, float | None]) -> Finding:
 
 
 def ahead(time: datetime, before: datetime, after: datetime, *, grain: float = 0) -> float:
-    """Return the minimum number of seconds by which another clock is ahead of this machine's clock.
+    """Return the number of seconds by which another clock is certainly ahead of this machine's clock.
 
     A negative result means that the other clock is behind. The result is 0 if no difference is certain.
 

@@ -28,7 +28,7 @@ class Response:
 
     status: int
     headers: Headers = field(repr=False)
-    """The headers in the received order, with duplicates, decoded as latin-1, which loses no byte.
+    """The headers in the received order, with duplicates. The decoding as latin-1 loses no byte.
 
     If the response had a content encoding, `Content-Encoding` and `Content-Length` are omitted.
     """

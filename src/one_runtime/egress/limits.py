@@ -14,7 +14,7 @@ class Limits:
     connect: float = 10.0
     """Time until a connection is ready, including name resolution, TCP and TLS.
 
-    The time also includes the wait while the limits of `PoolLimits` are reached.
+    The time also includes the wait for a free connection while a limit of `PoolLimits` is reached.
     """
     idle: float = 20.0
     """Maximum wait for the first piece of the response, and for each next piece."""

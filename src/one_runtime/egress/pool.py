@@ -93,8 +93,8 @@ _dialling: ContextVar[_Dial | None] = ContextVar("one_runtime_egress_dialling", 
 class Pool:
     """Connections whose IP addresses were checked.
 
-    The checks permit every address for a host and port in the operator's allow-list. A different allow-list needs a new
-    pool, because the IP address of an open connection is not checked again.
+    For a host and port in the operator's allow-list, the checks permit every address. A different allow-list needs a
+    new pool, because the IP address of an open connection is not checked again.
     """
 
     def __init__(

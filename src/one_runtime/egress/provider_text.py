@@ -82,7 +82,7 @@ def _forms(secret: str) -> list[str]:
 
 
 def _base64_forms(data: bytes) -> Iterator[str]:
-    """Yield the data in base64 without padding, alone and as a part of longer data such as `user:password`."""
+    """Yield the base64 forms of the data, without padding: alone, and inside longer data such as `user:password`."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(data).decode("ascii").rstrip("=")
         for bytes_before in range(3):

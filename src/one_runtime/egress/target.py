@@ -122,7 +122,7 @@ def parse(url: str) -> Target:
 
 
 def check(target: Target, allow: AllowList) -> None:
-    """Check a target without name resolution. The pool calls `check` before every request, also on an open connection.
+    """Check a target without name resolution. The pool calls `check` before every request, even on an open connection.
 
     Raises:
         TargetRefused: the port, name or IP address is refused, and the operator has not allowed the host and port.

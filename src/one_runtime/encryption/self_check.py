@@ -1,9 +1,9 @@
 """Authenticate and parse the self-check: a request that `one-runtime doctor` sends to the installation's public URL.
 
-The server returns its public URL, its time, a hash that identifies its database, and the caller's address and header
-`X-Forwarded-For` as the server received them. The doctor authenticates with an HMAC of the current time. The HMAC needs
-an encryption key of the installation, so other callers receive a 404. The response is JSON without a signature, because
-TLS authenticates the server (docs/decisions/0012-self-check.md).
+The server returns its public URL, its time, and a hash that identifies its database. The response also contains the
+caller's address and the header `X-Forwarded-For`, as the server received them. The doctor authenticates with an HMAC of
+the current time. The HMAC needs an encryption key of the installation, so other callers receive a 404. The response is
+JSON without a signature, because TLS authenticates the server (docs/decisions/0012-self-check.md).
 """
 
 import hashlib
@@ -34,7 +34,7 @@ class _FirstKey(NamedTuple):
     created_at: datetime
 
 
-# The first server that starts on a database stores the ids of its keys and the time. One Runtime never deletes these
+# The first server that uses a database stores the ids of its keys and the time. One Runtime never deletes these
 # rows, so the oldest row identifies the database.
 _FIRST_KEY: Final = (
     select(key_ring.c.key_id, key_ring.c.created_at).order_by(key_ring.c.created_at, key_ring.c.key_id).limit(1)
@@ -47,7 +47,7 @@ class RequestEcho(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     database_fingerprint: str | None
-    """None if no server has ever started on the database."""
+    """None if no server has ever used the database."""
     public_url: str
     now: datetime
     client: str | None
@@ -57,7 +57,7 @@ class RequestEcho(BaseModel):
 
 
 async def database_fingerprint(tx: Transaction) -> str | None:
-    """Return a hash that identifies the database. Return None if no server has ever started on the database.
+    """Return a hash that identifies the database. Return None if no server has ever used the database.
 
     A copy of a database has the same hash as the original.
     """

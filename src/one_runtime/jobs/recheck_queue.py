@@ -1,4 +1,4 @@
-"""Queue connections for a recheck, because a provider refused the credentials during a proxy call.
+"""Queue connections for a recheck after a provider has refused the credentials in a proxy call.
 
 The worker then tests if the credentials of the connections still work. The queue is in memory. If a crash loses the
 queue, the next refused call adds the connection again.

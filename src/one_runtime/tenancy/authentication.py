@@ -149,9 +149,9 @@ class RateLimit:
     """Token buckets of this process, which limit the rate of requests. Each API key has one bucket.
 
     An attacker can invent any number of tokens with a correct checksum. The buckets of such tokens must not displace
-    the bucket of an existing key. Otherwise the key would get a new, full bucket, and could exceed its limit. So the
-    process keeps the buckets of confirmed keys (keys that exist in the database) in a separate group. Each of the two
-    groups has at most `capacity` buckets. If a group is full, the process drops the group's least recently used bucket.
+    the bucket of an existing key. Otherwise the key would get a new bucket, and could exceed its limit. So the process
+    keeps the buckets of confirmed keys (keys that exist in the database) in a separate group. Each of the two groups
+    has at most `capacity` buckets. If a group is full, the process drops the group's least recently used bucket.
     """
 
     def __init__(self, requests_per_minute: int, *, capacity: int = 10_000) -> None:

@@ -9,8 +9,8 @@ export type Expand = "connections";
 
 export interface Integrations {
   /**
-   * Lists the integrations that an end user can connect, with their status. Do not delete data because a status is
-   * `not_connected`. Often, the end user only has to connect again.
+   * Lists the integrations that an end user can connect, with their status. The status `not_connected` is no reason to
+   * delete data. Often, the end user only has to connect again.
    */
   list(
     query: { endUserId: string; status?: "connected" | "not_connected"; expand?: Expand | Expand[] } & CatalogQuery,

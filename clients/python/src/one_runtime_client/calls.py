@@ -19,7 +19,7 @@ MAX_WAIT: Final = 30.0
 _FIRST_WAIT: Final = 0.5
 _TEMPORARY: Final = frozenset({429, 503})
 _BUSY: Final = "database_busy"
-"""A 503 with this code means that One Runtime stored nothing. With other codes, it can have stored changes."""
+"""One Runtime stored nothing before a 503 with this code. Before another 503, One Runtime can have stored data."""
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _KEY: Final = re.compile(r"[!-~]+")
 _MAX_PORT: Final = 65535

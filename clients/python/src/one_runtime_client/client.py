@@ -25,7 +25,7 @@ from one_runtime_client.transports import AsyncTransport, Transport
 __all__ = ["AsyncOneRuntime", "OneRuntime"]
 
 TIMEOUT: Final = 75.0
-"""Seconds. One Runtime waits a shorter time for a provider: 10 s for the connection, and 60 s for the response."""
+"""Seconds. The limits of One Runtime for a provider are shorter: 10 s for the connection, 60 s for the response."""
 
 
 class Api(Resource[TransportT]):

@@ -21,7 +21,7 @@ IntegrationStatus: TypeAlias = Literal["connected", "not_connected"]
 class Integration(CatalogIntegration):
     """An integration with its status for an end user.
 
-    Do not delete data because the status is `not_connected`. Often, the end user only has to connect again.
+    The status `not_connected` is no reason to delete data. Often, the end user only has to connect again.
 
     `connections` is None if the list was requested without `expand="connections"`.
     """
@@ -42,7 +42,7 @@ def list_integrations(  # noqa: PLR0913 - by name
 ) -> Arguments:
     """List the integrations that an end user can connect, with their status.
 
-    Do not delete data because a status is `not_connected`. Often, the end user only has to connect again.
+    The status `not_connected` is no reason to delete data. Often, the end user only has to connect again.
 
     `logo`: by default, each integration contains the URL of its logo. Pass `inline` for the image itself, or `none` for
     no logo. `expand="connections"` adds the end user's connections to each integration.
