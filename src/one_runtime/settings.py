@@ -41,7 +41,8 @@ class Settings(BaseModel):
     )
     listen: str = Field("127.0.0.1:8000", title="host:port", description="Address and port of the server.")
     database_url: SecretStr = Field(
-        SecretStr("sqlite:///one-runtime.db"), description="sqlite:///file.db or postgresql://user:password@host/name."
+        SecretStr("sqlite:///one-runtime.db"),
+        description="URL of the database: sqlite:///file.db or postgresql://user:password@host/name.",
     )
     database_pool_size: int = Field(
         10, ge=1, le=500, description="Maximum number of PostgreSQL connections of each process."
