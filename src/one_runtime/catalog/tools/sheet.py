@@ -19,7 +19,7 @@ TABLE: Final = Path("docs/integrations/README.md")
 _HEAD: Final = "<!-- Written by `python -m one_runtime.catalog.tools.sheet` from the catalog. Do not edit. -->"
 _HOW: Final = {
     "documentation": "compared with the provider's documentation",
-    "fixture": "compared with the provider's documentation, and tested with a request in the documentation",
+    "fixture": "compared with the provider's documentation, and tested against a documented request",
     "live": "tested with a real account at the provider",
     "unverified": "not yet compared with the provider's documentation",
 }
@@ -171,7 +171,7 @@ def table(integrations: Iterable[Integration]) -> str:
     lines += ["| verified | meaning | ways to connect |", "|---|---|---|"]
     lines += [f"| `{how}` | {_HOW[how]} | {count} |" for how, count in counts(ordered).items()]
     lines += ["", "Before One Runtime stores a credential, One Runtime verifies the credential with the provider."]
-    lines += ["Only for these auth types, One Runtime stores credentials without verification:", ""]
+    lines += ["These auth types (ways to connect) are the only exceptions:", ""]
     lines += ["| name | auth type | reason |", "|---|---|---|"]
     lines += [
         f"| {integration.name} | `{auth.type}` | {auth.check_missing} |"
