@@ -63,7 +63,7 @@ def load_assets() -> Assets:
     files = {name: Asset(body, _TYPES[name.rpartition(".")[2]]) for name, body in bodies.items()}
     script = _minify_script(
         _read("connect.js")
-    ).decode()  # the script contains a stylesheet as a template literal: its indentation has no meaning
+    ).decode()  # the script contains a stylesheet as a template literal: the stylesheet's indentation has no meaning
     connect_js = script.replace(_TEXTS_PLACEHOLDER, _json(with_prefix("host.")))
     return Assets(digest.hexdigest()[:20], files, connect_js.encode(), _read("connect.d.ts"))
 
@@ -79,7 +79,7 @@ def _minify_script(body: bytes) -> bytes:
 
 
 def _minify_stylesheet(stylesheet: bytes) -> bytes:
-    """Remove comments and needless spaces. A test ensures that no string in a stylesheet contains them."""
+    """Remove comments and needless spaces. A test ensures that no string of a stylesheet changes."""
     lines = _COMMENT.sub("", stylesheet.decode()).split("\n")
     return _AROUND_PUNCTUATION.sub(r"\1\2", " ".join(line.strip() for line in lines)).strip().encode()
 

@@ -30,7 +30,7 @@ Filter: TypeAlias = Annotated[str, StringConstraints(max_length=200)]
 
 
 class FormPost(Sent):
-    """A posted form. `search`, `category`: the filter of the list of integrations, for the back button."""
+    """A posted form. `search`, `category`: the filter of the list to which the back button returns."""
 
     session_token: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(repr=False)
     step: Step
@@ -67,13 +67,14 @@ def is_from_our_page(headers: Mapping[str, str], public_origin: str) -> bool:
     """Return True if one of One Runtime's own pages sent this request.
 
     An attacker's page could contain a form with the token of the attacker's session, and submit the form by script. The
-    visitor would then not see the confirmation, which names the organization and the end user. The header
-    `Sec-Fetch-Site` says if the request comes from the same origin. No page can forge this header. If the header is
-    missing, `Origin` must be One Runtime's own origin.
+    visitor would then not see the confirmation page, which names the organization and the end user.
+
+    The header `Sec-Fetch-Site` says if the request comes from the same origin. No page can forge this header. If the
+    header is missing, `Origin` must be One Runtime's own origin.
 
     Our pages have `Referrer-Policy: no-referrer`, so browsers send `Origin: null` with a form (Fetch, section 3.2). An
     old browser that sends no `Sec-Fetch-Site` therefore gets an error page. A weaker referrer policy would avoid this
-    error, but could put a token into another site's log.
+    error, but could send a URL with a token to another site.
     """
     site = headers.get("sec-fetch-site")
     if site is not None:
@@ -151,9 +152,10 @@ class FormField:
 def form_fields(
     view: PopupView, auth: Auth, typed: FormPost | None, errors: Mapping[str, str]
 ) -> tuple[FormField, ...]:
-    """Return the fields of one auth type. `typed`: the posted form. The fields repeat its values, except secrets.
+    """Return the fields of one auth type.
 
-    If `typed` is None, the fields have their default values.
+    `typed`: the posted form, or None. The fields contain the posted values, except secrets. Without a posted form, the
+    fields contain the default values.
     """
     fields = []
     for param in auth.params:
@@ -166,8 +168,7 @@ def form_fields(
                 error=errors.get(path),
                 help=param.help,
                 placeholder=param.placeholder,
-                # The server first transforms the typed value, and then checks the pattern. So the browser cannot check
-                # this pattern.
+                # The server checks the pattern after it transforms the typed value. So the browser cannot check it.
                 pattern=None if param.transform else param.pattern,
                 options=param.options,
                 suffix=param.suffix,

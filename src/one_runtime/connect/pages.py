@@ -86,8 +86,8 @@ def render(site: Site, shell: PopupShell, *, framed: bool) -> Response:
 def _ancestors(shell: PopupShell, *, framed: bool) -> tuple[str, ...]:
     """Return the origins whose pages can show this page in a frame: usually the session's allowed origins.
 
-    If the session is unknown, or if no origin is configured, return every origin. A developer then sees the error
-    instead of an empty frame. This error page contains no form and no secret.
+    If the session is unknown, or if no origin is configured, return `*`, which allows every origin. A developer then
+    sees the error page instead of an empty frame. The error page contains no form and no secret.
     """
     if shell.state == "open" and not framed:
         return NO_ANCESTORS
@@ -99,7 +99,7 @@ def _ancestors(shell: PopupShell, *, framed: bool) -> tuple[str, ...]:
 def headers(
     ancestors: tuple[str, ...], form_action: tuple[str, ...] = ("'none'",), *, keeps_opener: bool = False
 ) -> dict[str, str]:
-    """Return the HTTP headers of a page. The policy allows images from `data:` URIs, because logos are `data:` URIs.
+    """Return the HTTP headers of a page.
 
     `ancestors`: the origins whose pages can show this page in a frame. `form_action`: the origins to which the page can
     send forms. By default, the page can send no form, because the popup's script sends the values with `fetch`.
@@ -110,7 +110,7 @@ def headers(
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        "img-src 'self' data:",
+        "img-src 'self' data:",  # an organization's logo is a `data:` URI
         "connect-src 'self'",
         f"form-action {' '.join(form_action)}",
         "base-uri 'none'",

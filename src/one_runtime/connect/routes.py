@@ -143,7 +143,7 @@ class PopupRoutes:
         """Exchange a ticket (a one-time token) for the URL of the provider's authorization page.
 
         Only One Runtime's own pages can call this route. The route requires the header `Sec-Fetch-Site: same-origin`,
-        or One Runtime's `Origin`. With requests from other sites' pages, browsers send other values.
+        or One Runtime's `Origin`. If another site's page sends a request, the browser sets other values.
         """
         if not is_from_our_page(request.headers, self._origin):
             raise AuthorizationExpired("This request must come from One Runtime's own page. Start again from the app.")

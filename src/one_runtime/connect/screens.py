@@ -1,4 +1,4 @@
-"""Render the pages that One Runtime shows outside a frame, with their HTTP headers."""
+"""Render One Runtime's pages that are not in a frame, such as the pages of the modes `redirect` and `link`."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -30,10 +30,10 @@ _HOST: Final = re.compile(r"[a-z0-9.:\[\]_-]+")
 
 @dataclass(frozen=True, slots=True)
 class FormError:
-    """The error that a form shows after a refused request.
+    """The error that a form shows.
 
-    `errors`: the message for each invalid field, by the field's path. `replaces`: True if the end user can agree to
-    replace the account that is connected now.
+    `errors`: the message for each invalid field, by the field's path. `replaces`: True if the form asks the end user
+    to replace the connected account by the new account.
     """
 
     sentence: str | None = None
@@ -44,7 +44,7 @@ class FormError:
 
     @classmethod
     def of(cls, error: OneRuntimeError) -> "FormError":
-        """Convert an error of the flow to the error that the form shows."""
+        """Return the form's error for an exception."""
         if isinstance(error, InvalidInput) and error.errors:
             return cls(errors={problem.field: problem.message for problem in error.errors}, status=error.status)
         replaces = isinstance(error, AccountMismatch)
@@ -52,7 +52,7 @@ class FormError:
 
     @property
     def is_there(self) -> bool:
-        """Return True if there is an error; False before the first submission."""
+        """Return False for `NO_ERROR`, and True for every other error."""
         return self.status != 200
 
 
@@ -61,7 +61,7 @@ NO_ERROR: Final = FormError()
 
 @dataclass(frozen=True, slots=True)
 class BackForm:
-    """The form that the back button sends. `anchor`: the element of the previous page to which the browser scrolls."""
+    """The form that the back button sends. `anchor`: the URL fragment of the element to which the browser scrolls."""
 
     posted: FormPost
     anchor: str = ""
@@ -83,14 +83,14 @@ class Screens:
         return self._notice(NOTICES.get(shell.state, shell.state), shell, STATUSES[shell.state])
 
     def broken(self, shell: PopupShell, status: int) -> Response:
-        """Render an error that the end user did not cause. The session stays open."""
+        """Render the page for an error that the end user did not cause. The session stays open."""
         return self._notice("broken", shell, status)
 
     def resume(self, shell: PopupShell) -> Response:
-        """Render the page that the browser gets after a reload, whose URL no longer contains the session token.
+        """Render the page that the browser gets after a reload.
 
-        The script has stored the token, and loads the first page again. Without JavaScript, the end user cannot
-        continue.
+        The URL then contains no session token, because the script removed the token from the address bar. The script
+        also stored the token. So the script of this page can load the first page again.
         """
         return self._render("resume", shell.session_id, self._notice_values("resume", shell), shell.return_to)
 
@@ -129,11 +129,11 @@ class Screens:
         return self._render("auth_types", view.session.id, values, view.session.return_url)
 
     def form(self, view: PopupView, auth: Auth, form: FormPost, error: FormError = NO_ERROR) -> Response:
-        """Render the form of one auth type. After a refused request, the form keeps the typed values, except secrets.
+        """Render the form of one auth type. After an error, the form keeps the typed values, except secrets.
 
-        The server never sends a secret back (promise P11 of docs/security.md), because the page's source, the browser's
-        cache and every recorded response would then contain the secret. So the end user has to enter the secret again
-        after each error.
+        The server never sends a secret back to the browser (promise P11 of docs/security.md). Otherwise, the page's
+        source, the browser's cache and every recorded response would contain the secret. So the end user has to enter
+        the secret again after each error.
         """
         fields = form_fields(view, auth, form if error.is_there else None, error.errors)
         paths = {shown.path for shown in fields}
@@ -159,15 +159,16 @@ class Screens:
         return self._render("outcome", view.session.id, values, None)
 
     def authorization_window(self) -> Response:
-        """Render the first page of the window for an OAuth authorization. It waits for a ticket from the popup."""
+        """Render the first page of the window for an OAuth authorization. This page waits for the popup's ticket."""
         values = self._notice_values("consent_lost", PopupShell("unknown"))
         return self._render("authorization_window", None, values, None, keeps_opener=True)
 
     def authorization_redirect(self, view: PopupView, redirect: AuthorizationRedirect) -> Response:
-        """Render a page that sends the browser to the provider. For browsers that stay on the page, it contains a link.
+        """Render a page that sends the browser to the provider. The page also contains a link to the provider.
 
-        The response to a posted form cannot redirect to the provider directly. Some browsers apply the policy of the
-        form's page (`form-action`) to redirects, and this policy does not name the provider (CSP 3, section 6.1.5).
+        The browser requests this page with a form. The response cannot be an HTTP redirect to the provider: some
+        browsers block the redirect, because the form page's policy `form-action` does not name the provider (CSP 3,
+        section 6.1.5).
         """
         values = self._view_values(view, None) | {
             "title": text("leaving.title", integration=redirect.integration_name),
@@ -179,8 +180,8 @@ class Screens:
         """Render the last page of an authorization.
 
         In the mode `redirect`, this page sends the browser to the organization's return URL after a success. The
-        response to the callback cannot redirect to this URL directly, because the policy of the provider's page can
-        block such a redirect (`form-action`, CSP 3, section 6.1.5).
+        response to the callback cannot be an HTTP redirect to this URL: the policy `form-action` of the provider's page
+        can block such a redirect (CSP 3, section 6.1.5).
         """
         problem, connected = result.problem, result.connected
         if result.session is None or result.integration is None or result.organization is None:
@@ -234,7 +235,6 @@ class Screens:
 
     @staticmethod
     def _outcome_values(integration_name: str, connected: Connected | None) -> dict[str, object]:
-        """Return the template's values for the last page, after a success or a failure."""
         account = connected.connection_name if connected is not None else None
         return {
             "title": TEXTS["done.title" if connected is not None else "failed.title"],
@@ -254,10 +254,10 @@ class Screens:
         }
 
     def _view_values(self, view: PopupView, form: FormPost | None) -> dict[str, object]:
-        """Return the template's values that most pages need.
+        """Return the values that most templates need.
 
-        `form`: the posted form, or None. The page contains its values as hidden fields, so the page's form sends the
-        values again.
+        `form`: the posted form, or None. The new page contains the posted values as hidden fields, so that the page's
+        own form sends the values again.
         """
         organization, integration = view.organization, view.integration
         return {
@@ -287,15 +287,15 @@ class Screens:
         body = ENVIRONMENT.get_template(f"window/{name}.html").render(
             base=self._site.base, assets=self._site.assets, session=session_id or "", **values
         )
-        # A response to the page's form can redirect to the app. Some browsers apply `form-action` to this redirect too
-        # (CSP 3, section 6.1.5), so the policy must name the app's origin.
+        # After this page's form was sent, the server can redirect the browser to the app. Some browsers apply
+        # `form-action` to this redirect too (CSP 3, section 6.1.5). So `form-action` must name the app's origin.
         back = origin_of(return_url)
         form_action = ("'self'", back) if back else ("'self'",)
         return Response(body, status, headers(NO_ANCESTORS, form_action, keeps_opener=keeps_opener))
 
 
 def own_image(url: str | None) -> str | None:
-    """Return the URL if it is a `data:` URI of an image. The page shows no image of another server."""
+    """Return the `data:` URI of an image. Return None for any other URL: our pages load no image of another server."""
     return url if url and url.startswith("data:image/") else None
 
 
@@ -315,7 +315,7 @@ def origin_of(url: str | None) -> str | None:
 
 
 def _names(view: PopupView) -> list[str]:
-    """Return the end user's name and e-mail address, as far as they are known."""
+    """Return the end user's name and e-mail address. Omit an unknown value."""
     return [part for part in (view.end_user.name, view.end_user.email) if part]
 
 

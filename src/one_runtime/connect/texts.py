@@ -12,7 +12,7 @@ TEXTS: Final[Mapping[str, str]] = MappingProxyType(
 
 
 def text(key: str, **values: str) -> str:
-    """Return the text with this key. Replace each `{name}` by its value, but replace nothing inside the values."""
+    """Return the text with this key. Replace each `{name}` in the text by its value."""
     template = TEXTS[key]
     return template.format_map(values) if values else template
 

@@ -1,4 +1,4 @@
-"""Choose the page to show in the modes `redirect` and `link`, whose pages are not in a frame.
+"""Choose the page to show in the modes `redirect` and `link`. The pages of these modes are not in a frame.
 
 The pages work without JavaScript: each page sends a form, and the response is the next page. Only the first URL
 contains the session token. Later requests send the token in the body. In the mode `link`, the first page asks the end
@@ -45,9 +45,8 @@ class TopLevelPages:
         return a page that loads the first page again.
 
         `opening`: False for a HEAD request, which must not open the session. An opened session lasts one hour. In the
-        mode `redirect`, the first GET request opens the session. If a program that scans links sends this request, it
-        does no harm, because an unopened session also lasts at most one hour. In the mode `link`, only the button of
-        the confirmation opens the session, because such a program can load the URL before the end user.
+        mode `redirect`, the first GET request opens the session. In the mode `link`, only the button of the
+        confirmation page opens the session, because a program that scans links can load the URL before the end user.
         """
         if shell.state != "open":
             return self._screens.ended(shell)
@@ -115,7 +114,7 @@ class TopLevelPages:
         return self._screens.done(view, connected) if connected.return_to is None else _redirect(connected.return_to)
 
     async def _authorize(self, view: PopupView, form: FormPost) -> Response:
-        """Send the browser to the provider. The cookie contains the session token, for the page after the callback."""
+        """Send the browser to the provider. The cookie also stores the session token for the page after the callback."""
         _, ticket = await authorization.prepare_authorization(self._installation, view, form.request())
         redirect = await authorization.start_authorization(self._installation, ticket.secret)
         binding = replace(redirect.binding, session_token=form.session_token)

@@ -217,12 +217,12 @@ def read_json(kind: type[S], body: bytes) -> S:
             raise MalformedRequest("The body is not valid JSON.") from None
         fields = tuple(FieldError(".".join(map(str, problem["loc"])) or "body", problem["msg"]) for problem in problems)
         raise InvalidInput(
-            "The request does not have the shape that this page sends. Reload the page and try again.", fields
+            "The request does not have the format that the server expects. Reload the page and try again.", fields
         ) from None
 
 
 def view_answer(view: PopupView, logo_url: Callable[[Integration], str | None]) -> ViewAnswer:
-    """Return the data to show as a JSON model. `logo_url` returns the URL of an integration's logo on this server."""
+    """Return the JSON model of a view. `logo_url` returns the URL of an integration's logo on this server."""
 
     def answer(integration: Integration, *, connected: bool = False) -> IntegrationAnswer:
         return IntegrationAnswer(
