@@ -1,1 +1,1 @@
-"""Let end users connect their accounts, and delete connections. The package contains the steps, but no HTTP routes."""
+"""Connect the accounts of end users, and delete connections. The HTTP routes are in other packages."""

@@ -95,7 +95,7 @@ class AuthorizationRedirect:
 
 @dataclass(frozen=True, slots=True)
 class CallbackContext:
-    """The data to handle a callback. `reserved`: True if the session has counted the attempt (`reserve_check`)."""
+    """The data for the steps after a callback. `reserved`: True if the session has counted the attempt."""
 
     attempt: AuthorizationAttempt
     secret: AttemptSecret
@@ -340,7 +340,8 @@ async def _exchange_code(
     except OAuthError as error:
         message = f"{context.integration.name} did not grant access."
         raise AuthorizationFailed(error.code, message, error.reason, counts=not error.may_pass) from error
-    public = {**details.params, **_public_fields(context.auth, context.client)}  # the connection shows its scopes
+    # Scopes can contain these values. The API shows a connection's scopes, so secret fields are excluded.
+    public = {**details.params, **_public_fields(context.auth, context.client)}
     scopes = requested_scopes(context.auth.scopes, details.scopes, public)
     params = {**details.params, **callback.received}
     return GrantedTokens(tokens, params, context.secret.credentials, context.client, scopes)
@@ -422,7 +423,7 @@ async def get_outcome(installation: Installation, token: str, authorization_id: 
     """Return the outcome of an attempt for the page that prepared the attempt.
 
     Raises: Unauthenticated for an unknown session; NotFound for an unknown attempt; SessionUsed, SessionCancelled,
-    SessionExpired or TooManyAttempts if the session has ended and no connection can be shown.
+    SessionExpired or TooManyAttempts if the session has ended and has no connection.
     """
     now = installation.clock()
     async with installation.database.read() as tx:

@@ -220,7 +220,7 @@ def cookie_name(state: str) -> str:
 async def create(tx: Transaction, vault: Vault, attempt: AuthorizationAttempt, secret: AttemptSecret) -> SecretToken:
     """Store an attempt with the hash of a new ticket. Return the ticket.
 
-    Delete the session's earlier attempt if no callback was received for it.
+    Delete the session's earlier attempt if no callback was received for that attempt.
     """
     ticket = secret_tokens.make(secret_tokens.TICKET)
     await tx.execute(_SUPERSEDE, session=attempt.session_id)

@@ -117,14 +117,14 @@ async def _remove(
 async def _queue_revocation(
     tx: Transaction, installation: Installation, connection: Connection
 ) -> tuple[tuple[RevocationResult, ...], PendingRevocation | None]:
-    """Queue the revocation of the connection's tokens, and return the queued revocation.
+    """Queue the revocation of the connection's tokens. Return the results to report, and the queued revocation.
 
-    If the tokens cannot be revoked, return no queued revocation. The returned results apply only in this case.
+    If nothing was queued, return None as the queued revocation. Otherwise, `_revoke` later replaces the results.
     """
     vault, catalogs = installation.vault, installation.catalogs
     try:
         # Lock the credential's row. A concurrent refresh then commits its tokens before the lock, or finds no row after
-        # the deletion. Read the connection again: before the lock, the end user can have replaced the credentials.
+        # the deletion. Read the connection again, because the end user could replace the credentials before the lock.
         current, stored = await connections.get_with_credential(tx, vault, connection.key, lock=True)
     except NotFound:
         return (NOT_SUPPORTED,), None
@@ -136,7 +136,7 @@ async def _queue_revocation(
 
 
 async def _revoke(installation: Installation, removals: list[_Removal]) -> list[DisconnectedConnection]:
-    """Ask the providers to revoke the tokens, after the transaction that deleted the connections."""
+    """Ask the providers to revoke the queued tokens. Call this after the deletion of the connections is committed."""
     claimed = [pending for _, pending in removals if pending is not None]
     results = dict(zip([pending.id for pending in claimed], await revoke_all(installation, claimed), strict=True))
     return [

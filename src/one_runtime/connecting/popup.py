@@ -1,9 +1,9 @@
-"""Load the data of the popup's pages, connect the account that an end user enters, and cancel a session.
+"""Load the data of the popup's pages, connect the end user's account, and cancel a session.
 
 A session is the permission for one end user to connect one account. In the mode `embed`, the popup is a frame in the
 app's page. In the modes `redirect` and `link`, the popup is a page in its own browser tab. In the mode `redirect`, the
 organization's backend then redeems a code: it exchanges the code for the connection. docs/security.md describes the
-protection (promises P4 and P6).
+rules for sessions (promises P4 and P6).
 """
 
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ class IntegrationChanged(Conflict):
 
 
 class WrongMode(Conflict):
-    """The popup is in a frame, but the session's mode requires a page in its own tab, or the reverse (promise P4)."""
+    """The session's mode requires a frame, but the popup is a page in its own tab, or the reverse (promise P4)."""
 
     code = "wrong_mode"
 

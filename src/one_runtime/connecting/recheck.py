@@ -1,4 +1,4 @@
-"""Ask the provider again if a connection's credentials still work (a recheck).
+"""Recheck a connection: ask the provider whether the connection's credentials still work.
 
 If the provider refuses the credentials, the connection gets the status `needs_reauth`. If the provider cannot be
 reached, the status stays unchanged.
@@ -22,7 +22,7 @@ from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials
 from one_runtime.tokens.state import UsableCredential
 
 CONCURRENT: Final = 64
-TIMEOUT: Final = 10.0  # seconds for one recheck: without a limit, one slow provider could delay the next run
+TIMEOUT: Final = 10.0  # seconds for one recheck: otherwise, one slow provider could delay all later rechecks
 
 log = structlog.get_logger()
 
@@ -41,7 +41,7 @@ class RecheckResult:
 
 
 async def recheck(installation: Installation, actor: Actor, connection_id: str) -> RecheckResult:
-    """Recheck one connection: send the integration's check request with the connection's credentials.
+    """Send the integration's check request with the connection's credentials. Store the result.
 
     If the provider refuses the credentials, refresh them. If the refresh gives new credentials, send the check request
     again.
@@ -78,7 +78,7 @@ async def recheck_queued(installation: Installation) -> int:
         try:
             async with limit, asyncio.timeout(TIMEOUT):
                 await recheck(installation, Actor(request.organization_id, "system"), request.connection_id)
-        except (OneRuntimeError, TimeoutError) as error:  # the next refused call queues a new recheck
+        except (OneRuntimeError, TimeoutError) as error:  # the next call that the provider refuses queues a new recheck
             code = error.code if isinstance(error, OneRuntimeError) else "upstream_timeout"
             log.info("recheck_failed", connection_id=request.connection_id, code=code)
         finally:

@@ -40,7 +40,7 @@ from one_runtime.tokens.revocation import revoke_all
 BATCH: Final = 100
 
 TABLE: Final = "unredeemed_connections"
-_VERSION: Final = 1  # the encryption includes the revision of a row: always 1, because no row is ever updated
+_VERSION: Final = 1  # `SealContext` requires a row's version, which never changes, because rows are never updated
 
 _NEW: Final = TypeAdapter(NewConnection)
 

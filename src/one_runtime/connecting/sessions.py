@@ -3,8 +3,8 @@
 The organization's backend creates the session. In the mode `embed`, the end user connects in a frame of the app's page.
 In the modes `redirect` and `link`, the end user connects in a page of One Runtime. In the mode `redirect`, the backend
 then receives a code from the browser, and redeems the code: it exchanges the code for the connection. A session with a
-code that is not redeemed yet is called unredeemed. docs/security.md describes the protection of sessions (promises P4
-and P6).
+code that is not redeemed yet is called unredeemed. docs/security.md describes the rules for sessions (promises P4 and
+P6).
 """
 
 from collections.abc import Collection, Mapping
@@ -240,7 +240,7 @@ def _require_mode(session: ConnectSession, organization: Organization) -> None:
     if session.mode == "embed" and not (session.allowed_origins or organization.allowed_origins):
         _refuse(
             "allowed_origins",
-            "is required: list the origin of the page that opens the popup. You can also store it with "
+            "is required: list the origin of the page that opens the popup. You can also store the origin with "
             "PUT /v1/organization.",
         )
     if session.mode == "redirect":
@@ -369,9 +369,9 @@ async def mark_opened(tx: Transaction, session: ConnectSession, now: datetime) -
 
 
 async def reserve_check(tx: Transaction, session_id: str, now: datetime) -> bool:
-    """Count an attempt to connect before the request to the provider. Parallel attempts then cannot exceed the limit.
+    """Count an attempt. Return False if the session has ended, or has reached the limit.
 
-    Return False if the session has ended, or has reached the limit.
+    Callers count before they send the request to the provider, so that parallel attempts cannot exceed the limit.
     """
     return await tx.execute(_RESERVE, session=session_id, now=now) > 0
 

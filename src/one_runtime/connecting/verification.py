@@ -65,7 +65,7 @@ class AccountSelectionRequired(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class VerifiedAccount:
-    """An account at the provider, with everything to store as a connection. `params`: values such as a subdomain."""
+    """An account at the provider, with the data of its future connection. `params`: values such as a subdomain."""
 
     integration: Integration
     auth_type: str
@@ -211,7 +211,7 @@ async def verify_tokens(
     *,
     check: bool = True,
 ) -> VerifiedAccount:
-    """Verify tokens, and return their account. Also load the values that the integration needs from the provider.
+    """Verify tokens, and return their account. Also ask the provider for the values that later requests need.
 
     `check`: False to send no check request.
 
