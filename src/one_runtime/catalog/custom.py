@@ -73,7 +73,7 @@ def _custom_entry(source: EntrySource, slug: str | None = None, *, allow_http: b
         source.refuse(("logo",), "must be a text: an SVG, or a data URI with an SVG")
     logo = data.pop("logo", None)
     if slug is not None and not is_custom(slug):
-        data.setdefault("slug", f"{CUSTOM}none")  # a placeholder; later, the HTTP API refuses the invalid slug
+        data.setdefault("slug", f"{CUSTOM}none")  # a placeholder; the HTTP API later refuses the path's slug
     elif slug is not None and data.setdefault("slug", slug) != slug:
         source.refuse(("slug",), f"must be {slug}, as in the URL of the request")
     integration = replace(source, data=data).integration(CustomIntegration, allow_http=allow_http)

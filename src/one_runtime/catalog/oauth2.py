@@ -317,7 +317,7 @@ class OAuth2Auth(AuthBase):
     def field_urls(self) -> tuple[UrlTemplate, ...]:
         """Return the parts of every API URL that receives a client field, such as a developer token.
 
-        Requests to the token endpoint can contain client fields too. `secret_urls` returns these URLs.
+        Requests to the token endpoint can contain client fields too. `secret_urls` returns the token endpoint's URLs.
         """
         names, send = {part.name for part in self.client.fields}, tuple(self.send.templates())
         urls = [url for url in (self.base_url, *self.more_base_urls) if _contains(names, url, *send)]

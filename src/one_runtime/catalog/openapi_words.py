@@ -1,4 +1,4 @@
-"""Convert the Markdown, HTML and camel-case names of an OpenAPI document into plain texts for end users."""
+"""Convert texts and names of an OpenAPI document, such as Markdown and camel case, into plain texts for end users."""
 
 import re
 from typing import Final

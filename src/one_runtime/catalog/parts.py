@@ -115,7 +115,7 @@ class HostGuard:
     """The rule that prevents a value from changing the domain of a URL (promise P7 of docs/security.md).
 
     `pattern`: the pattern of the value, or an empty text. `options`: the allowed values, or an empty tuple.
-    `may_end_host`: True if a host may end in a value without options, because customers run the product themselves.
+    `may_end_host`: True if a host may end in the value, because customers run the product on their own hosts.
     """
 
     pattern: str
@@ -299,4 +299,4 @@ class EntryVerification(EntryPart):
 
     def _require_consistency(self) -> None:
         if (self.date is None) != (self.how == "unverified"):
-            raise ValueError("date: must be omitted with how: unverified, and is required with any other how")
+            raise ValueError("date: must be omitted with how: unverified; every other value of how requires a date")

@@ -255,7 +255,7 @@ def sent_headers(auth: AuthBase, known: Mapping[str, str]) -> list[tuple[str, st
 
 
 def fill_templates(templates: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
-    """Return the templates with values filled in. Omit a template if a value that it needs is missing."""
+    """Return the templates with values filled in. Omit a template if one of its values is missing."""
     values = ((name, fill(template, known)) for name, template in templates.items())
     return {name: value for name, value in values if value is not None}
 

@@ -114,7 +114,7 @@ class TopLevelPages:
         return self._screens.done(view, connected) if connected.return_to is None else _redirect(connected.return_to)
 
     async def _authorize(self, view: PopupView, form: FormPost) -> Response:
-        """Send the browser to the provider. The cookie also stores the session token, which is needed later."""
+        """Send the browser to the provider. In the cookie, store the session token for the page after the callback."""
         _, ticket = await authorization.prepare_authorization(self._installation, view, form.request())
         redirect = await authorization.start_authorization(self._installation, ticket.secret)
         binding = replace(redirect.binding, session_token=form.session_token)

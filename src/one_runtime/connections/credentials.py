@@ -223,8 +223,8 @@ async def acquire_lease(
 ) -> bool:
     """Reserve the credentials for a refresh by this process (a lease).
 
-    Return False if another process holds a lease, or if the row no longer matches `stored`. The lease ends by the
-    database's clock, because the clocks of two servers can differ.
+    Return False if another process holds a lease, or if the row no longer matches `stored`. The database's clock
+    decides when the lease ends, because the clocks of two servers can differ.
 
     The lease prevents two refreshes with the same refresh token. If One Runtime sends a refresh token twice, many
     providers invalidate the token (promise P8 of docs/security.md).

@@ -1,9 +1,10 @@
 """Register, replace and delete custom integrations, which an organization defines itself.
 
-An entry is the definition of an integration. The audience of an entry (`AuthBase.audience`) changes if the entry sends
-credentials to other hosts or in another way. One Runtime never sends existing credentials to a new audience. So after
-such a change, the end users must connect again. If the entry sends the OAuth client's secret or fields to a new host,
-the organization must register the client again. docs/security.md describes these rules as promises P1 and P7.
+An entry is the definition of an integration. The entry's audience (`AuthBase.audience`) describes the hosts that
+receive credentials, and the way in which One Runtime sends credentials. One Runtime never sends existing credentials to
+a new audience. So after a change of the audience, the end users must connect again. If the entry sends the OAuth
+client's secret or fields to a new host, the organization must register the client again. docs/security.md describes
+these rules as promises P1 and P7.
 """
 
 from dataclasses import dataclass, replace

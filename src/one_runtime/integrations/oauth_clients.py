@@ -364,11 +364,11 @@ def _not_found(slug: str) -> NotFound:
 
 
 def still_fits(client: OAuthClient, auth: OAuth2Auth) -> bool:
-    """Return True if a custom integration still treats the client as at the client's registration.
+    """Return True if the changed definition of a custom integration still fits the registered client.
 
-    The client is registered for every host that receives the secret or a client field, and no secret field has become
-    public. If One Runtime cannot list the hosts, skip the hosts: `require_host` and `require_field_hosts` check the
-    hosts of each request.
+    The client must be registered for every host that receives the secret or a client field, and no secret field may
+    become public. If One Runtime cannot list the hosts, skip the check of the hosts: `require_host` and
+    `require_field_hosts` check the hosts of each request.
     """
     if not _public_names(auth) & client.fields.keys() <= client.public_fields:
         return False

@@ -1,4 +1,4 @@
-"""Build and read the messages of OAuth 2.0. The functions do no I/O, and the caller passes the time.
+"""Build and read the messages of OAuth 2.0. The functions do no I/O. The current time is an argument.
 
 The modules `authorization`, `token_request` and `revocation` build requests from a catalog entry (an integration's
 definition) and an OAuth client. The modules `callback`, `token_response`, `error_response` and `revocation` read the

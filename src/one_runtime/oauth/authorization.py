@@ -24,7 +24,9 @@ class AuthorizationRequest:
 
 
 def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRequest, known: Mapping[str, str]) -> str:
-    """Return the URL of the authorization page (RFC 6749, 4.1.1; RFC 7636, 4.3). `known`: values of the end user.
+    """Return the URL of the authorization page (RFC 6749, 4.1.1; RFC 7636, 4.3).
+
+    `known`: values for the templates of the catalog entry, such as a subdomain.
 
     Raises:
         InvalidInput: a value is missing, a value would change the provider's host, or a scope is not valid.

@@ -113,7 +113,7 @@ def read_callback(
         _check_signature(query, client)
     # RFC 9207, 2.4 requires simple string comparison. An attacker can omit `iss`, so a missing `iss` is also an error.
     if issuer is not None and query.get("iss") != issuer:
-        raise IssuerMismatch("The callback comes from a different authorization server than the provider's.")
+        raise IssuerMismatch("The callback does not come from the provider's authorization server.")
     _raise_error(query, client)
     code = query.get(auth.authorization.code_param)
     if code is None or _CODE.fullmatch(code) is None:

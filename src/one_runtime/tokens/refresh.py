@@ -187,7 +187,7 @@ async def _execute(
     while True:
         if state is None:
             state = await load_state(installation, key)
-        # Read the time before the database starts the lease, so that `Lease.ends` is never after the end of the lease.
+        # Read the time before the database starts the lease. The lease in the database then ends after `Lease.ends`.
         started, now = time.monotonic(), installation.clock()
         decision = decide(state, now, request)
         match decision:
