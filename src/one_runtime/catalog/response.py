@@ -1,8 +1,8 @@
 """Read a provider's responses by the rules of a catalog entry.
 
-A response shows whether a credential is valid, or contains the account's id and label, or values for later requests. A
-value from a response (a received value) can become part of a host that receives tokens. So the value must match the
-entry's pattern or options (promise P7 of docs/security.md).
+A response can show whether a credential is valid. A response can also contain the account's id and label, or values for
+later requests (received values). A received value can become part of a host that receives tokens. So the value must
+match the entry's pattern or options (promise P7 of docs/security.md).
 """
 
 import json
@@ -78,7 +78,7 @@ def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
 def read_identity(
     auth: AuthBase, values: ConnectionValues, document: object = MISSING
 ) -> tuple[str | None, str | None]:
-    """Return the account's id and label, from the values and the check's response. A missing text is None."""
+    """Return the account's id and label, from the values and the check's response. Return None for a missing text."""
     identity = auth.identity
     if identity is None:
         return None, None

@@ -266,7 +266,7 @@ def _connection_to_replace(new: NewConnection, present: Sequence[Connection]) ->
 
     1. If `new` has a target, return the target.
     2. If a present connection has the same account, return this connection.
-    3. If `new.multiple` is True, return None.
+    3. If `new.multiple` is True, or if there is no present connection, return None.
     4. Return the newest active connection. If no connection is active, return the newest connection.
 
     Raises: NotFound; AccountMismatch.
