@@ -1,4 +1,4 @@
-"""Convert texts and names of an OpenAPI document, such as Markdown and camel case, into plain texts for end users."""
+"""Convert parts of an OpenAPI document into plain texts for end users: Markdown, HTML, and names like `tenantId`."""
 
 import re
 from typing import Final

@@ -95,8 +95,8 @@ class EntryPart(BaseModel):
     def __deepcopy__(self, _: dict[int, Any] | None = None) -> Self:
         """Return the part itself instead of a copy, because parts are immutable.
 
-        Pydantic copies the default value of each field. Without this method, the copies take a third of the time to
-        load the catalog.
+        Pydantic copies the default value of each field. Without this method, a third of the time for loading the
+        catalog would be spent on these copies.
         """
         return self
 

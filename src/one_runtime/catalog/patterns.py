@@ -15,7 +15,7 @@ import re2
 MAX_PATTERN = 300
 MAX_COUNT = 20_000  # the largest number in a count such as {2,5}; no value has more characters
 _MOST_MEMORY = 2 * 1024 * 1024  # bytes, for one compiled pattern
-# With the flag `u`, JavaScript refuses escapes that only Python has, such as \A, \Z and \N{…}.
+# With the flag `u`, JavaScript refuses escapes that JavaScript does not know, such as \A, \Z and \N{…}.
 _ESCAPES = frozenset("dDwWsS.-/\\+*?[](){}^$|tnr")
 _GROUP = "(?:"
 # RE2 allows counts up to 1000. So `_split_count` replaces `x{16,1024}` by `x{16,1000}x{0,24}`.

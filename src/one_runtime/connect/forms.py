@@ -168,7 +168,7 @@ def form_fields(
                 error=errors.get(path),
                 help=param.help,
                 placeholder=param.placeholder,
-                # The server checks the pattern after it transforms the typed value. So the browser cannot check it.
+                # The browser cannot check the pattern, because the server first transforms the typed value.
                 pattern=None if param.transform else param.pattern,
                 options=param.options,
                 suffix=param.suffix,

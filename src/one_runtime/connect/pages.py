@@ -103,8 +103,8 @@ def headers(
 
     `ancestors`: the origins whose pages can show this page in a frame. `form_action`: the origins to which the page can
     send forms. By default, the page can send no form, because the popup's script sends the values with `fetch`.
-    `keeps_opener`: True for a page of the window in which an OAuth authorization runs. The popup opens this window, and
-    needs access to the window to send a ticket (a one-time token) and to close the window.
+    `keeps_opener`: True for a page in the window of an OAuth authorization. The popup opens this window. Later, the
+    popup needs access to the window to send a ticket (a one-time token), and to close the window.
     """
     policy = (
         "default-src 'none'",

@@ -134,7 +134,7 @@ class PopupRoutes:
         return outcome_answer(await authorization.get_outcome(self._installation, token, authorization_id))
 
     async def _window(self, request: Request) -> Response:
-        """Render the page of the window for an OAuth authorization. The popup then sends a ticket to the window."""
+        """Return the first page in the window of an OAuth authorization. The popup then sends the window a ticket."""
         if is_framed(request):
             return self._screens.refusal("framed", 403)
         return self._screens.authorization_window()

@@ -159,16 +159,19 @@ class Screens:
         return self._render("outcome", view.session.id, values, None)
 
     def authorization_window(self) -> Response:
-        """Render the first page of the window for an OAuth authorization. This page waits for the popup's ticket."""
+        """Render the first page in the window of an OAuth authorization.
+
+        The page waits for a ticket (a one-time token) from the popup.
+        """
         values = self._notice_values("consent_lost", PopupShell("unknown"))
         return self._render("authorization_window", None, values, None, keeps_opener=True)
 
     def authorization_redirect(self, view: PopupView, redirect: AuthorizationRedirect) -> Response:
         """Render a page that sends the browser to the provider. The page also contains a link to the provider.
 
-        The browser requests this page with a form. The response cannot be an HTTP redirect to the provider: some
-        browsers block the redirect, because the form page's policy `form-action` does not name the provider (CSP 3,
-        section 6.1.5).
+        The browser gets this page as the response to a posted form. The response cannot be an HTTP redirect to the
+        provider: some browsers block the redirect, because the policy `form-action` of the form's page does not name
+        the provider (CSP 3, section 6.1.5).
         """
         values = self._view_values(view, None) | {
             "title": text("leaving.title", integration=redirect.integration_name),
@@ -295,7 +298,7 @@ class Screens:
 
 
 def own_image(url: str | None) -> str | None:
-    """Return the `data:` URI of an image. Return None for any other URL: our pages load no image of another server."""
+    """Return the `data:` URI of an image. Return None for other URLs: our pages load no images from other servers."""
     return url if url and url.startswith("data:image/") else None
 
 

@@ -1,9 +1,9 @@
 """Choose the page to show in the modes `redirect` and `link`. The pages of these modes are not in a frame.
 
 The pages work without JavaScript: each page sends a form, and the response is the next page. Only the first URL
-contains the session token. Later requests send the token in the body. In the mode `link`, the first page asks the end
-user to confirm who connects an account. The end user can continue only with this page's button (promise P6 of
-docs/security.md).
+contains the session token. Later requests send the token in the body. In the mode `link`, the first page names the
+organization and the end user. The browser gets the next page only after a click on the first page's button (promise P6
+of docs/security.md).
 """
 
 from dataclasses import replace
@@ -74,7 +74,7 @@ class TopLevelPages:
             if needs_confirmation:
                 return self._screens.confirm(view, form)
             return await self._connect(view, form, address) if form.step == "connect" else self._form(view, form)
-        except OneRuntimeError as error:  # the session has ended, or the end user did not cause the error
+        except OneRuntimeError as error:  # for example, the session has ended, or the integration was deleted
             current = await popup.load_shell(self._installation, token=form.session_token)
             if current.state != "open":
                 return self._screens.ended(current)

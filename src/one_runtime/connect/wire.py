@@ -32,7 +32,7 @@ Values = Annotated[dict[Name, Value], Field(max_length=MAX_VALUES)]
 
 
 class Sent(BaseModel):
-    """A body that the popup sends. Validation errors never contain its values (promise P11 of docs/security.md)."""
+    """A body that the popup sends. Validation errors contain no value of the body (promise P11 of docs/security.md)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 

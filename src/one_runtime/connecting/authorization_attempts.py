@@ -115,7 +115,7 @@ class BrowserBinding:
 
 @dataclass(frozen=True, slots=True)
 class AuthorizationAttempt:
-    """A stored attempt. `sealed`: the encrypted secrets or tokens. `key_id`: the key that encrypted them."""
+    """A stored attempt. `sealed`: the encrypted secrets or tokens. `key_id`: the id of the encryption key."""
 
     id: str
     session_id: str

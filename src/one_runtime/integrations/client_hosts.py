@@ -35,7 +35,7 @@ def can_list_hosts(auth: OAuth2Auth) -> bool:
 
 
 def secret_hosts(auth: OAuth2Auth) -> tuple[str, ...]:
-    """Return every host that may receive the secret or a field. Omit a host if a part of it can have any value."""
+    """Return every host that may receive the secret or a field. Omit hosts with a part that can have any value."""
     return tuple(dict.fromkeys(host for url in auth.client_urls for host in _expand_host(auth, url.authority)))
 
 

@@ -69,8 +69,8 @@ class Compressor:
 def choose(accept_encoding: str) -> Coding | None:
     """Return the coding that a caller prefers (RFC 9110, 12.5.3). Return None for an uncompressed response.
 
-    If the caller accepts neither gzip nor zstd, return None. The function ignores `identity;q=0`, which asks for no
-    uncompressed response. RFC 9110, 12.4.1 allows the server to ignore this value.
+    If the caller accepts neither gzip nor zstd, return None. A caller can refuse an uncompressed response with
+    `identity;q=0`. This function ignores the refusal, as RFC 9110, 12.4.1 allows.
     """
     weights: dict[str, float] = {}
     for part in accept_encoding.lower().split(","):
