@@ -89,8 +89,8 @@ class Screens:
     def resume(self, shell: PopupShell) -> Response:
         """Render the page that the browser gets after a reload.
 
-        The URL then contains no session token, because the script removed the token from the address bar. The script
-        also stored the token. So the script of this page can load the first page again.
+        The URL then contains no session token, because the first page's script removed the token from the address bar.
+        The same script also stored the token in the browser. So the script of this page can load the first page again.
         """
         return self._render("resume", shell.session_id, self._notice_values("resume", shell), shell.return_to)
 
@@ -290,8 +290,8 @@ class Screens:
         body = ENVIRONMENT.get_template(f"window/{name}.html").render(
             base=self._site.base, assets=self._site.assets, session=session_id or "", **values
         )
-        # After this page's form was sent, the server can redirect the browser to the app. Some browsers apply
-        # `form-action` to this redirect too (CSP 3, section 6.1.5). So `form-action` must name the app's origin.
+        # The server can answer this page's form with a redirect to the app. Some browsers apply `form-action` to this
+        # redirect too (CSP 3, section 6.1.5). So `form-action` must name the app's origin.
         back = origin_of(return_url)
         form_action = ("'self'", back) if back else ("'self'",)
         return Response(body, status, headers(NO_ANCESTORS, form_action, keeps_opener=keeps_opener))
