@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from one_runtime.catalog.oauth2 import ClientAuth, TokenEndpointSpec
+from one_runtime.errors import InvalidInput
 from one_runtime.oauth.client import ClientIdentity, authenticate_client
 
 TOKEN = TokenEndpointSpec(url="https://login.example.com/token")
@@ -41,6 +42,23 @@ def test_server_can_decode_any_basic_id_and_secret(client_id: str, secret: str) 
     assert decoded(header) == (client_id, secret)
 
 
+def test_basic_raw_sends_id_and_secret_unchanged() -> None:
+    header = authenticate_client("basic_raw", ClientIdentity("a/b", "+ %&é:="), TOKEN).headers["Authorization"]
+    assert base64.b64decode(header.removeprefix("Basic ")) == "a/b:+ %&é:=".encode()
+
+
+def test_basic_raw_refuses_an_id_with_a_colon() -> None:
+    with pytest.raises(InvalidInput, match="must not contain a colon"):
+        authenticate_client("basic_raw", ClientIdentity("a:b", "s"), TOKEN)
+
+
+@pytest.mark.promise("P11")
+def test_raw_header_is_a_secret_of_the_client() -> None:
+    client = ClientIdentity("c", "+ %")
+    header = authenticate_client("basic_raw", client, TOKEN).headers["Authorization"]
+    assert header.removeprefix("Basic ") in client.secrets
+
+
 def test_post_sends_id_and_secret_in_the_body_under_the_entrys_names() -> None:
     named = TOKEN.model_copy(update={"client_id_param": "app_id", "client_secret_param": "app_key"})
     authentication = authenticate_client("post", ClientIdentity("c", "s+%"), named)
@@ -58,7 +76,7 @@ def test_basic_is_preferred_if_the_provider_supports_both() -> None:
     )
 
 
-@pytest.mark.parametrize("method", ["basic", "post", "either", "none"])
+@pytest.mark.parametrize("method", ["basic", "basic_raw", "post", "either", "none"])
 def test_public_client_sends_only_its_id_with_every_method(method: ClientAuth) -> None:
     authentication = authenticate_client(method, ClientIdentity("c"), TOKEN)
     assert (authentication.headers, authentication.params) == ({}, {"client_id": "c"})

@@ -66,7 +66,9 @@ def check_client_authentication(auth: OAuth2Auth | ClientCredentialsAuth, reques
     """Check that the client authenticates once: in the header or in the parameters."""
     in_header = any(value.startswith("Basic ") for name, value in request.headers if name == "Authorization")
     in_params = params_of(request).get(auth.token.client_secret_param) == CLIENT.client_secret
-    assert (in_header, in_params) == ((True, False) if auth.token.auth in ("basic", "either") else (False, True))
+    assert (in_header, in_params) == (
+        (True, False) if auth.token.auth in ("basic", "basic_raw", "either") else (False, True)
+    )
 
 
 def check_authorization_request(entry: Integration, auth: OAuth2Auth) -> None:

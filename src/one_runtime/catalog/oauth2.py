@@ -37,7 +37,7 @@ from one_runtime.catalog.templates import UrlTemplate, names_in, split_url
 Pkce: TypeAlias = Literal["required", "supported", "tolerated", "avoid", "unknown"]
 Refresh: TypeAlias = Literal["rotates", "static", "optional", "none"]
 TokenKind: TypeAlias = Literal["access_token", "refresh_token"]
-ClientAuth: TypeAlias = Literal["basic", "post", "either", "none"]
+ClientAuth: TypeAlias = Literal["basic", "basic_raw", "post", "either", "none"]
 
 ParamName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.\[\]-]{1,64}$")]
 Scope = Annotated[str, StringConstraints(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]+$", max_length=200)]  # RFC 6749, 3.3
@@ -134,7 +134,8 @@ class LongLivedTokenExchange(EntryPart):
 class TokenEndpointSpec(EntryPart):
     """The token endpoint (RFC 6749, 3.2).
 
-    `auth`: the method of client authentication (RFC 6749, 2.3.1). `query`: parameters in the URL of every request. With
+    `auth`: the method of client authentication (RFC 6749, 2.3.1). The method `basic_raw` deviates from the RFC: HTTP
+    Basic contains the id and the secret without form encoding. `query`: parameters in the URL of every request. With
     `refresh_method: GET`, the refresh request has no client authentication. `refused`: error codes that the provider
     sends in place of `invalid_grant` (RFC 6749, 5.2).
     """
@@ -184,7 +185,7 @@ class RevocationEndpointSpec(EntryPart):
 
     url: Url
     method: Literal["POST", "DELETE", "GET"] = "POST"
-    auth: Literal["basic", "post", "either", "none", "bearer", "secret"] = "post"
+    auth: Literal["basic", "basic_raw", "post", "either", "none", "bearer", "secret"] = "post"
     body: Literal["form", "json", "query", "none"] = "form"
     token_param: ParamName | None = "token"
     tokens: tuple[TokenKind, ...] = ("refresh_token", "access_token")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote_plus
 
 from one_runtime.catalog.oauth2 import ClientAuth, TokenEndpointSpec
+from one_runtime.errors import InvalidInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,8 @@ class ClientIdentity:
         """Return the secrets that must not appear in logs or messages."""
         if self.client_secret is None:
             return ()
-        return (self.client_secret, _basic(self.client_id, self.client_secret))
+        pair = (self.client_id, self.client_secret)
+        return (self.client_secret, _basic(*pair), _raw_basic(*pair))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,23 @@ def authenticate_client(method: ClientAuth, client: ClientIdentity, token: Token
 
     For the method `either`, use HTTP Basic authentication, which every server must support. If the client has no
     secret, or for the method `none`, send only the client id (RFC 6749, 3.2.1).
+
+    Raises:
+        InvalidInput: the method is `basic_raw`, and the client id contains a colon.
     """
     identity = {token.client_id_param: client.client_id}
     if client.client_secret is None or method == "none":
         return ClientAuthentication({}, identity)
     if method == "post":
         return ClientAuthentication({}, {**identity, token.client_secret_param: client.client_secret})
-    return ClientAuthentication({"Authorization": f"Basic {_basic(client.client_id, client.client_secret)}"}, {})
+    if method != "basic_raw":
+        return ClientAuthentication({"Authorization": f"Basic {_basic(client.client_id, client.client_secret)}"}, {})
+    if ":" in client.client_id:  # RFC 7617, 2: the first colon ends the user name
+        raise InvalidInput(
+            "The id of the OAuth client must not contain a colon, because this provider reads HTTP Basic without form "
+            "encoding. Register another OAuth client."
+        )
+    return ClientAuthentication({"Authorization": f"Basic {_raw_basic(client.client_id, client.client_secret)}"}, {})
 
 
 def _basic(client_id: str, client_secret: str) -> str:
@@ -51,3 +63,8 @@ def _basic(client_id: str, client_secret: str) -> str:
     """
     pair = f"{quote_plus(client_id)}:{quote_plus(client_secret)}"
     return base64.b64encode(pair.encode("ascii")).decode("ascii")
+
+
+def _raw_basic(client_id: str, client_secret: str) -> str:
+    """Return the id and the secret unchanged in base64 (RFC 7617, 2). Some providers skip the decoding of forms."""
+    return base64.b64encode(f"{client_id}:{client_secret}".encode()).decode("ascii")

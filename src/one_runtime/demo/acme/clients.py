@@ -49,15 +49,17 @@ class Clients:
         """Return the app with this id, or None."""
         return self._all.get(client_id or "")
 
-    def authenticate(self, authorization: str | None, form: Form) -> RegisteredApp:
+    def authenticate(self, authorization: str | None, form: Form, *, raw_basic: bool = False) -> RegisteredApp:
         """Authenticate a client by HTTP Basic or by the id and secret in the body (RFC 6749, 2.3.1).
+
+        `raw_basic`: read HTTP Basic without form decoding.
 
         Raises: OAuthRefused.
         """
         client_id, secret = form.get("client_id"), form.get("client_secret")
         basic = authorization is not None
         if authorization is not None:
-            pair = _parse_basic(authorization)
+            pair = _parse_basic(authorization, raw=raw_basic)
             if pair is None:
                 detail = "The Authorization header must contain a client id and a secret."
                 raise OAuthRefused("invalid_client", detail, status=401, basic=True)
@@ -83,17 +85,17 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _parse_basic(authorization: str) -> tuple[str, str] | None:
+def _parse_basic(authorization: str, *, raw: bool) -> tuple[str, str] | None:
     """Return the decoded id and secret, or None for a malformed header.
 
-    The header contains the id and the secret in form encoding (RFC 6749, 2.3.1).
+    The header contains the id and the secret in form encoding (RFC 6749, 2.3.1), or unchanged if `raw` is True.
     """
     scheme, _, encoded = authorization.partition(" ")
     try:
-        decoded = base64.b64decode(encoded.strip(), validate=True).decode("ascii")
+        decoded = base64.b64decode(encoded.strip(), validate=True).decode("utf-8" if raw else "ascii")
     except (binascii.Error, UnicodeDecodeError):
         return None
     client_id, colon, secret = decoded.partition(":")
     if scheme.lower() != "basic" or not colon:
         return None
-    return unquote_plus(client_id), unquote_plus(secret)
+    return (client_id, secret) if raw else (unquote_plus(client_id), unquote_plus(secret))

@@ -18,5 +18,7 @@ class Faults:
     """Seconds that the token endpoint waits before each response."""
     deny_next_consent: bool = False
     """Deny the next authorization request, even if the user allows access."""
+    raw_basic: bool = False
+    """Read the client's id and secret in HTTP Basic without form decoding, unlike RFC 6749, 2.3.1."""
     refuse_next_refresh: bool = False
     """Answer the next refresh with `invalid_grant`, even for a valid refresh token. The token stays valid."""

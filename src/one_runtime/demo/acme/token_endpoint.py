@@ -75,7 +75,8 @@ class AcmeTokenEndpoint:
         self.log.append(LoggedTokenRequest(self._clock(), grant_type, outcome))
 
     def _authenticate(self, request: Request, form: Form) -> RegisteredApp:
-        return self._clients.authenticate(request.headers.get("authorization"), form)
+        authorization = request.headers.get("authorization")
+        return self._clients.authenticate(authorization, form, raw_basic=self._faults.raw_basic)
 
     def _issue(self, client: RegisteredApp, form: Form) -> IssuedTokens:
         match _require(form, "grant_type"):

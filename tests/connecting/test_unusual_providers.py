@@ -1,0 +1,34 @@
+"""Providers that deviate from RFC 6749, each described by a key of the entry."""
+
+from typing import Final
+
+import pytest
+
+from one_runtime.demo.acme import GLOBEX
+from tests.application import PUBLIC_URL
+from tests.connecting.acme import SLUG, AcmeAuthorizing
+
+TOKEN_URL: Final = "url: '{acme_url}/oauth/token'\n"
+REVOCATION_AUTH: Final = "auth: basic\n"
+RAW_BASIC: Final = {
+    TOKEN_URL: f"{TOKEN_URL}      auth: basic_raw\n",
+    f"      {REVOCATION_AUTH}": "      auth: basic_raw\n",
+}
+
+
+@pytest.mark.parametrize("entry_changes", [RAW_BASIC], ids=["basic_raw"])
+async def test_provider_that_decodes_no_form_in_http_basic_gives_refreshes_and_revokes(
+    runtime: AcmeAuthorizing,
+) -> None:
+    registered = (await runtime.client.get(f"/v1/integrations/{SLUG}/oauth-client")).json()
+    callback, secret = f"{PUBLIC_URL}/connect/callback/{SLUG}", "a+b c%/=é:"
+    client_id, _ = runtime.acme.acme.register_client(callback, client_id=registered["client_id"], client_secret=secret)
+    body = {"client_id": client_id, "client_secret": secret}
+    assert (await runtime.client.send("PUT", f"/v1/integrations/{SLUG}/oauth-client", body)).status_code == 200
+    runtime.acme.acme.faults.raw_basic = True
+    connection = await runtime.connect()
+    refreshed = await runtime.client.post(f"/v1/connections/{connection['id']}/refresh")
+    assert (refreshed.status_code, refreshed.json()["status"]) == (200, "active")
+    deleted = await runtime.client.send("DELETE", f"/v1/connections/{connection['id']}")
+    assert {token["outcome"] for token in deleted.json()["revocations"]} == {"revoked"}
+    assert runtime.revoke_all_grants(GLOBEX) == 0
