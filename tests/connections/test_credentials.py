@@ -1,6 +1,7 @@
 """Leases of refreshes: one owner at a time, by the database's clock (P8)."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -88,7 +89,7 @@ async def store_others(tx: Transaction, vault: Vault, key: ConnectionKey) -> Non
 async def fail(tx: Transaction, vault: Vault, key: ConnectionKey) -> None:
     stored, lease = await credentials.load(tx, vault, key), new_id()
     assert await credentials.acquire_lease(tx, system_clock, key, stored, lease, LEASE)
-    assert await credentials.record_failure(tx, key, lease, system_clock())
+    assert await credentials.record_failure(tx, key, replace(stored, retry_at=system_clock()), lease)
 
 
 async def reschedule(tx: Transaction, _: Vault, key: ConnectionKey) -> None:

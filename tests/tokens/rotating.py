@@ -23,7 +23,7 @@ from one_runtime.context import Installation, Timing
 from one_runtime.egress import Egress
 from one_runtime.encryption import key_ring
 from one_runtime.integrations import oauth_clients
-from one_runtime.integrations.oauth_clients import NewOAuthClient
+from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClient
 from one_runtime.oauth.token_response import TokenSet
 from one_runtime.settings import Settings
 from one_runtime.tenancy.events import Actor
@@ -147,10 +147,14 @@ async def connect(
     end_user_id: str,
     first_tokens: dict[str, Any],
     account: str | None = None,
+    client: OAuthClient | None = None,
 ) -> Seeded:
-    """Store these tokens as an authorization does; a connection of the end user is reconnected in place."""
+    """Store these tokens as an authorization does; a connection of the end user is reconnected in place.
+
+    `client`: the client of the tokens; None for the organization's own client.
+    """
     async with installation.database.write() as tx:
-        client = await oauth_clients.find_own(tx, installation.vault, organization_id, SLUG)
+        client = client or await oauth_clients.find_own(tx, installation.vault, organization_id, SLUG)
         assert client is not None
         now = installation.clock()
         tokens = TokenSet(

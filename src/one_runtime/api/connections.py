@@ -33,11 +33,11 @@ from one_runtime.connections.connections import Connection, ConnectionFilter
 from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
 from one_runtime.errors import NotFound
 from one_runtime.integrations.oauth_clients import HostNotRegistered, OAuthClientMissing
-from one_runtime.tokens.refresh import ReauthRequired, read_credentials, refresh
+from one_runtime.tokens.refresh import ClientRefused, ReauthRequired, read_credentials, refresh
 
 router = Routes("Connections")
 
-_CREDENTIAL_ERRORS: Final = (ProviderUnavailable, OAuthClientMissing, HostNotRegistered)
+_CREDENTIAL_ERRORS: Final = (ProviderUnavailable, ClientRefused, OAuthClientMissing, HostNotRegistered)
 """Errors of the routes that use a credential."""
 
 

@@ -39,6 +39,7 @@ from one_runtime.proxy import lookup
 from one_runtime.proxy.concurrency import CallRecord, TooManyCalls
 from one_runtime.proxy.lookup import ConnectionSelector, ConnectRequired
 from one_runtime.proxy.relay import CredentialsRefreshedRetry, ProxyRequest, call
+from one_runtime.tokens.refresh import ClientRefused
 
 PROXIED: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 """Methods that the OpenAPI document lists."""
@@ -260,6 +261,7 @@ _ERRORS: Final = (
     WebSocketUnsupported,
     ConnectRequired,
     CredentialsRefreshedRetry,
+    ClientRefused,
     OAuthClientMissing,
     HostNotRegistered,
     ProviderUnavailable,

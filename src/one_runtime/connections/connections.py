@@ -467,9 +467,21 @@ async def mark_active(tx: Transaction, actor: Actor, connection: Connection, now
 async def replace_tokens(
     tx: Transaction, vault: Vault, connection: Connection, secrets: Mapping[str, str], token_metadata: TokenMetadata
 ) -> None:
-    """Store refreshed tokens with their expiry and scopes. The account and the status do not change."""
-    await _save(tx, connection, "expires_at", "scopes")
+    """Store refreshed tokens with their expiry and scopes, and the connection's error.
+
+    The account and the status do not change.
+    """
+    await _save(tx, connection, "expires_at", "scopes", "error")
     await credentials.store(tx, vault, connection.key, secrets, token_metadata)
+
+
+async def set_error(tx: Transaction, connection: Connection, error: Mapping[str, str] | None) -> Connection:
+    """Store the error of an active connection that cannot refresh its tokens at the moment. None: remove the error."""
+    if connection.error == error or connection.status != "active":
+        return connection
+    saved = replace(connection, error=error)
+    await _save(tx, saved, "error")
+    return saved
 
 
 async def remove(tx: Transaction, actor: Actor, connection: Connection, now: datetime) -> bool:

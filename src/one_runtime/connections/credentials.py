@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.dialects.postgresql import insert  # the ON CONFLICT of this insert also compiles for SQLite
 
 from one_runtime.clock import Clock
 from one_runtime.db.engine import Transaction
-from one_runtime.db.schema import credentials
+from one_runtime.db.schema import credentials, oauth_clients
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import NotFound, OneRuntimeError
@@ -85,7 +85,10 @@ NO_TOKEN_METADATA: Final = TokenMetadata()
 
 @dataclass(frozen=True, slots=True)
 class StoredCredential:
-    """Decrypted credentials, with data about their refresh. Each call of `store` increases `version` by 1."""
+    """Decrypted credentials, with data about their refresh. Each call of `store` increases `version` by 1.
+
+    `refused_client_version`: the version of the OAuth client, if the provider refused the client in the last refresh.
+    """
 
     secrets: Mapping[str, str] = field(repr=False)
     version: int
@@ -93,6 +96,7 @@ class StoredCredential:
     lease: str | None
     retry_at: datetime | None
     failures: int
+    refused_client_version: int | None = None
 
 
 class CredentialRow(NamedTuple):
@@ -106,6 +110,7 @@ class CredentialRow(NamedTuple):
     lease: str | None
     retry_at: datetime | None
     failures: int
+    refused_client_version: int | None
     audience: str | None
 
 
@@ -116,7 +121,14 @@ class _StoredVersion(NamedTuple):
 CREDENTIAL_COLUMNS: Final = tuple(credentials.c[name] for name in CredentialRow._fields)
 
 _STORED = ("sealed", "key_id", "version", "oauth_client_id", "refresh_due_at", "audience")
-_NO_REFRESH_STATE = {"lease": None, "leased_until": None, "retry_at": None, "failures": 0}
+_NO_REFRESH_STATE = {
+    "lease": None,
+    "leased_until": None,
+    "retry_at": None,
+    "failures": 0,
+    "refused_client_version": None,
+    "refused_since": None,
+}
 _UPSERT = insert(credentials)
 _UPSERT = _UPSERT.on_conflict_do_update(
     index_elements=[credentials.c.connection_id],
@@ -138,7 +150,11 @@ _LEASE = _CHANGE.where(
 ).values(lease=bindparam("new_lease"), leased_until=bindparam("until"))
 _LEASED = _CHANGE.where(credentials.c.lease == bindparam("held_lease"))
 _RECORD_FAILURE = _LEASED.values(
-    lease=None, leased_until=None, retry_at=bindparam("until"), failures=credentials.c.failures + 1
+    lease=None,
+    leased_until=None,
+    retry_at=bindparam("until"),
+    failures=credentials.c.failures + 1,
+    refused_client_version=bindparam("client_version"),
 )
 _RELEASE = _LEASED.values(lease=None, leased_until=None)
 _RELEASE_ALL = update(credentials).where(credentials.c.lease.is_not(None)).values(lease=None, leased_until=None)
@@ -148,12 +164,16 @@ _INVALIDATE = _CHANGE.values(
 )
 _REFRESH_NOW = _CHANGE.values(refresh_due_at=bindparam("now"), retry_at=None)
 _POSTPONE = _CHANGE.values(retry_at=bindparam("until"))
+_CLIENT_CHANGED = exists().where(
+    oauth_clients.c.id == credentials.c.oauth_client_id,
+    oauth_clients.c.version != credentials.c.refused_client_version,
+)
 _DUE = (
     select(credentials.c.organization_id, credentials.c.connection_id)
     .where(
         credentials.c.refresh_due_at <= bindparam("now"),
         credentials.c.leased_until.is_(None) | (credentials.c.leased_until <= bindparam("now")),
-        credentials.c.retry_at.is_(None) | (credentials.c.retry_at <= bindparam("now")),
+        credentials.c.retry_at.is_(None) | (credentials.c.retry_at <= bindparam("now")) | _CLIENT_CHANGED,
     )
     .order_by(credentials.c.refresh_due_at)
     .limit(bindparam("limit"))
@@ -206,7 +226,9 @@ def decrypt(row: CredentialRow, vault: Vault, key: ConnectionKey) -> StoredCrede
     context = SealContext(TABLE, key.connection_id, row.version)
     secrets = json.loads(vault.open(key.organization_id, Sealed(row.key_id, row.sealed), context))
     metadata = TokenMetadata(row.oauth_client_id, row.refresh_due_at, row.audience)
-    return StoredCredential(secrets, row.version, metadata, row.lease, row.retry_at, row.failures)
+    return StoredCredential(
+        secrets, row.version, metadata, row.lease, row.retry_at, row.failures, row.refused_client_version
+    )
 
 
 async def lock(tx: Transaction, key: ConnectionKey) -> None:
@@ -244,13 +266,21 @@ async def acquire_lease(
     return changed > 0
 
 
-async def record_failure(tx: Transaction, key: ConnectionKey, lease_id: str, retry_at: datetime) -> bool:
-    """Count a failed refresh, end the lease, and allow no refresh before `retry_at`.
+async def record_failure(tx: Transaction, key: ConnectionKey, failed: StoredCredential, lease_id: str) -> bool:
+    """Store the columns of `failed` about a failed refresh, count the failure, and end the lease.
 
-    Return False, and change nothing, if this process no longer holds the lease.
+    Allow no refresh before `failed.retry_at`. If `failed.refused_client_version` is set, also allow a refresh after an
+    update of the OAuth client. Return False, and change nothing, if this process no longer holds the lease.
     """
-    ids = {"organization": key.organization_id, "connection": key.connection_id}
-    return await tx.execute(_RECORD_FAILURE, **ids, held_lease=lease_id, until=retry_at) > 0
+    changed = await tx.execute(
+        _RECORD_FAILURE,
+        organization=key.organization_id,
+        connection=key.connection_id,
+        held_lease=lease_id,
+        until=failed.retry_at,
+        client_version=failed.refused_client_version,
+    )
+    return changed > 0
 
 
 async def invalidate(tx: Transaction, key: ConnectionKey) -> None:
@@ -290,6 +320,7 @@ async def postpone(tx: Transaction, key: ConnectionKey, until: datetime) -> None
 async def list_due(tx: Transaction, now: datetime, limit: int) -> list[ConnectionKey]:
     """Return the connections whose credentials are due for a refresh, ordered by due time.
 
-    Skip leased and postponed credentials.
+    Skip leased and postponed credentials. Credentials are no longer postponed if the provider refused their OAuth
+    client, and the client was updated after the refusal.
     """
     return await tx.all(_DUE, ConnectionKey, now=now, limit=limit)

@@ -170,6 +170,9 @@ credentials = Table(
     Column("leased_until", TIME),
     Column("retry_at", TIME),  # time of the earliest retry after a temporary failure
     Column("failures", Integer, nullable=False, server_default="0"),  # consecutive temporary failures of the refresh
+    # Version of the OAuth client that the provider refused in the last refresh; null: the client was not refused.
+    Column("refused_client_version", Integer),
+    Column("refused_since", TIME),  # first of the latest consecutive refreshes that the provider answered with 4xx
     # Custom integrations: hash of `audience`, the places that could receive the credentials at the time of storage.
     Column("audience", Text),
     Index("ix_credentials_key_id_connection_id", "key_id", "connection_id"),

@@ -138,4 +138,4 @@ async def _with_entry(
         own = await installation.catalogs.own(tx, connection.organization_id, custom_revision)
         catalog = own if own is not None else catalog
     state = CredentialState.of(connection, stored, catalog.get(slug))
-    return await with_oauth_client(tx, installation, state) if state.sends_client else state
+    return await with_oauth_client(tx, installation, state) if state.needs_client else state

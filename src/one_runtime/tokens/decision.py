@@ -57,9 +57,14 @@ class UseUntil:
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """The credentials are not usable, and One Runtime must not send a refresh request before `until`."""
+    """The credentials are not usable, and One Runtime must not send a refresh request before `until`.
+
+    `client_refused`: True if the provider refused the OAuth client. The organization or the operator has to correct the
+    client.
+    """
 
     until: datetime
+    client_refused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +111,9 @@ def decide(state: CredentialState, now: datetime, request: CredentialRequest) ->
             return NeedsReauth("expired")
         return UseUntil(state.connection.expires_at, _schedule_of_expiry(state, now))
     usable = state.is_unexpired(now) and state.stored.version != request.rejected
-    if retry_at is not None and now < retry_at and not request.ignore_backoff:
-        return UseUntil(retry_at) if usable else Backoff(retry_at)
+    if retry_at is not None and state.is_paused(now) and not request.ignore_backoff:
+        client_refused = state.stored.refused_client_version is not None
+        return UseUntil(retry_at) if usable else Backoff(retry_at, client_refused)
     return Refresh(grant, usable)
 
 

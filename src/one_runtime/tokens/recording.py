@@ -17,7 +17,8 @@ from one_runtime.connections import connections, credentials
 from one_runtime.connections.pending_revocations import RevocationCause, leave_to_worker, queue_revocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
-from one_runtime.errors import NotFound, Unavailable
+from one_runtime.errors import NotFound, Unavailable, error_note
+from one_runtime.integrations import oauth_clients
 from one_runtime.oauth.errors import InvalidClient, OAuthError, TemporaryFailure
 from one_runtime.oauth.token_response import TokenSet
 from one_runtime.tenancy import events
@@ -111,7 +112,8 @@ async def _replace_tokens(
     due_at = method.refresh_due_at(secrets, tokens, now)
     metadata = replace(current.stored.token_metadata, refresh_due_at=due_at)
     scopes = tokens.scopes or current.connection.scopes
-    saved = replace(current.connection, expires_at=tokens.expires_at, scopes=scopes)
+    error = current.connection.error if current.connection.status == "needs_reauth" else None
+    saved = replace(current.connection, expires_at=tokens.expires_at, scopes=scopes, error=error)
     await connections.replace_tokens(tx, installation.vault, saved, secrets, metadata)
     if saved.status == "needs_reauth" and state.connection.status == "needs_reauth":
         saved = await connections.mark_active(tx, Actor(saved.organization_id, "system"), saved, now)
@@ -162,17 +164,39 @@ async def record_failure(
 ) -> Outcome:
     """Keep the tokens, and postpone the next refresh. The error does not show that the provider refused the grant."""
     key, now, failures = state.connection.key, installation.clock(), state.stored.failures
-    retry_at = now + _backoff(error, failures)
+    client = state.client if isinstance(error, InvalidClient) else None
+    failed = replace(
+        state.stored,
+        retry_at=now + _backoff(error, failures),
+        refused_client_version=client.version if client is not None else None,
+    )
+    note = error_note(error.code, client_refused_message(state, error.reason), now) if client is not None else None
+    connection = state.connection
     async with installation.database.write() as tx:
-        recorded = await credentials.record_failure(tx, key, lease.id, retry_at)
-        if recorded and failures == 0:  # only the first failure of an outage causes an event
-            subject = state.connection.subject
-            subject = replace(subject, data={**subject.data, "reason": error.code})
-            await events.record(tx, Actor(key.organization_id, "system"), "connection.refresh_failed", now, subject)
+        if await credentials.record_failure(tx, key, failed, lease.id):
+            connection = await connections.get(tx, key.organization_id, key.connection_id)
+            connection = await connections.set_error(tx, connection, note)
+            if failures == 0:  # only the first failure of an outage causes an event
+                data = {**connection.subject.data, "reason": error.code}
+                subject, actor = replace(connection.subject, data=data), Actor(key.organization_id, "system")
+                await events.record(tx, actor, "connection.refresh_failed", now, subject)
     log.info("refresh_failed_temporarily", connection_id=key.connection_id, code=error.code, failures=failures + 1)
-    state = replace(state, stored=replace(state.stored, retry_at=retry_at))
+    state = replace(state, connection=connection, stored=failed)
     # The request has been sent, so the pause now also applies to a caller that ignores pauses.
     return state, decide(state, now, replace(request, ignore_backoff=False))
+
+
+def client_refused_message(state: CredentialState, reason: str | None = None) -> str:
+    """Return the message for a refused OAuth client: what is wrong, and how to correct the client."""
+    is_operators = state.client is not None and state.client.organization_id == oauth_clients.INSTANCE
+    name, slug = state.integration_name, state.connection.integration_slug
+    remedy = (
+        f"The operator of One Runtime has to register the client for {slug} again"
+        if is_operators
+        else f"Register the client again with PUT /v1/integrations/{slug}/oauth-client"
+    )
+    quoted = f" ({reason.rstrip('.')})" if reason else ""
+    return f"{name} does not accept the OAuth client of this connection{quoted}. {remedy}, with the present secret."
 
 
 def _backoff(error: OAuthError, failures: int) -> timedelta:

@@ -44,7 +44,14 @@ from one_runtime.tokens.decision import (
     decide,
 )
 from one_runtime.tokens.endpoint import TokenEndpoint
-from one_runtime.tokens.recording import Lease, Outcome, record_failure, record_refusal, store_tokens
+from one_runtime.tokens.recording import (
+    Lease,
+    Outcome,
+    client_refused_message,
+    record_failure,
+    record_refusal,
+    store_tokens,
+)
 from one_runtime.tokens.state import (
     CredentialState,
     UsableCredential,
@@ -66,6 +73,15 @@ class ReauthRequired(Conflict):
     code = "needs_reauth"
 
 
+class ClientRefused(Conflict):
+    """The provider refuses the OAuth client of the connection, so One Runtime cannot refresh the tokens.
+
+    The organization or the operator has to correct the client. The end user's authorization can still be valid.
+    """
+
+    code = "client_refused"
+
+
 async def fresh_credentials(
     installation: Installation, key: ConnectionKey, *, rejected: int | None = None, retry_refused: bool = False
 ) -> UsableCredential:
@@ -74,8 +90,8 @@ async def fresh_credentials(
     `CredentialRequest` explains the arguments. With `retry_refused`, return fresh credentials even if the connection
     has the status `needs_reauth`.
 
-    Raises: NotFound; ReauthRequired; SealBroken (the decryption failed); ProviderUnavailable if the credentials are not
-    usable, and a refresh is not possible now.
+    Raises: NotFound; ReauthRequired; ClientRefused; SealBroken (the decryption failed); ProviderUnavailable if the
+    credentials are not usable, and a refresh is not possible now.
     """
     state = await load_state(installation, key)
     return await ensure_fresh(installation, state, rejected=rejected, retry_refused=retry_refused)
@@ -150,7 +166,7 @@ async def _refresh_or_postpone(installation: Installation, key: ConnectionKey) -
         await _join(installation, key, CredentialRequest())
     except (ReauthRequired, NotFound):
         pass
-    except ProviderUnavailable as error:
+    except (ProviderUnavailable, ClientRefused) as error:
         log.info("refresh_postponed", connection_id=key.connection_id, code=error.code)
     except Unavailable:  # the database failed, so the credentials stay due for the next run
         raise
@@ -215,12 +231,18 @@ async def _execute(
 
 
 def _result(state: CredentialState, decision: Decision, now: datetime) -> UsableCredential:
-    """Return the credentials if the decision allows their use. Raises: ReauthRequired; ProviderUnavailable."""
+    """Return the credentials if the decision allows their use.
+
+    Raises: ReauthRequired; ClientRefused; ProviderUnavailable.
+    """
     match decision:
         case NeedsReauth("refused"):
             _require_active(state.connection)
         case NeedsReauth():
             raise ReauthRequired(f"{_reauth_message(state, decision)} The end user has to connect again.")
+        case Backoff(client_refused=True):
+            _require_active(state.connection)
+            raise ClientRefused((state.connection.error or {}).get("message") or client_refused_message(state))
         case Backoff(until):
             _require_active(state.connection)
             wait, name = max(1, round((until - now).total_seconds())), state.integration_name
@@ -293,9 +315,10 @@ async def _ask_provider(
         raise
     except OAuthError as error:
         # If the end user entered the OAuth client, the end user can correct the client by connecting again. Only the
-        # organization or the operator can correct a registered client. So `invalid_client` is a refusal only for a
-        # client that the end user entered.
-        if isinstance(error, InvalidGrant) or (isinstance(error, InvalidClient) and state.client is None):
+        # organization or the operator can correct a registered client, and no one can correct a retired client. So
+        # `invalid_client` is a refusal only for a client that the end user entered, and for a retired client.
+        registered = state.client is not None and state.client.retired_at is None
+        if isinstance(error, InvalidGrant) or (isinstance(error, InvalidClient) and not registered):
             return await record_refusal(installation, state, grant, error, request)
         return await record_failure(installation, state, lease, error, request)
     with metrics.token_commit():  # a crash before the commit loses the tokens, so this metric measures the commit

@@ -86,6 +86,11 @@ class CredentialState:
         return UsableCredential(self.connection, values, self.stored.version, self.integration, self.auth)
 
     @property
+    def needs_client(self) -> bool:
+        """Return True if the state needs the OAuth client, for API requests or for `is_paused`."""
+        return self.sends_client or self.stored.refused_client_version is not None
+
+    @property
     def refresh_grant(self) -> RefreshGrant | None:
         """Return the grant that a refresh sends, such as a refresh token. Return None if no refresh is possible."""
         if self.token_method is None:
@@ -109,6 +114,17 @@ class CredentialState:
         One Runtime sends a refused grant again only if a person requests the refresh.
         """
         return self.connection.status == "needs_reauth" and self.stored.token_metadata.refresh_due_at is None
+
+    def is_paused(self, now: datetime) -> bool:
+        """Return True if One Runtime must not send a refresh request yet, after a failure.
+
+        If the provider refused the OAuth client, the pause ends when the client is updated. The caller must have loaded
+        the client.
+        """
+        retry_at, refused = self.stored.retry_at, self.stored.refused_client_version
+        if retry_at is None or retry_at <= now:
+            return False
+        return refused is None or self.client is None or self.client.version == refused
 
     def is_unexpired(self, now: datetime) -> bool:
         """Return True if there is an access token that has not expired."""
@@ -154,7 +170,7 @@ async def load_state(installation: Installation, key: ConnectionKey) -> Credenti
     """Read the state in a new transaction. Raises: NotFound; SealBroken; OAuthClientMissing."""
     async with installation.database.read() as tx:
         state = await read_state(tx, installation, key)
-        return await with_oauth_client(tx, installation, state) if state.sends_client else state
+        return await with_oauth_client(tx, installation, state) if state.needs_client else state
 
 
 async def read_state(

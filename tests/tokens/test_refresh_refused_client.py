@@ -1,0 +1,166 @@
+"""P8: the provider refuses the OAuth client. The owner of the client corrects it, and refreshes resume at once."""
+
+import asyncio
+from typing import Any
+
+import httpx2
+import pytest
+
+from one_runtime.integrations import oauth_clients
+from one_runtime.integrations.oauth_clients import INSTANCE, NewOAuthClient
+from one_runtime.tokens.refresh import ClientRefused, fresh_credentials, refresh_due
+from tests.tokens.provider import CLIENT_ID, CLIENT_SECRET
+from tests.tokens.rotating import SLUG, RotatingApplication, Seeded, connect, generation_of, read_stored, token_of
+from tests.waiting import eventually
+
+pytestmark = pytest.mark.promise("P8")
+
+WRONG = "the-provider-replaced-this-secret"
+
+
+async def register(app: RotatingApplication, secret: str, client_id: str = CLIENT_ID) -> None:
+    """Register the organization's OAuth client over the API."""
+    body = {"client_id": client_id, "client_secret": secret}
+    answer = await app.client.send("PUT", f"/v1/integrations/{SLUG}/oauth-client", body)
+    assert answer.status_code == 200, answer.text
+
+
+async def call(app: RotatingApplication, seeded: Seeded) -> httpx2.Response:
+    """Call the provider's API through the proxy."""
+    headers = {"one-runtime-end-user": seeded.end_user_id}
+    return await app.client.http.get(f"/v1/proxy/{SLUG}/me", headers=headers)
+
+
+async def refused(app: RotatingApplication, **behaviour: Any) -> Seeded:
+    """Return a connection with expired tokens whose last refresh failed, because the client's secret was wrong."""
+    seeded = await app.connect(**behaviour)
+    await register(app, WRONG)
+    app.application.clock.advance(hours=2)
+    with pytest.raises(ClientRefused):
+        await fresh_credentials(app.installation, seeded.key)
+    return seeded
+
+
+async def test_a_refused_client_is_named_in_the_connection_and_in_every_answer(app: RotatingApplication) -> None:
+    seeded = await refused(app)
+    shown = await app.look(seeded)
+    assert (shown["status"], shown["error"]["code"]) == ("active", "client_refused")
+    assert f"PUT /v1/integrations/{SLUG}/oauth-client" in shown["error"]["message"]
+    route = f"/v1/connections/{seeded.key.connection_id}"
+    answers = [
+        await call(app, seeded),
+        await app.client.get(f"{route}/credentials"),
+        await app.client.post(f"{route}/refresh"),
+    ]
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [(409, "client_refused")] * 3
+    assert {answer.json()["detail"] for answer in answers} == {shown["error"]["message"]}
+    assert answers[0].headers["one-runtime-error"] == "client_refused"
+    assert "Try again" not in shown["error"]["message"]
+    (failed,) = await app.events("refresh_failed")
+    assert failed["data"]["reason"] == "client_refused"
+
+
+async def test_calls_resume_at_once_after_the_client_is_corrected(app: RotatingApplication) -> None:
+    seeded = await refused(app)
+    assert (await call(app, seeded)).status_code == 409
+    await register(app, CLIENT_SECRET)
+    answer = await call(app, seeded)
+    assert (answer.status_code, answer.json()) == (200, {"id": seeded.family})
+    shown = await app.look(seeded)
+    assert (shown["status"], shown["error"]) == ("active", None)
+
+
+async def test_the_worker_refreshes_at_once_after_the_client_is_corrected(app: RotatingApplication) -> None:
+    seeded = await refused(app)
+    assert await refresh_due(app.installation) == 0
+    await register(app, CLIENT_SECRET)
+    assert await refresh_due(app.installation) == 1
+    assert app.provider.answers(seeded.family) == ["granted"]
+    assert (await app.look(seeded))["error"] is None
+
+
+async def test_a_pause_after_an_outage_outlasts_an_update_of_the_client(app: RotatingApplication) -> None:
+    seeded = await app.connect(fault="503", retry_after="900")
+    app.application.clock.advance(hours=2)
+    assert await refresh_due(app.installation) == 1
+    await register(app, CLIENT_SECRET)
+    assert await refresh_due(app.installation) == 0
+    assert app.provider.answers(seeded.family) == ["503"]
+
+
+async def test_a_corrected_client_that_is_refused_again_pauses_again(app: RotatingApplication) -> None:
+    seeded = await refused(app)
+    await register(app, f"{WRONG}-2")
+    assert await refresh_due(app.installation) == 1
+    assert await refresh_due(app.installation) == 0
+    assert (await call(app, seeded)).json()["code"] == "client_refused"
+    assert (await read_stored(app.installation, seeded.key))[1].failures == 2
+
+
+async def test_a_client_corrected_during_the_request_ends_the_pause_of_this_request(app: RotatingApplication) -> None:
+    seeded = await app.connect(hold="before", fault="invalid_client")
+    app.application.clock.advance(hours=2)
+    flight = asyncio.create_task(fresh_credentials(app.installation, seeded.key))
+    await eventually(lambda: app.provider.look(seeded.family)["waiting"] == 1)
+    await register(app, CLIENT_SECRET)
+    app.provider.behave(seeded.family, hold=None)
+    with pytest.raises(ClientRefused):
+        await flight
+    app.provider.behave(seeded.family, fault=None)
+    assert generation_of(token_of(await fresh_credentials(app.installation, seeded.key))) == 1
+
+
+async def test_an_explicit_refresh_asks_the_provider_during_the_pause(app: RotatingApplication) -> None:
+    seeded = await app.connect(fault="invalid_client")
+    app.application.clock.advance(hours=2)
+    with pytest.raises(ClientRefused):
+        await fresh_credentials(app.installation, seeded.key)
+    app.provider.behave(seeded.family, fault=None)  # the operator corrected the client at the provider
+    assert (await call(app, seeded)).json()["code"] == "client_refused"
+    answer = await app.client.post(f"/v1/connections/{seeded.key.connection_id}/refresh")
+    assert (answer.status_code, answer.json()["error"]) == (200, None), answer.text
+    assert app.provider.answers(seeded.family) == ["invalid_client", "granted"]
+
+
+async def test_an_outage_after_the_refusal_removes_the_error(app: RotatingApplication) -> None:
+    seeded = await refused(app)
+    app.provider.behave(seeded.family, fault="503")
+    await register(app, CLIENT_SECRET)
+    answer = await call(app, seeded)
+    assert (answer.status_code, answer.json()["code"]) == (502, "provider_unavailable")
+    assert (await app.look(seeded))["error"] is None
+
+
+async def test_tokens_that_have_not_expired_serve_while_the_client_is_refused(app: RotatingApplication) -> None:
+    seeded = await app.connect(life=3600.0)
+    await register(app, WRONG)
+    app.application.clock.advance(seconds=3500)
+    assert (await call(app, seeded)).status_code == 200
+    assert (await app.look(seeded))["error"]["code"] == "client_refused"
+
+
+async def test_a_refused_client_that_was_replaced_needs_the_end_user(app: RotatingApplication) -> None:
+    """The organization registered another client, so the end user's next authorization uses the new client."""
+    seeded = await app.connect(fault="invalid_client")
+    await register(app, CLIENT_SECRET, "another-client")
+    app.application.clock.advance(hours=2)
+    answer = await call(app, seeded)
+    assert (answer.status_code, answer.json()["code"]) == (409, "connect_required")
+    shown = await app.look(seeded)
+    assert (shown["status"], shown["error"]["code"]) == ("needs_reauth", "client_refused")
+
+
+async def test_the_message_about_the_operators_client_names_the_operator(app: RotatingApplication) -> None:
+    installation = app.installation
+    entry = installation.catalog.get(SLUG)
+    assert entry is not None
+    async with installation.database.write() as tx:
+        await oauth_clients.retire(tx, app.organization_id, SLUG, installation.clock())
+        new = NewOAuthClient(CLIENT_ID, WRONG)
+        client = await oauth_clients.put(tx, installation.vault, INSTANCE, entry, new, installation.clock())
+    tokens = app.provider.make()[0]
+    seeded = await connect(installation, app.organization_id, "user_123", tokens, client=client)
+    app.application.clock.advance(hours=2)
+    answer = await call(app, seeded)
+    assert answer.json()["code"] == "client_refused"
+    assert "The operator of One Runtime has to register the client" in answer.json()["detail"]
