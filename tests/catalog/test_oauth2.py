@@ -69,6 +69,16 @@ def test_parameters_that_the_flow_sets_are_refused() -> None:
         refused("is a reserved parameter", **token(query={name: "x"}))
 
 
+def test_a_nonce_has_a_parameter_of_its_own() -> None:
+    oauth2(**authorization(nonce_param="nonce", params={"prompt": "consent"}))
+    for name in ("state", "scope", "client_id"):
+        refused("nonce_param: .* is a reserved parameter; write", **authorization(nonce_param=name))
+    refused("reserved parameter; write", **authorization(nonce_param="app", client_id_param="app"))
+    refused("so remove nonce from params", **authorization(nonce_param="nonce", params={"nonce": "x"}))
+    for scopes in ("scopes", "more_scopes"):
+        refused("must differ", **authorization(nonce_param="user_scope"), **{scopes: {"param": "user_scope"}})
+
+
 def test_a_template_with_a_value_of_a_later_step_is_refused() -> None:
     account = {"name": "account", "source": "callback", "pattern": "[a-z]+"}
     later = {"name": "site", "source": "lookup", "pattern": "[a-z]+"}

@@ -8,6 +8,8 @@ from one_runtime.demo.acme import GLOBEX
 from tests.application import PUBLIC_URL
 from tests.connecting.acme import SLUG, AcmeAuthorizing
 
+AUTHORIZATION_URL: Final = "url: '{acme_url}/oauth/authorize'\n"
+NONCE: Final = {AUTHORIZATION_URL: f"{AUTHORIZATION_URL}      nonce_param: nonce\n"}
 TOKEN_URL: Final = "url: '{acme_url}/oauth/token'\n"
 REVOCATION_AUTH: Final = "auth: basic\n"
 RAW_BASIC: Final = {
@@ -32,3 +34,10 @@ async def test_provider_that_decodes_no_form_in_http_basic_gives_refreshes_and_r
     deleted = await runtime.client.send("DELETE", f"/v1/connections/{connection['id']}")
     assert {token["outcome"] for token in deleted.json()["revocations"]} == {"revoked"}
     assert runtime.revoke_all_grants(GLOBEX) == 0
+
+
+@pytest.mark.parametrize("entry_changes", [NONCE], ids=["nonce"])
+async def test_each_authorization_request_has_a_new_nonce(runtime: AcmeAuthorizing) -> None:
+    runtime.acme.acme.faults.require_nonce = True
+    assert (await runtime.connect())["status"] == "active"
+    assert (await runtime.connect())["status"] == "active"

@@ -96,6 +96,14 @@ def test_entry_parameters_are_added_and_never_replace_protocol_parameters() -> N
     assert "client_id" not in query
 
 
+def test_nonce_is_a_new_random_value_in_the_entrys_parameter() -> None:
+    auth = oauth2(authorization={**OAUTH2["authorization"], "nonce_param": "n"})
+    nonces = {query_of(authorization_params(auth))["n"] for _ in range(10)}
+    assert len(nonces) == 10
+    assert min(map(len, nonces)) == 43
+    assert "n" not in query_of(authorization_params())
+
+
 def test_query_is_put_into_the_fragment_if_the_authorization_page_is_there() -> None:
     auth = oauth2(authorization={"url": "https://app.example.com/", "fragment": "/oauth/authorize"})
     split = urlsplit(authorization_params(auth))

@@ -87,19 +87,29 @@ class ScopeList(EntryPart):
 class AuthorizationEndpointSpec(EntryPart):
     """The authorization request (RFC 6749, 4.1.1).
 
-    `code_param` and `callback_signature` describe a callback that deviates from the RFC.
+    `code_param` and `callback_signature` describe a callback that deviates from the RFC. `nonce_param`: the parameter
+    for a random value, which is new in every request, such as `nonce` of OpenID Connect.
     """
 
     url: Url
     fragment: Path | None = None
     params: Annotated[dict[ParamName, Template], Many] = {}
     client_id_param: ParamName = "client_id"
+    nonce_param: ParamName | None = None
     code_param: ParamName = "code"
     issuer: Url | None = None
     callback_signature: Literal["hmac_sha256"] | None = None
 
     def _require_consistency(self) -> None:
         _refuse_own("authorization.params", self.params, _AUTHORIZATION_OWN)
+        if self.nonce_param in {*_AUTHORIZATION_OWN, self.client_id_param}:
+            raise ValueError(
+                f"authorization.nonce_param: {self.nonce_param} is a reserved parameter; write the name of the "
+                "provider's parameter for a random value, such as nonce"
+            )
+        if self.nonce_param in self.params:
+            name = self.nonce_param
+            raise ValueError(f"authorization.nonce_param: One Runtime sets {name}, so remove {name} from params")
 
 
 class TokenResponsePaths(EntryPart):
@@ -273,11 +283,16 @@ class OAuth2Auth(AuthBase):
         self.token.refuse_own(_TOKEN_OWN)
         if self.more_scopes is not None and self.more_scopes.param == self.scopes.param:
             raise ValueError("more_scopes.param: must differ from scopes.param")
+        if self.authorization.nonce_param in self._scope_params():
+            raise ValueError("authorization.nonce_param: must differ from the param of scopes and more_scopes")
         if (self.lookup is None) != all(part.source != "lookup" for part in self.received):
             raise ValueError("lookup: set lookup together with a received value that has source: lookup, or omit both")
         if self.refresh == "none" and (self.token.refresh_url or self.token.refresh_params or self.lifetimes.refresh):
             raise ValueError("refresh is none, so refresh_url, refresh_params and lifetimes.refresh must be omitted")
         _check_steps(self)
+
+    def _scope_params(self) -> tuple[str, ...]:
+        return (self.scopes.param, *((self.more_scopes.param,) if self.more_scopes is not None else ()))
 
     def predefined_names(self) -> frozenset[str]:
         """Return the predefined names. Omit each name that `fields` declares.

@@ -1,5 +1,6 @@
 """Build the authorization request: the URL of the provider's authorization page (RFC 6749, 4.1.1)."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -9,18 +10,25 @@ from one_runtime.oauth.pkce import METHOD, uses_pkce
 from one_runtime.oauth.scopes import scope_param
 
 
+def new_nonce() -> str:
+    """Return a random value of 256 bits, for a provider that requires a new value in each authorization request."""
+    return secrets.token_urlsafe(32)
+
+
 @dataclass(frozen=True, slots=True)
 class AuthorizationRequest:
     """The parameters of one authorization request.
 
     `challenge`: the result of `pkce.code_challenge`, or None without PKCE. `scopes`: the scopes to request, or None for
-    the integration's default scopes.
+    the integration's default scopes. `nonce`: a random value, which the request contains only if the entry names a
+    parameter for the value.
     """
 
     redirect_uri: str
     state: str = field(repr=False)
     challenge: str | None = None
     scopes: tuple[str, ...] | None = None
+    nonce: str = field(default_factory=new_nonce, repr=False)
 
 
 def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRequest, known: Mapping[str, str]) -> str:
@@ -41,6 +49,7 @@ def authorization_url(auth: OAuth2Auth, client_id: str, request: AuthorizationRe
         **scope_param(auth.scopes, request.scopes, known),
         **(scope_param(auth.more_scopes, None, known) if auth.more_scopes is not None else {}),
         "state": request.state,
+        **({authorization.nonce_param: request.nonce} if authorization.nonce_param is not None else {}),
     }
     if uses_pkce(auth):
         if request.challenge is None:

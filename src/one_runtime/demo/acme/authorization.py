@@ -23,6 +23,7 @@ from one_runtime.demo.acme.scopes import SCOPES, read_scopes
 PATH: Final = "/oauth/authorize"
 
 _CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")  # PKCE: a SHA-256 hash in base64url (RFC 7636, 4.2)
+_MIN_NONCE: Final = 22  # characters of base64url for 128 bits
 _PASSED_ON: Final = (
     "response_type",
     "client_id",
@@ -31,6 +32,7 @@ _PASSED_ON: Final = (
     "state",
     "code_challenge",
     "code_challenge_method",
+    "nonce",
 )
 
 
@@ -65,6 +67,7 @@ class ConsentPage:
 
     def __init__(self, accounts: Accounts, clients: Clients, grants: Grants, faults: Faults) -> None:
         self._accounts, self._clients, self._grants, self._faults = accounts, clients, grants, faults
+        self._nonces: set[str] = set()
 
     async def ask(self, request: Request) -> Response:
         """Show the consent page. Raises: MalformedForm; PageError; ConsentRefused."""
@@ -90,6 +93,7 @@ class ConsentPage:
             raise ConsentRefused(consent.target, "access_denied", "The user denied access.")
         if decision != "allow" or account is None:
             raise PageError("The form has no account or no decision. Go back and try again.")
+        self._nonces.add(form.get("nonce") or "")
         grant = Grant(account.id, consent.client.id, consent.scopes)
         code = self._grants.create_code(grant, consent.target.redirect_uri, consent.challenge)
         return _redirect(request, consent.target, code=code)
@@ -113,6 +117,9 @@ class ConsentPage:
             raise ConsentRefused(
                 target, "invalid_request", "PKCE is required: send code_challenge with code_challenge_method S256."
             )
+        nonce = form.get("nonce") or ""
+        if self._faults.require_nonce and (len(nonce) < _MIN_NONCE or nonce in self._nonces):
+            raise ConsentRefused(target, "invalid_request", "nonce must be a new random value.")
         scopes = read_scopes(form.get("scope"))
         if not scopes:
             raise ConsentRefused(target, "invalid_scope", f"scope must consist of: {' '.join(SCOPES)}.")

@@ -20,5 +20,7 @@ class Faults:
     """Deny the next authorization request, even if the user allows access."""
     raw_basic: bool = False
     """Read the client's id and secret in HTTP Basic without form decoding, unlike RFC 6749, 2.3.1."""
+    require_nonce: bool = False
+    """Refuse an authorization request without the parameter `nonce`, or with a nonce of an earlier consent."""
     refuse_next_refresh: bool = False
     """Answer the next refresh with `invalid_grant`, even for a valid refresh token. The token stays valid."""
