@@ -11,7 +11,6 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Update, bindparam, delete, func, insert, select, update
 
-from one_runtime.catalog.model import AuthType, CustomIntegration
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.connections import credentials, pending_revocations
 from one_runtime.connections.credentials import (
@@ -130,33 +129,21 @@ class _ConnectionCount(NamedTuple):
     connections: int
 
 
-_COLUMNS = tuple(connections.c[name] for name in Connection.__dataclass_fields__)
+COLUMNS = tuple(connections.c[name] for name in Connection.__dataclass_fields__)
 _INSERT = insert(connections)
 _IN_ORGANIZATION = connections.c.organization_id == bindparam("organization")
-_LIST = select(*_COLUMNS).where(_IN_ORGANIZATION).order_by(connections.c.id.desc())
-_BY_ID = select(*_COLUMNS).where(_IN_ORGANIZATION, connections.c.id == bindparam("connection"))
+_LIST = select(*COLUMNS).where(_IN_ORGANIZATION).order_by(connections.c.id.desc())
+_BY_ID = select(*COLUMNS).where(_IN_ORGANIZATION, connections.c.id == bindparam("connection"))
 _WITH_CREDENTIAL = (
-    select(*_COLUMNS, *credentials.CREDENTIAL_COLUMNS)
+    select(*COLUMNS, *credentials.CREDENTIAL_COLUMNS)
     .join_from(connections, credentials_table, credentials_table.c.connection_id == connections.c.id)
     .where(_IN_ORGANIZATION, connections.c.id == bindparam("connection"))
 )
 _AT_INTEGRATION = _LIST.where(
     connections.c.end_user_id == bindparam("end_user"), connections.c.integration_slug == bindparam("slug")
 )
-_AT = (_IN_ORGANIZATION, connections.c.integration_slug == bindparam("slug"))
-_COUNT = select(func.count().label("connections")).where(*_AT)
-_WITH_OTHER_AUDIENCE = (
-    select(*_COLUMNS)
-    .join_from(connections, credentials_table, credentials_table.c.connection_id == connections.c.id)
-    .where(
-        *_AT,
-        connections.c.status == "active",
-        connections.c.auth_type == bindparam("auth_type"),
-        credentials_table.c.audience.is_distinct_from(bindparam("audience")),
-    )
-)
-_OTHER_AUDIENCE = _WITH_OTHER_AUDIENCE.order_by(connections.c.id).limit(bindparam("limit"))
-_STILL_OTHER_AUDIENCE = _WITH_OTHER_AUDIENCE.where(connections.c.id == bindparam("connection"))
+INTEGRATION_FILTER = (_IN_ORGANIZATION, connections.c.integration_slug == bindparam("slug"))
+_COUNT = select(func.count().label("connections")).where(*INTEGRATION_FILTER)
 _CONNECTED = (
     select(connections.c.integration_slug)
     .where(_IN_ORGANIZATION, connections.c.end_user_id == bindparam("end_user"), connections.c.status == "active")
@@ -409,43 +396,6 @@ async def mark_needs_reauth(
     data = {**connection.subject.data, "reason": code}
     await events.record(tx, actor, "connection.needs_reauth", now, replace(connection.subject, data=data))
     return saved
-
-
-async def invalidate_for_audience_change(tx: Transaction, connection: Connection, message: str, now: datetime) -> None:
-    """Set the status `needs_reauth`, and invalidate the credentials. The caller must lock the credentials first.
-
-    The integration's audience has changed: the integration now sends credentials to other hosts, or in another way
-    (promise P7 of docs/security.md).
-    """
-    actor = Actor(connection.organization_id, "system")
-    await mark_needs_reauth(tx, actor, connection, "integration_changed", message, now)
-    await credentials.invalidate(tx, connection.key)
-
-
-async def invalidate_all_for_audience_change(
-    tx: Transaction,
-    organization_id: str,
-    integration: CustomIntegration,
-    auth_type: AuthType,
-    now: datetime,
-    *,
-    limit: int,
-) -> int:
-    """Find at most `limit` active connections with credentials for an old audience, and invalidate the credentials.
-
-    Return the number of connections found. An end user can connect again at the same time, and the new credentials must
-    stay valid. So the function locks the credentials of each connection, and checks the audience again.
-    """
-    audience = integration.audience(auth_type)
-    scope = {"organization": organization_id, "slug": integration.slug, "auth_type": auth_type, "audience": audience}
-    outdated = await tx.all(_OTHER_AUDIENCE, Connection, **scope, limit=limit)
-    for connection in outdated:
-        await credentials.lock(tx, connection.key)
-        locked = await tx.one(_STILL_OTHER_AUDIENCE, Connection, **scope, connection=connection.id)
-        if locked is not None:
-            message = f"The organization changed the hosts to which {integration.name} sends credentials."
-            await invalidate_for_audience_change(tx, locked, message, now)
-    return len(outdated)
 
 
 async def count_at_integration(tx: Transaction, organization_id: str, slug: str) -> int:

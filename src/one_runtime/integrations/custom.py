@@ -16,7 +16,7 @@ from one_runtime.catalog import organization_catalogs
 from one_runtime.catalog.model import AuthType, CustomIntegration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.organization_catalogs import StoredIntegration
-from one_runtime.connections import connections
+from one_runtime.connections import audience_change, connections
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import Conflict, NotFound
@@ -172,7 +172,7 @@ async def _invalidate_connections(installation: Installation, actor: Actor, inte
         while invalidated == _BATCH:
             now = installation.clock()
             async with installation.database.write() as tx:
-                invalidated = await connections.invalidate_all_for_audience_change(
+                invalidated = await audience_change.invalidate_all(
                     tx, actor.organization_id, integration, auth_type, now, limit=_BATCH
                 )
             count += invalidated

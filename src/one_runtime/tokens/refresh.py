@@ -19,7 +19,7 @@ import structlog
 
 from one_runtime.auth_types import AUTH_METHODS, RefreshGrant, oauth2_of
 from one_runtime.catalog.request import ConnectionValues
-from one_runtime.connections import connections, credentials
+from one_runtime.connections import audience_change, connections, credentials
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
 from one_runtime.context import Installation
@@ -290,7 +290,7 @@ async def _record_needs_reauth(
         if decide(current, now, request) != decision:
             return
         if decision.reason == "audience_changed":
-            await connections.invalidate_for_audience_change(tx, current.connection, message, now)
+            await audience_change.invalidate(tx, current.connection, message, now)
         else:
             actor = Actor(key.organization_id, "system")
             await connections.mark_needs_reauth(tx, actor, current.connection, "token_expired", message, now)
