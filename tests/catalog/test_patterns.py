@@ -1,6 +1,11 @@
 """Patterns have the same meaning in Python and in the browser."""
 
+import string
+import tracemalloc
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from one_runtime.catalog.patterns import check_host_pattern, check_pattern, compiled
 from tests.catalog.javascript import compile_all
@@ -97,3 +102,53 @@ def test_a_host_pattern_that_accepts_an_invalid_start_or_end_is_refused(pattern:
 )
 def test_a_pattern_of_host_labels_is_accepted(pattern: str) -> None:
     check_host_pattern(pattern)
+
+
+SAFE = st.sampled_from([*"az09-", "[a-z]", "[a-z0-9-]", "[A-Z.]", r"[\d.-]", r"\d", r"\."])
+RISKY = st.sampled_from(
+    [
+        *"/@:_ é.",
+        "[+--]",
+        "[--9]",
+        "[a-z/]",
+        r"[\w-]",
+        r"[\s]",
+        "[^/]",
+        "[^a]",
+        "[A-z]",
+        "[!-~]",
+        r"\w",
+        r"\S",
+        r"\/",
+        r"\n",
+        r"\?",
+    ]
+)
+COUNTED = st.builds("{}{}".format, SAFE | SAFE | SAFE | RISKY, st.sampled_from(["", "*", "+", "?", "{2}", "{1,3}"]))
+PATTERNS = st.recursive(
+    COUNTED,
+    lambda inner: st.builds("{}{}".format, inner, inner) | st.builds("(?:{}|{})".format, inner, inner),
+    max_leaves=5,
+)
+HOST_CHARACTERS = frozenset(string.ascii_letters + string.digits + ".-")
+
+
+@pytest.mark.promise("P7")
+@given(PATTERNS, st.data())
+def test_no_accepted_host_pattern_matches_a_character_that_ends_a_host(pattern: str, data: st.DataObject) -> None:
+    try:
+        check_host_pattern(check_pattern(f"[a-z]{pattern}[0-9]"))
+    except ValueError:
+        return
+    value = data.draw(st.from_regex(f"(?a:{pattern})", fullmatch=True))
+    assert set(value) <= HOST_CHARACTERS
+
+
+def test_a_host_pattern_with_long_ranges_is_refused_without_a_list_of_their_characters() -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="letters, digits"):
+            check_host_pattern("[" + "\x01-\U0010ffff" * 70 + "]")
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()

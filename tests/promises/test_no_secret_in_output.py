@@ -1,8 +1,10 @@
 """P11: no response, page, header, event or stored error contains a secret, whatever a provider returns."""
 
 import base64
+import json
 import re
 from collections.abc import Callable
+from textwrap import wrap
 from urllib.parse import quote
 
 import httpx2
@@ -19,6 +21,7 @@ pytestmark = pytest.mark.promise("P11")
 KEY = ACME_KEYS[GLOBEX]
 MARKUP = '<script src="https://evil.example/x.js"></script><img src=x onerror=alert(1)>'
 THIRD_PARTY = re.compile(r"""(?:src|href|action|srcset|poster|data)\s*=\s*["']?(?:https?:)?//""")
+INVISIBLE = "\u00ad\u200b\u2060\ufeff"
 
 ECHOES: dict[str, Callable[[str], str]] = {
     "as it is": lambda key: f"Invalid key {key}.",
@@ -28,12 +31,20 @@ ECHOES: dict[str, Callable[[str], str]] = {
     "with invisible characters in it": lambda key: f"Invalid key {key[:9]}\u200b{key[9:]}.",
     "with a byte order mark and a word joiner in it": lambda key: f"Invalid key \ufeff{key[:3]}\u2060{key[3:]}.",
     "with a soft hyphen in it": lambda key: f"Invalid key {key[:9]}\u00ad{key[9:]}.",
+    "with a soft hyphen after every eight characters": lambda key: "Invalid key " + "\u00ad".join(wrap(key, 8)),
     "its first 18 characters": lambda key: f"Invalid key {key[:18]}...",
     "its last 18 characters": lambda key: f"Invalid key ...{key[-18:]}",
     "in base64": lambda key: f"Bad header {base64.b64encode(key.encode()).decode()}",
     "in its header": lambda key: f"Bad header Authorization: Bearer {key}",
     "at the edge of what is kept": lambda key: "x" * 285 + key,
 }
+
+
+def visible(content: bytes) -> bytes:
+    """Return the content without invisible characters, as a person reads it."""
+    for character in INVISIBLE:
+        content = content.replace(character.encode(), b"").replace(json.dumps(character)[1:-1].encode(), b"")
+    return content
 
 
 @pytest.mark.parametrize("how", ECHOES)
@@ -47,8 +58,10 @@ async def test_key_that_the_provider_echoes_is_in_no_output(hostile: Hostile, ho
     body = {"integration_slug": "acme", "end_user_id": "user_123", "auth_type": "api_key"}
     responses.append((await hostile.client.post("/v1/connections", {**body, "credentials": {"api_key": KEY}})).text)
     canaries = {"key": KEY, "its start": KEY[:16], "its end": KEY[-16:]}
-    assert leaks(canaries, {"answers": join_texts(responses), "in capitals": join_texts(responses).lower()}) == []
-    assert leaks(canaries, everything_stored(hostile.application.installation)) == []
+    answers = visible(join_texts(responses))
+    assert leaks(canaries, {"answers": answers, "in capitals": answers.lower()}) == []
+    stored = everything_stored(hostile.application.installation)
+    assert leaks(canaries, {place: visible(content) for place, content in stored.items()}) == []
 
 
 async def test_key_that_is_refused_later_is_not_stored_with_the_reason(hostile: Hostile) -> None:

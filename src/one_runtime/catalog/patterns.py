@@ -27,6 +27,7 @@ _OPTIONS.max_mem = _MOST_MEMORY
 _DIGITS: Final = frozenset("0123456789")
 _MORE: Final = frozenset({""})
 _ESCAPED: Final = {"d": _DIGITS, ".": frozenset("."), "-": frozenset("-")}
+_MOST_LISTED: Final = 128
 _HOST_CHARACTERS: Final = _DIGITS | frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-")
 _TOKEN: Final = re.compile(
     r"\\(?P<escape>.)|\[(?P<excludes>\^?)(?P<members>(?:\\.|[^\]\\])+)\]|\{[0-9,]+\}|\(\?:|[()|*+?]|(?P<char>.)",
@@ -160,8 +161,15 @@ def _accepted_by(token: re.Match[str]) -> frozenset[str]:
         if part["escape"]:
             accepted |= _ESCAPED.get(part["escape"], _MORE)
         else:
-            accepted |= {chr(code) for code in range(ord(part["first"]), ord(part["last"] or part["first"]) + 1)}
+            accepted |= _range(ord(part["first"]), ord(part["last"] or part["first"]))
     return frozenset(accepted)
+
+
+def _range(first: int, last: int) -> frozenset[str]:
+    """Return the characters from `first` to `last`. A long range could contain a million characters."""
+    if last - first >= _MOST_LISTED:
+        return _MORE
+    return frozenset(map(chr, range(first, last + 1)))
 
 
 def captured_part(pattern: str) -> str:
