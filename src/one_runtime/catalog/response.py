@@ -58,14 +58,14 @@ def read_check(
     if check is None:
         raise ValueError("this auth type has no check")
     document = parse_json(body)
-    refused = is_refused(check.refused, status, document) and not _is_firewall_page(status, headers)
+    refused = is_refused(check.refused, status, document) and not is_firewall_page(status, headers)
     if refused or not is_expected(check.expect, status, document):
         return CheckResult(ok=False, refused=refused, reason=_reason(auth, check, document, values))
     account_id, account_label = read_identity(auth, values, document)
     return CheckResult(ok=True, refused=False, account_id=account_id, account_label=account_label)
 
 
-def _is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
+def is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
     """Return True for an HTML page with the status 403.
 
     A firewall can send such a page for a valid credential. So the page does not prove that the credential is invalid.

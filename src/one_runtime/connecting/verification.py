@@ -43,6 +43,7 @@ from one_runtime.tokens.endpoint import TokenEndpoint
 from one_runtime.tokens.state import merge_tokens
 
 _MAX_ACCOUNTS: Final = 200
+_REFUSED_CLIENT: Final = frozenset({400, 401, 403})
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +157,9 @@ async def verify_credentials(
     endpoint = TokenEndpoint(integration, method.auth, client, values.params)
     try:
         tokens = await endpoint.ask(installation.egress, installation.clock, grant)
-    except (InvalidClient, InvalidGrant, TokenRequestRefused) as error:
-        raise CredentialsRefused(f"{integration.name} did not accept these credentials.", error.reason) from error
     except OAuthError as error:
+        if isinstance(error, InvalidClient | InvalidGrant | TokenRequestRefused) or _refuses_client(error):
+            raise CredentialsRefused(f"{integration.name} did not accept these credentials.", error.reason) from error
         reason = f" ({error.reason})" if error.reason else ""
         raise ProviderUnavailable(
             f"{integration.name} does not answer as it should{reason}. Try again.",
@@ -179,6 +180,16 @@ async def verify_credentials(
         expires_at=tokens.expires_at,
         token_metadata=TokenMetadata(None, due_at),
     )
+
+
+def _refuses_client(error: OAuthError) -> bool:
+    """Return True if the response to a request with only a client id and a secret refuses the two values.
+
+    Some providers refuse a wrong secret without an error code. A request for client credentials contains no grant that
+    could be wrong (RFC 6749, 4.4.2).
+    """
+    response = error.response
+    return response.status in _REFUSED_CLIENT and not response.firewall_page and response.error is None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ wrong OAuth client can cause the same HTTP status as a refused grant. Such a cau
 
 import datetime as dt
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final, Literal, TypeAlias
 
 from one_runtime.catalog.oauth2 import TokenEndpointSpec
-from one_runtime.catalog.response import look_up, text_of
+from one_runtime.catalog.response import is_firewall_page, look_up, text_of
 from one_runtime.egress import Response
 from one_runtime.oauth.errors import (
     InvalidClient,
@@ -96,7 +97,9 @@ def token_error(
     now: dt.datetime,
 ) -> OAuthError:
     """Return the exception for an error response of the token endpoint (RFC 6749, 5.2). `document`: the parsed body."""
-    error_response = read_error_response(document, secrets, token.response.error, token.response.error_description)
+    texts = read_error_response(document, secrets, token.response.error, token.response.error_description)
+    is_page = is_firewall_page(response.status, response.headers)
+    error_response = replace(texts, status=response.status, firewall_page=is_page)
     kind = _kind(token, document)
     wait = retry_after(response.headers, now)
     if is_temporary_failure(response.status) or kind == "temporary":

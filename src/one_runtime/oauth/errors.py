@@ -11,13 +11,16 @@ from one_runtime.egress.provider_text import redact
 class OAuthErrorResponse:
     """The texts of a provider's error response: `error`, `error_description` and `error_uri` (RFC 6749, 5.2).
 
-    Some providers use other fields. Each value is plain text of at most 300 characters. No value contains a secret that
-    One Runtime sent.
+    Some providers use other fields. Each text is plain text of at most 300 characters. No text contains a secret that
+    One Runtime sent. `status`: the HTTP status; None for a callback, or if there is no response. `firewall_page`: True
+    if a firewall possibly sent the response (`is_firewall_page`).
     """
 
     error: str | None = None
     description: str | None = None
     uri: str | None = None
+    status: int | None = None
+    firewall_page: bool = False
 
     @property
     def reason(self) -> str | None:
@@ -28,7 +31,8 @@ class OAuthErrorResponse:
     def redacted(cls, error: str | None, description: str | None, uri: str | None, secrets: Iterable[str]) -> Self:
         """Return the three texts, without the secrets that One Runtime sent."""
         sent = tuple(secrets)
-        return cls(*(redact(text, sent) or None if text else None for text in (error, description, uri)))
+        texts = [redact(text, sent) or None if text else None for text in (error, description, uri)]
+        return cls(texts[0], texts[1], texts[2])
 
 
 NO_ERROR_RESPONSE = OAuthErrorResponse()
