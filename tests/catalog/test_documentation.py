@@ -52,6 +52,13 @@ FOLDER = Path(__file__).parents[2] / "docs" / "integrations"
 pytestmark = pytest.mark.docs
 
 
+def test_the_categories_and_the_texts_of_quirks_are_documented() -> None:
+    api = (FOLDER.parent / "api.md").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"These are all categories: (.*)\.\n", api)
+    assert tuple(listed.split(", ")) == model.CATEGORIES
+    assert f"Only the exact text `{auth.SELF_HOSTED}`" in PAGE
+
+
 def test_the_table_of_integrations_is_up_to_date() -> None:
     written = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert written == table(ENTRIES), "run: python -m one_runtime.catalog.tools.sheet"

@@ -115,6 +115,8 @@ def test_a_host_that_ends_in_a_value_needs_options_or_the_quirk_self_hosted() ->
     own = {**API_KEY, "base_url": "https://{domain}/api", "params": [domain]}
     refused("add self_hosted", own)
     entry_of({**own, "quirks": ["self_hosted"]})
+    for spelling in ("self-hosted", "Self hosted.", "SELF_HOSTED", "selfhosted"):
+        refused("write self_hosted instead of", {**own, "quirks": [spelling]})
     options = [{"value": "example.com", "label": "US"}, {"value": "example.eu", "label": "EU"}]
     listed = {"name": "domain", "label": "Region", "options": options, "default": "example.com"}
     entry_of({**own, "params": [listed]})
@@ -160,7 +162,8 @@ def test_headers_can_hold_no_line_break() -> None:
 
 def test_a_verified_entry_has_a_date_and_an_unverified_one_has_none() -> None:
     refused(
-        "date: must be omitted with how: unverified, and is required", {**API_KEY, "verified": {"how": "documentation"}}
+        "date: must be omitted with how: unverified; every other value of how requires",
+        {**API_KEY, "verified": {"how": "documentation"}},
     )
     refused(
         "date: must be omitted with how: unverified, and is required",

@@ -8,7 +8,7 @@ validates an entry.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
@@ -32,6 +32,9 @@ from one_runtime.catalog.parts import (
 )
 from one_runtime.catalog.patterns import captured_part, check_host_pattern
 from one_runtime.catalog.templates import UrlTemplate, is_authority, names_in, split_url
+
+SELF_HOSTED: Final = "self_hosted"
+"""The only text in `quirks` that has an effect: customers run the product on their own hosts."""
 
 
 class AuthBase(EntryPart):
@@ -70,6 +73,9 @@ class AuthBase(EntryPart):
         return data
 
     def _require_consistency(self) -> None:
+        for quirk in self.quirks:
+            if quirk != SELF_HOSTED and re.sub(r"[\W_]", "", quirk).lower() == "selfhosted":
+                raise ValueError(f"quirks: write {SELF_HOSTED} instead of {quirk!r}; only this spelling has an effect")
         _check_names(self)
         _check_hosts(self)
         _check_verification(self)
@@ -144,7 +150,7 @@ class AuthBase(EntryPart):
         param = next((param for param in self.params if param.name == name), None)
         if param is not None:
             options = tuple(option.value for option in param.options)
-            return HostGuard(param.pattern or "", options, may_end_host="self_hosted" in self.quirks)
+            return HostGuard(param.pattern or "", options, may_end_host=SELF_HOSTED in self.quirks)
         derived = next((part for part in self.derived if part.name == name), None)
         return HostGuard(captured_part(derived.pattern)) if derived is not None else None
 
@@ -267,7 +273,7 @@ def _check_host_value(auth: AuthBase, name: str, *, has_fixed_end: bool) -> None
     if not has_fixed_end and not guard.may_end_host:
         raise ValueError(
             f"{name}: the host must end in a domain of the provider, such as {{{name}}}.example.com. If that "
-            "is impossible, add options to the value, or add self_hosted to quirks."
+            f"is impossible, add options to the value, or add {SELF_HOSTED} to quirks."
         )
     try:
         check_host_pattern(guard.pattern)

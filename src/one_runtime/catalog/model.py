@@ -31,7 +31,7 @@ CUSTOM_SLUG = r"^x(?:-[a-z0-9]+)+$"
 Category = Literal[
     "CRM", "Support", "Marketing", "Productivity", "Communication", "Developer Tools", "Accounting", "Payments",
     "E-commerce", "HR", "Recruiting", "Storage", "Data", "Social", "Scheduling", "AI", "Project Management", "Design",
-    "Security", "Industry", "Consumer",
+    "Security", "Industry", "Consumer", "Other",
 ]  # fmt: skip
 CATEGORIES: Final[tuple[str, ...]] = get_args(Category)
 

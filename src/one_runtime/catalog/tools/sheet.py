@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from one_runtime.catalog.auth import SELF_HOSTED
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
 from one_runtime.catalog.parts import CredentialField, EntryVerification, Param
@@ -69,8 +70,8 @@ def _describe_auth(entry: Integration, auth: Auth) -> Iterator[str]:
     if isinstance(auth, ClientCredentialsAuth):
         yield f"- Token endpoint: `{auth.token.url}`"
     yield f"- Verified: {_describe_verification(auth.verified)}."
-    quirks = [quirk for quirk in auth.quirks if quirk != "self_hosted"]
-    if "self_hosted" in auth.quirks:
+    quirks = [quirk for quirk in auth.quirks if quirk != SELF_HOSTED]
+    if SELF_HOSTED in auth.quirks:
         yield "- Customers run the product on their own hosts."
     if quirks:
         yield from ("", "Notes about the API:", "", *(f"- {quirk}" for quirk in quirks))
