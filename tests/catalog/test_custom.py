@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from one_runtime.catalog.custom import MAX_BYTES, read_custom
-from one_runtime.catalog.source import SourceError, UnreadableSource
+from one_runtime.catalog.source import EntrySource, SourceError, UnreadableSource
 from tests.billing import ENTRY, OAUTH
 
 WHOLE = ENTRY + OAUTH
@@ -110,6 +110,59 @@ def test_an_entry_above_the_size_limit_is_refused() -> None:
 @pytest.mark.parametrize("text", ["a: &a [1]\nb: *a", "a: &a xx\nb: *a", "a: &a xx\nb: [*a, *a]"])
 def test_a_text_that_expands_to_a_long_one_is_refused(text: str) -> None:
     assert complaint(text)[1].startswith(("YAML aliases", "b may appear once", "is not a key"))
+
+
+def _document(**parts: Any) -> str:
+    document = {"openapi": "3.1.0", "info": {"title": "Billing"}, "servers": [{"url": "https://billing.acme.com"}]}
+    return json.dumps({**document, **parts})
+
+
+def _references(count: int) -> dict[str, dict[str, str]]:
+    chain = {f"a{number}": {"$ref": f"#/components/securitySchemes/a{number + 1}"} for number in range(count)}
+    return {**chain, f"a{count}": {"type": "http", "scheme": "basic"}}
+
+
+@pytest.mark.parametrize(
+    "text, value",
+    [
+        ("12", 12),
+        ("-0", 0),
+        ("+7", 7),
+        ("0777", 777),
+        ("0o17", 15),
+        ("0x1F", 31),
+        ("12:30", "12:30"),
+        ("1:30.5", "1:30.5"),
+        ("0b11", "0b11"),
+        ("1_000", "1_000"),
+        ("1.5", 1.5),
+        ("'12'", "12"),
+    ],
+)
+def test_integers_are_those_of_yaml_1_2(text: str, value: object) -> None:
+    read = EntrySource.read(f"a: {text}").data
+    assert read == {"a": value}
+    assert type(read["a"]) is type(value)
+
+
+def test_keys_in_yaml_are_texts_as_in_json() -> None:
+    assert EntrySource.read("200: a\ntrue: b\nnull: c\n<<: {5: d}").data == {
+        "5": "d",
+        "200": "a",
+        "true": "b",
+        "null": "c",
+    }
+
+
+@pytest.mark.parametrize("text", ["a: " + "1" * 301, "a: 0x" + "f" * 300, "a: !!float " + "1" * 301])
+def test_a_number_has_at_most_300_characters(text: str) -> None:
+    assert "a number must have at most 300 characters" in complaint(text)[1]
+
+
+def test_references_to_a_scheme_are_limited() -> None:
+    for count, message in ((11, "at most 10 references"), (100, "at most 100 schemes")):
+        assert message in complaint(_document(components={"securitySchemes": _references(count)}), "json")[1]
+    assert read_custom(_document(components={"securitySchemes": _references(10)}), "json").integration.auth
 
 
 def test_a_list_position_has_at_most_two_digits() -> None:

@@ -102,7 +102,7 @@ def test_aliases_and_tags_are_refused(tmp_path: Path) -> None:
         ("slug: [\n", "hubspot.yaml:2: did not find expected node content"),
         ("? [a, b]\n: c\n", "hubspot.yaml:1: a key must be a text"),
         (HUBSPOT.replace("date: 2026-11-28", "date: 2026-13-45"), "month must be in 1..12"),
-        ('slug: !!int "abc"\n', "invalid literal"),
+        ('slug: !!int "abc"\n', "must be an integer; put the value in quotes"),
         (
             HUBSPOT.replace("category: CRM", "category: CRM\nkategory: CRM"),
             "kategory: is not a key that an entry",

@@ -1,9 +1,6 @@
 """Serve `/v1/custom-integrations`: the integrations that an organization defines itself."""
 
-import asyncio
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 import yaml
@@ -12,7 +9,7 @@ from fastapi import Request, Response
 from one_runtime.api.fields import Answer, Time
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.api.services import services_of
-from one_runtime.catalog.custom import CustomEntry, read_custom, written
+from one_runtime.catalog.custom import CustomEntry, written
 from one_runtime.catalog.model import is_custom
 from one_runtime.catalog.source import Complaint, SourceError, UnreadableSource
 from one_runtime.connecting import disconnect
@@ -24,10 +21,10 @@ from one_runtime.integrations.custom import (
     IntegrationExists,
     IntegrationInUse,
 )
+from one_runtime.integrations.entry_process import EntryDocument
 
 router = Routes("Custom integrations")
 
-_READER: Final = ThreadPoolExecutor(1, "custom-integrations")
 _SYNTAXES: Final[dict[str, Literal["yaml", "json"]]] = {
     "application/json": "json",
     "application/openapi+json": "json",
@@ -157,7 +154,7 @@ async def create_custom_integration(
 
     If the slug already exists, the response is 409. Most validation errors name a line of the request body.
     """
-    entry = await _entry(request, installation)
+    entry = await _entry(request, installation, caller.organization_id)
     created = await custom.create(installation, caller.actor, entry.integration, entry.logo)
     return _answer(request, created, entry.warnings)
 
@@ -190,7 +187,7 @@ async def replace_custom_integration(
     then have to register the client again. One Runtime also deletes the OAuth client if the integration no longer has
     the auth type `oauth2`.
     """
-    entry = await _entry(request, installation, slug.lower())
+    entry = await _entry(request, installation, caller.organization_id, slug.lower())
     if not is_custom(slug.lower()):
         raise NotFound(
             f"{slug[:64]!r} is not a valid slug. Use x-, and then letters, digits and single hyphens, as in x-acme-crm."
@@ -223,8 +220,13 @@ async def delete_custom_integration(
     return Response(status_code=204)
 
 
-async def _entry(request: Request, installation: Installation, slug: str | None = None) -> CustomEntry:
-    """Read the definition of an integration (entry) from the request body. Raises: MalformedRequest; InvalidInput."""
+async def _entry(
+    request: Request, installation: Installation, organization_id: str, slug: str | None = None
+) -> CustomEntry:
+    """Read the definition of an integration (entry) from the request body.
+
+    Raises: MalformedRequest; InvalidInput; RateLimited.
+    """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     syntax = _SYNTAXES.get(kind)
     if syntax is None:
@@ -237,10 +239,8 @@ async def _entry(request: Request, installation: Installation, slug: str | None 
     except UnicodeDecodeError as error:
         raise MalformedRequest("The body is not UTF-8.") from error
     try:
-        read = partial(read_custom, text, syntax, slug, allow_http=not installation.settings.secure)
-        # Parsing a large body takes seconds, and would block other requests of this process. So one separate thread
-        # parses all bodies, one after the other.
-        return await asyncio.get_running_loop().run_in_executor(_READER, read)
+        document = EntryDocument(text, syntax, slug, allow_http=not installation.settings.secure)
+        return await services_of(request.scope).entry_parser.parse(organization_id, document)
     except UnreadableSource as error:
         raise MalformedRequest(_sentence(error.complaints[0])) from error
     except SourceError as error:

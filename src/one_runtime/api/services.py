@@ -9,6 +9,7 @@ from typing import Final
 from starlette.types import Scope
 
 from one_runtime.context import Installation
+from one_runtime.integrations.entry_parser import EntryParser
 from one_runtime.integrations.listing import IntegrationList
 from one_runtime.proxy.concurrency import ProxyCalls
 from one_runtime.proxy.request_log import RequestLog
@@ -26,6 +27,7 @@ class Services:
     integration_list: IntegrationList
     request_log: RequestLog
     proxy_calls: ProxyCalls
+    entry_parser: EntryParser
 
     @classmethod
     def of(cls, installation: Installation) -> "Services":
@@ -38,6 +40,7 @@ class Services:
             integration_list=IntegrationList(installation.catalog, settings.public_url),
             request_log=request_log,
             proxy_calls=ProxyCalls(settings.proxy_calls, request_log, installation.clock),
+            entry_parser=EntryParser(),
         )
 
     def attach(self, request: Scope) -> None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib import import_module
+from itertools import islice
 from random import Random
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ _CATEGORIES: Final[dict[Any, str]] = {
     _codes.CATEGORY_NOT_DIGIT: r"\D", _codes.CATEGORY_NOT_WORD: r"\W", _codes.CATEGORY_NOT_SPACE: r"\S",
 }  # fmt: skip
 _ALL: Final = "".join(map(chr, range(33, 127)))
+_MAX_CHARACTERS: Final = 2_000  # an example of a longer value would take the linter too long
 
 
 def generate_param(part: Param) -> str:
@@ -64,7 +66,8 @@ def generate_match(pattern: str, variant: int = 0) -> str:
     """
     parsed = _parser.parse(pattern)
     for attempt in range(8):
-        text = "".join(_pieces(parsed, attempt, Random(variant) if variant else None))
+        pieces = _pieces(parsed, attempt, Random(variant) if variant else None)
+        text = "".join(islice(pieces, _MAX_CHARACTERS))
         if compiled(pattern).fullmatch(text):
             return text
     raise ValueError(f"no example was found for the pattern {pattern}")

@@ -14,7 +14,7 @@ from typing import Any, Final
 from one_runtime.catalog.model import CATEGORIES, CUSTOM, is_custom
 from one_runtime.catalog.openapi_schemes import auths_from
 from one_runtime.catalog.openapi_words import label_of, name_of, sentence_of
-from one_runtime.catalog.parts import MAX_LABEL
+from one_runtime.catalog.parts import MAX_LABEL, MAX_URL
 from one_runtime.catalog.source import EntrySource, Place
 from one_runtime.catalog.templates import is_authority
 
@@ -64,7 +64,7 @@ def slug_from(title: str) -> str:
 class _Reader:
     def __init__(self, source: EntrySource) -> None:
         self._source = source
-        self._document: dict[str, Any] = _text_keys(source.data)
+        self._document: Mapping[str, Any] = source.data if isinstance(source.data, Mapping) else {}
         self._warnings: list[str] = []
 
     def read(self, slug: str | None) -> ImportedEntry:
@@ -174,11 +174,13 @@ class _Reader:
             [server if isinstance(server, Mapping) else {} for server in servers] if isinstance(servers, list) else []
         )
         urls = [str(server.get("url", "")).rstrip("/") for server in listed]
-        usable = [index for index, url in enumerate(urls) if _HTTPS.fullmatch(url)]
+        usable = [index for index, url in enumerate(urls) if len(url) <= MAX_URL and _HTTPS.fullmatch(url)]
         if not usable:
             place: Place = ("servers", 0, "url") if urls else ("servers",)
             self._source.refuse(
-                place, "at least one server must have an absolute https URL, such as https://api.example.com/v1"
+                place,
+                f"at least one server must have an absolute https URL of at most {MAX_URL} characters, such as "
+                "https://api.example.com/v1",
             )
         first = usable[0]
         if len(usable) > 1:
@@ -198,18 +200,14 @@ class _Reader:
             if not isinstance(variable, Mapping):
                 self._source.refuse((*place, name), f"is required, because the server's URL contains {placeholder}")
             if placeholder not in authority:
-                url = url.replace(placeholder, str(variable.get("default", "")))
+                default = str(variable.get("default", ""))
+                url = url.replace(placeholder, default) if len(default) <= MAX_URL else default
+                if len(url) > MAX_URL:  # defaults can contain variables, so the URL could grow exponentially
+                    self._source.refuse((*place, name), f"makes the server's URL longer than {MAX_URL} characters")
                 continue
             url = url.replace(placeholder, f"{{{name_of(name)}}}")
             params.append(_param(name, variable))
         return url, params
-
-
-def _text_keys(value: Any) -> Any:
-    """Convert every key in the data to text. In YAML, a key can be a number, such as the response code `200`."""
-    if isinstance(value, Mapping):
-        return {str(key): _text_keys(inner) for key, inner in value.items()}
-    return [_text_keys(item) for item in value] if isinstance(value, list) else value
 
 
 def _param(name: str, variable: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from typing import Any, Final
 from one_runtime.catalog.openapi_words import label_of, name_of, sentence_of
 from one_runtime.catalog.source import EntrySource, Place
 
+_MAX_SCHEMES: Final = 100
+_MAX_REFERENCES: Final = 10
 _KEY_PATTERN: Final = "[!-~]{1,4096}"
 _TYPED_PATTERN: Final = "[ -~]{1,1024}"
 
@@ -60,16 +62,25 @@ class _Schemes:
         return list(auths_by_type.values())
 
     def _requirements(self) -> list[list[_Scheme]]:
+        """Return the schemes of each requirement. Raises: SourceError.
+
+        Several schemes can refer to the same part of the document. So the number of schemes and the number of
+        references have a limit, to bound the time for a small document.
+        """
         components = self._document.get("components")
         defined = components.get("securitySchemes") if isinstance(components, Mapping) else None
         schemes: Mapping[str, Any] = defined if isinstance(defined, Mapping) else {}
         security = self._document.get("security")
         if isinstance(security, list):
+            if sum(len(requirement) for requirement in security if isinstance(requirement, Mapping)) > _MAX_SCHEMES:
+                self._source.refuse(("security",), f"must contain at most {_MAX_SCHEMES} schemes")
             return [
                 [self._scheme(schemes, name, scopes, ("security", index, name)) for name, scopes in requirement.items()]
                 for index, requirement in enumerate(security)
                 if isinstance(requirement, Mapping)
             ]
+        if len(schemes) > _MAX_SCHEMES:
+            self._source.refuse(("components", "securitySchemes"), f"must contain at most {_MAX_SCHEMES} schemes")
         return [[self._scheme(schemes, name, (), ("components", "securitySchemes", name))] for name in schemes]
 
     def _scheme(self, schemes: Mapping[str, Any], name: str, scopes: object, named_at: Place) -> _Scheme:
@@ -88,6 +99,8 @@ class _Schemes:
                 )
             if reference in seen:
                 self._source.refuse((*place, "$ref"), "must not point to itself")
+            if len(seen) >= _MAX_REFERENCES:
+                self._source.refuse((*place, "$ref"), f"must lead to a scheme in at most {_MAX_REFERENCES} references")
             seen.add(reference)
             value = self._document
             for step in reference.removeprefix("#/").split("/"):

@@ -74,8 +74,9 @@ MAX_LABEL = 60
 Label = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LABEL, pattern=_PRINTABLE)]
 Link = Annotated[str, StringConstraints(max_length=500), AfterValidator(_validate_link)]
 Pattern = Annotated[str, AfterValidator(_validate_pattern)]
+MAX_URL = 500
 Template = Annotated[str, StringConstraints(max_length=500), AfterValidator(_validate_template)]
-Url = Annotated[str, StringConstraints(max_length=500), AfterValidator(_validate_url)]
+Url = Annotated[str, StringConstraints(max_length=MAX_URL), AfterValidator(_validate_url)]
 PATH = r"^/[^?#\s\\]*$"
 Path = Annotated[str, StringConstraints(pattern=PATH, max_length=500), AfterValidator(_validate_template)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}$")]  # RFC 9110, 5.6.2

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from one_runtime.catalog.model import CATEGORIES, CUSTOM_SLUG, DESCRIPTION, SLUG, Integration
 from one_runtime.catalog.parts import PATH
+from one_runtime.catalog.yaml_loader import MERGE, EntryLoader
 
 E = TypeVar("E", bound=Integration)
 Place: TypeAlias = tuple[int | str, ...]
@@ -22,6 +23,7 @@ Syntax: TypeAlias = Literal["yaml", "json"]
 
 MAX_DEPTH: Final = 64
 _MOST_COMPLAINTS: Final = 20
+_MAX_REASON: Final = 200
 _WORDS: Final = {
     "extra_forbidden": "is not a key that an entry may have here",
     "missing": "is missing",
@@ -88,7 +90,8 @@ class EntrySource:
         try:
             return model.model_validate(self.data, context={"allow_http": allow_http})
         except ValidationError as error:
-            raise SourceError(self._complaint(detail) for detail in error.errors()[:_MOST_COMPLAINTS]) from error
+            errors = error.errors(include_url=False, include_input=False)  # four times as fast as errors()
+            raise SourceError(map(self._complaint, errors[:_MOST_COMPLAINTS])) from error
 
     def refuse(self, place: Place, message: str) -> NoReturn:
         """Report an error at a place of the source. Raises: SourceError."""
@@ -133,7 +136,7 @@ def _place_in_source(place: Place) -> Place:
 
 def _read_yaml(text: str) -> tuple[object, yaml.Node | None]:
     """Raises: SourceError."""
-    loader = yaml.CSafeLoader(text)
+    loader = EntryLoader(text)
     try:
         root = loader.get_single_node()
         _require_sound_structure(root)
@@ -149,7 +152,7 @@ def _read_yaml(text: str) -> tuple[object, yaml.Node | None]:
         TypeError,
     ) as error:  # such as the date 2026-02-30
         raise UnreadableSource(
-            [Complaint(None, (), f"YAML cannot convert a value: {error}; put the value in quotes")]
+            [Complaint(None, (), f"YAML cannot convert a value: {str(error)[:_MAX_REASON]}; put the value in quotes")]
         ) from error
     finally:
         loader.dispose()
@@ -173,17 +176,18 @@ def _read_json(text: str) -> tuple[object, yaml.Node | None]:
         ) from error
     _require_shallow(data)
     try:
-        return data, yaml.compose(_SURROGATE.sub(r"\\u0020", text.replace("\t", " ")), Loader=yaml.CSafeLoader)
+        return data, yaml.compose(_SURROGATE.sub(r"\\u0020", text.replace("\t", " ")), Loader=EntryLoader)
     except (yaml.YAMLError, ValueError):
         return data, None
 
 
 def _require_distinct_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     """Raises: SourceError."""
-    members = dict(pairs)
-    if len(members) < len(pairs):
-        duplicate = next(key for place, (key, _) in enumerate(pairs) if any(key == other for other, _ in pairs[:place]))
-        raise SourceError([Complaint(None, (), f"{duplicate[:64]} may appear once only")])
+    members: dict[str, object] = {}
+    for key, value in pairs:
+        if key in members:
+            raise SourceError([Complaint(None, (), f"{key[:64]} may appear once only")])
+        members[key] = value
     return members
 
 
@@ -234,9 +238,10 @@ def _require_distinct_words(keys: Iterable[yaml.Node]) -> None:
         line = key.start_mark.line + 1
         if not isinstance(key, yaml.ScalarNode):
             raise SourceError([Complaint(line, (), "a key must be a text, not a list or a mapping")])
-        if key.value in words:
-            raise SourceError([Complaint(line, (), f"{key.value} may appear once only")])
-        words.add(key.value)
+        word = "<<" if key.tag == MERGE else key.value
+        if word in words:
+            raise SourceError([Complaint(line, (), f"{word[:64]} may appear once only")])
+        words.add(word)
 
 
 def in_our_words(error: ErrorDetails) -> str:

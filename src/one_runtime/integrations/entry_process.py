@@ -1,0 +1,127 @@
+"""Parse a custom integration in a separate process, which limits the time and the memory.
+
+A thread would hold the lock of the interpreter, so a large document on a thread would delay all requests of the server.
+"""
+
+import asyncio
+import json
+import math
+import os
+import resource
+import signal
+import sys
+import time
+from asyncio.subprocess import PIPE
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from one_runtime.catalog.custom import CustomEntry, read_custom
+from one_runtime.catalog.model import CustomIntegration, dump
+from one_runtime.catalog.source import Complaint, SourceError, Syntax, UnreadableSource
+
+MAX_SECONDS: Final = 5
+"""Maximum CPU time for one document, in seconds. A document of 1 MB usually takes less than one second."""
+
+MAX_MEMORY: Final = 512 * 1024 * 1024
+"""Maximum memory of the process, in bytes."""
+
+_MAX_WAIT: Final = 30.0  # seconds; the system can be too busy to give the process its CPU time
+_TOO_LARGE: Final = "takes too much time or memory to read; send fewer values, for example a document without paths"
+# Rust code, such as pydantic's, ends the process with SIGABRT if there is no memory.
+_KILLED: Final = (-signal.SIGXCPU, -signal.SIGKILL, -signal.SIGABRT)
+
+
+@dataclass(frozen=True, slots=True)
+class EntryDocument:
+    """A request body with a custom integration, and the arguments of `read_custom`."""
+
+    text: str
+    syntax: Syntax
+    slug: str | None = None
+    allow_http: bool = False
+
+    def read(self) -> CustomEntry:
+        """Parse and validate the document in this process. Raises: SourceError."""
+        return read_custom(self.text, self.syntax, self.slug, allow_http=self.allow_http)
+
+
+async def read_in_process(document: EntryDocument) -> CustomEntry:
+    """Parse and validate the document in a new process. The process receives no environment variables.
+
+    Raises:
+        SourceError: the document is not valid, or takes too much time or memory.
+        RuntimeError: the process failed unexpectedly.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-m", __name__, str(MAX_SECONDS), str(MAX_MEMORY)),
+        stdin=PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        env={},
+    )
+    try:
+        async with asyncio.timeout(_MAX_WAIT):
+            output, errors = await process.communicate(json.dumps(asdict(document)).encode())
+    except TimeoutError as error:
+        raise _too_large() from error
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode in _KILLED:
+        raise _too_large()
+    if process.returncode:
+        raise RuntimeError(f"the parser ended with {process.returncode}: {errors.decode(errors='replace')[-2000:]}")
+    return _decode(json.loads(output))
+
+
+def _decode(result: dict[str, Any]) -> CustomEntry:
+    """Return the entry from the process's output. Raises: SourceError."""
+    if "complaints" in result:
+        kind = UnreadableSource if result["unreadable"] else SourceError
+        raise kind(
+            Complaint(complaint["line"], tuple(complaint["place"]), complaint["message"])
+            for complaint in result["complaints"]
+        )
+    integration = CustomIntegration.model_validate(result["integration"], context={"trusted": True})
+    return CustomEntry(integration, result["logo"], tuple(result["warnings"]))
+
+
+def _too_large() -> SourceError:
+    return SourceError([Complaint(None, (), _TOO_LARGE)])
+
+
+def _encode(document: EntryDocument) -> dict[str, object]:
+    """Parse the document, and return the result as plain data for `_decode`."""
+    try:
+        entry = document.read()
+    except SourceError as error:
+        complaints = [asdict(complaint) for complaint in error.complaints]
+        return {"complaints": complaints, "unreadable": isinstance(error, UnreadableSource)}
+    except MemoryError:
+        return {"complaints": [asdict(Complaint(None, (), _TOO_LARGE))], "unreadable": False}
+    return {"integration": dump(entry.integration), "logo": entry.logo, "warnings": entry.warnings}
+
+
+def _limit_this_process(seconds: int, memory: int) -> None:
+    """Limit CPU time and memory. Prefer the server to this process if CPU time or memory is scarce.
+
+    A system can refuse some of these calls: macOS has no limit of memory, and a sandbox can forbid priorities. The
+    server then still ends the process after `_MAX_WAIT`.
+    """
+    end = math.ceil(time.process_time()) + seconds
+    for limit in (
+        lambda: resource.setrlimit(resource.RLIMIT_CPU, (end, end + 1)),
+        lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory)),
+        lambda: os.nice(10),
+        lambda: Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii"),  # Linux ends this process first
+    ):
+        with suppress(ValueError, OSError):
+            limit()
+
+
+if __name__ == "__main__":
+    _limit_this_process(*map(int, sys.argv[1:]))
+    sys.stdout.write(json.dumps(_encode(EntryDocument(**json.load(sys.stdin)))))
