@@ -77,6 +77,45 @@ def test_a_logo_that_is_not_a_small_svg_is_refused(bad: str) -> None:
         clean_svg(bad)
 
 
+def _nested_uses(levels: int) -> str:
+    """Return an SVG that draws 6 to the power of `levels` elements."""
+    groups = (f'<g id="g{n}">' + f'<use href="#g{n - 1}"/>' * 6 + "</g>" for n in range(1, levels + 1))
+    return SVG.format(f'<defs><path id="g0" d="M0 0h8v8z"/>{"".join(groups)}</defs><use href="#g{levels}"/>')
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        SVG.format("<g>" * 900 + "</g>" * 900),
+        SVG.format("<g>" * 32 + "</g>" * 32),
+        _nested_uses(13),
+        _nested_uses(13).replace("<use href", '<use xmlns:x="http://www.w3.org/1999/xlink" x:href'),
+        SVG.format('<g id="a"><use href="#a"/></g>'),
+        SVG.format('<mask id="m"><path d="M0 0" mask="url(#m)"/></mask><path d="M0 0" style="mask:url(#m)"/>'),
+        SVG.format(
+            '<mask id="m0"><path/></mask>'
+            + "".join(f'<mask id="m{n}">{f"""<path mask="url(#m{n - 1})"/>""" * 6}</mask>' for n in range(1, 14))
+            + '<path mask="url(#m13)"/>'
+        ),
+    ],
+    ids=["deep", "33 levels", "uses", "xlink uses", "itself", "own mask", "masks"],
+)
+def test_drawing_that_is_deep_or_expands_to_many_elements_is_refused(bad: str) -> None:
+    with pytest.raises(UnsafeLogo, match=r"levels deep|must draw at most"):
+        clean_svg(bad)
+
+
+def test_drawing_with_few_nested_references_is_unchanged() -> None:
+    assert clean_svg(_nested_uses(3)) == _nested_uses(3)
+    deep = SVG.format("<g>" * 29 + PATH + "</g>" * 29)
+    assert clean_svg(deep) == deep
+
+
+def test_unfinished_comments_are_refused_quickly() -> None:
+    with pytest.raises(UnsafeLogo, match="document type"):
+        clean_svg("<!--" * 1_900)
+
+
 def test_shapes_and_local_references_are_unchanged() -> None:
     drawing = SVG.format(
         '<defs><linearGradient id="a"><stop offset="0"/></linearGradient></defs><path fill="url(#a)" d="M0 0"/>'

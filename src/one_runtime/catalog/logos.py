@@ -8,6 +8,9 @@ from typing import Final
 from xml.etree import ElementTree as ET
 
 MAX_BYTES: Final = 8_000
+_MAX_DEPTH: Final = 32
+_MAX_DRAWN: Final = 2_000
+"""Maximum number of elements that a browser draws. Nested `use` elements can draw billions of elements in 1 kB."""
 _SVG: Final = "http://www.w3.org/2000/svg"
 _XLINK: Final = "{http://www.w3.org/1999/xlink}href"
 
@@ -26,7 +29,8 @@ _ELEMENTS: Final = frozenset(_ELEMENT_NAMES.split())
 _ATTRIBUTES: Final = frozenset(_ATTRIBUTE_NAMES.split())
 _METADATA_ATTRIBUTES: Final = ("version", "class", "data-", "baseProfile", "enable-background", "{")
 # A logo may refer only to ids in its own file, so a browser that shows the logo fetches no other file.
-_REFERENCE = re.compile(r"url\(\s*#[A-Za-z0-9_-]+\s*\)")
+_REFERENCE = re.compile(r"url\(\s*#([A-Za-z0-9_-]+)\s*\)")
+_DRAWING_REFERENCES: Final = ("clip-path", "mask")
 
 
 class UnsafeLogo(ValueError):
@@ -38,11 +42,12 @@ def clean_svg(text: str) -> str:
 
     Raises:
         UnsafeLogo: the SVG is not valid XML, is larger than 8 kB, or contains a forbidden part, such as a script, an
-            external reference, a style sheet or a document type.
+            external reference, a style sheet or a document type. The SVG is also unsafe if its elements are nested
+            deeply, or if a browser would draw too many elements.
     """
     # A document type (`<!DOCTYPE`) can declare entities. An entity can expand endlessly or read a file. So this
     # function refuses a text with a document type before it calls the parser.
-    if len(text.encode()) > MAX_BYTES or "<!" in re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL):
+    if len(text.encode()) > MAX_BYTES or "<!" in _without_comments(text):
         raise UnsafeLogo(f"must be at most {MAX_BYTES} bytes, without a document type")
     try:
         root = ET.fromstring(text)  # noqa: S314 - the text has no document type
@@ -52,7 +57,47 @@ def clean_svg(text: str) -> str:
         root.set("viewBox", f"0 0 {root.get('width')} {root.get('height')}")
     if root.tag != f"{{{_SVG}}}svg" or not root.get("viewBox"):
         raise UnsafeLogo("the root must be an svg element with a viewBox")
+    _require_small_drawing(root)
     return f'<svg xmlns="{_SVG}"{_attributes(root)}>{"".join(map(_element, root))}</svg>'
+
+
+def _without_comments(text: str) -> str:
+    kept, start = [], 0
+    while (opening := text.find("<!--", start)) >= 0 and (end := text.find("-->", opening + 4)) >= 0:
+        kept.append(text[start:opening])
+        start = end + 3
+    return "".join([*kept, text[start:]])
+
+
+def _require_small_drawing(root: ET.Element) -> None:
+    """Count the elements as a browser draws them: each reference draws the element to which the reference points.
+
+    An element that refers to itself is nested endlessly.
+
+    Raises: UnsafeLogo.
+    """
+    by_id: dict[str, ET.Element] = {}
+    for node in root.iter():
+        by_id.setdefault(node.get("id", ""), node)
+    drawn, pending = 0, [(root, 1)]
+    while pending:
+        node, depth = pending.pop()
+        drawn += 1
+        if depth > _MAX_DEPTH:
+            raise UnsafeLogo(f"elements and references must be nested at most {_MAX_DEPTH} levels deep")
+        if drawn > _MAX_DRAWN:
+            raise UnsafeLogo(f"must draw at most {_MAX_DRAWN} elements, counted after the expansion of references")
+        targets = (by_id[target] for target in _drawn_targets(node) if target in by_id)
+        pending += [(inner, depth + 1) for inner in (*node, *targets)]
+
+
+def _drawn_targets(node: ET.Element) -> Iterator[str]:
+    """Yield the id of each element that a browser draws for a reference in `node`. A gradient draws no element."""
+    for key, value in _drawing_attributes(node):
+        if key in ("href", _XLINK) and node.tag == f"{{{_SVG}}}use":
+            yield value.removeprefix("#")
+        elif key in _DRAWING_REFERENCES:
+            yield from _REFERENCE.findall(value)
 
 
 def _is_size(text: str | None) -> bool:
