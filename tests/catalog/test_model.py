@@ -1,12 +1,13 @@
 """Validation of an entry."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from one_runtime.catalog.model import Integration, dump
-from tests.catalog.example import API_KEY, SUBDOMAIN, api_key, entry_of
+from tests.catalog.example import API_KEY, OAUTH2, SUBDOMAIN, api_key, entry_of
 
 HOST = {"base_url": "https://{subdomain}.example.com"}
 
@@ -158,6 +159,44 @@ def test_headers_can_hold_no_line_break() -> None:
     refused("headers", {**API_KEY, "headers": {"X": "a\r\nb"}})
     refused("headers", {**API_KEY, "headers": {"X: y": "a"}})
     refused("control character", {**API_KEY, "send": {"headers": {"X": "{api_key}\r\nY: z"}}})
+
+
+CONTROL_CHARACTERS = ("\r\n", "\x00", "\x1b", "\x7f", "\x85")
+
+
+@pytest.mark.parametrize("char", CONTROL_CHARACTERS, ids=ascii)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda char: {"base_url": f"https://api.example.com/{char}X: y"},
+        lambda char: {"more_base_urls": [f"https://api.example.com/a{char}"]},
+        lambda char: {"check": {"url": f"https://api.example.com/me{char}"}},
+        lambda char: {"check": {"path": f"/me{char}"}},
+        lambda char: {"check": {"path": "/me", "query": {f"a{char}": "b"}}},
+        lambda char: {"check": {"path": "/me", "method": "POST", "form": {"a": f"b{char}"}}},
+        lambda char: {"check": {"path": "/me", "expect": {"json": [{"path": "id", "one_of": [f"a{char}"]}]}}},
+        lambda char: {"send": {"query": {f"key{char}": "{api_key}"}}},
+        lambda char: {"identity": {"id": "id", "label": f"{{name}}{char}"}},
+        lambda char: {"fields": [{**API_KEY["fields"][0], "placeholder": f"a{char}b"}]},
+        lambda char: {"fields": [{**API_KEY["fields"][0], "pattern": f"[a-z{char}]+"}]},
+        lambda char: {"fields": [{**API_KEY["fields"][0], "label": f"API{char}key"}]},
+        lambda char: {**HOST, "params": [{**SUBDOMAIN, "placeholder": f"a{char}b"}]},
+        lambda char: {**HOST, "params": [{**SUBDOMAIN, "pattern": None, "options": [{"value": char, "label": "A"}]}]},
+    ],
+)
+def test_no_text_of_an_entry_contains_a_control_character(change: Callable[[str], dict[str, Any]], char: str) -> None:
+    refused(r"control characters|String should match pattern", {**API_KEY, **change(char)})
+
+
+@pytest.mark.parametrize("char", CONTROL_CHARACTERS, ids=ascii)
+def test_no_address_of_oauth_contains_a_control_character(char: str) -> None:
+    for part in ("authorization", "token"):
+        refused("control characters", {**OAUTH2, part: {"url": f"https://login.example.com/{char}X: y"}})
+
+
+def test_the_json_body_of_a_check_may_contain_line_breaks() -> None:
+    check = {"path": "/graphql", "method": "POST", "json": {"query": "{\n  me\n}"}}
+    assert entry_of({**API_KEY, "check": check}).auth[0].check is not None
 
 
 def test_a_verified_entry_has_a_date_and_an_unverified_one_has_none() -> None:

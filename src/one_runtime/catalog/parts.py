@@ -4,9 +4,9 @@ With the pydantic context `{"trusted": True}`, the models check only field types
 """
 
 import datetime as dt
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from one_runtime.catalog.patterns import captured_part, check_pattern, compiled
-from one_runtime.catalog.templates import check_link, names_in, split_url
+from one_runtime.catalog.templates import CONTROL, check_link, names_in, split_url
 
 Transform = Literal["lower", "upper", "underscore_to_hyphen"]
 VerifiedHow = Literal["documentation", "fixture", "live", "unverified"]
@@ -49,8 +49,6 @@ def _validate_pattern(value: str, info: ValidationInfo) -> str:
 def _validate_template(value: str, info: ValidationInfo) -> str:
     if not trusted(info):
         names_in(value)
-        if re.search(r"[\x00-\x1f\x7f]", value):
-            raise ValueError("must not contain control characters")
     return value
 
 
@@ -58,6 +56,16 @@ def _validate_url(value: str, info: ValidationInfo) -> str:
     if not trusted(info):
         split_url(value, allow_http=_allow_http(info))
     return value
+
+
+def _texts_in(value: object) -> Iterator[str]:
+    """Yield the texts of a field, with the keys of a mapping. Other parts of the entry check their own texts."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from chain.from_iterable(map(_texts_in, chain(value, value.values())))
+    elif isinstance(value, tuple):
+        yield from chain.from_iterable(map(_texts_in, value))
 
 
 def _wrap_single_path(value: object) -> object:
@@ -104,8 +112,16 @@ class EntryPart(BaseModel):
     @model_validator(mode="after")
     def _validate_new(self, info: ValidationInfo) -> Self:
         if not trusted(info):
+            self._refuse_control_characters()
             self._require_consistency()
         return self
+
+    def _refuse_control_characters(self) -> None:
+        """Raises: ValueError. A JSON body is exempt, because JSON escapes control characters."""
+        for name, field in type(self).model_fields.items():
+            texts = _texts_in(getattr(self, name)) if field.annotation != JsonValue else ()
+            if any(CONTROL.search(text) for text in texts):
+                raise ValueError(f"{field.alias or name} must not contain control characters")
 
     def _require_consistency(self) -> None:
         """Check rules that field types cannot express. Raises: ValueError."""

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
-_URL = re.compile(r"(https?)://([^/?#]+)(/[^?#]*)?")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_URL = re.compile(r"(https?)://([^/?#]+)(/[^?#\x00-\x20\x7f-\x9f]*)?")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _AUTHORITY = re.compile(rf"(?=.{{1,253}}(?::|\Z))(?:{_LABEL}\.)*{_LABEL}(?::[0-9]{{1,5}})?|\[::1\](?::[0-9]{{1,5}})?")
 _LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?")
@@ -60,11 +61,12 @@ def split_url(url: str, *, allow_http: bool = False) -> UrlTemplate:
     """Validate a URL template and return its parts.
 
     Raises:
-        ValueError: the URL is not an absolute https URL, or has user info, a query, a fragment or an upper-case host.
+        ValueError: the URL is not an absolute https URL, or has user info, a query, a fragment, an upper-case host, a
+            space or a control character.
     """
     match = _URL.fullmatch(url)
     if match is None:
-        raise ValueError("must be an absolute https URL without query and fragment")
+        raise ValueError("must be an absolute https URL without query, fragment, spaces and control characters")
     parts = UrlTemplate(match.group(1), match.group(2), match.group(3) or "")
     names_in(url)
     if not is_authority(_PLACEHOLDER.sub("x", parts.authority)):
