@@ -165,6 +165,11 @@ def test_references_to_a_scheme_are_limited() -> None:
     assert read_custom(_document(components={"securitySchemes": _references(10)}), "json").integration.auth
 
 
+def test_pattern_without_printable_ascii_characters_is_refused() -> None:
+    message = complaint(ENTRY.replace("bk_[a-z0-9]{16}", "'[^ -~]{5}'"))[1]
+    assert message.endswith("each class of a pattern must contain a printable ASCII character")
+
+
 def test_a_list_position_has_at_most_two_digits() -> None:
     text = WHOLE.replace(
         "    pkce:", "    received: [{name: r, source: token_response, path: '99999999', pattern: a}]\n    pkce:"

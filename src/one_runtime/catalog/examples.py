@@ -95,6 +95,8 @@ def _pick(code: object, argument: Any, position: int, chance: Random | None) -> 
         ordered = [char for char in _PREFERRED if code is _codes.ANY or ord(char) != argument]
         return chance.choice(ordered) if chance else ordered[position % 7]
     ordered = _candidates(tuple(argument))
+    if not ordered:
+        raise ValueError("each class of a pattern must contain a printable ASCII character")
     return chance.choice(ordered) if chance else ordered[position % min(len(ordered), 7)]
 
 
