@@ -68,7 +68,9 @@ def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Eg
     proxy_limits = PoolLimits(connections=PROXY_CONNECTIONS, per_upstream=settings.proxy_calls)
     return Installation(
         settings=settings,
-        database=create_database(settings.database_url.get_secret_value(), pool_size=settings.database_pool_size),
+        database=create_database(
+            settings.database_url.get_secret_value(), pool_size=settings.database_pool_size, disk_reserve=True
+        ),
         catalog=catalog,
         vault=Vault(parse_keys(settings.encryption_keys.get_secret_value())),
         egress=egress or Egress(allow=settings.egress_allow),

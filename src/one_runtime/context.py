@@ -25,12 +25,14 @@ class Timing:
     - `request`: maximum time to wait for the provider. `request` is shorter than `lease`, because another process can
       start a refresh after the lease ends.
     - `patience`: maximum time for which another process waits for the result of the refresh.
+    - `store`: maximum time for which a process repeats the commit of new tokens.
     - `poll`: time between two database queries of a waiting process.
     """
 
     lease: timedelta = timedelta(seconds=60)
     request: float = 20.0
     patience: float = 30.0
+    store: float = 600.0
     poll: float = 0.05
 
 

@@ -16,7 +16,7 @@ from one_runtime.connections import connections, credentials
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.db import schema
 from one_runtime.db.engine import Busy, Database, Transaction
-from one_runtime.errors import NotFound
+from one_runtime.errors import NotFound, Unavailable
 from one_runtime.jobs import queue
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.refresh import fresh_credentials
@@ -133,11 +133,11 @@ class FailingDatabase(Database):
         return self.real.read()
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
+    async def write(self, *, use_reserve: bool = False) -> AsyncIterator[Transaction]:
         if self.busy:
             self.busy -= 1
             raise Busy("No connection came free.")
-        async with self.real.write() as tx:
+        async with self.real.write(use_reserve=use_reserve) as tx:
             yield tx
         if self.uncertain:
             self.uncertain -= 1
@@ -161,6 +161,25 @@ async def test_new_tokens_are_stored_after_a_database_failure(app: RotatingAppli
     app.application.clock.advance(minutes=3)
     assert await app.revoke_due() == 0
     assert app.provider.look(seeded.family)["alive"] is True
+
+
+async def test_new_tokens_are_stored_after_a_failure_that_outlasts_the_lease(app: RotatingApplication) -> None:
+    seeded = await app.connect(hold="after")
+    app.application.clock.advance(hours=2)
+    database = FailingDatabase(app.installation.database)
+    timing = replace(app.installation.timing, lease=timedelta(seconds=0.2), patience=0.0)
+    installation = replace(app.installation, database=database, timing=timing)
+    flight = asyncio.create_task(fresh_credentials(installation, seeded.key))
+    await eventually(lambda: app.provider.look(seeded.family)["waiting"] == 1)
+    database.busy = 1_000_000
+    app.provider.behave(seeded.family, hold=None)
+    with pytest.raises(Unavailable):  # after the lease
+        await flight
+    database.busy = 0
+    await installation.flights.land()
+    _, stored = await read_stored(app.installation, seeded.key)
+    assert app.provider.accepts(stored.secrets["access_token"])
+    assert app.provider.answers(seeded.family) == ["granted"]
 
 
 async def test_a_renewal_that_was_paused_past_its_deadline_sends_no_request(app: RotatingApplication) -> None:

@@ -27,7 +27,8 @@ async def healthz() -> Health:
 
 @router.route("GET /readyz", scope=PUBLIC, summary="Report that the process can serve requests")
 async def readyz(installation: Installed) -> Health:
-    """Report that the process can serve requests. If the database does not answer, the response is 503."""
+    """Report that the process can serve requests. The response is 503 if the database does not answer, or if its disk
+    was full at the last write."""
     await installation.database.ping()
     return Health()
 

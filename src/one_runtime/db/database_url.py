@@ -24,14 +24,16 @@ def lock_path(path: str | Path, purpose: Literal["migrating", "serving"]) -> Pat
     return Path(f"{Path(path).resolve()}.{purpose}")
 
 
-def create_database(url: str, *, pool_size: int = 10) -> Database:
+def create_database(url: str, *, pool_size: int = 10, disk_reserve: bool = False) -> Database:
     """Create the `Database` object for a URL: `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`.
+
+    `disk_reserve`: True for the server, which holds a `DiskReserve` beside a SQLite file.
 
     Raises: ConfigurationError for any other URL.
     """
     path = sqlite_path(url)
     if path:
-        return SqliteDatabase(path)
+        return SqliteDatabase(path, disk_reserve=disk_reserve)
     if url.startswith(("postgresql://", "postgres://")):
         return PostgresDatabase(url, pool_size=pool_size)
     raise ConfigurationError("ONE_RUNTIME_DATABASE_URL must start with sqlite:/// or postgresql://.")

@@ -17,7 +17,7 @@ from one_runtime.db.compiled import Params, Row, StatementCompiler
 from one_runtime.errors import Unavailable
 from one_runtime.telemetry.metrics import PoolUse
 
-__all__ = ["Busy", "Database", "Params", "Row", "Transaction", "transaction_open"]
+__all__ = ["Busy", "Database", "DiskFull", "Params", "Row", "Transaction", "transaction_open"]
 
 R = TypeVar("R")
 
@@ -29,6 +29,13 @@ class Busy(Unavailable):
     """Another process has locked the database, or no connection became free in time."""
 
     code = "database_busy"
+
+
+class DiskFull(Unavailable):
+    """The disk of the database is full. Reads are possible, but writes are not."""
+
+    def __init__(self) -> None:
+        super().__init__("The disk of the database is full. Try again after the operator has made space.")
 
 
 class Transaction(ABC):
@@ -44,6 +51,8 @@ class Transaction(ABC):
     def __init__(self) -> None:
         self.committed: list[Callable[[], None]] = []
         """Functions that `Database.write` calls after the commit, for example to update metrics."""
+        self.has_changed = False
+        """True if a call of `execute` has changed a row."""
 
     @overload
     async def all(self, statement: ClauseElement, /, **params: object) -> list[Row]: ...
@@ -69,7 +78,9 @@ class Transaction(ABC):
     async def execute(self, statement: ClauseElement, **params: object) -> int:
         """Run a statement and return the number of rows that it changed."""
         compiled = self._compiler.compile(statement)
-        return await self._execute(compiled.text, compiled.values(params))
+        changed = await self._execute(compiled.text, compiled.values(params))
+        self.has_changed |= changed > 0
+        return changed
 
     async def execute_many(self, statement: ClauseElement, many: Sequence[Params]) -> None:
         """Run a statement once for each set of parameters, with few round trips to the database."""
@@ -93,7 +104,12 @@ _PING: Final = select(literal(1))
 
 
 class Database(ABC):
-    """A SQLite or PostgreSQL database."""
+    """A SQLite or PostgreSQL database. `disk_full`: True if the last write of this process found the disk full.
+
+    A transaction that changes no row needs no space, and so does not change `disk_full`.
+    """
+
+    disk_full = False
 
     @abstractmethod
     async def open(self) -> None:
@@ -116,10 +132,18 @@ class Database(ABC):
         return None
 
     async def ping(self) -> None:
-        """Check that the database answers a statement. Raises: Unavailable."""
+        """Check that the database answers a statement, and that the disk has space for writes. Raises: Unavailable."""
+        if self.disk_full:
+            raise DiskFull
         async with self.read() as tx:
             await tx.one(_PING)
 
     @abstractmethod
-    def write(self) -> AbstractAsyncContextManager[Transaction]:
-        """Run one transaction: commit at the end, roll back on any error. Raises: Busy, Unavailable."""
+    def write(self, *, use_reserve: bool = False) -> AbstractAsyncContextManager[Transaction]:
+        """Run one transaction: commit at the end, roll back on any error.
+
+        `use_reserve`: True for data that One Runtime cannot get again, such as new tokens. If the disk is full, such a
+        transaction can use the space that SQLite's `DiskReserve` holds.
+
+        Raises: Busy, DiskFull, Unavailable.
+        """

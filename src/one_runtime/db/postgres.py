@@ -13,7 +13,7 @@ from sqlalchemy import JSON, DateTime, Integer
 from sqlalchemy.dialects import postgresql
 
 from one_runtime.db.compiled import Params, StatementCompiler, dump_json
-from one_runtime.db.engine import Busy, Database, Transaction, transaction_open
+from one_runtime.db.engine import Busy, Database, DiskFull, Transaction, transaction_open
 from one_runtime.db.pipeline import ReadPipeline
 from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.telemetry import tracing
@@ -145,7 +145,7 @@ class PostgresDatabase(Database):
         return self._reader
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
+    async def write(self, *, use_reserve: bool = False) -> AsyncIterator[Transaction]:  # noqa: ARG002 - for SQLite
         with tracing.span("database transaction"):
             try:
                 async with self._pool.connection() as connection, connection.transaction():
@@ -156,7 +156,9 @@ class PostgresDatabase(Database):
                     finally:
                         transaction_open.reset(token)
             except _UNAVAILABLE as error:
+                self.disk_full = self.disk_full or isinstance(error, psycopg.errors.DiskFull)
                 raise _translate(error) from error
+        self.disk_full = self.disk_full and not transaction.has_changed
         for call in transaction.committed:
             call()
 
@@ -166,4 +168,6 @@ def _translate(error: Exception) -> Unavailable:
         return Busy("No connection to the database became free in time. Try again.")
     # Log only the name of the error's class, because the driver's message could contain a value of the statement.
     log.warning("database_unavailable", reason=type(error).__name__)
+    if isinstance(error, psycopg.errors.DiskFull):
+        return DiskFull()
     return Unavailable("The database does not answer. Try again later. The server's log has the reason.")

@@ -4,12 +4,14 @@ Statements run on the event loop, because SQLite needs no network and mostly rea
 """
 
 import asyncio
+import errno
 import json
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Final
 
 import structlog
@@ -18,7 +20,8 @@ from sqlalchemy.dialects import sqlite
 
 from one_runtime.clock import rfc3339
 from one_runtime.db.compiled import Params, StatementCompiler, dump_json
-from one_runtime.db.engine import Busy, Database, Transaction, transaction_open
+from one_runtime.db.disk_reserve import DiskReserve
+from one_runtime.db.engine import Busy, Database, DiskFull, Transaction, transaction_open
 from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.telemetry import tracing
 
@@ -68,9 +71,14 @@ class SqliteDatabase(Database):
     A lock ensures that this process runs one writing transaction at a time.
     """
 
-    def __init__(self, path: str, *, patience: float = LOCK_PATIENCE) -> None:
-        """`patience`: seconds that a writing transaction waits for another process that writes to the file."""
+    def __init__(self, path: str, *, patience: float = LOCK_PATIENCE, disk_reserve: bool = False) -> None:
+        """`patience`: seconds that a writing transaction waits for another process that writes to the file.
+
+        `disk_reserve`: True to hold a `DiskReserve`. Without the reserve, the database then runs only transactions that
+        can use the reserve.
+        """
         self._path, self._patience = path, patience
+        self._reserve = DiskReserve(Path(f"{Path(path).resolve()}.reserve")) if disk_reserve else None
         self._lock = asyncio.Lock()
         self._reader: _SqliteReader
         self._writing: sqlite3.Connection
@@ -79,9 +87,19 @@ class SqliteDatabase(Database):
         self._writing = connect_sqlite(self._path)
         self._reader = _SqliteReader(connect_sqlite(self._path))
         self._reader.connection.execute("PRAGMA query_only = ON")
+        try:
+            self._hold_reserve()
+        except DiskFull as error:
+            await self.close()
+            raise ConfigurationError(
+                f"The disk of the SQLite database {self._path} is almost full. The server reserves 8 MiB for new "
+                "tokens. Make space on the disk, and start the server again."
+            ) from error
 
     async def close(self) -> None:
         async with self._lock:
+            if self._reserve is not None:
+                self._reserve.release()
             self._reader.connection.close()
             self._writing.close()
 
@@ -89,11 +107,11 @@ class SqliteDatabase(Database):
         return self._reader
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[Transaction]:
+    async def write(self, *, use_reserve: bool = False) -> AsyncIterator[Transaction]:
         connection = self._writing
         transaction = _SqliteTransaction(connection)
         with tracing.span("database transaction"):
-            async with self._lock:
+            async with self._lock, self._disk_space(transaction, use_reserve=use_reserve):
                 await _begin(connection, self._patience)
                 token = transaction_open.set(True)
                 try:
@@ -109,6 +127,35 @@ class SqliteDatabase(Database):
                     transaction_open.reset(token)
         for call in transaction.committed:
             call()
+
+    @asynccontextmanager
+    async def _disk_space(self, transaction: Transaction, *, use_reserve: bool) -> AsyncIterator[None]:
+        """Hold the disk reserve, or release the reserve for a transaction that can use it. Note if the disk is full.
+
+        Only the writing transaction of the lock can use the released space. Raises: DiskFull.
+        """
+        if use_reserve and self.disk_full and self._reserve is not None:
+            self._reserve.release()
+        try:
+            if not use_reserve:
+                self._hold_reserve()
+            yield
+        except DiskFull:
+            self.disk_full = True
+            raise
+        self.disk_full = self.disk_full and not transaction.has_changed
+        if use_reserve:
+            with suppress(DiskFull):
+                self._hold_reserve()
+
+    def _hold_reserve(self) -> None:
+        if self._reserve is None:
+            return
+        try:
+            self._reserve.hold()
+        except OSError as error:
+            log.warning("database_unavailable", reason=errno.errorcode.get(error.errno or 0, type(error).__name__))
+            raise DiskFull from error
 
 
 def connect_sqlite(path: str) -> sqlite3.Connection:
@@ -169,6 +216,8 @@ def _translate(error: sqlite3.OperationalError) -> Unavailable:
     if _is_locked(error, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return Busy("The database is locked by another process. Try again.")
     log.warning("database_unavailable", reason=error.sqlite_errorname)
+    if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
+        return DiskFull()
     return Unavailable("The database does not answer. Try again later. The server's log has the reason.")
 
 

@@ -118,7 +118,7 @@ async def _verify(settings: Settings) -> None:
     """
     url = settings.database_url.get_secret_value()
     require_current(url)
-    database = create_database(url, pool_size=1)
+    database = create_database(url, pool_size=1, disk_reserve=True)
     await database.open()
     try:
         vault = Vault(parse_keys(settings.encryption_keys.get_secret_value()))

@@ -60,8 +60,8 @@ async def store_tokens(
 ) -> Outcome:
     """Commit the new tokens before any caller receives the tokens.
 
-    Until the commit, only this process has the new tokens. So if the database is unavailable, the process repeats the
-    commit until the lease ends.
+    Until the commit, only this process has the new tokens. So if the database is unavailable or its disk is full, the
+    process repeats the commit for the time `Timing.store`, even after the lease.
 
     If the database connection breaks during a commit, the process does not know if the commit succeeded, and repeats
     the commit. After a successful commit, the repetition is harmless:
@@ -70,14 +70,16 @@ async def store_tokens(
     - If the provider issued a new refresh token, the row no longer holds the old refresh token. The repetition then
       passes the new tokens to `queue_revocation`. This function does not revoke tokens that a connection still uses.
     """
+    deadline, pause = max(lease.ends, time.monotonic() + installation.timing.store), installation.timing.poll
     while True:
         try:
             return await _commit(installation, state, grant, tokens)
         except Unavailable as error:
-            if time.monotonic() > lease.ends:
+            if time.monotonic() > deadline:
                 raise
             log.warning("refresh_not_stored_yet", connection_id=state.connection.id, code=error.code)
-            await asyncio.sleep(installation.timing.poll)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 1.0)
 
 
 async def _commit(installation: Installation, state: CredentialState, grant: RefreshGrant, tokens: TokenSet) -> Outcome:
@@ -85,7 +87,7 @@ async def _commit(installation: Installation, state: CredentialState, grant: Ref
 
     Otherwise, queue the new tokens for revocation. Raises: NotFound; Unavailable.
     """
-    async with installation.database.write() as tx:
+    async with installation.database.write(use_reserve=True) as tx:
         now, decision, current = installation.clock(), cast("Decision", Fresh()), None
         with suppress(NotFound):
             current = await read_state(tx, installation, state.connection.key, lock=True)

@@ -181,13 +181,19 @@ async def _join(
 ) -> UsableCredential:
     """Return the result of the refresh that this process runs for the connection. Start a refresh if none is running.
 
-    `loaded`: the state that the caller has just loaded, or None.
+    `loaded`: the state that the caller has just loaded, or None. Raises: Unavailable if the refresh takes too long. The
+    refresh then continues.
     """
     flight = (key.connection_id, request.retry_refused, request.ignore_backoff)
-    usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
-    # A refresh that was already running can return the rejected version. Then refresh once more.
-    if usable.version == request.rejected:
-        usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
+    timing = installation.timing
+    try:
+        async with asyncio.timeout(timing.lease.total_seconds() + timing.patience):
+            usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
+            # A refresh that was already running can return the rejected version. Then refresh once more.
+            if usable.version == request.rejected:
+                usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
+    except TimeoutError as error:  # `_store` still repeats the commit
+        raise Unavailable("The database cannot store the new tokens. Try again later.") from error
     return usable
 
 
