@@ -116,3 +116,15 @@ async def test_running_reads_fail_when_the_database_is_closed(database_url: str)
     await database.close()
     with pytest.raises(Unavailable):
         await waiting
+
+
+async def test_read_that_has_not_started_fails_when_the_database_is_closed(database_url: str) -> None:
+    database = await opened(database_url)
+    waiting = asyncio.ensure_future(echo(database, 1))
+    closing = asyncio.ensure_future(database.close())  # runs before the first step of the task that runs the read
+    await closing
+    done, _ = await asyncio.wait({waiting}, timeout=5)
+    waiting.cancel()
+    assert done
+    with pytest.raises(Unavailable):
+        await waiting

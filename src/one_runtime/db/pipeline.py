@@ -60,6 +60,10 @@ class ReadPipeline:
         for lane in self._lanes:
             lane.cancel()
         await asyncio.gather(*self._lanes, return_exceptions=True)
+        # A task that is cancelled before its first step leaves its reads in `_waiting`.
+        for read in self._waiting:
+            read.fail(_closed())
+        self._waiting = []
 
     async def _drain(self) -> None:
         try:
@@ -77,15 +81,18 @@ class ReadPipeline:
         try:
             await self._run_with_retry(batch)
         except asyncio.CancelledError:
-            for read in (*batch, *self._waiting):
-                read.fail(psycopg.OperationalError("the database was closed"))
+            for read in batch:
+                read.fail(_closed())
             raise
         except (psycopg.Error, PoolTimeout) as error:
             for read in batch:
                 read.fail(error)
 
     async def _run_with_retry(self, batch: list[_Read]) -> None:
-        """Run a batch, and once more if the connection was lost, for example during a restart of PostgreSQL."""
+        """Run a batch. After an OperationalError, replace lost connections, and run the batch once more.
+
+        A restart of PostgreSQL is an example of such an error.
+        """
         try:
             await self._run_batch(batch)
         except psycopg.OperationalError:
@@ -112,6 +119,10 @@ class ReadPipeline:
                 await connection.close()
                 return False
         return True
+
+
+def _closed() -> psycopg.OperationalError:
+    return psycopg.OperationalError("the database was closed")
 
 
 async def _run_in_pipeline(connection: Connection, batch: list[_Read]) -> None:
