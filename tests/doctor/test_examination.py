@@ -32,6 +32,7 @@ from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.jobs import instances
 from one_runtime.settings import Settings
 from tests.application import ORIGIN
+from tests.database import ANY_DATABASE
 from tests.doctor.conftest import Patient, World, patient_on, sync_commits
 from tests.documentation import page
 
@@ -272,7 +273,20 @@ async def test_missing_server_is_reported(patient: Patient) -> None:
 async def test_ring_that_lacks_a_key_is_reported(healthy: Patient) -> None:
     findings = await healthy.examined(ONE_RUNTIME_ENCRYPTION_KEYS=new_key())
     assert (findings["key ring"].verdict, "is missing" in findings["key ring"].saw) == ("problem", True)
+    assert str(findings["key ring"].advice).startswith("Add this key ")
     assert "another One Runtime answers" in findings["public URL"].saw
+
+
+@ANY_DATABASE
+async def test_ring_that_lacks_two_keys_is_reported_in_the_plural(healthy: Patient) -> None:
+    vault = Vault(parse_keys(f"{healthy.environ['ONE_RUNTIME_ENCRYPTION_KEYS']},{new_key()},{new_key()}"))
+    async with healthy.database() as database, database.write() as tx:
+        await key_ring.register(tx, vault, healthy.clock())
+        for key in vault.key_ids:
+            await tx.execute(key_ring.ACTIVATE, key=key, now=healthy.clock())
+    finding = (await healthy.examined())["key ring"]
+    assert " are missing: " in finding.saw
+    assert str(finding.advice).startswith("Add these keys ")
 
 
 async def test_key_that_was_never_active_may_be_missing(healthy: Patient) -> None:
@@ -297,14 +311,14 @@ async def test_server_without_the_active_key_is_reported(healthy: Patient) -> No
     async with healthy.database() as database, database.write() as tx:
         await instances.heartbeat(tx, lacking, healthy.clock())
     finding = (await healthy.examined())["key ring"]
-    assert (finding.verdict, finding.saw.startswith("1 of 2 servers run without the active key ")) == ("problem", True)
+    assert (finding.verdict, finding.saw.startswith("1 of 2 servers runs without the active key ")) == ("problem", True)
 
 
 async def test_organizations_without_allowed_origins_are_reported(patient: Patient) -> None:
     assert (await patient.examined())["organizations"].saw == "there is no organization"
     without = await patient.organization()
     finding = (await patient.examined())["organizations"]
-    assert (finding.verdict, finding.saw.startswith(f"1 of 1 (such as {without}) have no allowed origin")) == (
+    assert (finding.verdict, finding.saw.startswith(f"1 of 1 (such as {without}) has no allowed origin")) == (
         "warning",
         True,
     )

@@ -9,9 +9,9 @@ from one_runtime.doctor.finding import Finding, ok, problem, warning
 from one_runtime.egress import Response
 
 APART: Final = 2.0
-"""The finding is a warning above this number of seconds."""
+"""If a clock differs by more than this number of seconds, the finding is a warning."""
 FAR_APART: Final = 30.0
-"""The finding is a problem above this number of seconds."""
+"""If a clock differs by more than this number of seconds, the finding is a problem."""
 
 
 def examine_clock(clocks: Mapping[str, float | None]) -> Finding:
@@ -57,9 +57,8 @@ def ahead_by_date(answer: Response, before: datetime, after: datetime) -> float 
         date = parsedate_to_datetime(header(answer, "Date") or "")
     except ValueError:
         return None
-    date = (
-        date if date.tzinfo else date.replace(tzinfo=UTC)
-    )  # Python returns no time zone for the offset "-0000". HTTP dates are always GMT.
+    if not date.tzinfo:  # Python returns no time zone for the offset "-0000"; HTTP dates are always GMT
+        date = date.replace(tzinfo=UTC)
     return ahead(date, before, after, grain=1)
 
 

@@ -49,7 +49,7 @@ async def examine_database(settings: Settings, vault: Vault | None, clock: Clock
     try:
         database = create_database(url, pool_size=1)
     except ConfigurationError as error:
-        report.findings.append(problem("database", "the form of the database URL is unknown", error.detail))
+        report.findings.append(problem("database", "the database URL is invalid", error.detail))
         return report
     try:
         revision = await asyncio.to_thread(current_revision, url)
@@ -118,7 +118,8 @@ def examine_postgresql(vitals: PostgresVitals, required: int) -> list[Finding]:
     findings = findings or [ok("database", f"{name}, migrated to {HEAD}")]
     size = f"the database uses {vitals.size / _MIB:.0f} MiB; this command cannot check PostgreSQL's disk"
     findings.append(ok("disk", size))
-    saw = f"the server processes can open {required} connections; PostgreSQL allows One Runtime {vitals.free_for_us}"
+    opened, allowed = _count(required, "connection"), _count(vitals.free_for_us, "connection")
+    saw = f"the server processes can open {opened}; PostgreSQL allows One Runtime {allowed}"
     if required > vitals.free_for_us:
         advice = "Raise PostgreSQL's max_connections, or lower ONE_RUNTIME_DATABASE_POOL_SIZE or ONE_RUNTIME_WORKERS."
         return [*findings, problem("connections", saw, advice)]
@@ -197,24 +198,28 @@ def _examine_ring(ring: Ring) -> Finding:
     """Check that this key ring can decrypt all values, and that every server has the active key."""
     missing = [key.id for key in ring.keys if key.required and not key.in_ring]
     if missing:
-        saw = f"{', '.join(missing)} is missing: no server can start, and some stored values cannot be decrypted"
-        return problem("key ring", saw, "Add this key to ONE_RUNTIME_ENCRYPTION_KEYS again.")
+        one = len(missing) == 1
+        saw = f"{', '.join(missing)} {'is' if one else 'are'} missing: no server can start or decrypt all stored values"
+        advice = f"Add {'this key' if one else 'these keys'} to ONE_RUNTIME_ENCRYPTION_KEYS again."
+        return problem("key ring", saw, advice)
     active = next((key for key in ring.keys if key.state == "active"), None)
     if active is None:
         return warning(
             "key ring",
-            f"{_keys(len(ring.keys))}, and no active key yet",
+            f"{_count(len(ring.keys), 'key')}, and no active key yet",
             "The first start of a server activates a key.",
         )
     if active.held_by < ring.servers:
-        saw = f"{ring.servers - active.held_by} of {ring.servers} servers run without the active key {active.id}"
+        without = ring.servers - active.held_by
+        verb = "runs" if without == 1 else "run"
+        saw = f"{without} of {ring.servers} servers {verb} without the active key {active.id}"
         return problem("key ring", saw, "Give every server the same key ring. Then restart the servers.")
     count = sum(key.in_ring for key in ring.keys)
-    return ok("key ring", f"complete, {_keys(count)}; the active key is {active.id}")
+    return ok("key ring", f"complete, {_count(count, 'key')}; the active key is {active.id}")
 
 
-def _keys(count: int) -> str:
-    return f"{count} keys" if count != 1 else "1 key"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _examine_servers(live: list[ServerInstance]) -> Finding:
@@ -225,7 +230,7 @@ def _examine_servers(live: list[ServerInstance]) -> Finding:
     saw = f"{len(live)} running, version {', '.join(versions)}"
     if versions != [__version__]:
         saw += f"; this command has version {__version__}"
-        return warning("servers", saw, "After the upgrade, run the same version on every server.")
+        return warning("servers", saw, "Run the same version on every server, except during an upgrade.")
     return ok("servers", saw)
 
 
@@ -236,9 +241,9 @@ def _examine_organizations(listed: list[organizations.Organization], settings: S
         )
     without = [organization.id for organization in listed if not organization.allowed_origins]
     if without:
-        saw = (
-            f"{len(without)} of {len(listed)} (such as {without[0]}) have no allowed origin: no page can open the popup"
-        )
+        verb = "has" if len(without) == 1 else "have"
+        saw = f"{len(without)} of {len(listed)} (such as {without[0]}) {verb} no allowed origin"
+        saw += ": no page can open the popup"
         advice = "Run: one-runtime organizations set ID --allowed-origin https://app.example.com"
         return warning("organizations", saw, advice)
     misconfigured = [organization.id for organization in listed if settings.public_url in organization.allowed_origins]

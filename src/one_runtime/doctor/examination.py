@@ -48,9 +48,8 @@ async def examine(
                 return await examination
         except TimeoutError:
             reason = f"no answer within {time_limit:g} seconds"
-        except (
-            Exception
-        ) as error:  # a failing check must not hide other findings; the message can contain a secret, so omit it
+        except Exception as error:  # a failing check must not hide other findings
+            # Omit the error's message, because it can contain a secret.
             reason = f"the check itself failed ({type(error).__name__})"
         return Report([problem(check, reason, "Check this service and the network.")])
 

@@ -21,9 +21,9 @@ The doctor's request claims this address in `X-Forwarded-For`. The server must n
 """
 
 _FRAMES: Final = "frame-ancestors *"
-"""Directive that the server sends in the Content-Security-Policy of the popup's page for an unknown session.
+"""Part of the header Content-Security-Policy with which the server answers if the popup's session is unknown.
 
-The directive allows every website to show the page in a frame.
+This part allows every website to show the page in a frame.
 """
 _LIMITS: Final = Limits(connect=4, idle=4, total=5, body=256 * 1024)
 _PORTS: Final = {"http": 80, "https": 443}
@@ -36,7 +36,7 @@ _UNREACHED: Final = "Is the server running? If so, check DNS, the firewall, the 
 async def examine_public_url(settings: Settings, vault: Vault | None, clock: Clock, network: Network | None) -> Report:
     """Check the certificate and the server at the public URL.
 
-    The host of the public URL can have a private address. Other private addresses stay forbidden.
+    The host of the public URL can have a private address. The doctor sends no request to other private addresses.
     """
     report, url = Report(), urlsplit(settings.public_url)
     target = (url.hostname or "", url.port or _PORTS[url.scheme])
@@ -175,7 +175,7 @@ def _is_trusted(text: str, settings: Settings) -> bool:
 
 
 def examine_popup(page: Sequence[tuple[str, str]], script: Sequence[tuple[str, str]]) -> Finding:
-    """Check three response headers that a proxy can break: two of the popup's page, and one of `connect.js`.
+    """Check three headers that a proxy can break: two headers of the popup's page, and one header of `connect.js`.
 
     `page` and `script` are the headers that the doctor received through the public URL.
     """
