@@ -291,6 +291,7 @@ async def test_credentials_are_invalidated_when_their_destination_changes(
     for existing in connections:
         now = (await client.get(f"/v1/connections/{existing['id']}")).json()
         assert (now["status"], now["error"]["code"]) == ("needs_reauth", "integration_changed")
+        assert ", or how requests to " in now["error"]["message"]
         checked = await client.post(f"/v1/connections/{existing['id']}/check")
         assert checked.json()["working"] is False, checked.text
         for path in ("refresh", "credentials"):

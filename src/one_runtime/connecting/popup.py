@@ -44,7 +44,7 @@ _SHELL_STATES: Final[Mapping[sessions.Status, ShellState]] = {
 
 
 class IntegrationChanged(Conflict):
-    """The organization changed the hosts of a custom integration while the form was open (promise P7)."""
+    """The organization changed the audience of a custom integration while the form was open (promise P7)."""
 
     code = "integration_changed"
 

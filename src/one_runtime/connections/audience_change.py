@@ -31,6 +31,11 @@ _OTHER_AUDIENCE: Final = _WITH_OTHER_AUDIENCE.order_by(connections.c.id).limit(b
 _STILL_OTHER_AUDIENCE: Final = _WITH_OTHER_AUDIENCE.where(connections.c.id == bindparam("connection"))
 
 
+def error_message(name: str) -> str:
+    """Return the error message of a connection with invalidated credentials. `name`: the integration's name."""
+    return f"The organization changed the hosts of {name}, or how requests to {name} send credentials."
+
+
 async def invalidate(tx: Transaction, connection: Connection, message: str, now: datetime) -> None:
     """Set the status `needs_reauth`, and invalidate the credentials. The caller must lock the credentials first.
 
@@ -63,6 +68,5 @@ async def invalidate_all(
         await credentials.lock(tx, connection.key)
         locked = await tx.one(_STILL_OTHER_AUDIENCE, Connection, **scope, connection=connection.id)
         if locked is not None:
-            message = f"The organization changed the hosts to which {integration.name} sends credentials."
-            await invalidate(tx, locked, message, now)
+            await invalidate(tx, locked, error_message(integration.name), now)
     return len(outdated)

@@ -267,7 +267,7 @@ def _require_active(connection: Connection) -> None:
 
 def _reauth_message(state: CredentialState, decision: NeedsReauth) -> str:
     if decision.reason == "audience_changed":
-        return f"The organization changed the hosts to which {state.integration_name} sends credentials."
+        return audience_change.error_message(state.integration_name)
     return "The access token has expired, and the provider issued no refresh token."
 
 
