@@ -121,7 +121,7 @@ class FailingDatabase(Database):
     """A database whose next transactions fail: `busy` of them before they start, `uncertain` of them at the commit."""
 
     def __init__(self, real: Database) -> None:
-        self.real, self.busy, self.uncertain = real, 0, 0
+        self.real, self.busy, self.uncertain, self.refused = real, 0, 0, 0
 
     async def open(self) -> None:
         await self.real.open()
@@ -136,6 +136,7 @@ class FailingDatabase(Database):
     async def write(self, *, use_reserve: bool = False) -> AsyncIterator[Transaction]:
         if self.busy:
             self.busy -= 1
+            self.refused += 1
             raise Busy("No connection came free.")
         async with self.real.write(use_reserve=use_reserve) as tx:
             yield tx
@@ -175,6 +176,8 @@ async def test_new_tokens_are_stored_after_a_failure_that_outlasts_the_lease(app
     app.provider.behave(seeded.family, hold=None)
     with pytest.raises(Unavailable):  # after the lease
         await flight
+    refused = database.refused
+    await eventually(lambda: database.refused >= refused + 2)
     database.busy = 0
     await installation.flights.land()
     _, stored = await read_stored(app.installation, seeded.key)
