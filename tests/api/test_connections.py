@@ -265,6 +265,44 @@ async def test_check_reports_working_refused_and_recovered_credentials(
     assert await event_types(client, connection_id=connection["id"]) == types, "one event for each change"
 
 
+async def test_missing_permission_keeps_the_connection_active_and_names_the_permission(
+    application: Application, client: Client
+) -> None:
+    connection = await client.connect()
+    acme, key = application.acme.acme, ACME_KEYS[GLOBEX]
+    acme.restrict(key)
+    for _ in range(2):
+        result = (await check(client, connection["id"])).json()
+        assert (result["outcome"], result["working"]) == ("permission_missing", False)
+        assert result["missing_permission"] == "account:read"
+        assert result["connection"]["status"] == "active"
+        error = result["connection"]["error"]
+        assert (error["code"], error["message"]) == ("permission_missing", result["reason"])
+        assert "lack the permission account:read" in error["message"]
+    acme.revoke(key)
+    assert (await check(client, connection["id"])).json()["outcome"] == "refused"
+    acme.restore(key)
+    result = (await check(client, connection["id"])).json()
+    assert (result["outcome"], result["missing_permission"], result["connection"]["error"]) == ("accepted", None, None)
+    acme.restrict(key)
+    await check(client, connection["id"])
+    acme.restore(key)
+    assert (await check(client, connection["id"])).json()["connection"]["error"] is None
+    types = ["recovered", "updated", "recovered", "needs_reauth", "updated", "created"]
+    assert await event_types(client, connection_id=connection["id"]) == [f"connection.{name}" for name in types]
+    event = (await client.get("/v1/events", type="connection.updated")).json()["events"][0]
+    assert event["data"]["reason"] == "permission_missing"
+
+
+async def test_import_of_a_key_without_a_permission_stores_nothing(application: Application, client: Client) -> None:
+    application.acme.acme.restrict(ACME_KEYS[GLOBEX])
+    answer = await client.post(PATH, importing())
+    assert (answer.status_code, answer.json()["code"]) == (422, "permission_missing")
+    assert "lack the permission account:read" in answer.json()["detail"]
+    assert answer.json()["provider_reason"] == "This API key does not allow account:read."
+    assert await listed(client) == []
+
+
 async def test_outage_during_a_check_changes_nothing(application: Application, client: Client) -> None:
     connection = await client.connect()
     for status in (500, 503, 429, 404):

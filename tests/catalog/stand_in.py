@@ -166,7 +166,7 @@ class StandIn:
         )
 
     def _refuse(self, check: Data) -> bytes:
-        refused = {"status": [401, 403], "json": [], **check.get("refused", {})}
+        refused = {"status": [401], "json": [], **check.get("refused", {})}
         document: object = None
         for path in _as_list(check.get("reason", []))[:1]:
             document = put(document, path, REASON)

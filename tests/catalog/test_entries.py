@@ -8,7 +8,7 @@ import pytest
 
 from one_runtime.catalog.lint import complaints, example_values
 from one_runtime.catalog.loader import load_yaml
-from one_runtime.catalog.model import Integration
+from one_runtime.catalog.model import AuthType, Integration
 from one_runtime.catalog.request import build_check, clean_values, inject
 from one_runtime.catalog.response import is_refused, read_check
 from one_runtime.catalog.tools.build import COMPILED, HERE, compile_catalog
@@ -110,6 +110,53 @@ def test_a_valid_calendly_token_without_a_scope_is_not_refused() -> None:
         assert auth.check is not None
         assert not is_refused(auth.check.refused, 403, {"title": "Permission Denied"})
         assert is_refused(auth.check.refused, 401, {"title": "Unauthenticated"})
+
+
+PERMISSIONS: Final = [
+    ("ashby", "api_key", 403, {"errors": ["missing_endpoint_permission"]}, "API Keys (read)"),
+    ("auth0", "client_credentials", 403, {"errorCode": "insufficient_scope"}, "read:clients"),
+    ("calendly", "oauth2", 403, {"title": "Permission Denied"}, "users:read"),
+    ("figma", "api_key", 403, {"err": "Invalid scope(s): files:read."}, "current_user:read"),
+    ("resend", "api_key", 401, {"name": "restricted_api_key"}, "Full access"),
+    ("slack", "oauth2", 200, {"ok": False, "error": "missing_scope"}, None),
+    ("zoom", "client_credentials", 400, {"code": 4711, "message": "Invalid access token."}, "user:read:user:admin"),
+]
+"""An answer to a valid credential without a permission, and the permission that the entry names."""
+
+
+@pytest.mark.parametrize("slug, auth_type, status, body, permission", PERMISSIONS)
+def test_an_answer_to_a_valid_credential_without_a_permission_is_not_a_refusal(
+    slug: str, auth_type: AuthType, status: int, body: dict[str, Any], permission: str | None
+) -> None:
+    auth = next(entry for entry in ENTRIES if entry.slug == slug).auth_of(auth_type)
+    assert auth is not None
+    assert auth.check is not None
+    assert read_check(auth, status, (), json.dumps(body).encode(), example_values(auth)).outcome == "permission_missing"
+    assert auth.check.permission_missing.permission == permission
+
+
+REFUSED_WITH_403: Final = ("activecampaign", "agentmail", "datadog", "deepl", "everhour", "figma", "paddle", "vercel")
+"""Providers whose documentation says that an invalid credential gets 403."""
+
+
+@pytest.mark.parametrize("slug", REFUSED_WITH_403)
+def test_a_dead_key_of_a_provider_that_answers_403_is_refused(slug: str) -> None:
+    auth = next(entry for entry in ENTRIES if entry.slug == slug).auth_of("api_key")
+    assert auth is not None
+    assert read_check(auth, 403, (), b"{}", example_values(auth)).outcome == "refused"
+
+
+def test_an_unverified_entry_for_keys_says_what_a_403_means() -> None:
+    # Nobody has compared these entries with the provider's documentation. By the default of `refused`, a dead key could
+    # stay connected. Tokens of OAuth need no such rule, because their refresh shows a dead grant.
+    silent = [
+        (entry.slug, auth.type)
+        for entry in ENTRIES
+        for auth in entry.auth
+        if auth.type in {"api_key", "basic"} and auth.verified.how == "unverified" and auth.check is not None
+        if "status" not in auth.check.refused.model_fields_set
+    ]
+    assert silent == []
 
 
 def test_the_check_of_linear_has_a_graphql_body_and_no_bearer() -> None:

@@ -66,5 +66,44 @@ def test_an_html_page_with_403_is_not_a_refusal(status: int, refused: bool) -> N
     page, html = b"<html>Checking your browser</html>", ("Content-Type", "text/html; charset=UTF-8")
     verdict = read_check(api_key(), status, (html,), page, EXAMPLE_VALUES)
     assert (verdict.ok, verdict.refused) == (False, refused)
-    assert read_check(api_key(), 403, (("Content-Type", "application/json"),), b"{}", EXAMPLE_VALUES).refused
-    assert read_check(api_key(), 403, (), b"Forbidden", EXAMPLE_VALUES).refused
+    assert verdict.outcome == ("refused" if refused else "unclear")
+
+
+@pytest.mark.parametrize("headers, body", [((("Content-Type", "application/json"),), b"{}"), ((), b"Forbidden")])
+def test_403_means_a_missing_permission_unless_the_entry_lists_403_as_a_refusal(headers: Any, body: bytes) -> None:
+    assert read_check(api_key(), 403, headers, body, EXAMPLE_VALUES).outcome == "permission_missing"
+    unnamed = api_key(check={"path": "/me", "permission_missing": {"status": []}})
+    assert read_check(unnamed, 403, headers, body, EXAMPLE_VALUES).outcome == "unclear"
+    listed = api_key(check={"path": "/me", "refused": {"status": [401, 403]}})
+    assert read_check(listed, 403, headers, body, EXAMPLE_VALUES).outcome == "refused"
+
+
+@pytest.mark.parametrize(
+    "status, code, outcome",
+    [
+        (401, "other", "refused"),
+        (401, "scope", "permission_missing"),
+        (403, "other", "refused"),
+        (403, "scope", "permission_missing"),
+        (403, "revoked", "refused"),
+        (400, "revoked", "refused"),
+        (400, "scope", "permission_missing"),
+        (400, "other", "unclear"),
+        (200, "scope", "permission_missing"),
+        (200, "other", "accepted"),
+    ],
+)
+def test_a_code_in_the_body_decides_before_the_status(status: int, code: str, outcome: str) -> None:
+    check = {
+        "path": "/me",
+        "refused": {"status": [401, 403], "json": [{"path": "code", "equals": "revoked"}]},
+        "permission_missing": {"json": [{"path": "code", "equals": "scope"}]},
+    }
+    assert answer(api_key(check=check), status, {"code": code}).outcome == outcome
+
+
+def test_a_condition_can_search_a_text() -> None:
+    check = {"path": "/me", "permission_missing": {"status": [], "json": [{"path": "err", "contains": "scope"}]}}
+    assert answer(api_key(check=check), 403, {"err": "Invalid scope(s): x."}).outcome == "permission_missing"
+    for other in ({"err": "Invalid token"}, {"err": ["scope"]}, {}):
+        assert answer(api_key(check=check), 403, other).outcome == "unclear"

@@ -337,6 +337,18 @@ async def test_granted_tokens_that_are_not_connected_are_revoked(runtime: AcmeAu
     assert runtime.revoke_all_grants() == 0, "the grant was in force"
 
 
+@pytest.mark.parametrize("entry_changes", [{"always: [account:read]": "always: [contacts:read]"}])
+async def test_the_page_names_the_permission_that_the_granted_token_lacks(runtime: AcmeAuthorizing) -> None:
+    session = await runtime.session()
+    attempt = await runtime.authorize(session["session_token"])
+    page = await runtime.call_back(await runtime.allow(attempt), attempt.cookie)
+    assert (page.status_code, "lack the permission account:read" in page.text) == (422, True)
+    outcome = await runtime.outcome(session["session_token"], attempt.authorization_id)
+    assert (outcome["state"], outcome["code"]) == ("failed", "permission_missing")
+    assert "lack the permission account:read" in outcome["message"]
+    assert (await runtime.backend_session(session))["last_error"]["message"] == outcome["message"]
+
+
 @pytest.mark.promise("P9")
 async def test_granted_tokens_stay_where_a_connection_may_share_their_grant(runtime: AcmeAuthorizing) -> None:
     await runtime.connect()

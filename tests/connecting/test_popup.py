@@ -195,6 +195,21 @@ async def test_backend_reads_a_sessions_status_and_last_error(application: Appli
     assert (await read_session(client, session))["last_error"] is None
 
 
+async def test_popup_names_the_permission_that_a_valid_key_lacks_and_counts_the_attempt(
+    application: Application, client: Client
+) -> None:
+    application.acme.acme.restrict(FIRST)
+    session = await client.session()
+    for _ in range(10):
+        refused = await client.type_key(session["session_token"], FIRST)
+        assert (refused.status_code, refused.json()["code"]) == (422, "permission_missing")
+        assert "lack the permission account:read" in refused.json()["detail"]
+    read = await read_session(client, session)
+    assert (read["status"], read["last_error"]["code"]) == ("failed", "permission_missing")
+    assert "account:read" in read["last_error"]["message"]
+    assert (await client.type_key(session["session_token"], SECOND)).json()["code"] == "too_many_attempts"
+
+
 async def test_a_session_whose_connection_was_deleted_stays_connected_without_it(client: Client) -> None:
     session = await client.session()
     assert (await client.type_key(session["session_token"], FIRST)).status_code == 200

@@ -14,7 +14,7 @@ from one_runtime.connections.connections import AccountMismatch, Connection, Con
 from one_runtime.connections.credentials import ProviderAccount
 from one_runtime.db.engine import Database
 from one_runtime.db.ids import new_id
-from one_runtime.errors import NotFound
+from one_runtime.errors import NotFound, error_note
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Actor, EventFilter
 from tests.connections.conftest import VAULT
@@ -142,3 +142,17 @@ async def test_a_connection_that_was_deleted_meanwhile_is_not_changed(database: 
         async with database.write() as tx:
             await connections.update_connection(tx, actor, connection, "New name", None, now)
     assert sorted(await event_types(database, actor)) == ["connection.created", "connection.deleted"]
+
+
+async def test_missing_permission_stays_noted_until_a_check_succeeds(database: Database, actor: Actor) -> None:
+    connection, _ = await connect(database, actor, account("one"))
+    now = system_clock()
+    refused = error_note("client_refused", "Register the client again.", now)
+    async with database.write() as tx:
+        noted = await connections.note_missing_permission(tx, actor, connection, "Add users:read.", now)
+        assert noted.lacks_permission
+        assert await connections.set_error(tx, noted, None) == noted, "a refresh proves no permission"
+        assert not (await connections.mark_active(tx, actor, noted, now)).lacks_permission
+        unusable = await connections.set_error(tx, connection, refused)
+        assert await connections.note_missing_permission(tx, actor, unusable, "Add users:read.", now) == unusable
+        assert await connections.mark_active(tx, actor, unusable, now) == unusable

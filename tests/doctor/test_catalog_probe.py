@@ -71,6 +71,18 @@ async def test_unexpected_response_means_wrong(world: tuple[Upstream, Egress], r
     assert any(got in row.got for row in rows), rows
 
 
+async def test_403_for_an_invented_key_means_wrong_unless_the_entry_lists_403(world: tuple[Upstream, Egress]) -> None:
+    upstream, egress = world
+    upstream.anything = answer(403, body=b'{"error": "Forbidden"}')
+    rows = [
+        await ask(egress, item.model_copy(update={"auth": item.auth[:1]})) for item in map(entry, ("close", "figma"))
+    ]
+    assert [(row.verdict, row.got.partition(":")[0]) for (row,) in rows] == [
+        ("wrong", "permission missing"),
+        ("alive", "refused"),
+    ]
+
+
 async def test_silent_provider_is_unreachable_and_not_wrong(world: tuple[Upstream, Egress]) -> None:
     _, egress = world
     text = json.dumps(dump(entry("close"))).replace("api.close.com", "no-certificate-for-this.close.com")

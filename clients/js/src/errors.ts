@@ -24,7 +24,7 @@ export class OneRuntimeError extends Error {
   readonly detail: string;
   readonly requestId: string | null;
   readonly errors: FieldError[];
-  /** The provider's own text, for the code `credentials_refused`. */
+  /** The provider's own text, for the codes `credentials_refused` and `permission_missing`. */
   readonly providerReason: string | null;
   /** Seconds. */
   readonly retryAfter: number | null;
@@ -82,6 +82,7 @@ export const CLASS_OF_CODE: ReadonlyMap<string, typeof OneRuntimeError> = new Ma
   ["host_not_registered", InvalidInput],
   ["invalid_input", InvalidInput],
   ["malformed_request", InvalidInput],
+  ["permission_missing", InvalidInput],
   ["request_refused", InvalidInput],
   ["target_refused", InvalidInput],
   ["unauthenticated", Unauthenticated],

@@ -26,11 +26,11 @@ from one_runtime.api.fields import (
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.catalog.model import AuthType
 from one_runtime.connecting import disconnect
-from one_runtime.connecting.recheck import recheck
+from one_runtime.connecting.recheck import RecheckOutcome, recheck
 from one_runtime.connecting.token_import import CredentialImport, import_connection
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection, ConnectionFilter
-from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
+from one_runtime.connections.credentials import CredentialsRefused, PermissionMissing, ProviderUnavailable
 from one_runtime.errors import NotFound
 from one_runtime.integrations.oauth_clients import HostNotRegistered, OAuthClientMissing
 from one_runtime.tokens.refresh import ClientRefused, ReauthRequired, read_credentials, refresh
@@ -92,8 +92,10 @@ class ConnectionPage(Answer):
 class CheckAnswer(Answer, title="ConnectionCheck"):
     """The result of checking a credential. `working` is null if no check is possible."""
 
+    outcome: RecheckOutcome
     working: bool | None
     reason: str | None
+    missing_permission: str | None
     connection: ConnectionAnswer
 
 
@@ -196,6 +198,7 @@ async def list_connections(
     errors=(
         NotFound,
         CredentialsRefused,
+        PermissionMissing,
         *_CREDENTIAL_ERRORS,
         *UNREADABLE_CREDENTIALS,
     ),
@@ -279,12 +282,17 @@ async def delete_connection(connection_id: str, caller: Authenticated, installat
 async def check_connection(connection_id: str, caller: Authenticated, installation: Installed) -> CheckAnswer:
     """Check the credential of a connection at the provider.
 
-    If the provider refuses the credential, the connection becomes `needs_reauth`. If the provider gives no usable
+    If the provider refuses the credential, the connection becomes `needs_reauth`. If the credential is valid but lacks
+    a permission, the connection stays active, and its `error` names the permission. If the provider gives no usable
     response, One Runtime answers with 502, and the connection stays unchanged.
     """
     checked = await recheck(installation, caller.actor, connection_id)
     return CheckAnswer(
-        working=checked.working, reason=checked.reason, connection=ConnectionAnswer.of(checked.connection)
+        outcome=checked.outcome,
+        working=checked.working,
+        reason=checked.reason,
+        missing_permission=checked.missing_permission,
+        connection=ConnectionAnswer.of(checked.connection),
     )
 
 

@@ -14,7 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from one_runtime.api.request_body import too_slow
-from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
+from one_runtime.connections.credentials import CheckFailed, ProviderUnavailable
 from one_runtime.errors import (
     FieldError,
     InvalidInput,
@@ -72,7 +72,7 @@ def problem(error: OneRuntimeError, request_id: str, public_url: str) -> Respons
     }
     if error.errors:
         body["errors"] = [{"field": invalid.field, "message": invalid.message} for invalid in error.errors]
-    if isinstance(error, CredentialsRefused):
+    if isinstance(error, CheckFailed):
         body["provider_reason"] = error.provider_reason
     # A message can quote text from the request. A character that UTF-8 cannot encode becomes a question mark.
     content = json.dumps(body, ensure_ascii=False).encode(errors="replace")

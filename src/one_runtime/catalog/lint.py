@@ -171,11 +171,17 @@ def _check_check(auth: AuthBase, check: RequestTemplate, values: ConnectionValue
         )
     for status in _OUTAGES:
         for body in (*_MEANINGLESS_BODIES, b"{}", b"[]"):
-            if (verdict := read_check(auth, status, (), body, values)).refused or verdict.ok:
-                yield f"check: an outage (HTTP {status}) must be neither success nor refusal; change expect or refused"
+            if read_check(auth, status, (), body, values).outcome != "unclear":
+                yield (
+                    f"check: an outage (HTTP {status}) must be neither success nor refusal; change expect, refused or "
+                    "permission_missing"
+                )
     for body in _MEANINGLESS_BODIES if check.expect.json_body else ():
-        if (verdict := read_check(auth, 200, (), body, values)).refused or verdict.ok:
-            yield f"check: the body {body[:20]!r} must be neither success nor refusal; change expect or refused"
+        if read_check(auth, 200, (), body, values).outcome != "unclear":
+            yield (
+                f"check: the body {body[:20]!r} must be neither success nor refusal; change expect, refused or "
+                "permission_missing"
+            )
 
 
 def _check_oauth2(auth: OAuth2Auth, values: ConnectionValues) -> Iterator[str]:

@@ -225,7 +225,7 @@ class CredentialPlacement(EntryPart):
 
 
 class JsonCondition(EntryPart):
-    """A condition on a JSON body. An entry sets exactly one of `equals`, `one_of`, `exists` and `type`.
+    """A condition on a JSON body. An entry sets exactly one of `equals`, `one_of`, `contains`, `exists` and `type`.
 
     `equals: null` requires a null at the path. `exists: true` requires a value other than null. `exists: false`
     requires a null or no value. The path `$` is the whole body.
@@ -234,12 +234,13 @@ class JsonCondition(EntryPart):
     path: JsonPath
     equals: str | int | bool | None = None
     one_of: Annotated[tuple[str | int | bool, ...], Many] | None = None
+    contains: Annotated[str, StringConstraints(min_length=3, max_length=120)] | None = None
     exists: bool | None = None
     type: Literal["list", "object"] | None = None
 
     def _require_consistency(self) -> None:
         if len(self.model_fields_set - {"path"}) != 1:
-            raise ValueError("exactly one of equals, one_of, exists and type is required")
+            raise ValueError("exactly one of equals, one_of, contains, exists and type is required")
 
 
 Status = Annotated[int, Field(ge=200, le=499)]
@@ -255,8 +256,20 @@ class ExpectedResponse(EntryPart):
 class RefusalResponse(EntryPart):
     """The response that means a refusal: its status is in `status`, or its body meets a condition in `json`."""
 
-    status: Annotated[tuple[Status, ...], Many] = (401, 403)
+    status: Annotated[tuple[Status, ...], Many] = (401,)
     json_body: Annotated[tuple[JsonCondition, ...], Many] = Field(default=(), alias="json")
+
+
+class PermissionResponse(EntryPart):
+    """The response to a valid credential that lacks a permission, in the same form as a refusal.
+
+    The default is 403, because RFC 6750 section 3.1 uses 403 for a valid token without the required scope.
+    `permission`: the provider's name of the permission that the check needs.
+    """
+
+    status: Annotated[tuple[Status, ...], Many] = (403,)
+    json_body: Annotated[tuple[JsonCondition, ...], Many] = Field(default=(), alias="json")
+    permission: Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=_PRINTABLE)] | None = None
 
 
 class RequestTemplate(EntryPart):
@@ -275,6 +288,7 @@ class RequestTemplate(EntryPart):
     form: Annotated[dict[str, Template], Many] | None = None
     expect: ExpectedResponse = ExpectedResponse()
     refused: RefusalResponse = RefusalResponse()
+    permission_missing: PermissionResponse = PermissionResponse()
     reason: Annotated[tuple[JsonPath, ...], BeforeValidator(_wrap_single_path), Many] = ()
 
     def _require_consistency(self) -> None:

@@ -9,11 +9,17 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 from one_runtime.catalog.auth import AuthBase, identity_names
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.catalog.parts import ExpectedResponse, JsonCondition, RefusalResponse, RequestTemplate
+from one_runtime.catalog.parts import (
+    ExpectedResponse,
+    JsonCondition,
+    PermissionResponse,
+    RefusalResponse,
+    RequestTemplate,
+)
 from one_runtime.catalog.patterns import compiled, extract
 from one_runtime.catalog.received_values import ReceivedValue, ValueSource
 from one_runtime.catalog.request import MAX_PARAM, ConnectionValues, known_values, sent_headers
@@ -23,20 +29,31 @@ MISSING: Final = object()
 """Placeholder for a missing value, and for a body that is not JSON. None stands for a JSON null."""
 _LIKELY_SECRET: Final = 8  # characters; an account's name can contain a shorter credential by chance
 
+CheckOutcome: TypeAlias = Literal["accepted", "refused", "permission_missing", "unclear"]
+
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
     """The result of the check, the request that verifies a credential.
 
-    `ok`: the credential is valid. `refused`: the provider definitely refused the credential. If both are False, the
-    check had no clear result, for example during an outage.
+    `refused`: the provider definitely refused the credential. `permission_missing`: the credential is valid, but the
+    provider does not permit the check. `unclear`: the response shows nothing, for example during an outage.
     """
 
-    ok: bool
-    refused: bool
+    outcome: CheckOutcome
     account_id: str | None = None
     account_label: str | None = None
     reason: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Return True if the provider accepted the credential."""
+        return self.outcome == "accepted"
+
+    @property
+    def refused(self) -> bool:
+        """Return True if the provider definitely refused the credential."""
+        return self.outcome == "refused"
 
 
 class UnexpectedValue(ValueError):
@@ -58,11 +75,36 @@ def read_check(
     if check is None:
         raise ValueError("this auth type has no check")
     document = parse_json(body)
-    refused = is_refused(check.refused, status, document) and not is_firewall_page(status, headers)
-    if refused or not is_expected(check.expect, status, document):
-        return CheckResult(ok=False, refused=refused, reason=_reason(auth, check, document, values))
+    outcome: CheckOutcome = "unclear" if is_firewall_page(status, headers) else _outcome(check, status, document)
+    if outcome != "accepted":
+        return CheckResult(outcome, reason=_reason(auth, check, document, values))
     account_id, account_label = read_identity(auth, values, document)
-    return CheckResult(ok=True, refused=False, account_id=account_id, account_label=account_label)
+    return CheckResult(outcome, account_id=account_id, account_label=account_label)
+
+
+def _outcome(check: RequestTemplate, status: int, document: object) -> CheckOutcome:
+    """Apply the entry's rules. A condition on the body decides before a status, and a refusal before a permission."""
+    refused, missing = check.refused, check.permission_missing
+    if _any_holds(refused, document):
+        return "refused"
+    if _any_holds(missing, document):
+        return "permission_missing"
+    if status in refused.status:
+        return "refused"
+    if status in missing.status:
+        return "permission_missing"
+    return "accepted" if is_expected(check.expect, status, document) else "unclear"
+
+
+def may_refuse_credential(check: RequestTemplate | None, status: int) -> bool:
+    """Return True if the status of any response can mean that the provider refused the credential.
+
+    The statuses 401 and 403 can have this meaning at every provider (RFC 9110 section 15.5), and an entry's check lists
+    further statuses.
+    """
+    return status in {401, 403} or (
+        check is not None and (status in check.refused.status or status in check.permission_missing.status)
+    )
 
 
 def is_firewall_page(status: int, headers: Iterable[tuple[str, str]]) -> bool:
@@ -129,7 +171,11 @@ def is_expected(expect: ExpectedResponse, status: int, document: object) -> bool
 
 def is_refused(refused: RefusalResponse, status: int, document: object) -> bool:
     """Return True if the response is a definite refusal by the entry's rules."""
-    return status in refused.status or any(_holds(rule, document) for rule in refused.json_body)
+    return status in refused.status or _any_holds(refused, document)
+
+
+def _any_holds(response: RefusalResponse | PermissionResponse, document: object) -> bool:
+    return any(_holds(rule, document) for rule in response.json_body)
 
 
 def _holds(rule: JsonCondition, document: object) -> bool:
@@ -140,6 +186,8 @@ def _holds(rule: JsonCondition, document: object) -> bool:
         return isinstance(value, list if rule.type == "list" else dict)
     if rule.exists is not None:
         return (value is not MISSING and value is not None) == rule.exists
+    if rule.contains is not None:
+        return isinstance(value, str) and rule.contains in value
     if rule.one_of is not None:
         return any(_equals(value, expected) for expected in rule.one_of)
     return value is not MISSING and _equals(value, rule.equals)

@@ -25,7 +25,7 @@ from one_runtime.cli.catalog_new import new_entry
 from one_runtime.cli.running import AsJson, named_values, print_json, print_rows
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.connecting.verification import check_credentials
-from one_runtime.connections.credentials import CredentialsRefused, ProviderAccount, ProviderUnavailable
+from one_runtime.connections.credentials import CheckFailed, PermissionMissing, ProviderAccount, ProviderUnavailable
 from one_runtime.doctor import catalog_probe
 from one_runtime.doctor.catalog_probe import Probed
 from one_runtime.egress import Egress, EgressError
@@ -127,8 +127,10 @@ def try_credential(
 
     try:
         account = asyncio.run(check())
-    except CredentialsRefused as error:
-        typer.echo(f"Refused. Reason from {integration.name}: {error.provider_reason or 'none'}")
+    except CheckFailed as error:
+        verdict = "Permission missing" if isinstance(error, PermissionMissing) else "Refused"
+        name = f" ({error.permission})" if isinstance(error, PermissionMissing) and error.permission else ""
+        typer.echo(f"{verdict}{name}. Reason from {integration.name}: {error.provider_reason or 'none'}")
         raise typer.Exit(1) from None
     except ProviderUnavailable as error:
         cause = error.__cause__

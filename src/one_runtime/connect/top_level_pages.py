@@ -18,14 +18,14 @@ from one_runtime.connecting import authorization, popup
 from one_runtime.connecting.authorization import CallbackResult
 from one_runtime.connecting.popup import PopupShell, PopupView
 from one_runtime.connections.connections import AccountMismatch
-from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
+from one_runtime.connections.credentials import CheckFailed, ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.errors import InvalidInput, OneRuntimeError
 from one_runtime.integrations.oauth_clients import OAuthClientMissing
 
 _SHOWN_IN_THE_FORM: Final = (
     InvalidInput,
-    CredentialsRefused,
+    CheckFailed,
     ProviderUnavailable,
     AccountMismatch,
     OAuthClientMissing,

@@ -57,6 +57,7 @@ from one_runtime.connecting.verification import (
 )
 from one_runtime.connections import connections
 from one_runtime.connections.connections import AccountMismatch
+from one_runtime.connections.credentials import CheckFailed
 from one_runtime.connections.pending_revocations import RevocationCause, queue_revocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
@@ -405,7 +406,8 @@ async def _record_failure(
 ) -> CallbackResult:
     """Record the failure for the organization's backend and our page. The provider's tenth refusal ends the session."""
     session, code, reason = context.session, failure_code(error), provider_reason(error)
-    note = error_note(code, reason or error.detail, now, reason)
+    message = error.summary if isinstance(error, CheckFailed) else reason or error.detail
+    note = error_note(code, message, now, reason)
     if await authorization_attempts.end(tx, context.attempt.id, "failed"):  # False if the end user was deleted
         if not context.reserved:
             await sessions.note_error(tx, session.id, note, now)

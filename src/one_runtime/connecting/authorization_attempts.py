@@ -18,7 +18,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import Select, bindparam, delete, func, insert, select, update
 
-from one_runtime.connections.credentials import CredentialsRefused
+from one_runtime.connections.credentials import CheckFailed
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.ids import is_id
 from one_runtime.db.schema import consents
@@ -209,7 +209,7 @@ def provider_reason(error: OneRuntimeError) -> str | None:
     """Return the provider's error message, or None."""
     if isinstance(error, AuthorizationFailed):
         return error.reason
-    return error.provider_reason if isinstance(error, CredentialsRefused) else None
+    return error.provider_reason if isinstance(error, CheckFailed) else None
 
 
 def cookie_name(state: str) -> str:

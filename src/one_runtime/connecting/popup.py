@@ -20,7 +20,7 @@ from one_runtime.connecting.sessions import ConnectSession, Mode, ended_error, u
 from one_runtime.connecting.verification import VerifiedAccount, verify_credentials
 from one_runtime.connections import connections
 from one_runtime.connections.connections import NewConnection
-from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
+from one_runtime.connections.credentials import CheckFailed, ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, Unauthenticated, error_note
@@ -279,17 +279,18 @@ async def connect(
 async def _record_failure(
     tx: Transaction, session: ConnectSession, actor: Actor, slug: str, error: OneRuntimeError, now: datetime
 ) -> None:
-    """Record a failed attempt. Only CredentialsRefused counts towards the session's limit of ten attempts.
+    """Record a failed attempt. Only CheckFailed counts towards the session's limit of ten attempts.
 
-    For all other errors, undo the count, because the credential can be valid. The session's `last_error` shows only
-    CredentialsRefused and ProviderUnavailable. Other errors set `last_error` to None.
+    PermissionMissing counts too, because the popup would otherwise show without limit which guessed keys are valid. For
+    all other errors, undo the count. The session's `last_error` shows only CheckFailed and ProviderUnavailable. Other
+    errors set `last_error` to None.
     """
     if isinstance(error, ProviderUnavailable):
         await sessions.refund_check(tx, session.id, error_note(error.code, error.detail, now), now)
-    elif not isinstance(error, CredentialsRefused):
+    elif not isinstance(error, CheckFailed):
         await sessions.refund_check(tx, session.id, None, now)
     else:
-        note = error_note(error.code, error.provider_reason or error.detail, now)
+        note = error_note(error.code, error.summary, now)
         if await sessions.note_refusal(tx, session.id, note, now):
             subject = Subject(session.end_user_id, None, {"session_id": session.id, "integration_slug": slug})
             await events.record(tx, actor, "hosted_connection_session.failed", now, subject)

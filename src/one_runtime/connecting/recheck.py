@@ -1,19 +1,20 @@
 """Recheck a connection: ask the provider whether the connection's credentials still work.
 
-If the provider refuses the credentials, the connection gets the status `needs_reauth`. If the provider cannot be
-reached, the status stays unchanged.
+If the provider refuses the credentials, the connection gets the status `needs_reauth`. If the credentials are valid but
+lack a permission, the connection keeps its status, and its `error` names the permission. If the provider cannot be
+reached, nothing changes.
 """
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import structlog
 
 from one_runtime.connecting.verification import check_credentials
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection
-from one_runtime.connections.credentials import CredentialsRefused
+from one_runtime.connections.credentials import CheckFailed, PermissionMissing
 from one_runtime.context import Installation
 from one_runtime.errors import OneRuntimeError
 from one_runtime.jobs.recheck_queue import RecheckRequest
@@ -24,6 +25,8 @@ from one_runtime.tokens.state import UsableCredential
 CONCURRENT: Final = 64
 TIMEOUT: Final = 10.0  # seconds for one recheck: otherwise, one slow provider could delay all later rechecks
 
+RecheckOutcome: TypeAlias = Literal["accepted", "refused", "permission_missing", "not_supported"]
+
 log = structlog.get_logger()
 
 
@@ -31,20 +34,27 @@ log = structlog.get_logger()
 class RecheckResult:
     """A connection after its recheck.
 
-    `working`: True if the provider accepted the credentials, False if the provider refused them. None if there is no
-    check request to send, for example because the integration was deleted.
+    `outcome`: the provider's answer to the check request, or `not_supported` if there is no check request to send, for
+    example because the integration was deleted. `missing_permission`: the name of the missing permission, if known.
     """
 
     connection: Connection
-    working: bool | None
+    outcome: RecheckOutcome
     reason: str | None = None
+    missing_permission: str | None = None
+
+    @property
+    def working(self) -> bool | None:
+        """Return True if the provider accepted the credentials, and None if there is no check request."""
+        return None if self.outcome == "not_supported" else self.outcome == "accepted"
 
 
 async def recheck(installation: Installation, actor: Actor, connection_id: str) -> RecheckResult:
     """Send the integration's check request with the connection's credentials. Store the result.
 
     If the provider refuses the credentials, refresh them. If the refresh gives new credentials, send the check request
-    again.
+    again. Do the same at the first answer that a permission is missing, because some providers answer a dead token with
+    the same status.
 
     Raises: NotFound; ProviderUnavailable; SealBroken.
     """
@@ -53,21 +63,21 @@ async def recheck(installation: Installation, actor: Actor, connection_id: str) 
         integration = await installation.catalogs.get(tx, actor.organization_id, connection.integration_slug)
     auth = integration.auth_of(connection.auth_type) if integration is not None else None
     if integration is None or auth is None or auth.check is None:
-        return RecheckResult(connection, None)
+        return RecheckResult(connection, "not_supported")
     try:
         credential = await fresh_credentials(installation, connection.key, retry_refused=True)
-        refusal = await _check(installation, credential)
-        if refusal is not None:
+        failure = await _check(installation, credential)
+        if failure is not None and not (isinstance(failure, PermissionMissing) and connection.lacks_permission):
             refreshed = await fresh_credentials(
                 installation, connection.key, rejected=credential.version, retry_refused=True
             )
             if refreshed.version != credential.version:
-                credential, refusal = refreshed, await _check(installation, refreshed)
+                credential, failure = refreshed, await _check(installation, refreshed)
     except ReauthRequired as error:
         async with installation.database.read() as tx:
             connection = await connections.get(tx, connection.organization_id, connection.id)
-        return RecheckResult(connection, working=False, reason=error.detail)
-    return await _store_result(installation, actor, credential, refusal)
+        return RecheckResult(connection, "refused", reason=error.detail)
+    return await _store_result(installation, actor, credential, failure)
 
 
 async def recheck_queued(installation: Installation) -> int:
@@ -88,29 +98,35 @@ async def recheck_queued(installation: Installation) -> int:
     return len(requests)
 
 
-async def _check(installation: Installation, credential: UsableCredential) -> CredentialsRefused | None:
-    """Return the provider's refusal, or None if the provider accepted the credentials."""
+async def _check(installation: Installation, credential: UsableCredential) -> CheckFailed | None:
+    """Return the failure of the check, or None if the provider accepted the credentials."""
     if credential.integration is None or credential.auth is None:  # the integration was just deleted
         return None
     try:
         await check_credentials(installation.egress, credential.integration, credential.auth, credential.values)
-    except CredentialsRefused as refusal:
-        return refusal
+    except CheckFailed as failure:
+        return failure
     return None
 
 
 async def _store_result(
-    installation: Installation, actor: Actor, checked: UsableCredential, refusal: CredentialsRefused | None
+    installation: Installation, actor: Actor, checked: UsableCredential, failure: CheckFailed | None
 ) -> RecheckResult:
     """Update the connection's status. If the stored credentials were replaced after the check, change nothing."""
     now, key = installation.clock(), checked.connection.key
-    reason = (refusal.provider_reason or refusal.detail) if refusal is not None else None
     async with installation.database.write() as tx:
         connection, stored = await connections.get_with_credential(tx, installation.vault, key, lock=True)
-        if stored.version != checked.version:
-            return RecheckResult(connection, refusal is None, reason)
-        if refusal is None:
-            connection = await connections.mark_active(tx, actor, connection, now)
-        else:
-            connection = await connections.mark_needs_reauth(tx, actor, connection, refusal.code, reason or "", now)
-    return RecheckResult(connection, refusal is None, reason)
+        if stored.version == checked.version:
+            if failure is None:
+                connection = await connections.mark_active(tx, actor, connection, now)
+            elif isinstance(failure, PermissionMissing):
+                connection = await connections.note_missing_permission(tx, actor, connection, failure.summary, now)
+            else:
+                connection = await connections.mark_needs_reauth(
+                    tx, actor, connection, failure.code, failure.summary, now
+                )
+    if failure is None:
+        return RecheckResult(connection, "accepted")
+    if isinstance(failure, PermissionMissing):
+        return RecheckResult(connection, "permission_missing", failure.summary, failure.permission)
+    return RecheckResult(connection, "refused", failure.summary)

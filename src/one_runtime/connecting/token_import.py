@@ -57,8 +57,8 @@ async def import_connection(
 ) -> tuple[Connection, bool]:
     """Store a credential as a connection. Return the connection, and True if the connection is new.
 
-    Raises: NotFound; InvalidInput; OAuthClientMissing; HostNotRegistered; CredentialsRefused; ProviderUnavailable;
-    AccountSelectionRequired.
+    Raises: NotFound; InvalidInput; OAuthClientMissing; HostNotRegistered; CredentialsRefused; PermissionMissing;
+    ProviderUnavailable; AccountSelectionRequired.
     """
     async with installation.database.read() as tx:
         integration = await installation.catalogs.get(tx, actor.organization_id, request.integration_slug)

@@ -25,6 +25,7 @@ from one_runtime.connections.connections import NewConnection
 from one_runtime.connections.credentials import (
     NO_TOKEN_METADATA,
     CredentialsRefused,
+    PermissionMissing,
     ProviderAccount,
     ProviderUnavailable,
     TokenMetadata,
@@ -108,7 +109,7 @@ async def check_credentials(
 
     If the integration has no check request, send nothing and return an account without id and label.
 
-    Raises: CredentialsRefused; ProviderUnavailable if the provider gives no usable response.
+    Raises: CredentialsRefused; PermissionMissing; ProviderUnavailable if the provider gives no usable response.
     """
     if auth.check is None:
         return ProviderAccount()
@@ -117,12 +118,27 @@ async def check_credentials(
         result = read_check(auth, response.status, response.headers, response.body, values)
         if result.refused:
             raise CredentialsRefused(f"{integration.name} did not accept these credentials.", result.reason)
+        if result.outcome == "permission_missing":
+            permission = auth.check.permission_missing.permission
+            raise PermissionMissing(_missing_permission(integration, permission), result.reason, permission)
         if not result.ok:
             raise ProviderUnavailable(
                 f"{integration.name} answered {response.status}, which does not show if the credentials are valid. "
                 "Try again."
             )
         return ProviderAccount(result.account_id, result.account_label)
+
+
+def _missing_permission(integration: Integration, permission: str | None) -> str:
+    if permission is None:
+        return (
+            f"{integration.name} denied these credentials access to the account. Check the permissions of the "
+            "credentials, and try again."
+        )
+    return (
+        f"{integration.name} accepted these credentials, but the credentials lack the permission {permission}. Add "
+        "the permission, and try again."
+    )
 
 
 async def _send(egress: Egress, integration: Integration, request: OutboundRequest) -> Response:
@@ -146,7 +162,7 @@ async def verify_credentials(
 ) -> VerifiedAccount:
     """Verify a key, a password, or an OAuth client that an end user entered or an organization imported.
 
-    Raises: CredentialsRefused; ProviderUnavailable if the provider gives no usable response.
+    Raises: CredentialsRefused; PermissionMissing; ProviderUnavailable if the provider gives no usable response.
     """
     method = auth_method(auth).tokens
     first_grant = method.first_grant(values) if method is not None else None
@@ -226,8 +242,8 @@ async def verify_tokens(
 
     `check`: False to send no check request.
 
-    Raises: CredentialsRefused; ProviderUnavailable; AccountSelectionRequired; HostNotRegistered; UnexpectedValue if the
-    provider sends a value that the integration does not allow.
+    Raises: CredentialsRefused; PermissionMissing; ProviderUnavailable; AccountSelectionRequired; HostNotRegistered;
+    UnexpectedValue if the provider sends a value that the integration does not allow.
     """
     params = {**granted.params, **read_received(auth, "token_response", granted.tokens.document)}
     client = granted.client

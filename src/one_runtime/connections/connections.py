@@ -17,6 +17,7 @@ from one_runtime.connections.credentials import (
     NO_TOKEN_METADATA,
     ConnectionKey,
     CredentialRow,
+    PermissionMissing,
     ProviderAccount,
     StoredCredential,
     TokenMetadata,
@@ -71,6 +72,11 @@ class Connection:
     def key(self) -> ConnectionKey:
         """Return the ids that identify the connection and its stored credential."""
         return ConnectionKey(self.organization_id, self.id)
+
+    @property
+    def lacks_permission(self) -> bool:
+        """Return True if the last check found that the credential lacks a permission."""
+        return self.status == "active" and (self.error or {}).get("code") == PermissionMissing.code
 
     @property
     def subject(self) -> Subject:
@@ -398,6 +404,24 @@ async def mark_needs_reauth(
     return saved
 
 
+async def note_missing_permission(
+    tx: Transaction, actor: Actor, connection: Connection, message: str, now: datetime
+) -> Connection:
+    """Store the error `permission_missing` of an active connection, and record the event.
+
+    Do nothing if the connection already has this error or another error.
+    """
+    present = connection.error
+    known = present is not None and (not connection.lacks_permission or present["message"] == message)
+    if connection.status != "active" or known:
+        return connection
+    saved = replace(connection, error=error_note(PermissionMissing.code, message, now), updated_at=now)
+    await _save(tx, saved, *_STATUS_COLUMNS)
+    data = {**saved.subject.data, "reason": PermissionMissing.code}
+    await events.record(tx, actor, "connection.updated", now, replace(saved.subject, data=data))
+    return saved
+
+
 async def count_at_integration(tx: Transaction, organization_id: str, slug: str) -> int:
     """Return the number of the organization's connections to an integration."""
     row = await tx.one(_COUNT, _ConnectionCount, organization=organization_id, slug=slug)
@@ -406,7 +430,7 @@ async def count_at_integration(tx: Transaction, organization_id: str, slug: str)
 
 async def mark_active(tx: Transaction, actor: Actor, connection: Connection, now: datetime) -> Connection:
     """Set the status `active` after the provider has accepted the credentials. Record the event."""
-    if connection.status == "active":
+    if connection.status == "active" and not connection.lacks_permission:
         return connection
     saved = replace(connection, status="active", error=None, updated_at=now)
     await _save(tx, saved, *_STATUS_COLUMNS)
@@ -426,8 +450,11 @@ async def replace_tokens(
 
 
 async def set_error(tx: Transaction, connection: Connection, error: Mapping[str, str] | None) -> Connection:
-    """Store the error of an active connection that cannot refresh its tokens at the moment. None: remove the error."""
-    if connection.error == error or connection.status != "active":
+    """Store the error of an active connection that cannot refresh its tokens at the moment. None: remove the error.
+
+    The error `permission_missing` stays until a check succeeds.
+    """
+    if connection.error == error or connection.status != "active" or (error is None and connection.lacks_permission):
         return connection
     saved = replace(connection, error=error)
     await _save(tx, saved, "error")

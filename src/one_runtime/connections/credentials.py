@@ -29,14 +29,41 @@ So the credentials stay unusable, even if an organization restores the integrati
 """
 
 
-class CredentialsRefused(OneRuntimeError):
-    """The provider refused these credentials. `provider_reason`: the provider's message as plain text, or None."""
+class CheckFailed(OneRuntimeError):
+    """Base class: the provider answered the check, and did not accept the credentials.
 
-    code, status, title = "credentials_refused", 422, "The provider does not accept these credentials"
+    `provider_reason`: the provider's message as plain text, or None.
+    """
 
     def __init__(self, detail: str, provider_reason: str | None) -> None:
         super().__init__(detail)
         self.provider_reason = provider_reason
+
+    @property
+    def summary(self) -> str:
+        """Return the message that a connection or session stores."""
+        return self.provider_reason or self.detail
+
+
+class CredentialsRefused(CheckFailed):
+    """The provider refused these credentials."""
+
+    code, status, title = "credentials_refused", 422, "The provider does not accept these credentials"
+
+
+class PermissionMissing(CheckFailed):
+    """The credentials are valid, but lack a permission. `permission`: the permission's name, or None if unknown."""
+
+    code, status, title = "permission_missing", 422, "The credentials lack a permission"
+
+    def __init__(self, detail: str, provider_reason: str | None, permission: str | None) -> None:
+        super().__init__(detail, provider_reason)
+        self.permission = permission
+
+    @property
+    def summary(self) -> str:
+        """Return the message that a connection or session stores. It names the permission, if the name is known."""
+        return self.detail if self.permission is not None else super().summary
 
 
 class ProviderUnavailable(OneRuntimeError):

@@ -22,7 +22,7 @@ from one_runtime.catalog.response import UnexpectedValue
 from one_runtime.catalog.templates import names_in, split_url
 from one_runtime.clock import Clock
 from one_runtime.connecting.verification import check_credentials
-from one_runtime.connections.credentials import CredentialsRefused, ProviderUnavailable
+from one_runtime.connections.credentials import CredentialsRefused, PermissionMissing, ProviderUnavailable
 from one_runtime.egress import Egress, EgressError, TargetRefused
 from one_runtime.errors import InvalidInput
 from one_runtime.oauth.client import ClientIdentity
@@ -139,6 +139,8 @@ async def _probe_check(integration: Integration, auth: Auth, egress: Egress) -> 
         await check_credentials(egress, integration, auth, ConnectionValues(example_values(auth).params, made_up))
     except CredentialsRefused as error:
         return f"refused: {error.provider_reason or 'no reason given'}", "alive"
+    except PermissionMissing as error:  # the entry must list this response in `refused`
+        return f"permission missing: {error.provider_reason or 'no reason given'}", "wrong"
     except ProviderUnavailable as error:
         return _original_message(error), _judge_error(error)
     return "accepted a made-up credential", "wrong"

@@ -114,8 +114,9 @@ async def _replace_tokens(
     due_at = method.refresh_due_at(secrets, tokens, now)
     metadata = replace(current.stored.token_metadata, refresh_due_at=due_at)
     scopes = tokens.scopes or current.connection.scopes
-    error = current.connection.error if current.connection.status == "needs_reauth" else None
-    saved = replace(current.connection, expires_at=tokens.expires_at, scopes=scopes, error=error)
+    present = current.connection
+    error = present.error if present.status == "needs_reauth" or present.lacks_permission else None
+    saved = replace(present, expires_at=tokens.expires_at, scopes=scopes, error=error)
     await connections.replace_tokens(tx, installation.vault, saved, secrets, metadata)
     if saved.status == "needs_reauth" and state.connection.status == "needs_reauth":
         saved = await connections.mark_active(tx, Actor(saved.organization_id, "system"), saved, now)

@@ -87,9 +87,12 @@ export interface ConnectionUpdate {
 }
 
 export interface ConnectionCheck {
+  outcome: "accepted" | "refused" | "permission_missing" | "not_supported";
   /** Null if the integration has no check. */
   working: boolean | null;
   reason: string | null;
+  /** The provider's name of the missing permission, if the integration defines the name. */
+  missingPermission: string | null;
   connection: Connection;
 }
 

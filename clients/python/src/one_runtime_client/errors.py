@@ -100,6 +100,7 @@ CLASS_OF_CODE: Final[Mapping[str, type[OneRuntimeError]]] = {
     "host_not_registered": InvalidInput,
     "invalid_input": InvalidInput,
     "malformed_request": InvalidInput,
+    "permission_missing": InvalidInput,
     "request_refused": InvalidInput,
     "target_refused": InvalidInput,
     "unauthenticated": Unauthenticated,

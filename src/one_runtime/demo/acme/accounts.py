@@ -21,13 +21,17 @@ class Contact:
 
 @dataclass(slots=True)
 class Account:
-    """A customer of Acme CRM. Acme keeps a revoked key, so that a test can restore the key."""
+    """A customer of Acme CRM. Acme keeps a revoked key, so that a test can restore the key.
+
+    `restricted`: True if the key permits no request for the account itself, such as `/v1/me`.
+    """
 
     id: str
     name: str
     key: str = field(repr=False)
     contacts: dict[str, Contact]
     revoked: bool = False
+    restricted: bool = False
 
 
 Accounts = Mapping[str, Account]

@@ -1,6 +1,7 @@
 """Serve Acme's API under the path /v1.
 
-An API key permits every request. An access token permits only the requests that the token's scopes cover.
+An API key permits every request, except if a test restricts the key. An access token permits only the requests that the
+token's scopes cover.
 """
 
 import json
@@ -61,7 +62,7 @@ class Api:
                 )
             bearer = _bearer(request)
             is_token = bearer.startswith(ACCESS_TOKEN)
-            return await endpoint(request, self._of_token(bearer, scope) if is_token else self._of_key(bearer))
+            return await endpoint(request, self._of_token(bearer, scope) if is_token else self._of_key(bearer, scope))
 
         return guarded
 
@@ -72,10 +73,12 @@ class Api:
 
         return switch
 
-    def _of_key(self, key: str) -> Account:
+    def _of_key(self, key: str, scope: str) -> Account:
         account = self.with_key(key)
         if account.revoked:
             raise AcmeError(401, "key_revoked", f"This API key was revoked by an administrator of {account.name}.")
+        if account.restricted and scope == ACCOUNT_READ:
+            raise AcmeError(403, "insufficient_scope", f"This API key does not allow {scope}.")
         return account
 
     def _of_token(self, value: str, scope: str) -> Account:

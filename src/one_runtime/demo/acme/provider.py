@@ -50,9 +50,14 @@ class Acme:
         """Revoke an API key."""
         self._api.with_key(key).revoked = True
 
+    def restrict(self, key: str) -> None:
+        """Take the permission `account:read` from an API key. The key still works for contacts."""
+        self._api.with_key(key).restricted = True
+
     def restore(self, key: str) -> None:
-        """Restore a revoked API key."""
-        self._api.with_key(key).revoked = False
+        """Restore a revoked or restricted API key."""
+        account = self._api.with_key(key)
+        account.revoked = account.restricted = False
 
     def fail_with(self, status: int | None) -> None:
         """Answer every API request with this status, to simulate an outage. With None, end the outage."""

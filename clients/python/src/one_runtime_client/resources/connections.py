@@ -89,10 +89,15 @@ class DeletedConnection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionCheck:
-    """The result of a check of a connection. `working` is None if the integration has no check."""
+    """The result of a check of a connection. `working` is None if the integration has no check.
 
+    `missing_permission`: the provider's name of the missing permission, or None if the name is not known.
+    """
+
+    outcome: Literal["accepted", "refused", "permission_missing", "not_supported"]
     working: bool | None
     reason: str | None
+    missing_permission: str | None
     connection: Connection
 
 
