@@ -5,8 +5,9 @@ import socket
 
 import pytest
 import uvloop
+from structlog.testing import capture_logs
 
-from one_runtime.egress import Egress, EgressError, PoolLimits, TargetRefused, pool
+from one_runtime.egress import Egress, EgressError, PoolLimits, TargetRefused, on_behalf_of, pool
 from one_runtime.errors import ConfigurationError
 from tests.egress.network import PUBLIC, PUBLIC_IPV6, LoopbackNetwork
 from tests.egress.upstream import Upstream, answer, running_upstream
@@ -206,14 +207,16 @@ async def test_p7_name_of_a_private_address_is_refused(upstream: Upstream, addre
     assert network.lookups == ["public.example"]
     assert network.dialled == []
     if address:
-        assert address not in refused.value.detail
+        assert address not in refused.value.detail + refused.value.cause
 
 
 @pytest.mark.parametrize("address, why", PRIVATE_ADDRESSES.items())
 async def test_p7_refusal_names_the_address_range(upstream: Upstream, address: str, why: str) -> None:
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
-        with pytest.raises(TargetRefused, match=f"is not a public address \\({why}\\)"):
+        with pytest.raises(TargetRefused) as refused:
             await egress.request("GET", literal(address))
+    assert f"is not a public address ({why})" in refused.value.cause
+    assert address not in refused.value.detail
 
 
 @pytest.mark.parametrize("answers", [[PUBLIC, "10.0.0.1"], ["10.0.0.1", PUBLIC], [PUBLIC, PUBLIC_IPV6, "::1"]])
@@ -344,8 +347,9 @@ async def test_p7_allowed_port_of_another_protocol_covers_exactly_one_host(upstr
     async with Egress(allow=frozenset({("mail.example", 25)}), network=LoopbackNetwork(upstream.port)) as egress:
         assert (await egress.request("GET", "http://mail.example:25/")).status == 200
         for url in ("http://mail.example:22/", "http://other.example:25/"):
-            with pytest.raises(TargetRefused, match="belongs to a protocol other than HTTP"):
+            with pytest.raises(TargetRefused) as refused:
                 await egress.request("GET", url)
+            assert "belongs to a protocol other than HTTP" in refused.value.cause
 
 
 async def test_p7_pooled_connection_does_not_serve_another_allow_list(upstream: Upstream) -> None:
@@ -383,10 +387,28 @@ async def test_refusal_names_the_allow_list_entry_to_add(upstream: Upstream) -> 
         ):
             with pytest.raises(TargetRefused) as refused:
                 await egress.request("GET", url)
-            assert entry in refused.value.detail
-            assert "ONE_RUNTIME_EGRESS_ALLOW" in refused.value.detail
-            assert "s3cret" not in refused.value.detail
+            assert entry in refused.value.cause
+            assert "ONE_RUNTIME_EGRESS_ALLOW" in refused.value.cause
+            assert "s3cret" not in refused.value.cause
             assert refused.value.code == "target_refused"
+
+
+async def test_every_refused_target_has_one_message_for_callers_and_its_cause_in_the_log(upstream: Upstream) -> None:
+    """Callers cannot explore the operator's network: for callers, a name looks the same in every refused network."""
+    names = {"a.example": [["10.1.2.3"]], "b.example": [["169.254.169.254"]], "c.example": [["::1"]]}
+    details = set()
+    async with Egress(network=LoopbackNetwork(upstream.port, names)) as egress:
+        for host in (*names, "127.0.0.1", "192.168.0.1", "metadata.google.internal", "d.example:22"):
+            with capture_logs() as lines, pytest.raises(TargetRefused) as refused, on_behalf_of("x-crm"):
+                await egress.request("GET", f"http://{host}/s3cret?key=s3cret", headers=[("X-Key", "s3cret")])
+            assert [(line["event"], line["log_level"], line["integration"]) for line in lines] == [
+                ("target_refused", "warning", "x-crm")
+            ]
+            assert host in lines[0]["cause"]
+            assert "ONE_RUNTIME_EGRESS_ALLOW" in lines[0]["cause"]
+            assert "s3cret" not in str(lines)
+            details.add(refused.value.detail)
+    assert len(details) == 1
 
 
 @pytest.mark.parametrize("entry", [("", 80), ("a b", 80), ("127.1", 80), ("host", 0), ("host", 70000), ("u@host", 80)])

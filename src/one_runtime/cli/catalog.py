@@ -134,7 +134,7 @@ def try_credential(
         raise typer.Exit(1) from None
     except ProviderUnavailable as error:
         cause = error.__cause__
-        typer.echo(f"Unknown. {cause.detail if isinstance(cause, EgressError) else error.detail}")
+        typer.echo(f"Unknown. {cause.cause if isinstance(cause, EgressError) else error.detail}")
         raise typer.Exit(2) from None
     typer.echo(f"Works. Account: {account.label or 'unknown'} (id {account.id or 'unknown'})")
 

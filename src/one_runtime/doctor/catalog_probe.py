@@ -167,7 +167,7 @@ async def _probe_token(integration: Integration, auth: TokenAuth, egress: Egress
 
 def _original_message(error: Exception) -> str:
     """Return the message of the egress error that caused `error`, or the message of `error` itself."""
-    return error.__cause__.detail if isinstance(error.__cause__, EgressError) else str(error)
+    return error.__cause__.cause if isinstance(error.__cause__, EgressError) else str(error)
 
 
 def _judge_error(error: Exception) -> Verdict:

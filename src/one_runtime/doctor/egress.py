@@ -57,5 +57,5 @@ async def _request(egress: Egress, host: str, clock: Clock) -> tuple[str | None,
     try:
         answer = await egress.request("HEAD", f"https://{host}/")
     except EgressError as error:
-        return error.detail, None
+        return error.cause, None
     return None, ahead_by_date(answer, before, clock())

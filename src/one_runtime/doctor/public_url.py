@@ -49,7 +49,7 @@ async def examine_public_url(settings: Settings, vault: Vault | None, clock: Clo
         try:
             await _examine_server(report, egress, settings, vault, clock)
         except EgressError as error:
-            report.findings.append(problem("public URL", error.detail, _UNREACHED))
+            report.findings.append(problem("public URL", error.cause, _UNREACHED))
     return report
 
 
@@ -57,10 +57,10 @@ async def _examine_certificate(egress: Egress, public_url: str, clock: Clock) ->
     try:
         certificate = await egress.certificate(public_url)
     except EgressError as error:
-        if "certificate" not in error.detail:
-            return problem("public URL", error.detail, _UNREACHED)
+        if "certificate" not in error.cause:
+            return problem("public URL", error.cause, _UNREACHED)
         advice = "Browsers also refuse this certificate. Check the certificate's host name, its chain, and DNS."
-        return problem("certificate", error.detail, advice)
+        return problem("certificate", error.cause, advice)
     remaining = certificate.not_after - clock()
     days = f"{remaining.days} days" if remaining.days != 1 else "1 day"
     saw = f"valid until {certificate.not_after:%Y-%m-%d} ({days} left)"

@@ -11,15 +11,23 @@ ALLOW_SETTING: Final = "ONE_RUNTIME_EGRESS_ALLOW"
 
 
 class EgressError(OneRuntimeError):
-    """Base class of all errors of outbound requests."""
+    """Base class of all errors of outbound requests.
+
+    `cause`: the message for the operator, such as a log line. `detail`: the message for callers, which names no address
+    that One Runtime refuses.
+    """
 
     code, status, title = "egress_error", 502, "The request to the other service failed"
+
+    def __init__(self, detail: str, cause: str | None = None) -> None:
+        super().__init__(detail)
+        self.cause = cause or detail
 
 
 class TargetRefused(EgressError):
     """One Runtime must not send requests to this URL, or the URL is invalid."""
 
-    code, status, title = "target_refused", 422, "One Runtime sends no requests to this URL"
+    code, status, title = "target_refused", 422, "One Runtime sends no requests to this address"
 
     @classmethod
     def malformed(cls, why: str) -> "TargetRefused":
@@ -30,11 +38,14 @@ class TargetRefused(EgressError):
     def not_allowed(cls, what: str, authority: str) -> "TargetRefused":
         """Return the error for a target that One Runtime refuses, but that the operator can allow.
 
-        `authority`: host and port of the target.
+        `authority`: host and port of the target. Only `cause` names the target. If callers could read the reason, they
+        could explore the operator's network with requests to many names.
         """
         return cls(
+            "One Runtime sends no requests to the address of this integration. The address must be on the public "
+            "internet, or the operator of One Runtime must allow the address. One Runtime's log names the address.",
             f"{what}, and One Runtime sends requests only to the public internet. If this is your own service, the "
-            f'operator can allow exactly this host and port: add "{authority}" to {ALLOW_SETTING}.'
+            f'operator can allow exactly this host and port: add "{authority}" to {ALLOW_SETTING}.',
         )
 
 

@@ -1,6 +1,7 @@
 """Record metrics and a trace span for each outbound request.
 
-The metrics and the span omit the host, because a host can identify an end user.
+The metrics and the span omit the host, because a host can identify an end user. For a refused target, a log line names
+the host, because only the operator can allow the target.
 """
 
 from collections.abc import Iterator
@@ -9,8 +10,13 @@ from contextvars import ContextVar
 from time import perf_counter
 from typing import Final
 
+import structlog
+
+from one_runtime.egress.errors import TargetRefused
 from one_runtime.errors import OneRuntimeError
 from one_runtime.telemetry import metrics, tracing
+
+log = structlog.get_logger()
 
 _integration: Final[ContextVar[str]] = ContextVar("one_runtime_egress_integration", default="")
 
@@ -24,7 +30,7 @@ class Observed:
 @contextmanager
 def on_behalf_of(slug: str) -> Iterator[None]:
     """Add an integration as a label to the metrics and spans of all outbound requests inside the `with` block."""
-    before = _integration.set(metrics.integration_label(slug))
+    before = _integration.set(slug)
     try:
         yield
     finally:
@@ -34,8 +40,8 @@ def on_behalf_of(slug: str) -> Iterator[None]:
 @contextmanager
 def observed(method: str) -> Iterator[Observed]:
     """Measure the request inside the `with` block, including its redirects."""
-    integration, begun, request = _integration.get(), perf_counter(), Observed()
-    outcome = metrics.OTHER
+    slug, begun, request = _integration.get(), perf_counter(), Observed()
+    integration, outcome = metrics.integration_label(slug), metrics.OTHER
     try:
         with tracing.outbound(method, integration) as span:
             yield request
@@ -44,6 +50,8 @@ def observed(method: str) -> Iterator[Observed]:
                 tracing.answered(span, request.status)
     except OneRuntimeError as error:
         outcome = error.code
+        if isinstance(error, TargetRefused):
+            log.warning("target_refused", integration=slug, cause=error.cause)
         raise
     finally:
         metrics.egress_requests.labels(integration, outcome).inc()

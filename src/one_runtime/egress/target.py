@@ -78,7 +78,7 @@ class Target:
     address: Address | None
     """The IP address, if the host is an IP address. None if the host is a name."""
     authority: str
-    """Host and port in the format of an allow-list entry. The value contains no secret, so error texts can show it."""
+    """Host and port in the format of an allow-list entry. The value contains no secret."""
     url: URL = field(repr=False)
     """The URL for aiohttp, with path and query byte for byte as the caller wrote them."""
 
