@@ -121,7 +121,7 @@ def tables(reports: list[Report]) -> Iterator[str]:
     yield "### The proxy"
     yield ""
     yield (
-        "| database, workers | call | callers | calls/s | p50 | p99 | p50, direct call | p99, direct call "
+        "| database, server processes | call | callers | calls/s | p50 | p99 | p50, direct call | p99, direct call "
         "| p50, added by the proxy | server CPU per call |"
     )
     yield "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"

@@ -106,10 +106,12 @@ class CreateConnection(Body, title="NewConnection"):
     - `basic`: `username` and `password`.
     - `client_credentials`: `client_id` and `client_secret`.
     - `oauth2`: `access_token`. The fields `refresh_token`, `expires_at` (RFC 3339) and `scope` are optional. The
-      provider must have issued the tokens to the OAuth client that One Runtime uses for the integration.
+      provider must have issued the tokens to the OAuth client that One Runtime uses for the integration. If each end
+      user registers a client for this integration, also send `client_id` and `client_secret`.
     - `none`: no fields.
 
-    If `check` is true, One Runtime verifies the credential with the provider before it stores the credential.
+    If `check` is true, One Runtime verifies the credential with the provider before it stores the credential. One
+    Runtime always verifies `client_credentials`.
     """
 
     model_config = example(
@@ -209,7 +211,9 @@ async def list_connections(
 async def create_connection(
     body: CreateConnection, caller: Authenticated, installation: Installed, response: Response
 ) -> ConnectionAnswer:
-    """Store a credential for an end user. If `check` is true, the provider must accept the credential first.
+    """Store a credential for an end user.
+
+    If `check` is true, or for `client_credentials`, the provider must accept the credential first.
 
     One Runtime applies the first rule that fits:
 
@@ -282,7 +286,8 @@ async def delete_connection(connection_id: str, caller: Authenticated, installat
 async def check_connection(connection_id: str, caller: Authenticated, installation: Installed) -> CheckAnswer:
     """Check the credential of a connection at the provider.
 
-    If the provider refuses the credential, the connection becomes `needs_reauth`. If the credential is valid but lacks
+    If the provider refuses an access token, One Runtime refreshes the tokens and repeats the check once. If the
+    provider still refuses the credential, the connection becomes `needs_reauth`. If the credential is valid but lacks
     a permission, the connection stays active, and its `error` names the permission. If the provider gives no usable
     response, One Runtime answers with 502, and the connection stays unchanged.
     """

@@ -162,9 +162,11 @@ def connect_sqlite(path: str) -> sqlite3.Connection:
     """Open a connection with One Runtime's settings.
 
     With these settings, SQLite writes every commit to the disk immediately. Otherwise a power failure could lose a new
-    refresh token. SQLite also overwrites deleted data. If another process has locked the file, a statement fails
-    immediately, because waiting would block the event loop. `connect_sqlite` itself can block the event loop for some
-    seconds (`LOCK_PATIENCE`), while another process creates or closes the file.
+    refresh token. The setting `secure_delete` overwrites deleted data with zeros.
+
+    If another process has locked the file, a statement fails immediately, because waiting would block the event loop.
+    `connect_sqlite` itself can block the event loop for some seconds (`LOCK_PATIENCE`), while another process creates
+    or closes the file.
 
     Raises: ConfigurationError if the file cannot be opened.
     """
@@ -214,7 +216,7 @@ async def _begin(connection: sqlite3.Connection, patience: float) -> None:
 
 def _translate(error: sqlite3.OperationalError) -> Unavailable:
     if _is_locked(error, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return Busy("The database is locked by another process. Try again.")
+        return Busy("Another transaction has locked the database. Try again.")
     log.warning("database_unavailable", reason=error.sqlite_errorname)
     if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
         return DiskFull()

@@ -1,6 +1,6 @@
-"""Limit the number of concurrent proxy calls of an organization (promise P12 of docs/security.md), and log each call.
+"""Limit the number of concurrent proxy calls of an organization (promise P12 of docs/security.md).
 
-A proxy call is a request to a provider with an end user's credential.
+Also log each accepted call. A proxy call is a request to a provider with an end user's credential.
 """
 
 from collections import Counter
@@ -76,10 +76,11 @@ class CallRecord:
 
 
 class ProxyCalls:
-    """Limits the number of calls in progress, and logs each call at its end.
+    """Limits the number of calls in progress, and logs each accepted call at its end.
 
     The calls to one integration can use at most half of an organization's limit. So a hanging provider cannot block the
-    calls to other integrations (docs/decisions/0024-bulkheads.md).
+    calls to other integrations (docs/decisions/0024-bulkheads.md). If the organization's limit is 1, one integration
+    can use this one call.
     """
 
     def __init__(self, limit: int, request_log: RequestLog, clock: Clock) -> None:

@@ -81,8 +81,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """End the request. The next byte begins the next head."""
         super().on_message_complete()
-        # `_feed` then adds the size of the current data, and the result is 0. So a part of the next head that this data
-        # already contains (a pipelined request) does not count towards the limit.
+        # The data that is being parsed can already contain a part of the next head (a pipelined request). This part
+        # does not count: `_feed` adds the size of the data after parsing, so `_head_size` becomes 0.
         self._in_head, self._head_size = True, -self._fed
 
     def _wait(self) -> None:
