@@ -84,6 +84,29 @@ async def test_tokens_are_not_sent_to_a_changed_host(billing: Billing, text: str
     assert billing.reached[request_count:] == []
 
 
+async def test_change_of_the_consent_pages_host_alone_keeps_the_connections(billing: Billing) -> None:
+    client = await billing.organization()
+    await with_client(client)
+    connection = await import_tokens(client)
+    moved = await register(client, WHOLE.replace("id.acme.com/authorize", "id2.acme.com/authorize"))
+    assert (moved["invalidated_connections"], moved["warnings"]) == (0, [])
+    renewed = await client.post(f"/v1/connections/{connection['id']}/refresh")
+    assert (renewed.status_code, renewed.json()["status"]) == (200, "active")
+
+
+async def test_tokens_are_not_sent_to_a_known_host_with_another_purpose(billing: Billing) -> None:
+    client = await billing.organization()
+    await with_client(client)
+    connection = await import_tokens(client)
+    request_count = len(billing.reached)
+    swapped = (
+        OAUTH.replace("id.acme.com", "-").replace("billing.acme.com", "id.acme.com").replace("-/", "billing.acme.com/")
+    )
+    assert (await register(client, ENTRY + swapped))["invalidated_connections"] == 1
+    await assert_refused(client, connection)
+    assert billing.reached[request_count:] == []
+
+
 CHECK: Final = "      path: /me\n"
 MOVED: Final[dict[str, Callable[[str], str]]] = {
     "base host": lambda text: text.replace("billing.acme.com", "elsewhere.acme.com"),

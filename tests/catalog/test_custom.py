@@ -67,12 +67,11 @@ def test_a_change_of_where_a_key_goes_changes_the_audience(before: str, after: s
 @pytest.mark.parametrize(
     "change",
     [
-        lambda text: text.replace("id.acme.com/authorize", "id2.acme.com/authorize"),
         lambda text: text.replace("id.acme.com/token", "id2.acme.com/token"),
         lambda text: text.replace("id.acme.com/revoke", "id2.acme.com/revoke"),
         lambda text: text.replace("    pkce:", "    send: {headers: {X-Token: '{access_token}'}}\n    pkce:"),
     ],
-    ids=["consent page", "tokens", "revocation", "header"],
+    ids=["tokens", "revocation", "header"],
 )
 def test_a_change_of_where_tokens_go_changes_only_the_audience_of_tokens(change: Callable[[str], str]) -> None:
     before, after = audiences(WHOLE), audiences(change(WHOLE))
@@ -89,8 +88,9 @@ def test_a_change_of_where_tokens_go_changes_only_the_audience_of_tokens(change:
         lambda text: text.replace("default: [read]", "default: [read, write]"),
         lambda text: text.replace("{16}", "{16,32}"),
         lambda text: text.replace("https://id.acme.com/token", "https://id.acme.com/oauth/token"),
+        lambda text: text.replace("id.acme.com/authorize", "id2.acme.com/authorize"),
     ],
-    ids=["words", "version", "check", "scopes", "pattern", "token's path"],
+    ids=["words", "version", "check", "scopes", "pattern", "token's path", "consent page"],
 )
 def test_changes_that_keep_the_destination_keep_the_audience(change: Callable[[str], str]) -> None:
     assert audiences(change(WHOLE)) == audiences(WHOLE)

@@ -205,7 +205,7 @@ def test_a_verified_entry_has_a_date_and_an_unverified_one_has_none() -> None:
         {**API_KEY, "verified": {"how": "documentation"}},
     )
     refused(
-        "date: must be omitted with how: unverified, and is required",
+        "date: must be omitted with how: unverified; every other value of how requires",
         {**API_KEY, "verified": {"how": "unverified", "date": "2026-11-25"}},
     )
 

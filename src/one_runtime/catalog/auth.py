@@ -88,21 +88,32 @@ class AuthBase(EntryPart):
         """Return each request that the entry defines, by its name, such as `check`."""
         return {"check": self.check} if self.check is not None else {}
 
-    def urls(self) -> tuple[UrlTemplate, ...]:
-        """Return the parts of every URL to which One Runtime can send a request for this entry."""
+    def credential_urls(self) -> dict[str, tuple[UrlTemplate, ...]]:
+        """Return the parts of every URL that receives a stored credential, by the purpose of the URL's host."""
         own = [request.url for request in self.requests().values() if request.url is not None]
         urls = [self.base_url, *self.more_base_urls, *own]
-        return tuple(split_url(url, allow_http=True) for url in urls)
+        return {"api": tuple(split_url(url, allow_http=True) for url in urls)}
+
+    def urls(self) -> tuple[UrlTemplate, ...]:
+        """Return the parts of every URL to which One Runtime can send a request or redirect the browser."""
+        return tuple(url for urls in self.credential_urls().values() for url in urls)
 
     def audience(self) -> str:
         """Return the audience: a text that describes the places to which requests send the credential.
 
-        The text lists the hosts that receive the credential, the source of each variable in a host, and the places of
-        the credential in each request. A place can be a path, such as the path of `base_url`. If the audience of an
-        entry changes, One Runtime sends no stored credential to the new places.
+        The text lists, for each purpose, the hosts that receive the credential. The text also lists the source of each
+        variable in a host, and the places of the credential in each request. A place can be a path, such as the path of
+        `base_url`. If the audience of an entry changes, One Runtime sends no stored credential to the new places.
+
+        The consent page receives no stored credential, so the audience omits its host.
         """
-        hosts = sorted({f"{url.scheme}://{url.authority}" for url in self.urls()})
-        names = sorted({name for url in self.urls() for name in names_in(url.authority)})
+        by_purpose = self.credential_urls()
+        urls = [url for urls in by_purpose.values() for url in urls]
+        hosts = {
+            purpose: sorted({f"{url.scheme}://{url.authority}" for url in of_purpose})
+            for purpose, of_purpose in by_purpose.items()
+        }
+        names = sorted({name for url in urls for name in names_in(url.authority)})
         secrets = {"access_token", *(field.name for field in self.fields), *(part.name for part in self.derived)}
         places = {
             f"{key}.{place}: {template}"
@@ -110,9 +121,10 @@ class AuthBase(EntryPart):
             for place, template in request.placed_templates()
             if secrets & set(names_in(template))
         }
-        paths = (url for url in self.urls() if secrets & set(names_in(url.path)))
+        paths = (url for url in urls if secrets & set(names_in(url.path)))
         places |= {f"url: {url.scheme}://{url.authority}{url.path}" for url in paths}
-        parts = [hosts, [self.origin_of(name) for name in names], self.send.model_dump(mode="json"), sorted(places)]
+        origins = [self.origin_of(name) for name in names]
+        parts: list[object] = [hosts, origins, self.send.model_dump(mode="json"), sorted(places)]
         return json.dumps(parts, sort_keys=True)
 
     def origin_of(self, name: str) -> list[str]:

@@ -347,9 +347,13 @@ class OAuth2Auth(AuthBase):
         urls = [*self.token.urls(), *([self.revocation.url] if self.revocation is not None else [])]
         return tuple(split_url(url, allow_http=True) for url in urls)
 
+    def credential_urls(self) -> dict[str, tuple[UrlTemplate, ...]]:
+        """Return the parts of every URL that receives a stored credential, by the purpose of the URL's host."""
+        return {**super().credential_urls(), "tokens": self.secret_urls()}
+
     def urls(self) -> tuple[UrlTemplate, ...]:
         """Return the parts of every URL to which One Runtime can send a request or redirect the browser."""
-        return (*super().urls(), *self.secret_urls(), split_url(self.authorization.url, allow_http=True))
+        return (*super().urls(), split_url(self.authorization.url, allow_http=True))
 
     def origin_of(self, name: str) -> list[str]:
         """Return the source of a variable. The source of a received value includes its pattern and its options."""
@@ -417,9 +421,10 @@ class ClientCredentialsAuth(AuthBase):
             raise ValueError("fields: client_credentials must begin with client_id and client_secret")
         self.token.refuse_own(_CLIENT_OWN)
 
-    def urls(self) -> tuple[UrlTemplate, ...]:
-        """Return the parts of every URL to which One Runtime can send a request for this entry."""
-        return (*super().urls(), *(split_url(url, allow_http=True) for url in self.token.urls()))
+    def credential_urls(self) -> dict[str, tuple[UrlTemplate, ...]]:
+        """Return the parts of every URL that receives a stored credential, by the purpose of the URL's host."""
+        tokens = tuple(split_url(url, allow_http=True) for url in self.token.urls())
+        return {**super().credential_urls(), "tokens": tokens}
 
     def templates(self) -> Iterator[str]:
         """Yield every template of the entry, and templates for `client_id` and `client_secret`.
