@@ -10,6 +10,7 @@ from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import Clock
 from one_runtime.db.engine import Database
+from one_runtime.db.row_counts import RowCounts
 from one_runtime.egress import Egress
 from one_runtime.encryption.vault import Vault
 from one_runtime.jobs.recheck_queue import RecheckQueue
@@ -49,6 +50,7 @@ class Installation:
     timing: Timing = Timing()
     flights: SingleFlight = field(default_factory=SingleFlight)
     rechecks: RecheckQueue = field(default_factory=RecheckQueue)
+    unopened_sessions: RowCounts = field(default_factory=RowCounts)
     proxy_egress: Egress | None = None
     """Separate outbound network for proxy calls, so that proxy calls cannot use up the connections of other requests.
 

@@ -69,6 +69,12 @@ class Settings(BaseModel):
     rate_limit: int = Field(
         6000, ge=0, description="Maximum number of requests per minute with one API key; 0 for no limit."
     )
+    unopened_sessions: int = Field(
+        50_000,
+        ge=0,
+        description="Maximum number of hosted connection sessions of an organization that no end user has opened; "
+        "0 for no limit.",
+    )
     proxy_calls: int = Field(
         256,
         ge=1,

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, NoReturn, TypeAlias
 
-from sqlalchemy import Update, bindparam, insert, select, update
+from sqlalchemy import Update, bindparam, func, insert, literal_column, select, update
 
 from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog.loader import Catalog
@@ -22,10 +22,11 @@ from one_runtime.connections import connections
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, lowest_id, new_id
+from one_runtime.db.row_counts import AGE
 from one_runtime.db.schema import hosted_connection_sessions as sessions
 from one_runtime.encryption import secret_tokens
 from one_runtime.encryption.secret_tokens import SecretToken
-from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError
+from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, RateLimited
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.availability import available_auth_types, unavailable_reason
 from one_runtime.jobs.queue import batched_delete, run_in_batches
@@ -41,6 +42,8 @@ LIFE_ONCE_OPENED: Final = timedelta(minutes=60)
 TIME_TO_REDEEM: Final = timedelta(minutes=10)
 RETENTION: Final = timedelta(days=30)
 """Time from the creation of a session to its deletion. Every session ends much earlier, within 130 minutes."""
+UNOPENED_RETENTION: Final = timedelta(days=1)
+"""The same time for a session that no end user has opened."""
 MIN_EXPIRES_IN, DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN = 60, 600, 3600
 
 Mode: TypeAlias = Literal["embed", "redirect", "link"]
@@ -145,6 +148,10 @@ class NewSession:
     scopes: tuple[str, ...] = ()
 
 
+class _UnopenedCount(NamedTuple):
+    sessions: int
+
+
 class _ChecksRow(NamedTuple):
     failed_checks: int
 
@@ -184,7 +191,13 @@ _NOTE_ERROR = (
 )
 _REFUND = _NOTE_ERROR.where(sessions.c.failed_checks > 0).values(failed_checks=sessions.c.failed_checks - 1)
 _NOTE_REFUSAL = _NOTE_ERROR.returning(sessions.c.failed_checks)
+# SQLite uses the partial index only if the condition contains the value, and no parameter.
+_UNOPENED = (sessions.c.status == literal_column("'pending'"), sessions.c.opened_at.is_(None))
+_COUNT_UNOPENED = select(func.count().label("sessions")).where(
+    sessions.c.organization_id == bindparam("organization"), *_UNOPENED
+)
 _PURGE = batched_delete(sessions, sessions.c.id < bindparam("before"))
+_PURGE_UNOPENED = batched_delete(sessions, sessions.c.id < bindparam("before"), *_UNOPENED)
 _FAIL = _PENDING.values(status="failed", updated_at=bindparam("now"))
 
 
@@ -194,7 +207,7 @@ async def create_session(
     """Create a session and its token, which One Runtime shows only once.
 
     Raises: NotFound for an unknown integration or connection; InvalidInput for invalid fields, or if the end user
-    cannot connect the integration.
+    cannot connect the integration; RateLimited if the organization has too many unopened sessions.
     """
     now = installation.clock()
     session = ConnectSession(
@@ -223,12 +236,29 @@ async def create_session(
         _require_connectable(catalog, organization, clients, new)
         if new.target_connection_id is not None:
             await _require_target(tx, actor, new)
+        await _require_quota(tx, installation, actor.organization_id)
         await end_users.ensure(tx, actor.organization_id, new.end_user)
         token = await insert_session(tx, session)
         data = {"session_id": session.id, "integration_slug": new.integration_slug}
         subject = Subject(session.end_user_id, new.target_connection_id, data)
         await events.record(tx, actor, "hosted_connection_session.created", now, subject)
     return session, token
+
+
+async def _require_quota(tx: Transaction, installation: Installation, organization_id: str) -> None:
+    """Raises: RateLimited."""
+    limit = installation.settings.unopened_sessions
+
+    async def count() -> int:
+        row = await tx.one(_COUNT_UNOPENED, _UnopenedCount, organization=organization_id)
+        return row.sessions if row is not None else 0
+
+    if limit and not await installation.unopened_sessions.add(organization_id, count, limit):
+        raise RateLimited(
+            f"Your organization has {limit} sessions that no end user has opened. One Runtime deletes such a session "
+            "after a day. Create a session only when an end user wants to connect an account.",
+            round(AGE),
+        )
 
 
 def _require_mode(session: ConnectSession, organization: Organization) -> None:
@@ -440,6 +470,12 @@ async def _end(tx: Transaction, state: Status, statement: Update, **values: obje
 
 
 async def purge(installation: Installation) -> int:
-    """Delete sessions that are older than 30 days. Return the number of deleted sessions."""
-    before = lowest_id(installation.clock() - RETENTION)
-    return await run_in_batches(installation.database, _PURGE, before=before)
+    """Delete sessions that are older than 30 days, and unopened sessions that are older than a day.
+
+    Return the number of deleted sessions.
+    """
+    deleted = 0
+    for statement, age in ((_PURGE, RETENTION), (_PURGE_UNOPENED, UNOPENED_RETENTION)):
+        before = lowest_id(installation.clock() - age)
+        deleted += await run_in_batches(installation.database, statement, before=before)
+    return deleted

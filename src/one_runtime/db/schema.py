@@ -241,6 +241,12 @@ hosted_connection_sessions = Table(
     Index("ix_hosted_connection_sessions_organization_id_id", "organization_id", "id"),
     Index("ix_hosted_connection_sessions_end_user", "organization_id", "end_user_id"),
     Index("ix_hosted_connection_sessions_token_hash", "token_hash", unique=True),
+    Index(
+        "ix_hosted_connection_sessions_unopened",
+        "organization_id",
+        postgresql_where=text("status = 'pending' AND opened_at IS NULL"),
+        sqlite_where=text("status = 'pending' AND opened_at IS NULL"),
+    ),
 )
 
 # Connections of the mode `redirect` that the organization's backend has not redeemed yet. To redeem a connection, the
