@@ -23,7 +23,10 @@ from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials
 from one_runtime.tokens.state import UsableCredential
 
 CONCURRENT: Final = 64
-TIMEOUT: Final = 10.0  # seconds for one recheck: otherwise, one slow provider could delay all later rechecks
+TIMEOUT: Final = 10.0  # seconds for one recheck
+_POLL: Final = 1.0  # seconds between two looks into the queue
+_RUN: Final = 60.0
+"""Seconds after which a run starts no further recheck. Otherwise, the run of a busy process would never end."""
 
 RecheckOutcome: TypeAlias = Literal["accepted", "refused", "permission_missing", "not_supported"]
 
@@ -81,8 +84,13 @@ async def recheck(installation: Installation, actor: Actor, connection_id: str) 
 
 
 async def recheck_queued(installation: Installation) -> int:
-    """Recheck the connections in the recheck queue. Return the number of connections."""
-    requests, limit = installation.rechecks.drain(), asyncio.Semaphore(CONCURRENT)
+    """Recheck the connections in the recheck queue. Return the number of connections.
+
+    While a slow recheck runs, start the rechecks that other calls add to the queue.
+    """
+    limit, loop = asyncio.Semaphore(CONCURRENT), asyncio.get_running_loop()
+    end, count, errors = loop.time() + _RUN, 0, list[BaseException]()
+    running: set[asyncio.Task[None]] = set()
 
     async def recheck_one(request: RecheckRequest) -> None:
         try:
@@ -94,8 +102,22 @@ async def recheck_queued(installation: Installation) -> int:
         finally:
             installation.rechecks.finish(request)
 
-    await asyncio.gather(*map(recheck_one, requests))
-    return len(requests)
+    try:
+        while True:
+            requests = installation.rechecks.drain() if loop.time() < end else []
+            running |= {asyncio.create_task(recheck_one(request)) for request in requests}
+            count += len(requests)
+            if not running:
+                break
+            finished, running = await asyncio.wait(running, timeout=_POLL, return_when=asyncio.FIRST_COMPLETED)
+            errors += [error for task in finished if (error := task.exception()) is not None]
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+    if errors:
+        raise errors[0]
+    return count
 
 
 async def _check(installation: Installation, credential: UsableCredential) -> CheckFailed | None:

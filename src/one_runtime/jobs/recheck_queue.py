@@ -11,10 +11,10 @@ from typing import Final
 from cachetools import TTLCache
 
 COOLDOWN: Final = 60.0
-"""Minimum seconds between two rechecks of a connection, and between two refreshes that follow refused calls."""
+"""Minimum seconds between two rechecks of a connection, and between two refreshes by proxy calls after a 401."""
 
 MAX_PER_INTEGRATION: Final = 8
-"""Maximum number of concurrent rechecks of one integration. A slow provider then cannot delay other integrations."""
+"""Maximum number of concurrent rechecks of one integration. So one slow provider does not block other integrations."""
 
 _MAX_CONNECTIONS: Final = 10_000
 
@@ -36,13 +36,14 @@ class RecheckQueue:
         self._rechecked: TTLCache[str, bool] = TTLCache(_MAX_CONNECTIONS, COOLDOWN)
         self._waiting: list[RecheckRequest] = []
         self._unfinished: set[str] = set()
+        self._running: Counter[str] = Counter()
 
     def mark_refreshed(self, connection_id: str, version: int) -> None:
         """Record the version of new tokens that have replaced refused tokens."""
         self._refreshed[connection_id] = version
 
     def was_refreshed(self, connection_id: str, version: int) -> bool:
-        """Return True if the tokens of this version come from a recent refresh.
+        """Return True if tokens were refreshed recently, and `version` is the version after this refresh or newer.
 
         If the provider refuses these tokens too, another refresh would not help.
         """
@@ -60,17 +61,25 @@ class RecheckQueue:
             self._waiting.append(request)
 
     def drain(self) -> list[RecheckRequest]:
-        """Remove and return the connections to recheck now, at most `MAX_PER_INTEGRATION` of each integration."""
+        """Remove and return the connections to recheck now. The caller must call `finish` after each recheck.
+
+        At most `MAX_PER_INTEGRATION` connections of an integration are drained and not yet finished.
+        """
         drained: list[RecheckRequest] = []
         waiting: list[RecheckRequest] = []
-        counts: Counter[str] = Counter()
         for request in self._waiting:
-            counts[request.integration_slug] += 1
-            (drained if counts[request.integration_slug] <= MAX_PER_INTEGRATION else waiting).append(request)
+            if self._running[request.integration_slug] < MAX_PER_INTEGRATION:
+                self._running[request.integration_slug] += 1
+                drained.append(request)
+            else:
+                waiting.append(request)
         self._waiting = waiting
         return drained
 
     def finish(self, request: RecheckRequest) -> None:
         """Start the cooldown of a connection after a successful or failed recheck."""
         self._unfinished.discard(request.connection_id)
+        self._running[request.integration_slug] -= 1
+        if not self._running[request.integration_slug]:
+            del self._running[request.integration_slug]
         self._rechecked[request.connection_id] = True
