@@ -23,6 +23,7 @@ FLOWS: dict[str, Any] = {
         "scopes": {"read": "Read", "write": "Write"},
     }
 }
+NO_AUTH: dict[str, Any] = {"tokenUrl": "https://id.acme.com/token", "x-token-auth": "none"}
 DOCUMENT: dict[str, Any] = {
     "openapi": "3.1.0",
     "info": {
@@ -196,6 +197,78 @@ def test_servers_that_differ_in_their_host_become_options() -> None:
     assert different.warnings == ("The document has several servers. One Runtime uses https://eu.acme.com/v1.",)
 
 
+AT: dict[str, Any] = {"x-document-url": "https://billing.acme.com/docs/openapi.json"}
+
+
+@pytest.mark.parametrize(
+    "url, base_url",
+    [
+        ("/v1", "https://billing.acme.com/v1"),
+        ("v1", "https://billing.acme.com/docs/v1"),
+        ("../v1/", "https://billing.acme.com/v1"),
+        (".", "https://billing.acme.com/docs"),
+        ("/", "https://billing.acme.com"),
+        ("//api.acme.com/v1", "https://api.acme.com/v1"),
+        ("https://other.acme.com/v1", "https://other.acme.com/v1"),
+    ],
+)
+def test_a_relative_server_is_resolved_against_the_url_of_the_document(url: str, base_url: str) -> None:
+    custom = imported(servers=[{"url": url}], info=info(**AT))
+    assert custom.integration.auth[0].base_url == base_url
+
+
+def test_without_servers_the_base_url_is_the_host_of_the_document() -> None:
+    changed: dict[str, Any]
+    for changed in ({"servers": [], **AT}, {"servers": None, **AT}):
+        assert imported(**changed).integration.auth[0].base_url == "https://billing.acme.com"
+
+
+def test_a_server_whose_scheme_is_a_variable_is_not_relative() -> None:
+    servers = [{"url": "{scheme}://a.acme.com", "variables": {"scheme": {"default": "https"}}}]
+    assert refusal(**{"servers": servers, **AT})[1] == "servers.0.url"
+
+
+def test_relative_links_are_resolved_against_the_url_of_the_document() -> None:
+    custom = imported(externalDocs={"url": "guide"}, info=info(contact={"url": "/"}, **AT))
+    entry = dump(custom.integration)
+    assert (entry["docs"], entry["website"]) == ("https://billing.acme.com/docs/guide", "https://billing.acme.com/")
+
+
+@pytest.mark.parametrize("url", ["/openapi.json", "http://acme.com/openapi.json", "https://a:b@acme.com/x", 7])
+def test_the_url_of_a_document_is_an_absolute_https_url(url: object) -> None:
+    _, place, message = refusal(info=info(**{"x-document-url": url}))
+    assert place == "info.x-document-url"
+    assert message.endswith("write the URL of the document, such as https://api.example.com/openapi.json")
+
+
+@pytest.mark.parametrize(
+    "server, token",
+    [
+        ("https://billing.acme.com/v1", "https://billing.acme.com/oauth/token"),
+        ("https://billing.acme.com/v1/", "https://billing.acme.com/v1/oauth/token"),
+        ("https://{tenant}.acme.com/v1", "https://{tenant}.acme.com/oauth/token"),
+    ],
+)
+def test_relative_oauth_urls_are_resolved_against_the_server(server: str, token: str) -> None:
+    flow = {"authorizationUrl": "/authorize", "tokenUrl": "oauth/token", "refreshUrl": "oauth/token", "scopes": {}}
+    schemes = {"O": {"type": "oauth2", "flows": {"authorizationCode": flow}}}
+    servers = [{"url": server, "variables": {"tenant": {"default": "a"}}}]
+    (auth,) = dump(imported(servers=servers, components={"securitySchemes": schemes}).integration)["auth"]
+    assert auth["token"] == {"url": token}
+    assert auth["authorization"]["url"] == server.partition("/v1")[0] + "/authorize"
+
+
+@pytest.mark.parametrize(
+    "written, method",
+    [("basic", "basic"), ("basic_raw", "basic_raw"), ("client_secret_post", "post"), ("client_secret_basic", "basic")],
+)
+def test_a_flow_can_name_the_authentication_at_the_token_endpoint(written: str, method: str) -> None:
+    token = {"tokenUrl": "https://id.acme.com/token", "x-token-auth": written, "scopes": {}}
+    flows = {"authorizationCode": {**FLOWS["authorizationCode"], "x-token-auth": written}, "clientCredentials": token}
+    auths = dump(with_schemes(OAuth={"type": "oauth2", "flows": flows}).integration)["auth"]
+    assert [auth["token"]["auth"] for auth in auths] == [method, method]
+
+
 def test_variables_in_the_host_of_a_server_become_params() -> None:
     variables = {
         "tenant-id": {"default": "demo", "description": "Your tenant"},
@@ -233,6 +306,11 @@ def test_a_logo_is_used_if_it_is_an_svg() -> None:
         ({"info": {"version": "1"}}, "info.title", "is required"),
         ({"servers": []}, "servers", "at least one server must have"),
         ({"servers": [{"url": "/v1"}]}, "servers.0.url", "at least one server must have"),
+        (
+            {"components": {"securitySchemes": {"O": {"type": "oauth2", "flows": {"clientCredentials": NO_AUTH}}}}},
+            "components.securitySchemes.O.flows.clientCredentials.x-token-auth",
+            "must be one of: basic, basic_raw, post, either, client_secret_basic, client_secret_post",
+        ),
         ({"servers": [{"url": "https://{x}.acme.com"}]}, "servers.0.variables.x", "is required"),
         ({"components": {}}, "components.securitySchemes", "needs a supported scheme"),
         ({"security": [{"Nothing": []}]}, "security.0.Nothing", "components.securitySchemes must define Nothing"),

@@ -2,8 +2,8 @@
 
 The entry uses the document's title, description, servers and security schemes. OpenAPI has no logo, no category, no
 request that verifies a credential (check), and no id of an account (identity). So a document can contain the extensions
-`x-logo`, `x-category`, `x-check` and `x-identity`, below `info` or at the top level. Warnings list the parts that One
-Runtime ignored or guessed. One Runtime refuses references to other documents.
+`x-logo`, `x-category`, `x-check`, `x-identity` and `x-document-url`, below `info` or at the top level. Warnings list
+the parts that One Runtime ignored or guessed. One Runtime refuses references to other documents.
 """
 
 import re
@@ -13,14 +13,12 @@ from typing import Any, Final
 
 from one_runtime.catalog.model import CATEGORIES, CUSTOM, is_custom
 from one_runtime.catalog.openapi_schemes import auths_from
-from one_runtime.catalog.openapi_words import label_of, name_of, sentence_of
-from one_runtime.catalog.parts import MAX_LABEL, MAX_URL
+from one_runtime.catalog.openapi_servers import VARIABLE, server_of
+from one_runtime.catalog.openapi_words import sentence_of
+from one_runtime.catalog.parts import MAX_LABEL
 from one_runtime.catalog.source import EntrySource, Place
-from one_runtime.catalog.templates import is_authority
+from one_runtime.catalog.templates import check_link, resolve_reference
 
-_LABEL: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_HTTPS: Final = re.compile(r"https://[^/?#\s]+(?:/[^?#\s]*)?")
-_VARIABLE: Final = re.compile(r"\{([^{}]+)\}")
 _NO_CHECK: Final = "The OpenAPI document names no request that shows whether a credential works."
 _UNVERIFIED: Final = {"verified": {"how": "unverified"}}
 _OPEN: Final = {"check_missing": "The API takes no credential, so there is nothing to verify.", **_UNVERIFIED}
@@ -72,11 +70,13 @@ class _Reader:
         title = self._text(("info", "title"))
         if title is None:
             self._source.refuse(("info", "title"), "is required: the name of the product")
-        base_url, params = self._base_url()
-        auths = auths_from(self._source, self._document, self._warnings)
+        document_url = self._document_url()
+        server = server_of(self._source, self._document, document_url, self._warnings)
+        base_url = server.base_url
+        auths = auths_from(self._source, self._document, server.url, self._warnings)
         shared = {"base_url": base_url, **self._check(), **_UNVERIFIED}
-        names = set(_VARIABLE.findall(base_url))
-        host_params = [param for param in params if param["name"] in names]
+        names = set(VARIABLE.findall(base_url))
+        host_params = [param for param in server.params if param["name"] in names]
         auths_with_base = [
             {**auth, "params": host_params, **(_OPEN | {"base_url": base_url} if auth["type"] == "none" else shared)}
             for auth in auths
@@ -88,7 +88,7 @@ class _Reader:
             "name": title[:MAX_LABEL].strip(),
             "description": self._description(title),
             "category": self._category(),
-            **self._links(base_url, host_params),
+            **self._links(document_url, base_url, host_params),
             "auth": auths_with_base,
         }
         places = {part: self._extension(f"x-{part}")[0] for part in ("check", "identity")}
@@ -141,9 +141,24 @@ class _Reader:
             self._source.refuse(place, f"must be one of: {', '.join(CATEGORIES)}")
         return str(category)
 
-    def _links(self, base_url: str, params: list[dict[str, Any]]) -> dict[str, str]:
+    def _document_url(self) -> str | None:
+        """Return the URL from which the developer downloaded the document, or None. Raises: SourceError."""
+        place, url = self._extension("x-document-url")
+        if url is None:
+            return None
+        try:
+            return check_link(str(url))
+        except ValueError as error:
+            self._source.refuse(
+                place, f"{error}; write the URL of the document, such as https://api.example.com/openapi.json"
+            )
+
+    def _links(self, document_url: str | None, base_url: str, params: list[dict[str, Any]]) -> dict[str, str]:
         docs, contact = self._text(("externalDocs", "url")), self._text(("info", "contact", "url"))
-        links = [url for url in (docs, contact) if url is not None and url.startswith("https://")]
+        urls = [url for url in (docs, contact) if url is not None]
+        if document_url is not None:
+            urls = [resolve_reference(document_url, url) for url in urls]
+        links = [url for url in urls if url.startswith("https://")]
         if not links:
             links = [_guess_website(base_url, params)]
             self._warnings.append(f"externalDocs is missing, so the documentation link is {links[0]}.")
@@ -167,60 +182,6 @@ class _Reader:
         url = logo.get("url") if isinstance(logo, Mapping) else logo
         return url if isinstance(url, str) else None
 
-    def _base_url(self) -> tuple[str, list[dict[str, Any]]]:
-        """Return the base URL of the API, and the parameters in the URL."""
-        servers = self._document.get("servers")
-        listed = (
-            [server if isinstance(server, Mapping) else {} for server in servers] if isinstance(servers, list) else []
-        )
-        urls = [str(server.get("url", "")).rstrip("/") for server in listed]
-        usable = [index for index, url in enumerate(urls) if len(url) <= MAX_URL and _HTTPS.fullmatch(url)]
-        if not usable:
-            place: Place = ("servers", 0, "url") if urls else ("servers",)
-            self._source.refuse(
-                place,
-                f"at least one server must have an absolute https URL of at most {MAX_URL} characters, such as "
-                "https://api.example.com/v1",
-            )
-        first = usable[0]
-        if len(usable) > 1:
-            selectable = _server_parameter([(urls[index], listed[index]) for index in usable])
-            if selectable is not None:
-                return selectable
-            self._warnings.append(f"The document has several servers. One Runtime uses {urls[first][:200]}.")
-        return self._expand_variables(urls[first], ("servers", first, "variables"), listed[first].get("variables"))
-
-    def _expand_variables(self, url: str, place: Place, variables: object) -> tuple[str, list[dict[str, Any]]]:
-        """Return the URL, and the parameters in its host. Replace each variable outside the host by its default."""
-        definitions = variables if isinstance(variables, Mapping) else {}
-        authority = url.removeprefix("https://").partition("/")[0]
-        params = []
-        for name in dict.fromkeys(_VARIABLE.findall(url)):
-            variable, placeholder = definitions.get(name), f"{{{name}}}"
-            if not isinstance(variable, Mapping):
-                self._source.refuse((*place, name), f"is required, because the server's URL contains {placeholder}")
-            if placeholder not in authority:
-                default = str(variable.get("default", ""))
-                url = url.replace(placeholder, default) if len(default) <= MAX_URL else default
-                if len(url) > MAX_URL:  # defaults can contain variables, so the URL could grow exponentially
-                    self._source.refuse((*place, name), f"makes the server's URL longer than {MAX_URL} characters")
-                continue
-            url = url.replace(placeholder, f"{{{name_of(name)}}}")
-            params.append(_param(name, variable))
-        return url, params
-
-
-def _param(name: str, variable: Mapping[str, Any]) -> dict[str, Any]:
-    options, default = variable.get("enum"), variable.get("default")
-    param: dict[str, Any] = {"name": name_of(name), "label": label_of(name)}
-    if description := sentence_of(variable.get("description"), 300):
-        param["help"] = description
-    if not isinstance(options, list) or not options:
-        example = str(default).lower() if default else "acme"
-        return {**param, "placeholder": example[:100], "pattern": _LABEL, "transform": ["lower"]}
-    param["options"] = [{"value": str(option), "label": str(option)[:MAX_LABEL]} for option in options]
-    return {**param, "default": str(default)} if default in options else param
-
 
 def _guess_website(base_url: str, params: list[dict[str, Any]]) -> str:
     """Return a guess of the product's website: the host of the API."""
@@ -229,20 +190,3 @@ def _guess_website(base_url: str, params: list[dict[str, Any]]) -> str:
         example = param["options"][0]["value"] if "options" in param else param["placeholder"]
         host = host.replace(f"{{{param['name']}}}", example)
     return f"https://{host}"
-
-
-def _server_parameter(servers: list[tuple[str, Mapping[str, Any]]]) -> tuple[str, list[dict[str, Any]]] | None:
-    """Return a base URL, and one parameter that selects the host of the server.
-
-    Return None if the paths of the servers differ, if two hosts are equal, or if a host is not a constant name.
-    """
-    split = [url.removeprefix("https://").partition("/") for url, _ in servers]
-    hosts, paths = [host for host, _, _ in split], {slash + path for _, slash, path in split}
-    if len(paths) > 1 or len(set(hosts)) < len(hosts) or not all(map(is_authority, hosts)):
-        return None
-    options = [
-        {"value": host, "label": sentence_of(server.get("description"), MAX_LABEL).rstrip(".") or host[:MAX_LABEL]}
-        for host, (_, server) in zip(hosts, servers, strict=True)
-    ]
-    param = {"name": "server", "label": "Server", "options": options, "default": hosts[0]}
-    return f"https://{{server}}{paths.pop()}", [param]

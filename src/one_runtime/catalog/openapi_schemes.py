@@ -5,26 +5,33 @@ Source: OpenAPI 3.1, 4.8.27 (Security Scheme Object) and 4.8.30 (Security Requir
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+from one_runtime.catalog.oauth2 import ClientAuth
 from one_runtime.catalog.openapi_words import label_of, name_of, sentence_of
 from one_runtime.catalog.source import EntrySource, Place
+from one_runtime.catalog.templates import resolve_reference
 
 _MAX_SCHEMES: Final = 100
 _MAX_REFERENCES: Final = 10
+_TOKEN_AUTH: Final = "x-token-auth"
+_METHODS: Final = tuple(method for method in get_args(ClientAuth) if method != "none")
+_REGISTERED_METHODS: Final = {"client_secret_basic": "basic", "client_secret_post": "post"}  # RFC 7591, 2
 _KEY_PATTERN: Final = "[!-~]{1,4096}"
 _TYPED_PATTERN: Final = "[ -~]{1,1024}"
 
 
-def auths_from(source: EntrySource, document: Mapping[str, Any], warnings: list[str]) -> list[dict[str, Any]]:
+def auths_from(
+    source: EntrySource, document: Mapping[str, Any], server_url: str, warnings: list[str]
+) -> list[dict[str, Any]]:
     """Return the auth types of an entry, without base URL and check. Add a warning for each ignored scheme.
 
-    `document`: the data of `source`, with every key converted to text.
+    `document`: the data of `source`, with every key converted to text. `server_url`: the base of relative URLs.
 
     Raises:
         SourceError: no scheme is supported, or a scheme is not valid.
     """
-    return _Schemes(source, document, warnings).auths()
+    return _Schemes(source, document, server_url, warnings).auths()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +43,8 @@ class _Scheme:
 
 
 class _Schemes:
-    def __init__(self, source: EntrySource, document: Mapping[str, Any], warnings: list[str]) -> None:
-        self._source, self._document, self._warnings = source, document, warnings
+    def __init__(self, source: EntrySource, document: Mapping[str, Any], server_url: str, warnings: list[str]) -> None:
+        self._source, self._document, self._server_url, self._warnings = source, document, server_url, warnings
 
     def auths(self) -> list[dict[str, Any]]:
         """Return one definition for each auth type in the document's requirements (`security`).
@@ -166,15 +173,15 @@ class _Schemes:
         return auths
 
     def _code(self, scheme: _Scheme, flow: Mapping[str, Any], place: Place) -> dict[str, Any]:
-        refresh = flow.get("refreshUrl")
-        token = {"url": self._address(flow, "tokenUrl", place)}
+        token = self._token(flow, place)
+        refresh = self._address(flow, "refreshUrl", place) if flow.get("refreshUrl") else token["url"]
         return {
             "type": "oauth2",
             "client": {"where": "Register an OAuth client with the operator of this API."},
             "authorization": {"url": self._address(flow, "authorizationUrl", place)},
             "scopes": {"default": list(self._scopes(scheme, flow))},
             "pkce": "tolerated",
-            "token": token | ({"refresh_url": refresh} if isinstance(refresh, str) and refresh != token["url"] else {}),
+            "token": token | ({"refresh_url": refresh} if refresh != token["url"] else {}),
         }
 
     def _client(self, scheme: _Scheme, flow: Mapping[str, Any], place: Place) -> dict[str, Any]:
@@ -185,14 +192,30 @@ class _Schemes:
                 _field("client_secret", "Client secret", scheme, _TYPED_PATTERN),
             ],
             "scopes": {"default": list(self._scopes(scheme, flow))},
-            "token": {"url": self._address(flow, "tokenUrl", place)},
+            "token": self._token(flow, place),
         }
+
+    def _token(self, flow: Mapping[str, Any], place: Place) -> dict[str, str]:
+        """Return the token endpoint. OpenAPI has no client authentication, so a flow can contain `x-token-auth`."""
+        token, method = {"url": self._address(flow, "tokenUrl", place)}, flow.get(_TOKEN_AUTH)
+        if method is None:
+            return token
+        auth = _REGISTERED_METHODS.get(str(method), str(method))
+        if auth not in _METHODS:
+            self._source.refuse(
+                (*place, _TOKEN_AUTH), f"must be one of: {', '.join((*_METHODS, *_REGISTERED_METHODS))}"
+            )
+        return {**token, "auth": auth}
 
     def _address(self, flow: Mapping[str, Any], name: str, place: Place) -> str:
         url = flow.get(name)
-        if not isinstance(url, str) or not url.startswith("https://"):
-            self._source.refuse((*place, name), "must be an absolute https address")
-        return url
+        absolute = resolve_reference(self._server_url, url) if isinstance(url, str) and url else ""
+        if not absolute.startswith("https://"):
+            self._source.refuse(
+                (*place, name),
+                "must be an absolute https address, or relative to the server's URL, such as /oauth/token",
+            )
+        return absolute
 
     def _scopes(self, scheme: _Scheme, flow: Mapping[str, Any]) -> Iterable[str]:
         """Return the scopes of the requirement. Add a warning if the flow has scopes, but the requirement has none."""

@@ -4,12 +4,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from urllib.parse import urljoin
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _URL = re.compile(r"(https?)://([^/?#]+)(/[^?#\x00-\x20\x7f-\x9f]*)?")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _AUTHORITY = re.compile(rf"(?=.{{1,253}}(?::|\Z))(?:{_LABEL}\.)*{_LABEL}(?::[0-9]{{1,5}})?|\[::1\](?::[0-9]{{1,5}})?")
+_ABSOLUTE = re.compile(r"[A-Za-z{][^/?#]*://")  # a variable can stand for the scheme
 _LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\])(?::[0-9]{1,5})?")
 
 
@@ -74,6 +76,19 @@ def split_url(url: str, *, allow_http: bool = False) -> UrlTemplate:
     if parts.scheme == "http" and not (allow_http and _LOOPBACK.fullmatch(parts.authority)):
         raise ValueError("must be https; http is allowed only on loopback, for demos and development")
     return parts
+
+
+def resolve_reference(base: str, reference: str) -> str:
+    """Resolve a relative URL (RFC 3986, 5.2). `base` and `reference` can be templates.
+
+    Return `reference` unchanged if the URL is absolute, or if the URL cannot be parsed.
+    """
+    if _ABSOLUTE.match(reference) or re.search(r"\s", reference):
+        return reference
+    try:
+        return urljoin(base, reference)
+    except ValueError:
+        return reference
 
 
 def check_link(url: str, *, allow_http: bool = False) -> str:
