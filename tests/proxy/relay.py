@@ -15,6 +15,7 @@ from tests.application import Application, Client, RunningAcme, SetClock, lifesp
 
 SVG: Final = '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 0h8"/></svg>'
 KEY: Final = "key-0123456789abcdef"
+CODES: Final = {"status": [401, 404], "json": [{"path": "error", "equals": "token_revoked"}]}
 OK: Final = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
 
@@ -232,6 +233,18 @@ def oauth(port: int) -> Integration:
     )
 
 
+async def granted(relay: Relay, **more: Any) -> str:
+    """Create an OAuth connection and return its id."""
+    client = relay.client
+    secret = {"client_id": "ours", "client_secret": "s3cret-s3cret"}
+    assert (await client.send("PUT", "/v1/integrations/granted/oauth-client", secret)).status_code == 200
+    tokens = {"access_token": "at-0", "refresh_token": "rt-0", **more}
+    body = {"integration_slug": "granted", "end_user_id": "user_123", "auth_type": "oauth2", "check": False}
+    response = await client.post("/v1/connections", {**body, "credentials": tokens})
+    assert response.status_code == 201, response.text
+    return str(response.json()["id"])
+
+
 @asynccontextmanager
 async def relaying(settings: Settings, acme: RunningAcme) -> AsyncIterator[Relay]:
     """Run an installation with an end user who is connected to every integration of the upstream."""
@@ -244,6 +257,7 @@ async def relaying(settings: Settings, acme: RunningAcme) -> AsyncIterator[Relay
         entry("dotted", port, allow_dot_segments=True),
         entry("in-query", port, send={"query": {"key": "{api_key}"}}),
         entry("pathed", port, base_url=f"http://127.0.0.1:{port}/bot{{api_key}}", send={}),
+        entry("coded", port, check={"path": "/me", "refused": CODES}),
         entry("known", port, send={"basic": {"username": "{api_key}", "password": "x"}}),
         oauth(port),
     )
@@ -255,7 +269,7 @@ async def relaying(settings: Settings, acme: RunningAcme) -> AsyncIterator[Relay
         organization = await application.organization()
         relay = Relay(application, upstream, listening, await application.key(organization), organization)
         client = application.client(relay.key)
-        for slug in ("raw", "dotted", "underscored", "in-query", "known", "pathed"):
+        for slug in ("raw", "dotted", "underscored", "in-query", "known", "pathed", "coded"):
             body = {"integration_slug": slug, "end_user_id": "user_123", "auth_type": "api_key", "check": False}
             response = await client.post("/v1/connections", {**body, "credentials": {"api_key": KEY}})
             assert response.status_code == 201, response.text

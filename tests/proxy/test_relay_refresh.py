@@ -8,7 +8,7 @@ import pytest
 from one_runtime.connecting.recheck import recheck_queued
 from one_runtime.jobs.recheck_queue import MAX_PER_INTEGRATION, RecheckQueue, RecheckRequest
 from tests.database import ANY_DATABASE
-from tests.proxy.relay import OK, Answer, Arrived, Relay, json_response
+from tests.proxy.relay import OK, Answer, Arrived, Relay, granted, json_response
 from tests.waiting import async_attempts, eventually
 
 NO: Final = b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\nno"
@@ -16,18 +16,6 @@ BIG: Final = b"x" * 300_000
 
 
 TOKENS: Final = json_response(200, access_token="at-1", token_type="Bearer", expires_in=3600, refresh_token="rt-1")
-
-
-async def granted(relay: Relay, **more: Any) -> str:
-    """Create an OAuth connection and return its id."""
-    client = relay.client
-    secret = {"client_id": "ours", "client_secret": "s3cret-s3cret"}
-    assert (await client.send("PUT", "/v1/integrations/granted/oauth-client", secret)).status_code == 200
-    tokens = {"access_token": "at-0", "refresh_token": "rt-0", **more}
-    body = {"integration_slug": "granted", "end_user_id": "user_123", "auth_type": "oauth2", "check": False}
-    response = await client.post("/v1/connections", {**body, "credentials": tokens})
-    assert response.status_code == 201, response.text
-    return str(response.json()["id"])
 
 
 async def test_refused_token_is_refreshed_once_and_the_call_resent(relay: Relay) -> None:

@@ -174,6 +174,11 @@ def is_refused(refused: RefusalResponse, status: int, document: object) -> bool:
     return status in refused.status or _any_holds(refused, document)
 
 
+def has_refusal_code(refused: RefusalResponse, body: bytes) -> bool:
+    """Return True if the body meets one of the conditions of a refusal."""
+    return _any_holds(refused, parse_json(body))
+
+
 def _any_holds(response: RefusalResponse | PermissionResponse, document: object) -> bool:
     return any(_holds(rule, document) for rule in response.json_body)
 

@@ -4,6 +4,7 @@ The size limit `cap`, in bytes, applies before and after decompression (promise 
 """
 
 import zlib
+from contextlib import suppress
 from typing import Final
 
 import aiohttp
@@ -35,6 +36,20 @@ async def read_body(answer: aiohttp.ClientResponse, authority: str, cap: int) ->
         return _decoded(received, encoding, authority, cap)
     except zlib.error:
         raise UpstreamProtocolError(f"{authority} sent a body with malformed {encoding} data.") from None
+
+
+def decompress(body: bytes, encoding: str, cap: int) -> bytes | None:
+    """Return a body without its content encoding.
+
+    Return None if the encoding is not supported, if the data is malformed, or if the result has more than `cap` bytes.
+    """
+    if encoding not in _ENCODINGS:
+        return None
+    if not body or encoding in ("", "identity"):
+        return body
+    with suppress(zlib.error, UpstreamProtocolError, UpstreamTooLarge):
+        return _decoded(body, encoding, "", cap)
+    return None
 
 
 def content_encoding(answer: aiohttp.ClientResponse) -> str:

@@ -14,6 +14,7 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 from urllib.parse import quote, unquote_plus
 
@@ -36,6 +37,7 @@ from one_runtime.egress import (
 from one_runtime.egress.retry_after import parse_retry_after
 from one_runtime.errors import Conflict, InvalidInput
 from one_runtime.jobs.recheck_queue import RecheckRequest
+from one_runtime.proxy import refusal
 from one_runtime.proxy.concurrency import CallRecord
 from one_runtime.proxy.lookup import ConnectRequired
 from one_runtime.tokens.refresh import ReauthRequired, ensure_fresh
@@ -147,17 +149,16 @@ async def call(
                     continue
             wait = _retry_delay(relayed, request, record.attempts)
             if wait is None:
-                if relayed.status == 401:  # the recheck finds out if the credential is the reason
-                    installation.rechecks.enqueue(
-                        RecheckRequest(connection.organization_id, connection.id, connection.integration_slug)
-                    )
+                # A recheck finds out if the credential is the reason for a response such as 401.
+                recheck = RecheckRequest(connection.organization_id, connection.id, connection.integration_slug)
+                body = refusal.watch(credential.auth, relayed, partial(installation.rechecks.enqueue, recheck))
                 record.status, record.upstream_seconds = relayed.status, seconds
                 added = (
                     (b"one-runtime-connection", connection.id.encode()),
                     (b"one-runtime-attempts", b"%d" % record.attempts),
                     (b"one-runtime-upstream-time", b"%.1f" % (seconds * 1000)),
                 )
-                yield Relayed(relayed.status, (*_response_headers(relayed), *added), relayed.body)
+                yield Relayed(relayed.status, (*_response_headers(relayed), *added), body)
                 return
         await asyncio.sleep(wait)
 
