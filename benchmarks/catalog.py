@@ -13,7 +13,8 @@ from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.search import search
 from one_runtime.integrations.availability import Availability
 from one_runtime.integrations.content_coding import SMALL, compress
-from one_runtime.integrations.listing import IntegrationList, ListState, Logo, Options
+from one_runtime.integrations.listing import IntegrationList, ListState
+from one_runtime.integrations.rendering import Logo, Options
 from one_runtime.tenancy.authentication import Principal
 
 _QUERIES: Final = Path(__file__).parents[1] / "tests" / "catalog" / "search_queries.yaml"

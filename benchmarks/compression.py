@@ -16,7 +16,8 @@ from typing import Final
 
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.integrations.availability import Availability
-from one_runtime.integrations.listing import IntegrationList, Listed, ListState, Options
+from one_runtime.integrations.listing import IntegrationList, ListState
+from one_runtime.integrations.rendering import Listed, Options
 from one_runtime.tenancy.authentication import Principal
 
 if sys.version_info >= (3, 14):

@@ -9,7 +9,8 @@ from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.logos import MAX_BYTES
 from one_runtime.integrations.availability import Availability
 from one_runtime.integrations.content_coding import SMALL, compress
-from one_runtime.integrations.listing import IntegrationList, ListState, Logo, Options
+from one_runtime.integrations.listing import IntegrationList, ListState
+from one_runtime.integrations.rendering import Logo, Options
 from one_runtime.tenancy.authentication import Principal
 from tests.catalog.synthetic import synthetic_catalog
 

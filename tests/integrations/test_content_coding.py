@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from one_runtime.integrations.byte_cache import ENTRY
 from one_runtime.integrations.content_coding import FAST, SMALL, Coding, Compressor, Levels, choose, compress
 
 if sys.version_info >= (3, 14):
@@ -103,7 +104,7 @@ async def test_texts_and_codings_do_not_share_a_cache_entry() -> None:
 async def test_cache_is_bounded_and_drops_the_least_recently_used_first() -> None:
     texts = [bytes(range(number, number + 100)) * 2 for number in range(10)]
     sizes = [len(compress(text, "zstd", FAST)) for text in texts]
-    compressor = Compressor(FAST, capacity=sum(sizes[:3]) + 10)
+    compressor = Compressor(FAST, capacity=sum(sizes[:3]) + 3 * ENTRY + 10)
 
     async def cached(number: int) -> bytes:
         return await compressor.compress(number, texts[number], "zstd")

@@ -17,7 +17,8 @@ from one_runtime.catalog.oauth2 import Pkce, Refresh
 from one_runtime.catalog.parts import VerifiedHow
 from one_runtime.catalog.search import search
 from one_runtime.errors import NotFound
-from one_runtime.integrations.listing import IntegrationList, Logo
+from one_runtime.integrations.listing import IntegrationList
+from one_runtime.integrations.rendering import Logo
 
 router = Routes("Catalog")
 

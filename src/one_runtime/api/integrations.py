@@ -25,7 +25,8 @@ from one_runtime.connections import connections
 from one_runtime.connections.connections import ConnectionFilter
 from one_runtime.errors import InvalidInput
 from one_runtime.integrations.content_coding import MIN_SIZE, Coding
-from one_runtime.integrations.listing import Listed, ListState, Logo, Options, Status, load_state
+from one_runtime.integrations.listing import ListState, load_state
+from one_runtime.integrations.rendering import Listed, Logo, Options, Status
 
 PATH: Final = "/v1/integrations"
 MAX_TEXT: Final = 255
@@ -191,7 +192,7 @@ def _options(query_string: bytes) -> tuple[Options, bool]:
         if allowed and values[-1] not in allowed:
             raise InvalidInput.of(name, f"must be one of: {', '.join(allowed)}")
     options = Options(
-        slugs=frozenset(slug.lower() for slug in query.get(_REPEATABLE, ())),
+        slugs=frozenset(slug.lower() for slug in query[_REPEATABLE]) if _REPEATABLE in query else None,
         category=query.get("category", [None])[-1],
         search=query.get("search", [None])[-1],
         status=cast("Status | None", query.get("status", [None])[-1]),
@@ -200,7 +201,7 @@ def _options(query_string: bytes) -> tuple[Options, bool]:
     return options, "expand" in query
 
 
-_cached_options: Final = lru_cache(maxsize=1024)(_options)
+_cached_options: Final = lru_cache(maxsize=512)(_options)  # at most 7 MB
 
 _EXAMPLE: Final = {
     "end_user_id": "user_123",

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 from one_runtime.auth_types import auth_method
 from one_runtime.catalog.model import Integration
+from one_runtime.integrations.byte_cache import ByteCache
 
 NO_CLIENTS: Final[frozenset[str]] = frozenset()
 
@@ -32,17 +32,35 @@ class Availability:
         return available_auth_types(integration, self.clients)
 
     @property
+    def key(self) -> tuple[frozenset[str] | None, frozenset[str], frozenset[str]]:
+        """Return the three sets as a key for caches. Python hashes a tuple faster than a dataclass."""
+        return self.slugs, self.clients, self.hidden
+
+    @property
     def sorted(self) -> tuple[list[str] | None, list[str], list[str]]:
         """Return the three sets as sorted lists. Equal availabilities have equal lists."""
         return None if self.slugs is None else sorted(self.slugs), sorted(self.clients), sorted(self.hidden)
 
 
-@lru_cache(maxsize=1024)
+_cached: Final[ByteCache[tuple[str, str, str], Availability]] = ByteCache(16 * 1024 * 1024)
+_SIZE_PER_CHARACTER: Final = 20
+"""Approximate memory in bytes of an availability, for each character in its database columns."""
+
+
 def availability_of(mode: str, slugs: str, clients: str) -> Availability:
     """Return the availability for the values of three database columns.
 
     `mode`: `all`, `listed` or `all_but`. `slugs`: a JSON list. `clients`: a text with slugs, separated by commas.
     """
+    key = (mode, slugs, clients)
+    availability = _cached.get(key)
+    if availability is None:
+        availability = _parse(mode, slugs, clients)
+        _cached.put(key, availability, _SIZE_PER_CHARACTER * (len(slugs) + len(clients)))
+    return availability
+
+
+def _parse(mode: str, slugs: str, clients: str) -> Availability:
     configured = frozenset(clients.split(",")) if clients else NO_CLIENTS
     named = frozenset[str](json.loads(slugs)) if mode != "all" else frozenset[str]()
     return Availability(named if mode == "listed" else None, configured, named if mode == "all_but" else frozenset())

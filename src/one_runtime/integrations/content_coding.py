@@ -7,10 +7,11 @@ import asyncio
 import gzip
 import sys
 from collections.abc import Hashable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final, Literal, TypeAlias
 
-from cachetools import LRUCache
+from one_runtime.integrations.byte_cache import ByteCache
+from one_runtime.jobs.single_flight import SingleFlight
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -50,18 +51,23 @@ class Compressor:
 
     def __init__(self, levels: Levels, capacity: int) -> None:
         self._levels = levels
-        self._cache: LRUCache[Hashable, bytes] = LRUCache(capacity, getsizeof=len)
+        self._cache: ByteCache[Hashable, bytes] = ByteCache(capacity)
+        self._running = SingleFlight()
 
-    async def compress(self, key: Hashable, text: bytes, coding: Coding) -> bytes:
-        """Return the compressed text. Calls with equal keys must pass equal texts."""
+    async def compress(self, key: Hashable, text: bytes, coding: Coding, key_size: int = 0) -> bytes:
+        """Return the compressed text. Calls with equal keys must pass equal texts.
+
+        Concurrent calls with equal keys share one compression of a long text. `key_size`: the memory in bytes of a key
+        that can be long.
+        """
         compressed = self._cache.get((key, coding))
         if compressed is None:
             if len(text) > BLOCKING_SIZE:
-                compressed = await asyncio.to_thread(compress, text, coding, self._levels)
+                work = partial(asyncio.to_thread, compress, text, coding, self._levels)
+                compressed = await self._running.join((key, coding), work)
             else:
                 compressed = compress(text, coding, self._levels)
-            if len(compressed) <= self._cache.maxsize:
-                self._cache[key, coding] = compressed
+            self._cache.put((key, coding), compressed, len(compressed) + key_size)
         return compressed
 
 

@@ -5,29 +5,27 @@ A request runs one SQL statement, which returns one row. The response consists o
 
 import hashlib
 import json
-from base64 import b64encode
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from functools import lru_cache, partial
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from sqlalchemy import Text, bindparam, cast, func, literal_column, select
 
 from one_runtime.catalog.loader import Catalog
-from one_runtime.catalog.model import CustomIntegration, Integration
+from one_runtime.catalog.model import CUSTOM, Integration
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.catalog.search import search
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import api_keys as keys
 from one_runtime.db.schema import connections, oauth_clients, organizations
 from one_runtime.integrations.availability import Availability, availability_of
+from one_runtime.integrations.byte_cache import ByteCache
 from one_runtime.integrations.content_coding import FAST, Coding, Compressor
 from one_runtime.integrations.oauth_clients import INSTANCE
+from one_runtime.integrations.rendering import END, SEPARATOR, IntegrationRenderer, Listed, Logo, Options
 from one_runtime.tenancy.authentication import KEY_COLUMNS, KEY_MATCHES, ApiKeyRow, PresentedKey, Principal
-
-Logo: TypeAlias = Literal["inline", "url", "none"]
-Status: TypeAlias = Literal["connected", "not_connected"]
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
@@ -74,13 +72,17 @@ class _ListRow(NamedTuple):
     clients: str
 
 
-_SEPARATOR: Final = b", "
-_END: Final = b"]}"
 _BLOCK: Final = 16
 """Number of integrations in a block of joined JSON fragments.
 
 For 614 integrations, joining blocks is ten times as fast as joining the fragments of single integrations.
 """
+
+_CAPACITY: Final = 64 * 1024 * 1024
+_CAPACITY_OF_A_VIEW: Final = 16 * 1024 * 1024
+# Approximate memory in bytes: a slug in a set or a dictionary, and an item of a list.
+_SLUG_SIZE: Final = 150
+_ITEM_SIZE: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,27 +97,6 @@ class ListState:
     availability: Availability
     connections: str
     own: Catalog | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """Filters and format of a list. An empty filter selects all integrations. `search` also sorts the integrations."""
-
-    slugs: frozenset[str] = frozenset()
-    category: str | None = None
-    search: str | None = None
-    status: Status | None = None
-    logo: Logo = "inline"
-
-    @property
-    def selects(self) -> bool:
-        """Return True if the options filter or sort the integrations."""
-        return bool(self.slugs or self.category or self.search is not None or self.status)
-
-    @property
-    def selection(self) -> tuple[object, ...]:
-        """Return the options that filter or sort. Equal selections have equal values."""
-        return sorted(self.slugs), self.category, self.search, self.status
 
 
 async def load_state(tx: Transaction, catalogs: OrganizationCatalogs, key: PresentedKey, end_user_id: str) -> ListState:
@@ -136,191 +117,64 @@ def connected_slugs(connections: str) -> Mapping[str, bool]:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
-    """A rendered list, the same for all end users with the same connections.
+class _View:
+    """The lists of one catalog, availability and logo format.
 
-    `etag`: the weak entity tag (RFC 9110 section 8.8.3) of all data in the response except the end user's identifier.
-    `parts`: JSON fragments that several lists share.
+    `fragments`: the JSON fragment of each available integration, for end users without a connection. `blocks`: the
+    slugs of each block, and the joined fragments of its available integrations. `size`: the memory in bytes without
+    `lists`. `lists`: rendered lists by connections and selection. The lists share the fragments and blocks of the view,
+    so the lists must not outlive the view in a cache.
     """
 
-    etag: bytes
-    parts: tuple[bytes | memoryview, ...]
-
-    def after(self, head: bytes) -> bytes:
-        """Return the response body: `head`, followed by the parts."""
-        return b"".join((head, *self.parts))
-
-
-class _Fragments(NamedTuple):
-    """JSON fragments of one integration for its four states: available or not, connected or not."""
-
-    not_connected: bytes
-    connected: bytes
-    unavailable_not_connected: bytes
-    unavailable_connected: bytes
-
-
-class _Unconnected(NamedTuple):
-    """The list for end users without connections. An unavailable integration has an empty text in `fragments`."""
-
-    fragments: dict[str, bytes]
-    blocks: list[bytes]
+    fragments: Mapping[str, bytes]
+    blocks: list[tuple[list[str], bytes]]
     digest: "hashlib.blake2b"
+    size: int
+    lists: ByteCache[tuple[object, ...], Listed] = field(default_factory=lambda: ByteCache(_CAPACITY_OF_A_VIEW))
 
-
-class IntegrationRenderer:
-    """Renders single integrations as JSON."""
-
-    def __init__(self, catalog: Catalog, public_url: str) -> None:
-        self._catalog, self.public_url = catalog, public_url
-        # The cache has room for each built-in integration in three logo formats, with one to three sets of auth types.
-        self._fragments = lru_cache(maxsize=16_384)(self._render)
-
-    def fragments(self, integration: Integration, logo: Logo, auth_types: tuple[str, ...]) -> _Fragments:
-        """Return the integration's fragments for its four states.
-
-        Custom integrations are rare, so they are not cached.
-        """
-        if isinstance(integration, CustomIntegration):
-            return self._render_integration(integration, logo, auth_types)
-        return self._fragments(integration.slug, logo, auth_types)
-
-    def _render(self, slug: str, logo: Logo, auth_types: tuple[str, ...]) -> _Fragments:
-        integration = self._catalog.get(slug)
-        assert integration is not None  # noqa: S101 - every catalog contains the built-in integrations
-        return self._render_integration(integration, logo, auth_types)
-
-    def _render_integration(self, integration: Integration, logo: Logo, auth_types: tuple[str, ...]) -> _Fragments:
-        description = self.describe(integration, logo)
-        states = (("not_connected", auth_types), ("connected", auth_types), ("not_connected", ()), ("connected", ()))
-        return _Fragments(
-            *(
-                _SEPARATOR + _encode({**description, "status": status, "supported_auth_types": supported}).encode()
-                for status, supported in states
-            )
-        )
-
-    def describe(self, integration: Integration, logo: Logo) -> dict[str, str | None]:
-        """Return the fields of an integration that do not depend on the organization or the end user."""
-        return {
-            "id": integration.id,
-            "slug": integration.slug,
-            "name": integration.name,
-            "description": integration.description,
-            "logo_url": self.logo_url(integration, logo),
-            "category": integration.category,
-        }
-
-    def logo_url(self, integration: Integration, logo: Logo) -> str | None:
-        """Return the logo as a data URI, as an immutable URL of this server, or None."""
-        if logo == "none":
-            return None
-        slug = integration.slug
-        if isinstance(integration, CustomIntegration):
-            digest, svg = integration.logo_hash, integration.logo.encode()
-        else:
-            digest, svg = self._catalog.logo_hash(slug), self._catalog.logo(slug)
-        if logo == "url":
-            return f"{self.public_url}/logos/{digest}/{slug}.svg"
-        return "data:image/svg+xml;base64," + b64encode(svg).decode()
-
-
-class _CatalogLists:
-    """The lists of one catalog."""
-
-    def __init__(self, catalog: Catalog, renderer: IntegrationRenderer, *, most: int) -> None:
-        self._catalog, self._renderer = catalog, renderer
-        slugs = [integration.slug for integration in catalog.integrations]
-        self._blocks = [slugs[start : start + _BLOCK] for start in range(0, len(slugs), _BLOCK)]
-        # Lists for end users without connections: one list for each availability and logo format.
-        self._unconnected = lru_cache(maxsize=max(most // 16, 8))(self._render_unconnected)
-        # Lists by availability, connections and options: end users with the same connections share a list.
-        self.listed = lru_cache(maxsize=most)(self._render)
-
-    def _render(self, availability: Availability, connections: str, options: Options) -> Listed:
-        unconnected = self._unconnected(availability, options.logo)
-        # A list shows an available integration as `not_connected` if its connection needs reauthorization.
-        connected = {
-            slug: active
-            for slug, active in connected_slugs(connections).items()
-            if slug in unconnected.fragments and (active or not unconnected.fragments[slug])
-        }
-        if options.selects:
-            selected = self._select(availability, connected, options)
-            statuses = {integration.slug: connected.get(integration.slug, False) for integration in selected}
-            parts = [*self._fragments(availability, statuses, options.logo).values()]
-        else:
-            parts = self._join(unconnected, self._fragments(availability, connected, options.logo))
-        digest = unconnected.digest.copy()
-        digest.update(repr((sorted(connected.items()), options.selection)).encode())
-        # The view drops the first separator without a copy of the shared block.
-        first = [memoryview(part)[len(_SEPARATOR) :] for part in parts[:1]]
-        return Listed(b'W/"%b"' % digest.hexdigest().encode(), (*first, *parts[1:], _END))
-
-    def _join(self, unconnected: _Unconnected, connected: Mapping[str, bytes]) -> list[bytes]:
+    def join(self, connected: Mapping[str, bytes]) -> list[bytes]:
         """Return the shared blocks. For a block with a connected integration, return single fragments instead."""
         parts = list[bytes]()
-        for slugs, block in zip(self._blocks, unconnected.blocks, strict=True):
+        for slugs, block in self.blocks:
             if connected.keys().isdisjoint(slugs):
                 parts.append(block)
             else:
-                parts += [connected.get(slug, unconnected.fragments[slug]) for slug in slugs]
+                parts += [connected.get(slug) or self.fragments.get(slug, b"") for slug in slugs]
         return [part for part in parts if part]
-
-    def _select(self, availability: Availability, connected: Mapping[str, bool], options: Options) -> list[Integration]:
-        """Return the available or connected integrations that match the options."""
-        selected = [
-            integration
-            for integration in self._catalog.integrations
-            if integration.slug in connected or (integration.slug in availability and availability.working(integration))
-        ]
-        if options.slugs:
-            selected = [integration for integration in selected if integration.slug in options.slugs]
-        if options.category:
-            selected = [integration for integration in selected if integration.category == options.category]
-        if options.status:
-            active = options.status == "connected"
-            selected = [integration for integration in selected if connected.get(integration.slug, False) is active]
-        return search(selected, options.search) if options.search is not None else selected
-
-    def _render_unconnected(self, availability: Availability, logo: Logo) -> _Unconnected:
-        available = dict[str, bytes]()
-        for integration in self._catalog.integrations:
-            auth_types = availability.working(integration) if integration.slug in availability else ()
-            fragments = self._renderer.fragments(integration, logo, auth_types) if auth_types else None
-            available[integration.slug] = fragments.not_connected if fragments else b""
-        blocks = [b"".join([available[slug] for slug in slugs]) for slugs in self._blocks]
-        decisive = repr((self._catalog.revision, self._renderer.public_url, logo, availability.sorted))
-        return _Unconnected(available, blocks, hashlib.blake2b(decisive.encode(), digest_size=16))
-
-    def _fragments(self, availability: Availability, statuses: Mapping[str, bool], logo: Logo) -> dict[str, bytes]:
-        rendered = dict[str, bytes]()
-        for slug, active in statuses.items():
-            integration = self._catalog.get(slug)
-            assert integration is not None  # noqa: S101 - slugs of the catalog
-            fragments = self._renderer.fragments(integration, logo, availability.working(integration))
-            if slug in availability:
-                rendered[slug] = fragments.connected if active else fragments.not_connected
-            else:
-                rendered[slug] = fragments.unavailable_connected if active else fragments.unavailable_not_connected
-        return rendered
 
 
 class IntegrationList:
-    """Lists of the built-in catalog, and of catalogs with an organization's custom integrations."""
+    """Lists of the built-in catalog, and of catalogs with an organization's custom integrations.
+
+    The caches are bounded in bytes. Their keys contain only values from the catalog and the database.
+    """
 
     def __init__(self, catalog: Catalog, public_url: str) -> None:
+        self._catalog = catalog
         self.renderer = IntegrationRenderer(catalog, public_url)
-        self._built_in = _CatalogLists(catalog, self.renderer, most=4096)
-        # An organization with custom integrations has few lists, and shares its lists with no other organization.
-        self._custom = lru_cache(maxsize=64)(partial(_CatalogLists, renderer=self.renderer, most=128))
-        # The cache has room for about 6,000 lists of 60 integrations with `logo=url`.
+        # A view of the whole catalog has 0.3 MB with `logo=url`, and 0.9 MB with inline logos.
+        self._views: ByteCache[tuple[object, ...], _View] = ByteCache(_CAPACITY)
+        # The cache has room for about 5,000 lists of 60 integrations with `logo=url`.
         self._compressor = Compressor(FAST, capacity=32 * 1024 * 1024)
 
     def listed(self, state: ListState, options: Options) -> Listed:
         """Return the rendered list for this state and these options."""
-        lists = self._built_in if state.own is None else self._custom(state.own)
-        return lists.listed(state.availability, state.connections, options)
+        catalog = self._catalog if state.own is None else state.own
+        key = (catalog.revision, state.availability.key, options.logo)
+        view = self._views.get(key)
+        if view is None:
+            view = self._render_view(catalog, state.availability, options.logo)
+            self._views.put(key, view, view.size)
+        options = options.known(catalog)
+        if not options.is_cacheable:
+            return self._render(catalog, view, state, options)[0]
+        list_key = (state.connections, options.selection)
+        listed = view.lists.get(list_key)
+        if listed is None:
+            listed, size = self._render(catalog, view, state, options)
+            view.lists.put(list_key, listed, size + len(state.connections))
+            self._views.put(key, view, view.size + view.lists.size)
+        return listed
 
     def body(self, listed: Listed, end_user_id: str) -> bytes:
         """Return the response body for an end user, as JSON."""
@@ -328,4 +182,71 @@ class IntegrationList:
 
     async def compressed(self, listed: Listed, end_user_id: str, body: bytes, coding: Coding) -> bytes:
         """Return the compressed body. The cache saves work if the same list is requested again for an end user."""
-        return await self._compressor.compress((listed.etag, end_user_id), body, coding)
+        key_size = sys.getsizeof(end_user_id)
+        return await self._compressor.compress((listed.etag, end_user_id), body, coding, key_size)
+
+    def _render(self, catalog: Catalog, view: _View, state: ListState, options: Options) -> tuple[Listed, int]:
+        """Return a list, and the memory in bytes that the list does not share with the view or the renderer."""
+        # A list shows an available integration as `not_connected` if its connection needs reauthorization.
+        connected = {
+            slug: active
+            for slug, active in connected_slugs(state.connections).items()
+            if catalog.get(slug) is not None and (active or slug not in view.fragments)
+        }
+        fragments = self._connected_fragments(catalog, state.availability, connected, options.logo)
+        if options.selects:
+            listed_slugs = connected.keys() | view.fragments.keys()
+            selected = [integration for integration in catalog.integrations if integration.slug in listed_slugs]
+            slugs = [integration.slug for integration in _select(selected, connected, options)]
+            parts = [fragments[slug] if slug in fragments else view.fragments[slug] for slug in slugs]
+        else:
+            parts = view.join(fragments)
+        digest = view.digest.copy()
+        selection = (options.slugs and sorted(options.slugs), *options.selection[1:])
+        digest.update(repr((sorted(connected.items()), selection)).encode())
+        # The memoryview drops the first separator without a copy of the shared block.
+        first = [memoryview(part)[len(SEPARATOR) :] for part in parts[:1]]
+        listed = Listed(b'W/"%b"' % digest.hexdigest().encode(), (*first, *parts[1:], END))
+        # The renderer does not cache the fragments of custom integrations.
+        own = sum(len(fragment) for slug, fragment in fragments.items() if slug.startswith(CUSTOM))
+        return listed, own + _ITEM_SIZE * len(parts)
+
+    def _render_view(self, catalog: Catalog, availability: Availability, logo: Logo) -> _View:
+        fragments = dict[str, bytes]()
+        for integration in catalog.integrations:
+            auth_types = availability.working(integration) if integration.slug in availability else ()
+            if auth_types:
+                rendered = self.renderer.fragments(integration, logo, auth_types)
+                fragments[integration.slug] = rendered.not_connected
+        slugs = [integration.slug for integration in catalog.integrations]
+        groups = [slugs[start : start + _BLOCK] for start in range(0, len(slugs), _BLOCK)]
+        blocks = [(group, b"".join([fragments.get(slug, b"") for slug in group])) for group in groups]
+        decisive = repr((catalog.revision, self.renderer.public_url, logo, availability.sorted))
+        # The renderer caches the fragments of built-in integrations.
+        own = sum(len(fragment) for slug, fragment in fragments.items() if slug.startswith(CUSTOM))
+        slug_count = len(fragments) + sum(len(names) for names in availability.key if names)
+        size = own + sum(len(block) for _, block in blocks) + _ITEM_SIZE * len(slugs) + _SLUG_SIZE * slug_count
+        return _View(fragments, blocks, hashlib.blake2b(decisive.encode(), digest_size=16), size)
+
+    def _connected_fragments(
+        self, catalog: Catalog, availability: Availability, connected: Mapping[str, bool], logo: Logo
+    ) -> dict[str, bytes]:
+        rendered = dict[str, bytes]()
+        for slug, active in connected.items():
+            integration = catalog.get(slug)
+            assert integration is not None  # noqa: S101 - slugs of the catalog
+            fragments = self.renderer.fragments(integration, logo, availability.working(integration))
+            if slug in availability:
+                rendered[slug] = fragments.connected if active else fragments.not_connected
+            else:
+                rendered[slug] = fragments.unavailable_connected if active else fragments.unavailable_not_connected
+        return rendered
+
+
+def _select(integrations: list[Integration], connected: Mapping[str, bool], options: Options) -> list[Integration]:
+    """Return the integrations that match the options."""
+    selected = options.matching(integrations)
+    if options.status:
+        active = options.status == "connected"
+        selected = [integration for integration in selected if connected.get(integration.slug, False) is active]
+    return search(selected, options.search) if options.search is not None else selected
