@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from starlette.types import Message
 
 from one_runtime.catalog.model import CATEGORIES
 from tests.application import Application, Client
@@ -142,3 +143,70 @@ async def test_logo_has_exactly_one_address(public_client: Client) -> None:
     )
     for address in wrong:
         assert (await public_client.get(address)).status_code == 404, address
+
+
+async def test_head_has_the_headers_of_get(public_client: Client) -> None:
+    whole = await public_client.get(LIST, logo="none")
+    head = await public_client.http.head(LIST, params={"logo": "none"})
+    assert head.status_code == 200
+    for name in ("content-length", "content-type", "etag", "vary", "cache-control", "access-control-allow-origin"):
+        assert head.headers[name] == whole.headers[name]
+
+
+async def test_malformed_queries_name_the_field(public_client: Client) -> None:
+    for query, field in (
+        ("slug=%20", "slug"),
+        ("slug=a&slug=" + "x" * 101, "slug"),
+        ("search=%20%09", "search"),
+        ("search=" + "x" * 256, "search"),
+        ("search=a&search=b", "search"),
+        ("logo=url&logo=url", "logo"),
+        ("category=crm", "category"),
+        ("category=", "category"),
+        ("expand=connections", "expand"),
+        ("end_user_id=u", "end_user_id"),
+        ("search=a%00b", "search"),
+    ):
+        answer = await public_client.http.get(f"{LIST}?{query}")
+        assert answer.status_code == 422, query[:100]
+        assert [error["field"] for error in answer.json()["errors"]] == [field]
+    for query in ("search=%ff", "search=%ED%A0%80", "&".join(["slug=a"] * 2000)):
+        assert (await public_client.http.get(f"{LIST}?{query}")).status_code == 422, query[:100]
+
+
+async def test_long_selections_are_not_compressed(public_client: Client, client: Client) -> None:
+    """One Runtime does not cache these selections, so anybody could make a server compress all day."""
+    listed = (await public_client.get(LIST, logo="none")).json()["integrations"]
+    slugs = [integration["slug"] for integration in listed]
+    headers = {"accept-encoding": "gzip"}
+    for count, coding in ((2, "gzip"), (len(slugs), None)):
+        params = {"slug": slugs[:count]}
+        answer = await public_client.http.get(LIST, params=params, headers=headers)
+        assert answer.headers.get("content-encoding") == coding, count
+        assert answer.headers["vary"] == "accept-encoding"
+        assert [integration["slug"] for integration in answer.json()["integrations"]] == slugs[:count]
+
+
+async def test_repeated_public_lists_reuse_the_rendered_and_compressed_bytes(application: Application) -> None:
+    for query in ("", "logo=url", "logo=none", "category=CRM"):
+        for coding in ("identity", "gzip", "zstd"):
+            first, second = [await response_body(application, query, coding) for _ in range(2)]
+            assert first is second, (query, coding)
+
+
+async def response_body(application: Application, query: str, coding: str) -> bytes:
+    """Return the response body of the public list, as the same object that the application sends."""
+    bodies: list[bytes] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            bodies.append(message["body"])
+
+    headers = [(b"accept-encoding", coding.encode())]
+    scope = {"type": "http", "method": "GET", "path": LIST, "query_string": query.encode(), "headers": headers}
+    await application.app(scope, receive, send)
+    (body,) = bodies
+    return body

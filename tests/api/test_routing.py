@@ -347,12 +347,13 @@ async def test_every_response_has_its_own_request_id(walk: Walk) -> None:
 
 async def test_unexpected_error_is_a_problem_without_internals(walk: Walk) -> None:
     broken = replace(walk.application.installation, catalog=None)  # type: ignore[arg-type] # a fault, made on purpose
-    walk.application.replace_services(installation=broken)
-    answer = await walk.client.get("/v1/catalog/integrations")
-    problem = assert_problem(answer, 500, "a broken catalog")
-    assert problem["code"] == "internal_error"
-    assert problem["request_id"] in problem["detail"]
-    assert "NoneType" not in answer.text
+    walk.application.replace_services(installation=broken, integration_list=None)
+    for path in ("/v1/catalog/integrations", "/v1/catalog/categories"):  # without FastAPI, and with FastAPI
+        answer = await walk.client.get(path)
+        problem = assert_problem(answer, 500, "a broken catalog")
+        assert problem["code"] == "internal_error"
+        assert problem["request_id"] in problem["detail"]
+        assert "NoneType" not in answer.text
 
 
 async def test_requests_over_the_rate_answer_429_with_retry_after(walk: Walk) -> None:

@@ -30,7 +30,7 @@ from one_runtime.api.compression import CompressPublic
 from one_runtime.api.openapi import document
 from one_runtime.api.routing import AsgiRoute, RouteSpec
 
-ASGI_ROUTES: Final[tuple[AsgiRoute, ...]] = (integrations.ROUTE, proxy.ROUTE)
+ASGI_ROUTES: Final[tuple[AsgiRoute, ...]] = (integrations.ROUTE, catalog.ROUTE, proxy.ROUTE)
 
 _RESOURCES: Final = (
     catalog.router,

@@ -2,23 +2,47 @@
 
 import datetime as dt
 import json
-from typing import Annotated, Any, Literal
+from typing import Any, Final, Literal
 
-from fastapi import Query, Request, Response
-from pydantic import Field
+from fastapi import Request, Response
+from starlette.types import Receive, Scope, Send
 
-from one_runtime.api.fields import Answer, Body, Slug, Text
-from one_runtime.api.headers import public_answer
-from one_runtime.api.routing import PUBLIC, Installed, Routes
+from one_runtime.api.fields import IDENTIFIER_SCHEMA, Answer
+from one_runtime.api.headers import (
+    CODED,
+    PUBLIC_HEADERS,
+    Header,
+    coding_of,
+    is_current,
+    public_answer,
+    send_json,
+    send_not_modified,
+)
+from one_runtime.api.list_query import CATEGORY, LOGO, IntegrationQuery, search_parameter, slug_parameter
+from one_runtime.api.routing import PUBLIC, AsgiRoute, Installed, Routes, RouteSpec
 from one_runtime.api.services import services_of
 from one_runtime.auth_types import oauth2_of
-from one_runtime.catalog.model import CATEGORIES, Auth, AuthType, Category, Integration
+from one_runtime.catalog.model import CATEGORIES, Auth, AuthType, Integration
 from one_runtime.catalog.oauth2 import Pkce, Refresh
 from one_runtime.catalog.parts import VerifiedHow
-from one_runtime.catalog.search import search
 from one_runtime.errors import NotFound
 from one_runtime.integrations.listing import IntegrationList
 from one_runtime.integrations.rendering import Logo
+
+LIST_PATH: Final = "/v1/catalog/integrations"
+_SLUG: Final = {**IDENTIFIER_SCHEMA, "maxLength": 100}
+_QUERY: Final = IntegrationQuery(
+    {
+        "slug": slug_parameter(_SLUG),
+        "category": CATEGORY,
+        "search": search_parameter(IDENTIFIER_SCHEMA),
+        "logo": LOGO,
+    }
+)
+_HEADERS: Final[tuple[Header, ...]] = (
+    *((name.encode(), value.encode()) for name, value in PUBLIC_HEADERS.items()),
+    (b"vary", b"accept-encoding"),
+)
 
 router = Routes("Catalog")
 
@@ -121,15 +145,6 @@ class CategoryCount(Answer, title="Category"):
     count: int
 
 
-class CatalogQuery(Body):
-    """Filters, and the format of the logos."""
-
-    slug: Annotated[list[Slug], Query(description="Slugs to return. You can repeat the parameter.")] = Field(default=[])
-    category: Category | None = None
-    search: Text | None = None
-    logo: Logo = "inline"
-
-
 def _describe(lists: IntegrationList, integration: Integration, logo: Logo) -> CatalogIntegration:
     described = {**lists.renderer.describe(integration, logo), "supported_auth_types": integration.auth_types}
     return CatalogIntegration.model_validate(described)
@@ -139,21 +154,21 @@ def _answer(request: Request, body: Answer) -> Response:
     return public_answer(request, json.dumps(body.model_dump(mode="json"), ensure_ascii=False).encode())
 
 
-@router.route(
-    "GET /v1/catalog/integrations", scope=PUBLIC, summary="List every integration", response_model=CatalogList
-)
-async def list_catalog(request: Request, installation: Installed, query: Annotated[CatalogQuery, Query()]) -> Response:
-    """List every built-in integration with all its auth types. The request needs no API key."""
-    integrations = list(installation.catalog.integrations)
-    if query.slug:
-        integrations = [integration for integration in integrations if integration.slug in query.slug]
-    if query.category:
-        integrations = [integration for integration in integrations if integration.category == query.category]
-    if query.search is not None:
-        integrations = search(integrations, query.search)
-    lists = services_of(request.scope).integration_list
-    described = [_describe(lists, integration, query.logo) for integration in integrations]
-    return _answer(request, CatalogList(integrations=described))
+async def list_catalog(scope: Scope, _: Receive, send: Send) -> None:
+    """Send the public list of integrations (the ASGI endpoint). Raises: InvalidInput."""
+    public_list = services_of(scope).integration_list.public
+    options = _QUERY.parse(scope["query_string"])[0]
+    listed = public_list.listed(options)
+    headers = (*_HEADERS, (b"etag", listed.etag))
+    if is_current(scope, listed.etag):
+        await send_not_modified(send, headers)
+        return
+    body = listed.joined()
+    coding = coding_of(scope)
+    compressed = await public_list.compressed(options, listed, body, coding) if coding is not None else None
+    if coding is not None and compressed is not None:
+        body, headers = compressed, (*headers, CODED[coding])
+    await send_json(send, body, headers)
 
 
 @router.route(
@@ -218,3 +233,29 @@ async def list_categories(request: Request, installation: Installed) -> Response
         counts[integration.category] += 1
     categories = [CategoryCount(name=name, count=count) for name, count in counts.items() if count]
     return _answer(request, CategoryList(categories=categories))
+
+
+def _list_operation() -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/CatalogList"}
+    return {
+        "summary": "List every integration",
+        "description": "List every built-in integration with all its auth types. The request needs no API key.",
+        "operationId": "list_catalog",
+        "parameters": [
+            *_QUERY.documented(),
+            {"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}},
+        ],
+        "responses": {
+            "200": {
+                "description": "The list.",
+                "headers": {"ETag": {"schema": {"type": "string"}}},
+                "content": {"application/json": {"schema": schema}},
+            },
+            "304": {"description": "The list has not changed since the response with this ETag."},
+        },
+    }
+
+
+ROUTE: Final = AsgiRoute(
+    LIST_PATH, list_catalog, [RouteSpec("GET", LIST_PATH, PUBLIC, tag="Catalog", operation=_list_operation())]
+)

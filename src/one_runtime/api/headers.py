@@ -1,15 +1,26 @@
-"""Read the request headers for caches and compression, and build public responses."""
+"""Read the request headers for caches and compression, and send responses with entity tags."""
 
 import hashlib
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import Scope
+from starlette.types import Scope, Send
 
 from one_runtime.integrations.content_coding import Coding, choose
 
-PUBLIC: Final = {"cache-control": "public, max-age=300", "access-control-allow-origin": "*"}
+Header: TypeAlias = tuple[bytes, bytes]
+
+CODED: Final[Mapping[Coding, Header]] = {
+    "gzip": (b"content-encoding", b"gzip"),
+    "zstd": (b"content-encoding", b"zstd"),
+}
+"""The response header for each content coding."""
+
+_JSON: Final[Header] = (b"content-type", b"application/json")
+
+PUBLIC_HEADERS: Final = {"cache-control": "public, max-age=300", "access-control-allow-origin": "*"}
 """Headers of public responses.
 
 Every cache can store a response with these headers for 5 minutes, and every website can read the response. The
@@ -49,7 +60,20 @@ def public_answer(request: Request, text: bytes) -> Response:
     The tag is weak, because compressed and uncompressed responses have the same tag (RFC 9110 section 8.8.3.3).
     """
     etag = f'W/"{hashlib.blake2b(text, digest_size=16).hexdigest()}"'
-    headers = {**PUBLIC, "etag": etag}
+    headers = {**PUBLIC_HEADERS, "etag": etag}
     if is_current(request.scope, etag.encode()):
         return Response(status_code=304, headers=headers)
     return Response(text, headers=headers, media_type="application/json")
+
+
+async def send_json(send: Send, body: bytes, headers: Iterable[Header]) -> None:
+    """Send a JSON response from a plain ASGI endpoint."""
+    all_headers = [*headers, _JSON, (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": all_headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_not_modified(send: Send, headers: Iterable[Header]) -> None:
+    """Send a 304 response from a plain ASGI endpoint."""
+    await send({"type": "http.response.start", "status": 304, "headers": [*headers]})
+    await send({"type": "http.response.body", "body": b""})

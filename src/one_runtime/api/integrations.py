@@ -4,59 +4,59 @@ Pages in the organization's product wait for this list. So the endpoint is plain
 """
 
 import json
-from collections.abc import Mapping
-from functools import lru_cache
-from typing import Any, Final, Literal, TypeAlias, cast
-from urllib.parse import parse_qsl, unquote_plus
+from typing import Any, Final, Literal
+from urllib.parse import unquote_plus
 
 from pydantic import BaseModel
-from pydantic_core import PydanticCustomError
 from starlette.types import Receive, Scope, Send
 
 from one_runtime.api.catalog import CatalogIntegration
 from one_runtime.api.connections import ConnectionSummary
-from one_runtime.api.fields import IDENTIFIER_SCHEMA, clean_text
-from one_runtime.api.headers import coding_of, is_current
+from one_runtime.api.fields import IDENTIFIER_SCHEMA
+from one_runtime.api.headers import CODED, Header, coding_of, is_current, send_json, send_not_modified
+from one_runtime.api.list_query import (
+    CATEGORY,
+    LOGO,
+    UNREADABLE,
+    IntegrationQuery,
+    Parameter,
+    clean,
+    search_parameter,
+    slug_parameter,
+)
 from one_runtime.api.routing import AsgiRoute, RouteSpec, authorize
 from one_runtime.api.services import Services, services_of
-from one_runtime.catalog.model import CATEGORIES
 from one_runtime.connecting.disconnect import MAX_CONNECTIONS
 from one_runtime.connections import connections
 from one_runtime.connections.connections import ConnectionFilter
 from one_runtime.errors import InvalidInput
-from one_runtime.integrations.content_coding import MIN_SIZE, Coding
+from one_runtime.integrations.content_coding import MIN_SIZE
 from one_runtime.integrations.listing import ListState, load_state
-from one_runtime.integrations.rendering import Listed, Logo, Options, Status
+from one_runtime.integrations.rendering import Listed
 
 PATH: Final = "/v1/integrations"
-MAX_TEXT: Final = 255
-_TEXT: Final = {"type": "string", "maxLength": MAX_TEXT, "pattern": r"^[^\x00]*$"}
-_REPEATABLE: Final = "slug"
-_OPTIONS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
-    _REPEATABLE: ("Slugs to return. You can repeat the parameter.", {"type": "array", "items": _TEXT}),
-    "category": ("Only integrations of this category.", {"type": "string", "enum": list(CATEGORIES)}),
-    "search": ("Text to search for. The best match is first.", _TEXT),
-    "status": ("Only integrations with this status.", {"type": "string", "enum": ["connected", "not_connected"]}),
-    "logo": ("Format of the logos.", {"type": "string", "enum": ["inline", "url", "none"]}),
-    "expand": ("Add the end user's connections to each integration.", {"type": "string", "enum": ["connections"]}),
-}
-"""All query parameters except `end_user_id`, each with its description and JSON Schema."""
-_UNREADABLE: Final = "The query string must be percent-encoded UTF-8."
+_TEXT: Final = {"type": "string", "maxLength": 255, "pattern": r"^[^\x00]*$"}
+_QUERY: Final = IntegrationQuery(
+    {
+        "slug": slug_parameter(_TEXT),
+        "category": CATEGORY,
+        "search": search_parameter(_TEXT),
+        "status": Parameter(
+            "Only integrations with this status.", {"type": "string", "enum": ["connected", "not_connected"]}
+        ),
+        "logo": LOGO,
+        "expand": Parameter(
+            "Add the end user's connections to each integration.", {"type": "string", "enum": ["connections"]}
+        ),
+    }
+)
+"""All query parameters except `end_user_id`."""
 _END_USER: Final = b"end_user_id="
-_MAX_CACHED_QUERY: Final = 500  # bytes
 _SCOPE: Final = "read"
-
-Header: TypeAlias = tuple[bytes, bytes]
-
 _HEADERS: Final[tuple[Header, ...]] = (
     (b"cache-control", b"private, no-cache"),
     (b"vary", b"authorization, accept-encoding"),
 )
-_JSON: Final[Header] = (b"content-type", b"application/json")
-_CODED: Final[Mapping[Coding, Header]] = {
-    "gzip": (b"content-encoding", b"gzip"),
-    "zstd": (b"content-encoding", b"zstd"),
-}
 
 
 class ListedIntegration(CatalogIntegration, title="Integration"):
@@ -94,21 +94,21 @@ async def list_integrations(scope: Scope, _: Receive, send: Send) -> None:
         state = await load_state(tx, installation.catalogs, key, end_user_id)
     authorize(scope, state.principal, _SCOPE)
     _check_end_user_id(end_user_id, times=len(end_user_ids))
-    options, expand = _cached_options(query) if len(query) <= _MAX_CACHED_QUERY else _options(query)
+    options, expand = _QUERY.parse(query)
     listed = lists.listed(state, options)
     if expand:
-        await _respond(send, await _expanded(services, state, end_user_id, listed))
+        await send_json(send, await _expanded(services, state, end_user_id, listed), _HEADERS)
         return
+    headers = (*_HEADERS, (b"etag", listed.etag))
     if is_current(scope, listed.etag):
-        await _not_modified(send, listed.etag)
+        await send_not_modified(send, headers)
         return
     coding = coding_of(scope)
     body = lists.body(listed, end_user_id)
-    if coding is None or len(body) < MIN_SIZE:
-        await _respond(send, body, (b"etag", listed.etag))
-        return
-    body = await lists.compressed(listed, end_user_id, body, coding)
-    await _respond(send, body, (b"etag", listed.etag), _CODED[coding])
+    if coding is not None and len(body) >= MIN_SIZE:
+        body = await lists.compressed(listed, end_user_id, body, coding)
+        headers = (*headers, CODED[coding])
+    await send_json(send, body, headers)
 
 
 async def _expanded(services: Services, state: ListState, end_user_id: str, listed: Listed) -> bytes:
@@ -126,22 +126,11 @@ async def _expanded(services: Services, state: ListState, end_user_id: str, list
     return json.dumps(answer, ensure_ascii=False).encode()
 
 
-async def _respond(send: Send, body: bytes, *more: Header) -> None:
-    headers = [*_HEADERS, _JSON, (b"content-length", b"%d" % len(body)), *more]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-async def _not_modified(send: Send, etag: bytes) -> None:
-    await send({"type": "http.response.start", "status": 304, "headers": [*_HEADERS, (b"etag", etag)]})
-    await send({"type": "http.response.body", "body": b""})
-
-
 def _split(query_string: bytes) -> tuple[list[str], bytes]:
     """Return the values of `end_user_id`, and the query string without `end_user_id`.
 
     Most query strings differ only in `end_user_id`. Without `end_user_id`, these query strings are equal, and
-    `_cached_options` parses the query string only once.
+    `IntegrationQuery` parses the query string only once.
     """
     pairs = query_string.split(b"&")
     encoded_ids = [pair.removeprefix(_END_USER) for pair in pairs if pair.startswith(_END_USER)]
@@ -149,28 +138,8 @@ def _split(query_string: bytes) -> tuple[list[str], bytes]:
     try:
         decoded_ids = [unquote_plus(value.decode("ascii"), errors="strict") for value in encoded_ids]
     except ValueError as error:
-        raise InvalidInput(_UNREADABLE) from error
-    return [_clean("end_user_id", value) for value in decoded_ids], rest
-
-
-def _parse(query_string: bytes) -> dict[str, list[str]]:
-    query: dict[str, list[str]] = {}
-    try:
-        pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, max_num_fields=1000, errors="strict")
-    except ValueError as error:
-        raise InvalidInput(_UNREADABLE) from error
-    for name, value in pairs:
-        query.setdefault(name, []).append(_clean(name, value))
-    return query
-
-
-def _clean(field: str, value: str) -> str:
-    if len(value) > MAX_TEXT:
-        raise InvalidInput.of(field, f"must be at most {MAX_TEXT} characters")
-    try:
-        return clean_text(value.strip())
-    except PydanticCustomError as error:
-        raise InvalidInput.of(field, error.message()) from error
+        raise InvalidInput(UNREADABLE) from error
+    return [clean("end_user_id", value) for value in decoded_ids], rest
 
 
 def _check_end_user_id(end_user_id: str, *, times: int) -> None:
@@ -179,29 +148,6 @@ def _check_end_user_id(end_user_id: str, *, times: int) -> None:
     if not end_user_id:
         raise InvalidInput.of("end_user_id", "is required: your own identifier of the user")
 
-
-def _options(query_string: bytes) -> tuple[Options, bool]:
-    """Return the options of a query, and True if the query contains `expand`. Raises: InvalidInput."""
-    query = _parse(query_string)
-    for name, values in query.items():
-        if name not in _OPTIONS:
-            raise InvalidInput.of(name, "is not a query parameter of this route")
-        if len(values) > 1 and name != _REPEATABLE:
-            raise InvalidInput.of(name, "must occur only once")
-        allowed = _OPTIONS[name][1].get("enum")
-        if allowed and values[-1] not in allowed:
-            raise InvalidInput.of(name, f"must be one of: {', '.join(allowed)}")
-    options = Options(
-        slugs=frozenset(slug.lower() for slug in query[_REPEATABLE]) if _REPEATABLE in query else None,
-        category=query.get("category", [None])[-1],
-        search=query.get("search", [None])[-1],
-        status=cast("Status | None", query.get("status", [None])[-1]),
-        logo=cast("Logo", query.get("logo", ["inline"])[-1]),
-    )
-    return options, "expand" in query
-
-
-_cached_options: Final = lru_cache(maxsize=512)(_options)  # at most 7 MB
 
 _EXAMPLE: Final = {
     "end_user_id": "user_123",
@@ -229,10 +175,7 @@ def _operation() -> dict[str, Any]:
         "operationId": "list_integrations",
         "parameters": [
             {"name": "end_user_id", "in": "query", "required": True, **end_user},
-            *(
-                {"name": name, "in": "query", "required": False, "description": description, "schema": schema}
-                for name, (description, schema) in _OPTIONS.items()
-            ),
+            *_QUERY.documented(),
             {"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}},
         ],
         "responses": {

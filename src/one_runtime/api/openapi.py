@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
 from one_runtime import __version__
+from one_runtime.api.catalog import CatalogList
 from one_runtime.api.integrations import IntegrationListAnswer
 from one_runtime.api.problems import MEDIA_TYPE, Problem
 from one_runtime.api.routing import RouteSpec
@@ -45,7 +46,7 @@ def document(routes: Sequence[BaseRoute], specs: Iterable[RouteSpec], public_url
         separate_input_output_schemas=False,
     )
     schemas, paths = built["components"]["schemas"], built["paths"]
-    for model in (Problem, IntegrationListAnswer):
+    for model in (Problem, IntegrationListAnswer, CatalogList):
         schema = model.model_json_schema(ref_template=_SCHEMAS + "{model}")
         schemas.update(schema.pop("$defs", {}))
         schemas[model.__name__] = schema

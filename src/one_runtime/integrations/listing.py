@@ -24,6 +24,7 @@ from one_runtime.integrations.availability import Availability, availability_of
 from one_runtime.integrations.byte_cache import ByteCache
 from one_runtime.integrations.content_coding import FAST, Coding, Compressor
 from one_runtime.integrations.oauth_clients import INSTANCE
+from one_runtime.integrations.public_list import PublicList
 from one_runtime.integrations.rendering import END, SEPARATOR, IntegrationRenderer, Listed, Logo, Options
 from one_runtime.tenancy.authentication import KEY_COLUMNS, KEY_MATCHES, ApiKeyRow, PresentedKey, Principal
 
@@ -152,6 +153,7 @@ class IntegrationList:
     def __init__(self, catalog: Catalog, public_url: str) -> None:
         self._catalog = catalog
         self.renderer = IntegrationRenderer(catalog, public_url)
+        self.public = PublicList(catalog, self.renderer)
         # A view of the whole catalog has 0.3 MB with `logo=url`, and 0.9 MB with inline logos.
         self._views: ByteCache[tuple[object, ...], _View] = ByteCache(_CAPACITY)
         # The cache has room for about 5,000 lists of 60 integrations with `logo=url`.
