@@ -10,7 +10,7 @@ from playwright.async_api import Frame, Page, Route, expect
 
 from tests.journeys.backend import Backend
 from tests.journeys.site import Site
-from tests.journeys.steps import button, click, heading, key_field, open_popup, outcome
+from tests.journeys.steps import button, click, heading, key_field, open_popup, outcome, submit_key
 
 HELP = "Any of the keys that Acme CRM shows on its first page."
 INCOMPLETE = "This doesn’t look complete. Check that all of it was copied."
@@ -144,6 +144,16 @@ async def test_pasted_url_becomes_its_subdomain_and_the_servers_error_is_at_its_
     await expect(subdomain).to_be_focused()
     await expect(subdomain).to_have_value("-acme-")
     await expect(frame.get_by_label("API token", exact=True)).to_have_value("t" * 40)
+
+
+async def test_refused_address_is_explained_to_the_end_user(page: Page, site: Site, backend: Backend) -> None:
+    problem = {"code": "target_refused", "status": 422, "detail": "The operator of One Runtime must allow the address."}
+    await page.route("**/connect/session/connect", lambda route: route.fulfill(status=422, json=problem))
+    frame = await open_popup(page, site, await backend.token())
+    await submit_key(frame, backend.demo.acme_key)
+    await expect(frame.get_by_role("alert")).to_contain_text("We aren’t allowed to contact Acme CRM")
+    await expect(frame.get_by_role("alert")).not_to_contain_text("operator")
+    await expect(key_field(frame)).to_have_value(backend.demo.acme_key)
 
 
 async def test_user_can_select_an_auth_type_and_go_back(page: Page, site: Site, backend: Backend) -> None:

@@ -35,6 +35,8 @@ from tests.foreign.providers import LOGO
 from tests.tokens.provider import CLIENT_ID, CLIENT_SECRET
 
 SLUG = "rotating"
+CLOSED_PORT = 9
+"""The discard service: nothing listens on this port."""
 ENTRY = Path(__file__).parent / "entry.yaml"
 
 
@@ -252,8 +254,9 @@ class RotatingApplication:
 
 
 def settings_with(database_url: str, acme: RunningAcme, provider: RotatingProvider) -> Settings:
-    """Return settings of an installation that may reach this provider."""
-    return settings_for(database_url, acme, egress_allow=frozenset({("127.0.0.1", provider.port)}))
+    """Return settings of an installation that may reach this provider and the closed port."""
+    allowed = frozenset({("127.0.0.1", provider.port), ("127.0.0.1", CLOSED_PORT)})
+    return settings_for(database_url, acme, egress_allow=allowed)
 
 
 @asynccontextmanager

@@ -8,7 +8,14 @@ import pytest
 
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.tokens.refresh import ClientRefused, fresh_credentials, refresh, refresh_due
-from tests.tokens.rotating import RotatingApplication, catalog_at, generation_of, read_stored, token_of
+from tests.tokens.rotating import (
+    CLOSED_PORT,
+    RotatingApplication,
+    catalog_at,
+    generation_of,
+    read_stored,
+    token_of,
+)
 
 pytestmark = pytest.mark.promise("P8")
 
@@ -44,7 +51,7 @@ async def test_the_old_token_is_returned_until_it_expires(app: RotatingApplicati
 async def test_a_provider_that_is_unreachable_costs_no_connection(app: RotatingApplication) -> None:
     seeded = await app.connect()
     app.application.clock.advance(hours=2)
-    catalog = catalog_at("http://127.0.0.1:1")
+    catalog = catalog_at(f"http://127.0.0.1:{CLOSED_PORT}")
     with pytest.raises(ProviderUnavailable):
         await fresh_credentials(replace(app.installation, catalog=catalog), seeded.key)
     assert (await app.look(seeded))["status"] == "active"

@@ -31,13 +31,14 @@ from one_runtime.connecting.token_import import CredentialImport, import_connect
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection, ConnectionFilter
 from one_runtime.connections.credentials import CredentialsRefused, PermissionMissing, ProviderUnavailable
+from one_runtime.egress import TargetRefused
 from one_runtime.errors import NotFound
 from one_runtime.integrations.oauth_clients import HostNotRegistered, OAuthClientMissing
 from one_runtime.tokens.refresh import ClientRefused, ReauthRequired, read_credentials, refresh
 
 router = Routes("Connections")
 
-_CREDENTIAL_ERRORS: Final = (ProviderUnavailable, ClientRefused, OAuthClientMissing, HostNotRegistered)
+_CREDENTIAL_ERRORS: Final = (ProviderUnavailable, TargetRefused, ClientRefused, OAuthClientMissing, HostNotRegistered)
 """Errors of the routes that use a credential."""
 
 

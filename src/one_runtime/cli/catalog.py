@@ -28,7 +28,7 @@ from one_runtime.connecting.verification import check_credentials
 from one_runtime.connections.credentials import CheckFailed, PermissionMissing, ProviderAccount, ProviderUnavailable
 from one_runtime.doctor import catalog_probe
 from one_runtime.doctor.catalog_probe import Probed
-from one_runtime.egress import Egress, EgressError
+from one_runtime.egress import Egress, EgressError, TargetRefused
 from one_runtime.errors import InvalidInput, NotFound
 
 app = typer.Typer(no_args_is_help=True, help="The catalog of integrations.")
@@ -132,6 +132,9 @@ def try_credential(
         name = f" ({error.permission})" if isinstance(error, PermissionMissing) and error.permission else ""
         typer.echo(f"{verdict}{name}. Reason from {integration.name}: {error.provider_reason or 'none'}")
         raise typer.Exit(1) from None
+    except TargetRefused as error:
+        typer.echo(f"Not sent. {error.cause}")
+        raise typer.Exit(2) from None
     except ProviderUnavailable as error:
         cause = error.__cause__
         typer.echo(f"Unknown. {cause.cause if isinstance(cause, EgressError) else error.detail}")

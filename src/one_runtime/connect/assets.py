@@ -55,8 +55,9 @@ def load_assets() -> Assets:
     """Read the static files of the package, and insert the popup's texts into the scripts."""
     bodies = {name: _minify_script(_read(name)) for name in MODULES if name != "texts.js"}
     bodies |= {name: _minify_stylesheet(b"".join(map(_read, parts))) for name, parts in STYLESHEETS.items()}
-    page_texts = with_prefix("head.", "action.", "pick.", "choice.", "field.", "progress.", "problem.", "foot.",
-                             "replace.", "waiting.", "done.", "notice.", "message.")  # fmt: skip
+    page_texts = with_prefix("head.", "action.", "pick.", "choice.", "field.", "progress.", "problem.",
+                             "foot.", "replace.", "waiting.", "done.", "notice.", "message.",
+                             "failed.target_refused")  # fmt: skip
     page_texts = {key: value for key, value in page_texts.items() if not key.startswith(_SERVER_NOTICES)}
     bodies["texts.js"] = f"export default Object.freeze({_json(page_texts)});\n".encode()
     digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + bodies[name] for name in sorted(bodies)))

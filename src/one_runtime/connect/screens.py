@@ -19,6 +19,7 @@ from one_runtime.connecting.authorization_attempts import failure_code, provider
 from one_runtime.connecting.popup import Connected, PopupShell, PopupView
 from one_runtime.connecting.sessions import SessionCancelled, SessionExpired, SessionUsed, TooManyAttempts
 from one_runtime.connections.connections import AccountMismatch
+from one_runtime.egress import TargetRefused
 from one_runtime.errors import InvalidInput, OneRuntimeError
 from one_runtime.tenancy.organizations import Organization
 
@@ -218,6 +219,14 @@ class Screens:
         }
         back = result.session.return_url
         return self._render("account_selection", result.session.id, values, back, keeps_opener=True)
+
+    def form_error(self, view: PopupView, error: OneRuntimeError) -> FormError:
+        """Return the error that the form shows after a failed check."""
+        shown = FormError.of(error)
+        if not isinstance(error, TargetRefused) or view.integration is None:
+            return shown
+        names = {"integration": view.integration.name, "organization": view.organization.display_name}
+        return replace(shown, sentence=failure(error.code, error.detail, **names))
 
     def authorization_error(self, result: CallbackResult, problem: OneRuntimeError) -> FormError:
         """Return the error that the form shows after a failed authorization."""

@@ -20,6 +20,7 @@ from one_runtime.connecting.popup import PopupShell, PopupView
 from one_runtime.connections.connections import AccountMismatch
 from one_runtime.connections.credentials import CheckFailed, ProviderUnavailable
 from one_runtime.context import Installation
+from one_runtime.egress import TargetRefused
 from one_runtime.errors import InvalidInput, OneRuntimeError
 from one_runtime.integrations.oauth_clients import OAuthClientMissing
 
@@ -27,6 +28,7 @@ _SHOWN_IN_THE_FORM: Final = (
     InvalidInput,
     CheckFailed,
     ProviderUnavailable,
+    TargetRefused,
     AccountMismatch,
     OAuthClientMissing,
 )
@@ -110,7 +112,7 @@ class TopLevelPages:
                 return await self._authorize(view, form)
             connected = await popup.connect(self._installation, view, form.request(), address)
         except _SHOWN_IN_THE_FORM as error:
-            return self._form(view, form, FormError.of(error))
+            return self._form(view, form, self._screens.form_error(view, error))
         return self._screens.done(view, connected) if connected.return_to is None else _redirect(connected.return_to)
 
     async def _authorize(self, view: PopupView, form: FormPost) -> Response:

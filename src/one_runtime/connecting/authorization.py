@@ -70,7 +70,7 @@ from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url, expected_issuer
 from one_runtime.oauth.callback import AuthorizationResponse, CallbackQuery, callback_url, parse_callback, read_callback
 from one_runtime.oauth.client import ClientIdentity
-from one_runtime.oauth.errors import CallbackRefused, OAuthError
+from one_runtime.oauth.errors import CallbackRefused, EndpointTargetRefused, OAuthError
 from one_runtime.oauth.grants import AuthorizationCode
 from one_runtime.oauth.pkce import code_challenge, new_code_verifier, uses_pkce
 from one_runtime.oauth.scopes import requested_scopes
@@ -339,7 +339,8 @@ async def _exchange_code(
         tokens = await endpoint.ask(installation.egress, installation.clock, grant)
         tokens = await exchange_tokens(installation, endpoint, tokens)
     except OAuthError as error:
-        message = f"{context.integration.name} did not grant access."
+        refused = isinstance(error, EndpointTargetRefused)
+        message = str(error) if refused else f"{context.integration.name} did not grant access."
         raise AuthorizationFailed(error.code, message, error.reason, counts=not error.may_pass) from error
     # Scopes can contain these values. The API shows a connection's scopes, so secret fields are excluded.
     public = {**details.params, **_public_fields(context.auth, context.client)}

@@ -23,6 +23,7 @@ from one_runtime.connections.connections import NewConnection
 from one_runtime.connections.credentials import CheckFailed, ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
+from one_runtime.egress import TargetRefused
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, Unauthenticated, error_note
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.availability import available_auth_types
@@ -282,10 +283,10 @@ async def _record_failure(
     """Record a failed attempt. Only CheckFailed counts towards the session's limit of ten attempts.
 
     PermissionMissing counts too, because the popup would otherwise show without limit which guessed keys are valid. For
-    all other errors, undo the count. The session's `last_error` shows only CheckFailed and ProviderUnavailable. Other
-    errors set `last_error` to None.
+    all other errors, undo the count. The session's `last_error` shows only CheckFailed, ProviderUnavailable and
+    TargetRefused. Other errors set `last_error` to None.
     """
-    if isinstance(error, ProviderUnavailable):
+    if isinstance(error, ProviderUnavailable | TargetRefused):
         await sessions.refund_check(tx, session.id, error_note(error.code, error.detail, now), now)
     elif not isinstance(error, CheckFailed):
         await sessions.refund_check(tx, session.id, None, now)

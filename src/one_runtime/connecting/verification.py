@@ -31,11 +31,18 @@ from one_runtime.connections.credentials import (
     TokenMetadata,
 )
 from one_runtime.context import Installation
-from one_runtime.egress import Egress, EgressError, Response, on_behalf_of
+from one_runtime.egress import Egress, EgressError, Response, TargetRefused, on_behalf_of
 from one_runtime.egress.provider_text import printable
 from one_runtime.errors import Conflict
 from one_runtime.integrations.oauth_clients import OAuthClient, require_field_hosts
-from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError, TemporaryFailure, TokenRequestRefused
+from one_runtime.oauth.errors import (
+    EndpointTargetRefused,
+    InvalidClient,
+    InvalidGrant,
+    OAuthError,
+    TemporaryFailure,
+    TokenRequestRefused,
+)
 from one_runtime.oauth.grants import ShortLivedToken
 from one_runtime.oauth.scopes import missing_scopes, requested_scopes
 from one_runtime.oauth.token_response import TokenSet
@@ -109,7 +116,8 @@ async def check_credentials(
 
     If the integration has no check request, send nothing and return an account without id and label.
 
-    Raises: CredentialsRefused; PermissionMissing; ProviderUnavailable if the provider gives no usable response.
+    Raises: CredentialsRefused; PermissionMissing; TargetRefused; ProviderUnavailable if the provider gives no usable
+    response.
     """
     if auth.check is None:
         return ProviderAccount()
@@ -142,10 +150,12 @@ def _missing_permission(integration: Integration, permission: str | None) -> str
 
 
 async def _send(egress: Egress, integration: Integration, request: OutboundRequest) -> Response:
-    """Raises: ProviderUnavailable."""
+    """Raises: TargetRefused; ProviderUnavailable."""
     try:
         with on_behalf_of(integration.slug):
             return await egress.request(request.method, request.url, headers=request.headers, body=request.body)
+    except TargetRefused:
+        raise
     except EgressError as error:
         raise ProviderUnavailable(
             f"{integration.name} cannot be reached at the moment ({error.code}). Nothing was stored; try again."
@@ -162,7 +172,8 @@ async def verify_credentials(
 ) -> VerifiedAccount:
     """Verify a key, a password, or an OAuth client that an end user entered or an organization imported.
 
-    Raises: CredentialsRefused; PermissionMissing; ProviderUnavailable if the provider gives no usable response.
+    Raises: CredentialsRefused; PermissionMissing; TargetRefused; ProviderUnavailable if the provider gives no usable
+    response.
     """
     method = auth_method(auth).tokens
     first_grant = method.first_grant(values) if method is not None else None
@@ -173,6 +184,8 @@ async def verify_credentials(
     endpoint = TokenEndpoint(integration, method.auth, client, values.params)
     try:
         tokens = await endpoint.ask(installation.egress, installation.clock, grant)
+    except EndpointTargetRefused as error:
+        raise TargetRefused(str(error)) from error
     except OAuthError as error:
         if isinstance(error, InvalidClient | InvalidGrant | TokenRequestRefused) or _refuses_client(error):
             raise CredentialsRefused(f"{integration.name} did not accept these credentials.", error.reason) from error

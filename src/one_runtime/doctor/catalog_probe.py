@@ -141,6 +141,8 @@ async def _probe_check(integration: Integration, auth: Auth, egress: Egress) -> 
         return f"refused: {error.provider_reason or 'no reason given'}", "alive"
     except PermissionMissing as error:  # the entry must list this response in `refused`
         return f"permission missing: {error.provider_reason or 'no reason given'}", "wrong"
+    except TargetRefused as error:
+        return error.cause, "wrong"
     except ProviderUnavailable as error:
         return _original_message(error), _judge_error(error)
     return "accepted a made-up credential", "wrong"

@@ -119,6 +119,12 @@ class TemporaryFailure(OAuthError):
         self.retry_after = retry_after
 
 
+class EndpointTargetRefused(TemporaryFailure):
+    """One Runtime sends no requests to the address of the endpoint, until the operator allows the address."""
+
+    code = "target_refused"
+
+
 class MalformedTokenResponse(OAuthError):
     """The response reports success, but has no usable token. The provider has possibly issued a token."""
 

@@ -9,10 +9,10 @@ from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import TokenAuth
 from one_runtime.catalog.request import OutboundRequest
 from one_runtime.clock import Clock
-from one_runtime.egress import Egress, EgressError, Limits, Response, on_behalf_of
+from one_runtime.egress import Egress, EgressError, Limits, Response, TargetRefused, on_behalf_of
 from one_runtime.errors import InvalidInput
 from one_runtime.oauth.client import ClientIdentity
-from one_runtime.oauth.errors import OAuthError, TemporaryFailure
+from one_runtime.oauth.errors import EndpointTargetRefused, OAuthError, TemporaryFailure
 from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant, RefreshToken, ShortLivedToken
 from one_runtime.oauth.token_request import token_request
 from one_runtime.oauth.token_response import TokenSet, read_token_response
@@ -65,7 +65,8 @@ async def send(
 ) -> Response:
     """Send a request to an OAuth endpoint. Do not follow redirects, because the request contains secrets.
 
-    Raises: TemporaryFailure if One Runtime cannot send the request, or if the provider sends no response.
+    Raises: EndpointTargetRefused; TemporaryFailure if One Runtime cannot send the request, or if the provider sends no
+    response.
     """
     limits = LIMITS if until is None else replace(LIMITS, total=min(LIMITS.total, until - time.monotonic()))
     if limits.total <= 0:
@@ -75,6 +76,8 @@ async def send(
             return await egress.request(
                 request.method, request.url, headers=request.headers, body=request.body, limits=limits
             )
+    except TargetRefused as error:
+        raise EndpointTargetRefused(error.detail) from error
     except EgressError as error:
         raise TemporaryFailure(f"{integration.name} cannot be reached ({error.code}).") from error
     except InvalidInput as error:

@@ -19,7 +19,7 @@ from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound, Unavailable, error_note
 from one_runtime.integrations import oauth_clients
-from one_runtime.oauth.errors import InvalidClient, OAuthError, TemporaryFailure
+from one_runtime.oauth.errors import EndpointTargetRefused, InvalidClient, OAuthError, TemporaryFailure
 from one_runtime.oauth.token_response import TokenSet
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Actor
@@ -174,6 +174,8 @@ async def record_failure(
         refused_client_version=client.version if client is not None else None,
     )
     note = error_note(error.code, client_refused_message(state, error.reason), now) if client is not None else None
+    if isinstance(error, EndpointTargetRefused):
+        note = error_note(error.code, str(error), now)
     connection = state.connection
     async with installation.database.write() as tx:
         if await credentials.record_failure(tx, key, failed, lease.id):
@@ -203,7 +205,7 @@ def client_refused_message(state: CredentialState, reason: str | None = None) ->
 
 
 def _backoff(error: OAuthError, failures: int) -> timedelta:
-    if isinstance(error, InvalidClient):
+    if isinstance(error, InvalidClient | EndpointTargetRefused):
         return RETRY_CONFIGURATION
     pause = min(_FIRST_BACKOFF * float(2 ** min(failures, 16)), _LONGEST_BACKOFF)
     if isinstance(error, TemporaryFailure) and error.retry_after is not None:

@@ -24,6 +24,7 @@ from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.db.ids import new_id
+from one_runtime.egress import TargetRefused
 from one_runtime.errors import Conflict, NotFound, OneRuntimeError, Unavailable
 from one_runtime.integrations import oauth_clients
 from one_runtime.oauth.client import ClientIdentity
@@ -239,8 +240,9 @@ async def _execute(
 def _result(state: CredentialState, decision: Decision, now: datetime) -> UsableCredential:
     """Return the credentials if the decision allows their use.
 
-    Raises: ReauthRequired; ClientRefused; ProviderUnavailable.
+    Raises: ReauthRequired; ClientRefused; TargetRefused; ProviderUnavailable.
     """
+    error = state.connection.error or {}
     match decision:
         case NeedsReauth("refused"):
             _require_active(state.connection)
@@ -248,7 +250,10 @@ def _result(state: CredentialState, decision: Decision, now: datetime) -> Usable
             raise ReauthRequired(f"{_reauth_message(state, decision)} The end user has to connect again.")
         case Backoff(client_refused=True):
             _require_active(state.connection)
-            raise ClientRefused((state.connection.error or {}).get("message") or client_refused_message(state))
+            raise ClientRefused(error.get("message") or client_refused_message(state))
+        case Backoff() if error.get("code") == TargetRefused.code:
+            _require_active(state.connection)
+            raise TargetRefused(error["message"])
         case Backoff(until):
             _require_active(state.connection)
             wait, name = max(1, round((until - now).total_seconds())), state.integration_name

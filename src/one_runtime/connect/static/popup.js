@@ -213,6 +213,7 @@ class Popup {
     const ending = endingOf(error);
     if (ending) return this.#end(ending);
     if (error.code === "credentials_refused" || error.code === "permission_missing") return form.showProblem(error.detail || text("problem.refused", values), error.reason);
+    if (error.code === "target_refused") return form.showProblem(text("failed.target_refused", { ...values, organization: this.#view.organization.display_name }));
     if (error.errors.length > 0) return form.showFieldErrors(error.errors);
     if (error.code === "provider_unavailable") return form.showProblem(error.detail || text("problem.unavailable", values), error.reason);
     return form.showProblem((error.status < 500 && error.detail) || text("problem.other"));
