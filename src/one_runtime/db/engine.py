@@ -26,7 +26,7 @@ transaction_open: Final[ContextVar[bool]] = ContextVar("transaction_open", defau
 
 
 class Busy(Unavailable):
-    """Another process has locked the database, or no connection became free in time."""
+    """Another transaction has locked the database, or no connection became free in time."""
 
     code = "database_busy"
 

@@ -1,4 +1,4 @@
-"""Write and read the request log: one entry for each proxy call, without the call's body, query or credential.
+"""Write and read the request log: one entry for each accepted proxy call, without the call's body, query or credential.
 
 One Runtime collects entries in memory and writes the entries every second, so that no call waits for the database. A
 killed process loses the collected entries. While the database is unavailable, a process collects up to 20,000 entries.
