@@ -1,12 +1,15 @@
 """Refresh the tokens of a connection, and record the provider's response (promise P8 of docs/security.md).
 
 The worker refreshes tokens before the tokens expire. If a caller finds tokens that are due for a refresh, the caller's
-process refreshes the tokens at once. The process first reserves the connection's credential row for a limited time (a
-lease). The process has no open transaction during the request to the provider.
+process refreshes the tokens at once. The process first reserves the connection's credential row for a limited time.
+This reservation is a lease. The process has no open transaction during the request to the provider.
 
-The lease can end before the provider's response arrives. Another process can then store newer tokens, or the end user
-can connect again. So a process records new tokens or a refusal of the grant only if the row still holds the refresh
-token that the process sent. A process records any other error only if the row still has the lease of the process.
+If the process pauses for a long time, the lease can end before the process records the provider's response. Another
+process can store newer tokens after the end of the lease, and the end user can connect again at any time. So two rules
+apply:
+
+- A process records new tokens or a refusal only if the row still holds the refresh token that the process sent.
+- A process records any other error only if the row still has the lease of the process.
 """
 
 import asyncio
@@ -86,13 +89,17 @@ class ClientRefused(Conflict):
 async def fresh_credentials(
     installation: Installation, key: ConnectionKey, *, rejected: int | None = None, retry_refused: bool = False
 ) -> UsableCredential:
-    """Return a connection's credentials. Refresh the credentials first if a refresh is due.
+    """Return a connection's credentials. If a refresh is due, refresh the credentials first.
 
-    `CredentialRequest` explains the arguments. With `retry_refused`, return fresh credentials even if the connection
-    has the status `needs_reauth`.
+    `CredentialRequest` explains the arguments. With `retry_refused`, the status `needs_reauth` does not prevent the
+    return of fresh credentials.
 
-    Raises: NotFound; ReauthRequired; ClientRefused; SealBroken (the decryption failed); ProviderUnavailable if the
-    credentials are not usable, and a refresh is not possible now.
+    Raises:
+
+    - NotFound, ReauthRequired, ClientRefused, OAuthClientMissing, HostNotRegistered.
+    - SealBroken: the stored credentials cannot be decrypted.
+    - ProviderUnavailable: the stored credentials are not usable, and the provider cannot refresh the credentials now.
+    - Unavailable: the database is not available.
     """
     state = await load_state(installation, key)
     return await ensure_fresh(installation, state, rejected=rejected, retry_refused=retry_refused)
@@ -101,7 +108,7 @@ async def fresh_credentials(
 async def ensure_fresh(
     installation: Installation, state: CredentialState, *, rejected: int | None = None, retry_refused: bool = False
 ) -> UsableCredential:
-    """Do the same as `fresh_credentials`, but with a state that the caller has just loaded."""
+    """Do the same as `fresh_credentials`, but do not load the state. `state`: the state that the caller just loaded."""
     request = CredentialRequest(rejected, retry_refused)
     if not isinstance(decide(state, installation.clock(), request), Fresh):
         return await _join(installation, state.connection.key, request, state)
@@ -113,11 +120,11 @@ async def ensure_fresh(
 async def refresh(installation: Installation, key: ConnectionKey) -> UsableCredential:
     """Refresh a connection's credentials now, even if the credentials are fresh.
 
-    Send the request even during a pause, for example a pause that the provider requested with `Retry-After`.
+    A pause after a failure does not prevent the request. For example, a provider requests a pause with `Retry-After`.
 
-    If no refresh is possible, for example for an API key, return the stored credentials.
+    If the credentials cannot be refreshed, return the stored credentials. For example, an API key cannot be refreshed.
 
-    Raises: the same exceptions as `fresh_credentials`.
+    Raises: the exceptions of `fresh_credentials`.
     """
     state = await load_state(installation, key)
     request = CredentialRequest(state.stored.version, retry_refused=True, ignore_backoff=True)
@@ -129,7 +136,7 @@ async def read_credentials(installation: Installation, actor: Actor, connection_
 
     The result contains no refresh token and no client secret.
 
-    Raises: the same exceptions as `fresh_credentials`.
+    Raises: the exceptions of `fresh_credentials`.
     """
     async with installation.database.read() as tx:
         connection = await connections.get(tx, actor.organization_id, connection_id)
@@ -180,20 +187,20 @@ async def _refresh_or_postpone(installation: Installation, key: ConnectionKey) -
 async def _join(
     installation: Installation, key: ConnectionKey, request: CredentialRequest, loaded: CredentialState | None = None
 ) -> UsableCredential:
-    """Return the result of the refresh that this process runs for the connection. Start a refresh if none is running.
+    """Wait for the refresh that this process already runs for the connection, or start a refresh. Return the result.
 
     `loaded`: the state that the caller has just loaded, or None. Raises: Unavailable if the refresh takes too long. The
-    refresh then continues.
+    refresh continues after this error.
     """
     flight = (key.connection_id, request.retry_refused, request.ignore_backoff)
     timing = installation.timing
     try:
         async with asyncio.timeout(timing.lease.total_seconds() + timing.patience):
             usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
-            # A refresh that was already running can return the rejected version. Then refresh once more.
+            # A refresh that was already running can return the version that the caller rejected. So refresh again.
             if usable.version == request.rejected:
                 usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
-    except TimeoutError as error:  # `_store` still repeats the commit
+    except TimeoutError as error:  # `store_tokens` continues to repeat the commit
         raise Unavailable("The database cannot store the new tokens. Try again later.") from error
     return usable
 
@@ -203,14 +210,14 @@ async def _execute(
 ) -> UsableCredential:
     """Call `decide`, and execute the decision.
 
-    If the credentials are not usable and another process is refreshing the credentials, wait and decide again.
+    If this process cannot get the lease, and the present credentials are not usable, wait and decide again.
     """
     timing = installation.timing
     deadline = time.monotonic() + timing.patience
     while True:
         if state is None:
             state = await load_state(installation, key)
-        # Read the time before the database starts the lease. The lease in the database then ends after `Lease.ends`.
+        # The database starts the lease later. So `Lease.ends` is always earlier than the end of the lease in the row.
         started, now = time.monotonic(), installation.clock()
         decision = decide(state, now, request)
         match decision:
@@ -289,9 +296,9 @@ async def _reschedule(installation: Installation, key: ConnectionKey, schedule: 
 async def _record_needs_reauth(
     installation: Installation, state: CredentialState, decision: NeedsReauth, request: CredentialRequest
 ) -> None:
-    """Lock the row, and decide again. If the decision is the same, set the status `needs_reauth`.
+    """Lock the row, and call `decide` again. If the result equals `decision`, set the status `needs_reauth`.
 
-    Do nothing for the reason `refused`, because `_record_refusal` has already set the status.
+    Do nothing for the reason `refused`, because `record_refusal` has already set the status.
     """
     if decision.reason == "refused":
         return
@@ -313,7 +320,7 @@ async def _ask_provider(
 ) -> Outcome:
     """Ask the provider for new tokens, and record the response. The caller holds the lease.
 
-    Return the new state and the new decision. The decision is `Fresh` if the new tokens are stored.
+    Return the new state and the new decision. If the new tokens are stored, the decision is `Fresh`.
 
     Raises: NotFound; Unavailable; another OneRuntimeError if the request cannot be built.
     """
@@ -325,9 +332,9 @@ async def _ask_provider(
             await credentials.release_lease(tx, state.connection.key, lease.id)
         raise
     except OAuthError as error:
-        # If the end user entered the OAuth client, the end user can correct the client by connecting again. Only the
-        # organization or the operator can correct a registered client, and no one can correct a retired client. So
-        # `invalid_client` is a refusal only for a client that the end user entered, and for a retired client.
+        # `invalid_client` is a refusal for two kinds of clients, because only a new connection replaces such a client:
+        # a client that the end user entered, and a retired client. A retired client is an old client that only existing
+        # connections still use. The organization or the operator can correct any other client without the end user.
         registered = state.client is not None and state.client.retired_at is None
         if isinstance(error, InvalidGrant) or (isinstance(error, InvalidClient) and not registered):
             return await record_refusal(installation, state, grant, error, request)
