@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from one_runtime.catalog.model import Integration, dump
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth
+from one_runtime.catalog.parts import TokenRefusal
 from one_runtime.catalog.request import ConnectionValues, clean_values, inject
 from one_runtime.catalog.response import UnexpectedValue, is_expected, is_refused, read_check, read_received
 from tests.catalog.example import API_KEY, OAUTH2, SUBDOMAIN, entry_of, oauth2
@@ -235,10 +236,18 @@ def test_a_revocation_distinguishes_success_from_failure() -> None:
 
 
 def test_errors_that_end_a_grant_are_named_beside_invalid_grant() -> None:
-    assert oauth2(**token(refused=["bad_refresh_token"])).token.refused == ("bad_refresh_token",)
+    for written in (["bad_refresh_token"], {"codes": ["bad_refresh_token"]}):
+        assert oauth2(**token(refused=written)).token.refused == TokenRefusal(codes=("bad_refresh_token",))
     response = oauth2(**token(response={"error": "data.code", "error_description": "message"})).token.response
     assert (response.error, response.error_description) == ("data.code", "message")
     refused("token.refused", **token(refused=['a"b']))
+
+
+def test_statuses_that_end_a_grant_exclude_outages() -> None:
+    assert oauth2(**token(refused={"status": [400, 403]})).token.refused.status == (400, 403)
+    for status in (200, 302, 408, 425, 429):
+        refused("can mean an outage", **token(refused={"status": [status]}))
+    refused("token.refused.status", **token(refused={"status": [500]}))
 
 
 def test_a_token_that_a_provider_returns_is_not_an_identity() -> None:

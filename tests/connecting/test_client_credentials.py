@@ -51,7 +51,7 @@ async def test_a_wrong_secret_that_is_refused_without_an_error_code_is_a_wrong_s
 
 
 async def test_a_wrong_secret_that_is_refused_with_an_error_code_is_a_wrong_secret(app: AnsweringApplication) -> None:
-    for status, body in product((400, 401, 403, 404), ("JSON with a code", "JSON with an unknown code")):
+    for status, body in product((400, 401, 403, 404), ("JSON with `invalid_grant`", "JSON with an unknown code")):
         app.provider.token = Scripted(status, body)
         assert (await connect(app, "wrong-secret")).json()["code"] == "credentials_refused", (status, body)
 

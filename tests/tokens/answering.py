@@ -1,16 +1,18 @@
 """A provider whose token endpoint and API answer as a test says, and an application that connects its accounts."""
 
+import asyncio
 import base64
 import json
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
+import httpx2
 import yaml
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -19,6 +21,9 @@ from starlette.routing import Route
 
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Integration
+from one_runtime.context import Installation
+from one_runtime.jobs.recheck_queue import RecheckQueue
+from one_runtime.jobs.single_flight import SingleFlight
 from tests.application import Application, Client, RunningAcme, running, settings_for, started
 from tests.foreign.providers import LOGO
 
@@ -31,7 +36,9 @@ BODIES: Final[dict[str, tuple[str, str]]] = {
     "text": ("text/plain", "Forbidden"),
     "HTML": ("text/html; charset=utf-8", "<!doctype html><title>No</title><h1>Request refused</h1>"),
     "JSON": ("application/json", '{"ok": false, "at": "2026-11-28"}'),
-    "JSON with a code": ("application/json", '{"error": "invalid_grant"}'),
+    "JSON with `invalid_grant`": ("application/json", '{"error": "invalid_grant"}'),
+    "JSON with `invalid_client`": ("application/json", '{"error": "invalid_client"}'),
+    "JSON with `temporarily_unavailable`": ("application/json", '{"error": "temporarily_unavailable"}'),
     "JSON with an unknown code": ("application/json", '{"error": "E4711"}'),
 }
 """Bodies of responses, by name: the content type and the text."""
@@ -43,8 +50,7 @@ category: Developer Tools
 website: '{url}'
 docs: '{url}'
 auth:
-  - &both
-    type: oauth2
+  - type: oauth2
     authorization:
       url: '{url}/authorize'
     pkce: required
@@ -92,14 +98,21 @@ class Scripted:
 class AnsweringProvider:
     """A provider with rotating refresh tokens. With `token` or `api`, this response replaces each refusal.
 
-    `broken`: True if the token endpoint sends `token` also for a valid refresh token.
+    `always`: True if `token` and `api` also replace the responses to valid tokens. `hold`: the next token request waits
+    for this event.
     """
 
     token: Scripted | None = None
     api: Scripted | None = None
-    broken: bool = False
+    always: bool = False
+    hold: asyncio.Event | None = None
+    waiting: bool = False
+    before_answer: Callable[[], Awaitable[object]] | None = None
+    """Runs once, before the next response of the API."""
     access: set[str] = field(default_factory=set)
     refresh: set[str] = field(default_factory=set)
+    issued: set[str] = field(default_factory=set)
+    """All refresh tokens, also those that are no longer valid."""
     requests: list[str] = field(default_factory=list)
     """The paths of the requests."""
 
@@ -108,12 +121,17 @@ class AnsweringProvider:
         access_token, refresh_token = f"at-{secrets.token_hex(8)}", f"rt-{secrets.token_hex(8)}"
         self.access.add(access_token)
         self.refresh.add(refresh_token)
+        self.issued.add(refresh_token)
         return {"access_token": access_token, "refresh_token": refresh_token, "expires_in": 3600}
 
     def revoke(self) -> None:
         """Revoke all tokens."""
         self.access.clear()
         self.refresh.clear()
+
+    def behave(self, token: Scripted | None = None, api: Scripted | None = None, *, always: bool = False) -> None:
+        """Set the responses."""
+        self.token, self.api, self.always = token, api, always
 
     @property
     def app(self) -> Starlette:
@@ -125,9 +143,15 @@ class AnsweringProvider:
         form = dict(parse_qsl((await request.body()).decode()))
         if request.headers.get("authorization") != _BASIC:
             return self._refusal(401, "invalid_client")
-        if form["grant_type"] == "client_credentials" and not self.broken:
+        hold, self.hold = self.hold, None
+        if hold is not None:
+            self.waiting = True
+            await hold.wait()
+            self.waiting = False
+        always = self.always and self.token is not None
+        if form["grant_type"] == "client_credentials" and not always:
             return JSONResponse({**self.issue(), "refresh_token": None})
-        if form.get("refresh_token") not in self.refresh or self.broken:
+        if form.get("refresh_token") not in self.refresh or always:
             return self._refusal(400, "invalid_grant")
         self.refresh.discard(form["refresh_token"])
         return JSONResponse(self.issue())
@@ -137,7 +161,11 @@ class AnsweringProvider:
 
     async def _api(self, request: Request) -> Response:
         self.requests.append(request.url.path)
-        if request.headers.get("authorization", "").removeprefix("Bearer ") in self.access:
+        act, self.before_answer = self.before_answer, None
+        if act is not None:
+            await act()
+        always = self.always and self.api is not None
+        if request.headers.get("authorization", "").removeprefix("Bearer ") in self.access and not always:
             return JSONResponse({"id": "alice"})
         return self.api.response if self.api is not None else JSONResponse({"error": "invalid_token"}, 401)
 
@@ -150,34 +178,54 @@ class AnsweringApplication:
     client: Client
     provider: AnsweringProvider
 
+    @property
+    def another_process(self) -> Installation:
+        """An installation as another process has: the same database, no shared flights, an empty recheck queue."""
+        return replace(self.application.installation, flights=SingleFlight(), rechecks=RecheckQueue())
+
+    async def look(self, connection_id: str) -> dict[str, Any]:
+        """Read the connection from the API."""
+        answer = await self.client.get(f"/v1/connections/{connection_id}")
+        assert answer.status_code == 200, answer.text
+        connection: dict[str, Any] = answer.json()
+        return connection
+
+    async def call(self, connection_id: str) -> httpx2.Response:
+        """Call the provider's API through the proxy."""
+        return await self.client.http.get(f"/v1/proxy/{SLUG}/me", headers={"one-runtime-connection": connection_id})
+
+    async def organization_id(self) -> str:
+        """Return the id of the organization."""
+        return str((await self.client.get("/v1/organization")).json()["id"])
+
     async def connect(self, end_user_id: str = "user_123") -> str:
-        """Import tokens of an hour, and return the connection's id."""
-        tokens = self.provider.issue()
+        """Import new tokens of an hour as another connection, and return the connection's id."""
+        return await self.store(self.provider.issue(), end_user_id, multiple=True)
+
+    async def store(self, tokens: dict[str, Any], end_user_id: str = "user_123", *, multiple: bool = False) -> str:
+        """Import tokens of an hour, and return the connection's id. Without `multiple`, replace the present tokens."""
         expires_at = self.application.clock() + timedelta(hours=1)
+        names = ("access_token", "refresh_token")
         body = {
             "integration_slug": SLUG,
             "end_user_id": end_user_id,
             "auth_type": "oauth2",
             "check": False,
-            "multiple": True,
-            "credentials": {
-                "access_token": tokens["access_token"],
-                "refresh_token": tokens["refresh_token"],
-                "expires_at": expires_at.isoformat(),
-            },
+            "multiple": multiple,
+            "credentials": {**{name: tokens[name] for name in names}, "expires_at": expires_at.isoformat()},
         }
         answer = await self.client.post("/v1/connections", body)
-        assert answer.status_code == 201, answer.text
+        assert answer.status_code in {200, 201}, answer.text
         return str(answer.json()["id"])
 
 
 def catalog_of(url: str, changes: Mapping[str, str]) -> Catalog:
     """Return a catalog of only this provider, with changes to the text of its entry."""
-    text = ENTRY.replace("{url}", url)
+    text = ENTRY
     for old, new in changes.items():
         assert old in text
         text = text.replace(old, new)
-    entry = Integration.model_validate(yaml.safe_load(text), context={"allow_http": True})
+    entry = Integration.model_validate(yaml.safe_load(text.replace("{url}", url)), context={"allow_http": True})
     return Catalog.of((entry,), {SLUG: LOGO.encode()}, json.dumps(dict(changes)))
 
 

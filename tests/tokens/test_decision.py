@@ -20,7 +20,9 @@ from one_runtime.tokens.decision import (
     NeedsReauth,
     Refresh,
     UseUntil,
+    Verdict,
     decide,
+    presumes_refusal,
 )
 from one_runtime.tokens.state import CredentialState
 from tests.catalog.example import API_KEY, OAUTH2, entry_of
@@ -270,3 +272,26 @@ def test_a_lease_does_not_change_the_decision() -> None:
     for columns, request, decision in decisions():
         without_lease = {**columns, "lease": None}
         assert decide(state_of(**without_lease), NOW, request) == decision, columns
+
+
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+PRESUMPTIONS: list[tuple[str, timedelta | None, datetime, Verdict, bool]] = [
+    ("no refusal", None, EARLIER, "refused", False),
+    ("one refusal", timedelta(), EARLIER, "refused", False),
+    ("less than a minute", MINUTE - timedelta(seconds=1), EARLIER, "refused", False),
+    ("a minute of refusals and a refused check", MINUTE, EARLIER, "refused", True),
+    ("a refused token that has not expired", MINUTE, LATER, "refused", True),
+    ("no check and an expired token", MINUTE, EARLIER, "unchecked", True),
+    ("no check and a token that has not expired", 2 * DAY, LATER, "unchecked", False),
+    ("an unclear check for less than a day", DAY - MINUTE, EARLIER, "unclear", False),
+    ("an unclear check for a day", DAY, EARLIER, "unclear", True),
+    ("an unclear check of a token that has not expired", 2 * DAY, LATER, "unclear", False),
+]
+
+
+@pytest.mark.parametrize("_,since,expires_at,verdict,presumed", PRESUMPTIONS, ids=[case[0] for case in PRESUMPTIONS])
+def test_repeated_refusals_count_only_with_a_dead_access_token(
+    _: str, since: timedelta | None, expires_at: datetime, verdict: Verdict, presumed: bool
+) -> None:
+    state = state_of(expires_at=expires_at, refused_since=None if since is None else NOW - since)
+    assert presumes_refusal(state, NOW, verdict) is presumed

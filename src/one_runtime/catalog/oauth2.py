@@ -29,6 +29,7 @@ from one_runtime.catalog.parts import (
     RequestTemplate,
     Template,
     Text,
+    TokenRefusal,
     Url,
 )
 from one_runtime.catalog.received_values import ReceivedValue, ValueSource
@@ -41,9 +42,6 @@ ClientAuth: TypeAlias = Literal["basic", "basic_raw", "post", "either", "none"]
 
 ParamName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.\[\]-]{1,64}$")]
 Scope = Annotated[str, StringConstraints(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]+$", max_length=200)]  # RFC 6749, 3.3
-ErrorCode = Annotated[
-    str, StringConstraints(pattern=r"^[\x20-\x21\x23-\x5b\x5d-\x7e]+$", max_length=100)
-]  # RFC 6749, 5.2
 Seconds = Annotated[int, Field(ge=1, le=10 * 366 * 86_400)]
 
 # One Runtime sets these parameters itself. An entry that replaces these parameters could disable `state` or PKCE.
@@ -146,8 +144,8 @@ class TokenEndpointSpec(EntryPart):
 
     `auth`: the method of client authentication (RFC 6749, 2.3.1). The method `basic_raw` deviates from the RFC: HTTP
     Basic contains the id and the secret without form encoding. `query`: parameters in the URL of every request. With
-    `refresh_method: GET`, the refresh request has no client authentication. `refused`: error codes that the provider
-    sends in place of `invalid_grant` (RFC 6749, 5.2).
+    `refresh_method: GET`, the refresh request has no client authentication. An entry can write `refused` as a list of
+    error codes.
     """
 
     url: Url
@@ -163,7 +161,7 @@ class TokenEndpointSpec(EntryPart):
     client_secret_param: ParamName = "client_secret"
     code_param: ParamName = "code"
     response: TokenResponsePaths = TokenResponsePaths()
-    refused: Annotated[tuple[ErrorCode, ...], Many] = ()
+    refused: TokenRefusal = TokenRefusal()
     exchange: LongLivedTokenExchange | None = None
 
     def refuse_own(self, own: frozenset[str]) -> None:

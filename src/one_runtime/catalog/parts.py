@@ -7,7 +7,7 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -246,6 +246,13 @@ class JsonCondition(EntryPart):
 Status = Annotated[int, Field(ge=200, le=499)]
 
 
+BUSY: Final = frozenset({408, 425, 429})
+"""The statuses 4xx of a busy provider."""
+ErrorCode = Annotated[
+    str, StringConstraints(pattern=r"^[\x20-\x21\x23-\x5b\x5d-\x7e]+$", max_length=100)
+]  # RFC 6749, 5.2
+
+
 class ExpectedResponse(EntryPart):
     """The response that means success: its status is in `status`, and its body meets every condition in `json`."""
 
@@ -270,6 +277,26 @@ class PermissionResponse(EntryPart):
     status: Annotated[tuple[Status, ...], Many] = (403,)
     json_body: Annotated[tuple[JsonCondition, ...], Many] = Field(default=(), alias="json")
     permission: Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=_PRINTABLE)] | None = None
+
+
+class TokenRefusal(EntryPart):
+    """The responses that a token endpoint sends in place of `invalid_grant` (RFC 6749, 5.2).
+
+    `codes`: error codes. `status`: HTTP statuses of responses without an error code. A list stands for `codes`.
+    """
+
+    codes: Annotated[tuple[ErrorCode, ...], Many] = ()
+    status: Annotated[tuple[Status, ...], Many] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _wrap_codes(cls, value: object) -> object:
+        return {"codes": value} if isinstance(value, list | tuple) else value
+
+    def _require_consistency(self) -> None:
+        for status in self.status:
+            if status < 400 or status in BUSY:
+                raise ValueError(f"status: {status} must be a 4xx, but not 408, 425 or 429, which can mean an outage")
 
 
 class RequestTemplate(EntryPart):

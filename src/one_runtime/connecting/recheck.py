@@ -11,16 +11,18 @@ from typing import Final, Literal, TypeAlias
 
 import structlog
 
-from one_runtime.connecting.verification import check_credentials
+from one_runtime.connecting.verification import InconclusiveCheck, check_credentials
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection
-from one_runtime.connections.credentials import CheckFailed, PermissionMissing
+from one_runtime.connections.credentials import CheckFailed, CredentialsRefused, PermissionMissing, ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.errors import OneRuntimeError
 from one_runtime.jobs.recheck_queue import RecheckRequest
 from one_runtime.tenancy.events import Actor
-from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials
-from one_runtime.tokens.state import UsableCredential
+from one_runtime.tokens.decision import Verdict
+from one_runtime.tokens.recording import record_presumed_refusal
+from one_runtime.tokens.refresh import ClientRefused, ReauthRequired, fresh_credentials, held_credentials
+from one_runtime.tokens.state import CredentialState, UsableCredential
 
 CONCURRENT: Final = 64
 TIMEOUT: Final = 10.0  # seconds for one recheck
@@ -59,7 +61,9 @@ async def recheck(installation: Installation, actor: Actor, connection_id: str) 
     again. Do the same at the first answer that a permission is missing, because some providers answer a dead token with
     the same status.
 
-    Raises: NotFound; ProviderUnavailable; SealBroken.
+    If a refresh fails, use the result of the check with the stored credentials.
+
+    Raises: NotFound; ProviderUnavailable; ClientRefused; SealBroken.
     """
     async with installation.database.read() as tx:
         connection = await connections.get(tx, actor.organization_id, connection_id)
@@ -68,19 +72,19 @@ async def recheck(installation: Installation, actor: Actor, connection_id: str) 
     if integration is None or auth is None or auth.check is None:
         return RecheckResult(connection, "not_supported")
     try:
-        credential = await fresh_credentials(installation, connection.key, retry_refused=True)
-        failure = await _check(installation, credential)
-        if failure is not None and not (isinstance(failure, PermissionMissing) and connection.lacks_permission):
-            refreshed = await fresh_credentials(
-                installation, connection.key, rejected=credential.version, retry_refused=True
-            )
-            if refreshed.version != credential.version:
-                credential, failure = refreshed, await _check(installation, refreshed)
+        checked = await _refresh_and_check(installation, connection)
     except ReauthRequired as error:
         async with installation.database.read() as tx:
             connection = await connections.get(tx, connection.organization_id, connection.id)
         return RecheckResult(connection, "refused", reason=error.detail)
-    return await _store_result(installation, actor, credential, failure)
+    if checked.refresh_failure is None:
+        return await _store_result(installation, actor, checked.credential, checked.failure)
+    refusal = checked.failure if isinstance(checked.failure, CredentialsRefused) else None
+    verdict: Verdict = "refused" if refusal is not None else "unclear"
+    state = await record_presumed_refusal(installation, checked.credential, verdict, refusal)
+    if state.stored.version != checked.credential.version:  # another process has just stored newer credentials
+        return await recheck(installation, actor, connection_id)
+    return _result_of_stale(state, checked, checked.refresh_failure)
 
 
 async def recheck_queued(installation: Installation) -> int:
@@ -120,6 +124,53 @@ async def recheck_queued(installation: Installation) -> int:
     return count
 
 
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """The result of a check request with `credential`.
+
+    `failure`: the failure of the check, if any. `refresh_failure`: the reason why One Runtime could not refresh the
+    credential. `accepted`: True if the provider accepted the credential.
+    """
+
+    credential: UsableCredential
+    failure: CheckFailed | None
+    refresh_failure: ProviderUnavailable | ClientRefused | None
+    accepted: bool
+
+
+async def _refresh_and_check(installation: Installation, connection: Connection) -> _Checked:
+    """Refresh the credentials if necessary, and send the check request.
+
+    Raises: NotFound; ReauthRequired; ProviderUnavailable if the check shows an outage; SealBroken.
+    """
+    key = connection.key
+    try:
+        credential = await fresh_credentials(installation, key, retry_refused=True)
+    except (ProviderUnavailable, ClientRefused) as error:
+        return await _check_stale(installation, await held_credentials(installation, key), error)
+    failure = await _check(installation, credential)
+    if failure is None or (isinstance(failure, PermissionMissing) and connection.lacks_permission):
+        return _Checked(credential, failure, None, accepted=failure is None)
+    try:
+        refreshed = await fresh_credentials(installation, key, rejected=credential.version, retry_refused=True)
+    except (ProviderUnavailable, ClientRefused) as error:
+        return _Checked(credential, failure, error, accepted=False)
+    if refreshed.version != credential.version:
+        credential, failure = refreshed, await _check(installation, refreshed)
+    return _Checked(credential, failure, None, accepted=failure is None)
+
+
+async def _check_stale(
+    installation: Installation, credential: UsableCredential, refresh_failure: ProviderUnavailable | ClientRefused
+) -> _Checked:
+    """Send the check request with credentials that One Runtime could not refresh. Raises: ProviderUnavailable."""
+    try:
+        failure = await _check(installation, credential)
+    except InconclusiveCheck:
+        return _Checked(credential, None, refresh_failure, accepted=False)
+    return _Checked(credential, failure, refresh_failure, accepted=failure is None)
+
+
 async def _check(installation: Installation, credential: UsableCredential) -> CheckFailed | None:
     """Return the failure of the check, or None if the provider accepted the credentials."""
     if credential.integration is None or credential.auth is None:  # the integration was just deleted
@@ -129,6 +180,26 @@ async def _check(installation: Installation, credential: UsableCredential) -> Ch
     except CheckFailed as failure:
         return failure
     return None
+
+
+def _result_of_stale(
+    state: CredentialState, checked: _Checked, refresh_failure: ProviderUnavailable | ClientRefused
+) -> RecheckResult:
+    """Return the result for credentials that One Runtime could not refresh.
+
+    Raises: `refresh_failure`, if neither the check nor the refresh shows if the credentials are valid.
+    """
+    failure, connection = checked.failure, state.connection
+    if connection.status == "needs_reauth":
+        reason = failure.summary if isinstance(failure, CredentialsRefused) else refresh_failure.detail
+        return RecheckResult(connection, "refused", reason)
+    if checked.accepted:
+        return RecheckResult(connection, "accepted")
+    if isinstance(failure, PermissionMissing):
+        return RecheckResult(connection, "permission_missing", failure.summary, failure.permission)
+    if failure is not None and state.stored.refused_since is not None:  # possibly refused, but not repeatedly yet
+        return RecheckResult(connection, "refused", failure.summary)
+    raise refresh_failure
 
 
 async def _store_result(

@@ -44,6 +44,7 @@ from one_runtime.oauth.errors import (
     TokenRequestRefused,
 )
 from one_runtime.oauth.grants import ShortLivedToken
+from one_runtime.oauth.response import is_temporary_failure
 from one_runtime.oauth.scopes import missing_scopes, requested_scopes
 from one_runtime.oauth.token_response import TokenSet
 from one_runtime.telemetry import metrics, tracing
@@ -70,6 +71,10 @@ class AccountSelectionRequired(Conflict):
     def __init__(self, detail: str, accounts: tuple[AccountOption, ...]) -> None:
         super().__init__(detail)
         self.accounts = accounts
+
+
+class InconclusiveCheck(ProviderUnavailable):
+    """The response to the check shows neither a valid credential nor a refusal, but also no outage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +135,8 @@ async def check_credentials(
             permission = auth.check.permission_missing.permission
             raise PermissionMissing(_missing_permission(integration, permission), result.reason, permission)
         if not result.ok:
-            raise ProviderUnavailable(
+            error = ProviderUnavailable if is_temporary_failure(response.status) else InconclusiveCheck
+            raise error(
                 f"{integration.name} answered {response.status}, which does not show if the credentials are valid. "
                 "Try again."
             )

@@ -115,6 +115,8 @@ class StoredCredential:
     """Decrypted credentials, with data about their refresh. Each call of `store` increases `version` by 1.
 
     `refused_client_version`: the version of the OAuth client, if the provider refused the client in the last refresh.
+    `refused_since`: the first of the latest consecutive refreshes that the provider possibly refused
+    (`OAuthErrorResponse.possible_refusal`).
     """
 
     secrets: Mapping[str, str] = field(repr=False)
@@ -124,6 +126,7 @@ class StoredCredential:
     retry_at: datetime | None
     failures: int
     refused_client_version: int | None = None
+    refused_since: datetime | None = None
 
 
 class CredentialRow(NamedTuple):
@@ -138,6 +141,7 @@ class CredentialRow(NamedTuple):
     retry_at: datetime | None
     failures: int
     refused_client_version: int | None
+    refused_since: datetime | None
     audience: str | None
 
 
@@ -182,6 +186,7 @@ _RECORD_FAILURE = _LEASED.values(
     retry_at=bindparam("until"),
     failures=credentials.c.failures + 1,
     refused_client_version=bindparam("client_version"),
+    refused_since=bindparam("refused_since"),
 )
 _RELEASE = _LEASED.values(lease=None, leased_until=None)
 _RELEASE_ALL = update(credentials).where(credentials.c.lease.is_not(None)).values(lease=None, leased_until=None)
@@ -254,7 +259,14 @@ def decrypt(row: CredentialRow, vault: Vault, key: ConnectionKey) -> StoredCrede
     secrets = json.loads(vault.open(key.organization_id, Sealed(row.key_id, row.sealed), context))
     metadata = TokenMetadata(row.oauth_client_id, row.refresh_due_at, row.audience)
     return StoredCredential(
-        secrets, row.version, metadata, row.lease, row.retry_at, row.failures, row.refused_client_version
+        secrets,
+        row.version,
+        metadata,
+        row.lease,
+        row.retry_at,
+        row.failures,
+        row.refused_client_version,
+        row.refused_since,
     )
 
 
@@ -306,6 +318,7 @@ async def record_failure(tx: Transaction, key: ConnectionKey, failed: StoredCred
         held_lease=lease_id,
         until=failed.retry_at,
         client_version=failed.refused_client_version,
+        refused_since=failed.refused_since,
     )
     return changed > 0
 

@@ -1,8 +1,9 @@
 """Convert a provider's error responses to exceptions, by the error code in the response (RFC 6749, 5.2).
 
-The HTTP status alone never shows that the provider refused a grant, such as a refresh token. An outage, a firewall or a
-wrong OAuth client can cause the same HTTP status as a refused grant. Such a cause must not set a connection to
-`needs_reauth` (promise P8 of docs/security.md).
+The HTTP status alone never shows that the provider refused a grant, such as a refresh token, except if the catalog says
+so. An outage, a firewall or a wrong OAuth client can cause the same HTTP status as a refused grant. Such a cause must
+not set a connection to `needs_reauth` (promise P8 of docs/security.md). `tokens/decision.py` decides about repeated
+responses without an error code.
 """
 
 import datetime as dt
@@ -22,7 +23,7 @@ from one_runtime.oauth.errors import (
     TemporaryFailure,
     TokenRequestRefused,
 )
-from one_runtime.oauth.response import is_temporary_failure, retry_after
+from one_runtime.oauth.response import is_possible_refusal, is_temporary_failure, retry_after
 
 Kind: TypeAlias = Literal["grant", "client", "temporary"]
 
@@ -98,10 +99,16 @@ def token_error(
 ) -> OAuthError:
     """Return the exception for an error response of the token endpoint (RFC 6749, 5.2). `document`: the parsed body."""
     texts = read_error_response(document, secrets, token.response.error, token.response.error_description)
-    is_page = is_firewall_page(response.status, response.headers)
-    error_response = replace(texts, status=response.status, firewall_page=is_page)
     kind = _kind(token, document)
+    if kind is None and texts.error is None and response.status in token.refused.status:
+        kind = "grant"
     wait = retry_after(response.headers, now)
+    error_response = replace(
+        texts,
+        status=response.status,
+        firewall_page=is_firewall_page(response.status, response.headers),
+        possible_refusal=kind is None and wait is None and is_possible_refusal(response.status),
+    )
     if is_temporary_failure(response.status) or kind == "temporary":
         return TemporaryFailure(
             f"The provider is temporarily unavailable (HTTP {response.status}).", error_response, wait
@@ -137,7 +144,7 @@ def read_error_response(
 
 def _kind(token: TokenEndpointSpec, document: dict[str, object] | None) -> Kind | None:
     description = _first(document, (token.response.error_description, *_DESCRIPTIONS)) or ""
-    own = {normalize_code(code) for code in token.refused}
+    own = {normalize_code(code) for code in token.refused.codes}
     for path in (token.response.error, *_CODES, "message"):
         code = normalize_code(_first(document, (path,)) or "")
         if code in own:

@@ -13,7 +13,8 @@ class OAuthErrorResponse:
 
     Some providers use other fields. Each text is plain text of at most 300 characters. No text contains a secret that
     One Runtime sent. `status`: the HTTP status; None for a callback, or if there is no response. `firewall_page`: True
-    if a firewall possibly sent the response (`is_firewall_page`).
+    if a firewall possibly sent the response (`is_firewall_page`). `possible_refusal`: True for a 4xx without a known
+    error code and without a request to wait. Such a response can mean a refused grant, but does not prove the refusal.
     """
 
     error: str | None = None
@@ -21,6 +22,7 @@ class OAuthErrorResponse:
     uri: str | None = None
     status: int | None = None
     firewall_page: bool = False
+    possible_refusal: bool = False
 
     @property
     def reason(self) -> str | None:

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from typing import Final
 from urllib.parse import parse_qsl
 
+from one_runtime.catalog.parts import BUSY
 from one_runtime.catalog.response import MISSING, parse_json
 from one_runtime.egress.retry_after import parse_retry_after
 
 MAX_BODY: Final = 1024 * 1024
 _MAX_FIELDS: Final = 100
-_BUSY: Final = frozenset({408, 425, 429})
 LONGEST_RETRY_AFTER: Final = 3600
 """Maximum pause in seconds that a provider can request. A longer pause could stop a connection for days."""
 # A form-encoded body contains no markup and no white space. An HTML page contains both.
@@ -22,7 +22,12 @@ _NUMBER: Final = re.compile(r"-?[0-9]{1,16}(?:\.[0-9]{1,9})?")
 
 def is_temporary_failure(status: int) -> bool:
     """Return True if the status alone shows that the provider is down or busy."""
-    return status >= 500 or status in _BUSY
+    return status >= 500 or status in BUSY
+
+
+def is_possible_refusal(status: int) -> bool:
+    """Return True if the status alone allows a refusal: a 4xx of a provider that is not busy."""
+    return 400 <= status < 500 and status not in BUSY
 
 
 def parse_body(body: bytes) -> dict[str, object] | None:

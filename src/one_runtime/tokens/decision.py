@@ -14,6 +14,24 @@ from one_runtime.tokens.state import CredentialState
 RETRY_CONFIGURATION: Final = timedelta(minutes=10)
 """Pause before the next refresh if the operator or the organization must correct the configuration first."""
 
+REPEATED: Final = timedelta(minutes=1)
+"""Time after which possible refusals count as repeated. Between the first and the last, there is no other response."""
+
+WITHOUT_VERDICT: Final = timedelta(days=1)
+"""Time of possible refusals after which an expired connection needs the end user, although no check is conclusive."""
+
+RETRY_PRESUMED: Final = timedelta(hours=1)
+"""Pause between two refreshes of a connection that needs the end user by presumption."""
+
+RETRIES_OF_PRESUMED: Final = timedelta(days=7)
+"""Time of possible refusals after which One Runtime no longer sends the refresh token."""
+
+Verdict: TypeAlias = Literal["refused", "unclear", "unchecked"]
+"""The API's response to the access token.
+
+`refused`: the check refused the token. `unclear`: the check did not refuse the token. `unchecked`: there is no check.
+"""
+
 Schedule: TypeAlias = datetime | Literal["never"] | None
 """Time at which the worker processes the stored credentials again.
 
@@ -115,6 +133,20 @@ def decide(state: CredentialState, now: datetime, request: CredentialRequest) ->
         client_refused = state.stored.refused_client_version is not None
         return UseUntil(retry_at) if usable else Backoff(retry_at, client_refused)
     return Refresh(grant, usable)
+
+
+def presumes_refusal(state: CredentialState, now: datetime, verdict: Verdict) -> bool:
+    """Return True if the end user has to connect again, although the provider sent no error code.
+
+    Some providers answer a dead refresh token with a 4xx, without an error code. So repeated 4xx responses count as a
+    refusal if the access token no longer works. The caller must not call this function during an outage of the API.
+    """
+    since = state.stored.refused_since
+    if since is None:
+        return False
+    if verdict == "refused":
+        return now - since >= REPEATED
+    return not state.is_unexpired(now) and now - since >= (REPEATED if verdict == "unchecked" else WITHOUT_VERDICT)
 
 
 def _schedule_of_fresh(state: CredentialState, now: datetime) -> Schedule:

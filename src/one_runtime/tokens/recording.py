@@ -7,31 +7,45 @@ import asyncio
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final, TypeAlias, cast
 
 import structlog
 
 from one_runtime.auth_types import RefreshGrant
 from one_runtime.connections import connections, credentials
+from one_runtime.connections.connections import Connection
+from one_runtime.connections.credentials import CredentialsRefused
 from one_runtime.connections.pending_revocations import RevocationCause, leave_to_worker, queue_revocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound, Unavailable, error_note
 from one_runtime.integrations import oauth_clients
+from one_runtime.jobs.recheck_queue import RecheckRequest
 from one_runtime.oauth.errors import EndpointTargetRefused, InvalidClient, OAuthError, TemporaryFailure
 from one_runtime.oauth.token_response import TokenSet
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.decision import (
+    RETRIES_OF_PRESUMED,
     RETRY_CONFIGURATION,
+    RETRY_PRESUMED,
     CredentialRequest,
     Decision,
     Fresh,
     NeedsReauth,
+    Verdict,
     decide,
+    presumes_refusal,
 )
-from one_runtime.tokens.state import CredentialState, holds_presented, merge_tokens, read_state, with_oauth_client
+from one_runtime.tokens.state import (
+    CredentialState,
+    UsableCredential,
+    holds_presented,
+    merge_tokens,
+    read_state,
+    with_oauth_client,
+)
 
 log = structlog.get_logger()
 
@@ -170,8 +184,9 @@ async def record_failure(
     client = state.client if isinstance(error, InvalidClient) else None
     failed = replace(
         state.stored,
-        retry_at=now + _backoff(error, failures),
+        retry_at=now + _backoff(error, state),
         refused_client_version=client.version if client is not None else None,
+        refused_since=(state.stored.refused_since or now) if error.response.possible_refusal else None,
     )
     note = error_note(error.code, client_refused_message(state, error.reason), now) if client is not None else None
     if isinstance(error, EndpointTargetRefused):
@@ -185,10 +200,67 @@ async def record_failure(
                 data = {**connection.subject.data, "reason": error.code}
                 subject, actor = replace(connection.subject, data=data), Actor(key.organization_id, "system")
                 await events.record(tx, actor, "connection.refresh_failed", now, subject)
+            connection = await _presume_refusal(tx, installation, replace(state, connection=connection, stored=failed))
     log.info("refresh_failed_temporarily", connection_id=key.connection_id, code=error.code, failures=failures + 1)
     state = replace(state, connection=connection, stored=failed)
     # The request has been sent, so the pause now also applies to a caller that ignores pauses.
     return state, decide(state, now, replace(request, ignore_backoff=False))
+
+
+async def _presume_refusal(tx: Transaction, installation: Installation, failed: CredentialState) -> Connection:
+    """Judge a failed refresh that the provider possibly refused, and return the connection.
+
+    With a check, leave the judgement to a recheck. Stop refreshing a connection that needs the end user after a week.
+    """
+    connection, now = failed.connection, installation.clock()
+    since = failed.stored.refused_since
+    if since is not None and connection.status == "needs_reauth" and now - since >= RETRIES_OF_PRESUMED:
+        await credentials.stop_refreshing(tx, connection.key)
+    if connection.status == "needs_reauth" or failed.auth is None:
+        return connection
+    if failed.auth.check is not None:
+        if presumes_refusal(failed, now, "refused"):
+            request = RecheckRequest(connection.organization_id, connection.id, connection.integration_slug)
+            installation.rechecks.enqueue(request)
+        return connection
+    if not presumes_refusal(failed, now, "unchecked"):
+        return connection
+    return await _mark_presumed(tx, connection, "token_expired", _presumed_message(failed), now)
+
+
+async def record_presumed_refusal(
+    installation: Installation, checked: UsableCredential, verdict: Verdict, refusal: CredentialsRefused | None
+) -> CredentialState:
+    """Set the status `needs_reauth` if `presumes_refusal` says so for the present row. Return the row's state.
+
+    Change nothing if the row no longer holds the checked credentials, or if a refresh is running.
+    """
+    key, now = checked.connection.key, installation.clock()
+    async with installation.database.write() as tx:
+        current = await read_state(tx, installation, key, lock=True)
+        if current.stored.version != checked.version or current.stored.lease is not None:
+            return current
+        if current.connection.status == "needs_reauth" or not presumes_refusal(current, now, verdict):
+            return current
+        code, message = "token_expired", _presumed_message(current)
+        if refusal is not None:
+            code, message = refusal.code, refusal.provider_reason or message
+        return replace(current, connection=await _mark_presumed(tx, current.connection, code, message, now))
+
+
+async def _mark_presumed(tx: Transaction, connection: Connection, code: str, message: str, now: datetime) -> Connection:
+    """Set the status `needs_reauth`, but continue to send the refresh token at long intervals.
+
+    The responses do not prove a refusal. If the provider accepts the refresh token later, the connection becomes
+    `active` again.
+    """
+    actor = Actor(connection.organization_id, "system")
+    await credentials.postpone(tx, connection.key, now + RETRY_PRESUMED)
+    return await connections.mark_needs_reauth(tx, actor, connection, code, message, now)
+
+
+def _presumed_message(state: CredentialState) -> str:
+    return f"{state.integration_name} refuses to refresh the access token, and the access token no longer works."
 
 
 def client_refused_message(state: CredentialState, reason: str | None = None) -> str:
@@ -204,7 +276,10 @@ def client_refused_message(state: CredentialState, reason: str | None = None) ->
     return f"{name} does not accept the OAuth client of this connection{quoted}. {remedy}, with the present secret."
 
 
-def _backoff(error: OAuthError, failures: int) -> timedelta:
+def _backoff(error: OAuthError, state: CredentialState) -> timedelta:
+    failures = state.stored.failures
+    if state.connection.status == "needs_reauth" and error.response.possible_refusal:
+        return RETRY_PRESUMED
     if isinstance(error, InvalidClient | EndpointTargetRefused):
         return RETRY_CONFIGURATION
     pause = min(_FIRST_BACKOFF * float(2 ** min(failures, 16)), _LONGEST_BACKOFF)

@@ -117,6 +117,17 @@ async def ensure_fresh(
     return state.usable
 
 
+async def held_credentials(installation: Installation, key: ConnectionKey) -> UsableCredential:
+    """Return the stored credentials without a refresh, even if the credentials have expired.
+
+    Raises: NotFound; ReauthRequired if the integration's audience has changed (P7); SealBroken.
+    """
+    state = await load_state(installation, key)
+    if state.audience_changed:
+        raise ReauthRequired(_reauth_message(state, NeedsReauth("audience_changed")))
+    return state.usable
+
+
 async def refresh(installation: Installation, key: ConnectionKey) -> UsableCredential:
     """Refresh a connection's credentials now, even if the credentials are fresh.
 
