@@ -89,7 +89,7 @@ async def test_backup_under_load_contains_every_usable_credential(
         assert before <= await all_usable(http) < len(load.connection_ids)
         async with Load(http) as load:
             await load.until(3)
-    assert refusal(restored, new_key()).startswith("The key ring lacks a key that this database needs")
+    assert refusal(restored, new_key()).startswith("The key ring lacks keys that this database needs")
 
 
 def refusal(database_url: str, keys: str) -> str:

@@ -184,7 +184,7 @@ def test_server_without_a_used_key_does_not_start(migrated_sqlite_url: str, port
     with serving(variables(migrated_sqlite_url, port, first), port):
         pass
     sentence = refusal(variables(migrated_sqlite_url, port, second))
-    assert "The key ring lacks a key that this database needs" in sentence
+    assert "The key ring lacks keys that this database needs" in sentence
     assert first not in sentence
     assert second not in sentence
     with serving(variables(migrated_sqlite_url, port, f"{second},{first}"), port):

@@ -1,10 +1,11 @@
 """Read and change the database's list of encryption keys. The list contains only ids and times of keys, not the keys.
 
 The ring of a process consists of the keys in its setting ONE_RUNTIME_ENCRYPTION_KEYS. One Runtime encrypts every new
-value with the active key. On the first start, the first key of the ring becomes active. Later, the database's list
-decides which key is active, and the module `key_rotation` activates and disables keys. Every transaction that encrypts
-a value reads the id of the active key from the list. So a newly activated key takes effect in all processes at once
-(promise P3 of docs/security.md).
+value with the active key. When a new database is used for the first time, the first key of the ring becomes active.
+After this start, only the command `keys activate` makes another key active.
+
+Every transaction that encrypts a value reads the id of the active key from the database. So a newly activated key takes
+effect in all processes at once (promise P3 of docs/security.md).
 """
 
 from collections import Counter
@@ -40,8 +41,8 @@ SEALED_TABLES: Final[tuple[Table, ...]] = (
 )
 """Every table with sealed (encrypted) values. A test compares this list with the schema.
 
-Each table has the columns `organization_id`, `sealed`, `key_id` and `version`. Decryption fails if the name of the
-table, the primary key of the row or `version` has changed since the encryption.
+Each table has the columns `organization_id`, `sealed`, `key_id` and `version`. Each sealed value is bound to its table,
+to the row's primary key and to the row's `version`. If the value is moved, its decryption fails.
 """
 
 _SEALED_NAMES: Final = frozenset(table.name for table in SEALED_TABLES)
@@ -75,9 +76,9 @@ _ACTIVE_ID: Final = (
     .limit(1)
     .scalar_subquery()
 )
-# FOR KEY SHARE locks the row of the active key until the transaction ends. So `disable` (FOR UPDATE) waits for every
-# transaction that encrypts with this key. This SELECT can also wait for `disable`. After this wait, PostgreSQL
-# evaluates the outer condition again, but not the subquery. So the outer condition must also test `retired_at`.
+# FOR KEY SHARE locks the row of the active key until the transaction ends. `disable` locks this row with FOR UPDATE, so
+# `disable` waits for every transaction that encrypts with this key. This SELECT can also wait for `disable`. After such
+# a wait, PostgreSQL evaluates only the outer condition again. So the outer condition must contain `retired_at`.
 _ACTIVE = (
     select(key_ring.c.key_id)
     .where(key_ring.c.key_id == _ACTIVE_ID, key_ring.c.retired_at.is_(None))
@@ -130,7 +131,7 @@ class _RowCount(NamedTuple):
 class Key:
     """A key in this process's ring, in the database's list, or in both.
 
-    `required`: True if no server can start without the key. `rows`: number of rows that are encrypted with the key.
+    `required`: True if every server needs the key to start. `rows`: number of rows that are encrypted with the key.
     `held_by`: number of running servers that have the key.
     """
 
@@ -147,14 +148,14 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """The keys of the database and of this process's ring, and the number of running servers."""
+    """The keys of the database, the keys of this process's ring, and the number of running servers."""
 
     keys: list[Key]
     servers: int
 
 
 async def register(tx: Transaction, vault: Vault, now: datetime) -> None:
-    """Add the keys of this process's ring to the database. Activate the ring's first key if no key was ever active.
+    """Add the keys of this process's ring to the database. If no key was ever active, activate the ring's first key.
 
     Raises: ConfigurationError if the ring lacks a required key.
     """
@@ -169,9 +170,8 @@ async def register(tx: Transaction, vault: Vault, now: datetime) -> None:
 async def require_complete(tx: Transaction, vault: Vault) -> None:
     """Refuse a ring that lacks a required key.
 
-    A key that is not disabled is required if the key was ever active, or if rows are encrypted with the key. A new key
-    is not required before its activation: operators add a new key to one server after another, and a server without the
-    new key must still be able to restart.
+    A disabled key is never required. Any other key is required in two cases: the key was ever active, or rows are
+    encrypted with the key. So a server without a new key can restart until an operator activates the new key.
 
     Raises: ConfigurationError if the ring lacks a required key.
     """
@@ -180,9 +180,9 @@ async def require_complete(tx: Transaction, vault: Vault) -> None:
     missing = [row.key_id for row in absent if _is_required(row, counts[row.key_id])]
     if missing:
         raise ConfigurationError(
-            f"The key ring lacks a key that this database needs: {', '.join(missing)}. Add the missing "
-            "key to ONE_RUNTIME_ENCRYPTION_KEYS again, next to the present keys. If no row is encrypted with a key, "
-            "you can remove the key after `one-runtime keys disable`."
+            f"The key ring lacks keys that this database needs: {', '.join(missing)}. Add the missing keys to "
+            "ONE_RUNTIME_ENCRYPTION_KEYS, and keep the present keys. To remove a key later, first run "
+            "`one-runtime keys reseal` and `one-runtime keys disable`."
         )
 
 
@@ -193,10 +193,11 @@ def _is_required(row: KeyRow, encrypted_rows: int) -> bool:
 async def active_key(tx: Transaction) -> str:
     """Return the id of the active key.
 
-    A caller that encrypts must pass a writing transaction. No other transaction can then disable the key before the
-    writing transaction ends. Raises: Unavailable if no key is active.
+    To encrypt a value, pass a writing transaction. The key cannot be disabled until the writing transaction ends.
+
+    Raises: Unavailable if no key is active.
     """
-    # The statement returns no row if `disable` has just disabled the key. The next attempt reads the new active key.
+    # If `disable` has just disabled the key, the statement returns no row. The next attempt reads the new active key.
     for _ in range(3):
         row = await tx.one(_ACTIVE, _KeyId)
         if row is not None:
@@ -207,8 +208,12 @@ async def active_key(tx: Transaction) -> str:
 async def seal(tx: Transaction, vault: Vault, organization_id: str, plaintext: bytes, place: SealContext) -> Sealed:
     """Encrypt a value with the active key.
 
-    `tx`: the transaction that also stores the encrypted value. Raises: KeyNotInRing if this process lacks the active
-    key, because no other key may encrypt; Unavailable if no key is active.
+    `tx`: the transaction that stores the encrypted value.
+
+    Raises:
+
+    - KeyNotInRing: this process does not have the active key.
+    - Unavailable: no key is active.
     """
     if place.table not in _SEALED_NAMES:
         raise ValueError(f"{place.table} is not in SEALED_TABLES. Add the table, so that `keys reseal` finds its rows.")
@@ -224,7 +229,7 @@ async def count_rows(tx: Transaction) -> Counter[str]:
 
 
 async def find_all(tx: Transaction, vault: Vault, now: datetime) -> Ring:
-    """Return the database's keys in the order of their addition, and then the keys that only this ring contains."""
+    """Return the keys of the database by the time of their addition. Append the keys that only this ring contains."""
     place = {key: number for number, key in enumerate(vault.key_ids)}
     rows = sorted(await list_rows(tx), key=lambda row: (row.created_at, place.get(row.key_id, len(place))))
     known = {row.key_id: row for row in rows}

@@ -1,7 +1,7 @@
 """Rotate encryption keys while servers run: activate a new key, reseal stored values, and disable older keys.
 
 To reseal a value means to decrypt the value and to encrypt the value again with the active key. One transaction reseals
-a small number of rows. Each row contains the id of its key, so the next run after a crash finds the remaining rows.
+a small number of rows. Each row contains the id of its key. So after a crash, a new run finds the remaining rows.
 Rotation is part of the promise P3 of docs/security.md.
 """
 
@@ -25,7 +25,7 @@ from one_runtime.jobs.instances import ServerInstance
 
 T = TypeVar("T")
 
-_MIN_PREFIX: Final = 6  # commands accept the beginning of a key id with at least this number of characters
+_MIN_PREFIX: Final = 6  # instead of a key's whole id, commands accept at least this number of its first characters
 
 _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0)
 """Seconds between attempts while the database is busy or unreachable."""
@@ -33,24 +33,27 @@ _PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0)
 _LONGEST_PAUSE: Final = 1.0
 
 _IDLE_ROUNDS: Final = 5
-"""`reseal` ends after this number of consecutive rounds (passes over all tables) that reseal nothing."""
+"""`reseal` ends if this number of consecutive rounds reseals nothing. One round visits all tables."""
 
 _HOLD = select(keys_table.c.key_id).where(keys_table.c.key_id == bindparam("key")).with_for_update()
 _DISABLE = update(keys_table).where(keys_table.c.key_id == bindparam("key")).values(retired_at=bindparam("now"))
 
 
 async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, force: bool) -> str:
-    """Activate a key of this process's ring (its configured keys), even if the key is disabled. Return the key's id.
+    """Activate a key of this process's ring (its configured keys). The key can be disabled. Return the key's id.
 
-    `name`: the key's id or the beginning of the id.
+    `name`: the key's id or the beginning of the id. `force`: activate the key even if a running server lacks the key,
+    or if this ring lacks a required key.
 
-    Without `force`, require that every running server has the key. A server that has not updated its row for a minute
-    does not count as running. `activate` and a starting server acquire the same lock. If the server acquires the lock
-    first, `activate` sees the server's keys. If `activate` acquires the lock first, the server needs the new key to
-    start.
+    Each running server updates its row in the database. After a minute without an update, the server counts as stopped.
+    `activate` and a starting server acquire one lock. If the server acquires the lock first, `activate` sees the
+    server's keys. If `activate` acquires the lock first, the server needs the new key to start.
 
-    Raises: NotFound if `name` does not match exactly one key of the ring; ConfigurationError if the ring lacks another
-    required key; Conflict if a running server lacks the key. With `force`, only NotFound is possible.
+    Raises:
+
+    - NotFound: no key of the ring, or more than one key, matches `name`.
+    - ConfigurationError: the ring lacks another required key.
+    - Conflict: a running server lacks the key.
     """
     await tx.all(key_ring.LOCK_RING)
     key = _require_key(
@@ -63,7 +66,7 @@ async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, f
         raise Conflict(
             f"{_count_servers(lacking)} not have the key {key}. Add the key to ONE_RUNTIME_ENCRYPTION_KEYS on every "
             "server, restart each server, and then activate the key. A server that was killed counts as running for "
-            "one more minute. If you use --force, servers without the key refuse to store credentials."
+            "one more minute. After --force, servers without the key refuse to store credentials."
         )
     await tx.execute(key_ring.ADD, key=key, now=now)
     known = {row.key_id: row for row in await key_ring.list_rows(tx)}
@@ -77,28 +80,31 @@ def _count_servers(lacking: list[ServerInstance]) -> str:
 
 
 def _next_activation_time(known: dict[str, key_ring.KeyRow], now: datetime) -> datetime:
-    """Return a time after the last activation, even if this server's clock is slow."""
+    """Return `now`. If this server's clock is slow, return a time just after the last activation."""
     last = max((row.promoted_at for row in known.values() if row.promoted_at is not None), default=None)
     return now if last is None else max(now, last + timedelta(milliseconds=1))
 
 
 async def disable(tx: Transaction, name: str, now: datetime) -> str:
-    """Disable a key and return the key's id. Servers can then start with a ring that lacks the key.
+    """Disable a key and return the key's id. Servers can start without a disabled key.
 
     `name`: the key's id or the beginning of the id.
 
-    Raises: NotFound if `name` does not match exactly one key; Conflict if the key is active, or if rows are encrypted
-    with the key.
+    Raises:
+
+    - NotFound: no key, or more than one key, matches `name`.
+    - Conflict: the key is active, or rows are encrypted with the key.
     """
     await tx.all(key_ring.LOCK_RING)
     known = {row.key_id: row for row in await key_ring.list_rows(tx)}
     key = _require_key(name, tuple(known), "is not known to this database")
     if key == key_ring.last_activated(known):
         raise Conflict(
-            f"The key {key} is the active key. First activate another key, then run `one-runtime keys reseal`."
+            f"The key {key} is the active key. Activate another key, and run `one-runtime keys reseal`. "
+            "You can disable the key after these steps."
         )
-    # `_HOLD` waits until no transaction encrypts with the key, and then locks the key. The count below is a separate,
-    # later statement. So the count includes the rows of every transaction that has encrypted with the key.
+    # `_HOLD` waits until no transaction encrypts with the key, and locks the key. The count is a separate statement
+    # after the wait. So the count includes the rows of every transaction that has encrypted with the key.
     await tx.all(_HOLD, key=key)
     rows = (await key_ring.count_rows(tx))[key]
     if rows:
@@ -110,7 +116,7 @@ async def disable(tx: Transaction, name: str, now: datetime) -> str:
 
 
 def _require_key(name: str, known: tuple[str, ...], otherwise: str) -> str:
-    """Return the only id that begins with `name`. Raises: NotFound if no id or more than one id begins with `name`."""
+    """Return the only id that begins with `name`. Raises: NotFound if no id begins with `name`, or several ids do."""
     prefix = name.strip().lower()
     matches = [key for key in known if key.startswith(prefix)] if len(prefix) >= _MIN_PREFIX else []
     if len(matches) == 1:
@@ -122,8 +128,7 @@ def _require_key(name: str, known: tuple[str, ...], otherwise: str) -> str:
 class SealedRow(NamedTuple):
     """A row with a sealed value.
 
-    Decryption fails if the row's `version` is not the version with which the value was encrypted. Resealing does not
-    change `version`.
+    The value is bound to `version`. Resealing does not change `version`.
     """
 
     id: str
@@ -170,9 +175,9 @@ def _statements(table: Table) -> _Statements:
     (row,) = table.primary_key
     columns = (row.label("id"), table.c.organization_id, table.c.sealed, table.c.key_id, table.c.version)
     find = select(*columns).where(table.c.key_id == bindparam("key"), row > bindparam("after")).order_by(row)
-    # Update a row only if the row has not changed since `find`. With SKIP LOCKED, a step (one transaction) never waits
-    # for a lock while the step holds locks. Otherwise a step and a deletion could wait for each other (deadlock),
-    # because deletions lock rows in another order.
+    # Update a row only if the row has not changed since `find`. The transaction locks several rows, and a deletion can
+    # lock the rows in a different order. If the transaction waited for a lock, a deadlock would be possible. So SKIP
+    # LOCKED prevents the wait.
     other = table.alias()
     (its_row,) = other.primary_key
     unchanged = (
@@ -195,12 +200,12 @@ _LOWEST: Final = "00000000-0000-0000-0000-000000000000"
 
 
 async def find(tx: Transaction, table: Table, key: str, after: str, limit: int) -> list[SealedRow]:
-    """Return at most `limit` rows that are encrypted with a key, ordered by id. `after`: start after this id."""
+    """Return at most `limit` rows that are encrypted with a key, ordered by id. Start after the id `after`."""
     return await tx.all(_OF[table].find, SealedRow, key=key, after=after, limit=limit)
 
 
 async def replace(tx: Transaction, table: Table, row: SealedRow, sealed: Sealed) -> bool:
-    """Store the resealed value in the row. Return False, and change nothing, if the row was changed or is locked."""
+    """Store the resealed value in the row. If the row was changed or is locked, change nothing and return False."""
     changed = await tx.execute(
         _OF[table].replace,
         id=row.id,
@@ -214,10 +219,13 @@ async def replace(tx: Transaction, table: Table, row: SealedRow, sealed: Sealed)
 
 
 async def reseal(database: Database, vault: Vault, batch: int) -> AsyncGenerator[Progress, None]:
-    """Reseal every value that is not encrypted with the active key. Yield the progress after each step of `batch` rows.
+    """Reseal all values of inactive keys with the active key. Yield the progress after each step of `batch` rows.
 
-    Raises: ConfigurationError if the ring lacks a required key; KeyNotInRing if an operator activates a key that the
-    ring lacks; Unavailable if the database is busy or unreachable for too long.
+    Raises:
+
+    - ConfigurationError: the ring lacks a required key.
+    - KeyNotInRing: during the run, an operator activated a key that the ring lacks.
+    - Unavailable: the database was busy or unreachable for too long.
     """
     run, idle = _Run(database, vault, batch), 0
     async with database.read() as tx:
@@ -254,8 +262,8 @@ class _Run:
     async def over(self, table: Table, key: str) -> AsyncIterator[Progress]:
         """Reseal a table's rows of one key in steps. Yield the progress after each step.
 
-        SQLite allows only one writer at a time. So after each step, the run pauses for as long as the step took, but at
-        most one second. Servers can write during the pause.
+        SQLite allows only one writer at a time. So the run pauses after each step, and servers can write during the
+        pause. The pause is as long as the step, but at most one second.
         """
         after = _LOWEST
         while rows := await _retry(partial(self._find, table, key, after)):
@@ -273,7 +281,7 @@ class _Run:
         opened = [(row, plaintext) for row in rows if (plaintext := self._open(table, row)) is not None]
         async with self._database.write() as tx:
             key = await key_ring.active_key(tx)
-            if key == rows[0].key_id:  # an operator has activated the key of these rows again
+            if key == rows[0].key_id:  # an operator has just activated the key of these rows
                 return 0
             resealed = 0
             for row, plaintext in opened:

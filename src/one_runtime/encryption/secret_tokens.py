@@ -47,7 +47,7 @@ def make(kind: str) -> SecretToken:
 def recognize(kind: str, text: str) -> bool:
     """Return True if the text has the format and checksum of this kind of token.
 
-    A caller can refuse any other text without a database query.
+    If the result is False, the caller can refuse the text without a database query.
     """
     head = f"{kind}_"
     length = len(head) + _PREFIX_LENGTH + 1 + _SECRET_LENGTH + _CHECKSUM_LENGTH

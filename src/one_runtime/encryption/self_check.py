@@ -1,9 +1,11 @@
 """Authenticate and parse the self-check: a request that `one-runtime doctor` sends to the installation's public URL.
 
 The server returns its public URL, its time, and a hash that identifies its database. The response also contains the
-caller's address and the header `X-Forwarded-For`, as the server received them. The doctor authenticates with an HMAC of
-the current time. The HMAC needs an encryption key of the installation, so other callers receive a 404. The response is
-JSON without a signature, because TLS authenticates the server (docs/decisions/0012-self-check.md).
+caller's IP address and the header `X-Forwarded-For` that reached the server.
+
+The doctor authenticates with an HMAC of the current time. Only a program with an encryption key of the installation can
+compute this HMAC. Without a valid HMAC, the server responds with 404. The response is JSON without a signature, because
+TLS authenticates the server (docs/decisions/0012-self-check.md).
 """
 
 import hashlib
@@ -24,8 +26,8 @@ HEADER: Final = "One-Runtime-Self-Check"
 _LIFETIME: Final = timedelta(hours=1)
 """Accepted difference between the caller's clock and the server's clock.
 
-With a smaller limit, the server would refuse a doctor on a machine with a wrong clock. The doctor could then not
-report the wrong clock.
+The limit is large, because the doctor also has to report a wrong clock. With a small limit, the server would refuse a
+doctor with a wrong clock.
 """
 
 
@@ -34,8 +36,8 @@ class _FirstKey(NamedTuple):
     created_at: datetime
 
 
-# The first server that uses a database stores the ids of its keys and the time. One Runtime never deletes these
-# rows, so the oldest row identifies the database.
+# The first server of a database stores the ids of its keys, with the time. One Runtime never deletes these rows. So the
+# oldest row identifies the database.
 _FIRST_KEY: Final = (
     select(key_ring.c.key_id, key_ring.c.created_at).order_by(key_ring.c.created_at, key_ring.c.key_id).limit(1)
 )
@@ -47,17 +49,17 @@ class RequestEcho(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     database_fingerprint: str | None
-    """None if no server has ever used the database."""
+    """None if no server has used the database yet."""
     public_url: str
     now: datetime
     client: str | None
-    """The caller's IP address, as the server sees the address."""
+    """The IP address of the caller, as determined by the server."""
     forwarded_for: str | None
     """The header X-Forwarded-For that the server received."""
 
 
 async def database_fingerprint(tx: Transaction) -> str | None:
-    """Return a hash that identifies the database. Return None if no server has ever used the database.
+    """Return a hash that identifies the database. Return None if no server has used the database yet.
 
     A copy of a database has the same hash as the original.
     """

@@ -1,7 +1,8 @@
 """Encrypt (seal) and decrypt (open) secrets with AES-256-GCM, and derive a subkey for each organization.
 
 The module keeps the promise P3 of docs/security.md. Only this module imports `cryptography`. A sealed value is bound to
-its table, row and version. So One Runtime cannot decrypt a value that an attacker has copied to another row.
+its table, its row and the row's version. If an attacker copies a value to another row, One Runtime cannot decrypt the
+copy.
 """
 
 import base64
@@ -36,7 +37,7 @@ class SealBroken(OneRuntimeError):
 
 
 class KeyNotInRing(SealBroken):
-    """The key ring of this process lacks a necessary key. Another server possibly has the key."""
+    """The key ring of this process lacks the key of a value. The key ring of another server can contain the key."""
 
     code, status, title = "key_not_in_ring", 503, "This server lacks an encryption key"
 
@@ -72,14 +73,15 @@ class Sealed:
 
 
 class Vault:
-    """The key ring of this process: the configured keys. The vault decrypts with any key that the ring contains."""
+    """The configured keys of this process (the key ring). The vault encrypts and decrypts with these keys."""
 
     def __init__(self, keys: Sequence[bytes]) -> None:
-        """Raises: ConfigurationError for a ring without keys, or a key that is not 32 bytes."""
+        """Raises: ConfigurationError if there is no key, or if the length of a key is not 32 bytes."""
         if not keys:
             raise ConfigurationError(
                 "No encryption key is set. Create a key with `one-runtime keys new`. Store the key in "
-                "ONE_RUNTIME_ENCRYPTION_KEYS, or in a file whose path is in ONE_RUNTIME_ENCRYPTION_KEYS_FILE."
+                "ONE_RUNTIME_ENCRYPTION_KEYS. You can also store the key in a file, and the file's path in "
+                "ONE_RUNTIME_ENCRYPTION_KEYS_FILE."
             )
         if any(len(key) != KEY_BYTES for key in keys):
             raise ConfigurationError("Every key in ONE_RUNTIME_ENCRYPTION_KEYS must be 32 bytes in base64.")
@@ -91,14 +93,14 @@ class Vault:
 
     @property
     def key_ids(self) -> tuple[str, ...]:
-        """Return the ids of the keys in the order of the setting. An id is a fingerprint, not a secret."""
+        """Return the ids of the keys in the order of the setting. An id is public, because an id is only a hash."""
         return tuple(self._keys)
 
     @metrics.counting_failures
     def seal(self, key: str, organization_id: str, plaintext: bytes, place: SealContext) -> Sealed:
-        """Encrypt a value for one organization and one place. `key`: the id of the key.
+        """Encrypt a value for one organization and one place. `key`: the id of the key. Raises: KeyNotInRing.
 
-        Other packages call `key_ring.seal`, which encrypts with the active key. Raises: KeyNotInRing.
+        Other packages do not call this method. They call `key_ring.seal`, because `key_ring.seal` uses the active key.
         """
         nonce = secrets.token_bytes(_NONCE_BYTES)
         cipher = self._cipher(key, organization_id)
@@ -118,11 +120,11 @@ class Vault:
             raise SealBroken(_CHANGED) from error
 
     def mac(self, message: bytes) -> bytes:
-        """Return the HMAC-SHA256 of a message, with a subkey of the ring's first key. The subkey has no other use."""
+        """Return the HMAC-SHA256 of a message, with a subkey of the ring's first key."""
         return _mac(next(iter(self._keys.values())), message)
 
     def verify_mac(self, message: bytes, mac: bytes) -> bool:
-        """Return True if `mac` was made with one of the ring's keys. Compare in constant time."""
+        """Return True if `mac` is the HMAC of the message with any key of the ring. Compare in constant time."""
         return any(hmac.compare_digest(_mac(key, message), mac) for key in self._keys.values())
 
     def _make_cipher(self, key: str, organization_id: str) -> AESGCM:
@@ -132,12 +134,12 @@ class Vault:
 
 
 def new_key() -> str:
-    """Return a new ring key for the setting: 32 random bytes in base64."""
+    """Return a new encryption key: 32 random bytes in base64."""
     return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode()
 
 
 def parse_keys(text: str) -> tuple[bytes, ...]:
-    """Decode base64 keys that are separated by commas or white space. Raises: ConfigurationError for other text."""
+    """Decode keys in base64, separated by commas or white space. Raises: ConfigurationError if a key is not base64."""
     try:
         return tuple(base64.b64decode(part, validate=True) for part in text.replace(",", " ").split())
     except (binascii.Error, ValueError) as error:
