@@ -23,7 +23,7 @@ _INJECTED: Final = re.compile(r"(_PORT(_.*)?|_SERVICE(_.*)?|_HOST)$")
 One Runtime ignores these variables.
 """
 _OF_CUSTOMERS: Final = frozenset({"ONE_RUNTIME_URL", "ONE_RUNTIME_API_KEY"})
-"""Variables of the backend that calls One Runtime. The documentation uses these variables, but the server does not."""
+"""Variables that the documentation uses for a backend that calls One Runtime. The server ignores these variables."""
 
 HostPort: TypeAlias = tuple[str, int]
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -49,8 +49,8 @@ class Settings(BaseModel):
     )
     encryption_keys: SecretStr = Field(
         SecretStr(""),
-        description="Key ring: 32-byte keys in base64, separated by commas. The first key is active until you "
-        "activate another key.",
+        description="Key ring: 32-byte keys in base64, separated by commas. On a new database, the first key becomes "
+        "the active key.",
     )
     workers: int = Field(
         1, ge=1, le=256, description="Number of server processes. More than one process needs PostgreSQL."
@@ -64,16 +64,16 @@ class Settings(BaseModel):
     egress_allow: frozenset[HostPort] = Field(
         frozenset(),
         title="host:port list",
-        description="Hosts with private addresses that One Runtime may call, as host:port, separated by commas.",
+        description="Private hosts to which One Runtime may send requests. Each entry is host:port. Separate the "
+        "entries by commas.",
     )
     rate_limit: int = Field(
-        6000, ge=0, description="Maximum number of requests per minute with one API key; 0 for no limit."
+        6000, ge=0, description="Maximum number of requests per minute with one API key. 0 means no limit."
     )
     unopened_sessions: int = Field(
         50_000,
         ge=0,
-        description="Maximum number of hosted connection sessions of an organization that no end user has opened; "
-        "0 for no limit.",
+        description="Maximum number of unopened hosted connection sessions of one organization. 0 means no limit.",
     )
     proxy_calls: int = Field(
         256,
@@ -84,28 +84,29 @@ class Settings(BaseModel):
     proxy_max_bytes: int = Field(
         0,
         ge=0,
-        description="Maximum size in bytes of a request body or response body in a proxy call; 0 for no limit.",
+        description="Maximum number of bytes of each request body and each response body in a proxy call. 0 means no "
+        "limit.",
     )
     body_timeout: int = Field(
         60,
         ge=1,
         le=3600,
-        description="Maximum number of seconds until the next part of a caller's request body arrives.",
+        description="Maximum number of seconds to wait for the next part of a caller's request body.",
     )
     request_retention_days: int = Field(
-        7, ge=0, le=3650, description="Number of days to keep entries of the request log; 0 to write no entries."
+        7, ge=0, le=3650, description="Number of days to keep the entries of the request log. 0 disables the log."
     )
     event_retention_days: int = Field(90, ge=1, le=3650, description="Number of days to keep events.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest level of the log lines that One Runtime writes."
     )
     log_format: Literal["json", "console"] = Field(
-        "json", description="json: one JSON object on each line. console: readable text."
+        "json", description="Format of the log. json writes one JSON object on each line. console writes plain text."
     )
     access_log: Literal["problems", "all"] = Field(
         "problems",
-        description="Requests to log. problems: only requests that took at least 5 s or got status 500 or above. all: "
-        "every request.",
+        description="Requests in the access log. problems logs only slow requests (at least 5 s) and responses with a "
+        "status of 500 or above. all logs every request.",
     )
     metrics_listen: str = Field(
         "", title="host:port", description="Address and port of the Prometheus metrics, for operators only."
@@ -121,7 +122,7 @@ class Settings(BaseModel):
         if url.username or url.password:
             raise ValueError("must not contain a user name or a password")
         if url.scheme == "http" and not is_loopback(url.hostname):
-            raise ValueError("must be https, except on localhost, 127.0.0.0/8 or [::1]")
+            raise ValueError("must be https. Only localhost, names under localhost, 127.0.0.0/8 and [::1] can use http")
         return f"{url.scheme}://{url.netloc.lower()}"
 
     @field_validator("listen", "metrics_listen")
@@ -153,9 +154,9 @@ def load_settings(environ: Mapping[str, str] = os.environ, *, workers: int | Non
     """Return the settings from environment variables.
 
     For a secret, the variable `<NAME>_FILE` can contain the path of a file with the secret. `workers`: the option
-    `--workers` of the command line. This option has priority over the variable `ONE_RUNTIME_WORKERS`.
+    `--workers` of the command line. This option replaces the variable `ONE_RUNTIME_WORKERS`.
 
-    Raises: ConfigurationError, with a message that says what to change.
+    Raises: ConfigurationError. The message says what to change.
     """
     known = {PREFIX + name.upper(): name for name in Settings.model_fields}
     values: dict[str, Any] = {}
@@ -193,7 +194,7 @@ def _parts(value: str) -> list[str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Return True for `localhost`, for a name under `localhost`, and for a loopback address."""
+    """Return True for `localhost`, for a name that ends in `.localhost`, and for a loopback address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -43,7 +43,7 @@ _REVOKE = (
     update(api_keys).where(api_keys.c.revoked_at.is_(None)).values(revoked_at=bindparam("now")).returning(*_COLUMNS)
 )
 _REVOKE_BY_ID = _REVOKE.where(api_keys.c.id == bindparam("key"))
-# Several keys can have the same random prefix. The statement then revokes only the oldest active key.
+# Two keys can have an equal random prefix by chance. The statement revokes only the oldest active key with the prefix.
 _REVOKE_BY_PREFIX = _REVOKE.where(
     api_keys.c.id
     == select(api_keys.c.id)
@@ -64,7 +64,7 @@ async def create(
 ) -> tuple[ApiKey, secret_tokens.SecretToken]:
     """Create an API key for the actor's organization. Return the stored data and the secret token of the key.
 
-    Raises: InvalidInput if a scope does not exist, or if `scopes` is empty.
+    Raises: InvalidInput if `scopes` is empty or contains an unknown scope.
     """
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown or not scopes:
@@ -100,9 +100,9 @@ async def list_all(tx: Transaction, organization_id: str | None = None) -> list[
 
 
 async def revoke(tx: Transaction, key_id_or_prefix: str, now: datetime) -> ApiKey:
-    """Revoke an API key. One Runtime then refuses every new request with this key.
+    """Revoke an API key. One Runtime refuses every later request with this key.
 
-    Raises: NotFound if no key has this id or prefix, or if the key is already revoked.
+    Raises: NotFound if no active key has this id or prefix.
     """
     # PostgreSQL refuses to compare a UUID column with a text that is not a UUID.
     statement = _REVOKE_BY_ID if is_id(key_id_or_prefix) else _REVOKE_BY_PREFIX

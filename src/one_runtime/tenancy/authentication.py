@@ -1,7 +1,7 @@
 """Authenticate requests by their API keys. The result is a principal, which describes the caller.
 
-No other module authenticates API keys. The list of integrations and the proxy each have their own SQL statement, which
-reads the row of the API key together with other data. Both statements select `KEY_COLUMNS`, and `PresentedKey.verify`
+No other module authenticates API keys. Two other parts of One Runtime read the row of the API key together with their
+own data: the list of integrations and the proxy. Their SQL statements select `KEY_COLUMNS`, and `PresentedKey.verify`
 checks the row.
 """
 
@@ -96,7 +96,7 @@ class PresentedKey:
     def verify(self, row: ApiKeyRow | None) -> Principal:
         """Compare the key with the row in constant time, and return the principal of the row.
 
-        Raises: Unauthenticated if there is no row, or if the key is revoked.
+        `row`: None if the database does not contain the key. Raises: Unauthenticated for an unknown or revoked key.
         """
         if row is None or not secret_tokens.same(row.key_hash, self.hash) or row.key_revoked_at is not None:
             raise Unauthenticated(_INVALID)
@@ -109,16 +109,16 @@ class Authenticator:
     """Authenticates requests by their API keys, and limits the rate of requests of each key."""
 
     def __init__(self, requests_per_minute: int) -> None:
-        """Set the limit for each API key. 0 means no limit."""
+        """Set the rate limit for each API key. With 0, there is no limit."""
         self._rate_limit = RateLimit(requests_per_minute) if requests_per_minute else None
 
     def present(self, request: Mapping[str, Any]) -> PresentedKey:
         """Count a request for the rate limit, and return the request's API key. `request` is the ASGI scope.
 
-        The rate limit does not count a token with a wrong checksum, because the count would take more time than the
-        refusal of the token.
+        The rate limit counts only tokens with a correct checksum, because a refusal by the checksum is faster than the
+        count.
 
-        Raises: Unauthenticated if the request has no key, or if the key's checksum is wrong; RateLimited.
+        Raises: RateLimited; Unauthenticated for a request without a key or with a wrong checksum.
         """
         token = bearer_token(request["headers"])
         if token is None:
@@ -139,7 +139,7 @@ class Authenticator:
 
 @dataclass(slots=True)
 class _Bucket:
-    """The token bucket of one key. `level`: number of requests that the key could make at the time `filled_at`."""
+    """The token bucket of one key. `level`: number of allowed requests at the time `filled_at`."""
 
     level: float
     filled_at: float
@@ -148,10 +148,13 @@ class _Bucket:
 class RateLimit:
     """Token buckets of this process, which limit the rate of requests. Each API key has one bucket.
 
-    An attacker can invent any number of tokens with a correct checksum. The buckets of such tokens must not displace
-    the bucket of an existing key. Otherwise the key would get a new bucket, and could exceed its limit. So the process
-    keeps the buckets of confirmed keys (keys that exist in the database) in a separate group. Each of the two groups
-    has at most `capacity` buckets. If a group is full, the process drops the group's least recently used bucket.
+    The process has two groups of buckets. Confirmed keys are keys that exist in the database. Their buckets are in one
+    group, and all other buckets are in the second group. Each group has at most `capacity` buckets. If a group is full,
+    the process deletes the least recently used bucket of the group.
+
+    The reason for two groups: an attacker can invent any number of tokens with a correct checksum. In a single group,
+    these tokens could displace the bucket of an existing key. The key would get a new, full bucket and could exceed its
+    limit.
     """
 
     def __init__(self, requests_per_minute: int, *, capacity: int = 10_000) -> None:
@@ -175,8 +178,8 @@ class RateLimit:
     def confirm(self, key_hash: bytes) -> None:
         """Move the bucket of an existing key to the group of confirmed keys. Call `take` first."""
         if key_hash not in self._confirmed:
-            # Other requests can have displaced the bucket since `take`. `take` has counted one request, so the level of
-            # the new bucket is one below the maximum.
+            # If other requests have displaced the bucket since `take`, create a new bucket. The new bucket counts the
+            # request of `take`.
             bucket = self._unconfirmed.pop(key_hash, None) or _Bucket(self._burst - 1, time.monotonic())
             self._confirmed[key_hash] = bucket
 

@@ -47,8 +47,8 @@ _ANONYMIZE_REQUESTS = (
 async def ensure(tx: Transaction, organization_id: str, end_user: EndUser) -> None:
     """Create the end user, or update the name and the e-mail address. Lock the row until `tx` ends.
 
-    If the new name or e-mail address is None, keep the stored value. Two transactions that call `ensure` for the same
-    end user run one after the other.
+    If the new name or e-mail address is None, keep the stored value. While `tx` runs, other transactions that call
+    `ensure` for this end user wait.
     """
     await tx.execute(
         _UPSERT,
@@ -75,8 +75,8 @@ async def list_page(tx: Transaction, organization_id: str, *, limit: int, after:
 async def lock(tx: Transaction, organization_id: str, end_user_id: str) -> bool:
     """Lock the end user's row until `tx` ends. Return False if the end user does not exist.
 
-    Call `lock` before the transaction locks other rows of the end user. Two transactions that lock the rows in
-    different orders can wait for each other (a deadlock).
+    Call `lock` before the transaction locks other rows of the end user. If two transactions lock the rows in different
+    orders, they can wait for each other (a deadlock).
     """
     return await tx.one(_LOCK, organization=organization_id, end_user=end_user_id) is not None
 
@@ -84,7 +84,7 @@ async def lock(tx: Transaction, organization_id: str, end_user_id: str) -> bool:
 async def remove(tx: Transaction, organization_id: str, end_user_id: str) -> None:
     """Delete the end user with all connections, credentials and sessions.
 
-    In the request log, remove only the identifier of the end user, and keep the rows.
+    Keep the rows of the request log, but remove the end user's identifier from these rows.
     """
     await tx.execute(_ANONYMIZE_REQUESTS, organization=organization_id, end_user=end_user_id)
     await tx.execute(_DELETE, organization=organization_id, end_user=end_user_id)

@@ -74,7 +74,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The end user and connection of an event. Organizations can read `data`, so `data` must not contain secrets."""
+    """The end user and connection of an event. Organizations can read `data`, so `data` never contains a secret."""
 
     end_user_id: str | None = None
     connection_id: str | None = None
@@ -123,7 +123,7 @@ class EventFilter:
 async def list_newest(
     tx: Transaction, organization_id: str, matching: EventFilter, *, limit: int, before: str | None
 ) -> list[Event]:
-    """Return at most `limit` events, newest first. With `before`, return only events older than the event `before`."""
+    """Return at most `limit` events, newest first. If `before` is the id of an event, return only older events."""
     statement = select(events).where(events.c.organization_id == organization_id).order_by(events.c.id.desc())
     if matching.type:
         statement = statement.where(events.c.type == matching.type)
@@ -137,7 +137,7 @@ async def list_newest(
 
 
 async def forget_end_user(tx: Transaction, organization_id: str, end_user_id: str) -> None:
-    """Remove a deleted end user's identifier and IP address from the audit log, but keep the events."""
+    """Remove the identifier and the IP address of a deleted end user from the audit log. Keep the events."""
     for statement in (_FORGET_SUBJECT, _FORGET_ACTOR):
         await tx.execute(statement, organization=organization_id, end_user=end_user_id)
 

@@ -30,8 +30,8 @@ _LOGO: Final = re.compile(r"data:image/(?:png|jpeg|webp|svg\+xml);base64,([A-Za-
 class Organization:
     """A tenant.
 
-    `integrations_slugs`: the enabled integrations in the mode `listed`, or the disabled integrations in the mode
-    `all_but`. `custom_revision`: a value that changes after each change of a custom integration.
+    `integrations_slugs`: in the mode `listed`, the enabled integrations. In the mode `all_but`, the disabled
+    integrations. `custom_revision`: a value that changes with each change of a custom integration.
     """
 
     id: str
@@ -55,8 +55,8 @@ class Organization:
     def returns_to(self, url: str) -> bool:
         """Return True if One Runtime may redirect a browser to the URL.
 
-        Compare the URL with the organization's return URLs, without the queries. Apps store state in the query, so the
-        queries can differ. RFC 9700 section 4.1.3 is stricter, and compares the queries too.
+        Compare the URL with the organization's return URLs, but ignore the queries, because apps store state in the
+        query. The comparison in RFC 9700 section 4.1.3 includes the query.
         """
         return any(url.partition("?")[0] == known.partition("?")[0] for known in self.return_urls)
 
@@ -88,7 +88,7 @@ def _from_row(row: tuple[object, ...]) -> Organization:
 async def create(
     tx: Transaction, display_name: str, now: datetime, *, allowed_origins: Iterable[str] = ()
 ) -> Organization:
-    """Create an organization with every integration enabled. Raises: InvalidInput for an invalid name or origin."""
+    """Create an organization that can use every integration. Raises: InvalidInput for an invalid name or origin."""
     organization = Organization(
         id=new_id(),
         display_name=clean_name(display_name),
@@ -143,7 +143,7 @@ async def save(tx: Transaction, actor: Actor, organization: Organization, now: d
 
 
 def clean_name(value: str) -> str:
-    """Validate an organization's name, and return the name without surrounding spaces. Raises: InvalidInput."""
+    """Remove spaces around an organization's name, validate the name and return the name. Raises: InvalidInput."""
     name = value.strip()
     if not 0 < len(name) <= MAX_NAME:
         raise InvalidInput.of("display_name", f"must have 1 to {MAX_NAME} characters")
@@ -174,7 +174,7 @@ def _clean_origin(field: str, value: str) -> str:
         raise InvalidInput.of(field, advice)
     if url.scheme == "http" and not is_loopback(host):
         raise InvalidInput.of(
-            field, f"{value[:100]!r} must be https; only localhost and loopback addresses may use http"
+            field, f"{value[:100]!r} must be https. Only localhost and loopback addresses can use http"
         )
     bracketed = f"[{host}]" if ":" in host else host
     default = {"http": 80, "https": 443}[url.scheme]
@@ -195,7 +195,7 @@ def clean_return_urls(values: Iterable[str]) -> tuple[str, ...]:
 def clean_link(field: str, value: str | None) -> str | None:
     """Validate an https URL, and return the URL. Return None for a blank value. Raises: InvalidInput.
 
-    The URL of a loopback host, such as `localhost`, may use http. A URL must not contain user info or a fragment.
+    For a loopback host such as `localhost`, http is also allowed. A URL must not contain user info or a fragment.
     """
     if value is None or not value.strip():
         return None
@@ -207,17 +207,18 @@ def clean_link(field: str, value: str | None) -> str | None:
         raise InvalidInput.of(field, "must be a URL") from error
     http_on_loopback = url.scheme == "http" and is_loopback(url.hostname or "")
     if not url.hostname or url.username is not None or not (url.scheme == "https" or http_on_loopback) or url.fragment:
-        raise InvalidInput.of(field, "must be an https URL, without user name or fragment")
+        raise InvalidInput.of(
+            field, "must be an https URL without a user name and without a fragment. localhost may use http"
+        )
     if len(link) > 2000 or re.search(r"[\s\\<>\"]", link):
-        raise InvalidInput.of(field, "must be a URL without spaces, at most 2000 characters")
+        raise InvalidInput.of(field, 'must have at most 2000 characters, without spaces and without \\, <, > or "')
     return link
 
 
 def clean_logo(value: str | None) -> str | None:
     """Validate a logo, and return the logo as a data URI. Return None for a blank value. Raises: InvalidInput.
 
-    The logo must be a data URI, because hosted pages load nothing from other hosts (promise P11 of
-    docs/security.md).
+    The logo must be a data URI, because hosted pages load nothing from other hosts (promise P11 of docs/security.md).
     """
     if value is None or not value.strip():
         return None
