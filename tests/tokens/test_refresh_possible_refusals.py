@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from one_runtime.connecting.recheck import recheck_queued
+from one_runtime.connecting.recheck import recheck, recheck_queued
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
+from one_runtime.context import Timing
+from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.refresh import fresh_credentials, refresh_due
 from tests.application import RunningAcme
 from tests.database import ANY_DATABASE
@@ -269,3 +272,25 @@ async def test_a_check_of_an_old_token_does_not_judge_the_new_token(app: Answeri
     answer = await app.client.post(f"/v1/connections/{connection}/check")
     assert (answer.status_code, answer.json()["working"]) == (200, True), answer.text
     assert answer.json()["connection"]["status"] == "active"
+
+
+async def test_a_check_during_a_refresh_of_another_process_judges_nothing(app: AnsweringApplication) -> None:
+    """The refresh that is running can still succeed."""
+    connection = await app.connect()
+    tokens = set(app.provider.refresh)
+    app.provider.revoke()
+    app.provider.behave(GONE)
+    app.application.clock.advance(hours=2)
+    await work(app)
+    app.application.clock.advance(seconds=61)
+    app.provider.refresh |= tokens
+    app.provider.hold = hold = asyncio.Event()
+    flight = asyncio.create_task(app.call(connection))
+    await eventually(lambda: app.provider.waiting)
+    hasty = replace(app.another_process, timing=Timing(patience=0.0))
+    checked = await recheck(hasty, Actor(await app.organization_id(), "system"), connection)
+    assert (checked.outcome, checked.connection.status) == ("refused", "active")
+    hold.set()
+    assert (await flight).status_code == 200
+    assert (await app.look(connection))["status"] == "active"
+    assert await events(app, "needs_reauth") == []
