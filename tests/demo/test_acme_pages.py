@@ -20,6 +20,7 @@ SWITCHES: tuple[tuple[str, str, Callable[[Faults], bool]], ...] = (
     ("The token endpoint is slow", "On", lambda faults: faults.token_delay == 5),
     ("The token endpoint is down", "On", lambda faults: faults.token_status == 500),
     ("The next refresh is refused", "On, once", lambda faults: faults.refuse_next_refresh),
+    ("Refusals have no error code", "On", lambda faults: faults.omit_error_codes),
 )
 LOOKS = (("light", 1280), ("dark", 1280), ("light", 360), ("dark", 320))
 

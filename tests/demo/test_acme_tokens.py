@@ -191,6 +191,16 @@ async def test_fault_refuses_one_refresh(app: App) -> None:
     assert (await app.refresh(tokens["refresh_token"])).status_code == 200
 
 
+async def test_fault_omits_the_error_codes_of_refusals(app: App) -> None:
+    tokens = await app.tokens()
+    app.acme.faults.omit_error_codes = True
+    unknown = await app.refresh("unknown")
+    wrong = await app.token({"grant_type": "refresh_token"}, auth=(app.id, "wrong"))
+    assert [(answer.status_code, answer.content) for answer in (unknown, wrong)] == [(400, b""), (401, b"")]
+    assert [entry.outcome for entry in app.acme.log[-2:]] == ["invalid_grant", "invalid_client"]
+    assert (await app.refresh(tokens["refresh_token"])).status_code == 200
+
+
 async def test_fault_revokes_every_token_of_an_account(app: App) -> None:
     first, second, other = await app.tokens(), await app.tokens(), await app.tokens(account=INITECH)
     assert app.acme.grants.revoke_account(GLOBEX) == 2

@@ -24,3 +24,5 @@ class Faults:
     """Refuse an authorization request without the parameter `nonce`, or with a nonce of an earlier consent."""
     refuse_next_refresh: bool = False
     """Answer the next refresh with `invalid_grant`, even for a valid refresh token. The token stays valid."""
+    omit_error_codes: bool = False
+    """Send each refusal of the token endpoint with an empty body."""

@@ -26,7 +26,7 @@ class Switch:
     name: str
     title: str
     purpose: str
-    fault: Literal["deny_next_consent", "token_delay", "token_status", "refuse_next_refresh"]
+    fault: Literal["deny_next_consent", "token_delay", "token_status", "refuse_next_refresh", "omit_error_codes"]
     on: bool | float
     off: bool | float | None
     once: bool = False
@@ -68,6 +68,15 @@ _SWITCHES: Final = (
         on=True,
         off=False,
         once=True,
+    ),
+    Switch(
+        "omit-error-codes",
+        "Refusals have no error code",
+        "The token endpoint refuses with an empty body, as some providers do. If you also revoke an access, the "
+        "connection becomes needs_reauth after about a minute of refused refreshes.",
+        "omit_error_codes",
+        on=True,
+        off=False,
     ),
 )
 

@@ -53,6 +53,8 @@ class AcmeTokenEndpoint:
             issued = self._issue(self._authenticate(request, form), form)
         except OAuthRefused as refused:
             self._record(grant_type, refused.code)
+            if self._faults.omit_error_codes:
+                return Response(status_code=refused.status, headers=PRIVATE)
             raise
         self._record(grant_type, "granted")
         content = {
