@@ -65,6 +65,56 @@ def assert_invalid(answer: httpx2.Response, *fields: str) -> None:
     assert [error["field"] for error in answer.json()["errors"]] == list(fields)
 
 
+AT_SITE: Final = """
+slug: x-sites
+name: Sites
+description: One site for each customer.
+category: Other
+website: https://sites.example.com
+docs: https://sites.example.com/docs
+auth:
+  - type: api_key
+    params:
+      - {name: site, label: Site, placeholder: acme, pattern: '[a-z]{1,20}', transform: [lower]}
+    fields:
+      - {name: api_key, label: API key, where: In the settings., pattern: '[a-z]{8}'}
+    base_url: https://{site}.sites.example.com/v1
+    send: {headers: {Authorization: 'Bearer {api_key}'}}
+    check_missing: The test sends no request.
+    verified: {how: unverified}
+"""
+
+
+async def test_responses_contain_the_params_and_the_base_url_of_a_connection(
+    client: Client, application: Application
+) -> None:
+    path, yaml = "/v1/custom-integrations/x-sites", {"content-type": "application/yaml"}
+    assert (await client.http.put(path, content=AT_SITE, headers=yaml)).status_code == 201
+    body = {"integration_slug": "x-sites", "end_user_id": "user_123", "auth_type": "api_key"}
+    created = await client.post(PATH, {**body, "params": {"site": "Acme"}, "credentials": {"api_key": "topsecre"}})
+    connection = created.json()
+    at_acme = {"params": {"site": "acme"}, "base_url": "https://acme.sites.example.com/v1"}
+    session = await client.session(integration_slug="acme")
+    assert (await client.type_key(session["session_token"], ACME_KEYS[GLOBEX])).status_code == 200
+    of_session = (await client.get(f"/v1/hosted-connection-sessions/{session['id']}")).json()["connection"]
+    assert (of_session["params"], of_session["base_url"]) == ({}, application.acme.url)
+    own_path = f"{PATH}/{connection['id']}"
+    expanded = (await client.get("/v1/integrations", end_user_id="user_123", expand="connections")).json()[
+        "integrations"
+    ]
+    (summary,) = next(entry["connections"] for entry in expanded if entry["slug"] == "x-sites")
+    shown = [
+        connection,
+        summary,
+        (await client.get(own_path)).json(),
+        (await client.send("PATCH", own_path, {"name": "Site"})).json(),
+        (await client.post(f"{own_path}/check")).json()["connection"],
+        next(row for row in await listed(client) if row["id"] == connection["id"]),
+    ]
+    assert [{name: values[name] for name in at_acme} for values in shown] == [at_acme] * len(shown)
+    assert "topsecre" not in str(shown)
+
+
 async def test_imported_api_key_is_checked_sealed_and_never_returned(application: Application, client: Client) -> None:
     answer = await client.post(PATH, importing(name=" Sales ", metadata={"team": ["a", 1, None]}))
     assert answer.status_code == 201

@@ -134,7 +134,16 @@ async def test_expand_adds_connections_without_secrets(application: Application,
     assert (oldest["id"], oldest["status"]) == (first["id"], "needs_reauth")
     assert oldest["error"]["code"] == "credentials_refused"
     assert newest["account"] == {"id": INITECH, "label": "Initech"}
-    fields = ("scopes", "missing_scopes", "created_at", "updated_at", "last_used_at", "token_expires_at")
+    fields = (
+        "params",
+        "base_url",
+        "scopes",
+        "missing_scopes",
+        "created_at",
+        "updated_at",
+        "last_used_at",
+        "token_expires_at",
+    )
     assert set(newest) == {"id", "name", "status", "error", "account", *fields}
     assert not any(key in answer.text for key in ACME_KEYS.values())
     assert "etag" not in answer.headers

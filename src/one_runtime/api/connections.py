@@ -24,13 +24,15 @@ from one_runtime.api.fields import (
     note_of,
 )
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
-from one_runtime.catalog.model import AuthType
+from one_runtime.catalog.model import AuthType, Integration
+from one_runtime.catalog.public_values import public_values
 from one_runtime.connecting import disconnect
 from one_runtime.connecting.recheck import RecheckOutcome, recheck
 from one_runtime.connecting.token_import import CredentialImport, import_connection
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection, ConnectionFilter
 from one_runtime.connections.credentials import CredentialsRefused, PermissionMissing, ProviderUnavailable
+from one_runtime.context import Installation
 from one_runtime.egress import TargetRefused
 from one_runtime.errors import NotFound
 from one_runtime.integrations.oauth_clients import HostNotRegistered, OAuthClientMissing
@@ -50,13 +52,20 @@ class AccountAnswer(Answer, title="Account"):
 
 
 class ConnectionSummary(Answer):
-    """A connection in the list of integrations."""
+    """A connection in the list of integrations.
+
+    - `params`: values that are not secret, such as a subdomain. The end user or the provider supplied the values.
+    - `base_url`: the base URL of the provider's API for this account. The value is null if the URL contains a part of
+      the credential.
+    """
 
     id: str
     name: str
     status: Literal["active", "needs_reauth"]
     error: Note | None
     account: AccountAnswer
+    params: dict[str, str]
+    base_url: str | None
     scopes: tuple[str, ...]
     missing_scopes: tuple[str, ...]
     created_at: Time
@@ -65,12 +74,18 @@ class ConnectionSummary(Answer):
     token_expires_at: Time | None
 
     @classmethod
-    def of(cls, connection: Connection) -> Self:
-        """Return the response body for a connection."""
-        account = {"id": connection.account_id, "label": connection.account_label}
-        error, expires_at = note_of(connection.error), connection.expires_at
+    def of(cls, connection: Connection, integration: Integration | None) -> Self:
+        """Return the response body for a connection. `integration`: None if the integration no longer exists."""
+        shown = public_values(integration, connection.auth_type, connection.params)
         return cls.model_validate(
-            {**asdict(connection), "account": account, "error": error, "token_expires_at": expires_at}
+            {
+                **asdict(connection),
+                "account": {"id": connection.account_id, "label": connection.account_label},
+                "error": note_of(connection.error),
+                "params": shown.params,
+                "base_url": shown.base_url,
+                "token_expires_at": connection.expires_at,
+            }
         )
 
 
@@ -81,6 +96,13 @@ class ConnectionAnswer(ConnectionSummary, title="Connection"):
     end_user_id: str
     auth_type: str
     metadata: Metadata
+
+
+async def connection_answer(installation: Installation, connection: Connection) -> ConnectionAnswer:
+    """Return the response body for a connection. Read the connection's integration from the organization's catalog."""
+    async with installation.database.read() as tx:
+        integration = await installation.catalogs.get(tx, connection.organization_id, connection.integration_slug)
+    return ConnectionAnswer.of(connection, integration)
 
 
 class ConnectionPage(Answer):
@@ -189,8 +211,9 @@ async def list_connections(
         rows = await connections.list_page(
             tx, caller.organization_id, matching, limit=query.limit + 1, before=query.cursor
         )
+        catalog = await installation.catalogs.of(tx, caller.organization_id)
     return ConnectionPage(
-        connections=[ConnectionAnswer.of(row) for row in rows[: query.limit]],
+        connections=[ConnectionAnswer.of(row, catalog.get(row.integration_slug)) for row in rows[: query.limit]],
         next_cursor=next_cursor([row.id for row in rows], query.limit),
     )
 
@@ -238,14 +261,15 @@ async def create_connection(
     )
     connection, created = await import_connection(installation, caller.actor, request)
     response.status_code = 201 if created else 200
-    return ConnectionAnswer.of(connection)
+    return await connection_answer(installation, connection)
 
 
 @router.route("GET /v1/connections/{connection_id}", scope="read", errors=(NotFound,), summary="Read one connection")
 async def get_connection(connection_id: str, caller: Authenticated, installation: Installed) -> ConnectionAnswer:
     """Return a connection of your organization."""
     async with installation.database.read() as tx:
-        return ConnectionAnswer.of(await connections.get(tx, caller.organization_id, connection_id))
+        connection = await connections.get(tx, caller.organization_id, connection_id)
+    return await connection_answer(installation, connection)
 
 
 @router.route(
@@ -263,7 +287,7 @@ async def update_connection(
         changed = await connections.update_connection(
             tx, caller.actor, connection, body.name, body.metadata, installation.clock()
         )
-    return ConnectionAnswer.of(changed)
+    return await connection_answer(installation, changed)
 
 
 @router.route(
@@ -298,7 +322,7 @@ async def check_connection(connection_id: str, caller: Authenticated, installati
         working=checked.working,
         reason=checked.reason,
         missing_permission=checked.missing_permission,
-        connection=ConnectionAnswer.of(checked.connection),
+        connection=await connection_answer(installation, checked.connection),
     )
 
 
@@ -313,7 +337,7 @@ async def refresh_connection(connection_id: str, caller: Authenticated, installa
     async with installation.database.read() as tx:
         connection = await connections.get(tx, caller.organization_id, connection_id)
     refreshed = await refresh(installation, connection.key)
-    return ConnectionAnswer.of(refreshed.connection)
+    return await connection_answer(installation, refreshed.connection)
 
 
 @router.route(

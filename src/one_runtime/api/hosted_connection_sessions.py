@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from one_runtime.api.connections import ConnectionAnswer
+from one_runtime.api.connections import ConnectionAnswer, connection_answer
 from one_runtime.api.fields import Answer, Body, Link, Metadata, Note, ScopeName, Slug, Text, Time, example, note_of
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.catalog.model import AuthType
@@ -27,6 +27,7 @@ from one_runtime.connecting.sessions import (
 )
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection
+from one_runtime.context import Installation
 from one_runtime.errors import Conflict, NotFound
 from one_runtime.tenancy.end_users import EndUser
 
@@ -161,7 +162,7 @@ async def get_hosted_connection_session(
         if session.connection_id is not None:
             with suppress(NotFound):  # the connection was deleted after the session ended
                 connection = await connections.get(tx, caller.organization_id, session.connection_id)
-    return _answer(session, connection, installation.clock())
+    return await _answer(installation, session, connection)
 
 
 @router.route(
@@ -181,7 +182,7 @@ async def cancel_hosted_connection_session(
     session = await redirect_mode.cancel(installation, caller.actor, session_id)
     if session.status == "connected":
         raise Conflict("This session has already made its connection. Delete the connection instead.")
-    return _answer(session, None, installation.clock())
+    return await _answer(installation, session, None)
 
 
 @router.route(
@@ -201,13 +202,13 @@ async def redeem_hosted_connection_session(
     session, connection = await redirect_mode.redeem(
         installation, caller.actor, session_id, body.code, body.end_user_id
     )
-    return _answer(session, connection, installation.clock())
+    return await _answer(installation, session, connection)
 
 
-def _answer(session: ConnectSession, connection: Connection | None, now: Time) -> SessionAnswer:
+async def _answer(installation: Installation, session: ConnectSession, connection: Connection | None) -> SessionAnswer:
     states = {
-        "status": session.state(now),
+        "status": session.state(installation.clock()),
         "last_error": note_of(session.last_error),
-        "connection": ConnectionAnswer.of(connection) if connection else None,
+        "connection": await connection_answer(installation, connection) if connection else None,
     }
     return SessionAnswer.model_validate(asdict(session) | states)

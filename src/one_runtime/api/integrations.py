@@ -116,10 +116,11 @@ async def _expanded(services: Services, state: ListState, end_user_id: str, list
         rows = await connections.list_page(
             tx, state.principal.organization_id, ConnectionFilter(end_user_id=end_user_id), limit=MAX_CONNECTIONS
         )
+        catalog = await services.installation.catalogs.of(tx, state.principal.organization_id)
     answer: dict[str, Any] = json.loads(services.integration_list.body(listed, end_user_id))
     for integration in answer["integrations"]:
         integration["connections"] = [
-            ConnectionSummary.of(connection).model_dump(mode="json")
+            ConnectionSummary.of(connection, catalog.get(connection.integration_slug)).model_dump(mode="json")
             for connection in rows
             if connection.integration_slug == integration["slug"]
         ]

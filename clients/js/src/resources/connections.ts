@@ -50,6 +50,10 @@ export interface ConnectionSummary {
   status: "active" | "needs_reauth";
   error: ErrorNote | null;
   account: Account;
+  /** Values that are not secret, such as a subdomain. */
+  params: { [name: string]: string };
+  /** The base URL of the provider's API for this account, or null if the URL contains a part of the credential. */
+  baseUrl: string | null;
   scopes: string[];
   missingScopes: string[];
   createdAt: string;

@@ -44,13 +44,19 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionSummary:
-    """A connection in the list of integrations. `token_expires_at`: when the access token expires."""
+    """A connection in the list of integrations.
+
+    `params`: values that are not secret, such as a subdomain. `base_url`: the base URL of the provider's API for this
+    account, or None if the URL contains a part of the credential. `token_expires_at`: when the access token expires.
+    """
 
     id: str
     name: str
     status: ConnectionStatus
     error: ErrorNote | None
     account: Account
+    params: Mapping[str, str]
+    base_url: str | None
     scopes: tuple[str, ...]
     missing_scopes: tuple[str, ...]
     created_at: datetime
