@@ -98,7 +98,7 @@ async def provider_network() -> AsyncIterator[tuple[Upstream, Egress]]:
         network = LoopbackNetwork(upstream.port, tls=client)
         try:
             async with Egress(network=network) as egress:
-                yield upstream, egress
+                yield upstream, egress.for_tenant("northwind")
         finally:
             network.close()
 
@@ -173,9 +173,10 @@ async def drive_oauth2(upstream: Upstream, egress: Egress, entry: Integration, a
     tokens = await endpoint.ask(egress, system_clock, grant)
     if exchange_only:
         answer_as(upstream, StandIn(raw_auth(entry, auth), known, stand_in.client))
-        tokens = await exchange_tokens(installation, endpoint, tokens)
+        tokens = await exchange_tokens(egress, system_clock, endpoint, tokens)
     oauth_client = None if own else registered(entry, client, fields)
-    verified = await verify_tokens(installation, entry, auth, GrantedTokens(tokens, params, own, oauth_client, ()))
+    granted = GrantedTokens(tokens, params, own, oauth_client, ())
+    verified = await verify_tokens(installation, "northwind", entry, auth, granted)
     assert verified.secrets["access_token"] == known["access_token"]
     assert {part.name: verified.params[part.name] for part in auth.received} == {
         part.name: known[part.name] for part in auth.received

@@ -7,7 +7,7 @@ import pytest
 import uvloop
 from structlog.testing import capture_logs
 
-from one_runtime.egress import Egress, EgressError, PoolLimits, TargetRefused, on_behalf_of, pool
+from one_runtime.egress import Egress, EgressError, PoolLimits, TargetRefused, connector, on_behalf_of, pool
 from one_runtime.errors import ConfigurationError
 from tests.egress.network import PUBLIC, PUBLIC_IPV6, LoopbackNetwork
 from tests.egress.upstream import Upstream, answer, running_upstream
@@ -264,7 +264,7 @@ async def test_p7_name_rebound_after_its_look_up_is_dialled_at_the_checked_addre
     network = LoopbackNetwork(upstream.port, {"rebound.example": [[PUBLIC], ["127.0.0.1"]]})
     async with Egress(network=network) as egress:
         for _ in range(2):
-            await egress.request("GET", "http://rebound.example/")
+            await egress.for_tenant("northwind").request("GET", "http://rebound.example/")
     assert network.dialled == [(PUBLIC, 80), (PUBLIC, 80)]
 
 
@@ -289,7 +289,7 @@ async def test_p7_unchecked_address_is_refused_at_dialling(
     async def unchecked(self: object, host: str, port: int = 0, family: int = 0) -> list[dict[str, object]]:
         return [{"hostname": host, "host": address, "port": port, "family": 0, "proto": 0} for address in answers]
 
-    monkeypatch.setattr(pool._CheckedResolver, "resolve", unchecked)
+    monkeypatch.setattr(connector.CheckedResolver, "resolve", unchecked)
     network = LoopbackNetwork(upstream.port)
     async with Egress(network=network) as egress:
         with pytest.raises(TargetRefused):
@@ -326,7 +326,7 @@ async def test_p7_allow_list_entry_covers_exactly_one_host_and_port(upstream: Up
         allow=frozenset({("CRM.internal.", 8080), ("10.0.0.1", 80), ("[::1]", 81)}), network=network
     ) as out:
         for url in ("http://crm.internal:8080/", "http://CRM.internal:8080/", "http://10.0.0.1/", "http://[::1]:81/"):
-            assert (await out.request("GET", url)).status == 200
+            assert (await out.for_tenant("northwind").request("GET", url)).status == 200
         for url in (
             "http://crm.internal/",
             "https://crm.internal/",
@@ -356,7 +356,7 @@ async def test_p7_pooled_connection_does_not_serve_another_allow_list(upstream: 
     network = LoopbackNetwork(upstream.port, {"crm.internal": [["127.0.0.1"]]})
     async with Egress(allow=frozenset({("crm.internal", 80)}), network=network) as egress:
         for _ in range(2):
-            await egress.request("GET", "http://crm.internal/")
+            await egress.for_tenant("northwind").request("GET", "http://crm.internal/")
         assert upstream.connections == 1
         async with Egress(network=network) as without_allowance:
             with pytest.raises(TargetRefused):
@@ -370,10 +370,11 @@ async def test_p7_target_is_checked_on_a_pooled_connection_too(
     """The guard checks a literal address before it uses a pooled connection."""
     network = LoopbackNetwork(upstream.port)
     async with Egress(allow=frozenset({("127.0.0.1", 80)}), network=network) as egress:
-        await egress.request("GET", "http://127.0.0.1/")
+        northwind = egress.for_tenant("northwind")
+        await northwind.request("GET", "http://127.0.0.1/")
         monkeypatch.setattr(egress._pool, "_allow", frozenset())
         with pytest.raises(TargetRefused):
-            await egress.request("GET", "http://127.0.0.1/")
+            await northwind.request("GET", "http://127.0.0.1/")
     assert len(upstream.requests) == 1
 
 

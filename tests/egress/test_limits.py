@@ -194,7 +194,8 @@ async def test_p12_connection_limit_is_separate_for_each_organization(upstream: 
     async def call(tenant: str, path: str) -> int:
         limits = Limits(connect=0.2)
         url = f"http://slow.example/{path}"
-        async with egress.relay("GET", url, headers=(), body=None, limits=limits, tenant=tenant) as relayed:
+        relaying = egress.for_tenant(tenant).relay("GET", url, headers=(), body=None, limits=limits)
+        async with relaying as relayed:
             return relayed.status
 
     async with Egress(network=LoopbackNetwork(upstream.port), pool_limits=PoolLimits(per_upstream=1)) as egress:
@@ -207,9 +208,22 @@ async def test_p12_connection_limit_is_separate_for_each_organization(upstream: 
         await asyncio.gather(hanging, return_exceptions=True)
 
 
+async def test_requests_of_all_organizations_together_are_limited(upstream: Upstream) -> None:
+    upstream.answers["/hang"] = hang
+    limits, pool_limits = Limits(connect=0.2), PoolLimits(connections=1)
+    async with Egress(network=LoopbackNetwork(upstream.port), limits=limits, pool_limits=pool_limits) as egress:
+        hanging = asyncio.create_task(egress.for_tenant("northwind").request("GET", "http://slow.example/hang"))
+        await eventually(lambda: len(upstream.requests) == 1)
+        with pytest.raises(UpstreamTimeout, match=r"No connection to quick\.example:80 could be made"):
+            await egress.for_tenant("southwind").request("GET", "http://quick.example/")
+        hanging.cancel()
+        await asyncio.gather(hanging, return_exceptions=True)
+        assert (await egress.for_tenant("southwind").request("GET", "http://quick.example/")).body == b"reached"
+
+
 async def test_connections_to_one_upstream_are_limited(upstream: Upstream) -> None:
     async with Egress(network=LoopbackNetwork(upstream.port), pool_limits=PoolLimits(per_upstream=3)) as egress:
-        await asyncio.gather(*(egress.request("GET", URL) for _ in range(20)))
+        await asyncio.gather(*(egress.for_tenant("northwind").request("GET", URL) for _ in range(20)))
     assert len(upstream.requests) == 20
     assert upstream.connections == 3
 
@@ -249,12 +263,13 @@ async def test_request_that_breaks_connections_is_sent_at_most_twice(upstream: U
 
     upstream.answers.update({"/wait": wait, "/crash": crash})
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
-        tasks = [asyncio.create_task(egress.request("GET", "http://slow.example/wait")) for _ in range(10)]
+        northwind = egress.for_tenant("northwind")
+        tasks = [asyncio.create_task(northwind.request("GET", "http://slow.example/wait")) for _ in range(10)]
         await eventually(lambda: len(upstream.requests) == 10)
         gate.set()
         await asyncio.gather(*tasks)
         with pytest.raises(UpstreamUnreachable):
-            await egress.request("GET", "http://slow.example/crash")
+            await northwind.request("GET", "http://slow.example/crash")
     assert [request.target for request in upstream.requests].count("/crash") == 2
 
 

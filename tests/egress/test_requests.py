@@ -187,7 +187,7 @@ async def test_error_responses_are_returned(upstream: Upstream) -> None:
 async def test_connection_is_reused_for_the_next_request(upstream: Upstream) -> None:
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
         for _ in range(3):
-            await egress.request("GET", "http://public.example/")
+            await egress.for_tenant("northwind").request("GET", "http://public.example/")
     assert upstream.connections == 1
 
 
@@ -230,7 +230,7 @@ def test_p11_secrets_are_not_shown() -> None:
 async def test_http_client_still_has_the_private_switch_for_retries(upstream: Upstream) -> None:
     """`Pool` sets it; a release of aiohttp without it would send PUT and DELETE twice."""
     async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
-        await egress.request("GET", "http://public.example/")
+        await egress.for_tenant("northwind").request("GET", "http://public.example/")
         session = egress._pool._session
         assert session is not None
     assert "_retry_connection" in type(session).ATTRS

@@ -53,6 +53,7 @@ class Upstream:
     anything: Answer = REACHED
     requests: list[ReceivedRequest] = field(default_factory=list)
     connections: int = 0
+    open_connections: int = 0
 
     @property
     def url(self) -> str:
@@ -60,6 +61,7 @@ class Upstream:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self.open_connections += 1
         try:
             while True:
                 request = await _read(reader)
@@ -75,6 +77,7 @@ class Upstream:
         except (asyncio.IncompleteReadError, OSError):
             return
         finally:
+            self.open_connections -= 1
             writer.close()
 
 

@@ -331,13 +331,12 @@ async def _exchange_code(
 ) -> GrantedTokens:
     """Exchange the authorization code for tokens (RFC 6749, 4.1.3). Raises: OneRuntimeError."""
     details, known = context.attempt.details, _known(context, callback)
-    client = _client_identity(context.client, context.secret)
-    endpoint = TokenEndpoint(context.integration, context.auth, client, known)
+    endpoint = TokenEndpoint(context.integration, context.auth, _client_identity(context.client, context.secret), known)
     redirect_uri = callback_url(installation.settings.public_url, context.integration.slug)
     grant = AuthorizationCode(callback.code, redirect_uri, context.secret.verifier)
+    egress, clock = installation.egress.for_tenant(context.attempt.organization_id), installation.clock
     try:
-        tokens = await endpoint.ask(installation.egress, installation.clock, grant)
-        tokens = await exchange_tokens(installation, endpoint, tokens)
+        tokens = await exchange_tokens(egress, clock, endpoint, await endpoint.ask(egress, clock, grant))
     except OAuthError as error:
         refused = isinstance(error, EndpointTargetRefused)
         message = str(error) if refused else f"{context.integration.name} did not grant access."
@@ -352,15 +351,16 @@ async def _exchange_code(
 async def _connect(installation: Installation, context: CallbackContext, granted: GrantedTokens) -> CallbackResult:
     """Verify the tokens and make the connection. After a failure, revoke the tokens."""
     session, attempt, account_id = context.session, context.attempt, None
+    integration, organization_id = context.integration, session.organization_id
     try:
-        verified = await verify_tokens(installation, context.integration, context.auth, granted)
+        verified = await verify_tokens(installation, organization_id, integration, context.auth, granted)
         account_id = verified.account.id
         details = attempt.details
         connection = new_connection(session, verified, details.name, replace_account=details.replace_account)
         connected = await complete_session(installation, session, context.actor, connection, attempt.id)
         return replace(_result(context), connected=connected)
     except UnexpectedValue as unexpected:
-        message = f"{context.integration.name} returned a value that One Runtime does not allow: {unexpected}."
+        message = f"{integration.name} returned a value that One Runtime does not allow: {unexpected}."
         error: OneRuntimeError = AuthorizationFailed("unexpected_value", message)
     except AccountSelectionRequired as required:
         try:

@@ -268,7 +268,7 @@ async def connect(
         if not await sessions.reserve_check(tx, session.id, now):
             raise await unavailable_error(tx, session, now)
     try:
-        verified = await verify_credentials(installation, integration, auth, values)
+        verified = await verify_credentials(installation, session.organization_id, integration, auth, values)
         connection = new_connection(session, verified, request.name, replace_account=request.replace_account)
         return await complete_session(installation, session, actor, connection)
     except OneRuntimeError as error:

@@ -176,7 +176,8 @@ async def _check(installation: Installation, credential: UsableCredential) -> Ch
     if credential.integration is None or credential.auth is None:  # the integration was just deleted
         return None
     try:
-        await check_credentials(installation.egress, credential.integration, credential.auth, credential.values)
+        egress = installation.egress.for_tenant(credential.connection.organization_id)
+        await check_credentials(egress, credential.integration, credential.auth, credential.values)
     except CheckFailed as failure:
         return failure
     return None

@@ -87,7 +87,7 @@ async def _verify(
         return await _verify_tokens(installation, organization_id, integration, oauth2, request)
     values = clean_values(auth, request.params, request.credentials)
     if request.check or auth_method(auth).tokens is not None:
-        return await verify_credentials(installation, integration, auth, values)
+        return await verify_credentials(installation, organization_id, integration, auth, values)
     return unverified_account(integration, auth, values)
 
 
@@ -112,7 +112,7 @@ async def _verify_tokens(
         params = {**values.params, **read_received(auth, "callback", provider_values)}
         tokens = _with_document(tokens, provider_values)
         granted = GrantedTokens(tokens, params, values.credentials, client, tokens.scopes or ())
-        return await verify_tokens(installation, integration, auth, granted, check=request.check)
+        return await verify_tokens(installation, organization_id, integration, auth, granted, check=request.check)
     except UnexpectedValue as error:
         raise InvalidInput(f"params: {error}.") from error
 

@@ -21,6 +21,7 @@ from one_runtime.catalog.response import (
     read_received,
     text_of,
 )
+from one_runtime.clock import Clock
 from one_runtime.connections.connections import NewConnection
 from one_runtime.connections.credentials import (
     NO_TOKEN_METADATA,
@@ -174,22 +175,23 @@ def unverified_account(integration: Integration, auth: Auth, values: ConnectionV
 
 
 async def verify_credentials(
-    installation: Installation, integration: Integration, auth: Auth, values: ConnectionValues
+    installation: Installation, organization_id: str, integration: Integration, auth: Auth, values: ConnectionValues
 ) -> VerifiedAccount:
     """Verify a key, a password, or an OAuth client that an end user entered or an organization imported.
 
     Raises: CredentialsRefused; PermissionMissing; TargetRefused; ProviderUnavailable if the provider gives no usable
     response.
     """
+    egress = installation.egress.for_tenant(organization_id)
     method = auth_method(auth).tokens
     first_grant = method.first_grant(values) if method is not None else None
     if method is None or first_grant is None:
-        account = await check_credentials(installation.egress, integration, auth, values)
+        account = await check_credentials(egress, integration, auth, values)
         return VerifiedAccount(integration, auth.type, account, values.params, values.credentials)
     client, grant = first_grant
     endpoint = TokenEndpoint(integration, method.auth, client, values.params)
     try:
-        tokens = await endpoint.ask(installation.egress, installation.clock, grant)
+        tokens = await endpoint.ask(egress, installation.clock, grant)
     except EndpointTargetRefused as error:
         raise TargetRefused(str(error)) from error
     except OAuthError as error:
@@ -201,7 +203,7 @@ async def verify_credentials(
             error.retry_after if isinstance(error, TemporaryFailure) else None,
         ) from error
     secrets = merge_tokens(values.credentials, replace(tokens, refresh_token=None))
-    account = await check_credentials(installation.egress, integration, auth, ConnectionValues(values.params, secrets))
+    account = await check_credentials(egress, integration, auth, ConnectionValues(values.params, secrets))
     scopes = requested_scopes(method.auth.scopes, None, values.params)
     due_at = method.refresh_due_at(secrets, tokens, installation.clock())
     return VerifiedAccount(
@@ -251,6 +253,7 @@ class GrantedTokens:
 
 async def verify_tokens(
     installation: Installation,
+    organization_id: str,
     integration: Integration,
     auth: OAuth2Auth,
     granted: GrantedTokens,
@@ -264,6 +267,7 @@ async def verify_tokens(
     Raises: CredentialsRefused; PermissionMissing; ProviderUnavailable; AccountSelectionRequired; HostNotRegistered;
     UnexpectedValue if the provider sends a value that the integration does not allow.
     """
+    egress = installation.egress.for_tenant(organization_id)
     params = {**granted.params, **read_received(auth, "token_response", granted.tokens.document)}
     client = granted.client
     method = OAuth2Method(auth)
@@ -275,13 +279,13 @@ async def verify_tokens(
     elif auth.lookup is not None:
         if client is not None:
             require_field_hosts(client, integration.name, auth, params)
-        params |= await _look_up(installation, integration, auth, auth.lookup, ConnectionValues(params, sent))
+        params |= await _look_up(egress, integration, auth, auth.lookup, ConnectionValues(params, sent))
     if client is not None:  # a value of the provider can change a host that receives a client field (promise P7)
         require_field_hosts(client, integration.name, auth, params)
     values = ConnectionValues(params, sent)
     account = ProviderAccount()
     if check:
-        account = await check_credentials(installation.egress, integration, auth, values)
+        account = await check_credentials(egress, integration, auth, values)
     if account.id is None and auth.check is None:
         account = ProviderAccount(*read_identity(auth, values))
     due_at = method.refresh_due_at(secrets, granted.tokens, installation.clock())
@@ -298,7 +302,7 @@ async def verify_tokens(
     )
 
 
-async def exchange_tokens(installation: Installation, endpoint: TokenEndpoint, tokens: TokenSet) -> TokenSet:
+async def exchange_tokens(egress: Egress, clock: Clock, endpoint: TokenEndpoint, tokens: TokenSet) -> TokenSet:
     """Exchange a short-lived token for a long-lived token. Raises: OAuthError.
 
     If the integration defines no such exchange, return `tokens` unchanged.
@@ -306,18 +310,18 @@ async def exchange_tokens(installation: Installation, endpoint: TokenEndpoint, t
     if endpoint.auth.token.exchange is None:
         return tokens
     grant = ShortLivedToken(tokens.access_token)
-    longer = await endpoint.ask(installation.egress, installation.clock, grant)
+    longer = await endpoint.ask(egress, clock, grant)
     return replace(longer, refresh_token=longer.refresh_token or tokens.refresh_token, document=tokens.document)
 
 
 async def _look_up(
-    installation: Installation,
+    egress: Egress,
     integration: Integration,
     auth: OAuth2Auth,
     lookup: LookupRequest,
     values: ConnectionValues,
 ) -> dict[str, str]:
-    response = await _send(installation.egress, integration, build_request(auth, lookup, values))
+    response = await _send(egress, integration, build_request(auth, lookup, values))
     document = read_lookup(lookup, response.status, response.body)
     if document is None:
         raise ProviderUnavailable(f"{integration.name} answered {response.status} to the request for the account.")

@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
@@ -46,7 +47,10 @@ class Relayed:
 
 
 class Egress:
-    """Sends outbound requests. Two `Egress` objects share no connections and no limits."""
+    """Sends outbound requests. Two `Egress` objects share no connections and no limits, except for `for_tenant`.
+
+    `tenant`: the id of the organization for which this object sends requests, or an empty text.
+    """
 
     def __init__(
         self,
@@ -70,10 +74,21 @@ class Egress:
         Raises:
             ConfigurationError: an entry of `allow` is not a valid pair of host and port.
         """
+        self.tenant = ""
         self._network = network or Network()
         self._owns_network = network is None
         self._limits = limits
         self._pool = Pool(canonical_allow_list(allow), self._network, pool_limits, before_request)
+
+    def for_tenant(self, tenant: str) -> Self:
+        """Return an egress for the requests of one tenant (organization), with the limits and the pool of this egress.
+
+        Requests of different tenants never use the same network connection. An egress without a tenant opens a new
+        connection for each request, and closes the connection after the response. Close only the original egress.
+        """
+        egress = copy(self)
+        egress.tenant = tenant
+        return egress
 
     async def request(
         self,
@@ -117,7 +132,6 @@ class Egress:
         headers: Sequence[tuple[str, str]],
         body: Body | None,
         limits: Limits,
-        tenant: str = "",
     ) -> AsyncIterator[Relayed]:
         """Send a request unchanged and stream the response: no decoding, no redirects, no buffering.
 
@@ -131,7 +145,7 @@ class Egress:
         """
         with observed(method) as observed_request:
             hop = first_hop(method, url, headers, body, relayed=True)
-            async with self._pool.exchange(hop, limits, tenant) as answer:
+            async with self._pool.exchange(hop, limits, self.tenant) as answer:
                 observed_request.status = answer.status
                 if answer.status > 599:
                     raise UpstreamProtocolError(
@@ -173,7 +187,7 @@ class Egress:
     async def _follow(self, hop: Hop, limits: Limits, *, follow_redirects: bool) -> Response:
         redirects = 0
         while True:
-            async with self._pool.exchange(hop, limits) as answer:
+            async with self._pool.exchange(hop, limits, self.tenant) as answer:
                 following = next_hop(hop, answer.status, _location(answer)) if follow_redirects else None
                 if following is None:
                     return await _read_response(answer, hop, limits)

@@ -31,6 +31,9 @@ class PoolLimits:
     """Limits that all requests of one `Egress` share."""
 
     connections: int = 512
+    """Maximum number of concurrent requests of all tenants."""
+    idle_connections: int = 1024
+    """Maximum number of idle connections of all tenants. Over this limit, the oldest idle connection is closed."""
     per_upstream: int = 64
     """Maximum number of concurrent requests of one tenant (organization) to one scheme, host and port.
 

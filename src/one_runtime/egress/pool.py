@@ -1,8 +1,4 @@
-"""Send requests over a pool of HTTP connections. Check each IP address after name resolution and before connecting.
-
-Only this module uses aiohttp's client. If the host is an IP address, or a name in the client's cache, the client does
-not call the resolver. So a check in the resolver alone is not enough (promise P7 of docs/security.md).
-"""
+"""Send requests over a pool of HTTP connections. Only this module and `connector` use aiohttp's client."""
 
 import asyncio
 import errno
@@ -10,23 +6,19 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from ipaddress import ip_address
 from typing import Final
 
 import aiohttp
-from aiohttp import AddrInfoType
-from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.abc import ResolveResult
 from aiohttp.http_exceptions import HttpProcessingError
 
-from one_runtime.egress.addresses import why_refused
 from one_runtime.egress.bulkhead import Bulkhead
+from one_runtime.egress.connector import CheckedResolver, Connector, Dial, TenantRequest, dialling
 from one_runtime.egress.errors import (
     EgressError,
-    TargetRefused,
     UpstreamProtocolError,
     UpstreamTimeout,
     UpstreamUnreachable,
@@ -34,12 +26,10 @@ from one_runtime.egress.errors import (
 from one_runtime.egress.hop import Hop
 from one_runtime.egress.limits import Limits, PoolLimits
 from one_runtime.egress.network import Network
-from one_runtime.egress.target import AllowList, Target, bracketed, check
+from one_runtime.egress.target import AllowList, Target, check
 
 # Providers' security headers are long: aiohttp's own limit of 8190 bytes refuses some real responses.
 _LONGEST_HEADER: Final = 16 * 1024
-_KEEPALIVE: Final = 15.0
-"""Seconds until an idle connection is closed."""
 # aiohttp would add these headers itself. The module `hop` has already chosen the headers, so aiohttp must add none.
 _NOT_BY_THE_CLIENT: Final = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
@@ -50,18 +40,6 @@ class Certificate:
 
     not_before: datetime
     not_after: datetime
-
-
-@dataclass(slots=True)
-class _Dial:
-    """Connection attempt of one request.
-
-    `dialled`: True if the request opened a new socket. `refusal`: the error, if the address was refused.
-    """
-
-    target: Target
-    dialled: bool = False
-    refusal: TargetRefused | None = None
 
 
 # Safe methods that callers can send (RFC 9110 section 9.2.1).
@@ -87,14 +65,11 @@ _FAILURES: Final[tuple[tuple[type[Exception], type[EgressError], str], ...]] = (
     (Exception, UpstreamProtocolError, "{authority} sent a malformed HTTP response."),
 )
 
-_dialling: ContextVar[_Dial | None] = ContextVar("one_runtime_egress_dialling", default=None)
-
 
 class Pool:
     """Connections whose IP addresses were checked.
 
-    For a host and port in the operator's allow-list, the checks permit every address. A different allow-list needs a
-    new pool, because the IP address of an open connection is not checked again.
+    A different allow-list needs a new pool, because the IP address of an open connection is not checked again.
     """
 
     def __init__(
@@ -112,6 +87,9 @@ class Pool:
     async def exchange(self, hop: Hop, limits: Limits, tenant: str = "") -> AsyncIterator[aiohttp.ClientResponse]:
         """Send the request and yield the response. The caller reads the body inside its `async with` block.
 
+        Requests of different tenants never use the same network connection. A request without a tenant uses a new
+        connection, which `exchange` closes.
+
         Raises:
             EgressError: the target is refused, or the request failed. If reading the body fails, the caller's block
                 ends with an `EgressError` too.
@@ -120,8 +98,8 @@ class Pool:
             self._before_request()
         check(hop.target, self._allow)
         place, connect = await self._bulkhead.acquire(hop.target, tenant, limits.connect)
-        dial = _Dial(hop.target)
-        before = _dialling.set(dial)
+        dial = Dial(hop.target, tenant)
+        before = dialling.set(dial)
         try:
             timeout = aiohttp.ClientTimeout(connect=connect, sock_read=limits.idle)
             async with await self._send(hop, timeout, dial) as answer:
@@ -135,10 +113,10 @@ class Pool:
             # key in the query.
             raise dial.refusal or _translated(error, hop.target, limits) from None
         finally:
-            _dialling.reset(before)
+            dialling.reset(before)
             place.release()
 
-    async def _send(self, hop: Hop, timeout: aiohttp.ClientTimeout, dial: _Dial) -> aiohttp.ClientResponse:
+    async def _send(self, hop: Hop, timeout: aiohttp.ClientTimeout, dial: Dial) -> aiohttp.ClientResponse:
         """Send the request on an idle connection or on a new connection.
 
         A server can close an idle connection just before the request arrives (RFC 9112 section 9.3.1). In this
@@ -175,7 +153,7 @@ class Pool:
         check(target, self._allow)
         failure = UpstreamUnreachable(f"The name {target.host} has no address.")
         # If the host is an IP address, the resolver checks the address once more, which does no harm.
-        for resolved in await _CheckedResolver(self._allow, self._network).resolve(target.host, target.port):
+        for resolved in await CheckedResolver(self._allow, self._network).resolve(target.host, target.port):
             try:
                 with self._network.open_socket(resolved["family"], resolved["host"], resolved["port"]) as raw:
                     return await _peer_certificate(raw, resolved, target, self._network.tls)
@@ -195,16 +173,9 @@ class Pool:
             await self._session.close()
 
     def _new_session(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(
-            resolver=_CheckedResolver(self._allow, self._network),
-            socket_factory=self._checked_socket,
-            ssl=self._network.tls or True,
-            limit=self._limits.connections,
-            keepalive_timeout=_KEEPALIVE,
-            ttl_dns_cache=self._limits.dns_cache,
-        )
         session = aiohttp.ClientSession(
-            connector=connector,
+            connector=Connector(self._allow, self._network, self._limits),
+            request_class=TenantRequest,
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
             auto_decompress=False,
@@ -218,62 +189,6 @@ class Pool:
         # next major version of aiohttp, which could remove the attribute.
         session._retry_connection = False  # noqa: SLF001
         return session
-
-    def _checked_socket(self, address_info: AddrInfoType) -> socket.socket:
-        """Check the address to which aiohttp is about to connect, and open the socket."""
-        family, _, _, _, (address, port, *_) = address_info
-        dial = _dialling.get()
-        if dial is None:
-            raise PermissionError(errno.EPERM, "this connection belongs to no request")
-        try:
-            _check_address(address, dial.target.host, port, self._allow)
-        except TargetRefused as refusal:
-            # aiohttp handles only an OSError here. `exchange` replaces the OSError with the stored refusal.
-            dial.refusal = refusal
-            raise PermissionError(errno.EPERM, "the address is refused") from None
-        dial.dialled = True
-        return self._network.open_socket(family, address, port)
-
-
-class _CheckedResolver(AbstractResolver):
-    """Resolves names and checks every address.
-
-    The resolver refuses a name if at least one of the name's addresses is refused. For example, the resolver refuses a
-    name that has a public and a private address.
-    """
-
-    def __init__(self, allow: AllowList, network: Network) -> None:
-        self._allow = allow
-        self._network = network
-
-    async def resolve(
-        self,
-        host: str,
-        port: int = 0,
-        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 aiohttp's interface
-    ) -> list[ResolveResult]:
-        try:
-            addresses = await self._network.resolve(host, port)
-        except OSError as error:
-            raise _resolution_error(host, error) from None
-        if not addresses:
-            raise _resolution_error(host, socket.gaierror(socket.EAI_NONAME))
-        for address in addresses:
-            _check_address(address, host, port, self._allow)
-        return [
-            ResolveResult(
-                hostname=host,
-                host=address,
-                port=port,
-                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
-                proto=0,
-                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-            )
-            for address in addresses
-        ]
-
-    async def close(self) -> None:
-        """Do nothing, because the owner of the `Network` object closes the object."""
 
 
 async def _peer_certificate(
@@ -292,31 +207,6 @@ async def _peer_certificate(
         datetime.fromtimestamp(ssl.cert_time_to_seconds(certificate[name]), UTC) for name in ("notBefore", "notAfter")
     )
     return Certificate(*times)
-
-
-def _check_address(address: str, host: str, port: int, allow: AllowList) -> None:
-    """Raise `TargetRefused` if the address is not public and the operator does not allow the host and port.
-
-    Even the operator's message omits the address, because the name is enough to allow the target.
-    """
-    if (host, port) in allow:
-        return
-    try:
-        why = why_refused(ip_address(address))
-    except ValueError:
-        why = "not an address"
-    if why is not None:
-        raise TargetRefused.not_allowed(
-            f"{host} resolves to an address that is not public ({why})", f"{bracketed(host)}:{port}"
-        )
-
-
-def _resolution_error(host: str, error: OSError) -> UpstreamUnreachable:
-    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
-        return UpstreamUnreachable(
-            f"The name {host} cannot be resolved at the moment. Check the network and the name server."
-        )
-    return UpstreamUnreachable(f"The name {host} has no address.")
 
 
 def _translated(error: Exception, target: Target, limits: Limits) -> EgressError:

@@ -181,13 +181,12 @@ async def _attempt(
     injection = inject(credential.auth, credential.values)
     base_url = _base_url(credential.auth, credential.values, injection, request)
     stack.enter_context(on_behalf_of(credential.integration.slug))
-    relayed = installation.relay.relay(
+    relayed = installation.relay.for_tenant(credential.connection.organization_id).relay(
         request.method,
         base_url + request.path + _query(injection, request.query),
         headers=_request_headers(credential.auth, injection, request),
         body=request.body,
         limits=request.limits,
-        tenant=credential.connection.organization_id,
     )
     try:
         return await stack.enter_async_context(relayed)

@@ -337,7 +337,8 @@ async def _ask_provider(
     """
     try:
         endpoint = _token_endpoint(state)
-        tokens = await endpoint.ask(installation.egress, installation.clock, grant, until=lease.ask_until)
+        egress = installation.egress.for_tenant(state.connection.organization_id)
+        tokens = await endpoint.ask(egress, installation.clock, grant, until=lease.ask_until)
     except OneRuntimeError:  # the request could not be built
         async with installation.database.write() as tx:
             await credentials.release_lease(tx, state.connection.key, lease.id)

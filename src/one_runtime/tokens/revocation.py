@@ -116,9 +116,10 @@ async def _request_revocation(installation: Installation, pending: PendingRevoca
     except OneRuntimeError as error:
         temporary = error.status == Unavailable.status
         return [RevocationResult(kind, "failed", error.detail, may_pass=temporary) for kind in results]
+    egress = installation.egress.for_tenant(pending.organization_id)
     for kind, request in requests:
         try:
-            response = await send(installation.egress, integration, request)
+            response = await send(egress, integration, request)
             failure = read_revocation(auth.revocation, client, grant, response, installation.clock())
             results[kind] = _result(kind, failure)
         except TemporaryFailure as failure:

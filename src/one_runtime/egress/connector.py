@@ -1,0 +1,232 @@
+"""Open network connections, and keep idle connections for the tenant's next request.
+
+Tenants (organizations) never share a connection. Some servers read the body of a request as the next request, or send a
+response that no request asked for. On a shared connection, such a server would give one organization's credential or
+response to another organization (promise P1 of docs/security.md, docs/decisions/0029-separate-connections.md).
+
+`Connector` checks each IP address after name resolution and before connecting. If the host is an IP address, or a name
+in aiohttp's cache, aiohttp does not call the resolver. So a check in the resolver alone is not enough (promise P7).
+"""
+
+import errno
+import select
+import socket
+from asyncio import AbstractEventLoop
+from collections import OrderedDict
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import partial
+from ipaddress import ip_address
+from typing import Final, TypeAlias, cast
+
+import aiohttp
+from aiohttp import AddrInfoType, ClientRequest, ClientTimeout
+from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.client_reqrep import ConnectionKey
+from aiohttp.connector import Connection
+from aiohttp.tracing import Trace
+
+from one_runtime.egress.addresses import why_refused
+from one_runtime.egress.errors import TargetRefused, UpstreamUnreachable
+from one_runtime.egress.limits import PoolLimits
+from one_runtime.egress.network import Network
+from one_runtime.egress.target import AllowList, Target, bracketed
+
+_KEEPALIVE: Final = 15.0
+"""Seconds until an idle connection is closed."""
+
+
+@dataclass(slots=True)
+class Dial:
+    """Connection attempt of one request.
+
+    `dialled`: True if the request opened a new socket. `refusal`: the error, if the address was refused.
+    """
+
+    target: Target
+    tenant: str
+    dialled: bool = False
+    refusal: TargetRefused | None = None
+
+
+dialling: ContextVar[Dial] = ContextVar("one_runtime_egress_dialling")
+"""The connection attempt of the current request."""
+
+
+class TenantRequest(ClientRequest):
+    """A request that uses only idle connections of its tenant."""
+
+    @property
+    def connection_key(self) -> ConnectionKey:
+        """Return the key of the usable idle connections.
+
+        One Runtime uses no HTTP proxy. So the field for the headers of the proxy is free for the tenant.
+        """
+        return super().connection_key._replace(proxy_headers_hash=dialling.get().tenant)  # type: ignore[arg-type]
+
+
+_Idle: TypeAlias = OrderedDict[ResponseHandler, None]
+"""Idle connections. The connection that has been idle for the longest time comes first."""
+
+
+class _Protocol(ResponseHandler):
+    """Closes an idle connection that receives data, because no request asked for this data."""
+
+    def __init__(self, idle: _Idle, loop: AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self._idle = idle
+
+    def data_received(self, data: bytes) -> None:
+        if data and self in self._idle:  # with no data, aiohttp continues its parser after a pause
+            self.abort()
+        else:
+            super().data_received(data)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self._idle.pop(self, None)
+        super().connection_lost(exc)
+
+
+class Connector(aiohttp.TCPConnector):
+    """Opens connections to checked addresses, and uses idle connections of the same tenant again.
+
+    For a host and port in the operator's allow-list, the checks permit every address. Each request without a tenant has
+    a new connection, which closes after the response.
+    """
+
+    def __init__(self, allow: AllowList, network: Network, limits: PoolLimits) -> None:
+        super().__init__(
+            resolver=CheckedResolver(allow, network),
+            socket_factory=self._checked_socket,
+            ssl=network.tls or True,
+            limit=limits.connections,
+            keepalive_timeout=_KEEPALIVE,
+            ttl_dns_cache=limits.dns_cache,
+        )
+        self._allow = allow
+        self._network = network
+        self._idle: _Idle = OrderedDict()
+        self._idle_limit = limits.idle_connections
+        # aiohttp has no public option for the protocol. If the next major version removes the attribute, a test fails.
+        self._factory = partial(_Protocol, self._idle, loop=self._loop)  # type: ignore[assignment]
+
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
+        """Return an idle connection that has received no data, or else a new connection."""
+        dial = dialling.get()
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = cast("ResponseHandler", connection.protocol)  # None only after the connection is released
+            self._idle.pop(protocol, None)
+            if dial.dialled or not _has_received(protocol):
+                break
+            connection.close()
+        if dial.tenant:
+            connection.add_callback(partial(self._keep, protocol))
+        else:
+            protocol.force_close()  # after the response
+        return connection
+
+    def _keep(self, protocol: ResponseHandler) -> None:
+        """Record that a connection is idle from now on. Over the limit, close the oldest idle connection.
+
+        `abort` does not wait for a provider that never confirms the end of a TLS connection.
+        """
+        if protocol.should_close or not protocol.is_connected():
+            return
+        self._idle[protocol] = None
+        if len(self._idle) > self._idle_limit:
+            oldest, _ = self._idle.popitem(last=False)
+            oldest.abort()
+
+    def _checked_socket(self, address_info: AddrInfoType) -> socket.socket:
+        """Check the address to which aiohttp is about to connect, and open the socket."""
+        family, _, _, _, (address, port, *_) = address_info
+        dial = dialling.get()
+        try:
+            _check_address(address, dial.target.host, port, self._allow)
+        except TargetRefused as refusal:
+            # aiohttp handles only an OSError here. `Pool.exchange` replaces the OSError with the stored refusal.
+            dial.refusal = refusal
+            raise PermissionError(errno.EPERM, "the address is refused") from None
+        dial.dialled = True
+        return self._network.open_socket(family, address, port)
+
+
+def _has_received(protocol: ResponseHandler) -> bool:
+    """Return True if an idle connection has received data, or its end, since the last response.
+
+    `_Protocol` closes idle connections that receive data. But the event loop may not have read the data yet, or it has
+    read the data together with the end of the last response. In the second case, `should_close` is True.
+    """
+    if protocol.transport is None or protocol.should_close:
+        return True
+    poll = select.poll()
+    poll.register(protocol.transport.get_extra_info("socket").fileno(), select.POLLIN)
+    return bool(poll.poll(0))
+
+
+class CheckedResolver(AbstractResolver):
+    """Resolves names and checks every address.
+
+    The resolver refuses a name if at least one of the name's addresses is refused. For example, the resolver refuses a
+    name that has a public and a private address.
+    """
+
+    def __init__(self, allow: AllowList, network: Network) -> None:
+        self._allow = allow
+        self._network = network
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_UNSPEC,  # noqa: ARG002 aiohttp's interface
+    ) -> list[ResolveResult]:
+        try:
+            addresses = await self._network.resolve(host, port)
+        except OSError as error:
+            raise _resolution_error(host, error) from None
+        if not addresses:
+            raise _resolution_error(host, socket.gaierror(socket.EAI_NONAME))
+        for address in addresses:
+            _check_address(address, host, port, self._allow)
+        return [
+            ResolveResult(
+                hostname=host,
+                host=address,
+                port=port,
+                family=socket.AF_INET6 if ":" in address else socket.AF_INET,
+                proto=0,
+                flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
+            )
+            for address in addresses
+        ]
+
+    async def close(self) -> None:
+        """Do nothing, because the owner of the `Network` object closes the object."""
+
+
+def _check_address(address: str, host: str, port: int, allow: AllowList) -> None:
+    """Raise `TargetRefused` if the address is not public and the operator does not allow the host and port.
+
+    Even the operator's message omits the address, because the name is enough to allow the target.
+    """
+    if (host, port) in allow:
+        return
+    try:
+        why = why_refused(ip_address(address))
+    except ValueError:
+        why = "not an address"
+    if why is not None:
+        raise TargetRefused.not_allowed(
+            f"{host} resolves to an address that is not public ({why})", f"{bracketed(host)}:{port}"
+        )
+
+
+def _resolution_error(host: str, error: OSError) -> UpstreamUnreachable:
+    if isinstance(error, socket.gaierror) and error.errno == socket.EAI_AGAIN:
+        return UpstreamUnreachable(
+            f"The name {host} cannot be resolved at the moment. Check the network and the name server."
+        )
+    return UpstreamUnreachable(f"The name {host} has no address.")
