@@ -27,7 +27,7 @@ MAX_SECONDS: Final = 5
 MAX_MEMORY: Final = 512 * 1024 * 1024
 """Maximum memory of the process, in bytes."""
 
-_MAX_WAIT: Final = 30.0  # seconds; the system can be too busy to give the process its CPU time
+_MAX_WAIT: Final = 60.0  # seconds; the system can be too busy to give the process its CPU time
 _TOO_LARGE: Final = "takes too much time or memory to read; send fewer values, for example a document without paths"
 # Rust code, such as pydantic's, ends the process with SIGABRT if there is no memory.
 _KILLED: Final = (-signal.SIGXCPU, -signal.SIGKILL, -signal.SIGABRT)
@@ -115,7 +115,7 @@ def _limit_this_process(seconds: int, memory: int) -> None:
     for limit in (
         lambda: resource.setrlimit(resource.RLIMIT_CPU, (end, end + 1)),
         lambda: resource.setrlimit(resource.RLIMIT_AS, (memory, memory)),
-        lambda: os.nice(10),
+        lambda: os.nice(5),
         lambda: Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii"),  # Linux ends this process first
     ):
         with suppress(ValueError, OSError):
