@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import typer
@@ -12,6 +14,7 @@ from one_runtime.catalog.model import Integration
 from one_runtime.catalog.tools.build import HERE
 from one_runtime.cli import catalog as commands
 from one_runtime.egress import Egress
+from tests.billing import ENTRY, KEY
 from tests.catalog.stand_in import StandIn
 from tests.catalog.test_stand_in import raw_auth, values_of
 from tests.command_line import Run
@@ -47,7 +50,9 @@ def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandI
     stand_in = StandIn(raw_auth(entry, entry.auth[0]), values_of(entry.auth[0]))
     server, client = tls_contexts(tmp_path, "api.close.com")
     with threaded_upstream(server, stand_in.answer) as port:
-        monkeypatch.setattr(commands, "Egress", lambda: Egress(network=LoopbackNetwork(port, tls=client)))
+        monkeypatch.setattr(
+            commands, "Egress", lambda **options: Egress(network=LoopbackNetwork(port, tls=client), **options)
+        )
         yield stand_in
 
 
@@ -169,6 +174,60 @@ def test_invalid_answer_is_prompted_for_again(bare: Run, tmp_path: Path, answers
     assert bare("catalog", "check", str(tmp_path / "x-y.yaml")).code == 0
     answers.append("fine")
     assert "or its folder does not exist" in bare("catalog", "new", str(tmp_path / "nowhere" / "x.yaml")).sentence
+
+
+class BillingApi(BaseHTTPRequestHandler):
+    """The API of `tests/billing.py`, over http. It accepts every key."""
+
+    def do_GET(self) -> None:
+        body = b'{"id": "acct-1", "name": "Acme Ltd"}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@pytest.fixture
+def local_entry(tmp_path: Path) -> Iterator[tuple[Path, int]]:
+    """A custom integration for an API on this machine, and the port of the API."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), BillingApi) as api:
+        Thread(target=api.serve_forever, daemon=True).start()
+        path = tmp_path / "x-billing.yaml"
+        path.write_text(ENTRY.replace("https://billing.acme.com", f"http://127.0.0.1:{api.server_port}"), "utf-8")
+        yield path, api.server_port
+        api.shutdown()
+
+
+def test_check_and_test_follow_the_rules_of_the_server_for_targets(bare: Run, local_entry: tuple[Path, int]) -> None:
+    path, port = local_entry
+    target = f"127.0.0.1:{port}"
+    checked = bare("catalog", "check", str(path))
+    assert f"{path}: warning: 127.0.0.1 is not a public address (loopback)" in checked.out
+    assert f'add "{target}" to ONE_RUNTIME_EGRESS_ALLOW' in checked.out
+    assert (checked.code, "1 integration, 0 with errors." in checked.out) == (0, True)
+    tried = bare("catalog", "test", str(path), "--key", KEY)
+    assert (tried.code, tried.out.startswith("Not sent. 127.0.0.1 is not a public address (loopback)")) == (2, True)
+    tried = bare("catalog", "test", str(path), "--key", KEY, EGRESS_ALLOW=target)
+    assert (tried.code, tried.out.startswith("Works.")) == (0, True), tried.out + tried.err
+    assert "warning" not in bare("catalog", "check", str(path), EGRESS_ALLOW=target).out
+    strict = bare("catalog", "check", str(path), PUBLIC_URL="https://connect.example.com")
+    assert (strict.code, "http is allowed only on loopback" in strict.out) == (1, True)
+
+
+def test_catalog_commands_ignore_errors_in_other_settings(bare: Run) -> None:
+    assert bare("catalog", "check", "close", WORKERS="many").code == 0
+    assert "ONE_RUNTIME_EGRESS_ALLOW" in bare("catalog", "check", "close", EGRESS_ALLOW="no-port").sentence
+
+
+def test_new_accepts_an_api_on_this_machine_for_a_custom_integration(
+    bare: Run, tmp_path: Path, answers: list[str]
+) -> None:
+    path = tmp_path / "x-inside.yaml"
+    answers += ["x-inside", "api_key", "Inside", "It runs on this machine.", "Data",
+                "http://localhost:18020", "http://localhost:18020/docs",
+                "http://127.0.0.1:18020/v1", "/me"]  # fmt: skip
+    assert bare("catalog", "new", str(path)).code == 0
+    assert "1 integration, 0 with errors." in bare("catalog", "check", str(path)).out
 
 
 @pytest.mark.usefixtures("provider")

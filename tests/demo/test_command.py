@@ -3,7 +3,9 @@
 import signal
 import socket
 import subprocess
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import httpx2
 import pytest
@@ -44,6 +46,38 @@ def test_second_start_continues_with_the_data_of_the_first(tmp_path: Path) -> No
     with running_demo(tmp_path, port) as second:
         assert (second.api_key, second.acme_keys) == (first.api_key, first.acme_keys)
         assert listed(second.url, second.api_key, second.end_user_id).status_code == 200
+
+
+def test_operator_can_allow_an_api_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as api:
+        target = f"127.0.0.1:{api.server_port}"
+        Thread(target=api.serve_forever, daemon=True).start()
+        codes = []
+        for allowed in ("", target):
+            monkeypatch.setenv("ONE_RUNTIME_EGRESS_ALLOW", allowed)
+            with running_demo(tmp_path, three_free_ports()) as demo:
+                codes.append(call(demo, tmp_path, f"http://{target}"))
+        api.shutdown()
+    assert codes == [422, 200]
+
+
+def call(demo: Demo, folder: Path, api: str) -> int:
+    """Register a custom integration for the API, connect it, and return the status of a proxy call."""
+    entry = {
+        "name": "Inside",
+        "description": "An API on this machine.",
+        "category": "Data",
+        "website": api,
+        "docs": api,
+        "auth": [{"type": "none", "base_url": api, "check_missing": "None.", "verified": {"how": "unverified"}}],
+    }
+    admin = {"Authorization": f"Bearer {(folder / 'admin-api-key').read_text().strip()}"}
+    url = f"{demo.url}/v1/custom-integrations/x-inside"
+    assert httpx2.put(url, json=entry, headers=admin).status_code in {200, 201}
+    headers = {"Authorization": f"Bearer {demo.api_key}", "One-Runtime-End-User": demo.end_user_id}
+    body = {"integration_slug": "x-inside", "end_user_id": demo.end_user_id, "auth_type": "none", "credentials": {}}
+    assert httpx2.post(f"{demo.url}/v1/connections", json=body, headers=headers).status_code in {200, 201}
+    return httpx2.get(f"{demo.url}/v1/proxy/x-inside/", headers=headers).status_code
 
 
 def test_commands_of_the_start_up_text_work(tmp_path: Path) -> None:

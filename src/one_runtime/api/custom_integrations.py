@@ -12,8 +12,10 @@ from one_runtime.api.services import services_of
 from one_runtime.catalog.custom import CustomEntry, written
 from one_runtime.catalog.model import is_custom
 from one_runtime.catalog.source import Complaint, SourceError, UnreadableSource
+from one_runtime.catalog.targets import refused_targets
 from one_runtime.connecting import disconnect
 from one_runtime.context import Installation
+from one_runtime.egress import AllowList
 from one_runtime.errors import Conflict, FieldError, InvalidInput, MalformedRequest, NotFound
 from one_runtime.integrations import custom
 from one_runtime.integrations.custom import (
@@ -104,7 +106,8 @@ class CustomIntegrationAnswer(Answer, title="CustomIntegration"):
 
     - `enabled`: true if your organization has enabled the integration with `PUT /v1/organization`.
     - `definition`: the definition in the catalog's format. One Runtime converts an OpenAPI document to this format.
-    - `warnings`: parts of your document that One Runtime ignored or guessed, and steps that you have to take.
+    - `warnings`: parts of your document that One Runtime ignored or guessed, addresses to which One Runtime sends no
+      requests, and steps that you have to take.
     - `invalidated_connections`: the number of connections that became `needs_reauth`, because the integration now
       sends credentials to another host or in another way.
     """
@@ -260,9 +263,10 @@ def _sentence(complaint: Complaint) -> str:
     return f"line {complaint.line}: {complaint.message}" if complaint.line is not None else complaint.message
 
 
-def _notes(put: CustomIntegrationResult) -> Iterator[str]:
-    """Yield warnings for the author of the integration."""
+def _notes(put: CustomIntegrationResult, allow: AllowList) -> Iterator[str]:
+    """Yield warnings for the author of the integration. `allow`: the operator's list of allowed targets."""
     slug = put.registered.integration.slug
+    yield from refused_targets(put.registered.integration, allow)
     if not put.enabled:
         yield f"Your organization has not enabled {slug}. Enable it with PUT /v1/organization."
     if put.client_retired:
@@ -275,8 +279,8 @@ def _notes(put: CustomIntegrationResult) -> Iterator[str]:
 
 
 def _answer(request: Request, put: CustomIntegrationResult, warnings: Warnings = ()) -> CustomIntegrationAnswer:
-    lists = services_of(request.scope).integration_list
-    registered = put.registered
+    services, registered = services_of(request.scope), put.registered
+    lists, allow = services.integration_list, services.installation.settings.egress_allow
     integration = registered.integration
     return CustomIntegrationAnswer.model_validate(
         {
@@ -284,7 +288,7 @@ def _answer(request: Request, put: CustomIntegrationResult, warnings: Warnings =
             "supported_auth_types": integration.auth_types,
             "enabled": put.enabled,
             "definition": written(integration),
-            "warnings": (*warnings, *_notes(put)),
+            "warnings": (*warnings, *_notes(put, allow)),
             "invalidated_connections": put.invalidated,
             "created_at": registered.created_at,
             "updated_at": registered.updated_at,

@@ -84,11 +84,11 @@ def _custom_entry(source: EntrySource, slug: str | None = None, *, allow_http: b
         source.refuse(("logo",), f"is not valid: {error}")
 
 
-def load_file(path: Path) -> Integration:
+def load_file(path: Path, *, allow_http: bool = False) -> Integration:
     """Return the validated entry of a file.
 
     The file contains an entry or an OpenAPI document. If the slug of an entry begins with `x-`, the entry is a custom
-    integration.
+    integration. `allow_http`: allow http URLs on loopback in a custom integration.
 
     Raises:
         CatalogError: the entry is not valid. The error names the file and the line.
@@ -97,7 +97,7 @@ def load_file(path: Path) -> Integration:
         source = read_file(path)
         slug = source.data.get("slug") if isinstance(source.data, Mapping) else None
         if is_openapi(source.data) or str(slug).startswith(CUSTOM):
-            return _custom_entry(source).integration
+            return _custom_entry(source, allow_http=allow_http).integration
         return source.integration(Integration)
     except SourceError as error:
         raise CatalogError.of(path, error) from error
@@ -105,7 +105,7 @@ def load_file(path: Path) -> Integration:
 
 def _from_openapi(source: EntrySource, slug: str | None, *, allow_http: bool) -> CustomEntry:
     valid_slug = slug if slug is None or is_custom(slug) else f"{CUSTOM}none"
-    imported = entry_from(source, valid_slug)
+    imported = entry_from(source, valid_slug, allow_http=allow_http)
     generated = EntrySource(imported.entry)
     try:
         integration = generated.integration(CustomIntegration, allow_http=allow_http)

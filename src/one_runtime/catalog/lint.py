@@ -24,7 +24,7 @@ from one_runtime.errors import InvalidInput
 _REST: Final = r"(?::[0-9]{1,5})?(?:/[^{}?#]*)?"
 # This pattern also allows http on loopback, because the demo uses http. For other entries, the validation refuses http.
 _URL: Final = re.compile(
-    rf"https://[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{{2,63}}{_REST}|http://(?:127\.0\.0\.1|localhost){_REST}"
+    rf"https://[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{{2,63}}{_REST}|http://(?:127\.0\.0\.1|localhost|\[::1\]){_REST}"
 )
 _RESERVED_HEADERS: Final = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"}

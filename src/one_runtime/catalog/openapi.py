@@ -17,7 +17,7 @@ from one_runtime.catalog.openapi_servers import VARIABLE, server_of
 from one_runtime.catalog.openapi_words import sentence_of
 from one_runtime.catalog.parts import MAX_LABEL
 from one_runtime.catalog.source import EntrySource, Place
-from one_runtime.catalog.templates import check_link, resolve_reference
+from one_runtime.catalog.templates import check_link, is_https, resolve_reference
 
 _NO_CHECK: Final = "The OpenAPI document names no request that shows whether a credential works."
 _UNVERIFIED: Final = {"verified": {"how": "unverified"}}
@@ -44,13 +44,15 @@ def is_openapi(data: object) -> bool:
     return isinstance(data, Mapping) and ("openapi" in data or "swagger" in data)
 
 
-def entry_from(source: EntrySource, slug: str | None = None) -> ImportedEntry:
+def entry_from(source: EntrySource, slug: str | None = None, *, allow_http: bool = False) -> ImportedEntry:
     """Convert a document into an entry. If `slug` is None, derive the slug from the title.
+
+    `allow_http`: allow http URLs on loopback.
 
     Raises:
         SourceError: a part is missing or not valid, or a reference points to another document.
     """
-    return _Reader(source).read(slug)
+    return _Reader(source, allow_http=allow_http).read(slug)
 
 
 def slug_from(title: str) -> str:
@@ -60,8 +62,8 @@ def slug_from(title: str) -> str:
 
 
 class _Reader:
-    def __init__(self, source: EntrySource) -> None:
-        self._source = source
+    def __init__(self, source: EntrySource, *, allow_http: bool) -> None:
+        self._source, self._allow_http = source, allow_http
         self._document: Mapping[str, Any] = source.data if isinstance(source.data, Mapping) else {}
         self._warnings: list[str] = []
 
@@ -71,9 +73,9 @@ class _Reader:
         if title is None:
             self._source.refuse(("info", "title"), "is required: the name of the product")
         document_url = self._document_url()
-        server = server_of(self._source, self._document, document_url, self._warnings)
+        server = server_of(self._source, self._document, document_url, self._warnings, allow_http=self._allow_http)
         base_url = server.base_url
-        auths = auths_from(self._source, self._document, server.url, self._warnings)
+        auths = auths_from(self._source, self._document, server.url, self._warnings, allow_http=self._allow_http)
         shared = {"base_url": base_url, **self._check(), **_UNVERIFIED}
         names = set(VARIABLE.findall(base_url))
         host_params = [param for param in server.params if param["name"] in names]
@@ -147,7 +149,7 @@ class _Reader:
         if url is None:
             return None
         try:
-            return check_link(str(url))
+            return check_link(str(url), allow_http=self._allow_http)
         except ValueError as error:
             self._source.refuse(
                 place, f"{error}; write the URL of the document, such as https://api.example.com/openapi.json"
@@ -158,7 +160,7 @@ class _Reader:
         urls = [url for url in (docs, contact) if url is not None]
         if document_url is not None:
             urls = [resolve_reference(document_url, url) for url in urls]
-        links = [url for url in urls if url.startswith("https://")]
+        links = [url for url in urls if is_https(url, allow_http=self._allow_http)]
         if not links:
             links = [_guess_website(base_url, params)]
             self._warnings.append(f"externalDocs is missing, so the documentation link is {links[0]}.")
@@ -185,8 +187,9 @@ class _Reader:
 
 def _guess_website(base_url: str, params: list[dict[str, Any]]) -> str:
     """Return a guess of the product's website: the host of the API."""
-    host = base_url.removeprefix("https://").partition("/")[0]
+    scheme, _, rest = base_url.partition("://")
+    host = rest.partition("/")[0]
     for param in params:
         example = param["options"][0]["value"] if "options" in param else param["placeholder"]
         host = host.replace(f"{{{param['name']}}}", example)
-    return f"https://{host}"
+    return f"{scheme}://{host}"

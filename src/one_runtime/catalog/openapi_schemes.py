@@ -10,7 +10,7 @@ from typing import Any, Final, get_args
 from one_runtime.catalog.oauth2 import ClientAuth
 from one_runtime.catalog.openapi_words import label_of, name_of, sentence_of
 from one_runtime.catalog.source import EntrySource, Place
-from one_runtime.catalog.templates import resolve_reference
+from one_runtime.catalog.templates import is_https, resolve_reference
 
 _MAX_SCHEMES: Final = 100
 _MAX_REFERENCES: Final = 10
@@ -22,16 +22,22 @@ _TYPED_PATTERN: Final = "[ -~]{1,1024}"
 
 
 def auths_from(
-    source: EntrySource, document: Mapping[str, Any], server_url: str, warnings: list[str]
+    source: EntrySource,
+    document: Mapping[str, Any],
+    server_url: str,
+    warnings: list[str],
+    *,
+    allow_http: bool = False,
 ) -> list[dict[str, Any]]:
     """Return the auth types of an entry, without base URL and check. Add a warning for each ignored scheme.
 
     `document`: the data of `source`, with every key converted to text. `server_url`: the base of relative URLs.
+    `allow_http`: allow http URLs on loopback.
 
     Raises:
         SourceError: no scheme is supported, or a scheme is not valid.
     """
-    return _Schemes(source, document, server_url, warnings).auths()
+    return _Schemes(source, document, server_url, warnings, allow_http=allow_http).auths()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +49,16 @@ class _Scheme:
 
 
 class _Schemes:
-    def __init__(self, source: EntrySource, document: Mapping[str, Any], server_url: str, warnings: list[str]) -> None:
+    def __init__(
+        self,
+        source: EntrySource,
+        document: Mapping[str, Any],
+        server_url: str,
+        warnings: list[str],
+        *,
+        allow_http: bool,
+    ) -> None:
+        self._allow_http = allow_http
         self._source, self._document, self._server_url, self._warnings = source, document, server_url, warnings
 
     def auths(self) -> list[dict[str, Any]]:
@@ -210,7 +225,7 @@ class _Schemes:
     def _address(self, flow: Mapping[str, Any], name: str, place: Place) -> str:
         url = flow.get(name)
         absolute = resolve_reference(self._server_url, url) if isinstance(url, str) and url else ""
-        if not absolute.startswith("https://"):
+        if not is_https(absolute, allow_http=self._allow_http):
             self._source.refuse(
                 (*place, name),
                 "must be an absolute https address, or relative to the server's URL, such as /oauth/token",

@@ -13,11 +13,11 @@ from typing import Any, Final
 from one_runtime.catalog.openapi_words import label_of, name_of, sentence_of
 from one_runtime.catalog.parts import MAX_LABEL, MAX_URL
 from one_runtime.catalog.source import EntrySource, Place
-from one_runtime.catalog.templates import is_authority, resolve_reference
+from one_runtime.catalog.templates import is_authority, is_https, resolve_reference
 
 VARIABLE: Final = re.compile(r"\{([^{}]+)\}")
 _LABEL: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_HTTPS: Final = re.compile(r"https://[^/?#\s]+(?:/[^?#\s]*)?")
+_WITHOUT_QUERY: Final = re.compile(r"[^?#\s]*")
 _DEFAULT: Final = {"url": "/"}  # OpenAPI 3.1, 4.8.1: the default of `servers`
 
 
@@ -35,11 +35,16 @@ class Server:
 
 
 def server_of(
-    source: EntrySource, document: Mapping[str, Any], document_url: str | None, warnings: list[str]
+    source: EntrySource,
+    document: Mapping[str, Any],
+    document_url: str | None,
+    warnings: list[str],
+    *,
+    allow_http: bool = False,
 ) -> Server:
     """Return the server that an entry uses. Add a warning if the entry omits other servers.
 
-    `document_url`: the URL of the document, or None if unknown.
+    `document_url`: the URL of the document, or None if unknown. `allow_http`: allow http URLs on loopback.
 
     Raises:
         SourceError: no server has an https URL, or a variable in the URL is not defined.
@@ -51,7 +56,11 @@ def server_of(
     urls = [str(server.get("url", "")) for server in listed]
     if document_url is not None:
         urls = [resolve_reference(document_url, url) for url in urls]
-    usable = [index for index, url in enumerate(urls) if len(url) <= MAX_URL and _HTTPS.fullmatch(url)]
+    usable = [
+        index
+        for index, url in enumerate(urls)
+        if len(url) <= MAX_URL and _WITHOUT_QUERY.fullmatch(url) and is_https(url, allow_http=allow_http)
+    ]
     if not usable:
         place: Place = ("servers", 0, "url") if urls else ("servers",)
         source.refuse(
@@ -72,7 +81,7 @@ def server_of(
 def _expand_variables(source: EntrySource, url: str, place: Place, variables: object) -> Server:
     """Return the server with parameters in its host. Replace each variable outside the host by its default."""
     definitions = variables if isinstance(variables, Mapping) else {}
-    authority = url.removeprefix("https://").partition("/")[0]
+    authority = url.partition("://")[2].partition("/")[0]
     params = []
     for name in dict.fromkeys(VARIABLE.findall(url)):
         variable, placeholder = definitions.get(name), f"{{{name}}}"
@@ -104,8 +113,11 @@ def _param(name: str, variable: Mapping[str, Any]) -> dict[str, Any]:
 def _selectable_server(servers: list[tuple[str, Mapping[str, Any]]]) -> Server | None:
     """Return a server with one parameter that selects the host.
 
-    Return None if the paths of the servers differ, if two hosts are equal, or if a host is not a constant name.
+    Return None if a URL is not https, if the paths of the servers differ, if two hosts are equal, or if a host is not a
+    constant name.
     """
+    if not all(is_https(url) for url, _ in servers):
+        return None
     split = [url.rstrip("/").removeprefix("https://").partition("/") for url, _ in servers]
     hosts, paths = [host for host, _, _ in split], {slash + path for _, slash, path in split}
     if len(paths) > 1 or len(set(hosts)) < len(hosts) or not all(map(is_authority, hosts)):

@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _URL = re.compile(r"(https?)://([^/?#]+)(/[^?#\x00-\x20\x7f-\x9f]*)?")
+_ORIGIN = re.compile(r"(https?)://([^/?#\s]+)")
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _AUTHORITY = re.compile(rf"(?=.{{1,253}}(?::|\Z))(?:{_LABEL}\.)*{_LABEL}(?::[0-9]{{1,5}})?|\[::1\](?::[0-9]{{1,5}})?")
 _ABSOLUTE = re.compile(r"[A-Za-z{][^/?#]*://")  # a variable can stand for the scheme
@@ -73,9 +74,17 @@ def split_url(url: str, *, allow_http: bool = False) -> UrlTemplate:
     names_in(url)
     if not is_authority(_PLACEHOLDER.sub("x", parts.authority)):
         raise ValueError("the host must be a lower-case name, with an optional port and nothing else")
-    if parts.scheme == "http" and not (allow_http and _LOOPBACK.fullmatch(parts.authority)):
+    if not is_https(url, allow_http=allow_http):
         raise ValueError("must be https; http is allowed only on loopback, for demos and development")
     return parts
+
+
+def is_https(url: str, *, allow_http: bool = False) -> bool:
+    """Return True for an absolute https URL. With `allow_http`, also return True for an http URL on loopback."""
+    match = _ORIGIN.match(url)
+    if match is None:
+        return False
+    return match[1] == "https" or (allow_http and _LOOPBACK.fullmatch(match[2]) is not None)
 
 
 def resolve_reference(base: str, reference: str) -> str:

@@ -8,6 +8,7 @@ import typer
 
 from one_runtime import __version__
 from one_runtime.cli import api_keys, catalog, doctor, keys, oauth_clients, organizations
+from one_runtime.cli.running import outbound_settings
 from one_runtime.db.backup import back_up
 from one_runtime.db.migrations import HEAD, migrate
 from one_runtime.errors import OneRuntimeError
@@ -48,12 +49,15 @@ def demo_command(
     data: Annotated[Path, typer.Option(help="Folder for the demo's data.")] = Path(".one-runtime-demo"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line when the demo is ready.")] = False,
 ) -> None:
-    """Run One Runtime on this machine, with a playground (a sample product) and a demo provider."""
+    """Run One Runtime on this machine, with a playground (a sample product) and a demo provider.
+
+    If `ONE_RUNTIME_EGRESS_ALLOW` lists further targets, such as an API on this machine, One Runtime may call them.
+    """
     from one_runtime.app import create_app  # noqa: PLC0415 - see serve_command
     from one_runtime.demo.server import run_demo  # noqa: PLC0415
 
     logs.configure("warning", "console")
-    run_demo(port=port, data=data, json=as_json, create_app=create_app)
+    run_demo(port=port, data=data, json=as_json, create_app=create_app, allow=outbound_settings().egress_allow)
 
 
 @app.command("migrate")

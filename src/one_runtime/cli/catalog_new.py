@@ -7,9 +7,10 @@ import typer
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 
 from one_runtime.catalog import parts
-from one_runtime.catalog.model import CATEGORIES, AuthType, Category, Description, Slug
+from one_runtime.catalog.model import CATEGORIES, AuthType, Category, Description, Slug, is_custom
 from one_runtime.catalog.source import in_our_words
 from one_runtime.catalog.tools.scaffold import ScaffoldInputs, scaffold
+from one_runtime.cli.running import outbound_settings
 from one_runtime.errors import InvalidInput
 
 
@@ -28,15 +29,16 @@ def new_entry(
     target = file or Path(f"{slug}.yaml")
     if target.exists() or not target.parent.is_dir():
         raise InvalidInput(f"{target} already exists, or its folder does not exist. Choose another file.")
+    allow_http = is_custom(slug) and not outbound_settings().secure
     basics = ScaffoldInputs(
         slug=slug,
         auth_types=_prompt(f"Auth types ({', '.join(get_args(AuthType))})", _AuthTypes, "api_key"),
         name=_prompt("Name, in the company's spelling", parts.Label),
         description=_prompt("Purpose of the product, in one sentence that ends in a full stop", Description),
         category=_prompt(f"Category ({', '.join(CATEGORIES)})", Category, "Productivity"),
-        website=_prompt("Website", parts.Link, "https://"),
-        docs=_prompt("URL of the API's documentation", parts.Link, "https://"),
-        api=_prompt("Address of the API", parts.Url, "https://").rstrip("/"),
+        website=_prompt("Website", parts.Link, "https://", allow_http=allow_http),
+        docs=_prompt("URL of the API's documentation", parts.Link, "https://", allow_http=allow_http),
+        api=_prompt("Address of the API", parts.Url, "https://", allow_http=allow_http).rstrip("/"),
         check_path=_prompt("Path of a cheap request that needs a credential", parts.Path, "/me"),
     )
     target.write_text(scaffold(basics, target.name), encoding="utf-8")
@@ -45,11 +47,12 @@ def new_entry(
     )
 
 
-def _prompt(question: str, kind: Any, default: str | None = None) -> Any:
-    """Prompt until the answer is valid. Return the validated answer."""
+def _prompt(question: str, kind: Any, default: str | None = None, *, allow_http: bool = False) -> Any:
+    """Prompt until the answer is valid. Return the validated answer. `allow_http`: allow http URLs on loopback."""
     adapter = TypeAdapter[Any](kind)
     while True:
         try:
-            return adapter.validate_python(str(typer.prompt(question, default=default)).strip())
+            answer = str(typer.prompt(question, default=default)).strip()
+            return adapter.validate_python(answer, context={"allow_http": allow_http})
         except ValidationError as error:
             typer.echo(f"  {in_our_words(error.errors()[0])}", err=True)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Annotated, TypeVar
 
@@ -17,7 +18,7 @@ from one_runtime.egress import Egress
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import InvalidInput
-from one_runtime.settings import load_settings
+from one_runtime.settings import PREFIX, Settings, load_settings
 
 T = TypeVar("T")
 
@@ -80,6 +81,15 @@ def run_installed(work: Callable[[Installation], Awaitable[T]]) -> T:
             await egress.close()
 
     return run(installed)
+
+
+def outbound_settings() -> Settings:
+    """Return settings in which only `public_url` and `egress_allow` come from the environment.
+
+    Commands that need no database use these settings. So an error in another setting does not stop the command.
+    """
+    names = (f"{PREFIX}PUBLIC_URL", f"{PREFIX}EGRESS_ALLOW")
+    return load_settings({name: os.environ[name] for name in names if name in os.environ})
 
 
 def named_values(option: str, texts: Iterable[str]) -> dict[str, str]:

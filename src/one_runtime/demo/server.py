@@ -25,6 +25,7 @@ from one_runtime.demo.first_start import CUSTOMER, DemoData, exclusive, prepare
 from one_runtime.demo.hosts import CanonicalHost
 from one_runtime.demo.playground.backend import create_playground
 from one_runtime.demo.playground.product import FIRST_END_USER, Playground
+from one_runtime.egress import AllowList
 from one_runtime.errors import ConfigurationError
 from one_runtime.oauth.callback import callback_url
 from one_runtime.settings import Settings
@@ -57,8 +58,8 @@ class Addresses:
         self.one_runtime, self.playground, self.acme = (f"http://{host}" for host in self.hosts)
 
 
-def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory) -> None:
-    """Run the demo until SIGINT or SIGTERM.
+def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory, allow: AllowList = frozenset()) -> None:
+    """Run the demo until SIGINT or SIGTERM. `allow`: further targets that One Runtime may call.
 
     Raises: ConfigurationError if a port is invalid or in use, or if the data folder cannot be used.
     """
@@ -68,14 +69,16 @@ def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory) -> No
     with exclusive(data), ExitStack() as stack:
         sockets = [stack.enter_context(_bind(number)) for number in addresses.ports]
         demo = asyncio.run(prepare(data, addresses.playground, _acme_entry(addresses.acme)))
-        apps = _create_apps(create_app, addresses, demo)
+        apps = _create_apps(create_app, addresses, demo, allow)
         servers = [_Server(app, number) for app, number in zip(apps, addresses.ports, strict=True)]
         text = _start_up_line(addresses, demo) if json else _welcome(addresses, demo, colour=_wants_colour())
         with asyncio.Runner(loop_factory=servers[0].config.get_loop_factory()) as runner, _stopping(servers):
             runner.run(_serve(servers, sockets, lambda: print(text, flush=True)))  # noqa: T201 - the start-up text
 
 
-def _create_apps(create_app: AppFactory, addresses: Addresses, demo: DemoData) -> tuple[ASGIApp, ASGIApp, ASGIApp]:
+def _create_apps(
+    create_app: AppFactory, addresses: Addresses, demo: DemoData, allow: AllowList
+) -> tuple[ASGIApp, ASGIApp, ASGIApp]:
     """Return the applications: One Runtime, the playground and Acme.
 
     One Runtime's catalog also contains Acme. One Runtime refuses requests to loopback addresses, so the setting
@@ -87,7 +90,7 @@ def _create_apps(create_app: AppFactory, addresses: Addresses, demo: DemoData) -
         listen=host,
         database_url=SecretStr(demo.database_url),
         encryption_keys=SecretStr(demo.encryption_keys),
-        egress_allow=frozenset({(LOOPBACK, addresses.ports[2])}),
+        egress_allow=allow | {(LOOPBACK, addresses.ports[2])},
         log_level="warning",
         log_format="console",
     )

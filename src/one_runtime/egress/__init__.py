@@ -30,10 +30,12 @@ from one_runtime.egress.limits import Limits, PoolLimits
 from one_runtime.egress.network import Network
 from one_runtime.egress.observation import on_behalf_of
 from one_runtime.egress.pool import Certificate
+from one_runtime.egress.target import AllowList, find_refusal
 
 __all__ = [
     "HOP_BY_HOP",
     "USER_AGENT",
+    "AllowList",
     "Body",
     "Certificate",
     "Egress",
@@ -49,5 +51,6 @@ __all__ = [
     "UpstreamTimeout",
     "UpstreamTooLarge",
     "UpstreamUnreachable",
+    "find_refusal",
     "on_behalf_of",
 ]

@@ -140,6 +140,19 @@ def check(target: Target, allow: AllowList) -> None:
         raise TargetRefused.not_allowed(f"{target.host} is not a public address ({why})", target.authority)
 
 
+def find_refusal(url: str, allow: AllowList) -> TargetRefused | None:
+    """Return the reason why One Runtime refuses a URL, or None. Resolve no name, and send no request.
+
+    Raises:
+        ConfigurationError: an entry of `allow` is not a valid pair of host and port.
+    """
+    try:
+        check(parse(url), canonical_allow_list(allow))
+    except TargetRefused as refusal:
+        return refusal
+    return None
+
+
 def canonical_allow_list(entries: Iterable[tuple[str, int]]) -> AllowList:
     """Return the operator's entries, with each host in the canonical form of `Target.host`.
 
