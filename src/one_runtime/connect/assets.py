@@ -1,7 +1,7 @@
 """Load the popup's static files (scripts and stylesheets) once, when One Runtime starts.
 
-The URLs of `Assets.files` contain a hash over all these files. If a file changes, all URLs change, so browsers can
-cache the files for ever.
+The URLs of `Assets.files` contain a hash over all these files. If a file changes, all URLs change. So browsers can
+cache the files without an expiry.
 """
 
 import hashlib
@@ -64,7 +64,7 @@ def load_assets() -> Assets:
     files = {name: Asset(body, _TYPES[name.rpartition(".")[2]]) for name, body in bodies.items()}
     script = _minify_script(
         _read("connect.js")
-    ).decode()  # the script contains a stylesheet as a template literal: the stylesheet's indentation has no meaning
+    ).decode()  # the only indented text in a string of the script is a stylesheet, which does not need indentation
     connect_js = script.replace(_TEXTS_PLACEHOLDER, _json(with_prefix("host.")))
     return Assets(digest.hexdigest()[:20], files, connect_js.encode(), _read("connect.d.ts"))
 

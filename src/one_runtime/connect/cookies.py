@@ -15,18 +15,18 @@ _SECONDS: Final = int(STATE_LIFE.total_seconds())
 class Cookies:
     """Reads and writes the cookie.
 
-    `secure`: True if the public URL is https. The cookie's name then starts with `__Host-`, so that no other host can
-    set the cookie (RFC 6265bis).
+    `secure`: True if the public URL is https. The cookie of an https URL has a name that starts with `__Host-`. Only
+    One Runtime's own host can set such a cookie (RFC 6265bis).
     """
 
     def __init__(self, *, secure: bool) -> None:
         self._prefix = "__Host-" if secure else ""
-        # The callback is a navigation from the provider's site. In such a navigation, browsers send Lax cookies, but no
-        # Strict cookies.
+        # The callback is a navigation from the provider's site. In such a navigation, browsers send Lax cookies, and
+        # omit Strict cookies.
         self._attributes = "; Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
 
     def set_header(self, binding: BrowserBinding) -> str:
-        """Return the header that sets the cookie, or extends the lifetime of an existing cookie."""
+        """Return the header that sets the cookie. For an existing cookie, the header extends the lifetime."""
         value = binding.secret + (f".{binding.session_token}" if binding.session_token else "")
         return f"{self._prefix}{binding.cookie}={value}; Max-Age={_SECONDS}{self._attributes}"
 

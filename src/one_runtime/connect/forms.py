@@ -1,8 +1,8 @@
 """Build the fields of HTML forms, and read the forms that browsers send.
 
-These forms are on One Runtime's pages that are not in a frame, such as the pages of the modes `redirect` and `link`. No
-page shows a secret that the end user entered before. One Runtime accepts forms only from its own pages, and refuses
-unknown fields (promises P6 and P11 of docs/security.md).
+The forms are on the pages of the modes `redirect` and `link`, and on the page for the selection of an account. These
+pages are not in a frame. A page never shows a secret that the end user has entered. One Runtime refuses forms from
+other sites, and forms with unknown fields (promises P6 and P11 of docs/security.md).
 """
 
 from collections.abc import Mapping
@@ -23,14 +23,14 @@ MAX_FIELDS: Final = 120
 _MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
 _GROUPS: Final = ("params", "credentials")
 
-# confirm: the end user pressed "continue" on the confirmation page. resume: show the first page.
+# confirm: the end user pressed "continue" on the confirmation page. resume: the browser asks for the first page.
 Step: TypeAlias = Literal["resume", "confirm", "show", "connect", "cancel"]
 F = TypeVar("F", bound=Sent)
 Filter: TypeAlias = Annotated[str, StringConstraints(max_length=200)]
 
 
 class FormPost(Sent):
-    """A posted form. `search`, `category`: the filter of the list to which the back button returns."""
+    """A posted form. `search`, `category`: the filter that the end user selected in the list of integrations."""
 
     session_token: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(repr=False)
     step: Step
@@ -66,15 +66,15 @@ class AccountPost(Sent):
 def is_from_our_page(headers: Mapping[str, str], public_origin: str) -> bool:
     """Return True if one of One Runtime's own pages sent this request.
 
-    An attacker's page could contain a form with the token of the attacker's session, and submit the form by script. The
-    visitor would then not see the confirmation page, which names the organization and the end user.
+    An attacker's page could submit a form with the token of the attacker's own session. Without this check, the visitor
+    would not see the confirmation page, which names the organization and the end user.
 
-    The header `Sec-Fetch-Site` says if the request comes from the same origin. No page can forge this header. If the
-    header is missing, `Origin` must be One Runtime's own origin.
+    The browser sets the header `Sec-Fetch-Site`, and no page can forge the header. The value `same-origin` means one of
+    our pages. If the header is missing, `Origin` must be One Runtime's own origin.
 
-    Our pages have `Referrer-Policy: no-referrer`, so browsers send `Origin: null` with a form (Fetch, section 3.2). An
-    old browser that sends no `Sec-Fetch-Site` therefore gets an error page. A weaker referrer policy would avoid this
-    error, but could send a URL with a token to another site.
+    Old browsers do not send `Sec-Fetch-Site`. With our `Referrer-Policy: no-referrer`, they send `Origin: null` with a
+    form (Fetch, section 3.2). So old browsers get an error page. A weaker referrer policy would avoid this error, but
+    could send a URL with a token to another site.
     """
     site = headers.get("sec-fetch-site")
     if site is not None:
@@ -83,7 +83,7 @@ def is_from_our_page(headers: Mapping[str, str], public_origin: str) -> bool:
 
 
 def read_form(kind: type[F], content_type: str, body: bytes) -> F:
-    """Read the form in a request's body. Raises: MalformedRequest, which contains no value of the form."""
+    """Read the form in a request's body. Raises: MalformedRequest. The error contains no value of the form."""
     if content_type.partition(";")[0].strip().lower() != _MEDIA_TYPE:
         raise MalformedRequest(f"The body must be a form, sent as {_MEDIA_TYPE}.")
     try:
@@ -119,7 +119,7 @@ class FormField:
     """A field of a form.
 
     `path`: the field's name in the posted form. `pattern`: the regular expression that the browser checks.
-    `again`: True if the end user has to enter a secret again, because the server does not send secrets back.
+    `again`: True if the end user has to enter a secret again. The server does not send secrets back to the browser.
     """
 
     path: str
@@ -154,7 +154,7 @@ def form_fields(
 ) -> tuple[FormField, ...]:
     """Return the fields of one auth type.
 
-    `typed`: the posted form, or None. The fields contain the posted values, except secrets. Without a posted form, the
+    `typed`: the posted form, or None. The fields contain the posted values, but no secrets. If `typed` is None, the
     fields contain the default values.
     """
     fields = []

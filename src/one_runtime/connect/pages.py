@@ -64,7 +64,7 @@ class Site:
 
 
 def render(site: Site, shell: PopupShell, *, framed: bool) -> Response:
-    """Render the popup's page. Outside a frame, the page of an open session has no form (promise P6)."""
+    """Render the popup's page. If the page is not in a frame, render an error page without a form (promise P6)."""
     state: PageState = "top_level" if shell.state == "open" and not framed else shell.state
     organization = shell.organization_name or ""
     notice = "" if state == "open" else NOTICES.get(state, state)
@@ -84,10 +84,10 @@ def render(site: Site, shell: PopupShell, *, framed: bool) -> Response:
 
 
 def _ancestors(shell: PopupShell, *, framed: bool) -> tuple[str, ...]:
-    """Return the origins whose pages can show this page in a frame: usually the session's allowed origins.
+    """Return the origins whose pages can show this page in a frame. Usually, these are the session's allowed origins.
 
-    If the session is unknown, or if no origin is configured, return `*`, which allows every origin. A developer then
-    sees the error page instead of an empty frame. The error page contains no form and no secret.
+    Two error pages allow every origin (`*`): the page for an unknown session, and the page for a session without
+    allowed origins. So a developer sees the error and not an empty frame. These pages contain no form and no secret.
     """
     if shell.state == "open" and not framed:
         return NO_ANCESTORS
@@ -102,9 +102,10 @@ def headers(
     """Return the HTTP headers of a page.
 
     `ancestors`: the origins whose pages can show this page in a frame. `form_action`: the origins to which the page can
-    send forms. By default, the page can send no form, because the popup's script sends the values with `fetch`.
-    `keeps_opener`: True for a page in the window of an OAuth authorization. The popup opens this window. Later, the
-    popup needs access to the window to send a ticket (a one-time token), and to close the window.
+    send forms. The popup needs no such origin, because its script sends the values with `fetch`.
+
+    `keeps_opener`: True for a page in the window of an OAuth authorization. The popup opens this window, and needs
+    access to the window to send a ticket (a one-time token) and to close the window.
     """
     policy = (
         "default-src 'none'",

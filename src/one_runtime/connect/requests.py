@@ -12,7 +12,7 @@ from one_runtime.tenancy.authentication import bearer_token
 
 MAX_BODY_BYTES: Final = 256 * 1024
 PRIVATE: Final = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
-# Values of the header `Sec-Fetch-Dest`, if the response is for a frame. Some old browsers do not send this header.
+# Values of the header `Sec-Fetch-Dest` in a request for the page of a frame. Some old browsers omit this header.
 _FRAMES: Final = frozenset({"iframe", "frame", "fencedframe", "embed", "object"})
 
 Call: TypeAlias = Callable[[str, Request], Awaitable[BaseModel | None]]
@@ -20,7 +20,7 @@ Endpoint: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 
 def is_framed(request: Request) -> bool:
-    """Return True if the browser says that it shows the response in a frame of another page."""
+    """Return True if the browser reports that the response is for a frame."""
     return request.headers.get("sec-fetch-dest") in _FRAMES
 
 

@@ -87,8 +87,8 @@ class PopupRoutes:
         session_id = None if token is not None else request.query_params.get("session")
         shell = await popup.load_shell(self._installation, token=token, session_id=session_id)
         if shell.mode == "embed":
-            # Old browsers do not send `Sec-Fetch-Dest`, and browsers can omit it for an http URL. If this header is
-            # missing, the page's script checks if the page is in a frame.
+            # Old browsers do not send `Sec-Fetch-Dest`, and new browsers can omit this header for an http URL. If the
+            # header is missing, the page's script checks if the page is in a frame.
             return render(self._site, shell, framed=request.headers.get("sec-fetch-dest") != "document")
         if is_framed(request):
             return self._screens.refusal("framed", 403)
@@ -134,7 +134,7 @@ class PopupRoutes:
         return outcome_answer(await authorization.get_outcome(self._installation, token, authorization_id))
 
     async def _window(self, request: Request) -> Response:
-        """Return the first page in the window of an OAuth authorization. The popup then sends the window a ticket."""
+        """Return the first page in the window of an OAuth authorization. The page waits for a ticket from the popup."""
         if is_framed(request):
             return self._screens.refusal("framed", 403)
         return self._screens.authorization_window()
@@ -142,8 +142,7 @@ class PopupRoutes:
     async def _start(self, request: Request) -> Response:
         """Exchange a ticket (a one-time token) for the URL of the provider's authorization page.
 
-        Only One Runtime's own pages can call this route. The route requires the header `Sec-Fetch-Site: same-origin`,
-        or One Runtime's `Origin`. If another site's page sends a request, the browser sets other values.
+        Only One Runtime's own pages can call this route, because `is_from_our_page` checks the request.
         """
         if not is_from_our_page(request.headers, self._origin):
             raise AuthorizationExpired("This request must come from One Runtime's own page. Start again from the app.")
@@ -153,7 +152,7 @@ class PopupRoutes:
         return Response(RedirectAnswer(url=redirect.url).model_dump_json(), 200, headers, "application/json")
 
     async def _callback(self, request: Request) -> Response:
-        if request.method != "GET":  # a HEAD request must not use up the state, which is valid once
+        if request.method != "GET":  # a HEAD request must not use the state, because each state is valid only once
             return Response(status_code=405, headers={"Allow": "GET", **PRIVATE})
         if is_framed(request):
             return self._screens.refusal("framed", 403)
@@ -189,8 +188,8 @@ class PopupRoutes:
 
     async def _finish(self, result: CallbackResult) -> Response:
         response = await self._pages.finish_authorization(result)
-        # If `binding` is set, this browser started the authorization. If the end user still has to select an account,
-        # extend the lifetime of the cookie. Otherwise, delete the cookie.
+        # `binding` is set if this browser started the authorization. The selection of an account needs the cookie, so
+        # extend the cookie's lifetime before a selection. In all other cases, delete the cookie.
         if result.binding is not None:
             header = self._cookies.set_header if result.selection is not None else self._cookies.delete_header
             response.headers["Set-Cookie"] = header(result.binding)
@@ -201,8 +200,8 @@ class PopupRoutes:
         if file is None:
             raise NotFound("There is no such file.")
         current = request.path_params["hash"] == self._assets.hash
-        # During an update, a page of another version can request a file from this process. This process has only the
-        # files of its own version. Browsers must not cache such a file under the URL of the other version.
+        # During an update, a page of another version can request a file of that version from this process. This process
+        # sends the file of its own version, and browsers must not cache this file under the other version's URL.
         caching = "public, max-age=31536000, immutable" if current else "no-store"
         headers = {"Cache-Control": caching, "X-Content-Type-Options": "nosniff"}
         return Response(file.body, 200, headers, file.media_type)

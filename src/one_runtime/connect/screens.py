@@ -90,8 +90,8 @@ class Screens:
     def resume(self, shell: PopupShell) -> Response:
         """Render the page that the browser gets after a reload.
 
-        The URL then contains no session token, because the first page's script removed the token from the address bar.
-        The same script also stored the token in the browser. So the script of this page can load the first page again.
+        Before the reload, the script of the first page removed the session token from the address bar and stored the
+        token in the browser. The script of this page reads the stored token, and loads the first page again.
         """
         return self._render("resume", shell.session_id, self._notice_values("resume", shell), shell.return_to)
 
@@ -106,7 +106,7 @@ class Screens:
     def pick(self, view: PopupView, form: FormPost) -> Response:
         """Render the list of integrations. After a search, the page hides the integrations that do not match.
 
-        The page still contains the hidden integrations, because the script can show them after another search.
+        The HTML contains all integrations, because the page's script can search the list without the server.
         """
         integrations = [option.integration for option in view.options]
         ranks = {integration.slug: rank for rank, integration in enumerate(search(integrations, form.search))}
@@ -130,11 +130,11 @@ class Screens:
         return self._render("auth_types", view.session.id, values, view.session.return_url)
 
     def form(self, view: PopupView, auth: Auth, form: FormPost, error: FormError = NO_ERROR) -> Response:
-        """Render the form of one auth type. After an error, the form keeps the typed values, except secrets.
+        """Render the form of one auth type. After an error, the form contains the typed values, but no secrets.
 
-        The server never sends a secret back to the browser (promise P11 of docs/security.md). Otherwise, the page's
-        source, the browser's cache and every recorded response would contain the secret. So the end user has to enter
-        the secret again after each error.
+        The server never sends a secret back to the browser (promise P11 of docs/security.md), because the browser's
+        cache or a recorded response could then contain the secret. So the end user enters the secret again after each
+        error.
         """
         fields = form_fields(view, auth, form if error.is_there else None, error.errors)
         paths = {shown.path for shown in fields}
@@ -170,9 +170,8 @@ class Screens:
     def authorization_redirect(self, view: PopupView, redirect: AuthorizationRedirect) -> Response:
         """Render a page that sends the browser to the provider. The page also contains a link to the provider.
 
-        The browser gets this page as the response to a posted form. The response cannot be an HTTP redirect to the
-        provider: some browsers block the redirect, because the policy `form-action` of the form's page does not name
-        the provider (CSP 3, section 6.1.5).
+        The browser gets this page as the response to a posted form. The policy `form-action` of the form's page does
+        not name the provider. So some browsers would block an HTTP redirect to the provider (CSP 3, section 6.1.5).
         """
         values = self._view_values(view, None) | {
             "title": text("leaving.title", integration=redirect.integration_name),
@@ -183,9 +182,9 @@ class Screens:
     def returned(self, result: CallbackResult) -> Response:
         """Render the last page of an authorization.
 
-        In the mode `redirect`, this page sends the browser to the organization's return URL after a success. The
-        response to the callback cannot be an HTTP redirect to this URL: the policy `form-action` of the provider's page
-        can block such a redirect (CSP 3, section 6.1.5).
+        In the mode `redirect`, this page sends the browser to the session's return URL after a success. An HTTP
+        redirect would not work after every callback. The policy `form-action` of the provider's page can block such a
+        redirect (CSP 3, section 6.1.5).
         """
         problem, connected = result.problem, result.connected
         if result.session is None or result.integration is None or result.organization is None:
@@ -196,8 +195,8 @@ class Screens:
             values |= {"problem": _failure(result, problem), "reason": provider_reason(problem)}
         values |= {
             "return_to": result.return_to,
-            # If the popup opened this window, the window closes, because the popup shows the outcome. The window stays
-            # open if the session had already ended, or if this page sends the browser to a return URL.
+            # The popup shows the outcome, so the popup's window closes. The window stays open in two cases: the session
+            # had already ended, or this page sends the browser to a return URL.
             "closes": not isinstance(problem, SESSION_ENDED) and (connected is None or connected.return_to is None),
         }
         status = 200 if problem is None else problem.status
@@ -268,8 +267,8 @@ class Screens:
     def _view_values(self, view: PopupView, form: FormPost | None) -> dict[str, object]:
         """Return the values that most templates need.
 
-        `form`: the posted form, or None. The new page contains the posted values as hidden fields, so that the page's
-        own form sends the values again.
+        `form`: the posted form, or None. The new page contains the posted values as hidden fields. So the form of the
+        new page also sends these values.
         """
         organization, integration = view.organization, view.integration
         return {
@@ -299,15 +298,18 @@ class Screens:
         body = ENVIRONMENT.get_template(f"window/{name}.html").render(
             base=self._site.base, assets=self._site.assets, session=session_id or "", **values
         )
-        # The server can answer this page's form with a redirect to the app. Some browsers apply `form-action` to this
-        # redirect too (CSP 3, section 6.1.5). So `form-action` must name the app's origin.
+        # The response to this page's form can be a redirect to the app. Some browsers apply `form-action` to this
+        # redirect (CSP 3, section 6.1.5). So `form-action` must name the app's origin.
         back = origin_of(return_url)
         form_action = ("'self'", back) if back else ("'self'",)
         return Response(body, status, headers(NO_ANCESTORS, form_action, keeps_opener=keeps_opener))
 
 
 def own_image(url: str | None) -> str | None:
-    """Return the `data:` URI of an image. Return None for other URLs: our pages load no images from other servers."""
+    """Return the URL of an image if the URL is a `data:` URI. Otherwise, return None.
+
+    Our pages load no images from other servers.
+    """
     return url if url and url.startswith("data:image/") else None
 
 
@@ -343,7 +345,7 @@ def _back_to_list(view: PopupView, form: FormPost) -> BackForm | None:
 
 
 def _focus(fields: tuple[FormField, ...], error: FormError) -> str:
-    """Return the id of the element that gets the focus: the error, the first invalid field or the first empty field."""
+    """Return the id of the element that gets the focus: the error, an invalid field or an empty field."""
     if error.is_there and not error.errors:
         return "problem"
     invalid = next((field.id for field in fields if field.error), None)
@@ -351,7 +353,7 @@ def _focus(fields: tuple[FormField, ...], error: FormError) -> str:
 
 
 def _failure(result: CallbackResult, problem: OneRuntimeError) -> str:
-    """Return the message for the end user: the text of `texts.json` for the failure's code, or the error's own text."""
+    """Return the message for the end user. If `texts.json` has no message for the error, return the error's detail."""
     if result.integration is None or result.organization is None:
         return problem.detail
     names = {"integration": result.integration.name, "organization": result.organization.display_name}

@@ -1,9 +1,8 @@
 """Choose the page to show in the modes `redirect` and `link`. The pages of these modes are not in a frame.
 
-The pages work without JavaScript: each page sends a form, and the response is the next page. Only the first URL
-contains the session token. Later requests send the token in the body. In the mode `link`, the first page names the
-organization and the end user. The browser gets the next page only after a click on the first page's button (promise P6
-of docs/security.md).
+The pages work without JavaScript. Each page sends a form, and the response is the next page. Only the first URL
+contains the session token. All later requests contain the token in the body. In the mode `link`, the first page names
+the organization and the end user. The end user has to press a button to continue (promise P6 of docs/security.md).
 """
 
 from dataclasses import replace
@@ -43,12 +42,12 @@ class TopLevelPages:
     async def open(self, shell: PopupShell, token: str | None, *, opening: bool) -> Response:
         """Return the first page of a session.
 
-        After a reload, the token is missing, because the script removes the token from the address bar. In this case,
+        `token`: None after a reload, because the page's script removes the token from the address bar. In this case,
         return a page that loads the first page again.
 
-        `opening`: False for a HEAD request, which must not open the session. An opened session lasts one hour. In the
-        mode `redirect`, the first GET request opens the session. In the mode `link`, only the button of the
-        confirmation page opens the session, because a program that scans links can load the URL before the end user.
+        `opening`: False for a HEAD request, because a HEAD request must not open the session. An opened session lasts
+        one hour. In the mode `redirect`, the first GET request opens the session. In the mode `link`, only the button
+        of the confirmation page opens the session. The first GET request can come from a program that scans links.
         """
         if shell.state != "open":
             return self._screens.ended(shell)
@@ -116,7 +115,7 @@ class TopLevelPages:
         return self._screens.done(view, connected) if connected.return_to is None else _redirect(connected.return_to)
 
     async def _authorize(self, view: PopupView, form: FormPost) -> Response:
-        """Send the browser to the provider. In the cookie, store the session token for the page after the callback."""
+        """Send the browser to the provider. Store the session token in the cookie for the later callback."""
         _, ticket = await authorization.prepare_authorization(self._installation, view, form.request())
         redirect = await authorization.start_authorization(self._installation, ticket.secret)
         binding = replace(redirect.binding, session_token=form.session_token)

@@ -1,6 +1,6 @@
 """Define the JSON that the popup's script and the server exchange, and convert objects of `connecting` to this JSON.
 
-The JSON has its own classes, so that it contains only the fields that the popup needs.
+These classes contain only the fields that the popup needs.
 """
 
 from collections.abc import Callable
@@ -61,13 +61,13 @@ class OutcomeBody(Sent):
 
 
 class TicketBody(Sent):
-    """The ticket (a one-time token to start an authorization) that the popup sent to the authorization's window."""
+    """The ticket of an authorization. A ticket is a one-time token that starts the authorization."""
 
     ticket: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(repr=False)
 
 
 class PopupAnswer(BaseModel):
-    """A part of a response. Pydantic reads its fields from the attributes of an object of `connecting`."""
+    """A part of a response. Pydantic can read the fields of this part from the attributes of another object."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -156,7 +156,7 @@ class ViewAnswer(PopupAnswer):
 
 
 class ConnectedAnswer(PopupAnswer):
-    """The new connection."""
+    """The connected account. `connection_id`: None in the mode `redirect`."""
 
     connection_id: str | None
     integration_slug: str
@@ -164,7 +164,7 @@ class ConnectedAnswer(PopupAnswer):
 
 
 class PreparedAnswer(BaseModel):
-    """A prepared authorization, with the ticket that starts it."""
+    """A prepared authorization. `ticket`: the one-time token that starts the authorization."""
 
     authorization_id: str
     ticket: str
@@ -177,9 +177,9 @@ class RedirectAnswer(BaseModel):
 
 
 class OutcomeAnswer(BaseModel):
-    """The outcome of an authorization: `waiting`, `connected` with the connection, or `failed` with a message.
+    """The outcome of an authorization.
 
-    `provider_reason`: the provider's own error text, if the provider sent a text.
+    `state`: `waiting`, `connected` or `failed`. `provider_reason`: the provider's own error text, or None.
     """
 
     state: str
