@@ -76,7 +76,7 @@ class ApiApplication(FastAPI):
         problems.install(self, public_url)
 
     def openapi(self) -> dict[str, Any]:
-        """Return the OpenAPI document. The first call builds the document, and later calls return the same object."""
+        """Return the OpenAPI document. Only the first call builds the document."""
         if self.openapi_schema is None:
             self.openapi_schema = document(self.routes, SPECS, self._public_url)
         return self.openapi_schema

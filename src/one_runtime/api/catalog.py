@@ -82,8 +82,8 @@ class CatalogField(Answer):
 class CatalogOAuth2(Answer):
     """Facts about the provider's OAuth 2.0 authorization.
 
-    - `client`: `organization` means that your organization registers one OAuth client for all its end users. `customer`
-      means that each end user enters their own OAuth client.
+    - `client`: the party that registers the OAuth client. With `organization`, your organization registers one client
+      for all its end users. With `customer`, each end user enters the values of a client.
     - `client_url`: the provider's page for registering an OAuth client.
     """
 
@@ -97,11 +97,12 @@ class CatalogOAuth2(Answer):
 class CatalogVerified(Answer):
     """The evidence that the integration's definition is correct, and the date of the evidence.
 
+    `how` has one of these values:
+
     - `documentation`: the definition was compared with the provider's documentation.
-    - `fixture`: the definition was compared with the documentation, and a test compares One Runtime's request with an
-      example in the documentation.
+    - `fixture`: in addition to this comparison, a test compares One Runtime's request with a documented example.
     - `live`: the definition was tested with the provider.
-    - `unverified`: there is no evidence. `date` is null.
+    - `unverified`: there is no evidence, and `date` is null.
     """
 
     how: VerifiedHow
@@ -109,7 +110,7 @@ class CatalogVerified(Answer):
 
 
 class CatalogAuth(Answer):
-    """A way to authenticate (auth type) with its fields. `oauth2` is null for every auth type except `oauth2`."""
+    """A way to authenticate (auth type) with its fields. Only the auth type `oauth2` has a value in `oauth2`."""
 
     auth_type: AuthType
     params: tuple[CatalogField, ...]

@@ -1,7 +1,7 @@
 """Compress public responses: the responses with `Cache-Control: public`.
 
-The length of a compressed response can reveal a secret in the response (the BREACH attack). A public response contains
-no secret. Other responses can contain secrets, so the middleware does not compress other responses.
+A public response contains no secret. Any other response can contain a secret. The length of a compressed response can
+reveal such a secret (the BREACH attack). So the middleware compresses only public responses.
 """
 
 import hashlib
@@ -41,8 +41,8 @@ class CompressPublic:
 class _Answer:
     """A response in progress.
 
-    `head`: the message with the status and the headers. The middleware sends this message after it has compressed the
-    body, because the headers contain the length of the compressed body.
+    `head`: the message with the status and the headers. The headers contain the length of the compressed body. So the
+    middleware first compresses the body, and sends `head` after the compression.
     """
 
     compression: CompressPublic
@@ -58,7 +58,7 @@ class _Answer:
         if self.head is not None:
             head, self.head = self.head, None
             body = message.get("body", b"")
-            # The middleware does not compress a streamed response, because the length of the response is not known yet.
+            # The middleware does not compress a streamed response, because its headers must be sent before its end.
             if self.coding and not message.get("more_body") and head["status"] == 200 and len(body) >= MIN_SIZE:
                 body = await self.compression.compressed(body, self.coding)
                 message = {**message, "body": body}

@@ -123,18 +123,18 @@ class CheckAnswer(Answer, title="ConnectionCheck"):
 
 
 class CreateConnection(Body, title="NewConnection"):
-    """A credential that you already have. The fields of `credentials` depend on the auth type.
+    """A credential to import. The fields of `credentials` depend on the auth type.
 
     - `api_key`: the fields that the integration defines.
     - `basic`: `username` and `password`.
     - `client_credentials`: `client_id` and `client_secret`.
     - `oauth2`: `access_token`. The fields `refresh_token`, `expires_at` (RFC 3339) and `scope` are optional. The
-      provider must have issued the tokens to the OAuth client that One Runtime uses for the integration. If each end
-      user registers a client for this integration, also send `client_id` and `client_secret`.
+      OAuth client of the tokens must be the client that One Runtime uses for the integration. If each end user
+      registers a client, `credentials` must also contain `client_id` and `client_secret`.
     - `none`: no fields.
 
-    If `check` is true, One Runtime verifies the credential with the provider before it stores the credential. One
-    Runtime always verifies `client_credentials`.
+    If `check` is true, the provider must accept the credential before One Runtime stores the credential. One Runtime
+    always checks `client_credentials`.
     """
 
     model_config = example(
@@ -156,7 +156,7 @@ class CreateConnection(Body, title="NewConnection"):
 
 
 class PatchConnection(Body, title="ConnectionUpdate"):
-    """Fields to change. Omitted fields keep their value. A new `metadata` replaces the whole old value."""
+    """Fields to change. Omitted fields keep their values. A new `metadata` replaces the old value completely."""
 
     model_config = example(name="Marketing portal", metadata={"team": "growth"})
 
@@ -237,16 +237,14 @@ async def create_connection(
 ) -> ConnectionAnswer:
     """Store a credential for an end user.
 
-    If `check` is true, or for `client_credentials`, the provider must accept the credential first.
-
     One Runtime applies the first rule that fits:
 
-    1. If the end user has a connection to the same account, the new credential replaces the credential of this
+    1. The end user has a connection to the credential's account: the new credential replaces the credential of this
        connection (200).
-    2. If `multiple` is true, or if the end user has no connection to the integration, One Runtime creates a connection
-       (201).
-    3. In all other cases, the new credential replaces the credential of the newest active connection (200). If no
-       connection is active, the new credential replaces the credential of the newest connection.
+    2. `multiple` is true: One Runtime creates a connection (201).
+    3. The end user has no connection to the integration: One Runtime creates a connection (201).
+    4. In all other cases, the new credential replaces the credential of a present connection (200). One Runtime
+       selects the newest active connection. If no connection is active, One Runtime selects the newest connection.
     """
     request = CredentialImport(
         integration_slug=body.integration_slug,
@@ -281,7 +279,7 @@ async def get_connection(connection_id: str, caller: Authenticated, installation
 async def update_connection(
     connection_id: str, body: PatchConnection, caller: Authenticated, installation: Installed
 ) -> ConnectionAnswer:
-    """Change the name or the metadata of a connection. Omitted fields keep their value."""
+    """Change the name or the metadata of a connection. Omitted fields keep their values."""
     async with installation.database.write() as tx:
         connection = await connections.get(tx, caller.organization_id, connection_id)
         changed = await connections.update_connection(
@@ -311,10 +309,10 @@ async def delete_connection(connection_id: str, caller: Authenticated, installat
 async def check_connection(connection_id: str, caller: Authenticated, installation: Installed) -> CheckAnswer:
     """Check the credential of a connection at the provider.
 
-    If the provider refuses an access token, One Runtime refreshes the tokens and repeats the check once. If the
-    provider still refuses the credential, the connection becomes `needs_reauth`. If the credential is valid but lacks
-    a permission, the connection stays active, and its `error` names the permission. If the provider gives no usable
-    response, One Runtime answers with 502, and the connection stays unchanged.
+    - If the provider refuses an access token, One Runtime refreshes the tokens and repeats the check once.
+    - If the provider refuses the credential in the last check, the connection becomes `needs_reauth`.
+    - If the credential is valid but lacks a permission, the connection stays active. Its `error` names the permission.
+    - If the provider gives no usable response, One Runtime answers with 502. The connection stays unchanged.
     """
     checked = await recheck(installation, caller.actor, connection_id)
     return CheckAnswer(
@@ -347,7 +345,7 @@ async def refresh_connection(connection_id: str, caller: Authenticated, installa
     summary="Read the credentials of a connection",
 )
 async def get_credentials(connection_id: str, caller: Authenticated, installation: Installed) -> CredentialsAnswer:
-    """Return the credentials of a connection. One Runtime refreshes expired tokens first.
+    """Return the credentials of a connection. If a refresh is due, One Runtime first refreshes the tokens.
 
     Each read adds the event `connection.credentials_read` to the audit log.
     """

@@ -78,9 +78,9 @@ _PROPERTIES: Final = {
 
 
 def _body(*required: str) -> dict[str, Any]:
-    """Return the OpenAPI description of the request body, with the names of the required properties.
+    """Return the OpenAPI description of the request body. `required`: the names of the required properties.
 
-    FastAPI cannot describe the request body, because `_entry` parses the body without FastAPI.
+    FastAPI cannot describe the body, because `_entry` parses the body without FastAPI.
     """
     schema = {"type": "object", "required": list(required), "properties": _PROPERTIES, "examples": [_EXAMPLE]}
     as_yaml = yaml.safe_dump(_EXAMPLE, sort_keys=False, allow_unicode=True)
@@ -104,12 +104,12 @@ Warnings: TypeAlias = tuple[str, ...]
 class CustomIntegrationAnswer(Answer, title="CustomIntegration"):
     """A custom integration.
 
-    - `enabled`: true if your organization has enabled the integration with `PUT /v1/organization`.
+    - `enabled`: true if your organization has enabled the integration. `PUT /v1/organization` changes this value.
     - `definition`: the definition in the catalog's format. One Runtime converts an OpenAPI document to this format.
-    - `warnings`: parts of your document that One Runtime ignored or guessed, addresses to which One Runtime sends no
-      requests, and steps that you have to take.
-    - `invalidated_connections`: the number of connections that became `needs_reauth`, because the integration now
-      sends credentials to another host or in another way.
+    - `warnings`: the parts of your document that One Runtime ignored or guessed, the addresses to which One Runtime
+      sends no requests, and the steps that you have to take.
+    - `invalidated_connections`: the number of connections that became `needs_reauth` after your request. Connections
+      become `needs_reauth` if the integration sends credentials to a new host or in a new way.
     """
 
     id: str
@@ -186,9 +186,12 @@ async def replace_custom_integration(
     """Create (201) or replace (200) the integration with this slug.
 
     If the integration now sends credentials to another host or in another way, its connections become `needs_reauth`.
-    If your OAuth client for the integration is not registered for a new host, One Runtime deletes the OAuth client. You
-    then have to register the client again. One Runtime also deletes the OAuth client if the integration no longer has
-    the auth type `oauth2`.
+
+    One Runtime deletes your OAuth client for the integration in three cases:
+
+    - The client is not registered for a new host of the integration.
+    - The new definition makes a secret field of the client public.
+    - The integration no longer has the auth type `oauth2`.
     """
     entry = await _entry(request, installation, caller.organization_id, slug.lower())
     if not is_custom(slug.lower()):
@@ -212,9 +215,8 @@ async def delete_custom_integration(
 ) -> Response:
     """Delete the integration and its OAuth client.
 
-    By default, the response is 409 if the integration has connections. With the parameter `delete_connections`, One
-    Runtime also deletes the connections. If the integration defines a revocation request, One Runtime then revokes the
-    tokens of the connections.
+    If the integration has connections, the response is 409 by default. With the parameter `delete_connections`, One
+    Runtime deletes the connections, and revokes their tokens if the integration defines a revocation request.
     """
     if delete_connections:
         await disconnect.delete_integration(installation, caller.actor, slug.lower())
@@ -271,10 +273,10 @@ def _notes(put: CustomIntegrationResult, allow: AllowList) -> Iterator[str]:
         yield f"Your organization has not enabled {slug}. Enable it with PUT /v1/organization."
     if put.client_retired:
         yield (
-            f"One Runtime deleted the OAuth client of {slug}. The reason is one of these: the integration no longer "
-            "uses oauth2; it sends the client's secret or fields to a host for which the client was not registered; it "
-            "makes a secret field public. "
-            f"If the integration uses oauth2, register the client with PUT /v1/integrations/{slug}/oauth-client."
+            f"One Runtime deleted the OAuth client of {slug}. There are three possible reasons. (1) The definition has "
+            "no auth type oauth2. (2) The definition sends the client's secret or fields to a host for which the "
+            "client was not registered. (3) The definition makes a secret field of the client public. "
+            f"If the definition has oauth2, register the client again: PUT /v1/integrations/{slug}/oauth-client."
         )
 
 

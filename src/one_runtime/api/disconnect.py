@@ -23,8 +23,8 @@ class RevocationAnswer(Answer, title="Revocation"):
     """The result of revoking one token at the provider.
 
     - `revoked`: the provider revoked the token.
-    - `not_supported`: the provider does not support revocation, or the credential is not a token. For example, only the
-      end user can revoke an API key, in the provider's settings.
+    - `not_supported`: One Runtime cannot revoke the credential. For example, the provider has no revocation endpoint,
+      or the credential is an API key.
     - `failed`: the revocation failed, and `reason` says why. One Runtime retries a temporary failure for 24 hours.
     """
 
@@ -48,8 +48,8 @@ class RevocationAnswer(Answer, title="Revocation"):
 class Disconnected(Answer, title="Disconnection"):
     """The result of a disconnection.
 
-    `status` is `not_found` if the end user has no connection to the integration, or if the integration or the end user
-    is unknown.
+    `status` is `not_found` if the end user has no connection to the integration. An unknown end user or an unknown
+    integration also gives `not_found`.
     """
 
     status: Literal["disconnected", "not_found"]
@@ -67,9 +67,9 @@ class Disconnected(Answer, title="Disconnection"):
     summary="Disconnect an integration",
 )
 async def disconnect_integration(body: Disconnect, caller: Authenticated, installation: Installed) -> Disconnected:
-    """Delete all connections of an end user to an integration, and the credentials of these connections.
+    """Delete all connections of an end user to an integration, with their credentials.
 
-    One Runtime then revokes the tokens at the provider.
+    One Runtime revokes the tokens at the provider.
     """
     deleted = await disconnect(installation, caller.actor, body.integration_slug, body.end_user_id)
     return Disconnected(

@@ -68,7 +68,8 @@ async def list_end_users(
 async def delete_end_user(end_user_id: str, caller: Authenticated, installation: Installed) -> ForgottenEndUser:
     """Delete an end user, and all connections, credentials and sessions of this end user.
 
-    One Runtime also removes the end user's identifier from every event except `end_user.deleted`.
+    One Runtime removes the end user's identifier from all older events. Only the new event `end_user.deleted` names the
+    end user.
     """
     if "\x00" in end_user_id:
         raise NotFound("There is no such end user.")

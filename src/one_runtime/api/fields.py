@@ -69,8 +69,8 @@ def _row_id(text: str) -> str:
 
 _Clean = AfterValidator(clean_text)
 # `_WithoutNul` and `_NonBlank` are only for the OpenAPI document. Functions such as `_trim` check the text.
-# One Runtime checks the length of a text before it trims the text, because the length limits in the OpenAPI document
-# apply to the text that the caller sends.
+# The length limits in the OpenAPI document apply to the text that the caller sends. So One Runtime checks the length
+# before it trims the text.
 _WithoutNul = Field(json_schema_extra={"pattern": r"^[^\x00]*$"})
 _NonBlank = Field(json_schema_extra={"minLength": 1, "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"})
 Text: TypeAlias = Annotated[str, StringConstraints(max_length=255), AfterValidator(_trim), _Clean, _NonBlank]
@@ -83,7 +83,7 @@ Slug: TypeAlias = Annotated[
     str, StringConstraints(max_length=100), AfterValidator(_trim), _Clean, AfterValidator(_lower), _NonBlank
 ]
 Typed: TypeAlias = Annotated[str, StringConstraints(max_length=20_000), _Clean, _WithoutNul]
-"""Text that an end user typed into one field. One Runtime trims the text later, by the rules of the integration."""
+"""Text that an end user typed into one field. The rules of the integration decide how One Runtime trims the text."""
 ScopeName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,200}$")]
 """An OAuth scope (RFC 6749 section 3.3)."""
 FieldName: TypeAlias = Annotated[str, StringConstraints(max_length=255), _Clean]
@@ -105,7 +105,7 @@ IdCursor: TypeAlias = Annotated[RowId | None, _Cursor]
 
 
 class Body(BaseModel):
-    """A request body or query. One Runtime refuses unknown fields, so that the caller notices a mistyped name."""
+    """A request body or query. One Runtime refuses unknown fields, because an unknown field can be a mistyped name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -132,7 +132,7 @@ class Note(Answer, title="ErrorNote"):
 def next_cursor(keys: list[str], limit: int) -> str | None:
     """Return the cursor of the next page: the sort key of this page's last item. Return None on the last page.
 
-    `keys`: the sort keys of this page's items, and of the next page's first item if there is a next page.
+    `keys`: the sort keys of at most `limit` + 1 items. The additional item shows that there is a next page.
     """
     return keys[limit - 1] if len(keys) > limit else None
 

@@ -39,7 +39,7 @@ def header(scope: Scope, name: bytes) -> bytes:
 def is_current(scope: Scope, etag: bytes) -> bool:
     """Return True if the caller already has the response with this entity tag.
 
-    The function compares `If-None-Match` with the tag, by weak comparison (RFC 9110 section 13.1.2).
+    The function compares the header `If-None-Match` with the tag (weak comparison, RFC 9110 section 13.1.2).
     """
     tags = header(scope, b"if-none-match")
     if not tags:
@@ -49,13 +49,13 @@ def is_current(scope: Scope, etag: bytes) -> bool:
 
 
 def coding_of(scope: Scope) -> Coding | None:
-    """Return the content coding for the response, or None for a response without compression."""
+    """Return the content coding for the response. Return None if the caller accepts only an uncompressed response."""
     accepted = header(scope, b"accept-encoding")
     return choose(accepted.decode("latin-1")) if accepted else None
 
 
 def public_answer(request: Request, text: bytes) -> Response:
-    """Return a public JSON response with an entity tag, or a 304 response if the caller already has the JSON text.
+    """Return a public JSON response with an entity tag. If the caller already has the JSON text, return a 304 response.
 
     The tag is weak, because compressed and uncompressed responses have the same tag (RFC 9110 section 8.8.3.3).
     """

@@ -38,15 +38,15 @@ class CreateSession(Body, title="NewSession"):
     """The end user, the integration, and the place where the popup opens.
 
     - `integration_slug`: if omitted, the end user picks an integration from a list.
-    - `mode`: `embed` opens the popup inside your page. `redirect` opens the popup in the whole window, and the browser
-      then returns to `return_url`. `link` is for a link in an e-mail or a chat. The default mode is `redirect` with a
-      `return_url`, and `embed` without a `return_url`.
-    - `connection_id`: the id of a connection. In this session, the end user can only reconnect this connection.
+    - `mode`: `embed` opens the popup inside your page. `redirect` opens the popup in the whole window, and at the end
+      the browser returns to `return_url`. `link` is for a link in an e-mail or a chat. The default is `redirect` if you
+      send a `return_url`, and otherwise `embed`.
+    - `connection_id`: the id of a connection. The session can only reconnect this connection.
     - `multiple`: if true, a second account of the end user gets its own connection. If false, the second account
       replaces the first account.
-    - `scopes`: the OAuth scopes to request. If omitted, One Runtime requests the scopes of the OAuth client. If the
-      OAuth client defines no scopes, One Runtime requests the default scopes of the integration. One Runtime always
-      adds the scopes that the integration requires.
+    - `scopes`: the OAuth scopes to request. The default is the list of the OAuth client. If the client has no such
+      list, the default is the list of the integration. One Runtime always adds the scopes that the integration
+      requires.
     """
 
     model_config = example(
@@ -84,8 +84,8 @@ class CreatedSession(Answer):
 class SessionAnswer(Answer, title="Session"):
     """The state of a session.
 
-    `last_error`: the newest stored error, or null. The session can stay `pending` after an error. After the
-    provider has refused ten attempts to connect, the session is `failed`.
+    `last_error`: the newest stored error, or null. The session can stay `pending` after an error. After ten attempts
+    that the provider refused, the session is `failed`.
     """
 
     id: str
@@ -176,8 +176,8 @@ async def cancel_hosted_connection_session(
 ) -> SessionAnswer:
     """Cancel a pending session.
 
-    In the mode `redirect`, you can cancel the session until your backend redeems the session's code.
-    A second cancellation changes nothing. If the session has already made its connection, the response is 409.
+    In the mode `redirect`, you can cancel the session until your backend redeems the session's code. If the session has
+    already made its connection, the response is 409. A second cancellation changes nothing.
     """
     session = await redirect_mode.cancel(installation, caller.actor, session_id)
     if session.status == "connected":
@@ -194,10 +194,11 @@ async def cancel_hosted_connection_session(
 async def redeem_hosted_connection_session(
     session_id: str, body: RedeemCode, caller: Authenticated, installation: Installed
 ) -> SessionAnswer:
-    """Confirm the new connection of a session in the mode `redirect`, at most 10 minutes after the end user connected.
+    """Confirm the new connection of a session in the mode `redirect`. The code is valid for 10 minutes.
 
     `end_user_id` is the user who is signed in to your product. If the session belongs to another end user, the response
-    is 409, and One Runtime deletes the session's unconfirmed connection. A second redemption changes nothing.
+    is 409, and One Runtime deletes the credentials that wait for the redemption. If you redeem the code again for the
+    right user, nothing changes.
     """
     session, connection = await redirect_mode.redeem(
         installation, caller.actor, session_id, body.code, body.end_user_id

@@ -1,6 +1,7 @@
 """Serve `GET /v1/integrations`: the list of integrations, with the status of each integration for one end user.
 
-Pages in the organization's product wait for this list. So the endpoint is plain ASGI, which is faster than FastAPI.
+Pages of the organization's product wait for this list. So the endpoint does not use FastAPI. A plain ASGI endpoint is
+faster.
 """
 
 import json
@@ -62,8 +63,8 @@ _HEADERS: Final[tuple[Header, ...]] = (
 class ListedIntegration(CatalogIntegration, title="Integration"):
     """An integration with the end user's status.
 
-    The status is also `not_connected` if the end user has to connect again. So do not delete the end user's data when
-    the status becomes `not_connected`.
+    The status `not_connected` also includes an end user who has to connect again. So do not delete the end user's data
+    when the status becomes `not_connected`.
     """
 
     status: Literal["connected", "not_connected"]
@@ -130,8 +131,8 @@ async def _expanded(services: Services, state: ListState, end_user_id: str, list
 def _split(query_string: bytes) -> tuple[list[str], bytes]:
     """Return the values of `end_user_id`, and the query string without `end_user_id`.
 
-    Most query strings differ only in `end_user_id`. Without `end_user_id`, these query strings are equal, and
-    `IntegrationQuery` parses the query string only once.
+    Most query strings differ only in `end_user_id`. So the remaining query strings are equal, and `IntegrationQuery`
+    can cache the parsed options.
     """
     pairs = query_string.split(b"&")
     encoded_ids = [pair.removeprefix(_END_USER) for pair in pairs if pair.startswith(_END_USER)]

@@ -22,10 +22,10 @@ _MAX_CACHED_QUERY: Final = 500  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A query parameter. A caller can repeat the parameter if the JSON Schema is an array.
+    """A query parameter.
 
     `schema`: the JSON Schema in the OpenAPI document. The parser checks `enum`, `minLength` and `maxLength`. A text of
-    white space counts as empty.
+    white space counts as empty. If the schema is an array, a caller can repeat the parameter.
     """
 
     description: str
@@ -118,7 +118,10 @@ class IntegrationQuery:
 
 
 def clean(name: str, value: str, max_length: int = _MAX_TEXT) -> str:
-    """Return the trimmed value of a query parameter. Raises: InvalidInput if the value is too long or not storable."""
+    """Return the trimmed value of a query parameter.
+
+    Raises: InvalidInput if the value is too long, or if the database cannot store the value.
+    """
     if len(value) > max_length:
         raise InvalidInput.of(name, f"must be at most {max_length} characters")
     try:

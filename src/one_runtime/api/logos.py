@@ -18,7 +18,7 @@ router = Routes("Catalog")
     response_class=Response,
 )
 async def get_logo(digest: str, slug: str, installation: Installed) -> Response:
-    """Return the logo of an integration as SVG. A cache can keep the logo, because a changed logo has another URL."""
+    """Return the logo of an integration as SVG. A changed logo has a new URL, so caches can keep the response."""
     if slug.startswith(CUSTOM):
         async with installation.database.read() as tx:
             logo = await organization_catalogs.find_logo(tx, slug, digest)

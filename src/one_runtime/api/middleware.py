@@ -1,4 +1,4 @@
-"""Receive each request before FastAPI does: add a request id, measure the request, and turn errors into responses."""
+"""Handle each request before FastAPI: add a request id, measure the request, and convert errors to responses."""
 
 import asyncio
 from collections.abc import Iterable
@@ -66,8 +66,8 @@ class RequestMiddleware:
                     await route.app(scope, receive, send_with_id)
                 else:
                     _require_utf8(scope["query_string"])
-                    # Add the request id to the log lines of this request. The plain ASGI routes skip this step,
-                    # because these routes must be fast and rarely log.
+                    # Add the request id to the log lines of this request. The plain ASGI routes do not need this step,
+                    # because these routes rarely log.
                     logs.request.set(scope)
                     timeout = self.services.installation.settings.body_timeout
                     await self.app(scope, _limit_body(scope, receive, timeout), send_with_id)
@@ -99,9 +99,9 @@ class RequestMiddleware:
     async def _run_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the start and the stop of the application.
 
-        After a failure, Starlette sends the message of the exception to uvicorn, and uvicorn prints the message. The
-        message can contain a secret (promise P11 of docs/security.md). So this method removes the message, and logs the
-        traceback without secrets.
+        After a failure, Starlette sends the text of the exception to uvicorn, and uvicorn prints the text. The text can
+        contain a secret (promise P11 of docs/security.md). So this method removes the text, and logs the traceback
+        without secrets.
         """
 
         async def send_without_text(message: Message) -> None:
@@ -124,11 +124,11 @@ def _require_utf8(query_string: bytes) -> None:
 
 
 def _limit_body(scope: Scope, receive: Receive, timeout: float) -> Receive:
-    """Return a `receive` function that refuses a body above `MAX_BODY_BYTES`.
+    """Return a `receive` function that limits the body to `MAX_BODY_BYTES`.
 
-    The function also refuses a body whose next part does not arrive within `timeout` seconds.
+    `timeout`: maximum number of seconds until the next part of the body arrives.
 
-    The returned function raises HTTPException. FastAPI would report any other exception from `receive` as invalid JSON.
+    The returned function raises HTTPException. FastAPI would report any other exception of `receive` as invalid JSON.
     """
     if scope["method"] in {"GET", "HEAD"}:
         return receive

@@ -15,11 +15,11 @@ router = Routes("OAuth clients")
 class PutOAuthClient(Body, title="NewOAuthClient"):
     """An OAuth client from the provider's console.
 
-    - `client_secret`: if omitted, your registered client with the same `client_id` keeps its secret.
-    - `scopes`: the scopes to request. If omitted, One Runtime requests the integration's default scopes.
-    - `hosts`: the hosts that can receive the secret. This field is for integrations with variable hosts, such as a
-      self-hosted GitLab.
-    - `fields`: other values that the integration requires for an OAuth client, such as a developer token.
+    - `client_secret`: if you omit this field and do not change `client_id`, the client keeps its secret.
+    - `scopes`: the scopes to request. If you omit this field, One Runtime requests the integration's default scopes.
+    - `hosts`: the hosts that can receive the secret. Some integrations have variable hosts, such as a self-hosted
+      GitLab. Only these integrations use this field.
+    - `fields`: more values that the integration requires for an OAuth client, such as a developer token.
     """
 
     model_config = example(
@@ -38,7 +38,7 @@ class PutOAuthClient(Body, title="NewOAuthClient"):
 class OAuthClientAnswer(Answer, title="OAuthClient"):
     """An OAuth client, with the last four characters of its secret.
 
-    `fields`: the names of the other registered values. `redirect_url`: register this URL with the provider.
+    `fields`: the names of the additional registered values. `redirect_url`: the URL to register with the provider.
     """
 
     integration_slug: str
@@ -76,10 +76,7 @@ class OAuthClientList(Answer):
 
 @router.route("GET /v1/oauth-clients", scope="admin", summary="List OAuth clients")
 async def list_oauth_clients(caller: Authenticated, installation: Installed) -> OAuthClientList:
-    """List the OAuth clients that your organization has registered.
-
-    The list does not contain the operator's clients.
-    """
+    """List the OAuth clients that your organization has registered. The list omits clients of the operator."""
     clients = await oauth_clients.list_registered(installation, caller.organization_id)
     return OAuthClientList(oauth_clients=[OAuthClientAnswer.of(client) for client in clients])
 
@@ -91,7 +88,7 @@ async def list_oauth_clients(caller: Authenticated, installation: Installed) -> 
     summary="Read an OAuth client",
 )
 async def get_oauth_client(integration_slug: str, caller: Authenticated, installation: Installed) -> OAuthClientAnswer:
-    """Return your organization's OAuth client for an integration. Without such a client, the response is 404."""
+    """Return your organization's OAuth client for an integration. If there is no client, the response is 404."""
     return OAuthClientAnswer.of(
         await oauth_clients.get_registered(installation, caller.organization_id, integration_slug)
     )
@@ -128,7 +125,7 @@ async def replace_oauth_client(
     status_code=204,
 )
 async def delete_oauth_client(integration_slug: str, caller: Authenticated, installation: Installed) -> Response:
-    """Delete your OAuth client for an integration, so that no new connection uses the client.
+    """Delete your OAuth client for an integration. New connections cannot use a deleted client.
 
     Existing connections continue to refresh their tokens with the client.
     """

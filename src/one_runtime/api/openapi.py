@@ -70,8 +70,8 @@ def _complete(operation: dict[str, Any], spec: RouteSpec) -> None:
     responses = {status: response for status, response in operation["responses"].items() if status != "422"}
     by_status: dict[str, list[type[OneRuntimeError]]] = {}
     for error in spec.all_errors:
-        # Only a proxy route has a `default` response, because a provider's response can have any status. For a proxy
-        # route, the document lists One Runtime's own errors under `default`.
+        # Only a proxy route has a `default` response, because a provider's response can have any status. The errors of
+        # One Runtime can have any of these statuses, so the document lists the errors under `default`.
         by_status.setdefault("default" if "default" in responses else str(error.status), []).append(error)
     for status, errors in sorted(by_status.items()):
         described = " ".join(f"`{error.code}`: {error.title}." for error in errors)
@@ -92,7 +92,7 @@ _SCHEMAS: Final = "#/components/schemas/"
 
 
 def _with_public_names(built: dict[str, Any]) -> dict[str, Any]:
-    """Rename each schema to its title, which is the public name. The name of the class is internal."""
+    """Rename each schema from the name of its class to its title. Only the title is a public name."""
     schemas = built["components"]["schemas"]
     names = {name: schema.get("title", name) for name, schema in schemas.items()}
     if len(set(names.values())) != len(names):
@@ -122,9 +122,9 @@ _SESSION: Final = tuple(
     for method, more in (("GET", ""), ("POST", "/redeem"), ("DELETE", ""))
 )
 _LINKS: Final = {"POST /v1/connections": _CONNECTION, "POST /v1/hosted-connection-sessions": _SESSION}
-"""Operations that create a resource, each with the operations that need the `id` of the new resource.
+"""Operations that create a resource. The value lists the operations that need the `id` of the new resource.
 
-The OpenAPI document links the first operation to the other operations (OpenAPI 3.1 section 4.8.20).
+The OpenAPI document links each key to the operations in its value (OpenAPI 3.1 section 4.8.20).
 """
 
 

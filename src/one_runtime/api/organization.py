@@ -17,8 +17,8 @@ router = Routes("Organization")
 class Integrations(Body, title="Availability"):
     """The integrations that your end users can connect.
 
-    `mode`: `all` enables every integration. `listed` enables only the integrations in `slugs`. `all_but` enables every
-    integration except the integrations in `slugs`.
+    `mode`: `all` enables every integration. `listed` enables only the integrations in `slugs`. `all_but` disables the
+    integrations in `slugs`, and enables every other integration.
     """
 
     mode: Literal["all", "listed", "all_but"] = "all"

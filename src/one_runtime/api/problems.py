@@ -59,7 +59,7 @@ class InternalError(OneRuntimeError):
 
 
 def problem(error: OneRuntimeError, request_id: str, public_url: str) -> Response:
-    """Return an error as a response. The field `error` repeats the detail, because some clients read only `error`."""
+    """Return the response for an error. The field `error` contains the detail for clients that do not read `detail`."""
     metrics.errors.labels(error.code).inc()
     body: dict[str, object] = {
         "type": f"{public_url}/docs/errors#{error.code}",
@@ -93,7 +93,7 @@ def headers_of(error: OneRuntimeError) -> dict[str, str]:
         headers["allow"] = ", ".join(sorted({*error.allowed, *({"HEAD"} if "GET" in error.allowed else ())}))
     if isinstance(error, RateLimited | ProviderUnavailable) and error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
-    if isinstance(error, RequestTimeout):  # otherwise the server would parse the rest of the body as a request
+    if isinstance(error, RequestTimeout):  # the rest of the body must not be read as the next request
         headers["connection"] = "close"
     return headers
 

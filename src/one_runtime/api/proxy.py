@@ -65,11 +65,11 @@ _OPTIONS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
         {"type": "string", "format": "uri"},
     ),
     "One-Runtime-Retry": (
-        "Repeats an idempotent request if the provider sends 429, 502, 503 or 504, or if the provider does not answer.",
+        "Repeats an idempotent request after the status 429, 502, 503 or 504, or if the provider does not answer.",
         {"type": "string", "enum": ["idempotent"]},
     ),
     "One-Runtime-Timeout": (
-        "Maximum number of seconds until the response starts, and between two pieces of the response. Default: 60.",
+        "Maximum number of seconds to wait for each part of the provider's response. Default: 60.",
         {"type": "number", "exclusiveMinimum": 0, "maximum": MAX_IDLE_TIMEOUT},
     ),
     "One-Runtime-Connect-Timeout": (
@@ -94,8 +94,7 @@ class WebSocketUnsupported(OneRuntimeError):
 async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
     """Relay one request (the ASGI endpoint).
 
-    Raises: OneRuntimeError. If the error occurs after the start of the response, the server closes the TCP connection
-    to the caller.
+    Raises: OneRuntimeError. After the start of the response, an error closes the TCP connection to the caller.
     """
     if scope["method"] in _REFUSED_METHODS:
         raise MethodNotAllowed("The proxy does not relay the methods TRACE and CONNECT.", PROXIED)
@@ -171,8 +170,8 @@ def _split_path(scope: Scope) -> tuple[str, str]:
 def _headers(scope: Scope) -> dict[bytes, bytes]:
     """Return the headers by name.
 
-    Raises: InvalidInput if `Authorization` or a `One-Runtime-…` header occurs twice. A program between the caller and
-    One Runtime can add the second header. One Runtime cannot know which of the two values the caller wants.
+    Raises: InvalidInput if `Authorization` or a `One-Runtime-…` header occurs twice. For example, a program between the
+    caller and One Runtime added a header. One Runtime cannot know which value comes from the caller.
     """
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
@@ -211,7 +210,7 @@ def _seconds(options: Mapping[bytes, str], name: bytes, default: float, limit: f
 
 
 def _body_length(headers: Mapping[bytes, bytes]) -> int | None:
-    """Return the length of the body in bytes: 0 without a body, None for a chunked body. Raises: MalformedRequest."""
+    """Return the length of the body in bytes. Return None for a chunked body. Raises: MalformedRequest."""
     if b"transfer-encoding" in headers:
         return None
     value = headers.get(b"content-length", b"0")

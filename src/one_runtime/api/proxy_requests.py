@@ -18,7 +18,7 @@ class ProxyRequestAnswer(Answer, title="ProxyRequest"):
     """A call through the proxy. Body sizes are in bytes, and durations are in milliseconds.
 
     - `path`: the path without the query.
-    - `http_status`: the status of the response, or 0 if the caller closed the connection before the response started.
+    - `http_status`: the status of the response. 0 means that the caller closed the connection before the response.
     - `error_code`: the code of One Runtime's own error, or null.
     """
 
@@ -41,8 +41,8 @@ class ProxyRequestAnswer(Answer, title="ProxyRequest"):
 class ProxyRequestPage(Answer):
     """A page of calls. `next_cursor` is null on the last page.
 
-    With the filter `http_status` or `integration_slug`, One Runtime searches at most 10,000 calls for each page. So a
-    page can contain few calls or no calls, even if more pages follow.
+    If you filter by `http_status` or `integration_slug`, One Runtime searches at most 10,000 calls for each page. So a
+    page with a `next_cursor` can contain few calls or no calls.
     """
 
     proxy_requests: list[ProxyRequestAnswer]

@@ -1,4 +1,4 @@
-"""Serve the API reference, the page of error codes, and the OpenAPI document. No page loads files from other hosts."""
+"""Serve the API reference, the page of error codes, and the OpenAPI document. All files come from this server."""
 
 import json
 from importlib.resources import files

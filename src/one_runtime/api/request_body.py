@@ -1,6 +1,6 @@
-"""Read the bodies of requests, within a time limit for each part.
+"""Read the bodies of proxy requests, and detect that the caller has disconnected.
 
-For proxy requests, also detect that the caller has disconnected.
+Each part of a body has to arrive within a time limit.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ class RequestBody:
     """
 
     def __init__(self, receive: Receive, record: CallRecord, timeout: float, *, has_body: bool) -> None:
-        """`timeout`: maximum time in seconds until the next part of the body.
+        """`timeout`: maximum time in seconds to wait for the next part of the body.
 
         Each part of the provider's response restarts this time.
         """
@@ -39,7 +39,7 @@ class RequestBody:
             self._ended.set()
 
     def touch(self) -> None:
-        """Record that the provider has just sent a part of the response. Restart the limits `timeout` and `idle`."""
+        """Restart the limits `timeout` and `idle`. Call this method after each part of the provider's response."""
         self._last_activity = asyncio.get_running_loop().time()
         if self._waiting is not None and not self._waiting.expired():
             self._waiting.reschedule(self._last_activity + self._timeout)
@@ -51,8 +51,8 @@ class RequestBody:
     async def pieces(self, idle: float | None = None) -> AsyncIterator[bytes]:
         """Yield the body piece by piece. Raises: RequestTimeout; TooLarge; ClientDisconnected.
 
-        `idle`: maximum time in seconds until the provider reads a piece or sends a part of the response. None: no
-        maximum.
+        `idle`: maximum time in seconds in which the provider reads no piece and sends no part of the response. None
+        means no limit.
         """
         more = True
         while more:
@@ -75,7 +75,7 @@ class RequestBody:
         self._ended.set()
 
     async def _next_message(self) -> Message:
-        """Wait for the next part of the body. Without a time limit, the call of a silent caller would never end."""
+        """Wait for the next part of the body, at most `timeout` seconds. Without a limit, the wait could be endless."""
         try:
             async with asyncio.timeout(self._timeout) as self._waiting:
                 return await self._receive()
@@ -90,8 +90,8 @@ class RequestBody:
     def _check_idle(self, idle: float) -> None:
         """Stop reading the body if the provider has been idle for at least `idle` seconds.
 
-        While the provider does not read a piece, One Runtime does not call `receive`, and cannot notice that the caller
-        disconnects. With this check, the call of a disconnected caller ends after the idle time.
+        While a piece waits for the provider, One Runtime does not call `receive`. So One Runtime cannot notice that the
+        caller disconnects. This check ends the call after the idle time.
         """
         quiet = asyncio.get_running_loop().time() - self._last_activity
         if quiet < idle:
@@ -107,8 +107,8 @@ class RequestBody:
     async def run_until_disconnect(self, work: Coroutine[None, None, None]) -> None:
         """Run `work`. Cancel `work` if the caller disconnects, or if an error stops the reading of the body.
 
-        Raises: the error in `failure`, or else the error of `work`. `failure` has priority, because the error of `work`
-        can name a wrong cause.
+        Raises: the error in `failure`, if there is such an error. Otherwise, the error of `work`. After a failure, the
+        error of `work` can name a wrong cause.
         """
         task, disconnect = asyncio.ensure_future(work), asyncio.ensure_future(self._wait_for_disconnect())
         try:
@@ -132,7 +132,7 @@ class RequestBody:
 
 
 def too_slow() -> RequestTimeout:
-    """Return the error for a body whose next part did not arrive in time."""
+    """Return the error for a part of a body that did not arrive in time."""
     return RequestTimeout(
         "The next part of the body did not arrive in time. Send the request again. The operator sets the limit with "
         "ONE_RUNTIME_BODY_TIMEOUT."

@@ -1,8 +1,7 @@
 """Declare the routes of the API. A declaration contains the OpenAPI tag, the errors and the scope of a route.
 
-A scope is a permission of an API key, such as `read`.
-`api/application.py` collects the declarations. The permission check, the OpenAPI document, the middleware and the tests
-read the declarations. Every documented route must declare a scope or `PUBLIC`.
+A scope is a permission of an API key, such as `read`. Every documented route must declare a scope or `PUBLIC`.
+`api/application.py` collects the declarations for the permission check, the OpenAPI document, the middleware and tests.
 """
 
 from collections import Counter
@@ -112,11 +111,11 @@ class AsgiRoute(Route):
     """A route with a plain ASGI endpoint. The middleware calls the endpoint without FastAPI.
 
     FastAPI's dependency injection would take longer than the endpoint itself (docs/benchmarks.md). FastAPI's route
-    table also contains the route, so that a request with a wrong method gets the status 405 instead of 404.
+    table contains the route too, because FastAPI sends the status 405 for a wrong method.
 
-    `relays`: the endpoint receives requests with every method, and relays all methods except TRACE and CONNECT to a
-    provider. The middleware adds the header `One-Runtime-Error` to One Runtime's own errors, so that callers can
-    distinguish these errors from the provider's errors.
+    `relays`: True if the endpoint relays requests to a provider. Such an endpoint receives requests with every method.
+    The middleware marks One Runtime's own errors with the header `One-Runtime-Error`, because callers also receive the
+    provider's errors.
     """
 
     def __init__(self, path: str, endpoint: ASGIApp, specs: Iterable[RouteSpec], *, relays: bool = False) -> None:
@@ -129,8 +128,8 @@ class AsgiRoute(Route):
 def _authenticated_route(scope: KeyScope) -> type[APIRoute]:
     """Return a class of routes that authenticate a request and check the scope of the API key.
 
-    FastAPI parses the body before it runs the dependencies of a route. If a dependency checked the API key, a caller
-    without a key could use CPU time with a large body. So these routes authenticate before FastAPI reads the body.
+    These routes authenticate the request before FastAPI reads the body. A dependency would run after FastAPI has parsed
+    the body. A caller without an API key could use much CPU time with large bodies.
     """
 
     class AuthenticatedRoute(APIRoute):
@@ -159,7 +158,7 @@ def authorize(request: Scope, principal: Principal, required: KeyScope) -> None:
 
 
 async def refuse_repeated_parameters(request: Request) -> None:
-    """Refuse a query parameter that occurs twice, except a parameter in `REPEATABLE`. Raises: InvalidInput."""
+    """Refuse a repeated query parameter. Only the parameters in `REPEATABLE` can be repeated. Raises: InvalidInput."""
     for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
         if count > 1 and name not in REPEATABLE:
             raise InvalidInput.of(name, "must occur only once")
@@ -179,6 +178,6 @@ def _operation_id(route: APIRoute) -> str:
 
 
 Authenticated: TypeAlias = Annotated[Principal, Depends(_principal_of)]
-"""Type of a route's argument for the authenticated caller. Only for routes with a scope."""
+"""Type of a route's argument for the authenticated caller. Only a route with a scope can have this argument."""
 Installed: TypeAlias = Annotated[Installation, Depends(_installation_of)]
 """Type of a route's argument for the running installation."""

@@ -44,7 +44,7 @@ class Services:
         )
 
     def attach(self, request: Scope) -> None:
-        """Add the services to a request, so that `services_of` can return the services."""
+        """Add the services to a request. `services_of` returns the added services."""
         request[_KEY] = self
 
 

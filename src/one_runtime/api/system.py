@@ -27,15 +27,17 @@ async def healthz() -> Health:
 
 @router.route("GET /readyz", scope=PUBLIC, summary="Report that the process can serve requests")
 async def readyz(installation: Installed) -> Health:
-    """Report that the process can serve requests. The response is 503 if the database does not answer, or if its disk
-    was full at the last write."""
+    """Report that the process can serve requests.
+
+    The response is 503 if the database does not answer, or if the database's disk was full at the last write.
+    """
     await installation.database.ping()
     return Health()
 
 
 @router.fastapi.get(self_check.PATH, include_in_schema=False)
 async def get_self_check(request: Request, installation: Installed) -> Response:
-    """Return facts about this request and this server. Raises: NotFound if the caller is not `one-runtime doctor`."""
+    """Return facts about this request and this server for `one-runtime doctor`. Raises: NotFound for other callers."""
     now = installation.clock()
     if not self_check.is_authorized(installation.vault, request.headers.get(self_check.HEADER, ""), now):
         raise NotFound("There is nothing at this address.")
