@@ -100,8 +100,8 @@ worker_last_success: Final = Gauge(
 )
 clock_skew: Final = Gauge(
     "one_runtime_clock_skew_seconds",
-    "Seconds by which the database's clock is ahead of the process's clock, at the last heartbeat. With several "
-    "processes, the largest value.",
+    "Seconds by which the database's clock is ahead of the process's clock. Each process measures this difference "
+    "every 15 seconds. With several processes, the largest value.",
     registry=REGISTRY,
     multiprocess_mode="livemax",
 )
