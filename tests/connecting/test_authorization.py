@@ -13,7 +13,7 @@ from one_runtime.connecting import account_selection, authorization_attempts, se
 from one_runtime.connecting.authorization import MAX_ATTEMPTS
 from one_runtime.connecting.authorization_attempts import KEPT
 from one_runtime.db.schema import consents
-from one_runtime.demo.acme import GLOBEX, INITECH
+from one_runtime.demo.acme import GLOBEX
 from one_runtime.encryption import secret_tokens
 from tests.application import PUBLIC_URL
 from tests.authorizations import OUR_PAGE, StartedAuthorization
@@ -357,24 +357,6 @@ async def test_granted_tokens_stay_where_a_connection_may_share_their_grant(runt
     runtime.acme.acme.fail_with(500)
     await runtime.call_back(callback, attempt.cookie)
     assert runtime.revoke_all_grants() == 2
-
-
-@pytest.mark.promise("P9")
-async def test_another_account_replaces_the_first_only_after_the_end_user_agreed(
-    runtime: AcmeAuthorizing,
-) -> None:
-    first = await runtime.connect()
-    session = await runtime.session()
-    token = session["session_token"]
-    attempt = await runtime.authorize(token)
-    await runtime.call_back(await runtime.allow(attempt, INITECH), attempt.cookie)
-    outcome = await runtime.outcome(token, attempt.authorization_id)
-    assert (outcome["state"], outcome["code"]) == ("failed", "account_mismatch")
-    assert await runtime.failed_checks(session) == 0
-    agreed = await runtime.authorize(token, replace_account=True)
-    assert (await runtime.call_back(await runtime.allow(agreed, INITECH), agreed.cookie)).status_code == 200
-    (connection,) = await runtime.connections()
-    assert (connection["id"], connection["account"]["id"]) == (first["id"], INITECH)
 
 
 async def test_the_ticket_is_used_once_and_for_two_minutes(runtime: AcmeAuthorizing) -> None:

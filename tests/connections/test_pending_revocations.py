@@ -33,7 +33,7 @@ QUEUED: Final[dict[RevocationCause, dict[Neighbour, bool]]] = {
     "disconnected": {"none": True, "same account": True},
     "account_replaced": {"none": True, "same account": False},
     "authorization_failed": {"none": True, "same account": False},
-    "replacement_not_confirmed": {"none": False, "same account": False},
+    "replacement_not_confirmed": {"none": True, "same account": False},
     "account_not_selected": {"none": True, "same account": False},
     "not_redeemed": {"none": True, "same account": False},
     "refresh_superseded": {"none": True, "same account": False},

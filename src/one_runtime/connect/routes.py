@@ -32,7 +32,7 @@ from one_runtime.connect.wire import (
     read_json,
     view_answer,
 )
-from one_runtime.connecting import authorization, popup
+from one_runtime.connecting import authorization, authorization_outcome, popup
 from one_runtime.connecting.authorization import CallbackResult
 from one_runtime.connecting.authorization_attempts import AuthorizationExpired
 from one_runtime.connecting.popup import ConnectRequest, PopupView
@@ -75,7 +75,7 @@ class PopupRoutes:
             Route("/connect/session/outcome", json_endpoint(self._outcome), methods=["POST"]),
             Route("/connect/authorization", self._window, methods=["GET"]),
             Route("/connect/authorization/start", self._start, methods=["POST"]),
-            Route("/connect/authorization/account", self._select_account, methods=["POST"]),
+            Route("/connect/authorization/account", self._answer_question, methods=["POST"]),
             Route(CALLBACK_PATH + "{slug}", self._callback, methods=["GET"]),
             Route("/connect/assets/{hash}/{name}", self._asset),
             Route("/connect.js", _module(self._assets.connect_js, "text/javascript; charset=utf-8")),
@@ -131,7 +131,7 @@ class PopupRoutes:
 
     async def _outcome(self, token: str, request: Request) -> BaseModel:
         authorization_id = read_json(OutcomeBody, await read_body(request)).authorization_id
-        return outcome_answer(await authorization.get_outcome(self._installation, token, authorization_id))
+        return outcome_answer(await authorization_outcome.get_outcome(self._installation, token, authorization_id))
 
     async def _window(self, request: Request) -> Response:
         """Return the first page in the window of an OAuth authorization. The page waits for a ticket from the popup."""
@@ -169,8 +169,8 @@ class PopupRoutes:
             return self._screens.refusal("broken", error.status)
         return await self._finish(result)
 
-    async def _select_account(self, request: Request) -> Response:
-        """Handle the selection of an account.
+    async def _answer_question(self, request: Request) -> Response:
+        """Handle the selection of an account, or the decision to replace or keep the connected account.
 
         The request must come from our own page, in the browser that sent the callback.
         """
@@ -179,7 +179,7 @@ class PopupRoutes:
         try:
             post = read_form(AccountPost, request.headers.get("content-type", ""), await read_body(request))
             binding = self._cookies.read(request.cookies, post.cookie)
-            result = await authorization.select_account(
+            result = await authorization.answer_question(
                 self._installation, post.authorization, post.account, binding, client_address(request.scope)
             )
         except OneRuntimeError as error:
@@ -188,8 +188,8 @@ class PopupRoutes:
 
     async def _finish(self, result: CallbackResult) -> Response:
         response = await self._pages.finish_authorization(result)
-        # `binding` is set if this browser started the authorization. The selection of an account needs the cookie, so
-        # extend the cookie's lifetime before a selection. In all other cases, delete the cookie.
+        # `binding` is set if this browser started the authorization. The answer to a question needs the cookie, so
+        # extend the cookie's lifetime before an answer. In all other cases, delete the cookie.
         if result.binding is not None:
             header = self._cookies.set_header if result.selection is not None else self._cookies.delete_header
             response.headers["Set-Cookie"] = header(result.binding)

@@ -203,7 +203,7 @@ class Screens:
         return self._render("outcome", result.session.id, values, None, status, keeps_opener=True)
 
     def account_selection(self, result: CallbackResult, selection: AccountSelection) -> Response:
-        """Render the page on which the end user selects one of several accounts."""
+        """Render the page on which the end user selects an account, or decides to replace the connected account."""
         if (
             result.integration is None
             or result.organization is None
@@ -211,8 +211,9 @@ class Screens:
             or result.binding is None
         ):
             return self.refusal("broken", 500)
+        name = result.integration.name
         values = self._result_values(result.integration, result.organization) | {
-            "title": text("accounts.title", integration=result.integration.name),
+            "title": TEXTS["replace.title"] if selection.replacement else text("accounts.title", integration=name),
             "selection": selection,
             "cookie": result.binding.cookie,
         }

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.connect.texts import failure
-from one_runtime.connecting.authorization import AuthorizationOutcome
+from one_runtime.connecting.authorization_outcome import AuthorizationOutcome
 from one_runtime.connecting.popup import PopupView
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest
 

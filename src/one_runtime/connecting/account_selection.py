@@ -1,8 +1,8 @@
-"""Let the end user select one account, if the tokens from a provider give access to several accounts.
+"""Ask the end user after a callback: which of several accounts to connect, or whether to replace the connected account.
 
-One Runtime encrypts and stores the tokens until the end user selects an account. The selection must come from the
-browser that started the authorization. After ten minutes without a selection, One Runtime revokes the tokens
-(promises P5 and P9 of docs/security.md).
+One Runtime encrypts and stores the tokens until the end user answers. The answer must come from the browser that
+started the authorization. After ten minutes without an answer, One Runtime revokes the tokens (promises P5 and P9 of
+docs/security.md).
 """
 
 from collections.abc import Mapping
@@ -13,9 +13,15 @@ from pydantic import TypeAdapter
 
 from one_runtime.connecting import authorization_attempts, sessions
 from one_runtime.connecting.authorization_attempts import AuthorizationAttempt
-from one_runtime.connecting.verification import AccountOption, GrantedTokens
+from one_runtime.connecting.verification import AccountOption, AccountSelectionRequired, GrantedTokens
+from one_runtime.connections.connections import AccountMismatch
 from one_runtime.connections.credentials import TokenMetadata
-from one_runtime.connections.pending_revocations import PendingRevocation, RevocableTokens, queue_revocation
+from one_runtime.connections.pending_revocations import (
+    PendingRevocation,
+    RevocableTokens,
+    RevocationCause,
+    queue_revocation,
+)
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.integrations.oauth_clients import OAuthClient
@@ -27,19 +33,62 @@ from one_runtime.tokens.state import merge_tokens
 BATCH: Final = 100
 
 
+REPLACE: Final = 0
+KEEP: Final = 1
+"""Answers to the question whether to replace the connected account."""
+
+
 @dataclass(frozen=True, slots=True)
 class AccountSelection:
-    """The accounts from which the end user selects one. `labels`: the accounts' names, in the provider's order."""
+    """A question to the end user.
+
+    `labels`: the names of the accounts from which the end user selects one, in the provider's order. `replacement`: a
+    sentence about the connected account and the new account, if the end user decides about a replacement.
+    """
 
     authorization_id: str
     labels: tuple[str, ...]
+    replacement: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question before One Runtime stores it: the accounts to select from, or the sentence about a replacement.
+
+    `account_id`: the account of the tokens, if known.
+    """
+
+    accounts: tuple[AccountOption, ...] = ()
+    replacement: str | None = None
+    account_id: str | None = None
+
+    @classmethod
+    def of(cls, error: AccountSelectionRequired | AccountMismatch, account_id: str | None) -> "Question":
+        """Return the question that an error of the connection requires."""
+        if isinstance(error, AccountSelectionRequired):
+            return cls(error.accounts, None, account_id)
+        return cls((), error.detail, account_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AnsweredQuestion:
+    """The stored tokens with the end user's answer. `account_id`: the account of the tokens, if known.
+
+    Exactly one of `replaces_account` and `keeps_account` is True if the question was about a replacement.
+    """
+
+    granted: GrantedTokens
+    account_id: str | None
+    replaces_account: bool
+    keeps_account: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _PausedAuthorization:
-    """The data to store until the end user selects an account.
+    """The data to store until the end user answers.
 
-    `own`: the fields of the end user's own OAuth client. `asked`: the requested scopes.
+    `own`: the fields of the end user's own OAuth client. `asked`: the requested scopes. `selected`: the values of an
+    account that the end user has already selected.
     """
 
     tokens: TokenSet
@@ -47,6 +96,9 @@ class _PausedAuthorization:
     own: Mapping[str, str]
     asked: tuple[str, ...]
     accounts: tuple[AccountOption, ...]
+    selected: Mapping[str, str] | None = None
+    replacement: str | None = None
+    account_id: str | None = None
 
 
 _PAUSED: Final = TypeAdapter(_PausedAuthorization)
@@ -58,29 +110,38 @@ async def pause(
     attempt: AuthorizationAttempt,
     browser: str,
     granted: GrantedTokens,
-    accounts: tuple[AccountOption, ...],
+    question: Question,
 ) -> AccountSelection:
-    """Encrypt and store the tokens of an authorization attempt until the end user selects an account.
+    """Encrypt and store the tokens of an authorization attempt until the end user answers the question.
 
     Raises: NotFound if a concurrent request deleted the attempt.
     """
     paused = _PausedAuthorization(
-        granted.tokens, granted.params, granted.own_client, granted.requested_scopes, accounts
+        granted.tokens,
+        granted.params,
+        granted.own_client,
+        granted.requested_scopes,
+        question.accounts,
+        granted.selected,
+        question.replacement,
+        question.account_id,
     )
     payload, now = _PAUSED.dump_json(paused), installation.clock()
     await authorization_attempts.pause(tx, installation.vault, attempt, browser, payload, now)
-    return AccountSelection(attempt.id, tuple(account.label for account in accounts))
+    return AccountSelection(attempt.id, tuple(account.label for account in question.accounts), question.replacement)
 
 
-def selected_tokens(payload: bytes, number: int, client: OAuthClient | None) -> GrantedTokens:
-    """Decode a payload that `pause` stored. Return the tokens with the selected account.
+def read_answer(payload: bytes, number: int, client: OAuthClient | None) -> AnsweredQuestion:
+    """Decode a payload that `pause` stored. Return the tokens with the end user's answer.
 
-    `number`: the position of the account in the stored list. If the list has no such position, return the tokens
-    without a selected account.
+    `number`: the position of the account in the stored list, or `REPLACE` or `KEEP`. If the list has no such position,
+    return the tokens without a selected account. Every answer other than `REPLACE` keeps the connected account.
     """
     paused = _PAUSED.validate_json(payload)
-    selected = paused.accounts[number].params if number < len(paused.accounts) else None
-    return GrantedTokens(paused.tokens, paused.params, paused.own, client, paused.asked, selected)
+    selected = paused.accounts[number].params if number < len(paused.accounts) else paused.selected
+    granted = GrantedTokens(paused.tokens, paused.params, paused.own, client, paused.asked, selected)
+    asks, replaces = paused.replacement is not None, number == REPLACE
+    return AnsweredQuestion(granted, paused.account_id, asks and replaces, asks and not replaces)
 
 
 async def purge_due(installation: Installation) -> int:
@@ -118,8 +179,9 @@ async def _queue_revocations(
         session = await sessions.get(tx, attempt.organization_id, attempt.session_id)
         paused = _PAUSED.validate_json(payload)
         secrets = merge_tokens(paused.own, paused.tokens)
-        tokens = issued_tokens(attempt, session.end_user_id, paused.params, secrets)
-        pending.append(await queue_revocation(tx, vault, catalogs, tokens, "account_not_selected", now))
+        tokens = issued_tokens(attempt, session.end_user_id, paused.params, secrets, paused.account_id)
+        cause: RevocationCause = "replacement_not_confirmed" if paused.replacement else "account_not_selected"
+        pending.append(await queue_revocation(tx, vault, catalogs, tokens, cause, now))
     return [revocation for revocation in pending if revocation is not None]
 
 

@@ -7,21 +7,23 @@ A session is the permission for one end user to connect one account. An authoriz
    the URL of the provider's authorization page. The URL contains a state.
 3. `handle_callback`: the provider redirects the browser to One Runtime with the state (this redirect is the callback).
    The browser also sends the cookie (promise P5 of docs/security.md). One Runtime requests tokens and makes the
-   connection. If the tokens give access to several accounts, One Runtime first waits for `select_account`.
-4. `get_outcome`: our page asks the server for the outcome, because the page does not trust messages from the window.
+   connection. If the end user has to decide first, One Runtime waits for
+   `answer_question`.
+4. `authorization_outcome.get_outcome`: our page asks the server for the outcome, because the page does not trust
+   messages from the window.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final, Literal, TypeAlias
+from typing import Final, TypeAlias
 
 from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.response import UnexpectedValue
 from one_runtime.connecting import account_selection, authorization_attempts, sessions
-from one_runtime.connecting.account_selection import AccountSelection, issued_tokens
+from one_runtime.connecting.account_selection import AccountSelection, Question, issued_tokens
 from one_runtime.connecting.authorization_attempts import (
     AttemptDetails,
     AttemptSecret,
@@ -44,7 +46,6 @@ from one_runtime.connecting.popup import (
 from one_runtime.connecting.redirect_mode import return_address
 from one_runtime.connecting.sessions import (
     ConnectSession,
-    SessionExpired,
     TooManyAttempts,
     ended_error,
     unavailable_error,
@@ -55,7 +56,6 @@ from one_runtime.connecting.verification import (
     exchange_tokens,
     verify_tokens,
 )
-from one_runtime.connections import connections
 from one_runtime.connections.connections import AccountMismatch
 from one_runtime.connections.credentials import CheckFailed
 from one_runtime.connections.pending_revocations import RevocationCause, queue_revocation
@@ -64,7 +64,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.encryption import secret_tokens
 from one_runtime.encryption.secret_tokens import SecretToken
-from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError, Unauthenticated, error_note
+from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError, error_note
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url, expected_issuer
@@ -134,19 +134,6 @@ class CallbackResult:
         if self.session is None or self.problem is None:
             return None
         return return_address(self.session, "error", error=failure_code(self.problem))
-
-
-@dataclass(frozen=True, slots=True)
-class AuthorizationOutcome:
-    """The outcome of an authorization attempt, for our page."""
-
-    state: Literal["waiting", "connected", "failed"]
-    connected: Connected | None = None
-    code: str | None = None
-    message: str = ""
-    provider_reason: str | None = None
-    integration_name: str = ""
-    organization_name: str = ""
 
 
 async def prepare_authorization(
@@ -249,10 +236,13 @@ async def handle_callback(
     return await _connect(installation, context, granted)
 
 
-async def select_account(
+async def answer_question(
     installation: Installation, authorization_id: str, number: int, binding: BrowserBinding | None, address: str | None
 ) -> CallbackResult:
-    """Connect the selected account. Accept the selection only from the browser that sent the callback."""
+    """Continue with the end user's answer: the position of an account, or of `REPLACE` or `KEEP`.
+
+    Accept the answer only from the browser that sent the callback.
+    """
     if binding is None:
         return CallbackResult(problem=_expired())
     now, vault = installation.clock(), installation.vault
@@ -264,8 +254,12 @@ async def select_account(
         context = await _load_context(tx, installation, attempt, AttemptSecret(), binding, address)
     if isinstance(context, CallbackResult):
         return context
-    granted = account_selection.selected_tokens(payload, number, context.client)
-    return await _connect(installation, context, granted)
+    answer = account_selection.read_answer(payload, number, context.client)
+    if answer.keeps_account:
+        declined = AuthorizationFailed("replacement_declined", "The connected account stays connected.")
+        cause: RevocationCause = "replacement_not_confirmed"
+        return await _fail(installation, context, answer.granted, declined, cause, answer.account_id)
+    return await _connect(installation, context, answer.granted, replaces_account=answer.replaces_account)
 
 
 async def _load_context(
@@ -348,30 +342,47 @@ async def _exchange_code(
     return GrantedTokens(tokens, params, context.secret.credentials, context.client, scopes)
 
 
-async def _connect(installation: Installation, context: CallbackContext, granted: GrantedTokens) -> CallbackResult:
-    """Verify the tokens and make the connection. After a failure, revoke the tokens."""
+async def _connect(
+    installation: Installation, context: CallbackContext, granted: GrantedTokens, *, replaces_account: bool = False
+) -> CallbackResult:
+    """Verify the tokens and make the connection. If the end user has to decide first, store the tokens.
+
+    After a failure, revoke the tokens.
+    """
     session, attempt, account_id = context.session, context.attempt, None
     integration, organization_id = context.integration, session.organization_id
     try:
         verified = await verify_tokens(installation, organization_id, integration, context.auth, granted)
         account_id = verified.account.id
         details = attempt.details
-        connection = new_connection(session, verified, details.name, replace_account=details.replace_account)
+        agreed = details.replace_account or replaces_account
+        connection = new_connection(session, verified, details.name, replace_account=agreed)
         connected = await complete_session(installation, session, context.actor, connection, attempt.id)
         return replace(_result(context), connected=connected)
     except UnexpectedValue as unexpected:
         message = f"{integration.name} returned a value that One Runtime does not allow: {unexpected}."
         error: OneRuntimeError = AuthorizationFailed("unexpected_value", message)
-    except AccountSelectionRequired as required:
+    except (AccountSelectionRequired, AccountMismatch) as undecided:
         try:
-            return await _pause(installation, context, granted, required)
+            return await _pause(installation, context, granted, Question.of(undecided, account_id))
         except OneRuntimeError as deleted:
             error = deleted
     except OneRuntimeError as failure:
         error = failure
-    tokens = issued_tokens(attempt, session.end_user_id, granted.params, granted.secrets, account_id)
-    unconfirmed = isinstance(error, AccountMismatch)
-    cause: RevocationCause = "replacement_not_confirmed" if unconfirmed else "authorization_failed"
+    return await _fail(installation, context, granted, error, "authorization_failed", account_id)
+
+
+async def _fail(
+    installation: Installation,
+    context: CallbackContext,
+    granted: GrantedTokens,
+    error: OneRuntimeError,
+    cause: RevocationCause,
+    account_id: str | None,
+) -> CallbackResult:
+    """Record the failure, and revoke the tokens."""
+    end_user_id = context.session.end_user_id
+    tokens = issued_tokens(context.attempt, end_user_id, granted.params, granted.secrets, account_id)
     vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()
     async with installation.database.write() as tx:
         pending = await queue_revocation(tx, vault, catalogs, tokens, cause, now)
@@ -382,11 +393,11 @@ async def _connect(installation: Installation, context: CallbackContext, granted
 
 
 async def _pause(
-    installation: Installation, context: CallbackContext, granted: GrantedTokens, required: AccountSelectionRequired
+    installation: Installation, context: CallbackContext, granted: GrantedTokens, question: Question
 ) -> CallbackResult:
     attempt, browser = context.attempt, context.binding.secret
     async with installation.database.write() as tx:
-        selection = await account_selection.pause(tx, installation, attempt, browser, granted, required.accounts)
+        selection = await account_selection.pause(tx, installation, attempt, browser, granted, question)
         if context.reserved:
             await sessions.refund_check(tx, context.session.id, None, installation.clock())
     return replace(_result(context), selection=selection)
@@ -420,46 +431,6 @@ async def _record_failure(
         subject = Subject(session.end_user_id, None, data)
         await events.record(tx, context.actor, "hosted_connection_session.failed", now, subject)
     return replace(_result(context), problem=error)
-
-
-async def get_outcome(installation: Installation, token: str, authorization_id: str) -> AuthorizationOutcome:
-    """Return the outcome of an attempt for the page that prepared the attempt.
-
-    Raises: Unauthenticated for an unknown session; NotFound for an unknown attempt; SessionUsed, SessionCancelled,
-    SessionExpired or TooManyAttempts if the session has ended and has no connection.
-    """
-    now = installation.clock()
-    async with installation.database.read() as tx:
-        session = await sessions.find_by_token(tx, token)
-        if session is None:
-            raise Unauthenticated("This session is not known. Open the window again from the app.")
-        if session.state(now) == "connected" and session.connection_id is not None:
-            connection = await connections.get(tx, session.organization_id, session.connection_id)
-            connected = Connected(connection.id, connection.integration_slug, connection.name)
-            return AuthorizationOutcome("connected", connected)
-        organization = await organizations.get(tx, session.organization_id)
-        attempt = await authorization_attempts.find(tx, session.id, authorization_id)
-        if attempt is None:
-            raise NotFound("There is no such authorization. Start again.")
-        integration = await installation.catalogs.get(tx, session.organization_id, attempt.integration_slug)
-    ended = ended_error(session, now)
-    if ended is not None:
-        raise ended
-    code, message, reason = None, "", None
-    if attempt.has_expired(now):
-        code, message = SessionExpired.code, "The provider did not send the browser back in time. Start again."
-    elif attempt.status == authorization_attempts.FAILED:
-        error = session.last_error or {}
-        code, message = error.get("code", AuthorizationExpired.code), error.get("message", "")
-        reason = error.get("provider_reason")
-    return AuthorizationOutcome(
-        "waiting" if code is None else "failed",
-        code=code,
-        message=message,
-        provider_reason=reason,
-        integration_name=integration.name if integration is not None else attempt.integration_slug,
-        organization_name=organization.display_name,
-    )
 
 
 async def _load_integration(

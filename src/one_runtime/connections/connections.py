@@ -345,9 +345,10 @@ async def _lock_old_tokens(
 ) -> RevocableTokens | None:
     """Lock the present connection's credentials.
 
-    If the account changes, return the old tokens for their revocation. Otherwise, return None.
+    If the account or the auth type changes, return the old tokens for their revocation. Otherwise, return None.
     """
-    if present.account_id is None or new.account.id in {None, present.account_id}:
+    same_account = present.account_id is None or new.account.id in {None, present.account_id}
+    if same_account and present.auth_type == new.auth_type:
         await credentials.lock(tx, present.key)
         return None
     try:

@@ -34,11 +34,11 @@ RevocationCause: TypeAlias = Literal[
     "refresh_superseded",
 ]
 
-RULES: Final[Mapping[RevocationCause, Literal["always", "unless_shared", "never"]]] = {
+RULES: Final[Mapping[RevocationCause, Literal["always", "unless_shared"]]] = {
     "disconnected": "always",
     "account_replaced": "unless_shared",
     "authorization_failed": "unless_shared",
-    "replacement_not_confirmed": "never",
+    "replacement_not_confirmed": "unless_shared",
     "account_not_selected": "unless_shared",
     "not_redeemed": "unless_shared",
     "refresh_superseded": "unless_shared",
@@ -100,6 +100,7 @@ _AT_INTEGRATION = (
     .where(
         connections.c.organization_id == bindparam("organization"),
         connections.c.integration_slug == bindparam("slug"),
+        connections.c.auth_type == bindparam("auth_type"),
     )
     .limit(1)
 )
@@ -130,7 +131,7 @@ async def queue_revocation(
     The new row is reserved for the caller. The caller either revokes the tokens after the commit, or calls
     `leave_to_worker` before the commit.
     """
-    if RULES[cause] == "never" or "access_token" not in tokens.secrets:
+    if "access_token" not in tokens.secrets:
         return None
     integration = await catalogs.for_revoking(tx, tokens.organization_id, tokens.integration_slug)
     if not can_be_revoked(integration, tokens.auth_type):
@@ -146,7 +147,7 @@ async def _may_share_grant(tx: Transaction, tokens: RevocableTokens) -> bool:
     If the account is known, search the organization's connections to the account. If the account is unknown, search the
     end user's connections to the integration.
     """
-    scope = {"organization": tokens.organization_id, "slug": tokens.integration_slug}
+    scope = {"organization": tokens.organization_id, "slug": tokens.integration_slug, "auth_type": tokens.auth_type}
     if tokens.account_id is not None:
         return await tx.one(_OF_ACCOUNT, **scope, account=tokens.account_id) is not None
     return await tx.one(_OF_END_USER, **scope, end_user=tokens.end_user_id) is not None

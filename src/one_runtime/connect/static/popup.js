@@ -166,7 +166,6 @@ class Popup {
     if (outcome === null || this.#host.reported) return;
     this.#authorizations.stop();
     if (outcome.state === "connected") return this.#succeed(outcome.connection);
-    if (outcome.code === "account_mismatch") return this.#askToReplace(form, request, outcome.message, onBack);
     back();
     form.showProblem(outcome.message, outcome.provider_reason);
   }

@@ -1,0 +1,143 @@
+"""Another account than the connected account: the end user decides after one consent, and unused tokens are revoked."""
+
+from typing import Any, Final
+
+import httpx2
+import pytest
+
+from one_runtime.connecting import account_selection
+from one_runtime.demo.acme import GLOBEX, INITECH
+from one_runtime.tokens.revocation import revoke_due
+from tests.application import ACME_KEYS
+from tests.authorizations import StartedAuthorization
+from tests.connecting.acme import WITH_WORKSPACES, AcmeAuthorizing
+
+pytestmark = pytest.mark.promise("P9")
+
+QUESTION: Final = "This is the account Initech. The connected account is Globex Corporation."
+REPLACE, KEEP = account_selection.REPLACE, account_selection.KEEP
+
+
+async def to_the_question(
+    runtime: AcmeAuthorizing, **session: Any
+) -> tuple[dict[str, Any], StartedAuthorization, httpx2.Response]:
+    """Go on until the browser shows the question whether Initech replaces the connected account."""
+    started = await runtime.session(**session)
+    attempt = await runtime.authorize(started["session_token"])
+    page = await runtime.call_back(await runtime.allow(attempt, INITECH), attempt.cookie)
+    assert (page.status_code, QUESTION in page.text) == (200, True), page.text
+    return started, attempt, page
+
+
+async def revoke_queued(runtime: AcmeAuthorizing) -> None:
+    """Send the queued revocations, as the worker does."""
+    await revoke_due(runtime.application.installation)
+
+
+def consents(runtime: AcmeAuthorizing) -> int:
+    """Count the authorization codes that Acme exchanged."""
+    return runtime.token_requests()
+
+
+async def test_replacement_needs_one_consent_and_revokes_the_first_account(runtime: AcmeAuthorizing) -> None:
+    first = await runtime.connect()
+    session, attempt, page = await to_the_question(runtime)
+    assert (await runtime.outcome(session["session_token"], attempt.authorization_id))["state"] == "waiting"
+    (unchanged,) = await runtime.connections()
+    assert unchanged["account"]["id"] == GLOBEX
+    done = await runtime.select(page, attempt.cookie, REPLACE)
+    assert done.status_code == 200, done.text
+    assert consents(runtime) == 2, "one for each account"
+    outcome = await runtime.outcome(session["session_token"], attempt.authorization_id)
+    assert outcome["connection"]["connection_id"] == first["id"]
+    (connection,) = await runtime.connections()
+    assert (connection["id"], connection["account"]["id"]) == (first["id"], INITECH)
+    await revoke_queued(runtime)
+    assert runtime.revoke_all_grants(GLOBEX) == 0
+    assert runtime.revoke_all_grants(INITECH) == 1
+    assert await runtime.failed_checks(session) == 0
+
+
+async def test_declined_replacement_revokes_the_other_account_at_once(runtime: AcmeAuthorizing) -> None:
+    first = await runtime.connect()
+    session, attempt, page = await to_the_question(runtime)
+    declined = await runtime.select(page, attempt.cookie, KEEP)
+    assert "The connected account stays connected." in declined.text
+    assert runtime.revoke_all_grants(INITECH) == 0
+    outcome = await runtime.outcome(session["session_token"], attempt.authorization_id)
+    assert (outcome["state"], outcome["code"]) == ("failed", "replacement_declined")
+    assert (await runtime.backend_session(session))["status"] == "pending"
+    (connection,) = await runtime.connections()
+    assert (connection["id"], connection["account"]["id"]) == (first["id"], GLOBEX)
+    assert runtime.revoke_all_grants(GLOBEX) == 1
+    assert await runtime.failed_checks(session) == 0
+
+
+async def test_unanswered_question_ends_after_ten_minutes_and_revokes_the_other_account(
+    runtime: AcmeAuthorizing,
+) -> None:
+    await runtime.connect()
+    _, attempt, page = await to_the_question(runtime, expires_in=3600)
+    runtime.application.clock.advance(minutes=11)
+    assert (await runtime.select(page, attempt.cookie, REPLACE)).status_code == 409
+    assert await account_selection.purge_due(runtime.application.installation) == 1
+    assert runtime.revoke_all_grants(INITECH) == 0
+    assert runtime.revoke_all_grants(GLOBEX) == 1
+
+
+async def test_declined_account_that_another_connection_uses_is_not_revoked(runtime: AcmeAuthorizing) -> None:
+    await runtime.connect()
+    await runtime.connect(INITECH, end_user_id="user_456")
+    _, attempt, page = await to_the_question(runtime)
+    await runtime.select(page, attempt.cookie, KEEP)
+    assert runtime.revoke_all_grants(INITECH) == 2
+
+
+@pytest.mark.promise("P5")
+async def test_only_the_browser_of_the_callback_answers_and_only_once(runtime: AcmeAuthorizing) -> None:
+    await runtime.connect()
+    session, attempt, page = await to_the_question(runtime)
+    refused = [
+        await runtime.select(page, None, REPLACE),
+        await runtime.select(page, attempt.cookie, REPLACE, headers={"sec-fetch-site": "cross-site"}),
+        await runtime.select(page, attempt.cookie, REPLACE, headers={"sec-fetch-dest": "iframe"}),
+    ]
+    assert [response.status_code for response in refused] == [409, 403, 403]
+    assert (await runtime.outcome(session["session_token"], attempt.authorization_id))["state"] == "waiting"
+    assert (await runtime.select(page, attempt.cookie, KEEP)).status_code == 409
+    assert (await runtime.select(page, attempt.cookie, REPLACE)).status_code == 409
+    (connection,) = await runtime.connections()
+    assert connection["account"]["id"] == GLOBEX
+
+
+async def test_consent_in_advance_asks_no_question(runtime: AcmeAuthorizing) -> None:
+    await runtime.connect()
+    agreed = await runtime.authorize((await runtime.session())["session_token"], replace_account=True)
+    assert (await runtime.call_back(await runtime.allow(agreed, INITECH), agreed.cookie)).status_code == 200
+    (connection,) = await runtime.connections()
+    assert connection["account"]["id"] == INITECH
+
+
+@pytest.mark.parametrize("entry_changes", [WITH_WORKSPACES], ids=["several accounts"])
+async def test_selected_account_is_kept_while_the_end_user_decides_about_the_replacement(
+    runtime: AcmeAuthorizing,
+) -> None:
+    async def select(number: int) -> tuple[StartedAuthorization, httpx2.Response]:
+        attempt = await runtime.authorize((await runtime.session())["session_token"])
+        accounts = await runtime.call_back(await runtime.allow(attempt), attempt.cookie)
+        return attempt, await runtime.select(accounts, attempt.cookie, number)
+
+    await select(0)
+    attempt, page = await select(1)
+    assert "Replace the connected account?" in page.text
+    assert (await runtime.select(page, attempt.cookie, REPLACE)).status_code == 200
+    (connection,) = await runtime.connections()
+    assert connection["account"]["id"] == "south"
+
+
+async def test_key_in_place_of_a_sign_in_revokes_the_tokens(runtime: AcmeAuthorizing) -> None:
+    first = await runtime.connect()
+    typed = await runtime.client.type_key((await runtime.session())["session_token"], ACME_KEYS[GLOBEX])
+    assert typed.json()["connection_id"] == first["id"]
+    await revoke_queued(runtime)
+    assert runtime.revoke_all_grants(GLOBEX) == 0
