@@ -40,8 +40,8 @@ def machine(postgres_version: str | None, busy: float) -> Iterator[str]:
     yield f"- {', '.join(parts)}"
     yield f"- {len(load_catalog().integrations)} integrations in the catalog"
     yield (
-        f"- one server process; {CONNECTIONS} keep-alive connections from another process on the same machine, in a "
-        "closed loop; the load generator and PostgreSQL share the cores with the server"
+        f"- one server process, and {CONNECTIONS} keep-alive connections from the load generator. The load generator "
+        "and PostgreSQL share the cores with the server."
     )
 
 
