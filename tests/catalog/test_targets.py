@@ -98,6 +98,14 @@ def test_a_refused_address_of_an_entry_is_named_with_its_remedy(url: str, entry:
     assert refused_targets(integration, frozenset({(host.strip("[]"), 1)})) == (message,)
 
 
+def test_the_number_of_checked_addresses_is_limited() -> None:
+    """Each list of custom integrations runs the check. So many combinations of options must not slow the server."""
+    options = [f"h{number}" for number in range(30)]
+    variables = {name: {"enum": options, "default": "h0"} for name in ("one", "two")}
+    custom = as_document("https://{one}.{two}.localhost/v1", variables=variables)
+    assert len(refused_targets(custom.integration, NONE)) == 32
+
+
 def test_an_entry_with_public_hosts_has_no_refused_address() -> None:
     assert refused_targets(as_entry(BASE).integration, NONE) == ()
 

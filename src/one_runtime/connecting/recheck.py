@@ -63,7 +63,7 @@ async def recheck(installation: Installation, actor: Actor, connection_id: str) 
 
     If a refresh fails, use the result of the check with the stored credentials.
 
-    Raises: NotFound; ProviderUnavailable; ClientRefused; SealBroken.
+    Raises: NotFound; TargetRefused; ProviderUnavailable; ClientRefused; SealBroken.
     """
     async with installation.database.read() as tx:
         connection = await connections.get(tx, actor.organization_id, connection_id)

@@ -58,7 +58,7 @@ async def import_connection(
     """Store a credential as a connection. Return the connection, and True if the connection is new.
 
     Raises: NotFound; InvalidInput; OAuthClientMissing; HostNotRegistered; CredentialsRefused; PermissionMissing;
-    ProviderUnavailable; AccountSelectionRequired.
+    TargetRefused; ProviderUnavailable; AccountSelectionRequired.
     """
     async with installation.database.read() as tx:
         integration = await installation.catalogs.get(tx, actor.organization_id, request.integration_slug)

@@ -5,8 +5,8 @@ Runtime requests exactly the URL that this module has parsed and checked. The mo
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
 
@@ -140,8 +140,11 @@ def check(target: Target, allow: AllowList) -> None:
         raise TargetRefused.not_allowed(f"{target.host} is not a public address ({why})", target.authority)
 
 
-def find_refusal(url: str, allow: AllowList) -> TargetRefused | None:
-    """Return the reason why One Runtime refuses a URL, or None. Resolve no name, and send no request.
+@lru_cache(maxsize=4096)
+def find_refusal(url: str, allow: AllowList) -> str | None:
+    """Return the operator's message if One Runtime refuses a URL. Otherwise, return None.
+
+    The function resolves no name, and sends no request. Do not pass a URL with a secret, because the result is cached.
 
     Raises:
         ConfigurationError: an entry of `allow` is not a valid pair of host and port.
@@ -149,11 +152,12 @@ def find_refusal(url: str, allow: AllowList) -> TargetRefused | None:
     try:
         check(parse(url), canonical_allow_list(allow))
     except TargetRefused as refusal:
-        return refusal
+        return refusal.cause
     return None
 
 
-def canonical_allow_list(entries: Iterable[tuple[str, int]]) -> AllowList:
+@lru_cache(maxsize=16)
+def canonical_allow_list(entries: AllowList) -> AllowList:
     """Return the operator's entries, with each host in the canonical form of `Target.host`.
 
     Raises:
