@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from one_runtime.catalog import auth, model, oauth2, parts, received_values
+from one_runtime.catalog import auth, lookup, model, oauth2, parts, received_values
 from one_runtime.catalog.custom import read_custom
 from one_runtime.catalog.lint import complaints
 from one_runtime.catalog.loader import load_yaml
@@ -29,8 +29,9 @@ SHAPES: list[type[BaseModel]] = [
     oauth2.TokenResponsePaths,
     oauth2.LongLivedTokenExchange,
     received_values.ReceivedValue,
-    oauth2.LookupRequest,
-    oauth2.AccountChoices,
+    lookup.LookupRequest,
+    lookup.AccountChoices,
+    lookup.LookupPages,
     oauth2.RevocationEndpointSpec,
     oauth2.TokenLifetimes,
     parts.Param,

@@ -206,6 +206,18 @@ def test_a_lookup_and_values_received_from_it_require_each_other() -> None:
     refused("set lookup together with a received value", received=[site], base_url="https://api.example.com/{site}")
 
 
+def test_pages_of_a_lookup_have_a_list_and_one_place_of_the_next_page() -> None:
+    site = {"received": [{"name": "site", "source": "lookup", "pattern": "[a-z]+"}], "identity": {"id": "params.site"}}
+    lookup = {"path": "/sites", "choices": {"label": "name"}}
+    for pages in ({}, {"next": "paging.next"}, {"next": "cursor", "param": "after"}):
+        oauth2(lookup={**lookup, "pages": pages}, **site)
+    refused("pages: add choices", lookup={"path": "/sites", "pages": {}}, **site)
+    refused("param: add next", lookup={**lookup, "pages": {"param": "after"}}, **site)
+    refused("pages: use the method GET", lookup={**lookup, "method": "POST", "pages": {}}, **site)
+    after = {"next": "cursor", "param": "after"}
+    refused("so remove after from query", lookup={**lookup, "query": {"after": "0"}, "pages": after}, **site)
+
+
 def test_a_second_list_of_scopes_has_a_parameter_of_its_own() -> None:
     assert oauth2(more_scopes={"param": "user_scope", "separator": ","}).more_scopes is not None
     refused("must differ from scopes.param", more_scopes={"separator": ","})

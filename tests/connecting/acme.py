@@ -42,6 +42,12 @@ LOOKUP: Final = """
         label: name
     refresh: rotates
 """
+PAGES: Final = {
+    "link": "{next: next}",
+    "cursor": "{next: cursor, param: offset}",
+    "header": "{}",
+}
+"""The three places of the next page, by name."""
 OAUTH_IDENTITY: Final = """\
       id: account.id
       label: account.name
@@ -55,18 +61,46 @@ WITH_WORKSPACES: Final = {
 }
 
 
+def with_pages(pages: str) -> dict[str, str]:
+    """Return changes to Acme's entry for an API whose list of workspaces has pages."""
+    key = "\n    refresh: rotates\n"
+    return {**WITH_WORKSPACES, key: LOOKUP.replace("      choices:", f"      pages: {pages}\n      choices:")}
+
+
 @dataclass
 class Workspaces:
-    """An API that lists several workspaces behind every token."""
+    """An API that lists several workspaces behind every token.
+
+    `page_size`: the number of workspaces on a page, or None for one page. `next_host`: the host in the URLs of further
+    pages. `loops`: True if each page names the second page as its next page. `fails_at`: the offset of a page that the
+    API cannot return. `offsets`: the offsets of the requested pages.
+    """
 
     names: dict[str, str] = field(default_factory=lambda: {"north": "Northwind", "south": "Southwind <b>"})
+    page_size: int | None = None
+    next_host: str = ""
+    loops: bool = False
+    fails_at: int | None = None
+    offsets: list[int] = field(default_factory=list)
 
     @property
     def app(self) -> Starlette:
         return Starlette(routes=[Route("/workspaces", self._list)])
 
-    async def _list(self, _: Request) -> Response:
-        return JSONResponse({"workspaces": [{"id": slug, "name": name} for slug, name in self.names.items()]})
+    async def _list(self, request: Request) -> Response:
+        offset = int(request.query_params.get("offset", "0"))
+        self.offsets.append(offset)
+        if offset == self.fails_at:
+            return Response(status_code=503)
+        end = len(self.names) if self.page_size is None else offset + self.page_size
+        workspaces = [{"id": slug, "name": name} for slug, name in list(self.names.items())[offset:end]]
+        document: dict[str, Any] = {"workspaces": workspaces}
+        if end >= len(self.names):
+            return JSONResponse(document)
+        end = self.page_size if self.loops and self.page_size is not None else end
+        link = f"{self.next_host}/workspaces?offset={end}"
+        header = f'<{self.next_host}/workspaces>; rel="first", <{link}>; rel="next last"'
+        return JSONResponse({**document, "next": link, "cursor": end}, headers={"link": header})
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from typing import Annotated, ClassVar, Final, Literal, TypeAlias
 from pydantic import Field, StringConstraints
 
 from one_runtime.catalog.auth import AuthBase
+from one_runtime.catalog.lookup import LookupRequest
 from one_runtime.catalog.parts import (
     CredentialField,
     CredentialPlacement,
@@ -24,6 +25,7 @@ from one_runtime.catalog.parts import (
     JsonPath,
     Link,
     Many,
+    ParamName,
     Path,
     RefusalResponse,
     RequestTemplate,
@@ -40,7 +42,6 @@ Refresh: TypeAlias = Literal["rotates", "static", "optional", "none"]
 TokenKind: TypeAlias = Literal["access_token", "refresh_token"]
 ClientAuth: TypeAlias = Literal["basic", "basic_raw", "post", "either", "none"]
 
-ParamName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.\[\]-]{1,64}$")]
 Scope = Annotated[str, StringConstraints(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]+$", max_length=200)]  # RFC 6749, 3.3
 Seconds = Annotated[int, Field(ge=1, le=10 * 366 * 86_400)]
 
@@ -217,26 +218,6 @@ class RevocationEndpointSpec(EntryPart):
         yield self.url
         yield from self.params.values()
         yield from self.headers.values()
-
-
-class AccountChoices(EntryPart):
-    """The list of accounts in a look-up's response.
-
-    `at`: the path of the list, or None if the response itself is the list. `label`: the path of an account's label.
-    """
-
-    at: JsonPath | None = None
-    label: JsonPath
-
-
-class LookupRequest(RequestTemplate):
-    """A request with the new token. The response contains values that later requests need (received values).
-
-    With `choices`, the response lists accounts, and the end user selects an account. The paths of received values then
-    start at the selected account.
-    """
-
-    choices: AccountChoices | None = None
 
 
 class TokenLifetimes(EntryPart):

@@ -89,6 +89,7 @@ PATH = r"^/[^?#\s\\]*$"
 Path = Annotated[str, StringConstraints(pattern=PATH, max_length=500), AfterValidator(_validate_template)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}$")]  # RFC 9110, 5.6.2
 HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$")]
+ParamName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.\[\]-]{1,64}$")]
 # A path in a JSON document: names and list positions, joined by dots. A list position has one or two digits.
 _STEP = r"(?:[0-9]{1,2}|[0-9]*[A-Za-z_$-][A-Za-z0-9_$-]*)"
 JsonPath = Annotated[str, StringConstraints(pattern=rf"^{_STEP}(?:\.{_STEP})*$", max_length=200)]

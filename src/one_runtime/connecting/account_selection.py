@@ -12,8 +12,9 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from one_runtime.connecting import authorization_attempts, sessions
+from one_runtime.connecting.account_lookup import AccountOption, AccountSelectionRequired
 from one_runtime.connecting.authorization_attempts import AuthorizationAttempt
-from one_runtime.connecting.verification import AccountOption, AccountSelectionRequired, GrantedTokens
+from one_runtime.connecting.verification import GrantedTokens
 from one_runtime.connections.connections import AccountMismatch
 from one_runtime.connections.credentials import TokenMetadata
 from one_runtime.connections.pending_revocations import (
@@ -43,30 +44,33 @@ class AccountSelection:
     """A question to the end user.
 
     `labels`: the names of the accounts from which the end user selects one, in the provider's order. `replacement`: a
-    sentence about the connected account and the new account, if the end user decides about a replacement.
+    sentence about the connected account and the new account, if the end user decides about a replacement. `has_more`:
+    True if the provider has further accounts.
     """
 
     authorization_id: str
     labels: tuple[str, ...]
     replacement: str | None = None
+    has_more: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
     """A question before One Runtime stores it: the accounts to select from, or the sentence about a replacement.
 
-    `account_id`: the account of the tokens, if known.
+    `account_id`: the account of the tokens, if known. `has_more`: True if the provider has further accounts.
     """
 
     accounts: tuple[AccountOption, ...] = ()
     replacement: str | None = None
     account_id: str | None = None
+    has_more: bool = False
 
     @classmethod
     def of(cls, error: AccountSelectionRequired | AccountMismatch, account_id: str | None) -> "Question":
         """Return the question that an error of the connection requires."""
         if isinstance(error, AccountSelectionRequired):
-            return cls(error.accounts, None, account_id)
+            return cls(error.accounts, None, account_id, error.has_more)
         return cls((), error.detail, account_id)
 
 
@@ -128,7 +132,8 @@ async def pause(
     )
     payload, now = _PAUSED.dump_json(paused), installation.clock()
     await authorization_attempts.pause(tx, installation.vault, attempt, browser, payload, now)
-    return AccountSelection(attempt.id, tuple(account.label for account in question.accounts), question.replacement)
+    labels = tuple(account.label for account in question.accounts)
+    return AccountSelection(attempt.id, labels, question.replacement, question.has_more)
 
 
 def read_answer(payload: bytes, number: int, client: OAuthClient | None) -> AnsweredQuestion:

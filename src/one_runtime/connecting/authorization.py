@@ -23,6 +23,7 @@ from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.response import UnexpectedValue
 from one_runtime.connecting import account_selection, authorization_attempts, sessions
+from one_runtime.connecting.account_lookup import AccountSelectionRequired
 from one_runtime.connecting.account_selection import AccountSelection, Question, issued_tokens
 from one_runtime.connecting.authorization_attempts import (
     AttemptDetails,
@@ -51,7 +52,6 @@ from one_runtime.connecting.sessions import (
     unavailable_error,
 )
 from one_runtime.connecting.verification import (
-    AccountSelectionRequired,
     GrantedTokens,
     exchange_tokens,
     verify_tokens,

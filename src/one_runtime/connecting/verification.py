@@ -10,18 +10,16 @@ from typing import Final
 
 from one_runtime.auth_types import OAuth2Method, auth_method
 from one_runtime.catalog.model import Auth, Integration
-from one_runtime.catalog.oauth2 import LookupRequest, OAuth2Auth
-from one_runtime.catalog.request import ConnectionValues, OutboundRequest, build_check, build_request
+from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.request import ConnectionValues, build_check
 from one_runtime.catalog.response import (
-    UnexpectedValue,
-    look_up,
     read_check,
     read_identity,
-    read_lookup,
     read_received,
-    text_of,
 )
 from one_runtime.clock import Clock
+from one_runtime.connecting.account_lookup import look_up_account
+from one_runtime.connecting.provider_request import send_request
 from one_runtime.connections.connections import NewConnection
 from one_runtime.connections.credentials import (
     NO_TOKEN_METADATA,
@@ -32,9 +30,7 @@ from one_runtime.connections.credentials import (
     TokenMetadata,
 )
 from one_runtime.context import Installation
-from one_runtime.egress import Egress, EgressError, Response, TargetRefused, on_behalf_of
-from one_runtime.egress.provider_text import printable
-from one_runtime.errors import Conflict
+from one_runtime.egress import Egress, TargetRefused
 from one_runtime.integrations.oauth_clients import OAuthClient, require_field_hosts
 from one_runtime.oauth.errors import (
     EndpointTargetRefused,
@@ -52,26 +48,7 @@ from one_runtime.telemetry import metrics, tracing
 from one_runtime.tokens.endpoint import TokenEndpoint
 from one_runtime.tokens.state import merge_tokens
 
-_MAX_ACCOUNTS: Final = 200
 _REFUSED_CLIENT: Final = frozenset({400, 401, 403})
-
-
-@dataclass(frozen=True, slots=True)
-class AccountOption:
-    """One of several accounts to which a token gives access. `params`: the connection's values for this account."""
-
-    label: str
-    params: Mapping[str, str]
-
-
-class AccountSelectionRequired(Conflict):
-    """The token gives access to several accounts, and the end user has to select an account."""
-
-    code = "several_accounts"
-
-    def __init__(self, detail: str, accounts: tuple[AccountOption, ...]) -> None:
-        super().__init__(detail)
-        self.accounts = accounts
 
 
 class InconclusiveCheck(ProviderUnavailable):
@@ -128,7 +105,7 @@ async def check_credentials(
     if auth.check is None:
         return ProviderAccount()
     with metrics.credential_check(integration.slug), tracing.credential_check(integration.slug):
-        response = await _send(egress, integration, build_check(auth, values))
+        response = await send_request(egress, integration, build_check(auth, values))
         result = read_check(auth, response.status, response.headers, response.body, values)
         if result.refused:
             raise CredentialsRefused(f"{integration.name} did not accept these credentials.", result.reason)
@@ -154,19 +131,6 @@ def _missing_permission(integration: Integration, permission: str | None) -> str
         f"{integration.name} accepted these credentials, but the credentials lack the permission {permission}. Add "
         "the permission, and try again."
     )
-
-
-async def _send(egress: Egress, integration: Integration, request: OutboundRequest) -> Response:
-    """Raises: TargetRefused; ProviderUnavailable."""
-    try:
-        with on_behalf_of(integration.slug):
-            return await egress.request(request.method, request.url, headers=request.headers, body=request.body)
-    except TargetRefused:
-        raise
-    except EgressError as error:
-        raise ProviderUnavailable(
-            f"{integration.name} cannot be reached at the moment ({error.code}). Nothing was stored; try again."
-        ) from error
 
 
 def unverified_account(integration: Integration, auth: Auth, values: ConnectionValues) -> VerifiedAccount:
@@ -279,7 +243,8 @@ async def verify_tokens(
     elif auth.lookup is not None:
         if client is not None:
             require_field_hosts(client, integration.name, auth, params)
-        params |= await _look_up(egress, integration, auth, auth.lookup, ConnectionValues(params, sent))
+        known = ConnectionValues(params, sent)
+        params |= await look_up_account(egress, integration, auth, auth.lookup, known)
     if client is not None:  # a value of the provider can change a host that receives a client field (promise P7)
         require_field_hosts(client, integration.name, auth, params)
     values = ConnectionValues(params, sent)
@@ -312,36 +277,3 @@ async def exchange_tokens(egress: Egress, clock: Clock, endpoint: TokenEndpoint,
     grant = ShortLivedToken(tokens.access_token)
     longer = await endpoint.ask(egress, clock, grant)
     return replace(longer, refresh_token=longer.refresh_token or tokens.refresh_token, document=tokens.document)
-
-
-async def _look_up(
-    egress: Egress,
-    integration: Integration,
-    auth: OAuth2Auth,
-    lookup: LookupRequest,
-    values: ConnectionValues,
-) -> dict[str, str]:
-    response = await _send(egress, integration, build_request(auth, lookup, values))
-    document = read_lookup(lookup, response.status, response.body)
-    if document is None:
-        raise ProviderUnavailable(f"{integration.name} answered {response.status} to the request for the account.")
-    if lookup.choices is None:
-        return read_received(auth, "lookup", document)
-    accounts = _account_options(integration, auth, lookup, document)
-    if len(accounts) > 1:
-        detail = f"You allowed access to {len(accounts)} accounts at {integration.name}. Select one account."
-        raise AccountSelectionRequired(detail, accounts)
-    return dict(accounts[0].params)
-
-
-def _account_options(
-    integration: Integration, auth: OAuth2Auth, lookup: LookupRequest, document: object
-) -> tuple[AccountOption, ...]:
-    assert lookup.choices is not None  # noqa: S101 - checked by the caller
-    items = look_up(document, lookup.choices.at) if lookup.choices.at is not None else document
-    if not isinstance(items, list) or not items or len(items) > _MAX_ACCOUNTS:
-        raise UnexpectedValue(f"{integration.name} lists no account for this token, or too many accounts")
-    accounts = [(text_of(look_up(item, lookup.choices.label)), read_received(auth, "lookup", item)) for item in items]
-    return tuple(
-        AccountOption(printable(label or ", ".join(params.values()))[:255], params) for label, params in accounts
-    )

@@ -1,0 +1,19 @@
+"""Send a request that an integration defines, such as the check."""
+
+from one_runtime.catalog.model import Integration
+from one_runtime.catalog.request import OutboundRequest
+from one_runtime.connections.credentials import ProviderUnavailable
+from one_runtime.egress import Egress, EgressError, Response, TargetRefused, on_behalf_of
+
+
+async def send_request(egress: Egress, integration: Integration, request: OutboundRequest) -> Response:
+    """Send a request, and return the response. Raises: TargetRefused; ProviderUnavailable."""
+    try:
+        with on_behalf_of(integration.slug):
+            return await egress.request(request.method, request.url, headers=request.headers, body=request.body)
+    except TargetRefused:
+        raise
+    except EgressError as error:
+        raise ProviderUnavailable(
+            f"{integration.name} cannot be reached at the moment ({error.code}). Nothing was stored; try again."
+        ) from error
