@@ -101,7 +101,7 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
                 await task
         await installation.flights.land()  # wait until all running token refreshes have ended
         await services.request_log.flush()
-        with suppress(Unavailable):  # without this removal, the registration expires after a minute
+        with suppress(Unavailable):  # if this removal fails, the registration expires after a minute
             async with installation.database.write() as tx:
                 await instances.remove(tx, server)
     finally:

@@ -23,10 +23,10 @@ class Timing:
     """Times of a token refresh. The numbers are in seconds.
 
     - `lease`: time for which one process reserves a connection for a refresh.
-    - `request`: maximum time to wait for the provider. `request` is shorter than `lease`, because another process can
-      start a refresh after the lease ends.
+    - `request`: maximum time to wait for the provider. This time must end before the lease ends. After the lease,
+      another process can start a refresh.
     - `patience`: maximum time for which another process waits for the result of the refresh.
-    - `store`: maximum time for which a process repeats the commit of new tokens.
+    - `store`: maximum time for which a process tries to store new tokens.
     - `poll`: time between two database queries of a waiting process.
     """
 

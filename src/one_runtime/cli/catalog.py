@@ -1,6 +1,6 @@
 """`one-runtime catalog`: list, lint, test and create integrations. These commands need no database.
 
-The commands follow two settings of the server: `ONE_RUNTIME_EGRESS_ALLOW` lists allowed targets. If
+The commands read two settings of the server. `ONE_RUNTIME_EGRESS_ALLOW` lists allowed targets. If
 `ONE_RUNTIME_PUBLIC_URL` is an http URL, custom integrations can use http on loopback.
 """
 
@@ -164,7 +164,7 @@ def probe_catalog(
 
     The command sends at most one request for each auth type, with a made-up credential.
 
-    Exit code 1: an entry does not match its provider. Exit code 2: the command sent requests, but reached no provider.
+    The exit code is 1 if an entry does not match its provider, and 2 if every request failed to reach a provider.
     """
     catalog = load_catalog()
     integrations = [_read(catalog, slug) for slug in slugs] if slugs else list(catalog.integrations)

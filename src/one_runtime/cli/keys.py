@@ -77,8 +77,8 @@ def activate_encryption_key(
         bool,
         typer.Option(
             "--force",
-            help="Activate the key even if a running server lacks the key, or if the command's key ring lacks a "
-            "key that the database needs.",
+            help="Omit two checks: every running server has the key, and this command's key ring has every key that "
+            "the database needs.",
         ),
     ] = False,
 ) -> None:
@@ -133,7 +133,7 @@ def _receive_signal() -> Callable[[], int]:
 
     After the first signal, the command stops when the current step ends. A second signal ends the process immediately.
 
-    Return a function that returns the number of the first signal, or 0 before a signal.
+    Return a function that returns the number of the first signal, or 0 without a signal.
     """
     received: list[int] = []
     loop = asyncio.get_running_loop()

@@ -37,7 +37,7 @@ def set_oauth_client(  # noqa: PLR0913 - one argument per option
     ] = None,
     host: Annotated[
         list[str] | None,
-        typer.Option(help="Host that may receive the secret, if the integration's host is a parameter; repeatable."),
+        typer.Option(help="Host that may receive the secret; repeatable. Required if the host is a parameter."),
     ] = None,
     field: Annotated[
         list[str] | None, typer.Option(help="Further field that the integration requires, as name=value; repeatable.")

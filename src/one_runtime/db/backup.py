@@ -12,8 +12,9 @@ from one_runtime.errors import ConfigurationError, Conflict
 def back_up(url: str, target: Path) -> int:
     """Copy the database into a new file that only its owner can read. Return the size in bytes.
 
-    If the copy fails, the new file is deleted. Raises: ConfigurationError for PostgreSQL, which has its own tool;
-    Conflict if the new file cannot be created, or if the copy fails.
+    If the copy fails, delete the new file.
+
+    Raises: ConfigurationError for PostgreSQL. Conflict if the function cannot create the file or copy the database.
     """
     path = sqlite_path(url)
     if path is None:

@@ -1,7 +1,7 @@
 """Compile SQLAlchemy Core statements to SQL text for a database driver, and convert parameters and result values.
 
 For each dialect, the module compiles each statement object once, and caches the result. The SQL type of a column or
-parameter decides how its values are converted. So SQLite and PostgreSQL return the same Python types: `str` for UUIDs,
+parameter decides the conversion of values. So SQLite and PostgreSQL return the same Python types: `str` for UUIDs,
 aware `datetime`, `bytes`, parsed JSON, `bool`.
 
 One Runtime does not use SQLAlchemy's async engines, because a query through an async engine takes four to seven times
@@ -26,7 +26,7 @@ MakeRow: TypeAlias = Callable[[Sequence[object]], Any]
 
 
 class Row(tuple[Any, ...]):
-    """The type of a result row if the caller passes no row type. At run time, the row is a named tuple.
+    """Type of the result rows if the caller passes no row type. At run time, a result row is a named tuple.
 
     Convert each `Row` to another type immediately, because the type checker does not check the attributes of a `Row`.
     """
@@ -113,7 +113,7 @@ class RowMakers(dict[type, MakeRow]):
 
 
 class StatementCompiler:
-    """Compiles statements for one SQL dialect, each statement object only once."""
+    """Compiles statements for one SQL dialect. The compiler compiles each statement object only once."""
 
     def __init__(
         self, dialect: Dialect, *, binds: Mapping[type[TypeEngine[Any]], Convert], results: Mapping[type, Convert]

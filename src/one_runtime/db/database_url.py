@@ -18,8 +18,8 @@ def sqlite_path(url: str) -> str | None:
 def lock_path(path: str | Path, purpose: Literal["migrating", "serving"]) -> Path:
     """Return the path of a lock file of a SQLite database. The lock file is beside the database file.
 
-    If `path` is a symbolic link or contains one, return the lock file of the real file. So all paths of one database
-    have the same lock.
+    If `path` contains a symbolic link, return the lock file of the real file. So all paths of one database have the
+    same lock.
     """
     return Path(f"{Path(path).resolve()}.{purpose}")
 
@@ -27,7 +27,7 @@ def lock_path(path: str | Path, purpose: Literal["migrating", "serving"]) -> Pat
 def create_database(url: str, *, pool_size: int = 10, disk_reserve: bool = False) -> Database:
     """Create the `Database` object for a URL: `sqlite:///relative.db`, `sqlite:////absolute.db` or `postgresql://…`.
 
-    `disk_reserve`: True for the server, which holds a `DiskReserve` beside a SQLite file.
+    `disk_reserve`: True to keep a `DiskReserve` beside a SQLite file. Only the server needs this reserve.
 
     Raises: ConfigurationError for any other URL.
     """

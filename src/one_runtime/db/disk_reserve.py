@@ -1,7 +1,7 @@
 """Keep a file beside a SQLite database that reserves disk space for new tokens.
 
-A provider can replace a refresh token during a refresh. If the disk is full then, One Runtime cannot store the new
-refresh token, and loses the connection. So `sqlite.py` deletes the file if the disk is full, and the new tokens use the
+During a refresh, a provider can replace the refresh token. On a full disk, One Runtime could not store the new refresh
+token, and would lose the connection. So `sqlite.py` deletes the file when the disk is full. The new tokens then use the
 space of the file.
 """
 

@@ -59,7 +59,7 @@ class Transaction(ABC):
     @overload
     async def all(self, statement: ClauseElement, row_type: type[R], /, **params: object) -> list[R]: ...
     async def all(self, statement: ClauseElement, row_type: type[Any] = Row, /, **params: object) -> list[Any]:
-        """Return every row. Raises: KeyError for a missing parameter; TypeError for a row type with other fields."""
+        """Return every row. Raises: KeyError for a missing parameter. TypeError for a row type with other fields."""
         compiled = self._compiler.compile(statement)
         make_row = compiled.make_row[row_type]
         return list(map(make_row, await self._fetch(compiled.text, compiled.values(params))))
@@ -106,7 +106,7 @@ _PING: Final = select(literal(1))
 class Database(ABC):
     """A SQLite or PostgreSQL database. `disk_full`: True if the last write of this process found the disk full.
 
-    A transaction that changes no row needs no space, and so does not change `disk_full`.
+    Only a transaction that changes a row can set `disk_full` to False, because other transactions need no space.
     """
 
     disk_full = False
@@ -142,8 +142,8 @@ class Database(ABC):
     def write(self, *, use_reserve: bool = False) -> AbstractAsyncContextManager[Transaction]:
         """Run one transaction: commit at the end, roll back on any error.
 
-        `use_reserve`: True for data that One Runtime cannot get again, such as new tokens. If the disk is full, such a
-        transaction can use the space that SQLite's `DiskReserve` holds.
+        `use_reserve`: True for data that One Runtime cannot get again, such as new tokens. If the disk is full, this
+        transaction can use the space of SQLite's `DiskReserve`.
 
         Raises: Busy, DiskFull, Unavailable.
         """

@@ -70,8 +70,8 @@ class ReadPipeline:
             while self._waiting:
                 await self._take_batch()
         finally:
-            # Discard the task before it ends, because the done callback runs later. Otherwise, `run` could count an
-            # ended task as running, and start no task for a new read.
+            # Remove the task before the task ends. A done callback runs too late: `run` could count the ended task as
+            # running, and start no task for a new read.
             lane = asyncio.current_task()
             assert lane is not None  # noqa: S101 - a coroutine runs in a task
             self._lanes.discard(lane)
@@ -91,7 +91,7 @@ class ReadPipeline:
     async def _run_with_retry(self, batch: list[_Read]) -> None:
         """Run a batch. After an OperationalError, replace lost connections, and run the batch once more.
 
-        A restart of PostgreSQL is an example of such an error.
+        For example, a restart of PostgreSQL causes this error.
         """
         try:
             await self._run_batch(batch)

@@ -17,7 +17,7 @@ _MAX_ORGANIZATIONS: Final = 10_000
 
 
 class RowCounts:
-    """The counts of organizations. A count omits rows that other processes have added since."""
+    """Number of rows of each organization. A number omits the rows that other processes added after the count."""
 
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
         self._counts: TTLCache[str, Counter[str]] = TTLCache(_MAX_ORGANIZATIONS, AGE, timer)

@@ -44,8 +44,8 @@ key_ring = Table(
     metadata,
     Column("key_id", Text, primary_key=True),
     Column("created_at", TIME, nullable=False),
-    Column("promoted_at", TIME),  # the active key has the latest promoted_at of all keys without retired_at
-    Column("retired_at", TIME),  # time when the key was disabled; a server can run without a disabled key
+    Column("promoted_at", TIME),  # time of the activation; of all keys that are not disabled, the latest key is active
+    Column("retired_at", TIME),  # time when the key was disabled
 )
 
 servers = Table(
@@ -71,7 +71,7 @@ organizations = Table(
     Column("integrations_slugs", DOCUMENT, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
-    Column("custom_revision", ID),  # new id after each change of a custom integration; null before any change
+    Column("custom_revision", ID),  # a new id after each change of a custom integration
 )
 
 # Custom integrations of an organization, in addition to the built-in integrations of the catalog.
@@ -164,16 +164,18 @@ credentials = Table(
     Column("sealed", LargeBinary, nullable=False),
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
-    Column("oauth_client_id", ID),  # client that requested the tokens; null: end user's own client, or no OAuth
-    Column("refresh_due_at", TIME),  # time at which the worker refreshes the tokens; null: never
-    Column("lease", ID),  # random id, set while a process refreshes the tokens
+    # OAuth client that requested the tokens. Null without OAuth, or if the client belongs to the end user.
+    Column("oauth_client_id", ID),
+    Column("refresh_due_at", TIME),  # time of the worker's next refresh of the tokens, or null
+    Column("lease", ID),  # random id while a process refreshes the tokens, otherwise null
     Column("leased_until", TIME),
     Column("retry_at", TIME),  # time of the earliest retry after a temporary failure
     Column("failures", Integer, nullable=False, server_default="0"),  # consecutive temporary failures of the refresh
-    # Version of the OAuth client that the provider refused in the last refresh; null: the client was not refused.
+    # Version of the OAuth client that the provider refused in the last refresh. Null: the provider refused no client.
     Column("refused_client_version", Integer),
-    Column("refused_since", TIME),  # first of the latest consecutive refreshes that the provider answered with 4xx
-    # Custom integrations: hash of `audience`, the places that could receive the credentials at the time of storage.
+    # Start of the current series of refreshes that the provider answered with 4xx.
+    Column("refused_since", TIME),
+    # Only for custom integrations: hash of the places that receive the credentials, at the time of storage.
     Column("audience", Text),
     Index("ix_credentials_key_id_connection_id", "key_id", "connection_id"),
     Index("ix_credentials_oauth_client_id", "oauth_client_id"),
@@ -189,13 +191,13 @@ oauth_clients = Table(
     Column("integration_slug", Text, nullable=False),
     Column("client_id", Text, nullable=False),
     Column("scopes", DOCUMENT),  # null: the default scopes of the integration
-    Column("hosts", DOCUMENT, nullable=False),  # hosts that may receive the secret; empty: the integration's hosts
+    Column("hosts", DOCUMENT, nullable=False),  # hosts that may receive the secret. If empty, the integration's hosts
     Column("sealed", LargeBinary, nullable=False),
     Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
     Column("version", Integer, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
-    Column("retired_at", TIME),  # time of replacement or deletion; existing connections still use the client
+    Column("retired_at", TIME),  # time when the client was replaced or deleted
     Index(
         "ix_oauth_clients_organization_id_integration_slug",
         "organization_id",
@@ -280,8 +282,8 @@ consents = Table(
     Column("browser_hash", LargeBinary),  # hash of the cookie that the authorization redirect sets
     Column("issuer", Text),
     Column("details", DOCUMENT, nullable=False),  # the validated request to connect, without secrets
-    # Before the callback: the PKCE verifier and the end user's own client. With the status `choosing` (the end user
-    # selects an account): the tokens. In any other case: null.
+    # Before the callback, the PKCE verifier and the end user's own client. While the end user makes a choice (status
+    # `choosing`), the tokens. Otherwise null.
     Column("sealed", LargeBinary),
     Column("key_id", Text, ForeignKey("key_ring.key_id")),
     Column("version", Integer, nullable=False),

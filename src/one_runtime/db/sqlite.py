@@ -74,8 +74,8 @@ class SqliteDatabase(Database):
     def __init__(self, path: str, *, patience: float = LOCK_PATIENCE, disk_reserve: bool = False) -> None:
         """`patience`: seconds that a writing transaction waits for another process that writes to the file.
 
-        `disk_reserve`: True to hold a `DiskReserve`. Without the reserve, the database then runs only transactions that
-        can use the reserve.
+        `disk_reserve`: True to keep a `DiskReserve`. If the disk lacks space for the reserve, the database runs only
+        transactions with `use_reserve`.
         """
         self._path, self._patience = path, patience
         self._reserve = DiskReserve(Path(f"{Path(path).resolve()}.reserve")) if disk_reserve else None
@@ -130,9 +130,10 @@ class SqliteDatabase(Database):
 
     @asynccontextmanager
     async def _disk_space(self, transaction: Transaction, *, use_reserve: bool) -> AsyncIterator[None]:
-        """Hold the disk reserve, or release the reserve for a transaction that can use it. Note if the disk is full.
+        """Keep the disk reserve, and update `disk_full`. The caller holds the lock.
 
-        Only the writing transaction of the lock can use the released space. Raises: DiskFull.
+        On a full disk, release the reserve for a transaction with `use_reserve`. Because of the lock, no other
+        transaction of this process can use the released space. Raises: DiskFull.
         """
         if use_reserve and self.disk_full and self._reserve is not None:
             self._reserve.release()
@@ -164,9 +165,9 @@ def connect_sqlite(path: str) -> sqlite3.Connection:
     With these settings, SQLite writes every commit to the disk immediately. Otherwise a power failure could lose a new
     refresh token. The setting `secure_delete` overwrites deleted data with zeros.
 
-    If another process has locked the file, a statement fails immediately, because waiting would block the event loop.
-    `connect_sqlite` itself can block the event loop for some seconds (`LOCK_PATIENCE`), while another process creates
-    or closes the file.
+    If the file is locked, a statement fails immediately. A statement that waits would block the event loop.
+    While another process creates or closes the file, `connect_sqlite` can block the event loop for `LOCK_PATIENCE`
+    seconds.
 
     Raises: ConfigurationError if the file cannot be opened.
     """

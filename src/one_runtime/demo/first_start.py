@@ -71,7 +71,7 @@ class DemoData:
 def exclusive(folder: Path) -> Iterator[None]:
     """Create the folder if necessary, and lock the folder against a second demo.
 
-    Raises: ConfigurationError if the folder cannot be used, or if another demo uses the folder.
+    Raises: ConfigurationError if the demo cannot use the folder.
     """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -182,7 +182,7 @@ def _read_or_create(path: Path, new: dict[str, str]) -> dict[str, str]:
 
     If the file is missing, or lacks one of the names, write `new` to the file and return `new`.
 
-    Raises: ConfigurationError if the file cannot be read, or is not JSON.
+    Raises: ConfigurationError if the file contains no JSON, or if the file cannot be read.
     """
     try:
         stored = json.loads(_read(path) or "{}")
@@ -207,7 +207,7 @@ def _write(path: Path, secret: str) -> str:
     """Write a secret atomically. Only the owner can read the file, even before the file is complete."""
     unfinished = path.with_name(path.name + ".new")
     unfinished.unlink(missing_ok=True)
-    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
+    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123
         file.write(secret + "\n")
     unfinished.replace(path)
     return secret

@@ -61,7 +61,7 @@ class Addresses:
 def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory, allow: AllowList = frozenset()) -> None:
     """Run the demo until SIGINT or SIGTERM. `allow`: further targets that One Runtime may call.
 
-    Raises: ConfigurationError if a port is invalid or in use, or if the data folder cannot be used.
+    Raises: ConfigurationError if the demo cannot use a port or the data folder.
     """
     if not 1024 <= port <= 65_533:
         raise ConfigurationError("The demo uses three consecutive ports: --port must be between 1024 and 65533.")
@@ -176,7 +176,7 @@ def _stopping(servers: Sequence[_Server]) -> Iterator[None]:
 @contextmanager
 def _bind(port: int) -> Iterator[socket.socket]:
     with socket.socket() as bound:
-        # After a demo stops, its ports stay in the state TIME_WAIT for a while. SO_REUSEADDR allows a new demo to use
+        # The ports of a stopped demo stay in the state TIME_WAIT for a while. SO_REUSEADDR allows a new demo to use
         # these ports. The system still refuses a port on which another program listens.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,6 +1,6 @@
 """Test whether the catalog entries (our descriptions of providers' APIs) are correct, without an account.
 
-A probe sends one request to a provider: a request that verifies a made-up credential, or a token request with a made-up
+A probe sends one request to a provider. The request verifies a made-up credential, or requests a token with a made-up
 OAuth client. If the entry is correct, the provider refuses the request. A probe stores nothing.
 """
 

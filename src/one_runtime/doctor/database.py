@@ -1,7 +1,6 @@
 """Check that the database answers, is migrated, and allows enough connections. For SQLite, check the file and the disk.
 
-Also check the stored data about running servers, the key ring (the encryption keys) and organizations (the customers
-of One Runtime).
+Also check the running servers, the key ring (the encryption keys) and the organizations (the customers of One Runtime).
 """
 
 import asyncio

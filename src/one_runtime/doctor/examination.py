@@ -40,7 +40,7 @@ async def examine(
     except ConfigurationError as error:
         vault = None
         findings.append(problem("key ring", "no usable key ring", error.detail))
-    catalog = load_catalog()  # first, because slow loading would distort the clock comparison
+    catalog = load_catalog()  # before the checks, because slow loading would distort the comparison of clocks
 
     async def run(check: str, examination: Awaitable[Report]) -> Report:
         try:

@@ -21,7 +21,7 @@ The doctor's request claims this address in `X-Forwarded-For`. The server must n
 """
 
 _FRAMES: Final = "frame-ancestors *"
-"""Part of the header Content-Security-Policy with which the server answers if the popup's session is unknown.
+"""Part of the header Content-Security-Policy that the server sends if the popup's session is unknown.
 
 This part allows every website to show the page in a frame.
 """
@@ -119,7 +119,7 @@ def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Find
             "See the finding `key ring`.",
         )
     if from_one_runtime:
-        saw = f"another One Runtime answers at {where}, or the server's key ring or clock differs from this command's"
+        saw = f"another One Runtime answers at {where}, or the server has another key ring or clock than this command"
         advice = "Point the proxy to this installation. Give every server the same key ring. Synchronize all clocks."
         return problem("public URL", saw, advice)
     saw = f"another program answers at {where}, with status {answer.status}"
@@ -159,8 +159,8 @@ def examine_proxy(echo: self_check.RequestEcho, settings: Settings) -> Finding:
 def _through_trusted(passed_on: Sequence[str], settings: Settings) -> bool:
     """Return True if X-Forwarded-For has addresses after the forged address, and all these addresses are trusted.
 
-    The first proxy appends the address of this machine to the forged address. If this machine is in a trusted network,
-    the server correctly trusts the machine's claim.
+    The first proxy appends this machine's address to the forged address. If this machine is in a trusted network, the
+    server has to trust the forged address. So the result True means that the proxy works.
     """
     after = passed_on[passed_on.index(FORGED) + 1 :] if FORGED in passed_on else []
     return bool(after) and all(_is_trusted(address, settings) for address in after)

@@ -1,14 +1,14 @@
 """Store background work in queues, and claim due work. A queue is a table, and each row is a piece of work.
 
-docs/decisions/0025-queue.md gives the reasons for this design. A row is due if its `due_at` has passed. A process
-claims a due row: the process sets `due_at` to the end of a lease and increases `attempts`. Until the end of the lease,
+docs/decisions/0025-queue.md gives the reasons for this design. A row is due if its `due_at` has passed. To claim a due
+row, a process sets `due_at` to the end of a lease (a limited reservation) and increases `attempts`. During the lease,
 the row is not due, so no other process claims the row.
 
-After the lease, another process can claim the row and increase `attempts` again. Each change of a row requires the
-value of `attempts` from the process's own claim (a fencing token). So the first process can no longer change the row.
+After the lease, another process can claim the row, which increases `attempts`. A process can change a row only while
+`attempts` has the value of the process's own claim (a fencing token). So the first process can no longer change the
+row.
 
-The worker looks for due rows at an interval. The worker also looks immediately after the commit of a transaction that
-has called `wake_on_commit`.
+The worker looks for due rows at an interval. `wake_on_commit` makes the worker look immediately after a commit.
 """
 
 import asyncio

@@ -43,17 +43,17 @@ class RecheckQueue:
         self._refreshed[connection_id] = version
 
     def was_refreshed(self, connection_id: str, version: int) -> bool:
-        """Return True if tokens were refreshed recently, and `version` is the version after this refresh or newer.
+        """Return True if the tokens of this version, or of an older version, come from a recent refresh.
 
-        If the provider refuses these tokens too, another refresh would not help.
+        If the provider refuses recently refreshed tokens, another refresh would not help.
         """
         refreshed = self._refreshed.get(connection_id)
         return refreshed is not None and version >= refreshed
 
     def enqueue(self, request: RecheckRequest) -> None:
-        """Add a connection to the queue. Do nothing if the queue is full.
+        """Add a connection to the queue, if the queue is not full.
 
-        Also do nothing if a recheck of the connection is queued, is running, or has ended within the cooldown.
+        Do nothing if a recheck of the connection is queued, is running, or has recently ended (`COOLDOWN`).
         """
         known = request.connection_id in self._unfinished or request.connection_id in self._rechecked
         if not known and len(self._waiting) < _MAX_CONNECTIONS:
@@ -63,7 +63,7 @@ class RecheckQueue:
     def drain(self) -> list[RecheckRequest]:
         """Remove and return the connections to recheck now. The caller must call `finish` after each recheck.
 
-        At most `MAX_PER_INTEGRATION` connections of an integration are drained and not yet finished.
+        At most `MAX_PER_INTEGRATION` connections of an integration are between `drain` and `finish`.
         """
         drained: list[RecheckRequest] = []
         waiting: list[RecheckRequest] = []

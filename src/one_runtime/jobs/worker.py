@@ -1,7 +1,7 @@
 """Run the worker: the background tasks of a server process. `serving/periodic_tasks.py` lists the tasks.
 
 Each task runs at its own interval, independent of other tasks. Several processes can run the same task at the same
-time, because a process claims (reserves) a row in the database before the work on the row (`queue.py`).
+time. Before a process works on a row of the database, the process reserves the row (`queue.py`).
 """
 
 import asyncio
@@ -41,7 +41,7 @@ class PeriodicTask(Generic[Context_contra]):
 async def run(context: Context, tasks: Iterable[PeriodicTask[Context]]) -> None:
     """Run every task immediately, and then repeatedly at its interval, until the caller cancels `run`.
 
-    No task waits for another task. After an error or a database outage, a task runs again after its interval.
+    No task waits for another task. After an error, a task waits for its interval and then runs again.
     """
     async with asyncio.TaskGroup() as group:
         for task in tasks:
@@ -53,7 +53,7 @@ async def _repeat(task: PeriodicTask[Context], context: Context) -> None:
     assert current is not None  # noqa: S101 - this coroutine runs in a task
     with wakeups_of(task.queue) as wakeup:
         while True:
-            wakeup.clear()  # before the run, so that a commit during the run starts another run
+            wakeup.clear()  # not after the run, so that a commit during the run starts another run
             await _run_once(task, context)
             if current.cancelling():  # before Python 3.12, `asyncio.wait_for` in a library can lose a cancellation
                 return

@@ -90,8 +90,8 @@ async def load(
 
     Before the decryption, call `authorize` with the principal (the authenticated caller).
 
-    Raises: Unauthenticated; NotFound; InvalidInput; ConnectRequired; SealBroken (the decryption failed); the exceptions
-    of `authorize`.
+    Raises: Unauthenticated, NotFound, InvalidInput, ConnectRequired, SealBroken (the decryption failed). The function
+    also raises the exceptions of `authorize`.
     """
     async with installation.database.read() as tx:
         row = await _row(tx, key.hash, selector)
@@ -119,7 +119,7 @@ async def _row(tx: Transaction, key_hash: bytes, selector: ConnectionSelector) -
     connection_id, end_user_id = selector.connection_id, selector.end_user_id
     if connection_id is None:
         return await tx.one(_BY_END_USER, _LookUpRow, **params, end_user=end_user_id)
-    if not is_id(connection_id):  # PostgreSQL refuses such an id, so run a statement that finds no connection
+    if not is_id(connection_id):  # PostgreSQL would refuse the id, so this statement finds no connection
         return await tx.one(_BY_END_USER, _LookUpRow, **params, end_user=None)
     if end_user_id is None:
         return await tx.one(_BY_ID, _LookUpRow, **params, connection=connection_id)

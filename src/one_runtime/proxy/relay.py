@@ -1,11 +1,11 @@
 """Call a provider for an end user: add the credential to the caller's request, and stream the response back.
 
 One Runtime keeps a small body in memory, for a second attempt. This module sends a request again in two cases:
-- The provider refused the credential, and One Runtime has refreshed the credential. The provider did not act on the
-  first request (RFC 9110 section 15.5.2).
+- The provider refused the credential, and One Runtime has refreshed the credential. After such a refusal, the provider
+  has not acted on the first request (RFC 9110 section 15.5.2).
 - The caller asked for retries.
 
-The module `egress.pool` sends a request again in a third case: the provider closed an idle network connection.
+If the provider closed an idle network connection, the module `egress.pool` also sends the request again.
 """
 
 import asyncio
@@ -118,8 +118,8 @@ async def call(
 
     The caller reads the body inside its `async with` block. `call` updates `record`.
 
-    Raises: ConnectRequired; CredentialsRefreshedRetry; ProviderUnavailable; InvalidInput; EgressError, also while the
-    caller reads the body.
+    Raises: ConnectRequired, CredentialsRefreshedRetry, ProviderUnavailable, InvalidInput, EgressError. While the caller
+    reads the body, EgressError is possible too.
     """
     _require_path_below_base_url(state.auth, request.path)
     credential = await _require_fresh(installation, state)
@@ -235,7 +235,7 @@ def _requested_delay(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
 
 
 def _base_url(auth: AuthBase, values: ConnectionValues, injection: Injection, request: ProxyRequest) -> str:
-    """Return the base URL that the caller names. If the caller names none, return the integration's first base URL.
+    """Return the base URL that the caller names. Without such a name, return the integration's first base URL.
 
     Raises: InvalidInput for a base URL that the integration's definition does not list (promise P7 of
     docs/security.md).
@@ -251,7 +251,7 @@ def _base_url(auth: AuthBase, values: ConnectionValues, injection: Injection, re
 
 
 def _require_path_below_base_url(auth: AuthBase | None, path: str) -> None:
-    """Refuse a path with the segment `..`, unless the integration's definition allows this segment.
+    """Refuse a path with the segment `..`. The definition of an integration can allow this segment.
 
     Raises: InvalidInput.
     """
@@ -324,7 +324,7 @@ def _hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
 def _response_headers(relayed: Relayed) -> list[tuple[bytes, bytes]]:
     """Return the provider's headers for the caller. Rename `Request-Id`, because One Runtime sets this header."""
     dropped = _hop_by_hop(relayed.headers) | _NOT_RETURNED
-    if relayed.status in _WITHOUT_BODY:  # otherwise the caller would wait for a body
+    if relayed.status in _WITHOUT_BODY:  # with this header, the caller would wait for a body
         dropped |= {"content-length"}
     headers: list[tuple[bytes, bytes]] = []
     for name, value in relayed.headers:

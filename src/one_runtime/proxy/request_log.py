@@ -65,7 +65,7 @@ class LoggedRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
-    """Selects entries. A field with the value None matches every entry."""
+    """Selects entries. The value None in a field selects every entry."""
 
     end_user_id: str | None = None
     connection_id: str | None = None
@@ -75,8 +75,8 @@ class RequestFilter:
 
 _COLUMNS = tuple(rows.c[name] for name in LoggedRequest.__dataclass_fields__)
 _OF_ORGANIZATION = rows.c.organization_id == bindparam("organization")
-# The subquery yields NULL if the end user was deleted after the call. Because of the lock (FOR KEY SHARE), a later
-# deletion of the end user waits for this write, and then removes the identifier from the new entries too.
+# The subquery yields NULL if the end user was deleted after the call. The lock (FOR KEY SHARE) makes a later deletion
+# of the end user wait for this write. So the deletion also removes the identifier from the new entries.
 _EXISTING_END_USER = (
     select(end_users.c.end_user_id)
     .where(end_users.c.organization_id == bindparam("organization"), end_users.c.end_user_id == bindparam("end_user"))

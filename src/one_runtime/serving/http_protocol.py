@@ -1,10 +1,10 @@
 """The HTTP protocol of the server: uvicorn's protocol, with limits for the head of a request, and TCP keepalive.
 
-A request's head consists of the request line and the headers. Everyone can send a head, because One Runtime
-authenticates a request only after its head. uvicorn limits neither the size of a head nor the time for a head.
+A request's head consists of the request line and the headers. One Runtime authenticates a request only after the head,
+so any caller can send a head. uvicorn sets no limits for the size and the time of a head.
 
-TCP keepalive detects callers that disappear without closing their TCP connection, for example after a crash of their
-machine. Without keepalive, a server that only waits for data never notices such a caller.
+If the machine of a caller crashes, the caller does not close the TCP connection. Without keepalive, the server would
+wait for data of this caller forever.
 """
 
 import asyncio
@@ -81,8 +81,8 @@ class HttpProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """End the request. The next byte begins the next head."""
         super().on_message_complete()
-        # The data that is being parsed can already contain a part of the next head (a pipelined request). This part
-        # does not count: `_feed` adds the size of the data after parsing, so `_head_size` becomes 0.
+        # `_feed` adds the size of its data after parsing. Subtract this size now, so that `_head_size` becomes 0. If
+        # the data contains a part of the next head (a pipelined request), this part does not count.
         self._in_head, self._head_size = True, -self._fed
 
     def _wait(self) -> None:
@@ -97,7 +97,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     def _end_waiting(self) -> None:
         self._stop_waiting()
-        if self._is_responding():  # the client has sent a part of its next request before the end of the response
+        if self._is_responding():  # a part of the next head arrived during the response
             self._wait()
         else:
             self.transport.close()

@@ -31,8 +31,8 @@ GRACE: Final = 30
 PATIENCE: Final = 60
 """Seconds in which a worker (server process) must answer the supervisor (parent process).
 
-Otherwise the supervisor replaces the worker. With uvicorn's default of 5 seconds, a supervisor on a busy machine would
-kill workers while they start.
+If a worker does not answer, the supervisor replaces the worker. uvicorn's default is 5 seconds. On a busy machine, a
+worker can need more than 5 seconds to start.
 """
 
 OPEN_FILES: Final = 65_536
@@ -66,8 +66,8 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
             "SQLite allows only one server process. Set ONE_RUNTIME_WORKERS to 1, or use PostgreSQL."
         )
     _allow_open_files()
-    # With several workers, the supervisor does not use this application. The supervisor builds the application so that
-    # invalid settings cause one error message, not one per worker.
+    # With several workers, the supervisor builds this application only to check the settings. Otherwise, each worker
+    # would print the error message about an invalid setting.
     app = _prepare(settings) if settings.workers == 1 else create_app(settings)
     with ExitStack() as stack:
         stack.enter_context(_only_server(path))

@@ -37,7 +37,7 @@ def metrics_served(listen: HostPort, *, workers: int) -> Iterator[str]:
     With one worker, the function serves the metrics of this process. With several workers, the function serves the
     combined metrics of the workers. The workers must start inside the block.
 
-    Raises: ConfigurationError if the server cannot listen on the address, or if there is no writable temporary folder.
+    Raises: ConfigurationError if the server cannot use the address, or cannot create a temporary folder.
     """
     disable_created_metrics()  # the `_created` series would double the number of series
     host, port = listen
@@ -78,8 +78,7 @@ class WorkerMetrics(Collector):
     def collect(self) -> Iterable[Metric]:
         """Delete the gauges of dead workers, and return the combined values of the remaining metrics."""
         files = list(self._folder.glob("*.db"))
-        # List the workers after the files. In the other order, a worker that starts between these steps would count as
-        # dead.
+        # List the files before the workers. Otherwise, a worker that starts between these steps would count as dead.
         alive = {child.pid for child in multiprocessing.active_children()}
         for process in {int(file.stem.rpartition("_")[2]) for file in files} - alive:
             mark_process_dead(process, str(self._folder))

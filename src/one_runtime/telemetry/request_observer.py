@@ -99,7 +99,7 @@ class Observer:
             self.update_gauges(pool_use())
 
     def update_gauges(self, use: metrics.PoolUse | None) -> None:
-        """Set the gauges of requests and database connections. `use`: None without a connection pool."""
+        """Set the gauges of requests and database connections. `use`: None if the database has no connection pool."""
         metrics.requests_in_flight.set(self._in_flight)
         if use is not None:
             metrics.database_connections.labels("in_use").set(use.in_use)

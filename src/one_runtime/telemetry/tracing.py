@@ -54,8 +54,8 @@ class _State:
 def set_up(environ: Mapping[str, str] = os.environ) -> None:
     """Start recording spans if other code has set up OpenTelemetry, or if an environment variable names an endpoint.
 
-    OpenTelemetry itself reads the `OTEL_…` variables. If the extra `otlp` is not installed, the function logs a warning
-    and raises no error, because clusters often set these variables for every service.
+    OpenTelemetry itself reads the `OTEL_…` variables. Clusters often set these variables for every service. So the
+    function only logs a warning if the extra `otlp` is not installed.
     """
     if not isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
         use(trace.get_tracer_provider())
@@ -201,7 +201,7 @@ def request_span(method: str, headers: Headers) -> RequestSpan | None:
 
 
 def trace_id(headers: Headers) -> str | None:
-    """Return the id of the current trace, or otherwise the id in the caller's `traceparent`, or None."""
+    """Return the id of the current trace. Without a trace, return the id in the caller's `traceparent`, or None."""
     current = trace.get_current_span().get_span_context()
     context_of_span = current if current.is_valid else _caller(headers)
     return trace.format_trace_id(context_of_span.trace_id) if context_of_span else None

@@ -1,7 +1,7 @@
 """Serve Acme's API under the path /v1.
 
-An API key permits every request, except if a test restricts the key. An access token permits only the requests that the
-token's scopes cover.
+An API key permits every request. A test can restrict a key. An access token permits only the requests of the token's
+scopes.
 """
 
 import json
@@ -42,7 +42,7 @@ class Api:
             Route(contact, self._guard(CONTACTS_READ, _get_contact), methods=["GET"]),
             Route(contact, self._guard(CONTACTS_WRITE, _update_contact), methods=["PATCH"]),
             Route(contact, self._guard(CONTACTS_WRITE, _delete_contact), methods=["DELETE"]),
-            # These two routes require the API key, not an access token, so that only the key's owner can use them.
+            # These two routes accept no access token. So only the owner of the API key can use the routes.
             Route("/v1/test/revoke", self._switch(revoked=True), methods=["POST"]),
             Route("/v1/test/restore", self._switch(revoked=False), methods=["POST"]),
         ]

@@ -42,8 +42,8 @@ async def stop(_request: Request, error: Exception) -> Response:
 def refuse_cross_site(request: Request) -> None:
     """Refuse forms that other websites send. Raises: PageError.
 
-    Browsers send the header `Sec-Fetch-Site` with every form. A request without this header does not come from a
-    browser, so this function allows the request.
+    Such an attack needs the user's browser, and browsers send the header `Sec-Fetch-Site` with every form. So this
+    function allows requests without this header.
     """
     if request.headers.get("sec-fetch-site", "none") not in {"none", "same-origin"}:
         raise PageError("Another website sent this form. Use the buttons on Acme CRM’s own pages.")

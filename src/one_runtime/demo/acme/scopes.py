@@ -17,7 +17,7 @@ SCOPES: Final[Mapping[str, str]] = {
 def read_scopes(text: str | None) -> tuple[str, ...] | None:
     """Return the scopes of a `scope` parameter (RFC 6749, 3.3) in Acme's order.
 
-    Return None if a scope is unknown, or if there is no scope.
+    Return None for an unknown scope, and for a parameter without a scope.
     """
     requested = (text or "").split(" ")
     if not set(requested) <= SCOPES.keys():

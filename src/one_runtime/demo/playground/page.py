@@ -31,7 +31,7 @@ def show_page(playground: Playground, end_user_id: str, returned: ReturnOutcome 
         "acme_keys": [{"account": account, "key": key} for account, key in playground.acme_keys.items()],
         "returned": asdict(returned) if returned else None,
     }
-    # Without `<`, the JSON text cannot end the script element.
+    # Escape each `<`, because the text `</script>` would end the script element.
     page = _PAGE.replace("{facts}", json.dumps(facts, ensure_ascii=False).replace("<", "\\u003c"))
     headers = {**_HEADERS, "Cache-Control": "no-store", "Content-Security-Policy": _policy(playground)}
     return Response(page, media_type="text/html", headers=headers)

@@ -1,4 +1,4 @@
-"""Handle the browser's return in the mode `redirect`: redeem the URL's code (exchange it for the connection).
+"""Handle the browser's return in the mode `redirect`, and redeem the URL's code: exchange the code for the connection.
 
 The backend must not trust the return URL, because an attacker can send this URL to any user. So the backend sends the
 signed-in user's id to One Runtime. One Runtime creates the connection only if the session belongs to this user

@@ -1,7 +1,7 @@
 """Add tables and columns for OAuth 2.0: clients, authorization attempts, token refresh, and pending revocations.
 
-The previous version of One Runtime works with this schema, because the migration adds only tables, indexes, and columns
-that are nullable or have a default.
+The migration adds only tables, indexes and columns. Each new column is nullable or has a default. So the previous
+version of One Runtime works with this schema.
 """
 
 import sqlalchemy as sa
