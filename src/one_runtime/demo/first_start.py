@@ -207,7 +207,7 @@ def _write(path: Path, secret: str) -> str:
     """Write a secret atomically. Only the owner can read the file, even before the file is complete."""
     unfinished = path.with_name(path.name + ".new")
     unfinished.unlink(missing_ok=True)
-    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123
+    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:  # noqa: PTH123 - a descriptor
         file.write(secret + "\n")
     unfinished.replace(path)
     return secret
