@@ -289,6 +289,16 @@ async def test_connection_over_the_limit_closes_although_the_provider_reads_noth
             await eventually(lambda: [each.fileno() for each in network.sockets] == [-1], seconds=10)
 
 
+async def test_closed_egress_leaves_no_socket_open_although_the_provider_reads_nothing_more(tmp_path: Path) -> None:
+    """The event loop of a command stops soon after the egress is closed."""
+    server, client = tls_contexts(tmp_path, "public.example")
+    with silent_provider(server) as port:
+        network = RecordingNetwork(port, tls=client)
+        async with Egress(network=network) as egress:
+            assert await request(egress, "https://public.example/") == b"reached"
+        assert [each.fileno() for each in network.sockets] == [-1]
+
+
 async def test_closed_egress_ends_the_requests_in_progress(upstream: Upstream) -> None:
     upstream.answers["/wait"] = hang
     egress = Egress(network=LoopbackNetwork(upstream.port))

@@ -8,6 +8,7 @@ response to another organization (promise P1 of docs/security.md, docs/decisions
 in aiohttp's cache, aiohttp does not call the resolver. So a check in the resolver alone is not enough (promise P7).
 """
 
+import asyncio
 import errno
 import select
 import socket
@@ -35,6 +36,8 @@ from one_runtime.egress.target import AllowList, Target, bracketed
 
 _KEEPALIVE: Final = 15.0
 """Seconds until an idle connection is closed."""
+_ABORT_TIME: Final = 1.0
+"""Maximum number of seconds until an aborted connection is closed."""
 
 
 @dataclass(slots=True)
@@ -69,13 +72,17 @@ class TenantRequest(ClientRequest):
 _Idle: TypeAlias = OrderedDict[ResponseHandler, None]
 """Idle connections. The connection that has been idle for the longest time comes first."""
 
+_SingleUse: TypeAlias = dict[ResponseHandler, asyncio.Transport]
+"""Open connections of requests without a tenant. The transport stays available after aiohttp has closed it."""
+
 
 class _Protocol(ResponseHandler):
     """Closes an idle connection that receives data, because no request asked for this data."""
 
-    def __init__(self, idle: _Idle, loop: AbstractEventLoop) -> None:
+    def __init__(self, idle: _Idle, single_use: _SingleUse, loop: AbstractEventLoop) -> None:
         super().__init__(loop)
         self._idle = idle
+        self._single_use = single_use
 
     def data_received(self, data: bytes) -> None:
         if data and self in self._idle:  # with no data, aiohttp continues its parser after a pause
@@ -85,6 +92,7 @@ class _Protocol(ResponseHandler):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._idle.pop(self, None)
+        self._single_use.pop(self, None)
         super().connection_lost(exc)
 
 
@@ -107,9 +115,10 @@ class Connector(aiohttp.TCPConnector):
         self._allow = allow
         self._network = network
         self._idle: _Idle = OrderedDict()
+        self._single_use: _SingleUse = {}
         self._idle_limit = limits.idle_connections
         # aiohttp has no public option for the protocol. If the next major version removes the attribute, a test fails.
-        self._factory = partial(_Protocol, self._idle, loop=self._loop)  # type: ignore[assignment]
+        self._factory = partial(_Protocol, self._idle, self._single_use, loop=self._loop)  # type: ignore[assignment]
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
         """Return an idle connection that has received no data, or else a new connection."""
@@ -125,7 +134,22 @@ class Connector(aiohttp.TCPConnector):
             connection.add_callback(partial(self._keep, protocol))
         else:
             protocol.force_close()  # after the response
+            if protocol.transport is not None:
+                self._single_use[protocol] = protocol.transport
         return connection
+
+    async def abort_single_use(self) -> None:
+        """Abort the connections of requests without a tenant that are still closing.
+
+        The end of a TLS connection takes several steps of the event loop. The loop of a command could stop earlier, and
+        the sockets would stay open.
+        """
+        closed = [protocol.closed for protocol in self._single_use]
+        for transport in tuple(self._single_use.values()):
+            transport.abort()
+        waiting = [future for future in closed if future is not None]
+        if waiting:
+            await asyncio.wait(waiting, timeout=_ABORT_TIME)
 
     def _keep(self, protocol: ResponseHandler) -> None:
         """Record that a connection is idle from now on. Over the limit, close the oldest idle connection.

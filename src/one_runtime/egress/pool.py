@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 import aiohttp
 from aiohttp.abc import ResolveResult
@@ -170,7 +170,9 @@ class Pool:
         """Close every connection, even if a request uses the connection."""
         self._closed = True
         if self._session is not None:
+            connector = cast("Connector", self._session.connector)  # None after the session is closed
             await self._session.close()
+            await connector.abort_single_use()
 
     def _new_session(self) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
