@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from copy import copy
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
@@ -86,8 +85,8 @@ class Egress:
         Requests of different tenants never use the same network connection. An egress without a tenant opens a new
         connection for each request, and closes the connection after the response. Close only the original egress.
         """
-        egress = copy(self)
-        egress.tenant = tenant
+        egress = object.__new__(type(self))
+        vars(egress).update(vars(self), tenant=tenant)  # `copy.copy` does the same, but is slow
         return egress
 
     async def request(

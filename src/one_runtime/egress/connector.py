@@ -34,6 +34,7 @@ from one_runtime.egress.limits import PoolLimits
 from one_runtime.egress.network import Network
 from one_runtime.egress.target import AllowList, Target, bracketed
 
+_TENANT: Final = ConnectionKey._fields.index("proxy_headers_hash")
 _KEEPALIVE: Final = 15.0
 """Seconds until an idle connection is closed."""
 _ABORT_TIME: Final = 1.0
@@ -66,7 +67,9 @@ class TenantRequest(ClientRequest):
 
         One Runtime uses no HTTP proxy. So the field for the headers of the proxy is free for the tenant.
         """
-        return super().connection_key._replace(proxy_headers_hash=dialling.get().tenant)  # type: ignore[arg-type]
+        key = super().connection_key
+        # `ConnectionKey._replace` does the same, but is slow.
+        return tuple.__new__(ConnectionKey, (*key[:_TENANT], dialling.get().tenant, *key[_TENANT + 1 :]))
 
 
 _Idle: TypeAlias = OrderedDict[ResponseHandler, None]
