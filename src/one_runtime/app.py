@@ -63,8 +63,8 @@ def create_app(
 
 
 def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Egress | None) -> Installation:
-    # `proxy_calls` limits the concurrent proxy calls of an organization. Each of these calls must get a connection,
-    # even if all calls go to the same provider (docs/decisions/0024-bulkheads.md).
+    # `proxy_calls` limits the concurrent proxy calls of an organization. All these calls can go to one provider, and
+    # each call must get a connection (docs/decisions/0024-bulkheads.md).
     proxy_limits = PoolLimits(connections=PROXY_CONNECTIONS, per_upstream=settings.proxy_calls)
     return Installation(
         settings=settings,

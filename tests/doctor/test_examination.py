@@ -220,7 +220,7 @@ async def test_pool_over_the_connections_of_postgresql_is_reported(migrated_post
     patient = patient_on(migrated_postgresql_url, world)
     finding = (await patient.examined(ONE_RUNTIME_DATABASE_POOL_SIZE="500", ONE_RUNTIME_WORKERS="2"))["connections"]
     assert finding.verdict == "problem"
-    assert finding.saw.startswith("the server processes can open 1000 connections; PostgreSQL allows One Runtime ")
+    assert finding.saw.startswith("the server processes can open 1000 connections, and PostgreSQL allows One Runtime ")
 
 
 async def test_connections_of_other_machines_are_counted(migrated_postgresql_url: str, world: World) -> None:

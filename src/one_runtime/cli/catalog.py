@@ -164,7 +164,7 @@ def probe_catalog(
 
     The command sends at most one request for each auth type, with a made-up credential.
 
-    The exit code is 1 if an entry does not match its provider, and 2 if every request failed to reach a provider.
+    Exit code 1: an entry does not match its provider. Exit code 2: all requests failed to reach their providers.
     """
     catalog = load_catalog()
     integrations = [_read(catalog, slug) for slug in slugs] if slugs else list(catalog.integrations)

@@ -106,7 +106,7 @@ _PING: Final = select(literal(1))
 class Database(ABC):
     """A SQLite or PostgreSQL database. `disk_full`: True if the last write of this process found the disk full.
 
-    Only a transaction that changes a row can set `disk_full` to False, because other transactions need no space.
+    A transaction that changes no row needs no disk space. So only a transaction that changes a row can end `disk_full`.
     """
 
     disk_full = False

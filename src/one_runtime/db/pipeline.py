@@ -60,7 +60,7 @@ class ReadPipeline:
         for lane in self._lanes:
             lane.cancel()
         await asyncio.gather(*self._lanes, return_exceptions=True)
-        # A task that is cancelled before its first step leaves its reads in `_waiting`.
+        # Some tasks were cancelled before their first step. The reads of these tasks are still in `_waiting`.
         for read in self._waiting:
             read.fail(_closed())
         self._waiting = []

@@ -44,7 +44,7 @@ key_ring = Table(
     metadata,
     Column("key_id", Text, primary_key=True),
     Column("created_at", TIME, nullable=False),
-    Column("promoted_at", TIME),  # time of the activation; of all keys that are not disabled, the latest key is active
+    Column("promoted_at", TIME),  # time of the activation. The key with the latest time is active, if not disabled
     Column("retired_at", TIME),  # time when the key was disabled
 )
 
@@ -278,7 +278,7 @@ consents = Table(
     Column("oauth_client_id", ID, ForeignKey("oauth_clients.id", ondelete="CASCADE")),  # null: end user's own client
     Column("status", Text, nullable=False),  # prepared | left | arrived | choosing | connected | failed
     Column("ticket_hash", LargeBinary),  # hash of the one-time permission to start the authorization
-    Column("state_hash", LargeBinary),  # hash of the OAuth state; set only between redirect and callback
+    Column("state_hash", LargeBinary),  # hash of the OAuth state, from the redirect to the callback
     Column("browser_hash", LargeBinary),  # hash of the cookie that the authorization redirect sets
     Column("issuer", Text),
     Column("details", DOCUMENT, nullable=False),  # the validated request to connect, without secrets
@@ -328,7 +328,7 @@ requests = Table(
     Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
     Column("at", TIME, nullable=False),
     Column("end_user_id", Text),
-    Column("connection_id", ID, nullable=False),  # no foreign key: the row stays after the connection is deleted
+    Column("connection_id", ID, nullable=False),  # no foreign key, because the row outlives its connection
     Column("integration_slug", Text, nullable=False),
     Column("method", Text, nullable=False),
     Column("path", Text, nullable=False),  # without the query

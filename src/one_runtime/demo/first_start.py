@@ -182,7 +182,7 @@ def _read_or_create(path: Path, new: dict[str, str]) -> dict[str, str]:
 
     If the file is missing, or lacks one of the names, write `new` to the file and return `new`.
 
-    Raises: ConfigurationError if the file contains no JSON, or if the file cannot be read.
+    Raises: ConfigurationError if the file is unreadable or contains no JSON.
     """
     try:
         stored = json.loads(_read(path) or "{}")

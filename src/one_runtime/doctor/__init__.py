@@ -1,6 +1,6 @@
 """Check an installation of One Runtime. The command `one-runtime doctor` runs the checks outside the server.
 
-The checks only read data: no check changes data or migrates the database. The findings (the results of the checks)
+The checks only read data. No check changes data or migrates the database. The findings (the results of the checks)
 contain no secrets.
 """
 

@@ -24,7 +24,7 @@ def examine_clock(clocks: Mapping[str, float | None]) -> Finding:
     if not known:
         return warning(
             "clock",
-            "this machine's clock was not checked, because no other clock could be read",
+            "the doctor could read no other clock to check this machine's clock",
             "See the findings `public URL` and `egress`.",
         )
     summary = ", ".join(
@@ -57,7 +57,7 @@ def ahead_by_date(answer: Response, before: datetime, after: datetime) -> float 
         date = parsedate_to_datetime(header(answer, "Date") or "")
     except ValueError:
         return None
-    if not date.tzinfo:  # Python returns no time zone for the offset "-0000"; HTTP dates are always GMT
+    if not date.tzinfo:  # Python returns no time zone for the offset "-0000". HTTP dates are always GMT
         date = date.replace(tzinfo=UTC)
     return ahead(date, before, after, grain=1)
 

@@ -118,7 +118,7 @@ def examine_postgresql(vitals: PostgresVitals, required: int) -> list[Finding]:
     size = f"the database uses {vitals.size / _MIB:.0f} MiB; this command cannot check PostgreSQL's disk"
     findings.append(ok("disk", size))
     opened, allowed = _count(required, "connection"), _count(vitals.free_for_us, "connection")
-    saw = f"the server processes can open {opened}; PostgreSQL allows One Runtime {allowed}"
+    saw = f"the server processes can open {opened}, and PostgreSQL allows One Runtime {allowed}"
     if required > vitals.free_for_us:
         advice = "Raise PostgreSQL's max_connections, or lower ONE_RUNTIME_DATABASE_POOL_SIZE or ONE_RUNTIME_WORKERS."
         return [*findings, problem("connections", saw, advice)]

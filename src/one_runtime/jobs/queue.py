@@ -93,7 +93,7 @@ async def database_now(tx: Transaction, clock: Clock) -> datetime:
 
 
 class Queue:
-    """A table with rows that processes claim. The table must have a primary key, `due_at` and `attempts`.
+    """A table with rows that processes claim. Columns of the table: a primary key, `due_at` and `attempts`.
 
     Create only one `Queue` for each table, because each `Queue` object compiles its own statements.
     """

@@ -19,7 +19,7 @@ class SingleFlight:
     async def join(self, key: Hashable, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Return the result of the running call for this key. Start `call` if no call for the key is running.
 
-        If a caller is cancelled, the call continues, because the call's work must not stop halfway.
+        If a caller is cancelled, the call continues until its work is complete.
         """
         flight = self._flying.get(key)
         if flight is None:
@@ -37,6 +37,6 @@ class SingleFlight:
 
 
 def _seen(flight: asyncio.Task[Any]) -> None:
-    """Read the exception of the call. Otherwise asyncio logs an error if no caller reads the exception."""
+    """Read the exception of the call, because asyncio logs an error about an exception that no code reads."""
     if not flight.cancelled():
         flight.exception()

@@ -53,7 +53,7 @@ async def _repeat(task: PeriodicTask[Context], context: Context) -> None:
     assert current is not None  # noqa: S101 - this coroutine runs in a task
     with wakeups_of(task.queue) as wakeup:
         while True:
-            wakeup.clear()  # not after the run, so that a commit during the run starts another run
+            wakeup.clear()  # A commit during the run sets the event, and so starts another run.
             await _run_once(task, context)
             if current.cancelling():  # before Python 3.12, `asyncio.wait_for` in a library can lose a cancellation
                 return

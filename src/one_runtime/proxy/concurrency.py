@@ -79,8 +79,8 @@ class ProxyCalls:
     """Limits the number of calls in progress, and logs each accepted call at its end.
 
     The calls to one integration can use at most half of an organization's limit. So a hanging provider cannot block the
-    calls to other integrations (docs/decisions/0024-bulkheads.md). If the organization's limit is 1, one integration
-    can use this one call.
+    calls to other integrations (docs/decisions/0024-bulkheads.md). With a limit of 1, each integration can use the one
+    call.
     """
 
     def __init__(self, limit: int, request_log: RequestLog, clock: Clock) -> None:

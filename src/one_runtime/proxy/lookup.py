@@ -45,7 +45,7 @@ _CONNECTION = tuple(connected.c[name] for name in Connection.__dataclass_fields_
 
 
 class _LookUpRow:
-    """A row of the statement. `connection` and `credential`: None if the organization has no such connection."""
+    """A row of the statement. Without a matching connection, `connection` and `credential` are None."""
 
     _fields = (*Connection.__dataclass_fields__, *CredentialRow._fields, *ApiKeyRow._fields, "custom_revision")
 

@@ -77,8 +77,8 @@ _NOT_RETURNED_PREFIXES: Final = ("one-runtime-", "x-accel-", "access-control-")
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _UPSTREAM_REQUEST_ID: Final = b"one-runtime-upstream-request-id"
 # The segment `..`, in each form that a server could decode. `%252e` becomes a dot after two steps of decoding. Some
-# servers treat a backslash as a slash. Some servers remove `;` and the text after `;`, and then resolve the path. A
-# server that decodes the path too early can end the path at `?`, `#` or NUL.
+# servers treat a backslash as a slash. Some servers remove the text after `;` before they resolve the path. A server
+# that decodes the path too early can end the path at `?`, `#` or NUL.
 _DOT: Final = r"(?:\.|%(?:25)*2e)"
 _SLASH: Final = r"(?:[/\\]|%(?:25)*(?:2f|5c))"
 _DOT_SEGMENT: Final = re.compile(rf"{_SLASH}{_DOT}{{2}}(?:{_SLASH}|;|%(?:25)*(?:3b|3f|23|00)|\Z)", re.IGNORECASE)
@@ -237,7 +237,7 @@ def _requested_delay(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
 def _base_url(auth: AuthBase, values: ConnectionValues, injection: Injection, request: ProxyRequest) -> str:
     """Return the base URL that the caller names. Without such a name, return the integration's first base URL.
 
-    Raises: InvalidInput for a base URL that the integration's definition does not list (promise P7 of
+    Raises: InvalidInput for a base URL that is missing in the integration's definition (promise P7 of
     docs/security.md).
     """
     if request.base_url is None:

@@ -33,7 +33,7 @@ SCANNED_ENTRIES: Final = 10_000
 _BATCH: Final = 100
 """Maximum number of entries in one transaction.
 
-The transaction must be short, because on SQLite every other write waits until the transaction ends.
+On SQLite, all other writes wait until the transaction ends. So the transaction must be short.
 """
 
 _MAX_PENDING: Final = 20_000
@@ -102,8 +102,8 @@ async def list_newest(
 ) -> tuple[list[LoggedRequest], str | None]:
     """Return at most `limit` entries, newest first. Also return the cursor of the next page, or None at the end.
 
-    `before`: the id of an entry; return only older entries. With a filter by status or integration, search only the
-    next `SCANNED_ENTRIES` entries.
+    If `before` is the id of an entry, return only older entries. With a filter by status or integration, search only
+    the next `SCANNED_ENTRIES` entries.
     """
     statement = select(*_COLUMNS).where(rows.c.organization_id == organization_id)
     for column, value in ((rows.c.end_user_id, matching.end_user_id), (rows.c.connection_id, matching.connection_id)):
@@ -142,7 +142,7 @@ async def purge(installation: Installation) -> int:
 class RequestLog:
     """Collects entries, and writes them in the background.
 
-    `kept`: if False, the log contains no entries. The process then writes only the time of each connection's last use.
+    With `kept=False`, the process stores no entries. The process stores only the time of each connection's last use.
     """
 
     def __init__(self, database: Database, *, kept: bool) -> None:

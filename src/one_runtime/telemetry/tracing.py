@@ -52,7 +52,7 @@ class _State:
 
 
 def set_up(environ: Mapping[str, str] = os.environ) -> None:
-    """Start recording spans if other code has set up OpenTelemetry, or if an environment variable names an endpoint.
+    """Start recording spans if OpenTelemetry is set up, or if an environment variable names an endpoint.
 
     OpenTelemetry itself reads the `OTEL_…` variables. Clusters often set these variables for every service. So the
     function only logs a warning if the extra `otlp` is not installed.
@@ -88,7 +88,7 @@ def _is_wanted(environ: Mapping[str, str]) -> bool:
 
 
 def _exporting(environ: Mapping[str, str]) -> Any:
-    """Return a tracer provider that exports spans, or None if the extra `otlp` is not installed."""
+    """Return a tracer provider that exports spans. Return None without the extra `otlp`."""
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - the extra
         from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
@@ -167,7 +167,7 @@ def _span(tracer: Tracer, name: str, kind: SpanKind, attributes: Attributes) -> 
 
 
 def fail(failed: Span, kind: str) -> None:
-    """Mark a span as failed. Add no description and no exception, because the span must contain no message (P11)."""
+    """Mark a span as failed. A description or an exception would add a message to the span (promise P11)."""
     failed.set_attribute("error.type", kind)
     failed.set_status(StatusCode.ERROR)
 

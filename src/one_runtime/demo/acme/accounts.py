@@ -23,7 +23,7 @@ class Contact:
 class Account:
     """A customer of Acme CRM. Acme keeps a revoked key, so that a test can restore the key.
 
-    `restricted`: True if the key permits no request for the account itself, such as `/v1/me`.
+    `restricted`: True if the key does not permit requests for the account itself, such as `/v1/me`.
     """
 
     id: str

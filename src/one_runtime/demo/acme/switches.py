@@ -55,7 +55,7 @@ _SWITCHES: Final = (
     Switch(
         "fail-tokens",
         "The token endpoint is down",
-        "The token endpoint answers 500. An outage is not a refusal: connections stay active and work again later.",
+        "The token endpoint answers 500. Connections stay active during such an outage, and work again later.",
         "token_status",
         on=500,
         off=None,
@@ -63,7 +63,7 @@ _SWITCHES: Final = (
     Switch(
         "refuse-refresh",
         "The next refresh is refused",
-        "Acme answers invalid_grant, a definite refusal: the connection becomes needs_reauth.",
+        "Acme answers invalid_grant, which is a definite refusal. The connection becomes needs_reauth.",
         "refuse_next_refresh",
         on=True,
         off=False,

@@ -49,8 +49,8 @@ def _read_redemption(answer: ApiResponse, visit: Visit) -> ReturnOutcome:
         connection = data.get("connection")
         if connection:
             return ReturnOutcome("connected", integration_slug=connection["integration_slug"])
-        # A reload of the page redeems the code again. A second redemption changes nothing, and returns no connection if
-        # the account was disconnected after the first redemption.
+        # After a reload of the page, the backend redeems the code a second time. If the account was disconnected after
+        # the first redemption, the second redemption returns no connection.
         return ReturnOutcome("error", "This account was connected, but has been disconnected since.")
     if data.get("code") == "end_user_mismatch":
         name = END_USERS.get(visit.end_user_id, visit.end_user_id)

@@ -22,8 +22,8 @@ def upgrade() -> None:
 
 
 def _rotation() -> None:
-    # Create the index before the statements that block reads. While PostgreSQL creates the index, servers can still
-    # read all tables; only writes of credentials wait.
+    # Create the index before the statements that block reads. While PostgreSQL creates the index, only writes of
+    # credentials wait.
     op.create_index("ix_credentials_key_id_connection_id", "credentials", ["key_id", "connection_id"])
     op.add_column("key_ring", sa.Column("promoted_at", TIME, nullable=True))
     op.add_column("key_ring", sa.Column("retired_at", TIME, nullable=True))
