@@ -101,12 +101,12 @@ class Settings(BaseModel):
         "info", description="Lowest level of the log lines that One Runtime writes."
     )
     log_format: Literal["json", "console"] = Field(
-        "json", description="Format of the log. json writes one JSON object on each line. console writes plain text."
+        "json", description="Format of the log: one JSON object on each line (json), or plain text (console)."
     )
     access_log: Literal["problems", "all"] = Field(
         "problems",
-        description="Requests in the access log. problems logs only slow requests (at least 5 s) and responses with a "
-        "status of 500 or above. all logs every request.",
+        description="Requests in the access log: every request (all), or only requests that took at least 5 s or got "
+        "a status of 500 or above (problems).",
     )
     metrics_listen: str = Field(
         "", title="host:port", description="Address and port of the Prometheus metrics, for operators only."

@@ -58,7 +58,7 @@ class _Answer:
         if self.head is not None:
             head, self.head = self.head, None
             body = message.get("body", b"")
-            # The middleware does not compress a streamed response, because its headers must be sent before its end.
+            # The headers of a streamed response are sent before its length is known. So it stays uncompressed.
             if self.coding and not message.get("more_body") and head["status"] == 200 and len(body) >= MIN_SIZE:
                 body = await self.compression.compressed(body, self.coding)
                 message = {**message, "body": body}

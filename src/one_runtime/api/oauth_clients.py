@@ -15,7 +15,7 @@ router = Routes("OAuth clients")
 class PutOAuthClient(Body, title="NewOAuthClient"):
     """An OAuth client from the provider's console.
 
-    - `client_secret`: if you omit this field and do not change `client_id`, the client keeps its secret.
+    - `client_secret`: the client's secret. You can omit the secret if the registered client has this `client_id`.
     - `scopes`: the scopes to request. If you omit this field, One Runtime requests the integration's default scopes.
     - `hosts`: the hosts that can receive the secret. Some integrations have variable hosts, such as a self-hosted
       GitLab. Only these integrations use this field.

@@ -51,8 +51,8 @@ class RequestBody:
     async def pieces(self, idle: float | None = None) -> AsyncIterator[bytes]:
         """Yield the body piece by piece. Raises: RequestTimeout; TooLarge; ClientDisconnected.
 
-        `idle`: maximum time in seconds in which the provider reads no piece and sends no part of the response. None
-        means no limit.
+        `idle`: maximum number of seconds without activity of the provider. The provider is active when it reads a piece
+        or sends a part of the response. None means no limit.
         """
         more = True
         while more:

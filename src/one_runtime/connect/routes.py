@@ -200,8 +200,8 @@ class PopupRoutes:
         if file is None:
             raise NotFound("There is no such file.")
         current = request.path_params["hash"] == self._assets.hash
-        # During an update, a page of another version can request a file of that version from this process. This process
-        # sends the file of its own version, and browsers must not cache this file under the other version's URL.
+        # During an update, a page of an old version can request its files from a process of a new version. The process
+        # sends the new file. Browsers must not cache the new file under the old URL.
         caching = "public, max-age=31536000, immutable" if current else "no-store"
         headers = {"Cache-Control": caching, "X-Content-Type-Options": "nosniff"}
         return Response(file.body, 200, headers, file.media_type)

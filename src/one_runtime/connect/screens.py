@@ -132,9 +132,8 @@ class Screens:
     def form(self, view: PopupView, auth: Auth, form: FormPost, error: FormError = NO_ERROR) -> Response:
         """Render the form of one auth type. After an error, the form contains the typed values, but no secrets.
 
-        The server never sends a secret back to the browser (promise P11 of docs/security.md), because the browser's
-        cache or a recorded response could then contain the secret. So the end user enters the secret again after each
-        error.
+        The server never sends a secret back to the browser (promise P11 of docs/security.md). So after each error, the
+        end user enters the secret again.
         """
         fields = form_fields(view, auth, form if error.is_there else None, error.errors)
         paths = {shown.path for shown in fields}

@@ -1,8 +1,8 @@
 """Read and change the database's list of encryption keys. The list contains only ids and times of keys, not the keys.
 
 The ring of a process consists of the keys in its setting ONE_RUNTIME_ENCRYPTION_KEYS. One Runtime encrypts every new
-value with the active key. When a new database is used for the first time, the first key of the ring becomes active.
-After this start, only the command `keys activate` makes another key active.
+value with the active key. On a new database, the first key of the ring becomes active. Later, only the command
+`keys activate` changes the active key.
 
 Every transaction that encrypts a value reads the id of the active key from the database. So a newly activated key takes
 effect in all processes at once (promise P3 of docs/security.md).

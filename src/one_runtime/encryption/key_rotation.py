@@ -42,8 +42,8 @@ _DISABLE = update(keys_table).where(keys_table.c.key_id == bindparam("key")).val
 async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, force: bool) -> str:
     """Activate a key of this process's ring (its configured keys). The key can be disabled. Return the key's id.
 
-    `name`: the key's id or the beginning of the id. `force`: activate the key even if a running server lacks the key,
-    or if this ring lacks a required key.
+    `name`: the key's id or the beginning of the id. `force`: activate the key without the checks that raise
+    ConfigurationError or Conflict.
 
     Each running server updates its row in the database. After a minute without an update, the server counts as stopped.
     `activate` and a starting server acquire one lock. If the server acquires the lock first, `activate` sees the
@@ -151,8 +151,8 @@ class Broken:
 class Progress:
     """Progress of a run.
 
-    `total`: number of resealed rows plus number of remaining rows at the last count. `broken`: rows that could not be
-    decrypted in the last round, by table and id.
+    `total`: number of resealed rows plus number of remaining rows at the last count. `broken`: rows of the last round
+    that could not be decrypted. The keys are table and id.
     """
 
     total: int = 0

@@ -48,7 +48,7 @@ KEY_MATCHES: Final = api_keys.c.secret_hash == bindparam("key_hash")
 _SELECT_KEY: Final = select(*KEY_COLUMNS).where(KEY_MATCHES)
 
 _MISSING: Final = "Send the header `Authorization: Bearer oru_…` with one of your organization's API keys."
-_INVALID: Final = "This API key is not valid: it is mistyped or revoked, or belongs to another installation."
+_INVALID: Final = "This API key is not valid. The key is mistyped or revoked, or belongs to another installation."
 
 
 @dataclass(frozen=True, slots=True)

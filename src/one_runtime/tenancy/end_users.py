@@ -75,8 +75,8 @@ async def list_page(tx: Transaction, organization_id: str, *, limit: int, after:
 async def lock(tx: Transaction, organization_id: str, end_user_id: str) -> bool:
     """Lock the end user's row until `tx` ends. Return False if the end user does not exist.
 
-    Call `lock` before the transaction locks other rows of the end user. If two transactions lock the rows in different
-    orders, they can wait for each other (a deadlock).
+    Call `lock` before the transaction locks other rows of the end user. Without a fixed order of the locks, two
+    transactions could wait for each other (a deadlock).
     """
     return await tx.one(_LOCK, organization=organization_id, end_user=end_user_id) is not None
 

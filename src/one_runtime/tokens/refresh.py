@@ -4,12 +4,12 @@ The worker refreshes tokens before the tokens expire. If a caller finds tokens t
 process refreshes the tokens at once. The process first reserves the connection's credential row for a limited time.
 This reservation is a lease. The process has no open transaction during the request to the provider.
 
-If the process pauses for a long time, the lease can end before the process records the provider's response. Another
-process can store newer tokens after the end of the lease, and the end user can connect again at any time. So two rules
+If the process pauses for a long time, the lease can end before the process records the provider's response. After the
+end of the lease, a second process can store newer tokens. The end user can connect again at any time. So two rules
 apply:
 
-- A process records new tokens or a refusal only if the row still holds the refresh token that the process sent.
-- A process records any other error only if the row still has the lease of the process.
+- A process records new tokens or a refusal only if the row holds the refresh token that the process sent.
+- A process records all other errors only if the row has the lease of the process.
 """
 
 import asyncio
@@ -91,12 +91,11 @@ async def fresh_credentials(
 ) -> UsableCredential:
     """Return a connection's credentials. If a refresh is due, refresh the credentials first.
 
-    `CredentialRequest` explains the arguments. With `retry_refused`, the status `needs_reauth` does not prevent the
-    return of fresh credentials.
+    `CredentialRequest` explains the arguments. With `retry_refused`, the connection can have the status `needs_reauth`.
 
     Raises:
 
-    - NotFound, ReauthRequired, ClientRefused, OAuthClientMissing, HostNotRegistered.
+    - NotFound, ReauthRequired, ClientRefused, TargetRefused, OAuthClientMissing, HostNotRegistered.
     - SealBroken: the stored credentials cannot be decrypted.
     - ProviderUnavailable: the stored credentials are not usable, and the provider cannot refresh the credentials now.
     - Unavailable: the database is not available.
@@ -108,7 +107,7 @@ async def fresh_credentials(
 async def ensure_fresh(
     installation: Installation, state: CredentialState, *, rejected: int | None = None, retry_refused: bool = False
 ) -> UsableCredential:
-    """Do the same as `fresh_credentials`, but do not load the state. `state`: the state that the caller just loaded."""
+    """Return fresh credentials, like `fresh_credentials`. `state`: the state that the caller has just loaded."""
     request = CredentialRequest(rejected, retry_refused)
     if not isinstance(decide(state, installation.clock(), request), Fresh):
         return await _join(installation, state.connection.key, request, state)
@@ -120,7 +119,7 @@ async def ensure_fresh(
 async def held_credentials(installation: Installation, key: ConnectionKey) -> UsableCredential:
     """Return the stored credentials without a refresh, even if the credentials have expired.
 
-    Raises: NotFound; ReauthRequired if the integration's audience has changed (P7); SealBroken.
+    Raises: NotFound; SealBroken; ReauthRequired if the integration's audience has changed (P7).
     """
     state = await load_state(installation, key)
     if state.audience_changed:
@@ -131,7 +130,7 @@ async def held_credentials(installation: Installation, key: ConnectionKey) -> Us
 async def refresh(installation: Installation, key: ConnectionKey) -> UsableCredential:
     """Refresh a connection's credentials now, even if the credentials are fresh.
 
-    A pause after a failure does not prevent the request. For example, a provider requests a pause with `Retry-After`.
+    Send the request even during a pause after a failure.
 
     If the credentials cannot be refreshed, return the stored credentials. For example, an API key cannot be refreshed.
 
@@ -200,8 +199,9 @@ async def _join(
 ) -> UsableCredential:
     """Wait for the refresh that this process already runs for the connection, or start a refresh. Return the result.
 
-    `loaded`: the state that the caller has just loaded, or None. Raises: Unavailable if the refresh takes too long. The
-    refresh continues after this error.
+    `loaded`: the state that the caller has just loaded, or None.
+
+    Raises: Unavailable if the refresh takes too long. The refresh continues after this error.
     """
     flight = (key.connection_id, request.retry_refused, request.ignore_backoff)
     timing = installation.timing
@@ -221,7 +221,7 @@ async def _execute(
 ) -> UsableCredential:
     """Call `decide`, and execute the decision.
 
-    If this process cannot get the lease, and the present credentials are not usable, wait and decide again.
+    If this process needs new credentials, but another process has the lease, wait and call `decide` again.
     """
     timing = installation.timing
     deadline = time.monotonic() + timing.patience
@@ -344,9 +344,9 @@ async def _ask_provider(
             await credentials.release_lease(tx, state.connection.key, lease.id)
         raise
     except OAuthError as error:
-        # `invalid_client` is a refusal for two kinds of clients, because only a new connection replaces such a client:
-        # a client that the end user entered, and a retired client. A retired client is an old client that only existing
-        # connections still use. The organization or the operator can correct any other client without the end user.
+        # The organization or the operator can correct a registered client. The end user does not have to connect again.
+        # So `invalid_client` is a refusal of the grant only for two other kinds of clients. The end user entered the
+        # client, or the client is retired: only existing connections use the client.
         registered = state.client is not None and state.client.retired_at is None
         if isinstance(error, InvalidGrant) or (isinstance(error, InvalidClient) and not registered):
             return await record_refusal(installation, state, grant, error, request)
