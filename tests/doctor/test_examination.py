@@ -229,7 +229,7 @@ async def test_connections_of_other_machines_are_counted(migrated_postgresql_url
     async with patient.database() as database, database.write() as tx:
         for _ in range(3):
             await instances.heartbeat(tx, instances.this_process(vault.key_ids, patient.clock()), patient.clock())
-    assert (await patient.examined())["connections"].saw.startswith("the server processes can open 30 connections;")
+    assert (await patient.examined())["connections"].saw.startswith("the server processes can open 30 connections,")
 
 
 async def test_file_readable_by_others_is_reported(on_sqlite: Patient) -> None:
