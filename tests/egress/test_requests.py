@@ -210,6 +210,13 @@ async def test_closed_egress_sends_nothing(upstream: Upstream) -> None:
         await egress.request("GET", "http://public.example/")
 
 
+async def test_closing_twice_is_harmless(upstream: Upstream) -> None:
+    egress = Egress(network=LoopbackNetwork(upstream.port))
+    await egress.request("GET", "http://public.example/")
+    await egress.close()
+    await egress.close()
+
+
 async def test_names_are_resolved_by_the_system() -> None:
     network = Network()
     try:

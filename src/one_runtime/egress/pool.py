@@ -170,9 +170,10 @@ class Pool:
         """Close every connection, even if a request uses the connection."""
         self._closed = True
         if self._session is not None:
-            connector = cast("Connector", self._session.connector)  # None after the session is closed
+            connector = cast("Connector | None", self._session.connector)  # None after the session is closed
             await self._session.close()
-            await connector.abort_single_use()
+            if connector is not None:
+                await connector.abort_single_use()
 
     def _new_session(self) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
