@@ -145,7 +145,7 @@ async def test_key_outside_the_ring_cannot_be_activated(database: Database, both
 
 
 async def test_foreign_ring_activates_nothing_and_force_replaces_a_lost_key(database: Database, both: Vault) -> None:
-    with pytest.raises(ConfigurationError, match=f"lacks a key .* {ID[FIRST]}"):
+    with pytest.raises(ConfigurationError, match=f"lacks keys .* {ID[FIRST]}"):
         await sealed_rows.activate(database, ring(THIRD), THIRD)
     assert set(await sealed_rows.stored_keys(database)) == {ID[FIRST], ID[SECOND]}
     await sealed_rows.activate(database, ring(SECOND), SECOND, force=True)
