@@ -43,7 +43,7 @@ requests_in_flight: Final = Gauge(
 errors: Final = Counter("one_runtime_errors", "Error responses, by error code.", ["code"], registry=REGISTRY)
 egress_requests: Final = Counter(
     "one_runtime_egress_requests",
-    "Requests to providers, by status class of the response, or by One Runtime's error code.",
+    "Requests to providers, by outcome.",
     ["integration", "outcome"],
     registry=REGISTRY,
 )
@@ -68,13 +68,13 @@ token_requests: Final = Counter(
 )
 token_commits: Final = Histogram(
     "one_runtime_token_commit_duration_seconds",
-    "Time between receiving new tokens and committing them. A crash in this time loses the tokens.",
+    "Time from the receipt of new tokens to their commit. A crash in this time loses the tokens.",
     registry=REGISTRY,
     buckets=(0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0),
 )
 sessions: Final = Counter(
     "one_runtime_hosted_connection_sessions",
-    "Hosted connection sessions, by state: created, or the state in which the session ended.",
+    "Hosted connection sessions, counted at their creation and at their end, by state.",
     ["state"],
     registry=REGISTRY,
 )
@@ -92,7 +92,7 @@ worker_done: Final = Counter(
 )
 worker_last_success: Final = Gauge(
     "one_runtime_worker_last_success_timestamp_seconds",
-    "Time of a background task's last success; 0 if the task never succeeded. With several processes, the earliest "
+    "Time of a background task's last success, or 0 before the first success. With several processes, the earliest "
     "time.",
     ["task"],
     registry=REGISTRY,
