@@ -51,7 +51,7 @@ def demo_command(
 ) -> None:
     """Run One Runtime on this machine, with a playground (a sample product) and a demo provider.
 
-    If `ONE_RUNTIME_EGRESS_ALLOW` lists further targets, such as an API on this machine, One Runtime may call them.
+    One Runtime can also call the targets in `ONE_RUNTIME_EGRESS_ALLOW`, such as an API on this machine.
     """
     from one_runtime.app import create_app  # noqa: PLC0415 - see serve_command
     from one_runtime.demo.server import run_demo  # noqa: PLC0415
