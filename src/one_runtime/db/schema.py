@@ -175,7 +175,7 @@ credentials = Table(
     Column("refused_client_version", Integer),
     # Start of the current series of refreshes that the provider answered with 4xx.
     Column("refused_since", TIME),
-    # Hash of the places that receive the credentials. Only custom integrations have this hash.
+    # Hash of the places that received credentials at the time of storage. Only custom integrations have this hash.
     Column("audience", Text),
     Index("ix_credentials_key_id_connection_id", "key_id", "connection_id"),
     Index("ix_credentials_oauth_client_id", "oauth_client_id"),
