@@ -32,7 +32,6 @@ from one_runtime.connecting.token_import import CredentialImport, import_connect
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection, ConnectionFilter
 from one_runtime.connections.credentials import CredentialsRefused, PermissionMissing, ProviderUnavailable
-from one_runtime.context import Installation
 from one_runtime.egress import TargetRefused
 from one_runtime.errors import NotFound
 from one_runtime.integrations.oauth_clients import HostNotRegistered, OAuthClientMissing
@@ -96,13 +95,6 @@ class ConnectionAnswer(ConnectionSummary, title="Connection"):
     end_user_id: str
     auth_type: str
     metadata: Metadata
-
-
-async def connection_answer(installation: Installation, connection: Connection) -> ConnectionAnswer:
-    """Return the response body for a connection. Read the connection's integration from the organization's catalog."""
-    async with installation.database.read() as tx:
-        integration = await installation.catalogs.get(tx, connection.organization_id, connection.integration_slug)
-    return ConnectionAnswer.of(connection, integration)
 
 
 class ConnectionPage(Answer):
@@ -257,9 +249,9 @@ async def create_connection(
         multiple=body.multiple,
         check=body.check,
     )
-    connection, created = await import_connection(installation, caller.actor, request)
-    response.status_code = 201 if created else 200
-    return await connection_answer(installation, connection)
+    imported = await import_connection(installation, caller.actor, request)
+    response.status_code = 201 if imported.created else 200
+    return ConnectionAnswer.of(imported.connection, imported.integration)
 
 
 @router.route("GET /v1/connections/{connection_id}", scope="read", errors=(NotFound,), summary="Read one connection")
@@ -267,7 +259,8 @@ async def get_connection(connection_id: str, caller: Authenticated, installation
     """Return a connection of your organization."""
     async with installation.database.read() as tx:
         connection = await connections.get(tx, caller.organization_id, connection_id)
-    return await connection_answer(installation, connection)
+        integration = await installation.catalogs.get(tx, caller.organization_id, connection.integration_slug)
+    return ConnectionAnswer.of(connection, integration)
 
 
 @router.route(
@@ -282,10 +275,11 @@ async def update_connection(
     """Change the name or the metadata of a connection. Omitted fields keep their values."""
     async with installation.database.write() as tx:
         connection = await connections.get(tx, caller.organization_id, connection_id)
+        integration = await installation.catalogs.get(tx, caller.organization_id, connection.integration_slug)
         changed = await connections.update_connection(
             tx, caller.actor, connection, body.name, body.metadata, installation.clock()
         )
-    return await connection_answer(installation, changed)
+    return ConnectionAnswer.of(changed, integration)
 
 
 @router.route(
@@ -320,7 +314,7 @@ async def check_connection(connection_id: str, caller: Authenticated, installati
         working=checked.working,
         reason=checked.reason,
         missing_permission=checked.missing_permission,
-        connection=await connection_answer(installation, checked.connection),
+        connection=ConnectionAnswer.of(checked.connection, checked.integration),
     )
 
 
@@ -335,7 +329,7 @@ async def refresh_connection(connection_id: str, caller: Authenticated, installa
     async with installation.database.read() as tx:
         connection = await connections.get(tx, caller.organization_id, connection_id)
     refreshed = await refresh(installation, connection.key)
-    return await connection_answer(installation, refreshed.connection)
+    return ConnectionAnswer.of(refreshed.connection, refreshed.integration)
 
 
 @router.route(

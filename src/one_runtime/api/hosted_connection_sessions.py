@@ -2,11 +2,12 @@
 
 from contextlib import suppress
 from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from one_runtime.api.connections import ConnectionAnswer, connection_answer
+from one_runtime.api.connections import ConnectionAnswer
 from one_runtime.api.fields import Answer, Body, Link, Metadata, Note, ScopeName, Slug, Text, Time, example, note_of
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.catalog.model import AuthType
@@ -26,8 +27,6 @@ from one_runtime.connecting.sessions import (
     create_session,
 )
 from one_runtime.connections import connections
-from one_runtime.connections.connections import Connection
-from one_runtime.context import Installation
 from one_runtime.errors import Conflict, NotFound
 from one_runtime.tenancy.end_users import EndUser
 
@@ -158,11 +157,13 @@ async def get_hosted_connection_session(
     """Return the state of a session. Your backend must rely on this response, not on the result in the browser."""
     async with installation.database.read() as tx:
         session = await sessions.get(tx, caller.organization_id, session_id)
-        connection = None
+        answer = None
         if session.connection_id is not None:
             with suppress(NotFound):  # the connection was deleted after the session ended
                 connection = await connections.get(tx, caller.organization_id, session.connection_id)
-    return await _answer(installation, session, connection)
+                integration = await installation.catalogs.get(tx, caller.organization_id, connection.integration_slug)
+                answer = ConnectionAnswer.of(connection, integration)
+    return _answer(session, answer, installation.clock())
 
 
 @router.route(
@@ -182,7 +183,7 @@ async def cancel_hosted_connection_session(
     session = await redirect_mode.cancel(installation, caller.actor, session_id)
     if session.status == "connected":
         raise Conflict("This session has already made its connection. Delete the connection instead.")
-    return await _answer(installation, session, None)
+    return _answer(session, None, installation.clock())
 
 
 @router.route(
@@ -200,16 +201,12 @@ async def redeem_hosted_connection_session(
     is 409, and One Runtime deletes the credentials that wait for the redemption. If you redeem the code again for the
     right user, nothing changes.
     """
-    session, connection = await redirect_mode.redeem(
-        installation, caller.actor, session_id, body.code, body.end_user_id
-    )
-    return await _answer(installation, session, connection)
+    redeemed = await redirect_mode.redeem(installation, caller.actor, session_id, body.code, body.end_user_id)
+    connection = redeemed.connection
+    answer = ConnectionAnswer.of(connection, redeemed.integration) if connection is not None else None
+    return _answer(redeemed.session, answer, installation.clock())
 
 
-async def _answer(installation: Installation, session: ConnectSession, connection: Connection | None) -> SessionAnswer:
-    states = {
-        "status": session.state(installation.clock()),
-        "last_error": note_of(session.last_error),
-        "connection": await connection_answer(installation, connection) if connection else None,
-    }
+def _answer(session: ConnectSession, connection: ConnectionAnswer | None, now: datetime) -> SessionAnswer:
+    states = {"status": session.state(now), "last_error": note_of(session.last_error), "connection": connection}
     return SessionAnswer.model_validate(asdict(session) | states)

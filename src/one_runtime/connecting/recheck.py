@@ -11,6 +11,7 @@ from typing import Final, Literal, TypeAlias
 
 import structlog
 
+from one_runtime.catalog.model import Integration
 from one_runtime.connecting.verification import InconclusiveCheck, check_credentials
 from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection
@@ -39,11 +40,14 @@ log = structlog.get_logger()
 class RecheckResult:
     """A connection after its recheck.
 
-    `outcome`: the provider's answer to the check request, or `not_supported` if there is no check request to send, for
-    example because the integration was deleted. `missing_permission`: the name of the missing permission, if known.
+    - `integration`: None if the integration no longer exists.
+    - `outcome`: the provider's answer to the check request, or `not_supported` if there is no check request to send,
+      for example because the integration was deleted.
+    - `missing_permission`: the name of the missing permission, if known.
     """
 
     connection: Connection
+    integration: Integration | None
     outcome: RecheckOutcome
     reason: str | None = None
     missing_permission: str | None = None
@@ -70,13 +74,13 @@ async def recheck(installation: Installation, actor: Actor, connection_id: str) 
         integration = await installation.catalogs.get(tx, actor.organization_id, connection.integration_slug)
     auth = integration.auth_of(connection.auth_type) if integration is not None else None
     if integration is None or auth is None or auth.check is None:
-        return RecheckResult(connection, "not_supported")
+        return RecheckResult(connection, integration, "not_supported")
     try:
         checked = await _refresh_and_check(installation, connection)
     except ReauthRequired as error:
         async with installation.database.read() as tx:
             connection = await connections.get(tx, connection.organization_id, connection.id)
-        return RecheckResult(connection, "refused", reason=error.detail)
+        return RecheckResult(connection, integration, "refused", reason=error.detail)
     if checked.refresh_failure is None:
         return await _store_result(installation, actor, checked.credential, checked.failure)
     refusal = checked.failure if isinstance(checked.failure, CredentialsRefused) else None
@@ -190,16 +194,16 @@ def _result_of_stale(
 
     Raises: `refresh_failure`, if neither the check nor the refresh shows if the credentials are valid.
     """
-    failure, connection = checked.failure, state.connection
+    failure, connection, integration = checked.failure, state.connection, state.integration
     if connection.status == "needs_reauth":
         reason = failure.summary if isinstance(failure, CredentialsRefused) else refresh_failure.detail
-        return RecheckResult(connection, "refused", reason)
+        return RecheckResult(connection, integration, "refused", reason)
     if checked.accepted:
-        return RecheckResult(connection, "accepted")
+        return RecheckResult(connection, integration, "accepted")
     if isinstance(failure, PermissionMissing):
-        return RecheckResult(connection, "permission_missing", failure.summary, failure.permission)
+        return RecheckResult(connection, integration, "permission_missing", failure.summary, failure.permission)
     if failure is not None and state.stored.refused_since is not None:  # possibly refused, but not repeatedly yet
-        return RecheckResult(connection, "refused", failure.summary)
+        return RecheckResult(connection, integration, "refused", failure.summary)
     raise refresh_failure
 
 
@@ -207,7 +211,7 @@ async def _store_result(
     installation: Installation, actor: Actor, checked: UsableCredential, failure: CheckFailed | None
 ) -> RecheckResult:
     """Update the connection's status. If the stored credentials were replaced after the check, change nothing."""
-    now, key = installation.clock(), checked.connection.key
+    now, key, integration = installation.clock(), checked.connection.key, checked.integration
     async with installation.database.write() as tx:
         connection, stored = await connections.get_with_credential(tx, installation.vault, key, lock=True)
         if stored.version == checked.version:
@@ -220,7 +224,7 @@ async def _store_result(
                     tx, actor, connection, failure.code, failure.summary, now
                 )
     if failure is None:
-        return RecheckResult(connection, "accepted")
+        return RecheckResult(connection, integration, "accepted")
     if isinstance(failure, PermissionMissing):
-        return RecheckResult(connection, "permission_missing", failure.summary, failure.permission)
-    return RecheckResult(connection, "refused", failure.summary)
+        return RecheckResult(connection, integration, "permission_missing", failure.summary, failure.permission)
+    return RecheckResult(connection, integration, "refused", failure.summary)

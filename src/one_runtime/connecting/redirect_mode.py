@@ -19,6 +19,7 @@ from urllib.parse import parse_qsl, urlencode
 from pydantic import TypeAdapter
 from sqlalchemy import bindparam, delete, insert, select
 
+from one_runtime.catalog.model import Integration
 from one_runtime.connecting import sessions
 from one_runtime.connecting.sessions import ConnectSession, SessionExpired, Status, unavailable_error
 from one_runtime.connections import connections
@@ -114,13 +115,19 @@ def return_address(
     return f"{address}?{urlencode([*own, *outcome.items()])}"
 
 
-async def redeem(
-    installation: Installation, actor: Actor, session_id: str, code: str, end_user_id: str
-) -> tuple[ConnectSession, Connection | None]:
-    """Make the held connection a connection of the end user. A second call with the same code returns the same result.
+class Redeemed(NamedTuple):
+    """A session after its redemption.
 
-    Return the session and the connection. If the connection was deleted after the first call, return None for the
-    connection.
+    `connection`: None if the connection was deleted later. `integration`: None if the integration no longer exists.
+    """
+
+    session: ConnectSession
+    connection: Connection | None
+    integration: Integration | None
+
+
+async def redeem(installation: Installation, actor: Actor, session_id: str, code: str, end_user_id: str) -> Redeemed:
+    """Make the held connection a connection of the end user. A second call with the same code returns the same result.
 
     Raises:
         NotFound: the session does not exist, or the connection to replace was deleted.
@@ -138,7 +145,9 @@ async def redeem(
         session = await sessions.get(tx, actor.organization_id, session_id)
         _require_code(session, code)
         if session.end_user_id == end_user_id:
-            return await _redeem(tx, installation, actor, session, now)
+            session, connection = await _redeem(tx, installation, actor, session, now)
+            integration = await _find_integration(tx, installation, connection)
+            return Redeemed(session, connection, integration)
         note = error_note(EndUserMismatch.code, "The code was sent with another end user's identifier.", now)
         pending = await _abandon(tx, installation, actor, session, "failed", note)
     await revoke_all(installation, pending or [])
@@ -187,6 +196,14 @@ async def _find_connection(tx: Transaction, session: ConnectSession) -> Connecti
         return await connections.get(tx, session.organization_id, session.connection_id or "")
     except NotFound:
         return None
+
+
+async def _find_integration(
+    tx: Transaction, installation: Installation, connection: Connection | None
+) -> Integration | None:
+    if connection is None:
+        return None
+    return await installation.catalogs.get(tx, connection.organization_id, connection.integration_slug)
 
 
 async def cancel(installation: Installation, actor: Actor, session_id: str) -> ConnectSession:

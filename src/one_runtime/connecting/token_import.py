@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from one_runtime.auth_types import auth_method, oauth2_of
 from one_runtime.catalog.model import AuthType, Integration
@@ -52,10 +52,16 @@ class CredentialImport:
     check: bool = True
 
 
-async def import_connection(
-    installation: Installation, actor: Actor, request: CredentialImport
-) -> tuple[Connection, bool]:
-    """Store a credential as a connection. Return the connection, and True if the connection is new.
+class ImportedConnection(NamedTuple):
+    """A stored connection, and its integration. `created`: True if the connection is new."""
+
+    connection: Connection
+    created: bool
+    integration: Integration
+
+
+async def import_connection(installation: Installation, actor: Actor, request: CredentialImport) -> ImportedConnection:
+    """Store a credential as a connection.
 
     Raises: NotFound; InvalidInput; OAuthClientMissing; HostNotRegistered; CredentialsRefused; PermissionMissing;
     TargetRefused; ProviderUnavailable; AccountSelectionRequired.
@@ -73,7 +79,8 @@ async def import_connection(
         connection = verified.as_connection(request.end_user_id, request.name, request.metadata)
         connection = replace(connection, multiple=request.multiple, agreed=True)
         vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()
-        return await connections.create_or_replace(tx, vault, catalogs, actor, connection, now)
+        stored, created = await connections.create_or_replace(tx, vault, catalogs, actor, connection, now)
+    return ImportedConnection(stored, created, integration)
 
 
 async def _verify(
