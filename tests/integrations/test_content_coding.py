@@ -9,7 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from one_runtime.integrations.byte_cache import ENTRY
-from one_runtime.integrations.content_coding import FAST, SMALL, Coding, Compressor, Levels, choose, compress
+from one_runtime.integrations.content_coding import (
+    FAST,
+    MAX_HEADER,
+    SMALL,
+    Coding,
+    Compressor,
+    Levels,
+    _choose,
+    choose,
+    compress,
+)
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -54,6 +64,14 @@ CHOSEN = {
 @pytest.mark.parametrize("accepted", CHOSEN)
 def test_a_caller_gets_its_preferred_coding(accepted: str) -> None:
     assert choose(accepted) == CHOSEN[accepted]
+
+
+def test_long_header_is_neither_parsed_nor_cached() -> None:
+    header = "gzip".ljust(MAX_HEADER)
+    assert choose(header) == "gzip"
+    cached = _choose.cache_info()
+    assert choose(f"{header} ") is None
+    assert _choose.cache_info() == cached
 
 
 @given(st.text(alphabet="gzipstd;=q0.15*, \t", max_size=60))

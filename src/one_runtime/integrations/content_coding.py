@@ -29,6 +29,9 @@ SMALL: Final[Levels] = {"gzip": 6, "zstd": 9}
 MIN_SIZE: Final = 1000
 """Minimum size in bytes of a text to compress. A smaller text fits into one network packet."""
 
+MAX_HEADER: Final = 200
+"""Maximum number of characters of a header `Accept-Encoding`. Browsers send about 25 characters."""
+
 BLOCKING_SIZE: Final = 64 * 1024
 """Maximum size in bytes of a text that One Runtime compresses on the event loop.
 
@@ -71,13 +74,17 @@ class Compressor:
         return compressed
 
 
-@lru_cache(maxsize=512)  # callers send few different headers
 def choose(accept_encoding: str) -> Coding | None:
     """Return the coding that a caller prefers (RFC 9110, 12.5.3). Return None for an uncompressed response.
 
-    If the caller accepts neither gzip nor zstd, return None. A caller can refuse an uncompressed response with
-    `identity;q=0`. This function ignores the refusal, as RFC 9110, 12.4.1 allows.
+    If the header is longer than `MAX_HEADER`, or the caller accepts neither gzip nor zstd, return None. A caller can
+    refuse an uncompressed response with `identity;q=0`. This function ignores the refusal, as RFC 9110, 12.4.1 allows.
     """
+    return _choose(accept_encoding) if len(accept_encoding) <= MAX_HEADER else None
+
+
+@lru_cache(maxsize=512)  # callers send few different headers
+def _choose(accept_encoding: str) -> Coding | None:
     weights: dict[str, float] = {}
     for part in accept_encoding.lower().split(","):
         name, *parameters = (piece.strip() for piece in part.split(";"))
