@@ -106,6 +106,18 @@ def test_the_number_of_checked_addresses_is_limited() -> None:
     assert len(refused_targets(custom.integration, NONE)) == 32
 
 
+def test_many_options_of_a_host_hide_no_other_host() -> None:
+    options = ", ".join(f"{{value: r{number}, label: R}}" for number in range(40))
+    region = f"    params: [{{name: region, label: Region, options: [{options}]}}]\n"
+    text = ENTRY.replace(BASE, "https://{region}.acme.com/v1").replace("    base_url", f"{region}    base_url", 1)
+    oauth = OAUTH.replace("https://id.acme.com/token", "https://crm1.localhost/token").replace(
+        "https://id.acme.com/revoke", "https://{region}.localhost/revoke"
+    )
+    oauth = oauth.replace("    base_url", f"{region}    base_url", 1)
+    messages = refused_targets(read_custom(text + oauth, "yaml").integration, NONE)
+    assert [message.split(" ")[0] for message in messages][:2] == ["crm1.localhost", "r0.localhost"]
+
+
 def test_an_entry_with_public_hosts_has_no_refused_address() -> None:
     assert refused_targets(as_entry(BASE).integration, NONE) == ()
 

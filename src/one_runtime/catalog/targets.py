@@ -1,15 +1,32 @@
 """Find addresses in an entry to which One Runtime sends no requests (promise P7 of docs/security.md)."""
 
 from collections.abc import Iterator
-from itertools import islice, product
-from typing import Final
+from itertools import chain, islice, product, zip_longest
+from typing import Final, NamedTuple
 
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.templates import fill, names_in
 from one_runtime.egress import AllowList, find_refusal
 
 _MOST_EXAMPLES: Final = 32
-"""Maximum number of URLs to check for one entry. The hosts of an entry can have many combinations of options."""
+"""Maximum number of combinations of options to check for one entry, unless the entry has many hosts with options."""
+
+_EXAMPLES_OF_HOST: Final = 4
+"""Minimum number of combinations of options to check for each host, if the host has so many combinations."""
+
+
+class _Host(NamedTuple):
+    """The scheme and the host of a URL template. `options`: the possible values of each variable in the host."""
+
+    scheme: str
+    authority: str
+    options: tuple[tuple[str, tuple[str, ...]], ...]
+
+    def urls(self) -> Iterator[str]:
+        """Yield a URL without a path for each combination of options."""
+        names = [name for name, _ in self.options]
+        for values in product(*(options for _, options in self.options)):
+            yield f"{self.scheme}://{fill(self.authority, dict(zip(names, values, strict=True)))}/"
 
 
 def refused_targets(integration: Integration, allow: AllowList) -> tuple[str, ...]:
@@ -18,17 +35,27 @@ def refused_targets(integration: Integration, allow: AllowList) -> tuple[str, ..
     The function resolves no name. So the messages contain only addresses of the entry, and the author of the entry
     cannot explore the operator's network.
     """
-    urls = islice((url for auth in integration.auth for url in _examples(auth)), _MOST_EXAMPLES)
-    messages = (find_refusal(url, allow) for url in dict.fromkeys(urls))
+    hosts = dict.fromkeys(host for auth in integration.auth for host in _hosts(auth))
+    messages = (find_refusal(url, allow) for url in dict.fromkeys(_examples(list(hosts))))
     return tuple(dict.fromkeys(message for message in messages if message is not None))
 
 
-def _examples(auth: Auth) -> Iterator[str]:
-    """Yield each URL that receives a credential, without its path, for each combination of options in its host."""
-    templates = (template for templates in auth.credential_urls().values() for template in templates)
-    for scheme, authority in dict.fromkeys((template.scheme, template.authority) for template in templates):
-        names = tuple(dict.fromkeys(names_in(authority)))
-        guards = [auth.host_guard(name) for name in names]
-        options = [guard.options if guard is not None and guard.options else ("x",) for guard in guards]
-        for values in product(*options):
-            yield f"{scheme}://{fill(authority, dict(zip(names, values, strict=True)))}/"
+def _hosts(auth: Auth) -> Iterator[_Host]:
+    """Yield the host of each URL that receives a credential."""
+    for template in chain.from_iterable(auth.credential_urls().values()):
+        guards = {name: auth.host_guard(name) for name in names_in(template.authority)}
+        options = (
+            (name, guard.options if guard is not None and guard.options else ("x",)) for name, guard in guards.items()
+        )
+        yield _Host(template.scheme, template.authority, tuple(options))
+
+
+def _examples(hosts: list[_Host]) -> Iterator[str]:
+    """Yield the URL of each host without options. Then yield examples of the other hosts, in turns.
+
+    A host can have many combinations of options. In turns, such a host cannot hide another host.
+    """
+    yield from (url for host in hosts if not host.options for url in host.urls())
+    others = [host.urls() for host in hosts if host.options]
+    examples = (url for urls in zip_longest(*others) for url in urls if url is not None)
+    yield from islice(examples, max(_MOST_EXAMPLES, _EXAMPLES_OF_HOST * len(others)))
