@@ -39,6 +39,7 @@ BODIES: Final[dict[str, tuple[str, str]]] = {
     "JSON with `invalid_grant`": ("application/json", '{"error": "invalid_grant"}'),
     "JSON with `invalid_client`": ("application/json", '{"error": "invalid_client"}'),
     "JSON with `temporarily_unavailable`": ("application/json", '{"error": "temporarily_unavailable"}'),
+    "JSON with `invalid_request`": ("application/json", '{"error": "invalid_request"}'),
     "JSON with an unknown code": ("application/json", '{"error": "E4711"}'),
 }
 """Bodies of responses, by name: the content type and the text."""

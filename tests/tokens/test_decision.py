@@ -9,7 +9,7 @@ import pytest
 
 from one_runtime.catalog.model import Integration
 from one_runtime.connections.connections import Connection
-from one_runtime.connections.credentials import StoredCredential, TokenMetadata
+from one_runtime.connections.credentials import Refusals, StoredCredential, TokenMetadata
 from one_runtime.oauth.grants import ClientCredentials, RefreshToken
 from one_runtime.tokens.decision import (
     RETRY_CONFIGURATION,
@@ -21,6 +21,7 @@ from one_runtime.tokens.decision import (
     Refresh,
     UseUntil,
     Verdict,
+    count_refusal,
     decide,
     presumes_refusal,
 )
@@ -275,23 +276,48 @@ def test_a_lease_does_not_change_the_decision() -> None:
 
 
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
-PRESUMPTIONS: list[tuple[str, timedelta | None, datetime, Verdict, bool]] = [
+PRESUMPTIONS: list[tuple[str, Refusals | None, datetime, Verdict, bool]] = [
     ("no refusal", None, EARLIER, "refused", False),
-    ("one refusal", timedelta(), EARLIER, "refused", False),
-    ("less than a minute", MINUTE - timedelta(seconds=1), EARLIER, "refused", False),
-    ("a minute of refusals and a refused check", MINUTE, EARLIER, "refused", True),
-    ("a refused token that has not expired", MINUTE, LATER, "refused", True),
-    ("no check and an expired token", MINUTE, EARLIER, "unchecked", True),
-    ("no check and a token that has not expired", 2 * DAY, LATER, "unchecked", False),
-    ("an unclear check for less than a day", DAY - MINUTE, EARLIER, "unclear", False),
-    ("an unclear check for a day", DAY, EARLIER, "unclear", True),
-    ("an unclear check of a token that has not expired", 2 * DAY, LATER, "unclear", False),
+    ("one refusal", "single", LATER, "refused", False),
+    ("unclear refusals", "unclear", LATER, "refused", False),
+    ("a refused token that has not expired", "repeated", LATER, "refused", True),
+    ("a refused token that has expired", "repeated", EARLIER, "refused", False),
+    ("no check and an expired token", "repeated", EARLIER, "unchecked", False),
+    ("an unclear check of an expired token", "repeated", EARLIER, "unclear", False),
+    ("a day and a refused token that has not expired", "lasting", LATER, "refused", True),
+    ("a day and a refused token that has expired", "lasting", EARLIER, "refused", True),
+    ("a day without a check and an expired token", "lasting", EARLIER, "unchecked", True),
+    ("a day without a check and a token that has not expired", "lasting", LATER, "unchecked", False),
+    ("a day and an unclear check of an expired token", "lasting", EARLIER, "unclear", True),
+    ("a day and an unclear check of a token that has not expired", "lasting", LATER, "unclear", False),
 ]
 
 
-@pytest.mark.parametrize("_,since,expires_at,verdict,presumed", PRESUMPTIONS, ids=[case[0] for case in PRESUMPTIONS])
+@pytest.mark.parametrize("_,refusals,expires_at,verdict,presumed", PRESUMPTIONS, ids=[case[0] for case in PRESUMPTIONS])
 def test_repeated_refusals_count_only_with_a_dead_access_token(
-    _: str, since: timedelta | None, expires_at: datetime, verdict: Verdict, presumed: bool
+    _: str, refusals: Refusals | None, expires_at: datetime, verdict: Verdict, presumed: bool
 ) -> None:
-    state = state_of(expires_at=expires_at, refused_since=None if since is None else NOW - since)
+    state = state_of(expires_at=expires_at, refused_since=NOW - 2 * DAY, refusals=refusals)
     assert presumes_refusal(state, NOW, verdict) is presumed
+
+
+@pytest.mark.parametrize(
+    "since,before,has_other_cause,refusals",
+    [
+        (None, None, False, "single"),
+        (None, None, True, "unclear"),
+        (MINUTE - timedelta(seconds=1), "single", False, "single"),
+        (MINUTE, "single", False, "repeated"),
+        (MINUTE, "repeated", True, "unclear"),
+        (DAY - MINUTE, "unclear", False, "unclear"),
+        (DAY - MINUTE, "repeated", False, "repeated"),
+        (DAY, "unclear", True, "lasting"),
+        (DAY, "single", False, "lasting"),
+    ],
+)
+def test_refusals_are_judged_by_the_time_of_the_last_and_by_their_causes(
+    since: timedelta | None, before: Refusals | None, has_other_cause: bool, refusals: Refusals
+) -> None:
+    first = None if since is None else NOW - since
+    stored = count_refusal(state_of(refused_since=first, refusals=before).stored, NOW, has_other_cause=has_other_cause)
+    assert (stored.refused_since, stored.refusals) == (first or NOW, refusals)

@@ -49,6 +49,22 @@ async def expired(app: AnsweringApplication, token: Scripted = GONE, api: Script
     return connection
 
 
+async def revoked(app: AnsweringApplication, token: Scripted = GONE) -> str:
+    """Return a connection whose tokens have not expired. The provider no longer accepts the tokens."""
+    connection = await app.connect()
+    app.provider.revoke()
+    app.provider.behave(token)
+    return connection
+
+
+async def check(app: AnsweringApplication, connection: str) -> dict[str, Any]:
+    """Check the connection over the API, as a person does."""
+    answer = await app.client.post(f"/v1/connections/{connection}/check")
+    assert answer.status_code == 200, answer.text
+    result: dict[str, Any] = answer.json()
+    return result
+
+
 async def work(app: AnsweringApplication, seconds: float = 0.0) -> None:
     """Run the worker's tasks after some seconds, as a new process does."""
     app.application.clock.advance(seconds=seconds)
@@ -67,19 +83,67 @@ async def events(app: AnsweringApplication, kind: str) -> list[dict[str, Any]]:
 
 
 async def test_repeated_refusals_and_a_refused_check_need_the_end_user(app: AnsweringApplication) -> None:
-    connection = await expired(app)
-    called = await app.call(connection)
-    assert (called.status_code, called.json()["code"]) == (502, "provider_unavailable")
-    await work(app)
-    assert await status(app, connection) == "active", "one refusal is not repeated"
-    assert "/me" not in app.provider.requests
-    await work(app, 61)
+    connection = await revoked(app)
+    assert (await app.call(connection)).status_code == 401
+    assert (await check(app, connection))["connection"]["status"] == "active", "one refusal is not repeated"
+    app.application.clock.advance(seconds=61)
+    assert (await check(app, connection))["working"] is False
     shown = await app.look(connection)
     assert (shown["status"], shown["error"]["code"]) == ("needs_reauth", "credentials_refused")
     called = await app.call(connection)
     assert (called.status_code, called.json()["code"]) == (409, "connect_required")
     (event,) = await events(app, "needs_reauth")
     assert event["data"]["reason"] == "credentials_refused"
+
+
+@ANY_DATABASE
+async def test_one_refusal_after_an_outage_is_not_repeated(app: AnsweringApplication) -> None:
+    """After the outage, the pause before the next refresh is ten minutes."""
+    connection = await revoked(app, Scripted(503))
+    for failures in range(7):
+        assert (await app.call(connection)).status_code == 401
+        app.application.clock.advance(seconds=5 * 2**failures + 1)
+    app.provider.behave(GONE)
+    assert (await app.call(connection)).status_code == 401
+    assert app.provider.requests.count("/token") == 8
+    app.application.clock.advance(seconds=61)
+    assert (await check(app, connection))["connection"]["status"] == "active"
+    assert app.provider.requests.count("/token") == 8
+    app.application.clock.advance(minutes=10)
+    assert (await check(app, connection))["connection"]["status"] == "needs_reauth"
+
+
+@ANY_DATABASE
+@pytest.mark.parametrize("answer", [Scripted(404), Scripted(400, "JSON"), Scripted(403, "HTML")])
+async def test_a_wrong_token_endpoint_for_some_minutes_disconnects_no_expired_token(
+    app: AnsweringApplication, answer: Scripted
+) -> None:
+    connection = await app.connect()
+    app.provider.behave(answer, always=True)
+    app.application.clock.advance(hours=2)
+    app.provider.access.clear()
+    for _ in range(3):
+        assert (await app.call(connection)).status_code == 502
+        await work(app, 70)
+    assert await status(app, connection) == "active"
+    app.provider.behave()
+    await work(app, 600)
+    assert (await app.call(connection)).status_code == 200
+
+
+@ANY_DATABASE
+@pytest.mark.parametrize("answer", [Scripted(403, "HTML"), Scripted(400, "JSON with `invalid_request`")])
+async def test_one_refusal_with_another_likely_cause_delays_the_judgement(
+    app: AnsweringApplication, answer: Scripted
+) -> None:
+    connection = await revoked(app, answer)
+    await app.call(connection)
+    app.provider.behave(GONE)
+    for _ in range(3):
+        app.application.clock.advance(seconds=70)
+        assert (await check(app, connection))["connection"]["status"] == "active"
+    app.application.clock.advance(days=1)
+    assert (await check(app, connection))["connection"]["status"] == "needs_reauth"
 
 
 @ANY_DATABASE
@@ -120,13 +184,16 @@ async def test_the_entry_can_say_that_a_status_is_a_refusal(database_url: str, a
         "      url: '{url}/token'\n": "      url: '{url}/token'\n      refused: {status: [400, 403], codes: [E4711]}\n"
     }
     async with answering_application(database_url, acme, changes) as app:
-        for code, body in product((400, 403), (*WITHOUT_CODE, "JSON with an unknown code")):
+        answers = [*product((400, 403), (*WITHOUT_CODE, "JSON with an unknown code"))]
+        answers.remove((403, "HTML"))
+        for code, body in answers:
             connection = await expired(app, Scripted(code, body))
             called = await app.call(connection)
             assert (called.status_code, called.json()["code"]) == (409, "connect_required"), (code, body)
             assert (await app.look(connection))["error"]["code"] == "invalid_grant"
-        connection = await expired(app, Scripted(401))
-        assert (await app.call(connection)).status_code == 502
+        for answer in (Scripted(401), Scripted(403, "HTML")):
+            connection = await expired(app, answer)
+            assert (await app.call(connection)).status_code == 502, "a firewall can send a page with the status 403"
         connection = await expired(app, Scripted(400, "JSON with `temporarily_unavailable`"))
         assert (await app.call(connection)).status_code == 502
 
@@ -140,7 +207,7 @@ async def test_a_presumed_refusal_heals_if_the_provider_accepts_the_refresh_toke
     app.provider.behave(GONE)
     app.application.clock.advance(hours=2)
     await work(app)
-    await work(app, 61)
+    await work(app, 86_400)
     assert await status(app, connection) == "needs_reauth"
     app.provider.refresh |= tokens
     asked = app.provider.requests.count("/token")
@@ -180,7 +247,7 @@ async def test_a_check_over_the_api_goes_on_if_the_refresh_fails(app: AnsweringA
     answer = await app.client.post(route)
     assert (answer.status_code, answer.json()["working"]) == (200, False)
     assert answer.json()["connection"]["status"] == "active"
-    app.application.clock.advance(seconds=61)
+    app.application.clock.advance(days=1)
     answer = await app.client.post(route)
     assert (answer.json()["working"], answer.json()["connection"]["status"]) == (False, "needs_reauth")
 
@@ -210,6 +277,8 @@ async def test_without_a_check_an_expired_token_counts_as_refused(database_url: 
         await work(app)
         assert await status(app, connection) == "active"
         await work(app, 61)
+        assert await status(app, connection) == "active"
+        await work(app, 86_400)
         shown = await app.look(connection)
         assert (shown["status"], shown["error"]["code"]) == ("needs_reauth", "token_expired")
 
@@ -264,7 +333,7 @@ async def test_a_check_of_an_old_token_does_not_judge_the_new_token(app: Answeri
     """Another process stores new tokens while the check with the old token runs."""
     connection = await expired(app)
     await work(app)
-    app.application.clock.advance(seconds=61)
+    app.application.clock.advance(days=1)
     with pytest.raises(ProviderUnavailable):
         await fresh_credentials(app.another_process, ConnectionKey(await app.organization_id(), connection))
     tokens = app.provider.issue()
@@ -282,7 +351,9 @@ async def test_a_check_during_a_refresh_of_another_process_judges_nothing(app: A
     app.provider.behave(GONE)
     app.application.clock.advance(hours=2)
     await work(app)
-    app.application.clock.advance(seconds=61)
+    app.application.clock.advance(days=1)
+    await refresh_due(app.another_process)
+    app.application.clock.advance(minutes=11)
     app.provider.refresh |= tokens
     app.provider.hold = hold = asyncio.Event()
     flight = asyncio.create_task(app.call(connection))

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import bindparam, exists, select, update
 from sqlalchemy.dialects.postgresql import insert  # the ON CONFLICT of this insert also compiles for SQLite
@@ -26,6 +26,15 @@ INVALIDATED_AUDIENCE: Final = "moved"
 
 One Runtime uses credentials only if their audience equals the integration's audience. No integration has this audience.
 So the credentials stay unusable, even if an organization restores the integration's old definition.
+"""
+
+
+Refusals: TypeAlias = Literal["single", "unclear", "repeated", "lasting"]
+"""Consecutive refreshes that the provider possibly refused, judged at the last of these refreshes.
+
+`single`: less than a minute lies between the first and the last. `repeated`: at least a minute. `unclear`: as `single`
+or `repeated`, but at least one response has another likely cause (`OAuthErrorResponse.has_other_cause`). `lasting`: at
+least a day lies between the first and the last.
 """
 
 
@@ -116,7 +125,7 @@ class StoredCredential:
 
     `refused_client_version`: the version of the OAuth client, if the provider refused the client in the last refresh.
     `refused_since`: the first of the latest consecutive refreshes that the provider possibly refused
-    (`OAuthErrorResponse.possible_refusal`).
+    (`OAuthErrorResponse.possible_refusal`). `refusals`: the judgement about these refreshes.
     """
 
     secrets: Mapping[str, str] = field(repr=False)
@@ -127,6 +136,7 @@ class StoredCredential:
     failures: int
     refused_client_version: int | None = None
     refused_since: datetime | None = None
+    refusals: Refusals | None = None
 
 
 class CredentialRow(NamedTuple):
@@ -142,6 +152,7 @@ class CredentialRow(NamedTuple):
     failures: int
     refused_client_version: int | None
     refused_since: datetime | None
+    refusals: Refusals | None
     audience: str | None
 
 
@@ -159,6 +170,7 @@ _NO_REFRESH_STATE = {
     "failures": 0,
     "refused_client_version": None,
     "refused_since": None,
+    "refusals": None,
 }
 _UPSERT = insert(credentials)
 _UPSERT = _UPSERT.on_conflict_do_update(
@@ -187,6 +199,7 @@ _RECORD_FAILURE = _LEASED.values(
     failures=credentials.c.failures + 1,
     refused_client_version=bindparam("client_version"),
     refused_since=bindparam("refused_since"),
+    refusals=bindparam("refusals"),
 )
 _RELEASE = _LEASED.values(lease=None, leased_until=None)
 _RELEASE_ALL = update(credentials).where(credentials.c.lease.is_not(None)).values(lease=None, leased_until=None)
@@ -267,6 +280,7 @@ def decrypt(row: CredentialRow, vault: Vault, key: ConnectionKey) -> StoredCrede
         row.failures,
         row.refused_client_version,
         row.refused_since,
+        row.refusals,
     )
 
 
@@ -319,6 +333,7 @@ async def record_failure(tx: Transaction, key: ConnectionKey, failed: StoredCred
         until=failed.retry_at,
         client_version=failed.refused_client_version,
         refused_since=failed.refused_since,
+        refusals=failed.refusals,
     )
     return changed > 0
 

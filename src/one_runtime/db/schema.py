@@ -175,6 +175,8 @@ credentials = Table(
     Column("refused_client_version", Integer),
     # Start of the current series of refreshes that the provider answered with 4xx.
     Column("refused_since", TIME),
+    # Judgement about this series: single, unclear, repeated or lasting (`Refusals`).
+    Column("refusals", Text),
     # Hash of the places that received credentials at the time of storage. Only custom integrations have this hash.
     Column("audience", Text),
     Index("ix_credentials_key_id_connection_id", "key_id", "connection_id"),

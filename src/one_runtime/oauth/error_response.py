@@ -67,6 +67,8 @@ ERROR_KINDS: Final[dict[str, Kind]] = {
     "unknown_error": "temporary",
     "rate_limit_exceeded": "temporary",
 }
+# Codes that say that the request itself is wrong (RFC 6749, 5.2). Some providers send such a code for a dead grant.
+_REQUEST_CODES: Final = frozenset({"invalid_request", "invalid_scope", "unsupported_grant_type"})
 # Error codes with a description that changes the meaning of the code. Atlassian sends the pair below
 # with HTTP 403 for an expired refresh token:
 # https://github.com/raycast/extensions/issues/11836
@@ -100,14 +102,16 @@ def token_error(
     """Return the exception for an error response of the token endpoint (RFC 6749, 5.2). `document`: the parsed body."""
     texts = read_error_response(document, secrets, token.response.error, token.response.error_description)
     kind = _kind(token, document)
-    if kind is None and texts.error is None and response.status in token.refused.status:
+    firewall_page = is_firewall_page(response.status, response.headers)
+    if kind is None and texts.error is None and not firewall_page and response.status in token.refused.status:
         kind = "grant"
     wait = retry_after(response.headers, now)
     error_response = replace(
         texts,
         status=response.status,
-        firewall_page=is_firewall_page(response.status, response.headers),
+        firewall_page=firewall_page,
         possible_refusal=kind is None and wait is None and is_possible_refusal(response.status),
+        request_refused=normalize_code(texts.error or "") in _REQUEST_CODES,
     )
     if is_temporary_failure(response.status) or kind == "temporary":
         return TemporaryFailure(

@@ -15,6 +15,7 @@ class OAuthErrorResponse:
     One Runtime sent. `status`: the HTTP status; None for a callback, or if there is no response. `firewall_page`: True
     if a firewall possibly sent the response (`is_firewall_page`). `possible_refusal`: True for a 4xx without a known
     error code and without a request to wait. Such a response can mean a refused grant, but does not prove the refusal.
+    `request_refused`: True if the error code says that One Runtime's request is wrong.
     """
 
     error: str | None = None
@@ -23,6 +24,12 @@ class OAuthErrorResponse:
     status: int | None = None
     firewall_page: bool = False
     possible_refusal: bool = False
+    request_refused: bool = False
+
+    @property
+    def has_other_cause(self) -> bool:
+        """Return True if a possible refusal has a likely cause other than a refused grant."""
+        return self.firewall_page or self.request_refused
 
     @property
     def reason(self) -> str | None:

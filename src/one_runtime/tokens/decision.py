@@ -4,21 +4,28 @@ The pure function `decide` takes the state of a credential, the time and the cal
 executes the decision.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
 from one_runtime.auth_types import RefreshGrant
+from one_runtime.connections.credentials import Refusals, StoredCredential
 from one_runtime.tokens.state import CredentialState
 
 RETRY_CONFIGURATION: Final = timedelta(minutes=10)
 """Pause before the next refresh if the operator or the organization must correct the configuration first."""
 
 REPEATED: Final = timedelta(minutes=1)
-"""Time after which possible refusals count as repeated. Between the first and the last, there is no other response."""
+"""Time between the first and the last possible refusal after which the refusals count as repeated.
 
-WITHOUT_VERDICT: Final = timedelta(days=1)
-"""Time of possible refusals after which an expired connection needs the end user, although no check is conclusive."""
+Between the two refusals, the token endpoint sent no other response.
+"""
+
+LASTING: Final = timedelta(days=1)
+"""Time between the first and the last possible refusal after which less evidence is sufficient.
+
+For example, a check that refuses an expired access token proves nothing about the refresh token.
+"""
 
 RETRY_PRESUMED: Final = timedelta(hours=1)
 """Pause between two refreshes of a connection that needs the end user by presumption."""
@@ -139,14 +146,27 @@ def presumes_refusal(state: CredentialState, now: datetime, verdict: Verdict) ->
     """Return True if the end user has to connect again, although the provider sent no error code.
 
     Some providers answer a dead refresh token with a 4xx, without an error code. So repeated 4xx responses count as a
-    refusal if the access token no longer works. The caller must not call this function during an outage of the API.
+    refusal if the API also refuses an access token that has not expired. Without this evidence, the 4xx responses must
+    last a day. The caller must not call this function during an outage of the API.
     """
-    since = state.stored.refused_since
-    if since is None:
-        return False
-    if verdict == "refused":
-        return now - since >= REPEATED
-    return not state.is_unexpired(now) and now - since >= (REPEATED if verdict == "unchecked" else WITHOUT_VERDICT)
+    refusals, unexpired = state.stored.refusals, state.is_unexpired(now)
+    if refusals == "lasting":
+        return verdict == "refused" or not unexpired
+    return refusals == "repeated" and verdict == "refused" and unexpired
+
+
+def count_refusal(stored: StoredCredential, now: datetime, *, has_other_cause: bool) -> StoredCredential:
+    """Add a possible refusal at the time `now` to the consecutive refusals of the stored credentials.
+
+    One response with another likely cause, such as a firewall, makes the refusals unclear until they last a day.
+    """
+    since = stored.refused_since or now
+    refusals: Refusals = "repeated" if now - since >= REPEATED else "single"
+    if has_other_cause or stored.refusals == "unclear":
+        refusals = "unclear"
+    if now - since >= LASTING:
+        refusals = "lasting"
+    return replace(stored, refused_since=since, refusals=refusals)
 
 
 def _schedule_of_fresh(state: CredentialState, now: datetime) -> Schedule:

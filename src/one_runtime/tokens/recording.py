@@ -35,6 +35,7 @@ from one_runtime.tokens.decision import (
     Fresh,
     NeedsReauth,
     Verdict,
+    count_refusal,
     decide,
     presumes_refusal,
 )
@@ -186,8 +187,11 @@ async def record_failure(
         state.stored,
         retry_at=now + _backoff(error, state),
         refused_client_version=client.version if client is not None else None,
-        refused_since=(state.stored.refused_since or now) if error.response.possible_refusal else None,
     )
+    if error.response.possible_refusal:
+        failed = count_refusal(failed, now, has_other_cause=error.response.has_other_cause)
+    else:
+        failed = replace(failed, refused_since=None, refusals=None)
     note = error_note(error.code, client_refused_message(state, error.reason), now) if client is not None else None
     if isinstance(error, EndpointTargetRefused):
         note = error_note(error.code, str(error), now)
