@@ -51,9 +51,9 @@ def _hosts(auth: Auth) -> Iterator[_Host]:
 
 
 def _examples(hosts: list[_Host]) -> Iterator[str]:
-    """Yield the URL of each host without options. Then yield examples of the other hosts, in turns.
+    """Yield the URL of each host without options. Then yield one example of each other host, and repeat.
 
-    A host can have many combinations of options. In turns, such a host cannot hide another host.
+    A host can have many combinations of options. In this order, such a host cannot hide another host.
     """
     yield from (url for host in hosts if not host.options for url in host.urls())
     others = [host.urls() for host in hosts if host.options]
