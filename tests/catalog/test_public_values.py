@@ -26,6 +26,23 @@ def test_received_values_are_public() -> None:
 
 
 @pytest.mark.promise("P11")
+def test_only_received_values_in_the_base_url_are_public() -> None:
+    """A received value can be a secret: the `state` of an authorization, or a token of an account."""
+    parts = {"site": "callback", "state": "callback", "account_token": "lookup"}
+    received = [{"name": name, "source": source, "pattern": "[a-z]{1,20}"} for name, source in parts.items()]
+    token = {**OAUTH2["token"], "params": {"state": "{state}"}}
+    send = {"headers": {"Authorization": "Bearer {access_token}", "X-Account": "{account_token}"}}
+    lookup = {"path": "/accounts"}
+    changes = {"received": received, "base_url": "https://{site}.example.com/{region}", "token": token, "send": send}
+    region = {"name": "region", "label": "Region", "pattern": "[a-z]{2}"}
+    entry = entry_of({**OAUTH2, **changes, "lookup": lookup, "params": [region]})
+    stored = {"site": "acme", "state": "random", "account_token": "secret", "region": "eu"}
+    assert public_values(entry, "oauth2", stored) == PublicValues(
+        {"site": "acme", "region": "eu"}, "https://acme.example.com/eu"
+    )
+
+
+@pytest.mark.promise("P11")
 def test_a_param_that_became_a_credential_field_is_omitted() -> None:
     field = {"name": "subdomain", "label": "Key", "where": "There."}
     entry = entry_of({**API_KEY, "fields": [field], "send": {"headers": {"X-Key": "{subdomain}"}}})

@@ -53,7 +53,8 @@ class AccountAnswer(Answer, title="Account"):
 class ConnectionSummary(Answer):
     """A connection in the list of integrations.
 
-    - `params`: values that are not secret, such as a subdomain. The end user or the provider supplied the values.
+    - `params`: values that are not secret, such as a subdomain: the values that the end user entered, and the values
+      of the provider that `base_url` contains.
     - `base_url`: the base URL of the provider's API for this account. The value is null if the URL contains a part of
       the credential.
     """

@@ -24,15 +24,18 @@ NO_VALUES: Final = PublicValues({}, None)
 def public_values(integration: Integration | None, auth_type: str, params: Mapping[str, str]) -> PublicValues:
     """Return the public values of a connection.
 
-    `integration`: None if the connection's integration no longer exists. `params`: the stored parameters. An
-    organization can change its custom integration. So omit a parameter that the present entry declares as a credential
-    field, or no longer declares.
+    `integration`: None if the connection's integration no longer exists. `params`: the stored parameters. The result
+    has the parameters that the end user enters, and the values in the base URL. The provider sent all other values, for
+    example the `state` of the authorization. An organization can change its custom integration. So omit a parameter
+    that the present entry declares as a credential field, or no longer declares.
     """
     auth = integration.auth_of(auth_type) if integration is not None else None
     if auth is None:
         return NO_VALUES
-    public = {name: value for name, value in params.items() if name in auth.stored_names()}
-    if not public.keys() >= set(names_in(auth.base_url)):
+    in_base_url = set(names_in(auth.base_url))
+    names = {param.name for param in auth.params} | (auth.stored_names() & in_base_url)
+    public = {name: value for name, value in params.items() if name in names}
+    if not public.keys() >= in_base_url:
         return PublicValues(public, None)
     try:
         return PublicValues(public, resolve_url(auth.base_url, public))
