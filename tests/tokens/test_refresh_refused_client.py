@@ -1,11 +1,13 @@
 """P8: the provider refuses the OAuth client. The owner of the client corrects it, and refreshes resume at once."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
 
+from one_runtime.catalog.loader import Catalog
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import INSTANCE, NewOAuthClient
 from one_runtime.tokens.refresh import ClientRefused, fresh_credentials, refresh_due
@@ -77,6 +79,15 @@ async def test_the_worker_refreshes_at_once_after_the_client_is_corrected(app: R
     assert await refresh_due(app.installation) == 1
     assert app.provider.answers(seeded.family) == ["granted"]
     assert (await app.look(seeded))["error"] is None
+
+
+async def test_a_corrected_client_whose_refresh_fails_locally_pauses(app: RotatingApplication) -> None:
+    """The catalog no longer has the integration. Without a pause, the row would be due at each run of the worker."""
+    await refused(app)
+    await register(app, CLIENT_SECRET)
+    process = replace(app.another_process, catalog=Catalog.of((), {}, ""))
+    assert await refresh_due(process) == 1
+    assert await refresh_due(process) == 0
 
 
 async def test_a_pause_after_an_outage_outlasts_an_update_of_the_client(app: RotatingApplication) -> None:

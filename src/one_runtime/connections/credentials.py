@@ -208,7 +208,7 @@ _INVALIDATE = _CHANGE.values(
     audience=INVALIDATED_AUDIENCE, lease=None, leased_until=None, retry_at=None, refresh_due_at=None
 )
 _REFRESH_NOW = _CHANGE.values(refresh_due_at=bindparam("now"), retry_at=None)
-_POSTPONE = _CHANGE.values(retry_at=bindparam("until"))
+_POSTPONE = _CHANGE.values(retry_at=bindparam("until"), refused_client_version=None)
 _CLIENT_CHANGED = exists().where(
     oauth_clients.c.id == credentials.c.oauth_client_id,
     oauth_clients.c.version != credentials.c.refused_client_version,
@@ -368,7 +368,7 @@ async def refresh_now(tx: Transaction, key: ConnectionKey, now: datetime) -> Non
 
 
 async def postpone(tx: Transaction, key: ConnectionKey, until: datetime) -> None:
-    """Postpone the refresh of these credentials to the time `until`."""
+    """Postpone the refresh of these credentials to the time `until`, even if the OAuth client is updated before."""
     await tx.execute(_POSTPONE, organization=key.organization_id, connection=key.connection_id, until=until)
 
 
