@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl
 
 import httpx2
 import yaml
+from sqlalchemy import update
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -22,6 +23,7 @@ from starlette.routing import Route
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Integration
 from one_runtime.context import Installation
+from one_runtime.db.schema import credentials
 from one_runtime.jobs.recheck_queue import RecheckQueue
 from one_runtime.jobs.single_flight import SingleFlight
 from tests.application import Application, Client, RunningAcme, running, settings_for, started
@@ -198,6 +200,11 @@ class AnsweringApplication:
     async def organization_id(self) -> str:
         """Return the id of the organization."""
         return str((await self.client.get("/v1/organization")).json()["id"])
+
+    async def reset_failures(self) -> None:
+        """Reset the failures of all refreshes as the version before revision 0005 does."""
+        async with self.application.installation.database.write() as tx:
+            await tx.execute(update(credentials).values(failures=0, retry_at=None))
 
     async def connect(self, end_user_id: str = "user_123") -> str:
         """Import new tokens of an hour as another connection, and return the connection's id."""

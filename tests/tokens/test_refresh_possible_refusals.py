@@ -168,6 +168,16 @@ async def test_an_outage_between_two_refusals_starts_the_minute_again(app: Answe
 
 
 @ANY_DATABASE
+async def test_refusals_before_new_tokens_of_an_older_version_do_not_count(app: AnsweringApplication) -> None:
+    connection = await expired(app)
+    await work(app)
+    await app.reset_failures()
+    app.application.clock.advance(days=5)
+    await work(app)
+    assert await status(app, connection) == "active"
+
+
+@ANY_DATABASE
 async def test_an_access_token_that_the_check_accepts_keeps_the_connection(app: AnsweringApplication) -> None:
     connection = await app.connect()
     app.provider.behave(GONE, always=True)

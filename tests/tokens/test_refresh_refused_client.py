@@ -2,12 +2,15 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import update
 
 from one_runtime.catalog.loader import Catalog
+from one_runtime.db.schema import credentials
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import INSTANCE, NewOAuthClient
 from one_runtime.tokens.refresh import ClientRefused, fresh_credentials, refresh_due
@@ -88,6 +91,16 @@ async def test_a_corrected_client_whose_refresh_fails_locally_pauses(app: Rotati
     process = replace(app.another_process, catalog=Catalog.of((), {}, ""))
     assert await refresh_due(process) == 1
     assert await refresh_due(process) == 0
+
+
+async def test_a_refused_client_before_new_tokens_of_an_older_version_does_not_count(app: RotatingApplication) -> None:
+    seeded = await refused(app)
+    await register(app, CLIENT_SECRET)
+    later = app.application.clock() + timedelta(minutes=10)
+    async with app.installation.database.write() as tx:  # as the version before revision 0005 does
+        await tx.execute(update(credentials).values(failures=0, retry_at=later))
+    assert await refresh_due(app.installation) == 0
+    assert (await read_stored(app.installation, seeded.key))[1].refused_client_version is None
 
 
 async def test_a_pause_after_an_outage_outlasts_an_update_of_the_client(app: RotatingApplication) -> None:

@@ -209,7 +209,7 @@ _INVALIDATE = _CHANGE.values(
 )
 _REFRESH_NOW = _CHANGE.values(refresh_due_at=bindparam("now"), retry_at=None)
 _POSTPONE = _CHANGE.values(retry_at=bindparam("until"), refused_client_version=None)
-_CLIENT_CHANGED = exists().where(
+_CLIENT_CHANGED = (credentials.c.failures > 0) & exists().where(
     oauth_clients.c.id == credentials.c.oauth_client_id,
     oauth_clients.c.version != credentials.c.refused_client_version,
 )
@@ -271,6 +271,8 @@ def decrypt(row: CredentialRow, vault: Vault, key: ConnectionKey) -> StoredCrede
     context = SealContext(TABLE, key.connection_id, row.version)
     secrets = json.loads(vault.open(key.organization_id, Sealed(row.key_id, row.sealed), context))
     metadata = TokenMetadata(row.oauth_client_id, row.refresh_due_at, row.audience)
+    # After new tokens, the version before revision 0005 resets `failures`, but not the columns that it does not know.
+    failed = row.failures > 0
     return StoredCredential(
         secrets,
         row.version,
@@ -278,9 +280,9 @@ def decrypt(row: CredentialRow, vault: Vault, key: ConnectionKey) -> StoredCrede
         row.lease,
         row.retry_at,
         row.failures,
-        row.refused_client_version,
-        row.refused_since,
-        row.refusals,
+        row.refused_client_version if failed else None,
+        row.refused_since if failed else None,
+        row.refusals if failed else None,
     )
 
 

@@ -1,7 +1,8 @@
 """Add columns about refreshes that the provider refused, and an index of the sessions that no end user has opened.
 
 The previous version of One Runtime works with this schema, because the migration adds only nullable columns and an
-index.
+index. The previous version does not reset these columns after new tokens. So `connections.credentials` ignores the
+columns if the column `failures` is 0.
 """
 
 import sqlalchemy as sa
