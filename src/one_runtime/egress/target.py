@@ -22,6 +22,8 @@ AllowList = frozenset[tuple[str, int]]
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _LONGEST_URL: Final = 16 * 1024
 _LONGEST_NAME: Final = 253
+_LONGEST_CACHED: Final = 300
+"""Maximum length of a URL whose check is cached. Organizations write the URLs, so long URLs would fill the memory."""
 
 _UNUSABLE: Final = re.compile(r"[\x00-\x20\x7f\\]")
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<rest>[^#]*)(?:#.*)?")
@@ -140,7 +142,6 @@ def check(target: Target, allow: AllowList) -> None:
         raise TargetRefused.not_allowed(f"{target.host} is not a public address ({why})", target.authority)
 
 
-@lru_cache(maxsize=4096)
 def find_refusal(url: str, allow: AllowList) -> str | None:
     """Return the operator's message if One Runtime refuses a URL. Otherwise, return None.
 
@@ -149,6 +150,12 @@ def find_refusal(url: str, allow: AllowList) -> str | None:
     Raises:
         ConfigurationError: an entry of `allow` is not a valid pair of host and port.
     """
+    find = _find_refusal if len(url) <= _LONGEST_CACHED else _find_refusal.__wrapped__
+    return find(url, allow)
+
+
+@lru_cache(maxsize=4096)
+def _find_refusal(url: str, allow: AllowList) -> str | None:
     try:
         check(parse(url), canonical_allow_list(allow))
     except TargetRefused as refusal:
