@@ -2,12 +2,21 @@
 
 import re
 from string import ascii_lowercase
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 import pytest
 
-from one_runtime.connecting.account_lookup import MAX_ACCOUNTS, MAX_PAGES
+from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.request import ConnectionValues
+from one_runtime.connecting.account_lookup import (
+    MAX_ACCOUNTS,
+    MAX_PAGES,
+    MAX_SECONDS,
+    AccountSelectionRequired,
+    look_up_account,
+)
+from one_runtime.egress import AllowList, Egress, Limits, Response
 from tests.connecting.acme import PAGES, WITH_WORKSPACES, AcmeAuthorizing, with_pages
 from tests.documentation import ROOT
 
@@ -66,6 +75,36 @@ async def test_number_of_accounts_is_bounded_and_the_end_user_is_warned(runtime:
 def test_limits_are_documented() -> None:
     text = (ROOT / "docs" / "adding-an-integration.md").read_text(encoding="utf-8")
     assert f"requests at most {MAX_PAGES} pages, and shows at most {MAX_ACCOUNTS} accounts" in text
+    assert f"All pages together take at most {MAX_SECONDS:.0f} seconds" in text
+
+
+class RecordingEgress(Egress):
+    """An outbound network that records the time limit of each request."""
+
+    def __init__(self, allow: AllowList) -> None:
+        super().__init__(allow=allow)
+        self.seconds: list[float] = []
+
+    async def request(self, method: str, url: str, **options: Any) -> Response:
+        limits: Limits = options["limits"] or Limits()
+        self.seconds.append(limits.total)
+        return await super().request(method, url, **options)
+
+
+@LINK
+async def test_all_pages_share_one_limit_of_time(runtime: AcmeAuthorizing) -> None:
+    many(runtime, 4, 1)
+    installation = runtime.application.installation
+    integration = installation.catalog.get("acme")
+    assert integration is not None
+    (auth,) = (auth for auth in integration.auth if isinstance(auth, OAuth2Auth))
+    assert auth.lookup is not None
+    async with RecordingEgress(installation.settings.egress_allow) as egress:
+        values = ConnectionValues({}, {"access_token": "t"})
+        with pytest.raises(AccountSelectionRequired):
+            await look_up_account(egress, integration, auth, auth.lookup, values)
+    assert len(egress.seconds) == 4
+    assert [MAX_SECONDS, *egress.seconds] == sorted([MAX_SECONDS, *egress.seconds], reverse=True)
 
 
 @LINK

@@ -17,7 +17,7 @@ from one_runtime.catalog.request import ConnectionValues, OutboundRequest, build
 from one_runtime.catalog.response import UnexpectedValue, look_up, read_lookup, read_received, text_of
 from one_runtime.connecting.provider_request import send_request
 from one_runtime.connections.credentials import ProviderUnavailable
-from one_runtime.egress import Egress, TargetRefused
+from one_runtime.egress import Egress, Limits, Response, TargetRefused
 from one_runtime.egress.provider_text import printable
 from one_runtime.errors import Conflict
 
@@ -27,8 +27,8 @@ MAX_ACCOUNTS: Final = 200
 MAX_PAGES: Final = 10
 """Maximum number of pages that One Runtime requests."""
 
-_MAX_SECONDS: Final = 20.0
-"""Time after which One Runtime requests no further page, because the end user waits."""
+MAX_SECONDS: Final = 20.0
+"""Time for the requests of all pages together, because the end user waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,20 @@ class AccountSelectionRequired(Conflict):
         self.accounts, self.has_more = accounts, has_more
 
 
+@dataclass(frozen=True, slots=True)
+class _Provider:
+    """The provider of a look-up. All requests must end at the deadline."""
+
+    egress: Egress
+    integration: Integration
+    deadline: float
+
+    async def send(self, request: OutboundRequest) -> Response:
+        """Send a request. Raises: TargetRefused; ProviderUnavailable."""
+        limits = Limits(total=max(self.deadline - time.monotonic(), 0.001))
+        return await send_request(self.egress, self.integration, request, limits)
+
+
 async def look_up_account(
     egress: Egress, integration: Integration, auth: OAuth2Auth, lookup: LookupRequest, values: ConnectionValues
 ) -> dict[str, str]:
@@ -59,8 +73,9 @@ async def look_up_account(
 
     Raises: ProviderUnavailable; TargetRefused; AccountSelectionRequired; UnexpectedValue.
     """
+    provider = _Provider(egress, integration, time.monotonic() + MAX_SECONDS)
     request = build_request(auth, lookup, values)
-    response = await send_request(egress, integration, request)
+    response = await provider.send(request)
     document = read_lookup(lookup, response.status, response.body)
     if document is None:
         raise ProviderUnavailable(f"{integration.name} answered {response.status} to the request for the account.")
@@ -70,7 +85,7 @@ async def look_up_account(
     if not items:
         raise UnexpectedValue(f"{integration.name} lists no account for this token")
     page = next_page(lookup, request, request, response.headers, document)
-    more_items, has_more = await _further_pages(egress, integration, lookup, request, page, len(items))
+    more_items, has_more = await _further_pages(provider, lookup, request, page, len(items))
     items += more_items
     has_more = has_more or len(items) > MAX_ACCOUNTS
     accounts = _account_options(auth, lookup.choices, items[:MAX_ACCOUNTS])
@@ -82,7 +97,7 @@ async def look_up_account(
 
 
 async def _further_pages(
-    egress: Egress, integration: Integration, lookup: LookupRequest, first: OutboundRequest, page: NextPage, count: int
+    provider: _Provider, lookup: LookupRequest, first: OutboundRequest, page: NextPage, count: int
 ) -> tuple[list[object], bool]:
     """Return the accounts on the pages after the first page, and True if the provider has further accounts.
 
@@ -91,14 +106,14 @@ async def _further_pages(
     """
     assert lookup.choices is not None  # noqa: S101 - checked by the caller
     items: list[object] = []
-    requested, deadline = [first], time.monotonic() + _MAX_SECONDS
+    requested = [first]
     while page.request is not None and page.request not in requested:
         is_full = len(requested) == MAX_PAGES or count + len(items) >= MAX_ACCOUNTS
-        if is_full or time.monotonic() > deadline:
+        if is_full or time.monotonic() > provider.deadline:
             break
         requested.append(page.request)
         try:
-            response = await send_request(egress, integration, page.request)
+            response = await provider.send(page.request)
         except (ProviderUnavailable, TargetRefused):
             return items, True
         document = read_lookup(lookup, response.status, response.body)

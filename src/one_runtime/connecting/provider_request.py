@@ -3,14 +3,21 @@
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import OutboundRequest
 from one_runtime.connections.credentials import ProviderUnavailable
-from one_runtime.egress import Egress, EgressError, Response, TargetRefused, on_behalf_of
+from one_runtime.egress import Egress, EgressError, Limits, Response, TargetRefused, on_behalf_of
 
 
-async def send_request(egress: Egress, integration: Integration, request: OutboundRequest) -> Response:
-    """Send a request, and return the response. Raises: TargetRefused; ProviderUnavailable."""
+async def send_request(
+    egress: Egress, integration: Integration, request: OutboundRequest, limits: Limits | None = None
+) -> Response:
+    """Send a request, and return the response. `limits`: the default is the limits of the egress.
+
+    Raises: TargetRefused; ProviderUnavailable.
+    """
     try:
         with on_behalf_of(integration.slug):
-            return await egress.request(request.method, request.url, headers=request.headers, body=request.body)
+            return await egress.request(
+                request.method, request.url, headers=request.headers, body=request.body, limits=limits
+            )
     except TargetRefused:
         raise
     except EgressError as error:
