@@ -132,9 +132,12 @@ async def test_ordinary_writes_fail_while_the_reserve_cannot_be_held(
         await fill_disk(database)
 
     monkeypatch.setattr(os, "posix_fallocate", no_space)
-    async with database.write(use_reserve=True):
-        pass
+    async with database.write(use_reserve=True) as tx:
+        make_space(database)
+        await tx.execute(ADD, key_id=LARGE, created_at=system_clock())
     assert occupied(reserve) == 0
+    with pytest.raises(DiskFull):  # the disk has no space for the reserve
+        await database.ping()
     with pytest.raises(DiskFull):
         async with database.write():
             raise AssertionError("the transaction must not start")

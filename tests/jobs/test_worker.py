@@ -36,6 +36,7 @@ async def test_sessions_are_deleted_after_30_days_whatever_became_of_them(
     sessions = [await client.session() for _ in range(3)]
     assert (await client.type_key(sessions[0]["session_token"], ACME_KEYS[GLOBEX])).status_code == 200
     assert (await client.popup("/cancel", sessions[1]["session_token"])).status_code == 204
+    assert (await client.popup("", sessions[2]["session_token"])).status_code == 200  # opened, and then left
     paths = [f"/v1/hosted-connection-sessions/{session['id']}" for session in sessions]
     application.clock.advance(days=30, minutes=-5)
     assert await purge(application.installation) == 0

@@ -52,6 +52,7 @@ class Behaviour:
     fault: str | None = None
     retry_after: str | None = None
     words: str = "The grant has been revoked."
+    padding: int = 0
 
 
 @dataclass(slots=True)
@@ -72,7 +73,7 @@ class Family:
         now = time.monotonic()
         self.generation = generation
         self.refresh_token = f"rt.{self.name}.{generation}.{secrets.token_hex(8)}"
-        access_token = f"at.{self.name}.{generation}.{secrets.token_hex(8)}"
+        access_token = f"at.{self.name}.{generation}.{secrets.token_hex(8)}{'x' * self.behaviour.padding}"
         self.access = {token: end for token, end in self.access.items() if end > now}
         self.access[access_token] = now + self.behaviour.life
         tokens = {"access_token": access_token, "refresh_token": self.refresh_token, "token_type": "Bearer"}

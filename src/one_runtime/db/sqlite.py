@@ -9,7 +9,7 @@ import json
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -146,8 +146,10 @@ class SqliteDatabase(Database):
             raise
         self.disk_full = self.disk_full and not transaction.has_changed
         if use_reserve:
-            with suppress(DiskFull):
+            try:
                 self._hold_reserve()
+            except DiskFull:
+                self.disk_full = True
 
     def _hold_reserve(self) -> None:
         if self._reserve is None:

@@ -16,8 +16,6 @@ UNOPENED = sa.text("status = 'pending' AND opened_at IS NULL")
 
 
 def upgrade() -> None:
-    op.add_column("credentials", sa.Column("refused_client_version", sa.Integer(), nullable=True))
-    op.add_column("credentials", sa.Column("refused_since", TIME, nullable=True))
     op.create_index(
         "ix_hosted_connection_sessions_unopened",
         "hosted_connection_sessions",
@@ -25,3 +23,6 @@ def upgrade() -> None:
         postgresql_where=UNOPENED,
         sqlite_where=UNOPENED,
     )
+    # The last statements, because they lock the table `credentials`, which all proxy calls read, until the commit.
+    op.add_column("credentials", sa.Column("refused_client_version", sa.Integer(), nullable=True))
+    op.add_column("credentials", sa.Column("refused_since", TIME, nullable=True))
