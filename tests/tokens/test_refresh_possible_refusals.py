@@ -242,6 +242,25 @@ async def test_a_presumed_refusal_is_no_longer_tried_after_a_week(app: Answering
 
 
 @ANY_DATABASE
+async def test_outages_do_not_prolong_the_week_of_a_presumed_refusal(app: AnsweringApplication) -> None:
+    connection = await expired(app)
+    await work(app)
+    await work(app, 86_400)
+    assert await status(app, connection) == "needs_reauth"
+    asked = app.provider.requests.count("/token")
+    app.provider.behave(Scripted(503))
+    await work(app, 3601)
+    await work(app, 3000)
+    assert app.provider.requests.count("/token") == asked + 1, "the pause is an hour"
+    for days in range(7):
+        app.provider.behave(Scripted(503) if days % 2 else GONE)
+        await work(app, 86_400)
+    asked = app.provider.requests.count("/token")
+    await work(app, 86_400)
+    assert app.provider.requests.count("/token") == asked
+
+
+@ANY_DATABASE
 async def test_a_check_over_the_api_goes_on_if_the_refresh_fails(app: AnsweringApplication) -> None:
     connection = await app.connect()
     route = f"/v1/connections/{connection}/check"

@@ -28,10 +28,10 @@ For example, a check that refuses an expired access token proves nothing about t
 """
 
 RETRY_PRESUMED: Final = timedelta(hours=1)
-"""Pause between two refreshes of a connection that needs the end user by presumption."""
+"""Pause after a failed refresh of a connection that needs the end user by presumption."""
 
 RETRIES_OF_PRESUMED: Final = timedelta(days=7)
-"""Time of possible refusals after which One Runtime no longer sends the refresh token."""
+"""Time with the status `needs_reauth` after which a failed refresh is the last."""
 
 Verdict: TypeAlias = Literal["refused", "unclear", "unchecked"]
 """The API's response to the access token.

@@ -208,7 +208,7 @@ async def record_failure(
     log.info("refresh_failed_temporarily", connection_id=key.connection_id, code=error.code, failures=failures + 1)
     state = replace(state, connection=connection, stored=failed)
     # The request has been sent, so the pause now also applies to a caller that ignores pauses.
-    return state, decide(state, now, replace(request, ignore_backoff=False))
+    return state, decide(state, now, CredentialRequest(request.rejected))
 
 
 async def _presume_refusal(tx: Transaction, installation: Installation, failed: CredentialState) -> Connection:
@@ -217,8 +217,8 @@ async def _presume_refusal(tx: Transaction, installation: Installation, failed: 
     With a check, leave the judgement to a recheck. Stop refreshing a connection that needs the end user after a week.
     """
     connection, now = failed.connection, installation.clock()
-    since = failed.stored.refused_since
-    if since is not None and connection.status == "needs_reauth" and now - since >= RETRIES_OF_PRESUMED:
+    marked_at = datetime.fromisoformat(connection.error["at"]) if connection.error is not None else now
+    if failed.is_presumed and now - marked_at >= RETRIES_OF_PRESUMED:
         await credentials.stop_refreshing(tx, connection.key)
     if connection.status == "needs_reauth" or failed.auth is None:
         return connection
@@ -282,7 +282,7 @@ def client_refused_message(state: CredentialState, reason: str | None = None) ->
 
 def _backoff(error: OAuthError, state: CredentialState) -> timedelta:
     failures = state.stored.failures
-    if state.connection.status == "needs_reauth" and error.response.possible_refusal:
+    if state.is_presumed:
         return RETRY_PRESUMED
     if isinstance(error, InvalidClient | EndpointTargetRefused):
         return RETRY_CONFIGURATION

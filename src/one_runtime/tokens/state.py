@@ -115,6 +115,11 @@ class CredentialState:
         """
         return self.connection.status == "needs_reauth" and self.stored.token_metadata.refresh_due_at is None
 
+    @property
+    def is_presumed(self) -> bool:
+        """Return True if the end user has to connect again by presumption: One Runtime still tries to refresh."""
+        return self.connection.status == "needs_reauth" and self.stored.token_metadata.refresh_due_at is not None
+
     def is_paused(self, now: datetime) -> bool:
         """Return True if One Runtime must not send a refresh request yet, after a failure.
 
