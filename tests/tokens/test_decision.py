@@ -128,6 +128,12 @@ CASES: list[tuple[str, dict[str, Any], CredentialRequest, Decision]] = [
     ("a refused grant is not tried after a rejection", REFUSED, REJECTED, NeedsReauth("refused")),
     ("a person has a refused grant tried again", REFUSED, RETRY_REFUSED, Refresh(GRANT, usable=False)),
     ("a check too waits for the backoff", {**REFUSED, **BACKOFF}, RETRY_REFUSED, Backoff(SOON)),
+    (
+        "a check of a connection that needs the end user does not wait",
+        {**DUE, **BACKOFF, "status": "needs_reauth"},
+        RETRY_REFUSED,
+        Refresh(GRANT, usable=False),
+    ),
     ("an explicit refresh ignores the backoff", {**DUE, **BACKOFF}, REFRESH_NOW, Refresh(GRANT, usable=False)),
     (
         "an explicit refresh without a grant sends nothing",
@@ -241,7 +247,9 @@ def test_credentials_of_another_audience_are_never_used_nor_renewed() -> None:
 def test_provider_gets_only_an_explicit_request_during_a_backoff_and_none_without_a_grant() -> None:
     for columns, request, decision in decisions():
         if isinstance(decision, Refresh):
-            assert columns["retry_at"] in {None, EARLIER} or request.ignore_backoff, columns
+            presumed = columns["status"] == "needs_reauth" and columns["due_at"] is not None
+            explicit = request.ignore_backoff or (request.retry_refused and presumed)
+            assert columns["retry_at"] in {None, EARLIER} or explicit, columns
             assert columns["secrets"] == TOKENS, columns
 
 

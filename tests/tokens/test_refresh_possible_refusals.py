@@ -261,6 +261,25 @@ async def test_outages_do_not_prolong_the_week_of_a_presumed_refusal(app: Answer
 
 
 @ANY_DATABASE
+async def test_a_check_of_a_presumed_refusal_sends_the_refresh_token_during_the_pause(
+    app: AnsweringApplication,
+) -> None:
+    connection = await app.connect()
+    tokens = set(app.provider.refresh)
+    app.provider.revoke()
+    app.provider.behave(GONE)
+    app.application.clock.advance(hours=2)
+    await work(app)
+    await work(app, 86_400)
+    asked = app.provider.requests.count("/token")
+    assert (await check(app, connection))["working"] is False
+    assert app.provider.requests.count("/token") == asked + 1
+    app.provider.refresh |= tokens
+    checked = await check(app, connection)
+    assert (checked["working"], checked["connection"]["status"]) == (True, "active")
+
+
+@ANY_DATABASE
 async def test_a_check_over_the_api_goes_on_if_the_refresh_fails(app: AnsweringApplication) -> None:
     connection = await app.connect()
     route = f"/v1/connections/{connection}/check"

@@ -52,7 +52,8 @@ class CredentialRequest:
 
     `rejected`: a version of the credentials that the caller does not accept, for example after the provider refused
     this version. `retry_refused`: True if a person wants a new attempt. One Runtime then sends the grant (such as a
-    refresh token) even if the provider has refused the grant before. `ignore_backoff`: True if a person requests the
+    refresh token) even if the provider has refused the grant before, and even during the pause `RETRY_PRESUMED`.
+    `ignore_backoff`: True if a person requests the
     refresh itself. One Runtime then sends the request even during a pause after a failure.
     """
 
@@ -136,7 +137,8 @@ def decide(state: CredentialState, now: datetime, request: CredentialRequest) ->
             return NeedsReauth("expired")
         return UseUntil(state.connection.expires_at, _schedule_of_expiry(state, now))
     usable = state.is_unexpired(now) and state.stored.version != request.rejected
-    if retry_at is not None and state.is_paused(now) and not request.ignore_backoff:
+    ignores_pause = request.ignore_backoff or (request.retry_refused and state.is_presumed)
+    if retry_at is not None and state.is_paused(now) and not ignores_pause:
         client_refused = state.stored.refused_client_version is not None
         return UseUntil(retry_at) if usable else Backoff(retry_at, client_refused)
     return Refresh(grant, usable)
