@@ -2,6 +2,11 @@
 
 import asyncio
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +14,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+import one_runtime
 from one_runtime.catalog.custom import read_custom
 from one_runtime.catalog.source import SourceError, Syntax, UnreadableSource
 from one_runtime.integrations import entry_process
@@ -134,6 +140,23 @@ async def test_process_that_reaches_a_limit_ends(monkeypatch: pytest.MonkeyPatch
     assert children() == others
 
 
+async def test_process_without_memory_for_the_input_reports_a_large_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entry_process, "MAX_MEMORY", 1)
+    with pytest.raises(SourceError) as error:
+        await read_in_process(EntryDocument("x" * 5_000_000, "yaml"))
+    assert error.value.complaints[0].message.startswith(TOO_LARGE)
+
+
+async def test_crash_for_lack_of_memory_reports_a_large_document() -> None:
+    others = children()
+    call = asyncio.ensure_future(read_in_process(directives()))
+    await eventually(lambda: children() > others)
+    (pid,) = children() - others
+    os.kill(int(pid), signal.SIGSEGV)
+    with pytest.raises(SourceError, match=TOO_LARGE):
+        await call
+
+
 async def test_process_ends_with_the_request() -> None:
     others = children()
     call = asyncio.ensure_future(read_in_process(directives()))
@@ -170,6 +193,30 @@ async def test_process_receives_no_environment_variables(monkeypatch: pytest.Mon
     (tmp_path / "sitecustomize.py").write_text("raise SystemExit(3)")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     assert (await read_in_process(EntryDocument(ENTRY, "yaml"))).integration.slug == "x-billing"
+
+
+def test_process_uses_the_package_that_pythonpath_names(tmp_path: Path) -> None:
+    """An operator can run the sources of a version, although another version is installed."""
+    package, source = tmp_path / "one_runtime", Path(one_runtime.__file__).parent
+    package.mkdir()
+    for part in source.iterdir():
+        if part.name != "integrations":
+            (package / part.name).symlink_to(part)
+    shutil.copytree(source / "integrations", package / "integrations")
+    module = package / "integrations" / "entry_process.py"
+    text = module.read_text().replace('"warnings": entry.warnings', '"warnings": ["from the copy"]')
+    module.write_text(text)
+    script = (
+        "import asyncio, sys\n"
+        "from one_runtime.integrations.entry_process import EntryDocument, read_in_process\n"
+        "entry = asyncio.run(read_in_process(EntryDocument(sys.stdin.read(), 'yaml')))\n"
+        "print(*entry.warnings)"
+    )
+    environment = {"PYTHONPATH": str(tmp_path)}
+    ended = subprocess.run(
+        [sys.executable, "-c", script], input=ENTRY, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ended.stdout, ended.stderr) == ("from the copy\n", "")
 
 
 async def test_unexpected_end_of_the_process_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

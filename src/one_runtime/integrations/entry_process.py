@@ -29,8 +29,23 @@ MAX_MEMORY: Final = 512 * 1024 * 1024
 
 _MAX_WAIT: Final = 60.0  # seconds; the system can be too busy to give the process its CPU time
 _TOO_LARGE: Final = "takes too much time or memory to read; send fewer values, for example a document without paths"
-# Rust code, such as pydantic's, ends the process with SIGABRT if there is no memory.
-_KILLED: Final = (-signal.SIGXCPU, -signal.SIGKILL, -signal.SIGABRT)
+_OUT_OF_MEMORY: Final = 70
+"""Exit status of the process after a `MemoryError`."""
+# Rust code, such as pydantic's, ends the process with SIGABRT if there is no memory. C code can end with SIGSEGV.
+_KILLED: Final = (_OUT_OF_MEMORY, -signal.SIGXCPU, -signal.SIGKILL, -signal.SIGABRT, -signal.SIGSEGV)
+
+_SOURCE: Final = Path(__file__).parents[2]
+"""The folder that contains the package."""
+# With -I, Python ignores PYTHONPATH. So the process gets the folder of the package as an argument. A folder that is
+# already in the path, such as site-packages, keeps its place after the standard library.
+_START: Final = f"""
+import sys
+source, *limits = sys.argv[1:]
+if source not in sys.path:
+    sys.path.insert(0, source)
+from {__name__} import parse_standard_input
+parse_standard_input(*map(int, limits))
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +70,7 @@ async def read_in_process(document: EntryDocument) -> CustomEntry:
         RuntimeError: the process failed unexpectedly.
     """
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-m", __name__, str(MAX_SECONDS), str(MAX_MEMORY)),
+        *(sys.executable, "-I", "-c", _START, str(_SOURCE), str(MAX_SECONDS), str(MAX_MEMORY)),
         stdin=PIPE,
         stdout=PIPE,
         stderr=PIPE,
@@ -100,8 +115,6 @@ def _encode(document: EntryDocument) -> dict[str, object]:
     except SourceError as error:
         complaints = [asdict(complaint) for complaint in error.complaints]
         return {"complaints": complaints, "unreadable": isinstance(error, UnreadableSource)}
-    except MemoryError:
-        return {"complaints": [asdict(Complaint(None, (), _TOO_LARGE))], "unreadable": False}
     return {"integration": dump(entry.integration), "logo": entry.logo, "warnings": entry.warnings}
 
 
@@ -122,6 +135,11 @@ def _limit_this_process(seconds: int, memory: int) -> None:
             limit()
 
 
-if __name__ == "__main__":
-    _limit_this_process(*map(int, sys.argv[1:]))
-    sys.stdout.write(json.dumps(_encode(EntryDocument(**json.load(sys.stdin)))))
+def parse_standard_input(seconds: int, memory: int) -> None:
+    """Read a document from standard input, and write the result to standard output. The process limits itself."""
+    _limit_this_process(seconds, memory)
+    try:
+        sys.stdout.write(json.dumps(_encode(EntryDocument(**json.load(sys.stdin)))))
+        sys.stdout.flush()
+    except MemoryError:
+        os._exit(_OUT_OF_MEMORY)  # an ordinary exit needs memory
