@@ -347,6 +347,21 @@ async def test_without_a_clear_check_the_connection_needs_the_end_user_after_a_d
 
 
 @ANY_DATABASE
+async def test_an_expired_token_that_the_check_accepts_is_not_reported_as_broken(app: AnsweringApplication) -> None:
+    """One Runtime never uses an expired token, so the calls would fail for ever without the end user."""
+    connection = await app.connect()
+    app.provider.behave(GONE, always=True)
+    app.application.clock.advance(hours=2)
+    checked = await check(app, connection)
+    assert (checked["working"], checked["connection"]["status"]) == (True, "active")
+    app.application.clock.advance(days=1)
+    checked = await check(app, connection)
+    message = "Answering refuses to refresh the access token, and the access token has expired."
+    assert checked["connection"]["status"] == "needs_reauth"
+    assert (checked["reason"], checked["connection"]["error"]["message"]) == (message, message)
+
+
+@ANY_DATABASE
 async def test_during_an_outage_of_the_api_the_connection_stays_active(app: AnsweringApplication) -> None:
     connection = await expired(app, api=Scripted(503))
     for _ in range(6):

@@ -84,8 +84,7 @@ async def recheck(installation: Installation, actor: Actor, connection_id: str) 
     if checked.refresh_failure is None:
         return await _store_result(installation, actor, checked.credential, checked.failure)
     refusal = checked.failure if isinstance(checked.failure, CredentialsRefused) else None
-    verdict: Verdict = "refused" if refusal is not None else "unclear"
-    state = await record_presumed_refusal(installation, checked.credential, verdict, refusal)
+    state = await record_presumed_refusal(installation, checked.credential, checked.verdict, refusal)
     if state.stored.version != checked.credential.version:  # another process has just stored newer credentials
         return await recheck(installation, actor, connection_id)
     return _result_of_stale(state, checked, checked.refresh_failure)
@@ -140,6 +139,13 @@ class _Checked:
     failure: CheckFailed | None
     refresh_failure: ProviderUnavailable | ClientRefused | None
     accepted: bool
+
+    @property
+    def verdict(self) -> Verdict:
+        """Return the API's response to the access token."""
+        if self.accepted:
+            return "accepted"
+        return "refused" if isinstance(self.failure, CredentialsRefused) else "unclear"
 
 
 async def _refresh_and_check(installation: Installation, connection: Connection) -> _Checked:
@@ -196,7 +202,8 @@ def _result_of_stale(
     """
     failure, connection, integration = checked.failure, state.connection, state.integration
     if connection.status == "needs_reauth":
-        reason = failure.summary if isinstance(failure, CredentialsRefused) else refresh_failure.detail
+        message = (connection.error or {}).get("message", refresh_failure.detail)
+        reason = failure.summary if isinstance(failure, CredentialsRefused) else message
         return RecheckResult(connection, integration, "refused", reason)
     if checked.accepted:
         return RecheckResult(connection, integration, "accepted")

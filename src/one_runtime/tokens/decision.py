@@ -33,10 +33,10 @@ RETRY_PRESUMED: Final = timedelta(hours=1)
 RETRIES_OF_PRESUMED: Final = timedelta(days=7)
 """Time with the status `needs_reauth` after which a failed refresh is the last."""
 
-Verdict: TypeAlias = Literal["refused", "unclear", "unchecked"]
+Verdict: TypeAlias = Literal["accepted", "refused", "unclear", "unchecked"]
 """The API's response to the access token.
 
-`refused`: the check refused the token. `unclear`: the check did not refuse the token. `unchecked`: there is no check.
+`unclear`: the check neither accepted nor refused the token. `unchecked`: there is no check.
 """
 
 Schedule: TypeAlias = datetime | Literal["never"] | None

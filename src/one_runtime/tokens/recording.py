@@ -229,7 +229,7 @@ async def _presume_refusal(tx: Transaction, installation: Installation, failed: 
         return connection
     if not presumes_refusal(failed, now, "unchecked"):
         return connection
-    return await _mark_presumed(tx, connection, "token_expired", _presumed_message(failed), now)
+    return await _mark_presumed(tx, connection, "token_expired", _presumed_message(failed, "unchecked"), now)
 
 
 async def record_presumed_refusal(
@@ -246,7 +246,7 @@ async def record_presumed_refusal(
             return current
         if current.connection.status == "needs_reauth" or not presumes_refusal(current, now, verdict):
             return current
-        code, message = "token_expired", _presumed_message(current)
+        code, message = "token_expired", _presumed_message(current, verdict)
         if refusal is not None:
             code, message = refusal.code, refusal.provider_reason or message
         return replace(current, connection=await _mark_presumed(tx, current.connection, code, message, now))
@@ -263,8 +263,9 @@ async def _mark_presumed(tx: Transaction, connection: Connection, code: str, mes
     return await connections.mark_needs_reauth(tx, actor, connection, code, message, now)
 
 
-def _presumed_message(state: CredentialState) -> str:
-    return f"{state.integration_name} refuses to refresh the access token, and the access token no longer works."
+def _presumed_message(state: CredentialState, verdict: Verdict) -> str:
+    reason = "no longer works" if verdict == "refused" else "has expired"
+    return f"{state.integration_name} refuses to refresh the access token, and the access token {reason}."
 
 
 def client_refused_message(state: CredentialState, reason: str | None = None) -> str:
