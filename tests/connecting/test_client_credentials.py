@@ -43,7 +43,7 @@ async def test_the_right_secret_connects(app: AnsweringApplication) -> None:
 async def test_a_wrong_secret_that_is_refused_without_an_error_code_is_a_wrong_secret(
     app: AnsweringApplication,
 ) -> None:
-    for status, body in product((400, 401, 403), BODIES):
+    for status, body in product((400, 401, 403, 422), BODIES):
         app.provider.token = Scripted(status, body)
         answer = await connect(app, "wrong-secret")
         expected = (502, "provider_unavailable") if (status, body) == (403, "HTML") else (422, "credentials_refused")
@@ -57,10 +57,14 @@ async def test_a_wrong_secret_that_is_refused_with_an_error_code_is_a_wrong_secr
 
 
 async def test_an_outage_is_not_a_wrong_secret(app: AnsweringApplication) -> None:
-    for status, body in product((302, 404, 408, 425, 429, 500, 503), BODIES):
-        app.provider.token = Scripted(status, body)
+    answers = [
+        Scripted(status, body) for status, body in product((302, 404, 405, 408, 410, 425, 429, 500, 503), BODIES)
+    ]
+    answers += [Scripted(status, headers={"retry-after": "60"}) for status in (400, 401)]
+    for scripted in answers:
+        app.provider.token = scripted
         answer = await connect(app, "wrong-secret")
-        assert (answer.status_code, answer.json()["code"]) == (502, "provider_unavailable"), (status, body)
+        assert (answer.status_code, answer.json()["code"]) == (502, "provider_unavailable"), scripted
 
 
 async def test_the_popup_reports_a_wrong_secret(app: AnsweringApplication) -> None:

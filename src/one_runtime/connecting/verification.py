@@ -48,7 +48,7 @@ from one_runtime.telemetry import metrics, tracing
 from one_runtime.tokens.endpoint import TokenEndpoint
 from one_runtime.tokens.state import merge_tokens
 
-_REFUSED_CLIENT: Final = frozenset({400, 401, 403})
+_WRONG_ADDRESS: Final = frozenset({404, 405, 410})
 
 
 class InconclusiveCheck(ProviderUnavailable):
@@ -187,10 +187,11 @@ def _refuses_client(error: OAuthError) -> bool:
     """Return True if the response to a request with only a client id and a secret refuses the two values.
 
     Some providers refuse a wrong secret without an error code. A request for client credentials contains no grant that
-    could be wrong (RFC 6749, 4.4.2).
+    could be wrong (RFC 6749, 4.4.2). A status about the address, such as 404, says nothing about the two values.
     """
     response = error.response
-    return response.status in _REFUSED_CLIENT and not response.firewall_page and response.error is None
+    refused = response.possible_refusal and response.status not in _WRONG_ADDRESS
+    return refused and not response.firewall_page and response.error is None
 
 
 @dataclass(frozen=True, slots=True)
