@@ -61,6 +61,12 @@ def test_operator_can_allow_an_api_on_this_machine(tmp_path: Path, monkeypatch: 
     assert codes == [422, 200]
 
 
+def test_demo_ignores_errors_in_settings_that_it_does_not_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONE_RUNTIME_PUBLIC_URL", "connect.example.com")
+    with running_demo(tmp_path, three_free_ports()) as demo:
+        assert listed(demo.url, demo.api_key, demo.end_user_id).status_code == 200
+
+
 def call(demo: Demo, folder: Path, api: str) -> int:
     """Register a custom integration for the API, connect it, and return the status of a proxy call."""
     entry = {

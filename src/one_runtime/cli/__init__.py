@@ -8,7 +8,7 @@ import typer
 
 from one_runtime import __version__
 from one_runtime.cli import api_keys, catalog, doctor, keys, oauth_clients, organizations
-from one_runtime.cli.running import outbound_settings
+from one_runtime.cli.running import load_egress_allow
 from one_runtime.db.backup import back_up
 from one_runtime.db.migrations import HEAD, migrate
 from one_runtime.errors import OneRuntimeError
@@ -57,7 +57,7 @@ def demo_command(
     from one_runtime.demo.server import run_demo  # noqa: PLC0415
 
     logs.configure("warning", "console")
-    run_demo(port=port, data=data, json=as_json, create_app=create_app, allow=outbound_settings().egress_allow)
+    run_demo(port=port, data=data, json=as_json, create_app=create_app, allow=load_egress_allow())
 
 
 @app.command("migrate")

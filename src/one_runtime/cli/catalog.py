@@ -27,7 +27,7 @@ from one_runtime.catalog.source import Complaint
 from one_runtime.catalog.targets import refused_targets
 from one_runtime.catalog.tools.sheet import counts, sheet
 from one_runtime.cli.catalog_new import new_entry
-from one_runtime.cli.running import AsJson, named_values, outbound_settings, print_json, print_rows
+from one_runtime.cli.running import AsJson, allows_http, load_egress_allow, named_values, print_json, print_rows
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.connecting.verification import check_credentials
 from one_runtime.connections.credentials import CheckFailed, PermissionMissing, ProviderAccount, ProviderUnavailable
@@ -83,7 +83,7 @@ def check_entries(slugs: Slugs = None) -> None:
     """Report errors in entries of the catalog. The command sends no request."""
     catalog = load_catalog()
     wrong, names = 0, slugs or [entry.slug for entry in catalog.integrations]
-    allow = outbound_settings().egress_allow
+    allow = load_egress_allow()
     entries: list[Integration] = []
     for name in names:
         try:
@@ -130,7 +130,7 @@ def try_credential(
         raise InvalidInput("; ".join(f"{invalid.field}: {invalid.message}" for invalid in error.errors)) from error
 
     async def check() -> ProviderAccount:
-        async with Egress(allow=outbound_settings().egress_allow) as egress:
+        async with Egress(allow=load_egress_allow()) as egress:
             return await check_credentials(egress, integration, auth, values)
 
     try:
@@ -176,7 +176,7 @@ def probe_catalog(
             typer.echo(f"{row.verdict:12} {row.slug} {row.auth_type} {row.what}: {row.got}", err=True)
 
     async def probe() -> list[Probed]:
-        async with Egress(allow=outbound_settings().egress_allow) as egress:
+        async with Egress(allow=load_egress_allow()) as egress:
             return await catalog_probe.probe(integrations, egress, system_clock, report)
 
     rows = asyncio.run(probe())
@@ -220,7 +220,7 @@ def _read(catalog: Catalog, name: str) -> Integration:
     Raises: NotFound, CatalogError.
     """
     if _is_file(name):
-        return load_file(Path(name), allow_http=not outbound_settings().secure)
+        return load_file(Path(name), allow_http=allows_http())
     integration = catalog.get(name)
     if integration is None:
         near = get_close_matches(name.lower(), [entry.slug for entry in catalog.integrations], cutoff=0.7)

@@ -10,7 +10,7 @@ from one_runtime.catalog import parts
 from one_runtime.catalog.model import CATEGORIES, AuthType, Category, Description, Slug, is_custom
 from one_runtime.catalog.source import in_our_words
 from one_runtime.catalog.tools.scaffold import ScaffoldInputs, scaffold
-from one_runtime.cli.running import outbound_settings
+from one_runtime.cli.running import allows_http
 from one_runtime.errors import InvalidInput
 
 
@@ -29,7 +29,7 @@ def new_entry(
     target = file or Path(f"{slug}.yaml")
     if target.exists() or not target.parent.is_dir():
         raise InvalidInput(f"{target} already exists, or its folder does not exist. Choose another file.")
-    allow_http = is_custom(slug) and not outbound_settings().secure
+    allow_http = is_custom(slug) and allows_http()
     basics = ScaffoldInputs(
         slug=slug,
         auth_types=_prompt(f"Auth types ({', '.join(get_args(AuthType))})", _AuthTypes, "api_key"),

@@ -14,7 +14,7 @@ from one_runtime.context import Installation
 from one_runtime.db.database_url import create_database
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.migrations import require_current
-from one_runtime.egress import Egress
+from one_runtime.egress import AllowList, Egress
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import InvalidInput
@@ -83,13 +83,19 @@ def run_installed(work: Callable[[Installation], Awaitable[T]]) -> T:
     return run(installed)
 
 
-def outbound_settings() -> Settings:
-    """Return settings in which only `public_url` and `egress_allow` come from the environment.
+def load_egress_allow() -> AllowList:
+    """Return the targets that the operator allows. Ignore errors in other settings. Raises: ConfigurationError."""
+    return _load_only("EGRESS_ALLOW").egress_allow
 
-    Commands that need no database use these settings. So an error in another setting does not stop the command.
-    """
-    names = (f"{PREFIX}PUBLIC_URL", f"{PREFIX}EGRESS_ALLOW")
-    return load_settings({name: os.environ[name] for name in names if name in os.environ})
+
+def allows_http() -> bool:
+    """Return True if the server itself uses http. Ignore errors in other settings. Raises: ConfigurationError."""
+    return not _load_only("PUBLIC_URL").secure
+
+
+def _load_only(name: str) -> Settings:
+    variable = PREFIX + name
+    return load_settings({variable: os.environ[variable]} if variable in os.environ else {})
 
 
 def named_values(option: str, texts: Iterable[str]) -> dict[str, str]:
