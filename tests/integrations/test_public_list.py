@@ -38,6 +38,13 @@ def test_whole_list_and_categories_are_rendered_once(public: PublicList) -> None
     assert sum(map(len, listed)) == len(json.loads(bodies[Options()])["integrations"])
 
 
+def test_number_of_cached_lists_is_limited(public: PublicList) -> None:
+    size = len(LOGOS) * (1 + len(CATEGORIES))
+    for number in range(size + 5):
+        public.listed(Options(category=f"Category {number}", logo="none"))
+    assert public._whole.cache_info().currsize == size
+
+
 async def test_concurrent_requests_share_one_compression(public: PublicList) -> None:
     listed = public.listed(Options())
     body = listed.joined()

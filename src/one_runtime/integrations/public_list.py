@@ -8,10 +8,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, get_args
 
 from one_runtime.catalog.loader import Catalog
-from one_runtime.catalog.model import Integration
+from one_runtime.catalog.model import CATEGORIES, Integration
 from one_runtime.catalog.search import search
 from one_runtime.integrations.content_coding import BLOCKING_SIZE, FAST, MIN_SIZE, SMALL, Coding, Compressor
 from one_runtime.integrations.rendering import END, SEPARATOR, IntegrationRenderer, Listed, Logo, Options
@@ -35,8 +35,9 @@ class PublicList:
 
     def __init__(self, catalog: Catalog, renderer: IntegrationRenderer) -> None:
         self._catalog, self._renderer = catalog, renderer
-        self._fragments = lru_cache(maxsize=None)(self._render_fragments)
-        self._whole = lru_cache(maxsize=None)(self._render_whole)
+        logos = len(get_args(Logo))
+        self._fragments = lru_cache(maxsize=logos)(self._render_fragments)
+        self._whole = lru_cache(maxsize=logos * (1 + len(CATEGORIES)))(self._render_whole)
         # The cache has room for each whole list in both codings: the lists of the built-in catalog have 1.5 MB.
         self._whole_compressor = Compressor(SMALL, capacity=8 * 1024 * 1024)
         self._selection_compressor = Compressor(FAST, capacity=8 * 1024 * 1024)
