@@ -105,6 +105,7 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
             async with installation.database.write() as tx:
                 await instances.remove(tx, server)
     finally:
+        services.entry_parser.close()
         await installation.egress.close()
         await installation.relay.close()
         await installation.database.close()

@@ -1,6 +1,7 @@
 """Parsing of custom integrations: fair between organizations, and limited."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -10,9 +11,12 @@ from one_runtime.integrations.entry_parser import (
     MAX_PENDING,
     MAX_PENDING_OF_ORGANIZATION,
     MAX_SIZE_ON_THREAD,
+    THREAD,
     EntryParser,
     EntryQueue,
 )
+from one_runtime.settings import Settings
+from tests.application import RunningAcme, started
 from tests.billing import ENTRY, PATH, Billing, send
 from tests.waiting import eventually
 
@@ -116,3 +120,12 @@ async def test_organization_with_large_documents_does_not_delay_another(billing:
     free.set()
     await asyncio.gather(*calls)
     assert (await send(client, "POST", PATH, large)).status_code == 201
+
+
+async def test_thread_ends_with_the_server(settings: Settings, acme: RunningAcme) -> None:
+    others = set(threading.enumerate())
+    async with started(settings, acme) as application:
+        client = application.client(await application.key(await application.organization()))
+        assert (await send(client, "POST", PATH, ENTRY)).status_code == 201
+        (thread,) = (thread for thread in set(threading.enumerate()) - others if THREAD in thread.name)
+    await eventually(lambda: not thread.is_alive())

@@ -23,6 +23,9 @@ MAX_SIZE_ON_THREAD: Final = 16 * 1024
 The size suffices for entries. A process needs half a second to start, so only large documents have a process.
 """
 
+THREAD: Final = "custom-integrations"
+"""Beginning of the name of the thread that parses small documents."""
+
 
 class EntryQueue:
     """Runs at most one job of each organization at the same time, and at most `concurrency` jobs in total.
@@ -64,8 +67,12 @@ class EntryParser:
     """Parses small documents on a separate thread, and large documents in processes with limits."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "custom-integrations")
+        self._thread = ThreadPoolExecutor(1, THREAD)
         self.small, self.large = EntryQueue(1), EntryQueue(2)
+
+    def close(self) -> None:
+        """End the thread after the document that the thread parses, and drop the waiting documents."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def parse(self, organization_id: str, document: EntryDocument) -> CustomEntry:
         """Parse and validate a document. Raises: SourceError; RateLimited if too many documents wait."""
