@@ -118,6 +118,17 @@ async def test_client_credentials_report_the_refused_target(misplaced: Answering
     assert_names_no_address(answer.json()["detail"])
 
 
+async def test_a_401_reaches_the_caller_if_the_refresh_has_a_refused_target(misplaced: AnsweringApplication) -> None:
+    connection = await misplaced.connect()
+    misplaced.provider.revoke()
+    for _ in range(2):
+        answer = await misplaced.call(connection)
+        assert (answer.status_code, answer.json()) == (401, {"error": "invalid_token"})
+        assert "one-runtime-error" not in answer.headers
+    shown = await misplaced.look(connection)
+    assert (shown["status"], shown["error"]["code"]) == ("active", "target_refused")
+
+
 async def test_a_refresh_reports_the_refused_target_until_it_succeeds(misplaced: AnsweringApplication) -> None:
     connection, client = await misplaced.connect(), misplaced.client
     misplaced.application.clock.advance(hours=2)

@@ -30,6 +30,7 @@ from one_runtime.egress import (
     Limits,
     Relayed,
     RequestRefused,
+    TargetRefused,
     UpstreamTimeout,
     UpstreamUnreachable,
     on_behalf_of,
@@ -203,7 +204,7 @@ async def _refresh(
     """Return a credential that is newer than the refused credential, or None."""
     try:
         newer = await _require_fresh(installation, state, credential.version)
-    except ProviderUnavailable:  # the caller gets the provider's 401
+    except (ProviderUnavailable, TargetRefused):  # the caller gets the provider's 401
         return None
     if newer.version == credential.version:
         return None
