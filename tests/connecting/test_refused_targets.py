@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from structlog.testing import capture_logs
+from structlog.testing import CapturingLogger
 
 from one_runtime.demo.acme import GLOBEX
+from one_runtime.egress import observation
 from one_runtime.tokens.refresh import refresh_due
 from tests.application import ACME_KEYS, Application, Client, RunningAcme, settings_for, started
 from tests.connecting.acme import AcmeAuthorizing
@@ -41,19 +42,21 @@ def assert_names_no_address(*texts: str) -> None:
         assert not re.search(r"127\.0|localhost|loopback|private|:\d{4}", text), text
 
 
-async def test_a_typed_key_reports_the_refused_target_to_popup_and_backend(strict: Application, client: Client) -> None:
+async def test_a_typed_key_reports_the_refused_target_to_popup_and_backend(
+    strict: Application, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     session = await client.session()
-    with capture_logs() as lines:
-        answer = await client.type_key(session["session_token"], KEY)
+    monkeypatch.setattr(observation, "log", log := CapturingLogger())
+    answer = await client.type_key(session["session_token"], KEY)
     assert (answer.status_code, answer.json()["code"]) == (422, "target_refused")
     read = (await client.get(f"/v1/hosted-connection-sessions/{session['id']}")).json()
     assert (read["status"], read["last_error"]["code"]) == ("pending", "target_refused")
     assert read["last_error"]["message"] == answer.json()["detail"]
     assert_names_no_address(answer.json()["detail"])
     assert "Try again" not in answer.json()["detail"]
-    (line,) = [line for line in lines if line["event"] == "target_refused"]
-    assert (line["log_level"], line["integration"]) == ("warning", "acme")
-    assert f'add "127.0.0.1:{strict.acme.port}" to ONE_RUNTIME_EGRESS_ALLOW' in line["cause"]
+    (line,) = log.calls
+    assert (line.method_name, line.args, line.kwargs["integration"]) == ("warning", ("target_refused",), "acme")
+    assert f'add "127.0.0.1:{strict.acme.port}" to ONE_RUNTIME_EGRESS_ALLOW' in line.kwargs["cause"]
 
 
 async def test_a_refused_target_does_not_count_as_a_failed_attempt(client: Client) -> None:

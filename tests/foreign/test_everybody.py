@@ -63,9 +63,10 @@ async def another_account(page: Page, runtime: Served) -> tuple[Page, Frame | Pa
     await allow_in_window(await open_sign_in(page, runtime, await runtime.session()), runtime.provider, ALICE)
     await outcome(page)
     frame = await open_sign_in(page, runtime, await runtime.session())
-    await allow_in_window(frame, runtime.provider, BOB)
-    await expect(heading(frame)).to_have_text("Replace the connected account?")
-    return page, frame
+    window = await open_provider_window(frame, runtime.provider)
+    await consent(window, runtime.provider, BOB)
+    await expect(heading(window)).to_have_text("Replace the connected account?")
+    return window, window
 
 
 async def window_before_ticket(page: Page, runtime: Served) -> tuple[Page, Frame | Page]:
