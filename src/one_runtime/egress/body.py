@@ -41,7 +41,7 @@ async def read_body(answer: aiohttp.ClientResponse, authority: str, cap: int) ->
 def decompress(body: bytes, encoding: str, cap: int) -> bytes | None:
     """Return a body without its content encoding.
 
-    Return None if the encoding is not supported, if the data is malformed, or if the result has more than `cap` bytes.
+    Return None for an unsupported encoding, for malformed data, and for a result of more than `cap` bytes.
     """
     if encoding not in _ENCODINGS:
         return None

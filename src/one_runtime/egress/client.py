@@ -132,7 +132,7 @@ class Egress:
         body: Body | None,
         limits: Limits,
     ) -> AsyncIterator[Relayed]:
-        """Send a request unchanged and stream the response: no decoding, no redirects, no buffering.
+        """Send a request unchanged and stream the response. Do not decode the response, and do not follow redirects.
 
         After the caller's `async with` block, `relay` returns the connection to the pool. If the caller has not read
         the whole body, `relay` closes the connection instead. The concurrent requests of a tenant (organization) to

@@ -76,7 +76,7 @@ _Idle: TypeAlias = OrderedDict[ResponseHandler, None]
 """Idle connections. The connection that has been idle for the longest time comes first."""
 
 _SingleUse: TypeAlias = dict[ResponseHandler, asyncio.Transport]
-"""Open connections of requests without a tenant. The transport stays available after aiohttp has closed it."""
+"""Open connections of requests without a tenant, with the transport that each connection used when it opened."""
 
 
 class _Protocol(ResponseHandler):
@@ -88,7 +88,7 @@ class _Protocol(ResponseHandler):
         self._single_use = single_use
 
     def data_received(self, data: bytes) -> None:
-        if data and self in self._idle:  # with no data, aiohttp continues its parser after a pause
+        if data and self in self._idle:  # without data, aiohttp continues its parser after a pause
             self.abort()
         else:
             super().data_received(data)
@@ -183,8 +183,9 @@ class Connector(aiohttp.TCPConnector):
 def _has_received(protocol: ResponseHandler) -> bool:
     """Return True if an idle connection has received data, or its end, since the last response.
 
-    `_Protocol` closes idle connections that receive data. But the event loop may not have read the data yet, or it has
-    read the data together with the end of the last response. In the second case, `should_close` is True.
+    `_Protocol` closes idle connections that receive data, but misses two cases. First, the event loop has possibly not
+    read the data yet. Second, the event loop has read the data together with the end of the last response. In the
+    second case, `should_close` is True.
     """
     if protocol.transport is None or protocol.should_close:
         return True

@@ -115,7 +115,7 @@ def next_hop(hop: Hop, status: int, location: str | None) -> Hop | None:
     if hop.target.scheme == "https" and target.scheme == "http":
         raise TargetRefused.malformed(f"{hop.target.authority} redirects from https to http, which is not safe")
     following = replace(hop, target=target)
-    # After these redirects, browsers send a GET request without a body (RFC 9110 section 15.4).
+    # Browsers follow the redirects of this condition with a GET request without a body (RFC 9110 section 15.4).
     if (status == 303 and hop.method != "HEAD") or (status in (301, 302) and hop.method == "POST"):
         headers = tuple((name, value) for name, value in hop.headers if not name.lower().startswith("content-"))
         following = replace(following, method="GET", headers=headers, body=None)

@@ -145,7 +145,7 @@ class Pool:
         return await send()
 
     async def certificate(self, target: Target) -> Certificate:
-        """Return the validity period of a server's TLS certificate. Make only a TLS handshake: send no HTTP request.
+        """Return the validity period of a server's TLS certificate. Make only a TLS handshake, without an HTTP request.
 
         Raises:
             EgressError: the target is refused or unreachable, or its certificate is not valid.

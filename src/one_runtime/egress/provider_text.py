@@ -87,7 +87,7 @@ def _base64_forms(data: bytes) -> Iterator[str]:
         yield encode(data).decode("ascii").rstrip("=")
         for bytes_before in range(3):
             whole = encode(b"\0" * bytes_before + data).decode("ascii").rstrip("=")
-            # Omit the first and last characters if these characters also depend on the bytes before and after the data.
+            # Omit the first and last characters that also depend on bytes outside the data.
             first, last = (0, 2, 3)[bytes_before], len(whole) - bool((bytes_before + len(data)) % 3)
             if last - first >= _SHORTEST_PART:
                 yield whole[first:last]

@@ -182,7 +182,7 @@ def _parse_authority(authority: str, default_port: int) -> tuple[str, Address | 
         raise TargetRefused.malformed("it contains a user name or password")
     if "%" in authority:
         raise TargetRefused.malformed(
-            "its host contains %: neither percent-encoding nor an IPv6 zone (such as fe80::1%eth0) is allowed"
+            "its host contains %. Percent-encoding and IPv6 zones (such as fe80::1%eth0) are not allowed"
         )
     parts = _AUTHORITY.fullmatch(authority)
     if parts is None:

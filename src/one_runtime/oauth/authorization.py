@@ -20,8 +20,8 @@ class AuthorizationRequest:
     """The parameters of one authorization request.
 
     `challenge`: the result of `pkce.code_challenge`, or None without PKCE. `scopes`: the scopes to request, or None for
-    the integration's default scopes. `nonce`: a random value, which the request contains only if the entry names a
-    parameter for the value.
+    the integration's default scopes. `nonce`: a random value. The request contains the nonce only if the catalog entry
+    has `nonce_param`.
     """
 
     redirect_uri: str

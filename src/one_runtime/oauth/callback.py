@@ -104,7 +104,7 @@ def read_callback(
     The caller reads `client` and `issuer` from the authorization attempt of the state.
 
     Raises:
-        AccessDenied: the end user denied the consent.
+        AccessDenied: the end user or an administrator denied the consent.
         AuthorizationRefused: the provider returned another error.
         IssuerMismatch: the response comes from another authorization server.
         CallbackRefused: the code is missing, the signature is wrong, or the catalog does not allow a value.

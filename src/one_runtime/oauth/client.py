@@ -35,8 +35,8 @@ class ClientAuthentication:
 def authenticate_client(method: ClientAuth, client: ClientIdentity, token: TokenEndpointSpec) -> ClientAuthentication:
     """Return the client's authentication (RFC 6749, 2.3.1). The catalog defines the names of the parameters.
 
-    For the method `either`, use HTTP Basic authentication, which every server must support. If the client has no
-    secret, or for the method `none`, send only the client id (RFC 6749, 3.2.1).
+    For the method `either`, use HTTP Basic authentication, which every server must support. For the method `none`, send
+    only the client id (RFC 6749, 3.2.1). For a client without a secret, also send only the client id.
 
     Raises:
         InvalidInput: the method is `basic_raw`, and the client id contains a colon.
@@ -50,8 +50,8 @@ def authenticate_client(method: ClientAuth, client: ClientIdentity, token: Token
         return ClientAuthentication({"Authorization": f"Basic {_basic(client.client_id, client.client_secret)}"}, {})
     if ":" in client.client_id:  # RFC 7617, 2: the first colon ends the user name
         raise InvalidInput(
-            "The id of the OAuth client must not contain a colon, because this provider reads HTTP Basic without form "
-            "encoding. Register another OAuth client."
+            "The id of the OAuth client must not contain a colon, because this provider does not decode the id. "
+            "Register another OAuth client."
         )
     return ClientAuthentication({"Authorization": f"Basic {_raw_basic(client.client_id, client.client_secret)}"}, {})
 
@@ -66,5 +66,5 @@ def _basic(client_id: str, client_secret: str) -> str:
 
 
 def _raw_basic(client_id: str, client_secret: str) -> str:
-    """Return the id and the secret unchanged in base64 (RFC 7617, 2). Some providers skip the decoding of forms."""
+    """Return the id and the secret unchanged in base64 (RFC 7617, 2). Some providers decode no forms."""
     return base64.b64encode(f"{client_id}:{client_secret}".encode()).decode("ascii")

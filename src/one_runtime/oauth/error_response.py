@@ -1,9 +1,9 @@
 """Convert a provider's error responses to exceptions, by the error code in the response (RFC 6749, 5.2).
 
-The HTTP status alone never shows that the provider refused a grant, such as a refresh token, except if the catalog says
-so. An outage, a firewall or a wrong OAuth client can cause the same HTTP status as a refused grant. Such a cause must
-not set a connection to `needs_reauth` (promise P8 of docs/security.md). `tokens/decision.py` decides about repeated
-responses without an error code.
+The HTTP status alone does not show that the provider refused a grant, such as a refresh token. An outage, a firewall or
+a wrong OAuth client can cause the same HTTP status as a refused grant. These causes must not set a connection to
+`needs_reauth` (promise P8 of docs/security.md). Only a status that the catalog entry lists in `token.refused` shows a
+refused grant. `tokens/decision.py` decides about repeated responses without an error code.
 """
 
 import datetime as dt
@@ -27,8 +27,8 @@ from one_runtime.oauth.response import is_possible_refusal, is_temporary_failure
 
 Kind: TypeAlias = Literal["grant", "client", "temporary"]
 
-# Error codes, in the spelling that `normalize_code` returns. For a provider with other codes for a refused grant, the
-# catalog lists these codes in `token.refused`.
+# Error codes, in the spelling that `normalize_code` returns. If a provider sends other codes for a refused grant, the
+# catalog entry lists the codes in `token.refused`.
 ERROR_KINDS: Final[dict[str, Kind]] = {
     # RFC 6749, 5.2 and 4.1.2.1
     "invalid_grant": "grant",

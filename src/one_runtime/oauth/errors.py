@@ -13,9 +13,10 @@ class OAuthErrorResponse:
 
     Some providers use other fields. Each text is plain text of at most 300 characters. No text contains a secret that
     One Runtime sent. `status`: the HTTP status; None for a callback, or if there is no response. `firewall_page`: True
-    if a firewall possibly sent the response (`is_firewall_page`). `possible_refusal`: True for a 4xx without a known
-    error code and without a request to wait. Such a response can mean a refused grant, but does not prove the refusal.
-    `request_refused`: True if the error code says that One Runtime's request is wrong.
+    if a firewall possibly sent the response (`is_firewall_page`). `possible_refusal`: True for a 4xx response that has
+    no known error code, does not mean a busy provider, and has no `Retry-After`. Such a response can mean a refused
+    grant, but does not prove the refusal. `request_refused`: True if the error code says that One Runtime's request is
+    wrong.
     """
 
     error: str | None = None
@@ -103,7 +104,7 @@ class InvalidGrant(OAuthError):
 class InvalidClient(OAuthError):
     """The provider refuses the OAuth client.
 
-    The provider does not know the client, refuses its secret, or does not allow the client to use this grant type.
+    The client is unknown, the client's secret is wrong, or the client is not allowed to use this grant type.
     """
 
     code = "client_refused"

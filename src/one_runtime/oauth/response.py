@@ -26,7 +26,7 @@ def is_temporary_failure(status: int) -> bool:
 
 
 def is_possible_refusal(status: int) -> bool:
-    """Return True if the status alone allows a refusal: a 4xx of a provider that is not busy."""
+    """Return True for a 4xx status that does not mean a busy provider. Such a status can mean a refusal."""
     return 400 <= status < 500 and status not in BUSY
 
 

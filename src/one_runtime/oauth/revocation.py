@@ -77,7 +77,7 @@ def read_revocation(
         return None
     if is_expected(revocation.expect, response.status, document) and not _reports_refusal(document):
         return None
-    # A response without an error code can be the page of a firewall. A retry can then succeed.
+    # A response without an error code can be the page of a firewall. So a retry can succeed.
     return RevocationFailure(reason or f"HTTP {response.status}", may_pass=reason is None)
 
 
@@ -112,7 +112,8 @@ def _request(
 def _reports_refusal(document: dict[str, object] | None) -> bool:
     """Return True if a response with HTTP 200 reports a refusal.
 
-    Such a response has an `error`, or one of these fields is false: `ok` or `revoked` from Slack, `success` from Meta.
+    Slack sends `ok` or `revoked` with the value false. Meta sends `success` with the value false. Other providers
+    send a text in the field `error`.
     """
     if document is None:
         return False

@@ -37,7 +37,8 @@ class TokenSet:
     """The tokens of a response. The repr hides the tokens.
 
     `scopes`: None if the response names no scopes. The provider then granted all requested scopes. `expires_at` and
-    `refresh_expires_at`: None if the expiry is unknown, or if the token never expires. `document`: the parsed response.
+    `refresh_expires_at`: None for a token that never expires, or whose expiry is unknown. `document`: the parsed
+    response.
     """
 
     access_token: str = field(repr=False)
