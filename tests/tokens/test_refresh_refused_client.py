@@ -13,7 +13,12 @@ from one_runtime.catalog.loader import Catalog
 from one_runtime.db.schema import credentials
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import INSTANCE, NewOAuthClient
+from one_runtime.oauth.errors import InvalidGrant
+from one_runtime.oauth.grants import RefreshToken
+from one_runtime.tokens.decision import CredentialRequest, Refresh
+from one_runtime.tokens.recording import record_refusal
 from one_runtime.tokens.refresh import ClientRefused, fresh_credentials, refresh_due
+from one_runtime.tokens.state import load_state
 from tests.tokens.provider import CLIENT_ID, CLIENT_SECRET
 from tests.tokens.rotating import SLUG, RotatingApplication, Seeded, connect, generation_of, read_stored, token_of
 from tests.waiting import eventually
@@ -144,6 +149,18 @@ async def test_an_explicit_refresh_asks_the_provider_during_the_pause(app: Rotat
     answer = await app.client.post(f"/v1/connections/{seeded.key.connection_id}/refresh")
     assert (answer.status_code, answer.json()["error"]) == (200, None), answer.text
     assert app.provider.answers(seeded.family) == ["invalid_client", "granted"]
+
+
+async def test_a_late_refusal_of_an_old_token_does_not_prolong_the_pause(app: RotatingApplication) -> None:
+    """Another process has stored new tokens, and then the client was refused and corrected."""
+    seeded = await refused(app)
+    await register(app, CLIENT_SECRET)
+    state = await load_state(app.installation, seeded.key)
+    old = RefreshToken("an-old-refresh-token", "an-old-access-token")
+    refusal = InvalidGrant("The provider no longer accepts this authorization.")
+    current, decision = await record_refusal(app.installation, state, old, refusal, CredentialRequest())
+    assert current.connection.status == "active"
+    assert isinstance(decision, Refresh)
 
 
 async def test_an_outage_after_the_refusal_removes_the_error(app: RotatingApplication) -> None:

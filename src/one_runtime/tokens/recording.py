@@ -169,7 +169,8 @@ async def record_refusal(
     async with installation.database.write() as tx:
         current = await read_state(tx, installation, key, lock=True)
         if current.refresh_grant != grant:
-            return await with_oauth_client(tx, installation, current), decide(current, now, request)
+            current = await with_oauth_client(tx, installation, current)
+            return current, decide(current, now, request)
         actor = Actor(key.organization_id, "system")
         message = refusal.reason or f"{state.integration_name} no longer accepts this authorization."
         marked = await connections.mark_needs_reauth(tx, actor, current.connection, refusal.code, message, now)
