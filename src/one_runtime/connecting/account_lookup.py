@@ -28,7 +28,7 @@ MAX_PAGES: Final = 10
 """Maximum number of pages that One Runtime requests."""
 
 MAX_SECONDS: Final = 20.0
-"""Time for the requests of all pages together, because the end user waits."""
+"""Maximum time for the requests of all pages together, because the end user waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ async def _further_pages(
     """Return the accounts on the pages after the first page, and True if the provider has further accounts.
 
     `page`: the second page. `count`: the number of accounts on the first page. If a page cannot be read, stop and
-    return True, because the end user can still select an account that is known.
+    return True. The end user can then select one of the accounts on the earlier pages.
     """
     assert lookup.choices is not None  # noqa: S101 - checked by the caller
     items: list[object] = []

@@ -1,8 +1,8 @@
-"""Ask the end user after a callback: which of several accounts to connect, or whether to replace the connected account.
+"""Ask the end user a question after a callback, and store the tokens until the end user answers.
 
-One Runtime encrypts and stores the tokens until the end user answers. The answer must come from the browser that
-started the authorization. After ten minutes without an answer, One Runtime revokes the tokens (promises P5 and P9 of
-docs/security.md).
+The end user selects one of several accounts, or decides about the replacement of the connected account. One Runtime
+encrypts the stored tokens. The answer must come from the browser that started the authorization (promise P5 of
+docs/security.md). If the end user does not answer within ten minutes, One Runtime revokes the tokens (promise P9).
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ BATCH: Final = 100
 
 REPLACE: Final = 0
 KEEP: Final = 1
-"""Answers to the question whether to replace the connected account."""
+"""Answers to the question about a replacement of the connected account."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ async def pause(
 def read_answer(payload: bytes, number: int, client: OAuthClient | None) -> AnsweredQuestion:
     """Decode a payload that `pause` stored. Return the tokens with the end user's answer.
 
-    `number`: the position of the account in the stored list, or `REPLACE` or `KEEP`. If the list has no such position,
+    `number`: the position of the account in the stored list, or `REPLACE` or `KEEP`. For a position outside the list,
     return the tokens without a selected account. Every answer other than `REPLACE` keeps the connected account.
     """
     paused = _PAUSED.validate_json(payload)

@@ -7,8 +7,7 @@ A session is the permission for one end user to connect one account. An authoriz
    the URL of the provider's authorization page. The URL contains a state.
 3. `handle_callback`: the provider redirects the browser to One Runtime with the state (this redirect is the callback).
    The browser also sends the cookie (promise P5 of docs/security.md). One Runtime requests tokens and makes the
-   connection. If the end user has to decide first, One Runtime waits for
-   `answer_question`.
+   connection. If the end user has to decide first, `answer_question` makes the connection later.
 4. `authorization_outcome.get_outcome`: our page asks the server for the outcome, because the page does not trust
    messages from the window.
 """
@@ -114,7 +113,7 @@ class CallbackContext:
 class CallbackResult:
     """The result of a callback. Exactly one of `connected`, `selection` and `problem` is set.
 
-    The other fields describe the attempt. These fields are None if this browser has no pending attempt.
+    The other fields describe the attempt. Without a pending attempt of this browser, the other fields are None.
     """
 
     connected: Connected | None = None
@@ -143,7 +142,7 @@ async def prepare_authorization(
 
     If this function raises an error, the session stays open.
 
-    Raises: InvalidInput; IntegrationChanged; TooManyAttempts; OAuthClientMissing; HostNotRegistered.
+    Raises: InvalidInput, IntegrationChanged, TooManyAttempts, OAuthClientMissing or HostNotRegistered.
     """
     session, (integration, requested_auth, values) = view.session, validate_request(view, request)
     auth = oauth2_of(requested_auth)
@@ -175,8 +174,11 @@ async def prepare_authorization(
 async def start_authorization(installation: Installation, ticket: str) -> AuthorizationRedirect:
     """Exchange a ticket for the URL of the provider's authorization page. Each ticket works only once.
 
-    Raises: AuthorizationExpired for a used or expired ticket; NotFound if the integration was changed or deleted;
-    OAuthClientMissing; SessionUsed, SessionCancelled, SessionExpired or TooManyAttempts if the session has ended.
+    Raises:
+        AuthorizationExpired: the ticket was used or has expired.
+        NotFound: the integration was changed or deleted.
+        OAuthClientMissing: the OAuth client was deleted.
+        SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts: the session has ended.
     """
     now, vault = installation.clock(), installation.vault
     state, browser = secret_tokens.make(secret_tokens.STATE), secret_tokens.make(secret_tokens.BROWSER)
@@ -456,7 +458,7 @@ async def _load_client(
 
 def _expired() -> AuthorizationExpired:
     return AuthorizationExpired(
-        "This browser has no such pending authorization: the authorization has ended, has expired, or was started in "
+        "This browser has no such pending authorization. The authorization has ended, has expired, or was started in "
         "another browser. Start again from the app."
     )
 

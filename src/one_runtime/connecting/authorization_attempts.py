@@ -2,8 +2,9 @@
 
 The popup opens a window and sends a ticket (a one-time token) to the window. The window exchanges the ticket for a
 state, and for a browser secret in a cookie. The provider returns the state in the callback (the redirect to One
-Runtime). One Runtime accepts each state once, and only with the cookie of the browser that started the attempt
-(promises P5 and P6 of docs/security.md). The database stores only hashes of ticket, state and browser secret (P2).
+Runtime). One Runtime accepts each state only once. The callback must have the cookie of the browser that started the
+attempt (promises P5 and P6 of docs/security.md). The database stores only hashes of ticket, state and browser secret
+(P2).
 
 The later token request needs other secrets: the PKCE verifier, and the end user's own OAuth client. One Runtime stores
 these secrets encrypted, and deletes them at the callback or when the attempt expires. If the end user has to select an
@@ -32,7 +33,7 @@ from one_runtime.jobs.queue import batched_delete, batched_update, lock_due, run
 TABLE: Final = "consents"
 TICKET_LIFE: Final = timedelta(minutes=2)
 STATE_LIFE: Final = timedelta(minutes=10)
-"""Time that the end user has for the provider's page, and again for the selection of an account."""
+"""Time that the end user has for the provider's page. The selection of an account has the same limit."""
 KEPT: Final = timedelta(hours=1)
 """Time from an attempt's `expires_at` to the attempt's deletion. Before the deletion, our page can read the outcome."""
 
@@ -249,8 +250,8 @@ async def consume(
 ) -> tuple[AuthorizationAttempt, AttemptSecret] | None:
     """Return the attempt of a state, and the attempt's secrets. Mark the state as used, and delete the stored secrets.
 
-    Return None if the state is unknown, expired or used. Also return None if another browser sends the state, or if
-    the request is to another integration's redirect URL. The state then stays valid for the right browser and URL.
+    Return None if the state is unknown, expired or used. Also return None for another browser, and for the redirect URL
+    of another integration. In these two cases, the state stays valid for the right browser and URL.
     """
     attempt = await _find(tx, _BY_STATE, secret_tokens.STATE, state)
     if attempt is None or not _is_same(attempt.state_hash, state):

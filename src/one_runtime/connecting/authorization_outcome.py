@@ -29,8 +29,10 @@ class AuthorizationOutcome:
 async def get_outcome(installation: Installation, token: str, authorization_id: str) -> AuthorizationOutcome:
     """Return the outcome of an attempt for the page that prepared the attempt.
 
-    Raises: Unauthenticated for an unknown session; NotFound for an unknown attempt; SessionUsed, SessionCancelled,
-    SessionExpired or TooManyAttempts if the session has ended and has no connection.
+    Raises:
+        Unauthenticated: the session is unknown.
+        NotFound: the attempt is unknown.
+        SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts: the session has ended without a connection.
     """
     now = installation.clock()
     async with installation.database.read() as tx:

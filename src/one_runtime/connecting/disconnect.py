@@ -123,8 +123,8 @@ async def _queue_revocation(
     """
     vault, catalogs = installation.vault, installation.catalogs
     try:
-        # Lock the credential's row. A concurrent refresh then commits its tokens before the lock, or finds no row after
-        # the deletion. Read the connection again, because the end user could replace the credentials before the lock.
+        # Lock the credential's row. A concurrent refresh commits its tokens before this lock, or finds no row after the
+        # deletion. Read the connection again, because the end user could replace the credentials before the lock.
         current, stored = await connections.get_with_credential(tx, vault, connection.key, lock=True)
     except NotFound:
         return (NOT_SUPPORTED,), None

@@ -2,8 +2,8 @@
 
 A session is the permission for one end user to connect one account. In the mode `embed`, the popup is a frame in the
 app's page. In the modes `redirect` and `link`, the popup is a page in its own browser tab. In the mode `redirect`, the
-organization's backend then redeems a code: it exchanges the code for the connection. docs/security.md describes the
-rules for sessions (promises P4 and P6).
+popup ends with a code. The organization's backend redeems this code: the backend exchanges the code for the connection.
+docs/security.md describes the rules for sessions (promises P4 and P6).
 """
 
 from collections.abc import Mapping
@@ -123,8 +123,8 @@ class ConnectRequest:
 class Connected:
     """The result of a session in which the end user connected an account.
 
-    In the mode `redirect`, the URL `return_to` contains a code. `connection_id` is then None, because the connection
-    gets its id when the organization redeems the code.
+    In the mode `redirect`, the URL `return_to` contains a code, and `connection_id` is None. The connection gets its id
+    when the organization redeems the code.
     """
 
     connection_id: str | None
@@ -182,12 +182,15 @@ async def load_view(
 ) -> PopupView:
     """Load the data to show for a session: the list of integrations, or one integration.
 
-    The first call with `opening` marks the session as opened, and the session then lasts one hour. A call without
-    `opening` changes nothing. In the mode `link`, the first page is loaded without `opening`, because programs that
-    scan links also load this page.
+    The first call with `opening` marks the session as opened. An opened session lasts one hour. A call without
+    `opening` changes nothing. Programs that scan links also load the first page of the mode `link`. So this page is
+    loaded without `opening`.
 
-    Raises: Unauthenticated for an unknown token; SessionUsed, SessionCancelled, SessionExpired or TooManyAttempts if
-    the session has ended; WrongMode; NotFound if the integration was deleted or is not enabled.
+    Raises:
+        Unauthenticated: the token is unknown.
+        SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts: the session has ended.
+        WrongMode: the session's mode does not fit `presentation`.
+        NotFound: the integration was deleted or is not enabled.
     """
     now, database = installation.clock(), installation.database
     async with database.write() if opening else database.read() as tx:
@@ -282,8 +285,8 @@ async def _record_failure(
 ) -> None:
     """Record a failed attempt. Only CheckFailed counts towards the session's limit of ten attempts.
 
-    PermissionMissing counts too, because the popup would otherwise show without limit which guessed keys are valid. For
-    all other errors, undo the count. The session's `last_error` shows only CheckFailed, ProviderUnavailable and
+    PermissionMissing counts too, because an attacker could otherwise test any number of guessed keys. For all other
+    errors, undo the count. The session's `last_error` shows only CheckFailed, ProviderUnavailable and
     TargetRefused. Other errors set `last_error` to None.
     """
     if isinstance(error, ProviderUnavailable | TargetRefused):
@@ -320,8 +323,9 @@ async def complete_session(
     connection separately until the organization redeems the session's code (P6). `attempt_id`: the OAuth authorization
     attempt to end, or None.
 
-    Raises: NotFound; AccountMismatch; SessionUsed, SessionCancelled, SessionExpired or TooManyAttempts if the session
-    has already ended.
+    Raises:
+        NotFound, AccountMismatch: see `connections.create_or_replace`.
+        SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts: the session has already ended.
     """
     now, vault, catalogs = installation.clock(), installation.vault, installation.catalogs
     async with installation.database.write() as tx:

@@ -1,8 +1,8 @@
 """Hold a new connection in the mode `redirect` until the organization redeems the session's code.
 
 A held connection is stored encrypted, and cannot be used yet. After the end user has connected an account, the browser
-returns to the organization's return URL with a code. The organization's backend redeems this code: the backend sends
-the code to One Runtime, and One Runtime makes the held connection a usable connection.
+returns to the organization's return URL with a code. The organization's backend sends this code to One Runtime (the
+backend redeems the code). One Runtime then makes the held connection a usable connection.
 
 An end user can send the session's link to another person. If this person connects an account, One Runtime must not
 give the account to the end user (promise P6 of docs/security.md). So the backend has to send two values: the code, and
@@ -91,8 +91,9 @@ async def hold_connection(
 ) -> SecretToken:
     """Encrypt and store a connection until the organization redeems the session's code. Return the code.
 
-    Raises: NotFound or AccountMismatch if the connection cannot replace a present connection; SessionUsed,
-    SessionCancelled, SessionExpired or TooManyAttempts if the session has ended.
+    Raises:
+        NotFound, AccountMismatch: the connection cannot replace a present connection.
+        SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts: the session has ended.
     """
     code = secret_tokens.make(secret_tokens.CODE)
     await connections.require_replaceable(tx, session.organization_id, connection)
@@ -134,9 +135,9 @@ async def redeem(installation: Installation, actor: Actor, session_id: str, code
         InvalidInput: the code is wrong.
         SessionExpired: the code was not redeemed in time.
         Conflict: the session holds no connection.
-        AccountMismatch: while this connection was held, the end user connected a different account in another session,
-            and did not agree to replace that account.
-        EndUserMismatch: `end_user_id` is not the session's end user. A connection that is still held is deleted.
+        AccountMismatch: the end user connected a different account in another session while this connection was held,
+            and did not agree to replace the different account.
+        EndUserMismatch: `end_user_id` is not the session's end user. A held connection is deleted.
     """
     now = installation.clock()
     async with installation.database.write() as tx:
@@ -221,7 +222,7 @@ async def cancel(installation: Installation, actor: Actor, session_id: str) -> C
 async def purge_due(installation: Installation) -> int:
     """Delete held connections that were not redeemed in time, and revoke the tokens. Return the number of connections.
 
-    Several processes can run this function at the same time, because only one of them can end a session.
+    Several processes can run this function at the same time, because only one process can end a session.
     """
     async with installation.database.read() as tx:
         now = await database_now(tx, installation.clock)
@@ -237,7 +238,7 @@ async def purge_due(installation: Installation) -> int:
             pending = await _abandon(tx, installation, actor, session, "expired", note)
         expired += pending is not None
         revocations += pending or []
-    # Revoke the tokens only after the loop: a slow provider then cannot delay the deletion of other connections.
+    # Revoke the tokens after the loop, so that a slow provider cannot delay the deletion of other connections.
     await revoke_all(installation, revocations)
     return expired
 

@@ -2,9 +2,9 @@
 
 The organization's backend creates the session. In the mode `embed`, the end user connects in a frame of the app's page.
 In the modes `redirect` and `link`, the end user connects in a page of One Runtime. In the mode `redirect`, the backend
-then receives a code from the browser, and redeems the code: it exchanges the code for the connection. A session with a
-code that is not redeemed yet is called unredeemed. docs/security.md describes the rules for sessions (promises P4 and
-P6).
+receives a code from the browser. The backend redeems the code: the backend exchanges the code for the connection. A
+session with a code that is not redeemed yet is called unredeemed. docs/security.md describes the rules for sessions
+(promises P4 and P6).
 """
 
 from collections.abc import Collection, Mapping
@@ -43,7 +43,7 @@ TIME_TO_REDEEM: Final = timedelta(minutes=10)
 RETENTION: Final = timedelta(days=30)
 """Time from the creation of a session to its deletion. Every session ends much earlier, within 130 minutes."""
 UNOPENED_RETENTION: Final = timedelta(days=1)
-"""The same time for a session that no end user has opened."""
+"""Time from the creation to the deletion of a session that no end user has opened."""
 MIN_EXPIRES_IN, DEFAULT_EXPIRES_IN, MAX_EXPIRES_IN = 60, 600, 3600
 
 Mode: TypeAlias = Literal["embed", "redirect", "link"]
@@ -81,8 +81,8 @@ class TooManyAttempts(OneRuntimeError):
 class ConnectSession:
     """A stored session. The database contains only hashes of the session's token and code (promise P2).
 
-    Callers must use `state()` instead of `status`, because a session with the stored status `pending` can have
-    expired. For the stored status `unredeemed`, `state()` returns `pending` until the session expires.
+    A session with the stored status `pending` can have expired. So callers must use `state()` instead of `status`. For
+    the stored status `unredeemed`, `state()` returns `pending` until the session expires.
     """
 
     id: str
@@ -206,8 +206,10 @@ async def create_session(
 ) -> tuple[ConnectSession, SecretToken]:
     """Create a session and its token, which One Runtime shows only once.
 
-    Raises: NotFound for an unknown integration or connection; InvalidInput for invalid fields, or if the end user
-    cannot connect the integration; RateLimited if the organization has too many unopened sessions.
+    Raises:
+        NotFound: the integration or the connection is unknown.
+        InvalidInput: a field is invalid, or the end user cannot connect the integration.
+        RateLimited: the organization has too many unopened sessions.
     """
     now = installation.clock()
     session = ConnectSession(

@@ -63,8 +63,12 @@ class ImportedConnection(NamedTuple):
 async def import_connection(installation: Installation, actor: Actor, request: CredentialImport) -> ImportedConnection:
     """Store a credential as a connection.
 
-    Raises: NotFound; InvalidInput; OAuthClientMissing; HostNotRegistered; CredentialsRefused; PermissionMissing;
-    TargetRefused; ProviderUnavailable; AccountSelectionRequired.
+    Raises:
+        NotFound: the integration is unknown.
+        InvalidInput: the auth type is not available, or a field is invalid.
+        OAuthClientMissing, HostNotRegistered: the OAuth client is not registered, or not for this host.
+        CredentialsRefused, PermissionMissing, TargetRefused, ProviderUnavailable: the verification failed.
+        AccountSelectionRequired: the token gives access to several accounts.
     """
     async with installation.database.read() as tx:
         integration = await installation.catalogs.get(tx, actor.organization_id, request.integration_slug)

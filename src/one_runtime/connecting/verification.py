@@ -52,7 +52,7 @@ _WRONG_ADDRESS: Final = frozenset({404, 405, 410})
 
 
 class InconclusiveCheck(ProviderUnavailable):
-    """The response to the check shows neither a valid credential nor a refusal, but also no outage."""
+    """The provider is available, but its response to the check does not show if the credential is valid."""
 
 
 @dataclass(frozen=True, slots=True)

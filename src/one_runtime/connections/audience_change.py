@@ -1,7 +1,7 @@
 """Invalidate the credentials of connections whose integration changed its audience.
 
-The audience of a custom integration identifies the hosts that receive the credentials, and the place of the credentials
-in a request (promise P7 of docs/security.md).
+The audience of a custom integration says which hosts receive the credentials, and which part of a request contains the
+credentials (promise P7 of docs/security.md).
 """
 
 from datetime import datetime
@@ -39,8 +39,7 @@ def error_message(name: str) -> str:
 async def invalidate(tx: Transaction, connection: Connection, message: str, now: datetime) -> None:
     """Set the status `needs_reauth`, and invalidate the credentials. The caller must lock the credentials first.
 
-    The integration's audience has changed: the integration now sends credentials to other hosts, or in another way
-    (promise P7 of docs/security.md).
+    Call this function if the integration's audience has changed. The present credentials must not go to the new hosts.
     """
     actor = Actor(connection.organization_id, "system")
     await mark_needs_reauth(tx, actor, connection, "integration_changed", message, now)

@@ -184,7 +184,7 @@ async def get_with_credential(
 ) -> tuple[Connection, StoredCredential]:
     """Return a connection with its decrypted credentials. With `lock`, lock the credentials until `tx` ends.
 
-    The tokens and their expiry are in two tables, and a refresh changes both tables. So the function reads both rows in
+    The tokens and their expiry are in two tables. A refresh changes both tables. So this function reads both rows in
     one statement, or locks the credentials first.
 
     Raises: NotFound; SealBroken if the credentials cannot be decrypted.
@@ -229,8 +229,8 @@ async def create_or_replace(
 ) -> tuple[Connection, bool]:
     """Store a new connection, or replace the end user's existing connection.
 
-    Return the connection, and True if the connection is new. The function locks the end user's row. Otherwise, two
-    browser tabs could create two connections to the same account at the same time.
+    Return the connection, and True if the connection is new. Lock the end user's row, because two browser tabs could
+    otherwise create two connections to the same account.
 
     Raises: AccountMismatch; NotFound for a target that does not exist or belongs to another end user.
     """
@@ -259,8 +259,10 @@ def _connection_to_replace(new: NewConnection, present: Sequence[Connection]) ->
 
     1. If `new` has a target, return the target.
     2. If a present connection has the same account, return this connection.
-    3. If `new.multiple` is True, or if there is no present connection, return None.
-    4. Return the newest active connection. If no connection is active, return the newest connection.
+    3. If there is no present connection, return None.
+    4. If `new.multiple` is True, return None.
+    5. If a connection is active, return the newest active connection.
+    6. Return the newest connection.
 
     Raises: NotFound; AccountMismatch.
     """

@@ -32,9 +32,12 @@ So the credentials stay unusable, even if an organization restores the integrati
 Refusals: TypeAlias = Literal["single", "unclear", "repeated", "lasting"]
 """Consecutive refreshes that the provider possibly refused, judged at the last of these refreshes.
 
-`single`: less than a minute lies between the first and the last. `repeated`: at least a minute. `unclear`: as `single`
-or `repeated`, but at least one response has another likely cause (`OAuthErrorResponse.has_other_cause`). `lasting`: at
-least a day lies between the first and the last.
+The value depends on the time between the first and the last of these refreshes:
+
+- `lasting`: at least a day.
+- `unclear`: less than a day, and a response has another likely cause (`OAuthErrorResponse.has_other_cause`).
+- `repeated`: at least a minute and less than a day, and no response has another likely cause.
+- `single`: less than a minute, and no response has another likely cause.
 """
 
 
@@ -271,7 +274,8 @@ def decrypt(row: CredentialRow, vault: Vault, key: ConnectionKey) -> StoredCrede
     context = SealContext(TABLE, key.connection_id, row.version)
     secrets = json.loads(vault.open(key.organization_id, Sealed(row.key_id, row.sealed), context))
     metadata = TokenMetadata(row.oauth_client_id, row.refresh_due_at, row.audience)
-    # After new tokens, the version before revision 0005 resets `failures`, but not the columns that it does not know.
+    # An older version of One Runtime resets `failures` after new tokens, but does not know the columns below. So ignore
+    # these columns if `failures` is 0.
     failed = row.failures > 0
     return StoredCredential(
         secrets,
@@ -301,7 +305,7 @@ async def acquire_lease(
     """Reserve the credentials for a refresh by this process (a lease).
 
     Return False if another process holds a lease, or if the row no longer matches `stored`. The database's clock
-    decides when the lease ends, because the clocks of two servers can differ.
+    decides the end of the lease, because the clocks of two servers can differ.
 
     The lease prevents two refreshes with the same refresh token. If One Runtime sends a refresh token twice, many
     providers invalidate the token (promise P8 of docs/security.md).
@@ -370,14 +374,14 @@ async def refresh_now(tx: Transaction, key: ConnectionKey, now: datetime) -> Non
 
 
 async def postpone(tx: Transaction, key: ConnectionKey, until: datetime) -> None:
-    """Postpone the refresh of these credentials to the time `until`, even if the OAuth client is updated before."""
+    """Postpone the refresh of these credentials to `until`. An update of the OAuth client does not end this pause."""
     await tx.execute(_POSTPONE, organization=key.organization_id, connection=key.connection_id, until=until)
 
 
 async def list_due(tx: Transaction, now: datetime, limit: int) -> list[ConnectionKey]:
     """Return the connections whose credentials are due for a refresh, ordered by due time.
 
-    Skip leased and postponed credentials. Credentials are no longer postponed if the provider refused their OAuth
-    client, and the client was updated after the refusal.
+    Skip leased and postponed credentials. If the provider refused the OAuth client, an update of the client ends the
+    postponement.
     """
     return await tx.all(_DUE, ConnectionKey, now=now, limit=limit)

@@ -45,8 +45,8 @@ RULES: Final[Mapping[RevocationCause, Literal["always", "unless_shared"]]] = {
 }
 """The rule for each cause says if One Runtime revokes the tokens. docs/decisions/0019-revocations.md gives the reasons.
 
-`unless_shared`: do not revoke the tokens if another connection possibly uses the same grant (the end user's
-authorization at the provider). If One Runtime revokes a token, some providers revoke the whole grant.
+A grant is the end user's authorization at the provider. If One Runtime revokes a token, some providers revoke the whole
+grant. `unless_shared`: do not revoke the tokens if another connection possibly uses the same grant.
 """
 
 TABLE: Final = "revocations"
@@ -125,8 +125,8 @@ async def queue_revocation(
 ) -> PendingRevocation | None:
     """Store tokens for revocation. Return None if One Runtime cannot or must not revoke the tokens.
 
-    If the rule of the cause is `unless_shared`, the caller must delete or update the connection of the tokens before
-    this call. Otherwise, this function finds that connection, regards the grant as shared, and returns None.
+    For the rule `unless_shared`, the caller must first delete or update the connection of the tokens. This function
+    would otherwise find this connection, regard the grant as shared, and return None.
 
     The new row is reserved for the caller. The caller either revokes the tokens after the commit, or calls
     `leave_to_worker` before the commit.
