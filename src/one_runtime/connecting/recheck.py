@@ -41,8 +41,7 @@ class RecheckResult:
     """A connection after its recheck.
 
     - `integration`: None if the integration no longer exists.
-    - `outcome`: the provider's answer to the check request, or `not_supported` if there is no check request to send,
-      for example because the integration was deleted.
+    - `outcome`: the provider's answer to the check request. `not_supported`: One Runtime has no check request to send.
     - `missing_permission`: the name of the missing permission, if known.
     """
 
@@ -54,20 +53,20 @@ class RecheckResult:
 
     @property
     def working(self) -> bool | None:
-        """Return True if the provider accepted the credentials, and None if there is no check request."""
+        """Return True if the provider accepted the credentials. Return None if there is no check request."""
         return None if self.outcome == "not_supported" else self.outcome == "accepted"
 
 
 async def recheck(installation: Installation, actor: Actor, connection_id: str) -> RecheckResult:
     """Send the integration's check request with the connection's credentials. Store the result.
 
-    If the provider refuses the credentials, refresh them. If the refresh gives new credentials, send the check request
-    again. Do the same at the first answer that a permission is missing, because some providers answer a dead token with
-    the same status.
+    If the provider refuses the credentials, refresh the credentials. If the refresh gives new credentials, send the
+    check request again. Some providers answer a dead token like a missing permission. So also refresh the credentials
+    at the first answer that a permission is missing.
 
     If a refresh fails, use the result of the check with the stored credentials.
 
-    Raises: NotFound; TargetRefused; ProviderUnavailable; ClientRefused; SealBroken.
+    Raises: NotFound, TargetRefused, ProviderUnavailable, ClientRefused or SealBroken.
     """
     async with installation.database.read() as tx:
         connection = await connections.get(tx, actor.organization_id, connection_id)
@@ -198,7 +197,7 @@ def _result_of_stale(
 ) -> RecheckResult:
     """Return the result for credentials that One Runtime could not refresh.
 
-    Raises: `refresh_failure`, if neither the check nor the refresh shows if the credentials are valid.
+    Raise `refresh_failure` if the result of the check is unclear too.
     """
     failure, connection, integration = checked.failure, state.connection, state.integration
     if connection.status == "needs_reauth":

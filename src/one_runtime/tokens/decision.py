@@ -16,22 +16,16 @@ RETRY_CONFIGURATION: Final = timedelta(minutes=10)
 """Pause before the next refresh if the operator or the organization must correct the configuration first."""
 
 REPEATED: Final = timedelta(minutes=1)
-"""Time between the first and the last possible refusal after which the refusals count as repeated.
-
-Between the two refusals, the token endpoint sent no other response.
-"""
+"""Minimum time between the first and the last of consecutive possible refusals that count as repeated."""
 
 LASTING: Final = timedelta(days=1)
-"""Time between the first and the last possible refusal after which less evidence is sufficient.
-
-For example, a check that refuses an expired access token proves nothing about the refresh token.
-"""
+"""Time of consecutive possible refusals after which less evidence is sufficient: see `presumes_refusal`."""
 
 RETRY_PRESUMED: Final = timedelta(hours=1)
-"""Pause after a failed refresh of a connection that needs the end user by presumption."""
+"""Pause after a failed refresh of a connection for which `presumes_refusal` returned True."""
 
 RETRIES_OF_PRESUMED: Final = timedelta(days=7)
-"""Time with the status `needs_reauth` after which a failed refresh is the last."""
+"""After this time with the status `needs_reauth`, One Runtime stops refreshing at the next failed refresh."""
 
 Verdict: TypeAlias = Literal["accepted", "refused", "unclear", "unchecked"]
 """The API's response to the access token.
@@ -50,11 +44,10 @@ Schedule: TypeAlias = datetime | Literal["never"] | None
 class CredentialRequest:
     """Conditions of a caller that needs credentials.
 
-    `rejected`: a version of the credentials that the caller does not accept, for example after the provider refused
-    this version. `retry_refused`: True if a person wants a new attempt. One Runtime then sends the grant (such as a
-    refresh token) even if the provider has refused the grant before, and even during the pause `RETRY_PRESUMED`.
-    `ignore_backoff`: True if a person requests the
-    refresh itself. One Runtime then sends the request even during a pause after a failure.
+    - `rejected`: a version of the credentials that the caller does not accept, for example after a 401.
+    - `retry_refused`: True to send a grant (such as a refresh token) that the provider has refused before. The pause
+      `RETRY_PRESUMED` then does not apply.
+    - `ignore_backoff`: True to send the request even during a pause after a failure.
     """
 
     rejected: int | None = None
@@ -148,8 +141,8 @@ def presumes_refusal(state: CredentialState, now: datetime, verdict: Verdict) ->
     """Return True if the end user has to connect again, although the provider sent no error code.
 
     Some providers answer a dead refresh token with a 4xx, without an error code. So repeated 4xx responses count as a
-    refusal if the API also refuses an access token that has not expired. Without this evidence, the 4xx responses must
-    last a day. The caller must not call this function during an outage of the API.
+    refusal if the API also refuses an access token that has not expired. If the 4xx responses last a day, an expired or
+    a refused access token is sufficient. The caller must not call this function during an outage of the API.
     """
     refusals, unexpired = state.stored.refusals, state.is_unexpired(now)
     if refusals == "lasting":
@@ -160,7 +153,7 @@ def presumes_refusal(state: CredentialState, now: datetime, verdict: Verdict) ->
 def count_refusal(stored: StoredCredential, now: datetime, *, has_other_cause: bool) -> StoredCredential:
     """Add a possible refusal at the time `now` to the consecutive refusals of the stored credentials.
 
-    One response with another likely cause, such as a firewall, makes the refusals unclear until they last a day.
+    If one response has another likely cause, such as a firewall, the refusals are unclear for the first day.
     """
     since = stored.refused_since or now
     refusals: Refusals = "repeated" if now - since >= REPEATED else "single"

@@ -45,8 +45,9 @@ class TokenEndpoint:
     async def ask(self, egress: Egress, clock: Clock, grant: Grant, *, until: float | None = None) -> TokenSet:
         """Request the tokens for a grant, such as a refresh token. `until`: the deadline, by `time.monotonic`.
 
-        Raises: OAuthError, for example TemporaryFailure if the provider sent no response; InvalidInput if the request
-        cannot be built.
+        Raises:
+            OAuthError: the provider sent no tokens.
+            InvalidInput: the request cannot be built.
         """
         with metrics.token_request(self.integration.slug, _NAMES[type(grant)]) as measured:
             try:
@@ -65,8 +66,9 @@ async def send(
 ) -> Response:
     """Send a request to an OAuth endpoint. Do not follow redirects, because the request contains secrets.
 
-    Raises: EndpointTargetRefused; TemporaryFailure if One Runtime cannot send the request, or if the provider sends no
-    response.
+    Raises:
+        EndpointTargetRefused: One Runtime sends no requests to the address of the endpoint.
+        TemporaryFailure: One Runtime cannot send the request, or the provider sends no response.
     """
     limits = LIMITS if until is None else replace(LIMITS, total=min(LIMITS.total, until - time.monotonic()))
     if limits.total <= 0:

@@ -75,15 +75,15 @@ async def store_tokens(
 ) -> Outcome:
     """Commit the new tokens before any caller receives the tokens.
 
-    Until the commit, only this process has the new tokens. So if the database is unavailable or its disk is full, the
-    process repeats the commit for the time `Timing.store`, even after the lease.
+    Until the commit, only this process has the new tokens. So the process repeats a failed commit for the time
+    `Timing.store`, even after the end of the lease. A commit fails if the database is unavailable or its disk is full.
 
-    If the database connection breaks during a commit, the process does not know if the commit succeeded, and repeats
-    the commit. After a successful commit, the repetition is harmless:
+    If the database connection breaks during a commit, the process does not know if the commit succeeded. A second
+    commit after a successful commit is harmless:
 
-    - If the provider issued no new refresh token, the repetition stores the same tokens again.
-    - If the provider issued a new refresh token, the row no longer holds the old refresh token. The repetition then
-      passes the new tokens to `queue_revocation`. This function does not revoke tokens that a connection still uses.
+    - Without a new refresh token, the second commit stores the same tokens again.
+    - With a new refresh token, the row no longer holds the old refresh token. The second commit passes the new tokens
+      to `queue_revocation`. `queue_revocation` does not revoke tokens that a connection still uses.
     """
     deadline, pause = max(lease.ends, time.monotonic() + installation.timing.store), installation.timing.poll
     while True:
@@ -161,9 +161,9 @@ async def record_refusal(
     refusal: OAuthError,
     request: CredentialRequest,
 ) -> Outcome:
-    """Set the status `needs_reauth` if the row still holds the refused grant. Otherwise, change nothing.
+    """Set the status `needs_reauth` if the row still holds the refused grant, such as a refresh token.
 
-    Return the row's state and the decision.
+    If the row holds another grant, change nothing. Return the row's state and the decision.
     """
     key, now = state.connection.key, installation.clock()
     async with installation.database.write() as tx:
@@ -208,14 +208,15 @@ async def record_failure(
             connection = await _presume_refusal(tx, installation, replace(state, connection=connection, stored=failed))
     log.info("refresh_failed_temporarily", connection_id=key.connection_id, code=error.code, failures=failures + 1)
     state = replace(state, connection=connection, stored=failed)
-    # The request has been sent, so the pause now also applies to a caller that ignores pauses.
+    # The request has been sent. So do not send another request, even if the caller ignores pauses.
     return state, decide(state, now, CredentialRequest(request.rejected))
 
 
 async def _presume_refusal(tx: Transaction, installation: Installation, failed: CredentialState) -> Connection:
-    """Judge a failed refresh that the provider possibly refused, and return the connection.
+    """Decide if a failed refresh sets the status `needs_reauth`, and return the connection.
 
-    With a check, leave the judgement to a recheck. Stop refreshing a connection that needs the end user after a week.
+    If the integration has a check, a recheck decides later. If the connection has had the status `needs_reauth` for a
+    week, stop refreshing its tokens.
     """
     connection, now = failed.connection, installation.clock()
     marked_at = datetime.fromisoformat(connection.error["at"]) if connection.error is not None else now

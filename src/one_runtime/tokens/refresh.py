@@ -9,7 +9,7 @@ end of the lease, a second process can store newer tokens. The end user can conn
 apply:
 
 - A process records new tokens or a refusal only if the row holds the refresh token that the process sent.
-- A process records all other errors only if the row has the lease of the process.
+- A process records any other error only if the row has the lease of the process.
 """
 
 import asyncio
@@ -94,11 +94,10 @@ async def fresh_credentials(
     `CredentialRequest` explains the arguments. With `retry_refused`, the connection can have the status `needs_reauth`.
 
     Raises:
-
-    - NotFound, ReauthRequired, ClientRefused, TargetRefused, OAuthClientMissing, HostNotRegistered.
-    - SealBroken: the stored credentials cannot be decrypted.
-    - ProviderUnavailable: the stored credentials are not usable, and the provider cannot refresh the credentials now.
-    - Unavailable: the database is not available.
+        NotFound, ReauthRequired, ClientRefused, TargetRefused, OAuthClientMissing, HostNotRegistered: see the classes.
+        SealBroken: the stored credentials cannot be decrypted.
+        ProviderUnavailable: the stored credentials are not usable, and the provider cannot refresh the credentials now.
+        Unavailable: the database is not available.
     """
     state = await load_state(installation, key)
     return await ensure_fresh(installation, state, rejected=rejected, retry_refused=retry_refused)
@@ -128,9 +127,7 @@ async def held_credentials(installation: Installation, key: ConnectionKey) -> Us
 
 
 async def refresh(installation: Installation, key: ConnectionKey) -> UsableCredential:
-    """Refresh a connection's credentials now, even if the credentials are fresh.
-
-    Send the request even during a pause after a failure.
+    """Refresh a connection's credentials now, even if the credentials are fresh, or during a pause after a failure.
 
     If the credentials cannot be refreshed, return the stored credentials. For example, an API key cannot be refreshed.
 

@@ -117,7 +117,7 @@ class CredentialState:
 
     @property
     def is_presumed(self) -> bool:
-        """Return True if the end user has to connect again by presumption: One Runtime still tries to refresh."""
+        """Return True if the end user has to connect again, but One Runtime still tries to refresh the tokens."""
         return self.connection.status == "needs_reauth" and self.stored.token_metadata.refresh_due_at is not None
 
     def is_paused(self, now: datetime) -> bool:
