@@ -201,9 +201,9 @@ def test_hosts_of_client_fields_count_as_hosts_of_the_client(changes: dict[str, 
 
 
 def test_a_lookup_and_values_received_from_it_require_each_other() -> None:
-    refused("set lookup together with a received value", lookup={"path": "/sites"})
+    refused("lookup needs a received value", lookup={"path": "/sites"})
     site = {"name": "site", "source": "lookup", "pattern": "[a-z]+"}
-    refused("set lookup together with a received value", received=[site], base_url="https://api.example.com/{site}")
+    refused("lookup needs a received value", received=[site], base_url="https://api.example.com/{site}")
 
 
 def test_pages_of_a_lookup_have_a_list_and_one_place_of_the_next_page() -> None:

@@ -1,8 +1,7 @@
 """Define one class for each auth type (a way to connect), with the code that differs between auth types.
 
 `auth_method(auth)` returns an object for an auth type of a catalog entry (an integration's definition). `AUTH_METHODS`
-contains the classes by name. Use `AUTH_METHODS` for a stored connection, because the catalog possibly no longer
-contains the connection's entry.
+contains the classes by name. Use `AUTH_METHODS` for a stored connection, because the connection's entry can be deleted.
 """
 
 from one_runtime.auth_types.method import AuthMethod, RefreshGrant, TokenMethod

@@ -1,7 +1,7 @@
 """Calculate the time of the next refresh of a connection's tokens.
 
-The next refresh must happen before the access token expires. Some refresh tokens expire if they are not used, so the
-next refresh must also happen before such an expiry.
+A refresh must happen before the access token expires. Some refresh tokens expire too. A refresh must also happen before
+the refresh token expires.
 """
 
 from datetime import datetime, timedelta
@@ -11,7 +11,7 @@ from one_runtime.catalog.oauth2 import TokenLifetimes
 from one_runtime.oauth.token_response import TokenSet
 
 _MARGIN: Final = timedelta(minutes=5)
-_PART_OF_SHORT_LIFE: Final = 5  # if the lifetime is less than 25 minutes, the margin is a fifth of the lifetime
+_PART_OF_SHORT_LIFE: Final = 5  # a lifetime of less than 25 minutes has a margin of a fifth of the lifetime
 
 
 def next_refresh_at(lifetimes: TokenLifetimes, tokens: TokenSet, now: datetime) -> datetime | None:
@@ -29,6 +29,7 @@ def _ahead(expires_at: datetime | None, now: datetime) -> datetime | None:
 def _halfway(moment: datetime | None, now: datetime) -> datetime | None:
     """Return the time halfway between now and the expiry of a refresh token.
 
-    The margin is half of the lifetime, because the provider or One Runtime can be unavailable for days.
+    After this time, half of the lifetime is left for retries, because the provider or One Runtime can be unavailable for
+    days.
     """
     return None if moment is None else now + (moment - now) / 2

@@ -42,7 +42,7 @@ class OAuth2Method:
         return self.auth.sends_client
 
     def first_grant(self, _: ConnectionValues, /) -> None:
-        """Return None, because the provider sends the authorization code later, with the callback."""
+        """Return None, because the end user has not authorized the access yet."""
 
     def refresh_grant(self, secrets: Mapping[str, str], _: tuple[str, ...], /) -> RefreshToken | None:
         """Return the grant for a refresh. Return None if One Runtime cannot refresh the tokens.
@@ -63,7 +63,7 @@ class OAuth2Method:
         return next_refresh_at(self.auth.lifetimes, tokens, now)
 
     def client_values(self, client_id: str, fields: Mapping[str, str], /) -> dict[str, str]:
-        """Return the client id, and the client fields that the catalog still defines."""
+        """Return the client id, and the stored client fields that the entry declares."""
         return {"client_id": client_id, **self.auth.client_fields(fields)}
 
     @staticmethod

@@ -23,7 +23,7 @@ class ApiKeyMethod:
 
     @staticmethod
     def exposes(credentials: Mapping[str, str], /) -> dict[str, str]:
-        """Return all credentials, because the provider's API accepts them unchanged."""
+        """Return all credentials, because a caller sends the credentials unchanged to the provider's API."""
         return dict(credentials)
 
 

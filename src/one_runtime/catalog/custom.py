@@ -21,7 +21,7 @@ from one_runtime.catalog.source import Complaint, EntrySource, SourceError, Synt
 MAX_BYTES: Final = 64 * 1024
 """Maximum size of an entry (the definition of an integration), in bytes of JSON.
 
-The limit is small, because every process caches the entry, and every list of integrations contains the entry.
+The limit is small, because every process caches the entry.
 """
 _MOST_COMPLAINTS: Final = 20
 _SVG_URI: Final = re.compile(r"data:image/svg\+xml(?:;[a-z0-9=-]+)*?(;base64)?,(.*)", re.DOTALL | re.IGNORECASE)
@@ -73,7 +73,7 @@ def _custom_entry(source: EntrySource, slug: str | None = None, *, allow_http: b
         source.refuse(("logo",), "must be a text: an SVG, or a data URI with an SVG")
     logo = data.pop("logo", None)
     if slug is not None and not is_custom(slug):
-        data.setdefault("slug", f"{CUSTOM}none")  # a placeholder; the HTTP API later refuses the path's slug
+        data.setdefault("slug", f"{CUSTOM}none")  # the HTTP API refuses the slug of the path later
     elif slug is not None and data.setdefault("slug", slug) != slug:
         source.refuse(("slug",), f"must be {slug}, as in the URL of the request")
     integration = replace(source, data=data).integration(CustomIntegration, allow_http=allow_http)

@@ -21,14 +21,14 @@ _CATEGORIES: Final[dict[Any, str]] = {
     _codes.CATEGORY_NOT_DIGIT: r"\D", _codes.CATEGORY_NOT_WORD: r"\W", _codes.CATEGORY_NOT_SPACE: r"\S",
 }  # fmt: skip
 _ALL: Final = "".join(map(chr, range(33, 127)))
-_MAX_CHARACTERS: Final = 2_000  # an example of a longer value would take the linter too long
+_MAX_CHARACTERS: Final = 2_000  # longer examples would make the linter slow
 
 
 def generate_param(part: Param) -> str:
     """Return an example value of a parameter.
 
-    Prefer the default, then the first option, then a placeholder that matches the pattern. Otherwise generate a value
-    from the pattern.
+    Return the first of these values that exists: the default, the first option, a placeholder that matches the pattern,
+    a value generated from the pattern.
     """
     if part.default is not None:
         return part.default
@@ -40,7 +40,7 @@ def generate_param(part: Param) -> str:
 
 
 def generate_field(part: CredentialField, variant: int = 0) -> str:
-    """Return an example value of a credential field. To get another value, pass another `variant`."""
+    """Return an example value of a credential field. Another `variant` gives another value."""
     return generate_match(part.pattern, variant) if part.pattern is not None else f"a1b2c3d4e5f6g7h{variant}"
 
 
@@ -62,7 +62,7 @@ def generate_match(pattern: str, variant: int = 0) -> str:
     """Return a text that matches the whole pattern.
 
     Raises:
-        ValueError: this function found no matching text.
+        ValueError: the search found no text that matches the pattern.
     """
     parsed = _parser.parse(pattern)
     for attempt in range(8):

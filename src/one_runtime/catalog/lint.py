@@ -1,8 +1,8 @@
 """Find errors in a catalog entry that the validation in `catalog/model.py` does not find.
 
-The linter tests whether the URLs and texts of the entry are complete. The linter also tests whether the entry's check
-(the request that verifies a credential) distinguishes a refused credential from an outage of the provider. The linter
-sends no request. `one-runtime catalog check` prints one line for each error.
+The linter tests whether the URLs and texts of the entry are complete. The check of an entry is the request that
+verifies a credential. The linter also tests whether the check distinguishes a refused credential from an outage of the
+provider. The linter sends no request. `one-runtime catalog check` prints one line for each error.
 """
 
 import re
@@ -22,7 +22,7 @@ from one_runtime.catalog.templates import fill, names_in
 from one_runtime.errors import InvalidInput
 
 _REST: Final = r"(?::[0-9]{1,5})?(?:/[^{}?#]*)?"
-# This pattern also allows http on loopback, because the demo uses http. For other entries, the validation refuses http.
+# This pattern also allows http on loopback, for the demo. The validation refuses http in all other entries.
 _URL: Final = re.compile(
     rf"https://[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{{2,63}}{_REST}|http://(?:127\.0\.0\.1|localhost|\[::1\]){_REST}"
 )
@@ -64,8 +64,8 @@ def example_values(auth: AuthBase) -> ConnectionValues:
 
     Raises:
         InvalidInput: a default or a placeholder does not match its pattern.
-        ValueError: the entry refuses its own example of a received value (a value that the provider sends), or this
-            function found no text that matches a pattern.
+        ValueError: an example of a received value (a value that the provider sends) is not valid.
+        ValueError: the search found no text that matches a pattern.
     """
     params = {part.name: examples.generate_param(part) for part in auth.params}
     fields = {part.name: examples.generate_field(part, place) for place, part in enumerate(auth.fields, 1)}
@@ -80,7 +80,7 @@ def example_values(auth: AuthBase) -> ConnectionValues:
 
 
 def build_example_answer(auth: OAuth2Auth, source: ValueSource) -> object:
-    """Build an example of the message that `source` names: the callback, the token response or the look-up's response.
+    """Build an example of the callback, of the token response or of the look-up's response. `source` selects one.
 
     The result contains the entry's example of each received value.
     """
@@ -218,9 +218,9 @@ def _check_revocation(auth: OAuth2Auth) -> Iterator[str]:
 
 
 def _check_foreign_hosts(auth: OAuth2Auth, source: ValueSource) -> Iterator[str]:
-    """Yield an error for each received value that could change the host of a URL to a host of an attacker.
+    """Yield an error for each received value with which an attacker could change the host of a URL.
 
-    One Runtime would then send a token to the attacker (promise P7 of docs/security.md).
+    The attacker's host would receive a token (promise P7 of docs/security.md).
     """
     in_hosts = {name for url in auth.urls() for name in names_in(url.authority)}
     for part in auth.received:

@@ -28,7 +28,7 @@ _ATTRIBUTE_NAMES: Final = (
 _ELEMENTS: Final = frozenset(_ELEMENT_NAMES.split())
 _ATTRIBUTES: Final = frozenset(_ATTRIBUTE_NAMES.split())
 _METADATA_ATTRIBUTES: Final = ("version", "class", "data-", "baseProfile", "enable-background", "{")
-# A logo may refer only to ids in its own file, so a browser that shows the logo fetches no other file.
+# A logo may refer only to ids in its own file. So a browser that shows the logo downloads no other file.
 _REFERENCE = re.compile(r"url\(\s*#([A-Za-z0-9_-]+)\s*\)")
 _DRAWING_REFERENCES: Final = ("clip-path", "mask")
 
@@ -41,9 +41,9 @@ def clean_svg(text: str) -> str:
     """Return the SVG with only the elements and attributes that a drawing needs.
 
     Raises:
-        UnsafeLogo: the SVG is not valid XML, is larger than 8 kB, or contains a forbidden part, such as a script, an
-            external reference, a style sheet or a document type. The SVG is also unsafe if its elements are nested
-            deeply, or if a browser would draw too many elements.
+        UnsafeLogo: the SVG is not valid XML, is larger than 8 kB, or contains a part that is not allowed. For example,
+            scripts, style sheets, external references and document types are not allowed. Deep nesting and too many
+            drawn elements are not allowed either.
     """
     # A document type (`<!DOCTYPE`) can declare entities. An entity can expand endlessly or read a file. So this
     # function refuses a text with a document type before it calls the parser.
@@ -70,9 +70,9 @@ def _without_comments(text: str) -> str:
 
 
 def _require_small_drawing(root: ET.Element) -> None:
-    """Count the elements as a browser draws them: each reference draws the element to which the reference points.
+    """Check the number of elements that a browser draws, and the depth of their nesting.
 
-    An element that refers to itself is nested endlessly.
+    A browser draws the target of each reference, so each reference adds the elements of its target.
 
     Raises: UnsafeLogo.
     """
@@ -140,7 +140,7 @@ def _drawing_attributes(node: ET.Element) -> Iterator[tuple[str, str]]:
 
 def logo_hash(svg: bytes) -> str:
     """Return the hash for the URL of the logo. A changed logo gets another URL."""
-    # The hash is short, because a list of integrations contains a hash for each logo, and hashes do not compress.
+    # The hash is short, because a list of integrations contains a hash for each logo.
     return hashlib.sha256(svg).hexdigest()[:12]
 
 
@@ -148,7 +148,7 @@ def monogram(slug: str, name: str) -> str:
     """Return an SVG with two letters of the name on a square. The slug decides the colour of the square."""
     hue = int.from_bytes(hashlib.sha256(slug.encode()).digest()[:2], "big") % 360
     letters = escape(_letters(name))
-    # White text needs a contrast of 4.5:1 (WCAG 1.4.3). Hues from yellow to cyan look light, so they get dark squares.
+    # White text needs a contrast of 4.5:1 (WCAG 1.4.3). Hues from yellow to cyan look light, so their squares are darker.
     light = 30 if 30 <= hue <= 200 else 40
     return (
         f'<svg xmlns="{_SVG}" viewBox="0 0 256 256" width="256" height="256">'

@@ -16,8 +16,8 @@ class AccountChoices(EntryPart):
 class LookupPages(EntryPart):
     """The place of the next page, if the provider divides the list of accounts into pages.
 
-    `next`: the path of the next page's URL in the response. With `param`, the value at the path is a cursor, which the
-    next request contains as the query parameter `param`. Without `next`, the URL is in the header `Link` (RFC 8288).
+    `next`: the path of the next page's URL in the response. With `param`, the value at the path is a cursor. The next
+    request sends the cursor in the query parameter `param`. Without `next`, the URL is in the header `Link` (RFC 8288).
     """
 
     next: JsonPath | None = None

@@ -17,7 +17,7 @@ _REL: Final = re.compile(r";\s*rel\s*=\s*\"?([^\";]*)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class NextPage:
-    """The next page. `exists`: True if the response names a next page. `request`: None if there is no usable page."""
+    """The next page. `exists`: True if the response names a page. `request`: None without a page that is allowed."""
 
     exists: bool
     request: OutboundRequest | None = None
@@ -32,8 +32,8 @@ def next_page(
 ) -> NextPage:
     """Return the next page. `first` and `current`: the requests for the first page and for the present page.
 
-    The request contains the credential. So if the provider names a URL on another host, `request` is None (promise P7
-    of docs/security.md).
+    The request contains the credential. So for a URL on another host, `request` is None (promise P7 of
+    docs/security.md).
     """
     pages = lookup.pages
     if pages is None:

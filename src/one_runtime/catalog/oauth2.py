@@ -1,9 +1,8 @@
 """Define the OAuth 2.0 part of a catalog entry: scopes, requests to the provider, and values in the responses.
 
-An entry describes requests by templates (texts with `{name}`). One Runtime gets the values for `{name}` from these
-sources, in this order: the end user's parameters, the callback, the token response, and the look-up's response. The
-look-up is an optional request with the new token. A template may use only values that One Runtime got before the
-request.
+An entry describes requests by templates (texts with `{name}`). A value for `{name}` comes from the end user's
+parameters, the callback, the token response or the look-up's response. The look-up is an optional request with the new
+token. A template may use only values that One Runtime already has at the time of the request.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -45,7 +44,7 @@ ClientAuth: TypeAlias = Literal["basic", "basic_raw", "post", "either", "none"]
 Scope = Annotated[str, StringConstraints(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]+$", max_length=200)]  # RFC 6749, 3.3
 Seconds = Annotated[int, Field(ge=1, le=10 * 366 * 86_400)]
 
-# One Runtime sets these parameters itself. An entry that replaces these parameters could disable `state` or PKCE.
+# One Runtime sets these parameters itself. An entry that replaced `state` or `code_challenge` would disable a defense.
 _AUTHORIZATION_OWN: Final = frozenset(
     {"client_id", "code_challenge", "code_challenge_method", "redirect_uri", "response_type", "scope", "state"}
 )
@@ -69,8 +68,8 @@ class ClientRegistration(EntryPart):
 class ScopeList(EntryPart):
     """A request parameter that lists scopes.
 
-    `always`: the scopes of every request. `default`: further scopes, if neither the connection session nor the OAuth
-    client names scopes.
+    `always`: the scopes of every request. `default`: further scopes. Scopes of the connection session or of the OAuth
+    client replace the default scopes.
     """
 
     param: ParamName = "scope"
@@ -87,7 +86,7 @@ class AuthorizationEndpointSpec(EntryPart):
     """The authorization request (RFC 6749, 4.1.1).
 
     `code_param` and `callback_signature` describe a callback that deviates from the RFC. `nonce_param`: the parameter
-    for a random value, which is new in every request, such as `nonce` of OpenID Connect.
+    for a random value, such as `nonce` of OpenID Connect. Every request contains a new value.
     """
 
     url: Url
@@ -143,8 +142,8 @@ class LongLivedTokenExchange(EntryPart):
 class TokenEndpointSpec(EntryPart):
     """The token endpoint (RFC 6749, 3.2).
 
-    `auth`: the method of client authentication (RFC 6749, 2.3.1). The method `basic_raw` deviates from the RFC: HTTP
-    Basic contains the id and the secret without form encoding. `query`: parameters in the URL of every request. With
+    `auth`: the method of client authentication (RFC 6749, 2.3.1). The method `basic_raw` deviates from the RFC, because
+    the id and the secret have no form encoding. `query`: parameters in the URL of every request. With
     `refresh_method: GET`, the refresh request has no client authentication. An entry can write `refused` as a list of
     error codes.
     """
@@ -166,7 +165,7 @@ class TokenEndpointSpec(EntryPart):
     exchange: LongLivedTokenExchange | None = None
 
     def refuse_own(self, own: frozenset[str]) -> None:
-        """Refuse an entry that sets a parameter in `own`, because the OAuth flow sets these parameters.
+        """Refuse an entry that sets a parameter in `own`. The OAuth flow sets the parameters in `own`.
 
         Raises:
             ValueError: the entry sets a parameter in `own`. The message names the parameter.
@@ -210,7 +209,7 @@ class RevocationEndpointSpec(EntryPart):
             raise ValueError("the request must contain the token: set token_param, params, or auth: bearer")
         if self.body == "none" and (self.token_param is not None or self.params or self.auth in {"post", "either"}):
             raise ValueError(
-                "with body: none, set token_param to null, omit params, and use neither auth: post nor auth: either"
+                "body: none is allowed only with token_param: null, without params, and without auth: post and auth: either"
             )
 
     def templates(self) -> Iterator[str]:
@@ -265,7 +264,7 @@ class OAuth2Auth(AuthBase):
         if self.authorization.nonce_param in self._scope_params():
             raise ValueError("authorization.nonce_param: must differ from the param of scopes and more_scopes")
         if (self.lookup is None) != all(part.source != "lookup" for part in self.received):
-            raise ValueError("lookup: set lookup together with a received value that has source: lookup, or omit both")
+            raise ValueError("lookup needs a received value with source: lookup, and such a received value needs lookup")
         if self.refresh == "none" and (self.token.refresh_url or self.token.refresh_params or self.lifetimes.refresh):
             raise ValueError("refresh is none, so refresh_url, refresh_params and lifetimes.refresh must be omitted")
         _check_steps(self)
@@ -312,7 +311,7 @@ class OAuth2Auth(AuthBase):
     def field_urls(self) -> tuple[UrlTemplate, ...]:
         """Return the parts of every API URL that receives a client field, such as a developer token.
 
-        Requests to the token endpoint can contain client fields too. `secret_urls` returns the token endpoint's URLs.
+        The token endpoint can receive client fields too, but this result omits the token endpoint (see `secret_urls`).
         """
         names, send = {part.name for part in self.client.fields}, tuple(self.send.templates())
         urls = [url for url in (self.base_url, *self.more_base_urls) if _contains(names, url, *send)]
@@ -348,8 +347,8 @@ class OAuth2Auth(AuthBase):
     def templates(self) -> Iterator[str]:
         """Yield every template, and a template for each field.
 
-        The fields are the id and secret of a client that the end user enters. The OAuth flow uses both fields. Without
-        these templates, the validation would refuse both fields as unused.
+        With `owner: customer`, the fields are `client_id` and `client_secret`. The OAuth flow uses both fields. Without a
+        template for each field, the validation would refuse both fields as unused.
         """
         yield from super().templates()
         yield from (f"{{{field.name}}}" for field in self.fields)
@@ -408,7 +407,7 @@ class ClientCredentialsAuth(AuthBase):
     def templates(self) -> Iterator[str]:
         """Yield every template of the entry, and templates for `client_id` and `client_secret`.
 
-        The OAuth flow uses both values. Without these templates, the validation would refuse both names as unused.
+        The OAuth flow uses both values. Without a template for each value, the validation would refuse both as unused.
         """
         yield from super().templates()
         yield from ("{client_id}", "{client_secret}", *_token_templates(self.token), *self.scopes.templates())

@@ -27,7 +27,7 @@ SMALL: Final[Levels] = {"gzip": 6, "zstd": 9}
 """Compression levels for public responses, which are compressed once for all callers."""
 
 MIN_SIZE: Final = 1000
-"""Minimum size in bytes of a text to compress. A smaller text fits into one network packet."""
+"""Minimum size in bytes of a text to compress. A smaller text fits into one network packet without compression."""
 
 MAX_HEADER: Final = 200
 """Maximum number of characters of a header `Accept-Encoding`. Browsers send about 25 characters."""
@@ -77,8 +77,8 @@ class Compressor:
 def choose(accept_encoding: str) -> Coding | None:
     """Return the coding that a caller prefers (RFC 9110, 12.5.3). Return None for an uncompressed response.
 
-    If the header is longer than `MAX_HEADER`, or the caller accepts neither gzip nor zstd, return None. A caller can
-    refuse an uncompressed response with `identity;q=0`. This function ignores the refusal, as RFC 9110, 12.4.1 allows.
+    Return None for a header longer than `MAX_HEADER`. A caller can refuse an uncompressed response with
+    `identity;q=0`. This function ignores such a refusal, as RFC 9110, 12.4.1 allows.
     """
     return _choose(accept_encoding) if len(accept_encoding) <= MAX_HEADER else None
 

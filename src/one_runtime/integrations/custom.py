@@ -1,10 +1,9 @@
 """Register, replace and delete custom integrations, which an organization defines itself.
 
-An entry is the definition of an integration. The entry's audience (`AuthBase.audience`) describes the hosts that
-receive credentials, and the way in which One Runtime sends credentials. One Runtime never sends existing credentials to
-a new audience. So after a change of the audience, the end users must connect again. If the entry sends the OAuth
-client's secret or fields to a new host, the organization must register the client again. docs/security.md describes
-these rules as promises P1 and P7.
+An entry is the definition of an integration. The entry's audience (`AuthBase.audience`) describes the places to which
+One Runtime sends credentials. One Runtime never sends existing credentials to a new audience. So after a change of the
+audience, the end users must connect again. If the entry sends the OAuth client's secret or fields to a new host, the
+organization must register the client again. docs/security.md describes these rules as promises P1 and P7.
 """
 
 from dataclasses import dataclass, replace
@@ -51,7 +50,7 @@ class CustomIntegrationResult:
 
     `enabled`: True if the organization has enabled the integration. `created`: True if the integration is new.
     `invalidated`: number of connections for which end users must connect again. `client_retired`: True if One
-    Runtime retired the OAuth client, so that new connections cannot use the client.
+    Runtime retired the OAuth client. New connections cannot use a retired client.
     """
 
     registered: StoredIntegration
@@ -163,8 +162,8 @@ async def _retire_client(
 async def _invalidate_connections(installation: Installation, actor: Actor, integration: CustomIntegration) -> int:
     """Invalidate the connections with credentials for an old audience. Return the number of these connections.
 
-    One Runtime also compares the audiences before each call to the provider. So a call with old credentials fails even
-    before this function invalidates the connection.
+    One Runtime also compares the audiences before each call to the provider. So no call sends old credentials to the
+    new audience before this function is finished.
     """
     count = 0
     for auth_type in get_args(AuthType):
@@ -180,7 +179,7 @@ async def _invalidate_connections(installation: Installation, actor: Actor, inte
 
 
 async def _remove_from_enabled(tx: Transaction, installation: Installation, actor: Actor, slug: str) -> None:
-    """Remove a deleted integration from the organization's list of enabled or disabled integrations."""
+    """Remove a deleted integration from the setting that lists enabled or disabled integrations."""
     organization = await organizations.get(tx, actor.organization_id)
     if slug in organization.integrations_slugs:
         remaining = tuple(listed for listed in organization.integrations_slugs if listed != slug)

@@ -1,4 +1,4 @@
-"""Parse the custom integrations of all organizations, so that one organization does not delay another organization."""
+"""Parse custom integrations in queues, so that one organization does not delay another organization for long."""
 
 import asyncio
 from collections import Counter
@@ -20,7 +20,7 @@ MAX_PENDING_OF_ORGANIZATION: Final = 4
 MAX_SIZE_ON_THREAD: Final = 16 * 1024
 """Maximum number of characters of a document that a thread parses. The thread needs less than 0.2 s for any text.
 
-The size suffices for entries. A process needs half a second to start, so only large documents have a process.
+Most entries are smaller. A process needs half a second to start, so only large documents have a process.
 """
 
 THREAD: Final = "custom-integrations"
@@ -30,7 +30,7 @@ THREAD: Final = "custom-integrations"
 class EntryQueue:
     """Runs at most one job of each organization at the same time, and at most `concurrency` jobs in total.
 
-    So before a job starts, the queue starts at most one job of each other organization.
+    So many jobs of one organization do not block the queue for the other organizations.
     """
 
     def __init__(self, concurrency: int) -> None:
@@ -44,7 +44,7 @@ class EntryQueue:
         return self._pending.total()
 
     async def run(self, organization_id: str, job: Callable[[], Awaitable[T]]) -> T:
-        """Wait, and run the job. Raises: RateLimited if too many jobs wait; the errors of the job."""
+        """Wait until the job can start, and run the job. Raises: RateLimited if too many jobs wait; errors of the job."""
         if self._pending[organization_id] >= MAX_PENDING_OF_ORGANIZATION:
             raise RateLimited(
                 f"Your organization may send at most {MAX_PENDING_OF_ORGANIZATION} custom integrations at the same "

@@ -1,6 +1,6 @@
 """Parse a custom integration in a separate process, which limits the time and the memory.
 
-A thread would hold the lock of the interpreter, so a large document on a thread would delay all requests of the server.
+A thread that parses a document holds the lock of the interpreter. A large document would delay all other requests.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ MAX_SECONDS: Final = 5
 MAX_MEMORY: Final = 512 * 1024 * 1024
 """Maximum memory of the process, in bytes."""
 
-_MAX_WAIT: Final = 60.0  # seconds; the system can be too busy to give the process its CPU time
+_MAX_WAIT: Final = 60.0  # seconds; longer than `MAX_SECONDS`, because a busy system runs the process slowly
 _TOO_LARGE: Final = "takes too much time or memory to read; send fewer values, for example a document without paths"
 _OUT_OF_MEMORY: Final = 70
 """Exit status of the process after a `MemoryError`."""
@@ -119,10 +119,10 @@ def _encode(document: EntryDocument) -> dict[str, object]:
 
 
 def _limit_this_process(seconds: int, memory: int) -> None:
-    """Limit CPU time and memory. Prefer the server to this process if CPU time or memory is scarce.
+    """Limit the CPU time and the memory of this process. Give this process a lower priority than the server.
 
-    A system can refuse some of these calls: macOS has no limit of memory, and a sandbox can forbid priorities. The
-    server then still ends the process after `_MAX_WAIT`.
+    A system can refuse some of these calls. For example, macOS has no limit of memory, and a sandbox can forbid
+    priorities. The server also ends the process after `_MAX_WAIT`.
     """
     end = math.ceil(time.process_time()) + seconds
     for limit in (

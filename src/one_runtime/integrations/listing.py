@@ -30,7 +30,7 @@ from one_runtime.tenancy.authentication import KEY_COLUMNS, KEY_MATCHES, ApiKeyR
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
-# The statement contains its constants as SQL literals, so that a request sends fewer parameters to the database.
+# The constants are literals in the SQL text, so that a request sends fewer parameters to the database.
 _PAIR = connections.c.integration_slug + literal_column("':'") + connections.c.status
 _CONNECTIONS = (
     select(func.aggregate_strings(_PAIR, literal_column("','")))  # type: ignore[arg-type] # typed for a parameter
@@ -76,7 +76,7 @@ class _ListRow(NamedTuple):
 _BLOCK: Final = 16
 """Number of integrations in a block of joined JSON fragments.
 
-For 614 integrations, joining blocks is ten times as fast as joining the fragments of single integrations.
+For the built-in catalog, joining blocks is ten times as fast as joining the fragments of single integrations.
 """
 
 _CAPACITY: Final = 64 * 1024 * 1024
@@ -123,8 +123,8 @@ class _View:
 
     `fragments`: the JSON fragment of each available integration, for end users without a connection. `blocks`: the
     slugs of each block, and the joined fragments of its available integrations. `size`: the memory in bytes without
-    `lists`. `lists`: rendered lists by connections and selection. The lists share the fragments and blocks of the view,
-    so the lists must not outlive the view in a cache.
+    `lists`. `lists`: rendered lists by connections and selection. The lists use the view's fragments and blocks. So the
+    view contains the cache of its lists, and a removed view frees its lists too.
     """
 
     fragments: Mapping[str, bytes]
@@ -183,7 +183,7 @@ class IntegrationList:
         return listed.after(b'{"end_user_id": %b, "integrations": [' % _encode(end_user_id).encode())
 
     async def compressed(self, listed: Listed, end_user_id: str, body: bytes, coding: Coding) -> bytes:
-        """Return the compressed body. The cache saves work if the same list is requested again for an end user."""
+        """Return the compressed body. A cache keeps the body for a repeated request of the list for this end user."""
         key_size = sys.getsizeof(end_user_id)
         return await self._compressor.compress((listed.etag, end_user_id), body, coding, key_size)
 

@@ -1,10 +1,10 @@
 """Store the OAuth clients that an organization or the operator has registered with a provider.
 
-All organizations can use the operator's clients. One Runtime encrypts each client's secret and fields. One Runtime
-sends the secret and the fields only to the hosts for which the client is registered (promises P3 and P7 of
-docs/security.md). If an organization deletes a client, or registers a client with another `client_id`, One Runtime
-retires the old client. Existing connections continue to use a retired client, but new connections cannot use a retired
-client.
+All organizations can use the operator's clients. One Runtime encrypts each client's secret and fields. Only hosts for
+which the client is registered receive the secret and the fields (promises P3 and P7 of docs/security.md).
+
+One Runtime retires a client that the owner deletes, or replaces by a client with another `client_id`. Existing
+connections continue to use a retired client. New connections cannot use a retired client.
 """
 
 import json
@@ -46,7 +46,7 @@ RETENTION: Final = timedelta(days=30)
 """Minimum time for which One Runtime keeps a retired client."""
 
 _LAST: Final = 4
-_LONG_ENOUGH: Final = 12  # the last four characters would reveal too much of a shorter secret
+_LONG_ENOUGH: Final = 12  # of a secret with fewer characters, four characters would reveal too much
 
 
 class OAuthClientMissing(Conflict):
@@ -56,7 +56,7 @@ class OAuthClientMissing(Conflict):
 
 
 class HostNotRegistered(InvalidInput):
-    """The request would send the secret or a field of a client to a host that the client's registration omits."""
+    """The request would send a client's secret or field to a host that is not in the client's registration."""
 
     code = "host_not_registered"
 
@@ -89,10 +89,10 @@ class OAuthClient:
         return auth.client_fields(self.fields)
 
     def public_fields_of(self, auth: OAuth2Auth) -> dict[str, str]:
-        """Return the values of the fields that are not secret, for the authorization URL, which the browser sees.
+        """Return the values of the fields that are not secret. The authorization URL may contain these values.
 
-        An organization can change its custom integration. So omit a field of a custom integration if the field was
-        secret at its registration.
+        An organization can change a secret field of its custom integration to `secret: false`. So omit a field that
+        was secret at the client's registration.
         """
         names = _public_names(auth)
         if self.integration_slug.startswith(CUSTOM):
@@ -337,7 +337,7 @@ async def unregister(installation: Installation, actor: Actor, slug: str) -> Non
 
 
 async def _record(tx: Transaction, installation: Installation, actor: Actor, kind: EventType, slug: str) -> None:
-    """Record an event for an organization. Do nothing for the operator, because the operator has no audit log."""
+    """Record an event for an organization. Record nothing for the operator, because the operator has no audit log."""
     if actor.organization_id != INSTANCE:
         subject = Subject(data={"integration_slug": slug})
         await events.record(tx, actor, kind, installation.clock(), subject)
@@ -366,9 +366,9 @@ def _not_found(slug: str) -> NotFound:
 def still_fits(client: OAuthClient, auth: OAuth2Auth) -> bool:
     """Return True if the changed definition of a custom integration still fits the registered client.
 
-    The client must be registered for every host that receives the secret or a client field, and no secret field may
-    become public. If One Runtime cannot list the hosts, skip the check of the hosts: `require_host` and
-    `require_field_hosts` check the hosts of each request.
+    The client must be registered for every host that receives the secret or a client field. No secret field may become
+    public. Skip the check of the hosts if a part of a host can have any value. For such hosts, `require_host` and
+    `require_field_hosts` check each request.
     """
     if not _public_names(auth) & client.fields.keys() <= client.public_fields:
         return False
@@ -386,7 +386,7 @@ def require_host(client: OAuthClient, integration: str, auth: OAuth2Auth, known:
 def require_field_hosts(client: OAuthClient, integration: str, auth: OAuth2Auth, known: Mapping[str, str]) -> None:
     """Check that the client's registration lists each API host that would receive a client field (P7).
 
-    Skip a URL if a value in the URL's host is not known yet, because One Runtime cannot send a request to this URL.
+    Skip each URL whose host contains an unknown value. One Runtime cannot send a request to such a URL.
 
     Raises: HostNotRegistered.
     """

@@ -1,7 +1,7 @@
 """List the built-in integrations for everyone, without a status.
 
-A request for this list needs no API key, so the response must cost little. One Runtime renders each integration and
-each whole list only once.
+A request for this list needs no API key, so a response must need little CPU time. One Runtime renders each integration
+and each whole list only once.
 """
 
 import hashlib
@@ -52,8 +52,8 @@ class PublicList:
     async def compressed(self, options: Options, listed: Listed, body: bytes, coding: Coding) -> bytes | None:
         """Return the compressed body of the list for these options. Return None to send the body uncompressed.
 
-        Anybody can request any number of selections (lists with `slug` or `search`). So One Runtime compresses a
-        selection only if the compression takes less than about a millisecond.
+        A selection is a list with `slug` or `search`. Anybody can request any number of selections. So One Runtime
+        compresses only selections for which the compression takes less than about a millisecond.
         """
         if len(body) < MIN_SIZE:
             return None

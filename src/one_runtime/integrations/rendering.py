@@ -58,7 +58,8 @@ class Options:
     def known(self, catalog: Catalog) -> "Options":
         """Return the options without the slugs that the catalog does not contain.
 
-        The remaining slugs are the catalog's own strings. So a cache of lists keeps no text of a caller in memory.
+        The result contains the strings of the catalog instead of the caller's strings. So a cache of lists keeps no text
+        of a caller in memory.
         """
         if self.slugs is None:
             return self
@@ -87,7 +88,7 @@ class Listed:
 
 
 class Fragments(NamedTuple):
-    """JSON fragments of one integration for its four states: available or not, connected or not."""
+    """JSON fragments of one integration for its four states. A state combines availability and connection status."""
 
     not_connected: bytes
     connected: bytes
