@@ -201,11 +201,11 @@ def test_the_json_body_of_a_check_may_contain_line_breaks() -> None:
 
 def test_a_verified_entry_has_a_date_and_an_unverified_one_has_none() -> None:
     refused(
-        "date: must be omitted with how: unverified; every other value of how requires",
+        "date: omit date with how: unverified, and add date with every other value",
         {**API_KEY, "verified": {"how": "documentation"}},
     )
     refused(
-        "date: must be omitted with how: unverified; every other value of how requires",
+        "date: omit date with how: unverified, and add date with every other value",
         {**API_KEY, "verified": {"how": "unverified", "date": "2026-11-25"}},
     )
 

@@ -29,7 +29,6 @@ def _ahead(expires_at: datetime | None, now: datetime) -> datetime | None:
 def _halfway(moment: datetime | None, now: datetime) -> datetime | None:
     """Return the time halfway between now and the expiry of a refresh token.
 
-    After this time, half of the lifetime is left for retries, because the provider or One Runtime can be unavailable for
-    days.
+    Half of the lifetime is then left for retries, because the provider or One Runtime can be unavailable for days.
     """
     return None if moment is None else now + (moment - now) / 2

@@ -146,8 +146,8 @@ def load_catalog() -> Catalog:
 def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str] | None = None) -> Integration:
     """Return the validated entry of a YAML file.
 
-    `replace`: values by name. Each value replaces `{name}` in the text before the parsing. `allow_http`: allow http URLs
-    on loopback. Only the entry of the demo's provider needs these two arguments.
+    `replace`: values by name. Each value replaces `{name}` in the text before the parsing. `allow_http`: allow http
+    URLs on loopback. Only the entry of the demo's provider needs these two arguments.
 
     Raises:
         CatalogError: the entry is not valid. The error names the file and the line.

@@ -148,7 +148,7 @@ def monogram(slug: str, name: str) -> str:
     """Return an SVG with two letters of the name on a square. The slug decides the colour of the square."""
     hue = int.from_bytes(hashlib.sha256(slug.encode()).digest()[:2], "big") % 360
     letters = escape(_letters(name))
-    # White text needs a contrast of 4.5:1 (WCAG 1.4.3). Hues from yellow to cyan look light, so their squares are darker.
+    # White text needs a contrast of 4.5:1 (WCAG 1.4.3). Hues from yellow to cyan look light, so they need dark squares.
     light = 30 if 30 <= hue <= 200 else 40
     return (
         f'<svg xmlns="{_SVG}" viewBox="0 0 256 256" width="256" height="256">'

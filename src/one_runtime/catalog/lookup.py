@@ -1,4 +1,4 @@
-"""Define the look-up: a request with a new token, whose response contains values that later requests need."""
+"""Define the look-up: a request with a new token. The response contains values that later requests need."""
 
 from one_runtime.catalog.parts import EntryPart, JsonPath, ParamName, RequestTemplate
 

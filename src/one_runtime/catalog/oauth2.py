@@ -209,7 +209,7 @@ class RevocationEndpointSpec(EntryPart):
             raise ValueError("the request must contain the token: set token_param, params, or auth: bearer")
         if self.body == "none" and (self.token_param is not None or self.params or self.auth in {"post", "either"}):
             raise ValueError(
-                "body: none is allowed only with token_param: null, without params, and without auth: post and auth: either"
+                "body: none needs token_param: null, and allows neither params nor auth: post nor auth: either"
             )
 
     def templates(self) -> Iterator[str]:
@@ -264,7 +264,7 @@ class OAuth2Auth(AuthBase):
         if self.authorization.nonce_param in self._scope_params():
             raise ValueError("authorization.nonce_param: must differ from the param of scopes and more_scopes")
         if (self.lookup is None) != all(part.source != "lookup" for part in self.received):
-            raise ValueError("lookup needs a received value with source: lookup, and such a received value needs lookup")
+            raise ValueError("lookup needs a received value with source: lookup, and such a value needs lookup")
         if self.refresh == "none" and (self.token.refresh_url or self.token.refresh_params or self.lifetimes.refresh):
             raise ValueError("refresh is none, so refresh_url, refresh_params and lifetimes.refresh must be omitted")
         _check_steps(self)
@@ -347,8 +347,8 @@ class OAuth2Auth(AuthBase):
     def templates(self) -> Iterator[str]:
         """Yield every template, and a template for each field.
 
-        With `owner: customer`, the fields are `client_id` and `client_secret`. The OAuth flow uses both fields. Without a
-        template for each field, the validation would refuse both fields as unused.
+        With `owner: customer`, the fields are `client_id` and `client_secret`. The OAuth flow uses both fields. Without
+        a template for each field, the validation would refuse both fields as unused.
         """
         yield from super().templates()
         yield from (f"{{{field.name}}}" for field in self.fields)

@@ -1,9 +1,9 @@
 """Convert an OpenAPI document (3.0 to 3.2) into the entry of a custom integration.
 
-The entry uses the document's title, description, servers and security schemes. OpenAPI has no logo, no category, no
-request that verifies a credential (check), and no id of an account (identity). So a document can contain the extensions
-`x-logo`, `x-category`, `x-check`, `x-identity` and `x-document-url`, below `info` or at the top level. Warnings list
-the parts that One Runtime ignored or guessed. One Runtime refuses references to other documents.
+The entry uses the document's title, description, servers and security schemes. OpenAPI lacks some parts of an entry,
+such as a logo or the request that verifies a credential (check). So a document can contain the extensions `x-logo`,
+`x-category`, `x-check`, `x-identity` and `x-document-url`, below `info` or at the top level. Warnings list the parts
+that One Runtime ignored or guessed. One Runtime refuses references to other documents.
 """
 
 import re
@@ -29,8 +29,8 @@ _DEFAULT_CATEGORY: Final = "Developer Tools"
 class ImportedEntry:
     """An entry as plain data, in the catalog's format.
 
-    `logo`: the logo, unchanged from the document. `warnings`: sentences for the developer. `places`: the places of
-    `check` and `identity` in the document. All auth types except `none` share `check` and `identity`.
+    `logo`: the unchanged logo of the document. `warnings`: sentences for the developer. `places`: the places of `check`
+    and `identity` in the document. Every auth type except `none` uses the same `check` and `identity`.
     """
 
     entry: dict[str, Any]
@@ -173,8 +173,8 @@ class _Reader:
             if identity is not None:
                 self._warnings.append("x-identity is ignored, because an identity needs an x-check.")
             self._warnings.append(
-                "x-check is missing, so One Runtime stores credentials without verifying them. Add a cheap request "
-                "that needs a credential, such as x-check: {path: /me, expect: {json: [{path: id, exists: true}]}}."
+                "x-check is missing, so One Runtime stores credentials without verifying them. Add a request that "
+                "needs a credential. For example: x-check: {path: /me, expect: {json: [{path: id, exists: true}]}}."
             )
             return {"check_missing": _NO_CHECK}
         return {"check": check, **({"identity": identity} if identity is not None else {})}

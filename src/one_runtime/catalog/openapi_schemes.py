@@ -35,7 +35,7 @@ def auths_from(
     `allow_http`: allow http URLs on loopback.
 
     Raises:
-        SourceError: no scheme is supported, or a scheme is not valid.
+        SourceError: a scheme is not valid, or the document has no supported scheme.
     """
     return _Schemes(source, document, server_url, warnings, allow_http=allow_http).auths()
 
@@ -86,8 +86,8 @@ class _Schemes:
     def _requirements(self) -> list[list[_Scheme]]:
         """Return the schemes of each requirement. Raises: SourceError.
 
-        Several schemes can refer to the same part of the document. So the number of schemes and the number of
-        references have a limit, to bound the time for a small document.
+        Even in a small document, many requirements can use the same long chain of references. To bound the time, the
+        number of schemes and the length of a chain are limited.
         """
         components = self._document.get("components")
         defined = components.get("securitySchemes") if isinstance(components, Mapping) else None
@@ -211,7 +211,7 @@ class _Schemes:
         }
 
     def _token(self, flow: Mapping[str, Any], place: Place) -> dict[str, str]:
-        """Return the token endpoint. OpenAPI has no client authentication, so a flow can contain `x-token-auth`."""
+        """Return the token endpoint. The extension `x-token-auth` of a flow names the client authentication."""
         token, method = {"url": self._address(flow, "tokenUrl", place)}, flow.get(_TOKEN_AUTH)
         if method is None:
             return token

@@ -47,7 +47,8 @@ def server_of(
     `document_url`: the URL of the document, or None if unknown. `allow_http`: allow http URLs on loopback.
 
     Raises:
-        SourceError: no server has an https URL, or a variable in the URL is not defined.
+        SourceError: no server has an https URL.
+        SourceError: a variable in the URL is not defined, or makes the URL too long.
     """
     servers = document.get("servers")
     listed = [server if isinstance(server, Mapping) else {} for server in servers] if isinstance(servers, list) else []
@@ -111,10 +112,9 @@ def _param(name: str, variable: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _selectable_server(servers: list[tuple[str, Mapping[str, Any]]]) -> Server | None:
-    """Return a server with one parameter that selects the host.
+    """Return a server with one parameter that selects the host. Return None if no such parameter is possible.
 
-    Return None if a URL is not https, if the paths of the servers differ, if two hosts are equal, or if a host is not a
-    constant name.
+    Every URL must be https. All paths must be equal. Each host must be a constant, and different from the other hosts.
     """
     if not all(is_https(url) for url, _ in servers):
         return None

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-_MAX_READ: Final = 2_000  # characters; longer than a first sentence
+_MAX_READ: Final = 2_000  # characters; enough for a first sentence
 _TAG: Final = re.compile(r"<[^<>]*>")
 _LINK: Final = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _MARK: Final = re.compile(r"(?m)^\s*(?:#+|[-*+>]|\d+\.)\s+|[*`]+|\B_+|_+\B|https?://\S+")

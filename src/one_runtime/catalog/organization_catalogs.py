@@ -1,9 +1,8 @@
 """Store the custom integrations of each organization, and add these integrations to the built-in catalog.
 
-Each custom integration is visible only to its organization (promise P1 of docs/security.md). The database
-contains a revision (an id) for each organization. Every change of a custom integration changes the revision. Each
-process caches catalogs by revision, and reads the revision from the database at every request. So no process uses an
-outdated catalog.
+Each custom integration is visible only to its organization (promise P1 of docs/security.md). Every change of a custom
+integration gives the organization a new revision, an id in the database. Each process caches catalogs by revision, and
+reads the present revision from the database at every request. So no process uses an outdated catalog.
 """
 
 import json
@@ -136,7 +135,7 @@ async def replace(
 
 
 async def remove(tx: Transaction, organization_id: str, slug: str, now: datetime) -> None:
-    """Delete a custom integration. One Runtime keeps the definition, to revoke tokens later."""
+    """Mark a custom integration as deleted. The definition stays in the database, for the revocation of tokens."""
     await tx.execute(_DELETE, organization=organization_id, slug=slug, now=now)
     await _change_revision(tx, organization_id)
 
@@ -152,7 +151,7 @@ async def purge(database: Database, before: datetime) -> int:
 async def find_last(tx: Transaction, organization_id: str, slug: str) -> CustomIntegration | None:
     """Return the custom integration with this slug, even if the integration is deleted.
 
-    One Runtime needs the definition of a deleted integration to revoke tokens. Return None if the database has no
+    The revocation of tokens needs the definition of a deleted integration. Return None if the database has no
     definition.
     """
     row = await tx.one(_LAST, organization=organization_id, slug=slug)
@@ -162,7 +161,7 @@ async def find_last(tx: Transaction, organization_id: str, slug: str) -> CustomI
 async def find_logo(tx: Transaction, slug: str, digest: str) -> bytes | None:
     """Return the logo of the custom integration with this slug and this digest, or None.
 
-    The query does not check the organization, because another organization cannot compute the digest (see
+    The query does not check the organization, because only a caller of the organization can know the digest (see
     `CustomIntegration.logo_hash`).
     """
     row = await tx.one(_LOGO, slug=slug, digest=digest) if is_custom(slug) and digest.isalnum() else None

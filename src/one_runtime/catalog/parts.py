@@ -59,7 +59,7 @@ def _validate_url(value: str, info: ValidationInfo) -> str:
 
 
 def _texts_in(value: object) -> Iterator[str]:
-    """Yield the texts of a field, with the keys of a mapping. Other parts of the entry check their own texts."""
+    """Yield the texts of a field, and the keys of a mapping. Omit nested parts, which check their own texts."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
@@ -105,8 +105,7 @@ class EntryPart(BaseModel):
     def __deepcopy__(self, _: dict[int, Any] | None = None) -> Self:
         """Return the part itself instead of a copy, because parts are immutable.
 
-        Pydantic copies the default value of each field. Without this method, a third of the time for loading the
-        catalog would be spent on these copies.
+        Pydantic copies the default value of each field. Real copies would slow down the loading of the catalog.
         """
         return self
 
@@ -255,14 +254,14 @@ ErrorCode = Annotated[
 
 
 class ExpectedResponse(EntryPart):
-    """The response that means success: its status is in `status`, and its body meets every condition in `json`."""
+    """The response that means success. The status is in `status`, and the body meets every condition in `json`."""
 
     status: Annotated[tuple[Status, ...], Many] = (200,)
     json_body: Annotated[tuple[JsonCondition, ...], Many] = Field(default=(), alias="json")
 
 
 class RefusalResponse(EntryPart):
-    """The response that means a refusal: its status is in `status`, or its body meets a condition in `json`."""
+    """The response that means a refusal. The status is in `status`, or the body meets a condition in `json`."""
 
     status: Annotated[tuple[Status, ...], Many] = (401,)
     json_body: Annotated[tuple[JsonCondition, ...], Many] = Field(default=(), alias="json")
@@ -283,7 +282,8 @@ class PermissionResponse(EntryPart):
 class TokenRefusal(EntryPart):
     """The responses that a token endpoint sends in place of `invalid_grant` (RFC 6749, 5.2).
 
-    `codes`: error codes. `status`: HTTP statuses of responses without an error code. A list stands for `codes`.
+    `codes`: error codes. `status`: HTTP statuses of responses without an error code. An entry can write only the list
+    of codes.
     """
 
     codes: Annotated[tuple[ErrorCode, ...], Many] = ()
@@ -349,7 +349,7 @@ class EntryVerification(EntryPart):
     """The evidence that the entry is correct.
 
     `documentation`: the author compared the entry with the provider's documentation. `fixture`: a test also compares
-    the entry's request with a request in the documentation. `live`: the author tested the entry with the provider.
+    the request of the check with a request in the documentation. `live`: the author tested the entry with the provider.
     `unverified`: there is no evidence.
     """
 
@@ -358,4 +358,4 @@ class EntryVerification(EntryPart):
 
     def _require_consistency(self) -> None:
         if (self.date is None) != (self.how == "unverified"):
-            raise ValueError("date: must be omitted with how: unverified; every other value of how requires a date")
+            raise ValueError("date: omit date with how: unverified, and add date with every other value of how")

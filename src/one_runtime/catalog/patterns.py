@@ -1,8 +1,8 @@
 """Check and compile patterns: regular expressions that mean the same on the server and in the browser.
 
-A pattern must match the whole text. The server uses RE2. In RE2, the time of a match grows only linearly with the
-length of the text. The popup compiles `^(?:pattern)$` in JavaScript with the flag `u`. A pattern may use only syntax
-that RE2 and JavaScript support. RE2 supports neither lookahead nor lookbehind.
+A pattern must match the whole text. The server uses RE2, because the time of a match grows only linearly with the
+length of the text. The popup compiles `^(?:pattern)$` in JavaScript with the flag `u`. A pattern may use only syntax that RE2
+and JavaScript support. RE2 does not support lookahead and lookbehind.
 """
 
 import re
@@ -13,9 +13,9 @@ from typing import Any, Final
 import re2
 
 MAX_PATTERN = 300
-MAX_COUNT = 20_000  # the largest number in a count such as {2,5}; no value has more characters
+MAX_COUNT = 20_000  # the largest number in a count such as {2,5}
 _MOST_MEMORY = 2 * 1024 * 1024  # bytes, for one compiled pattern
-# With the flag `u`, JavaScript refuses escapes that JavaScript does not know, such as \A, \Z and \N{…}.
+# With the flag `u`, JavaScript refuses unknown escapes, such as \A, \Z and \N{…}.
 _ESCAPES = frozenset("dDwWsS.-/\\+*?[](){}^$|tnr")
 _GROUP = "(?:"
 # RE2 allows counts up to 1000. So `_split_count` replaces `x{16,1024}` by `x{16,1000}x{0,24}`.
@@ -126,9 +126,9 @@ def _check_outside_class(pattern: str, index: int) -> None:
 def check_host_pattern(pattern: str) -> None:
     """Check that no value that matches the pattern can end the host in a URL (promise P7 of docs/security.md).
 
-    For example, the slash in `evil.com/` ends the host. The pattern may accept only letters, digits, `.` and `-`. None
-    of these characters ends the host in a URL. `templates.is_authority` later refuses an invalid order of the
-    characters, such as `a..b`.
+    For example, the slash in `evil.com/` ends the host. The pattern may accept only letters, digits, `.` and `-`. These
+    characters never end the host in a URL. `templates.is_authority` refuses an invalid order of the characters, such as
+    `a..b`, before each request.
 
     Raises:
         ValueError: the pattern accepts another character, or an invalid start or end of a host name.
@@ -166,7 +166,7 @@ def _accepted_by(token: re.Match[str]) -> frozenset[str]:
 
 
 def _range(first: int, last: int) -> frozenset[str]:
-    """Return the characters from `first` to `last`. A long range could contain a million characters."""
+    """Return the characters from `first` to `last`. For a long range, return a set with only ""."""
     if last - first >= _MOST_LISTED:
         return _MORE
     return frozenset(map(chr, range(first, last + 1)))

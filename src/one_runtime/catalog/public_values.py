@@ -24,10 +24,11 @@ NO_VALUES: Final = PublicValues({}, None)
 def public_values(integration: Integration | None, auth_type: str, params: Mapping[str, str]) -> PublicValues:
     """Return the public values of a connection.
 
-    `integration`: None if the connection's integration no longer exists. `params`: the stored parameters. The result
-    has the parameters that the end user enters, and the values in the base URL. The provider sent all other values, for
-    example the `state` of the authorization. An organization can change its custom integration. So omit a parameter
-    that the present entry declares as a credential field, or no longer declares.
+    `integration`: None if the connection's integration was deleted. `params`: the stored parameters. The result has the
+    parameters that the end user enters, and the values in the base URL. Omit all other values that the provider sent.
+
+    An organization can change its custom integration. So omit each parameter that the present entry does not declare as
+    a parameter.
     """
     auth = integration.auth_of(auth_type) if integration is not None else None
     if auth is None:

@@ -13,7 +13,7 @@ ValueSource: TypeAlias = Literal["callback", "token_response", "lookup"]
 class ReceivedValue(EntryPart):
     """A value that the provider sends in the callback, the token response or the look-up's response.
 
-    One Runtime validates the value before it stores the value. `extract`: a pattern that the whole value must match.
+    One Runtime validates the value, and then stores the value. `extract`: a pattern that the whole value must match.
     One Runtime stores only the part that the pattern's group matches. `example`: a value from the provider's
     documentation.
     """

@@ -210,8 +210,8 @@ def assemble_request(
 ) -> OutboundRequest:
     """Combine the parts into a complete request.
 
-    `carrier`: the part of the request that contains `params`. If `carrier` is `json` and `json_body` is not None, the
-    request contains `json_body` instead of `params`.
+    `carrier`: the part of the request that contains `params`. `json_body`: the body with the carrier `json`. If
+    `json_body` is None, the body is `params`.
 
     Raises:
         InvalidInput: a value contains a character that cannot be sent in a header.
@@ -268,8 +268,8 @@ def resolve_url(template: str, known: Mapping[str, str]) -> str:
     """
     parts = split_url(template, allow_http=True)
     authority = _fill_all(parts.authority, known).lower()
-    # The host can be invalid for two reasons: a stored value can be older than the entry's pattern, and a pattern can
-    # accept a value such as `a..b`.
+    # The entry's pattern does not exclude every invalid host. A pattern can accept `a..b`. A stored value can be older
+    # than the pattern.
     if not is_authority(authority):
         raise InvalidInput("A value does not fit into the provider's address. Connect again.")
     return f"{parts.scheme}://{authority}{fill_path(parts.path, known)}"
@@ -290,7 +290,7 @@ def _fill_all(template: str, known: Mapping[str, str], encode: Callable[[str], s
 def with_query(url: str, query: Mapping[str, str]) -> str:
     """Return the URL with these parameters added. A space becomes `%20`.
 
-    Every decoder understands `%20`. Some decoders do not understand `+`, the encoding of a space in forms (RFC 6749,
+    Every decoder understands `%20`. Some decoders do not understand `+`, which encodes a space in forms (RFC 6749,
     appendix B).
     """
     if not query:

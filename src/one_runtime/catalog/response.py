@@ -1,8 +1,8 @@
 """Read a provider's responses by the rules of a catalog entry.
 
 A response can show whether a credential is valid. A response can also contain the account's id and label, or values for
-later requests (received values). A received value can become part of a host that receives tokens. So the value must
-match the entry's pattern or options (promise P7 of docs/security.md).
+later requests (received values). A received value can become part of a host that receives tokens. So a received value
+must match the entry's pattern or options (promise P7 of docs/security.md).
 """
 
 import json
@@ -27,7 +27,7 @@ from one_runtime.egress.provider_text import contains_secret, printable, redact
 
 MISSING: Final = object()
 """Placeholder for a missing value, and for a body that is not JSON. None stands for a JSON null."""
-_LIKELY_SECRET: Final = 8  # characters; an account's name can contain a shorter credential by chance
+_LIKELY_SECRET: Final = 8  # characters; a shorter credential can occur in an account's name by chance
 
 CheckOutcome: TypeAlias = Literal["accepted", "refused", "permission_missing", "unclear"]
 
@@ -83,7 +83,7 @@ def read_check(
 
 
 def _outcome(check: RequestTemplate, status: int, document: object) -> CheckOutcome:
-    """Apply the entry's rules. A condition on the body decides before a status, and a refusal before a permission."""
+    """Apply the entry's rules: first the conditions on the body, then the statuses. Each time, test `refused` first."""
     refused, missing = check.refused, check.permission_missing
     if _any_holds(refused, document):
         return "refused"
@@ -99,8 +99,7 @@ def _outcome(check: RequestTemplate, status: int, document: object) -> CheckOutc
 def may_refuse_credential(check: RequestTemplate | None, status: int) -> bool:
     """Return True if the status of any response can mean that the provider refused the credential.
 
-    The statuses 401 and 403 can have this meaning at every provider (RFC 9110 section 15.5), and an entry's check lists
-    further statuses.
+    401 and 403 can mean a refusal at every provider (RFC 9110 section 15.5). An entry's check can list more statuses.
     """
     return status in {401, 403} or (
         check is not None and (status in check.refused.status or status in check.permission_missing.status)
@@ -141,7 +140,7 @@ def read_received(auth: OAuth2Auth, source: ValueSource, answer: object) -> dict
     `answer` is an account in the list.
 
     Raises:
-        UnexpectedValue: a value without a default is missing, or a value is not allowed.
+        UnexpectedValue: a value is not allowed, or is missing and has no default.
     """
     return {part.name: _received_value(part, answer) for part in auth.received if part.source == source}
 
@@ -245,7 +244,7 @@ def _fill_identity(auth: AuthBase, text: str, document: object, values: Connecti
         parts[name] = value
     whole = re.sub(r"\{([^{}]*)\}", lambda match: parts[match.group(1)], text) if "{" in text else parts[text]
     shown = printable(whole)
-    # One Runtime stores the identity unencrypted. So omit an identity in which the provider repeats a credential.
+    # One Runtime stores the identity unencrypted. So omit an identity that contains a credential.
     public_fields = {part.name for part in auth.fields if not part.secret}
     secrets = [
         value
@@ -260,7 +259,7 @@ def _fill_identity(auth: AuthBase, text: str, document: object, values: Connecti
 def _reason(auth: AuthBase, check: RequestTemplate, document: object, values: ConnectionValues) -> str | None:
     """Return the provider's reason for the refusal, or None if the response has no reason.
 
-    Redact the end user's values, and the credential in the headers.
+    In the reason, redact the end user's values, and the values of headers with a credential.
     """
     text = next((text for path in check.reason if (text := text_of(look_up(document, path)))), None)
     if text is None:

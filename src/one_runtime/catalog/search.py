@@ -4,8 +4,8 @@ A test ensures that this search and the popup's search in `connect/static/search
 
 An integration matches if its name, slug or alias begins with the query. This comparison ignores spaces, so the query
 "quick books" finds QuickBooks. An integration also matches if its texts contain every word of the query. A word can
-occur inside a name, slug or alias, or at the beginning of a word in the category or description. If no integration
-matches, the search allows one typing error in each word of four or more letters.
+occur inside a name, slug or alias. In the category and description, only the beginning of a word counts. If no
+integration matches, the search allows one typing error in each word of four or more letters.
 """
 
 import re
@@ -138,7 +138,7 @@ def _typo_rank(texts: _SearchTexts, query: str, words: list[_Word]) -> int:
 
 
 def _begins_with_typo(candidates: tuple[str, ...], typed: str) -> bool:
-    """Return True if a candidate begins with the typed text, except for one typing error after the first letter."""
+    """Return True if a candidate begins with the typed text. Allow one typing error after the first letter."""
     first = typed[0]
     return len(typed) >= _MIN_TYPO_LENGTH and any(
         candidate[0] == first and _is_typo(candidate, typed) for candidate in candidates

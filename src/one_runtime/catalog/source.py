@@ -100,7 +100,7 @@ class EntrySource:
     def line(self, place: Place) -> int | None:
         """Return the line of a place, or None if the lines of the source are unknown.
 
-        Skip each step that the source lacks. The line is then usually the line of the enclosing part.
+        Skip each step that the source does not have. The result is then the line of an enclosing part.
         """
         node, line = self._root, 1
         if node is None:
@@ -161,8 +161,8 @@ def _read_yaml(text: str) -> tuple[object, yaml.Node | None]:
 def _read_json(text: str) -> tuple[object, yaml.Node | None]:
     """Parse JSON, and take the line numbers from the YAML parser. Raises: SourceError.
 
-    The YAML parser accepts JSON, except for tabs between values and escaped surrogate pairs. So this function replaces
-    tabs and surrogates before it calls the YAML parser.
+    The YAML parser refuses two forms that JSON allows: tabs between values, and escaped surrogate pairs. So replace
+    both forms in the text for the YAML parser.
     """
     try:
         data = json.loads(text, object_pairs_hook=_require_distinct_keys)

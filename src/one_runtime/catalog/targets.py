@@ -9,10 +9,10 @@ from one_runtime.catalog.templates import fill, names_in
 from one_runtime.egress import AllowList, find_refusal
 
 _MOST_EXAMPLES: Final = 32
-"""Maximum number of combinations of options to check for one entry, unless the entry has many hosts with options."""
+"""Maximum number of combinations of options to check for an entry with few hosts."""
 
 _EXAMPLES_OF_HOST: Final = 4
-"""Minimum number of combinations of options to check for each host, if the host has so many combinations."""
+"""For an entry with many hosts, the maximum is this number for each host with options."""
 
 
 class _Host(NamedTuple):
@@ -32,8 +32,7 @@ class _Host(NamedTuple):
 def refused_targets(integration: Integration, allow: AllowList) -> tuple[str, ...]:
     """Return one message for each address that One Runtime refuses. `allow`: the operator's allow-list.
 
-    The function resolves no name. So the messages contain only addresses of the entry, and the author of the entry
-    cannot explore the operator's network.
+    The function resolves no host name. So the messages tell the author nothing about the operator's network.
     """
     hosts = dict.fromkeys(host for auth in integration.auth for host in _hosts(auth))
     messages = (find_refusal(url, allow) for url in dict.fromkeys(_examples(list(hosts))))
@@ -51,9 +50,9 @@ def _hosts(auth: Auth) -> Iterator[_Host]:
 
 
 def _examples(hosts: list[_Host]) -> Iterator[str]:
-    """Yield the URL of each host without options. Then yield one example of each other host, and repeat.
+    """Yield the URL of each host without options. Then yield the first combination of each other host, then the second.
 
-    A host can have many combinations of options. In this order, such a host cannot hide another host.
+    The caller limits the number of examples. In this order, a host with many combinations leaves room for other hosts.
     """
     yield from (url for host in hosts if not host.options for url in host.urls())
     others = [host.urls() for host in hosts if host.options]

@@ -64,8 +64,8 @@ def split_url(url: str, *, allow_http: bool = False) -> UrlTemplate:
     """Validate a URL template and return its parts.
 
     Raises:
-        ValueError: the URL is not an absolute https URL, or has user info, a query, a fragment, an upper-case host, a
-            space or a control character.
+        ValueError: the URL is not an absolute https URL, or has a part that is not allowed. User info, a query, a
+            fragment, an upper-case host, spaces and control characters are not allowed.
     """
     match = _URL.fullmatch(url)
     if match is None:
@@ -90,7 +90,7 @@ def is_https(url: str, *, allow_http: bool = False) -> bool:
 def resolve_reference(base: str, reference: str) -> str:
     """Resolve a relative URL (RFC 3986, 5.2). `base` and `reference` can be templates.
 
-    Return `reference` unchanged if the URL is absolute, or if the URL cannot be parsed.
+    Return `reference` unchanged if `reference` is an absolute URL or cannot be parsed.
     """
     if _ABSOLUTE.match(reference) or re.search(r"\s", reference):
         return reference
@@ -104,8 +104,8 @@ def check_link(url: str, *, allow_http: bool = False) -> str:
     """Check the address of a web page that a person can open. Return the address unchanged.
 
     Raises:
-        ValueError: the URL is not an absolute https URL, contains a `{name}`, or contains a character that an address
-            cannot have. URLs such as `javascript:` and `data:` are refused, because a browser could execute such a URL.
+        ValueError: the URL is not an absolute https URL, or contains a `{name}` or an invalid character. A browser
+            could execute URLs such as `javascript:` and `data:`.
     """
     address = re.split(r"[?#]", url, maxsplit=1)[0]
     if names_in(url):

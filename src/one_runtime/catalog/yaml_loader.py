@@ -1,7 +1,7 @@
 """Load YAML in a time that grows only linearly with the number of values.
 
-PyYAML reads numbers as YAML 1.1 does. In YAML 1.1, `1:59:59` is a number of base 60. PyYAML needs quadratic time for a
-long number of base 60, and for a mapping with integer keys of the same hash.
+PyYAML needs quadratic time for two kinds of values. The first kind is a long number of base 60, such as `1:59:59` in
+YAML 1.1. The second kind is a mapping with integer keys of the same hash.
 """
 
 import re

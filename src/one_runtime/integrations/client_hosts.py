@@ -16,10 +16,10 @@ MAX_HOSTS: Final = 100
 def names_hosts(slug: str, auth: OAuth2Auth) -> bool:
     """Return True if a client for this integration must list the hosts that may receive the secret and the fields.
 
-    In a built-in integration, the provider owns the constant end of a host, such as `.example.com`. The client must list
-    the hosts only if the end of a host can have any value. In a custom integration, the end of a host can belong to
-    anyone. The client must list the hosts if any part of a host can have any value. The client must also list the hosts
-    if the integration has more than `MAX_HOSTS` hosts.
+    In a built-in integration, the provider owns the constant end of a host, such as `.example.com`. The client must
+    list the hosts only if the end of a host can have any value. In a custom integration, the end of a host can belong
+    to anyone. The client must list the hosts if any part of a host can have any value. The client must also list the
+    hosts if the integration has more than `MAX_HOSTS` hosts.
     """
     return not can_list_hosts(auth) if slug.startswith(CUSTOM) else auth.names_hosts
 

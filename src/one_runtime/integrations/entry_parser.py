@@ -44,7 +44,7 @@ class EntryQueue:
         return self._pending.total()
 
     async def run(self, organization_id: str, job: Callable[[], Awaitable[T]]) -> T:
-        """Wait until the job can start, and run the job. Raises: RateLimited if too many jobs wait; errors of the job."""
+        """Wait until the job can start, and run the job. Raises: RateLimited if too many jobs wait; errors of `job`."""
         if self._pending[organization_id] >= MAX_PENDING_OF_ORGANIZATION:
             raise RateLimited(
                 f"Your organization may send at most {MAX_PENDING_OF_ORGANIZATION} custom integrations at the same "

@@ -58,8 +58,8 @@ class Options:
     def known(self, catalog: Catalog) -> "Options":
         """Return the options without the slugs that the catalog does not contain.
 
-        The result contains the strings of the catalog instead of the caller's strings. So a cache of lists keeps no text
-        of a caller in memory.
+        The result contains the strings of the catalog instead of the caller's strings. So a cache of lists keeps no
+        text of a caller in memory.
         """
         if self.slugs is None:
             return self

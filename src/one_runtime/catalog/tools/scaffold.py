@@ -44,9 +44,9 @@ def scaffold(basics: ScaffoldInputs, file: str) -> str:
     }
     text = yaml.safe_dump(entry, sort_keys=False, allow_unicode=True, width=1000)
     return (
-        "# A draft. Take these values from the provider's documentation: the place where users find a credential, its\n"
-        "# pattern, and the response to the check (expect, reason, identity). For OAuth, also take the URLs, scopes,\n"
-        f"# PKCE, refresh and revocation. Then change `verified`, and run: one-runtime catalog check {file}\n"
+        "# A draft. In the provider's documentation, find the place where users find a credential, the pattern of the\n"
+        "# credential, and the response to the check (expect, reason, identity). For OAuth, also find the URLs,\n"
+        f"# scopes, PKCE, refresh and revocation. Then change `verified`, and run: one-runtime catalog check {file}\n"
         f"{text}"
     )
 
