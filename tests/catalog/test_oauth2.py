@@ -236,7 +236,7 @@ def test_a_revocation_that_names_no_token_is_refused() -> None:
     oauth2(revocation={"url": url, "auth": "bearer", "body": "none", "token_param": None, "tokens": ["access_token"]})
     refused("the request must contain the token", revocation={"url": url, "token_param": None})
     refused("at least one is required", revocation={"url": url, "tokens": []})
-    refused("with body: none", revocation={"url": url, "body": "none"})
+    refused("body: none needs token_param: null", revocation={"url": url, "body": "none"})
 
 
 def test_a_revocation_distinguishes_success_from_failure() -> None:

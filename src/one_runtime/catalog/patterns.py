@@ -1,8 +1,8 @@
 """Check and compile patterns: regular expressions that mean the same on the server and in the browser.
 
 A pattern must match the whole text. The server uses RE2, because the time of a match grows only linearly with the
-length of the text. The popup compiles `^(?:pattern)$` in JavaScript with the flag `u`. A pattern may use only syntax that
-RE2 and JavaScript support. RE2 does not support lookahead and lookbehind.
+length of the text. The popup compiles `^(?:pattern)$` in JavaScript with the flag `u`. A pattern may use only syntax
+that RE2 and JavaScript support. RE2 does not support lookahead and lookbehind.
 """
 
 import re
