@@ -150,7 +150,9 @@ class _Checked:
 async def _refresh_and_check(installation: Installation, connection: Connection) -> _Checked:
     """Refresh the credentials if necessary, and send the check request.
 
-    Raises: NotFound; ReauthRequired; ProviderUnavailable if the check shows an outage; SealBroken.
+    Raises:
+        NotFound, ReauthRequired, SealBroken: see `fresh_credentials`.
+        ProviderUnavailable: the check shows an outage.
     """
     key = connection.key
     try:

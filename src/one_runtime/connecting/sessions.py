@@ -361,7 +361,7 @@ async def get(tx: Transaction, organization_id: str, session_id: str) -> Connect
 
 
 async def find_by_id(tx: Transaction, session_id: str) -> ConnectSession | None:
-    """Return a session by its id, or None. Ids are not secret: they only give access to the session's state."""
+    """Return a session by its id, or None. Ids are not secret. An id gives access only to the session's state."""
     return await tx.one(_BY_ID, ConnectSession, session=session_id) if is_id(session_id) else None
 
 

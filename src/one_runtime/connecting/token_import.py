@@ -66,7 +66,8 @@ async def import_connection(installation: Installation, actor: Actor, request: C
     Raises:
         NotFound: the integration is unknown.
         InvalidInput: the auth type is not available, or a field is invalid.
-        OAuthClientMissing, HostNotRegistered: the OAuth client is not registered, or not for this host.
+        OAuthClientMissing: no OAuth client is registered.
+        HostNotRegistered: the client's registration omits a host of this request.
         CredentialsRefused, PermissionMissing, TargetRefused, ProviderUnavailable: the verification failed.
         AccountSelectionRequired: the token gives access to several accounts.
     """

@@ -229,8 +229,11 @@ async def verify_tokens(
 
     `check`: False to send no check request.
 
-    Raises: CredentialsRefused; PermissionMissing; ProviderUnavailable; AccountSelectionRequired; HostNotRegistered;
-    UnexpectedValue if the provider sends a value that the integration does not allow.
+    Raises:
+        CredentialsRefused, PermissionMissing, ProviderUnavailable: see `check_credentials`.
+        AccountSelectionRequired: the tokens give access to several accounts.
+        HostNotRegistered: a client field would go to a host that the client's registration omits.
+        UnexpectedValue: the provider sent a value that the integration does not allow.
     """
     egress = installation.egress.for_tenant(organization_id)
     params = {**granted.params, **read_received(auth, "token_response", granted.tokens.document)}

@@ -109,9 +109,9 @@ class TokenMetadata:
     """Data that One Runtime stores with the tokens.
 
     `oauth_client_id`: the registered OAuth client of the tokens; None if the end user entered the client.
-    `refresh_due_at`: the time of the next refresh; None if One Runtime does not refresh the tokens. `audience`: None
-    for a built-in integration. For a custom integration, the audience is a digest, which changes if the integration
-    sends the credentials to other hosts or in another way (`AuthBase.audience`).
+    `refresh_due_at`: the time of the next refresh; None if One Runtime does not refresh the tokens. `audience`: a digest
+    of the hosts and the places in a request to which a custom integration sends the credentials (`AuthBase.audience`).
+    None for a built-in integration.
     """
 
     oauth_client_id: str | None = None

@@ -119,8 +119,8 @@ class Pool:
     async def _send(self, hop: Hop, timeout: aiohttp.ClientTimeout, dial: Dial) -> aiohttp.ClientResponse:
         """Send the request on an idle connection or on a new connection.
 
-        A server can close an idle connection just before the request arrives (RFC 9112 section 9.3.1). In this
-        case, send the request once more if its method is safe and the request has no body.
+        A server can close an idle connection just before the request arrives (RFC 9112 section 9.3.1). After such a
+        failure, send a request with a safe method and without a body once more.
         """
         if self._closed:
             raise RuntimeError("this egress is closed")

@@ -23,8 +23,8 @@ MAX_TOKEN: Final = 16_384
 Common servers accept a header of this size. The longest known tokens are JWTs of about 10,000 characters.
 """
 
-# The syntax of RFC 6749, A.12 and A.17. This pattern also refuses a space at the start or end of a token, because HTTP
-# removes such spaces from a header.
+# The syntax of RFC 6749, A.12 and A.17, without spaces at the start or end of a token. HTTP removes such spaces from a
+# header.
 _TOKEN: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 # An expiry below `_EPOCH` counts seconds from now. An expiry of `_EPOCH_MILLISECONDS` or more counts milliseconds since
 # 1970. Between the two limits, an expiry counts seconds since 1970.
@@ -58,7 +58,7 @@ def read_token_response(
 ) -> TokenSet:
     """Return the tokens of a response to `token_request` (RFC 6749, 5.1).
 
-    If the response to a refresh has no refresh token, return the old refresh token, which remains valid (RFC 6749, 6).
+    If a refresh returns no refresh token, return the old refresh token. The old token remains valid (RFC 6749, 6).
     Ignore `token_type`, because the catalog defines how One Runtime sends a token.
 
     Raises:

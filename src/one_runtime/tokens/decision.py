@@ -138,7 +138,7 @@ def decide(state: CredentialState, now: datetime, request: CredentialRequest) ->
 
 
 def presumes_refusal(state: CredentialState, now: datetime, verdict: Verdict) -> bool:
-    """Return True if the end user has to connect again, although the provider sent no error code.
+    """Return True if refusals without an error code are sufficient for the status `needs_reauth`.
 
     Some providers answer a dead refresh token with a 4xx, without an error code. So repeated 4xx responses count as a
     refusal if the API also refuses an access token that has not expired. If the 4xx responses last a day, an expired or

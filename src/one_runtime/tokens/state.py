@@ -42,7 +42,7 @@ class CredentialState:
     """A connection with its stored credential, catalog entry and OAuth client.
 
     `integration`, `auth`: None if the catalog no longer has the entry. `token_method`: the way to issue and
-    refresh tokens; None for keys and passwords, or if there is no entry. `sends_client`: True if API requests contain
+    refresh tokens; None for keys, for passwords and without an entry. `sends_client`: True if API requests contain
     a value of the OAuth client, such as a developer token. `client`: None if the client is not loaded.
     """
 
