@@ -4,9 +4,9 @@ A held connection is stored encrypted, and cannot be used yet. After the end use
 returns to the organization's return URL with a code. The organization's backend sends this code to One Runtime (the
 backend redeems the code). One Runtime then makes the held connection a usable connection.
 
-An end user can send the session's link to another person. If this person connects an account, One Runtime must not
-give the account to the end user (promise P6 of docs/security.md). So the backend has to send two values: the code, and
-the identifier of the user who is signed in at the return URL. If this user is not the session's end user, One Runtime
+An end user can send the session's link to another person. An account of this person must not become a connection of the
+end user (promise P6 of docs/security.md). So the backend has to send two values: the code, and the identifier of the
+user who is signed in at the return URL. If this user is not the session's end user, One Runtime
 ends the session and deletes the held connection.
 """
 

@@ -230,7 +230,7 @@ async def verify_tokens(
     `check`: False to send no check request.
 
     Raises:
-        CredentialsRefused, PermissionMissing, ProviderUnavailable: see `check_credentials`.
+        CredentialsRefused, PermissionMissing, TargetRefused, ProviderUnavailable: see `check_credentials`.
         AccountSelectionRequired: the tokens give access to several accounts.
         HostNotRegistered: a client field would go to a host that the client's registration omits.
         UnexpectedValue: the provider sent a value that the integration does not allow.

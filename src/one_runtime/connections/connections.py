@@ -165,7 +165,7 @@ _DELETE = delete(connections).where(_IN_ORGANIZATION, connections.c.id == bindpa
 
 @cache
 def _update_of(*names: str) -> Update:
-    """Build a statement that updates only the given columns, because a concurrent transaction can change more columns."""
+    """Build an update of the given columns only. A concurrent transaction can change the other columns."""
     changed = update(connections).where(_IN_ORGANIZATION, connections.c.id == bindparam("connection"))
     return changed.values({name: bindparam(name) for name in names})
 

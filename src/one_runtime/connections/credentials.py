@@ -109,9 +109,9 @@ class TokenMetadata:
     """Data that One Runtime stores with the tokens.
 
     `oauth_client_id`: the registered OAuth client of the tokens; None if the end user entered the client.
-    `refresh_due_at`: the time of the next refresh; None if One Runtime does not refresh the tokens. `audience`: a digest
-    of the hosts and the places in a request to which a custom integration sends the credentials (`AuthBase.audience`).
-    None for a built-in integration.
+    `refresh_due_at`: the time of the next refresh; None if One Runtime does not refresh the tokens. `audience`: None
+    for a built-in integration. For a custom integration, the audience is a digest of the hosts that receive the
+    credentials, and of the place of the credentials in a request (`AuthBase.audience`).
     """
 
     oauth_client_id: str | None = None
