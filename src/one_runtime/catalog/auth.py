@@ -46,7 +46,7 @@ class AuthBase(EntryPart):
     verifies_by_connecting: ClassVar[bool] = False
     """True if the entry may omit `check`, the request that verifies a credential.
 
-    No check is needed if the OAuth flow verifies the credential, or if the API needs no credential.
+    The OAuth flow already verifies the credential. The auth type `none` has no credential to verify.
     """
 
     label: Label = ""
@@ -56,7 +56,7 @@ class AuthBase(EntryPart):
     base_url: Url
     more_base_urls: Annotated[tuple[Url, ...], Many] = ()
     allow_dot_segments: bool = False
-    """True if the path of a proxy call may contain the segment `..`, with which a path can leave the base URL."""
+    """True if the path of a proxy call may contain the segment `..`. Such a path can leave the base URL."""
     headers: Annotated[dict[HeaderName, HeaderValue], Many] = Field(default={})
     send: CredentialPlacement = CredentialPlacement()
     check: RequestTemplate | None = None
@@ -101,11 +101,11 @@ class AuthBase(EntryPart):
     def audience(self) -> str:
         """Return the audience: a text that describes the places to which requests send the credential.
 
-        The text lists, for each purpose, the hosts that receive the credential. The text also lists the source of each
+        For each purpose, the text lists the hosts that receive the credential. The text also lists the source of each
         variable in a host, and the places of the credential in each request. A place can be a path, such as the path of
         `base_url`. If the audience of an entry changes, One Runtime sends no stored credential to the new places.
 
-        The consent page receives no stored credential, so the audience omits its host.
+        The audience omits the host of the consent page, because the consent page receives no stored credential.
         """
         by_purpose = self.credential_urls()
         urls = [url for urls in by_purpose.values() for url in urls]
@@ -230,8 +230,8 @@ def _check_names(auth: AuthBase) -> None:
             raise ValueError(f"derived.{derived.name}.field: must be a name in fields, not {derived.field}")
         used.add(derived.field)
     identity_parts = {name for text in _identity_texts(auth) for name in identity_names(text)}
-    # Each parameter that the end user enters must occur in a template. A value that the provider sends must occur in a
-    # template or in `identity`.
+    # A parameter that the end user enters must occur in a template. For a value that the provider sends, `identity` is
+    # enough.
     stored = {name.removeprefix("params.") for name in identity_parts if name.startswith("params.")}
     used |= stored - {param.name for param in auth.params}
     for name in sorted(set(declared) - used):
@@ -253,7 +253,7 @@ def _check_identity_name(auth: AuthBase, name: str) -> None:
 
 
 def _check_hosts(auth: AuthBase) -> None:
-    """Refuse an entry if a value could change the server that receives a credential.
+    """Refuse an entry if a value could send the credential to another server.
 
     This check is part of promise P7 of docs/security.md.
     """
@@ -284,8 +284,8 @@ def _check_host_value(auth: AuthBase, name: str, *, has_fixed_end: bool) -> None
         return
     if not has_fixed_end and not guard.may_end_host:
         raise ValueError(
-            f"{name}: the host must end in a domain of the provider, such as {{{name}}}.example.com. If that "
-            f"is impossible, add options to the value, or add {SELF_HOSTED} to quirks."
+            f"{name}: the host must end in a domain of the provider, such as {{{name}}}.example.com. For other "
+            f"hosts, add options to the value, or add {SELF_HOSTED} to quirks."
         )
     try:
         check_host_pattern(guard.pattern)

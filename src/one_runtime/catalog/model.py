@@ -1,8 +1,7 @@
 """Define and validate a catalog entry, which describes one integration.
 
-One Runtime validates a new entry completely. An entry in the compiled catalog or in the database is already valid. To
-load such an entry, One Runtime uses the pydantic context `{"trusted": True}`, which limits the validation to field
-types.
+One Runtime validates a new entry completely. Entries in the compiled catalog and in the database are already valid. For
+these entries, the pydantic context `{"trusted": True}` limits the validation to field types.
 """
 
 import datetime as dt
@@ -130,7 +129,7 @@ class CustomIntegration(Integration):
     def logo_hash(self) -> str:
         """Return the hash for the public URL of the logo.
 
-        The hash depends on the id and the logo. Other organizations do not know the id, so another organization cannot
+        The hash depends on the integration's id and the logo. Other organizations do not know the id, so they cannot
         compute the URL.
         """
         return logo_hash(f"{self._id}{self._logo}".encode())
@@ -138,8 +137,8 @@ class CustomIntegration(Integration):
     def audience(self, auth_type: str) -> str | None:
         """Return a digest of the audience of this auth type, or None for the auth type `none`.
 
-        The digest changes if the entry sends credentials to other hosts or in another way. If the entry no longer has
-        this auth type, return the digest of an empty text.
+        The digest changes if the entry sends credentials to other hosts or in another way. For an auth type that the
+        entry does not have, return the digest of an empty text.
         """
         auth = self.auth_of(auth_type)
         if auth_type == "none":  # no host receives credentials

@@ -46,7 +46,7 @@ RETENTION: Final = timedelta(days=30)
 """Minimum time for which One Runtime keeps a retired client."""
 
 _LAST: Final = 4
-_LONG_ENOUGH: Final = 12  # of a secret with fewer characters, four characters would reveal too much
+_LONG_ENOUGH: Final = 12  # four characters would reveal too much of a shorter secret
 
 
 class OAuthClientMissing(Conflict):
