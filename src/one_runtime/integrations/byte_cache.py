@@ -27,7 +27,7 @@ class ByteCache(Generic[Key, Value]):
             return None
 
     def put(self, key: Key, value: Value, size: int) -> None:
-        """Store or replace a value, unless the value alone exceeds the capacity.
+        """Store or replace a value. Do not store a value that alone exceeds the capacity.
 
         `size`: the memory in bytes of the value, and of a key that can be long.
         """

@@ -30,7 +30,7 @@ THREAD: Final = "custom-integrations"
 class EntryQueue:
     """Runs at most one job of each organization at the same time, and at most `concurrency` jobs in total.
 
-    So many jobs of one organization do not block the queue for the other organizations.
+    Each organization with waiting jobs gets its place in the queue, even if another organization sends many jobs.
     """
 
     def __init__(self, concurrency: int) -> None:
@@ -71,7 +71,7 @@ class EntryParser:
         self.small, self.large = EntryQueue(1), EntryQueue(2)
 
     def close(self) -> None:
-        """End the thread after the document that the thread parses, and drop the waiting documents."""
+        """Drop the waiting documents. The thread ends after its current document."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def parse(self, organization_id: str, document: EntryDocument) -> CustomEntry:

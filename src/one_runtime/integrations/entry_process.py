@@ -31,13 +31,13 @@ _MAX_WAIT: Final = 60.0  # seconds; longer than `MAX_SECONDS`, because a busy sy
 _TOO_LARGE: Final = "takes too much time or memory to read; send fewer values, for example a document without paths"
 _OUT_OF_MEMORY: Final = 70
 """Exit status of the process after a `MemoryError`."""
-# Rust code, such as pydantic's, ends the process with SIGABRT if there is no memory. C code can end with SIGSEGV.
+# Without free memory, Rust code, such as pydantic's, ends the process with SIGABRT. C code can end with SIGSEGV.
 _KILLED: Final = (_OUT_OF_MEMORY, -signal.SIGXCPU, -signal.SIGKILL, -signal.SIGABRT, -signal.SIGSEGV)
 
 _SOURCE: Final = Path(__file__).parents[2]
 """The folder that contains the package."""
-# With -I, Python ignores PYTHONPATH. So the process gets the folder of the package as an argument. A folder that is
-# already in the path, such as site-packages, keeps its place after the standard library.
+# With -I, Python ignores PYTHONPATH. So the process gets the folder of the package as an argument. Python's path can
+# already contain the folder, for example site-packages. The order of the path then stays unchanged.
 _START: Final = f"""
 import sys
 source, *limits = sys.argv[1:]
@@ -142,4 +142,4 @@ def parse_standard_input(seconds: int, memory: int) -> None:
         sys.stdout.write(json.dumps(_encode(EntryDocument(**json.load(sys.stdin)))))
         sys.stdout.flush()
     except MemoryError:
-        os._exit(_OUT_OF_MEMORY)  # an ordinary exit needs memory
+        os._exit(_OUT_OF_MEMORY)  # an ordinary exit would need more memory

@@ -485,9 +485,7 @@ def _field_errors(auth: OAuth2Auth, new: NewOAuthClient) -> list[FieldError]:
 
 def _host_errors(new: NewOAuthClient, *, names_hosts: bool) -> list[FieldError]:
     if names_hosts and not new.hosts:
-        return [
-            FieldError("hosts", "is required: list the provider's hosts. One Runtime sends the secret to no other host")
-        ]
+        return [FieldError("hosts", "is required. List the provider's hosts; only these hosts receive the secret")]
     if new.hosts and not names_hosts:
         return [FieldError("hosts", "must be empty: the definition of this integration limits the hosts")]
     if len(new.hosts) > MAX_HOSTS:

@@ -38,7 +38,7 @@ class PublicList:
         logos = len(get_args(Logo))
         self._fragments = lru_cache(maxsize=logos)(self._render_fragments)
         self._whole = lru_cache(maxsize=logos * (1 + len(CATEGORIES)))(self._render_whole)
-        # The cache has room for each whole list in both codings: the lists of the built-in catalog have 1.5 MB.
+        # The cache has room for each whole list in both codings. All these lists of the built-in catalog have 1.5 MB.
         self._whole_compressor = Compressor(SMALL, capacity=8 * 1024 * 1024)
         self._selection_compressor = Compressor(FAST, capacity=8 * 1024 * 1024)
         self._positions = {integration.slug: number for number, integration in enumerate(catalog.integrations)}
