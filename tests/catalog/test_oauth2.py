@@ -272,7 +272,7 @@ def test_a_token_that_a_provider_returns_is_not_an_identity() -> None:
 def test_an_identity_from_stored_values_needs_no_check() -> None:
     auth = oauth2(check=None, identity={"id": "params.shop"}, **AT_SHOP)
     assert auth.check is None
-    refused("so a check is required", check=None)
+    refused("so add a check", check=None)
 
 
 def test_client_credentials_begin_with_the_id_and_the_secret() -> None:

@@ -34,7 +34,7 @@ from one_runtime.catalog.patterns import captured_part, check_host_pattern
 from one_runtime.catalog.templates import UrlTemplate, is_authority, names_in, split_url
 
 SELF_HOSTED: Final = "self_hosted"
-"""The only text in `quirks` that has an effect: customers run the product on their own hosts."""
+"""The only item of `quirks` that has an effect. Customers run the product on their own hosts."""
 
 
 class AuthBase(EntryPart):
@@ -300,4 +300,4 @@ def _check_verification(auth: AuthBase) -> None:
         raise ValueError("add a check, or add check_missing with the reason why there is no check")
     from_answer = any(not name.startswith("params.") for text in _identity_texts(auth) for name in identity_names(text))
     if from_answer and auth.check is None:
-        raise ValueError("identity uses the response to the check, so a check is required")
+        raise ValueError("identity uses the response to the check, so add a check")
