@@ -26,3 +26,4 @@ def upgrade() -> None:
     # The last statements, because they lock the table `credentials`, which all proxy calls read, until the commit.
     op.add_column("credentials", sa.Column("refused_client_version", sa.Integer(), nullable=True))
     op.add_column("credentials", sa.Column("refused_since", TIME, nullable=True))
+    op.add_column("credentials", sa.Column("refusals", sa.Text(), nullable=True))
