@@ -111,6 +111,30 @@ def test_a_param_without_pattern_and_options_is_refused() -> None:
     refused("a pattern or options are required", {**API_KEY, **HOST, "params": [bare]})
 
 
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize("host", ["{host}:8443", "{host}example.com", "{host}-api.com", "{host}com", "{host}.com"])
+def test_a_host_without_a_fixed_domain_at_its_end_needs_the_quirk_self_hosted(host: str) -> None:
+    own = {**API_KEY, "base_url": f"https://{host}/api", "params": [{**SUBDOMAIN, "name": "host"}]}
+    refused("the host must end in a domain of the provider", own)
+    entry_of({**own, "quirks": ["self_hosted"]})
+
+
+@pytest.mark.parametrize("host", ["{host}.example.com", "{host}.example.com:8443", "{host}-api.example.com"])
+def test_a_host_with_a_fixed_domain_at_its_end_needs_no_quirk(host: str) -> None:
+    entry_of({**API_KEY, "base_url": f"https://{host}/api", "params": [{**SUBDOMAIN, "name": "host"}]})
+
+
+@pytest.mark.promise("P7")
+def test_a_pattern_can_fix_the_domain_at_the_end_of_a_host() -> None:
+    def entry(pattern: str) -> dict[str, Any]:
+        host = {**SUBDOMAIN, "name": "host", "pattern": pattern}
+        return {**API_KEY, "base_url": "https://{host}.com/api", "params": [host]}
+
+    entry_of(entry("[a-z0-9]+\\.(?:acme|acmecloud)"))
+    for open_pattern in ("[a-z0-9]+\\.[a-z]{4}", "[a-z0-9]{20}", "[a-z0-9]+\\.acme[a-z]?"):
+        refused("the host must end in a domain of the provider", entry(open_pattern))
+
+
 def test_a_host_that_ends_in_a_value_needs_options_or_the_quirk_self_hosted() -> None:
     domain = {**SUBDOMAIN, "name": "domain", "pattern": "[a-z0-9]+(?:\\.[a-z0-9]+){1,5}"}
     own = {**API_KEY, "base_url": "https://{domain}/api", "params": [domain]}

@@ -12,6 +12,7 @@ from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, model_validator
 
+from one_runtime.catalog.examples import requires_fixed_end
 from one_runtime.catalog.parts import (
     AccountIdentity,
     CredentialField,
@@ -166,6 +167,17 @@ class AuthBase(EntryPart):
         derived = next((part for part in self.derived if part.name == name), None)
         return HostGuard(captured_part(derived.pattern)) if derived is not None else None
 
+    def has_fixed_domain(self, url: UrlTemplate) -> bool:
+        """Return True if no value can select another domain for this URL.
+
+        Either the host has a fixed end, or the pattern of the host's last value requires a fixed end. An example is
+        `https://{domain}.com` with the pattern `[a-z0-9-]+\\.(?:okta|oktapreview)`.
+        """
+        if url.has_fixed_end:
+            return True
+        guard = self.host_guard(names_in(url.authority)[-1])
+        return bool(url.host_end) and guard is not None and not guard.options and requires_fixed_end(guard.pattern)
+
 
 class ApiKeyAuth(AuthBase):
     """A key that the end user copies from the provider."""
@@ -260,7 +272,7 @@ def _check_hosts(auth: AuthBase) -> None:
     optional = {field.name for field in auth.fields if field.optional}
     for url in auth.urls():
         names = names_in(url.authority)
-        fixed = url.has_fixed_end or (url.authority.endswith("}") and _has_options(auth, names[-1]))
+        fixed = auth.has_fixed_domain(url) or (not url.host_end and _has_options(auth, names[-1]))
         for name in names:
             _check_host_value(auth, name, has_fixed_end=fixed)
         for name in names_in(url.path):

@@ -73,6 +73,21 @@ def generate_match(pattern: str, variant: int = 0) -> str:
     raise ValueError(f"no example was found for the pattern {pattern}")
 
 
+def requires_fixed_end(pattern: str) -> bool:
+    """Return True if all values of a host's pattern end in a listed label, such as `okta` in `acme.okta`.
+
+    The function changes and extends the last label of an example. The result is True if the pattern accepts none of
+    these values.
+    """
+    try:
+        example = generate_match(pattern)
+    except ValueError:
+        return False
+    last = range(example.rfind(".") + 1, len(example))
+    changed = [example[:at] + char + example[at + 1 :] for at in last for char in "0ax" if char != example[at]]
+    return not any(compiled(pattern).fullmatch(value) for value in (*changed, f"{example}x", f"{example}.x"))
+
+
 def _pieces(parsed: Iterable[Any], variant: int, chance: Random | None) -> Iterable[str]:
     for place, (code, argument) in enumerate(parsed):
         if code is _codes.LITERAL:

@@ -300,7 +300,7 @@ class OAuth2Auth(AuthBase):
         A client of this integration must then list the allowed hosts (promise P7 of docs/security.md). For a
         custom integration, `integrations/client_hosts.py` has a stricter rule.
         """
-        return any(not url.has_fixed_end and self._is_open(url) for url in self.client_urls)
+        return any(not self.has_fixed_domain(url) and self._is_open(url) for url in self.client_urls)
 
     @cached_property
     def client_urls(self) -> tuple[UrlTemplate, ...]:

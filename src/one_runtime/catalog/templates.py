@@ -46,12 +46,18 @@ class UrlTemplate:
     path: str
 
     @property
-    def has_fixed_end(self) -> bool:
-        """Return True if the host ends in fixed text such as `.zendesk.com`.
+    def host_end(self) -> str:
+        """Return the text of the host after the last placeholder, or the whole host. Omit the port."""
+        return self.authority.partition(":")[0].rpartition("}")[2]
 
-        With a fixed end, no value can select another domain.
+    @property
+    def has_fixed_end(self) -> bool:
+        """Return True if the host ends in a fixed domain such as `zendesk.com`, after a dot.
+
+        No value can then select another domain. The host `{name}example.com` has no fixed end, because the value `not`
+        selects the domain `notexample.com`. The host `{name}.com` has no fixed end either.
         """
-        return not self.authority.endswith("}")
+        return "{" not in self.authority or "." in self.host_end.partition(".")[2]
 
 
 def is_authority(text: str) -> bool:
