@@ -152,7 +152,7 @@ def test_ignored_and_guessed_parts_have_a_warning() -> None:
     assert left_out.warnings == (
         "Other is ignored: the auth type api_key may occur only once.",
         "Digest is ignored: http digest is not supported.",
-        "The requirement Key and OAuth is ignored: only API keys can be combined.",
+        "The requirement Key and OAuth is ignored: only API keys and bearer tokens can be combined.",
         "OAuth: no scope is requested by default. List scopes under security: [{OAuth: [read, write]}].",
         "OAuth: implicit is ignored. Use authorizationCode or clientCredentials.",
     )

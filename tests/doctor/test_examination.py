@@ -351,14 +351,14 @@ async def test_unreachable_providers_are_reported(on_sqlite: Patient) -> None:
     on_sqlite.world.offline = True
     finding = (await on_sqlite.examined(HTTPS_PROXY="http://proxy.internal:3128"))["egress"]
     assert finding.verdict == "warning"
-    assert finding.saw.startswith("no provider can be reached. The name ")
+    assert finding.saw.startswith("none of the tested providers can be reached. The name ")
     assert str(finding.advice).endswith("HTTPS_PROXY is set, but One Runtime does not use the proxy in this variable.")
 
 
 async def test_provider_with_a_private_address_is_reported(on_sqlite: Patient) -> None:
     on_sqlite.world.names[next(iter(on_sqlite.world.names))] = "10.1.2.3"
     finding = (await on_sqlite.examined())["egress"]
-    assert (finding.verdict, finding.saw.startswith("not every provider can be reached.")) == ("warning", True)
+    assert (finding.verdict, finding.saw.startswith("not every tested provider can be reached.")) == ("warning", True)
 
 
 async def test_slow_check_is_reported_as_a_problem(on_sqlite: Patient) -> None:

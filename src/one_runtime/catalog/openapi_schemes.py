@@ -143,7 +143,8 @@ class _Schemes:
             return [self._key(requirement)]
         if len(requirement) > 1:
             names = " and ".join(member.name for member in requirement)
-            self._warnings.append(f"The requirement {names} is ignored: only API keys can be combined.")
+            reason = "only API keys and bearer tokens can be combined"
+            self._warnings.append(f"The requirement {names} is ignored: {reason}.")
             return []
         scheme = requirement[0]
         kind = str(scheme.values.get("type"))

@@ -2,7 +2,8 @@
 
 The end user selects one of several accounts, or decides about the replacement of the connected account. One Runtime
 encrypts the stored tokens. The answer must come from the browser that started the authorization (promise P5 of
-docs/security.md). If the end user does not answer within ten minutes, One Runtime revokes the tokens (promise P9).
+docs/security.md). If the end user does not answer within ten minutes, One Runtime revokes the tokens, unless another
+connection possibly uses the same grant (promise P9).
 """
 
 from collections.abc import Mapping
@@ -68,7 +69,7 @@ class Question:
 
     @classmethod
     def of(cls, error: AccountSelectionRequired | AccountMismatch, account_id: str | None) -> "Question":
-        """Return the question that an error of the connection requires."""
+        """Return the question to ask after `error`: which account to use, or whether to replace the connected one."""
         if isinstance(error, AccountSelectionRequired):
             return cls(error.accounts, None, account_id, error.has_more)
         return cls((), error.detail, account_id)
@@ -140,7 +141,8 @@ def read_answer(payload: bytes, number: int, client: OAuthClient | None) -> Answ
     """Decode a payload that `pause` stored. Return the tokens with the end user's answer.
 
     `number`: the position of the account in the stored list, or `REPLACE` or `KEEP`. For a position outside the list,
-    return the tokens without a selected account. Every answer other than `REPLACE` keeps the connected account.
+    keep the account that the end user selected earlier, if any. If the question was about a replacement, every answer
+    other than `REPLACE` keeps the connected account.
     """
     paused = _PAUSED.validate_json(payload)
     selected = paused.accounts[number].params if number < len(paused.accounts) else paused.selected
@@ -150,9 +152,10 @@ def read_answer(payload: bytes, number: int, client: OAuthClient | None) -> Answ
 
 
 async def purge_due(installation: Installation) -> int:
-    """End authorization attempts that reached their time limit, and revoke the stored tokens. Delete old attempts.
+    """End authorization attempts that reached their time limit. Delete old attempts.
 
-    Return the number of ended and deleted attempts. Several processes can run this function at the same time.
+    Revoke the stored tokens, unless another connection possibly uses the same grant. Return the number of ended and
+    deleted attempts. Several processes can run this function at the same time.
     """
     vault = installation.vault
     async with installation.database.write() as tx:

@@ -28,7 +28,7 @@ async def examine_egress(catalog: Catalog, clock: Clock, network: Network | None
     errors = [error for error, _ in answers if error is not None]
     if not errors:
         return Report([ok("egress", f"{' and '.join(hosts)} answer")], ahead)
-    lost = "no provider" if len(errors) == len(hosts) else "not every provider"
+    lost = "none of the tested providers" if len(errors) == len(hosts) else "not every tested provider"
     advice = (
         "No end user can connect an account at a provider that One Runtime cannot reach. Check DNS and the firewall."
     )

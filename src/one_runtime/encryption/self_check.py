@@ -36,8 +36,8 @@ class _FirstKey(NamedTuple):
     created_at: datetime
 
 
-# The first server of a database stores the ids of its keys, with the time. One Runtime never deletes these rows. So the
-# oldest row identifies the database.
+# The first One Runtime server that uses a database stores the ids of the server's encryption keys, and the time. One
+# Runtime never deletes these rows. So the oldest row identifies the database.
 _FIRST_KEY: Final = (
     select(key_ring.c.key_id, key_ring.c.created_at).order_by(key_ring.c.created_at, key_ring.c.key_id).limit(1)
 )
