@@ -143,8 +143,9 @@ class _Schemes:
             return [self._key(requirement)]
         if len(requirement) > 1:
             names = " and ".join(member.name for member in requirement)
-            reason = "only API keys and bearer tokens can be combined"
-            self._warnings.append(f"The requirement {names} is ignored: {reason}.")
+            self._warnings.append(
+                f"The requirement {names} is ignored: only API keys and bearer tokens can be combined."
+            )
             return []
         scheme = requirement[0]
         kind = str(scheme.values.get("type"))
