@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import socket
+import time
 import traceback
 import tracemalloc
 import zlib
@@ -21,6 +22,8 @@ from one_runtime.egress import (
     UpstreamTooLarge,
     UpstreamUnreachable,
 )
+from one_runtime.egress.hop import first_hop
+from one_runtime.egress.pool import Pool
 from tests.egress.certificates import tls_contexts
 from tests.egress.network import LoopbackNetwork
 from tests.egress.upstream import Upstream, Writes, answer, hang, running_upstream
@@ -75,6 +78,18 @@ async def request_error(upstream: Upstream, limits: Limits, url: str = URL) -> E
 async def test_p12_silent_upstream_times_out(upstream: Upstream, silent: Writes) -> None:
     upstream.anything = silent
     assert isinstance(await request_error(upstream, Limits(idle=0.05)), UpstreamTimeout)
+
+
+@pytest.mark.promise("P8")
+async def test_request_is_not_sent_after_its_deadline(upstream: Upstream) -> None:
+    """A paused process can reach the last step before it sends the request, although the time has passed."""
+    pool = Pool(frozenset(), LoopbackNetwork(upstream.port), PoolLimits(), None)
+    late = pool.exchange(first_hop("GET", URL, [], None), Limits(), "northwind", time.monotonic())
+    with pytest.raises(UpstreamTimeout):
+        async with late:
+            pass
+    await pool.close()
+    assert upstream.requests == []
 
 
 async def test_p12_dripping_upstream_times_out(upstream: Upstream) -> None:

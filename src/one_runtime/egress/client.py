@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -110,11 +111,12 @@ class Egress:
             UpstreamProtocolError: the response is not valid HTTP, or there are too many redirects.
         """
         limits = limits or self._limits
+        deadline = time.monotonic() + limits.total
         with observed(method) as observed_request:
             hop = first_hop(method, url, headers, body)
             try:
                 async with asyncio.timeout(limits.total):
-                    response = await self._follow(hop, limits, follow_redirects=follow_redirects)
+                    response = await self._follow(hop, limits, deadline, follow_redirects=follow_redirects)
             except TimeoutError:
                 raise UpstreamTimeout(
                     f"{hop.target.authority} did not answer completely within {limits.total:g} seconds."
@@ -183,10 +185,10 @@ class Egress:
     ) -> None:
         await self.close()
 
-    async def _follow(self, hop: Hop, limits: Limits, *, follow_redirects: bool) -> Response:
+    async def _follow(self, hop: Hop, limits: Limits, deadline: float, *, follow_redirects: bool) -> Response:
         redirects = 0
         while True:
-            async with self._pool.exchange(hop, limits, self.tenant) as answer:
+            async with self._pool.exchange(hop, limits, self.tenant, deadline) as answer:
                 following = next_hop(hop, answer.status, _location(answer)) if follow_redirects else None
                 if following is None:
                     return await _read_response(answer, hop, limits)

@@ -12,6 +12,7 @@ import asyncio
 import errno
 import select
 import socket
+import time
 from asyncio import AbstractEventLoop
 from collections import OrderedDict
 from contextvars import ContextVar
@@ -45,11 +46,13 @@ _ABORT_TIME: Final = 1.0
 class Dial:
     """Connection attempt of one request.
 
-    `dialled`: True if the request opened a new socket. `refusal`: the error, if the address was refused.
+    `deadline`: the time by `time.monotonic` after which the request must not be sent, or None. `dialled`: True if the
+    request opened a new socket. `refusal`: the error, if the address was refused.
     """
 
     target: Target
     tenant: str
+    deadline: float | None = None
     dialled: bool = False
     refusal: TargetRefused | None = None
 
@@ -133,6 +136,10 @@ class Connector(aiohttp.TCPConnector):
             if dial.dialled or not _has_received(protocol):
                 break
             connection.close()
+        if dial.deadline is not None and time.monotonic() >= dial.deadline:
+            # The process was paused. The timeout of `Egress.request` would end the request only after it was sent.
+            connection.close()
+            raise TimeoutError
         if dial.tenant:
             connection.add_callback(partial(self._keep, protocol))
         else:

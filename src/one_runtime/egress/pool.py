@@ -84,11 +84,15 @@ class Pool:
         self._closed = False
 
     @asynccontextmanager
-    async def exchange(self, hop: Hop, limits: Limits, tenant: str = "") -> AsyncIterator[aiohttp.ClientResponse]:
+    async def exchange(
+        self, hop: Hop, limits: Limits, tenant: str = "", deadline: float | None = None
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
         """Send the request and yield the response. The caller reads the body inside its `async with` block.
 
         Requests of different tenants never use the same network connection. A request without a tenant uses a new
         connection, which `exchange` closes.
+
+        `deadline`: the time by `time.monotonic` after which `exchange` must not send the request.
 
         Raises:
             EgressError: the target is refused, or the request failed. If reading the body fails, the caller's block
@@ -98,7 +102,7 @@ class Pool:
             self._before_request()
         check(hop.target, self._allow)
         place, connect = await self._bulkhead.acquire(hop.target, tenant, limits.connect)
-        dial = Dial(hop.target, tenant)
+        dial = Dial(hop.target, tenant, deadline)
         before = dialling.set(dial)
         try:
             timeout = aiohttp.ClientTimeout(connect=connect, sock_read=limits.idle)
