@@ -170,8 +170,8 @@ def _split_path(scope: Scope) -> tuple[str, str]:
 def _headers(scope: Scope) -> dict[bytes, bytes]:
     """Return the headers by name.
 
-    Raises: InvalidInput if `Authorization` or a `One-Runtime-…` header occurs twice. For example, a program between the
-    caller and One Runtime added a header. One Runtime cannot know which value comes from the caller.
+    Raises: InvalidInput if `Authorization` or a `One-Runtime-…` header occurs twice. This can happen if a program
+    between the caller and One Runtime adds a header. Then One Runtime cannot know which value comes from the caller.
     """
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
@@ -210,7 +210,7 @@ def _seconds(options: Mapping[bytes, str], name: bytes, default: float, limit: f
 
 
 def _body_length(headers: Mapping[bytes, bytes]) -> int | None:
-    """Return the length of the body in bytes. Return None for a chunked body. Raises: MalformedRequest."""
+    """Return the body's length in bytes, or None if `Transfer-Encoding` is set. Raises: MalformedRequest."""
     if b"transfer-encoding" in headers:
         return None
     value = headers.get(b"content-length", b"0")

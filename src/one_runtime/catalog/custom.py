@@ -59,6 +59,7 @@ def read_custom(text: str, syntax: Syntax, slug: str | None = None, *, allow_htt
 
     Raises:
         SourceError: the entry is not valid. The exception has a complaint for each error, with the line if known.
+            The lint reports at most 20 errors.
     """
     return _custom_entry(EntrySource.read(text, syntax), slug, allow_http=allow_http)
 
@@ -73,7 +74,8 @@ def _custom_entry(source: EntrySource, slug: str | None = None, *, allow_http: b
         source.refuse(("logo",), "must be a text: an SVG, or a data URI with an SVG")
     logo = data.pop("logo", None)
     if slug is not None and not is_custom(slug):
-        data.setdefault("slug", f"{CUSTOM}none")  # the HTTP API refuses the slug of the path later
+        # With this placeholder, the errors of the entry are reported first. The HTTP API refuses the path's slug later.
+        data.setdefault("slug", f"{CUSTOM}none")
     elif slug is not None and data.setdefault("slug", slug) != slug:
         source.refuse(("slug",), f"must be {slug}, as in the URL of the request")
     integration = replace(source, data=data).integration(CustomIntegration, allow_http=allow_http)

@@ -89,7 +89,7 @@ def load_egress_allow() -> AllowList:
 
 
 def allows_http() -> bool:
-    """Return True if the server itself uses http. Ignore errors in other settings. Raises: ConfigurationError."""
+    """Return True if the public URL is an http URL. Ignore errors in other settings. Raises: ConfigurationError."""
     return not _load_only("PUBLIC_URL").secure
 
 

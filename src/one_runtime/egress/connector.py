@@ -62,13 +62,14 @@ dialling: ContextVar[Dial] = ContextVar("one_runtime_egress_dialling")
 
 
 class TenantRequest(ClientRequest):
-    """A request that uses only idle connections of its tenant."""
+    """A request that never uses an idle connection of another tenant."""
 
     @property
     def connection_key(self) -> ConnectionKey:
         """Return the key of the usable idle connections.
 
-        One Runtime uses no HTTP proxy. So the field for the headers of the proxy is free for the tenant.
+        aiohttp's key has a field for an outbound HTTP proxy. One Runtime sends requests through no such proxy, so this
+        field holds the tenant's id.
         """
         key = super().connection_key
         # `ConnectionKey._replace` does the same, but is slow.
@@ -79,7 +80,10 @@ _Idle: TypeAlias = OrderedDict[ResponseHandler, None]
 """Idle connections. The connection that has been idle for the longest time comes first."""
 
 _SingleUse: TypeAlias = dict[ResponseHandler, asyncio.Transport]
-"""Open connections of requests without a tenant, with the transport that each connection used when it opened."""
+"""Open connections of requests without a tenant, such as the requests of `one-runtime doctor`.
+
+The value is the connection's transport. The dict stores it, because a protocol that is closing has no transport.
+"""
 
 
 class _Protocol(ResponseHandler):
@@ -91,7 +95,8 @@ class _Protocol(ResponseHandler):
         self._single_use = single_use
 
     def data_received(self, data: bytes) -> None:
-        if data and self in self._idle:  # without data, aiohttp continues its parser after a pause
+        # After a pause, aiohttp itself calls `data_received(b"")` to resume its parser.
+        if data and self in self._idle:
             self.abort()
         else:
             super().data_received(data)
@@ -143,13 +148,13 @@ class Connector(aiohttp.TCPConnector):
         if dial.tenant:
             connection.add_callback(partial(self._keep, protocol))
         else:
-            protocol.force_close()  # after the response
+            protocol.force_close()  # aiohttp closes the connection after the response
             if protocol.transport is not None:
                 self._single_use[protocol] = protocol.transport
         return connection
 
     async def abort_single_use(self) -> None:
-        """Abort the connections of requests without a tenant that are still closing.
+        """Abort every open connection of the requests without a tenant.
 
         The end of a TLS connection takes several steps of the event loop. The loop of a command could stop earlier, and
         the sockets would stay open.
@@ -188,7 +193,7 @@ class Connector(aiohttp.TCPConnector):
 
 
 def _has_received(protocol: ResponseHandler) -> bool:
-    """Return True if an idle connection has received data, or its end, since the last response.
+    """Return True if an idle connection has received data since the last response, or the other side has closed it.
 
     `_Protocol` closes idle connections that receive data, but misses two cases. First, the event loop has possibly not
     read the data yet. Second, the event loop has read the data together with the end of the last response. In the
@@ -245,7 +250,7 @@ class CheckedResolver(AbstractResolver):
 def _check_address(address: str, host: str, port: int, allow: AllowList) -> None:
     """Raise `TargetRefused` if the address is not public and the operator does not allow the host and port.
 
-    Even the operator's message omits the address, because the name is enough to allow the target.
+    Not even the log message for the operator contains the IP address. The host name is enough to allow the target.
     """
     if (host, port) in allow:
         return

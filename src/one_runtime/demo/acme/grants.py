@@ -117,7 +117,7 @@ class Grants:
     def refresh(self, value: str, client_id: str, scopes: tuple[str, ...] | None) -> IssuedTokens:
         """Return new tokens for a refresh token, and invalidate this refresh token.
 
-        `scopes` contains the requested scopes. None requests all granted scopes.
+        `scopes` contains the requested scopes. If `scopes` is None or empty, the request is for all granted scopes.
 
         Raises: OAuthRefused.
         """
@@ -152,7 +152,7 @@ class Grants:
             access_token.revoked = True
 
     def revoke_account(self, account_id: str) -> int:
-        """Revoke every grant of an account. Return the number of grants that were valid before."""
+        """Revoke an account's grants that have a refresh token. Return the number of grants that were valid before."""
         ending = self._in_force(account_id)
         for grant in ending:
             grant.revoked = True
