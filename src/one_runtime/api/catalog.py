@@ -83,7 +83,8 @@ class CatalogOAuth2(Answer):
     """Facts about the provider's OAuth 2.0 authorization.
 
     - `client`: the party that registers the OAuth client. With `organization`, your organization registers one client
-      for all its end users. With `customer`, each end user enters the values of a client.
+      for all its end users. With `customer`, each end user registers a client with the provider, and enters its id
+      and secret in the popup.
     - `client_url`: the provider's page for registering an OAuth client.
     """
 

@@ -1,8 +1,9 @@
-"""Check and compile patterns: regular expressions that mean the same on the server and in the browser.
+"""Check and compile patterns: regular expressions for the server and the browser.
 
 A pattern must match the whole text. The server uses RE2, because the time of a match grows only linearly with the
 length of the text. The popup compiles `^(?:pattern)$` in JavaScript with the flag `u`. A pattern may use only syntax
-that RE2 and JavaScript support. RE2 does not support lookahead and lookbehind.
+that RE2 and JavaScript support. RE2 does not support lookahead and lookbehind. The server and the browser can disagree
+about unusual characters, because `\\s` and `.` differ a little between RE2 and JavaScript.
 """
 
 import re
@@ -124,11 +125,11 @@ def _check_outside_class(pattern: str, index: int) -> None:
 
 
 def check_host_pattern(pattern: str) -> None:
-    """Check that no value that matches the pattern can end the host in a URL (promise P7 of docs/security.md).
+    """Check that a value in a host cannot contain a character that ends the host part of a URL, such as `/`.
 
-    For example, the slash in `evil.com/` ends the host. The pattern may accept only letters, digits, `.` and `-`. These
-    characters never end the host in a URL. `templates.is_authority` refuses an invalid order of the characters, such as
-    `a..b`, before each request.
+    For example, the slash in `evil.com/` ends the host (promise P7 of docs/security.md). The pattern may accept only
+    letters, digits, `.` and `-`. These characters never end the host in a URL. `templates.is_authority`
+    refuses an invalid order of the characters, such as `a..b`, before each request.
 
     Raises:
         ValueError: the pattern accepts another character, or an invalid start or end of a host name.

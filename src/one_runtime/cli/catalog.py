@@ -1,7 +1,7 @@
-"""`one-runtime catalog`: list, lint, test and create integrations. These commands need no database.
+"""`one-runtime catalog`: the commands list, show, check, test, new, probe and export. No command needs a database.
 
-The commands read two settings of the server. `ONE_RUNTIME_EGRESS_ALLOW` lists allowed targets. If
-`ONE_RUNTIME_PUBLIC_URL` is an http URL, custom integrations can use http on loopback.
+The commands read two settings of the server. `ONE_RUNTIME_EGRESS_ALLOW` lists the private hosts to which
+requests may go. If `ONE_RUNTIME_PUBLIC_URL` is an http URL, custom integrations can use http on loopback.
 """
 
 import asyncio
@@ -233,8 +233,9 @@ def _is_file(name: str) -> bool:
 
 
 def _lint(name: str, integration: Integration) -> Iterator[str]:
-    """Yield one line of output for each error of an entry. The fields of the entry are already validated.
+    """Yield one line of output for each error of an entry.
 
+    The format of the entry (keys and types) is already validated.
     For an entry from a file, the line of output names the file and the line number.
     """
     if not _is_file(name):

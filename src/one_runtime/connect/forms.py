@@ -23,7 +23,8 @@ MAX_FIELDS: Final = 120
 _MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
 _GROUPS: Final = ("params", "credentials")
 
-# confirm: the end user pressed "continue" on the confirmation page. resume: the browser asks for the first page.
+# confirm: the end user pressed "continue" on the confirmation page. resume: the browser asks for the first page. In the
+# mode `link`, the first page is the confirmation page. show: the browser asks for the list or form of this post.
 Step: TypeAlias = Literal["resume", "confirm", "show", "connect", "cancel"]
 F = TypeVar("F", bound=Sent)
 Filter: TypeAlias = Annotated[str, StringConstraints(max_length=200)]
@@ -66,8 +67,9 @@ class AccountPost(Sent):
 def is_from_our_page(headers: Mapping[str, str], public_origin: str) -> bool:
     """Return True if one of One Runtime's own pages sent this request.
 
-    An attacker's page could submit a form with the token of the attacker's own session. Without this check, the visitor
-    would not see the confirmation page, which names the organization and the end user.
+    An attacker's page could submit a form with the token of the attacker's own session and a later step, such as
+    `connect`. Without this check, the visitor would skip the confirmation page, which names the organization and the
+    end user.
 
     The browser sets the header `Sec-Fetch-Site`, and no page can forge the header. The value `same-origin` means one of
     our pages. If the header is missing, `Origin` must be One Runtime's own origin.

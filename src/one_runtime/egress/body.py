@@ -70,7 +70,7 @@ async def _received(answer: aiohttp.ClientResponse, authority: str, cap: int) ->
 
 
 def _decoded(received: bytes, encoding: str, authority: str, cap: int) -> bytes:
-    """Decode at most one byte more than `cap`, which is enough to detect a body that is too large.
+    """Decode at most `cap + 1` bytes. The additional byte shows that a body is too large.
 
     RFC 1952 allows a body of several gzip members. One Runtime refuses a second member, because decoding many small
     members would block the event loop.
