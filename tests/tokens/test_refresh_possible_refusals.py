@@ -73,6 +73,18 @@ async def work(app: AnsweringApplication, seconds: float = 0.0) -> None:
     await recheck_queued(process)
 
 
+async def presumed_refused(app: AnsweringApplication) -> tuple[str, set[str]]:
+    """Return a connection after a day of refusals without an error code, and the revoked refresh tokens."""
+    connection = await app.connect()
+    tokens = set(app.provider.refresh)
+    app.provider.revoke()
+    app.provider.behave(GONE)
+    app.application.clock.advance(hours=2)
+    await work(app)
+    await work(app, 86_400)
+    return connection, tokens
+
+
 async def status(app: AnsweringApplication, connection: str) -> str:
     return str((await app.look(connection))["status"])
 
@@ -211,13 +223,7 @@ async def test_the_entry_can_say_that_a_status_is_a_refusal(database_url: str, a
 async def test_a_presumed_refusal_heals_if_the_provider_accepts_the_refresh_token_later(
     app: AnsweringApplication,
 ) -> None:
-    connection = await app.connect()
-    tokens = set(app.provider.refresh)
-    app.provider.revoke()
-    app.provider.behave(GONE)
-    app.application.clock.advance(hours=2)
-    await work(app)
-    await work(app, 86_400)
+    connection, tokens = await presumed_refused(app)
     assert await status(app, connection) == "needs_reauth"
     app.provider.refresh |= tokens
     asked = app.provider.requests.count("/token")
@@ -264,13 +270,7 @@ async def test_outages_do_not_prolong_the_week_of_a_presumed_refusal(app: Answer
 async def test_a_check_of_a_presumed_refusal_sends_the_refresh_token_during_the_pause(
     app: AnsweringApplication,
 ) -> None:
-    connection = await app.connect()
-    tokens = set(app.provider.refresh)
-    app.provider.revoke()
-    app.provider.behave(GONE)
-    app.application.clock.advance(hours=2)
-    await work(app)
-    await work(app, 86_400)
+    connection, tokens = await presumed_refused(app)
     asked = app.provider.requests.count("/token")
     assert (await check(app, connection))["working"] is False
     assert app.provider.requests.count("/token") == asked + 1
