@@ -44,6 +44,8 @@ def is_current(scope: Scope, etag: bytes) -> bool:
     tags = header(scope, b"if-none-match")
     if not tags:
         return False
+    if tags == etag:
+        return True
     accepted = {part.strip().removeprefix(b"W/") for part in tags.split(b",")}
     return b"*" in accepted or etag.removeprefix(b"W/") in accepted
 

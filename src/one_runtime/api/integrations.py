@@ -134,14 +134,21 @@ def _split(query_string: bytes) -> tuple[list[str], bytes]:
     Most query strings differ only in `end_user_id`. So the remaining query strings are equal, and `IntegrationQuery`
     can cache the parsed options.
     """
-    pairs = query_string.split(b"&")
-    encoded_ids = [pair.removeprefix(_END_USER) for pair in pairs if pair.startswith(_END_USER)]
-    rest = b"&".join([pair for pair in pairs if not pair.startswith(_END_USER)])
+    end_user_ids, rest = list[str](), list[bytes]()
+    for pair in query_string.split(b"&"):
+        if pair.startswith(_END_USER):
+            end_user_ids.append(_decode(pair[len(_END_USER) :]))
+        else:
+            rest.append(pair)
+    return end_user_ids, b"&".join(rest)
+
+
+def _decode(end_user_id: bytes) -> str:
     try:
-        decoded_ids = [unquote_plus(value.decode("ascii"), errors="strict") for value in encoded_ids]
+        decoded = unquote_plus(end_user_id.decode("ascii"), errors="strict")
     except ValueError as error:
         raise InvalidInput(UNREADABLE) from error
-    return [clean("end_user_id", value) for value in decoded_ids], rest
+    return clean("end_user_id", decoded)
 
 
 def _check_end_user_id(end_user_id: str, *, times: int) -> None:

@@ -1,10 +1,12 @@
-"""Cache values up to a number of bytes."""
+"""Cache values up to a number of bytes.
 
+Every request of a list looks up three values. `cachetools.LRUCache` runs six Python functions for each look-up, and
+needs 4 µs of the 60 µs of a request. An `OrderedDict` does the same work in C.
+"""
+
+from collections import OrderedDict
 from collections.abc import Hashable
-from operator import itemgetter
 from typing import Final, Generic, TypeVar
-
-from cachetools import LRUCache
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -14,33 +16,40 @@ ENTRY: Final = 512
 
 
 class ByteCache(Generic[Key, Value]):
-    """A cache that removes the least recently used entries if all entries together exceed `capacity` bytes."""
+    """A cache that removes the least recently used entries if all entries together exceed `capacity` bytes.
+
+    `size`: the memory of all entries in bytes.
+    """
 
     def __init__(self, capacity: int) -> None:
-        self._entries: LRUCache[Key, tuple[Value, int]] = LRUCache(capacity, getsizeof=itemgetter(1))
+        self._capacity, self.size = capacity, 0
+        self._entries: OrderedDict[Key, tuple[Value, int]] = OrderedDict()
 
     def get(self, key: Key) -> Value | None:
         """Return the cached value, or None."""
-        try:
-            return self._entries[key][0]
-        except KeyError:
+        entry = self._entries.get(key)
+        if entry is None:
             return None
+        self._entries.move_to_end(key)
+        return entry[0]
 
     def put(self, key: Key, value: Value, size: int) -> None:
         """Store or replace a value. Do not store a value that alone exceeds the capacity.
 
         `size`: the memory in bytes of the value, and of a key that can be long.
         """
+        self._remove(self._entries.pop(key, None))
         size += ENTRY
-        if size <= self._entries.maxsize:
-            self._entries[key] = value, size
-        else:
-            self._entries.pop(key, None)
+        if size > self._capacity:
+            return
+        self._entries[key] = value, size
+        self.size += size
+        while self.size > self._capacity:
+            self._remove(self._entries.popitem(last=False)[1])
 
-    @property
-    def size(self) -> int:
-        """Return the memory of all entries in bytes."""
-        return int(self._entries.currsize)
+    def _remove(self, entry: tuple[Value, int] | None) -> None:
+        if entry is not None:
+            self.size -= entry[1]
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -170,7 +170,7 @@ class IntegrationList:
         options = options.known(catalog)
         if not options.is_cacheable:
             return self._render(catalog, view, state, options)[0]
-        list_key = (state.connections, options.selection)
+        list_key = (state.connections, options)
         listed = view.lists.get(list_key)
         if listed is None:
             listed, size = self._render(catalog, view, state, options)
@@ -204,7 +204,7 @@ class IntegrationList:
         else:
             parts = view.join(fragments)
         digest = view.digest.copy()
-        selection = (options.slugs and sorted(options.slugs), *options.selection[1:])
+        selection = (options.slugs and sorted(options.slugs), options.category, options.search, options.status)
         digest.update(repr((sorted(connected.items()), selection)).encode())
         # The memoryview drops the first separator without a copy of the shared block.
         first = [memoryview(part)[len(SEPARATOR) :] for part in parts[:1]]

@@ -3,7 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple, TypeAlias
 
@@ -21,8 +21,7 @@ _MAX_CACHED_SLUGS: Final = 10
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """Filters and format of a list. A filter that is None selects all integrations. `search` also sorts them."""
 
     slugs: frozenset[str] | None = None
@@ -34,12 +33,7 @@ class Options:
     @property
     def selects(self) -> bool:
         """Return True if the options filter or sort the integrations."""
-        return self.selection != (None, None, None, None)
-
-    @property
-    def selection(self) -> tuple[frozenset[str] | None, str | None, str | None, Status | None]:
-        """Return the options that filter or sort."""
-        return self.slugs, self.category, self.search, self.status
+        return self != Options(logo=self.logo)
 
     @property
     def is_cacheable(self) -> bool:
@@ -64,7 +58,7 @@ class Options:
         if self.slugs is None:
             return self
         integrations = [catalog.get(slug) for slug in self.slugs]
-        return replace(self, slugs=frozenset([integration.slug for integration in integrations if integration]))
+        return self._replace(slugs=frozenset([integration.slug for integration in integrations if integration]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import asyncio
 import socket
 from typing import Any, ClassVar, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 MAX_HEAD: Final = 64 * 1024
 """Maximum size of a head in bytes."""
@@ -38,7 +38,10 @@ class HttpProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._in_head, self._head_size, self._fed = True, 0, 0
+        self._head_size = 0
+        # uvicorn creates a cycle at the end of each head. So the next data belongs to a head if the message of the last
+        # cycle is complete.
+        self._complete: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Turn on TCP keepalive, and start the timer for the first head."""
@@ -53,37 +56,29 @@ class HttpProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse the data. Refuse a head that is too large."""
-        room = MAX_HEAD - self._head_size
-        if self._in_head and len(data) > room:
-            self._feed(data[:room])
+        last, room = self.cycle, MAX_HEAD - self._head_size
+        in_head = self._complete is last
+        if in_head and len(data) > room:
+            self.data_received(data[:room])
             if self._head_size >= MAX_HEAD:
                 self._refuse()
-            if self.transport.is_closing():
-                return
-            data = data[room:]
-        self._feed(data)
-        if not self._in_head or not self._head_size:
-            self._stop_waiting()
-        elif self not in self._waiting:
-            self._wait()
-
-    def _feed(self, data: bytes) -> None:
-        self._fed = len(data)
+            if not self.transport.is_closing():
+                self.data_received(data[room:])
+            return
         super().data_received(data)
-        if self._in_head:
+        if in_head and self.cycle is last:
             self._head_size += len(data)
-
-    def on_headers_complete(self) -> None:
-        """End the head, and start the request."""
-        self._in_head = False
-        super().on_headers_complete()
+            if self not in self._waiting:
+                self._wait()
+        else:
+            # If the data ends with a part of the next head (a pipelined request), this part does not count.
+            self._head_size = 0
+            self._stop_waiting()
 
     def on_message_complete(self) -> None:
         """End the request. The next byte begins the next head."""
         super().on_message_complete()
-        # `_feed` adds the size of its data after parsing. Subtract this size now, so that `_head_size` becomes 0. If
-        # the data contains a part of the next head (a pipelined request), this part does not count.
-        self._in_head, self._head_size = True, -self._fed
+        self._complete = self.cycle
 
     def _wait(self) -> None:
         if len(self._waiting) >= self.max_waiting:
