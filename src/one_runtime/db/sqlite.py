@@ -5,7 +5,6 @@ Statements run on the event loop, because SQLite needs no network and mostly rea
 
 import asyncio
 import errno
-import json
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import structlog
+from pydantic_core import from_json
 from sqlalchemy import JSON, Boolean, DateTime, Integer, LargeBinary
 from sqlalchemy.dialects import sqlite
 
@@ -33,7 +33,7 @@ LOCK_PATIENCE: Final = 5.0
 _COMPILER: Final = StatementCompiler(
     sqlite.dialect(paramstyle="named"),
     binds={DateTime: rfc3339, JSON: dump_json, Boolean: int},
-    results={DateTime: datetime.fromisoformat, JSON: json.loads, Boolean: bool, LargeBinary: bytes, Integer: int},
+    results={DateTime: datetime.fromisoformat, JSON: from_json, Boolean: bool, LargeBinary: bytes, Integer: int},
 )
 
 

@@ -93,6 +93,11 @@ class _Protocol(ResponseHandler):
         super().__init__(loop)
         self._idle = idle
         self._single_use = single_use
+        self._readable = select.poll()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._readable.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
         # After a pause, aiohttp itself calls `data_received(b"")` to resume its parser.
@@ -100,6 +105,15 @@ class _Protocol(ResponseHandler):
             self.abort()
         else:
             super().data_received(data)
+
+    def has_received(self) -> bool:
+        """Return True if this idle connection has received data since the last response, or is closed.
+
+        `data_received` closes an idle connection, but misses two cases. First, the event loop has possibly not read the
+        data yet. Second, the event loop has read the data together with the end of the last response. In the second
+        case, `should_close` is True.
+        """
+        return self.transport is None or self.should_close or bool(self._readable.poll(0))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._idle.pop(self, None)
@@ -136,9 +150,9 @@ class Connector(aiohttp.TCPConnector):
         dial = dialling.get()
         while True:
             connection = await super().connect(req, traces, timeout)
-            protocol = cast("ResponseHandler", connection.protocol)  # None only after the connection is released
+            protocol = cast("_Protocol", connection.protocol)  # None only after the connection is released
             self._idle.pop(protocol, None)
-            if dial.dialled or not _has_received(protocol):
+            if dial.dialled or not protocol.has_received():
                 break
             connection.close()
         if dial.deadline is not None and time.monotonic() >= dial.deadline:
@@ -190,20 +204,6 @@ class Connector(aiohttp.TCPConnector):
             raise PermissionError(errno.EPERM, "the address is refused") from None
         dial.dialled = True
         return self._network.open_socket(family, address, port)
-
-
-def _has_received(protocol: ResponseHandler) -> bool:
-    """Return True if an idle connection has received data since the last response, or the other side has closed it.
-
-    `_Protocol` closes idle connections that receive data, but misses two cases. First, the event loop has possibly not
-    read the data yet. Second, the event loop has read the data together with the end of the last response. In the
-    second case, `should_close` is True.
-    """
-    if protocol.transport is None or protocol.should_close:
-        return True
-    poll = select.poll()
-    poll.register(protocol.transport.get_extra_info("socket").fileno(), select.POLLIN)
-    return bool(poll.poll(0))
 
 
 class CheckedResolver(AbstractResolver):

@@ -93,7 +93,7 @@ class ProxyCalls:
     def track(self, record: CallRecord) -> Iterator[None]:
         """Count a call while the `with` block runs, and log the call at the end. Raises: TooManyCalls."""
         organization_id, slug = record.connection.organization_id, record.connection.integration_slug
-        of_organization, of_integration = (organization_id, ""), (organization_id, slug)
+        counted = of_organization, of_integration = (organization_id, ""), (organization_id, slug)
         if self._counts[of_organization] >= self._limit:
             raise TooManyCalls(
                 f"Your organization has reached its limit of {self._limit} calls in progress. Try again later.", 1
@@ -104,7 +104,8 @@ class ProxyCalls:
                 f"integration, {slug}. Try again later.",
                 1,
             )
-        self._counts.update((of_organization, of_integration))
+        for key in counted:
+            self._counts[key] += 1
         try:
             yield
         except OneRuntimeError as error:
@@ -114,7 +115,7 @@ class ProxyCalls:
             record.fail("internal_error", 500)
             raise
         finally:
-            for key in (of_organization, of_integration):
+            for key in counted:
                 self._counts[key] -= 1
                 if not self._counts[key]:
                     del self._counts[key]

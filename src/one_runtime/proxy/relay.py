@@ -10,6 +10,7 @@ If the provider closed an idle network connection, the module `egress.pool` also
 
 import asyncio
 import re
+import string
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,6 +22,7 @@ from urllib.parse import quote, unquote_plus
 from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.request import ConnectionValues, Injection, inject, resolve_url
 from one_runtime.clock import system_clock
+from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.egress import (
@@ -51,30 +53,32 @@ MAX_WAIT: Final = 30.0
 _RETRYABLE: Final = frozenset({429, 502, 503, 504})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _FIRST_WAIT: Final = 0.5
+_TO_KEY: Final = bytes.maketrans(b"_" + string.ascii_uppercase.encode(), b"-" + string.ascii_lowercase.encode())
+_HOP_BY_HOP: Final = frozenset(name.encode() for name in HOP_BY_HOP)
 # These headers are for One Runtime itself, or come from proxies between the caller and One Runtime.
 _NOT_FORWARDED: Final = frozenset(
-    {"authorization", "content-length", "expect", "forwarded", "host", "via", "x-real-ip"}
+    {b"authorization", b"content-length", b"expect", b"forwarded", b"host", b"via", b"x-real-ip"}
 )
-_NOT_FORWARDED_PREFIXES: Final = ("one-runtime-", "x-forwarded-")
-_TRACE: Final = frozenset({"traceparent", "tracestate", "baggage"})
+_NOT_FORWARDED_PREFIXES: Final = (b"one-runtime-", b"x-forwarded-")
+_TRACE: Final = frozenset({b"traceparent", b"tracestate", b"baggage"})
 # The caller does not receive these headers. `date`, `alt-svc` and `strict-transport-security` describe the provider's
 # host, not One Runtime's host. A browser would apply headers such as `set-cookie` to One Runtime's origin, which is
 # also the origin of the popup. A proxy between the caller and One Runtime would obey headers such as `x-sendfile`.
 _NOT_RETURNED: Final = frozenset(
     {
-        "date",
-        "alt-svc",
-        "strict-transport-security",
-        "set-cookie",
-        "set-cookie2",
-        "clear-site-data",
-        "content-security-policy",
-        "content-security-policy-report-only",
-        "x-sendfile",
-        "x-lighttpd-send-file",
+        b"date",
+        b"alt-svc",
+        b"strict-transport-security",
+        b"set-cookie",
+        b"set-cookie2",
+        b"clear-site-data",
+        b"content-security-policy",
+        b"content-security-policy-report-only",
+        b"x-sendfile",
+        b"x-lighttpd-send-file",
     }
 )
-_NOT_RETURNED_PREFIXES: Final = ("one-runtime-", "x-accel-", "access-control-")
+_NOT_RETURNED_PREFIXES: Final = (b"one-runtime-", b"x-accel-", b"access-control-")
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _UPSTREAM_REQUEST_ID: Final = b"one-runtime-upstream-request-id"
 # The segment `..`, in each form that a server could decode. `%252e` becomes a dot after two steps of decoding. Some
@@ -151,8 +155,7 @@ async def call(
             wait = _retry_delay(relayed, request, record.attempts)
             if wait is None:
                 # A recheck finds out if the credential is the reason for a response such as 401.
-                recheck = RecheckRequest(connection.organization_id, connection.id, connection.integration_slug)
-                body = refusal.watch(credential.auth, relayed, partial(installation.rechecks.enqueue, recheck))
+                body = refusal.watch(credential.auth, relayed, partial(_enqueue_recheck, installation, connection))
                 record.status, record.upstream_seconds = relayed.status, seconds
                 added = (
                     (b"one-runtime-connection", connection.id.encode()),
@@ -162,6 +165,11 @@ async def call(
                 yield Relayed(relayed.status, (*_response_headers(relayed), *added), body)
                 return
         await asyncio.sleep(wait)
+
+
+def _enqueue_recheck(installation: Installation, connection: Connection) -> None:
+    recheck = RecheckRequest(connection.organization_id, connection.id, connection.integration_slug)
+    installation.rechecks.enqueue(recheck)
 
 
 async def _require_fresh(
@@ -280,18 +288,18 @@ def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest
     The header with the credential replaces the caller's header of the same name. The constant headers of the definition
     are defaults: a header of the caller replaces the default of the same name.
     """
-    injected = {_header_key(name) for name, _ in injection.headers}
-    defaults = {_header_key(name) for name in auth.headers} - {_header_key(name) for name in auth.send.headers}
+    injected = _header_keys(name for name, _ in injection.headers)
+    defaults = _header_keys(auth.headers) - _header_keys(auth.send.headers)
     dropped = _hop_by_hop(request.headers) | _NOT_FORWARDED | (injected - defaults)
     if not request.trace:
         dropped |= _TRACE
     headers: list[tuple[str, str]] = []
-    present: set[str] = set()
+    present: set[bytes] = set()
     for raw_name, raw_value in request.headers:
-        name = raw_name.decode("latin-1")
-        key = _header_key(name)
+        key = _header_key(raw_name)
         if key in dropped or key.startswith(_NOT_FORWARDED_PREFIXES):
             continue
+        name = raw_name.decode("latin-1")
         try:
             headers.append((name, raw_value.decode()))
         except UnicodeDecodeError as error:
@@ -299,26 +307,30 @@ def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest
         present.add(key)
     if request.length is not None:
         headers.append(("Content-Length", str(request.length)))
-    if "user-agent" not in injected | present:
+    if b"user-agent" not in injected | present:
         headers.append(("User-Agent", USER_AGENT))
-    return [*headers, *((name, value) for name, value in injection.headers if _header_key(name) not in present)]
+    return [*headers, *(header for header in injection.headers if _header_key(header[0].encode()) not in present)]
 
 
-def _header_key(name: str) -> str:
+def _header_keys(names: Iterable[str]) -> set[bytes]:
+    return {_header_key(name.encode()) for name in names}
+
+
+def _header_key(name: bytes) -> bytes:
     """Return a header's name in the form that this module uses for comparisons.
 
     Many servers treat `X_Key` and `X-Key` as the same header (RFC 3875 section 4.1.18). So a caller's `X_Key` could
     replace the credential's `X-Key`.
     """
-    return name.lower().replace("_", "-")
+    return name.translate(_TO_KEY)
 
 
-def _hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[str]:
+def _hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
     """Return the names of hop-by-hop headers, and the names that `Connection` lists (RFC 9110 section 7.6.1)."""
-    names = HOP_BY_HOP
+    names = _HOP_BY_HOP
     for name, value in headers:
         if name.lower() == b"connection":
-            names = names.union(_header_key(option.strip()) for option in value.decode("latin-1").split(","))
+            names = names.union(_header_key(option.strip()) for option in value.split(b","))
     return names
 
 
@@ -326,11 +338,11 @@ def _response_headers(relayed: Relayed) -> list[tuple[bytes, bytes]]:
     """Return the provider's headers for the caller. Rename `Request-Id`, because One Runtime sets this header."""
     dropped = _hop_by_hop(relayed.headers) | _NOT_RETURNED
     if relayed.status in _WITHOUT_BODY:  # with this header, the caller would wait for a body
-        dropped |= {"content-length"}
+        dropped |= {b"content-length"}
     headers: list[tuple[bytes, bytes]] = []
     for name, value in relayed.headers:
-        key = _header_key(name.decode("latin-1"))
-        if key == "request-id":
+        key = _header_key(name)
+        if key == b"request-id":
             headers.append((_UPSTREAM_REQUEST_ID, value))
         elif key not in dropped and not key.startswith(_NOT_RETURNED_PREFIXES):
             headers.append((name, value))
