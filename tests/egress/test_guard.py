@@ -14,7 +14,6 @@ from one_runtime.egress import (
     TargetRefused,
     connector,
     observation,
-    on_behalf_of,
     pool,
 )
 from one_runtime.errors import ConfigurationError
@@ -412,8 +411,10 @@ async def test_every_refused_target_has_one_message_for_callers_and_its_cause_in
     async with Egress(network=LoopbackNetwork(upstream.port, names)) as egress:
         for host in (*names, "127.0.0.1", "192.168.0.1", "metadata.google.internal", "d.example:22"):
             monkeypatch.setattr(observation, "log", log := CapturingLogger())
-            with pytest.raises(TargetRefused) as refused, on_behalf_of("x-crm"):
-                await egress.request("GET", f"http://{host}/s3cret?key=s3cret", headers=[("X-Key", "s3cret")])
+            with pytest.raises(TargetRefused) as refused:
+                await egress.request(
+                    "GET", f"http://{host}/s3cret?key=s3cret", headers=[("X-Key", "s3cret")], integration="x-crm"
+                )
             (line,) = log.calls
             assert (line.method_name, line.args, line.kwargs["integration"]) == (
                 "warning",

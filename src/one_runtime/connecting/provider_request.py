@@ -3,7 +3,7 @@
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import OutboundRequest
 from one_runtime.connections.credentials import ProviderUnavailable
-from one_runtime.egress import Egress, EgressError, Limits, Response, TargetRefused, on_behalf_of
+from one_runtime.egress import Egress, EgressError, Limits, Response, TargetRefused
 
 
 async def send_request(
@@ -14,10 +14,14 @@ async def send_request(
     Raises: TargetRefused; ProviderUnavailable.
     """
     try:
-        with on_behalf_of(integration.slug):
-            return await egress.request(
-                request.method, request.url, headers=request.headers, body=request.body, limits=limits
-            )
+        return await egress.request(
+            request.method,
+            request.url,
+            headers=request.headers,
+            body=request.body,
+            limits=limits,
+            integration=integration.slug,
+        )
     except TargetRefused:
         raise
     except EgressError as error:

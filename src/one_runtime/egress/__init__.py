@@ -28,7 +28,6 @@ from one_runtime.egress.errors import (
 from one_runtime.egress.hop import HOP_BY_HOP, USER_AGENT, Body
 from one_runtime.egress.limits import Limits, PoolLimits
 from one_runtime.egress.network import Network
-from one_runtime.egress.observation import on_behalf_of
 from one_runtime.egress.pool import Certificate
 from one_runtime.egress.target import AllowList, find_refusal
 
@@ -52,5 +51,4 @@ __all__ = [
     "UpstreamTooLarge",
     "UpstreamUnreachable",
     "find_refusal",
-    "on_behalf_of",
 ]

@@ -90,7 +90,7 @@ class Egress:
         vars(egress).update(vars(self), tenant=tenant)  # `copy.copy` does the same, but is slow
         return egress
 
-    async def request(
+    async def request(  # noqa: PLR0913 - one argument per property of the request
         self,
         method: str,
         url: str,
@@ -99,8 +99,11 @@ class Egress:
         body: bytes | None = None,
         follow_redirects: bool = False,
         limits: Limits | None = None,
+        integration: str = "",
     ) -> Response:
         """Send a request and read the whole response. Path and query stay byte for byte as the caller wrote them.
+
+        `integration`: the slug of the integration, for metrics, spans and logs.
 
         Raises:
             TargetRefused: One Runtime must not send requests to this URL, or to the URL of a redirect.
@@ -112,7 +115,7 @@ class Egress:
         """
         limits = limits or self._limits
         deadline = time.monotonic() + limits.total
-        with observed(method) as observed_request:
+        with observed(method, integration) as observed_request:
             hop = first_hop(method, url, headers, body)
             try:
                 async with asyncio.timeout(limits.total):
@@ -133,8 +136,11 @@ class Egress:
         headers: Sequence[tuple[str, str]],
         body: Body | None,
         limits: Limits,
+        integration: str = "",
     ) -> AsyncIterator[Relayed]:
         """Send a request unchanged and stream the response. Do not decode the response, and do not follow redirects.
+
+        `integration`: the slug of the integration, for metrics, spans and logs.
 
         After the caller's `async with` block, `relay` returns the connection to the pool. If the caller has not read
         the whole body, `relay` closes the connection instead. The concurrent requests of a tenant (organization) to
@@ -144,7 +150,7 @@ class Egress:
             EgressError: the request was refused or failed. If reading the body fails, the caller's block ends with an
                 `EgressError` too.
         """
-        with observed(method) as observed_request:
+        with observed(method, integration) as observed_request:
             hop = first_hop(method, url, headers, body, relayed=True)
             async with self._pool.exchange(hop, limits, self.tenant) as answer:
                 observed_request.status = answer.status

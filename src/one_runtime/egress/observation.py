@@ -6,7 +6,7 @@ the host, because only the operator can allow the target.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from functools import lru_cache
 from time import perf_counter
 from typing import Final
 
@@ -18,7 +18,9 @@ from one_runtime.telemetry import metrics, tracing
 
 log = structlog.get_logger()
 
-_integration: Final[ContextVar[str]] = ContextVar("one_runtime_egress_integration", default="")
+# The look-up of labels is slow.
+_requests: Final = lru_cache(maxsize=4096)(metrics.egress_requests.labels)
+_duration: Final = lru_cache(maxsize=1024)(metrics.egress_duration.labels)
 
 
 class Observed:
@@ -28,19 +30,9 @@ class Observed:
 
 
 @contextmanager
-def on_behalf_of(slug: str) -> Iterator[None]:
-    """Add an integration as a label to the metrics and spans of all outbound requests inside the `with` block."""
-    before = _integration.set(slug)
-    try:
-        yield
-    finally:
-        _integration.reset(before)
-
-
-@contextmanager
-def observed(method: str) -> Iterator[Observed]:
-    """Measure the request inside the `with` block, including its redirects."""
-    slug, begun, request = _integration.get(), perf_counter(), Observed()
+def observed(method: str, slug: str) -> Iterator[Observed]:
+    """Measure the request inside the `with` block, including its redirects. `slug`: the integration, or empty."""
+    begun, request = perf_counter(), Observed()
     integration, outcome = metrics.integration_label(slug), metrics.OTHER
     try:
         with tracing.outbound(method, integration) as span:
@@ -54,5 +46,5 @@ def observed(method: str) -> Iterator[Observed]:
             log.warning("target_refused", integration=slug, cause=error.cause)
         raise
     finally:
-        metrics.egress_requests.labels(integration, outcome).inc()
-        metrics.egress_duration.labels(integration).observe(perf_counter() - begun)
+        _requests(integration, outcome).inc()
+        _duration(integration).observe(perf_counter() - begun)

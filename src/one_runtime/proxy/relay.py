@@ -13,7 +13,7 @@ import re
 import string
 import time
 from collections.abc import AsyncIterator, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -35,7 +35,6 @@ from one_runtime.egress import (
     TargetRefused,
     UpstreamTimeout,
     UpstreamUnreachable,
-    on_behalf_of,
 )
 from one_runtime.egress.retry_after import parse_retry_after
 from one_runtime.errors import Conflict, InvalidInput
@@ -131,39 +130,41 @@ async def call(
     refreshed = False
     while True:
         record.attempts += 1
-        async with AsyncExitStack() as stack:
-            sent_at = time.perf_counter()
-            relayed = await _attempt(installation, credential, request, stack, record.attempts)
-            if relayed is None:
-                continue
-            seconds = time.perf_counter() - sent_at
-            connection = credential.connection
-            if (
-                relayed.status == 401
-                and not refreshed
-                and not installation.rechecks.was_refreshed(connection.id, credential.version)
-            ):
-                refreshed = True
-                newer = await _refresh(installation, state, credential)
-                if newer is not None:
-                    if not request.replayable:
-                        raise CredentialsRefreshedRetry(
-                            "One Runtime has refreshed the credential. Send the request again."
-                        )
-                    credential = newer
-                    continue
-            wait = _retry_delay(relayed, request, record.attempts)
-            if wait is None:
-                # A recheck finds out if the credential is the reason for a response such as 401.
-                body = refusal.watch(credential.auth, relayed, partial(_enqueue_recheck, installation, connection))
-                record.status, record.upstream_seconds = relayed.status, seconds
-                added = (
-                    (b"one-runtime-connection", connection.id.encode()),
-                    (b"one-runtime-attempts", b"%d" % record.attempts),
-                    (b"one-runtime-upstream-time", b"%.1f" % (seconds * 1000)),
-                )
-                yield Relayed(relayed.status, (*_response_headers(relayed), *added), body)
-                return
+        relayed, sent_at = None, time.perf_counter()
+        try:
+            async with _sent(installation, credential, request) as relayed:
+                seconds = time.perf_counter() - sent_at
+                connection = credential.connection
+                if (
+                    relayed.status == 401
+                    and not refreshed
+                    and not installation.rechecks.was_refreshed(connection.id, credential.version)
+                ):
+                    refreshed = True
+                    newer = await _refresh(installation, state, credential)
+                    if newer is not None:
+                        if not request.replayable:
+                            raise CredentialsRefreshedRetry(
+                                "One Runtime has refreshed the credential. Send the request again."
+                            )
+                        credential = newer
+                        continue
+                wait = _retry_delay(relayed, request, record.attempts)
+                if wait is None:
+                    # A recheck finds out if the credential is the reason for a response such as 401.
+                    body = refusal.watch(credential.auth, relayed, partial(_enqueue_recheck, installation, connection))
+                    record.status, record.upstream_seconds = relayed.status, seconds
+                    added = (
+                        (b"one-runtime-connection", connection.id.encode()),
+                        (b"one-runtime-attempts", b"%d" % record.attempts),
+                        (b"one-runtime-upstream-time", b"%.1f" % (seconds * 1000)),
+                    )
+                    yield Relayed(relayed.status, (*_response_headers(relayed), *added), body)
+                    return
+        except (UpstreamUnreachable, UpstreamTimeout):
+            if relayed is not None or not _may_repeat(request, record.attempts):
+                raise
+            wait = _FIRST_WAIT * 2 ** (record.attempts - 1)
         await asyncio.sleep(wait)
 
 
@@ -181,29 +182,22 @@ async def _require_fresh(
         raise ConnectRequired(error.detail) from error
 
 
-async def _attempt(
-    installation: Installation, credential: UsableCredential, request: ProxyRequest, stack: AsyncExitStack, attempt: int
-) -> Relayed | None:
-    """Send the request once. Return None after a network error if another attempt is allowed."""
+def _sent(
+    installation: Installation, credential: UsableCredential, request: ProxyRequest
+) -> AbstractAsyncContextManager[Relayed]:
+    """Send the request once, and return a context manager for the response. Raises: ConnectRequired, InvalidInput."""
     if credential.integration is None or credential.auth is None:
         raise ConnectRequired("The integration of this connection no longer exists.")
     injection = inject(credential.auth, credential.values)
     base_url = _base_url(credential.auth, credential.values, injection, request)
-    stack.enter_context(on_behalf_of(credential.integration.slug))
-    relayed = installation.relay.for_tenant(credential.connection.organization_id).relay(
+    return installation.relay.for_tenant(credential.connection.organization_id).relay(
         request.method,
         base_url + request.path + _query(injection, request.query),
         headers=_request_headers(credential.auth, injection, request),
         body=request.body,
         limits=request.limits,
+        integration=credential.integration.slug,
     )
-    try:
-        return await stack.enter_async_context(relayed)
-    except (UpstreamUnreachable, UpstreamTimeout):
-        if not _may_repeat(request, attempt):
-            raise
-        await asyncio.sleep(_FIRST_WAIT * 2 ** (attempt - 1))
-        return None
 
 
 async def _refresh(

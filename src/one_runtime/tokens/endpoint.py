@@ -9,7 +9,7 @@ from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import TokenAuth
 from one_runtime.catalog.request import OutboundRequest
 from one_runtime.clock import Clock
-from one_runtime.egress import Egress, EgressError, Limits, Response, TargetRefused, on_behalf_of
+from one_runtime.egress import Egress, EgressError, Limits, Response, TargetRefused
 from one_runtime.errors import InvalidInput
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import EndpointTargetRefused, OAuthError, TemporaryFailure
@@ -74,10 +74,14 @@ async def send(
     if limits.total <= 0:
         raise TemporaryFailure(f"The time for the request to {integration.name} has passed. Try again.")
     try:
-        with on_behalf_of(integration.slug):
-            return await egress.request(
-                request.method, request.url, headers=request.headers, body=request.body, limits=limits
-            )
+        return await egress.request(
+            request.method,
+            request.url,
+            headers=request.headers,
+            body=request.body,
+            limits=limits,
+            integration=integration.slug,
+        )
     except TargetRefused as error:
         raise EndpointTargetRefused(error.detail) from error
     except EgressError as error:
