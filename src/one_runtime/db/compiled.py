@@ -12,6 +12,7 @@ import dataclasses
 import json
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -98,8 +99,10 @@ class RowMakers(dict[type, MakeRow]):
 
     def _create(self, row_class: Any) -> MakeRow:
         converts = self._converts
-        if not converts and issubclass(row_class, tuple):
-            make: MakeRow = row_class._make
+        # `tuple.__new__` is faster than the constructor of a named tuple.
+        is_tuple = issubclass(row_class, tuple)
+        make: MakeRow = partial(tuple.__new__, row_class) if is_tuple else lambda values: row_class(*values)
+        if not converts:
             return make
 
         def convert_and_make(values: Sequence[object]) -> object:
@@ -107,7 +110,7 @@ class RowMakers(dict[type, MakeRow]):
             for index, convert in converts:
                 if cells[index] is not None:
                     cells[index] = convert(cells[index])
-            return row_class(*cells)
+            return make(cells)
 
         return convert_and_make
 

@@ -86,8 +86,7 @@ _SLUG_SIZE: Final = 150
 _ITEM_SIZE: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class ListState:
+class ListState(NamedTuple):
     """The caller, the integrations that the caller's organization enabled, and the end user's connections.
 
     `connections`: a text such as `hubspot:active,slack:needs_reauth`. `own`: the catalog with the organization's custom

@@ -7,7 +7,7 @@ checks the row.
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from json import loads
@@ -51,8 +51,7 @@ _MISSING: Final = "Send the header `Authorization: Bearer oru_…` with one of y
 _INVALID: Final = "This API key is not valid. The key is mistyped or revoked, or belongs to another installation."
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(NamedTuple):
     """The authenticated caller: an API key of an organization, and the caller's IP address."""
 
     organization_id: str
@@ -74,8 +73,7 @@ class Principal:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class PresentedKey:
+class PresentedKey(NamedTuple):
     """The API key in a request. One Runtime has not verified the key yet.
 
     `hash`: the hash of the key. `address`: the caller's IP address. `rate_limit`: the rate limit that counted the
@@ -84,7 +82,7 @@ class PresentedKey:
 
     hash: bytes
     address: str | None = None
-    rate_limit: "RateLimit | None" = field(default=None, repr=False, compare=False)
+    rate_limit: "RateLimit | None" = None
 
     @classmethod
     def recognize(cls, token: str) -> "PresentedKey | None":
