@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import os
 import subprocess
 import sys
 import tarfile
@@ -29,6 +30,7 @@ PREVIOUS: Final = str(ScriptDirectory(str(Path(migrations.__file__).parent)).get
 COMMITS: Final = {
     "0003": "64932f447cf18ce401faeb8ab4cf98b93b72d32c",
     "0004": "f9769e108c0d35423026114c28c56ba22e00a854",
+    "0005": "4c2afbbfac051831e3bf638cdb7cf3161897e489",
 }
 """By migration, the last commit without a later one. With a new migration, add the commit before it."""
 ENOUGH: Final = 40
@@ -51,7 +53,10 @@ def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("previous")
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
         files.extractall(folder, filter="data")
-    return folder / "src"
+    source = folder / "src"
+    build = [sys.executable, "-m", "one_runtime.catalog.tools.build"]
+    subprocess.run(build, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": str(source)})
+    return source
 
 
 def previous_serving(database_url: str, previous: Path, keys: str) -> Serving:

@@ -38,6 +38,15 @@ metadata: Final = MetaData(
     }
 )
 
+# One row. A copy of the database has the same id.
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", ID, primary_key=True),
+    # A version of One Runtime can serve this schema if its newest migration is this revision or a later one.
+    Column("compatible_revision", Text, nullable=False),
+)
+
 # Ids and times of the encryption keys. The keys themselves are not in the database.
 key_ring = Table(
     "key_ring",
