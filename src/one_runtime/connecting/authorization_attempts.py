@@ -78,7 +78,7 @@ class AuthorizationFailed(Conflict):
 class AttemptDetails:
     """The connection that the end user requested.
 
-    `scopes`: None requests the default scopes of the integration. `audience`: digest of the hosts that receive the
+    `scopes`: None requests the default scopes of the integration. `audience`: digest of the places that receive the
     tokens (see `CustomIntegration.audience`).
     """
 
@@ -286,7 +286,7 @@ async def pause(
         until=now + STATE_LIFE,
     )
     if not paused:
-        raise NotFound("This authorization was deleted. Start again.")
+        raise NotFound("This authorization was deleted or has ended. Start again.")
 
 
 async def resume(
@@ -314,7 +314,7 @@ async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> l
 async def abandon_of(
     tx: Transaction, vault: Vault, organization_id: str, end_user_id: str
 ) -> list[tuple[AuthorizationAttempt, bytes]]:
-    """End the attempts of an end user in which an account selection is pending. Delete the stored payloads.
+    """End the end user's attempts that wait for an account selection. Delete the stored payloads.
 
     Return the ended attempts with the payloads. Omit an attempt if One Runtime cannot decrypt its payload.
     """
@@ -380,7 +380,7 @@ def _is_same(stored_hash: bytes | None, token: str) -> bool:
 
 def _open_payload(vault: Vault, attempt: AuthorizationAttempt) -> bytes:
     """Raises: KeyNotInRing; SealBroken."""
-    assert attempt.key_id is not None and attempt.sealed is not None  # noqa: S101, PT018 - the attempt is open
+    assert attempt.key_id is not None and attempt.sealed is not None  # noqa: S101, PT018 - an ended attempt is never opened
     context = SealContext(TABLE, attempt.id, attempt.version)
     return vault.open(attempt.organization_id, Sealed(attempt.key_id, attempt.sealed), context)
 

@@ -66,7 +66,7 @@ class TenantRequest(ClientRequest):
 
     @property
     def connection_key(self) -> ConnectionKey:
-        """Return the key of the usable idle connections.
+        """Return the key by which aiohttp finds an idle connection for this request.
 
         aiohttp's key has a field for an outbound HTTP proxy. One Runtime sends requests through no such proxy, so this
         field holds the tenant's id.

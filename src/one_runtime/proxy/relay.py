@@ -5,7 +5,7 @@ One Runtime keeps a small body in memory, for a second attempt. This module send
   has not acted on the first request (RFC 9110 section 15.5.2).
 - The caller asked for retries.
 
-If the provider closed an idle network connection, the module `egress.pool` also sends the request again.
+If the provider closed an idle network connection, the module `egress.pool` also sends some requests again.
 """
 
 import asyncio
@@ -122,8 +122,8 @@ async def call(
 
     The caller reads the body inside its `async with` block. `call` updates `record`.
 
-    Raises: ConnectRequired, CredentialsRefreshedRetry, ProviderUnavailable, InvalidInput, EgressError. While the caller
-    reads the body, EgressError is possible too.
+    Raises: ConnectRequired; CredentialsRefreshedRetry; InvalidInput; EgressError, also while the caller reads the body;
+    the exceptions of `ensure_fresh`, except ReauthRequired.
     """
     _require_path_below_base_url(state.auth, request.path)
     credential = await _require_fresh(installation, state)
@@ -185,7 +185,10 @@ async def _require_fresh(
 def _sent(
     installation: Installation, credential: UsableCredential, request: ProxyRequest
 ) -> AbstractAsyncContextManager[Relayed]:
-    """Send the request once, and return a context manager for the response. Raises: ConnectRequired, InvalidInput."""
+    """Return a context manager that sends the request once, and returns the response.
+
+    Raises: ConnectRequired; InvalidInput; RequestRefused.
+    """
     if credential.integration is None or credential.auth is None:
         raise ConnectRequired("The integration of this connection no longer exists.")
     injection = inject(credential.auth, credential.values)
@@ -203,7 +206,7 @@ def _sent(
 async def _refresh(
     installation: Installation, state: CredentialState, credential: UsableCredential
 ) -> UsableCredential | None:
-    """Return a credential that is newer than the refused credential, or None."""
+    """Return a credential that is newer than the refused credential, or None. Raises: the exceptions of `call`."""
     try:
         newer = await _require_fresh(installation, state, credential.version)
     except (ProviderUnavailable, TargetRefused):  # the caller gets the provider's 401
@@ -248,7 +251,7 @@ def _base_url(auth: AuthBase, values: ConnectionValues, injection: Injection, re
     known, templates = {**values.params, **values.credentials}, (auth.base_url, *auth.more_base_urls)
     base_url = request.base_url.rstrip("/")
     if base_url not in {resolve_url(url, known) for url in templates}:
-        allowed = ", ".join(templates)  # not the URLs, because some base URLs contain the API key
+        allowed = ", ".join(templates)  # a resolved base URL can contain the API key
         raise InvalidInput.of("One-Runtime-Base-Url", f"must be a base URL of this integration: {allowed}")
     return base_url
 

@@ -91,7 +91,7 @@ async def fresh_credentials(
 ) -> UsableCredential:
     """Return a connection's credentials. If a refresh is due, refresh the credentials first.
 
-    `CredentialRequest` explains the arguments. With `retry_refused`, the connection can have the status `needs_reauth`.
+    `CredentialRequest` explains the arguments. With `retry_refused`, the status `needs_reauth` alone is no error.
 
     Raises:
         NotFound, ReauthRequired, ClientRefused, TargetRefused, OAuthClientMissing, HostNotRegistered: see the classes.
@@ -118,7 +118,8 @@ async def ensure_fresh(
 async def held_credentials(installation: Installation, key: ConnectionKey) -> UsableCredential:
     """Return the stored credentials without a refresh, even if the credentials have expired.
 
-    Raises: NotFound; SealBroken; ReauthRequired if the integration's audience has changed (P7).
+    Raises: NotFound; SealBroken; ReauthRequired if the integration now sends credentials to other hosts or in another
+    way (promise P7).
     """
     state = await load_state(installation, key)
     if state.audience_changed:
@@ -127,7 +128,7 @@ async def held_credentials(installation: Installation, key: ConnectionKey) -> Us
 
 
 async def refresh(installation: Installation, key: ConnectionKey) -> UsableCredential:
-    """Refresh a connection's credentials now, even if the credentials are fresh, or during a pause after a failure.
+    """Refresh a connection's credentials now, even if they are fresh, and even if a failure has caused a pause.
 
     If the credentials cannot be refreshed, return the stored credentials. For example, an API key cannot be refreshed.
 
@@ -225,7 +226,7 @@ async def _execute(
     while True:
         if state is None:
             state = await load_state(installation, key)
-        # The database starts the lease later. So `Lease.ends` is always earlier than the end of the lease in the row.
+        # The lease in the row starts after `started`. So `Lease.ends` is always earlier than the end of that lease.
         started, now = time.monotonic(), installation.clock()
         decision = decide(state, now, request)
         match decision:
@@ -306,7 +307,7 @@ async def _record_needs_reauth(
 ) -> None:
     """Lock the row, and call `decide` again. If the result equals `decision`, set the status `needs_reauth`.
 
-    Do nothing for the reason `refused`, because `record_refusal` has already set the status.
+    Do nothing for the reason `refused`, because the row already has the status.
     """
     if decision.reason == "refused":
         return
@@ -342,8 +343,8 @@ async def _ask_provider(
         raise
     except OAuthError as error:
         # The organization or the operator can correct a registered client. The end user does not have to connect again.
-        # So `invalid_client` is a refusal of the grant only for two other kinds of clients. The end user entered the
-        # client, or the client is retired: only existing connections use the client.
+        # So `invalid_client` is a refusal of the grant only for a client that the end user entered, or for a retired
+        # client. Only existing connections use a retired client.
         registered = state.client is not None and state.client.retired_at is None
         if isinstance(error, InvalidGrant) or (isinstance(error, InvalidClient) and not registered):
             return await record_refusal(installation, state, grant, error, request)
