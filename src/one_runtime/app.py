@@ -17,7 +17,7 @@ from one_runtime.clock import Clock, system_clock
 from one_runtime.connect.routes import PopupRoutes
 from one_runtime.context import Installation
 from one_runtime.db.database_url import create_database
-from one_runtime.db.migrations import require_current
+from one_runtime.db.migrations import require_compatible
 from one_runtime.egress import Egress, PoolLimits
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
@@ -83,7 +83,7 @@ def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Eg
 async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> AsyncIterator[None]:
     installation = services.installation
     url = installation.settings.database_url.get_secret_value()
-    await asyncio.to_thread(require_current, url)
+    await asyncio.to_thread(require_compatible, url)
     await installation.database.open()
     try:
         server = await _register(installation)

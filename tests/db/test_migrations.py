@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine, Index, create_engine, inspect, make_u
 from sqlalchemy.dialects.sqlite.base import SQLiteDDLCompiler
 
 from one_runtime.db import migrations
-from one_runtime.db.migrations import HEAD, current_revision, migrate, require_current
+from one_runtime.db.migrations import HEAD, current_revision, migrate, require_compatible
 from one_runtime.db.schema import metadata
 from one_runtime.errors import ConfigurationError
 
@@ -88,10 +88,10 @@ def result_of(process: "subprocess.Popen[str]") -> dict[str, Any]:
 def test_empty_database_is_migrated_once(empty_database_url: str) -> None:
     assert current_revision(empty_database_url) is None
     with pytest.raises(ConfigurationError, match="one-runtime migrate"):
-        require_current(empty_database_url)
+        require_compatible(empty_database_url)
     assert migrate(empty_database_url) is True
     assert current_revision(empty_database_url) == HEAD
-    require_current(empty_database_url)
+    require_compatible(empty_database_url)
     assert migrate(empty_database_url) is False
 
 
@@ -191,6 +191,87 @@ def migrate_to(url: str, revision: str) -> None:
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     config.attributes.update(url=url, lock_timeout=migrations.LOCK_TIMEOUT)
     command.upgrade(config, revision)
+
+
+@pytest.mark.only_database("sqlite")
+def test_each_migration_is_compatible_with_the_previous_version_or_says_otherwise(empty_database_url: str) -> None:
+    """Hold the rule of CONTRIBUTING.md: a migration only adds, or raises `compatible_revision` to itself."""
+    engine = engine_for(empty_database_url)
+    scripts = ScriptDirectory(str(Path(migrations.__file__).parent))
+    revisions = [script.revision for script in reversed(list(scripts.walk_revisions()))]
+    migrate_to(empty_database_url, "0006")
+    for revision in revisions[revisions.index("0006") + 1 :]:
+        before, compatible = shape(engine), compatible_revision(engine)
+        migrate_to(empty_database_url, revision)
+        assert compatible_revision(engine) in {compatible, revision}, revision
+        if compatible_revision(engine) != revision:
+            assert incompatibilities(before, shape(engine)) == [], revision
+    assert compatible_revision(engine) <= HEAD
+    engine.dispose()
+
+
+@pytest.mark.only_database("sqlite")
+@pytest.mark.parametrize(
+    "statement, expected",
+    [
+        ("CREATE TABLE fruit (id TEXT PRIMARY KEY)", []),
+        ("ALTER TABLE servers ADD COLUMN zone TEXT", []),
+        ("ALTER TABLE servers ADD COLUMN zone TEXT NOT NULL DEFAULT 'a'", []),
+        ("CREATE INDEX plain ON servers (version)", []),
+        ("DROP TABLE requests", ["the table requests is missing"]),
+        ("ALTER TABLE servers DROP COLUMN version", ["servers.version is missing"]),
+        ("ALTER TABLE servers RENAME COLUMN version TO build", ["servers.version is missing", "servers.build"]),
+        ("CREATE UNIQUE INDEX strict ON servers (version)", ["servers has the new unique index strict"]),
+    ],
+)
+def test_incompatible_changes_of_the_schema_are_found(database_url: str, statement: str, expected: list[str]) -> None:
+    engine = engine_for(database_url)
+    before = shape(engine)
+    with engine.begin() as changing:
+        changing.exec_driver_sql(statement)
+    found = incompatibilities(before, shape(engine))
+    assert len(found) == len(expected)
+    assert all(finding.startswith(words) for finding, words in zip(found, expected, strict=True)), found
+    engine.dispose()
+
+
+Shape = dict[str, tuple[dict[str, tuple[str, bool, str]], set[str]]]
+"""By table: its columns with type, nullability and default, and its unique indexes."""
+
+
+def shape(engine: Engine) -> Shape:
+    inspector = inspect(engine)
+    return {
+        table: (
+            {
+                column["name"]: (str(column["type"]), column["nullable"], str(column["default"] or ""))
+                for column in inspector.get_columns(table)
+            },
+            {str(index["name"]) for index in inspector.get_indexes(table) if index["unique"]},
+        )
+        for table in inspector.get_table_names()
+    }
+
+
+def incompatibilities(before: Shape, after: Shape) -> list[str]:
+    """Return the changes after which the previous version cannot read and write all rows."""
+    found = [f"the table {table} is missing" for table in before if table not in after]
+    for table in before.keys() & after.keys():
+        (old, old_unique), (new, new_unique) = before[table], after[table]
+        found += [f"{table}.{name} is missing" for name in old if name not in new]
+        found += [f"{table}.{name} is different" for name in old if name in new and new[name] != old[name]]
+        found += [
+            f"{table}.{name} is required, and has no default"
+            for name, (_, nullable, default) in new.items()
+            if name not in old and not nullable and not default
+        ]
+        found += [f"{table} has the new unique index {name}" for name in new_unique - old_unique]
+    return found
+
+
+def compatible_revision(engine: Engine) -> str:
+    with engine.connect() as connection:
+        return str(connection.exec_driver_sql("SELECT compatible_revision FROM installation").scalar_one())
 
 
 @pytest.mark.only_database("sqlite")

@@ -13,11 +13,12 @@ from typing import Final
 import psycopg
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import column, select, table, update
+from sqlalchemy import select
 
 from one_runtime.clock import system_clock
 from one_runtime.db.database_url import lock_path, sqlite_path
 from one_runtime.db.ids import new_id
+from one_runtime.db.migrations import HEAD
 from one_runtime.db.schema import metadata
 from one_runtime.db.vitals import PostgresVitals
 from one_runtime.doctor import CHECKS, examine
@@ -35,6 +36,7 @@ from tests.application import ORIGIN
 from tests.database import ANY_DATABASE
 from tests.doctor.conftest import Patient, World, patient_on, sync_commits
 from tests.documentation import page
+from tests.newer_schema import NEWER, set_newer_schema
 
 pytestmark = pytest.mark.slow
 
@@ -106,11 +108,19 @@ async def test_unmigrated_database_is_reported(empty_database_url: str, world: W
     assert "`one-runtime serve`" in str(finding.advice) if path else "`one-runtime migrate`" in str(finding.advice)
 
 
-async def test_database_of_a_newer_version_is_reported(patient: Patient) -> None:
-    async with patient.database() as database, database.write() as tx:
-        await tx.execute(update(table("alembic_version", column("version_num"))).values(version_num="9999"))
+async def test_compatible_database_of_a_newer_version_is_examined(patient: Patient) -> None:
+    set_newer_schema(patient.database_url, HEAD)
+    findings = await patient.examined()
+    database = findings["database"]
+    assert (database.verdict, f"migrated to {NEWER} by a newer version" in database.saw) == ("ok", True)
+    assert "key ring" in findings
+
+
+async def test_incompatible_database_of_a_newer_version_is_reported(patient: Patient) -> None:
+    set_newer_schema(patient.database_url, NEWER)
     finding = (await patient.examined())["database"]
-    assert (finding.verdict, "its schema is 9999" in finding.saw) == ("problem", True)
+    assert (finding.verdict, f"its schema is {NEWER}" in finding.saw) == ("problem", True)
+    assert "a newer version" in str(finding.advice)
 
 
 async def test_missing_or_invalid_sqlite_file_is_reported(on_sqlite: Patient, tmp_path: Path) -> None:
@@ -206,7 +216,8 @@ VITALS: Final = PostgresVitals("18.1", 18, 97, read_only=False, synchronous_comm
     ],
 )
 def test_vitals_of_a_postgresql_server_are_judged(vitals: PostgresVitals, verdict: str, words: str) -> None:
-    (finding,) = [reported for reported in examine_postgresql(vitals, 10) if reported.check == "database"]
+    findings = examine_postgresql(vitals, 10, "migrated to 0001")
+    (finding,) = [reported for reported in findings if reported.check == "database"]
     assert (finding.verdict, words in finding.saw) == (verdict, True)
 
 

@@ -34,6 +34,8 @@ COMMITS: Final = {
 }
 """By migration, the last commit without a later one. With a new migration, add the commit before it."""
 ENOUGH: Final = 40
+TOLERANT: Final = "0006"
+"""The first migration whose version can start on a newer schema."""
 KEYS: Final = tuple(f"ntn_{letter * 46}" for letter in "ab")
 
 
@@ -116,6 +118,31 @@ async def test_previous_version_reads_and_writes_during_the_migration(
     secrets = await opened(url, keys, organization_id)
     assert len(secrets) >= len(load.connection_ids)
     assert set(secrets) == set(KEYS)
+
+
+async def test_previous_version_starts_on_the_new_schema(
+    empty_database_url: str, previous: Path, tmp_path: Path
+) -> None:
+    """Start the previous version after the migration, as a rollback or the end of a worker does.
+
+    Versions before `TOLERANT` refuse to start. When a later migration than `TOLERANT` is added, the first branch no
+    longer runs. If that migration breaks compatibility, change this test to expect the sentence of the refusal.
+    """
+    url, keys = empty_database_url, new_key()
+    await migrated_by_previous(url, previous)
+    assert migrate(url) is True
+    old = previous_serving(url, previous, keys)
+    if PREVIOUS < TOLERANT:
+        with pytest.raises(AssertionError, match=r"The database is not migrated|Can't locate revision"):
+            async with serving(old, tmp_path):
+                pytest.fail(f"Version {PREVIOUS} started: lower TOLERANT.")
+        return
+    async with serving(old, tmp_path) as served:
+        _, api_key = await organization_of(served)
+        async with client(served, api_key) as http:
+            async with Load(http, "notion", KEYS) as load:
+                await load.until(ENOUGH)
+            assert load.refused == []
 
 
 async def both_versions_serve(url: str, keys: str, api_key: str, folder: Path) -> None:

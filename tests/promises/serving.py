@@ -25,12 +25,13 @@ from tests.waiting import async_attempts
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Configuration of a server: database, module, number of processes, other settings."""
+    """Configuration of a server: database, module, number of processes, other settings, other options of `serve`."""
 
     database_url: str
     module: Sequence[str] = ("one_runtime",)
     workers: int = 1
     settings: Mapping[str, str] = field(default_factory=dict)
+    options: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def _start(what: Serving, folder: Path) -> Served:
         "ONE_RUNTIME_LOG_LEVEL": "debug",
         **what.settings,
     }
-    command = [sys.executable, "-m", *what.module, "serve", "--workers", str(what.workers)]
+    command = [sys.executable, "-m", *what.module, "serve", "--workers", str(what.workers), *what.options]
     log_file = folder / "serve.log"
     with log_file.open("wb") as log:
         process = ForkedProcess(command, env=environment, cwd=ROOT, stdout=log, stderr=log)

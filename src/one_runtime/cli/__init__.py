@@ -10,7 +10,7 @@ from one_runtime import __version__
 from one_runtime.cli import api_keys, catalog, doctor, keys, oauth_clients, organizations
 from one_runtime.cli.running import load_egress_allow
 from one_runtime.db.backup import back_up
-from one_runtime.db.migrations import HEAD, migrate
+from one_runtime.db.migrations import HEAD, current_revision, migrate
 from one_runtime.errors import OneRuntimeError
 from one_runtime.settings import load_settings
 from one_runtime.telemetry import logs
@@ -63,8 +63,13 @@ def demo_command(
 @app.command("migrate")
 def migrate_command() -> None:
     """Migrate the database to the schema of this One Runtime version."""
-    migrated = migrate(load_settings().database_url.get_secret_value())
-    typer.echo(f"Migrated to {HEAD}." if migrated else f"Nothing to do: the database is at {HEAD}.")
+    url = load_settings().database_url.get_secret_value()
+    if migrate(url):
+        typer.echo(f"Migrated to {HEAD}.")
+        return
+    revision = current_revision(url)
+    newer = f", which is newer than {HEAD}. This version can use it" if revision != HEAD else ""
+    typer.echo(f"Nothing to do: the database is at {revision}{newer}.")
 
 
 @app.command("backup")

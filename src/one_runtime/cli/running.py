@@ -13,7 +13,7 @@ from one_runtime.clock import system_clock
 from one_runtime.context import Installation
 from one_runtime.db.database_url import create_database
 from one_runtime.db.engine import Database, Transaction
-from one_runtime.db.migrations import require_current
+from one_runtime.db.migrations import require_compatible
 from one_runtime.egress import AllowList, Egress
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
@@ -30,7 +30,7 @@ def run(work: Callable[[Database], Awaitable[T]]) -> T:
 
     async def opened() -> T:
         url = load_settings().database_url.get_secret_value()
-        require_current(url)
+        require_compatible(url)
         database = create_database(url, pool_size=1)
         await database.open()
         try:

@@ -14,7 +14,7 @@ from one_runtime import __version__
 from one_runtime.clock import Clock
 from one_runtime.db.database_url import create_database, lock_path, sqlite_path
 from one_runtime.db.engine import Database
-from one_runtime.db.migrations import HEAD, current_revision
+from one_runtime.db.migrations import HEAD, SchemaState, read_schema_state
 from one_runtime.db.vitals import PostgresVitals, database_clock, postgres_vitals, shown_server, why_unreachable
 from one_runtime.doctor.clock import ahead
 from one_runtime.doctor.finding import Finding, Report, ok, problem, warning
@@ -51,13 +51,13 @@ async def examine_database(settings: Settings, vault: Vault | None, clock: Clock
         report.findings.append(problem("database", "the database URL is invalid", error.detail))
         return report
     try:
-        revision = await asyncio.to_thread(current_revision, url)
-        if revision != HEAD:
-            report.findings.append(_judge_revision(revision, on_sqlite=bool(path)))
+        state = await asyncio.to_thread(read_schema_state, url)
+        if not state.is_compatible:
+            report.findings.append(_judge_incompatible(state, on_sqlite=bool(path)))
             return report
         await database.open()
         try:
-            await _examine_contents(report, database, settings, vault, clock)
+            await _examine_contents(report, database, _describe_schema(state), settings, vault, clock)
         finally:
             await database.close()
     except (ConfigurationError, Unavailable) as error:
@@ -67,13 +67,13 @@ async def examine_database(settings: Settings, vault: Vault | None, clock: Clock
     return report
 
 
-def _judge_revision(revision: str | None, *, on_sqlite: bool) -> Finding:
-    if revision is not None and revision > HEAD:
-        saw = f"its schema is {revision}, but this version of One Runtime supports {HEAD} at most"
+def _judge_incompatible(state: SchemaState, *, on_sqlite: bool) -> Finding:
+    if state.is_newer:
+        saw = f"its schema is {state.revision}, but this version of One Runtime supports {HEAD} at most"
         return problem(
             "database", saw, "Run the version of One Runtime that migrated the database, or a newer version."
         )
-    saw = f"its schema is {revision or 'missing'}, but this version of One Runtime needs {HEAD}"
+    saw = f"its schema is {state.revision or 'missing'}, but this version of One Runtime needs {HEAD}"
     if on_sqlite:
         return warning(
             "database", saw, "Back up the database. The next start of `one-runtime serve` migrates the database."
@@ -81,17 +81,23 @@ def _judge_revision(revision: str | None, *, on_sqlite: bool) -> Finding:
     return problem("database", saw, "Back up the database, then run `one-runtime migrate`.")
 
 
+def _describe_schema(state: SchemaState) -> str:
+    newer = f" by a newer version of One Runtime, but compatible with {HEAD}" if state.is_newer else ""
+    return f"migrated to {state.revision}{newer}"
+
+
 async def _examine_contents(
-    report: Report, database: Database, settings: Settings, vault: Vault | None, clock: Clock
+    report: Report, database: Database, schema: str, settings: Settings, vault: Vault | None, clock: Clock
 ) -> None:
     async with database.read() as tx:
         report.database_fingerprint = await self_check.database_fingerprint(tx)
         servers = await instances.list_live(tx, clock())
         if sqlite_path(settings.database_url.get_secret_value()):
-            report.findings.append(ok("database", f"SQLite, migrated to {HEAD}"))
+            report.findings.append(ok("database", f"SQLite, {schema}"))
         else:
             processes = max(settings.workers, len(servers))
-            report.findings += examine_postgresql(await postgres_vitals(tx), processes * settings.database_pool_size)
+            required = processes * settings.database_pool_size
+            report.findings += examine_postgresql(await postgres_vitals(tx), required, schema)
             before = clock()
             now = await database_clock(tx)
             report.ahead = ahead(now, before, clock())
@@ -101,8 +107,11 @@ async def _examine_contents(
         report.findings.append(_examine_organizations(await organizations.list_all(tx), settings))
 
 
-def examine_postgresql(vitals: PostgresVitals, required: int) -> list[Finding]:
-    """Check a PostgreSQL server. `required` is the number of connections that all server processes can open."""
+def examine_postgresql(vitals: PostgresVitals, required: int, schema: str) -> list[Finding]:
+    """Check a PostgreSQL server.
+
+    `required` is the number of connections that all server processes can open. `schema` describes the schema.
+    """
     name = f"PostgreSQL {vitals.version.split(' ')[0]}"
     findings = []
     if vitals.read_only:
@@ -114,7 +123,7 @@ def examine_postgresql(vitals: PostgresVitals, required: int) -> list[Finding]:
     if vitals.major < OLDEST_POSTGRESQL:
         saw = f"{name} is no longer maintained"
         findings.append(warning("database", saw, f"Use {OLDEST_POSTGRESQL} or later."))
-    findings = findings or [ok("database", f"{name}, migrated to {HEAD}")]
+    findings = findings or [ok("database", f"{name}, {schema}")]
     size = f"the database uses {vitals.size / _MIB:.0f} MiB; this command cannot check PostgreSQL's disk"
     findings.append(ok("disk", size))
     opened, allowed = _count(required, "connection"), _count(vitals.free_for_us, "connection")

@@ -16,7 +16,7 @@ from one_runtime.app import create_app
 from one_runtime.clock import system_clock
 from one_runtime.connections import credentials
 from one_runtime.db.database_url import create_database, lock_path, sqlite_path
-from one_runtime.db.migrations import migrate, require_current
+from one_runtime.db.migrations import migrate, require_compatible
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import ConfigurationError
@@ -117,7 +117,7 @@ async def _verify(settings: Settings) -> None:
     Raises: ConfigurationError.
     """
     url = settings.database_url.get_secret_value()
-    require_current(url)
+    require_compatible(url)
     database = create_database(url, pool_size=1, disk_reserve=True)
     await database.open()
     try:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, LiteralString, NamedTuple
 
 import psycopg
 
@@ -29,48 +29,107 @@ LOCK_PATIENCE: Final = 120.0
 """Seconds for which One Runtime retries a migration while tables are locked."""
 
 
+class SchemaState(NamedTuple):
+    """State of a database's schema. `revision` is the last migration. Both fields are None for an empty database.
+
+    `compatible_revision` is the oldest revision whose version of One Runtime can serve the schema. The field is None if
+    the schema is not newer than this version.
+    """
+
+    revision: str | None
+    compatible_revision: str | None = None
+
+    @property
+    def is_newer(self) -> bool:
+        """Return True if a newer version of One Runtime migrated the database."""
+        return self.revision is not None and self.revision > HEAD
+
+    @property
+    def is_compatible(self) -> bool:
+        """Return True if this version can serve the schema."""
+        if self.is_newer:
+            return self.compatible_revision is not None and self.compatible_revision <= HEAD
+        return self.revision == HEAD
+
+
 def current_revision(url: str) -> str | None:
     """Return the id of the last migration, or None for an empty database. Raises: ConfigurationError."""
+    return read_schema_state(url).revision
+
+
+def read_schema_state(url: str) -> SchemaState:
+    """Read the schema's revision. If the schema is newer than this version, also read the compatible revision.
+
+    Raises: ConfigurationError if the database cannot be reached.
+    """
     path = sqlite_path(url)
-    query = "SELECT version_num FROM alembic_version"
     if path:
         if not Path(path).exists():
-            return None
+            return SchemaState(None)
         connection = connect_sqlite(path)
         try:
-            row = connection.execute(query).fetchone()
+            return _read_state(lambda query: connection.execute(query).fetchone())
         except sqlite3.OperationalError:
-            return None
+            return SchemaState(None)
         finally:
             connection.close()
-        return row[0] if row else None
     try:
         with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection_:
-            row = connection_.execute(query).fetchone()
+            return _read_state(lambda query: connection_.execute(query).fetchone())
     except psycopg.errors.UndefinedTable:
-        return None
+        return SchemaState(None)
     except (psycopg.OperationalError, psycopg.ProgrammingError) as error:  # no server responds, or the URL is invalid
         raise ConfigurationError(
             "PostgreSQL cannot be reached. Check ONE_RUNTIME_DATABASE_URL and the server."
         ) from error
-    return row[0] if row else None
 
 
-def require_current(url: str) -> None:
-    """Raises: ConfigurationError if the database does not have the newest revision."""
-    if current_revision(url) != HEAD:
-        raise ConfigurationError("The database is not migrated. Run `one-runtime migrate`, or start with --migrate.")
+def _read_state(fetch: Callable[[LiteralString], tuple[Any, ...] | None]) -> SchemaState:
+    row = fetch("SELECT version_num FROM alembic_version")
+    state = SchemaState(row[0] if row else None)
+    if not state.is_newer:
+        return state
+    row = fetch("SELECT compatible_revision FROM installation")
+    return state._replace(compatible_revision=row[0] if row else None)
+
+
+def require_compatible(url: str) -> None:
+    """Raises: ConfigurationError if this version cannot serve the database's schema."""
+    _require_compatible(read_schema_state(url))
+
+
+def _require_compatible(state: SchemaState) -> None:
+    if state.is_compatible:
+        return
+    if state.is_newer:
+        raise ConfigurationError(
+            f"The database has the schema {state.revision}, and this version of One Runtime supports {HEAD} at most. "
+            "Run the version of One Runtime that migrated the database, or a newer version. To return to this version, "
+            "restore a backup."
+        )
+    raise ConfigurationError("The database is not migrated. Run `one-runtime migrate`, or start with --migrate.")
+
+
+def _needs_migration(url: str) -> bool:
+    """Raises: ConfigurationError if this version cannot serve a newer schema."""
+    state = read_schema_state(url)
+    if state.is_newer:
+        _require_compatible(state)
+    return not state.is_compatible
 
 
 def migrate(url: str, *, patience: float = LOCK_PATIENCE) -> bool:
-    """Migrate to the newest revision, in one process at a time. Return False if the database was already current.
+    """Migrate to the newest revision, in one process at a time. Return False if no migration was necessary.
 
-    Raises: ConfigurationError if the database cannot be reached, or a table stays locked for `patience` seconds.
+    A newer schema that this version can serve stays unchanged.
+
+    Raises: ConfigurationError if the database cannot be reached, this version cannot serve a newer schema, or a table
+    stays locked for `patience` seconds.
     """
-    if current_revision(url) == HEAD:
+    if not _needs_migration(url):
         return False
     with _exclusive(url):
-        if current_revision(url) == HEAD:
+        if not _needs_migration(url):
             return False
         from alembic import command  # noqa: PLC0415 - takes 150 ms, and most starts migrate nothing
         from alembic.config import Config  # noqa: PLC0415
