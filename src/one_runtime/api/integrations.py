@@ -131,8 +131,8 @@ async def _expanded(services: Services, state: ListState, end_user_id: str, list
 def _split(query_string: bytes) -> tuple[list[str], bytes]:
     """Return the values of `end_user_id`, and the query string without `end_user_id`.
 
-    Most query strings differ only in `end_user_id`. So the remaining query strings are equal, and `IntegrationQuery`
-    can cache the parsed options.
+    Most query strings differ only in `end_user_id`. Without `end_user_id`, these query strings are equal, and
+    `IntegrationQuery` can cache the parsed options.
     """
     end_user_ids, rest = list[str](), list[bytes]()
     for pair in query_string.split(b"&"):

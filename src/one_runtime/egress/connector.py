@@ -39,7 +39,7 @@ _TENANT: Final = ConnectionKey._fields.index("proxy_headers_hash")
 _KEEPALIVE: Final = 15.0
 """Seconds until an idle connection is closed."""
 _ABORT_TIME: Final = 1.0
-"""Maximum number of seconds until an aborted connection is closed."""
+"""Maximum number of seconds to wait until aborted connections are closed."""
 
 
 @dataclass(slots=True)
@@ -156,7 +156,8 @@ class Connector(aiohttp.TCPConnector):
                 break
             connection.close()
         if dial.deadline is not None and time.monotonic() >= dial.deadline:
-            # The process was paused. The timeout of `Egress.request` would end the request only after it was sent.
+            # For example, the process was paused. The timeout of `Egress.request` would act too late: after aiohttp has
+            # sent the request.
             connection.close()
             raise TimeoutError
         if dial.tenant:
@@ -170,8 +171,8 @@ class Connector(aiohttp.TCPConnector):
     async def abort_single_use(self) -> None:
         """Abort every open connection of the requests without a tenant.
 
-        The end of a TLS connection takes several steps of the event loop. The loop of a command could stop earlier, and
-        the sockets would stay open.
+        The end of a TLS connection takes several steps of the event loop. A command such as
+        `one-runtime doctor` could stop its loop earlier, and the sockets would stay open.
         """
         closed = [protocol.closed for protocol in self._single_use]
         for transport in tuple(self._single_use.values()):

@@ -81,8 +81,8 @@ _NOT_RETURNED_PREFIXES: Final = (b"one-runtime-", b"x-accel-", b"access-control-
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _UPSTREAM_REQUEST_ID: Final = b"one-runtime-upstream-request-id"
 # The segment `..`, in each form that a server could decode. `%252e` becomes a dot after two steps of decoding. Some
-# servers treat a backslash as a slash. Some servers remove the text after `;` before they resolve the path. A server
-# that decodes the path too early can end the path at `?`, `#` or NUL.
+# servers treat a backslash as a slash. Some servers remove the text after `;` before they resolve the path. Some
+# servers decode the path before they split the URL. For such a server, the path ends at a decoded `?`, `#` or NUL.
 _DOT: Final = r"(?:\.|%(?:25)*2e)"
 _SLASH: Final = r"(?:[/\\]|%(?:25)*(?:2f|5c))"
 _DOT_SEGMENT: Final = re.compile(rf"{_SLASH}{_DOT}{{2}}(?:{_SLASH}|;|%(?:25)*(?:3b|3f|23|00)|\Z)", re.IGNORECASE)
@@ -206,7 +206,7 @@ def _sent(
 async def _refresh(
     installation: Installation, state: CredentialState, credential: UsableCredential
 ) -> UsableCredential | None:
-    """Return a credential that is newer than the refused credential, or None. Raises: the exceptions of `call`."""
+    """Return a credential that is newer than the refused credential, or None. Raises: ConnectRequired."""
     try:
         newer = await _require_fresh(installation, state, credential.version)
     except (ProviderUnavailable, TargetRefused):  # the caller gets the provider's 401
@@ -241,7 +241,7 @@ def _requested_delay(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
 
 
 def _base_url(auth: AuthBase, values: ConnectionValues, injection: Injection, request: ProxyRequest) -> str:
-    """Return the base URL that the caller names. Without such a name, return the integration's first base URL.
+    """Return the base URL that the caller requests, or the integration's first base URL.
 
     Raises: InvalidInput for a base URL that is missing in the integration's definition (promise P7 of
     docs/security.md).
@@ -334,7 +334,7 @@ def _hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
 def _response_headers(relayed: Relayed) -> list[tuple[bytes, bytes]]:
     """Return the provider's headers for the caller. Rename `Request-Id`, because One Runtime sets this header."""
     dropped = _hop_by_hop(relayed.headers) | _NOT_RETURNED
-    if relayed.status in _WITHOUT_BODY:  # with this header, the caller would wait for a body
+    if relayed.status in _WITHOUT_BODY:  # with a Content-Length, some callers would wait for a body
         dropped |= {b"content-length"}
     headers: list[tuple[bytes, bytes]] = []
     for name, value in relayed.headers:

@@ -5,8 +5,8 @@ process refreshes the tokens at once. The process first reserves the connection'
 This reservation is a lease. The process has no open transaction during the request to the provider.
 
 If the process pauses for a long time, the lease can end before the process records the provider's response. After the
-end of the lease, a second process can store newer tokens. The end user can connect again at any time. So two rules
-apply:
+end of the lease, a second process can store newer tokens. The end user can also connect again during the request,
+which replaces the tokens. So two rules apply:
 
 - A process records new tokens or a refusal only if the row holds the refresh token that the process sent.
 - A process records any other error only if the row has the lease of the process.
@@ -91,12 +91,12 @@ async def fresh_credentials(
 ) -> UsableCredential:
     """Return a connection's credentials. If a refresh is due, refresh the credentials first.
 
-    `CredentialRequest` explains the arguments. With `retry_refused`, the status `needs_reauth` alone is no error.
+    `CredentialRequest` explains the arguments. Without `retry_refused`, `needs_reauth` raises ReauthRequired.
 
     Raises:
         NotFound, ReauthRequired, ClientRefused, TargetRefused, OAuthClientMissing, HostNotRegistered: see the classes.
         SealBroken: the stored credentials cannot be decrypted.
-        ProviderUnavailable: the stored credentials are not usable, and the provider cannot refresh the credentials now.
+        ProviderUnavailable: the stored credentials are not usable, and cannot be refreshed now.
         Unavailable: the database is not available.
     """
     state = await load_state(installation, key)
@@ -199,7 +199,7 @@ async def _join(
 
     `loaded`: the state that the caller has just loaded, or None.
 
-    Raises: Unavailable if the refresh takes too long. The refresh continues after this error.
+    Raises: Unavailable if the refresh or its commit takes too long. The refresh continues after this error.
     """
     flight = (key.connection_id, request.retry_refused, request.ignore_backoff)
     timing = installation.timing
@@ -226,7 +226,8 @@ async def _execute(
     while True:
         if state is None:
             state = await load_state(installation, key)
-        # The lease in the row starts after `started`. So `Lease.ends` is always earlier than the end of that lease.
+        # This process counts the time of the lease from now, and the row counts from a later time. So this process
+        # stops before the lease in the row ends.
         started, now = time.monotonic(), installation.clock()
         decision = decide(state, now, request)
         match decision:
@@ -343,8 +344,8 @@ async def _ask_provider(
         raise
     except OAuthError as error:
         # The organization or the operator can correct a registered client. The end user does not have to connect again.
-        # So `invalid_client` is a refusal of the grant only for a client that the end user entered, or for a retired
-        # client. Only existing connections use a retired client.
+        # But a client that the end user entered, or a retired client (deleted or replaced), stays wrong. For these
+        # clients, `invalid_client` is a refusal of the grant.
         registered = state.client is not None and state.client.retired_at is None
         if isinstance(error, InvalidGrant) or (isinstance(error, InvalidClient) and not registered):
             return await record_refusal(installation, state, grant, error, request)
