@@ -111,6 +111,7 @@ def test_new_encryption_keys_are_32_random_bytes(bare: Run) -> None:
 
 def test_version_is_the_version_of_the_package(bare: Run) -> None:
     assert bare("version").line == __version__
+    assert bare("--version").line == __version__
 
 
 def test_unknown_command_is_a_usage_error(bare: Run) -> None:

@@ -75,6 +75,9 @@ class Scratch:
         for step in stage.steps:
             if step.word == "ENV":
                 self._set(step.rest)
+            elif step.word == "ARG":
+                name, _, default = step.rest.partition("=")
+                self.environ.setdefault(name, default)
             elif step.word == "WORKDIR":
                 self.folder = Path(self.here(step.rest))
                 self.folder.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import select
 
+from one_runtime import RELEASE
 from one_runtime.clock import system_clock
 from one_runtime.db.database_url import lock_path, sqlite_path
 from one_runtime.db.ids import new_id
@@ -265,13 +266,14 @@ def test_network_file_system_is_recognized_by_the_nearest_mount() -> None:
     assert file_system_type(Path("/srv"), "") == ""
 
 
-async def test_server_of_another_version_is_reported(healthy: Patient) -> None:
+@pytest.mark.parametrize("version", ["0.0.1", f"{RELEASE}+g0000000"])
+async def test_server_of_another_version_is_reported(healthy: Patient, version: str) -> None:
     vault = Vault(parse_keys(healthy.environ["ONE_RUNTIME_ENCRYPTION_KEYS"]))
-    old = replace(instances.this_process(vault.key_ids, healthy.clock()), version="0.0.1")
+    old = replace(instances.this_process(vault.key_ids, healthy.clock()), version=version)
     async with healthy.database() as database, database.write() as tx:
         await instances.heartbeat(tx, old, healthy.clock())
     finding = (await healthy.examined())["servers"]
-    assert (finding.verdict, finding.saw.startswith("2 running, version 0.0.1, ")) == ("warning", True)
+    assert (finding.verdict, finding.saw.startswith(f"2 running, version {version}, ")) == ("warning", True)
 
 
 async def test_missing_server_is_reported(patient: Patient) -> None:

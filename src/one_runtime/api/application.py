@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute
 from starlette.types import Lifespan
 
-from one_runtime import __version__
+from one_runtime import RELEASE
 from one_runtime.api import (
     catalog,
     connections,
@@ -65,7 +65,7 @@ class ApiApplication(FastAPI):
             redirect_slashes=False,
             lifespan=lifespan,
         )
-        self.title, self.version = "One Runtime", __version__
+        self.title, self.version = "One Runtime", RELEASE
         self._public_url = public_url
         self.add_middleware(CompressPublic)
         self.router.routes += ASGI_ROUTES

@@ -6,7 +6,7 @@ from typing import Any, Final
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
-from one_runtime import __version__
+from one_runtime import RELEASE
 from one_runtime.api.catalog import CatalogList
 from one_runtime.api.integrations import IntegrationListAnswer
 from one_runtime.api.problems import MEDIA_TYPE, Problem
@@ -38,7 +38,7 @@ def document(routes: Sequence[BaseRoute], specs: Iterable[RouteSpec], public_url
     """Return the OpenAPI document of an installation."""
     built = get_openapi(
         title="One Runtime",
-        version=__version__,
+        version=RELEASE,
         description=_DESCRIPTION,
         routes=routes,
         servers=[{"url": public_url}],

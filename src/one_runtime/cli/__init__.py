@@ -24,6 +24,22 @@ app.add_typer(oauth_clients.app, name="oauth-clients")
 app.command("doctor")(doctor.examine)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """One Runtime: embedded integrations, self-hosted."""
+
+
 @app.command("serve")
 def serve_command(
     *,

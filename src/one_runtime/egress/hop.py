@@ -6,10 +6,10 @@ A hop is the first request, or a request after a redirect.
 import re
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import version
 from typing import Final, TypeAlias
 from urllib.parse import quote, urljoin
 
+from one_runtime import RELEASE
 from one_runtime.egress.errors import RequestRefused, TargetRefused
 from one_runtime.egress.target import Target, parse
 
@@ -17,7 +17,7 @@ Headers = tuple[tuple[str, str], ...]
 Body: TypeAlias = bytes | AsyncIterator[bytes]
 """A complete body, or a body that is streamed in pieces."""
 
-USER_AGENT: Final = f"One-Runtime/{version('one-runtime')}"
+USER_AGENT: Final = f"One-Runtime/{RELEASE}"
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110 section 5.6.2
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
