@@ -12,6 +12,8 @@ from one_runtime.serving.http_protocol import MAX_HEAD, HttpProtocol
 from tests.waiting import eventually
 
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+UPLOAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n"
+START = b"GET / HTTP/1.1\r\n"
 
 
 class Impatient(HttpProtocol):
@@ -109,6 +111,70 @@ async def test_endless_head_ends_the_connection(beginning: bytes, piece: bytes) 
                 blocks += 1
                 await writer.drain()
         assert blocks < 200
+
+
+def recording(received: bytearray) -> type[HttpProtocol]:
+    """Return the protocol, which adds all data that it receives to `received`."""
+
+    class Recording(HttpProtocol):
+        def data_received(self, data: bytes) -> None:
+            received.extend(data)
+            super().data_received(data)
+
+    return Recording
+
+
+async def parts_until_the_end(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> int:
+    """Send headers in parts of 1 kB until the server closes the connection. Return the number of parts, at most 200."""
+    ended, parts = asyncio.ensure_future(reader.read()), 0
+    while parts < 200 and not ended.done():
+        writer.write(b"X-Padding: %b\r\n" % (b"x" * 1_000))
+        parts += 1
+        await asyncio.sleep(0)  # the server receives the part before the next part
+    ended.cancel()
+    await asyncio.gather(ended, return_exceptions=True)
+    return parts
+
+
+@pytest.mark.parametrize(
+    "earlier",
+    [
+        [START],
+        [REQUEST, START],
+        [UPLOAD + b"x", START],
+        [UPLOAD, b"x", START],
+        [2 * REQUEST, START],
+        [2 * (UPLOAD + b"x"), START],
+        [REQUEST + START],
+        [UPLOAD, b"x" + START],
+    ],
+    ids=[
+        "first",
+        "after a request",
+        "after a body",
+        "after a separate body",
+        "after two requests",
+        "after two bodies",
+        "pipelined after a request",
+        "pipelined after a separate body",
+    ],
+)
+async def test_endless_head_in_small_parts_ends_the_connection(earlier: list[bytes]) -> None:
+    received, sent = bytearray(), bytearray()
+    async with served(recording(received)) as port, connected(port) as (reader, writer):
+        for data in earlier:
+            writer.write(data)
+            sent.extend(data)
+            await eventually(lambda: received == sent)
+        for _ in range(sent.count(b"\r\n\r\n")):
+            assert (await response(reader))[0] == b"HTTP/1.1 200 OK"
+        assert MAX_HEAD // 1_100 < await parts_until_the_end(reader, writer) < 100
+
+
+async def test_endless_head_during_a_response_ends_the_connection() -> None:
+    async with served() as port, connected(port) as (reader, writer):
+        writer.write(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n" + START)
+        assert await parts_until_the_end(reader, writer) < 100
 
 
 async def test_large_body_after_a_small_head_is_served() -> None:
