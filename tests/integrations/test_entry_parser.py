@@ -64,9 +64,9 @@ async def test_entries_that_wait_are_limited() -> None:
     organizations = [str(number // MAX_PENDING_OF_ORGANIZATION) for number in range(MAX_PENDING)]
     calls = start(queue, order, free, organizations)
     await eventually(lambda: queue.pending == MAX_PENDING)
-    for organization in ("0", "another"):
-        with pytest.raises(RateLimited):
-            await queue.run(organization, recorder(order, organization, free))
+    for organization, limit in (("0", "Your organization may send at most 4"), ("another", "The server is busy")):
+        with pytest.raises(RateLimited, match=limit):
+            await asyncio.wait_for(queue.run(organization, recorder(order, organization, free)), 10)
     free.set()
     await asyncio.gather(*calls)
     assert queue.pending == 0

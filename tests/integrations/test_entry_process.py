@@ -155,6 +155,7 @@ async def test_crash_for_lack_of_memory_reports_a_large_document() -> None:
     os.kill(int(pid), signal.SIGSEGV)
     with pytest.raises(SourceError, match=TOO_LARGE):
         await call
+    assert (await read_in_process(EntryDocument(ENTRY, "yaml"))).integration.slug == "x-billing"
 
 
 async def test_process_ends_with_the_request() -> None:
