@@ -32,9 +32,11 @@ _SHAPE: Final = """
     FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
     WHERE relnamespace = 'public'::regnamespace
 """
-# Without `installation`: the migration creates the only row of this table.
+# The migration creates the only row of `installation`, so keep this row.
 _EMPTIED: Final = [table.name for table in reversed(metadata.sorted_tables) if table.name != "installation"]
-_EMPTY: Final = ";".join(f"DELETE FROM {name}" for name in _EMPTIED).encode()
+_EMPTY: Final = ";".join(
+    [*(f"DELETE FROM {name}" for name in _EMPTIED), "UPDATE installation SET live_location = NULL, live_at = NULL"]
+).encode()
 
 _MEMORY: Final = Path("/dev/shm")
 _ENOUGH_MEMORY: Final = 512 * 1024 * 1024

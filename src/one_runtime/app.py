@@ -123,6 +123,7 @@ async def _register(installation: Installation) -> instances.ServerInstance:
     async with installation.database.write() as tx:
         await key_ring.register(tx, installation.vault, now)
         await instances.heartbeat(tx, server, now)
+    await installation.liveness.check_in(installation.database, now)
     return server
 
 

@@ -13,6 +13,7 @@ from one_runtime.db.engine import Database
 from one_runtime.db.row_counts import RowCounts
 from one_runtime.egress import Egress
 from one_runtime.encryption.vault import Vault
+from one_runtime.jobs.liveness import Liveness
 from one_runtime.jobs.recheck_queue import RecheckQueue
 from one_runtime.jobs.single_flight import SingleFlight
 from one_runtime.settings import Settings
@@ -50,6 +51,7 @@ class Installation:
     timing: Timing = Timing()
     flights: SingleFlight = field(default_factory=SingleFlight)
     rechecks: RecheckQueue = field(default_factory=RecheckQueue)
+    liveness: Liveness = field(default_factory=Liveness)
     unopened_sessions: RowCounts = field(default_factory=RowCounts)
     proxy_egress: Egress | None = None
     """Separate outbound network for proxy calls, so that proxy calls cannot use up the connections of other requests.

@@ -27,6 +27,9 @@ class BusyAfterCommit(Database):
     async def close(self) -> None:
         await self.real.close()
 
+    async def location(self, *, create: bool = False) -> str:
+        return await self.real.location(create=create)
+
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Transaction]:
         if self.has_committed:

@@ -31,7 +31,7 @@ from one_runtime.doctor.database import (
 )
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
-from one_runtime.jobs import instances
+from one_runtime.jobs import instances, liveness
 from one_runtime.settings import Settings
 from tests.application import ORIGIN
 from tests.database import ANY_DATABASE
@@ -274,6 +274,14 @@ async def test_server_of_another_version_is_reported(healthy: Patient, version: 
         await instances.heartbeat(tx, old, healthy.clock())
     finding = (await healthy.examined())["servers"]
     assert (finding.verdict, finding.saw.startswith(f"2 running, version {version}, ")) == ("warning", True)
+
+
+async def test_unconfirmed_copy_is_reported(healthy: Patient) -> None:
+    async with healthy.database() as database, database.write() as tx:
+        await liveness.hold(tx)
+    finding = (await healthy.examined())["installation"]
+    assert (finding.verdict, "unconfirmed copy" in finding.saw) == ("problem", True)
+    assert str(finding.advice).endswith("one-runtime installation confirm")
 
 
 async def test_missing_server_is_reported(patient: Patient) -> None:

@@ -13,8 +13,8 @@ from one_runtime.encryption.vault import new_key
 from tests.deploy.proxies import free_port
 from tests.fork_server import ROOT, run
 from tests.newer_schema import NEWER, set_newer_schema
+from tests.operating.backups import client
 from tests.operating.load import Load
-from tests.operating.test_backup import client
 from tests.operating.test_upgrade import KEYS, organization_of
 from tests.promises.serving import Served, Serving, serving
 from tests.waiting import eventually

@@ -19,8 +19,8 @@ from one_runtime.db.database_url import create_database, sqlite_path
 from one_runtime.db.migrations import HEAD, current_revision, migrate
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from tests.documentation import ROOT
+from tests.operating.backups import client
 from tests.operating.load import Load, all_connections
-from tests.operating.test_backup import client
 from tests.promises.serving import Served, Serving, serving
 
 pytestmark = pytest.mark.slow

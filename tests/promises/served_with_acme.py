@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from one_runtime import app, cli
 from one_runtime.api.middleware import RequestMiddleware
+from one_runtime.cli import installation
 from one_runtime.serving import server
 from tests.application import catalog_with_acme
 
@@ -36,7 +37,7 @@ def main() -> None:
         app.app.router.routes.append(Route("/crash", crash))
         return app
 
-    vars(app)["load_catalog"] = lambda: catalog
+    vars(app)["load_catalog"] = vars(installation)["load_catalog"] = lambda: catalog
     vars(server)["create_app"] = create_app_that_crashes
     cli.main()
 

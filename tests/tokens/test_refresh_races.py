@@ -129,6 +129,9 @@ class FailingDatabase(Database):
     async def close(self) -> None:
         await self.real.close()
 
+    async def location(self, *, create: bool = False) -> str:
+        return await self.real.location(create=create)
+
     def read(self) -> AbstractAsyncContextManager[Transaction]:
         return self.real.read()
 

@@ -35,11 +35,19 @@ from one_runtime.connections.credentials import CredentialsRefused, PermissionMi
 from one_runtime.egress import TargetRefused
 from one_runtime.errors import NotFound
 from one_runtime.integrations.oauth_clients import HostNotRegistered, OAuthClientMissing
+from one_runtime.jobs.liveness import UnconfirmedCopy
 from one_runtime.tokens.refresh import ClientRefused, ReauthRequired, read_credentials, refresh
 
 router = Routes("Connections")
 
-_CREDENTIAL_ERRORS: Final = (ProviderUnavailable, TargetRefused, ClientRefused, OAuthClientMissing, HostNotRegistered)
+_CREDENTIAL_ERRORS: Final = (
+    ProviderUnavailable,
+    TargetRefused,
+    ClientRefused,
+    OAuthClientMissing,
+    HostNotRegistered,
+    UnconfirmedCopy,
+)
 """Errors of the routes that use a credential."""
 
 

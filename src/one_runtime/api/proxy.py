@@ -35,6 +35,7 @@ from one_runtime.errors import (
     TooLarge,
 )
 from one_runtime.integrations.oauth_clients import HostNotRegistered, OAuthClientMissing
+from one_runtime.jobs.liveness import UnconfirmedCopy
 from one_runtime.proxy import lookup
 from one_runtime.proxy.concurrency import CallRecord, TooManyCalls
 from one_runtime.proxy.lookup import ConnectionSelector, ConnectRequired
@@ -263,6 +264,7 @@ _ERRORS: Final = (
     ClientRefused,
     OAuthClientMissing,
     HostNotRegistered,
+    UnconfirmedCopy,
     ProviderUnavailable,
     *UNREADABLE_CREDENTIALS,
     TargetRefused,

@@ -66,7 +66,7 @@ async def recheck(installation: Installation, actor: Actor, connection_id: str) 
 
     If a refresh fails, use the result of the check with the stored credentials.
 
-    Raises: NotFound, TargetRefused, ProviderUnavailable, ClientRefused or SealBroken.
+    Raises: NotFound, TargetRefused, ProviderUnavailable, ClientRefused, UnconfirmedCopy or SealBroken.
     """
     async with installation.database.read() as tx:
         connection = await connections.get(tx, actor.organization_id, connection_id)
@@ -92,8 +92,11 @@ async def recheck(installation: Installation, actor: Actor, connection_id: str) 
 async def recheck_queued(installation: Installation) -> int:
     """Recheck the connections in the recheck queue. Return the number of connections.
 
-    While a slow recheck runs, start the rechecks that other calls add to the queue.
+    While a slow recheck runs, start the rechecks that other calls add to the queue. On an unconfirmed copy of the
+    database, do nothing.
     """
+    if not installation.liveness.is_live:
+        return 0
     limit, loop = asyncio.Semaphore(CONCURRENT), asyncio.get_running_loop()
     end, count, errors = loop.time() + _RUN, 0, list[BaseException]()
     running: set[asyncio.Task[None]] = set()

@@ -5,6 +5,7 @@ from contextlib import closing
 from pathlib import Path
 
 from one_runtime.db.database_url import sqlite_path
+from one_runtime.db.file_location import HELD
 from one_runtime.db.sqlite import connect_sqlite
 from one_runtime.errors import ConfigurationError, Conflict
 
@@ -12,7 +13,8 @@ from one_runtime.errors import ConfigurationError, Conflict
 def back_up(url: str, target: Path) -> int:
     """Copy the database into a new file that only its owner can read. Return the size in bytes.
 
-    If the copy fails, delete the new file.
+    The copy is not live until the operator confirms the copy (`jobs/liveness.py`). If the copy fails, delete the new
+    file.
 
     Raises: ConfigurationError for PostgreSQL. Conflict if the function cannot create the file or copy the database.
     """
@@ -43,6 +45,10 @@ def _copy(path: str, target: Path) -> None:
             source.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")  # the copy must be one file, without a separate log file
             (verdict,) = copy.execute("PRAGMA integrity_check").fetchone()
+            # A backup before an upgrade can have a schema without this table (before revision 0006).
+            if copy.execute("SELECT 1 FROM sqlite_schema WHERE name = 'installation'").fetchone():
+                copy.execute("UPDATE installation SET live_location = ?", [HELD])
+                copy.commit()
         except sqlite3.Error as error:
             raise Conflict(f"The database could not be copied: {error}. Check the disk and the database.") from error
         if verdict != "ok":

@@ -131,6 +131,15 @@ class Database(ABC):
         """Return how many connections the pool has, or None if the database has no pool."""
         return None
 
+    @abstractmethod
+    async def location(self, *, create: bool = False) -> str:
+        """Return a fingerprint of the place where the database is. A restored dump or a copied file has another one.
+
+        `create`: True to create the location file of a SQLite database, if the file is missing.
+
+        Raises: Unavailable.
+        """
+
     async def ping(self) -> None:
         """Check that the database answers a statement, and that the disk has space for writes. Raises: Unavailable."""
         if self.disk_full:

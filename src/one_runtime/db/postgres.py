@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, LiteralString, TypeAlias
 
 import psycopg
 import structlog
@@ -38,6 +38,10 @@ _UNAVAILABLE: Final = (
     psycopg.OperationalError,  # includes PoolTimeout
     psycopg.errors.ReadOnlySqlTransaction,  # a server that has become a standby refuses writes
 )
+
+
+_DATABASE_OID: Final = "SELECT oid FROM pg_database WHERE datname = current_database()"
+_CLUSTER_ID: Final = "SELECT system_identifier FROM pg_control_system()"
 
 
 def _utc(value: datetime) -> datetime:
@@ -136,6 +140,19 @@ class PostgresDatabase(Database):
         await self._pipeline.close()
         await self._pool.close()
 
+    async def location(self, *, create: bool = False) -> str:  # noqa: ARG002 - for SQLite
+        # The identifier of the database cluster survives a failover. A dump does not contain the two numbers.
+        try:
+            async with self._pool.connection() as connection:
+                (database,) = await _fetch_row(connection, _DATABASE_OID)
+                try:
+                    (cluster,) = await _fetch_row(connection, _CLUSTER_ID)
+                except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedFunction):
+                    cluster = "unknown"  # a hosting provider can revoke the right to call this function
+        except _UNAVAILABLE as error:
+            raise _translate(error) from error
+        return f"postgresql {cluster} {database}"
+
     def connections(self) -> PoolUse | None:
         stats = self._pool.get_stats()
         size, idle, most = (stats.get(f"pool_{name}", 0) for name in ("size", "available", "max"))
@@ -161,6 +178,12 @@ class PostgresDatabase(Database):
         self.disk_full = self.disk_full and not transaction.has_changed
         for call in transaction.committed:
             call()
+
+
+async def _fetch_row(connection: psycopg.AsyncConnection[Any], query: LiteralString) -> tuple[Any, ...]:
+    row: tuple[Any, ...] | None = await (await connection.execute(query)).fetchone()
+    assert row is not None  # noqa: S101 - both queries return one row
+    return row
 
 
 def _translate(error: Exception) -> Unavailable:

@@ -45,6 +45,9 @@ installation = Table(
     Column("id", ID, primary_key=True),
     # A version of One Runtime can serve this schema if its newest migration is this revision or a later one.
     Column("compatible_revision", Text, nullable=False),
+    # Fingerprint of the place of the live database (`Database.location`). Null: no server has used the database yet.
+    Column("live_location", Text),
+    Column("live_at", TIME),  # last heartbeat of a server while the database was live
 )
 
 # Ids and times of the encryption keys. The keys themselves are not in the database.

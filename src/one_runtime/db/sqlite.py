@@ -22,6 +22,7 @@ from one_runtime.clock import rfc3339
 from one_runtime.db.compiled import Params, StatementCompiler, dump_json
 from one_runtime.db.disk_reserve import DiskReserve
 from one_runtime.db.engine import Busy, Database, DiskFull, Transaction, transaction_open
+from one_runtime.db.file_location import file_location
 from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.telemetry import tracing
 
@@ -102,6 +103,9 @@ class SqliteDatabase(Database):
                 self._reserve.release()
             self._reader.connection.close()
             self._writing.close()
+
+    async def location(self, *, create: bool = False) -> str:
+        return file_location(self._path, create=create)
 
     def read(self) -> AbstractAsyncContextManager[Transaction]:
         return self._reader

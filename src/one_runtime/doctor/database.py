@@ -22,8 +22,9 @@ from one_runtime.encryption import key_ring, self_check
 from one_runtime.encryption.key_ring import Ring
 from one_runtime.encryption.vault import Vault
 from one_runtime.errors import ConfigurationError, Unavailable
-from one_runtime.jobs import instances
+from one_runtime.jobs import instances, liveness
 from one_runtime.jobs.instances import ServerInstance
+from one_runtime.jobs.liveness import InstallationRow
 from one_runtime.settings import Settings
 from one_runtime.tenancy import organizations
 
@@ -89,7 +90,9 @@ def _describe_schema(state: SchemaState) -> str:
 async def _examine_contents(
     report: Report, database: Database, schema: str, settings: Settings, vault: Vault | None, clock: Clock
 ) -> None:
+    location = await database.location()
     async with database.read() as tx:
+        report.findings.append(_examine_installation(await liveness.read_row(tx), location))
         report.database_fingerprint = await self_check.database_fingerprint(tx)
         servers = await instances.list_live(tx, clock())
         if sqlite_path(settings.database_url.get_secret_value()):
@@ -105,6 +108,17 @@ async def _examine_contents(
         if vault is not None:
             report.findings.append(_examine_ring(await key_ring.find_all(tx, vault, clock())))
         report.findings.append(_examine_organizations(await organizations.list_all(tx), settings))
+
+
+def _examine_installation(row: InstallationRow, location: str) -> Finding:
+    """Check that this is the live database, and not a copy."""
+    if row.is_live_at(location):
+        return ok("installation", "this database is the live database")
+    return problem(
+        "installation",
+        "this database is an unconfirmed copy, so no server refreshes or revokes tokens",
+        "If production uses this copy now, run: one-runtime installation confirm",
+    )
 
 
 def examine_postgresql(vitals: PostgresVitals, required: int, schema: str) -> list[Finding]:

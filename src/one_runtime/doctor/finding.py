@@ -11,6 +11,7 @@ CHECKS: Final = (
     "version",
     "settings",
     "database",
+    "installation",
     "connections",
     "file",
     "disk",

@@ -28,11 +28,12 @@ PERIODIC_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
 
 
 def heartbeat_task(server: ServerInstance) -> PeriodicTask[Installation]:
-    """Return the background task that regularly updates this process's row in the table `servers`."""
+    """Return the background task that updates this process's row in the table `servers`, and its `liveness`."""
 
     async def send(installation: Installation) -> int:
         async with installation.database.write() as tx:
             await instances.heartbeat(tx, server, installation.clock())
+        await installation.liveness.check_in(installation.database, installation.clock())
         return 1
 
     return PeriodicTask("heartbeat", 15.0, send)

@@ -105,6 +105,13 @@ clock_skew: Final = Gauge(
     registry=REGISTRY,
     multiprocess_mode="livemax",
 )
+unconfirmed_copy: Final = Gauge(
+    "one_runtime_unconfirmed_copy",
+    "1 if the server uses a copy of the database that the operator has not confirmed, otherwise 0. With several "
+    "processes, the largest value.",
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
+)
 database_connections: Final = Gauge(
     "one_runtime_database_connections",
     "Open connections to PostgreSQL, by state.",

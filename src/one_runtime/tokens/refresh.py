@@ -30,6 +30,7 @@ from one_runtime.db.ids import new_id
 from one_runtime.egress import TargetRefused
 from one_runtime.errors import Conflict, NotFound, OneRuntimeError, Unavailable
 from one_runtime.integrations import oauth_clients
+from one_runtime.jobs.liveness import UnconfirmedCopy
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError
 from one_runtime.telemetry import metrics
@@ -97,6 +98,7 @@ async def fresh_credentials(
         NotFound, ReauthRequired, ClientRefused, TargetRefused, OAuthClientMissing, HostNotRegistered: see the classes.
         SealBroken: the stored credentials cannot be decrypted.
         ProviderUnavailable: the stored credentials are not usable, and cannot be refreshed now.
+        UnconfirmedCopy: the credentials need a refresh, but this process does not serve the live database.
         Unavailable: the database is not available.
     """
     state = await load_state(installation, key)
@@ -159,8 +161,10 @@ async def read_credentials(installation: Installation, actor: Actor, connection_
 async def refresh_due(installation: Installation, *, batch: int = BATCH) -> int:
     """Refresh all credentials that are due. Return the number of these credentials.
 
-    Several processes can run this function at the same time.
+    Several processes can run this function at the same time. On an unconfirmed copy of the database, do nothing.
     """
+    if not installation.liveness.is_live:
+        return 0
     seen = set[ConnectionKey]()  # prevents an endless run if a row is due again immediately
     slots = asyncio.Semaphore(AT_ONCE)
 
@@ -180,7 +184,7 @@ async def refresh_due(installation: Installation, *, batch: int = BATCH) -> int:
 async def _refresh_or_postpone(installation: Installation, key: ConnectionKey) -> None:
     try:
         await _join(installation, key, CredentialRequest())
-    except (ReauthRequired, NotFound):
+    except (ReauthRequired, NotFound, UnconfirmedCopy):
         pass
     except (ProviderUnavailable, ClientRefused) as error:
         log.info("refresh_postponed", connection_id=key.connection_id, code=error.code)
@@ -235,7 +239,9 @@ async def _execute(
                 await _reschedule(installation, key, schedule)
             case NeedsReauth():
                 await _record_needs_reauth(installation, state, decision, request)
-            case Refresh(grant, usable):
+            case Refresh(usable=False) if not installation.liveness.is_live:
+                raise UnconfirmedCopy
+            case Refresh(grant, usable) if installation.liveness.is_live:
                 async with installation.database.read() as tx:
                     state = await with_oauth_client(tx, installation, state)
                 lease = Lease(new_id(), started + timing.request, started + timing.lease.total_seconds())

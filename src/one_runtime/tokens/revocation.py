@@ -19,6 +19,7 @@ from one_runtime.connections.pending_revocations import PendingRevocation
 from one_runtime.context import Installation
 from one_runtime.errors import OneRuntimeError, Unavailable
 from one_runtime.integrations import oauth_clients
+from one_runtime.jobs.liveness import UnconfirmedCopy
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import TemporaryFailure
 from one_runtime.oauth.grants import RefreshToken
@@ -73,7 +74,12 @@ async def revoke_all(installation: Installation, claimed: Iterable[PendingRevoca
 
 
 async def revoke_due(installation: Installation) -> int:
-    """Reserve the queued revocations that are due, and revoke their tokens. Return the number of these revocations."""
+    """Reserve the queued revocations that are due, and revoke their tokens. Return the number of these revocations.
+
+    On an unconfirmed copy of the database, do nothing.
+    """
+    if not installation.liveness.is_live:
+        return 0
     async with installation.database.write() as tx:
         claimed = await pending_revocations.claim(tx, installation.vault, installation.clock, BATCH)
     await revoke_all(installation, claimed)
@@ -111,10 +117,11 @@ async def _request_revocation(installation: Installation, pending: PendingRevoca
     if pending.audience != integration.audience("oauth2"):  # promise P7: other hosts must not receive the tokens
         return list(results.values())
     try:
+        installation.liveness.require()
         client, values = await _client(installation, pending, integration, auth)
         requests = revocation_requests(auth, client, grant, values)
     except OneRuntimeError as error:
-        temporary = error.status == Unavailable.status
+        temporary = error.status == Unavailable.status or isinstance(error, UnconfirmedCopy)
         return [RevocationResult(kind, "failed", error.detail, may_pass=temporary) for kind in results]
     egress = installation.egress.for_tenant(pending.organization_id)
     for kind, request in requests:

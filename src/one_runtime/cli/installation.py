@@ -1,0 +1,103 @@
+"""`one-runtime installation`: confirm a restored copy of the database, or hold a copy back."""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from typing import Annotated
+
+import typer
+
+from one_runtime.catalog.loader import load_catalog
+from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
+from one_runtime.cli.running import AsJson, print_json, run, write
+from one_runtime.clock import rfc3339, system_clock
+from one_runtime.db.engine import Database
+from one_runtime.jobs import liveness
+from one_runtime.jobs.liveness import InstallationRow
+from one_runtime.tokens.rotating import RotatingConnections, count_rotating
+
+app = typer.Typer(no_args_is_help=True, help="The live database, and copies of the database.")
+
+
+@dataclass(frozen=True, slots=True)
+class _DatabaseState:
+    row: InstallationRow
+    is_live: bool
+    rotating: list[RotatingConnections]
+
+
+@app.command("show")
+def show_installation(*, as_json: AsJson = False) -> None:
+    """Show if this database is the live one, and the connections that a restore can break."""
+    now = system_clock()
+    state = run(lambda database: _load(database, now))
+    if as_json:
+        live_at = rfc3339(state.row.live_at) if state.row.live_at else None
+        rotating = [asdict(counts) for counts in state.rotating]
+        print_json({"id": state.row.id, "live": state.is_live, "live_at": live_at, "rotating_connections": rotating})
+        return
+    typer.echo(f"Installation {state.row.id}")
+    typer.echo("This database is the live database." if state.is_live else "This database is an unconfirmed copy.")
+    _print_age(state, now)
+
+
+@app.command("confirm")
+def confirm_copy(
+    *, yes: Annotated[bool, typer.Option("--yes", help="Confirm without a question, for example in a script.")] = False
+) -> None:
+    """Make this copy the live database. From then on, servers of this copy refresh and revoke tokens.
+
+    Before the question, the command prints how many connections may need a new consent.
+    """
+    now = system_clock()
+    state = run(lambda database: _load(database, now))
+    if state.is_live:
+        typer.echo("Nothing to do: this database is the live database.")
+        return
+    _print_age(state, now)
+    if not yes:
+        typer.echo("Stop all servers of the original database first. Otherwise, both databases use the same tokens.")
+        typer.confirm("Make this copy the live database?", abort=True)
+    run(lambda database: _confirm(database, now))
+    typer.echo("This database is the live database. Running servers notice the change within 15 seconds.")
+
+
+@app.command("hold")
+def hold_copy() -> None:
+    """Mark this database as a copy, before a server uses the copy. Its servers refresh and revoke no tokens."""
+    write(liveness.hold)
+    typer.echo(
+        "This database is now an unconfirmed copy. Running servers notice the change within 15 seconds. "
+        "`one-runtime installation confirm` makes the database live."
+    )
+
+
+async def _load(database: Database, now: datetime) -> _DatabaseState:
+    location = await database.location()
+    async with database.read() as tx:
+        row = await liveness.read_row(tx)
+        rotating = await count_rotating(tx, OrganizationCatalogs(load_catalog()), now)
+    return _DatabaseState(row, row.is_live_at(location), rotating)
+
+
+async def _confirm(database: Database, now: datetime) -> None:
+    location = await database.location(create=True)
+    async with database.write() as tx:
+        await liveness.confirm(tx, location, now)
+
+
+def _print_age(state: _DatabaseState, now: datetime) -> None:
+    """Print when the database was last live, and the connections whose refresh tokens providers replace."""
+    if state.row.live_at is not None:
+        age = timedelta(seconds=max(0, round((now - state.row.live_at).total_seconds())))
+        typer.echo(f"A server last used the live database at {rfc3339(state.row.live_at)} ({age} ago).")
+    if not state.rotating:
+        typer.echo("No connection has a refresh token that the provider replaces at each refresh.")
+        return
+    typer.echo("Providers replace the refresh tokens of these connections at each refresh:")
+    for counts in state.rotating:
+        typer.echo(f"  {counts.integration_slug}: {counts.connections} connections, {counts.due} due for a refresh")
+    if not state.is_live:
+        typer.echo(
+            "If the original database has refreshed a connection since the copy, its end user has to connect again. "
+            "This is likely for the connections that are due."
+        )
