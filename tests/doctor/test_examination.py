@@ -111,6 +111,8 @@ async def test_unmigrated_database_is_reported(empty_database_url: str, world: W
 
 async def test_compatible_database_of_a_newer_version_is_examined(patient: Patient) -> None:
     set_newer_schema(patient.database_url, HEAD)
+    if not sqlite_path(patient.database_url):
+        sync_commits(patient.database_url, "on")
     findings = await patient.examined()
     database = findings["database"]
     assert (database.verdict, f"migrated to {NEWER} by a newer version" in database.saw) == ("ok", True)
