@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -38,7 +39,7 @@ def main() -> int:
     parser.add_argument("--dev", action="store_true", help="also install the packages for tests and linters")
     parser.add_argument("--browser", action="store_true", help="also install Chromium")
     parser.add_argument("--foreign", action="store_true", help="also install the programs that simulate providers")
-    parser.add_argument("--proxies", action="store_true", help="also install nginx, Caddy and systemd-analyze")
+    parser.add_argument("--proxies", action="store_true", help="also prepare nginx, Caddy, systemd and PgBouncer")
     options = parser.parse_args()
     try:
         check_python()
@@ -55,6 +56,7 @@ def main() -> int:
                 prepare_ntfy()
             if options.proxies:
                 prepare_proxies()
+                prepare_pgbouncer()
     except SetUpError as error:
         say(str(error))
         return 1
@@ -229,27 +231,39 @@ def prepare_foreign() -> None:
 
 
 def prepare_ntfy() -> None:
-    """Find ntfy, or unpack Debian's package. An installation of the package would also start a server.
+    """Find ntfy, or unpack Debian's package. Raises: SetUpError."""
+    unpack("ntfy", "which Debian has since version 13")
+
+
+def prepare_pgbouncer() -> None:
+    """Find PgBouncer, or unpack Debian's package with its libraries. Raises: SetUpError."""
+    unpack("pgbouncer", "on Debian: apt-get install pgbouncer", libraries=True)
+
+
+def unpack(program: str, hint: str, *, libraries: bool = False) -> None:
+    """Unpack the Debian package of a program into the cache. An installation of the package would also start a server.
 
     Raises: SetUpError.
     """
-    folder = CACHE / "ntfy"
-    if shutil.which("ntfy") or (folder / "usr" / "bin" / "ntfy").exists():
+    folder = CACHE / program
+    path = f"{os.environ['PATH']}:/usr/sbin:{folder / 'usr' / 'bin'}:{folder / 'usr' / 'sbin'}"
+    if shutil.which(program, path=path):
         return
-    missing = (
-        "The tests need ntfy, which Debian has since version 13. Add the program to the PATH. "
-        "Without ntfy, run make test-quick."
-    )
+    missing = f"The tests need {program} ({hint}). Add the program to the PATH. Without {program}, run make test-quick."
     if not shutil.which("apt-get"):
         raise SetUpError(missing)
-    say("Unpacking Debian's ntfy, which simulates a provider.")
+    say(f"Unpacking Debian's {program} for the tests.")
     folder.mkdir(exist_ok=True)
     options = []
     if os.geteuid() == 0:
         run(["apt-get", "update", "-qq"], missing)
         options = ["-o", "APT::Sandbox::User=root"]  # apt's sandbox user cannot write into this folder
-    run(["apt-get", "download", "-qq", *options, "ntfy"], missing, folder)
-    for package in folder.glob("ntfy_*.deb"):
+    packages = [program]
+    if libraries:
+        listed = subprocess.run(["apt-cache", "depends", program], capture_output=True, text=True, check=False).stdout
+        packages += re.findall(r"^  Depends: (lib(?!c6|pam|ssl|systemd)[\w.+-]+)$", listed, re.MULTILINE)
+    run(["apt-get", "download", "-qq", *options, *packages], missing, folder)
+    for package in folder.glob("*.deb"):
         run(["dpkg", "-x", str(package), str(folder)], missing)
         package.unlink()
 

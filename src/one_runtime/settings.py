@@ -44,6 +44,11 @@ class Settings(BaseModel):
         SecretStr("sqlite:///one-runtime.db"),
         description="URL of the database: sqlite:///file.db or postgresql://user:password@host/name.",
     )
+    database_direct_url: SecretStr = Field(
+        SecretStr(""),
+        description="URL of PostgreSQL itself, for migrations, if ONE_RUNTIME_DATABASE_URL is the URL of a connection "
+        "pooler such as PgBouncer.",
+    )
     database_pool_size: int = Field(
         10, ge=1, le=500, description="Maximum number of PostgreSQL connections of each process."
     )
@@ -143,6 +148,11 @@ class Settings(BaseModel):
     @classmethod
     def _split_targets(cls, value: object) -> object:
         return frozenset(parse_host_port(part) for part in _parts(value)) if isinstance(value, str) else value
+
+    @property
+    def migration_url(self) -> str:
+        """Return the URL for migrations."""
+        return self.database_direct_url.get_secret_value() or self.database_url.get_secret_value()
 
     @property
     def secure(self) -> bool:

@@ -48,7 +48,7 @@ REASONS: Final = ("nothing listens at this address and port", "its name cannot b
 async def test_healthy_installation_has_only_the_loopback_warning(healthy: Patient) -> None:
     findings = await healthy.examined()
     kind = {"file"} if sqlite_path(healthy.database_url) else {"connections"}
-    assert findings.keys() == set(CHECKS) - ({"file", "connections", "certificate"} - kind)
+    assert findings.keys() == set(CHECKS) - ({"file", "connections", "pooler", "certificate"} - kind)
     assert [finding for finding in findings.values() if finding.verdict != "ok"] == [findings["settings"]]
     assert findings["settings"].verdict == "warning"
     assert "only browsers on this machine" in findings["settings"].saw

@@ -80,7 +80,7 @@ def demo_command(
 @app.command("migrate")
 def migrate_command() -> None:
     """Migrate the database to the schema of this One Runtime version."""
-    url = load_settings().database_url.get_secret_value()
+    url = load_settings().migration_url
     if migrate(url):
         typer.echo(f"Migrated to {HEAD}.")
         return

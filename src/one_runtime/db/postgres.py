@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql
 from one_runtime.db.compiled import Params, StatementCompiler, dump_json
 from one_runtime.db.engine import Busy, Database, DiskFull, Transaction, transaction_open
 from one_runtime.db.pipeline import ReadPipeline
+from one_runtime.db.pooler import PATIENCE, connection_options
 from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.telemetry import tracing
 from one_runtime.telemetry.metrics import PoolUse
@@ -22,17 +23,6 @@ from one_runtime.telemetry.metrics import PoolUse
 log = structlog.get_logger()
 
 _Pool: TypeAlias = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
-
-_OPTIONS: Final[dict[str, object]] = {
-    "autocommit": True,
-    "prepare_threshold": 1,
-    "options": "-c timezone=UTC -c statement_timeout=30000",
-    # TCP keepalives detect a server that has disappeared.
-    "tcp_user_timeout": 15_000,
-    "keepalives_idle": 30,
-    "connect_timeout": 10,
-}
-
 
 _UNAVAILABLE: Final = (
     psycopg.OperationalError,  # includes PoolTimeout
@@ -115,25 +105,26 @@ class PostgresDatabase(Database):
     """A PostgreSQL database with a pool of connections."""
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        self._url = url
         self._pool: _Pool = AsyncConnectionPool(
             url,
             min_size=min(2, pool_size),
             max_size=pool_size,
             open=False,
             timeout=10,
-            kwargs=_OPTIONS,
             configure=_configure,
         )
         self._pipeline = ReadPipeline(self._pool)
         self._reader = _PostgresReader(self._pipeline)
 
     async def open(self) -> None:
+        self._pool.kwargs = await connection_options(self._url)
         try:
-            await self._pool.open(wait=True, timeout=10)
+            await self._pool.open(wait=True, timeout=PATIENCE)
         except PoolTimeout as error:
             await self._pool.close()
             raise ConfigurationError(
-                "PostgreSQL cannot be reached within 10 seconds. Check ONE_RUNTIME_DATABASE_URL and the server."
+                f"PostgreSQL allows no connection within {PATIENCE:g} seconds. Check the server."
             ) from error
 
     async def close(self) -> None:

@@ -15,6 +15,7 @@ from one_runtime.clock import Clock
 from one_runtime.db.database_url import create_database, lock_path, sqlite_path
 from one_runtime.db.engine import Database
 from one_runtime.db.migrations import HEAD, SchemaState, read_schema_state
+from one_runtime.db.pooler import is_pooled, keeps_prepared_statements
 from one_runtime.db.vitals import PostgresVitals, database_clock, postgres_vitals, shown_server, why_unreachable
 from one_runtime.doctor.clock import ahead
 from one_runtime.doctor.finding import Finding, Report, ok, problem, warning
@@ -56,13 +57,18 @@ async def examine_database(settings: Settings, vault: Vault | None, clock: Clock
         if not state.is_compatible:
             report.findings.append(_judge_incompatible(state, on_sqlite=bool(path)))
             return report
+        if not path:
+            report.findings += await asyncio.to_thread(_examine_pooler, settings)
+            if any(finding.verdict == "problem" for finding in report.findings):
+                return report
         await database.open()
         try:
             await _examine_contents(report, database, _describe_schema(state), settings, vault, clock)
         finally:
             await database.close()
     except (ConfigurationError, Unavailable) as error:
-        saw = error.detail if path else f"{shown_server(url)}: {why_unreachable(error)}"
+        explained = path or error.__cause__ is None
+        saw = error.detail if explained else f"{shown_server(url)}: {why_unreachable(error)}"
         advice = "Run this command as the server's user, and check the file." if path else _AT_THE_SERVER
         report.findings.append(problem("database", saw, advice))
     return report
@@ -146,6 +152,20 @@ def examine_postgresql(vitals: PostgresVitals, required: int, schema: str) -> li
         advice = "Raise PostgreSQL's max_connections, or lower ONE_RUNTIME_DATABASE_POOL_SIZE or ONE_RUNTIME_WORKERS."
         return [*findings, problem("connections", saw, advice)]
     return [*findings, ok("connections", saw)]
+
+
+def _examine_pooler(settings: Settings) -> list[Finding]:
+    url = settings.database_url.get_secret_value()
+    if not is_pooled(url):
+        return []
+    saw = "a connection pooler is between One Runtime and PostgreSQL"
+    if not keeps_prepared_statements(url):
+        advice = "Set max_prepared_statements in PgBouncer to 200, and use PgBouncer 1.21 or later."
+        return [problem("pooler", f"{saw}, and does not support prepared statements", advice)]
+    if not settings.database_direct_url.get_secret_value():
+        advice = "Set ONE_RUNTIME_DATABASE_DIRECT_URL to the URL of PostgreSQL itself. Migrations need this URL."
+        return [warning("pooler", f"{saw}; there is no direct URL", advice)]
+    return [ok("pooler", f"{saw}; statements have a timeout")]
 
 
 def _examine_file(path: Path) -> list[Finding]:

@@ -13,6 +13,7 @@ CHECKS: Final = (
     "database",
     "installation",
     "connections",
+    "pooler",
     "file",
     "disk",
     "servers",

@@ -52,7 +52,7 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
     with ExitStack() as stack:
         stack.enter_context(_only_server(path))
         if path or migrate_first:
-            migrate(url)
+            migrate(settings.migration_url)
         asyncio.run(_verify(settings))
         if settings.metrics_listen:
             stack.enter_context(metrics_served(parse_host_port(settings.metrics_listen), workers=settings.workers))

@@ -11,6 +11,7 @@ from typing import Any, Final, LiteralString, NamedTuple
 import psycopg
 
 from one_runtime.db.database_url import lock_path, sqlite_path
+from one_runtime.db.pooler import is_pooled
 from one_runtime.db.sqlite import connect_sqlite
 from one_runtime.errors import ConfigurationError
 
@@ -173,6 +174,14 @@ def _exclusive(url: str) -> Iterator[None]:
             Path(path).touch(mode=0o600)  # SQLite creates the -wal and -shm files with the same mode
             yield
         return
+    if is_pooled(url):
+        raise ConfigurationError(
+            "A connection pooler is between One Runtime and PostgreSQL. A migration needs a direct connection. Set "
+            "ONE_RUNTIME_DATABASE_DIRECT_URL to the URL of PostgreSQL itself."
+        )
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
-        yield
+        try:
+            yield
+        finally:
+            connection.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])

@@ -1,0 +1,72 @@
+"""Run a real PgBouncer in front of the tests' PostgreSQL server."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import psycopg
+from psycopg import sql
+
+from tests.documentation import ROOT
+from tests.waiting import attempts
+
+_UNPACKED: Final = ROOT / ".cache" / "pgbouncer" / "usr"
+
+
+@contextmanager
+def pgbouncer(folder: Path, url: str, **settings: str) -> Iterator[str]:
+    """Run PgBouncer in transaction mode, and return the URL of the database behind PgBouncer."""
+    parts = urlsplit(url)
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    chosen = {"pool_mode": "transaction", "default_pool_size": "2", **settings}
+    lines = [
+        "[databases]",
+        f"* = host=127.0.0.1 port={parts.port} user={parts.username}",
+        "[pgbouncer]",
+        f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any",
+        *(f"{name} = {value}" for name, value in chosen.items()),
+    ]
+    configuration = folder / "pgbouncer.ini"
+    configuration.write_text("\n".join(lines) + "\n")
+    user = ["-u", pwd.getpwnam("nobody").pw_name] if os.geteuid() == 0 else []
+    libraries = ":".join(map(str, _UNPACKED.glob("lib/*-linux-gnu")))
+    log_file = folder / "pgbouncer.log"
+    with log_file.open("wb") as log:
+        process = subprocess.Popen(
+            [_program(), *user, str(configuration)], stdout=log, stderr=log, env={"LD_LIBRARY_PATH": libraries}
+        )
+    pooled = parts._replace(netloc=f"{parts.username}@127.0.0.1:{port}").geturl()
+    try:
+        for _ in attempts(10):
+            assert process.poll() is None, log_file.read_text()
+            try:
+                psycopg.connect(pooled).close()
+                break
+            except psycopg.OperationalError:
+                continue
+        yield pooled
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def set_timeout(url: str, value: str) -> None:
+    """Set the statement timeout for all later connections to this database. `0` means no timeout."""
+    name = sql.Identifier(urlsplit(url).path.lstrip("/"))
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("ALTER DATABASE {} SET statement_timeout = {}").format(name, sql.Literal(value)))
+
+
+def _program() -> str:
+    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin:{_UNPACKED / 'sbin'}")
+    assert program is not None, "Run: make set-up"
+    return program
