@@ -21,9 +21,11 @@ from one_runtime.db.migrations import migrate
 from one_runtime.egress import Egress, PoolLimits
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
+from one_runtime.jobs.token_hosts import SLOTS
 from one_runtime.settings import Settings
 from one_runtime.tenancy import organizations
-from one_runtime.tokens.refresh import AT_ONCE, fresh_credentials, refresh_due
+from one_runtime.tokens.refresh import fresh_credentials
+from one_runtime.tokens.refresh_due import refresh_due
 from tests.tokens.rotating import RotatingProvider, connect, register_client, running_provider
 
 CALLS: Final = 5_000
@@ -66,7 +68,7 @@ async def _measure(database: str, url: str, provider: RotatingProvider) -> Measu
         renewed = await refresh_due(installation)
         drained = time.perf_counter() - begun
         assert renewed == len(provider.log()) == DUE
-    return Measured(database, calls, drained, min(AT_ONCE, PoolLimits().per_upstream))
+    return Measured(database, calls, drained, min(SLOTS, PoolLimits().per_upstream))
 
 
 async def _timed(installation: Installation, key: credentials.ConnectionKey) -> float:

@@ -16,6 +16,7 @@ from one_runtime.encryption.vault import Vault
 from one_runtime.jobs.liveness import Liveness
 from one_runtime.jobs.recheck_queue import RecheckQueue
 from one_runtime.jobs.single_flight import SingleFlight
+from one_runtime.jobs.token_hosts import TokenHosts
 from one_runtime.settings import Settings
 
 
@@ -52,6 +53,7 @@ class Installation:
     flights: SingleFlight = field(default_factory=SingleFlight)
     rechecks: RecheckQueue = field(default_factory=RecheckQueue)
     liveness: Liveness = field(default_factory=Liveness)
+    token_hosts: TokenHosts = field(default_factory=TokenHosts)
     unopened_sessions: RowCounts = field(default_factory=RowCounts)
     proxy_egress: Egress | None = None
     """Separate outbound network for proxy calls, so that proxy calls cannot use up the connections of other requests.

@@ -11,7 +11,7 @@ from structlog.testing import CapturingLogger
 
 from one_runtime.demo.acme import GLOBEX
 from one_runtime.egress import observation
-from one_runtime.tokens.refresh import refresh_due
+from one_runtime.tokens.refresh_due import refresh_due
 from tests.application import ACME_KEYS, Application, Client, RunningAcme, settings_for, started
 from tests.connecting.acme import AcmeAuthorizing
 from tests.tokens import answering

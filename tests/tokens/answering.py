@@ -26,6 +26,7 @@ from one_runtime.context import Installation
 from one_runtime.db.schema import credentials
 from one_runtime.jobs.recheck_queue import RecheckQueue
 from one_runtime.jobs.single_flight import SingleFlight
+from one_runtime.jobs.token_hosts import TokenHosts
 from tests.application import Application, Client, RunningAcme, running, settings_for, started
 from tests.foreign.providers import LOGO
 
@@ -184,7 +185,9 @@ class AnsweringApplication:
     @property
     def another_process(self) -> Installation:
         """An installation as another process has: the same database, no shared flights, an empty recheck queue."""
-        return replace(self.application.installation, flights=SingleFlight(), rechecks=RecheckQueue())
+        return replace(
+            self.application.installation, flights=SingleFlight(), rechecks=RecheckQueue(), token_hosts=TokenHosts()
+        )
 
     async def look(self, connection_id: str) -> dict[str, Any]:
         """Read the connection from the API."""

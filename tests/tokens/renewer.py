@@ -35,7 +35,8 @@ from one_runtime.errors import Unavailable
 from one_runtime.jobs import worker
 from one_runtime.settings import Settings
 from one_runtime.telemetry import metrics
-from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials, refresh_due
+from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials
+from one_runtime.tokens.refresh_due import refresh_due
 from one_runtime.tokens.state import UsableCredential
 from tests.application import PUBLIC_URL
 from tests.foreign.process import ROOT

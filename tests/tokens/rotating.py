@@ -24,6 +24,8 @@ from one_runtime.egress import Egress
 from one_runtime.encryption import key_ring
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClient
+from one_runtime.jobs.single_flight import SingleFlight
+from one_runtime.jobs.token_hosts import TokenHosts
 from one_runtime.oauth.token_response import TokenSet
 from one_runtime.settings import Settings
 from one_runtime.tenancy.events import Actor
@@ -228,7 +230,7 @@ class RotatingApplication:
     @property
     def another_process(self) -> Installation:
         """An installation as another process has: the same database, no shared flights."""
-        return replace(self.installation, flights=type(self.installation.flights)(), timing=Timing(poll=0.01))
+        return replace(self.installation, flights=SingleFlight(), token_hosts=TokenHosts(), timing=Timing(poll=0.01))
 
     async def connect(self, end_user_id: str = "user_123", account: str | None = None, **behaviour: Any) -> Seeded:
         """Create a connection with the first tokens of a new family."""
@@ -255,18 +257,18 @@ class RotatingApplication:
 
 def settings_with(database_url: str, acme: RunningAcme, provider: RotatingProvider) -> Settings:
     """Return settings of an installation that may reach this provider and the closed port."""
-    allowed = frozenset({("127.0.0.1", provider.port), ("127.0.0.1", CLOSED_PORT)})
+    allowed = frozenset({(host, provider.port) for host in ("127.0.0.1", "localhost")} | {("127.0.0.1", CLOSED_PORT)})
     return settings_for(database_url, acme, egress_allow=allowed)
 
 
 @asynccontextmanager
 async def rotating_application(
-    database_url: str, acme: RunningAcme, provider: RotatingProvider
+    database_url: str, acme: RunningAcme, provider: RotatingProvider, catalog: Catalog | None = None
 ) -> AsyncIterator[RotatingApplication]:
     """Run the application with this provider, without periodic tasks, until the block ends."""
     settings, clock = settings_with(database_url, acme, provider), SetClock()
     egress = Egress(allow=settings.egress_allow, before_request=refuse_open_transaction)
-    app = create_app(settings, provider.catalog, clock=clock, egress=egress)
+    app = create_app(settings, catalog or provider.catalog, clock=clock, egress=egress)
     installation: Installation = app.services.installation
     await installation.database.open()
     try:

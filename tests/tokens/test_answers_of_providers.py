@@ -14,7 +14,8 @@ import pytest_asyncio
 
 from one_runtime.connecting.recheck import recheck_queued
 from one_runtime.connections.credentials import ConnectionKey
-from one_runtime.tokens.refresh import fresh_credentials, refresh, refresh_due
+from one_runtime.tokens.refresh import fresh_credentials, refresh
+from one_runtime.tokens.refresh_due import refresh_due
 from tests.application import RunningAcme
 from tests.database import ANY_DATABASE
 from tests.documentation import page

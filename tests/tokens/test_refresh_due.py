@@ -11,7 +11,7 @@ from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Integration
 from one_runtime.context import Installation
 from one_runtime.db.schema import credentials, oauth_clients
-from one_runtime.tokens.refresh import refresh_due
+from one_runtime.tokens.refresh_due import refresh_due
 from tests.application import RunningAcme, started
 from tests.tokens.rotating import (
     SLUG,

@@ -13,7 +13,8 @@ from one_runtime.connecting.recheck import recheck, recheck_queued
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
 from one_runtime.context import Timing
 from one_runtime.tenancy.events import Actor
-from one_runtime.tokens.refresh import fresh_credentials, refresh_due
+from one_runtime.tokens.refresh import fresh_credentials
+from one_runtime.tokens.refresh_due import refresh_due
 from tests.application import RunningAcme
 from tests.database import ANY_DATABASE
 from tests.tokens.answering import AnsweringApplication, Scripted, answering_application

@@ -7,7 +7,8 @@ import pytest
 from one_runtime.connections import connections
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.tenancy.events import Actor
-from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials, refresh, refresh_due
+from one_runtime.tokens.refresh import ReauthRequired, fresh_credentials, refresh
+from one_runtime.tokens.refresh_due import refresh_due
 from one_runtime.tokens.state import UsableCredential
 from tests.tokens.rotating import RotatingApplication, Seeded, connect, generation_of, read_stored, token_of
 from tests.waiting import eventually

@@ -17,7 +17,8 @@ from one_runtime.oauth.errors import InvalidGrant
 from one_runtime.oauth.grants import RefreshToken
 from one_runtime.tokens.decision import CredentialRequest, Refresh
 from one_runtime.tokens.recording import record_refusal
-from one_runtime.tokens.refresh import ClientRefused, fresh_credentials, refresh_due
+from one_runtime.tokens.refresh import ClientRefused, fresh_credentials
+from one_runtime.tokens.refresh_due import refresh_due
 from one_runtime.tokens.state import load_state
 from tests.tokens.provider import CLIENT_ID, CLIENT_SECRET
 from tests.tokens.rotating import SLUG, RotatingApplication, Seeded, connect, generation_of, read_stored, token_of

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import bindparam, exists, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert  # the ON CONFLICT of this insert also compiles for SQLite
 
 from one_runtime.clock import Clock
 from one_runtime.db.engine import Transaction
-from one_runtime.db.schema import credentials, oauth_clients
+from one_runtime.db.schema import credentials
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import NotFound, OneRuntimeError
@@ -212,20 +212,6 @@ _INVALIDATE = _CHANGE.values(
 )
 _REFRESH_NOW = _CHANGE.values(refresh_due_at=bindparam("now"), retry_at=None)
 _POSTPONE = _CHANGE.values(retry_at=bindparam("until"), refused_client_version=None)
-_CLIENT_CHANGED = (credentials.c.failures > 0) & exists().where(
-    oauth_clients.c.id == credentials.c.oauth_client_id,
-    oauth_clients.c.version != credentials.c.refused_client_version,
-)
-_DUE = (
-    select(credentials.c.organization_id, credentials.c.connection_id)
-    .where(
-        credentials.c.refresh_due_at <= bindparam("now"),
-        credentials.c.leased_until.is_(None) | (credentials.c.leased_until <= bindparam("now")),
-        credentials.c.retry_at.is_(None) | (credentials.c.retry_at <= bindparam("now")) | _CLIENT_CHANGED,
-    )
-    .order_by(credentials.c.refresh_due_at)
-    .limit(bindparam("limit"))
-)
 
 
 async def store(
@@ -376,12 +362,3 @@ async def refresh_now(tx: Transaction, key: ConnectionKey, now: datetime) -> Non
 async def postpone(tx: Transaction, key: ConnectionKey, until: datetime) -> None:
     """Postpone the refresh of these credentials to `until`. An update of the OAuth client does not end this pause."""
     await tx.execute(_POSTPONE, organization=key.organization_id, connection=key.connection_id, until=until)
-
-
-async def list_due(tx: Transaction, now: datetime, limit: int) -> list[ConnectionKey]:
-    """Return the connections whose credentials are due for a refresh, ordered by due time.
-
-    Skip leased and postponed credentials. If the provider refused the OAuth client, an update of the client ends the
-    postponement.
-    """
-    return await tx.all(_DUE, ConnectionKey, now=now, limit=limit)

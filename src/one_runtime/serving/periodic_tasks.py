@@ -11,10 +11,11 @@ from one_runtime.jobs.instances import ServerInstance
 from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.proxy import request_log
 from one_runtime.tenancy import events
-from one_runtime.tokens import refresh, revocation
+from one_runtime.tokens import revocation
+from one_runtime.tokens.refresh_due import refresh_due
 
 PERIODIC_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
-    PeriodicTask("refresh", 1.0, refresh.refresh_due),
+    PeriodicTask("refresh", 1.0, refresh_due),
     PeriodicTask("recheck", 1.0, recheck.recheck_queued),
     PeriodicTask("revoke", 1.0, revocation.revoke_due, queue=revocations),
     PeriodicTask("expire_unredeemed", 5.0, redirect_mode.purge_due),

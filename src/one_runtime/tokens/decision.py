@@ -48,11 +48,13 @@ class CredentialRequest:
     - `retry_refused`: True to send a grant (such as a refresh token) that the provider has refused before. The pause
       `RETRY_PRESUMED` then does not apply.
     - `ignore_backoff`: True to send the request even during a pause after a failure.
+    - `waits`: False for the worker, which does not wait while another process refreshes the credentials.
     """
 
     rejected: int | None = None
     retry_refused: bool = False
     ignore_backoff: bool = False
+    waits: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound, Unavailable, error_note
 from one_runtime.integrations import oauth_clients
 from one_runtime.jobs.recheck_queue import RecheckRequest
+from one_runtime.jobs.token_hosts import jittered
 from one_runtime.oauth.errors import EndpointTargetRefused, InvalidClient, OAuthError, TemporaryFailure
 from one_runtime.oauth.token_response import TokenSet
 from one_runtime.tenancy import events
@@ -50,8 +51,9 @@ from one_runtime.tokens.state import (
 
 log = structlog.get_logger()
 
-_FIRST_BACKOFF: Final = timedelta(seconds=5)
-_LONGEST_BACKOFF: Final = timedelta(minutes=10)
+_FIRST_BACKOFF: Final = timedelta(seconds=10)  # at least 5 seconds after `jittered`
+LONGEST_BACKOFF: Final = timedelta(minutes=10)
+"""Longest pause after failed refreshes, if the provider requests no longer pause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +291,7 @@ def _backoff(error: OAuthError, state: CredentialState) -> timedelta:
         return RETRY_PRESUMED
     if isinstance(error, InvalidClient | EndpointTargetRefused):
         return RETRY_CONFIGURATION
-    pause = min(_FIRST_BACKOFF * float(2 ** min(failures, 16)), _LONGEST_BACKOFF)
+    pause = jittered(min(_FIRST_BACKOFF * float(2 ** min(failures, 16)), LONGEST_BACKOFF))
     if isinstance(error, TemporaryFailure) and error.retry_after is not None:
         return max(pause, timedelta(seconds=error.retry_after))
     return pause

@@ -14,11 +14,9 @@ which replaces the tokens. So two rules apply:
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import Final
-
-import structlog
 
 from one_runtime.auth_types import AUTH_METHODS, RefreshGrant, oauth2_of
 from one_runtime.catalog.request import ConnectionValues
@@ -37,7 +35,6 @@ from one_runtime.telemetry import metrics
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.decision import (
-    RETRY_CONFIGURATION,
     Backoff,
     CredentialRequest,
     Decision,
@@ -49,6 +46,7 @@ from one_runtime.tokens.decision import (
     decide,
 )
 from one_runtime.tokens.endpoint import TokenEndpoint
+from one_runtime.tokens.host import host_of_connection, record_response
 from one_runtime.tokens.recording import (
     Lease,
     Outcome,
@@ -65,17 +63,18 @@ from one_runtime.tokens.state import (
     with_oauth_client,
 )
 
-BATCH: Final = 200
-AT_ONCE: Final = 32
-"""Maximum number of concurrent refreshes in one run of `refresh_due`."""
-
-log = structlog.get_logger()
-
 
 class ReauthRequired(Conflict):
     """The end user has to connect again, because One Runtime can no longer use the stored credentials."""
 
     code = "needs_reauth"
+
+
+class _RefreshElsewhere(ProviderUnavailable):
+    """Another process refreshes the credentials."""
+
+    def __init__(self) -> None:
+        super().__init__("Another server is refreshing the tokens. Try again.", 1)
 
 
 class ClientRefused(Conflict):
@@ -158,42 +157,13 @@ async def read_credentials(installation: Installation, actor: Actor, connection_
     return replace(usable, values=ConnectionValues(usable.values.params, exposed))
 
 
-async def refresh_due(installation: Installation, *, batch: int = BATCH) -> int:
-    """Refresh all credentials that are due. Return the number of these credentials.
+async def refresh_in_background(installation: Installation, key: ConnectionKey) -> None:
+    """Refresh a connection's credentials if they are due. Do nothing if another process refreshes the credentials.
 
-    Several processes can run this function at the same time. On an unconfirmed copy of the database, do nothing.
+    Raises: the exceptions of `fresh_credentials`.
     """
-    if not installation.liveness.is_live:
-        return 0
-    seen = set[ConnectionKey]()  # prevents an endless run if a row is due again immediately
-    slots = asyncio.Semaphore(AT_ONCE)
-
-    async def refresh_in_slot(key: ConnectionKey) -> None:
-        async with slots:
-            await _refresh_or_postpone(installation, key)
-
-    while True:
-        async with installation.database.read() as tx:
-            due = [key for key in await credentials.list_due(tx, installation.clock(), batch) if key not in seen]
-        await asyncio.gather(*map(refresh_in_slot, due))
-        seen.update(due)
-        if len(due) < batch:
-            return len(seen)
-
-
-async def _refresh_or_postpone(installation: Installation, key: ConnectionKey) -> None:
-    try:
-        await _join(installation, key, CredentialRequest())
-    except (ReauthRequired, NotFound, UnconfirmedCopy):
-        pass
-    except (ProviderUnavailable, ClientRefused) as error:
-        log.info("refresh_postponed", connection_id=key.connection_id, code=error.code)
-    except Unavailable:  # the database failed, so the credentials stay due for the next run
-        raise
-    except OneRuntimeError as error:
-        log.warning("refresh_failed", connection_id=key.connection_id, code=error.code)
-        async with installation.database.write() as tx:
-            await credentials.postpone(tx, key, installation.clock() + RETRY_CONFIGURATION)
+    with suppress(_RefreshElsewhere):
+        await _join(installation, key, CredentialRequest(waits=False))
 
 
 async def _join(
@@ -209,7 +179,12 @@ async def _join(
     timing = installation.timing
     try:
         async with asyncio.timeout(timing.lease.total_seconds() + timing.patience):
-            usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
+            try:
+                usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
+            except _RefreshElsewhere:  # a running flight of the worker does not wait for the other process
+                if not request.waits:
+                    raise
+                usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
             # A refresh that was already running can return the version that the caller rejected. So refresh again.
             if usable.version == request.rejected:
                 usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
@@ -252,8 +227,8 @@ async def _execute(
                 if acquired:
                     state, decision = await _ask_provider(installation, state, grant, lease, request)
                 elif not usable:
-                    if time.monotonic() > deadline:
-                        raise ProviderUnavailable("Another server is refreshing the tokens. Try again.", 1)
+                    if not request.waits or time.monotonic() > deadline:
+                        raise _RefreshElsewhere
                     await asyncio.sleep(timing.poll)
                     state = None
                     continue
@@ -340,6 +315,8 @@ async def _ask_provider(
 
     Raises: NotFound; Unavailable; another OneRuntimeError if the request cannot be built.
     """
+    connection = state.connection
+    host = installation.token_hosts.get(host_of_connection(installation.catalog, connection).name)
     try:
         endpoint = _token_endpoint(state)
         egress = installation.egress.for_tenant(state.connection.organization_id)
@@ -349,6 +326,7 @@ async def _ask_provider(
             await credentials.release_lease(tx, state.connection.key, lease.id)
         raise
     except OAuthError as error:
+        record_response(host, connection, error, installation.clock())
         # The organization or the operator can correct a registered client. The end user does not have to connect again.
         # But a client that the end user entered, or a retired client (deleted or replaced), stays wrong. For these
         # clients, `invalid_client` is a refusal of the grant.
@@ -356,6 +334,7 @@ async def _ask_provider(
         if isinstance(error, InvalidGrant) or (isinstance(error, InvalidClient) and not registered):
             return await record_refusal(installation, state, grant, error, request)
         return await record_failure(installation, state, lease, error, request)
+    host.record_success(installation.clock(), after_failure=state.stored.failures > 0)
     with metrics.token_commit():  # a crash before the commit loses the tokens, so this metric measures the commit
         return await store_tokens(installation, state, grant, tokens, lease)
 

@@ -1,0 +1,185 @@
+"""Limit the background refreshes at each token host, the host of a token endpoint.
+
+A hanging or failing host must not delay the refreshes at other hosts. So each host has its own slots. A breaker stops
+the background refreshes at a host after `FAILED_CONNECTIONS` failures. While the breaker is open, one request at a time
+(a probe) finds out if the host works again. After an outage, the number of requests per second grows slowly.
+
+Each process counts for itself, in memory. Requests of API callers need no slot and ignore the breaker.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias
+
+from cachetools import LRUCache
+
+SLOTS: Final = 32
+"""Maximum number of concurrent background refreshes at one token host."""
+
+FAILED_CONNECTIONS: Final = 5
+"""Number of connections whose refreshes fail, without a response to another connection, that opens the breaker."""
+
+FIRST_PROBE: Final = timedelta(seconds=5)
+LONGEST_PROBE: Final = timedelta(minutes=1)
+"""Shortest and longest pause before a probe. Each failed probe doubles the pause."""
+
+RECOVERY_RATE: Final = 20.0
+"""Background refreshes per second at a host after an outage.
+
+The rate starts at 1 and increases by 1 per second up to this limit. The limit doubles every ten minutes. The limit ends
+if no due refresh has waited for a minute.
+"""
+
+_DOUBLES: Final = timedelta(minutes=10)
+_IDLE: Final = timedelta(minutes=1)
+_BETWEEN_SWEEPS: Final = timedelta(minutes=1)
+_MAX_HOSTS: Final = 10_000
+
+
+EndOfRefresh: TypeAlias = Callable[[datetime], None]
+"""Function that frees the slot of a background refresh at this time."""
+
+
+def jittered(pause: timedelta) -> timedelta:
+    """Return a random time between half of the pause and the whole pause.
+
+    Without randomness, connections that failed together would all retry at the same moment.
+    """
+    return pause * random.uniform(0.5, 1.0)
+
+
+@dataclass(slots=True)
+class TokenHost:
+    """State of one token host in this process."""
+
+    running: int = 0
+    _failed: set[str] = field(default_factory=set)
+    _failed_probes: int = 0
+    _probe_at: datetime | None = None
+    _responses: int = 0
+    _recovering_since: datetime | None = None
+    _allowance: float = 0.0
+    _allowance_at: datetime | None = None
+    _waited_at: datetime | None = None
+    _sweep_at: datetime | None = None
+    _swept_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Return True if the breaker is open, because the host fails."""
+        return self._probe_at is not None
+
+    def try_start(self, now: datetime) -> EndOfRefresh | None:
+        """Start a background refresh if the host has a free slot. Return the function that ends the refresh.
+
+        Return None if the refresh has to wait.
+        """
+        if self._probe_at is not None:
+            return self._end_probe_of(self._responses) if self._start_probe(now, self._probe_at) else None
+        if self.running >= SLOTS:
+            self._waited_at = now
+            return None
+        if not self._spend_allowance(now):
+            return None
+        self.running += 1
+        return self._end
+
+    def record_failure(self, connection_id: str, now: datetime) -> None:
+        """Count a failure of the host. Open the breaker after failures of `FAILED_CONNECTIONS` connections."""
+        self._responses += 1
+        if self._probe_at is not None:
+            return
+        self._failed.add(connection_id)
+        if len(self._failed) >= FAILED_CONNECTIONS:
+            self._failed_probes, self._probe_at = 0, now + jittered(FIRST_PROBE)
+            self._recovering_since = None
+
+    def record_unclear(self) -> None:
+        """Count a response that does not show if the host works."""
+        self._responses += 1
+
+    def record_success(self, now: datetime, *, after_failure: bool) -> bool:
+        """Close the breaker. Return True if the breaker was open.
+
+        `after_failure`: True if the previous refresh of the connection failed. `must_sweep` then returns True.
+        """
+        was_open, self._responses = self.is_open, self._responses + 1
+        self._failed.clear()
+        self._probe_at = None
+        if was_open:
+            self.limit_rate(now)
+        if was_open or self._swept_at is None:
+            self._sweep_at = now
+        elif after_failure and self._sweep_at is None:
+            self._sweep_at = max(now, self._swept_at + _BETWEEN_SWEEPS)
+        return was_open
+
+    def must_sweep(self, now: datetime) -> bool:
+        """Return True if the host works again, so that the pauses of its connections can end. Return True only once."""
+        if self._sweep_at is None or self._sweep_at > now:
+            return False
+        self._sweep_at, self._swept_at = None, now
+        return True
+
+    def limit_rate(self, now: datetime) -> None:
+        """Let the background refreshes per second grow slowly from now on (`RECOVERY_RATE`)."""
+        if self._recovering_since is None:
+            self._recovering_since = self._allowance_at = self._waited_at = now
+            self._allowance = 1.0
+
+    def _start_probe(self, now: datetime, probe_at: datetime) -> bool:
+        if self.running or now < probe_at:
+            return False
+        self.running += 1
+        return True
+
+    def _end(self, _: datetime) -> None:
+        self.running -= 1
+
+    def _end_probe_of(self, responses: int) -> EndOfRefresh:
+        def end(now: datetime) -> None:
+            self.running -= 1
+            if self._probe_at is not None and self._responses > responses:
+                self._failed_probes += 1
+                pause = min(FIRST_PROBE * float(2 ** min(self._failed_probes, 16)), LONGEST_PROBE)
+                self._probe_at = now + jittered(pause)
+
+        return end
+
+    def _spend_allowance(self, now: datetime) -> bool:
+        since, spent_at, waited_at = self._recovering_since, self._allowance_at, self._waited_at
+        if since is None or spent_at is None or waited_at is None:
+            return True
+        if now - waited_at > _IDLE:
+            self._recovering_since = None
+            return True
+        age = now - since
+        limit = RECOVERY_RATE * float(2 ** (age // _DOUBLES))
+        rate = min(1.0 + age.total_seconds(), limit)
+        self._allowance = min(self._allowance + rate * (now - spent_at).total_seconds(), rate)
+        self._allowance_at = now
+        if self._allowance < 1.0:
+            self._waited_at = now
+            return False
+        self._allowance -= 1.0
+        return True
+
+
+class TokenHosts:
+    """The token hosts of this process, by name."""
+
+    def __init__(self) -> None:
+        self._hosts: LRUCache[str, TokenHost] = LRUCache(_MAX_HOSTS)
+
+    def get(self, name: str) -> TokenHost:
+        """Return the state of a host."""
+        host = self._hosts.get(name)
+        if host is None:
+            host = self._hosts[name] = TokenHost()
+        return host
+
+    def recovered(self, now: datetime) -> set[str]:
+        """Return the names of the hosts that work again since the previous call."""
+        return {name for name, host in self._hosts.items() if host.must_sweep(now)}

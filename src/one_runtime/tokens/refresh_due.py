@@ -1,0 +1,168 @@
+"""Refresh all tokens that are due. The worker repeats this task every second.
+
+Each token host has its own slots and its own breaker (`jobs/token_hosts.py`). So a hanging or failing host does not
+delay the refreshes at other hosts.
+"""
+
+import asyncio
+import random
+from collections import Counter, defaultdict, deque
+from typing import Final
+
+import structlog
+
+from one_runtime.connections import credentials, due_credentials
+from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
+from one_runtime.connections.due_credentials import BLOCKABLE, START, DueCredential
+from one_runtime.context import Installation
+from one_runtime.errors import NotFound, OneRuntimeError, Unavailable
+from one_runtime.jobs.liveness import UnconfirmedCopy
+from one_runtime.jobs.token_hosts import SLOTS, EndOfRefresh
+from one_runtime.tokens.decision import RETRY_CONFIGURATION
+from one_runtime.tokens.host import TokenHostName, token_host
+from one_runtime.tokens.recording import LONGEST_BACKOFF
+from one_runtime.tokens.refresh import ClientRefused, ReauthRequired, refresh_in_background
+
+BATCH: Final = 200
+"""Rows of one query, and maximum number of rows that wait in memory for one token host."""
+
+AT_ONCE: Final = 8 * SLOTS
+"""Maximum number of concurrent refreshes in one run. So hosts that hang cannot use all of them."""
+
+_POLL: Final = 1.0  # seconds between two queries while a refresh runs
+_RUN: Final = 60.0
+"""Seconds after which a run starts no further refresh. Otherwise, the run of a busy process would never end."""
+
+log = structlog.get_logger()
+
+
+async def refresh_due(installation: Installation, *, batch: int = BATCH) -> int:
+    """Refresh all credentials that are due and do not wait for a token host. Return the number of these credentials.
+
+    Several processes can run this function at the same time. On an unconfirmed copy of the database, do nothing.
+    """
+    if not installation.liveness.is_live:
+        return 0
+    return await _RefreshRun(installation, batch).execute()
+
+
+class _RefreshRun:
+    """One run of `refresh_due`."""
+
+    def __init__(self, installation: Installation, batch: int) -> None:
+        self._installation, self._batch = installation, batch
+        self._loop = asyncio.get_running_loop()
+        self._list_at = self._loop.time()
+        self._listed = set[ConnectionKey]()  # prevents an endless run if a row is due again immediately
+        self._started = 0
+        self._waiting = defaultdict[TokenHostName, deque[ConnectionKey]](deque)
+        self._unlisted = set[TokenHostName]()
+        """Hosts with due rows that did not fit into `_waiting`."""
+        self._running = set[asyncio.Task[None]]()
+
+    async def execute(self) -> int:
+        """Refresh rows until no row is due, or until every due row waits for its host. Return the number of rows."""
+        end, errors = self._loop.time() + _RUN, list[BaseException]()
+        try:
+            while True:
+                if self._loop.time() < end:
+                    if self._loop.time() >= self._list_at or any(not self._waiting[host] for host in self._unlisted):
+                        await self._end_pauses()
+                        await self._list()
+                    self._start()
+                if not self._running:
+                    break
+                finished, self._running = await asyncio.wait(
+                    self._running, timeout=_POLL, return_when=asyncio.FIRST_COMPLETED
+                )
+                errors += [error for task in finished if (error := task.exception()) is not None]
+        finally:
+            for task in self._running:
+                task.cancel()
+            await asyncio.gather(*self._running, return_exceptions=True)
+        if errors:
+            raise errors[0]
+        return self._started
+
+    async def _end_pauses(self) -> None:
+        """End the pauses of connections whose token host works again."""
+        installation, now = self._installation, self._installation.clock()
+        recovered, after, count = installation.token_hosts.recovered(now), START, Counter[str]()
+        while recovered:
+            async with installation.database.read() as tx:
+                rows = await due_credentials.list_paused(tx, now, LONGEST_BACKOFF, self._batch, after)
+            ended = [row for row in rows if self._host_of(row).name in recovered]
+            async with installation.database.write() as tx:
+                await due_credentials.end_pauses(tx, now, LONGEST_BACKOFF, ended)
+            count.update(self._host_of(row).name for row in ended)
+            if len(rows) < self._batch:
+                break
+            after = rows[-1].position
+        for name, connections in count.items():
+            if connections > SLOTS:
+                installation.token_hosts.get(name).limit_rate(now)
+
+    async def _list(self) -> None:
+        """Add due rows to `_waiting`. For each host, add at most as many rows as a batch has."""
+        now, after, blocked = self._installation.clock(), START, list[str]()
+        self._list_at, self._unlisted = self._loop.time() + _POLL, set()
+        while True:
+            async with self._installation.database.read() as tx:
+                rows = await due_credentials.list_due(tx, now, self._batch, after, blocked)
+            for row in _shuffled(rows):
+                host = self._host_of(row)
+                if row.key in self._listed:
+                    continue
+                if len(self._waiting[host]) < self._batch:
+                    self._listed.add(row.key)
+                    self._waiting[host].append(row.key)
+                    continue
+                self._unlisted.add(host)
+                if host.shared and row.integration_slug not in blocked and len(blocked) < BLOCKABLE:
+                    blocked.append(row.integration_slug)
+            if len(rows) < self._batch:
+                return
+            after = rows[-1].position
+
+    def _start(self) -> None:
+        """Start the refreshes for which a slot is free, in a random order of hosts."""
+        now = self._installation.clock()
+        for name in random.sample(list(self._waiting), len(self._waiting)):
+            host, waiting = self._installation.token_hosts.get(name.name), self._waiting[name]
+            while waiting and len(self._running) < AT_ONCE and (end := host.try_start(now)) is not None:
+                self._started += 1
+                self._running.add(asyncio.create_task(self._refresh(waiting.popleft(), end)))
+
+    async def _refresh(self, key: ConnectionKey, end: EndOfRefresh) -> None:
+        try:
+            await _refresh_or_postpone(self._installation, key)
+        finally:
+            end(self._installation.clock())
+
+    def _host_of(self, row: DueCredential) -> TokenHostName:
+        slug, catalog = row.integration_slug, self._installation.catalog
+        return token_host(catalog, row.organization_id, slug, row.auth_type, row.params)
+
+
+def _shuffled(rows: list[DueCredential]) -> list[DueCredential]:
+    """Return the rows in a random order, so that several processes begin with different rows.
+
+    Rows without a failure stay first. So a probe of a failing host prefers such a row.
+    """
+    shuffled = random.sample(rows, len(rows))
+    return sorted(shuffled, key=lambda row: row.failures > 0)
+
+
+async def _refresh_or_postpone(installation: Installation, key: ConnectionKey) -> None:
+    try:
+        await refresh_in_background(installation, key)
+    except (ReauthRequired, NotFound, UnconfirmedCopy):
+        pass
+    except (ProviderUnavailable, ClientRefused) as error:
+        log.info("refresh_postponed", connection_id=key.connection_id, code=error.code)
+    except Unavailable:  # the database failed, so the credentials stay due for the next run
+        raise
+    except OneRuntimeError as error:
+        log.warning("refresh_failed", connection_id=key.connection_id, code=error.code)
+        async with installation.database.write() as tx:
+            await credentials.postpone(tx, key, installation.clock() + RETRY_CONFIGURATION)
