@@ -1,10 +1,10 @@
 """Store OAuth authorization attempts. An attempt lasts from the end user's click until its outcome is known.
 
-The popup opens a window and sends a ticket (a one-time token) to the window. The window exchanges the ticket for a
-state, and for a browser secret in a cookie. The provider returns the state in the callback (the redirect to One
-Runtime). One Runtime accepts each state only once. The callback must have the cookie of the browser that started the
-attempt (promises P5 and P6 of docs/security.md). The database stores only hashes of ticket, state and browser secret
-(P2).
+The popup opens a window and sends a ticket (a one-time token) to the window. In the modes `redirect` and `link`, the
+same tab has both roles. The window exchanges the ticket for a state, and for a browser secret in a cookie. The provider
+returns the state in the callback (the redirect to One Runtime). One Runtime accepts each state only once. The callback
+must have the cookie of the browser that started the attempt (promises P5 and P6 of docs/security.md). The database
+stores only hashes of ticket, state and browser secret (P2).
 
 The later token request needs other secrets: the PKCE verifier, and the end user's own OAuth client. One Runtime stores
 these secrets encrypted, and deletes them at the callback or when the attempt expires. If the end user has to select an
@@ -306,8 +306,8 @@ async def resume(
 async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> list[tuple[AuthorizationAttempt, bytes]]:
     """End attempts in which the end user selected no account in time. Delete the stored payloads.
 
-    Return the ended attempts with the payloads, except payloads that cannot be decrypted. An attempt whose key is
-    missing in this process does not end.
+    Return the ended attempts with their payloads. An attempt whose payload cannot be decrypted ends too, but is not in
+    the result. If this process lacks the encryption key of an attempt, the attempt does not end.
     """
     return await _abandon(tx, vault, await tx.all(_ABANDONED, AuthorizationAttempt, now=now, limit=limit))
 
@@ -317,8 +317,8 @@ async def abandon_of(
 ) -> list[tuple[AuthorizationAttempt, bytes]]:
     """End the end user's attempts that wait for an account selection. Delete the stored payloads.
 
-    Return the ended attempts with the payloads, except payloads that cannot be decrypted. An attempt whose key is
-    missing in this process does not end.
+    Return the ended attempts with their payloads. An attempt whose payload cannot be decrypted ends too, but is not in
+    the result. If this process lacks the encryption key of an attempt, the attempt does not end.
     """
     scope = {"organization": organization_id, "end_user": end_user_id}
     return await _abandon(tx, vault, await tx.all(_SELECTING_OF_END_USER, AuthorizationAttempt, **scope))

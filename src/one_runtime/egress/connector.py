@@ -1,7 +1,7 @@
 """Open network connections, and keep idle connections for the tenant's next request.
 
-Tenants (organizations) never share a connection. Some servers read the body of a request as the next request, or send a
-response that no request asked for. On a shared connection, such a server would give one organization's credential or
+Tenants (organizations) never share a connection. Some servers interpret the body of a request as a further request, or
+send a response without a request. On a shared connection, such a server would give one organization's credential or
 response to another organization (promise P1 of docs/security.md, docs/decisions/0029-separate-connections.md).
 
 `Connector` checks each IP address after name resolution and before connecting. If the host is an IP address, or a name
@@ -109,9 +109,9 @@ class _Protocol(ResponseHandler):
     def has_received(self) -> bool:
         """Return True if this idle connection has received data since the last response, or is closed.
 
-        `data_received` closes an idle connection, but misses two cases. First, the event loop has possibly not read the
-        data yet. Second, the event loop has read the data together with the end of the last response. In the second
-        case, `should_close` is True.
+        If data arrives, `data_received` closes an idle connection, but misses two cases. First, the event loop has
+        possibly not read the data yet. Second, the event loop has read the data together with the end of the last
+        response. In the second case, `should_close` is True.
         """
         return self.transport is None or self.should_close or bool(self._readable.poll(0))
 
@@ -156,8 +156,8 @@ class Connector(aiohttp.TCPConnector):
                 break
             connection.close()
         if dial.deadline is not None and time.monotonic() >= dial.deadline:
-            # For example, the process was paused. The timeout of `Egress.request` would act too late: after aiohttp has
-            # sent the request.
+            # The deadline has passed, for example because the process was paused. The timeout of `Egress.request` would
+            # act only after aiohttp has sent the request.
             connection.close()
             raise TimeoutError
         if dial.tenant:
@@ -251,7 +251,8 @@ class CheckedResolver(AbstractResolver):
 def _check_address(address: str, host: str, port: int, allow: AllowList) -> None:
     """Raise `TargetRefused` if the address is not public and the operator does not allow the host and port.
 
-    Not even the log message for the operator contains the IP address. The host name is enough to allow the target.
+    Not even the log message for the operator contains the resolved IP address. The host name is enough to allow the
+    target.
     """
     if (host, port) in allow:
         return

@@ -1,6 +1,6 @@
 """Call a provider for an end user: add the credential to the caller's request, and stream the response back.
 
-One Runtime keeps a small body in memory, for a second attempt. This module sends a request again in two cases:
+One Runtime keeps a small body in memory, for another attempt. This module sends a request again in two cases:
 - The provider refused the credential, and One Runtime has refreshed the credential. After such a refusal, the provider
   has not acted on the first request (RFC 9110 section 15.5.2).
 - The caller asked for retries.
@@ -206,7 +206,7 @@ def _sent(
 async def _refresh(
     installation: Installation, state: CredentialState, credential: UsableCredential
 ) -> UsableCredential | None:
-    """Return a credential that is newer than the refused credential, or None. Raises: ConnectRequired."""
+    """Return a credential that is newer than the refused credential, or None. Raises: as `call`."""
     try:
         newer = await _require_fresh(installation, state, credential.version)
     except (ProviderUnavailable, TargetRefused):  # the caller gets the provider's 401

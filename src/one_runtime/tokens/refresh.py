@@ -91,7 +91,8 @@ async def fresh_credentials(
 ) -> UsableCredential:
     """Return a connection's credentials. If a refresh is due, refresh the credentials first.
 
-    `CredentialRequest` explains the arguments. Without `retry_refused`, `needs_reauth` raises ReauthRequired.
+    `CredentialRequest` explains the arguments. With the status `needs_reauth`, the function raises
+    ReauthRequired, unless `retry_refused` is True.
 
     Raises:
         NotFound, ReauthRequired, ClientRefused, TargetRefused, OAuthClientMissing, HostNotRegistered: see the classes.
@@ -119,8 +120,8 @@ async def ensure_fresh(
 async def held_credentials(installation: Installation, key: ConnectionKey) -> UsableCredential:
     """Return the stored credentials without a refresh, even if the credentials have expired.
 
-    Raises: NotFound; SealBroken; ReauthRequired if the integration now sends credentials to other hosts or in another
-    way (promise P7).
+    Raises: NotFound; OAuthClientMissing; SealBroken; ReauthRequired if the integration now sends credentials to other
+    hosts or in another way (promise P7).
     """
     state = await load_state(installation, key)
     if state.audience_changed:
@@ -205,8 +206,8 @@ async def _execute(
     while True:
         if state is None:
             state = await load_state(installation, key)
-        # This process counts the time of the lease from now, and the row counts from a later time. So this process
-        # stops before the lease in the row ends.
+        # `acquire_lease` writes the end of the lease later than `started`. So for this process, the lease ends earlier
+        # than in the row.
         started, now = time.monotonic(), installation.clock()
         decision = decide(state, now, request)
         match decision:
