@@ -60,6 +60,13 @@ class Settings(BaseModel):
     workers: int = Field(
         1, ge=1, le=256, description="Number of server processes. More than one process needs PostgreSQL."
     )
+    drain_seconds: int = Field(
+        0,
+        ge=0,
+        le=60,
+        description="Number of seconds for which a server continues to accept requests after SIGTERM. Meanwhile, "
+        "/readyz answers 503.",
+    )
     trusted_proxies: tuple[Network, ...] = Field(
         (),
         title="networks",

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
+from annotated_types import Le
+
+from one_runtime.settings import Settings
 from tests.documentation import ROOT
 from tests.waiting import attempts
 
@@ -82,7 +85,10 @@ def nginx_command(folder: Path, port: int, server: str, extra: str = "") -> list
 
 
 def caddy_command(folder: Path, port: int, server: str, extra: str = "") -> list[str]:
-    """Return the command for our file, with a test certificate instead of a certificate from an ACME server."""
+    """Return the command for our file, with a test certificate instead of a certificate from an ACME server.
+
+    Several servers are separated by spaces. For these, the function also removes the # as the file's comment says.
+    """
     text = (DEPLOY / "Caddyfile").read_text(encoding="utf-8")
     certificate = folder / "certificate.pem"
     site = changed(
@@ -94,6 +100,10 @@ def caddy_command(folder: Path, port: int, server: str, extra: str = "") -> list
             "/var/log/caddy/": f"{folder}/log/",
         },
     )
+    if " " in server:
+        site = changed(
+            site, {f"\t#{name}": f"\t{name}" for name in ("health_uri", "health_interval", "lb_try_duration")}
+        )
     (folder / "Caddyfile").write_text(site)
     return [_program("caddy"), "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
 
@@ -134,3 +144,10 @@ def seconds(text: str, directive: str) -> list[float]:
     values = re.findall(rf"^\s*{directive} (\d+)s;?$", text, re.MULTILINE)
     assert values, f"there is no {directive}"
     return [float(value) for value in values]
+
+
+def longest_drain() -> int:
+    """Return the largest value of `ONE_RUNTIME_DRAIN_SECONDS`."""
+    (limit,) = [limit.le for limit in Settings.model_fields["drain_seconds"].metadata if isinstance(limit, Le)]
+    assert isinstance(limit, int)
+    return limit

@@ -13,7 +13,7 @@ from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.serving.server import GRACE
 from one_runtime.settings import PREFIX, Settings, load_settings
 from tests.deploy.dockerfile import stages
-from tests.deploy.proxies import DEPLOY
+from tests.deploy.proxies import DEPLOY, longest_drain
 from tests.documentation import page
 
 OURS: Final = ("migrate", "server")
@@ -133,7 +133,7 @@ def test_containers_run_without_privileges_on_a_read_only_file_system(compose: d
 
 
 def test_stop_timeout_of_the_container_covers_running_requests(compose: dict[str, Any]) -> None:
-    assert int(compose["services"]["server"]["stop_grace_period"].removesuffix("s")) > GRACE
+    assert int(compose["services"]["server"]["stop_grace_period"].removesuffix("s")) > longest_drain() + GRACE
 
 
 def test_pools_of_the_workers_fit_the_default_limit_of_postgresql(compose: dict[str, Any]) -> None:

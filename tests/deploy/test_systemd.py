@@ -15,7 +15,7 @@ from one_runtime import __version__
 from one_runtime.encryption.vault import new_key
 from one_runtime.serving.server import GRACE
 from one_runtime.settings import load_settings
-from tests.deploy.proxies import DEPLOY, changed, free_port
+from tests.deploy.proxies import DEPLOY, changed, free_port, longest_drain
 from tests.serving.test_server import is_ready
 from tests.waiting import attempts
 
@@ -91,7 +91,7 @@ def test_secrets_are_credentials_and_absent_from_unit_and_settings() -> None:
 
 def test_stop_timeout_of_the_unit_covers_running_requests() -> None:
     (stop,) = values("TimeoutStopSec")
-    assert int(stop) > GRACE
+    assert int(stop) > longest_drain() + GRACE
     assert values("KillMode") == ["mixed"], "a signal to the workers too would end what they have in flight"
 
 

@@ -32,6 +32,8 @@ class Serving:
     workers: int = 1
     settings: Mapping[str, str] = field(default_factory=dict)
     options: Sequence[str] = ()
+    port: int = 0
+    """Port of the server. 0: a free port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,8 @@ async def stop(served: Served) -> None:
 
 def _start(what: Serving, folder: Path) -> Served:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", what.port))
         port = int(probe.getsockname()[1])
     url = f"http://127.0.0.1:{port}"
     environment = {

@@ -1,14 +1,17 @@
 """Report whether the process runs and can serve requests, and serve the self-check of `one-runtime doctor`."""
 
-from typing import Literal
+from typing import Final, Literal
 
 from fastapi import Request, Response
 
 from one_runtime.api.fields import Answer
 from one_runtime.api.routing import PUBLIC, Installed, Routes
 from one_runtime.encryption import self_check
-from one_runtime.errors import NotFound
+from one_runtime.errors import NotFound, Unavailable
 from one_runtime.tenancy.authentication import client_address
+
+STOPPING: Final = "one_runtime_stopping"
+"""Key of the ASGI state that a stopping server sets to True."""
 
 router = Routes("System")
 
@@ -26,11 +29,14 @@ async def healthz() -> Health:
 
 
 @router.route("GET /readyz", scope=PUBLIC, summary="Report that the process can serve requests")
-async def readyz(installation: Installed) -> Health:
+async def readyz(request: Request, installation: Installed) -> Health:
     """Report that the process can serve requests.
 
-    The response is 503 if the database does not answer, or if the database's disk was full at the last write.
+    The response is 503 if the database does not answer, or if the database's disk was full at the last write. The
+    response is also 503 while the server stops (`ONE_RUNTIME_DRAIN_SECONDS`).
     """
+    if getattr(request.state, STOPPING, False):
+        raise Unavailable("This server is stopping. Send requests to another server.")
     await installation.database.ping()
     return Health()
 

@@ -36,6 +36,11 @@ class HttpProtocol(HttpToolsProtocol):
 
     _waiting: ClassVar[dict["HttpProtocol", asyncio.TimerHandle]] = {}
 
+    @classmethod
+    def awaits_head(cls) -> bool:
+        """Return True if a connection has not sent its first head yet, or has sent a part of a head."""
+        return bool(cls._waiting)
+
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._head_size = 0

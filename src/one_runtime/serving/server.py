@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Final
 
-import uvicorn
 from starlette.types import ASGIApp
 
 from one_runtime.app import create_app
@@ -19,6 +18,7 @@ from one_runtime.db.migrations import migrate, require_compatible
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import ConfigurationError
+from one_runtime.serving.draining import DrainingConfig, DrainingServer
 from one_runtime.serving.http_protocol import HttpProtocol
 from one_runtime.serving.supervisor import PATIENCE, Supervisor
 from one_runtime.settings import Settings, load_settings, parse_host_port
@@ -61,7 +61,7 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
 
 def _run(app: ASGIApp, settings: Settings) -> None:
     host, port = parse_host_port(settings.listen)
-    config = uvicorn.Config(
+    config = DrainingConfig(
         app if settings.workers == 1 else "one_runtime.serving.server:served_app",
         factory=settings.workers > 1,
         host=host,
@@ -75,13 +75,14 @@ def _run(app: ASGIApp, settings: Settings) -> None:
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=[str(network) for network in settings.trusted_proxies],
         timeout_graceful_shutdown=GRACE,
+        drain_seconds=settings.drain_seconds,
         timeout_worker_healthcheck=int(PATIENCE),
     )
     with suppress(KeyboardInterrupt):
         if settings.workers > 1:
             Supervisor(config, [config.bind_socket()]).run()
         else:
-            uvicorn.Server(config).run()
+            DrainingServer(config).run()
 
 
 def _allow_open_files() -> None:

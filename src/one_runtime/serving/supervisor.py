@@ -7,10 +7,10 @@ import time
 from typing import Final
 
 import structlog
-import uvicorn
 from uvicorn.supervisors import multiprocess
 
 from one_runtime.errors import ConfigurationError
+from one_runtime.serving.draining import DrainingConfig, DrainingServer
 
 PATIENCE: Final = 60.0
 """Seconds in which a worker must answer the supervisor (parent process).
@@ -32,14 +32,24 @@ log = structlog.get_logger()
 class Worker(multiprocess.Process):
     """A server process, or the place of a dead server process that the supervisor will replace."""
 
-    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket], failures: int = 0) -> None:
+    config: DrainingConfig
+
+    def __init__(self, config: DrainingConfig, sockets: list[socket.socket], failures: int = 0) -> None:
         super().__init__(config, sockets)
         self.failures = failures
         """Number of workers in a row that died in this place before they were healthy."""
+        self._server: DrainingServer | None = None
         self.ready_at: float | None = None
         self.restart_at: float | None = None
         """Time of the next start in this place. None while the worker runs."""
         self._pinged_at: float | None = None
+
+    @property
+    def server(self) -> DrainingServer:
+        """Return the server of the new process."""
+        if self._server is None:
+            self._server = DrainingServer(self.config)
+        return self._server
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
         """Serve in the new process. If the parent process dies, stop gracefully.
@@ -100,9 +110,11 @@ class Supervisor(multiprocess.Multiprocess):
 
     processes: list[Worker]  # type: ignore[assignment] # `_start_worker` and `multiprocess.Process` create workers
 
-    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+    config: DrainingConfig
+
+    def __init__(self, config: DrainingConfig, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
-        multiprocess.Process = Worker  # type: ignore[misc] # uvicorn has no option for the class
+        multiprocess.Process = Worker  # type: ignore[misc, assignment] # uvicorn has no option for the class
         self._has_served = False
         self._cannot_start = False
 
@@ -117,6 +129,12 @@ class Supervisor(multiprocess.Multiprocess):
                 "A server process could not start. The log lines above contain the reason. "
                 "Remove the reason, and start the server again."
             )
+
+    def terminate_all(self) -> None:
+        """Stop all workers. Only the workers keep the listener open, until they have drained."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
 
     def keep_subprocess_alive(self) -> None:
         """Look for dead workers, and start new workers whose time has come. uvicorn calls this twice a second."""
