@@ -18,6 +18,7 @@ from one_runtime.jobs.recheck_queue import RecheckQueue
 from one_runtime.jobs.single_flight import SingleFlight
 from one_runtime.jobs.token_hosts import TokenHosts
 from one_runtime.settings import Settings
+from one_runtime.telemetry.failure_log import FailureLog
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Installation:
     rechecks: RecheckQueue = field(default_factory=RecheckQueue)
     liveness: Liveness = field(default_factory=Liveness)
     token_hosts: TokenHosts = field(default_factory=TokenHosts)
+    failures: FailureLog = field(default_factory=FailureLog)
     unopened_sessions: RowCounts = field(default_factory=RowCounts)
     proxy_egress: Egress | None = None
     """Separate outbound network for proxy calls, so that proxy calls cannot use up the connections of other requests.

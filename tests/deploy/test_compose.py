@@ -46,6 +46,13 @@ def test_every_network_volume_and_secret_is_defined_and_used(compose: dict[str, 
         assert mounted == {f"/run/secrets/{name}" for name in service["secrets"]}
 
 
+def test_logs_of_every_container_are_limited(compose: dict[str, Any]) -> None:
+    for service in compose["services"].values():
+        options = service["logging"]["options"]
+        assert re.fullmatch(r"[1-9][0-9]?m", options["max-size"])
+        assert 2 <= int(options["max-file"]) <= 10
+
+
 def test_documented_commands_create_the_secret_files(compose: dict[str, Any], tmp_path: Path) -> None:
     files = {name: secret["file"] for name, secret in compose["secrets"].items()}
     assert files == {name: f"./secrets/{name}" for name in SECRETS}

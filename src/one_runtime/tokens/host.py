@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from one_runtime.auth_types import auth_method
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import is_custom
 from one_runtime.catalog.templates import fill, names_in, split_url
 from one_runtime.connections.connections import Connection
+from one_runtime.context import Installation
 from one_runtime.jobs.token_hosts import TokenHost
 from one_runtime.oauth.errors import (
     EndpointTargetRefused,
@@ -47,25 +47,30 @@ def token_host(
     return TokenHostName(host.lower(), shared=not names_in(template))
 
 
-def host_of_connection(catalog: Catalog, connection: Connection) -> TokenHostName:
-    """Return the token host of a connection."""
-    return token_host(
-        catalog, connection.organization_id, connection.integration_slug, connection.auth_type, connection.params
-    )
+def record_success(installation: Installation, connection: Connection, *, after_failure: bool) -> None:
+    """Record that the token host of a connection works. `after_failure`: see `TokenHost.record_success`."""
+    if _host_of(installation, connection).record_success(installation.clock(), after_failure=after_failure):
+        installation.failures.end_outage(connection.integration_slug)
 
 
-def record_response(host: TokenHost, connection: Connection, error: OAuthError, now: datetime) -> None:
-    """Record an error response, or a missing response, of a token endpoint.
+def record_error(installation: Installation, connection: Connection, error: OAuthError) -> None:
+    """Record an error response, or a missing response, of the token host of a connection.
 
     A host works if it refuses the grant, the OAuth client or the request. But a refusal with the page of a firewall is
     unclear.
     """
     match error:
         case EndpointTargetRefused():
-            host.record_unclear()
+            _host_of(installation, connection).record_unclear()
         case TemporaryFailure() | MalformedTokenResponse():
-            host.record_failure(connection.id, now)
+            _host_of(installation, connection).record_failure(connection.id, installation.clock())
         case _ if error.response.firewall_page:
-            host.record_unclear()
+            _host_of(installation, connection).record_unclear()
         case _:
-            host.record_success(now, after_failure=False)
+            record_success(installation, connection, after_failure=False)
+
+
+def _host_of(installation: Installation, connection: Connection) -> TokenHost:
+    slug, params = connection.integration_slug, connection.params
+    name = token_host(installation.catalog, connection.organization_id, slug, connection.auth_type, params)
+    return installation.token_hosts.get(name.name)

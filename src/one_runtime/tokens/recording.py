@@ -208,7 +208,8 @@ async def record_failure(
                 subject, actor = replace(connection.subject, data=data), Actor(key.organization_id, "system")
                 await events.record(tx, actor, "connection.refresh_failed", now, subject)
             connection = await _presume_refusal(tx, installation, replace(state, connection=connection, stored=failed))
-    log.info("refresh_failed_temporarily", connection_id=key.connection_id, code=error.code, failures=failures + 1)
+    installation.failures.record(state.connection.integration_slug, error.code, now)
+    log.debug("refresh_failed_temporarily", connection_id=key.connection_id, code=error.code, failures=failures + 1)
     state = replace(state, connection=connection, stored=failed)
     # The request has been sent. So do not send another request, even if the caller ignores pauses.
     return state, decide(state, now, CredentialRequest(request.rejected))

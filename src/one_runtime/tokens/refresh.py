@@ -46,7 +46,7 @@ from one_runtime.tokens.decision import (
     decide,
 )
 from one_runtime.tokens.endpoint import TokenEndpoint
-from one_runtime.tokens.host import host_of_connection, record_response
+from one_runtime.tokens.host import record_error, record_success
 from one_runtime.tokens.recording import (
     Lease,
     Outcome,
@@ -316,8 +316,6 @@ async def _ask_provider(
 
     Raises: NotFound; Unavailable; another OneRuntimeError if the request cannot be built.
     """
-    connection = state.connection
-    host = installation.token_hosts.get(host_of_connection(installation.catalog, connection).name)
     try:
         endpoint = _token_endpoint(state)
         egress = installation.egress.for_tenant(state.connection.organization_id)
@@ -327,7 +325,7 @@ async def _ask_provider(
             await credentials.release_lease(tx, state.connection.key, lease.id)
         raise
     except OAuthError as error:
-        record_response(host, connection, error, installation.clock())
+        record_error(installation, state.connection, error)
         # The organization or the operator can correct a registered client. The end user does not have to connect again.
         # But a client that the end user entered, or a retired client (deleted or replaced), stays wrong. For these
         # clients, `invalid_client` is a refusal of the grant.
@@ -335,7 +333,7 @@ async def _ask_provider(
         if isinstance(error, InvalidGrant) or (isinstance(error, InvalidClient) and not registered):
             return await record_refusal(installation, state, grant, error, request)
         return await record_failure(installation, state, lease, error, request)
-    host.record_success(installation.clock(), after_failure=state.stored.failures > 0)
+    record_success(installation, state.connection, after_failure=state.stored.failures > 0)
     with metrics.token_commit():  # a crash before the commit loses the tokens, so this metric measures the commit
         return await store_tokens(installation, state, grant, tokens, lease)
 

@@ -159,7 +159,7 @@ async def _refresh_or_postpone(installation: Installation, key: ConnectionKey) -
     except (ReauthRequired, NotFound, UnconfirmedCopy):
         pass
     except (ProviderUnavailable, ClientRefused) as error:
-        log.info("refresh_postponed", connection_id=key.connection_id, code=error.code)
+        log.debug("refresh_postponed", connection_id=key.connection_id, code=error.code)
     except Unavailable:  # the database failed, so the credentials stay due for the next run
         raise
     except OneRuntimeError as error:
