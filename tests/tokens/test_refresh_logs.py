@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.tokens.refresh import ClientRefused, fresh_credentials
 from one_runtime.tokens.refresh_due import refresh_due
+from tests.telemetry.test_logs import forget_cached_loggers
 from tests.tokens.rotating import RotatingApplication, Seeded, connect
 
 CONNECTIONS = 200
@@ -20,6 +21,7 @@ CONNECTIONS = 200
 @pytest.fixture
 def lines() -> Iterator[list[Any]]:
     """The log lines of a test."""
+    forget_cached_loggers()
     structlog.reset_defaults()
     with capture_logs() as lines:
         yield lines
