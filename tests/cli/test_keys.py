@@ -1,6 +1,7 @@
 """`one-runtime keys`: output, refusals, interrupted resealing (P3)."""
 
 import asyncio
+import io
 import json
 import os
 import signal
@@ -133,6 +134,26 @@ def test_unreadable_rows_are_reported_and_fail_the_command(run: Run, database_ur
     again = run("keys", "reseal")
     assert (again.code, again.out) == (1, "0 rows resealed, 1 left.\n")
     assert f"credentials {broken} cannot be decrypted" in again.err
+
+
+def test_lost_key_is_abandoned_after_a_confirmation(
+    run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seed(database_url, 3)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    refused = run("keys", "abandon", ID[FIRST], ENCRYPTION_KEYS=SECOND)
+    assert (refused.code, refused.out.strip()) == (1, "")
+    assert f"Only the key {ID[FIRST]} can decrypt the values of 4 rows." in refused.err
+    done = run("keys", "abandon", ID[FIRST][:8], "--yes", ENCRYPTION_KEYS=SECOND)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines() == [
+        "credentials: 3 rows",
+        "unredeemed_connections: 1 row",
+        "consents: 0 rows",
+        "revocations: 0 rows",
+        f"{ID[FIRST]} is disabled. {ID[SECOND]} is the active key.",
+    ]
+    assert "No encryption key is set" in run("keys", "abandon", ID[FIRST], "--yes", ENCRYPTION_KEYS="").sentence
 
 
 @contextmanager

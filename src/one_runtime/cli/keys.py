@@ -13,11 +13,13 @@ import typer
 
 from one_runtime.cli.running import AsJson, load_vault, print_json, print_rows, read, run, write
 from one_runtime.clock import rfc3339, system_clock
+from one_runtime.connecting import lost_key
 from one_runtime.db.engine import Database
 from one_runtime.encryption import key_ring, key_rotation
 from one_runtime.encryption.key_ring import Key
 from one_runtime.encryption.key_rotation import Progress
 from one_runtime.encryption.vault import new_key
+from one_runtime.integrations.oauth_clients import INSTANCE
 from one_runtime.telemetry import tracing
 
 app = typer.Typer(no_args_is_help=True, help="Encryption keys.")
@@ -98,6 +100,44 @@ def disable_encryption_key(key: KeyName) -> None:
         f"{disabled} is disabled. Remove this key from ONE_RUNTIME_ENCRYPTION_KEYS on every server. Keep a copy of the "
         "key as long as you keep older backups."
     )
+
+
+@app.command("abandon")
+def abandon_encryption_key(
+    key: KeyName,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    batch: Annotated[int, typer.Option(min=1, max=5000, help="Rows per transaction.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Delete or reset every value that only a lost key can decrypt, and disable the key.
+
+    Connections become `needs_reauth`. OAuth clients lose their secrets.
+    """
+    vault = load_vault()
+    lost, rows = read(lambda tx: lost_key.count_lost(tx, vault, key, system_clock()))
+    if not yes:
+        question = f"Only the key {lost} can decrypt the values of {_count_rows(rows)}. Delete these values?"
+        typer.confirm(question, abort=True, err=True)
+    result = run(lambda database: lost_key.abandon(database, vault, lost, system_clock, batch=batch))
+    clients = [
+        {
+            "organization_id": None if client.organization_id == INSTANCE else client.organization_id,
+            "integration_slug": client.integration_slug,
+            "client_id": client.client_id,
+        }
+        for client in result.clients
+    ]
+    if as_json:
+        ids = {"key_id": result.key_id, "active_key_id": result.active_key_id}
+        print_json(ids | {"rows": dict(result.rows), "oauth_clients": clients})
+        return
+    for table, count in result.rows.items():
+        typer.echo(f"{table}: {_count_rows(count)}")
+    typer.echo(f"{result.key_id} is disabled. {result.active_key_id} is the active key.")
+    for client in clients:
+        owner = client["organization_id"] or "the operator"
+        typer.echo(f"Register this OAuth client of {owner} again: {client['integration_slug']}, {client['client_id']}")
 
 
 @app.command("reseal")

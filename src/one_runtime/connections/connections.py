@@ -33,6 +33,8 @@ from one_runtime.tenancy import end_users, events
 from one_runtime.tenancy.events import Actor, Subject
 
 STATUSES: Final = ("active", "needs_reauth")
+KEY_LOST: Final = "key_lost"
+_KEY_LOST_MESSAGE: Final = "The operator lost the encryption key of the stored credential."
 
 
 class AccountMismatch(Conflict):
@@ -405,6 +407,15 @@ async def mark_needs_reauth(
     data = {**connection.subject.data, "reason": code}
     await events.record(tx, actor, "connection.needs_reauth", now, replace(connection.subject, data=data))
     return saved
+
+
+async def discard_credential(tx: Transaction, vault: Vault, key: ConnectionKey, now: datetime) -> None:
+    """Replace a credential that no key can decrypt by an empty credential. Set the status `needs_reauth`."""
+    await credentials.lock(tx, key)
+    connection = await get(tx, key.organization_id, key.connection_id)
+    actor = Actor(key.organization_id, "system")
+    await mark_needs_reauth(tx, actor, connection, KEY_LOST, _KEY_LOST_MESSAGE, now)
+    await credentials.store(tx, vault, key, {}, TokenMetadata(audience=credentials.INVALIDATED_AUDIENCE))
 
 
 async def note_missing_permission(

@@ -212,6 +212,11 @@ _INVALIDATE = _CHANGE.values(
 )
 _REFRESH_NOW = _CHANGE.values(refresh_due_at=bindparam("now"), retry_at=None)
 _POSTPONE = _CHANGE.values(retry_at=bindparam("until"), refused_client_version=None)
+_PAUSE_FOR_CLIENT = (
+    update(credentials)
+    .where(credentials.c.oauth_client_id == bindparam("client"), credentials.c.refresh_due_at.is_not(None))
+    .values(retry_at=bindparam("until"), failures=credentials.c.failures + 1, refused_client_version=bindparam("held"))
+)
 
 
 async def store(
@@ -333,6 +338,11 @@ async def record_failure(tx: Transaction, key: ConnectionKey, failed: StoredCred
 async def invalidate(tx: Transaction, key: ConnectionKey) -> None:
     """Make these credentials unusable, because the audience of the integration has changed."""
     await tx.execute(_INVALIDATE, organization=key.organization_id, connection=key.connection_id)
+
+
+async def pause_for_client(tx: Transaction, oauth_client_id: str, version: int, until: datetime) -> None:
+    """Pause the refreshes that need an OAuth client, until the client has another version."""
+    await tx.execute(_PAUSE_FOR_CLIENT, client=oauth_client_id, held=version, until=until)
 
 
 async def stop_refreshing(tx: Transaction, key: ConnectionKey) -> None:

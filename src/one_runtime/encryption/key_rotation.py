@@ -115,6 +115,44 @@ async def disable(tx: Transaction, name: str, now: datetime) -> str:
     return key
 
 
+async def find_lost(tx: Transaction, vault: Vault, name: str, now: datetime) -> str:
+    """Return the id of a key that neither this process's ring nor a running server has.
+
+    `name`: the key's id or the beginning of the id.
+
+    Raises:
+
+    - NotFound: no key of the database, or more than one key, matches `name`.
+    - Conflict: the key is not lost.
+    """
+    known = tuple(row.key_id for row in await key_ring.list_rows(tx))
+    key = _require_key(name, known, "is not known to this database")
+    if key in vault.key_ids:
+        raise Conflict(
+            f"The key {key} is not lost: ONE_RUNTIME_ENCRYPTION_KEYS contains the key here. To replace a key, run "
+            "`one-runtime keys reseal`. To abandon the key, first remove the key from this setting."
+        )
+    if any(key in server.key_ids for server in await instances.list_live(tx, now)):
+        raise Conflict(
+            f"The key {key} is not lost: a running server has the key. Copy the key from the server's settings, or "
+            "stop the server. A server that was killed counts as running for one more minute."
+        )
+    return key
+
+
+async def replace_lost(tx: Transaction, vault: Vault, name: str, now: datetime) -> str:
+    """If this ring lacks the active key, activate the ring's first key. Return the id of the lost key.
+
+    Raises: the exceptions of `find_lost`.
+    """
+    await tx.all(key_ring.LOCK_RING)
+    key = await find_lost(tx, vault, name, now)
+    known = {row.key_id: row for row in await key_ring.list_rows(tx)}
+    if key_ring.last_activated(known) not in vault.key_ids:
+        await activate(tx, vault, vault.key_ids[0], now, force=True)
+    return key
+
+
 def _require_key(name: str, known: tuple[str, ...], otherwise: str) -> str:
     """Return the only id that begins with `name`. Raises: NotFound if no id begins with `name`, or several ids do."""
     prefix = name.strip().lower()

@@ -209,6 +209,8 @@ async def require(
     if row is None:
         raise OAuthClientMissing(f"No OAuth client is registered for {integration.name}.")
     client = _decrypt(vault, row)
+    if _secret_errors(auth, NewOAuthClient(client.client.client_id, client.client.client_secret)):
+        raise OAuthClientMissing(f"The OAuth client for {integration.name} has no secret. Register the client again.")
     require_host(client, integration.name, auth, params)
     require_field_hosts(client, integration.name, auth, params)
     return client
@@ -277,7 +279,7 @@ async def put(
         version=present.version + 1 if present is not None else 1,
         public_fields=public_fields,
     )
-    columns = await _seal(tx, vault, client)
+    columns = await seal(tx, vault, client)
     if present is not None:
         await tx.execute(_UPDATE, client=client.id, **columns)
     else:
@@ -409,7 +411,7 @@ def _public_names(auth: OAuth2Auth) -> frozenset[str]:
     return frozenset(part.name for part in auth.client.fields if not part.secret)
 
 
-async def _seal(tx: Transaction, vault: Vault, client: OAuthClient) -> dict[str, object]:
+async def seal(tx: Transaction, vault: Vault, client: OAuthClient) -> dict[str, object]:
     """Return the columns of a client's row, with the secret and the fields encrypted."""
     secret = {
         "client_secret": client.client.client_secret,

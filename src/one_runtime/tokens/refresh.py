@@ -270,6 +270,9 @@ def _require_active(connection: Connection) -> None:
 
 
 def _reauth_message(state: CredentialState, decision: NeedsReauth) -> str:
+    error = state.connection.error or {}
+    if error.get("code") == connections.KEY_LOST:
+        return error["message"]
     if decision.reason == "audience_changed":
         return audience_change.error_message(state.integration_name)
     return "The access token has expired, and the provider issued no refresh token."
