@@ -43,7 +43,7 @@ _COOKIE_PREFIX: Final = "or-authorization-"
 _COOKIE_DIGITS: Final = 16  # hex digits of the state's hash, so that parallel attempts have different cookies
 
 Status: TypeAlias = Literal["prepared", "left", "arrived", "choosing", "connected", "failed"]
-# Some constants have newer names than their values. A change of the values would need a database migration.
+# Some constants were renamed. Their values are still the old names, because new values would need a migration.
 PREPARED: Final = "prepared"
 STARTED: Final = "left"
 CONSUMED: Final = "arrived"
@@ -306,8 +306,8 @@ async def resume(
 async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> list[tuple[AuthorizationAttempt, bytes]]:
     """End attempts in which the end user selected no account in time. Delete the stored payloads.
 
-    Return the ended attempts with their payloads. An attempt whose payload cannot be decrypted ends too, but is not in
-    the result. If this process lacks the encryption key of an attempt, the attempt does not end.
+    Return the ended attempts with their payloads. An attempt with a damaged payload ends, but is not in the result. If
+    this process lacks the encryption key of an attempt, the attempt does not end.
     """
     return await _abandon(tx, vault, await tx.all(_ABANDONED, AuthorizationAttempt, now=now, limit=limit))
 
@@ -317,8 +317,8 @@ async def abandon_of(
 ) -> list[tuple[AuthorizationAttempt, bytes]]:
     """End the end user's attempts that wait for an account selection. Delete the stored payloads.
 
-    Return the ended attempts with their payloads. An attempt whose payload cannot be decrypted ends too, but is not in
-    the result. If this process lacks the encryption key of an attempt, the attempt does not end.
+    Return the ended attempts with their payloads. An attempt with a damaged payload ends, but is not in the result. If
+    this process lacks the encryption key of an attempt, the attempt does not end.
     """
     scope = {"organization": organization_id, "end_user": end_user_id}
     return await _abandon(tx, vault, await tx.all(_SELECTING_OF_END_USER, AuthorizationAttempt, **scope))

@@ -4,8 +4,9 @@ Tenants (organizations) never share a connection. Some servers interpret the bod
 send a response without a request. On a shared connection, such a server would give one organization's credential or
 response to another organization (promise P1 of docs/security.md, docs/decisions/0029-separate-connections.md).
 
-`Connector` checks each IP address after name resolution and before connecting. If the host is an IP address, or a name
-in aiohttp's cache, aiohttp does not call the resolver. So a check in the resolver alone is not enough (promise P7).
+`Connector` checks each IP address immediately before connecting. `CheckedResolver` also checks the addresses of a name.
+If the host is an IP address, or a name in aiohttp's cache, aiohttp does not call the resolver. So a check in the
+resolver alone is not enough (promise P7).
 """
 
 import asyncio

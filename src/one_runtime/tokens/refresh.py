@@ -120,8 +120,8 @@ async def ensure_fresh(
 async def held_credentials(installation: Installation, key: ConnectionKey) -> UsableCredential:
     """Return the stored credentials without a refresh, even if the credentials have expired.
 
-    Raises: NotFound; OAuthClientMissing; SealBroken; ReauthRequired if the integration now sends credentials to other
-    hosts or in another way (promise P7).
+    Raises: NotFound; OAuthClientMissing; HostNotRegistered; SealBroken; ReauthRequired if the integration now sends
+    credentials to other hosts or in another way (promise P7).
     """
     state = await load_state(installation, key)
     if state.audience_changed:
@@ -130,7 +130,7 @@ async def held_credentials(installation: Installation, key: ConnectionKey) -> Us
 
 
 async def refresh(installation: Installation, key: ConnectionKey) -> UsableCredential:
-    """Refresh a connection's credentials now, even if they are fresh, and even if a failure has caused a pause.
+    """Refresh a connection's credentials now, even if they are fresh, and even during the pause after a failed refresh.
 
     If the credentials cannot be refreshed, return the stored credentials. For example, an API key cannot be refreshed.
 
@@ -182,7 +182,8 @@ async def _join(
         async with asyncio.timeout(timing.lease.total_seconds() + timing.patience):
             try:
                 usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
-            except _RefreshElsewhere:  # a running flight of the worker does not wait for the other process
+            except _RefreshElsewhere:
+                # The worker started the joined refresh, and does not wait while another process has the lease.
                 if not request.waits:
                     raise
                 usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
@@ -206,8 +207,8 @@ async def _execute(
     while True:
         if state is None:
             state = await load_state(installation, key)
-        # `acquire_lease` writes the end of the lease later than `started`. So for this process, the lease ends earlier
-        # than in the row.
+        # For this process, the duration of the lease begins at `started`. For the row, it begins later. So this process
+        # stops using the lease before the lease in the row ends.
         started, now = time.monotonic(), installation.clock()
         decision = decide(state, now, request)
         match decision:
