@@ -1,10 +1,10 @@
 """Store OAuth authorization attempts. An attempt lasts from the end user's click until its outcome is known.
 
 The popup opens a window and sends a ticket (a one-time token) to the window. In the modes `redirect` and `link`, the
-same tab has both roles. The window exchanges the ticket for a state, and for a browser secret in a cookie. The provider
-returns the state in the callback (the redirect to One Runtime). One Runtime accepts each state only once. The callback
-must have the cookie of the browser that started the attempt (promises P5 and P6 of docs/security.md). The database
-stores only hashes of ticket, state and browser secret (P2).
+popup and the window are the same tab. The window exchanges the ticket for a state, and for a browser secret in a
+cookie. The provider returns the state in the callback (the redirect to One Runtime). One Runtime accepts each state
+only once. The callback must have the cookie of the browser that started the attempt (promises P5 and P6 of
+docs/security.md). The database stores only hashes of ticket, state and browser secret (P2).
 
 The later token request needs other secrets: the PKCE verifier, and the end user's own OAuth client. One Runtime stores
 these secrets encrypted, and deletes them at the callback or when the attempt expires. If the end user has to select an
@@ -78,7 +78,8 @@ class AuthorizationFailed(Conflict):
 class AttemptDetails:
     """The connection that the end user requested.
 
-    `scopes`: None requests the default scopes of the integration. `audience`: digest of the places that receive the
+    `scopes`: the requested scopes. With None, One Runtime requests the default
+    scopes of the integration. `audience`: digest of the places that receive the
     tokens (see `CustomIntegration.audience`).
     """
 

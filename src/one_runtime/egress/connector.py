@@ -83,7 +83,8 @@ _Idle: TypeAlias = OrderedDict[ResponseHandler, None]
 _SingleUse: TypeAlias = dict[ResponseHandler, asyncio.Transport]
 """Open connections of requests without a tenant, such as the requests of `one-runtime doctor`.
 
-The value is the connection's transport. The dict stores it, because a protocol that is closing has no transport.
+The key is the protocol, and the value is its transport. `abort_single_use` needs the transport, and a protocol that is
+closing has none.
 """
 
 

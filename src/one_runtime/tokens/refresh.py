@@ -183,7 +183,8 @@ async def _join(
             try:
                 usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
             except _RefreshElsewhere:
-                # The worker started the joined refresh, and does not wait while another process has the lease.
+                # This call joined a refresh of the worker. The worker gives up if another process has the lease. A call
+                # that can wait starts its own refresh.
                 if not request.waits:
                     raise
                 usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
