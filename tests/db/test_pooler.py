@@ -70,9 +70,13 @@ def test_migration_takes_a_direct_connection_and_releases_its_lock(empty_databas
         assert row == (0,)
 
 
-async def test_server_serves_many_clients_behind_a_pooler(database_url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("prepared_statements", ["200", "0"])
+async def test_server_serves_many_clients_behind_a_pooler(
+    database_url: str, tmp_path: Path, prepared_statements: str
+) -> None:
     set_timeout(database_url, "30s")
-    with pgbouncer(tmp_path, database_url, default_pool_size="3") as pooled:
+    settings = {"default_pool_size": "3", "max_prepared_statements": prepared_statements}
+    with pgbouncer(tmp_path, database_url, **settings) as pooled:
         key = await make_key(pooled)
         async with serving(Serving(pooled, workers=2), tmp_path) as served:
             headers = {"Authorization": f"Bearer {key}"}

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.only_database("postgresql")]
     [
         ({}, True, "ok", "statements have a timeout"),
         ({}, False, "warning", "there is no direct URL"),
-        ({"max_prepared_statements": "0"}, True, "problem", "does not support prepared statements"),
+        ({"max_prepared_statements": "0"}, True, "warning", "does not support prepared statements"),
     ],
 )
 async def test_doctor_examines_a_pooler(

@@ -126,6 +126,15 @@ def test_the_limit_of_the_rate_doubles_for_a_long_backlog() -> None:
     assert RECOVERY_RATE < max(rates[600:]) <= SLOTS
 
 
+def test_a_backlog_of_weeks_and_a_clock_that_is_set_back_stop_no_refresh() -> None:
+    host, now = host_of_outage(), START + MINUTE
+    host.record_success(now, after_failure=True)
+    for minute in range(20 * 24 * 60):
+        assert started(host, now + minute * MINUTE) >= 1
+    assert started(host, now + timedelta(hours=1)) <= SLOTS
+    assert started(host, now + timedelta(hours=1, seconds=2)) >= 1
+
+
 def test_the_limit_of_the_rate_ends_a_minute_after_the_last_refresh_that_waited() -> None:
     host, now = host_of_outage(), START + MINUTE
     host.record_success(now, after_failure=True)

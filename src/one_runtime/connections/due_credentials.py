@@ -14,7 +14,7 @@ from one_runtime.connections.credentials import ConnectionKey
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import connections, credentials, oauth_clients
 
-BLOCKABLE: Final = 8
+BLOCKABLE: Final = 64
 """Maximum number of integrations that `list_due` can omit."""
 
 

@@ -69,6 +69,8 @@ async def _options(url: str) -> dict[str, Any]:
             "A connection pooler is between One Runtime and PostgreSQL, so One Runtime cannot set a timeout for its "
             f"statements. Run in PostgreSQL: ALTER ROLE {user} SET statement_timeout = '30s'. Then restart the pooler."
         )
+    if not await asyncio.to_thread(keeps_prepared_statements, url):
+        return {**_POOLED, "prepare_threshold": None}
     return _POOLED
 
 

@@ -59,8 +59,6 @@ async def examine_database(settings: Settings, vault: Vault | None, clock: Clock
             return report
         if not path:
             report.findings += await asyncio.to_thread(_examine_pooler, settings)
-            if any(finding.verdict == "problem" for finding in report.findings):
-                return report
         await database.open()
         try:
             await _examine_contents(report, database, _describe_schema(state), settings, vault, clock)
@@ -161,7 +159,7 @@ def _examine_pooler(settings: Settings) -> list[Finding]:
     saw = "a connection pooler is between One Runtime and PostgreSQL"
     if not keeps_prepared_statements(url):
         advice = "Set max_prepared_statements in PgBouncer to 200, and use PgBouncer 1.21 or later."
-        return [problem("pooler", f"{saw}, and does not support prepared statements", advice)]
+        return [warning("pooler", f"{saw}, and does not support prepared statements, so queries are slower", advice)]
     if not settings.database_direct_url.get_secret_value():
         advice = "Set ONE_RUNTIME_DATABASE_DIRECT_URL to the URL of PostgreSQL itself. Migrations need this URL."
         return [warning("pooler", f"{saw}; there is no direct URL", advice)]

@@ -155,10 +155,11 @@ class TokenHost:
         if now - waited_at > _IDLE:
             self._recovering_since = None
             return True
-        age = now - since
-        limit = RECOVERY_RATE * float(2 ** (age // _DOUBLES))
+        # The system's clock can be set back.
+        age, elapsed = max(now - since, timedelta()), max(now - spent_at, timedelta())
+        limit = RECOVERY_RATE * float(2 ** min(age // _DOUBLES, 16))
         rate = min(1.0 + age.total_seconds(), limit)
-        self._allowance = min(self._allowance + rate * (now - spent_at).total_seconds(), rate)
+        self._allowance = min(self._allowance + rate * elapsed.total_seconds(), rate)
         self._allowance_at = now
         if self._allowance < 1.0:
             self._waited_at = now

@@ -94,7 +94,7 @@ class Worker(multiprocess.Process):
     def schedule_restart(self, now: float) -> float:
         """Set the time of the next start. Return the pause in seconds until then."""
         if self.ready_at is not None and now >= self.ready_at + STABLE:
-            self.failures, pause = 0, 0.0
+            self.failures, pause, self.ready_at = 0, 0.0, None  # a second attempt is not immediate
         else:
             pause = min(FIRST_PAUSE * 2.0**self.failures, LONGEST_PAUSE)
             self.failures += 1
@@ -123,7 +123,12 @@ class Supervisor(multiprocess.Multiprocess):
 
         Raises: ConfigurationError if a worker cannot start before any worker has served.
         """
-        super().run()
+        try:
+            super().run()
+        except BaseException:
+            self.terminate_all()
+            self.join_all()
+            raise
         if self._cannot_start:
             raise ConfigurationError(
                 "A server process could not start. The log lines above contain the reason. "
@@ -162,10 +167,10 @@ class Supervisor(multiprocess.Multiprocess):
 
     def _replace(self, index: int, now: float) -> None:
         dead = self.processes[index]
-        worker = Worker(self.config, self.sockets, dead.failures)
         try:
+            worker = Worker(self.config, self.sockets, dead.failures)
             worker.start()
-        except OSError as error:  # the system has no memory or no process left
+        except OSError as error:  # the system has no memory, process or file descriptor left
             pause = dead.schedule_restart(now)
             log.warning("worker_not_started", reason=type(error).__name__, restart_in_seconds=pause)
             return

@@ -7,6 +7,7 @@ delay the refreshes at other hosts.
 import asyncio
 import random
 from collections import Counter, defaultdict, deque
+from functools import partial
 from typing import Final
 
 import structlog
@@ -123,6 +124,7 @@ class _RefreshRun:
             if len(rows) < self._batch:
                 return
             after = rows[-1].position
+            await asyncio.sleep(0)  # on SQLite, a query does not let other tasks run
 
     def _start(self) -> None:
         """Start the refreshes for which a slot is free, in a random order of hosts."""
@@ -131,13 +133,12 @@ class _RefreshRun:
             host, waiting = self._installation.token_hosts.get(name.name), self._waiting[name]
             while waiting and len(self._running) < AT_ONCE and (end := host.try_start(now)) is not None:
                 self._started += 1
-                self._running.add(asyncio.create_task(self._refresh(waiting.popleft(), end)))
+                task = asyncio.create_task(_refresh_or_postpone(self._installation, waiting.popleft()))
+                task.add_done_callback(partial(self._end_refresh, end))  # also for a task that is cancelled early
+                self._running.add(task)
 
-    async def _refresh(self, key: ConnectionKey, end: EndOfRefresh) -> None:
-        try:
-            await _refresh_or_postpone(self._installation, key)
-        finally:
-            end(self._installation.clock())
+    def _end_refresh(self, end: EndOfRefresh, _: asyncio.Task[None]) -> None:
+        end(self._installation.clock())
 
     def _host_of(self, row: DueCredential) -> TokenHostName:
         slug, catalog = row.integration_slug, self._installation.catalog
