@@ -6,8 +6,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-import structlog
 from psycopg import sql
+from structlog.testing import CapturingLogger
 
 from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.engine import Database
@@ -48,17 +48,19 @@ async def test_database_from_another_location_is_no_longer_live_until_the_operat
         assert await check_in(database)
 
 
-async def test_running_server_follows_hold_and_confirm_at_its_heartbeat(application: Application) -> None:
+async def test_running_server_follows_hold_and_confirm_at_its_heartbeat(
+    application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
     running = application.installation
     send = heartbeat_task(instances.this_process(running.vault.key_ids, running.clock())).work
     location = await running.database.location()
     running.liveness.require()
     async with running.database.write() as tx:
         await liveness.hold(tx)
-    with structlog.testing.capture_logs() as lines:
-        await send(running)
-        await send(running)
-    assert [line["event"] for line in lines] == ["unconfirmed_copy"]
+    monkeypatch.setattr(liveness, "log", log := CapturingLogger())
+    await send(running)
+    await send(running)
+    assert [(line.method_name, line.args) for line in log.calls] == [("error", ("unconfirmed_copy",))]
     with pytest.raises(UnconfirmedCopy, match="one-runtime installation confirm"):
         running.liveness.require()
     async with running.database.write() as tx:
