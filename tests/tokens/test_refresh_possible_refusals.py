@@ -115,7 +115,7 @@ async def test_one_refusal_after_an_outage_is_not_repeated(app: AnsweringApplica
     connection = await revoked(app, Scripted(503))
     for failures in range(7):
         assert (await app.call(connection)).status_code == 401
-        app.application.clock.advance(seconds=5 * 2**failures + 1)
+        app.application.clock.advance(seconds=10 * 2**failures + 1)  # the longest pause
     app.provider.behave(GONE)
     assert (await app.call(connection)).status_code == 401
     assert app.provider.requests.count("/token") == 8
