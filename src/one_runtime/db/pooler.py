@@ -92,12 +92,13 @@ def keeps_prepared_statements(url: str) -> bool:
     """Return True if the pooler gives each client its own prepared statements.
 
     Two clients prepare the same statement under the same name. A pooler that only forwards the statements gives both
-    clients the same connection to PostgreSQL, and PostgreSQL refuses the second statement.
+    clients the same connection to PostgreSQL, and PostgreSQL refuses the second statement. If the pooler changes the
+    connection after the preparation, PostgreSQL does not know the statement.
     """
     try:
         for _ in range(2):
             with psycopg.connect(url, **_POOLED) as connection:
                 connection.execute(_PID, prepare=True)
-    except psycopg.errors.DuplicatePreparedStatement:
+    except (psycopg.errors.DuplicatePreparedStatement, psycopg.errors.InvalidSqlStatementName):
         return False
     return True
