@@ -1,7 +1,6 @@
 """Serve `GET /v1/integrations`: the list of integrations, with the status of each integration for one end user.
 
-Pages of the organization's product wait for this list. So the endpoint does not use FastAPI. A plain ASGI endpoint is
-faster.
+Users wait for this list. So this module uses a plain ASGI endpoint, which is faster than FastAPI.
 """
 
 import json
@@ -63,8 +62,8 @@ _HEADERS: Final[tuple[Header, ...]] = (
 class ListedIntegration(CatalogIntegration, title="Integration"):
     """An integration with the end user's status.
 
-    The status `not_connected` also includes an end user who has to connect again. So do not delete the end user's data
-    when the status becomes `not_connected`.
+    The status is also `not_connected` if the end user has to connect again. So do not delete the end user's data when
+    the status becomes `not_connected`.
     """
 
     status: Literal["connected", "not_connected"]
@@ -131,8 +130,8 @@ async def _expanded(services: Services, state: ListState, end_user_id: str, list
 def _split(query_string: bytes) -> tuple[list[str], bytes]:
     """Return the values of `end_user_id`, and the query string without `end_user_id`.
 
-    Most query strings differ only in `end_user_id`. Without `end_user_id`, these query strings are equal, and
-    `IntegrationQuery` can cache the parsed options.
+    Most query strings differ only in `end_user_id`. So the rest is often the same, and `IntegrationQuery` caches the
+    options that it parses from the rest.
     """
     end_user_ids, rest = list[str](), list[bytes]()
     for pair in query_string.split(b"&"):
@@ -189,7 +188,7 @@ def _operation() -> dict[str, Any]:
         ],
         "responses": {
             "200": {
-                "description": "The list.",
+                "description": "The list. With `expand`, the response has no `ETag`.",
                 "headers": {"ETag": {"schema": {"type": "string"}}},
                 "content": {
                     "application/json": {
@@ -198,7 +197,7 @@ def _operation() -> dict[str, Any]:
                     }
                 },
             },
-            "304": {"description": "The list has not changed since the response with this ETag."},
+            "304": {"description": "The list has not changed since the response with the `ETag` in `If-None-Match`."},
         },
     }
 

@@ -1,14 +1,17 @@
 """Store OAuth authorization attempts. An attempt lasts from the end user's click until its outcome is known.
 
-The popup opens a window and sends a ticket (a one-time token) to the window. In the modes `redirect` and `link`, the
-popup and the window are the same tab. The window exchanges the ticket for a state, and for a browser secret in a
-cookie. The provider returns the state in the callback (the redirect to One Runtime). One Runtime accepts each state
-only once. The callback must have the cookie of the browser that started the attempt (promises P5 and P6 of
-docs/security.md). The database stores only hashes of ticket, state and browser secret (P2).
+An attempt has these steps:
 
-The later token request needs other secrets: the PKCE verifier, and the end user's own OAuth client. One Runtime stores
-these secrets encrypted, and deletes them at the callback or when the attempt expires. If the end user has to select an
-account after the callback, the attempt also stores the tokens, encrypted.
+1. The popup opens a window, and sends a ticket (a one-time token) to the window. In the modes `redirect` and `link`,
+   the popup and the window are the same tab.
+2. The window exchanges the ticket for an OAuth state and a browser secret. A cookie stores the browser secret. The
+   window then goes to the provider's page.
+3. The provider redirects the window to One Runtime, with the state. This request is the callback. One Runtime accepts
+   each state only once, and only from the browser with the cookie (promises P5 and P6 of docs/security.md).
+
+The database stores only hashes of the ticket, the state and the browser secret (P2). Until the callback, an attempt
+also stores the secrets that the token request needs, encrypted. If the end user has to select an account after the
+callback, the attempt stores the tokens, encrypted.
 """
 
 import json
@@ -43,7 +46,7 @@ _COOKIE_PREFIX: Final = "or-authorization-"
 _COOKIE_DIGITS: Final = 16  # hex digits of the state's hash, so that parallel attempts have different cookies
 
 Status: TypeAlias = Literal["prepared", "left", "arrived", "choosing", "connected", "failed"]
-# Some constants were renamed. Their values are still the old names, because new values would need a migration.
+# Some values do not match the names of their constants. New values would need a migration.
 PREPARED: Final = "prepared"
 STARTED: Final = "left"
 CONSUMED: Final = "arrived"
@@ -78,9 +81,9 @@ class AuthorizationFailed(Conflict):
 class AttemptDetails:
     """The connection that the end user requested.
 
-    `scopes`: the requested scopes. With None, One Runtime requests the default
-    scopes of the integration. `audience`: digest of the places that receive the
-    tokens (see `CustomIntegration.audience`).
+    - `scopes`: the scopes to request. None: the integration's default scopes.
+    - `audience`: a digest of the hosts that receive the tokens, and of the ways in which requests contain the tokens
+      (`CustomIntegration.audience`). None for a built-in integration.
     """
 
     params: Mapping[str, str]
@@ -106,8 +109,8 @@ class AttemptSecret:
 class BrowserBinding:
     """The cookie that binds an attempt to the browser that started the attempt (P5).
 
-    `session_token`: set in the modes `redirect` and `link`, in which our page fills a whole browser tab. After the
-    callback, the tab uses this token to continue the session. The database does not contain this token.
+    `session_token`: the session token, only in the modes `redirect` and `link`. After the callback, the tab continues
+    the session with this token. The database does not contain the token.
     """
 
     cookie: str
@@ -222,7 +225,7 @@ def cookie_name(state: str) -> str:
 async def create(tx: Transaction, vault: Vault, attempt: AuthorizationAttempt, secret: AttemptSecret) -> SecretToken:
     """Store an attempt with the hash of a new ticket. Return the ticket.
 
-    Delete the session's earlier attempt if no callback was received for that attempt.
+    Delete the session's earlier attempts that have received no callback.
     """
     ticket = secret_tokens.make(secret_tokens.TICKET)
     await tx.execute(_SUPERSEDE, session=attempt.session_id)
@@ -251,8 +254,11 @@ async def consume(
 ) -> tuple[AuthorizationAttempt, AttemptSecret] | None:
     """Return the attempt of a state, and the attempt's secrets. Mark the state as used, and delete the stored secrets.
 
-    Return None if the state is unknown, expired or used. Also return None for another browser, and for the redirect URL
-    of another integration. In these two cases, the state stays valid for the right browser and URL.
+    Return None in these cases:
+
+    - The state is unknown, expired or used.
+    - The callback comes from another browser, or to the redirect URL of another integration. The state then stays
+      valid.
     """
     attempt = await _find(tx, _BY_STATE, secret_tokens.STATE, state)
     if attempt is None or not _is_same(attempt.state_hash, state):
@@ -295,7 +301,7 @@ async def resume(
 ) -> tuple[AuthorizationAttempt, bytes] | None:
     """Return the attempt and the payload that `pause` stored, and delete the stored payload.
 
-    Return None if the attempt does not wait for a selection, has expired, or was started in another browser.
+    Return None if the attempt does not wait for a selection, has expired, or belongs to another browser.
     """
     attempt = await tx.one(_BY_ID, AuthorizationAttempt, attempt=attempt_id) if is_id(attempt_id) else None
     if attempt is None or attempt.status != SELECTING or not _is_of_browser(attempt, browser):
@@ -332,7 +338,7 @@ async def _abandon(
     for attempt in attempts:
         try:
             payload = _open_payload(vault, attempt)
-        except KeyNotInRing:  # another server process can have the key, and then ends the attempt
+        except KeyNotInRing:  # a server process with this key ends the attempt later
             continue
         except SealBroken:
             payload = b""

@@ -1,12 +1,11 @@
 """Open network connections, and keep idle connections for the tenant's next request.
 
-Tenants (organizations) never share a connection. Some servers interpret the body of a request as a further request, or
-send a response without a request. On a shared connection, such a server would give one organization's credential or
-response to another organization (promise P1 of docs/security.md, docs/decisions/0029-separate-connections.md).
+A tenant is an organization. Tenants never share a connection. Some servers send a response without a request, or treat
+the body of a request as a second request. On a shared connection, one organization could receive another organization's
+response (promise P1 of docs/security.md, docs/decisions/0029-separate-connections.md).
 
-`Connector` checks each IP address immediately before connecting. `CheckedResolver` also checks the addresses of a name.
-If the host is an IP address, or a name in aiohttp's cache, aiohttp does not call the resolver. So a check in the
-resolver alone is not enough (promise P7).
+`CheckedResolver` checks the addresses of a host name. aiohttp does not call the resolver for an IP address, or for a
+name in aiohttp's cache. So `Connector` checks each IP address again, immediately before connecting (promise P7).
 """
 
 import asyncio
@@ -47,8 +46,9 @@ _ABORT_TIME: Final = 1.0
 class Dial:
     """Connection attempt of one request.
 
-    `deadline`: the time by `time.monotonic` after which the request must not be sent, or None. `dialled`: True if the
-    request opened a new socket. `refusal`: the error, if the address was refused.
+    - `deadline`: the time by `time.monotonic` after which One Runtime must not send the request, or None.
+    - `dialled`: True if the request opened a new socket.
+    - `refusal`: the error if the address was refused, or None.
     """
 
     target: Target
@@ -63,14 +63,14 @@ dialling: ContextVar[Dial] = ContextVar("one_runtime_egress_dialling")
 
 
 class TenantRequest(ClientRequest):
-    """A request that never uses an idle connection of another tenant."""
+    """A request that uses only idle connections of its tenant."""
 
     @property
     def connection_key(self) -> ConnectionKey:
         """Return the key by which aiohttp finds an idle connection for this request.
 
-        aiohttp's key has a field for an outbound HTTP proxy. One Runtime sends requests through no such proxy, so this
-        field holds the tenant's id.
+        aiohttp's key has a field for an outbound HTTP proxy. One Runtime uses no such proxy. So this field contains the
+        tenant's id.
         """
         key = super().connection_key
         # `ConnectionKey._replace` does the same, but is slow.
@@ -78,18 +78,17 @@ class TenantRequest(ClientRequest):
 
 
 _Idle: TypeAlias = OrderedDict[ResponseHandler, None]
-"""Idle connections. The connection that has been idle for the longest time comes first."""
+"""Idle connections, in the order in which the connections became idle."""
 
 _SingleUse: TypeAlias = dict[ResponseHandler, asyncio.Transport]
 """Open connections of requests without a tenant, such as the requests of `one-runtime doctor`.
 
-The key is the protocol, and the value is its transport. `abort_single_use` needs the transport, and a protocol that is
-closing has none.
+The dictionary stores each transport, because a protocol that is closing no longer has its transport.
 """
 
 
 class _Protocol(ResponseHandler):
-    """Closes an idle connection that receives data, because no request asked for this data."""
+    """Closes an idle connection that receives data. No request asked for this data."""
 
     def __init__(self, idle: _Idle, single_use: _SingleUse, loop: AbstractEventLoop) -> None:
         super().__init__(loop)
@@ -102,7 +101,7 @@ class _Protocol(ResponseHandler):
         self._readable.register(transport.get_extra_info("socket").fileno(), select.POLLIN)
 
     def data_received(self, data: bytes) -> None:
-        # After a pause, aiohttp itself calls `data_received(b"")` to resume its parser.
+        # aiohttp calls `data_received(b"")` after a pause, to continue parsing. Such a call contains no data.
         if data and self in self._idle:
             self.abort()
         else:
@@ -111,9 +110,10 @@ class _Protocol(ResponseHandler):
     def has_received(self) -> bool:
         """Return True if this idle connection has received data since the last response, or is closed.
 
-        If data arrives, `data_received` closes an idle connection, but misses two cases. First, the event loop has
-        possibly not read the data yet. Second, the event loop has read the data together with the end of the last
-        response. In the second case, `should_close` is True.
+        `data_received` misses two cases:
+
+        - The data has arrived at the socket, but the event loop has not read the data yet.
+        - The event loop read the data together with the end of the last response. Then `should_close` is True.
         """
         return self.transport is None or self.should_close or bool(self._readable.poll(0))
 
@@ -124,10 +124,10 @@ class _Protocol(ResponseHandler):
 
 
 class Connector(aiohttp.TCPConnector):
-    """Opens connections to checked addresses, and uses idle connections of the same tenant again.
+    """Opens connections to checked addresses, and reuses idle connections for the same tenant.
 
-    For a host and port in the operator's allow-list, the checks permit every address. Each request without a tenant has
-    a new connection, which closes after the response.
+    If the operator's allow-list contains the host and port, the checks permit every address of the host. A request
+    without a tenant always gets a new connection, which closes after the response.
     """
 
     def __init__(self, allow: AllowList, network: Network, limits: PoolLimits) -> None:
@@ -144,11 +144,11 @@ class Connector(aiohttp.TCPConnector):
         self._idle: _Idle = OrderedDict()
         self._single_use: _SingleUse = {}
         self._idle_limit = limits.idle_connections
-        # aiohttp has no public option for the protocol. If the next major version removes the attribute, a test fails.
+        # aiohttp has no public option for the protocol. A test fails if a version of aiohttp lacks this attribute.
         self._factory = partial(_Protocol, self._idle, self._single_use, loop=self._loop)  # type: ignore[assignment]
 
     async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
-        """Return an idle connection that has received no data, or else a new connection."""
+        """Return an idle connection of the tenant, or a new connection. Close idle connections that received data."""
         dial = dialling.get()
         while True:
             connection = await super().connect(req, traces, timeout)
@@ -158,8 +158,8 @@ class Connector(aiohttp.TCPConnector):
                 break
             connection.close()
         if dial.deadline is not None and time.monotonic() >= dial.deadline:
-            # The deadline has passed, for example because the process was paused. The timeout of `Egress.request` would
-            # act only after aiohttp has sent the request.
+            # For example, the process was paused. Without this check, aiohttp would send the request. The timeout of
+            # `Egress.request` would end the request too late.
             connection.close()
             raise TimeoutError
         if dial.tenant:
@@ -171,10 +171,10 @@ class Connector(aiohttp.TCPConnector):
         return connection
 
     async def abort_single_use(self) -> None:
-        """Abort every open connection of the requests without a tenant.
+        """Abort the open connections of requests without a tenant, and wait until the sockets are closed.
 
-        The end of a TLS connection takes several steps of the event loop. A command such as
-        `one-runtime doctor` could stop its loop earlier, and the sockets would stay open.
+        A normal close of a TLS connection takes several steps of the event loop. A command such as `one-runtime doctor`
+        could stop its event loop before the last step, and leave sockets open.
         """
         closed = [protocol.closed for protocol in self._single_use]
         for transport in tuple(self._single_use.values()):
@@ -186,7 +186,7 @@ class Connector(aiohttp.TCPConnector):
     def _keep(self, protocol: ResponseHandler) -> None:
         """Record that a connection is idle from now on. Over the limit, close the oldest idle connection.
 
-        `abort` does not wait for a provider that never confirms the end of a TLS connection.
+        A normal close of a TLS connection waits for the provider. `abort` closes the connection without this wait.
         """
         if protocol.should_close or not protocol.is_connected():
             return
@@ -202,7 +202,7 @@ class Connector(aiohttp.TCPConnector):
         try:
             _check_address(address, dial.target.host, port, self._allow)
         except TargetRefused as refusal:
-            # aiohttp handles only an OSError here. `Pool.exchange` replaces the OSError with the stored refusal.
+            # aiohttp expects an OSError here. Later, `Pool.exchange` raises `dial.refusal` instead of this OSError.
             dial.refusal = refusal
             raise PermissionError(errno.EPERM, "the address is refused") from None
         dial.dialled = True
@@ -212,8 +212,7 @@ class Connector(aiohttp.TCPConnector):
 class CheckedResolver(AbstractResolver):
     """Resolves names and checks every address.
 
-    The resolver refuses a name if at least one of the name's addresses is refused. For example, the resolver refuses a
-    name that has a public and a private address.
+    If one of a name's addresses is refused, the resolver refuses the name, even if other addresses are public.
     """
 
     def __init__(self, allow: AllowList, network: Network) -> None:
@@ -247,14 +246,14 @@ class CheckedResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Do nothing, because the owner of the `Network` object closes the object."""
+        """Do nothing. The owner of the `Network` object closes the object."""
 
 
 def _check_address(address: str, host: str, port: int, allow: AllowList) -> None:
     """Raise `TargetRefused` if the address is not public and the operator does not allow the host and port.
 
-    Not even the log message for the operator contains the resolved IP address. The host name is enough to allow the
-    target.
+    The message for the operator's log contains the host name, but not the IP address. The host name is enough to allow
+    the target.
     """
     if (host, port) in allow:
         return

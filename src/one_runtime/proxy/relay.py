@@ -1,11 +1,10 @@
 """Call a provider for an end user: add the credential to the caller's request, and stream the response back.
 
-One Runtime keeps a small body in memory, for another attempt. This module sends a request again in two cases:
-- The provider refused the credential, and One Runtime has refreshed the credential. After such a refusal, the provider
-  has not acted on the first request (RFC 9110 section 15.5.2).
-- The caller asked for retries.
+This module sends a request again in two cases:
 
-If the provider closed an idle network connection, the module `egress.pool` also sends some requests again.
+- The provider answered 401, and One Runtime has refreshed the credential. A provider that answers 401 has not acted on
+  the request (RFC 9110 section 15.5.2).
+- The caller asked for retries.
 """
 
 import asyncio
@@ -47,22 +46,27 @@ from one_runtime.tokens.state import CredentialState, UsableCredential
 
 MAX_ATTEMPTS: Final = 3
 MAX_WAIT: Final = 30.0
-"""Longest wait in seconds before another attempt. If the wait would be longer, the caller receives the response."""
+"""Maximum number of seconds to wait before another attempt.
+
+If the provider requests a longer wait, the caller receives the provider's response.
+"""
 
 _RETRYABLE: Final = frozenset({429, 502, 503, 504})
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _FIRST_WAIT: Final = 0.5
 _TO_KEY: Final = bytes.maketrans(b"_" + string.ascii_uppercase.encode(), b"-" + string.ascii_lowercase.encode())
 _HOP_BY_HOP: Final = frozenset(name.encode() for name in HOP_BY_HOP)
-# These headers are for One Runtime itself, or come from proxies between the caller and One Runtime.
+# Headers for One Runtime itself, and headers of proxies between the caller and One Runtime. The provider receives
+# another `content-length`, which One Runtime sets.
 _NOT_FORWARDED: Final = frozenset(
     {b"authorization", b"content-length", b"expect", b"forwarded", b"host", b"via", b"x-real-ip"}
 )
 _NOT_FORWARDED_PREFIXES: Final = (b"one-runtime-", b"x-forwarded-")
 _TRACE: Final = frozenset({b"traceparent", b"tracestate", b"baggage"})
-# The caller does not receive these headers. `date`, `alt-svc` and `strict-transport-security` describe the provider's
-# host, not One Runtime's host. A browser would apply headers such as `set-cookie` to One Runtime's origin, which is
-# also the origin of the popup. A proxy between the caller and One Runtime would obey headers such as `x-sendfile`.
+# The caller does not receive these headers of the provider:
+# - `date`, `alt-svc` and `strict-transport-security` are about the provider's host.
+# - A browser would apply headers such as `set-cookie` to One Runtime's origin. The popup has this origin too.
+# - A reverse proxy in front of One Runtime would obey headers such as `x-sendfile`.
 _NOT_RETURNED: Final = frozenset(
     {
         b"date",
@@ -80,9 +84,11 @@ _NOT_RETURNED: Final = frozenset(
 _NOT_RETURNED_PREFIXES: Final = (b"one-runtime-", b"x-accel-", b"access-control-")
 _WITHOUT_BODY: Final = frozenset({204, 304})
 _UPSTREAM_REQUEST_ID: Final = b"one-runtime-upstream-request-id"
-# The segment `..`, in each form that a server could decode. `%252e` becomes a dot after two steps of decoding. Some
-# servers treat a backslash as a slash. Some servers remove the text after `;` before they resolve the path. Some
-# servers decode the path before they split the URL. For such a server, the path ends at a decoded `?`, `#` or NUL.
+# The segment `..`, in each form that a server could decode:
+# - Some servers decode twice, so that `%252e` becomes a dot.
+# - Some servers treat a backslash as a slash.
+# - Some servers remove the text after `;` in a segment.
+# - For some servers, a path ends at an encoded `?`, `#` or NUL.
 _DOT: Final = r"(?:\.|%(?:25)*2e)"
 _SLASH: Final = r"(?:[/\\]|%(?:25)*(?:2f|5c))"
 _DOT_SEGMENT: Final = re.compile(rf"{_SLASH}{_DOT}{{2}}(?:{_SLASH}|;|%(?:25)*(?:3b|3f|23|00)|\Z)", re.IGNORECASE)
@@ -96,9 +102,12 @@ class CredentialsRefreshedRetry(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class ProxyRequest:
-    """The caller's request, with raw `path`, `query` and `headers`.
+    """The caller's request. `path`, `query` and `headers` are the caller's texts without changes.
 
-    `length`: the length of a streamed body, if known. `replayable`: True if One Runtime can send the body again.
+    - `length`: the length of a streamed body in bytes, or None if the length is unknown.
+    - `replayable`: True if One Runtime can send the body again.
+    - `retry`: True if the caller asked for retries.
+    - `trace`: True to forward the caller's trace headers.
     """
 
     method: str
@@ -120,10 +129,12 @@ async def call(
 ) -> AsyncIterator[Relayed]:
     """Send the request and yield the provider's response, with the headers that One Runtime adds.
 
-    The caller reads the body inside its `async with` block. `call` updates `record`.
+    The caller reads the body inside the `async with` block. `call` updates `record`.
 
-    Raises: ConnectRequired; CredentialsRefreshedRetry; InvalidInput; EgressError, also while the caller reads the body;
-    the exceptions of `ensure_fresh`, except ReauthRequired.
+    Raises:
+        ConnectRequired, CredentialsRefreshedRetry, InvalidInput: see the classes.
+        EgressError: the request failed. `call` can also raise this error while the caller reads the body.
+        The exceptions of `ensure_fresh`, except ReauthRequired.
     """
     _require_path_below_base_url(state.auth, request.path)
     credential = await _require_fresh(installation, state)
@@ -151,7 +162,7 @@ async def call(
                         continue
                 wait = _retry_delay(relayed, request, record.attempts)
                 if wait is None:
-                    # A recheck finds out if the credential is the reason for a response such as 401.
+                    # After a response such as 401, a recheck finds out if the credential still works.
                     body = refusal.watch(credential.auth, relayed, partial(_enqueue_recheck, installation, connection))
                     record.status, record.upstream_seconds = relayed.status, seconds
                     added = (
@@ -185,7 +196,7 @@ async def _require_fresh(
 def _sent(
     installation: Installation, credential: UsableCredential, request: ProxyRequest
 ) -> AbstractAsyncContextManager[Relayed]:
-    """Return a context manager that sends the request once, and returns the response.
+    """Return a context manager that sends the request once and returns the response.
 
     Raises: ConnectRequired; InvalidInput; RequestRefused.
     """
@@ -206,7 +217,10 @@ def _sent(
 async def _refresh(
     installation: Installation, state: CredentialState, credential: UsableCredential
 ) -> UsableCredential | None:
-    """Return a credential that is newer than the refused credential, or None. Raises: as `call`."""
+    """Refresh a credential that the provider refused. Return the newer credential, or None if the refresh failed.
+
+    Raises: the exceptions of `call`.
+    """
     try:
         newer = await _require_fresh(installation, state, credential.version)
     except (ProviderUnavailable, TargetRefused):  # the caller gets the provider's 401
@@ -241,36 +255,32 @@ def _requested_delay(headers: Iterable[tuple[bytes, bytes]]) -> float | None:
 
 
 def _base_url(auth: AuthBase, values: ConnectionValues, injection: Injection, request: ProxyRequest) -> str:
-    """Return the base URL that the caller requests, or the integration's first base URL.
+    """Return the base URL that the caller requests. By default, return the integration's first base URL.
 
-    Raises: InvalidInput for a base URL that is missing in the integration's definition (promise P7 of
-    docs/security.md).
+    Raises: InvalidInput if the integration does not list the requested URL (promise P7 of docs/security.md).
     """
     if request.base_url is None:
         return injection.base_url
     known, templates = {**values.params, **values.credentials}, (auth.base_url, *auth.more_base_urls)
     base_url = request.base_url.rstrip("/")
     if base_url not in {resolve_url(url, known) for url in templates}:
-        allowed = ", ".join(templates)  # show the templates, because a resolved base URL can contain the API key
+        allowed = ", ".join(templates)  # the templates, because a base URL can contain the API key
         raise InvalidInput.of("One-Runtime-Base-Url", f"must be a base URL of this integration: {allowed}")
     return base_url
 
 
 def _require_path_below_base_url(auth: AuthBase | None, path: str) -> None:
-    """Refuse a path with the segment `..`. The definition of an integration can allow this segment.
-
-    Raises: InvalidInput.
-    """
+    """Refuse a path with the segment `..`. An integration can allow this segment. Raises: InvalidInput."""
     if auth is not None and not auth.allow_dot_segments and _DOT_SEGMENT.search(path):
         raise InvalidInput.of(
             "path",
             'must not contain the segment "..", because the path could leave the base URL. If the provider needs such '
-            "paths, set allow_dot_segments in the entry of the integration",
+            "paths, set allow_dot_segments in the YAML file of the integration",
         )
 
 
 def _query(injection: Injection, raw: str) -> str:
-    """Return the caller's query string. The credential replaces the caller's parameters of the same name."""
+    """Return the query string to send. A credential in the query replaces the caller's parameter of the same name."""
     if not injection.query:
         return f"?{raw}" if raw else ""
     injected = {name for name, _ in injection.query}
@@ -280,10 +290,10 @@ def _query(injection: Injection, raw: str) -> str:
 
 
 def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest) -> list[tuple[str, str]]:
-    """Return the headers to forward: the caller's headers and the headers of the integration's definition.
+    """Return the headers to forward: the caller's headers and the integration's headers.
 
-    The header with the credential replaces the caller's header of the same name. The constant headers of the definition
-    are defaults: a header of the caller replaces the default of the same name.
+    The header with the credential replaces the caller's header of the same name. The caller's header replaces the
+    integration's constant header of the same name.
     """
     injected = _header_keys(name for name, _ in injection.headers)
     defaults = _header_keys(auth.headers) - _header_keys(auth.send.headers)
@@ -314,7 +324,7 @@ def _header_keys(names: Iterable[str]) -> set[bytes]:
 
 
 def _header_key(name: bytes) -> bytes:
-    """Return a header's name in the form that this module uses for comparisons.
+    """Return a header's name for comparisons: in lower case, with `-` instead of `_`.
 
     Many servers treat `X_Key` and `X-Key` as the same header (RFC 3875 section 4.1.18). So a caller's `X_Key` could
     replace the credential's `X-Key`.
@@ -332,7 +342,7 @@ def _hop_by_hop(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
 
 
 def _response_headers(relayed: Relayed) -> list[tuple[bytes, bytes]]:
-    """Return the provider's headers for the caller. Rename `Request-Id`, because One Runtime sets this header."""
+    """Return the provider's headers for the caller. Rename `Request-Id`, because One Runtime sends its own value."""
     dropped = _hop_by_hop(relayed.headers) | _NOT_RETURNED
     if relayed.status in _WITHOUT_BODY:  # with a Content-Length, some callers would wait for a body
         dropped |= {b"content-length"}

@@ -1,15 +1,14 @@
 """Refresh the tokens of a connection, and record the provider's response (promise P8 of docs/security.md).
 
-The worker refreshes tokens before the tokens expire. If a caller finds tokens that are due for a refresh, the caller's
-process refreshes the tokens at once. The process first reserves the connection's credential row for a limited time.
-This reservation is a lease. The process has no open transaction during the request to the provider.
+The worker refreshes tokens before the tokens expire. If a caller needs tokens that are due for a refresh, the caller's
+process refreshes the tokens at once. Before the request to the provider, the process reserves the row of the credential
+for a limited time. This reservation is a lease. During the request, the process has no open transaction.
 
-If the process pauses for a long time, the lease can end before the process records the provider's response. After the
-end of the lease, a second process can store newer tokens. The end user can also connect again during the request,
-which replaces the tokens. So two rules apply:
+Other tokens can replace the tokens in the row before the process records the provider's response. For example, the end
+user connects again, or the lease ends and another process refreshes the tokens. So two rules apply:
 
-- A process records new tokens or a refusal only if the row holds the refresh token that the process sent.
-- A process records any other error only if the row has the lease of the process.
+- A process records new tokens or a refusal only if the row still holds the refresh token that the process sent.
+- A process records any other error only if the row still has the lease of the process.
 """
 
 import asyncio
@@ -65,13 +64,13 @@ from one_runtime.tokens.state import (
 
 
 class ReauthRequired(Conflict):
-    """The end user has to connect again, because One Runtime can no longer use the stored credentials."""
+    """The end user has to connect again. One Runtime can no longer use the stored credentials."""
 
     code = "needs_reauth"
 
 
 class _RefreshElsewhere(ProviderUnavailable):
-    """Another process refreshes the credentials."""
+    """Another process is refreshing the credentials."""
 
     def __init__(self) -> None:
         super().__init__("Another server is refreshing the tokens. Try again.", 1)
@@ -91,14 +90,14 @@ async def fresh_credentials(
 ) -> UsableCredential:
     """Return a connection's credentials. If a refresh is due, refresh the credentials first.
 
-    `CredentialRequest` explains the arguments. With the status `needs_reauth`, the function raises
-    ReauthRequired, unless `retry_refused` is True.
+    `CredentialRequest` explains the arguments.
 
     Raises:
-        NotFound, ReauthRequired, ClientRefused, TargetRefused, OAuthClientMissing, HostNotRegistered: see the classes.
+        NotFound, ClientRefused, TargetRefused, OAuthClientMissing, HostNotRegistered: see the classes.
+        ReauthRequired: the end user has to connect again. With `retry_refused`, first try a refresh.
         SealBroken: the stored credentials cannot be decrypted.
-        ProviderUnavailable: the stored credentials are not usable, and cannot be refreshed now.
-        UnconfirmedCopy: the credentials need a refresh, but this process does not serve the live database.
+        ProviderUnavailable: the credentials need a refresh, and the refresh is not possible now.
+        UnconfirmedCopy: the credentials need a refresh, but the operator has not confirmed this copy of the database.
         Unavailable: the database is not available.
     """
     state = await load_state(installation, key)
@@ -108,7 +107,7 @@ async def fresh_credentials(
 async def ensure_fresh(
     installation: Installation, state: CredentialState, *, rejected: int | None = None, retry_refused: bool = False
 ) -> UsableCredential:
-    """Return fresh credentials, like `fresh_credentials`. `state`: the state that the caller has just loaded."""
+    """Do the same as `fresh_credentials`, with a state that the caller has just loaded."""
     request = CredentialRequest(rejected, retry_refused)
     if not isinstance(decide(state, installation.clock(), request), Fresh):
         return await _join(installation, state.connection.key, request, state)
@@ -120,8 +119,9 @@ async def ensure_fresh(
 async def held_credentials(installation: Installation, key: ConnectionKey) -> UsableCredential:
     """Return the stored credentials without a refresh, even if the credentials have expired.
 
-    Raises: NotFound; OAuthClientMissing; HostNotRegistered; SealBroken; ReauthRequired if the integration now sends
-    credentials to other hosts or in another way (promise P7).
+    Raises:
+        NotFound, OAuthClientMissing, HostNotRegistered, SealBroken: see the classes.
+        ReauthRequired: the integration now sends credentials to other hosts, or in another way (promise P7).
     """
     state = await load_state(installation, key)
     if state.audience_changed:
@@ -130,9 +130,9 @@ async def held_credentials(installation: Installation, key: ConnectionKey) -> Us
 
 
 async def refresh(installation: Installation, key: ConnectionKey) -> UsableCredential:
-    """Refresh a connection's credentials now, even if they are fresh, and even during the pause after a failed refresh.
+    """Refresh a connection's credentials now, even if no refresh is due. Ignore the pause after a failed refresh.
 
-    If the credentials cannot be refreshed, return the stored credentials. For example, an API key cannot be refreshed.
+    For credentials without a refresh, such as an API key, return the stored credentials.
 
     Raises: the exceptions of `fresh_credentials`.
     """
@@ -159,7 +159,7 @@ async def read_credentials(installation: Installation, actor: Actor, connection_
 
 
 async def refresh_in_background(installation: Installation, key: ConnectionKey) -> None:
-    """Refresh a connection's credentials if they are due. Do nothing if another process refreshes the credentials.
+    """Refresh a connection's credentials, if a refresh is due and no other process is refreshing the credentials.
 
     Raises: the exceptions of `fresh_credentials`.
     """
@@ -170,11 +170,11 @@ async def refresh_in_background(installation: Installation, key: ConnectionKey) 
 async def _join(
     installation: Installation, key: ConnectionKey, request: CredentialRequest, loaded: CredentialState | None = None
 ) -> UsableCredential:
-    """Wait for the refresh that this process already runs for the connection, or start a refresh. Return the result.
+    """Return the result of a refresh. Join the running refresh of this connection in this process, or start a refresh.
 
     `loaded`: the state that the caller has just loaded, or None.
 
-    Raises: Unavailable if the refresh or its commit takes too long. The refresh continues after this error.
+    Raises: Unavailable if the refresh takes too long. The refresh continues after this error.
     """
     flight = (key.connection_id, request.retry_refused, request.ignore_backoff)
     timing = installation.timing
@@ -183,16 +183,16 @@ async def _join(
             try:
                 usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
             except _RefreshElsewhere:
-                # This call joined a refresh of the worker. The worker gives up if another process has the lease. A call
-                # that can wait starts its own refresh.
+                # The worker started the joined refresh. The worker never waits for the lease of another process. Other
+                # callers now start a refresh that waits.
                 if not request.waits:
                     raise
                 usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
-            # A refresh that was already running can return the version that the caller rejected. So refresh again.
+            # A joined refresh can return the version that the caller rejected. Then a second refresh is necessary.
             if usable.version == request.rejected:
                 usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
     except TimeoutError as error:  # `store_tokens` continues to repeat the commit
-        raise Unavailable("The database cannot store the new tokens. Try again later.") from error
+        raise Unavailable("The refresh of the tokens takes too long. Try again later.") from error
     return usable
 
 
@@ -201,15 +201,15 @@ async def _execute(
 ) -> UsableCredential:
     """Call `decide`, and execute the decision.
 
-    If this process needs new credentials, but another process has the lease, wait and call `decide` again.
+    If the decision requires a refresh, but another process has the lease, wait and call `decide` again.
     """
     timing = installation.timing
     deadline = time.monotonic() + timing.patience
     while True:
         if state is None:
             state = await load_state(installation, key)
-        # For this process, the duration of the lease begins at `started`. For the row, it begins later. So this process
-        # stops using the lease before the lease in the row ends.
+        # This process counts the duration of the lease from `started`. The database counts the duration from a later
+        # time. So the process stops using the lease before another process can acquire a lease.
         started, now = time.monotonic(), installation.clock()
         decision = decide(state, now, request)
         match decision:
@@ -239,7 +239,7 @@ async def _execute(
 
 
 def _result(state: CredentialState, decision: Decision, now: datetime) -> UsableCredential:
-    """Return the credentials if the decision allows their use.
+    """Return the credentials if the decision allows the use of the credentials.
 
     Raises: ReauthRequired; ClientRefused; TargetRefused; ProviderUnavailable.
     """
@@ -293,9 +293,9 @@ async def _reschedule(installation: Installation, key: ConnectionKey, schedule: 
 async def _record_needs_reauth(
     installation: Installation, state: CredentialState, decision: NeedsReauth, request: CredentialRequest
 ) -> None:
-    """Lock the row, and call `decide` again. If the result equals `decision`, set the status `needs_reauth`.
+    """Set the status `needs_reauth`, if `decide` returns the same decision for the locked row.
 
-    Do nothing for the reason `refused`, because the row already has the status.
+    Do nothing for the reason `refused`, because the connection already has this status.
     """
     if decision.reason == "refused":
         return
@@ -319,7 +319,9 @@ async def _ask_provider(
 
     Return the new state and the new decision. If the new tokens are stored, the decision is `Fresh`.
 
-    Raises: NotFound; Unavailable; another OneRuntimeError if the request cannot be built.
+    Raises:
+        NotFound, Unavailable: see the classes.
+        OneRuntimeError: the request cannot be built.
     """
     try:
         endpoint = _token_endpoint(state)
@@ -331,15 +333,15 @@ async def _ask_provider(
         raise
     except OAuthError as error:
         record_error(installation, state.connection, error)
-        # The organization or the operator can correct a registered client. The end user does not have to connect again.
-        # But a client that the end user entered, or a retired client (deleted or replaced), stays wrong. For these
-        # clients, `invalid_client` is a refusal of the grant.
+        # The owner can correct a registered client, so the end user does not have to connect again. No one can correct
+        # a client that the end user entered, or a retired client (a deleted or replaced client). For these clients,
+        # `invalid_client` means that the end user has to connect again.
         registered = state.client is not None and state.client.retired_at is None
         if isinstance(error, InvalidGrant) or (isinstance(error, InvalidClient) and not registered):
             return await record_refusal(installation, state, grant, error, request)
         return await record_failure(installation, state, lease, error, request)
     record_success(installation, state.connection, after_failure=state.stored.failures > 0)
-    with metrics.token_commit():  # a crash before the commit loses the tokens, so this metric measures the commit
+    with metrics.token_commit():  # measures the time in which a crash loses the tokens
         return await store_tokens(installation, state, grant, tokens, lease)
 
 
