@@ -25,6 +25,8 @@ One Runtime ignores these variables.
 _OF_CUSTOMERS: Final = frozenset({"ONE_RUNTIME_URL", "ONE_RUNTIME_API_KEY"})
 """Variables that the documentation uses for a backend that calls One Runtime. The server ignores these variables."""
 
+_MAX_OPERATOR_NAME: Final = 255
+
 HostPort: TypeAlias = tuple[str, int]
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -123,6 +125,12 @@ class Settings(BaseModel):
     metrics_listen: str = Field(
         "", title="host:port", description="Address and port of the Prometheus metrics, for operators only."
     )
+    operator: str = Field(
+        "",
+        title="name",
+        description="Name of the person who runs a command, for the audit log. Without this setting, One Runtime uses "
+        "`SUDO_USER` or the user of the process.",
+    )
 
     @field_validator("public_url")
     @classmethod
@@ -145,6 +153,14 @@ class Settings(BaseModel):
         if value and value == others.data.get("listen"):
             raise ValueError("must differ from ONE_RUNTIME_LISTEN, because metrics are not public")
         return value
+
+    @field_validator("operator")
+    @classmethod
+    def _check_operator(cls, value: str) -> str:
+        name = value.strip()
+        if name and not is_operator_name(name):
+            raise ValueError(f"must have at most {_MAX_OPERATOR_NAME} characters, all printable")
+        return name
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
@@ -208,6 +224,11 @@ def parse_host_port(text: str) -> HostPort:
 
 def _parts(value: str) -> list[str]:
     return [part for part in value.replace(",", " ").split() if part]
+
+
+def is_operator_name(text: str) -> bool:
+    """Return True if the text is short and printable, so that it can name an operator in the audit log."""
+    return 0 < len(text) <= _MAX_OPERATOR_NAME and text.isprintable()
 
 
 def is_loopback(host: str) -> bool:

@@ -31,6 +31,7 @@ pytestmark = pytest.mark.promise("P3")
 
 BOTH = ring(FIRST, SECOND)
 LEFT = ring(SECOND)
+OPERATOR = "ada"
 
 
 @pytest_asyncio.fixture
@@ -41,7 +42,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 async def abandon(database: Database, vault: Vault = LEFT, batch: int = 2) -> AbandonedKey:
-    return await lost_key.abandon(database, vault, ID[FIRST], system_clock, batch=batch)
+    return await lost_key.abandon(database, vault, ID[FIRST], system_clock, OPERATOR, batch=batch)
 
 
 async def seed(database: Database) -> str:
@@ -78,15 +79,16 @@ async def test_each_affected_connection_and_session_has_an_event(database: Datab
     await seed(database)
     await abandon(database)
     async with database.read() as tx:
-        recorded = [(row.type, row.data.get("reason")) for row in await tx.all(select(events))]
+        rows = await tx.all(select(events))
+        recorded = [(row.type, row.data.get("reason"), row.actor_id) for row in rows]
         stored = await tx.all(select(connections_table))
         sessions = await tx.all(select(hosted_connection_sessions))
     assert Counter(recorded) == Counter(
         {
-            ("connection.created", None): 13,
-            ("connection.needs_reauth", "key_lost"): 13,
-            ("hosted_connection_session.failed", "key_lost"): 3,
-            ("oauth_client.updated", None): 1,
+            ("connection.created", None, None): 13,
+            ("connection.needs_reauth", "key_lost", OPERATOR): 13,
+            ("hosted_connection_session.failed", "key_lost", OPERATOR): 3,
+            ("oauth_client.updated", None, OPERATOR): 1,
         }
     )
     assert {(row.status, row.error["code"]) for row in stored} == {("needs_reauth", "key_lost")}
@@ -143,7 +145,7 @@ async def test_key_that_is_not_lost_is_refused(database: Database) -> None:
     with pytest.raises(Conflict, match="ONE_RUNTIME_ENCRYPTION_KEYS contains the key"):
         await abandon(database, BOTH)
     with pytest.raises(NotFound, match="is not known"):
-        await lost_key.abandon(database, LEFT, "0" * 32, system_clock, batch=2)
+        await lost_key.abandon(database, LEFT, "0" * 32, system_clock, OPERATOR, batch=2)
     async with database.write() as tx:
         await instances.heartbeat(tx, instances.this_process(BOTH.key_ids, system_clock()), system_clock())
     with pytest.raises(Conflict, match="a running server has the key"):

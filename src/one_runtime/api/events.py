@@ -14,7 +14,10 @@ router = Routes("Events")
 
 
 class ActorAnswer(Answer, title="Actor"):
-    """The actor that caused an event: an API key, an end user, or One Runtime itself (`system`)."""
+    """The actor that caused an event: an API key, an end user, or One Runtime itself (`system`).
+
+    If an operator ran a command, the type is `system`, and `id` is the name of the operator.
+    """
 
     type: str
     id: str | None

@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
+from one_runtime.cli.operators import operator_actor, operator_name
 from one_runtime.cli.running import AsJson, print_rows, read, write
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Transaction
 from one_runtime.tenancy import api_keys, organizations
-from one_runtime.tenancy.events import Actor
 
 app = typer.Typer(no_args_is_help=True, help="API keys of organizations.")
 
@@ -23,7 +23,7 @@ def create_api_key(
 
     async def create(tx: Transaction) -> str:
         organization = await organizations.get(tx, organization_id)
-        actor = Actor(organization.id, "system")
+        actor = operator_actor(organization.id)
         _, token = await api_keys.create(tx, actor, name, scope or api_keys.DEFAULT_SCOPES, system_clock())
         return token.secret
 
@@ -55,5 +55,5 @@ def list_api_keys(
 @app.command("revoke")
 def revoke_api_key(key: Annotated[str, typer.Argument(help="Id or prefix of the key.")]) -> None:
     """Revoke an API key. One Runtime then refuses every request with this key."""
-    revoked = write(lambda tx: api_keys.revoke(tx, key, system_clock()))
+    revoked = write(lambda tx: api_keys.revoke(tx, key, system_clock(), operator_name()))
     typer.echo(f"Revoked {revoked.prefix}.")

@@ -11,6 +11,7 @@ from typing import Annotated, Final
 
 import typer
 
+from one_runtime.cli.operators import operator_name
 from one_runtime.cli.running import AsJson, load_vault, print_json, print_rows, read, run, write
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.connecting import lost_key
@@ -119,7 +120,8 @@ def abandon_encryption_key(
     if not yes:
         question = f"Only the key {lost} can decrypt the values of {_count_rows(rows)}. Delete these values?"
         typer.confirm(question, abort=True, err=True)
-    result = run(lambda database: lost_key.abandon(database, vault, lost, system_clock, batch=batch))
+    operator = operator_name()
+    result = run(lambda database: lost_key.abandon(database, vault, lost, system_clock, operator, batch=batch))
     clients = [
         {
             "organization_id": None if client.organization_id == INSTANCE else client.organization_id,

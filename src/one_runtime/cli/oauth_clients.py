@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from one_runtime.cli.operators import operator_actor
 from one_runtime.cli.running import AsJson, named_values, print_rows, run_installed
 from one_runtime.clock import rfc3339
 from one_runtime.context import Installation
@@ -12,7 +13,6 @@ from one_runtime.errors import InvalidInput
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import INSTANCE, NewOAuthClient, RegisteredClient
 from one_runtime.tenancy import organizations
-from one_runtime.tenancy.events import Actor
 
 app = typer.Typer(no_args_is_help=True, help="OAuth clients that are registered with providers.")
 
@@ -54,7 +54,7 @@ def set_oauth_client(  # noqa: PLR0913 - one argument per option
 
     async def register(installation: Installation) -> RegisteredClient:
         owner = await _owner(installation, organization)
-        return await oauth_clients.register(installation, Actor(owner, "system"), slug, new)
+        return await oauth_clients.register(installation, operator_actor(owner), slug, new)
 
     registered = run_installed(register)
     typer.echo(f"Stored the client. Register this redirect URL with the provider: {registered.redirect_url}")
@@ -88,7 +88,7 @@ def delete_oauth_client(slug: Slug, *, organization: Organization = None) -> Non
 
     async def unregister(installation: Installation) -> None:
         owner = await _owner(installation, organization)
-        await oauth_clients.unregister(installation, Actor(owner, "system"), slug)
+        await oauth_clients.unregister(installation, operator_actor(owner), slug)
 
     run_installed(unregister)
     typer.echo(f"Deleted the OAuth client for {slug}.")

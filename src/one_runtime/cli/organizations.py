@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
+from one_runtime.cli.operators import operator_actor
 from one_runtime.cli.running import AsJson, print_rows, read, write
 from one_runtime.clock import system_clock
 from one_runtime.db.engine import Transaction
 from one_runtime.tenancy import organizations
-from one_runtime.tenancy.events import Actor
 
 app = typer.Typer(no_args_is_help=True, help="Organizations (tenants).")
 
@@ -61,7 +61,7 @@ def set_organization(
             return_urls=tuple(return_url) if return_url else organization.return_urls,
             privacy_url=organization.privacy_url if privacy_url is None else privacy_url,
         )
-        return await organizations.save(tx, Actor(organization.id, "system"), changed, system_clock())
+        return await organizations.save(tx, operator_actor(organization.id), changed, system_clock())
 
     saved = write(change)
     typer.echo(f"{saved.id}  {saved.display_name}  {' '.join(saved.allowed_origins)}")

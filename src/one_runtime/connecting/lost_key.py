@@ -16,7 +16,6 @@ from one_runtime.clock import Clock
 from one_runtime.connecting import redirect_mode, sessions
 from one_runtime.connections import connections
 from one_runtime.connections.connections import KEY_LOST
-from one_runtime.connections.credentials import ConnectionKey
 from one_runtime.db import schema
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.encryption import key_ring, key_rotation
@@ -46,7 +45,12 @@ class _Context:
     tx: Transaction
     vault: Vault
     now: datetime
+    operator: str
     result: AbandonedKey
+
+    def actor(self, row: SealedRow) -> Actor:
+        """Return the actor of the event about a row."""
+        return Actor(row.organization_id, "system", self.operator)
 
 
 async def count_lost(tx: Transaction, vault: Vault, name: str, now: datetime) -> tuple[str, int]:
@@ -58,8 +62,12 @@ async def count_lost(tx: Transaction, vault: Vault, name: str, now: datetime) ->
     return key, (await key_ring.count_rows(tx))[key]
 
 
-async def abandon(database: Database, vault: Vault, name: str, clock: Clock, *, batch: int) -> AbandonedKey:
+async def abandon(
+    database: Database, vault: Vault, name: str, clock: Clock, operator: str, *, batch: int
+) -> AbandonedKey:
     """Delete or reset the rows of a lost key in transactions of `batch` rows, and disable the key.
+
+    `operator`: the name of the person who runs the command, for the events.
 
     If this ring lacks the active key, first activate the ring's first key. After a crash, a new run continues.
 
@@ -78,7 +86,7 @@ async def abandon(database: Database, vault: Vault, name: str, clock: Clock, *, 
             async with database.write() as tx:
                 rows = await key_rotation.find(tx, table, key, _LOWEST, batch)
                 for row in rows:
-                    await discard(_Context(tx, vault, clock(), result), row)
+                    await discard(_Context(tx, vault, clock(), operator, result), row)
             if not rows:
                 break
             result.rows[table.name] += len(rows)
@@ -88,9 +96,7 @@ async def abandon(database: Database, vault: Vault, name: str, clock: Clock, *, 
 
 
 async def _discard_credential(context: _Context, row: SealedRow) -> None:
-    await connections.discard_credential(
-        context.tx, context.vault, ConnectionKey(row.organization_id, row.id), context.now
-    )
+    await connections.discard_credential(context.tx, context.vault, context.actor(row), row.id, context.now)
 
 
 async def _discard_unredeemed(context: _Context, row: SealedRow) -> None:
@@ -100,12 +106,11 @@ async def _discard_unredeemed(context: _Context, row: SealedRow) -> None:
     await redirect_mode.discard_unredeemed(context.tx, session.id)
     data = {"session_id": session.id, "integration_slug": session.integration_slug, "reason": KEY_LOST}
     subject = Subject(session.end_user_id, None, data)
-    actor = Actor(row.organization_id, "system")
-    await events.record(context.tx, actor, "hosted_connection_session.failed", context.now, subject)
+    await events.record(context.tx, context.actor(row), "hosted_connection_session.failed", context.now, subject)
 
 
 async def _reset_client(context: _Context, row: SealedRow) -> None:
-    client = await reset_secret(context.tx, context.vault, row.id, context.now)
+    client = await reset_secret(context.tx, context.vault, row.id, context.operator, context.now)
     if client is not None and client.retired_at is None:
         context.result.clients.append(client)
 

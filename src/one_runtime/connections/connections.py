@@ -409,11 +409,11 @@ async def mark_needs_reauth(
     return saved
 
 
-async def discard_credential(tx: Transaction, vault: Vault, key: ConnectionKey, now: datetime) -> None:
+async def discard_credential(tx: Transaction, vault: Vault, actor: Actor, connection_id: str, now: datetime) -> None:
     """Replace a credential that no key can decrypt by an empty credential. Set the status `needs_reauth`."""
+    key = ConnectionKey(actor.organization_id, connection_id)
     await credentials.lock(tx, key)
     connection = await get(tx, key.organization_id, key.connection_id)
-    actor = Actor(key.organization_id, "system")
     await mark_needs_reauth(tx, actor, connection, KEY_LOST, _KEY_LOST_MESSAGE, now)
     await credentials.store(tx, vault, key, {}, TokenMetadata(audience=credentials.INVALIDATED_AUDIENCE))
 

@@ -41,11 +41,13 @@ _RESET = (
 )
 
 
-async def reset_secret(tx: Transaction, vault: Vault, client_id: str, now: datetime) -> ResetClient | None:
+async def reset_secret(
+    tx: Transaction, vault: Vault, client_id: str, operator: str, now: datetime
+) -> ResetClient | None:
     """Delete the secret and the fields of a client, and pause the refreshes that need the client.
 
     The refreshes continue after the owner has registered the client again with the same `client_id`. Record the event
-    of the owner. Return None if the client does not exist.
+    of the owner, with the name of the operator. Return None if the client does not exist.
     """
     row = await tx.one(_BY_ID, ResetClient, client=client_id)
     if row is None:
@@ -69,5 +71,6 @@ async def reset_secret(tx: Transaction, vault: Vault, client_id: str, now: datet
     await credentials.pause_for_client(tx, row.id, client.version, now + _PAUSE)
     if row.organization_id != INSTANCE and row.retired_at is None:
         subject = Subject(data={"integration_slug": row.integration_slug})
-        await events.record(tx, Actor(row.organization_id, "system"), "oauth_client.updated", now, subject)
+        actor = Actor(row.organization_id, "system", operator)
+        await events.record(tx, actor, "oauth_client.updated", now, subject)
     return row

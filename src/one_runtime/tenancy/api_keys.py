@@ -99,8 +99,10 @@ async def list_all(tx: Transaction, organization_id: str | None = None) -> list[
     return [_from_row(row) for row in await tx.all(statement)]
 
 
-async def revoke(tx: Transaction, key_id_or_prefix: str, now: datetime) -> ApiKey:
+async def revoke(tx: Transaction, key_id_or_prefix: str, now: datetime, operator: str | None = None) -> ApiKey:
     """Revoke an API key. One Runtime refuses every later request with this key.
+
+    `operator`: the name of the person who runs the command, for the event.
 
     Raises: NotFound if no active key has this id or prefix.
     """
@@ -110,6 +112,6 @@ async def revoke(tx: Transaction, key_id_or_prefix: str, now: datetime) -> ApiKe
     if row is None:
         raise NotFound(f"There is no active API key {key_id_or_prefix}. `one-runtime api-keys list` shows all keys.")
     key = _from_row(row)
-    actor = Actor(key.organization_id, "system")
+    actor = Actor(key.organization_id, "system", operator)
     await record(tx, actor, "api_key.revoked", now, Subject(data={"api_key_id": key.id, "name": key.name}))
     return key

@@ -47,7 +47,8 @@ ActorType: TypeAlias = Literal["api_key", "end_user", "system"]
 class Actor:
     """The API key, the end user or the system that caused an event in an organization.
 
-    `id`: the id of the API key or the end user, or None. `address`: the IP address of the request, or None.
+    `id`: the id of the API key or the end user. For the type `system`, the name of the operator who ran a command, or
+    None. `address`: the IP address of the request, or None.
     """
 
     organization_id: str
