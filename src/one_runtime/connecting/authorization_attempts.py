@@ -1,4 +1,4 @@
-"""Store OAuth authorization attempts. An attempt lasts from the end user's click until its outcome is known.
+"""Store OAuth authorization attempts. An attempt begins with the end user's click and ends with a known outcome.
 
 An attempt has these steps:
 
