@@ -63,7 +63,7 @@ dialling: ContextVar[Dial] = ContextVar("one_runtime_egress_dialling")
 
 
 class TenantRequest(ClientRequest):
-    """A request that uses only idle connections of its tenant."""
+    """A request that never uses an idle connection of another tenant."""
 
     @property
     def connection_key(self) -> ConnectionKey:

@@ -94,7 +94,7 @@ async def fresh_credentials(
 
     Raises:
         NotFound, ClientRefused, TargetRefused, OAuthClientMissing, HostNotRegistered: see the classes.
-        ReauthRequired: the end user has to connect again. With `retry_refused`, first try a refresh.
+        ReauthRequired: the end user has to connect again. With `retry_refused`, the function first tries a refresh.
         SealBroken: the stored credentials cannot be decrypted.
         ProviderUnavailable: the credentials need a refresh, and the refresh is not possible now.
         UnconfirmedCopy: the credentials need a refresh, but the operator has not confirmed this copy of the database.
@@ -191,7 +191,7 @@ async def _join(
             # A joined refresh can return the version that the caller rejected. Then a second refresh is necessary.
             if usable.version == request.rejected:
                 usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
-    except TimeoutError as error:  # `store_tokens` continues to repeat the commit
+    except TimeoutError as error:  # the refresh continues, and can still store the new tokens
         raise Unavailable("The refresh of the tokens takes too long. Try again later.") from error
     return usable
 
