@@ -124,6 +124,7 @@ async def _register(installation: Installation) -> instances.ServerInstance:
         await key_ring.register(tx, installation.vault, now)
         await instances.heartbeat(tx, server, now)
     await installation.liveness.check_in(installation.database, now)
+    await installation.disabled.load(installation.database)
     return server
 
 

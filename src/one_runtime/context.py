@@ -6,6 +6,7 @@
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from one_runtime.catalog.disabled_integrations import DisabledIntegrations
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import Clock
@@ -54,6 +55,7 @@ class Installation:
     flights: SingleFlight = field(default_factory=SingleFlight)
     rechecks: RecheckQueue = field(default_factory=RecheckQueue)
     liveness: Liveness = field(default_factory=Liveness)
+    disabled: DisabledIntegrations = field(default_factory=DisabledIntegrations)
     token_hosts: TokenHosts = field(default_factory=TokenHosts)
     failures: FailureLog = field(default_factory=FailureLog)
     unopened_sessions: RowCounts = field(default_factory=RowCounts)

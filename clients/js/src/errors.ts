@@ -80,6 +80,7 @@ export const CLASS_OF_CODE: ReadonlyMap<string, typeof OneRuntimeError> = new Ma
   ["not_found", NotFound],
   ["credentials_refused", InvalidInput],
   ["host_not_registered", InvalidInput],
+  ["integration_disabled", InvalidInput],
   ["invalid_input", InvalidInput],
   ["malformed_request", InvalidInput],
   ["permission_missing", InvalidInput],

@@ -24,6 +24,7 @@ from one_runtime.api.fields import (
     note_of,
 )
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
+from one_runtime.catalog.disabled_integrations import IntegrationDisabled
 from one_runtime.catalog.model import AuthType, Integration
 from one_runtime.catalog.public_values import public_values
 from one_runtime.connecting import disconnect
@@ -47,6 +48,7 @@ _CREDENTIAL_ERRORS: Final = (
     OAuthClientMissing,
     HostNotRegistered,
     UnconfirmedCopy,
+    IntegrationDisabled,
 )
 """Errors of the routes that use a credential."""
 

@@ -10,6 +10,7 @@ from pydantic import Field
 from one_runtime.api.connections import ConnectionAnswer
 from one_runtime.api.fields import Answer, Body, Link, Metadata, Note, ScopeName, Slug, Text, Time, example, note_of
 from one_runtime.api.routing import Authenticated, Installed, Routes
+from one_runtime.catalog.disabled_integrations import IntegrationDisabled
 from one_runtime.catalog.model import AuthType
 from one_runtime.connecting import redirect_mode, sessions
 from one_runtime.connecting.popup import WrongMode
@@ -117,7 +118,7 @@ class RedeemCode(Body, title="Redemption"):
 @router.route(
     "POST /v1/hosted-connection-sessions",
     scope="connect",
-    errors=(NotFound, Conflict),
+    errors=(NotFound, Conflict, IntegrationDisabled),
     summary="Start a hosted connection",
 )
 async def create_hosted_connection_session(

@@ -91,7 +91,7 @@ async def list_integrations(scope: Scope, _: Receive, send: Send) -> None:
     end_user_ids, query = _split(scope["query_string"])
     end_user_id = end_user_ids[-1] if end_user_ids else ""
     async with installation.database.read() as tx:
-        state = await load_state(tx, installation.catalogs, key, end_user_id)
+        state = await load_state(tx, installation, key, end_user_id)
     authorize(scope, state.principal, _SCOPE)
     _check_end_user_id(end_user_id, times=len(end_user_ids))
     options, expand = _QUERY.parse(query)

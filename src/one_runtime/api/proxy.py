@@ -14,6 +14,7 @@ from one_runtime.api.fields import IDENTIFIER_SCHEMA
 from one_runtime.api.request_body import ClientDisconnected, RequestBody, too_large
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, AsgiRoute, RouteSpec, authorize
 from one_runtime.api.services import services_of
+from one_runtime.catalog.disabled_integrations import IntegrationDisabled
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.db.ids import ID_PATTERN
 from one_runtime.egress import (
@@ -265,6 +266,7 @@ _ERRORS: Final = (
     OAuthClientMissing,
     HostNotRegistered,
     UnconfirmedCopy,
+    IntegrationDisabled,
     ProviderUnavailable,
     *UNREADABLE_CREDENTIALS,
     TargetRefused,

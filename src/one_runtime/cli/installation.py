@@ -1,5 +1,6 @@
 """`one-runtime installation`: confirm a restored copy of the database, or hold a copy back."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -8,11 +9,12 @@ import typer
 
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
-from one_runtime.cli.running import AsJson, print_json, run, write
+from one_runtime.cli.running import AsJson, print_json, print_rows, read, run, write
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Database
 from one_runtime.jobs import liveness
 from one_runtime.jobs.liveness import InstallationRow
+from one_runtime.tenancy.installation_events import list_newest_of_installation
 from one_runtime.tokens.rotating import RotatingConnections, count_rotating
 
 app = typer.Typer(no_args_is_help=True, help="The live database, and copies of the database.")
@@ -69,6 +71,29 @@ def hold_copy() -> None:
         "This database is now an unconfirmed copy. Running servers notice the change within 15 seconds. "
         "`one-runtime installation confirm` makes the database live."
     )
+
+
+@app.command("events")
+def list_installation_events(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of events.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """List the commands that changed something for all organizations, newest first."""
+    rows = [
+        {
+            "created_at": rfc3339(event.occurred_at),
+            "type": event.type,
+            "operator": event.operator,
+            "data": dict(event.data) if as_json else _in_words(event.data),
+        }
+        for event in read(lambda tx: list_newest_of_installation(tx, limit))
+    ]
+    print_rows(rows, as_json=as_json)
+
+
+def _in_words(data: Mapping[str, object]) -> str:
+    return " ".join(f"{name}={value}" for name, value in data.items() if value is not None)
 
 
 async def _load(database: Database, now: datetime) -> _DatabaseState:

@@ -178,6 +178,7 @@ async def start_authorization(installation: Installation, ticket: str) -> Author
         AuthorizationExpired: the ticket was used or has expired.
         NotFound: the integration was changed or deleted.
         OAuthClientMissing: the OAuth client was deleted.
+        IntegrationDisabled: the operator has disabled the integration.
         SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts: the session has ended.
     """
     now, vault = installation.clock(), installation.vault
@@ -192,6 +193,7 @@ async def start_authorization(installation: Installation, ticket: str) -> Author
         if ended is not None:
             raise ended
         integration, auth = await _load_integration(tx, installation, attempt)
+        installation.disabled.require_enabled_for_end_user(integration.slug, integration.name)
         client = await _load_client(tx, installation, attempt)
     request = AuthorizationRequest(
         redirect_uri=callback_url(installation.settings.public_url, integration.slug),
@@ -226,6 +228,7 @@ async def handle_callback(
         if isinstance(context, CallbackResult):
             return context
         try:
+            installation.disabled.require_enabled_for_end_user(context.integration.slug, context.integration.name)
             callback = await _accept_callback(tx, context, query, now)
         except OneRuntimeError as error:
             return await _record_failure(tx, context, error, now)
@@ -354,6 +357,7 @@ async def _connect(
     session, attempt, account_id = context.session, context.attempt, None
     integration, organization_id = context.integration, session.organization_id
     try:
+        installation.disabled.require_enabled_for_end_user(integration.slug, integration.name)
         verified = await verify_tokens(installation, organization_id, integration, context.auth, granted)
         account_id = verified.account.id
         details = attempt.details

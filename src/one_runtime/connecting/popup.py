@@ -191,6 +191,7 @@ async def load_view(
         SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts: the session has ended.
         WrongMode: the session's mode does not fit `presentation`.
         NotFound: the integration was deleted or is not enabled.
+        IntegrationDisabled: the operator has disabled the integration.
     """
     now, database = installation.clock(), installation.database
     async with database.write() if opening else database.read() as tx:
@@ -209,12 +210,15 @@ async def load_view(
             options = tuple(
                 IntegrationOption(integration, integration.slug in connected)
                 for integration in catalog.integrations
-                if organization.offers(integration.slug) and available_auth_types(integration, clients)
+                if organization.offers(integration.slug)
+                and integration.slug not in installation.disabled.slugs
+                and available_auth_types(integration, clients)
             )
             return PopupView(session, organization, end_user, None, options=options)
         integration = await installation.catalogs.get(tx, session.organization_id, slug)
         if integration is None or (session.integration_slug is None and not organization.offers(slug)):
             raise NotFound("This integration is not available here.")
+        installation.disabled.require_enabled_for_end_user(slug, integration.name)
         present = await connections.list_at_integration(tx, session.organization_id, session.end_user_id, slug)
     auth_types = available_auth_types(integration, clients)
     auths = tuple(

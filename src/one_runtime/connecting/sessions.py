@@ -209,6 +209,7 @@ async def create_session(
     Raises:
         NotFound: the integration or the connection is unknown.
         InvalidInput: a field is invalid, or the end user cannot connect the integration.
+        IntegrationDisabled: the operator has disabled the integration.
         RateLimited: the organization has too many unopened sessions.
     """
     now = installation.clock()
@@ -235,7 +236,7 @@ async def create_session(
         clients = await oauth_clients.list_slugs(tx, actor.organization_id)
         _require_mode(session, organization)
         catalog = await installation.catalogs.of(tx, actor.organization_id)
-        _require_connectable(catalog, organization, clients, new)
+        _require_connectable(installation, catalog, organization, clients, new)
         if new.target_connection_id is not None:
             await _require_target(tx, actor, new)
         await _require_quota(tx, installation, actor.organization_id)
@@ -291,9 +292,9 @@ def _refuse(field: str, message: str) -> NoReturn:
 
 
 def _require_connectable(
-    catalog: Catalog, organization: Organization, clients: Collection[str], new: NewSession
+    installation: Installation, catalog: Catalog, organization: Organization, clients: Collection[str], new: NewSession
 ) -> None:
-    """Raises: NotFound, InvalidInput."""
+    """Raises: NotFound, InvalidInput, IntegrationDisabled."""
     if new.integration_slug is None:
         for name, value in (
             ("auth_type", new.auth_type),
@@ -303,7 +304,9 @@ def _require_connectable(
             if value:
                 _refuse(name, "requires integration_slug: name the integration in the same request")
         if not any(
-            organization.offers(integration.slug) and available_auth_types(integration, clients)
+            organization.offers(integration.slug)
+            and integration.slug not in installation.disabled.slugs
+            and available_auth_types(integration, clients)
             for integration in catalog.integrations
         ):
             _refuse(
@@ -320,6 +323,7 @@ def _require_connectable(
             "integration_slug",
             f"{integration.name} is not enabled for your organization. Enable it with PUT /v1/organization.",
         )
+    installation.disabled.require_enabled(integration.slug, "integration_slug")
     for name, auth_type in (("integration_slug", None), ("auth_type", new.auth_type)):
         reason = unavailable_reason(integration, clients, auth_type)
         if reason is not None:

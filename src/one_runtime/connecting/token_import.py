@@ -66,6 +66,7 @@ async def import_connection(installation: Installation, actor: Actor, request: C
     Raises:
         NotFound: the integration is unknown.
         InvalidInput: the auth type is not available, or a field is invalid.
+        IntegrationDisabled: the operator has disabled the integration.
         OAuthClientMissing: no OAuth client is registered.
         HostNotRegistered: the client's registration omits a host of this request.
         CredentialsRefused, PermissionMissing, TargetRefused, ProviderUnavailable: the verification failed.
@@ -75,6 +76,7 @@ async def import_connection(installation: Installation, actor: Actor, request: C
         integration = await installation.catalogs.get(tx, actor.organization_id, request.integration_slug)
         if integration is None:
             raise unknown(request.integration_slug)
+        installation.disabled.require_enabled(integration.slug, "integration_slug")
         clients = await oauth_clients.list_slugs(tx, actor.organization_id)
     reason = unavailable_reason(integration, clients, request.auth_type)
     if reason is not None:

@@ -50,6 +50,27 @@ installation = Table(
     Column("live_at", TIME),  # last heartbeat of a server while the database was live
 )
 
+# The operator's audit log: changes that concern all organizations.
+installation_events = Table(
+    "installation_events",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("type", Text, nullable=False),
+    Column("occurred_at", TIME, nullable=False),
+    Column("operator", Text, nullable=False),  # name of the person who ran the command
+    Column("data", DOCUMENT, nullable=False),
+)
+
+# Integrations that the operator disabled for all organizations.
+disabled_integrations = Table(
+    "disabled_integrations",
+    metadata,
+    Column("integration_slug", Text, primary_key=True),
+    Column("reason", Text),
+    Column("disabled_at", TIME, nullable=False),
+    Column("disabled_by", Text, nullable=False),  # name of the operator
+)
+
 # Ids and times of the encryption keys. The keys themselves are not in the database.
 key_ring = Table(
     "key_ring",

@@ -16,8 +16,9 @@ NO_CLIENTS: Final[frozenset[str]] = frozenset()
 class Availability:
     """The integrations that an organization has enabled.
 
-    `slugs`: the enabled integrations; None enables all integrations except `hidden`. `hidden`: the disabled
-    integrations. `clients`: the integrations with an OAuth client of the organization or the operator.
+    `slugs`: the enabled integrations; None enables all integrations except `hidden`. `hidden`: the
+    integrations that the organization or the operator disabled. `clients`: the integrations with an OAuth client of the
+    organization or the operator.
     """
 
     slugs: frozenset[str] | None = None
@@ -42,28 +43,30 @@ class Availability:
         return None if self.slugs is None else sorted(self.slugs), sorted(self.clients), sorted(self.hidden)
 
 
-_cached: Final[ByteCache[tuple[str, str, str], Availability]] = ByteCache(16 * 1024 * 1024)
+_cached: Final[ByteCache[tuple[str, str, str, frozenset[str]], Availability]] = ByteCache(16 * 1024 * 1024)
 _SIZE_PER_CHARACTER: Final = 20
 """Approximate memory in bytes of an availability, for each character in its database columns."""
 
 
-def availability_of(mode: str, slugs: str, clients: str) -> Availability:
+def availability_of(mode: str, slugs: str, clients: str, disabled: frozenset[str] = frozenset()) -> Availability:
     """Return the availability for the values of three database columns.
 
     `mode`: `all`, `listed` or `all_but`. `slugs`: a JSON list. `clients`: a text with slugs, separated by commas.
+    `disabled`: the integrations that the operator disabled.
     """
-    key = (mode, slugs, clients)
+    key = (mode, slugs, clients, disabled)
     availability = _cached.get(key)
     if availability is None:
-        availability = _parse(mode, slugs, clients)
-        _cached.put(key, availability, _SIZE_PER_CHARACTER * (len(slugs) + len(clients)))
+        availability = _parse(mode, slugs, clients, disabled)
+        _cached.put(key, availability, _SIZE_PER_CHARACTER * (len(slugs) + len(clients) + 4 * len(disabled)))
     return availability
 
 
-def _parse(mode: str, slugs: str, clients: str) -> Availability:
+def _parse(mode: str, slugs: str, clients: str, disabled: frozenset[str]) -> Availability:
     configured = frozenset(clients.split(",")) if clients else NO_CLIENTS
     named = frozenset[str](json.loads(slugs)) if mode != "all" else frozenset[str]()
-    return Availability(named if mode == "listed" else None, configured, named if mode == "all_but" else frozenset())
+    hidden = disabled | named if mode == "all_but" else disabled
+    return Availability(named if mode == "listed" else None, configured, hidden)
 
 
 def available_auth_types(integration: Integration, clients: Collection[str]) -> tuple[str, ...]:

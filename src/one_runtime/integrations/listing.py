@@ -15,8 +15,8 @@ from sqlalchemy import Text, bindparam, cast, func, literal_column, select
 
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import CUSTOM, Integration
-from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.catalog.search import search
+from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import api_keys as keys
 from one_runtime.db.schema import connections, oauth_clients, organizations
@@ -99,13 +99,19 @@ class ListState(NamedTuple):
     own: Catalog | None = None
 
 
-async def load_state(tx: Transaction, catalogs: OrganizationCatalogs, key: PresentedKey, end_user_id: str) -> ListState:
+async def load_state(tx: Transaction, installation: Installation, key: PresentedKey, end_user_id: str) -> ListState:
     """Authenticate the key and read all data for the list, in one statement. Raises: Unauthenticated."""
     row = await tx.one(_STATE, _ListRow, key_hash=key.hash, end_user=end_user_id)
     principal = key.verify(ApiKeyRow(*row[:5]) if row is not None else None)
     assert row is not None  # noqa: S101 - `verify` refuses a missing row
-    availability = availability_of(row.integrations_mode, row.integrations_slugs, row.clients)
-    own = await catalogs.own(tx, principal.organization_id, row.custom_revision) if row.custom_revision else None
+    availability = availability_of(
+        row.integrations_mode, row.integrations_slugs, row.clients, installation.disabled.slugs
+    )
+    own = (
+        await installation.catalogs.own(tx, principal.organization_id, row.custom_revision)
+        if row.custom_revision
+        else None
+    )
     return ListState(principal, availability, row.connections, own)
 
 

@@ -90,13 +90,14 @@ async def load(
 
     Before the decryption, call `authorize` with the principal (the authenticated caller).
 
-    Raises: Unauthenticated, NotFound, InvalidInput, ConnectRequired, SealBroken (the decryption failed). The function
-    also raises the exceptions of `authorize`.
+    Raises: Unauthenticated, NotFound, InvalidInput, ConnectRequired, IntegrationDisabled, SealBroken (the decryption
+    failed). The function also raises the exceptions of `authorize`.
     """
     async with installation.database.read() as tx:
         row = await _row(tx, key.hash, selector)
         principal = key.verify(row.key if row is not None else None)
         authorize(principal)
+        installation.disabled.require_enabled(selector.integration_slug)
         assert row is not None  # noqa: S101 - `verify` refuses a missing row
         if row.connection is not None and row.credential is not None:
             stored = credentials.decrypt(row.credential, installation.vault, row.connection.key)

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from one_runtime.catalog import disabled_integrations
 from one_runtime.connecting import account_selection, recheck, redirect_mode, sessions
 from one_runtime.context import Installation
 from one_runtime.db.schema import revocations
@@ -14,8 +15,14 @@ from one_runtime.tenancy import events
 from one_runtime.tokens import revocation
 from one_runtime.tokens.refresh_due import refresh_due
 
+
+async def _load_disabled(installation: Installation) -> int:
+    return await installation.disabled.load(installation.database)
+
+
 PERIODIC_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
     PeriodicTask("refresh", 1.0, refresh_due),
+    PeriodicTask("load_disabled_integrations", disabled_integrations.INTERVAL, _load_disabled),
     PeriodicTask("recheck", 1.0, recheck.recheck_queued),
     PeriodicTask("revoke", 1.0, revocation.revoke_due, queue=revocations),
     PeriodicTask("expire_unredeemed", 5.0, redirect_mode.purge_due),

@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, insert, select, update
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import lowest_id, new_id
-from one_runtime.db.schema import events
+from one_runtime.db.schema import events, installation_events
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.telemetry import metrics
 
@@ -84,6 +84,7 @@ class Subject:
 
 _INSERT = insert(events)
 _PURGE = batched_delete(events, events.c.id < bindparam("before"))
+_PURGE_OF_INSTALLATION = batched_delete(installation_events, installation_events.c.id < bindparam("before"))
 _MINE = events.c.organization_id == bindparam("organization")
 _FORGET_SUBJECT = update(events).where(_MINE, events.c.end_user_id == bindparam("end_user")).values(end_user_id=None)
 _FORGET_ACTOR = (
@@ -144,6 +145,12 @@ async def forget_end_user(tx: Transaction, organization_id: str, end_user_id: st
 
 
 async def purge(installation: Installation) -> int:
-    """Delete events that are older than `event_retention_days`. Return the number of deleted events."""
+    """Delete events of organizations and of the operator that are older than `event_retention_days`.
+
+    Return the number of deleted events.
+    """
     before = installation.clock() - timedelta(days=installation.settings.event_retention_days)
-    return await run_in_batches(installation.database, _PURGE, before=lowest_id(before))
+    deleted = 0
+    for statement in (_PURGE, _PURGE_OF_INSTALLATION):
+        deleted += await run_in_batches(installation.database, statement, before=lowest_id(before))
+    return deleted

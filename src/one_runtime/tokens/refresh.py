@@ -97,6 +97,7 @@ async def fresh_credentials(
         ReauthRequired: the end user has to connect again. With `retry_refused`, the function first tries a refresh.
         SealBroken: the stored credentials cannot be decrypted.
         ProviderUnavailable: the credentials need a refresh, and the refresh is not possible now.
+        IntegrationDisabled: the operator has disabled the integration.
         UnconfirmedCopy: the credentials need a refresh, but the operator has not confirmed this copy of the database.
         Unavailable: the database is not available.
     """
@@ -120,7 +121,7 @@ async def held_credentials(installation: Installation, key: ConnectionKey) -> Us
     """Return the stored credentials without a refresh, even if the credentials have expired.
 
     Raises:
-        NotFound, OAuthClientMissing, HostNotRegistered, SealBroken: see the classes.
+        NotFound, OAuthClientMissing, HostNotRegistered, IntegrationDisabled, SealBroken: see the classes.
         ReauthRequired: the integration now sends credentials to other hosts, or in another way (promise P7).
     """
     state = await load_state(installation, key)

@@ -12,6 +12,7 @@ from typing import Final
 
 import structlog
 
+from one_runtime.catalog.disabled_integrations import IntegrationDisabled
 from one_runtime.connections import credentials, due_credentials
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
 from one_runtime.connections.due_credentials import BLOCKABLE, START, DueCredential
@@ -105,15 +106,19 @@ class _RefreshRun:
 
     async def _list(self) -> None:
         """Add due rows to `_waiting`. For each host, add at most as many rows as a batch has."""
-        now, after, blocked = self._installation.clock(), START, list[str]()
+        now, after, disabled = self._installation.clock(), START, self._installation.disabled.slugs
+        blocked = sorted(disabled)[:BLOCKABLE]
+        resumed = self._installation.disabled.take_resumed()
         self._list_at, self._unlisted = self._loop.time() + _POLL, set()
         while True:
             async with self._installation.database.read() as tx:
                 rows = await due_credentials.list_due(tx, now, self._batch, after, blocked)
             for row in _shuffled(rows):
                 host = self._host_of(row)
-                if row.key in self._listed:
+                if row.key in self._listed or row.integration_slug in disabled:
                     continue
+                if row.integration_slug in resumed:  # many rows can be due, as after an outage
+                    self._installation.token_hosts.get(host.name).limit_rate(now)
                 if len(self._waiting[host]) < self._batch:
                     self._listed.add(row.key)
                     self._waiting[host].append(row.key)
@@ -157,7 +162,7 @@ def _shuffled(rows: list[DueCredential]) -> list[DueCredential]:
 async def _refresh_or_postpone(installation: Installation, key: ConnectionKey) -> None:
     try:
         await refresh_in_background(installation, key)
-    except (ReauthRequired, NotFound, UnconfirmedCopy):
+    except (ReauthRequired, NotFound, UnconfirmedCopy, IntegrationDisabled):
         pass
     except (ProviderUnavailable, ClientRefused) as error:
         log.debug("refresh_postponed", connection_id=key.connection_id, code=error.code)

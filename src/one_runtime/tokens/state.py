@@ -172,9 +172,10 @@ def holds_presented(current: RefreshGrant | None, presented: RefreshGrant) -> bo
 
 
 async def load_state(installation: Installation, key: ConnectionKey) -> CredentialState:
-    """Read the state in a new transaction. Raises: NotFound; SealBroken; OAuthClientMissing."""
+    """Read the state in a new transaction. Raises: NotFound; SealBroken; OAuthClientMissing; IntegrationDisabled."""
     async with installation.database.read() as tx:
         state = await read_state(tx, installation, key)
+        installation.disabled.require_enabled(state.connection.integration_slug)
         return await with_oauth_client(tx, installation, state) if state.needs_client else state
 
 

@@ -98,6 +98,7 @@ CLASS_OF_CODE: Final[Mapping[str, type[OneRuntimeError]]] = {
     "not_found": NotFound,
     "credentials_refused": InvalidInput,
     "host_not_registered": InvalidInput,
+    "integration_disabled": InvalidInput,
     "invalid_input": InvalidInput,
     "malformed_request": InvalidInput,
     "permission_missing": InvalidInput,

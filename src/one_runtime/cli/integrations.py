@@ -1,0 +1,66 @@
+"""`one-runtime integrations`: disable integrations for all organizations, and enable them again."""
+
+from typing import Annotated, Final
+
+import typer
+
+from one_runtime.catalog import disabled_integrations
+from one_runtime.catalog.disabled_integrations import DisabledIntegration
+from one_runtime.catalog.loader import load_catalog
+from one_runtime.cli.operators import operator_name
+from one_runtime.cli.running import AsJson, print_json, print_rows, read, write
+from one_runtime.clock import rfc3339, system_clock
+from one_runtime.db.engine import Transaction
+from one_runtime.integrations import disabling
+
+app = typer.Typer(no_args_is_help=True, help="Integrations of the whole installation.")
+
+Slug = Annotated[str, typer.Argument(help="Slug of the integration.")]
+
+_NOTICE: Final = "Running servers notice the change within 5 seconds."
+
+
+@app.command("disable")
+def disable_integration(
+    slug: Slug,
+    *,
+    reason: Annotated[str | None, typer.Option(help="Reason, which organizations see in error messages.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Stop every use of an integration, for all organizations. The connections stay in the database."""
+    catalog, operator, slug = load_catalog(), operator_name(), slug.strip().lower()
+
+    async def disable(tx: Transaction) -> DisabledIntegration:
+        return await disabling.disable(tx, catalog, operator, slug, reason, system_clock())
+
+    row = write(disable)
+    if as_json:
+        print_json(_shown(row))
+        return
+    typer.echo(f"{slug} is disabled. {_NOTICE} `one-runtime integrations enable {slug}` ends this.")
+
+
+@app.command("enable")
+def enable_integration(slug: Slug, *, as_json: AsJson = False) -> None:
+    """Allow the use of a disabled integration again. Existing connections continue to work."""
+    operator, slug = operator_name(), slug.strip().lower()
+    write(lambda tx: disabling.enable(tx, operator, slug, system_clock()))
+    if as_json:
+        print_json({"integration_slug": slug, "disabled": False})
+        return
+    typer.echo(f"{slug} is enabled. {_NOTICE}")
+
+
+@app.command("list-disabled")
+def list_disabled_integrations(*, as_json: AsJson = False) -> None:
+    """List the integrations that the operator disabled for all organizations."""
+    print_rows([_shown(row) for row in read(disabled_integrations.list_all)], as_json=as_json)
+
+
+def _shown(row: DisabledIntegration) -> dict[str, str | None]:
+    return {
+        "integration_slug": row.integration_slug,
+        "disabled_at": rfc3339(row.disabled_at),
+        "disabled_by": row.disabled_by,
+        "reason": row.reason,
+    }
