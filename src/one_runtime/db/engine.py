@@ -17,7 +17,7 @@ from one_runtime.db.compiled import Params, Row, StatementCompiler
 from one_runtime.errors import Unavailable
 from one_runtime.telemetry.metrics import PoolUse
 
-__all__ = ["Busy", "Database", "DiskFull", "Params", "Row", "Transaction", "transaction_open"]
+__all__ = ["Busy", "Database", "DiskFull", "Params", "Row", "Transaction", "WritesRefused", "transaction_open"]
 
 R = TypeVar("R")
 
@@ -36,6 +36,13 @@ class DiskFull(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("The disk of the database is full. Try again after the operator has made space.")
+
+
+class WritesRefused(Unavailable):
+    """The database answers, but refuses writes. For example, PostgreSQL is a standby."""
+
+    def __init__(self) -> None:
+        super().__init__("The database refuses writes. Try again after the operator has run `one-runtime doctor`.")
 
 
 class Transaction(ABC):

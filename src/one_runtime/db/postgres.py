@@ -13,7 +13,7 @@ from sqlalchemy import JSON, DateTime, Integer
 from sqlalchemy.dialects import postgresql
 
 from one_runtime.db.compiled import Params, StatementCompiler, dump_json
-from one_runtime.db.engine import Busy, Database, DiskFull, Transaction, transaction_open
+from one_runtime.db.engine import Busy, Database, DiskFull, Transaction, WritesRefused, transaction_open
 from one_runtime.db.pipeline import ReadPipeline
 from one_runtime.db.pooler import PATIENCE, connection_options
 from one_runtime.errors import ConfigurationError, Unavailable
@@ -27,11 +27,14 @@ _Pool: TypeAlias = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
 _UNAVAILABLE: Final = (
     psycopg.OperationalError,  # includes PoolTimeout
     psycopg.errors.ReadOnlySqlTransaction,  # a server that has become a standby refuses writes
+    psycopg.errors.InsufficientPrivilege,
 )
 
 
 _DATABASE_OID: Final = "SELECT oid FROM pg_database WHERE datname = current_database()"
 _CLUSTER_ID: Final = "SELECT system_identifier FROM pg_control_system()"
+_UNKNOWN: Final = "unknown"
+"""The identifier of the database cluster, if PostgreSQL does not allow the user to call `pg_control_system()`."""
 
 
 def _utc(value: datetime) -> datetime:
@@ -139,7 +142,7 @@ class PostgresDatabase(Database):
                 try:
                     (cluster,) = await _fetch_row(connection, _CLUSTER_ID)
                 except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedFunction):
-                    cluster = "unknown"  # a hosting provider can revoke the right to call this function
+                    cluster = _UNKNOWN  # a hosting provider can revoke the right to call this function
         except _UNAVAILABLE as error:
             raise _translate(error) from error
         return f"postgresql {cluster} {database}"
@@ -171,6 +174,11 @@ class PostgresDatabase(Database):
             call()
 
 
+def has_unknown_cluster(location: str) -> bool:
+    """Return True if the `location` does not identify the cluster. A copy in another cluster can have the same one."""
+    return location.startswith(f"postgresql {_UNKNOWN} ")
+
+
 async def _fetch_row(connection: psycopg.AsyncConnection[Any], query: LiteralString) -> tuple[Any, ...]:
     row: tuple[Any, ...] | None = await (await connection.execute(query)).fetchone()
     assert row is not None  # noqa: S101 - both queries return one row
@@ -184,4 +192,6 @@ def _translate(error: Exception) -> Unavailable:
     log.warning("database_unavailable", reason=type(error).__name__)
     if isinstance(error, psycopg.errors.DiskFull):
         return DiskFull()
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+        return WritesRefused()
     return Unavailable("The database does not answer. Try again later. The server's log has the reason.")

@@ -21,7 +21,7 @@ from sqlalchemy.dialects import sqlite
 from one_runtime.clock import rfc3339
 from one_runtime.db.compiled import Params, StatementCompiler, dump_json
 from one_runtime.db.disk_reserve import DiskReserve
-from one_runtime.db.engine import Busy, Database, DiskFull, Transaction, transaction_open
+from one_runtime.db.engine import Busy, Database, DiskFull, Transaction, WritesRefused, transaction_open
 from one_runtime.db.file_location import file_location
 from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.telemetry import tracing
@@ -227,6 +227,8 @@ def _translate(error: sqlite3.OperationalError) -> Unavailable:
     log.warning("database_unavailable", reason=error.sqlite_errorname)
     if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL:
         return DiskFull()
+    if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_READONLY:
+        return WritesRefused()
     return Unavailable("The database does not answer. Try again later. The server's log has the reason.")
 
 

@@ -36,7 +36,6 @@ _VITALS: Final = select(
     func.current_setting("server_version", type_=Text).label("version"),
     (cast(func.current_setting("server_version_num"), Integer) // 10_000).label("major"),
     (_MAX - _RESERVED - _OTHERS).label("free_for_us"),
-    func.pg_is_in_recovery().label("read_only"),
     func.current_setting("synchronous_commit", type_=Text).label("synchronous_commit"),
     func.pg_database_size(func.current_database(), type_=Integer).label("size"),
 )
@@ -51,11 +50,15 @@ _REASONS: Final = (
     (r"role .* does not exist", "there is no such user"),
     (r"too many (?:clients|connections)|remaining connection slots", "it has no connection left"),
     (r"starting up|shutting down|recovery mode", "it is starting or stopping"),
+    (r"timeout|timed out", "it does not answer in time, possibly because a firewall drops the packets"),
+    (r"invalid response to SSL negotiation", "another program answers at this address and port"),
     (r"SSL|certificate|TLS", "the TLS handshake failed"),
     (r"refused", "nothing listens at this address and port"),
     (r"No such file", "there is no such socket"),
     (r"resolve|translate host name|not known", "its name cannot be resolved"),
-    (r"timeout|timed out", "it does not answer in time"),
+    (r"closed the connection", "it closes the connection"),
+    (r"read-only transaction", "it refuses writes"),
+    (r"permission denied|must be owner", "the database user has no permission"),
 )
 
 
@@ -67,7 +70,6 @@ class PostgresVitals:
     major: int
     free_for_us: int
     """Maximum number of connections that this user can have to this database, including open connections."""
-    read_only: bool
     synchronous_commit: str
     size: int
     """Size of the database in bytes."""

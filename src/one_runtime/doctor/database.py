@@ -12,10 +12,12 @@ from typing import Final
 
 from one_runtime import __version__
 from one_runtime.clock import Clock
+from one_runtime.db.access import Access, read_access, sqlite_obstacle
 from one_runtime.db.database_url import create_database, lock_path, sqlite_path
 from one_runtime.db.engine import Database
 from one_runtime.db.migrations import HEAD, SchemaState, read_schema_state
 from one_runtime.db.pooler import is_pooled, keeps_prepared_statements
+from one_runtime.db.postgres import has_unknown_cluster
 from one_runtime.db.vitals import PostgresVitals, database_clock, postgres_vitals, shown_server, why_unreachable
 from one_runtime.doctor.clock import ahead
 from one_runtime.doctor.finding import Finding, Report, ok, problem, warning
@@ -31,6 +33,9 @@ from one_runtime.tenancy import organizations
 
 OLDEST_POSTGRESQL: Final = 15
 """The oldest maintained major version (postgresql.org/support/versioning, November 2026)."""
+
+CONNECT_TIMEOUT: Final = 5
+"""Seconds to wait for each address of PostgreSQL, for example behind a firewall that drops packets."""
 
 _AT_THE_SERVER: Final = "Check the database server and ONE_RUNTIME_DATABASE_URL."
 _MIB: Final = 1024 * 1024
@@ -53,6 +58,11 @@ async def examine_database(settings: Settings, vault: Vault | None, clock: Clock
         report.findings.append(problem("database", "the database URL is invalid", error.detail))
         return report
     try:
+        if not path:
+            access = await asyncio.to_thread(read_access, url, timeout=CONNECT_TIMEOUT)
+            report.findings += _judge_access(access)
+            if report.findings and report.findings[0].verdict == "problem":
+                return report
         state = await asyncio.to_thread(read_schema_state, url)
         if not state.is_compatible:
             report.findings.append(_judge_incompatible(state, on_sqlite=bool(path)))
@@ -70,6 +80,16 @@ async def examine_database(settings: Settings, vault: Vault | None, clock: Clock
         advice = "Run this command as the server's user, and check the file." if path else _AT_THE_SERVER
         report.findings.append(problem("database", saw, advice))
     return report
+
+
+def _judge_access(access: Access) -> list[Finding]:
+    obstacle = access.obstacle_to_use()
+    if obstacle is not None:
+        return [problem("database", *obstacle)]
+    obstacle = access.obstacle_to_migration()
+    if obstacle is None:
+        return []
+    return [warning("database", *obstacle) if access.tables else problem("database", *obstacle)]
 
 
 def _judge_incompatible(state: SchemaState, *, on_sqlite: bool) -> Finding:
@@ -116,6 +136,13 @@ async def _examine_contents(
 
 def _examine_installation(row: InstallationRow, location: str) -> Finding:
     """Check that this is the live database, and not a copy."""
+    if row.is_live_at(location) and has_unknown_cluster(location):
+        return warning(
+            "installation",
+            "PostgreSQL hides the identity of its cluster, so a copy in another cluster can count as live",
+            "Run in PostgreSQL: GRANT EXECUTE ON FUNCTION pg_control_system() TO the database user. Then run: "
+            "one-runtime installation confirm. Until then, run `one-runtime installation hold` in each copy.",
+        )
     if row.is_live_at(location):
         return ok("installation", "this database is the live database")
     return problem(
@@ -132,9 +159,6 @@ def examine_postgresql(vitals: PostgresVitals, required: int, schema: str) -> li
     """
     name = f"PostgreSQL {vitals.version.split(' ')[0]}"
     findings = []
-    if vitals.read_only:
-        saw = f"{name} is a standby, which refuses writes"
-        findings.append(problem("database", saw, "Set ONE_RUNTIME_DATABASE_URL to the primary server."))
     if vitals.synchronous_commit == "off":
         saw = f"{name} has synchronous_commit off: a crash can lose commits that store new tokens"
         findings.append(warning("database", saw, "Turn synchronous_commit on for this database."))
@@ -168,19 +192,16 @@ def _examine_pooler(settings: Settings) -> list[Finding]:
 
 def _examine_file(path: Path) -> list[Finding]:
     """Check the file and the disk of SQLite. Before the first start, the file and its folder can be missing."""
-    try:
-        size = path.stat().st_size
-    except PermissionError:
-        return [
-            problem("database", f"this user has no permission to read {path}", "Run this command as the server's user.")
-        ]
-    except (FileNotFoundError, NotADirectoryError):
+    obstacle = sqlite_obstacle(path)
+    if obstacle is not None:
+        return [problem("database", *obstacle)]
+    if not path.exists():
         folder = next(parent for parent in path.absolute().parents if parent.is_dir())
         return [
             _examine_disk(folder, 0),
             warning("database", f"{path} does not exist", "The first start of the server creates the file."),
         ]
-    return [_examine_disk(path.absolute().parent, size), _examine_permissions(path)]
+    return [_examine_disk(path.absolute().parent, path.stat().st_size), _examine_permissions(path)]
 
 
 def _examine_disk(folder: Path, size: int) -> Finding:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 from one_runtime.app import create_app
 from one_runtime.clock import system_clock
 from one_runtime.connections import credentials
+from one_runtime.db.access import require_usable
 from one_runtime.db.database_url import create_database, lock_path, sqlite_path
 from one_runtime.db.migrations import migrate, require_compatible
 from one_runtime.encryption import key_ring
@@ -46,6 +47,7 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
             "SQLite allows only one server process. Set ONE_RUNTIME_WORKERS to 1, or use PostgreSQL."
         )
     _allow_open_files()
+    require_usable(url)
     # With several workers, the supervisor builds this application only to check the settings. Otherwise, each worker
     # would print the error message about an invalid setting.
     app = _prepare(settings) if settings.workers == 1 else create_app(settings)

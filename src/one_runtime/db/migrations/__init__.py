@@ -10,9 +10,11 @@ from typing import Any, Final, LiteralString, NamedTuple
 
 import psycopg
 
+from one_runtime.db.access import connect, read_access
 from one_runtime.db.database_url import lock_path, sqlite_path
 from one_runtime.db.pooler import is_pooled
 from one_runtime.db.sqlite import connect_sqlite
+from one_runtime.db.vitals import why_unreachable
 from one_runtime.errors import ConfigurationError
 
 HEAD: Final = "0007"
@@ -61,7 +63,7 @@ def current_revision(url: str) -> str | None:
 def read_schema_state(url: str) -> SchemaState:
     """Read the schema's revision. If the schema is newer than this version, also read the compatible revision.
 
-    Raises: ConfigurationError if the database cannot be reached.
+    Raises: ConfigurationError if the database cannot be reached, or if the database user cannot read the revision.
     """
     path = sqlite_path(url)
     if path:
@@ -75,14 +77,19 @@ def read_schema_state(url: str) -> SchemaState:
         finally:
             connection.close()
     try:
-        with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection_:
+        with connect(url) as connection_:
             return _read_state(lambda query: connection_.execute(query).fetchone())
     except psycopg.errors.UndefinedTable:
         return SchemaState(None)
-    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:  # no server responds, or the URL is invalid
-        raise ConfigurationError(
-            "PostgreSQL cannot be reached. Check ONE_RUNTIME_DATABASE_URL and the server."
-        ) from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        obstacle = read_access(url).obstacle_to_use()
+        raise (obstacle.error() if obstacle else _unreadable(error)) from None
+    except psycopg.OperationalError as error:
+        raise _unreadable(error) from error
+
+
+def _unreadable(error: psycopg.Error) -> ConfigurationError:
+    return ConfigurationError(f"PostgreSQL did not answer: {why_unreachable(error)}. Check the server.")
 
 
 def _read_state(fetch: Callable[[LiteralString], tuple[Any, ...] | None]) -> SchemaState:
@@ -132,6 +139,7 @@ def migrate(url: str, *, patience: float = LOCK_PATIENCE) -> bool:
     with _exclusive(url):
         if not _needs_migration(url):
             return False
+        _require_migratable(url)
         from alembic import command  # noqa: PLC0415 - takes 150 ms, and most starts migrate nothing
         from alembic.config import Config  # noqa: PLC0415
 
@@ -140,6 +148,13 @@ def migrate(url: str, *, patience: float = LOCK_PATIENCE) -> bool:
         config.attributes.update(url=url, lock_timeout=LOCK_TIMEOUT)
         _retry(lambda: command.upgrade(config, "head"), patience)
     return True
+
+
+def _require_migratable(url: str) -> None:
+    """Raises: ConfigurationError if PostgreSQL does not allow the database user to migrate."""
+    obstacle = None if sqlite_path(url) else read_access(url).obstacle_to_migration()
+    if obstacle is not None:
+        raise obstacle.error()
 
 
 def _retry(upgrade: Callable[[], None], patience: float) -> None:
