@@ -1,10 +1,13 @@
-"""Return the current time, and format times as text. Tests replace `system_clock` with another clock."""
+"""Return the current time, and convert times from and to text. Tests replace `system_clock` with another clock."""
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 Clock: TypeAlias = Callable[[], datetime]
+
+_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)", re.ASCII | re.IGNORECASE)
 
 
 def system_clock() -> datetime:
@@ -16,3 +19,10 @@ def system_clock() -> datetime:
 def rfc3339(moment: datetime) -> str:
     """Format a time by RFC 3339, in UTC with milliseconds and `Z`, such as `2026-11-25T01:02:03.004Z`."""
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def parse_rfc3339(text: str) -> datetime:
+    """Parse a time by RFC 3339, such as `2026-11-25T01:02:03Z`. Raises: ValueError."""
+    if not _RFC3339.fullmatch(text):
+        raise ValueError("The text is not a time by RFC 3339.")
+    return datetime.fromisoformat(text.upper())

@@ -49,8 +49,35 @@ async def test_events_are_filtered_and_paged_newest_first(client: Client) -> Non
     page = (await client.get("/v1/events", limit=2)).json()
     assert [event["id"] for event in page["events"]] == every[:2]
     assert [event["id"] for event in await events(client, cursor=page["next_cursor"])] == every[2:]
-    for wrong in ({"type": "nothing"}, {"connection_id": "x"}, {"cursor": "junk"}, {"limit": 0}, {"since": "x"}):
+    for wrong in (
+        {"type": "nothing"},
+        {"connection_id": "x"},
+        {"cursor": "junk"},
+        {"limit": 0},
+        {"until": "2026-11-25"},
+    ):
         assert (await client.get("/v1/events", **wrong)).status_code == 422, wrong
+
+
+async def test_events_are_filtered_by_actor_integration_and_time(application: Application, client: Client) -> None:
+    connection = await client.connect()
+    organization = (await client.get("/v1/organization")).json()["id"]
+    leaked = application.client(await application.key(organization))
+    session = await leaked.session("user_456")
+    assert (await leaked.send("DELETE", f"/v1/connections/{connection['id']}")).status_code == 200
+    every = await events(client)
+    actor = every[0]["actor"]["id"]
+    expected = ["connection.deleted", "hosted_connection_session.created"]
+    assert [event["type"] for event in await events(client, actor_type="api_key", actor_id=actor)] == expected
+    assert [event["type"] for event in await events(client, actor_type="system")] == ["api_key.created"] * 2
+    of_acme = await events(client, integration_slug="acme")
+    assert [event["type"] for event in of_acme] == [*expected, "connection.created"]
+    assert session["id"] == of_acme[1]["data"]["session_id"]
+    assert await events(client, integration_slug="hubspot") == []
+    assert await events(client, since="2020-01-01T00:00:00Z") == every
+    assert await events(client, until="1960-01-01T00:00:00-03:00") == []
+    assert await events(client, since="2120-01-01T00:00:00.5Z") == []
+    assert (await client.get("/v1/events", actor_type="robot")).status_code == 422
 
 
 async def test_old_events_are_purged(application: Application, client: Client) -> None:

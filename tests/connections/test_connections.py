@@ -52,7 +52,7 @@ async def need_reauth(database: Database, actor: Actor, connection: Connection) 
 
 async def event_types(database: Database, actor: Actor) -> list[str]:
     async with database.read() as tx:
-        page = await events.list_newest(tx, actor.organization_id, EventFilter(), limit=50, before=None)
+        page, _ = await events.list_newest(tx, actor.organization_id, EventFilter(), limit=50, before=None)
     return [event.type for event in page]
 
 

@@ -121,7 +121,7 @@ async def test_organization_has_acmes_oauth_client_registered_once(tmp_path: Pat
     vault = Vault(parse_keys(data.encryption_keys))
     async with opened(data) as database, database.read() as tx:
         (registered,) = await oauth_clients.list_own(tx, vault, data.organization_id)
-        recorded = await events.list_newest(tx, data.organization_id, CLIENT_EVENTS, limit=10, before=None)
+        recorded, _ = await events.list_newest(tx, data.organization_id, CLIENT_EVENTS, limit=10, before=None)
     assert (registered.integration_slug, registered.client) == ("acme", data.acme_client)
     assert len(recorded) == 1
 

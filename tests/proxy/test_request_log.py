@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from one_runtime.db.ids import new_id
+from one_runtime.db.scanning import SCANNED_ROWS
 from one_runtime.errors import Unavailable
 from one_runtime.proxy import request_log
-from one_runtime.proxy.request_log import SCANNED_ENTRIES, LoggedRequest, RequestLog
+from one_runtime.proxy.request_log import LoggedRequest, RequestLog
 from one_runtime.settings import Settings
 from one_runtime.telemetry import metrics
 from tests.application import RunningAcme
@@ -106,6 +107,9 @@ async def test_log_is_filtered_and_paged(relay: Relay) -> None:
     assert len(await listed(relay, connection_id=everything[-1]["connection_id"])) == 3
     assert await listed(relay, end_user_id="nobody") == []
     assert len(await listed(relay, http_status=200)) == 4
+    past, future = "2020-01-01T00:00:00Z", "2120-01-01T00:00:00+01:00"
+    assert [len(await listed(relay, **{name: past})) for name in ("since", "until")] == [4, 0]
+    assert [len(await listed(relay, **{name: future})) for name in ("since", "until")] == [0, 4]
     first = (await relay.client.get("/v1/proxy-requests", limit=3)).json()
     second = (await relay.client.get("/v1/proxy-requests", limit=3, cursor=first["next_cursor"])).json()
     assert first["proxy_requests"] + second["proxy_requests"] == everything
@@ -196,7 +200,7 @@ async def test_filtered_page_scans_a_limited_number_of_entries(relay: Relay) -> 
     await relay.call("GET", "/first", slug="known")
     (entry,) = await listed(relay, integration_slug="known")
     call = logged(relay, entry)
-    many = [replace(call, id=new_id(), integration_slug="raw", status=200) for _ in range(SCANNED_ENTRIES)]
+    many = [replace(call, id=new_id(), integration_slug="raw", status=200) for _ in range(SCANNED_ROWS)]
     log: RequestLog = relay.application.app.services.request_log
     for logged_request in many:
         log.note(logged_request)

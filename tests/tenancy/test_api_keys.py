@@ -27,7 +27,7 @@ async def test_key_is_revoked_by_its_id_or_its_prefix_and_no_other_is(applicatio
         assert (await api_keys.revoke(tx, other.prefix, application.clock())).id == other.id
         revoked = {key.id for key in await api_keys.list_all(tx) if key.revoked_at is not None}
         assert revoked == {first.id, other.id}
-        (event,) = await events.list_newest(tx, southwind, EventFilter("api_key.revoked"), limit=9, before=None)
+        (event,), _ = await events.list_newest(tx, southwind, EventFilter("api_key.revoked"), limit=9, before=None)
     assert event.data == {"api_key_id": other.id, "name": "test"}
     assert second.id not in revoked
 

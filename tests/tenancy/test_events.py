@@ -1,11 +1,13 @@
 """Events: written with their change, counted once it is committed, filtered, anonymized and purged."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 import pytest
 
 from one_runtime.db.engine import Transaction
+from one_runtime.db.scanning import read_pages
 from one_runtime.serving.periodic_tasks import PERIODIC_TASKS
 from one_runtime.telemetry import metrics
 from one_runtime.tenancy import events
@@ -21,7 +23,8 @@ async def recorded(tx: Transaction, application: Application, actor: Actor, end_
 
 
 async def listed(tx: Transaction, organization: str, matching: EventFilter | None = None) -> list[Event]:
-    return await events.list_newest(tx, organization, matching or EventFilter(), limit=9, before=None)
+    rows, _ = await events.list_newest(tx, organization, matching or EventFilter(), limit=9, before=None)
+    return rows
 
 
 def counted() -> float:
@@ -62,6 +65,32 @@ async def test_events_of_another_organization_are_not_listed(application: Applic
     async with application.installation.database.write() as tx:
         await recorded(tx, application, Actor(northwind, "system"))
         assert await listed(tx, southwind, EventFilter(end_user_id=USER)) == []
+
+
+async def test_events_of_all_organizations_are_listed_without_an_organization(application: Application) -> None:
+    northwind, southwind = await application.organization(), await application.organization("Southwind")
+    async with application.installation.database.write() as tx:
+        for organization in (northwind, southwind):
+            await recorded(tx, application, Actor(organization, "system"))
+        rows, cursor = await events.list_newest(tx, None, EventFilter(), limit=1, before=None)
+        rest, end = await events.list_newest(tx, None, EventFilter(), limit=9, before=cursor)
+    assert ([row.organization_id for row in (*rows, *rest)], end) == ([southwind, northwind], None)
+
+
+async def test_filtered_page_searches_a_limited_number_of_events(application: Application) -> None:
+    organization = await application.organization()
+    async with application.installation.database.write() as tx:
+        await recorded(tx, application, Actor(organization, "api_key", "leaked"))
+        for _ in range(3):
+            await recorded(tx, application, Actor(organization, "system"))
+        matching = EventFilter(actor_id="leaked")
+        rows, cursor = await events.list_newest(tx, organization, matching, limit=9, before=None, scanned=3)
+        assert rows == []
+        found, end = await events.list_newest(tx, organization, matching, limit=9, before=cursor, scanned=3)
+        page = partial(events.list_newest, tx, organization, matching)
+        everything = await read_pages(page, limit=9, cursor=None)
+    assert (len(found), end) == (1, None)
+    assert everything == (found, None)
 
 
 async def test_forgotten_end_user_is_in_no_event_and_other_actors_stay(application: Application) -> None:

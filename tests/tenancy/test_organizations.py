@@ -45,7 +45,7 @@ async def test_saved_settings_are_canonical_and_the_event_names_the_changed_ones
     changed = replace(organization, display_name=" Southwind ", return_urls=("https://a.example/x",) * 2, logo_url=" ")
     async with application.installation.database.write() as tx:
         saved = await organizations.save(tx, actor, changed, now)
-        (event,) = await events.list_newest(tx, organization.id, EventFilter(), limit=9, before=None)
+        (event,), _ = await events.list_newest(tx, organization.id, EventFilter(), limit=9, before=None)
         assert await organizations.get(tx, organization.id) == saved
     assert (saved.display_name, saved.return_urls, saved.logo_url) == ("Southwind", ("https://a.example/x",), None)
     assert (saved.created_at, saved.updated_at) == (organization.created_at, now)

@@ -5,10 +5,10 @@ from typing import Annotated, Any
 
 from fastapi import Query
 
-from one_runtime.api.fields import Answer, Body, IdCursor, Limit, RowId, Text, Time, next_cursor
+from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Moment, RowId, Slug, Text, Time
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.tenancy import events
-from one_runtime.tenancy.events import Event, EventFilter, EventType
+from one_runtime.tenancy.events import ActorType, Event, EventFilter, EventType
 
 router = Routes("Events")
 
@@ -37,7 +37,11 @@ class EventAnswer(Answer, title="Event"):
 
 
 class EventPage(Answer):
-    """A page of events. `next_cursor` is null on the last page."""
+    """A page of events. `next_cursor` is null on the last page.
+
+    If you filter by another value than the time, One Runtime searches at most 10,000 events for each page. So a page
+    with a `next_cursor` can contain few events or no events.
+    """
 
     events: list[EventAnswer]
     next_cursor: str | None
@@ -49,6 +53,11 @@ class EventQuery(Body):
     type: EventType | None = None
     end_user_id: Text | None = None
     connection_id: RowId | None = None
+    integration_slug: Slug | None = None
+    actor_type: ActorType | None = None
+    actor_id: Text | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     limit: Limit = 100
     cursor: IdCursor = None
 
@@ -61,15 +70,12 @@ async def list_events(
 
     One Runtime keeps events for 90 days. The operator can change this time.
     """
-    matching = EventFilter(query.type, query.end_user_id, query.connection_id)
+    matching = EventFilter(**query.model_dump(exclude={"limit", "cursor"}))
     async with installation.database.read() as tx:
-        rows = await events.list_newest(
-            tx, caller.organization_id, matching, limit=query.limit + 1, before=query.cursor
+        rows, next_cursor = await events.list_newest(
+            tx, caller.organization_id, matching, limit=query.limit, before=query.cursor
         )
-    return EventPage(
-        events=[_answer(row) for row in rows[: query.limit]],
-        next_cursor=next_cursor([row.id for row in rows], query.limit),
-    )
+    return EventPage(events=[_answer(row) for row in rows], next_cursor=next_cursor)
 
 
 def _answer(event: Event) -> EventAnswer:

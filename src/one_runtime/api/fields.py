@@ -6,10 +6,19 @@ from datetime import datetime
 from typing import Annotated, Any, Final, TypeAlias
 
 from fastapi import Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, PlainSerializer, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    PlainSerializer,
+    StringConstraints,
+)
 from pydantic_core import PydanticCustomError
 
-from one_runtime.clock import rfc3339
+from one_runtime.clock import parse_rfc3339, rfc3339
 from one_runtime.db.ids import ID_PATTERN, is_id
 
 MAX_METADATA_BYTES: Final = 16 * 1024
@@ -61,6 +70,13 @@ def _lower(text: str) -> str:
     return text.lower()
 
 
+def _moment(text: str) -> datetime:
+    try:
+        return parse_rfc3339(text)
+    except ValueError as error:
+        raise PydanticCustomError("time", "must be a time with a time zone, such as 2026-11-25T01:02:03Z") from error
+
+
 def _row_id(text: str) -> str:
     if not is_id(text):
         raise PydanticCustomError("row_id", "must be an id that this API returned")
@@ -89,6 +105,8 @@ ScopeName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[\x21\x23-\x5
 FieldName: TypeAlias = Annotated[str, StringConstraints(max_length=255), _Clean]
 Metadata: TypeAlias = Annotated[dict[str, Any], AfterValidator(_clean_metadata)]
 Time: TypeAlias = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
+Moment: TypeAlias = Annotated[datetime, BeforeValidator(_moment)]
+"""A time in a query."""
 
 IDENTIFIER_SCHEMA: Final = {
     "type": "string",

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import Field
 
-from one_runtime.api.fields import Answer, Body, IdCursor, Limit, RowId, Slug, Text, Time
+from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Moment, RowId, Slug, Text, Time
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.proxy import request_log
 from one_runtime.proxy.request_log import LoggedRequest, RequestFilter
@@ -56,6 +56,8 @@ class ProxyRequestQuery(Body):
     connection_id: RowId | None = None
     integration_slug: Slug | None = None
     http_status: int | None = Field(None, ge=0, le=599)
+    since: Moment | None = None
+    until: Moment | None = None
     limit: Limit = 100
     cursor: IdCursor = None
 
@@ -68,7 +70,9 @@ async def list_proxy_requests(
 
     A call appears about a second after its end. One Runtime keeps calls for 7 days. The operator can change this time.
     """
-    filters = RequestFilter(query.end_user_id, query.connection_id, query.integration_slug, query.http_status)
+    filters = RequestFilter(
+        query.end_user_id, query.connection_id, query.integration_slug, query.http_status, query.since, query.until
+    )
     async with installation.database.read() as tx:
         calls, next_cursor = await request_log.list_newest(
             tx, caller.organization_id, filters, limit=query.limit, before=query.cursor

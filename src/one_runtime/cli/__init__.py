@@ -7,7 +7,18 @@ from typing import Annotated
 import typer
 
 from one_runtime import __version__
-from one_runtime.cli import api_keys, catalog, doctor, installation, integrations, keys, oauth_clients, organizations
+from one_runtime.cli import (
+    api_keys,
+    catalog,
+    doctor,
+    events,
+    installation,
+    integrations,
+    keys,
+    oauth_clients,
+    organizations,
+    proxy_requests,
+)
 from one_runtime.cli.running import load_egress_allow
 from one_runtime.db.backup import back_up
 from one_runtime.db.migrations import HEAD, current_revision, migrate
@@ -23,6 +34,8 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(installation.app, name="installation")
 app.add_typer(integrations.app, name="integrations")
 app.add_typer(oauth_clients.app, name="oauth-clients")
+app.add_typer(events.app, name="events")
+app.add_typer(proxy_requests.app, name="proxy-requests")
 app.command("doctor")(doctor.examine)
 
 

@@ -114,6 +114,26 @@ def print_json(data: object) -> None:
     typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
 
 
+def print_table(rows: Sequence[Mapping[str, object]]) -> None:
+    """Print rows in aligned columns below a line with the names of the columns. Without rows, print nothing.
+
+    A text of a provider or of an end user can contain control characters, which would control the terminal.
+    """
+    if not rows:
+        return
+    lines = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, Mapping):
+        value = " ".join(f"{name}={inner}" for name, inner in value.items() if inner is not None)
+    text = "-" if value is None else str(value)
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 def print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:
     """Print one row per line, or all rows as JSON."""
     if as_json:

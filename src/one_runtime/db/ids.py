@@ -16,7 +16,7 @@ def new_id() -> str:
 
 def lowest_id(moment: datetime) -> str:
     """Return the lowest possible id for a time. Every id that was created earlier is lower."""
-    milliseconds = f"{int(moment.timestamp() * 1000):012x}"
+    milliseconds = f"{max(0, int(moment.timestamp() * 1000)):012x}"
     return f"{milliseconds[:8]}-{milliseconds[8:]}-7000-8000-000000000000"
 
 

@@ -6,17 +6,20 @@ killed process loses the collected entries. While the database is unavailable, a
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from operator import attrgetter
 from typing import Any, Final
 
 import structlog
-from sqlalchemy import Select, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, insert, select, update
 
 from one_runtime.context import Installation
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.ids import lowest_id
+from one_runtime.db.scanning import SCANNED_ROWS, Page, read_page
 from one_runtime.db.schema import connections, end_users
 from one_runtime.db.schema import requests as rows
 from one_runtime.errors import Unavailable
@@ -27,8 +30,6 @@ PAUSE: Final = 1.0
 """Seconds between two writes."""
 
 MAX_PATH: Final = 500
-SCANNED_ENTRIES: Final = 10_000
-"""Maximum number of entries that One Runtime searches for one page, if the database has no index for a filter."""
 
 _BATCH: Final = 100
 """Maximum number of entries in one transaction.
@@ -65,15 +66,27 @@ class LoggedRequest:
 
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
-    """Selects entries. The value None in a field selects every entry."""
+    """Selects entries. The value None in a field selects every entry.
+
+    `since`, `until`: select calls that ended at or after `since`, and before `until`.
+    """
 
     end_user_id: str | None = None
     connection_id: str | None = None
     integration_slug: str | None = None
     status: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def conditions(self, columns: Any, names: Iterable[str]) -> list[ColumnElement[bool]]:
+        """Return the conditions for the columns with these names."""
+        wanted = {name: getattr(self, name) for name in names}
+        return [columns[name] == value for name, value in wanted.items() if value is not None]
 
 
 _COLUMNS = tuple(rows.c[name] for name in LoggedRequest.__dataclass_fields__)
+_INDEXED_OF_ORGANIZATION: Final = ("end_user_id", "connection_id")
+_UNINDEXED: Final[tuple[str, ...]] = ("integration_slug", "status")
 _OF_ORGANIZATION = rows.c.organization_id == bindparam("organization")
 # The subquery yields NULL if the end user was deleted after the call. The lock (FOR KEY SHARE) makes a later deletion
 # of the end user wait for this write. So the deletion also removes the identifier from the new entries.
@@ -98,39 +111,32 @@ _SET_LAST_USED = (
 
 
 async def list_newest(
-    tx: Transaction, organization_id: str, matching: RequestFilter, *, limit: int, before: str | None
-) -> tuple[list[LoggedRequest], str | None]:
+    tx: Transaction,
+    organization_id: str | None,
+    matching: RequestFilter,
+    *,
+    limit: int,
+    before: str | None,
+    scanned: int = SCANNED_ROWS,
+) -> Page[LoggedRequest]:
     """Return at most `limit` entries, newest first. Also return the cursor of the next page, or None at the end.
 
-    If `before` is the id of an entry, return only older entries. With a filter by status or integration, search only
-    the next `SCANNED_ENTRIES` entries.
+    `organization_id`: None for the entries of all organizations. If `before` is the id of an entry, return only older
+    entries. If no index supports a filter, search only the next `scanned` entries.
     """
-    statement = select(*_COLUMNS).where(rows.c.organization_id == organization_id)
-    for column, value in ((rows.c.end_user_id, matching.end_user_id), (rows.c.connection_id, matching.connection_id)):
-        if value is not None:
-            statement = statement.where(column == value)
+    statement = select(*_COLUMNS).order_by(rows.c.id.desc())
+    searched = _UNINDEXED if organization_id is not None else (*_UNINDEXED, *_INDEXED_OF_ORGANIZATION)
+    if organization_id is not None:
+        indexed = matching.conditions(rows.c, _INDEXED_OF_ORGANIZATION)
+        statement = statement.where(rows.c.organization_id == organization_id, *indexed)
+    if matching.since is not None:
+        statement = statement.where(rows.c.id >= lowest_id(matching.since))
+    if matching.until is not None:
+        statement = statement.where(rows.c.id < lowest_id(matching.until))
     if before:
         statement = statement.where(rows.c.id < before)
-    statement = statement.order_by(rows.c.id.desc())
-    entries = await tx.all(_filter_scanned(statement, matching).limit(limit + 1), LoggedRequest)
-    if len(entries) > limit:
-        return entries[:limit], entries[limit - 1].id
-    last = await tx.one(statement.with_only_columns(rows.c.id).offset(SCANNED_ENTRIES - 1).limit(1))
-    return entries, last.id if last is not None else None
-
-
-def _filter_scanned(statement: Select[Any], matching: RequestFilter) -> Select[Any]:
-    """Filter the next `SCANNED_ENTRIES` entries by columns that have no index.
-
-    Without a filter by these columns, return the statement unchanged.
-    """
-    conditions = {"integration_slug": matching.integration_slug, "status": matching.status}
-    conditions = {name: value for name, value in conditions.items() if value is not None}
-    if not conditions:
-        return statement
-    inner = statement.limit(SCANNED_ENTRIES).subquery()
-    statement = select(*(inner.c[name] for name in LoggedRequest.__dataclass_fields__)).order_by(inner.c.id.desc())
-    return statement.where(*(inner.c[name] == value for name, value in conditions.items()))
+    conditions = partial(matching.conditions, names=searched)
+    return await read_page(tx, statement, conditions, LoggedRequest, limit=limit, scanned=scanned)
 
 
 async def purge(installation: Installation) -> int:

@@ -14,7 +14,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.schema import api_keys
 from one_runtime.encryption import secret_tokens
-from one_runtime.errors import InvalidInput, NotFound
+from one_runtime.errors import Conflict, InvalidInput, NotFound
 from one_runtime.tenancy.events import Actor, Subject, record
 
 KeyScope: TypeAlias = Literal["read", "connect", "use", "credentials:read", "admin"]
@@ -39,6 +39,8 @@ class ApiKey:
 _COLUMNS = tuple(api_keys.c[name] for name in ApiKey.__dataclass_fields__)
 _INSERT = insert(api_keys)
 _LIST = select(*_COLUMNS).order_by(api_keys.c.id)
+_BY_ID = _LIST.where(api_keys.c.id == bindparam("key"))
+_BY_PREFIX = _LIST.where(api_keys.c.prefix == bindparam("key"))
 _REVOKE = (
     update(api_keys).where(api_keys.c.revoked_at.is_(None)).values(revoked_at=bindparam("now")).returning(*_COLUMNS)
 )
@@ -97,6 +99,16 @@ async def list_all(tx: Transaction, organization_id: str | None = None) -> list[
         return []
     statement = _LIST if organization_id is None else _LIST.where(api_keys.c.organization_id == organization_id)
     return [_from_row(row) for row in await tx.all(statement)]
+
+
+async def find(tx: Transaction, key_id_or_prefix: str) -> ApiKey:
+    """Return an API key, which can be revoked. Raises: NotFound; Conflict if several keys have this prefix."""
+    rows = await tx.all(_BY_ID if is_id(key_id_or_prefix) else _BY_PREFIX, key=key_id_or_prefix)
+    if not rows:
+        raise NotFound(f"There is no API key {key_id_or_prefix}. `one-runtime api-keys list` shows all keys.")
+    if len(rows) > 1:
+        raise Conflict(f"{len(rows)} API keys have the prefix {key_id_or_prefix}. Use the id of the key.")
+    return _from_row(rows[0])
 
 
 async def revoke(tx: Transaction, key_id_or_prefix: str, now: datetime, operator: str | None = None) -> ApiKey:

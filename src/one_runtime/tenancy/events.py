@@ -6,13 +6,14 @@ One Runtime writes an event in the same transaction as the change that the event
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Any, Final, Literal, TypeAlias, get_args
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Text, bindparam, insert, literal_column, select, update
 
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import lowest_id, new_id
+from one_runtime.db.scanning import SCANNED_ROWS, Page, read_page
 from one_runtime.db.schema import events, installation_events
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.telemetry import metrics
@@ -113,29 +114,58 @@ async def record(tx: Transaction, actor: Actor, kind: EventType, now: datetime, 
     tx.committed.append(metrics.events.labels(kind, integration).inc)
 
 
+_SLUG_KEY: Final[ColumnElement[str]] = literal_column("'integration_slug'")
+
+
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Filters for a list of events. A field with the value None matches every event."""
+    """Filters for a list of events. A field with the value None matches every event.
+
+    `since`, `until`: list events from `since` on, and before `until`.
+    """
 
     type: str | None = None
     end_user_id: str | None = None
     connection_id: str | None = None
+    integration_slug: str | None = None
+    actor_type: str | None = None
+    actor_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def conditions(self, columns: Any) -> list[ColumnElement[bool]]:
+        """Return the conditions that no index supports."""
+        names = ("type", "end_user_id", "connection_id", "actor_type", "actor_id")
+        wanted = {columns[name]: getattr(self, name) for name in names}
+        # `->>` and its right side are the same text in PostgreSQL and in SQLite.
+        wanted[columns.data.op("->>", return_type=Text())(_SLUG_KEY)] = self.integration_slug
+        return [column == value for column, value in wanted.items() if value is not None]
 
 
 async def list_newest(
-    tx: Transaction, organization_id: str, matching: EventFilter, *, limit: int, before: str | None
-) -> list[Event]:
-    """Return at most `limit` events, newest first. If `before` is the id of an event, return only older events."""
-    statement = select(events).where(events.c.organization_id == organization_id).order_by(events.c.id.desc())
-    if matching.type:
-        statement = statement.where(events.c.type == matching.type)
-    if matching.end_user_id:
-        statement = statement.where(events.c.end_user_id == matching.end_user_id)
-    if matching.connection_id:
-        statement = statement.where(events.c.connection_id == matching.connection_id)
+    tx: Transaction,
+    organization_id: str | None,
+    matching: EventFilter,
+    *,
+    limit: int,
+    before: str | None,
+    scanned: int = SCANNED_ROWS,
+) -> Page[Event]:
+    """Return at most `limit` events, newest first. Also return the cursor of the next page, or None at the end.
+
+    `organization_id`: None for the events of all organizations. If `before` is the id of an event, return only older
+    events. If there are other filters than the time, search only the next `scanned` events.
+    """
+    statement = select(events).order_by(events.c.id.desc())
+    if organization_id is not None:
+        statement = statement.where(events.c.organization_id == organization_id)
+    if matching.since is not None:
+        statement = statement.where(events.c.id >= lowest_id(matching.since))
+    if matching.until is not None:
+        statement = statement.where(events.c.id < lowest_id(matching.until))
     if before:
         statement = statement.where(events.c.id < before)
-    return await tx.all(statement.limit(limit), Event)
+    return await read_page(tx, statement, matching.conditions, Event, limit=limit, scanned=scanned)
 
 
 async def forget_end_user(tx: Transaction, organization_id: str, end_user_id: str) -> None:

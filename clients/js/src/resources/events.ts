@@ -5,8 +5,18 @@ import type { Pages, Paging } from "../pages.js";
 import type { RequestOptions } from "../transport.js";
 
 export interface Events {
+  /** Lists events, newest first. `since` and `until` are times such as `2026-11-25T01:02:03Z`. */
   list(
-    query?: { type?: string; endUserId?: string; connectionId?: string } & Paging,
+    query?: {
+      type?: string;
+      endUserId?: string;
+      connectionId?: string;
+      integrationSlug?: string;
+      actorType?: string;
+      actorId?: string;
+      since?: string;
+      until?: string;
+    } & Paging,
     options?: RequestOptions,
   ): Pages<Event>;
 }

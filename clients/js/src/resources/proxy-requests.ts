@@ -5,9 +5,16 @@ import type { Pages, Paging } from "../pages.js";
 import type { RequestOptions } from "../transport.js";
 
 export interface ProxyRequests {
-  /** Lists calls through the proxy, newest first. */
+  /** Lists calls through the proxy, newest first. `since` and `until` are times such as `2026-11-25T01:02:03Z`. */
   list(
-    query?: { endUserId?: string; connectionId?: string; integrationSlug?: string; httpStatus?: number } & Paging,
+    query?: {
+      endUserId?: string;
+      connectionId?: string;
+      integrationSlug?: string;
+      httpStatus?: number;
+      since?: string;
+      until?: string;
+    } & Paging,
     options?: RequestOptions,
   ): Pages<ProxyRequest>;
 }

@@ -6,6 +6,7 @@ docstring of this function.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 LIMIT: Final = 100
@@ -43,3 +44,13 @@ def as_dict(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
 def one_or_more(values: str | Iterable[str]) -> list[str]:
     """Return a list of strings. A single string becomes a list with one item."""
     return [values] if isinstance(values, str) else list(values)
+
+
+def as_text(value: str | datetime) -> str:
+    """Return a string unchanged, and a time in the format of the API."""
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def as_time(value: datetime | None) -> str | None:
+    """Return a time in the format of the API, or None for None."""
+    return None if value is None else as_text(value)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
-from one_runtime_client.arguments import LIMIT, Arguments, as_dict, without_none
+from one_runtime_client.arguments import LIMIT, Arguments, as_dict, as_text, without_none
 from one_runtime_client.operations import Listing, Operation, Resource, TransportT
 from one_runtime_client.parsing import answer, list_of
 from one_runtime_client.resources.catalog import AuthType
@@ -162,7 +162,7 @@ def create_connection(  # noqa: PLR0913 - by name
     """
     body = {"integration_slug": integration_slug, "end_user_id": end_user_id, "auth_type": auth_type, "name": name}
     more = {"params": as_dict(params), "metadata": as_dict(metadata), "check": check, "multiple": multiple}
-    texts = {key: _text(value) for key, value in (credentials or {}).items()}
+    texts = {key: as_text(value) for key, value in (credentials or {}).items()}
     return Arguments(json=without_none({**body, "credentials": texts, **more}))
 
 
@@ -202,10 +202,6 @@ def get_credentials(connection_id: str) -> Arguments:
 def disconnect(*, integration_slug: str, end_user_id: str) -> Arguments:
     """Delete all connections of an end user to an integration, with their credentials. A repeated call is harmless."""
     return Arguments(json={"integration_slug": integration_slug, "end_user_id": end_user_id})
-
-
-def _text(value: str | datetime) -> str:
-    return value.isoformat() if isinstance(value, datetime) else value
 
 
 _CONNECTION: Final = "/v1/connections/{connection_id}"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from one_runtime_client.arguments import LIMIT, Arguments
+from one_runtime_client.arguments import LIMIT, Arguments, as_time
 from one_runtime_client.operations import Listing, Resource, TransportT
 from one_runtime_client.parsing import list_of
 
@@ -34,18 +34,27 @@ class ProxyRequest:
     upstream_ms: int | None
 
 
-def list_proxy_requests(
+def list_proxy_requests(  # noqa: PLR0913 - by name
     *,
     end_user_id: str | None = None,
     connection_id: str | None = None,
     integration_slug: str | None = None,
     http_status: int | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
     limit: int = LIMIT,
     cursor: str | None = None,
 ) -> Arguments:
     """List calls through the proxy, newest first."""
-    filters = {"end_user_id": end_user_id, "connection_id": connection_id, "integration_slug": integration_slug}
-    return Arguments(query={**filters, "http_status": http_status, "limit": limit, "cursor": cursor})
+    filters = {
+        "end_user_id": end_user_id,
+        "connection_id": connection_id,
+        "integration_slug": integration_slug,
+        "http_status": http_status,
+        "since": as_time(since),
+        "until": as_time(until),
+    }
+    return Arguments(query={**filters, "limit": limit, "cursor": cursor})
 
 
 class ProxyRequests(Resource[TransportT]):
