@@ -10,6 +10,7 @@ from one_runtime import __version__
 from one_runtime.cli import (
     api_keys,
     catalog,
+    connections,
     doctor,
     events,
     installation,
@@ -34,6 +35,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(installation.app, name="installation")
 app.add_typer(integrations.app, name="integrations")
 app.add_typer(oauth_clients.app, name="oauth-clients")
+app.add_typer(connections.app, name="connections")
 app.add_typer(events.app, name="events")
 app.add_typer(proxy_requests.app, name="proxy-requests")
 app.command("doctor")(doctor.examine)

@@ -1,0 +1,97 @@
+"""Say in words why a connection does not work, and what to do. This module reads no data."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from one_runtime.connections.connections import Connection
+from one_runtime.connections.credentials import CredentialsRefused, PermissionMissing, Refusals
+
+
+class RefreshState(NamedTuple):
+    """The columns of a stored credential about its refreshes. They contain no secret.
+
+    The class `StoredCredential` explains the fields.
+    """
+
+    oauth_client_id: str | None
+    refresh_due_at: datetime | None
+    retry_at: datetime | None
+    failures: int
+    refused_client_version: int | None
+    refused_since: datetime | None
+    refusals: Refusals | None
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """The reason why a connection does not work. For a connection that works, the fields are None.
+
+    `code`: a stable code, see docs/events.md. `reason`: the reason in words. `since`: the time of the first failure.
+    `next_retry_at`: the time at which One Runtime tries again by itself, or None. `advice`: what to do.
+    """
+
+    code: str | None
+    reason: str | None
+    since: datetime | None
+    next_retry_at: datetime | None
+    advice: str | None
+
+
+PROVIDER_TROUBLE: Final = "provider_trouble"
+REFRESH_REFUSED: Final = "request_refused"
+
+_CONNECT_AGAIN: Final = "The end user has to connect again."
+_ADVICE: Final = {
+    CredentialsRefused.code: "The end user has to connect again with a credential that the provider accepts.",
+    PermissionMissing.code: "The end user adds the permission at the provider, or connects again with more scopes.",
+    "client_refused": (
+        "Register the OAuth client again with the client's present secret: `one-runtime oauth-clients set {slug}`."
+    ),
+    "target_refused": "Allow the address with ONE_RUNTIME_EGRESS_ALLOW, or correct the integration's token endpoint.",
+    PROVIDER_TROUBLE: "Wait, because One Runtime tries again. `POST /v1/connections/{id}/refresh` tries at once.",
+    REFRESH_REFUSED: (
+        "Wait, because One Runtime tries again. If the refusals last a day, the end user has to connect again."
+    ),
+}
+
+
+def is_failing(connection: Connection, refresh: RefreshState) -> bool:
+    """Return True if an active connection cannot refresh its tokens at the moment."""
+    return connection.status == "active" and refresh.failures > 0
+
+
+def diagnose(connection: Connection, refresh: RefreshState) -> Diagnosis:
+    """Return the reason why a connection does not work, and what to do."""
+    code, reason, since = _cause(connection, refresh)
+    if code is None:
+        return Diagnosis(None, None, None, None, None)
+    advice = _CONNECT_AGAIN if connection.status == "needs_reauth" else _ADVICE.get(code)
+    if connection.status == "needs_reauth" and code == CredentialsRefused.code:
+        advice = _ADVICE[code]
+    if advice is not None:
+        advice = advice.replace("{slug}", connection.integration_slug).replace("{id}", connection.id)
+    return Diagnosis(code, reason, since, _next_retry_at(connection, refresh), advice)
+
+
+def _cause(connection: Connection, refresh: RefreshState) -> tuple[str | None, str | None, datetime | None]:
+    if connection.error is not None:
+        since = datetime.fromisoformat(connection.error["at"])
+        return connection.error["code"], connection.error["message"], since
+    if not is_failing(connection, refresh):
+        return None, None, None
+    times = f"{refresh.failures} time{'s' if refresh.failures > 1 else ''} in a row"
+    if refresh.refusals is not None:
+        return (
+            REFRESH_REFUSED,
+            f"The provider refused the refresh {times}, without a clear reason.",
+            refresh.refused_since,
+        )
+    # The first refresh of an outage is sent when it is due.
+    return PROVIDER_TROUBLE, f"The refresh of the tokens failed {times}.", refresh.refresh_due_at
+
+
+def _next_retry_at(connection: Connection, refresh: RefreshState) -> datetime | None:
+    if refresh.refresh_due_at is None or not (refresh.failures or connection.status == "needs_reauth"):
+        return None
+    return max(refresh.refresh_due_at, refresh.retry_at) if refresh.retry_at else refresh.refresh_due_at

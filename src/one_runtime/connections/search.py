@@ -1,0 +1,137 @@
+"""Find connections of all organizations, for the operator. API requests use the module `connections` instead."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, CompoundSelect, and_, func, or_, select, union_all
+
+from one_runtime.connections.connections import COLUMNS, Connection
+from one_runtime.connections.diagnosis import Diagnosis, RefreshState, diagnose, is_failing
+from one_runtime.db.engine import Transaction
+from one_runtime.db.ids import is_id
+from one_runtime.db.schema import connections, credentials, end_users, organizations
+from one_runtime.errors import NotFound
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSearch:
+    """Filters for connections of all organizations. A field with the value None matches all connections.
+
+    `email`: the e-mail address of the end user, or the label or id of the account. `account`: the id of the account,
+    or a part of its label. `failing`: True for active connections that cannot refresh their tokens at the moment. The
+    case of letters in `email` and `account` does not matter.
+    """
+
+    organization_id: str | None = None
+    end_user_id: str | None = None
+    email: str | None = None
+    account: str | None = None
+    integration_slug: str | None = None
+    status: str | None = None
+    failing: bool = False
+
+
+class FoundConnection:
+    """A connection with its owner and the state of its refreshes."""
+
+    _fields = (*Connection.__dataclass_fields__, *RefreshState._fields, "organization_name", "email")
+
+    def __init__(self, *cells: Any) -> None:
+        width, end = len(COLUMNS), len(COLUMNS) + len(RefreshState._fields)
+        self.connection = Connection(*cells[:width])
+        self.refresh = RefreshState(*cells[width:end])
+        self.organization_name: str = cells[end]
+        self.email: str | None = cells[end + 1]
+
+    @property
+    def id(self) -> str:
+        """Return the id of the connection."""
+        return self.connection.id
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """Return the reason why the connection does not work."""
+        return diagnose(self.connection, self.refresh)
+
+    @property
+    def is_failing(self) -> bool:
+        """Return True if the connection cannot refresh its tokens at the moment."""
+        return is_failing(self.connection, self.refresh)
+
+
+_OF_END_USER: Final = and_(
+    end_users.c.organization_id == connections.c.organization_id, end_users.c.end_user_id == connections.c.end_user_id
+)
+_SELECT: Final = (
+    select(
+        *COLUMNS,
+        *(credentials.c[name] for name in RefreshState._fields),
+        organizations.c.display_name.label("organization_name"),
+        end_users.c.email,
+    )
+    .select_from(connections)
+    .join(credentials, credentials.c.connection_id == connections.c.id)
+    .join(organizations, organizations.c.id == connections.c.organization_id)
+    .join(end_users, _OF_END_USER)
+)
+
+
+async def find_newest(
+    tx: Transaction, wanted: ConnectionSearch, *, limit: int, before: str | None
+) -> tuple[list[FoundConnection], str | None]:
+    """Return at most `limit` connections, newest first. Also return the cursor of the next page, or None at the end.
+
+    `before`: the cursor of the page, or None for the first page.
+    """
+    statement = _SELECT.where(*_conditions(wanted)).order_by(connections.c.id.desc()).limit(limit + 1)
+    if before is not None:
+        statement = statement.where(connections.c.id < before)
+    rows = await tx.all(statement, FoundConnection)
+    return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
+
+
+async def find(tx: Transaction, connection_id: str) -> FoundConnection:
+    """Return the connection with this id. Raises: NotFound."""
+    statement = _SELECT.where(connections.c.id == connection_id)
+    row = await tx.one(statement, FoundConnection) if is_id(connection_id) else None
+    if row is None:
+        raise NotFound(
+            f"There is no connection {connection_id[:64]}. `one-runtime connections list` finds connections. If the "
+            "connection was deleted, `one-runtime events list --connection` still shows its events."
+        )
+    return row
+
+
+def _conditions(wanted: ConnectionSearch) -> list[ColumnElement[bool]]:
+    equal = {
+        # The column of the other table: if there is no organization, the database can still use the index on the
+        # organization and the end user, once for each organization.
+        organizations.c.id: wanted.organization_id,
+        connections.c.end_user_id: wanted.end_user_id,
+        connections.c.integration_slug: wanted.integration_slug,
+        connections.c.status: wanted.status,
+    }
+    conditions = [column == value for column, value in equal.items() if value is not None]
+    if wanted.failing:
+        conditions += [connections.c.status == "active", credentials.c.failures > 0]
+    if wanted.email is not None:
+        conditions.append(connections.c.id.in_(_ids_of_email(wanted.email.strip())))
+    if wanted.account is not None:
+        pattern = re.sub(r"([!%_])", r"!\1", wanted.account)
+        label = func.lower(connections.c.account_label).like(func.lower(f"%{pattern}%"), escape="!")
+        conditions.append(or_(connections.c.account_id == wanted.account, label))
+    return conditions
+
+
+def _ids_of_email(email: str) -> CompoundSelect[tuple[str]]:
+    """Select the connections of the end users with this address, and the connections to an account with this name.
+
+    One statement with OR would join every connection with its end user first.
+    """
+    lower = func.lower(email)
+    of_end_user = select(connections.c.id).join(end_users, _OF_END_USER).where(func.lower(end_users.c.email) == lower)
+    of_account = select(connections.c.id).where(
+        or_(func.lower(connections.c.account_label) == lower, func.lower(connections.c.account_id) == lower)
+    )
+    return union_all(of_end_user, of_account)

@@ -1,0 +1,66 @@
+"""The reason in words why a connection does not work, the time of the next retry, and the advice."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final
+
+import pytest
+
+from one_runtime.clock import system_clock
+from one_runtime.connections.connections import Connection
+from one_runtime.connections.diagnosis import Diagnosis, RefreshState, diagnose
+from one_runtime.errors import error_note
+
+NOW: Final = system_clock()
+HOUR: Final = timedelta(hours=1)
+CONNECTION: Final = Connection(
+    "c1", "o1", "ada", "hubspot", "HubSpot", "oauth2", "active", None, None, None, {}, (), (), {}, NOW, NOW, None, None
+)
+GOOD: Final = RefreshState(None, NOW + HOUR, None, 0, None, None, None)
+DOWN: Final = GOOD._replace(refresh_due_at=NOW - HOUR, retry_at=NOW + HOUR, failures=3)
+
+
+def test_working_connection_has_no_reason() -> None:
+    assert diagnose(CONNECTION, GOOD) == Diagnosis(None, None, None, None, None)
+    left_by_an_older_version = GOOD._replace(refusals="single", refused_since=NOW)
+    assert diagnose(CONNECTION, left_by_an_older_version) == Diagnosis(None, None, None, None, None)
+
+
+def test_outage_of_the_provider_has_its_start_and_the_next_retry() -> None:
+    diagnosis = diagnose(CONNECTION, DOWN)
+    assert (diagnosis.code, diagnosis.reason) == (
+        "provider_trouble",
+        "The refresh of the tokens failed 3 times in a row.",
+    )
+    assert (diagnosis.since, diagnosis.next_retry_at) == (NOW - HOUR, NOW + HOUR)
+    assert "POST /v1/connections/c1/refresh" in str(diagnosis.advice)
+
+
+def test_refusals_without_an_error_code_have_their_first_time() -> None:
+    diagnosis = diagnose(CONNECTION, DOWN._replace(failures=1, refusals="single", refused_since=NOW))
+    assert (diagnosis.code, diagnosis.since, diagnosis.next_retry_at) == ("request_refused", NOW, NOW + HOUR)
+    assert "1 time in a row" in str(diagnosis.reason)
+
+
+@pytest.mark.parametrize(
+    "code, advice",
+    [
+        ("client_refused", "one-runtime oauth-clients set hubspot"),
+        ("target_refused", "ONE_RUNTIME_EGRESS_ALLOW"),
+        ("permission_missing", "adds the permission"),
+    ],
+)
+def test_error_of_an_active_connection_has_its_message_and_advice(code: str, advice: str) -> None:
+    diagnosis = diagnose(replace(CONNECTION, error=error_note(code, "The words.", NOW)), DOWN)
+    assert (diagnosis.code, diagnosis.reason, diagnosis.since) == (code, "The words.", NOW)
+    assert advice in str(diagnosis.advice)
+
+
+@pytest.mark.parametrize("code", ["client_refused", "invalid_grant", "credentials_refused", "required_by_operator"])
+def test_needs_reauth_asks_for_a_new_connection(code: str) -> None:
+    broken = replace(CONNECTION, status="needs_reauth", error=error_note(code, "Dead.", NOW))
+    stopped = GOOD._replace(refresh_due_at=None)
+    diagnosis = diagnose(broken, stopped)
+    assert (diagnosis.code, diagnosis.next_retry_at) == (code, None)
+    assert "has to connect again" in str(diagnosis.advice)
+    assert diagnose(broken, DOWN).next_retry_at == NOW + HOUR
