@@ -1,6 +1,7 @@
-"""`one-runtime connections`: find a connection, and see why it broke."""
+"""`one-runtime connections`: find a connection, see why it broke, and force a new consent."""
 
 import asyncio
+import io
 import json
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -83,3 +84,33 @@ def test_shown_connection_has_its_history_and_no_secret(run: Run, database_url: 
     assert "Last calls through the proxy:" in text
     assert "secret" not in shown.out + text
     assert "one-runtime connections list" in run("connections", "show", new_id()).sentence
+
+
+def test_operator_requires_a_new_consent(run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    actor, first = connected(run, database_url, "ada")
+    _, second = connected(run, database_url, "grace")
+    assert json.loads(run("connections", "require-reauth", first, first, "--json").out) == {
+        "changed": 1,
+        "unchanged": 0,
+    }
+    (row,) = run("connections", "list", "--status", "needs_reauth", "--json").rows
+    assert (row["id"], row["code"]) == (first, "required_by_operator")
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    refused = run("connections", "require-reauth", "--integration", "hubspot")
+    assert refused.code == 1
+    assert "Discard the credentials of 1 connection of 1 organization?" in refused.err
+    assert "1 connection changed" in run("connections", "require-reauth", "--integration", "hubspot", "--yes").line
+    assert "0 connections changed" in run("connections", "require-reauth", second, first).line
+    assert "0 connections changed" in run("connections", "require-reauth", "--organization", actor.organization_id).line
+    events = run("events", "list", "--type", "connection.needs_reauth", "--json").rows
+    assert [event["connection_id"] for event in events] == [second, first]
+    assert {event["data"]["reason"] for event in events} == {"required_by_operator"}
+
+
+def test_require_reauth_refuses_wrong_arguments(run: Run, database_url: str) -> None:
+    _, identifier = connected(run, database_url, "ada")
+    assert "Give the ids" in run("connections", "require-reauth").sentence
+    assert "Give the ids" in run("connections", "require-reauth", identifier, "--integration", "hubspot").sentence
+    assert "There is no connection" in run("connections", "require-reauth", identifier, new_id()).sentence
+    assert run("connections", "list", "--status", "needs_reauth", "--json").out == "[]\n"
+    assert "one-runtime organizations list" in run("connections", "require-reauth", "--organization", "x").sentence

@@ -8,7 +8,7 @@ import pytest
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import system_clock
-from one_runtime.connections import connections, pending_revocations
+from one_runtime.connections import connections, credentials, pending_revocations
 from one_runtime.connections.connections import NewConnection
 from one_runtime.connections.credentials import ProviderAccount, TokenMetadata
 from one_runtime.connections.pending_revocations import (
@@ -37,6 +37,7 @@ QUEUED: Final[dict[RevocationCause, dict[Neighbour, bool]]] = {
     "account_not_selected": {"none": True, "same account": False},
     "not_redeemed": {"none": True, "same account": False},
     "refresh_superseded": {"none": True, "same account": False},
+    "reauth_required": {"none": True, "same account": False},
 }
 
 
@@ -108,6 +109,16 @@ async def test_a_grant_counts_as_shared_by_account_or_by_end_user_where_the_acco
 ) -> None:
     await connect(database, actor, end_user_id, connected_account, slug)
     assert await is_queued(database, tokens_of(actor, account_id), "authorization_failed") is queued
+
+
+async def test_a_connection_with_an_invalidated_credential_does_not_spare_a_grant(
+    database: Database, actor: Actor
+) -> None:
+    await connect(database, actor, "another user", "account-1")
+    async with database.write() as tx:
+        (other,) = await connections.list_at_integration(tx, actor.organization_id, "another user", SLUG)
+        await credentials.invalidate(tx, other.key)
+    assert await is_queued(database, tokens_of(actor, "account-1"), "account_replaced")
 
 
 async def test_a_connection_of_another_organization_does_not_spare_a_grant(database: Database, actor: Actor) -> None:

@@ -1,4 +1,4 @@
-"""`one-runtime connections`: find connections of all organizations, and see why they broke."""
+"""`one-runtime connections`: find connections of all organizations, see why they broke, and force a new consent."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,11 +25,16 @@ from one_runtime.cli.listing import (
     print_page,
     time_text,
 )
-from one_runtime.cli.running import AsJson, print_json, print_table, read
+from one_runtime.cli.operators import operator_name
+from one_runtime.cli.running import AsJson, load_vault, print_json, print_table, read, run
+from one_runtime.clock import system_clock
+from one_runtime.connecting import required_reauth
+from one_runtime.connecting.required_reauth import AffectedConnections, ReauthScope
 from one_runtime.connections import search
 from one_runtime.connections.search import ConnectionSearch, FoundConnection
 from one_runtime.db.engine import Transaction
 from one_runtime.db.scanning import read_pages
+from one_runtime.errors import InvalidInput
 from one_runtime.proxy import request_log
 from one_runtime.proxy.request_log import LoggedRequest, RequestFilter
 from one_runtime.tenancy import events
@@ -104,6 +109,49 @@ def _describe(row: FoundConnection) -> dict[str, object]:
         "created_at": time_text(connection.created_at),
         "last_used_at": time_text(connection.last_used_at),
     }
+
+
+@app.command("require-reauth")
+def require_reauth(
+    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of connections.")] = None,
+    *,
+    organization: Annotated[str | None, typer.Option(help="All connections of the organization with this id.")] = None,
+    integration: Annotated[str | None, typer.Option(help="All connections of the integration with this slug.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Discard the credentials of connections, so that their end users have to connect again."""
+    scope = ReauthScope(organization, integration)
+    if bool(ids) == (scope != ReauthScope(None, None)):
+        raise InvalidInput("Give the ids of connections, or --organization, --integration or both of these options.")
+    vault, catalogs, operator = load_vault(), OrganizationCatalogs(load_catalog()), operator_name()
+    if ids:
+        present = len(set(ids))
+        changed = run(lambda database: required_reauth.require(database, vault, catalogs, ids, system_clock, operator))
+    else:
+        affected = read(lambda tx: _count(tx, scope))
+        present = affected.connections
+        if present and not yes:
+            extent = f"{_plural(present, 'connection')} of {_plural(affected.organizations, 'organization')}"
+            question = f"Discard the credentials of {extent}? The end users have to connect again."
+            typer.confirm(question, abort=True, err=True)
+        changed = run(
+            lambda database: required_reauth.require_all(database, vault, catalogs, scope, system_clock, operator)
+        )
+    unchanged = max(0, present - changed)
+    if as_json:
+        print_json({"changed": changed, "unchanged": unchanged})
+        return
+    typer.echo(f"{_plural(changed, 'connection')} changed. {unchanged:,} had no usable credential before.")
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+async def _count(tx: Transaction, scope: ReauthScope) -> AffectedConnections:
+    await check_organization(tx, scope.organization_id)
+    return await required_reauth.count_affected(tx, scope)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,7 @@ from sqlalchemy import bindparam
 
 from one_runtime.clock import Clock
 from one_runtime.connecting import redirect_mode, sessions
-from one_runtime.connections import connections
-from one_runtime.connections.connections import KEY_LOST
+from one_runtime.connections.discarding import KEY_LOST, discard_lost
 from one_runtime.db import schema
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.encryption import key_ring, key_rotation
@@ -96,7 +95,7 @@ async def abandon(
 
 
 async def _discard_credential(context: _Context, row: SealedRow) -> None:
-    await connections.discard_credential(context.tx, context.vault, context.actor(row), row.id, context.now)
+    await discard_lost(context.tx, context.vault, context.actor(row), row.id, context.now)
 
 
 async def _discard_unredeemed(context: _Context, row: SealedRow) -> None:

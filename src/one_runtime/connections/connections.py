@@ -33,8 +33,6 @@ from one_runtime.tenancy import end_users, events
 from one_runtime.tenancy.events import Actor, Subject
 
 STATUSES: Final = ("active", "needs_reauth")
-KEY_LOST: Final = "key_lost"
-_KEY_LOST_MESSAGE: Final = "The operator lost the encryption key of the stored credential."
 
 
 class AccountMismatch(Conflict):
@@ -396,26 +394,27 @@ async def update_connection(
     return saved
 
 
-async def mark_needs_reauth(
-    tx: Transaction, actor: Actor, connection: Connection, code: str, message: str, now: datetime
+async def mark_needs_reauth(  # noqa: PLR0913 - by name
+    tx: Transaction,
+    actor: Actor,
+    connection: Connection,
+    code: str,
+    message: str,
+    now: datetime,
+    *,
+    again: bool = False,
 ) -> Connection:
-    """Set the status `needs_reauth` with the reason, and record the event. The end user has to connect again."""
-    if connection.status == "needs_reauth":
+    """Set the status `needs_reauth` with the reason, and record the event. The end user has to connect again.
+
+    If the connection already has this status, keep the present reason. `again`: True to replace this reason too.
+    """
+    if connection.status == "needs_reauth" and not again:
         return connection
     saved = replace(connection, status="needs_reauth", error=error_note(code, message, now), updated_at=now)
     await _save(tx, saved, *_STATUS_COLUMNS)
     data = {**connection.subject.data, "reason": code}
     await events.record(tx, actor, "connection.needs_reauth", now, replace(connection.subject, data=data))
     return saved
-
-
-async def discard_credential(tx: Transaction, vault: Vault, actor: Actor, connection_id: str, now: datetime) -> None:
-    """Replace a credential that no key can decrypt by an empty credential. Set the status `needs_reauth`."""
-    key = ConnectionKey(actor.organization_id, connection_id)
-    await credentials.lock(tx, key)
-    connection = await get(tx, key.organization_id, key.connection_id)
-    await mark_needs_reauth(tx, actor, connection, KEY_LOST, _KEY_LOST_MESSAGE, now)
-    await credentials.store(tx, vault, key, {}, TokenMetadata(audience=credentials.INVALIDATED_AUDIENCE))
 
 
 async def note_missing_permission(

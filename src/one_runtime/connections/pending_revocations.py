@@ -16,10 +16,10 @@ from one_runtime.auth_types import auth_method
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import Clock
-from one_runtime.connections.credentials import TokenMetadata
+from one_runtime.connections.credentials import INVALIDATED_AUDIENCE, TokenMetadata
 from one_runtime.db.engine import Row, Transaction
 from one_runtime.db.ids import new_id
-from one_runtime.db.schema import connections, revocations
+from one_runtime.db.schema import connections, credentials, revocations
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import KeyNotInRing, SealBroken, SealContext, Sealed, Vault
 from one_runtime.jobs.queue import Queue, wake_on_commit
@@ -32,6 +32,7 @@ RevocationCause: TypeAlias = Literal[
     "account_not_selected",
     "not_redeemed",
     "refresh_superseded",
+    "reauth_required",
 ]
 
 RULES: Final[Mapping[RevocationCause, Literal["always", "unless_shared"]]] = {
@@ -42,6 +43,7 @@ RULES: Final[Mapping[RevocationCause, Literal["always", "unless_shared"]]] = {
     "account_not_selected": "unless_shared",
     "not_redeemed": "unless_shared",
     "refresh_superseded": "unless_shared",
+    "reauth_required": "unless_shared",
 }
 """The rule for each cause says if One Runtime revokes the tokens. docs/decisions/0019-revocations.md gives the reasons.
 
@@ -97,10 +99,12 @@ _RELEASE = update(revocations).where(revocations.c.id == bindparam("revocation")
 _EXPIRED = delete(revocations).where(revocations.c.give_up_at <= bindparam("now"))
 _AT_INTEGRATION = (
     select(connections.c.id)
+    .join(credentials, credentials.c.connection_id == connections.c.id)
     .where(
         connections.c.organization_id == bindparam("organization"),
         connections.c.integration_slug == bindparam("slug"),
         connections.c.auth_type == bindparam("auth_type"),
+        credentials.c.audience.is_distinct_from(INVALIDATED_AUDIENCE),
     )
     .limit(1)
 )
@@ -142,7 +146,7 @@ async def queue_revocation(
 
 
 async def _may_share_grant(tx: Transaction, tokens: RevocableTokens) -> bool:
-    """Return True if another connection possibly uses the same grant.
+    """Return True if another connection possibly uses the same grant. An invalidated credential uses no grant.
 
     If the account is known, search the organization's connections to the account. If the account is unknown, search the
     end user's connections to the integration.

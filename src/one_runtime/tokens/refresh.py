@@ -19,7 +19,7 @@ from datetime import datetime
 
 from one_runtime.auth_types import AUTH_METHODS, RefreshGrant, oauth2_of
 from one_runtime.catalog.request import ConnectionValues
-from one_runtime.connections import audience_change, connections, credentials
+from one_runtime.connections import audience_change, connections, credentials, discarding
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
 from one_runtime.context import Installation
@@ -274,7 +274,7 @@ def _require_active(connection: Connection) -> None:
 
 def _reauth_message(state: CredentialState, decision: NeedsReauth) -> str:
     error = state.connection.error or {}
-    if error.get("code") == connections.KEY_LOST:
+    if error.get("code") in discarding.CODES:
         return error["message"]
     if decision.reason == "audience_changed":
         return audience_change.error_message(state.integration_name)
