@@ -1,10 +1,16 @@
-"""`one-runtime integrations`: disable an integration, list the disabled integrations, enable the integration again."""
+"""`one-runtime integrations`: disable an integration, list disabled integrations, enable it again, see failures."""
 
+import asyncio
 import json
 
 import pytest
 
+from one_runtime.clock import system_clock
+from one_runtime.connections import connections
+from one_runtime.tenancy.events import Actor
+from tests import sealed_rows
 from tests.command_line import Run
+from tests.sealed_rows import FIRST, ring
 
 
 @pytest.fixture
@@ -41,3 +47,35 @@ def test_output_as_json_and_events_of_the_installation(run: Run) -> None:
     assert oldest["type"] == "integration.disabled"
     shown = run("installation", "events", "--limit", "1").line
     assert shown == f"{newest['created_at']}  integration.enabled  ada  integration_slug=notion"
+
+
+def test_failures_are_printed_for_each_integration(run: Run, database_url: str) -> None:
+    organization = run("organizations", "create", "Northwind").line
+    assert run("integrations", "failures").err == "No integration has a failure.\n"
+
+    async def break_connection() -> None:
+        actor = Actor(organization, "system")
+        async with sealed_rows.opened(database_url) as database:
+            await sealed_rows.register(database, ring(FIRST))
+            identifier = await sealed_rows.connect(database, ring(FIRST), actor, "ada", "secret")
+            async with database.write() as tx:
+                connection = await connections.get(tx, organization, identifier)
+                await connections.mark_needs_reauth(tx, actor, connection, "invalid_grant", "Dead.", system_clock())
+
+    asyncio.run(break_connection())
+    assert run("integrations", "failures", "--json").rows == [
+        {
+            "integration_slug": "acme",
+            "active": 0,
+            "needs_reauth": 1,
+            "failing": 0,
+            "organizations": 1,
+            "affected_organizations": 1,
+            "reasons": [{"code": "invalid_grant", "connections": 1}],
+        }
+    ]
+    title, row = run("integrations", "failures", "--organization", organization).out.splitlines()
+    assert title.startswith("integration slug  active  needs reauth  failing")
+    assert row.split() == ["acme", "0", "1", "0", "1", "1", "invalid_grant", "1"]
+    assert run("integrations", "failures", "--integration", "hubspot", "--all").out == ""
+    assert "one-runtime organizations list" in run("integrations", "failures", "--organization", "x").sentence

@@ -52,7 +52,9 @@ def list_events(  # noqa: PLR0913 - one argument for each option
     integration: IntegrationSlug = None,
     type_: Annotated[EventType | None, typer.Option("--type", help="Type of the event.", show_choices=False)] = None,
     actor_type: Annotated[ActorType | None, typer.Option(help="Type of the actor that caused the event.")] = None,
-    actor: Annotated[str | None, typer.Option(help="Id of the actor, such as an end user or the name of an operator.")] = None,
+    actor: Annotated[
+        str | None, typer.Option(help="Id of the actor, such as an end user or the name of an operator.")
+    ] = None,
     api_key: Annotated[str | None, typer.Option(help="Id or prefix of the API key that caused the event.")] = None,
     since: Since = None,
     until: Until = None,

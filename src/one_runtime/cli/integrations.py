@@ -1,4 +1,4 @@
-"""`one-runtime integrations`: disable integrations for all organizations, and enable them again."""
+"""`one-runtime integrations`: disable integrations for all organizations, enable them again, and see failures."""
 
 from typing import Annotated, Final
 
@@ -7,15 +7,20 @@ import typer
 from one_runtime.catalog import disabled_integrations
 from one_runtime.catalog.disabled_integrations import DisabledIntegration
 from one_runtime.catalog.loader import load_catalog
+from one_runtime.cli.listing import IntegrationSlug, OrganizationId, check_organization
 from one_runtime.cli.operators import operator_name
-from one_runtime.cli.running import AsJson, print_json, print_rows, read, write
+from one_runtime.cli.running import AsJson, print_json, print_rows, print_table, read, write
 from one_runtime.clock import rfc3339, system_clock
+from one_runtime.connections.failure_summary import IntegrationFailures, summarize_failures
 from one_runtime.db.engine import Transaction
 from one_runtime.integrations import disabling
 
 app = typer.Typer(no_args_is_help=True, help="Integrations of the whole installation.")
 
 Slug = Annotated[str, typer.Argument(help="Slug of the integration.")]
+
+_SHOWN_REASONS: Final = 3
+"""Number of reasons for each integration in the table of failures."""
 
 _NOTICE: Final = "Running servers notice the change within 5 seconds."
 
@@ -64,3 +69,44 @@ def _shown(row: DisabledIntegration) -> dict[str, str | None]:
         "disabled_by": row.disabled_by,
         "reason": row.reason,
     }
+
+
+@app.command("failures")
+def summarize(
+    *,
+    organization: OrganizationId = None,
+    integration: IntegrationSlug = None,
+    include_working: Annotated[
+        bool, typer.Option("--all", help="List also the integrations without a failure.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Count the connections that do not work, with the most frequent reasons, for each integration."""
+
+    async def summary(tx: Transaction) -> list[IntegrationFailures]:
+        await check_organization(tx, organization)
+        return await summarize_failures(tx, organization_id=organization, integration_slug=integration)
+
+    rows = [row for row in read(summary) if row.reasons or include_working]
+    if as_json:
+        print_json([_describe(row) | {"reasons": [reason._asdict() for reason in row.reasons]} for row in rows])
+        return
+    print_table([{name.replace("_", " "): value for name, value in _with_reasons(row).items()} for row in rows])
+    if not rows:
+        typer.echo("No integration has a failure.", err=True)
+
+
+def _describe(row: IntegrationFailures) -> dict[str, object]:
+    return {
+        "integration_slug": row.integration_slug,
+        "active": row.active,
+        "needs_reauth": row.needs_reauth,
+        "failing": row.failing,
+        "organizations": row.organizations,
+        "affected_organizations": row.affected_organizations,
+    }
+
+
+def _with_reasons(row: IntegrationFailures) -> dict[str, object]:
+    reasons = [f"{reason.code} {reason.connections}" for reason in row.reasons[:_SHOWN_REASONS]]
+    return _describe(row) | {"reasons": ", ".join(reasons) or None}
