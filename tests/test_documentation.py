@@ -26,6 +26,7 @@ from one_runtime.db import schema
 from one_runtime.encryption.vault import new_key
 from one_runtime.settings import PREFIX, Settings
 from one_runtime.tenancy import api_keys, events
+from one_runtime.tenancy.installation_events import INSTALLATION_EVENT_TYPES
 from scripts import settings_page
 from tests.documentation import ROOT, Page, page, pages
 from tests.running_demo import Demo, running_demo, three_free_ports
@@ -171,14 +172,17 @@ def test_the_scopes_table_names_every_get_route_that_needs_another_scope_than_re
 
 
 def test_every_event_type_is_documented() -> None:
-    assert [code(row[0]) for row in page("docs/events.md").table("Types")] == list(events.TYPES)
+    documented = page("docs/events.md")
+    assert [code(row[0]) for row in documented.table("Types")] == list(events.TYPES)
+    assert [code(row[0]) for row in documented.table("Events of the installation")] == list(INSTALLATION_EVENT_TYPES)
 
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
 def test_every_named_event_type_exists(document: Page) -> None:
     if document.name == "docs/vocabulary.md":  # this page also names methods of clients: see tests/test_vocabulary.py
         return
-    assert set(EVENT.findall(document.text)) <= set(events.TYPES)
+    known = {*events.TYPES, *INSTALLATION_EVENT_TYPES}
+    assert set(EVENT.findall(document.text)) <= known
 
 
 def test_every_error_code_of_the_popup_is_documented_and_typed() -> None:

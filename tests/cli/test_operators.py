@@ -11,7 +11,7 @@ from sqlalchemy import select
 from one_runtime.db.schema import events
 from tests import sealed_rows
 from tests.command_line import Run
-from tests.sealed_rows import FIRST
+from tests.sealed_rows import FIRST, ID, SECOND
 
 
 @pytest.fixture
@@ -80,3 +80,33 @@ def test_unknown_user_of_a_container_is_named_by_number(
 def test_name_that_is_long_or_not_printable_is_refused(run: Run, name: str) -> None:
     refused = run("organizations", "list", OPERATOR=name).sentence
     assert refused == "ONE_RUNTIME_OPERATOR: must have at most 255 characters, all printable."
+
+
+def test_commands_that_concern_no_single_organization_have_events_of_the_installation(
+    run: Run, tmp_path: Path, database_url: str
+) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("a-secret-of-the-client")
+    ring = f"{FIRST},{SECOND}"
+    organization = run("organizations", "create", "Northwind", OPERATOR="ada", ENCRYPTION_KEYS=ring).line
+    run("oauth-clients", "set", "dropbox", "--client-id", "id", "--secret-file", str(secret))
+    run("oauth-clients", "delete", "dropbox")
+    run("keys", "activate", ID[SECOND])
+    run("keys", "reseal")
+    run("keys", "disable", ID[FIRST])
+    run("installation", "hold")
+    run("installation", "confirm", "--yes")
+    run("keys", "abandon", ID[SECOND], "--yes", ENCRYPTION_KEYS=FIRST)
+    rows = run("installation", "events", "--json").rows
+    assert {row["operator"] for row in rows} == {"ada"}
+    assert [(row["type"], row["data"]) for row in reversed(rows)] == [
+        ("organization.created", {"organization_id": organization, "display_name": "Northwind"}),
+        ("oauth_client.updated", {"integration_slug": "dropbox"}),
+        ("oauth_client.deleted", {"integration_slug": "dropbox"}),
+        ("encryption_key.activated", {"key_id": ID[SECOND]}),
+        ("encryption_key.disabled", {"key_id": ID[FIRST]}),
+        ("installation.held", {}),
+        ("installation.confirmed", {}),
+        ("encryption_key.abandoned", {"key_id": ID[SECOND]}),
+    ]
+    assert recorded(database_url) == []

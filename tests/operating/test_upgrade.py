@@ -31,7 +31,7 @@ COMMITS: Final = {
     "0003": "64932f447cf18ce401faeb8ab4cf98b93b72d32c",
     "0004": "f9769e108c0d35423026114c28c56ba22e00a854",
     "0005": "4c2afbbfac051831e3bf638cdb7cf3161897e489",
-    "0006": "dd06031f2b9ecdba1b3ab17f3e7cf01a176ec45e",
+    "0006": "7a21c89c6aad4811aa3ad0e3b66428d1abe0d116",
 }
 """By migration, the last commit without a later one. With a new migration, add the commit before it."""
 ENOUGH: Final = 40

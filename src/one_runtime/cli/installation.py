@@ -9,9 +9,10 @@ import typer
 
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
+from one_runtime.cli.operators import record_command
 from one_runtime.cli.running import AsJson, print_json, print_rows, read, run, write
 from one_runtime.clock import rfc3339, system_clock
-from one_runtime.db.engine import Database
+from one_runtime.db.engine import Database, Transaction
 from one_runtime.jobs import liveness
 from one_runtime.jobs.liveness import InstallationRow
 from one_runtime.tenancy.installation_events import list_newest_of_installation
@@ -66,7 +67,12 @@ def confirm_copy(
 @app.command("hold")
 def hold_copy() -> None:
     """Mark this database as a copy, before a server uses the copy. Its servers refresh and revoke no tokens."""
-    write(liveness.hold)
+
+    async def hold(tx: Transaction) -> None:
+        await liveness.hold(tx)
+        await record_command(tx, "installation.held")
+
+    write(hold)
     typer.echo(
         "This database is now an unconfirmed copy. Running servers notice the change within 15 seconds. "
         "`one-runtime installation confirm` makes the database live."
@@ -79,7 +85,7 @@ def list_installation_events(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of events.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """List the commands that changed something for all organizations, newest first."""
+    """List the events of commands that concern no single organization, newest first."""
     rows = [
         {
             "created_at": rfc3339(event.occurred_at),
@@ -108,6 +114,7 @@ async def _confirm(database: Database, now: datetime) -> None:
     location = await database.location(create=True)
     async with database.write() as tx:
         await liveness.confirm(tx, location, now)
+        await record_command(tx, "installation.confirmed")
 
 
 def _print_age(state: _DatabaseState, now: datetime) -> None:

@@ -11,11 +11,11 @@ from typing import Annotated, Final
 
 import typer
 
-from one_runtime.cli.operators import operator_name
+from one_runtime.cli.operators import operator_name, record_command
 from one_runtime.cli.running import AsJson, load_vault, print_json, print_rows, read, run, write
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.connecting import lost_key
-from one_runtime.db.engine import Database
+from one_runtime.db.engine import Database, Transaction
 from one_runtime.encryption import key_ring, key_rotation
 from one_runtime.encryption.key_ring import Key
 from one_runtime.encryption.key_rotation import Progress
@@ -87,7 +87,13 @@ def activate_encryption_key(
 ) -> None:
     """Make a key the active key. All servers then encrypt new values with this key. Every server must have the key."""
     vault = load_vault()
-    activated = write(lambda tx: key_rotation.activate(tx, vault, key, system_clock(), force=force))
+
+    async def activate(tx: Transaction) -> str:
+        key_id = await key_rotation.activate(tx, vault, key, system_clock(), force=force)
+        await record_command(tx, "encryption_key.activated", key_id=key_id)
+        return key_id
+
+    activated = write(activate)
     typer.echo(
         f"{activated} is the active key. To encrypt older values with this key too, run `one-runtime keys reseal`."
     )
@@ -96,7 +102,13 @@ def activate_encryption_key(
 @app.command("disable")
 def disable_encryption_key(key: KeyName) -> None:
     """Disable a key that no stored value needs. Servers can then start without the key."""
-    disabled = write(lambda tx: key_rotation.disable(tx, key, system_clock()))
+
+    async def disable(tx: Transaction) -> str:
+        key_id = await key_rotation.disable(tx, key, system_clock())
+        await record_command(tx, "encryption_key.disabled", key_id=key_id)
+        return key_id
+
+    disabled = write(disable)
     typer.echo(
         f"{disabled} is disabled. Remove this key from ONE_RUNTIME_ENCRYPTION_KEYS on every server. Keep a copy of the "
         "key as long as you keep older backups."

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from one_runtime.cli.operators import operator_actor
+from one_runtime.cli.operators import operator_actor, record_command
 from one_runtime.cli.running import AsJson, print_rows, read, write
 from one_runtime.clock import system_clock
 from one_runtime.db.engine import Transaction
@@ -22,10 +22,14 @@ def create_organization(
     allowed_origin: AllowedOrigins = None,
 ) -> None:
     """Create an organization and print its id."""
-    organization = write(
-        lambda tx: organizations.create(tx, display_name, system_clock(), allowed_origins=allowed_origin or ())
-    )
-    typer.echo(organization.id)
+
+    async def create(tx: Transaction) -> organizations.Organization:
+        origins = allowed_origin or ()
+        created = await organizations.create(tx, display_name, system_clock(), allowed_origins=origins)
+        await record_command(tx, "organization.created", organization_id=created.id, display_name=created.display_name)
+        return created
+
+    typer.echo(write(create).id)
 
 
 @app.command("list")

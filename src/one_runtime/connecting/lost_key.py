@@ -25,6 +25,7 @@ from one_runtime.integrations.client_reset import ResetClient, reset_secret
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Actor, Subject
+from one_runtime.tenancy.installation_events import record_for_installation
 
 _LOWEST: Final = "00000000-0000-0000-0000-000000000000"
 
@@ -91,6 +92,7 @@ async def abandon(
             result.rows[table.name] += len(rows)
     async with database.write() as tx:
         await key_rotation.disable(tx, key, clock())
+        await record_for_installation(tx, operator, "encryption_key.abandoned", clock(), {"key_id": key})
     return result
 
 

@@ -50,7 +50,7 @@ installation = Table(
     Column("live_at", TIME),  # last heartbeat of a server while the database was live
 )
 
-# The operator's audit log: changes that concern all organizations.
+# The operator's audit log: changes that concern no single organization.
 installation_events = Table(
     "installation_events",
     metadata,

@@ -10,10 +10,10 @@ from one_runtime.connections import credentials
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import oauth_clients as clients
 from one_runtime.encryption.vault import Vault
+from one_runtime.integrations.client_events import record_client_event
 from one_runtime.integrations.oauth_clients import INSTANCE, OAuthClient, seal
 from one_runtime.oauth.client import ClientIdentity
-from one_runtime.tenancy import events
-from one_runtime.tenancy.events import Actor, Subject
+from one_runtime.tenancy.events import Actor
 
 _PAUSE: Final = timedelta(days=36_500)
 """Pause of refreshes without the secret. The pause ends when the owner registers the client again."""
@@ -69,8 +69,7 @@ async def reset_secret(
     changed = {name: columns[name] for name in ("sealed", "key_id", "version", "updated_at")}
     await tx.execute(_RESET, client=row.id, **changed)
     await credentials.pause_for_client(tx, row.id, client.version, now + _PAUSE)
-    if row.organization_id != INSTANCE and row.retired_at is None:
-        subject = Subject(data={"integration_slug": row.integration_slug})
-        actor = Actor(row.organization_id, "system", operator)
-        await events.record(tx, actor, "oauth_client.updated", now, subject)
+    if row.retired_at is None:
+        actor, of_operator = Actor(row.organization_id, "system", operator), row.organization_id == INSTANCE
+        await record_client_event(tx, actor, "oauth_client.updated", row.integration_slug, now, of_operator=of_operator)
     return row

@@ -30,13 +30,13 @@ from one_runtime.db.schema import oauth_clients as clients
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, FieldError, InvalidInput, NotFound
+from one_runtime.integrations.client_events import ClientEventType, record_client_event
 from one_runtime.integrations.client_hosts import MAX_HOSTS, can_list_hosts, names_hosts, secret_hosts
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.oauth.callback import callback_url
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.scopes import check_scopes
-from one_runtime.tenancy import events
-from one_runtime.tenancy.events import Actor, EventType, Subject
+from one_runtime.tenancy.events import Actor
 
 TABLE: Final = "oauth_clients"
 INSTANCE: Final = "00000000-0000-0000-0000-000000000000"
@@ -338,11 +338,9 @@ async def unregister(installation: Installation, actor: Actor, slug: str) -> Non
         await _record(tx, installation, actor, "oauth_client.deleted", slug)
 
 
-async def _record(tx: Transaction, installation: Installation, actor: Actor, kind: EventType, slug: str) -> None:
-    """Record an event for an organization. Record nothing for the operator, because the operator has no audit log."""
-    if actor.organization_id != INSTANCE:
-        subject = Subject(data={"integration_slug": slug})
-        await events.record(tx, actor, kind, installation.clock(), subject)
+async def _record(tx: Transaction, installation: Installation, actor: Actor, kind: ClientEventType, slug: str) -> None:
+    of_operator = actor.organization_id == INSTANCE
+    await record_client_event(tx, actor, kind, slug, installation.clock(), of_operator=of_operator)
 
 
 async def _integration(tx: Transaction, installation: Installation, organization_id: str, slug: str) -> Integration:

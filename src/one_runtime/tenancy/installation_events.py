@@ -1,4 +1,4 @@
-"""Write and read the operator's audit log: changes by commands that concern all organizations.
+"""Write and read the operator's audit log: changes by commands that concern no single organization.
 
 Organizations cannot read these events. One Runtime writes an event in the same transaction as its change.
 """
@@ -14,7 +14,18 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import installation_events as events
 
-InstallationEventType: TypeAlias = Literal["integration.disabled", "integration.enabled"]
+InstallationEventType: TypeAlias = Literal[
+    "organization.created",
+    "integration.disabled",
+    "integration.enabled",
+    "oauth_client.updated",
+    "oauth_client.deleted",
+    "encryption_key.activated",
+    "encryption_key.disabled",
+    "encryption_key.abandoned",
+    "installation.confirmed",
+    "installation.held",
+]
 INSTALLATION_EVENT_TYPES: Final[tuple[str, ...]] = get_args(InstallationEventType)
 
 
