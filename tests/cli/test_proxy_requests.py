@@ -20,11 +20,28 @@ def run(bare: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     return bare
 
 
-def call(organization_id: str, connection_id: str, slug: str, status: int) -> LoggedRequest:
+def call(
+    organization_id: str, connection_id: str, slug: str, status: int, api_key_id: str | None = None
+) -> LoggedRequest:
     """Return a call that ended a minute ago. The log removes its end user, who does not exist."""
     at = system_clock() - timedelta(minutes=1)
     return LoggedRequest(
-        new_id(), organization_id, at, "ada", connection_id, slug, "GET", "/contacts", status, None, 1, 0, 9, 5, 4
+        new_id(),
+        organization_id,
+        at,
+        "ada",
+        connection_id,
+        slug,
+        "GET",
+        "/contacts",
+        status,
+        None,
+        1,
+        0,
+        9,
+        5,
+        4,
+        api_key_id,
     )
 
 
@@ -63,6 +80,7 @@ def test_calls_are_filtered_over_all_organizations(run: Run, database_url: str) 
         "response_bytes": 9,
         "duration_ms": 5,
         "upstream_ms": 4,
+        "api_key_id": None,
     }
     for options, count in {
         ("--organization", northwind): 2,
@@ -79,3 +97,15 @@ def test_calls_are_filtered_over_all_organizations(run: Run, database_url: str) 
     page = run("proxy-requests", "list", "--limit", "1")
     assert page.out.splitlines()[1].split("  ")[1] == southwind
     assert calls[2].id in page.err
+
+
+def test_calls_of_a_leaked_key_are_listed(run: Run, database_url: str) -> None:
+    organization = run("organizations", "create", "Northwind").line
+    leaked = run("api-keys", "create", organization).line[:12]
+    (key,) = run("api-keys", "list", "--json").rows
+    calls = [call(organization, new_id(), "slack", 200, api_key_id) for api_key_id in (key["id"], new_id(), None)]
+    write(database_url, calls)
+    for name in (leaked, key["id"]):
+        (row,) = run("proxy-requests", "list", "--api-key", name, "--json").rows
+        assert (row["id"], row["api_key_id"]) == (calls[0].id, key["id"])
+    assert "one-runtime api-keys list" in run("proxy-requests", "list", "--api-key", "oru_nothing0").sentence

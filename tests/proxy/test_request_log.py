@@ -58,6 +58,8 @@ async def test_call_is_logged_without_query_headers_and_bodies(relay: Relay) -> 
     }
     assert (entry["end_user_id"], connection["last_used_at"]) == ("user_123", entry["created_at"])
     assert 0 <= entry["upstream_ms"] <= entry["duration_ms"]
+    created = (await relay.client.get("/v1/events", type="api_key.created")).json()["events"]
+    assert entry["api_key_id"] == created[0]["data"]["api_key_id"]
     for secret in ("s3cret", "hidden", "a body", "12345", KEY, relay.key):
         assert secret not in str(entry)
 
@@ -107,6 +109,9 @@ async def test_log_is_filtered_and_paged(relay: Relay) -> None:
     assert len(await listed(relay, connection_id=everything[-1]["connection_id"])) == 3
     assert await listed(relay, end_user_id="nobody") == []
     assert len(await listed(relay, http_status=200)) == 4
+    (key,) = {entry["api_key_id"] for entry in everything}
+    assert await listed(relay, api_key_id=new_id()) == []
+    assert len(await listed(relay, api_key_id=key)) == 4
     past, future = "2020-01-01T00:00:00Z", "2120-01-01T00:00:00+01:00"
     assert [len(await listed(relay, **{name: past})) for name in ("since", "until")] == [4, 0]
     assert [len(await listed(relay, **{name: future})) for name in ("since", "until")] == [0, 4]

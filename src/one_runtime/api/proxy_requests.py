@@ -20,6 +20,7 @@ class ProxyRequestAnswer(Answer, title="ProxyRequest"):
     - `path`: the path without the query.
     - `http_status`: the status of the response. 0 means that the caller closed the connection before the response.
     - `error_code`: the code of One Runtime's own error, or null.
+    - `api_key_id`: the API key of the caller. Null if an older version of One Runtime logged the call.
     """
 
     id: str
@@ -36,13 +37,14 @@ class ProxyRequestAnswer(Answer, title="ProxyRequest"):
     response_bytes: int
     duration_ms: int
     upstream_ms: int | None
+    api_key_id: str | None
 
 
 class ProxyRequestPage(Answer):
     """A page of calls. `next_cursor` is null on the last page.
 
-    If you filter by `http_status` or `integration_slug`, One Runtime searches at most 10,000 calls for each page. So a
-    page with a `next_cursor` can contain few calls or no calls.
+    If you filter by `http_status`, `integration_slug` or `api_key_id`, One Runtime searches at most 10,000 calls for
+    each page. So a page with a `next_cursor` can contain few calls or no calls.
     """
 
     proxy_requests: list[ProxyRequestAnswer]
@@ -56,6 +58,7 @@ class ProxyRequestQuery(Body):
     connection_id: RowId | None = None
     integration_slug: Slug | None = None
     http_status: int | None = Field(None, ge=0, le=599)
+    api_key_id: RowId | None = None
     since: Moment | None = None
     until: Moment | None = None
     limit: Limit = 100
@@ -71,7 +74,13 @@ async def list_proxy_requests(
     A call appears about a second after its end. One Runtime keeps calls for 7 days. The operator can change this time.
     """
     filters = RequestFilter(
-        query.end_user_id, query.connection_id, query.integration_slug, query.http_status, query.since, query.until
+        end_user_id=query.end_user_id,
+        connection_id=query.connection_id,
+        integration_slug=query.integration_slug,
+        status=query.http_status,
+        api_key_id=query.api_key_id,
+        since=query.since,
+        until=query.until,
     )
     async with installation.database.read() as tx:
         calls, next_cursor = await request_log.list_newest(

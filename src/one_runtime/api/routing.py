@@ -149,11 +149,11 @@ def _authenticated_route(scope: KeyScope) -> type[APIRoute]:
 
 
 def authorize(request: Scope, principal: Principal, required: KeyScope) -> None:
-    """Check the scope that a route requires, and record the organization for logs and traces.
+    """Check the scope that a route requires, and record the organization and the API key for logs and traces.
 
     Raises: InsufficientScope.
     """
-    request["organization_id"] = principal.organization_id
+    request["organization_id"], request["api_key_id"] = principal.organization_id, principal.api_key_id
     principal.require(required)
 
 

@@ -1,5 +1,6 @@
 """`one-runtime proxy-requests`: read the log of proxy calls of all organizations."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Final
 
@@ -26,6 +27,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.scanning import Page, read_pages
 from one_runtime.proxy import request_log
 from one_runtime.proxy.request_log import LoggedRequest, RequestFilter
+from one_runtime.tenancy import api_keys
 
 app = typer.Typer(no_args_is_help=True, help="The calls through the proxy of all organizations.")
 
@@ -41,6 +43,7 @@ COLUMNS: Final = {
     "error_code": "error",
     "attempts": "attempts",
     "duration_ms": "ms",
+    "api_key_id": "API key",
 }
 
 
@@ -54,6 +57,7 @@ def list_proxy_requests(  # noqa: PLR0913 - one argument for each option
     http_status: Annotated[
         int | None, typer.Option(min=0, max=599, help="Status of the response. 0: the caller closed the connection.")
     ] = None,
+    api_key: Annotated[str | None, typer.Option(help="Id or prefix of the caller's API key.")] = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = DEFAULT_LIMIT,
@@ -63,12 +67,16 @@ def list_proxy_requests(  # noqa: PLR0913 - one argument for each option
     """List calls through the proxy, newest first."""
     check_id("--connection", connection)
     check_id("--cursor", cursor)
-    times = parse_time("--since", since), parse_time("--until", until)
-    matching = RequestFilter(end_user, connection, integration, http_status, *times)
+    matching = RequestFilter(end_user, connection, integration, http_status)
+    matching = replace(matching, since=parse_time("--since", since), until=parse_time("--until", until))
 
     async def find(tx: Transaction) -> Page[LoggedRequest]:
         await check_organization(tx, organization)
-        page = partial(request_log.list_newest, tx, organization, matching)
+        organization_id, filters = organization, matching
+        if api_key is not None:
+            key = await api_keys.find(tx, api_key)
+            organization_id, filters = organization or key.organization_id, replace(matching, api_key_id=key.id)
+        page = partial(request_log.list_newest, tx, organization_id, filters)
         return await read_pages(page, limit=limit, cursor=cursor)
 
     rows, next_cursor = read(find)
@@ -93,4 +101,5 @@ def describe(call: LoggedRequest) -> dict[str, object]:
         "response_bytes": call.response_bytes,
         "duration_ms": call.duration_ms,
         "upstream_ms": call.upstream_ms,
+        "api_key_id": call.api_key_id,
     }

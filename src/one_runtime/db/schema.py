@@ -374,6 +374,7 @@ requests = Table(
     Column("response_bytes", BigInteger, nullable=False),
     Column("duration_ms", Integer, nullable=False),
     Column("upstream_ms", Integer),
+    Column("api_key_id", ID),  # null: an older version wrote the row
     Index("ix_requests_organization_id_id", "organization_id", "id"),
     Index("ix_requests_organization_id_end_user_id_id", "organization_id", "end_user_id", "id"),
     Index("ix_requests_organization_id_connection_id_id", "organization_id", "connection_id", "id"),

@@ -32,6 +32,7 @@ class CallRecord:
     """
 
     connection: Connection
+    api_key_id: str
     method: str
     path: str
     started: float = field(default_factory=perf_counter)
@@ -72,6 +73,7 @@ class CallRecord:
             response_bytes=self.response_bytes,
             duration_ms=round((perf_counter() - self.started) * 1000),
             upstream_ms=None if upstream is None else round(upstream * 1000),
+            api_key_id=self.api_key_id,
         )
 
 

@@ -62,6 +62,7 @@ class LoggedRequest:
     response_bytes: int
     duration_ms: int
     upstream_ms: int | None
+    api_key_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,7 @@ class RequestFilter:
     connection_id: str | None = None
     integration_slug: str | None = None
     status: int | None = None
+    api_key_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
@@ -86,7 +88,7 @@ class RequestFilter:
 
 _COLUMNS = tuple(rows.c[name] for name in LoggedRequest.__dataclass_fields__)
 _INDEXED_OF_ORGANIZATION: Final = ("end_user_id", "connection_id")
-_UNINDEXED: Final[tuple[str, ...]] = ("integration_slug", "status")
+_UNINDEXED: Final[tuple[str, ...]] = ("integration_slug", "status", "api_key_id")
 _OF_ORGANIZATION = rows.c.organization_id == bindparam("organization")
 # The subquery yields NULL if the end user was deleted after the call. The lock (FOR KEY SHARE) makes a later deletion
 # of the end user wait for this write. So the deletion also removes the identifier from the new entries.

@@ -12,6 +12,7 @@ export interface ProxyRequests {
       connectionId?: string;
       integrationSlug?: string;
       httpStatus?: number;
+      apiKeyId?: string;
       since?: string;
       until?: string;
     } & Paging,
@@ -37,6 +38,8 @@ export interface ProxyRequest {
   responseBytes: number;
   durationMs: number;
   upstreamMs: number | null;
+  /** The API key of the caller. Null if an older version of One Runtime logged the call. */
+  apiKeyId: string | null;
 }
 
 export default resource<ProxyRequests>("proxyRequests")({

@@ -32,6 +32,7 @@ class ProxyRequest:
     response_bytes: int
     duration_ms: int
     upstream_ms: int | None
+    api_key_id: str | None
 
 
 def list_proxy_requests(  # noqa: PLR0913 - by name
@@ -40,6 +41,7 @@ def list_proxy_requests(  # noqa: PLR0913 - by name
     connection_id: str | None = None,
     integration_slug: str | None = None,
     http_status: int | None = None,
+    api_key_id: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     limit: int = LIMIT,
@@ -51,6 +53,7 @@ def list_proxy_requests(  # noqa: PLR0913 - by name
         "connection_id": connection_id,
         "integration_slug": integration_slug,
         "http_status": http_status,
+        "api_key_id": api_key_id,
         "since": as_time(since),
         "until": as_time(until),
     }
