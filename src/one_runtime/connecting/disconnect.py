@@ -34,7 +34,8 @@ class DisconnectedConnection:
     revocations: tuple[RevocationResult, ...]
 
 
-_Removal: TypeAlias = tuple[DisconnectedConnection, PendingRevocation | None]
+Removal: TypeAlias = tuple[DisconnectedConnection, PendingRevocation | None]
+"""A deleted connection, and the queued revocation of its tokens. None: nothing to revoke."""
 
 
 async def disconnect(
@@ -43,7 +44,7 @@ async def disconnect(
     """Delete every connection of an end user to an integration, and revoke the tokens."""
     async with installation.database.write() as tx:
         present = await connections.list_at_integration(tx, actor.organization_id, end_user_id, integration_slug)
-        removals = await _remove(tx, installation, actor, present)
+        removals = await remove_connections(tx, installation, actor, present)
     return await _revoke(installation, removals)
 
 
@@ -51,7 +52,7 @@ async def delete_connection(installation: Installation, actor: Actor, connection
     """Delete one connection, and revoke its tokens. Raises: NotFound."""
     async with installation.database.write() as tx:
         connection = await connections.get(tx, actor.organization_id, connection_id)
-        removals = await _remove(tx, installation, actor, [connection])
+        removals = await remove_connections(tx, installation, actor, [connection])
     if not removals:
         raise NotFound(f"There is no connection {connection_id!r}.")
     return (await _revoke(installation, removals))[0]
@@ -67,7 +68,7 @@ async def delete_integration(installation: Installation, actor: Actor, slug: str
     while True:
         async with installation.database.write() as tx:
             page = await connections.list_page(tx, actor.organization_id, at_integration, limit=_BATCH)
-            removals = await _remove(tx, installation, actor, page)
+            removals = await remove_connections(tx, installation, actor, page)
         await _revoke(installation, removals)
         if len(page) < _BATCH:
             break
@@ -85,14 +86,7 @@ async def forget_end_user(installation: Installation, actor: Actor, end_user_id:
     async with installation.database.write() as tx:
         if not await end_users.lock(tx, actor.organization_id, end_user_id):
             raise NotFound(f"There is no end user {end_user_id[:64]!r}.")
-        of_end_user = connections.ConnectionFilter(end_user_id=end_user_id)
-        page = await connections.list_page(tx, actor.organization_id, of_end_user, limit=MAX_CONNECTIONS)
-        removals = await _remove(tx, installation, actor, page)
-        unfinished = [
-            *await account_selection.purge_of_end_user(tx, installation, actor.organization_id, end_user_id),
-            *await redirect_mode.purge_of_end_user(tx, installation, actor.organization_id, end_user_id),
-        ]
-        await end_users.remove(tx, actor.organization_id, end_user_id)
+        removals, unfinished = await remove_end_user(tx, installation, actor, end_user_id)
         subject = Subject(end_user_id, None, {"deleted_connections": len(removals)})
         await events.forget_end_user(tx, actor.organization_id, end_user_id)
         await events.record(tx, actor, "end_user.deleted", now, subject)
@@ -101,10 +95,32 @@ async def forget_end_user(installation: Installation, actor: Actor, end_user_id:
     return disconnected
 
 
-async def _remove(
+async def remove_end_user(
+    tx: Transaction, installation: Installation, actor: Actor, end_user_id: str
+) -> tuple[list[Removal], list[PendingRevocation]]:
+    """Delete a locked end user with all connections and sessions, and queue the revocation of the tokens.
+
+    Return the deleted connections, and the queued revocations of tokens that belonged to no connection yet.
+    """
+    of_end_user = connections.ConnectionFilter(end_user_id=end_user_id)
+    page = await connections.list_page(tx, actor.organization_id, of_end_user, limit=MAX_CONNECTIONS)
+    removals = await remove_connections(tx, installation, actor, page)
+    unfinished = [
+        *await account_selection.purge_of_end_user(tx, installation, actor.organization_id, end_user_id),
+        *await redirect_mode.purge_of_end_user(tx, installation, actor.organization_id, end_user_id),
+    ]
+    await end_users.remove(tx, actor.organization_id, end_user_id)
+    return removals, unfinished
+
+
+async def remove_connections(
     tx: Transaction, installation: Installation, actor: Actor, present: list[Connection]
-) -> list[_Removal]:
-    now, removals = installation.clock(), list[_Removal]()
+) -> list[Removal]:
+    """Delete connections, record the events, and queue the revocation of the tokens.
+
+    Omit the connections that a concurrent request has already deleted.
+    """
+    now, removals = installation.clock(), list[Removal]()
     for connection in present:
         results, pending = await _queue_revocation(tx, installation, connection)
         if await connections.remove(tx, actor, connection, now):
@@ -135,7 +151,7 @@ async def _queue_revocation(
     return (NOT_SUPPORTED,), await queue_revocation(tx, vault, catalogs, tokens, "disconnected", now)
 
 
-async def _revoke(installation: Installation, removals: list[_Removal]) -> list[DisconnectedConnection]:
+async def _revoke(installation: Installation, removals: list[Removal]) -> list[DisconnectedConnection]:
     """Ask the providers to revoke the queued tokens. Call this after the deletion of the connections is committed."""
     claimed = [pending for _, pending in removals if pending is not None]
     results = dict(zip([pending.id for pending in claimed], await revoke_all(installation, claimed), strict=True))

@@ -7,11 +7,11 @@ Rotation is part of the promise P3 of docs/security.md.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Select, Table, Update, bindparam, select, update
 
@@ -19,18 +19,11 @@ from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.schema import key_ring as keys_table
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealBroken, SealContext, Sealed, Vault
-from one_runtime.errors import Conflict, NotFound, Unavailable
-from one_runtime.jobs import instances
+from one_runtime.errors import Conflict, NotFound
+from one_runtime.jobs import instances, steps
 from one_runtime.jobs.instances import ServerInstance
 
-T = TypeVar("T")
-
 _MIN_PREFIX: Final = 6  # instead of a key's whole id, commands accept at least this number of its first characters
-
-_PAUSES: Final = (0.1, 0.5, 1.0, 2.0, 4.0)
-"""Seconds between attempts while the database is busy or unreachable."""
-
-_LONGEST_PAUSE: Final = 1.0
 
 _IDLE_ROUNDS: Final = 5
 """`reseal` ends if this number of consecutive rounds reseals nothing. One round visits all tables."""
@@ -300,15 +293,14 @@ class _Run:
     async def over(self, table: Table, key: str) -> AsyncIterator[Progress]:
         """Reseal a table's rows of one key in steps. Yield the progress after each step.
 
-        SQLite allows only one writer at a time. So the run pauses after each step, and servers can write during the
-        pause. The pause is as long as the step, but at most one second.
+        The run pauses after each step (`steps.rest`).
         """
         after = _LOWEST
-        while rows := await _retry(partial(self._find, table, key, after)):
+        while rows := await steps.retry(partial(self._find, table, key, after)):
             begun = time.monotonic()
-            self.progress.resealed += await _retry(partial(self._step, table, rows))
+            self.progress.resealed += await steps.retry(partial(self._step, table, rows))
             yield self.progress
-            await asyncio.sleep(min(time.monotonic() - begun, _LONGEST_PAUSE))
+            await steps.rest(begun)
             after = rows[-1].id
 
     async def _find(self, table: Table, key: str, after: str) -> list[SealedRow]:
@@ -335,13 +327,3 @@ class _Run:
         except SealBroken as error:
             self.progress.broken[table.name, row.id] = Broken(table.name, row.id, error.detail)
             return None
-
-
-async def _retry(query: Callable[[], Awaitable[T]]) -> T:
-    """Retry a query for a limited time while the database is busy or unreachable. Raises: Unavailable."""
-    for pause in _PAUSES:
-        try:
-            return await query()
-        except Unavailable:
-            await asyncio.sleep(pause)
-    return await query()

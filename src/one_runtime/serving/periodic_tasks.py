@@ -3,7 +3,7 @@
 from typing import Final
 
 from one_runtime.catalog import disabled_integrations
-from one_runtime.connecting import account_selection, recheck, redirect_mode, sessions
+from one_runtime.connecting import account_selection, organization_deletion, recheck, redirect_mode, sessions
 from one_runtime.context import Installation
 from one_runtime.db.schema import revocations
 from one_runtime.integrations import custom, oauth_clients
@@ -32,6 +32,7 @@ PERIODIC_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
     PeriodicTask("purge_sessions", 3600.0, sessions.purge),
     PeriodicTask("purge_oauth_clients", 3600.0, oauth_clients.purge),
     PeriodicTask("purge_custom_integrations", 3600.0, custom.purge),
+    PeriodicTask("purge_organizations", 3600.0, organization_deletion.finish_all),
 )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal, TypeAlias, get_args
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, new_id
@@ -54,6 +54,7 @@ _REVOKE_BY_PREFIX = _REVOKE.where(
     .limit(1)
     .scalar_subquery()
 )
+_DELETE_ALL = delete(api_keys).where(api_keys.c.organization_id == bindparam("organization"))
 
 
 def _from_row(row: tuple[object, ...]) -> ApiKey:
@@ -127,3 +128,8 @@ async def revoke(tx: Transaction, key_id_or_prefix: str, now: datetime, operator
     actor = Actor(key.organization_id, "system", operator)
     await record(tx, actor, "api_key.revoked", now, Subject(data={"api_key_id": key.id, "name": key.name}))
     return key
+
+
+async def delete_all(tx: Transaction, organization_id: str) -> int:
+    """Delete the API keys of an organization. One Runtime then refuses the keys. Return the number of keys."""
+    return await tx.execute(_DELETE_ALL, organization=organization_id)

@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import and_, bindparam, delete, func, select, update
+from sqlalchemy import and_, bindparam, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert  # the ON CONFLICT of this insert also compiles for SQLite
 
 from one_runtime.db.engine import Transaction
-from one_runtime.db.schema import end_users, requests
+from one_runtime.db.schema import connections, end_users, hosted_connection_sessions, requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,10 @@ class EndUser:
     email: str | None
     created_at: datetime
     updated_at: datetime
+
+
+class _EndUserId(NamedTuple):
+    end_user_id: str
 
 
 _COLUMNS = tuple(end_users.c[name] for name in EndUser.__dataclass_fields__)
@@ -36,7 +41,18 @@ _IS_END_USER = and_(_OF_ORGANIZATION, end_users.c.end_user_id == bindparam("end_
 _SELECT = select(*_COLUMNS).where(_IS_END_USER)
 _LIST = select(*_COLUMNS).where(_OF_ORGANIZATION).order_by(end_users.c.end_user_id)
 _LOCK = select(end_users.c.end_user_id).where(_IS_END_USER).with_for_update()
+_LOCK_PAGE = (
+    select(end_users.c.end_user_id).where(_OF_ORGANIZATION).limit(bindparam("limit")).with_for_update(skip_locked=True)
+)
 _DELETE = delete(end_users).where(_IS_END_USER)
+_DELETE_UNCONNECTED = _DELETE.where(
+    *(
+        ~exists().where(
+            table.c.organization_id == end_users.c.organization_id, table.c.end_user_id == end_users.c.end_user_id
+        )
+        for table in (connections, hosted_connection_sessions)
+    )
+)
 _ANONYMIZE_REQUESTS = (
     update(requests)
     .where(requests.c.organization_id == bindparam("organization"), requests.c.end_user_id == bindparam("end_user"))
@@ -79,6 +95,17 @@ async def lock(tx: Transaction, organization_id: str, end_user_id: str) -> bool:
     transactions could wait for each other (a deadlock).
     """
     return await tx.one(_LOCK, organization=organization_id, end_user=end_user_id) is not None
+
+
+async def lock_page(tx: Transaction, organization_id: str, limit: int) -> list[str]:
+    """Lock at most `limit` end users until `tx` ends, and return their identifiers. Skip end users that are locked."""
+    rows = await tx.all(_LOCK_PAGE, _EndUserId, organization=organization_id, limit=limit)
+    return [row.end_user_id for row in rows]
+
+
+async def remove_unconnected(tx: Transaction, organization_id: str, end_user_id: str) -> bool:
+    """Delete a locked end user. Return False, and change nothing, if the end user has a connection or a session."""
+    return await tx.execute(_DELETE_UNCONNECTED, organization=organization_id, end_user=end_user_id) > 0
 
 
 async def remove(tx: Transaction, organization_id: str, end_user_id: str) -> None:

@@ -16,6 +16,7 @@ from one_runtime.db.schema import installation_events as events
 
 InstallationEventType: TypeAlias = Literal[
     "organization.created",
+    "organization.deleted",
     "integration.disabled",
     "integration.enabled",
     "oauth_client.updated",

@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, new_id
@@ -23,6 +23,8 @@ IntegrationsMode: TypeAlias = Literal["all", "listed", "all_but"]
 MAX_NAME: Final = 255
 MAX_ORIGINS: Final = 50
 MAX_LOGO_BYTES: Final = 64 * 1024
+_DELETED: Final = ""
+"""Name of an organization whose deletion has begun. The row has no other content, and stays until the deletion ends."""
 _LOGO: Final = re.compile(r"data:image/(?:png|jpeg|webp|svg\+xml);base64,([A-Za-z0-9+/]+={0,2})")
 
 
@@ -61,18 +63,39 @@ class Organization:
         return any(url.partition("?")[0] == known.partition("?")[0] for known in self.return_urls)
 
 
+class _OrganizationId(NamedTuple):
+    id: str
+
+
 _CHANGEABLE: Final = tuple(
     name for name in Organization.__dataclass_fields__ if name not in {"id", "created_at", "custom_revision"}
 )
 _INSERT = insert(organizations)
 _SELECT = select(organizations)
-_ONE = _SELECT.where(organizations.c.id == bindparam("organization"))
-_ALL = _SELECT.order_by(organizations.c.id)
-_UPDATE = (
+_IS_ID = organizations.c.id == bindparam("organization")
+_PRESENT = organizations.c.display_name != _DELETED
+_ONE = _SELECT.where(_IS_ID, _PRESENT)
+_ALL = _SELECT.where(_PRESENT).order_by(organizations.c.id)
+_UPDATE = update(organizations).where(_IS_ID, _PRESENT).values({name: bindparam(name) for name in _CHANGEABLE})
+_EMPTY = (
     update(organizations)
-    .where(organizations.c.id == bindparam("organization"))
-    .values({name: bindparam(name) for name in _CHANGEABLE})
+    .where(_IS_ID, _PRESENT)
+    .values(
+        display_name=_DELETED,
+        logo_url=None,
+        privacy_url=None,
+        allowed_origins=[],
+        return_urls=[],
+        integrations_mode="listed",
+        integrations_slugs=[],
+        updated_at=bindparam("now"),
+    )
 )
+_EMPTIED = select(organizations.c.id).where(organizations.c.display_name == _DELETED)
+_IS_EMPTIED = _EMPTIED.where(_IS_ID)
+_EMPTIED_BEFORE = _EMPTIED.where(organizations.c.updated_at < bindparam("before"))
+_LOCK = select(organizations.c.id).where(_IS_ID).with_for_update()
+_DELETE = delete(organizations).where(_IS_ID, organizations.c.display_name == _DELETED)
 
 
 def _from_row(row: tuple[object, ...]) -> Organization:
@@ -140,6 +163,31 @@ async def save(tx: Transaction, actor: Actor, organization: Organization, now: d
     changed = [name for name, value in values.items() if name != "updated_at" and value != getattr(before, name)]
     await record(tx, actor, "organization.updated", now, Subject(data={"changed": sorted(changed)}))
     return saved
+
+
+async def begin_deletion(tx: Transaction, organization_id: str, now: datetime) -> None:
+    """Empty the organization's row. From now on, `get` and `list_all` regard the organization as deleted."""
+    await tx.execute(_EMPTY, organization=organization_id, now=now)
+
+
+async def is_being_deleted(tx: Transaction, organization_id: str) -> bool:
+    """Return True if the deletion of the organization has begun and not ended."""
+    return is_id(organization_id) and await tx.one(_IS_EMPTIED, organization=organization_id) is not None
+
+
+async def list_being_deleted(tx: Transaction, before: datetime) -> list[str]:
+    """Return the ids of organizations whose deletion began before a time and has not ended."""
+    return [row.id for row in await tx.all(_EMPTIED_BEFORE, _OrganizationId, before=before)]
+
+
+async def lock(tx: Transaction, organization_id: str) -> None:
+    """Lock the organization's row until `tx` ends. Other transactions cannot insert rows that refer to this row."""
+    await tx.all(_LOCK, organization=organization_id)
+
+
+async def end_deletion(tx: Transaction, organization_id: str) -> None:
+    """Delete the emptied row of an organization."""
+    await tx.execute(_DELETE, organization=organization_id)
 
 
 def clean_name(value: str) -> str:
