@@ -7,16 +7,18 @@ such a test runs in another thread or process.
 
 import os
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Generator
 from typing import Final
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Error as PlaywrightError
 
 PATIENCE: Final = 30_000
 """Milliseconds until an expectation or a click fails. Only a busy machine needs so much time."""
 
+_FAILED: Final = pytest.StashKey[bool]()
 _TEST_TIMEOUT: Final = 180  # seconds: several steps of a test can each wait for PATIENCE
 FLAGS: Final = (
     "--disable-background-networking",
@@ -72,6 +74,28 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Record whether the test failed. Fixtures read the result at their end."""
+    report = yield
+    if report.when == "call":
+        item.stash[_FAILED] = report.failed
+    return report
+
+
+async def _read_pages(context: BrowserContext) -> str:
+    """Return the address and the text of every frame."""
+    parts = []
+    for page in context.pages:
+        for frame in page.frames:
+            try:
+                text = await frame.evaluate("document.body?.innerText")
+            except PlaywrightError as error:  # the frame is loading, or the page is closing
+                text = str(error)
+            parts.append(f"--- {frame.url}\n{text}")
+    return "\n".join(parts)
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
     """One Chromium for the whole session."""
@@ -89,12 +113,19 @@ def page_problems() -> PageProblems:
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def browser_context(browser: Browser, page_problems: PageProblems) -> AsyncIterator[BrowserContext]:
-    """Provide a new browser profile without cookies, storage or cache. If a page has a problem, the test fails."""
+async def browser_context(
+    browser: Browser, page_problems: PageProblems, request: pytest.FixtureRequest
+) -> AsyncIterator[BrowserContext]:
+    """Provide a new browser profile without cookies, storage or cache. If a page has a problem, the test fails.
+
+    If the test fails, the report contains the text of all pages.
+    """
     context = await browser.new_context(locale="en-US", timezone_id="UTC", reduced_motion="reduce")
     context.set_default_timeout(PATIENCE)
     context.on("page", page_problems.watch)
     yield context
+    if request.node.stash.get(_FAILED, False):
+        request.node.add_report_section("teardown", "pages", await _read_pages(context))
     await context.close()
     assert not page_problems, "\n".join(page_problems)
 

@@ -1,6 +1,7 @@
 """An upgrade while the previous version serves: that version reads and writes before, during and after it."""
 
 import asyncio
+import fcntl
 import io
 import os
 import subprocess
@@ -39,8 +40,19 @@ KEYS: Final = tuple(f"ntn_{letter * 46}" for letter in "ab")
 
 
 @pytest.fixture(scope="session")
-def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Extract the sources of the previous version from the history of this repository."""
+def previous(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Return the sources of the previous version. All workers of pytest-xdist share the folder."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "previous"
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.exists():
+            extract_previous(folder)
+    return folder / "src"
+
+
+def extract_previous(folder: Path) -> None:
+    """Extract the sources of the previous version from the history of this repository, and build its catalog."""
     commit = COMMITS.get(PREVIOUS)
     if commit is None:
         pytest.fail(f"COMMITS names no commit for migration {PREVIOUS}: add the last commit before {HEAD}.")
@@ -51,13 +63,12 @@ def previous(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"The history of this clone has no commit {commit}. Run: git fetch --unshallow. "
             f"git says: {archive.stderr.decode(errors='replace').strip()}"
         )
-    folder = tmp_path_factory.mktemp("previous")
+    unfinished = folder.with_suffix(".unfinished")
     with tarfile.open(fileobj=io.BytesIO(archive.stdout)) as files:
-        files.extractall(folder, filter="data")
-    source = folder / "src"
+        files.extractall(unfinished, filter="data")
     build = [sys.executable, "-m", "one_runtime.catalog.tools.build"]
-    subprocess.run(build, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": str(source)})
-    return source
+    subprocess.run(build, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": str(unfinished / "src")})
+    unfinished.rename(folder)
 
 
 def previous_serving(database_url: str, previous: Path, keys: str) -> Serving:

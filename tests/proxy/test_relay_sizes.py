@@ -1,4 +1,4 @@
-"""Bodies of gigabytes go through without taking memory."""
+"""Bodies much larger than the memory limit go through without taking memory. `make soak` sends bodies of 3 GB."""
 
 import asyncio
 import os
@@ -12,7 +12,8 @@ from tests.proxy.relay import Arrived, Relay, read_head
 pytestmark = [pytest.mark.only_database("sqlite"), pytest.mark.slow, pytest.mark.timeout(300)]
 
 PIECE: Final = b"x" * 1024 * 1024
-PIECES: Final = 3 * 1024
+SIZES: Final = [pytest.param(256, id="256 MB"), pytest.param(3 * 1024, id="3 GB", marks=pytest.mark.soak)]
+"""Numbers of pieces. 3 GB is more than a signed number of 32 bits can hold."""
 MOST_GROWTH: Final = 40 * 1024 * 1024
 
 
@@ -22,17 +23,18 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-async def test_response_of_three_gigabytes_is_streamed(relay: Relay) -> None:
+@pytest.mark.parametrize("pieces", SIZES)
+async def test_large_response_is_streamed(relay: Relay, pieces: int) -> None:
     async def pour(_: asyncio.StreamReader, writer: asyncio.StreamWriter, __: Arrived) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(PIECE) * PIECES))
-        for _number in range(PIECES):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % (len(PIECE) * pieces))
+        for _number in range(pieces):
             writer.write(PIECE)
             await writer.drain()
 
     relay.upstream.handler = pour
     reader, writer = await relay.opened(relay.head("GET", "/big"))
     await read_head(reader)
-    remaining, most, begun = len(PIECE) * PIECES, 0, resident()
+    remaining, most, begun = len(PIECE) * pieces, 0, resident()
     while remaining:
         remaining -= len(await reader.read(1024 * 1024))
         most = max(most, resident() - begun)
@@ -40,7 +42,8 @@ async def test_response_of_three_gigabytes_is_streamed(relay: Relay) -> None:
     assert most < MOST_GROWTH
 
 
-async def test_request_of_three_gigabytes_is_streamed(relay: Relay) -> None:
+@pytest.mark.parametrize("pieces", SIZES)
+async def test_large_request_is_streamed(relay: Relay, pieces: int) -> None:
     received = 0
 
     async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, arrived: Arrived) -> None:
@@ -51,13 +54,13 @@ async def test_request_of_three_gigabytes_is_streamed(relay: Relay) -> None:
         await writer.drain()
 
     relay.upstream.handler = swallow
-    reader, writer = await relay.opened(relay.head("PUT", "/big", f"Content-Length: {len(PIECE) * PIECES}"))
+    reader, writer = await relay.opened(relay.head("PUT", "/big", f"Content-Length: {len(PIECE) * pieces}"))
     most, begun = 0, resident()
-    for _ in range(PIECES):
+    for _ in range(pieces):
         writer.write(PIECE)
         await writer.drain()
         most = max(most, resident() - begun)
     assert (await read_head(reader)).line.split(b" ")[1] == b"200"
     writer.close()
-    assert received == len(PIECE) * PIECES
+    assert received == len(PIECE) * pieces
     assert most < MOST_GROWTH

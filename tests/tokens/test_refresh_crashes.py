@@ -240,7 +240,7 @@ def side_by_side(database_url: str) -> int:
 async def test_every_connection_is_usable_or_rightly_needs_reauth_after_kills(
     app: RotatingApplication, database_url: str, tmp_path: Path
 ) -> None:
-    await crashes(app, database_url, tmp_path, Length(kills=30, processes=side_by_side(database_url)))
+    await crashes(app, database_url, tmp_path, Length(kills=12, processes=side_by_side(database_url)))
 
 
 @pytest.mark.timeout(120)
