@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from sqlalchemy import select
 
 from one_runtime import RELEASE
+from one_runtime.catalog.loader import load_catalog
 from one_runtime.clock import system_clock
 from one_runtime.db.database_url import lock_path, sqlite_path
 from one_runtime.db.ids import new_id
@@ -31,6 +32,7 @@ from one_runtime.doctor.database import (
 )
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
+from one_runtime.integrations import disabling
 from one_runtime.jobs import instances, liveness
 from one_runtime.settings import Settings
 from tests.application import ORIGIN
@@ -283,6 +285,16 @@ async def test_unconfirmed_copy_is_reported(healthy: Patient) -> None:
     finding = (await healthy.examined())["installation"]
     assert (finding.verdict, "unconfirmed copy" in finding.saw) == ("problem", True)
     assert str(finding.advice).endswith("one-runtime installation confirm")
+
+
+@ANY_DATABASE
+async def test_disabled_integration_is_reported(healthy: Patient) -> None:
+    assert (await healthy.examined())["integrations"].verdict == "ok"
+    async with healthy.database() as database, database.write() as tx:
+        await disabling.disable(tx, load_catalog(), "ada", "hubspot", None, healthy.clock())
+    finding = (await healthy.examined())["integrations"]
+    assert (finding.verdict, "hubspot" in finding.saw, "ada" in finding.saw) == ("warning", True, True)
+    assert str(finding.advice).endswith("one-runtime integrations enable hubspot")
 
 
 async def test_missing_server_is_reported(patient: Patient) -> None:

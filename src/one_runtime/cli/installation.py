@@ -10,7 +10,7 @@ import typer
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.cli.operators import record_command
-from one_runtime.cli.running import AsJson, print_json, print_rows, read, run, write
+from one_runtime.cli.running import AsJson, print_json, print_table, read, run, write
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.jobs import liveness
@@ -95,7 +95,10 @@ def list_installation_events(
         }
         for event in read(lambda tx: list_newest_of_installation(tx, limit))
     ]
-    print_rows(rows, as_json=as_json)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows)
 
 
 def _in_words(data: Mapping[str, object]) -> str:

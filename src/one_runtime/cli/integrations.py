@@ -9,7 +9,7 @@ from one_runtime.catalog.disabled_integrations import DisabledIntegration
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.cli.listing import IntegrationSlug, OrganizationId, check_organization
 from one_runtime.cli.operators import operator_name
-from one_runtime.cli.running import AsJson, print_json, print_rows, print_table, read, write
+from one_runtime.cli.running import AsJson, print_json, print_table, read, write
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.connections.failure_summary import IntegrationFailures, summarize_failures
 from one_runtime.db.engine import Transaction
@@ -59,7 +59,11 @@ def enable_integration(slug: Slug, *, as_json: AsJson = False) -> None:
 @app.command("list-disabled")
 def list_disabled_integrations(*, as_json: AsJson = False) -> None:
     """List the integrations that the operator disabled for all organizations."""
-    print_rows([_shown(row) for row in read(disabled_integrations.list_all)], as_json=as_json)
+    rows = [_shown(row) for row in read(disabled_integrations.list_all)]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows)
 
 
 def _shown(row: DisabledIntegration) -> dict[str, str | None]:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Final
 
 from one_runtime import __version__
-from one_runtime.clock import Clock
+from one_runtime.catalog import disabled_integrations
+from one_runtime.catalog.disabled_integrations import DisabledIntegration
+from one_runtime.clock import Clock, rfc3339
 from one_runtime.db.access import Access, read_access, sqlite_obstacle
 from one_runtime.db.database_url import create_database, lock_path, sqlite_path
 from one_runtime.db.engine import Database
@@ -132,6 +134,7 @@ async def _examine_contents(
         if vault is not None:
             report.findings.append(_examine_ring(await key_ring.find_all(tx, vault, clock())))
         report.findings.append(_examine_organizations(await organizations.list_all(tx), settings))
+        report.findings.append(_examine_integrations(await disabled_integrations.list_all(tx)))
 
 
 def _examine_installation(row: InstallationRow, location: str) -> Finding:
@@ -312,3 +315,12 @@ def _examine_organizations(listed: list[organizations.Organization], settings: S
         saw = f"{misconfigured[0]} has One Runtime's own public URL as an allowed origin"
         return warning("organizations", saw, "Replace this origin with the origin of the page that opens the popup.")
     return ok("organizations", f"{len(listed)}, each with an allowed origin")
+
+
+def _examine_integrations(disabled: list[DisabledIntegration]) -> Finding:
+    """Report the integrations that an operator disabled, and perhaps forgot to enable."""
+    if not disabled:
+        return ok("integrations", "no integration is disabled")
+    described = [f"{row.integration_slug} ({rfc3339(row.disabled_at)}, {row.disabled_by})" for row in disabled]
+    advice = "After the end of the emergency, run: one-runtime integrations enable " + disabled[0].integration_slug
+    return warning("integrations", f"disabled for all organizations: {', '.join(described)}", advice)

@@ -19,6 +19,7 @@ CHECKS: Final = (
     "servers",
     "key ring",
     "organizations",
+    "integrations",
     "certificate",
     "public URL",
     "proxy",
