@@ -23,7 +23,7 @@ from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import Unavailable
 from one_runtime.jobs import instances, worker
-from one_runtime.serving.periodic_tasks import PERIODIC_TASKS, heartbeat_task
+from one_runtime.serving.periodic_tasks import MEASURING_TASKS, PERIODIC_TASKS, heartbeat_task
 from one_runtime.settings import Settings
 from one_runtime.telemetry import logs, tracing
 from one_runtime.telemetry.request_observer import Observer
@@ -87,8 +87,9 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
     await installation.database.open()
     try:
         server = await _register(installation)
+        measuring = MEASURING_TASKS if installation.settings.metrics_listen else ()
         tasks = [
-            asyncio.create_task(worker.run(installation, (*PERIODIC_TASKS, heartbeat_task(server)))),
+            asyncio.create_task(worker.run(installation, (*PERIODIC_TASKS, heartbeat_task(server), *measuring))),
             asyncio.create_task(observer.watch(installation.database.connections)),
             asyncio.create_task(services.request_log.run()),
         ]

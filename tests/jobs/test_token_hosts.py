@@ -14,6 +14,7 @@ from one_runtime.jobs.token_hosts import (
     TokenHosts,
     jittered,
 )
+from one_runtime.telemetry import metrics
 
 START = datetime(2026, 11, 28, 12, 0, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
@@ -22,10 +23,14 @@ SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 def host_of_outage() -> TokenHost:
     """Return a host whose breaker has just opened."""
     host = TokenHost()
+    open_breaker(host)
+    return host
+
+
+def open_breaker(host: TokenHost) -> None:
     for number in range(FAILED_CONNECTIONS):
         host.record_failure(f"connection_{number}", START)
     assert host.is_open
-    return host
 
 
 def started(host: TokenHost, now: datetime) -> int:
@@ -47,6 +52,27 @@ def test_a_host_has_a_limited_number_of_slots_and_hosts_share_none() -> None:
     assert ends[0] is not None
     ends[0](START)
     assert hosts.get("a.example.com").try_start(START) is not None
+
+
+def test_metric_counts_open_breakers_and_names_only_hosts_of_the_catalog() -> None:
+    def paused(label: str) -> float | None:
+        return metrics.REGISTRY.get_sample_value("one_runtime_token_hosts_paused", {"host": label})
+
+    hosts = TokenHosts()
+    listed, *private = [
+        hosts.get("metric.example.com", shared=True),
+        hosts.get("end-user-1.example.com"),
+        hosts.get("end-user-2.example.com"),
+    ]
+    for host in (listed, *private):
+        open_breaker(host)
+    hosts.update_gauge()
+    assert (paused("metric.example.com"), paused(metrics.OTHER)) == (1, 2)
+    assert paused("end-user-1.example.com") is None
+    for host in (listed, private[0]):
+        host.record_success(START, after_failure=True)
+    hosts.update_gauge()
+    assert (paused("metric.example.com"), paused(metrics.OTHER)) == (0, 1)
 
 
 def test_failures_of_one_connection_do_not_open_the_breaker() -> None:

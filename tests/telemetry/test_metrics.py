@@ -184,9 +184,13 @@ async def test_event_of_a_rolled_back_transaction_is_not_counted(application: Ap
     assert growth() == before + 1
 
 
-async def test_custom_integrations_share_one_label() -> None:
-    assert {metrics.integration_label(slug) for slug in ("x-canary", "x-crm")} == {"custom"}
-    assert metrics.integration_label("hubspot") == "hubspot"
+def test_first_custom_integrations_have_labels_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_custom_slugs", set())
+    slugs = [f"x-crm-{number}" for number in range(metrics.CUSTOM_SLUGS + 2)]
+    first, further = slugs[: metrics.CUSTOM_SLUGS], slugs[metrics.CUSTOM_SLUGS :]
+    assert [metrics.integration_label(slug) for slug in slugs] == [*first, *(metrics.OTHER for _ in further)]
+    assert [metrics.integration_label(slug) for slug in first] == first
+    assert metrics.integration_label("hubspot") == "hubspot", "built-in integrations always have their own label"
 
 
 async def test_periodic_tasks_are_counted_and_timed(application: Application) -> None:

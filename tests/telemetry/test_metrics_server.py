@@ -1,6 +1,7 @@
 """`/metrics` on its own listener; the values of several workers add up and outlive a dead worker."""
 
 import asyncio
+import fcntl
 import os
 import platform
 import re
@@ -20,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from one_runtime import __version__
 from one_runtime.errors import ConfigurationError
-from one_runtime.telemetry.metrics_server import WorkerMetrics, metrics_served
+from one_runtime.telemetry.metrics_server import WorkerMetrics, is_measuring_process, metrics_served
 from tests.application import Client
 from tests.fork_server import ROOT
 from tests.promises.serving import Served, Serving, make_key, serving
@@ -131,6 +132,18 @@ def test_counters_of_dead_workers_remain_and_gauges_are_removed(tmp_path: Path) 
         assert list(tmp_path.glob("gauge_livesum_*.db")) == []
 
 
+def test_one_worker_of_a_server_measures_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert is_measuring_process(), "a server with one process has no other"
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    with (tmp_path / "measuring.lock").open("w") as lock:  # another worker
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert not is_measuring_process()
+    assert is_measuring_process(), "the other worker is dead"
+    assert is_measuring_process(), "the worker keeps the lock"
+    with (tmp_path / "measuring.lock").open("w") as lock, pytest.raises(BlockingIOError):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 def test_empty_file_of_a_starting_worker_is_skipped(tmp_path: Path) -> None:
     for name in ("counter_7.db", "gauge_livesum_7.db"):
         (tmp_path / name).touch()
@@ -169,6 +182,12 @@ class Scraped:
             if await self.listed() == number:
                 return
 
+    async def wait_for_measurement(self) -> None:
+        """Wait until the server has counted the connections."""
+        async for _ in async_attempts():
+            if (await self.values()).get('one_runtime_connections{status="active"}') == 0:
+                return
+
     def workers(self) -> list[int]:
         started = re.findall(rb'"event": "Started server process \[(\d+)\]"', self.served.log())
         return [int(pid) for pid in started]
@@ -185,6 +204,7 @@ async def test_values_of_workers_are_added_and_survive_a_dead_worker(database_ur
         await scraped.ask(40)
         assert scraped.answered == 40
         await scraped.wait_for(40)
+        await scraped.wait_for_measurement()
         pool = (await scraped.values())["one_runtime_database_connections_max"]
         assert pool == 20, "two pools"
         os.kill(scraped.workers()[0], signal.SIGKILL)
@@ -212,6 +232,7 @@ async def test_one_process_serves_its_own_metrics_until_it_stops(database_url: s
         scraped = Scraped(served, port, key)
         await scraped.ask(5)
         await scraped.wait_for(5)
+        await scraped.wait_for_measurement()
         public = await asyncio.to_thread(httpx2.get, f"{served.url}/metrics")
         assert public.status_code == 404
     assert served.process.returncode in {0, -signal.SIGTERM}

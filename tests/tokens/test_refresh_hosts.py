@@ -14,6 +14,7 @@ from one_runtime.catalog.loader import Catalog, load_yaml
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.db.schema import connections, credentials
 from one_runtime.jobs.token_hosts import FAILED_CONNECTIONS, SLOTS
+from one_runtime.telemetry import metrics
 from one_runtime.tokens.refresh import fresh_credentials
 from one_runtime.tokens.refresh_due import refresh_due
 from tests.application import RunningAcme
@@ -73,6 +74,12 @@ def answered(app: RotatingApplication, seeded: list[Seeded]) -> Counter[str]:
     return Counter(line.answer for line in app.provider.log() if line.family in families)
 
 
+def hosts_paused(app: RotatingApplication) -> float | None:
+    """Return the value of the metric for the token host of `rotating`."""
+    host = urlsplit(app.provider.url).netloc
+    return metrics.REGISTRY.get_sample_value("one_runtime_token_hosts_paused", {"host": host})
+
+
 async def test_a_hanging_host_does_not_delay_the_refreshes_at_another_host(app: RotatingApplication) -> None:
     hanging = await connect_many(app, MANY, hold="before")
     app.application.clock.advance(seconds=1)
@@ -128,6 +135,7 @@ async def test_a_failing_host_gets_few_requests_until_a_probe_succeeds(app: Rota
     for _ in range(30):
         app.application.clock.advance(seconds=10)
         await refresh_due(app.installation)
+    assert hosts_paused(app) == 1
     probes = answered(app, failing)["503"] - first
     assert 5 <= probes <= 15, "one probe a minute, or two because of the random pauses, and some more at the beginning"
     app.provider.behave(fault=None)
@@ -138,6 +146,7 @@ async def test_a_failing_host_gets_few_requests_until_a_probe_succeeds(app: Rota
         app.application.clock.advance(seconds=1)
         await refresh_due(app.installation)
     assert answered(app, failing)["granted"] == MANY
+    assert hosts_paused(app) == 0
 
 
 async def test_failing_connections_do_not_delay_a_new_connection_at_their_host(app: RotatingApplication) -> None:

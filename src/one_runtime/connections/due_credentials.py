@@ -1,4 +1,4 @@
-"""List the credentials that are due for a refresh, and end the pauses of failed refreshes.
+"""List and count the credentials that are due for a refresh, and end the pauses of failed refreshes.
 
 The statements return no secrets, so a list of thousands of rows decrypts nothing.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import Integer, Select, bindparam, case, exists, select, tuple_, update
+from sqlalchemy import Integer, Select, bindparam, case, exists, func, select, tuple_, update
 
 from one_runtime.connections.credentials import ConnectionKey
 from one_runtime.db.engine import Transaction
@@ -39,6 +39,18 @@ class DueCredential:
     def position(self) -> "Position":
         """Return the position of this row in `list_due` and `list_paused`."""
         return Position(int(self.failures > 0), self.refresh_due_at, self.connection_id)
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueRefreshes:
+    """Number of refreshes whose due time has passed, and the earliest of these due times.
+
+    `state`: `paused` if the refreshes wait for a retry after a failure. `waiting` for the other refreshes.
+    """
+
+    state: str
+    refreshes: int
+    oldest: datetime
 
 
 class Position(NamedTuple):
@@ -103,12 +115,27 @@ def _select() -> Select[tuple[object, ...]]:
     )
 
 
-_DUE = _select().where(
-    _NOT_LEASED,
-    _NOT_PAUSED,
-    connections.c.integration_slug.not_in([bindparam(f"blocked_{number}") for number in range(BLOCKABLE)]),
-)
+_NOT_BLOCKED = connections.c.integration_slug.not_in([bindparam(f"blocked_{number}") for number in range(BLOCKABLE)])
+_DUE = _select().where(_NOT_LEASED, _NOT_PAUSED, _NOT_BLOCKED)
 _PAUSED = _select().where(*_PAUSED_BY_OUTAGE, connections.c.status == "active")
+_OVERDUE_ROWS = (
+    select(credentials.c.refresh_due_at, case((_NOT_PAUSED, "waiting"), else_="paused").label("state"))
+    .where(credentials.c.refresh_due_at <= bindparam("now"))
+    .order_by(credentials.c.refresh_due_at)
+    .limit(bindparam("limit"))
+)
+
+
+def _count_by_state(overdue: Select[tuple[datetime, str]]) -> Select[tuple[object, ...]]:
+    rows = overdue.subquery()
+    columns = [rows.c.state, func.count().label("refreshes"), func.min(rows.c.refresh_due_at).label("oldest")]
+    return select(*columns).group_by(rows.c.state)
+
+
+_OVERDUE = _count_by_state(_OVERDUE_ROWS)
+_UNBLOCKED_OVERDUE = _count_by_state(
+    _OVERDUE_ROWS.join(connections, connections.c.id == credentials.c.connection_id).where(_NOT_BLOCKED)
+)
 _END_PAUSE = (
     update(credentials)
     .where(credentials.c.connection_id == bindparam("ended"), *_PAUSED_BY_OUTAGE)
@@ -125,9 +152,11 @@ async def list_due(
     credentials. If the provider refused the OAuth client, an update of the client ends the postponement. `blocked`: the
     slugs of at most `BLOCKABLE` integrations to omit.
     """
-    omitted = {f"blocked_{number}": "" for number in range(BLOCKABLE)}
-    omitted.update({f"blocked_{number}": slug for number, slug in enumerate(blocked)})
-    return await tx.all(_DUE, DueCredential, now=now, limit=limit, **after._asdict(), **omitted)
+    return await tx.all(_DUE, DueCredential, now=now, limit=limit, **after._asdict(), **_omitted(blocked))
+
+
+def _omitted(blocked: Sequence[str]) -> dict[str, str]:
+    return {f"blocked_{number}": blocked[number] if number < len(blocked) else "" for number in range(BLOCKABLE)}
 
 
 async def list_paused(
@@ -145,3 +174,15 @@ async def end_pauses(tx: Transaction, now: datetime, longest: timedelta, ended: 
     await tx.execute_many(
         _END_PAUSE, [{"ended": row.connection_id, "now": now, "until": now + longest} for row in ended]
     )
+
+
+async def count_overdue(
+    tx: Transaction, now: datetime, limit: int, blocked: Sequence[str] = ()
+) -> list[OverdueRefreshes]:
+    """Count the refreshes whose due time has passed, by state. Count only the `limit` earliest refreshes.
+
+    `blocked`: the slugs of at most `BLOCKABLE` integrations to omit.
+    """
+    if not blocked:
+        return await tx.all(_OVERDUE, OverdueRefreshes, now=now, limit=limit)
+    return await tx.all(_UNBLOCKED_OVERDUE, OverdueRefreshes, now=now, limit=limit, **_omitted(blocked))

@@ -8,12 +8,15 @@ Each process counts for itself, in memory. Requests of API callers need no slot 
 """
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
 from cachetools import LRUCache
+
+from one_runtime.telemetry import metrics
 
 SLOTS: Final = 32
 """Maximum number of concurrent background refreshes at one token host."""
@@ -52,9 +55,10 @@ def jittered(pause: timedelta) -> timedelta:
 
 @dataclass(slots=True)
 class TokenHost:
-    """State of one token host in this process."""
+    """State of one token host in this process. `label`: the host's name in metrics."""
 
     running: int = 0
+    label: str = metrics.OTHER
     _failed: set[str] = field(default_factory=set)
     _failed_probes: int = 0
     _probe_at: datetime | None = None
@@ -173,13 +177,23 @@ class TokenHosts:
 
     def __init__(self) -> None:
         self._hosts: LRUCache[str, TokenHost] = LRUCache(_MAX_HOSTS)
+        self._paused_labels = set[str]()
 
-    def get(self, name: str) -> TokenHost:
-        """Return the state of a host."""
+    def get(self, name: str, *, shared: bool = False) -> TokenHost:
+        """Return the state of a host. `shared`: True if the catalog contains the name, so that metrics can show it."""
         host = self._hosts.get(name)
         if host is None:
             host = self._hosts[name] = TokenHost()
+        if shared:
+            host.label = name
         return host
+
+    def update_gauge(self) -> None:
+        """Set the metric of the hosts with an open breaker."""
+        paused = Counter(host.label for host in self._hosts.values() if host.is_open)
+        self._paused_labels |= paused.keys()
+        for label in self._paused_labels:
+            metrics.token_hosts_paused.labels(label).set(paused[label])
 
     def recovered(self, now: datetime) -> set[str]:
         """Return the names of the hosts that work again since the previous call."""

@@ -4,6 +4,7 @@ from typing import Final
 
 from one_runtime.catalog import disabled_integrations
 from one_runtime.connecting import account_selection, organization_deletion, recheck, redirect_mode, sessions
+from one_runtime.connections import measurement
 from one_runtime.context import Installation
 from one_runtime.db.schema import revocations
 from one_runtime.integrations import custom, oauth_clients
@@ -34,6 +35,12 @@ PERIODIC_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
     PeriodicTask("purge_custom_integrations", 3600.0, custom.purge),
     PeriodicTask("purge_organizations", 3600.0, organization_deletion.finish_all),
 )
+
+MEASURING_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
+    PeriodicTask("measure_connections", 60.0, measurement.measure_statuses),
+    PeriodicTask("measure_refreshes", 60.0, measurement.measure_overdue),
+)
+"""Background tasks of a server that serves metrics."""
 
 
 def heartbeat_task(server: ServerInstance) -> PeriodicTask[Installation]:

@@ -1,8 +1,9 @@
 """Define all Prometheus metrics of One Runtime (docs/observability.md).
 
-Each label has few values. No label contains an end user, an organization, an IP address or a host. A single process
-keeps its metrics in memory. Several server processes (workers) keep their metrics in files, and `metrics_server`
-combines the values of all workers.
+Each label has few values. No label contains an end user, an organization or an IP address. A label contains a host only
+if the host is in the catalog, because other hosts can identify an end user. A single process keeps its metrics in
+memory. Several server processes (workers) keep their metrics in files, and `metrics_server` combines the values of all
+workers.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,6 +24,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 OTHER: Final = "other"
+
+CUSTOM_SLUGS: Final = 100
+"""Maximum number of custom integrations (`x-…`) that have a label of their own, in each process."""
 
 _REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 _EGRESS_BUCKETS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -65,6 +69,35 @@ token_requests: Final = Counter(
     "Requests to providers' token endpoints, by grant and result.",
     ["integration", "grant", "result"],
     registry=REGISTRY,
+)
+connections: Final = Gauge(
+    "one_runtime_connections",
+    "Connections of all organizations, by status. One process of a server counts the connections.",
+    ["status"],
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
+)
+refreshes_overdue: Final = Gauge(
+    "one_runtime_refreshes_overdue",
+    "Token refreshes whose due time has passed, by state. One process of a server counts at most 100,000 refreshes.",
+    ["state"],
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
+)
+oldest_overdue: Final = Gauge(
+    "one_runtime_refresh_overdue_oldest_seconds",
+    "Time since the earliest due time of the overdue refreshes, or 0 without overdue refreshes.",
+    ["state"],
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
+)
+token_hosts_paused: Final = Gauge(
+    "one_runtime_token_hosts_paused",
+    "Token hosts at which a process has paused the background refreshes, because the host fails. With several "
+    "processes, the largest value.",
+    ["host"],
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
 )
 token_commits: Final = Histogram(
     "one_runtime_token_commit_duration_seconds",
@@ -165,9 +198,22 @@ def duration_of(route: str, method: str, status: int) -> Duration:
     return request_duration.labels(method, route, f"{status // 100}xx" if status else "cancelled")
 
 
+_custom_slugs: Final[set[str]] = set()
+"""Slugs of the custom integrations that have a label of their own in this process."""
+
+
 def integration_label(slug: object) -> str:
-    """Return the slug of a built-in integration, or `custom` for every custom integration (`x-…`)."""
-    return "custom" if str(slug).startswith("x-") else str(slug)
+    """Return the slug of an integration, or `other` for a custom integration after the first `CUSTOM_SLUGS` slugs.
+
+    Organizations choose the slugs of custom integrations, so the number of slugs has no other limit.
+    """
+    label = str(slug)
+    if not label.startswith("x-") or label in _custom_slugs:
+        return label
+    if len(_custom_slugs) >= CUSTOM_SLUGS:
+        return OTHER
+    _custom_slugs.add(label)
+    return label
 
 
 def counting_failures(call: Callable[P, T]) -> Callable[P, T]:

@@ -5,12 +5,14 @@ multiprocess mode). The workers' parent process combines the values, and serves 
 (docs/decisions/0013-metrics-of-several-processes.md).
 """
 
+import fcntl
 import multiprocessing
 import os
 import platform
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -87,6 +89,27 @@ class WorkerMetrics(Collector):
             [str(file) for file in files if file.exists() and file.stat().st_size]
         )
         return values
+
+
+def is_measuring_process() -> bool:
+    """Return True in one process of a server. This process sets the gauges whose values come from the database.
+
+    Workers compete for a lock. The operating system releases the lock of a dead worker.
+    """
+    folder = os.environ.get(_FOLDER_VARIABLE)
+    if folder is None:
+        return True
+    try:
+        fcntl.flock(_measuring_lock(folder), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@cache
+def _measuring_lock(folder: str) -> int:
+    """Open the lock file of the metrics folder. The process keeps the file open, and so can hold the lock."""
+    return os.open(Path(folder) / "measuring.lock", os.O_CREAT | os.O_WRONLY, 0o600)
 
 
 @contextmanager

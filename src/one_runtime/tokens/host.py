@@ -73,4 +73,4 @@ def record_error(installation: Installation, connection: Connection, error: OAut
 def _host_of(installation: Installation, connection: Connection) -> TokenHost:
     slug, params = connection.integration_slug, connection.params
     name = token_host(installation.catalog, connection.organization_id, slug, connection.auth_type, params)
-    return installation.token_hosts.get(name.name)
+    return installation.token_hosts.get(name.name, shared=name.shared)

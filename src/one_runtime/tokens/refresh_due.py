@@ -69,6 +69,7 @@ class _RefreshRun:
             while True:
                 if self._loop.time() < end:
                     if self._loop.time() >= self._list_at or any(not self._waiting[host] for host in self._unlisted):
+                        self._installation.token_hosts.update_gauge()
                         await self._end_pauses()
                         await self._list()
                     self._start()

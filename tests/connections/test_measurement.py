@@ -1,0 +1,122 @@
+"""Metrics of connections: the number by status, and the overdue refreshes by state."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+
+import pytest
+from sqlalchemy import update
+
+from one_runtime.clock import system_clock
+from one_runtime.connections import due_credentials, measurement
+from one_runtime.connections.due_credentials import OverdueRefreshes
+from one_runtime.db.engine import Database
+from one_runtime.db.schema import connections, credentials
+from one_runtime.telemetry import metrics
+from one_runtime.tenancy.events import Actor
+from tests import disabling, oauth_rows, sealed_rows
+from tests.application import RunningAcme, settings_for, started
+from tests.connections.conftest import VAULT
+from tests.waiting import eventually
+
+PLACES: Final = (
+    ("user_0", "active"),
+    ("user_0", "active"),
+    ("user_0", "active"),
+    ("user_0", "needs_reauth"),
+    ("user_1", "active"),
+    ("user_2", "needs_reauth"),
+)
+"""End users and statuses of connections to one integration."""
+
+MINUTE: Final = timedelta(minutes=1)
+
+
+def value(name: str, **labels: str) -> float | None:
+    return metrics.REGISTRY.get_sample_value(f"one_runtime_{name}", labels)
+
+
+async def change(database: Database, connection_id: str, **columns: object) -> None:
+    """Change the refresh of a connection's credentials."""
+    async with database.write() as tx:
+        row = credentials.c.connection_id == connection_id
+        await tx.execute(update(credentials).where(row).values(**columns))
+
+
+async def test_connections_of_all_organizations_are_counted_by_status(database: Database, actor: Actor) -> None:
+    for owner in (actor, await sealed_rows.organization(database)):
+        ids = [
+            await sealed_rows.connect(database, VAULT, owner, f"user_{number}", "secret")
+            for number in range(len(PLACES))
+        ]
+        async with database.write() as tx:
+            for connection_id, (end_user_id, status) in zip(ids, PLACES, strict=True):
+                row = update(connections).where(connections.c.id == connection_id)
+                await tx.execute(row.values(end_user_id=end_user_id, status=status))
+    for page in (1, 2, 3, 5, 12, 100):
+        counts = await measurement.count_by_status(database, page=page, pause=0)
+        assert counts == {"active": 8, "needs_reauth": 4}, f"pages of {page}"
+
+
+async def test_no_connections_are_counted_in_an_empty_database(database: Database) -> None:
+    assert await measurement.count_by_status(database) == {}
+
+
+async def test_overdue_refreshes_are_counted_by_state(database: Database, actor: Actor) -> None:
+    now = system_clock()
+    client = await oauth_rows.client(oauth_rows.Place(database, VAULT, actor.organization_id), "client", "secret")
+    paused = {"failures": 3, "retry_at": now + 9 * MINUTE}
+    changed_client = {**paused, "oauth_client_id": client.id, "refused_client_version": client.version + 1}
+    rows: list[tuple[datetime, dict[str, object]]] = [
+        (now - 20 * MINUTE, paused),
+        (now - 15 * MINUTE, changed_client),
+        (now - 10 * MINUTE, {"failures": 1, "retry_at": now - MINUTE}),
+        (now - 5 * MINUTE, {}),
+        (now + MINUTE, {}),
+    ]
+    for number, (due_at, columns) in enumerate(rows):
+        connection_id = await sealed_rows.connect(database, VAULT, actor, f"user_{number}", "secret")
+        await change(database, connection_id, refresh_due_at=due_at, **columns)
+
+    async def counted(limit: int, *blocked: str) -> list[OverdueRefreshes]:
+        async with database.read() as tx:
+            overdue = await due_credentials.count_overdue(tx, now, limit, blocked)
+        return sorted(overdue, key=lambda row: row.oldest)
+
+    oldest = OverdueRefreshes("paused", 1, now - 20 * MINUTE)
+    assert await counted(100) == [oldest, OverdueRefreshes("waiting", 3, now - 15 * MINUTE)]
+    assert await counted(2) == [oldest, OverdueRefreshes("waiting", 1, now - 15 * MINUTE)]
+    assert await counted(100, "github") == await counted(100)
+    assert await counted(100, "github", "acme") == []
+
+
+async def test_gauges_have_the_measured_values(database_url: str, acme: RunningAcme) -> None:
+    async with started(settings_for(database_url, acme), acme, worker=False) as application:
+        client = application.client(await application.key(await application.organization()))
+        connection_id = (await client.connect())["id"]
+        now = application.clock()
+        installation = replace(application.installation, clock=lambda: now)
+        await change(installation.database, connection_id, refresh_due_at=now - 3 * MINUTE)
+        assert await measurement.measure_statuses(installation) == 1
+        assert await measurement.measure_overdue(installation) == 1
+        assert [value("connections", status=status) for status in ("active", "needs_reauth")] == [1, 0]
+        assert [value("refreshes_overdue", state=state) for state in ("waiting", "paused")] == [1, 0]
+        oldest = [value("refresh_overdue_oldest_seconds", state=state) for state in ("waiting", "paused")]
+        assert oldest == [180, 0]
+        await disabling.disable(installation, "acme")
+        assert await measurement.measure_overdue(installation) == 0, "no refresh of a disabled integration is due"
+        await client.send("DELETE", f"/v1/connections/{connection_id}")
+        assert await measurement.measure_statuses(installation) == 0
+        assert await measurement.measure_overdue(installation) == 0
+        assert value("connections", status="active") == 0
+        assert value("refreshes_overdue", state="waiting") == 0
+        assert value("refresh_overdue_oldest_seconds", state="waiting") == 0
+
+
+@pytest.mark.only_database("sqlite")
+async def test_a_server_with_metrics_measures_its_connections(database_url: str, acme: RunningAcme) -> None:
+    metrics.connections.labels("active").set(-1)
+    metrics.refreshes_overdue.labels("waiting").set(-1)
+    async with started(settings_for(database_url, acme, metrics_listen="127.0.0.1:9464"), acme):
+        await eventually(lambda: value("connections", status="active") == 0)
+        await eventually(lambda: value("refreshes_overdue", state="waiting") == 0)
