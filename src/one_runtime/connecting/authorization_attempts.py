@@ -38,7 +38,7 @@ TICKET_LIFE: Final = timedelta(minutes=2)
 STATE_LIFE: Final = timedelta(minutes=10)
 """Time that the end user has for the provider's page. The selection of an account has the same limit."""
 KEPT: Final = timedelta(hours=1)
-"""Time from an attempt's `expires_at` to the attempt's deletion. Before the deletion, our page can read the outcome."""
+"""Time from an attempt's `expires_at` to the attempt's deletion. Until then, the popup can read the outcome."""
 
 _VERSION: Final = 1  # `version` of a row that stores an `AttemptSecret`
 _PAUSED_VERSION: Final = 2  # `version` of a row that stores tokens during the account selection
@@ -82,8 +82,8 @@ class AttemptDetails:
     """The connection that the end user requested.
 
     - `scopes`: the scopes to request. None: the integration's default scopes.
-    - `audience`: a digest of the hosts that receive the tokens, and of the ways in which requests contain the tokens
-      (`CustomIntegration.audience`). None for a built-in integration.
+    - `audience`: a hash over the hosts that receive the tokens, and over the parts of requests (header, query, body)
+      that contain the tokens (`CustomIntegration.audience`). None for a built-in integration.
     """
 
     params: Mapping[str, str]
@@ -225,7 +225,7 @@ def cookie_name(state: str) -> str:
 async def create(tx: Transaction, vault: Vault, attempt: AuthorizationAttempt, secret: AttemptSecret) -> SecretToken:
     """Store an attempt with the hash of a new ticket. Return the ticket.
 
-    Delete the session's earlier attempts that have received no callback.
+    Delete the session's other attempts that wait for a callback.
     """
     ticket = secret_tokens.make(secret_tokens.TICKET)
     await tx.execute(_SUPERSEDE, session=attempt.session_id)
@@ -257,8 +257,8 @@ async def consume(
     Return None in these cases:
 
     - The state is unknown, expired or used.
-    - The callback comes from another browser, or to the redirect URL of another integration. The state then stays
-      valid.
+    - The callback comes from another browser, or arrives at the redirect URL of another integration. The state
+      then stays valid.
     """
     attempt = await _find(tx, _BY_STATE, secret_tokens.STATE, state)
     if attempt is None or not _is_same(attempt.state_hash, state):

@@ -158,8 +158,8 @@ class Connector(aiohttp.TCPConnector):
                 break
             connection.close()
         if dial.deadline is not None and time.monotonic() >= dial.deadline:
-            # For example, the process was paused. Without this check, aiohttp would send the request. The timeout of
-            # `Egress.request` would end the request too late.
+            # The deadline has passed, for example because the process was paused. Without this check, aiohttp would
+            # send the request. The timeout of `Egress.request` would end the request too late.
             connection.close()
             raise TimeoutError
         if dial.tenant:

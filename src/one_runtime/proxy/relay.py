@@ -64,7 +64,7 @@ _NOT_FORWARDED: Final = frozenset(
 _NOT_FORWARDED_PREFIXES: Final = (b"one-runtime-", b"x-forwarded-")
 _TRACE: Final = frozenset({b"traceparent", b"tracestate", b"baggage"})
 # The caller does not receive these headers of the provider:
-# - `date`, `alt-svc` and `strict-transport-security` are about the provider's host.
+# - `alt-svc` and `strict-transport-security` are about the provider's host. One Runtime sends its own `date`.
 # - A browser would apply headers such as `set-cookie` to One Runtime's origin. The popup has this origin too.
 # - A reverse proxy in front of One Runtime would obey headers such as `x-sendfile`.
 _NOT_RETURNED: Final = frozenset(
@@ -217,9 +217,9 @@ def _sent(
 async def _refresh(
     installation: Installation, state: CredentialState, credential: UsableCredential
 ) -> UsableCredential | None:
-    """Refresh a credential that the provider refused. Return the newer credential, or None if the refresh failed.
+    """Refresh a credential that the provider refused. Return the newer credential.
 
-    Raises: the exceptions of `call`.
+    Return None if there is no newer credential. Raises: the exceptions of `_require_fresh`.
     """
     try:
         newer = await _require_fresh(installation, state, credential.version)

@@ -184,8 +184,8 @@ async def _join(
             try:
                 usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
             except _RefreshElsewhere:
-                # The worker started the joined refresh. The worker never waits for the lease of another process. Other
-                # callers now start a refresh that waits.
+                # Another process has the lease, and the worker started the joined refresh. The worker does not wait for
+                # the lease. If this caller can wait, start a refresh that waits.
                 if not request.waits:
                     raise
                 usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
