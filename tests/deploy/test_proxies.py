@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -180,9 +181,29 @@ async def expect_no_token_in_logs(behind: Behind) -> None:
 
 async def test_proxy_refuses_large_bodies_and_hides_metrics(behind: Behind) -> None:
     large = await behind.http.post("/v1/disconnect", content=b" " * 2_000_000, headers={**behind.backend, **JSON})
-    assert large.status_code == 413
+    straight = await asyncio.to_thread(
+        httpx2.post, f"{behind.served.url}/v1/disconnect", content=b" " * 2_000_000, headers={**behind.backend, **JSON}
+    )
+    assert (large.status_code, straight.status_code) == (413, 413)
+    assert large.headers["content-type"] == straight.headers["content-type"] == "application/problem+json"
+    assert large.headers["request-id"] == large.json()["request_id"]
+    assert without_origin(large) == without_origin(straight)
     assert (await behind.http.get("/metrics")).status_code == 404
     assert (await behind.http.get("/healthz")).status_code == 200
+
+
+def without_origin(response: httpx2.Response) -> dict[str, Any]:
+    """Return an error response without the request id and without the origin of its type."""
+    problem: dict[str, Any] = response.json()
+    return {**problem, "type": urlsplit(problem["type"])._replace(scheme="", netloc="").geturl(), "request_id": ""}
+
+
+async def test_websocket_handshake_is_refused_and_does_not_reach_the_provider(behind: Behind) -> None:
+    before = len(behind.provider.requests)
+    handshake = {"connection": "Upgrade", "upgrade": "websocket", "sec-websocket-version": "13"}
+    answer = await behind.http.get("/v1/proxy/acme/socket", headers={**behind.backend, **handshake})
+    assert (answer.status_code, answer.headers["one-runtime-error"]) == (501, "websocket_unsupported")
+    assert len(behind.provider.requests) == before
 
 
 async def test_only_the_server_compresses_responses(behind: Behind) -> None:
