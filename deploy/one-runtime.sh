@@ -10,5 +10,7 @@ ONE_RUNTIME_ENCRYPTION_KEYS=$(cat "$settings/encryption-keys")
 ONE_RUNTIME_DATABASE_URL=$(cat "$settings/database-url")
 export ONE_RUNTIME_ENCRYPTION_KEYS ONE_RUNTIME_DATABASE_URL
 unset ONE_RUNTIME_ETC
+# systemd creates this folder at the first start of the service. A command before the first start needs the folder too.
+[ -d /var/lib/one-runtime ] || install -d -o one-runtime -g one-runtime -m 700 /var/lib/one-runtime
 cd /var/lib/one-runtime
 exec runuser -u one-runtime -- /opt/one-runtime/.venv/bin/one-runtime "$@"

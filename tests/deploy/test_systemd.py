@@ -133,13 +133,20 @@ def test_command_of_the_unit_serves_with_its_environment(etc: Path, tmp_path: Pa
 
 @pytest.mark.slow
 def test_command_script_passes_settings_and_secrets_of_the_unit(etc: Path, tmp_path: Path) -> None:
-    """A script replaces `runuser` and runs the command as the user of the test."""
+    """The script works before the first start of the service, when the service's folder is missing.
+
+    A script replaces `runuser` and runs the command as the user of the test. Another script replaces `install`.
+    """
     (tmp_path / "bin").mkdir()
+    install, state = tmp_path / "bin" / "install", tmp_path / "state"
+    arguments = f"-d -o one-runtime -g one-runtime -m 700 {state}"
+    install.write_text(f'#!/bin/sh\ntest "$*" = "{arguments}" && mkdir -m 700 {state}\n')
+    install.chmod(0o700)
     runuser = tmp_path / "bin" / "runuser"
     runuser.write_text('#!/bin/sh\ntest "$1 $2 $3" = "-u one-runtime --" && shift 3 && exec "$@"\n')
     runuser.chmod(0o700)
     program = f"{sys.executable} -m one_runtime"
-    script = changed((DEPLOY / "one-runtime.sh").read_text(), {PROGRAM: program, "/var/lib/one-runtime": str(tmp_path)})
+    script = changed((DEPLOY / "one-runtime.sh").read_text(), {PROGRAM: program, "/var/lib/one-runtime": str(state)})
     (tmp_path / "one-runtime.sh").write_text(script)
     settings = etc / "one-runtime.env"
     settings.write_text(changed(settings.read_text(), {"127.0.0.1/32": "127.0.0.1/32 10.0.0.0/8"}))
