@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
+from one_runtime.integrations.entry_process import MAX_MEMORY
 from one_runtime.serving.server import GRACE
 from one_runtime.settings import PREFIX, Settings, load_settings
 from tests.deploy.dockerfile import stages
@@ -87,6 +88,36 @@ def test_image_is_built_from_existing_files(compose: dict[str, Any]) -> None:
 def test_image_of_the_database_has_an_exact_version(compose: dict[str, Any]) -> None:
     image = compose["services"]["database"]["image"]
     assert re.fullmatch(r"postgres:\d+\.\d+-[a-z]+(@sha256:[0-9a-f]{64})?", image), image
+
+
+def test_every_variable_of_the_env_file_reaches_our_containers(compose: dict[str, Any]) -> None:
+    for name in OURS:
+        assert compose["services"][name]["env_file"] == [{"path": ".env", "required": False}]
+
+
+def test_processes_and_memory_are_limited(compose: dict[str, Any]) -> None:
+    """The limit of memory leaves room for the parsers of custom integrations."""
+    for service in compose["services"].values():
+        assert int(service["pids_limit"]) >= 1024
+    workers = int(filled(compose["services"]["server"]["environment"]["ONE_RUNTIME_WORKERS"]))
+    parsers = workers * 2 * MAX_MEMORY  # each server process parses two long bodies at a time
+    for name in OURS:
+        limit = filled(compose["services"][name]["mem_limit"])
+        assert int(limit.removesuffix("g")) * 1024**3 > parsers + workers * 200 * 1024**2
+
+
+def test_documented_override_publishes_the_metrics_on_loopback_only() -> None:
+    (text,) = page("docs/deploying.md").code("yaml")
+    server = yaml.safe_load(text)["services"]["server"]
+    settings = load_settings(server["environment"])
+    port = str(settings.metrics_listen).rpartition(":")[2]
+    assert server["ports"] == [f"127.0.0.1:{port}:{port}"]
+
+
+def test_no_container_gets_an_anonymous_volume(compose: dict[str, Any]) -> None:
+    (volume,) = stages((DEPLOY / "Dockerfile").read_text(encoding="utf-8"))[-1].words("VOLUME")
+    for name in OURS:
+        assert volume in compose["services"][name]["tmpfs"]
 
 
 def test_variables_are_compatible_settings(compose: dict[str, Any], tmp_path: Path) -> None:

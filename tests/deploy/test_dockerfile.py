@@ -2,7 +2,9 @@
 
 import os
 import re
+import shlex
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -55,10 +57,23 @@ def test_no_layer_contains_a_secret(build: Stage, final: Stage) -> None:
     texts = [step.rest for stage in (build, final) for step in stage.steps if step.word in {"ENV", "ARG"}]
     assert not any(word in text for text in texts for word in ("ENCRYPTION_KEYS", "DATABASE_URL", "PASSWORD", "TOKEN"))
     assert not any(step.word == "ADD" for stage in (build, final) for step in stage.steps)
-    assert (build.words("ARG"), final.words("ARG")) == (["SOURCE_COMMIT="], [])
+    assert (build.words("ARG"), final.words("ARG")) == (["SOURCE_COMMIT="], ["SOURCE_COMMIT="])
     names = {path.relative_to(ROOT).parts[0] for path in sent(ROOT)}
     assert names == {"pyproject.toml", "uv.lock", "README.md", "LICENSE", "hatch_build.py", "src"}
     assert not [path for path in sent(ROOT, "src") if path.suffix in {".db", ".pyc"}]
+
+
+def test_labels_describe_the_image(final: Stage) -> None:
+    (text,) = final.words("LABEL")
+    labels = dict(pair.split("=", 1) for pair in shlex.split(text))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert {name.removeprefix("org.opencontainers.image."): value for name, value in labels.items()} == {
+        "title": "One Runtime",
+        "description": "Embedded integrations, self-hosted",
+        "licenses": project["license"],
+        "base.name": f"docker.io/library/{final.base}",
+        "revision": "$SOURCE_COMMIT",
+    }
 
 
 def test_image_and_repository_use_the_same_uv(build: Stage) -> None:
