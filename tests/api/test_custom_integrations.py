@@ -167,6 +167,12 @@ async def test_error_in_an_entry_names_its_line(
     assert field in refused.json()["detail"]
 
 
+async def test_detail_of_several_errors_consists_of_whole_sentences(client: Client) -> None:
+    refused = (await send(client, "POST", PATH, ENTRY.replace("description:", "descriptions:"))).json()
+    first, *others = refused["errors"]
+    assert refused["detail"] == f"{first['field']}: {first['message']}. And {len(others)} more."
+
+
 async def test_error_in_a_json_entry_names_its_line(client: Client) -> None:
     entry = yaml.safe_load(ENTRY)
     text = json.dumps({**entry, "category": "Money"}, indent="\t")

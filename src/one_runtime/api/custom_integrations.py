@@ -257,8 +257,10 @@ def _refusal(error: SourceError) -> InvalidInput:
         FieldError(".".join(map(str, complaint.place)) or "body", _sentence(complaint))
         for complaint in error.complaints
     )
-    more = f" And {len(errors) - 1} more." if len(errors) > 1 else ""
-    return InvalidInput(f"{errors[0].field}: {errors[0].message}{more}", errors)
+    detail = f"{errors[0].field}: {errors[0].message}"
+    if len(errors) > 1:
+        detail = f"{detail.removesuffix('.')}. And {len(errors) - 1} more."
+    return InvalidInput(detail, errors)
 
 
 def _sentence(complaint: Complaint) -> str:
