@@ -56,9 +56,9 @@ _FAILURES: Final[tuple[tuple[type[Exception], type[EgressError], str], ...]] = (
     (
         aiohttp.ClientConnectorCertificateError,
         UpstreamUnreachable,
-        "The TLS certificate of {authority} is not valid or not trusted.",
+        "The TLS certificate of {authority} is not valid or not trusted: {why}.",
     ),
-    (aiohttp.ClientSSLError, UpstreamUnreachable, "The TLS handshake failed with {authority}."),
+    (aiohttp.ClientSSLError, UpstreamUnreachable, "The TLS handshake with {authority} failed: {why}."),
     (aiohttp.ClientConnectorError, UpstreamUnreachable, "{authority} cannot be reached over the network."),
     (aiohttp.ClientConnectionError, UpstreamUnreachable, "{authority} closed the connection before it answered."),
     (aiohttp.ClientPayloadError, UpstreamProtocolError, "{authority} sent an incomplete or malformed body."),
@@ -162,8 +162,9 @@ class Pool:
                 with self._network.open_socket(resolved["family"], resolved["host"], resolved["port"]) as raw:
                     return await _peer_certificate(raw, resolved, target, self._network.tls)
             except ssl.SSLCertVerificationError as error:
-                why = error.verify_message.rstrip(".")
-                failure = UpstreamUnreachable(f"The TLS certificate of {target.authority} is not valid: {why}.")
+                failure = UpstreamUnreachable(
+                    f"The TLS certificate of {target.authority} is not valid: {_tls_reason(error)}."
+                )
             except ConnectionRefusedError:
                 failure = UpstreamUnreachable(f"{target.authority} refuses connections.")
             except OSError:
@@ -222,4 +223,15 @@ def _translated(error: Exception, target: Target, limits: Limits) -> EgressError
     )
     if isinstance(error, aiohttp.ClientConnectorError) and error.os_error.errno == errno.ECONNREFUSED:
         sentence = "{authority} refuses connections."
-    return kind(sentence.format(authority=target.authority, connect=limits.connect, idle=limits.idle))
+    why = _tls_reason(error.os_error) if isinstance(error, aiohttp.ClientConnectorSSLError) else "unknown reason"
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = _tls_reason(error.certificate_error)
+    return kind(sentence.format(authority=target.authority, connect=limits.connect, idle=limits.idle, why=why))
+
+
+def _tls_reason(error: Exception) -> str:
+    """Return OpenSSL's reason, such as "self-signed certificate" or "wrong version number"."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message.rstrip(".")
+    reason = error.reason if isinstance(error, ssl.SSLError) else None
+    return reason.lower().replace("_", " ") if reason else "unknown reason"
