@@ -22,6 +22,7 @@ from one_runtime.errors import Unavailable
 from one_runtime.jobs.worker import PeriodicTask, run
 from one_runtime.settings import Settings
 from one_runtime.telemetry import tracing
+from one_runtime.telemetry.idle_runs import WithoutIdleRuns
 from tests.application import ACME_KEYS, Application, Client, RunningAcme
 from tests.otlp import attributes, running_receiver
 from tests.promises.serving import Serving, make_key, serving
@@ -191,6 +192,43 @@ async def test_periodic_task_is_a_span(spans: Spans, application: Application) -
     assert span_attributes(spans.one("worker task made_up")) == {"error.type": "unavailable"}
 
 
+@pytest.mark.parametrize(
+    "rows, fails, requests, exported",
+    [(0, False, False, 0), (1, False, False, 2), (0, True, False, 2), (0, False, True, 3)],
+)
+async def test_spans_of_idle_runs_are_not_exported(rows: int, fails: bool, requests: bool, exported: int) -> None:
+    async def work(_: None) -> int:
+        with tracing.span("database transaction"):
+            pass
+        if requests:
+            with tracing.outbound("POST", "acme"):
+                pass
+        if fails:
+            raise Unavailable("not now")
+        return rows
+
+    provider, exporter = TracerProvider(shutdown_on_exit=False), InMemorySpanExporter()
+    provider.add_span_processor(WithoutIdleRuns(SimpleSpanProcessor(exporter)))
+    tracing.use(provider)
+    try:
+        ended = asyncio.Event()
+
+        async def work_once(_: None) -> int:
+            ended.set()
+            return await work(None)
+
+        loop = asyncio.ensure_future(run(None, (PeriodicTask("made_up", 3600.0, work_once),)))
+        await ended.wait()
+        with tracing.span("another span"):
+            pass
+        loop.cancel()
+    finally:
+        tracing.use(None)
+    names = [span.name for span in exporter.get_finished_spans()]
+    assert len(names) == exported + 1, names
+    assert "another span" in names
+
+
 def test_no_span_is_created_without_an_exporter() -> None:
     assert not tracing.active()
     assert tracing.request_span("GET", []) is None
@@ -252,4 +290,5 @@ async def test_server_exports_its_spans_until_it_stops(database_url: str, tmp_pa
     assert attributes(span)["one_runtime.request_id"] == listed.headers["request-id"]
     assert receiver.resource["service.name"] == "one-runtime"
     assert receiver.resource["deployment.name"] == "blue"
-    assert receiver.named("worker task purge_events")
+    assert attributes(receiver.named("worker task heartbeat")[0])["one_runtime.rows"] == 1
+    assert not receiver.named("worker task purge_events"), "the run was idle"

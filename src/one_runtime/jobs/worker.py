@@ -64,8 +64,9 @@ async def _repeat(task: PeriodicTask[Context], context: Context) -> None:
 
 async def _run_once(task: PeriodicTask[Context], context: Context) -> None:
     try:
-        with tracing.worker_task(task.name), metrics.worker_task(task.name) as measured:
+        with tracing.worker_task(task.name) as span, metrics.worker_task(task.name) as measured:
             measured.done = await task.work(context)
+            tracing.set_rows(span, measured.done)
         log.debug("task_finished", task=task.name, rows=measured.done)
     except Unavailable as error:
         log.warning("task_postponed", task=task.name, code=error.code)

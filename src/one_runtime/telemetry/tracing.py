@@ -33,6 +33,9 @@ Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
 
 CLIENT: Final = SpanKind.CLIENT
 INTERNAL: Final = SpanKind.INTERNAL
+WORKER_TASK: Final = "worker task"
+"""Start of the name of the span of a run of a background task."""
+ROWS: Final = "one_runtime.rows"
 
 _ENDPOINTS: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 _NAME: Final = "one_runtime"
@@ -94,6 +97,8 @@ def _exporting(environ: Mapping[str, str]) -> Any:
         from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
         from opentelemetry.sdk.trace import TracerProvider as Exporting  # noqa: PLC0415
         from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
+        from one_runtime.telemetry.idle_runs import WithoutIdleRuns  # noqa: PLC0415
     except ImportError:
         log.warning(
             "tracing_unavailable",
@@ -104,7 +109,7 @@ def _exporting(environ: Mapping[str, str]) -> Any:
     named = environ.get("OTEL_SERVICE_NAME") or "service.name=" in environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
     attributes = {"service.version": __version__} | ({} if named else {"service.name": "one-runtime"})
     provider = Exporting(resource=Resource.create(attributes))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    provider.add_span_processor(WithoutIdleRuns(BatchSpanProcessor(OTLPSpanExporter())))
     return provider
 
 
@@ -151,7 +156,13 @@ def command(name: str) -> Iterator[None]:
 
 def worker_task(name: str) -> AbstractContextManager[Span | None]:
     """Record a span around a run of background work."""
-    return span(f"worker task {name}")
+    return span(f"{WORKER_TASK} {name}")
+
+
+def set_rows(run: Span | None, rows: int) -> None:
+    """Record the number of rows that a run of background work handled."""
+    if run is not None:
+        run.set_attribute(ROWS, rows)
 
 
 @contextmanager
