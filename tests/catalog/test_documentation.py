@@ -141,3 +141,14 @@ def test_the_entry_and_the_openapi_document_of_a_custom_integration_are_equivale
         assert getattr(imported, name) == getattr(written, name), name
     for name in ("name", "description", "category", "docs"):
         assert getattr(document.integration, name) == getattr(entry.integration, name), name
+
+
+def test_the_oauth2_entry_of_a_custom_integration_is_valid() -> None:
+    (text,) = re.findall(r"```text\n(slug: x-.*?)```", OWN, re.DOTALL)
+    entry = read_custom(text, "yaml")
+    (desk,) = entry.integration.auth
+    assert entry.warnings == ()
+    assert isinstance(desk, oauth2.OAuth2Auth)
+    assert desk.pkce == "supported"
+    assert f"/v1/integrations/{entry.integration.slug}/oauth-client" in OWN
+    assert f"/connect/callback/{entry.integration.slug}`" in OWN
