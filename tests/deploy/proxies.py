@@ -20,6 +20,7 @@ from tests.waiting import attempts
 Kind: TypeAlias = Literal["nginx", "caddy"]
 
 DEPLOY: Final = ROOT / "deploy"
+NGINX: Final = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
 KINDS: Final[tuple[Kind, ...]] = ("nginx", "caddy")
 _NAME: Final = "connect.example.com"
 _PATH: Final = f"{os.environ['PATH']}:/usr/sbin:/sbin"
@@ -53,9 +54,11 @@ def changed(text: str, changes: dict[str, str]) -> str:
     return text
 
 
-def nginx_command(folder: Path, port: int, server: str, extra: str = "") -> list[str]:
-    """Return the command for our file in an `http` block; `extra` are lines of an operator."""
-    text = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
+def nginx_command(folder: Path, port: int, server: str, extra: str = "", text: str = NGINX) -> list[str]:
+    """Return the command for our file in an `http` block; `extra` are lines of an operator.
+
+    `text`: the file, possibly with an operator's changes.
+    """
     certificate = folder / "certificate.pem"
     site = changed(
         text,
@@ -119,7 +122,21 @@ def proxying(kind: Kind, folder: Path, server: str, port: int, extra: str = "") 
     """Run a proxy in front of the server at `host:port`. The folder must have `certificate.pem`."""
     (folder / "log").mkdir()
     make = nginx_command if kind == "nginx" else caddy_command
-    command = make(folder, port, server, extra)
+    with _running(kind, folder, make(folder, port, server, extra), port) as proxy:
+        yield proxy
+
+
+@contextmanager
+def changed_nginx(folder: Path, server: str, port: int, changes: dict[str, str]) -> Iterator[Proxy]:
+    """Run nginx with an operator's changes of our file."""
+    (folder / "log").mkdir()
+    command = nginx_command(folder, port, server, text=changed(NGINX, changes))
+    with _running("nginx", folder, command, port) as proxy:
+        yield proxy
+
+
+@contextmanager
+def _running(kind: Kind, folder: Path, command: list[str], port: int) -> Iterator[Proxy]:
     home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "PATH": _PATH}
     with (folder / "log" / "stderr.log").open("wb") as log:
         process = subprocess.Popen(command, env=home, stdout=log, stderr=log)

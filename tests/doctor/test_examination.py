@@ -378,7 +378,10 @@ async def test_wrong_clock_is_reported(ahead: int, verdict: str, healthy: Patien
 
 async def test_clock_too_wrong_for_the_self_check_is_reported_by_the_date_header(healthy: Patient) -> None:
     healthy.clock.advance(hours=3)
-    assert (await healthy.examined())["clock"].verdict == "problem"
+    findings = await healthy.examined()
+    assert findings["clock"].verdict == "problem"
+    assert "the two clocks differ too much" in findings["public URL"].saw
+    assert "key ring" not in findings["public URL"].saw + str(findings["public URL"].advice)
 
 
 async def test_unreachable_providers_are_reported(on_sqlite: Patient) -> None:

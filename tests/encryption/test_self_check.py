@@ -19,7 +19,7 @@ async def test_holder_of_the_ring_gets_the_echo_of_the_request(application: Appl
     answer = await request_self_check(application, self_check.authorization(vault, now))
     assert answer.status_code == 200
     assert answer.headers["cache-control"] == "no-store"
-    echo = self_check.read_echo(answer.content)
+    echo = self_check.read_echo(self_check.RequestEcho, answer.content)
     assert echo is not None
     assert echo.public_url == application.installation.settings.public_url
     async with application.installation.database.read() as tx:
@@ -51,7 +51,7 @@ async def test_self_check_is_not_in_the_openapi_document(client: Client) -> None
 
 def test_malformed_echo_is_none() -> None:
     for body in (b"", b"{}", b"<html>", b"[]", b'{"public_url": "u"}'):
-        assert self_check.read_echo(body) is None
+        assert self_check.read_echo(self_check.RequestEcho, body) is None
 
 
 def test_self_check_accepts_any_key_of_a_ring_in_rotation() -> None:

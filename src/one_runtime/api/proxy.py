@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from starlette.types import Receive, Scope, Send
 
+from one_runtime.api import proxy_self_check
 from one_runtime.api.fields import IDENTIFIER_SCHEMA
 from one_runtime.api.request_body import ClientDisconnected, RequestBody, too_large
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, AsgiRoute, RouteSpec, authorize
@@ -26,6 +27,7 @@ from one_runtime.egress import (
     UpstreamTooLarge,
     UpstreamUnreachable,
 )
+from one_runtime.encryption import self_check
 from one_runtime.errors import (
     InvalidInput,
     MalformedRequest,
@@ -100,6 +102,9 @@ async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
     """
     if scope["method"] in _REFUSED_METHODS:
         raise MethodNotAllowed("The proxy does not relay the methods TRACE and CONNECT.", PROXIED)
+    slug, path = _split_path(scope)
+    if slug == self_check.PROXY_SLUG and await proxy_self_check.answer(path, scope, receive, send):
+        return
     services = services_of(scope)
     installation = services.installation
     key = services.authenticator.present(scope)
@@ -109,7 +114,6 @@ async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
             "One Runtime does not relay WebSocket. Read the connection's credential with the API, and connect to "
             "the provider directly."
         )
-    slug, path = _split_path(scope)
     options = _options(headers)
     selector = ConnectionSelector(slug, options.get(_END_USER), options.get(_CONNECTION))
     state = await lookup.load(installation, key, selector, partial(authorize, scope, required=_SCOPE))

@@ -1,10 +1,12 @@
 """Report whether the process runs and can serve requests, and serve the self-check of `one-runtime doctor`."""
 
+import asyncio
 from typing import Final, Literal
 
 from fastapi import Request, Response
 
 from one_runtime.api.fields import Answer
+from one_runtime.api.proxy_self_check import wait_seconds
 from one_runtime.api.routing import PUBLIC, Installed, Routes
 from one_runtime.encryption import self_check
 from one_runtime.errors import NotFound, Unavailable
@@ -47,6 +49,7 @@ async def get_self_check(request: Request, installation: Installed) -> Response:
     now = installation.clock()
     if not self_check.is_authorized(installation.vault, request.headers.get(self_check.HEADER, ""), now):
         raise NotFound("There is nothing at this address.")
+    await asyncio.sleep(wait_seconds(request.url.query, "delay"))
     async with installation.database.read() as tx:
         fingerprint = await self_check.database_fingerprint(tx)
     echo = self_check.RequestEcho(

@@ -12,13 +12,14 @@ from one_runtime.doctor.configuration import examine_configuration
 from one_runtime.doctor.database import examine_database
 from one_runtime.doctor.egress import examine_egress
 from one_runtime.doctor.finding import CHECKS, Finding, Report, problem
+from one_runtime.doctor.proxy_calls import DELAY
 from one_runtime.doctor.public_url import compare_server, examine_public_url
 from one_runtime.egress import Network
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import ConfigurationError
 from one_runtime.settings import load_settings
 
-TIME_LIMIT: Final = 15.0
+TIME_LIMIT: Final = 20.0
 """Time limit for a group of checks, in seconds. Each request has a shorter limit."""
 
 
@@ -28,8 +29,9 @@ async def examine(
     clock: Clock = system_clock,
     network: Network | None = None,
     time_limit: float = TIME_LIMIT,
+    delay: float = DELAY,
 ) -> list[Finding]:
-    """Return all findings in the order of `CHECKS`. Tests replace `clock`, `network` and `time_limit`."""
+    """Return all findings in the order of `CHECKS`. Tests replace `clock`, `network`, `time_limit` and `delay`."""
     try:
         settings = load_settings(environ)
     except ConfigurationError as error:
@@ -55,7 +57,7 @@ async def examine(
 
     database, public_url, providers = await asyncio.gather(
         run("database", examine_database(settings, vault, clock)),
-        run("public URL", examine_public_url(settings, vault, clock, network)),
+        run("public URL", examine_public_url(settings, vault, clock, network, delay)),
         run("egress", examine_egress(catalog, clock, network, environ)),
     )
     findings += [*database.findings, *public_url.findings, *providers.findings]

@@ -23,6 +23,7 @@ CHECKS: Final = (
     "certificate",
     "public URL",
     "proxy",
+    "proxy calls",
     "popup",
     "clock",
     "egress",

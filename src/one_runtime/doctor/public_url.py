@@ -9,6 +9,7 @@ from one_runtime.clock import Clock
 from one_runtime.db.ids import new_id
 from one_runtime.doctor.clock import ahead, ahead_by_date, header
 from one_runtime.doctor.finding import Finding, Report, ok, problem, warning
+from one_runtime.doctor.proxy_calls import ProxyCallCheck
 from one_runtime.egress import Egress, EgressError, Limits, Network, Response
 from one_runtime.encryption import self_check
 from one_runtime.encryption.vault import Vault
@@ -33,10 +34,14 @@ _GATEWAY: Final = frozenset({502, 503, 504})
 _UNREACHED: Final = "Is the server running? If so, check DNS, the firewall, the proxy and ONE_RUNTIME_PUBLIC_URL."
 
 
-async def examine_public_url(settings: Settings, vault: Vault | None, clock: Clock, network: Network | None) -> Report:
+async def examine_public_url(
+    settings: Settings, vault: Vault | None, clock: Clock, network: Network | None, delay: float
+) -> Report:
     """Check the certificate and the server at the public URL.
 
     The host of the public URL can have a private address. The doctor sends no request to other private addresses.
+
+    `delay`: seconds for which the server waits in a test of the proxy's timeout.
     """
     report, url = Report(), urlsplit(settings.public_url)
     target = (url.hostname or "", url.port or _PORTS[url.scheme])
@@ -48,6 +53,8 @@ async def examine_public_url(settings: Settings, vault: Vault | None, clock: Clo
                 return report  # without a valid certificate, no request can succeed
         try:
             await _examine_server(report, egress, settings, vault, clock)
+            if settings.secure and vault is not None and report.echo is not None:  # One Runtime itself serves no https
+                report.findings += await ProxyCallCheck(egress, settings.public_url, vault, clock, delay).examine()
         except EgressError as error:
             report.findings.append(problem("public URL", error.cause, _UNREACHED))
     return report
@@ -88,10 +95,10 @@ async def _examine_server(
     answer = await egress.request("GET", address, headers=headers)
     after = clock()
     if vault is not None and answer.status == 200:
-        report.echo = self_check.read_echo(answer.body)
+        report.echo = self_check.read_echo(self_check.RequestEcho, answer.body)
     if report.echo is None:
         report.ahead = ahead_by_date(answer, before, after)
-        report.findings.append(_foreign_answer(answer, settings, ring=vault is not None))
+        report.findings.append(_foreign_answer(answer, settings, report.ahead, ring=vault is not None))
         return
     report.ahead = ahead(report.echo.now, before, after)
     report.findings.append(examine_proxy(report.echo, settings))
@@ -100,8 +107,11 @@ async def _examine_server(
     report.findings.append(examine_popup(page.headers, script.headers))
 
 
-def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Finding:
-    """Return the finding for a response that does not identify the server as this installation."""
+def _foreign_answer(answer: Response, settings: Settings, ahead: float | None, *, ring: bool) -> Finding:
+    """Return the finding for a response that does not identify the server as this installation.
+
+    `ahead`: seconds by which the server's clock is ahead of this machine's clock.
+    """
     where, location = settings.public_url, header(answer, "Location")
     if 300 <= answer.status < 400 and location:
         to = urlsplit(location)
@@ -118,9 +128,12 @@ def _foreign_answer(answer: Response, settings: Settings, *, ring: bool) -> Find
             f"{where} answers, but the doctor needs a key ring to identify the server",
             "See the finding `key ring`.",
         )
+    if from_one_runtime and ahead is not None and abs(ahead) >= self_check.LIFETIME.total_seconds():
+        saw = f"a One Runtime server answers at {where}, but the two clocks differ too much to identify the server"
+        return problem("public URL", saw, "Synchronize all clocks with NTP. Then run the doctor again.")
     if from_one_runtime:
-        saw = f"another One Runtime answers at {where}, or the server has another key ring or clock than this command"
-        advice = "Point the proxy to this installation. Give every server the same key ring. Synchronize all clocks."
+        saw = f"another One Runtime answers at {where}, or the server has another key ring than this command"
+        advice = "Point the proxy to this installation. Give every server the same key ring."
         return problem("public URL", saw, advice)
     saw = f"another program answers at {where}, with status {answer.status}"
     return problem("public URL", saw, f"The proxy must forward every path to the server, including {self_check.PATH}.")

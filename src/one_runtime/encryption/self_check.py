@@ -10,7 +10,7 @@ TLS authenticates the server (docs/decisions/0012-self-check.md).
 
 import hashlib
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy import select
@@ -21,14 +21,21 @@ from one_runtime.db.schema import key_ring
 from one_runtime.encryption.vault import Vault
 
 PATH: Final = "/self-check"
+PROXY_SLUG: Final = "self-check"
+"""The slug of the doctor's proxy calls. No integration has this slug."""
 HEADER: Final = "One-Runtime-Self-Check"
+LONGEST_WAIT: Final = 60
+"""Maximum number of seconds for which the doctor can ask the server to wait before an answer."""
 
-_LIFETIME: Final = timedelta(hours=1)
+LIFETIME: Final = timedelta(hours=1)
 """Accepted difference between the caller's clock and the server's clock.
 
 The limit is large, because the doctor also has to report a wrong clock. With a small limit, the server would refuse a
 doctor with a wrong clock.
 """
+
+
+Echo = TypeVar("Echo", bound=BaseModel)
 
 
 class _FirstKey(NamedTuple):
@@ -58,6 +65,18 @@ class RequestEcho(BaseModel):
     """The header X-Forwarded-For that the server received."""
 
 
+class ProxyCallEcho(BaseModel):
+    """The server's response to a proxy call of the doctor."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    """The path after the slug, with its percent-encoding."""
+    body_bytes: int
+    body_seconds: float
+    """Seconds between the first and the last part of the request body."""
+
+
 async def database_fingerprint(tx: Transaction) -> str | None:
     """Return a hash that identifies the database. Return None if no server has used the database yet.
 
@@ -82,13 +101,13 @@ def is_authorized(vault: Vault, header: str, now: datetime) -> bool:
         age, is_ours = now.timestamp() - int(time), vault.verify_mac(_message(time), bytes.fromhex(mac))
     except ValueError:
         return False
-    return is_ours and abs(age) < _LIFETIME.total_seconds()
+    return is_ours and abs(age) < LIFETIME.total_seconds()
 
 
-def read_echo(body: bytes) -> RequestEcho | None:
-    """Parse a response body. Return None if the body is not a valid `RequestEcho`."""
+def read_echo(kind: type[Echo], body: bytes) -> Echo | None:
+    """Parse a response body. Return None if the body is not a valid echo of this kind."""
     try:
-        return RequestEcho.model_validate_json(body)
+        return kind.model_validate_json(body)
     except ValidationError:
         return None
 
