@@ -153,7 +153,9 @@ def test_p1_unsolicited_response_on_an_idle_connection_discards_the_connection(
 
 @pytest.mark.promise("P1")
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_p1_unsolicited_response_closes_an_idle_connection_at_once(tmp_path: Path, scheme: str) -> None:
+async def test_p1_unsolicited_response_closes_an_idle_connection_at_once(
+    tmp_path: Path, scheme: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Otherwise a provider could fill the memory with responses until the connection is used again."""
 
     async def twice(writer: asyncio.StreamWriter) -> None:
@@ -162,11 +164,12 @@ async def test_p1_unsolicited_response_closes_an_idle_connection_at_once(tmp_pat
         writer.write(UNSOLICITED)
 
     finished = asyncio.Event()
+    monkeypatch.setattr("one_runtime.egress.connector._KEEPALIVE", 60.0)
     async with providers(tmp_path, scheme) as (upstream, egress):
         upstream.anything = twice
         assert await request(egress.for_tenant("northwind"), f"{scheme}://public.example/") == b"reached"
         finished.set()
-        await eventually(lambda: upstream.open_connections == 0, seconds=10)  # an idle connection stays open for 15 s
+        await eventually(lambda: upstream.open_connections == 0, seconds=10)
 
 
 @pytest.mark.promise("P1")

@@ -1,6 +1,7 @@
 """Requests are sent byte for byte as composed, without additions of the HTTP client or the machine."""
 
 import gzip
+import time
 import zlib
 from importlib.metadata import version
 
@@ -189,6 +190,17 @@ async def test_connection_is_reused_for_the_next_request(upstream: Upstream) -> 
         for _ in range(3):
             await egress.for_tenant("northwind").request("GET", "http://public.example/")
     assert upstream.connections == 1
+
+
+async def test_connection_is_not_reused_when_a_server_may_close_it(
+    upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Node.js and uvicorn close a connection that is idle for 5 seconds. A POST at this moment would fail."""
+    async with Egress(network=LoopbackNetwork(upstream.port)) as egress:
+        await egress.for_tenant("northwind").request("POST", "http://public.example/")
+        monkeypatch.setattr("aiohttp.connector.monotonic", lambda: time.monotonic() + 4.5)
+        await egress.for_tenant("northwind").request("POST", "http://public.example/")
+    assert upstream.connections == 2
 
 
 async def test_failing_before_request_stops_the_request(upstream: Upstream) -> None:

@@ -36,8 +36,12 @@ from one_runtime.egress.network import Network
 from one_runtime.egress.target import AllowList, Target, bracketed
 
 _TENANT: Final = ConnectionKey._fields.index("proxy_headers_hash")
-_KEEPALIVE: Final = 15.0
-"""Seconds until an idle connection is closed."""
+_KEEPALIVE: Final = 4.0
+"""Seconds until an idle connection is closed.
+
+Many servers, such as Node.js and uvicorn, close an idle connection after 5 seconds. A request that is sent at the same
+moment gets no response, and a POST must not be repeated. So this side closes the connection first.
+"""
 _ABORT_TIME: Final = 1.0
 """Maximum number of seconds to wait until aborted connections are closed."""
 
