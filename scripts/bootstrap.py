@@ -39,7 +39,9 @@ def main() -> int:
     parser.add_argument("--dev", action="store_true", help="also install the packages for tests and linters")
     parser.add_argument("--browser", action="store_true", help="also install Chromium")
     parser.add_argument("--foreign", action="store_true", help="also install the programs that simulate providers")
-    parser.add_argument("--proxies", action="store_true", help="also prepare nginx, Caddy, systemd and PgBouncer")
+    parser.add_argument(
+        "--proxies", action="store_true", help="also prepare nginx, Caddy, systemd, PgBouncer and Prometheus"
+    )
     options = parser.parse_args()
     try:
         check_python()
@@ -57,6 +59,7 @@ def main() -> int:
             if options.proxies:
                 prepare_proxies()
                 prepare_pgbouncer()
+                prepare_prometheus()
     except SetUpError as error:
         say(str(error))
         return 1
@@ -238,6 +241,12 @@ def prepare_ntfy() -> None:
 def prepare_pgbouncer() -> None:
     """Find PgBouncer, or unpack Debian's package with its libraries. Raises: SetUpError."""
     unpack("pgbouncer", "on Debian: apt-get install pgbouncer", libraries=True)
+
+
+def prepare_prometheus() -> None:
+    """Find Prometheus and its tool promtool, or unpack Debian's packages. Raises: SetUpError."""
+    unpack("prometheus", "on Debian: apt-get install prometheus")
+    unpack("promtool", "on Debian: apt-get install promtool")
 
 
 def unpack(program: str, hint: str, *, libraries: bool = False) -> None:

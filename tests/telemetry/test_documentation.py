@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Final
 
 import pytest
-import yaml
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.metrics import MetricWrapperBase
 
 from one_runtime.telemetry import metrics
 from one_runtime.telemetry.metrics_server import register_build_info
+from tests.deploy.prometheus import alerts, expressions
 from tests.documentation import ROOT, page
 
 pytestmark = pytest.mark.docs
@@ -77,17 +77,19 @@ def test_every_label_is_explained() -> None:
     assert labels <= explained
 
 
-def test_alert_rules_use_existing_metrics() -> None:
-    (rules,) = [block for block in PAGE.code("yaml") if block.startswith("groups:")]
-    (group,) = yaml.safe_load(rules)["groups"]
-    assert all({"alert", "expr"} <= rule.keys() for rule in group["rules"])
+def test_alert_rules_and_the_dashboard_use_existing_metrics() -> None:
     known = own_metrics()
-    for rule in group["rules"]:
-        for name, labels in USED.findall(rule["expr"]):
-            assert name in known, rule["alert"]
-            assert set(re.findall(r"(\w+)=", labels)) <= set(known[name][1]), rule["alert"]
-        for codes in re.findall(r'code=~?"(.*?)"', rule["expr"]):
+    for source, expression in expressions().items():
+        for name, labels in USED.findall(expression):
+            assert name in known, source
+            assert set(re.findall(r"(\w+)[=!]", labels)) <= set(known[name][1]), source
+        for codes in re.findall(r'code=~?"(.*?)"', expression):
             assert set(codes.split("|")) <= {listed(row[0])[0] for row in page("docs/api.md").table("Errors")}
+
+
+def test_every_alert_is_documented_with_its_severity() -> None:
+    documented = {listed(row[0])[0]: row[1] for row in rows("alert")}
+    assert documented == {name: rule["labels"]["severity"] for name, rule in alerts().items()}
 
 
 def logged() -> Iterator[tuple[str, str, frozenset[str]]]:
