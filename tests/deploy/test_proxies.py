@@ -283,7 +283,7 @@ async def test_proxy_timeouts_exceed_checks_and_calls() -> None:
 async def test_doctor_accepts_the_proxy(behind: Behind) -> None:
     findings = await behind.examined()
     assert findings["public URL"].saw == f"this installation answers at {behind.proxy.url}"
-    for check in ("public URL", "proxy", "popup", "clock"):
+    for check in ("public URL", "proxy", "proxy calls", "popup", "clock"):
         assert findings[check].verdict == "ok", findings[check]
     assert findings["proxy"].saw == f"the proxy is trusted; this request came from {CALLER}"
 

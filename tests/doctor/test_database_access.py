@@ -3,7 +3,6 @@
 import os
 import socket
 import threading
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +11,6 @@ from typing import Final
 
 import psycopg
 import pytest
-from psycopg import sql
 
 from one_runtime.clock import system_clock
 from one_runtime.db.access import Access, connect, read_access, sqlite_obstacle
@@ -24,28 +22,13 @@ from one_runtime.encryption.vault import new_key
 from one_runtime.errors import ConfigurationError
 from one_runtime.tenancy import organizations
 from tests.command_line import Run
+from tests.database_roles import Role, role_on
 from tests.doctor.conftest import World, patient_on
 from tests.doctor.test_examination import without_rights
 
 pytestmark = [pytest.mark.slow]
 
 TABLES: Final = len(metadata.tables) + 1
-
-
-class Role:
-    """A database user without rights. `url`: the URL of the test's database with this user."""
-
-    def __init__(self, owner_url: str) -> None:
-        self.name = f"role_{uuid.uuid4().hex[:12]}"
-        self.url = owner_url.replace("postgres@", f"{self.name}@")
-        self._owner_url = owner_url
-
-    def run(self, statement: str) -> None:
-        """Run a statement as the owner of the database. `{role}` and `{database}` are the two names."""
-        options = "-c default_transaction_read_only=off"
-        with psycopg.connect(self._owner_url, autocommit=True, options=options) as connection:
-            names = {"role": sql.Identifier(self.name), "database": sql.Identifier(connection.info.dbname)}
-            connection.execute(sql.SQL(statement).format(**names))
 
 
 @pytest.fixture
@@ -58,21 +41,6 @@ def role(migrated_postgresql_url: str) -> Iterator[Role]:
 def empty_role(empty_postgres_url: str) -> Iterator[Role]:
     with role_on(empty_postgres_url) as created:
         yield created
-
-
-@contextmanager
-def role_on(url: str) -> Iterator[Role]:
-    created = Role(url)
-    created.run("CREATE ROLE {role} LOGIN")
-    try:
-        yield created
-    finally:
-        for statement in (
-            "ALTER DATABASE {database} RESET default_transaction_read_only",
-            "DROP OWNED BY {role}",
-            "DROP ROLE {role}",
-        ):
-            created.run(statement)
 
 
 async def database_finding(url: str, world: World) -> Finding:

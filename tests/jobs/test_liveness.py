@@ -17,6 +17,7 @@ from one_runtime.jobs.liveness import Liveness, UnconfirmedCopy
 from one_runtime.serving.periodic_tasks import heartbeat_task
 from tests import sealed_rows
 from tests.application import Application
+from tests.database_roles import role_on
 
 NOW = datetime(2026, 11, 28, 9, tzinfo=UTC)
 
@@ -104,3 +105,21 @@ async def test_location_needs_no_right_of_the_database_user(empty_postgres_url: 
                 assert await database.location() == f"postgresql unknown {number}"
         finally:
             admin.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(name)))
+
+
+async def test_process_warns_once_if_it_cannot_identify_the_cluster(
+    migrated_postgresql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(liveness, "log", log := CapturingLogger())
+    with role_on(migrated_postgresql_url) as role:
+        role.run("GRANT ALL ON ALL TABLES IN SCHEMA public TO {role}")
+        role.run("REVOKE EXECUTE ON FUNCTION pg_control_system() FROM PUBLIC")
+        try:
+            process = Liveness()
+            async with sealed_rows.opened(role.url) as database:
+                await process.check_in(database, NOW)
+                await process.check_in(database, NOW)
+        finally:
+            role.run("GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC")
+    assert [(line.method_name, line.args) for line in log.calls] == [("warning", ("cluster_not_identified",))]
+    assert process.is_live

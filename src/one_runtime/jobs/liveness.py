@@ -16,6 +16,7 @@ from sqlalchemy import bindparam, select, update
 from one_runtime.clock import rfc3339
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.file_location import HELD
+from one_runtime.db.postgres import has_unknown_cluster
 from one_runtime.db.schema import installation
 from one_runtime.errors import Conflict
 from one_runtime.telemetry import metrics
@@ -71,6 +72,7 @@ class Liveness:
 
     def __init__(self) -> None:
         self.is_live = True
+        self._has_warned = False
 
     def require(self) -> None:
         """Raises: UnconfirmedCopy if this process does not serve the live database."""
@@ -85,6 +87,9 @@ class Liveness:
         async with database.read() as tx:
             row = await read_row(tx)
         location = await database.location(create=row.live_location is None)
+        if has_unknown_cluster(location) and not self._has_warned:
+            self._has_warned = True
+            log.warning("cluster_not_identified", user_needs="GRANT EXECUTE ON FUNCTION pg_control_system()")
         async with database.write() as tx:
             is_live = await tx.execute(_LIVE_AT, location=location, now=now) > 0
             is_live = is_live or await tx.execute(_CLAIM, location=location, now=now) > 0
