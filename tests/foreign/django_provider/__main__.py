@@ -107,7 +107,10 @@ def main() -> None:
     seed(options.people)
     threading.Thread(target=end_with_standard_input, daemon=True).start()
     config = uvicorn.Config(get_asgi_application(), log_config=logging_to_stderr(), lifespan="off")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    # `create_server` sets SO_REUSEADDR. Then the kernel can select a port that another program is about to use.
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(128)
         sys.stdout.write(json.dumps({"url": f"http://127.0.0.1:{listener.getsockname()[1]}"}) + "\n")
         sys.stdout.flush()
         uvicorn.Server(config).run(sockets=[listener])
