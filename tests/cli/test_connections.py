@@ -83,6 +83,10 @@ def test_shown_connection_has_its_history_and_no_secret(run: Run, database_url: 
     assert "Last events:" in text
     assert "Last calls through the proxy:" in text
     assert "secret" not in shown.out + text
+    run("integrations", "disable", "hubspot")
+    (row,) = run("connections", "list", "--json").rows
+    assert row["code"] == "integration_disabled"
+    assert "integrations enable hubspot" in run("connections", "show", identifier).out
     assert "one-runtime connections list" in run("connections", "show", new_id()).sentence
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 import pytest
 
+from one_runtime.catalog.disabled_integrations import DisabledIntegration
 from one_runtime.clock import system_clock
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.diagnosis import Diagnosis, RefreshState, diagnose
@@ -54,6 +55,14 @@ def test_error_of_an_active_connection_has_its_message_and_advice(code: str, adv
     diagnosis = diagnose(replace(CONNECTION, error=error_note(code, "The words.", NOW)), DOWN)
     assert (diagnosis.code, diagnosis.reason, diagnosis.since) == (code, "The words.", NOW)
     assert advice in str(diagnosis.advice)
+
+
+def test_disabled_integration_is_the_first_reason() -> None:
+    disabled = DisabledIntegration("hubspot", "breach", NOW, "ada")
+    diagnosis = diagnose(replace(CONNECTION, error=error_note("target_refused", "x", NOW)), DOWN, disabled)
+    assert (diagnosis.code, diagnosis.since) == ("integration_disabled", NOW)
+    assert diagnosis.reason == "The operator ada disabled the integration. Reason: breach"
+    assert "one-runtime integrations enable hubspot" in str(diagnosis.advice)
 
 
 @pytest.mark.parametrize("code", ["client_refused", "invalid_grant", "credentials_refused", "required_by_operator"])

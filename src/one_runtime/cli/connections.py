@@ -198,6 +198,7 @@ def _details(shown: _History) -> dict[str, object]:
     return {
         "integration_name": None if shown.integration is None else shown.integration.name,
         "name": connection.name,
+        "error": connection.error,
         "params": values.params,
         "base_url": values.base_url,
         "scopes": list(connection.scopes),

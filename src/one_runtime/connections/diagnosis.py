@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
+from one_runtime.catalog.disabled_integrations import DisabledIntegration, IntegrationDisabled
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import CredentialsRefused, PermissionMissing, Refusals
 
@@ -61,8 +62,14 @@ def is_failing(connection: Connection, refresh: RefreshState) -> bool:
     return connection.status == "active" and refresh.failures > 0
 
 
-def diagnose(connection: Connection, refresh: RefreshState) -> Diagnosis:
-    """Return the reason why a connection does not work, and what to do."""
+def diagnose(connection: Connection, refresh: RefreshState, disabled: DisabledIntegration | None = None) -> Diagnosis:
+    """Return the reason why a connection does not work, and what to do.
+
+    `disabled`: the integration of the connection, if the operator has disabled the integration. This reason is first,
+    because the end user cannot connect again meanwhile.
+    """
+    if disabled is not None:
+        return _diagnose_disabled(disabled)
     code, reason, since = _cause(connection, refresh)
     if code is None:
         return Diagnosis(None, None, None, None, None)
@@ -72,6 +79,13 @@ def diagnose(connection: Connection, refresh: RefreshState) -> Diagnosis:
     if advice is not None:
         advice = advice.replace("{slug}", connection.integration_slug).replace("{id}", connection.id)
     return Diagnosis(code, reason, since, _next_retry_at(connection, refresh), advice)
+
+
+def _diagnose_disabled(disabled: DisabledIntegration) -> Diagnosis:
+    quoted = f" Reason: {disabled.reason}" if disabled.reason else ""
+    reason = f"The operator {disabled.disabled_by} disabled the integration.{quoted}"
+    advice = f"`one-runtime integrations enable {disabled.integration_slug}` ends this."
+    return Diagnosis(IntegrationDisabled.code, reason, disabled.disabled_at, None, advice)
 
 
 def _cause(connection: Connection, refresh: RefreshState) -> tuple[str | None, str | None, datetime | None]:

@@ -1,11 +1,14 @@
 """Find connections of all organizations, for the operator. API requests use the module `connections` instead."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, CompoundSelect, and_, func, or_, select, union_all
+from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, func, literal, or_, select, tuple_, union_all
 
+from one_runtime.catalog import disabled_integrations
+from one_runtime.catalog.disabled_integrations import DisabledIntegration
 from one_runtime.connections.connections import COLUMNS, Connection
 from one_runtime.connections.diagnosis import Diagnosis, RefreshState, diagnose, is_failing
 from one_runtime.db.engine import Transaction
@@ -43,6 +46,7 @@ class FoundConnection:
         self.refresh = RefreshState(*cells[width:end])
         self.organization_name: str = cells[end]
         self.email: str | None = cells[end + 1]
+        self.disabled: DisabledIntegration | None = None
 
     @property
     def id(self) -> str:
@@ -52,7 +56,7 @@ class FoundConnection:
     @property
     def diagnosis(self) -> Diagnosis:
         """Return the reason why the connection does not work."""
-        return diagnose(self.connection, self.refresh)
+        return diagnose(self.connection, self.refresh, self.disabled)
 
     @property
     def is_failing(self) -> bool:
@@ -88,6 +92,7 @@ async def find_newest(
     if before is not None:
         statement = statement.where(connections.c.id < before)
     rows = await tx.all(statement, FoundConnection)
+    await _add_disabled(tx, rows)
     return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
 
 
@@ -100,21 +105,27 @@ async def find(tx: Transaction, connection_id: str) -> FoundConnection:
             f"There is no connection {connection_id[:64]}. `one-runtime connections list` finds connections. If the "
             "connection was deleted, `one-runtime events list --connection` still shows its events."
         )
+    await _add_disabled(tx, [row])
     return row
+
+
+async def _add_disabled(tx: Transaction, rows: Sequence[FoundConnection]) -> None:
+    disabled = {row.integration_slug: row for row in await disabled_integrations.list_all(tx)}
+    for row in rows:
+        row.disabled = disabled.get(row.connection.integration_slug)
 
 
 def _conditions(wanted: ConnectionSearch) -> list[ColumnElement[bool]]:
     equal = {
-        # The column of the other table: if there is no organization, the database can still use the index on the
-        # organization and the end user, once for each organization.
-        organizations.c.id: wanted.organization_id,
-        connections.c.end_user_id: wanted.end_user_id,
+        connections.c.organization_id: wanted.organization_id,
         connections.c.integration_slug: wanted.integration_slug,
         connections.c.status: wanted.status,
     }
     conditions = [column == value for column, value in equal.items() if value is not None]
     if wanted.failing:
         conditions += [connections.c.status == "active", credentials.c.failures > 0]
+    if wanted.end_user_id is not None:
+        conditions.append(connections.c.id.in_(_ids_of_end_user(wanted.end_user_id)))
     if wanted.email is not None:
         conditions.append(connections.c.id.in_(_ids_of_email(wanted.email.strip())))
     if wanted.account is not None:
@@ -124,13 +135,25 @@ def _conditions(wanted: ConnectionSearch) -> list[ColumnElement[bool]]:
     return conditions
 
 
+def _ids_of_end_user(end_user_id: str) -> Select[tuple[str]]:
+    """Select the connections of the end users with this identifier, with one search in the index per organization.
+
+    Without the inner statement, SQLite would read the connections in the order of the result instead.
+    """
+    of_organization = tuple_(connections.c.organization_id, connections.c.end_user_id)
+    return select(connections.c.id).where(of_organization.in_(select(organizations.c.id, literal(end_user_id))))
+
+
 def _ids_of_email(email: str) -> CompoundSelect[tuple[str]]:
     """Select the connections of the end users with this address, and the connections to an account with this name.
 
     One statement with OR would join every connection with its end user first.
     """
     lower = func.lower(email)
-    of_end_user = select(connections.c.id).join(end_users, _OF_END_USER).where(func.lower(end_users.c.email) == lower)
+    owners = select(end_users.c.organization_id, end_users.c.end_user_id).where(func.lower(end_users.c.email) == lower)
+    of_end_user = select(connections.c.id).where(
+        tuple_(connections.c.organization_id, connections.c.end_user_id).in_(owners)
+    )
     of_account = select(connections.c.id).where(
         or_(func.lower(connections.c.account_label) == lower, func.lower(connections.c.account_id) == lower)
     )
