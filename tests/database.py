@@ -121,6 +121,14 @@ def migrated_postgresql_url(used_databases: "UsedDatabases") -> Iterator[str]:
     used_databases.give_back(name)
 
 
+@pytest.fixture
+def new_postgres_url(postgres: Databases, postgres_template: str) -> Iterator[str]:
+    """Provide a migrated database without rows, for a test that adds triggers or tables."""
+    name = f"test_{uuid.uuid4().hex}"
+    yield postgres.create(name, postgres_template)
+    postgres.drop(name)
+
+
 @pytest.fixture(scope="session")
 def used_databases(postgres: Databases, postgres_template: str) -> "UsedDatabases":
     return UsedDatabases(postgres, postgres_template)

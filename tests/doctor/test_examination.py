@@ -297,6 +297,14 @@ async def test_disabled_integration_is_reported(healthy: Patient) -> None:
     assert str(finding.advice).endswith("one-runtime integrations enable hubspot")
 
 
+async def test_database_that_was_moved_to_postgresql_is_reported(on_sqlite: Patient) -> None:
+    async with on_sqlite.database() as database, database.write() as tx:
+        await liveness.mark_moved(tx)
+    finding = (await on_sqlite.examined())["installation"]
+    assert (finding.verdict, "moved this database to PostgreSQL" in finding.saw) == ("problem", True)
+    assert str(finding.advice).startswith("Set ONE_RUNTIME_DATABASE_URL")
+
+
 async def test_missing_server_is_reported(patient: Patient) -> None:
     findings = await patient.examined()
     assert (findings["servers"].verdict, findings["servers"].saw) == ("warning", "no server uses this database")

@@ -11,6 +11,7 @@ from one_runtime.cli import (
     api_keys,
     catalog,
     connections,
+    copying,
     doctor,
     events,
     installation,
@@ -112,6 +113,9 @@ def backup_command(target: Annotated[Path, typer.Argument(help="Path of the new 
     typer.echo(
         f"Copied {size} bytes to {target}. The copy does not contain the key ring. Back up the key ring separately."
     )
+
+
+app.command("copy")(copying.copy_installation)
 
 
 @app.command("version")

@@ -39,7 +39,10 @@ def show_installation(*, as_json: AsJson = False) -> None:
         print_json({"id": state.row.id, "live": state.is_live, "live_at": live_at, "rotating_connections": rotating})
         return
     typer.echo(f"Installation {state.row.id}")
-    typer.echo("This database is the live database." if state.is_live else "This database is an unconfirmed copy.")
+    if state.row.is_moved:
+        typer.echo("The command `one-runtime copy` has moved this database to PostgreSQL.")
+    else:
+        typer.echo("This database is the live database." if state.is_live else "This database is an unconfirmed copy.")
     _print_age(state, now)
 
 

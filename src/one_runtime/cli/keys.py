@@ -3,15 +3,15 @@
 import asyncio
 import json
 import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import aclosing, contextmanager
+from collections.abc import Callable
+from contextlib import aclosing
 from dataclasses import asdict
 from typing import Annotated, Final
 
 import typer
 
 from one_runtime.cli.operators import operator_name, record_command
+from one_runtime.cli.progress import show_progress
 from one_runtime.cli.running import AsJson, load_vault, print_json, print_rows, read, run, write
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.connecting import lost_key
@@ -28,8 +28,6 @@ app = typer.Typer(no_args_is_help=True, help="Encryption keys.")
 KeyName = Annotated[str, typer.Argument(metavar="KEY", help="Id of the key, or its first characters (at least 6).")]
 
 _STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
-
-_LINE_EVERY: Final = 2.0  # seconds between two progress lines
 
 
 @app.command("new")
@@ -166,9 +164,9 @@ def reseal_encryption_keys(
     async def work(database: Database) -> tuple[Progress, int]:
         progress, received_signal = Progress(), _receive_signal()
         async with aclosing(key_rotation.reseal(database, vault, batch)) as steps:
-            with _show_progress() as show:
+            with show_progress("Resealing", "resealed") as show:
                 async for progress in steps:
-                    show(progress)
+                    show(progress.resealed, progress.total)
                     if received_signal():
                         break
         return progress, received_signal()
@@ -201,23 +199,6 @@ def _receive_signal() -> Callable[[], int]:
     for number in _STOPPING:
         loop.add_signal_handler(number, receive, number)
     return lambda: received[0] if received else 0
-
-
-@contextmanager
-def _show_progress() -> Iterator[Callable[[Progress], None]]:
-    """Show progress on standard error, as a bar on a terminal and as lines elsewhere."""
-    stderr, last = typer.get_text_stream("stderr"), time.monotonic()
-    with typer.progressbar(length=1, label="Resealing", file=stderr, hidden=not stderr.isatty()) as bar:
-
-        def show(progress: Progress) -> None:
-            nonlocal last
-            bar.length = max(progress.total, 1)
-            bar.update((progress.resealed if progress.total else 1) - bar.pos)  # without rows, show a full bar
-            if not stderr.isatty() and time.monotonic() - last >= _LINE_EVERY:
-                last = time.monotonic()
-                typer.echo(f"{progress.resealed:,} of {progress.total:,} rows resealed", err=True)
-
-        yield show
 
 
 def _report(progress: Progress, *, interrupted: bool, as_json: bool) -> None:

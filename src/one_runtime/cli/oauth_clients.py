@@ -6,10 +6,9 @@ from typing import Annotated
 import typer
 
 from one_runtime.cli.operators import operator_actor
-from one_runtime.cli.running import AsJson, named_values, print_rows, run_installed
+from one_runtime.cli.running import AsJson, named_values, print_rows, read_secret, run_installed
 from one_runtime.clock import rfc3339
 from one_runtime.context import Installation
-from one_runtime.errors import InvalidInput
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import INSTANCE, NewOAuthClient, RegisteredClient
 from one_runtime.tenancy import organizations
@@ -112,9 +111,4 @@ def _secret(file: Path | None) -> str:
             "Client secret (leave empty to keep the stored secret, if any)", default="", hide_input=True
         )
         return secret.strip()
-    if str(file) == "-":
-        return typer.get_text_stream("stdin").read().strip()
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{file} cannot be read.") from error
+    return read_secret(file)

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import typer
@@ -107,6 +108,16 @@ def named_values(option: str, texts: Iterable[str]) -> dict[str, str]:
     if not all(equals for _, equals, _ in pairs):
         raise InvalidInput(f"A {option} must have the form name=value.")
     return {name: value for name, _, value in pairs}
+
+
+def read_secret(file: Path) -> str:
+    """Read a secret from a file, or from standard input if the path is `-`. Raises: InvalidInput."""
+    if str(file) == "-":
+        return typer.get_text_stream("stdin").read().strip()
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{file} cannot be read.") from error
 
 
 def print_json(data: object) -> None:

@@ -13,6 +13,9 @@ from one_runtime.errors import Unavailable
 HELD: Final = "held"
 """Value of the column `live_location` of a copy. No database has this location."""
 
+MOVED: Final = "moved"
+"""Value of the column `live_location` of a SQLite database that `one-runtime copy` has moved to PostgreSQL."""
+
 
 def file_location(path: str, *, create: bool) -> str:
     """Return the location of a database file. `create`: True to create the location file if it is missing.

@@ -148,6 +148,9 @@ def _examine_installation(row: InstallationRow, location: str) -> Finding:
         )
     if row.is_live_at(location):
         return ok("installation", "this database is the live database")
+    if row.is_moved:
+        saw = "`one-runtime copy` has moved this database to PostgreSQL, so no server starts on this database"
+        return problem("installation", saw, "Set ONE_RUNTIME_DATABASE_URL to the PostgreSQL database.")
     return problem(
         "installation",
         "this database is an unconfirmed copy, so no server refreshes or revokes tokens",

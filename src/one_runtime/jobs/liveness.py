@@ -15,10 +15,10 @@ from sqlalchemy import bindparam, select, update
 
 from one_runtime.clock import rfc3339
 from one_runtime.db.engine import Database, Transaction
-from one_runtime.db.file_location import HELD
+from one_runtime.db.file_location import HELD, MOVED
 from one_runtime.db.postgres import has_unknown_cluster
 from one_runtime.db.schema import installation
-from one_runtime.errors import Conflict
+from one_runtime.errors import ConfigurationError, Conflict
 from one_runtime.telemetry import metrics
 
 _LIVE_AT: Final = (
@@ -30,7 +30,7 @@ _CLAIM: Final = (
     .values(live_location=bindparam("location"), live_at=bindparam("now"))
 )
 _CONFIRM: Final = update(installation).values(live_location=bindparam("location"), live_at=bindparam("now"))
-_HOLD: Final = update(installation).values(live_location=HELD)
+_MARK: Final = update(installation).values(live_location=bindparam("mark"))
 
 log = structlog.get_logger()
 
@@ -62,6 +62,11 @@ class InstallationRow:
     def is_live_at(self, location: str) -> bool:
         """Return True if the database is live at this location. A database without a location is new, and so live."""
         return self.live_location in {None, location}
+
+    @property
+    def is_moved(self) -> bool:
+        """Return True if `one-runtime copy` has moved the database to PostgreSQL."""
+        return self.live_location == MOVED
 
 
 _ROW: Final = select(*(installation.c[name] for name in InstallationRow.__dataclass_fields__))
@@ -118,4 +123,18 @@ async def confirm(tx: Transaction, location: str, now: datetime) -> None:
 
 async def hold(tx: Transaction) -> None:
     """Make the database a copy, even at the location where it is live. Servers notice at their next heartbeat."""
-    await tx.execute(_HOLD)
+    await tx.execute(_MARK, mark=HELD)
+
+
+async def mark_moved(tx: Transaction) -> None:
+    """Mark a SQLite database whose rows are in PostgreSQL now. Servers do not start on this database any more."""
+    await tx.execute(_MARK, mark=MOVED)
+
+
+async def require_not_moved(tx: Transaction) -> None:
+    """Raises: ConfigurationError if `one-runtime copy` has moved the database to PostgreSQL."""
+    if (await read_row(tx)).is_moved:
+        raise ConfigurationError(
+            "`one-runtime copy` has moved this SQLite database to PostgreSQL. Set ONE_RUNTIME_DATABASE_URL to the "
+            "PostgreSQL database. docs/deploying.md describes how to return to SQLite."
+        )

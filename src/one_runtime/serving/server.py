@@ -1,11 +1,9 @@
 """Serve the application with uvicorn. SQLite allows one process, and PostgreSQL allows several processes."""
 
 import asyncio
-import fcntl
 import gc
 import resource
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from typing import Final
 
 from starlette.types import ASGIApp
@@ -14,11 +12,13 @@ from one_runtime.app import create_app
 from one_runtime.clock import system_clock
 from one_runtime.connections import credentials
 from one_runtime.db.access import require_usable
-from one_runtime.db.database_url import create_database, lock_path, sqlite_path
+from one_runtime.db.database_url import create_database, sqlite_path
 from one_runtime.db.migrations import migrate, require_compatible
+from one_runtime.db.server_lock import hold_server_lock
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import ConfigurationError
+from one_runtime.jobs import liveness
 from one_runtime.serving.draining import DrainingConfig, DrainingServer
 from one_runtime.serving.http_protocol import HttpProtocol
 from one_runtime.serving.supervisor import PATIENCE, Supervisor
@@ -52,7 +52,10 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
     # would print the error message about an invalid setting.
     app = _prepare(settings) if settings.workers == 1 else create_app(settings)
     with ExitStack() as stack:
-        stack.enter_context(_only_server(path))
+        if path:
+            # Two servers on one file would refresh the same tokens at the same time.
+            refusal = f"Another server uses {path}. Stop the other server first. SQLite allows only one server process."
+            stack.enter_context(hold_server_lock(path, refusal))
         if path or migrate_first:
             migrate(settings.migration_url)
         asyncio.run(_verify(settings))
@@ -114,8 +117,9 @@ async def _verify(settings: Settings) -> None:
     try:
         vault = Vault(parse_keys(settings.encryption_keys.get_secret_value()))
         async with database.write() as tx:
+            await liveness.require_not_moved(tx)
             await key_ring.register(tx, vault, system_clock())
-            if sqlite_path(url):  # `_only_server` holds the lock, so a lease belongs to a process that no longer runs
+            if sqlite_path(url):  # `serve` holds the lock, so a lease belongs to a process that no longer runs
                 await credentials.release_all_leases(tx)
     finally:
         await database.close()
@@ -133,27 +137,3 @@ def _prepare(settings: Settings) -> ASGIApp:
     app = create_app(settings)
     gc.freeze()  # excludes long-lived objects from every garbage collection
     return app
-
-
-@contextmanager
-def _only_server(path: str | None) -> Iterator[None]:
-    """Hold the lock of a SQLite file while the block runs. With None, do nothing.
-
-    Two servers on one file would refresh the same tokens at the same time. All paths of the file, such as symbolic
-    links, have the same lock.
-
-    Raises: ConfigurationError if another server holds the lock.
-    """
-    if path is None:
-        yield
-        return
-    lock_file = lock_path(path, "serving")
-    lock_file.parent.mkdir(parents=True, exist_ok=True)
-    with lock_file.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigurationError(
-                f"Another server uses {path}. Stop the other server first. SQLite allows only one server process."
-            ) from error
-        yield

@@ -26,6 +26,7 @@ InstallationEventType: TypeAlias = Literal[
     "encryption_key.abandoned",
     "installation.confirmed",
     "installation.held",
+    "installation.moved",
 ]
 INSTALLATION_EVENT_TYPES: Final[tuple[str, ...]] = get_args(InstallationEventType)
 

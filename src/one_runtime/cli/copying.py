@@ -1,0 +1,49 @@
+"""`one-runtime copy`: move the installation from SQLite to PostgreSQL."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from one_runtime.cli.operators import record_command
+from one_runtime.cli.progress import show_progress
+from one_runtime.cli.running import AsJson, print_json, read_secret
+from one_runtime.clock import system_clock
+from one_runtime.db.engine import Transaction
+from one_runtime.errors import InvalidInput
+from one_runtime.jobs.moving import move
+from one_runtime.settings import load_settings
+
+
+def copy_installation(
+    *,
+    to: Annotated[
+        str | None,
+        typer.Option(help="URL of an empty PostgreSQL database. Other users of the machine can see this option."),
+    ] = None,
+    to_file: Annotated[
+        Path | None, typer.Option(help="File with the URL, or - for standard input, if the URL contains a password.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Move the installation from SQLite to an empty PostgreSQL database. Stop the server first."""
+    target = read_secret(to_file) if to_file is not None and to is None else to
+    if not target or (to and to_file):
+        raise InvalidInput("Give the URL of the new PostgreSQL database with either --to or --to-file.")
+    source = load_settings().database_url.get_secret_value()
+    with show_progress("Copying", "copied") as show:
+        result = asyncio.run(move(source, target, system_clock, lambda progress: show(*progress), _record))
+    if as_json:
+        print_json({"rows": result.rows, "live": result.is_live})
+        return
+    typer.echo(f"{sum(result.rows.values()):,} rows of {len(result.rows)} tables copied.")
+    if result.is_live:
+        typer.echo("The new database is the live database. Servers do not start on the SQLite database any more.")
+    else:
+        typer.echo("The new database is an unconfirmed copy, because the SQLite database is not the live database.")
+    typer.echo("Set ONE_RUNTIME_DATABASE_URL to the new database, start the server, and run `one-runtime doctor`.")
+
+
+async def _record(tx: Transaction) -> None:
+    await record_command(tx, "installation.moved")
