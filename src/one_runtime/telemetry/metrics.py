@@ -67,7 +67,7 @@ credential_checks: Final = Counter(
 token_requests: Final = Counter(
     "one_runtime_token_requests",
     "Requests to providers' token endpoints, by grant and result.",
-    ["integration", "grant", "result"],
+    ["integration", "host", "grant", "result"],
     registry=REGISTRY,
 )
 connections: Final = Gauge(
@@ -259,13 +259,13 @@ class TokenRequest:
 
 
 @contextmanager
-def token_request(slug: str, grant: str) -> Iterator[TokenRequest]:
+def token_request(slug: str, host: str, grant: str) -> Iterator[TokenRequest]:
     """Count a request to a token endpoint by its result: `granted`, an error code, or `other`."""
     request = TokenRequest()
     try:
         yield request
     finally:
-        token_requests.labels(integration_label(slug), grant, request.result).inc()
+        token_requests.labels(integration_label(slug), host, grant, request.result).inc()
 
 
 class TaskRun:
