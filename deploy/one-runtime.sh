@@ -10,6 +10,9 @@ ONE_RUNTIME_ENCRYPTION_KEYS=$(cat "$settings/encryption-keys")
 ONE_RUNTIME_DATABASE_URL=$(cat "$settings/database-url")
 export ONE_RUNTIME_ENCRYPTION_KEYS ONE_RUNTIME_DATABASE_URL
 unset ONE_RUNTIME_ETC
+# The audit log names the person who runs the command, not the service's user.
+: "${ONE_RUNTIME_OPERATOR:=${SUDO_USER:-$(logname 2>/dev/null || id -un)}}"
+export ONE_RUNTIME_OPERATOR
 # systemd creates this folder at the first start of the service. A command before the first start needs the folder too.
 [ -d /var/lib/one-runtime ] || install -d -o one-runtime -g one-runtime -m 700 /var/lib/one-runtime
 cd /var/lib/one-runtime

@@ -135,7 +135,8 @@ def test_command_of_the_unit_serves_with_its_environment(etc: Path, tmp_path: Pa
 def test_command_script_passes_settings_and_secrets_of_the_unit(etc: Path, tmp_path: Path) -> None:
     """The script works before the first start of the service, when the service's folder is missing.
 
-    A script replaces `runuser` and runs the command as the user of the test. Another script replaces `install`.
+    A script replaces `runuser` and runs the command as the user of the test. Other scripts replace `install` and
+    `logname`.
     """
     (tmp_path / "bin").mkdir()
     install, state = tmp_path / "bin" / "install", tmp_path / "state"
@@ -145,6 +146,9 @@ def test_command_script_passes_settings_and_secrets_of_the_unit(etc: Path, tmp_p
     runuser = tmp_path / "bin" / "runuser"
     runuser.write_text('#!/bin/sh\ntest "$1 $2 $3" = "-u one-runtime --" && shift 3 && exec "$@"\n')
     runuser.chmod(0o700)
+    logname = tmp_path / "bin" / "logname"
+    logname.write_text("#!/bin/sh\necho ada\n")
+    logname.chmod(0o700)
     program = f"{sys.executable} -m one_runtime"
     script = changed((DEPLOY / "one-runtime.sh").read_text(), {PROGRAM: program, "/var/lib/one-runtime": str(state)})
     (tmp_path / "one-runtime.sh").write_text(script)
@@ -166,3 +170,4 @@ def test_command_script_passes_settings_and_secrets_of_the_unit(etc: Path, tmp_p
     assert run_script("migrate").startswith("Migrated to")
     organization = run_script("organizations", "create", "Fernhill")
     assert organization in run_script("organizations", "list")
+    assert '"operator": "ada"' in run_script("installation", "events", "--json")
