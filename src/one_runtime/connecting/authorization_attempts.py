@@ -10,8 +10,8 @@ An attempt has these steps:
    each state only once, and only from the browser with the cookie (promises P5 and P6 of docs/security.md).
 
 The database stores only hashes of the ticket, the state and the browser secret (P2). Until the callback, an attempt
-also stores the secrets that the token request needs, encrypted. If the end user has to select an account after the
-callback, the attempt stores the tokens, encrypted.
+also stores the secrets that the token request needs, encrypted. If the end user has to answer a question after the
+callback, such as which account to connect, the attempt stores the tokens, encrypted.
 """
 
 import json

@@ -256,8 +256,8 @@ class CheckedResolver(AbstractResolver):
 def _check_address(address: str, host: str, port: int, allow: AllowList) -> None:
     """Raise `TargetRefused` if the address is not public and the operator does not allow the host and port.
 
-    The message for the operator's log contains the host name, but not the IP address. The host name is enough to allow
-    the target.
+    The message for the operator's log contains the host name and the port, but not the IP address. The operator needs
+    only the host name and the port to allow the target.
     """
     if (host, port) in allow:
         return

@@ -184,8 +184,8 @@ async def _join(
             try:
                 usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, loaded))
             except _RefreshElsewhere:
-                # Another process has the lease, and the worker started the joined refresh. The worker does not wait for
-                # the lease. If this caller can wait, start a refresh that waits.
+                # The joined refresh gave up, because another process has the lease. For example, the worker's refresh
+                # never waits for the lease. If this caller can wait, start a refresh that waits.
                 if not request.waits:
                     raise
                 usable = await installation.flights.join(flight, lambda: _execute(installation, key, request, None))
@@ -342,7 +342,7 @@ async def _ask_provider(
             return await record_refusal(installation, state, grant, error, request)
         return await record_failure(installation, state, lease, error, request)
     record_success(installation, state.connection, after_failure=state.stored.failures > 0)
-    with metrics.token_commit():  # measures the time in which a crash loses the tokens
+    with metrics.token_commit():  # measures how long the new tokens exist only in memory
         return await store_tokens(installation, state, grant, tokens, lease)
 
 
