@@ -190,12 +190,11 @@ async def _finish(deletion: "_Deletion") -> None:
         await asyncio.sleep(0.2 * number)
     else:
         raise Unavailable("Another transaction has locked rows of the organization. Run the command again.")
-    log.info(
-        "organization_deleted" if result.complete else "organization_deletion_waits",
-        organization_id=result.organization_id,
-        rows=dict(result.rows),
-        pending_revocations=result.pending_revocations,
-    )
+    organization, rows, pending = result.organization_id, dict(result.rows), result.pending_revocations
+    if result.complete:
+        log.info("organization_deleted", organization_id=organization, rows=rows, pending_revocations=pending)
+    else:
+        log.info("organization_deletion_waits", organization_id=organization, rows=rows, pending_revocations=pending)
 
 
 class _Deletion:
