@@ -33,6 +33,7 @@ COMMITS: Final = {
     "0004": "f9769e108c0d35423026114c28c56ba22e00a854",
     "0005": "4c2afbbfac051831e3bf638cdb7cf3161897e489",
     "0006": "7a21c89c6aad4811aa3ad0e3b66428d1abe0d116",
+    "0007": "09e0607a94be48fec6b6e5bab20183dce3b257a6",
 }
 """By migration, the last commit without a later one. With a new migration, add the commit before it."""
 ENOUGH: Final = 40
