@@ -15,7 +15,8 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from one_runtime.clock import system_clock
 from one_runtime.db.migrations import migrate
 from one_runtime.doctor import Finding
-from one_runtime.doctor.public_url import FORGED, examine_popup, examine_proxy
+from one_runtime.doctor.public_url import FORGED, examine_popup, examine_proxy, examine_readiness
+from one_runtime.egress import Response
 from one_runtime.encryption import self_check
 from one_runtime.encryption.vault import new_key
 from one_runtime.settings import Settings
@@ -148,6 +149,22 @@ async def test_port_without_tls_or_without_server_is_reported(on_sqlite: Patient
     assert "No TLS connection to localhost" in finding.saw
     finding = (await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=f"https://localhost:{free_port()}"))["public URL"]
     assert "refuses connections" in finding.saw
+
+
+@pytest.mark.parametrize(
+    "status, body, verdict, words",
+    [
+        (200, b'{"status": "ok"}', "ok", "status 200"),
+        (503, b'{"detail": "The disk of the database is full."}', "problem", "503: The disk of the database is full."),
+        (503, b"<h1>Try later</h1>", "problem", "status 503"),
+        (503, b'{"detail": 1}', "problem", "status 503"),
+    ],
+)
+def test_server_that_is_not_ready_is_reported_with_its_reason(
+    status: int, body: bytes, verdict: str, words: str
+) -> None:
+    finding = examine_readiness(Response(status, (), body))
+    assert (finding.verdict, finding.saw.endswith(words)) == (verdict, True), finding
 
 
 def echo(client: str | None, forwarded_for: str | None) -> self_check.RequestEcho:

@@ -22,6 +22,7 @@ CHECKS: Final = (
     "integrations",
     "certificate",
     "public URL",
+    "readiness",
     "proxy",
     "proxy calls",
     "popup",

@@ -2,8 +2,11 @@
 
 import ipaddress
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ValidationError
 
 from one_runtime.clock import Clock
 from one_runtime.db.ids import new_id
@@ -31,6 +34,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 _RENEWAL_FRACTION: Final = 5
 """The doctor warns in the last fifth (1/5) of a certificate's lifetime."""
 _GATEWAY: Final = frozenset({502, 503, 504})
+_LONGEST_DETAIL: Final = 200
 _UNREACHED: Final = "Is the server running? If so, check DNS, the firewall, the proxy and ONE_RUNTIME_PUBLIC_URL."
 
 
@@ -83,7 +87,7 @@ async def _examine_server(
 ) -> None:
     """Request the self-check, which identifies the server. Without a key ring, request `/readyz` instead.
 
-    If this installation answers the self-check, also request the popup's page and script.
+    If this installation answers the self-check, also request `/readyz`, and the popup's page and script.
 
     Raises: EgressError.
     """
@@ -101,6 +105,7 @@ async def _examine_server(
         report.findings.append(_foreign_answer(answer, settings, report.ahead, ring=vault is not None))
         return
     report.ahead = ahead(report.echo.now, before, after)
+    report.findings.append(examine_readiness(await egress.request("GET", f"{settings.public_url}/readyz")))
     report.findings.append(examine_proxy(report.echo, settings))
     page = await egress.request("GET", f"{settings.public_url}/connect?session={new_id()}")
     script = await egress.request("GET", f"{settings.public_url}/connect.js")
@@ -148,6 +153,22 @@ def compare_server(echo: self_check.RequestEcho, fingerprint: str | None, settin
         saw = f"the server at {settings.public_url} has {echo.public_url} as its public URL"
         return problem("public URL", saw, "Give every process the same ONE_RUNTIME_PUBLIC_URL.")
     return ok("public URL", f"this installation answers at {settings.public_url}")
+
+
+class _Detail(BaseModel):
+    """The part of an error response that explains the error."""
+
+    detail: str
+
+
+def examine_readiness(answer: Response) -> Finding:
+    """Check that the server answers `/readyz` with 200. Otherwise, the finding contains the server's explanation."""
+    if answer.status == 200:
+        return ok("readiness", "the server answers /readyz with status 200")
+    saw = f"the server answers /readyz with status {answer.status}"
+    with suppress(ValidationError):
+        saw += f": {_Detail.model_validate_json(answer.body).detail[:_LONGEST_DETAIL]}"
+    return problem("readiness", saw, "Check the database and its disk. The log of the server has the reason.")
 
 
 def examine_proxy(echo: self_check.RequestEcho, settings: Settings) -> Finding:
