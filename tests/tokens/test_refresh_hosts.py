@@ -13,6 +13,8 @@ from sqlalchemy import update
 from one_runtime.catalog.loader import Catalog, load_yaml
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.db.schema import connections, credentials
+from one_runtime.db.sqlite import SqliteDatabase
+from one_runtime.errors import Unavailable
 from one_runtime.jobs.token_hosts import FAILED_CONNECTIONS, SLOTS
 from one_runtime.telemetry import metrics
 from one_runtime.tokens.refresh import fresh_credentials
@@ -195,6 +197,22 @@ async def test_a_success_at_the_host_ends_the_pauses_of_its_connections(app: Rot
     assert (await app.client.http.get(path, headers=headers)).status_code == 200
     assert answered(app, postponed) == {"granted": 3}
     assert answered(app, elsewhere) == {}, "another host has shown no success"
+
+
+@pytest.mark.only_database("sqlite")
+async def test_pauses_end_later_if_the_database_fails_at_the_end_of_the_pauses(app: RotatingApplication) -> None:
+    postponed, (first,) = await connect_many(app, 3), await connect_many(app, 1)
+    app.application.clock.advance(hours=2)
+    await postpone_after_outage(app, postponed)
+    await fresh_credentials(app.installation, first.key)
+    database = app.installation.database
+    assert isinstance(database, SqliteDatabase)
+    database._writing.execute("PRAGMA query_only = ON")
+    with pytest.raises(Unavailable):
+        await refresh_due(app.installation)
+    database._writing.execute("PRAGMA query_only = OFF")
+    await refresh_due(app.installation)
+    assert answered(app, postponed) == {"granted": 3}
 
 
 @pytest.mark.parametrize("columns", [{"refused_client_version": 1}, {"refusals": "single"}], ids=str)

@@ -127,6 +127,10 @@ class TokenHost:
         self._sweep_at, self._swept_at = None, now
         return True
 
+    def repeat_sweep(self, now: datetime) -> None:
+        """Let `must_sweep` return True again, because the pauses of the connections did not end."""
+        self._sweep_at = now
+
     def limit_rate(self, now: datetime) -> None:
         """Let the background refreshes per second grow slowly from now on (`RECOVERY_RATE`)."""
         if self._recovering_since is None:

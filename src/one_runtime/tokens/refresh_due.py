@@ -7,6 +7,7 @@ delay the refreshes at other hosts.
 import asyncio
 import random
 from collections import Counter, defaultdict, deque
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -89,21 +90,32 @@ class _RefreshRun:
 
     async def _end_pauses(self) -> None:
         """End the pauses of connections whose token host works again."""
-        installation, now = self._installation, self._installation.clock()
-        recovered, after, count = installation.token_hosts.recovered(now), START, Counter[str]()
+        hosts, now = self._installation.token_hosts, self._installation.clock()
+        recovered = hosts.recovered(now)
+        try:
+            count = await self._end_pauses_at(recovered, now)
+        except BaseException:  # the next run has to end the pauses
+            for name in recovered:
+                hosts.get(name).repeat_sweep(now)
+            raise
+        for name, connections in count.items():
+            if connections > SLOTS:
+                hosts.get(name).limit_rate(now)
+
+    async def _end_pauses_at(self, recovered: set[str], now: datetime) -> Counter[str]:
+        """End the pauses of the connections of these hosts. Return the number of connections by host."""
+        database, after, count = self._installation.database, START, Counter[str]()
         while recovered:
-            async with installation.database.read() as tx:
+            async with database.read() as tx:
                 rows = await due_credentials.list_paused(tx, now, LONGEST_BACKOFF, self._batch, after)
             ended = [row for row in rows if self._host_of(row).name in recovered]
-            async with installation.database.write() as tx:
+            async with database.write() as tx:
                 await due_credentials.end_pauses(tx, now, LONGEST_BACKOFF, ended)
             count.update(self._host_of(row).name for row in ended)
             if len(rows) < self._batch:
                 break
             after = rows[-1].position
-        for name, connections in count.items():
-            if connections > SLOTS:
-                installation.token_hosts.get(name).limit_rate(now)
+        return count
 
     async def _list(self) -> None:
         """Add due rows to `_waiting`. For each host, add at most as many rows as a batch has."""
