@@ -27,7 +27,7 @@ test: set-up-test ## linters, types and all tests: both databases, a real browse
 test-quick: set-up-dev ## tests that need neither a browser nor third-party servers, on one database each
 	@$(BIN)/python -m pytest -n $(PYTEST_QUICK_WORKERS) --maxprocesses 4 --dist worksteal --database first -m "not browser and not foreign and not slow" $(ARGS)
 
-soak: set-up-test ## long runs of key rotation and of killed processes
+soak: set-up-test ## long tests and drills, such as a full disk, with figures at the end
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m soak $(ARGS)
 
 lint: set-up-dev linters ## check style, types, import layers and dependencies

@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.database",
     "tests.browser",
     "tests.application",
+    "tests.figures",
     "tests.billing",
     "tests.command_line",
     "tests.running_demo",

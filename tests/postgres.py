@@ -65,6 +65,11 @@ class Server:
             self.process.kill()
             self.process.wait()
 
+    def kill_process(self) -> None:
+        """Kill the server process. Its child processes end soon. `restart` fails until they have ended."""
+        self.process.kill()
+        self.process.wait()
+
     def restart(self) -> "Server":
         """Start a stopped server again, with the same data and port."""
         process = _launch(_binaries(self.folder), self.folder, self.port)

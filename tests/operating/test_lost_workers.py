@@ -38,6 +38,9 @@ class Database:
     def stop(self) -> None:
         self._server.stop_process()
 
+    def kill(self) -> None:
+        self._server.kill_process()
+
     def start(self) -> None:
         self._server = self._server.restart()
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import os
 import time
 from collections.abc import AsyncIterator
@@ -19,18 +18,18 @@ from one_runtime.context import Installation
 from one_runtime.jobs.token_hosts import RECOVERY_RATE, SLOTS
 from one_runtime.tokens.refresh_due import refresh_due
 from tests.application import RunningAcme
+from tests.figures import Figures
 from tests.tokens.rotating import SLUG, RotatingApplication, RotatingProvider, rotating_application
 from tests.tokens.test_refresh_hosts import OTHER, answered, connect_many, two_hosts
 
 pytestmark = [pytest.mark.promise("P12"), pytest.mark.soak]
 
 DUE: Final = 10_000
+OTHERS: Final = 200
 PROCESSES: Final = 2
 OUTAGE: Final = timedelta(hours=1)
 STEP: Final = timedelta(seconds=10)
 SECOND: Final = timedelta(seconds=1)
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -58,12 +57,12 @@ async def overdue(installation: Installation, now: datetime) -> int:
 
 @pytest.mark.timeout(3600)
 async def test_an_outage_of_an_hour_delays_no_other_host_and_its_end_is_a_smooth_curve(
-    app: RotatingApplication,
+    app: RotatingApplication, database_kind: str, figures: Figures
 ) -> None:
     clock = StoppedClock(app.application.clock())
     installation = replace(app.installation, clock=clock)
     here = replace(app, application=replace(app.application, installation=installation))
-    failing, good = await connect_many(here, DUE, fault="503"), await connect_many(here, 100, OTHER, life=600.0)
+    failing, good = await connect_many(here, DUE, fault="503"), await connect_many(here, OTHERS, OTHER, life=600.0)
     processes = [installation, *(replace(here.another_process) for _ in range(PROCESSES - 1))]
     begun = time.monotonic()
 
@@ -94,10 +93,10 @@ async def test_an_outage_of_an_hour_delays_no_other_host_and_its_end_is_a_smooth
     rates = [after - before for before, after in pairwise(curve)]
     first = next(second for second, rate in enumerate(rates) if rate)
     half = next(second for second, count in enumerate(curve) if count >= DUE / 2)
-    log.warning(
-        "%d failed requests in the hour, %d refreshes at the other host, %.0f s; first success %d s after the outage, "
-        "half after %d s, all after %d s, at most %d per second",
-        *(during, renewed, seconds, first, half, len(rates), max(rates)),
+    figures(
+        f"{database_kind}: {during} requests to the failing host in the hour, {renewed} refreshes at the other host, "
+        f"0 overdue ({seconds:.0f} s of real time); first success {first} s after the outage, half after {half} s, all "
+        f"{DUE} after {len(rates)} s, at most {max(rates)} refreshes per second, 0 connections lost"
     )
     assert during <= PROCESSES * (SLOTS + 135), "one probe a minute, or two because of the random pauses"
     assert max(rates) <= PROCESSES * RECOVERY_RATE
