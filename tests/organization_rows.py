@@ -51,7 +51,7 @@ class OrganizationRows:
     def new(self, end_user_id: str, token: str, slug: str = oauth_rows.SLUG) -> NewConnection:
         """Return the data of a connection with this access token. Each token belongs to an account of its own."""
         issued = TokenMetadata(self.client.id if slug == oauth_rows.SLUG else None)
-        account, secrets = ProviderAccount(f"account of {token}", token), {"access_token": token}
+        account, secrets = ProviderAccount(f"account of {token}"), {"access_token": token}
         return NewConnection(
             end_user_id, slug, "oauth2", None, {}, secrets, account, {}, multiple=True, token_metadata=issued
         )

@@ -1,7 +1,7 @@
 """The answer of a call that changed data needs no read after the commit, so a full pool cannot cause a second call."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -36,6 +36,9 @@ class BusyAfterCommit(Database):
             raise Busy("No connection came free.")
         async with self.real.read() as tx:
             yield tx
+
+    def snapshot(self) -> AbstractAsyncContextManager[Transaction]:
+        return self.real.snapshot()
 
     @asynccontextmanager
     async def write(self, *, use_reserve: bool = False) -> AsyncIterator[Transaction]:

@@ -135,6 +135,9 @@ class FailingDatabase(Database):
     def read(self) -> AbstractAsyncContextManager[Transaction]:
         return self.real.read()
 
+    def snapshot(self) -> AbstractAsyncContextManager[Transaction]:
+        return self.real.snapshot()
+
     @asynccontextmanager
     async def write(self, *, use_reserve: bool = False) -> AsyncIterator[Transaction]:
         if self.busy:

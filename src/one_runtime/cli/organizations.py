@@ -1,16 +1,21 @@
-"""`one-runtime organizations`: create, list, change and delete organizations."""
+"""`one-runtime organizations`: create, list, change, export and delete organizations."""
 
+import sys
 from dataclasses import replace
-from typing import Annotated
+from functools import partial
+from pathlib import Path
+from typing import Annotated, TextIO
 
 import typer
 
 from one_runtime.cli.operators import operator_actor, operator_name, record_command
-from one_runtime.cli.running import AsJson, print_json, print_rows, read, run_installed, write
+from one_runtime.cli.organization_export import write_lines
+from one_runtime.cli.running import AsJson, print_json, print_rows, print_table, read, run_installed, write
 from one_runtime.clock import system_clock
 from one_runtime.connecting import organization_deletion
 from one_runtime.connecting.organization_deletion import DeletedOrganization
 from one_runtime.db.engine import Transaction
+from one_runtime.db.private_file import new_private_file
 from one_runtime.errors import InvalidInput
 from one_runtime.tenancy import organizations
 
@@ -72,6 +77,38 @@ def set_organization(
 
     saved = write(change)
     typer.echo(f"{saved.id}  {saved.display_name}  {' '.join(saved.allowed_origins)}")
+
+
+@app.command("export")
+def export_organization(
+    organization_id: str,
+    *,
+    output: Annotated[Path | None, typer.Option(help="Path of the new file. Default: standard output.")] = None,
+    with_credentials: Annotated[
+        bool, typer.Option("--with-credentials", help="Also write the credentials of active connections.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --output, print the number of lines as JSON.")] = False,
+) -> None:
+    """Write the data of an organization as JSON lines, without secrets. Servers can run."""
+    if with_credentials and output is None and sys.stdout.isatty():
+        raise InvalidInput(
+            "A terminal must not show credentials. Add --output FILE, or redirect the output to a program."
+        )
+    reader = operator_actor(organization_id) if with_credentials else None
+
+    def export(file: TextIO) -> dict[str, int]:
+        work = partial(write_lines, organization_id=organization_id, file=file, reader=reader)
+        return run_installed(work, pool_size=2)  # one connection reads the snapshot, and one writes the events
+
+    if output is None:
+        export(sys.stdout)
+        return
+    with new_private_file(output), output.open("w", encoding="utf-8") as file:
+        counts = export(file)
+    if as_json:
+        print_json({"output": str(output), "lines": counts})
+    else:
+        print_table([{"kind": kind, "lines": count} for kind, count in counts.items()])
 
 
 @app.command("delete")

@@ -26,13 +26,16 @@ T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def run(work: Callable[[Database], Awaitable[T]]) -> T:
-    """Open the configured database, run the work, and close the database."""
+def run(work: Callable[[Database], Awaitable[T]], *, pool_size: int = 1) -> T:
+    """Open the configured database, run the work, and close the database.
+
+    `pool_size`: number of connections to PostgreSQL that the work uses at the same time.
+    """
 
     async def opened() -> T:
         url = load_settings().database_url.get_secret_value()
         require_compatible(url)
-        database = create_database(url, pool_size=1)
+        database = create_database(url, pool_size=pool_size)
         await database.open()
         try:
             return await work(database)
@@ -67,7 +70,7 @@ def load_vault() -> Vault:
     return Vault(parse_keys(load_settings().encryption_keys.get_secret_value()))
 
 
-def run_installed(work: Callable[[Installation], Awaitable[T]]) -> T:
+def run_installed(work: Callable[[Installation], Awaitable[T]], *, pool_size: int = 1) -> T:
     """Run work that needs an `Installation`. First register the key ring (the configured keys) in the database."""
     settings = load_settings()
 
@@ -81,7 +84,7 @@ def run_installed(work: Callable[[Installation], Awaitable[T]]) -> T:
         finally:
             await egress.close()
 
-    return run(installed)
+    return run(installed, pool_size=pool_size)
 
 
 def load_egress_allow() -> AllowList:

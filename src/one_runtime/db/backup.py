@@ -6,6 +6,7 @@ from pathlib import Path
 
 from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.file_location import HELD
+from one_runtime.db.private_file import new_private_file
 from one_runtime.db.sqlite import connect_sqlite
 from one_runtime.errors import ConfigurationError, Conflict
 
@@ -23,17 +24,8 @@ def back_up(url: str, target: Path) -> int:
         raise ConfigurationError(
             "This command copies only SQLite databases. Back up PostgreSQL with pg_dump, as docs/backup.md shows."
         )
-    try:
-        target.touch(mode=0o600, exist_ok=False)
-    except OSError as error:
-        raise Conflict(
-            f"{target} cannot be created: {error.strerror}. Choose a new file in a folder that you can write to."
-        ) from error
-    try:
+    with new_private_file(target):
         _copy(path, target)
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
     return target.stat().st_size
 
 

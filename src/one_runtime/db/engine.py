@@ -134,6 +134,14 @@ class Database(ABC):
         statements. To read consistent data, use a single statement.
         """
 
+    @abstractmethod
+    def snapshot(self) -> AbstractAsyncContextManager[Transaction]:
+        """Run statements that change nothing, in one transaction. All statements see the data of the same moment.
+
+        Do not hold a snapshot for long. PostgreSQL cannot remove deleted rows, and SQLite cannot shorten the
+        write-ahead log, until the snapshot ends. Raises: Busy, Unavailable.
+        """
+
     def connections(self) -> PoolUse | None:
         """Return how many connections the pool has, or None if the database has no pool."""
         return None

@@ -31,6 +31,7 @@ _UNAVAILABLE: Final = (
 )
 
 
+_SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _DATABASE_OID: Final = "SELECT oid FROM pg_database WHERE datname = current_database()"
 _CLUSTER_ID: Final = "SELECT system_identifier FROM pg_control_system()"
 _UNKNOWN: Final = "unknown"
@@ -154,6 +155,15 @@ class PostgresDatabase(Database):
 
     def read(self) -> AbstractAsyncContextManager[Transaction]:
         return self._reader
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Transaction]:
+        try:
+            async with self._pool.connection() as connection, connection.transaction():
+                await connection.execute(_SNAPSHOT)
+                yield _PostgresTransaction(connection)
+        except _UNAVAILABLE as error:
+            raise _translate(error) from error
 
     @asynccontextmanager
     async def write(self, *, use_reserve: bool = False) -> AsyncIterator[Transaction]:  # noqa: ARG002 - for SQLite

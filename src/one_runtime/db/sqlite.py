@@ -8,7 +8,7 @@ import errno
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
@@ -109,6 +109,17 @@ class SqliteDatabase(Database):
 
     def read(self) -> AbstractAsyncContextManager[Transaction]:
         return self._reader
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Transaction]:
+        try:
+            with closing(connect_sqlite(self._path)) as connection:
+                connection.execute("PRAGMA query_only = ON")
+                connection.execute("BEGIN")
+                connection.execute("SELECT 1 FROM sqlite_schema").fetchone()  # the first read starts the snapshot
+                yield _SqliteTransaction(connection)
+        except sqlite3.OperationalError as error:
+            raise _translate(error) from error
 
     @asynccontextmanager
     async def write(self, *, use_reserve: bool = False) -> AsyncIterator[Transaction]:

@@ -306,7 +306,12 @@ async def purge(installation: Installation, retention: timedelta = RETENTION) ->
 async def list_registered(installation: Installation, organization_id: str) -> list[RegisteredClient]:
     """Return the active OAuth clients of an organization or of the operator, ordered by integration."""
     async with installation.database.read() as tx:
-        clients_of_owner = await list_own(tx, installation.vault, organization_id)
+        return await find_registered(tx, installation, organization_id)
+
+
+async def find_registered(tx: Transaction, installation: Installation, organization_id: str) -> list[RegisteredClient]:
+    """Do the same as `list_registered` in this transaction."""
+    clients_of_owner = await list_own(tx, installation.vault, organization_id)
     return [_registered(installation, client) for client in clients_of_owner]
 
 
