@@ -1,6 +1,8 @@
 """`jobs/moving.py`: at most one of the two databases is live, and no write is lost."""
 
+import asyncio
 import os
+import signal
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -129,13 +131,18 @@ async def test_nothing_can_write_or_serve_until_the_copy_ends(migrated_sqlite_ur
     assert refused == ["SQLITE_BUSY", "refused", "PostgreSQL"] * len(result.rows)
 
 
+@pytest.mark.parametrize(
+    "number, code, output",
+    [(signal.SIGKILL, -9, ""), (signal.SIGINT, 130, "Stopped. The new database is still empty.\n")],
+    ids=["SIGKILL", "SIGINT"],
+)
 async def test_killed_copy_leaves_an_empty_target_and_a_live_source(
-    migrated_sqlite_url: str, new_postgres_url: str, tmp_path: Path
+    migrated_sqlite_url: str, new_postgres_url: str, tmp_path: Path, number: int, code: int, output: str
 ) -> None:
     await every_table.fill(migrated_sqlite_url)
     assert await start(migrated_sqlite_url)
     lock = "PERFORM pg_advisory_xact_lock(7); RETURN NEW;"
-    trigger = "CREATE TRIGGER act BEFORE INSERT ON events FOR EACH ROW EXECUTE FUNCTION act()"
+    trigger = "CREATE TRIGGER act BEFORE INSERT ON organizations FOR EACH ROW EXECUTE FUNCTION act()"
     execute(new_postgres_url, FUNCTION.format(lock), trigger)
     environment = {**os.environ, "ONE_RUNTIME_DATABASE_URL": migrated_sqlite_url}
     command = [sys.executable, "-m", "one_runtime", "copy", "--to", new_postgres_url]
@@ -143,11 +150,12 @@ async def test_killed_copy_leaves_an_empty_target_and_a_live_source(
         connection.execute("SELECT pg_advisory_lock(7)")
         process = ForkedProcess(command, env=environment, cwd=ROOT, stdout=log, stderr=log)
         await eventually(lambda: connection.execute(_WAITING).fetchone() == (1,))
-        process.kill()
-        process.wait()
+        process.send_signal(number)
         connection.execute("SELECT pg_advisory_unlock(7)")
+        assert await asyncio.to_thread(process.wait, 30) == code
         await eventually(lambda: connection.execute(_OTHERS).fetchone() == (0,))
-        connection.execute("DROP TRIGGER act ON events")
+        connection.execute("DROP TRIGGER act ON organizations")
+    assert (tmp_path / "log").read_text() == output
     assert await is_empty(new_postgres_url)
     assert await start(migrated_sqlite_url)
     assert (await moved(migrated_sqlite_url, new_postgres_url)).is_live

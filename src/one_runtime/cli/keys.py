@@ -1,18 +1,16 @@
 """`one-runtime keys`: manage encryption keys while servers run (promise P3 of docs/security.md)."""
 
-import asyncio
 import json
-import signal
-from collections.abc import Callable
 from contextlib import aclosing
 from dataclasses import asdict
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from one_runtime.cli.operators import operator_name, record_command
 from one_runtime.cli.progress import show_progress
 from one_runtime.cli.running import AsJson, load_vault, print_json, print_rows, read, run, write
+from one_runtime.cli.stopping import receive_signal
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.connecting import lost_key
 from one_runtime.db.engine import Database, Transaction
@@ -26,8 +24,6 @@ from one_runtime.telemetry import tracing
 app = typer.Typer(no_args_is_help=True, help="Encryption keys.")
 
 KeyName = Annotated[str, typer.Argument(metavar="KEY", help="Id of the key, or its first characters (at least 6).")]
-
-_STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @app.command("new")
@@ -162,7 +158,7 @@ def reseal_encryption_keys(
     vault = load_vault()
 
     async def work(database: Database) -> tuple[Progress, int]:
-        progress, received_signal = Progress(), _receive_signal()
+        progress, received_signal = Progress(), receive_signal()
         async with aclosing(key_rotation.reseal(database, vault, batch)) as steps:
             with show_progress("Resealing", "resealed") as show:
                 async for progress in steps:
@@ -178,27 +174,6 @@ def reseal_encryption_keys(
         raise typer.Exit(128 + number)
     if progress.left:
         raise typer.Exit(1)
-
-
-def _receive_signal() -> Callable[[], int]:
-    """Handle SIGINT and SIGTERM.
-
-    After the first signal, the command stops when the current step ends. A second signal ends the process immediately.
-
-    Return a function that returns the number of the first signal, or 0 without a signal.
-    """
-    received: list[int] = []
-    loop = asyncio.get_running_loop()
-
-    def receive(number: int) -> None:
-        received.append(number)
-        for stopping in _STOPPING:
-            loop.remove_signal_handler(stopping)
-            signal.signal(stopping, signal.SIG_DFL)  # Python's own handler would print a traceback during the exit
-
-    for number in _STOPPING:
-        loop.add_signal_handler(number, receive, number)
-    return lambda: received[0] if received else 0
 
 
 def _report(progress: Progress, *, interrupted: bool, as_json: bool) -> None:
