@@ -215,3 +215,10 @@ async def test_cluster_without_a_readable_identifier_is_a_warning(role: Role, wo
     assert (finding.verdict, "can count as live" in finding.saw) == ("warning", True), finding
     assert "GRANT EXECUTE ON FUNCTION pg_control_system()" in str(finding.advice)
     assert (await patient_on(role.url, world).examined())["installation"].verdict == "ok"
+
+
+def test_command_prints_the_reason_of_the_driver(role: Role, bare: Run) -> None:
+    """A command writes no log, so the message must not refer to a log."""
+    role.run("GRANT SELECT ON alembic_version TO {role}")
+    message = bare("organizations", "list", DATABASE_URL=role.url).sentence
+    assert message == "The database does not answer (InsufficientPrivilege). Run `one-runtime doctor`."

@@ -24,6 +24,7 @@ from one_runtime.cli import (
 from one_runtime.cli.running import load_egress_allow
 from one_runtime.db.backup import back_up
 from one_runtime.db.migrations import HEAD, current_revision, migrate
+from one_runtime.db.vitals import message_for_operator
 from one_runtime.errors import OneRuntimeError
 from one_runtime.settings import load_settings
 from one_runtime.telemetry import logs
@@ -130,5 +131,5 @@ def main() -> None:
     try:
         app()
     except OneRuntimeError as error:
-        typer.echo(error.detail, err=True)
+        typer.echo(message_for_operator(error), err=True)
         sys.exit(1)

@@ -1,14 +1,17 @@
 """Read facts about a PostgreSQL server for `one-runtime doctor`, and explain why a server cannot be reached."""
 
 import re
+import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
+import psycopg
 from sqlalchemy import DateTime, Integer, Text, and_, cast, column, func, not_, select, table
 
 from one_runtime.db.engine import Transaction
+from one_runtime.errors import OneRuntimeError, Unavailable
 
 
 class _NowRow(NamedTuple):
@@ -98,6 +101,15 @@ def why_unreachable(error: BaseException) -> str:
         cause = cause.__cause__ or cause.__context__
     text = "\n".join(messages)
     return next((why for pattern, why in _REASONS if re.search(pattern, text)), "it cannot be reached")
+
+
+def message_for_operator(error: OneRuntimeError) -> str:
+    """Return the message of an error for the output of a command, which has no log with the driver's reason."""
+    cause = error.__cause__
+    if type(error) is not Unavailable or not isinstance(cause, psycopg.Error | sqlite3.Error):
+        return error.detail
+    reason = getattr(cause, "sqlite_errorname", type(cause).__name__)
+    return f"The database does not answer ({reason}). Run `one-runtime doctor`."
 
 
 def shown_server(url: str) -> str:
