@@ -79,6 +79,8 @@ def test_shown_connection_has_its_history_and_no_secret(run: Run, database_url: 
     assert (data["email"], data["integration_name"], data["refresh_failures"]) == ("ada@example.com", "HubSpot", 0)
     assert [event["type"] for event in data["events"]] == ["connection.created"]
     assert [entry["http_status"] for entry in data["proxy_requests"]] == [401]
+    for command in ("events", "proxy-requests"):
+        assert len(run(command, "list", "--connection", identifier, "--json").rows) == 1
     text = run("connections", "show", identifier).out
     assert "Last events:" in text
     assert "Last calls through the proxy:" in text

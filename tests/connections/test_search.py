@@ -77,6 +77,13 @@ async def test_connections_are_found_by_state_and_paged(database: Database, acto
     assert rest[0].diagnosis.code == "invalid_grant"
 
 
+async def test_organization_of_a_connection_is_found(database: Database, actor: Actor) -> None:
+    identifier = await connect(database, actor, "ada", "hubspot")
+    async with database.read() as tx:
+        assert await search.find_organization(tx, identifier) == actor.organization_id
+        assert await search.find_organization(tx, new_id()) is None
+
+
 async def test_unknown_id_is_refused_with_advice(database: Database) -> None:
     for connection_id in (new_id(), "nothing"):
         with pytest.raises(NotFound, match="one-runtime connections list"):

@@ -17,7 +17,7 @@ from one_runtime.cli.listing import (
     Since,
     Until,
     check_id,
-    check_organization,
+    find_organization,
     parse_time,
     print_page,
 )
@@ -70,18 +70,14 @@ def list_events(  # noqa: PLR0913 - one argument for each option
     check_id("--connection", connection)
     check_id("--cursor", cursor)
     times = parse_time("--since", since), parse_time("--until", until)
+    matching = EventFilter(type_, end_user, connection, integration, actor_type, actor, *times)
 
     async def find(tx: Transaction) -> Page[Event]:
-        await check_organization(tx, organization)
-        matching, organization_id = (
-            EventFilter(type_, end_user, connection, integration, actor_type, actor, *times),
-            organization,
-        )
+        owner, filters = await find_organization(tx, organization, connection), matching
         if api_key is not None:
             key = await api_keys.find(tx, api_key)
-            matching = replace(matching, actor_type="api_key", actor_id=key.id)
-            organization_id = organization or key.organization_id
-        page = partial(events.list_newest, tx, organization_id, matching)
+            owner, filters = owner or key.organization_id, replace(matching, actor_type="api_key", actor_id=key.id)
+        page = partial(events.list_newest, tx, owner, filters)
         return await read_pages(page, limit=limit, cursor=cursor)
 
     rows, next_cursor = read(find)

@@ -9,6 +9,7 @@ import typer
 
 from one_runtime.cli.running import print_json, print_table
 from one_runtime.clock import parse_rfc3339, rfc3339, system_clock
+from one_runtime.connections import search
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id
 from one_runtime.errors import InvalidInput
@@ -69,6 +70,17 @@ async def check_organization(tx: Transaction, organization_id: str | None) -> No
     """Check that an organization with this id exists, so that a mistyped id gets an error. Raises: NotFound."""
     if organization_id is not None:
         await organizations.get(tx, organization_id)
+
+
+async def find_organization(tx: Transaction, organization_id: str | None, connection_id: str | None) -> str | None:
+    """Return the organization whose rows the command lists, or None for all organizations. Raises: NotFound.
+
+    Without `organization_id`, use the organization of the connection, because the indexes begin with the organization.
+    """
+    await check_organization(tx, organization_id)
+    if organization_id is None and connection_id is not None:
+        return await search.find_organization(tx, connection_id)
+    return organization_id
 
 
 def print_page(

@@ -17,7 +17,7 @@ from one_runtime.cli.listing import (
     Since,
     Until,
     check_id,
-    check_organization,
+    find_organization,
     parse_time,
     print_page,
 )
@@ -71,12 +71,11 @@ def list_proxy_requests(  # noqa: PLR0913 - one argument for each option
     matching = replace(matching, since=parse_time("--since", since), until=parse_time("--until", until))
 
     async def find(tx: Transaction) -> Page[LoggedRequest]:
-        await check_organization(tx, organization)
-        organization_id, filters = organization, matching
+        owner, filters = await find_organization(tx, organization, connection), matching
         if api_key is not None:
             key = await api_keys.find(tx, api_key)
-            organization_id, filters = organization or key.organization_id, replace(matching, api_key_id=key.id)
-        page = partial(request_log.list_newest, tx, organization_id, filters)
+            owner, filters = owner or key.organization_id, replace(matching, api_key_id=key.id)
+        page = partial(request_log.list_newest, tx, owner, filters)
         return await read_pages(page, limit=limit, cursor=cursor)
 
     rows, next_cursor = read(find)

@@ -3,9 +3,21 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, func, literal, or_, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Select,
+    and_,
+    bindparam,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 
 from one_runtime.catalog import disabled_integrations
 from one_runtime.catalog.disabled_integrations import DisabledIntegration
@@ -64,6 +76,11 @@ class FoundConnection:
         return is_failing(self.connection, self.refresh)
 
 
+class _OrganizationRow(NamedTuple):
+    organization_id: str
+
+
+_ORGANIZATION: Final = select(connections.c.organization_id).where(connections.c.id == bindparam("connection"))
 _OF_END_USER: Final = and_(
     end_users.c.organization_id == connections.c.organization_id, end_users.c.end_user_id == connections.c.end_user_id
 )
@@ -107,6 +124,12 @@ async def find(tx: Transaction, connection_id: str) -> FoundConnection:
         )
     await _add_disabled(tx, [row])
     return row
+
+
+async def find_organization(tx: Transaction, connection_id: str) -> str | None:
+    """Return the organization of a connection, or None if the connection does not exist."""
+    row = await tx.one(_ORGANIZATION, _OrganizationRow, connection=connection_id)
+    return row.organization_id if row is not None else None
 
 
 async def _add_disabled(tx: Transaction, rows: Sequence[FoundConnection]) -> None:
