@@ -225,7 +225,7 @@ def cookie_name(state: str) -> str:
 async def create(tx: Transaction, vault: Vault, attempt: AuthorizationAttempt, secret: AttemptSecret) -> SecretToken:
     """Store an attempt with the hash of a new ticket. Return the ticket.
 
-    Delete the session's other attempts that wait for a callback.
+    Delete the session's other attempts that have not ended and have received no callback.
     """
     ticket = secret_tokens.make(secret_tokens.TICKET)
     await tx.execute(_SUPERSEDE, session=attempt.session_id)

@@ -1,8 +1,9 @@
 """Refresh the tokens of a connection, and record the provider's response (promise P8 of docs/security.md).
 
-The worker refreshes tokens before the tokens expire. If a caller needs tokens that are due for a refresh, the caller's
-process refreshes the tokens at once. Before the request to the provider, the process reserves the row of the credential
-for a limited time. This reservation is a lease. During the request, the process has no open transaction.
+The worker refreshes tokens before the tokens expire. If a request needs tokens that are due for a refresh, the server
+process of this request refreshes the tokens at once. Before the request to the provider, the process reserves the row
+of the credential for a limited time. This reservation is a lease. During the request, the process has no open
+transaction.
 
 Other tokens can replace the tokens in the row before the process records the provider's response. For example, the end
 user connects again, or the lease ends and another process refreshes the tokens. So two rules apply:
