@@ -230,6 +230,11 @@ def test_no_link_or_image_is_broken(document: Page) -> None:
 
 
 @pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
+def test_no_page_has_an_unresolved_merge_conflict(document: Page) -> None:
+    assert re.findall(r"^(?:<{7} .*|={7}|>{7} .*)$", document.text, re.MULTILINE) == []
+
+
+@pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
 def test_every_json_example_is_valid(document: Page) -> None:
     for example in document.code("json"):
         json.loads(example)
