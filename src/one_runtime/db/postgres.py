@@ -30,6 +30,11 @@ _UNAVAILABLE: Final = (
     psycopg.errors.InsufficientPrivilege,
 )
 
+_RECONNECT: Final = 5.0
+"""Seconds for which the pool repeats an attempt to connect, with growing pauses. Later statements start new attempts.
+
+With the pool's default of five minutes, a pause can last longer than an outage.
+"""
 
 _SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _DATABASE_OID: Final = "SELECT oid FROM pg_database WHERE datname = current_database()"
@@ -116,6 +121,7 @@ class PostgresDatabase(Database):
             max_size=pool_size,
             open=False,
             timeout=10,
+            reconnect_timeout=_RECONNECT,
             configure=_configure,
         )
         self._pipeline = ReadPipeline(self._pool)

@@ -1,0 +1,74 @@
+"""The connection pool of PostgreSQL during an outage of PostgreSQL."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from one_runtime.db.database_url import create_database
+from one_runtime.db.engine import Database
+from one_runtime.errors import Unavailable
+from tests import postgres
+from tests.waiting import async_attempts, eventually
+
+OUTAGE = 35.0
+"""Seconds. A pool with the default settings tries to connect after about 31 and 63 seconds."""
+PATIENCE = 15.0
+
+
+class Server:
+    """A PostgreSQL server that a test can stop."""
+
+    def __init__(self) -> None:
+        self.running = postgres.start_server()
+        self.url = f"postgresql://postgres@127.0.0.1:{self.running.port}/postgres"
+
+    def start_again(self) -> None:
+        self.running = self.running.restart()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.running.stop()
+
+
+@asynccontextmanager
+async def pinging(database: Database) -> AsyncIterator[list[float]]:
+    """Ping the database in several tasks until the block ends. Yield the times of the answers."""
+    answers: list[float] = []
+
+    async def ping() -> None:
+        async for _ in async_attempts(600):
+            with suppress(Unavailable):
+                await database.ping()
+                answers.append(time.monotonic())
+
+    tasks = [asyncio.create_task(ping()) for _ in range(4)]
+    try:
+        yield answers
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(180)
+async def test_database_answers_soon_after_a_long_outage(server: Server) -> None:
+    database = create_database(server.url)
+    await database.open()
+    try:
+        async with pinging(database) as answers:
+            await eventually(lambda: answers)
+            await asyncio.to_thread(server.running.stop_process)
+            begun = time.monotonic()
+            await eventually(lambda: time.monotonic() > begun + OUTAGE, 2 * OUTAGE)
+            await asyncio.to_thread(server.start_again)
+            count = len(answers)
+            await eventually(lambda: len(answers) > count, PATIENCE)
+    finally:
+        await database.close()
