@@ -159,7 +159,7 @@ SCENARIOS: Final = {
             f'{SUCCESS}{{task="purge_requests"}}': "0x90",
             'one_runtime_refresh_overdue_oldest_seconds{state="waiting"}': "5x90",
             'one_runtime_refresh_overdue_oldest_seconds{state="paused"}': "0+60x90",
-            'one_runtime_token_hosts_paused{host="oauth.example.com"}': "0 1 0 0x88",
+            'one_runtime_token_hosts_paused{integration="acme"}': "0 1 0 0x88",
             f'{TOKENS}{{{REFRESHES},result="granted"}}': "0+60x90",
             f'{TOKENS}{{{REFRESHES},result="provider_trouble"}}': "0+6x90",
             f'{TOKENS}{{integration="other",grant="refresh_token",result="invalid_grant"}}': "0+1x90",
@@ -218,9 +218,9 @@ SCENARIOS: Final = {
         quiet_at=15,
     ),
     "paused token host": Scenario(
-        {'one_runtime_token_hosts_paused{host="oauth.example.com"}': "0x5 1x20"},
+        {'one_runtime_token_hosts_paused{integration="acme"}': "0x5 1x20"},
         20,
-        {"OneRuntimeTokenHostPaused": {"host": "oauth.example.com"}},
+        {"OneRuntimeTokenHostPaused": ACME_LABELS},
         quiet_at=10,
     ),
     # The breaker of the token host allows one refresh a minute. No caller sends a check.

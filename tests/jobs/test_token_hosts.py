@@ -54,25 +54,23 @@ def test_a_host_has_a_limited_number_of_slots_and_hosts_share_none() -> None:
     assert hosts.get("a.example.com").try_start(START) is not None
 
 
-def test_metric_counts_open_breakers_and_names_only_hosts_of_the_catalog() -> None:
-    def paused(label: str) -> float | None:
-        return metrics.REGISTRY.get_sample_value("one_runtime_token_hosts_paused", {"host": label})
+def test_metric_counts_the_open_breakers_of_each_integration() -> None:
+    def paused(integration: str) -> float | None:
+        return metrics.REGISTRY.get_sample_value("one_runtime_token_hosts_paused", {"integration": integration})
 
     hosts = TokenHosts()
-    listed, *private = [
-        hosts.get("metric.example.com", shared=True),
-        hosts.get("end-user-1.example.com"),
-        hosts.get("end-user-2.example.com"),
-    ]
-    for host in (listed, *private):
+    shared, *shops = [hosts.get(name) for name in ("example.com", "end-user-1.example.com", "end-user-2.example.com")]
+    shared.integrations |= {"mail", "calendar"}
+    for shop in shops:
+        shop.integrations.add("shop")
+    for host in (shared, *shops):
         open_breaker(host)
     hosts.update_gauge()
-    assert (paused("metric.example.com"), paused(metrics.OTHER)) == (1, 2)
-    assert paused("end-user-1.example.com") is None
-    for host in (listed, private[0]):
+    assert [paused(integration) for integration in ("mail", "calendar", "shop")] == [1, 1, 2]
+    for host in (shared, shops[0]):
         host.record_success(START, after_failure=True)
     hosts.update_gauge()
-    assert (paused("metric.example.com"), paused(metrics.OTHER)) == (0, 1)
+    assert [paused(integration) for integration in ("mail", "calendar", "shop")] == [0, 0, 1]
 
 
 def test_failures_of_one_connection_do_not_open_the_breaker() -> None:

@@ -77,9 +77,8 @@ def answered(app: RotatingApplication, seeded: list[Seeded]) -> Counter[str]:
 
 
 def hosts_paused(app: RotatingApplication) -> float | None:
-    """Return the value of the metric for the token host of `rotating`."""
-    host = urlsplit(app.provider.url).netloc
-    return metrics.REGISTRY.get_sample_value("one_runtime_token_hosts_paused", {"host": host})
+    """Return the number of paused token hosts of the integration `rotating`."""
+    return metrics.REGISTRY.get_sample_value("one_runtime_token_hosts_paused", {"integration": SLUG})
 
 
 async def test_a_hanging_host_does_not_delay_the_refreshes_at_another_host(app: RotatingApplication) -> None:

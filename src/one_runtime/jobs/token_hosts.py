@@ -55,10 +55,10 @@ def jittered(pause: timedelta) -> timedelta:
 
 @dataclass(slots=True)
 class TokenHost:
-    """State of one token host in this process. `label`: the host's name in metrics."""
+    """State of one token host in this process. `integrations`: the slugs of the integrations that use the host."""
 
     running: int = 0
-    label: str = metrics.OTHER
+    integrations: set[str] = field(default_factory=set)
     _failed: set[str] = field(default_factory=set)
     _failed_probes: int = 0
     _probe_at: datetime | None = None
@@ -181,22 +181,21 @@ class TokenHosts:
 
     def __init__(self) -> None:
         self._hosts: LRUCache[str, TokenHost] = LRUCache(_MAX_HOSTS)
-        self._paused_labels = set[str]()
+        self._measured = set[str]()
 
-    def get(self, name: str, *, shared: bool = False) -> TokenHost:
-        """Return the state of a host. `shared`: True if the catalog contains the name, so that metrics can show it."""
+    def get(self, name: str) -> TokenHost:
+        """Return the state of a host."""
         host = self._hosts.get(name)
         if host is None:
             host = self._hosts[name] = TokenHost()
-        if shared:
-            host.label = name
         return host
 
     def update_gauge(self) -> None:
-        """Set the metric of the hosts with an open breaker."""
-        paused = Counter(host.label for host in self._hosts.values() if host.is_open)
-        self._paused_labels |= paused.keys()
-        for label in self._paused_labels:
+        """Set the metric of the hosts with an open breaker, by integration."""
+        failing = [host for host in self._hosts.values() if host.is_open]
+        paused = Counter(metrics.integration_label(slug) for host in failing for slug in host.integrations)
+        self._measured |= paused.keys()
+        for label in self._measured:
             metrics.token_hosts_paused.labels(label).set(paused[label])
 
     def recovered(self, now: datetime) -> set[str]:

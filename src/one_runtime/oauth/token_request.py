@@ -19,7 +19,7 @@ def token_request(auth: TokenAuth, client: ClientIdentity, grant: Grant, known: 
         ValueError: the grant is a short-lived token, but the catalog has no `token.exchange` for the integration.
     """
     token, known = auth.token, {**known, "client_id": client.client_id}
-    url, method, templates = token_url(auth, grant), "POST", token.params
+    method, url, templates = "POST", token.url, token.params
     authentication = authenticate_client(token.auth, client, token)
     params: dict[str, str] = {}
     match grant:
@@ -39,14 +39,14 @@ def token_request(auth: TokenAuth, client: ClientIdentity, grant: Grant, known: 
             if grant.refresh_token is not None:
                 params["refresh_token"] = grant.refresh_token
             known["access_token"] = grant.access_token
-            method, templates = token.refresh_method, token.refresh_params
+            method, url, templates = token.refresh_method, token.refresh_url or token.url, token.refresh_params
             if method == "GET":  # keep the client secret out of the URL; the token authenticates the request
                 authentication = ClientAuthentication({}, {})
         case ShortLivedToken():
             if token.exchange is None:
                 raise ValueError("this entry has no token.exchange")
             known["access_token"] = grant.access_token
-            method, templates = token.exchange.method, token.exchange.params
+            method, url, templates = token.exchange.method, token.exchange.url, token.exchange.params
     return assemble_request(
         method,
         with_query(resolve_url(url, known), fill_templates(token.query, known)),
@@ -54,15 +54,3 @@ def token_request(auth: TokenAuth, client: ClientIdentity, grant: Grant, known: 
         "query" if method == "GET" else token.body,
         {**params, **fill_templates(templates, known), **authentication.params},
     )
-
-
-def token_url(auth: TokenAuth, grant: Grant) -> str:
-    """Return the URL template of the endpoint for a grant."""
-    token = auth.token
-    match grant:
-        case RefreshToken():
-            return token.refresh_url or token.url
-        case ShortLivedToken() if token.exchange is not None:
-            return token.exchange.url
-        case _:
-            return token.url

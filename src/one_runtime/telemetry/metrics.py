@@ -1,9 +1,8 @@
 """Define all Prometheus metrics of One Runtime (docs/observability.md).
 
-Each label has few values. No label contains an end user, an organization or an IP address. A label contains a host only
-if the host is in the catalog, because other hosts can identify an end user. A single process keeps its metrics in
-memory. Several server processes (workers) keep their metrics in files, and `metrics_server` combines the values of all
-workers.
+Each label has few values. No label contains an end user, an organization, an IP address or a host. A single process
+keeps its metrics in memory. Several server processes (workers) keep their metrics in files, and `metrics_server`
+combines the values of all workers.
 """
 
 from collections.abc import Callable, Iterator
@@ -67,7 +66,7 @@ credential_checks: Final = Counter(
 token_requests: Final = Counter(
     "one_runtime_token_requests",
     "Requests to providers' token endpoints, by grant and result.",
-    ["integration", "host", "grant", "result"],
+    ["integration", "grant", "result"],
     registry=REGISTRY,
 )
 connections: Final = Gauge(
@@ -93,9 +92,9 @@ oldest_overdue: Final = Gauge(
 )
 token_hosts_paused: Final = Gauge(
     "one_runtime_token_hosts_paused",
-    "Token hosts at which a process has paused the background refreshes, because the host fails. With several "
-    "processes, the largest value.",
-    ["host"],
+    "Token hosts of an integration at which a process has paused the background refreshes, because the host fails. "
+    "With several processes, the largest value.",
+    ["integration"],
     registry=REGISTRY,
     multiprocess_mode="livemax",
 )
@@ -259,13 +258,13 @@ class TokenRequest:
 
 
 @contextmanager
-def token_request(slug: str, host: str, grant: str) -> Iterator[TokenRequest]:
+def token_request(slug: str, grant: str) -> Iterator[TokenRequest]:
     """Count a request to a token endpoint by its result: `granted`, an error code, or `other`."""
     request = TokenRequest()
     try:
         yield request
     finally:
-        token_requests.labels(integration_label(slug), host, grant, request.result).inc()
+        token_requests.labels(integration_label(slug), grant, request.result).inc()
 
 
 class TaskRun:

@@ -5,17 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from one_runtime.catalog.model import Integration, is_custom
+from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import TokenAuth
 from one_runtime.catalog.request import OutboundRequest
-from one_runtime.catalog.templates import names_in, split_url
 from one_runtime.clock import Clock
 from one_runtime.egress import Egress, EgressError, Limits, Response, TargetRefused
 from one_runtime.errors import InvalidInput
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import EndpointTargetRefused, OAuthError, TemporaryFailure
 from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant, RefreshToken, ShortLivedToken
-from one_runtime.oauth.token_request import token_request, token_url
+from one_runtime.oauth.token_request import token_request
 from one_runtime.oauth.token_response import TokenSet, read_token_response
 from one_runtime.telemetry import metrics
 
@@ -50,7 +49,7 @@ class TokenEndpoint:
             OAuthError: the provider sent no tokens.
             InvalidInput: the request cannot be built.
         """
-        with metrics.token_request(self.integration.slug, self._host_label(grant), _NAMES[type(grant)]) as measured:
+        with metrics.token_request(self.integration.slug, _NAMES[type(grant)]) as measured:
             try:
                 request = token_request(self.auth, self.client, grant, self.known)
                 answer = await send(egress, self.integration, request, until=until)
@@ -60,11 +59,6 @@ class TokenEndpoint:
                 raise
             measured.result = "granted"
         return tokens
-
-    def _host_label(self, grant: Grant) -> str:
-        """Return the host for metrics. Metrics omit a host that is not in the catalog, or depends on the end user."""
-        host = split_url(token_url(self.auth, grant), allow_http=True).authority
-        return metrics.OTHER if is_custom(self.integration.slug) or names_in(host) else host
 
 
 async def send(

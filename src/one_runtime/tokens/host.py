@@ -73,4 +73,6 @@ def record_error(installation: Installation, connection: Connection, error: OAut
 def _host_of(installation: Installation, connection: Connection) -> TokenHost:
     slug, params = connection.integration_slug, connection.params
     name = token_host(installation.catalog, connection.organization_id, slug, connection.auth_type, params)
-    return installation.token_hosts.get(name.name, shared=name.shared)
+    host = installation.token_hosts.get(name.name)
+    host.integrations.add(slug)
+    return host
