@@ -36,7 +36,7 @@ async def test_other_callers_get_404(application: Application) -> None:
     early = self_check.authorization(vault, now + timedelta(hours=2))
     forged = self_check.authorization(stranger, now)
     tampered = f"{int(time) + 1}.{proof}"
-    cut = [None, "", ".", "x.y", time, f"{time}.", f"{time}.zz", header[:-2], f"{header}00", "1.2.3"]
+    cut = [None, "", ".", "x.y", time, f"{time}.", f"{time}.zz", header[:-2], f"{header}00", "1.2.3", f"{'9' * 400}.00"]
     unknown = (await application.client().get("/nowhere")).json()
     for refused in (*cut, old, early, forged, tampered):
         answer = await request_self_check(application, refused)
