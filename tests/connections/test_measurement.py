@@ -2,15 +2,15 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from sqlalchemy import update
 
 from one_runtime.clock import system_clock
-from one_runtime.connections import due_credentials, measurement
-from one_runtime.connections.due_credentials import OverdueRefreshes
-from one_runtime.db.engine import Database
+from one_runtime.connections import measurement
+from one_runtime.connections.measurement import OverdueCount
+from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.schema import connections, credentials
 from one_runtime.telemetry import metrics
 from one_runtime.tenancy.events import Actor
@@ -78,16 +78,34 @@ async def test_overdue_refreshes_are_counted_by_state(database: Database, actor:
         connection_id = await sealed_rows.connect(database, VAULT, actor, f"user_{number}", "secret")
         await change(database, connection_id, refresh_due_at=due_at, **columns)
 
-    async def counted(limit: int, *blocked: str) -> list[OverdueRefreshes]:
-        async with database.read() as tx:
-            overdue = await due_credentials.count_overdue(tx, now, limit, blocked)
-        return sorted(overdue, key=lambda row: row.oldest)
+    oldest, waiting = OverdueCount(1, now - 20 * MINUTE), OverdueCount(3, now - 15 * MINUTE)
+    for page in (1, 2, 3, 4, 100):
+        counts = await measurement.count_overdue(database, now, page=page, pause=0)
+        assert counts == {"paused": oldest, "waiting": waiting}, f"pages of {page}"
+    counts = await measurement.count_overdue(database, now, limit=2, page=1, pause=0)
+    assert counts == {"paused": oldest, "waiting": OverdueCount(1, now - 15 * MINUTE)}
+    assert await measurement.count_overdue(database, now, {"github", "acme"}, page=1, pause=0) == {}
 
-    oldest = OverdueRefreshes("paused", 1, now - 20 * MINUTE)
-    assert await counted(100) == [oldest, OverdueRefreshes("waiting", 3, now - 15 * MINUTE)]
-    assert await counted(2) == [oldest, OverdueRefreshes("waiting", 1, now - 15 * MINUTE)]
-    assert await counted(100, "github") == await counted(100)
-    assert await counted(100, "github", "acme") == []
+
+async def test_one_statement_reads_a_limited_number_of_overdue_refreshes(
+    database: Database, actor: Actor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On SQLite, a statement that reads 100,000 rows would stop all requests for seconds."""
+    now, sizes = system_clock(), list[int]()
+    for number in range(5):
+        connection_id = await sealed_rows.connect(database, VAULT, actor, f"user_{number}", "secret")
+        await change(database, connection_id, refresh_due_at=now - MINUTE)
+    all_rows = Transaction.all
+
+    async def counting(tx: Transaction, *args: Any, **values: Any) -> list[Any]:
+        rows: list[Any] = await all_rows(tx, *args, **values)
+        sizes.append(len(rows))
+        return rows
+
+    monkeypatch.setattr(Transaction, "all", counting)
+    for disabled in ((), ("acme",)):
+        await measurement.count_overdue(database, now, disabled, page=2, pause=0)
+    assert sizes == [2, 2, 1, 2, 2, 1]
 
 
 async def test_gauges_have_the_measured_values(database_url: str, acme: RunningAcme) -> None:

@@ -1,4 +1,4 @@
-"""List and count the credentials that are due for a refresh, and end the pauses of failed refreshes.
+"""List the credentials that are due for a refresh, and end the pauses of failed refreshes.
 
 The statements return no secrets, so a list of thousands of rows decrypts nothing.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import Integer, Select, bindparam, case, exists, func, select, tuple_, update
+from sqlalchemy import Integer, Select, bindparam, case, exists, select, tuple_, update
 
 from one_runtime.connections.credentials import ConnectionKey
 from one_runtime.db.engine import Transaction
@@ -42,15 +42,16 @@ class DueCredential:
 
 
 @dataclass(frozen=True, slots=True)
-class OverdueRefreshes:
-    """Number of refreshes whose due time has passed, and the earliest of these due times.
+class OverdueRefresh:
+    """A refresh whose due time has passed.
 
-    `state`: `paused` if the refreshes wait for a retry after a failure. `waiting` for the other refreshes.
+    `state`: `paused` if the refresh waits for a retry after a failure, otherwise `waiting`.
     """
 
+    connection_id: str
+    integration_slug: str
+    refresh_due_at: datetime
     state: str
-    refreshes: int
-    oldest: datetime
 
 
 class Position(NamedTuple):
@@ -115,26 +116,31 @@ def _select() -> Select[tuple[object, ...]]:
     )
 
 
-_NOT_BLOCKED = connections.c.integration_slug.not_in([bindparam(f"blocked_{number}") for number in range(BLOCKABLE)])
-_DUE = _select().where(_NOT_LEASED, _NOT_PAUSED, _NOT_BLOCKED)
-_PAUSED = _select().where(*_PAUSED_BY_OUTAGE, connections.c.status == "active")
-_OVERDUE_ROWS = (
-    select(credentials.c.refresh_due_at, case((_NOT_PAUSED, "waiting"), else_="paused").label("state"))
-    .where(credentials.c.refresh_due_at <= bindparam("now"))
-    .order_by(credentials.c.refresh_due_at)
-    .limit(bindparam("limit"))
+_DUE = _select().where(
+    _NOT_LEASED,
+    _NOT_PAUSED,
+    connections.c.integration_slug.not_in([bindparam(f"blocked_{number}") for number in range(BLOCKABLE)]),
 )
-
-
-def _count_by_state(overdue: Select[tuple[datetime, str]]) -> Select[tuple[object, ...]]:
-    rows = overdue.subquery()
-    columns = [rows.c.state, func.count().label("refreshes"), func.min(rows.c.refresh_due_at).label("oldest")]
-    return select(*columns).group_by(rows.c.state)
-
-
-_OVERDUE = _count_by_state(_OVERDUE_ROWS)
-_UNBLOCKED_OVERDUE = _count_by_state(
-    _OVERDUE_ROWS.join(connections, connections.c.id == credentials.c.connection_id).where(_NOT_BLOCKED)
+_PAUSED = _select().where(*_PAUSED_BY_OUTAGE, connections.c.status == "active")
+# The order of an index, so a page reads only its own rows.
+_OVERDUE = (
+    select(
+        credentials.c.connection_id,
+        connections.c.integration_slug,
+        credentials.c.refresh_due_at,
+        case((_NOT_PAUSED, "waiting"), else_="paused").label("state"),
+    )
+    .join_from(credentials, connections, connections.c.id == credentials.c.connection_id)
+    .where(
+        credentials.c.refresh_due_at <= bindparam("now"),
+        tuple_(credentials.c.refresh_due_at, credentials.c.connection_id)
+        > tuple_(
+            bindparam("due_at", type_=credentials.c.refresh_due_at.type),
+            bindparam("connection_id", type_=credentials.c.connection_id.type),
+        ),
+    )
+    .order_by(credentials.c.refresh_due_at, credentials.c.connection_id)
+    .limit(bindparam("limit"))
 )
 _END_PAUSE = (
     update(credentials)
@@ -152,11 +158,9 @@ async def list_due(
     credentials. If the provider refused the OAuth client, an update of the client ends the postponement. `blocked`: the
     slugs of at most `BLOCKABLE` integrations to omit.
     """
-    return await tx.all(_DUE, DueCredential, now=now, limit=limit, **after._asdict(), **_omitted(blocked))
-
-
-def _omitted(blocked: Sequence[str]) -> dict[str, str]:
-    return {f"blocked_{number}": blocked[number] if number < len(blocked) else "" for number in range(BLOCKABLE)}
+    omitted = {f"blocked_{number}": "" for number in range(BLOCKABLE)}
+    omitted.update({f"blocked_{number}": slug for number, slug in enumerate(blocked)})
+    return await tx.all(_DUE, DueCredential, now=now, limit=limit, **after._asdict(), **omitted)
 
 
 async def list_paused(
@@ -176,13 +180,11 @@ async def end_pauses(tx: Transaction, now: datetime, longest: timedelta, ended: 
     )
 
 
-async def count_overdue(
-    tx: Transaction, now: datetime, limit: int, blocked: Sequence[str] = ()
-) -> list[OverdueRefreshes]:
-    """Count the refreshes whose due time has passed, by state. Count only the `limit` earliest refreshes.
-
-    `blocked`: the slugs of at most `BLOCKABLE` integrations to omit.
-    """
-    if not blocked:
-        return await tx.all(_OVERDUE, OverdueRefreshes, now=now, limit=limit)
-    return await tx.all(_UNBLOCKED_OVERDUE, OverdueRefreshes, now=now, limit=limit, **_omitted(blocked))
+async def list_overdue(
+    tx: Transaction, now: datetime, limit: int, after: OverdueRefresh | None
+) -> list[OverdueRefresh]:
+    """Return a page of the refreshes whose due time has passed, the earliest first, also of disabled integrations."""
+    due_at, connection_id = (
+        (after.refresh_due_at, after.connection_id) if after else (START.due_at, START.connection_id)
+    )
+    return await tx.all(_OVERDUE, OverdueRefresh, now=now, limit=limit, due_at=due_at, connection_id=connection_id)

@@ -5,12 +5,14 @@ These metrics need queries that read many rows. So only one process of a server 
 
 import asyncio
 from collections import Counter
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final, NamedTuple
 
 from sqlalchemy import Text, bindparam, cast, func, select
 
 from one_runtime.connections import due_credentials
-from one_runtime.connections.due_credentials import BLOCKABLE
 from one_runtime.context import Installation
 from one_runtime.db.engine import Database
 from one_runtime.db.schema import connections
@@ -23,12 +25,23 @@ PAGE: Final = 2000
 PAUSE: Final = 0.2
 """Seconds between two pages. With the pauses, a count of millions of connections uses few resources at a time."""
 
+OVERDUE_PAGE: Final = 200
+"""Number of overdue refreshes that one statement reads. On SQLite, a statement stops all requests of the process."""
+
 MAX_OVERDUE: Final = 100_000
 """Maximum number of overdue refreshes that One Runtime counts."""
 
 STATUSES: Final = ("active", "needs_reauth")
 _STATES: Final = ("waiting", "paused")
 _START: Final = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(slots=True)
+class OverdueCount:
+    """Number of overdue refreshes that have a state, and the earliest due time."""
+
+    refreshes: int
+    oldest: datetime
 
 
 class _StatusCount(NamedTuple):
@@ -67,6 +80,33 @@ async def count_by_status(database: Database, *, page: int = PAGE, pause: float 
         await asyncio.sleep(pause)
 
 
+async def count_overdue(
+    database: Database,
+    now: datetime,
+    disabled: Collection[str] = (),
+    *,
+    limit: int = MAX_OVERDUE,
+    page: int = OVERDUE_PAGE,
+    pause: float = PAUSE,
+) -> dict[str, OverdueCount]:
+    """Count the refreshes whose due time has passed by state, in pages. Stop after the page that reaches the limit.
+
+    `disabled`: the slugs of the disabled integrations, whose refreshes do not count.
+    """
+    counts, counted, last = dict[str, OverdueCount](), 0, None
+    while True:
+        async with database.read() as tx:
+            rows = await due_credentials.list_overdue(tx, now, page, last)
+        for row in rows:
+            if row.integration_slug not in disabled:
+                counts.setdefault(row.state, OverdueCount(0, row.refresh_due_at)).refreshes += 1
+                counted += 1
+        if len(rows) < page or counted >= limit:
+            return counts
+        last = rows[-1]
+        await asyncio.sleep(pause)
+
+
 async def measure_statuses(installation: Installation) -> int:
     """Set the metric of the connections by status. Return the number of connections."""
     if not is_measuring_process():
@@ -81,12 +121,10 @@ async def measure_overdue(installation: Installation) -> int:
     """Set the metrics of the overdue refreshes. Return the number of these refreshes."""
     if not is_measuring_process():
         return 0
-    now, disabled = installation.clock(), sorted(installation.disabled.slugs)[:BLOCKABLE]
-    async with installation.database.read() as tx:
-        rows = await due_credentials.count_overdue(tx, now, MAX_OVERDUE, disabled)
-    counted = {row.state: row for row in rows}
+    now = installation.clock()
+    counts = await count_overdue(installation.database, now, installation.disabled.slugs)
     for state in _STATES:
-        row = counted.get(state)
-        metrics.refreshes_overdue.labels(state).set(row.refreshes if row else 0)
-        metrics.oldest_overdue.labels(state).set((now - row.oldest).total_seconds() if row else 0)
-    return sum(row.refreshes for row in rows)
+        count = counts.get(state)
+        metrics.refreshes_overdue.labels(state).set(count.refreshes if count else 0)
+        metrics.oldest_overdue.labels(state).set((now - count.oldest).total_seconds() if count else 0)
+    return sum(count.refreshes for count in counts.values())
