@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime
 
 import pytest
 import pytest_asyncio
 
+from one_runtime.clock import system_clock
 from one_runtime.connecting import organization_deletion
 from one_runtime.connecting.organization_deletion import DeletedOrganization
 from one_runtime.connections import connections
@@ -19,7 +22,7 @@ from tests.application import Application, RunningAcme, started
 from tests.connecting.acme import AcmeAuthorizing
 from tests.organization_rows import OWNED, OrganizationRows, count_rows, fill, queued_tokens
 from tests.promises.stores import every_row, query
-from tests.waiting import async_attempts, eventually
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.promise("P9")
 
@@ -132,20 +135,29 @@ async def test_keys_and_sessions_are_refused_from_the_first_moment_and_other_org
     assert await count_rows(installation, northwind) == {}
 
 
+class CrashingClock:
+    """A clock that fails at its thirtieth call, in the transaction of a connection."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self) -> datetime:
+        self.calls += 1
+        if self.calls == 30:
+            raise RuntimeError("the process crashed")
+        return system_clock()
+
+
 async def test_interrupted_deletion_continues_and_queues_each_token_once(application: Application) -> None:
     installation = application.installation
     northwind, tokens = await fill(installation, "Northwind", 20)
-    deletion = asyncio.create_task(delete(application, northwind.organization_id, 1))
-    async for _ in async_attempts():
-        if (await count_rows(installation, northwind.organization_id)).get("connections", 0) < 15:
-            break
-    deletion.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await deletion
-    assert (await count_rows(installation, northwind.organization_id))["connections"] > 0
-    result = await delete(application, northwind.organization_id)
+    identifier = northwind.organization_id
+    with pytest.raises(RuntimeError, match="crashed"):
+        await organization_deletion.delete(replace(installation, clock=CrashingClock()), identifier, "alice", batch=1)
+    assert 1 < (await count_rows(installation, identifier))["connections"] < 20
+    result = await delete(application, identifier)
     assert (result.display_name, result.pending_revocations) == (None, len(tokens))
-    assert await queued_tokens(installation, northwind.organization_id) == sorted(tokens)
+    assert await queued_tokens(installation, identifier) == sorted(tokens)
 
 
 @pytest.mark.only_database("postgresql")
