@@ -84,6 +84,7 @@ class _RefreshRun:
             for task in self._running:
                 task.cancel()
             await asyncio.gather(*self._running, return_exceptions=True)
+            await asyncio.sleep(0)  # runs the last calls of `_end_refresh`, so that the slots are free
         if errors:
             raise errors[0]
         return self._started
