@@ -1,6 +1,6 @@
-"""A rolling restart of two servers behind real nginx, with load: no request fails. Review D4.
+"""A rolling restart of two servers behind real Caddy, with load: no request fails. Review D4.
 
-`make soak` also runs the test behind Caddy.
+The drill in tests/operating/test_rolling_upgrade.py also restarts servers behind nginx, and upgrades servers.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import httpx2
 import pytest
 
 from one_runtime.encryption.vault import new_key
-from tests.deploy.proxies import Kind, free_port, proxying
+from tests.deploy.proxies import free_port, proxying
 from tests.egress.certificates import tls_contexts
 from tests.promises.serving import Served, Serving, make_key, start, stop
 from tests.waiting import async_attempts
@@ -80,10 +80,7 @@ async def restarted(served: Served, what: Serving, folder: Path) -> Served:
     return await start(replace(what, port=served.port), folder)
 
 
-@pytest.mark.parametrize("kind", ["nginx", pytest.param("caddy", marks=pytest.mark.soak)])
-async def test_rolling_restart_under_load_fails_no_request(
-    kind: Kind, migrated_postgresql_url: str, tmp_path: Path
-) -> None:
+async def test_rolling_restart_under_load_fails_no_request(migrated_postgresql_url: str, tmp_path: Path) -> None:
     _, trust = tls_contexts(tmp_path, "localhost")
     key, port = await make_key(migrated_postgresql_url), free_port()
     settings = {
@@ -102,8 +99,8 @@ async def test_rolling_restart_under_load_fails_no_request(
             running.append(await start(machine, folder))
             stack.push_async_callback(lambda index: stop(running[index]), len(running) - 1)
         ports = [served.port for served in running]
-        separator = " max_fails=0; server " if kind == "nginx" else " "
-        stack.enter_context(proxying(kind, tmp_path, separator.join(f"127.0.0.1:{number}" for number in ports), port))
+        addresses = " ".join(f"127.0.0.1:{number}" for number in ports)
+        stack.enter_context(proxying("caddy", tmp_path, addresses, port))
         load = Load(f"https://localhost:{port}", key, trust)
         async with load.running():
             await load.more()
