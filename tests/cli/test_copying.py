@@ -40,6 +40,8 @@ def test_installation_is_moved_and_both_databases_know_it(run: Run, empty_postgr
     assert "The command `one-runtime copy` has moved this database to PostgreSQL." in shown
     assert run("copy", "--to", empty_postgres_url).sentence.startswith("The new database is not empty")
     assert movers(run) == ["ada"]
+    for words in (("organizations", "create", "Southwind"), ("api-keys", "list", "--json")):
+        assert run(*words).sentence.startswith("`one-runtime copy` has moved this SQLite database to PostgreSQL.")
     shown = run("installation", "show", DATABASE_URL=empty_postgres_url).out
     assert "This database is the live database." in shown
     assert movers(run) == ["ada"]

@@ -32,7 +32,7 @@ class _DatabaseState:
 def show_installation(*, as_json: AsJson = False) -> None:
     """Show if this database is the live one, and the connections that a restore can break."""
     now = system_clock()
-    state = run(lambda database: _load(database, now))
+    state = run(lambda database: _load(database, now), allow_moved=True)
     if as_json:
         live_at = rfc3339(state.row.live_at) if state.row.live_at else None
         rotating = [asdict(counts) for counts in state.rotating]
@@ -55,7 +55,7 @@ def confirm_copy(
     Before the question, the command prints how many connections may need a new consent.
     """
     now = system_clock()
-    state = run(lambda database: _load(database, now))
+    state = run(lambda database: _load(database, now), allow_moved=True)
     if state.is_live:
         typer.echo("Nothing to do: this database is the live database.")
         return
@@ -63,7 +63,7 @@ def confirm_copy(
     if not yes:
         typer.echo("Stop all servers of the original database first. Otherwise, both databases use the same tokens.")
         typer.confirm("Make this copy the live database?", abort=True)
-    run(lambda database: _confirm(database, now))
+    run(lambda database: _confirm(database, now), allow_moved=True)
     typer.echo("This database is the live database. Running servers notice the change within 15 seconds.")
 
 
@@ -75,7 +75,7 @@ def hold_copy() -> None:
         await liveness.hold(tx)
         await record_command(tx, "installation.held")
 
-    write(hold)
+    write(hold, allow_moved=True)
     typer.echo(
         "This database is now an unconfirmed copy. Running servers notice the change within 15 seconds. "
         "`one-runtime installation confirm` makes the database live."
@@ -96,7 +96,7 @@ def list_installation_events(
             "operator": event.operator,
             "data": dict(event.data) if as_json else _in_words(event.data),
         }
-        for event in read(lambda tx: list_newest_of_installation(tx, limit))
+        for event in read(lambda tx: list_newest_of_installation(tx, limit), allow_moved=True)
     ]
     if as_json:
         print_json(rows)

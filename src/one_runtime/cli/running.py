@@ -19,6 +19,7 @@ from one_runtime.egress import AllowList, Egress
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import InvalidInput
+from one_runtime.jobs import liveness
 from one_runtime.settings import PREFIX, Settings, load_settings
 
 T = TypeVar("T")
@@ -26,10 +27,13 @@ T = TypeVar("T")
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
-def run(work: Callable[[Database], Awaitable[T]], *, pool_size: int = 1) -> T:
+def run(work: Callable[[Database], Awaitable[T]], *, pool_size: int = 1, allow_moved: bool = False) -> T:
     """Open the configured database, run the work, and close the database.
 
-    `pool_size`: number of connections to PostgreSQL that the work uses at the same time.
+    `pool_size`: number of connections to PostgreSQL that the work uses at the same time. `allow_moved`: True to also
+    open a SQLite database that `one-runtime copy` has moved to PostgreSQL. No server uses such a database.
+
+    Raises: ConfigurationError.
     """
 
     async def opened() -> T:
@@ -38,6 +42,9 @@ def run(work: Callable[[Database], Awaitable[T]], *, pool_size: int = 1) -> T:
         database = create_database(url, pool_size=pool_size)
         await database.open()
         try:
+            if not allow_moved:
+                async with database.read() as tx:
+                    await liveness.require_not_moved(tx)
             return await work(database)
         finally:
             await database.close()
@@ -45,24 +52,24 @@ def run(work: Callable[[Database], Awaitable[T]], *, pool_size: int = 1) -> T:
     return asyncio.run(opened())
 
 
-def read(work: Callable[[Transaction], Awaitable[T]]) -> T:
-    """Run work that only reads the database."""
+def read(work: Callable[[Transaction], Awaitable[T]], *, allow_moved: bool = False) -> T:
+    """Run work that only reads the database. `allow_moved`: see `run`."""
 
     async def in_transaction(database: Database) -> T:
         async with database.read() as tx:
             return await work(tx)
 
-    return run(in_transaction)
+    return run(in_transaction, allow_moved=allow_moved)
 
 
-def write(work: Callable[[Transaction], Awaitable[T]]) -> T:
-    """Run work in one write transaction."""
+def write(work: Callable[[Transaction], Awaitable[T]], *, allow_moved: bool = False) -> T:
+    """Run work in one write transaction. `allow_moved`: see `run`."""
 
     async def in_transaction(database: Database) -> T:
         async with database.write() as tx:
             return await work(tx)
 
-    return run(in_transaction)
+    return run(in_transaction, allow_moved=allow_moved)
 
 
 def load_vault() -> Vault:
