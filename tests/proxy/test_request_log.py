@@ -138,6 +138,15 @@ async def test_deleted_end_user_is_removed_from_the_log(relay: Relay, written: b
     assert [entry["end_user_id"] for entry in await listed(relay)] == [None]
 
 
+async def test_entry_of_a_deleted_organization_does_not_prevent_the_other_entries(relay: Relay) -> None:
+    await relay.call("GET", "/before")
+    (answer,) = await listed(relay)
+    entry, log = logged(relay, answer), relay.application.app.services.request_log
+    for path, organization_id in (("/mine", entry.organization_id), ("/deleted", new_id())):
+        log.note(replace(entry, id=new_id(), path=path, organization_id=organization_id))
+    assert [entry["path"] for entry in await listed(relay)] == ["/mine", "/before"]
+
+
 @pytest.mark.only_database("postgresql")
 async def test_deletion_waits_for_entries_that_are_being_written(relay: Relay) -> None:
     await relay.call("GET")

@@ -20,7 +20,7 @@ from one_runtime.context import Installation
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.ids import lowest_id
 from one_runtime.db.scanning import SCANNED_ROWS, Page, read_page
-from one_runtime.db.schema import connections, end_users
+from one_runtime.db.schema import connections, end_users, organizations
 from one_runtime.db.schema import requests as rows
 from one_runtime.errors import Unavailable
 from one_runtime.jobs.queue import batched_delete, run_in_batches
@@ -97,11 +97,23 @@ _EXISTING_END_USER = (
     .where(end_users.c.organization_id == bindparam("organization"), end_users.c.end_user_id == bindparam("end_user"))
     .with_for_update(read=True, key_share=True)
 )
-_INSERT = insert(rows).values(
-    {name: bindparam(name) for name in LoggedRequest.__dataclass_fields__}
-    | {"organization_id": bindparam("organization"), "end_user_id": _EXISTING_END_USER.scalar_subquery()}
-)
 _RENAMED: Final = {"organization_id": "organization", "end_user_id": "end_user"}
+# The statement inserts nothing if the organization was deleted after the call. Otherwise, the foreign key would refuse
+# the whole batch, with the entries of other organizations.
+_OF_EXISTING_ORGANIZATION = (
+    select(
+        *(
+            _EXISTING_END_USER.scalar_subquery()
+            if name == "end_user_id"
+            else bindparam(_RENAMED.get(name, name), type_=rows.c[name].type)
+            for name in LoggedRequest.__dataclass_fields__
+        )
+    )
+    .select_from(organizations)
+    .where(organizations.c.id == bindparam("organization"))
+    .with_for_update(read=True, key_share=True, of=organizations)
+)
+_INSERT = insert(rows).from_select(list(LoggedRequest.__dataclass_fields__), _OF_EXISTING_ORGANIZATION)
 _PARAMS: Final = tuple(_RENAMED.get(name, name) for name in LoggedRequest.__dataclass_fields__)
 _VALUES: Final = attrgetter(*LoggedRequest.__dataclass_fields__)  # faster than `asdict`, which copies each value
 _PURGE = batched_delete(rows, rows.c.id < bindparam("before"))
@@ -195,7 +207,10 @@ class RequestLog:
             await asyncio.sleep(0)  # let the calls in progress continue first
 
     async def write(self, tx: Transaction, batch: list[LoggedRequest]) -> None:
-        """Write the entries, and the time of each connection's last use, in this transaction."""
+        """Write the entries, and the time of each connection's last use, in this transaction.
+
+        Omit the entries of organizations that were deleted after the call.
+        """
         if self._kept:
             await tx.execute_many(_INSERT, [dict(zip(_PARAMS, _VALUES(entry), strict=True)) for entry in batch])
         last = {(entry.organization_id, entry.connection_id): entry.at for entry in batch}
