@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -91,6 +91,36 @@ async def test_filtered_page_searches_a_limited_number_of_events(application: Ap
         everything = await read_pages(page, limit=9, cursor=None)
     assert (len(found), end) == (1, None)
     assert everything == (found, None)
+
+
+async def test_events_recorded_during_the_search_of_a_page_repeat_no_event(application: Application) -> None:
+    organization = await application.organization()
+
+    class Growing(Transaction):
+        """Records an event after the search for the rows of a page, as another process can."""
+
+        def __init__(self, tx: Transaction) -> None:
+            super().__init__()
+            self._tx = tx
+
+        async def all(self, *arguments: Any, **params: object) -> list[Any]:
+            rows: list[Any] = await self._tx.all(*arguments, **params)
+            await recorded(self._tx, application, Actor(organization, "system"))
+            return rows
+
+        async def one(self, *arguments: Any, **params: object) -> Any:
+            return await self._tx.one(*arguments, **params)
+
+        _fetch = _execute = _execute_many = None  # type: ignore[assignment] # only for the other methods
+
+    async with application.installation.database.write() as tx:
+        for actor in ("leaked", None, "leaked", None):
+            await recorded(tx, application, Actor(organization, "api_key", actor))
+        matching = EventFilter(actor_id="leaked")
+        rows, cursor = await events.list_newest(Growing(tx), organization, matching, limit=9, before=None, scanned=2)
+        rest, _ = await events.list_newest(tx, organization, matching, limit=9, before=cursor, scanned=9)
+    assert (len(rows), len(rest)) == (1, 1)
+    assert rows != rest
 
 
 async def test_forgotten_end_user_is_in_no_event_and_other_actors_stay(application: Application) -> None:

@@ -56,7 +56,10 @@ async def read_page(
         return rows[:limit], rows[limit - 1].id
     last = statement.with_only_columns(statement.selected_columns.id).offset(scanned - 1).limit(1)
     row: Row | None = await tx.one(last)
-    return rows, row.id if row is not None else None
+    if row is None:
+        return rows, None
+    # New rows can precede the second search. The first search has nevertheless compared every row of its result.
+    return rows, min([row.id, *(found.id for found in rows)])
 
 
 async def read_pages(read: ReadPage[R], *, limit: int, cursor: str | None) -> Page[R]:
