@@ -53,6 +53,7 @@ def test_events_of_a_leaked_key_are_listed(run: Run, database_url: str) -> None:
     assert len(run("events", "list", "--actor-type", "end_user", "--end-user", "ada", "--json").rows) == 1
     assert len(run("events", "list", "--integration", "hubspot", "--type", "connection.deleted", "--json").rows) == 2
     assert len(run("events", "list", "--since", "2h", "--until", "2120-01-01", "--json").rows) == 4
+    assert run("events", "list", "--since", "999999d").sentence.startswith("--since must be an age such as 90m")
     assert run("events", "list", "--until", "2h").err == "No row matches.\n"
     table = run("events", "list", "--integration", "hubspot")
     assert table.out.splitlines()[0].split("  ")[0] == "time"

@@ -40,11 +40,11 @@ def parse_time(option: str, text: str | None) -> datetime | None:
     if text is None:
         return None
     age = _AGE.fullmatch(text)
-    if age is not None:
-        return system_clock() - timedelta(**{_UNITS[age[2]]: int(age[1])})
     try:
+        if age is not None:
+            return system_clock() - timedelta(**{_UNITS[age[2]]: int(age[1])})
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) if len(text) == 10 else parse_rfc3339(text)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise InvalidInput(
             f"{option} must be an age such as 90m, 24h or 7d, a date such as 2026-11-25 (UTC), or a time such as "
             "2026-11-25T01:02:03Z."
