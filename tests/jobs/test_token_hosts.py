@@ -65,12 +65,31 @@ def test_metric_counts_the_open_breakers_of_each_integration() -> None:
         shop.integrations.add("shop")
     for host in (shared, *shops):
         open_breaker(host)
-    hosts.update_gauge()
+    hosts.update_gauge(START)
     assert [paused(integration) for integration in ("mail", "calendar", "shop")] == [1, 1, 2]
     for host in (shared, shops[0]):
         host.record_success(START, after_failure=True)
-    hosts.update_gauge()
+    hosts.update_gauge(START)
     assert [paused(integration) for integration in ("mail", "calendar", "shop")] == [0, 0, 1]
+
+
+def test_metric_omits_a_failing_host_at_which_no_refresh_is_due_for_15_minutes() -> None:
+    """For example, the operator has disabled the integration. Otherwise, the alert would fire until a restart."""
+    hosts = TokenHosts()
+    host = hosts.get("example.com")
+    host.integrations.add("unused")
+    open_breaker(host)
+
+    def paused_after(minutes: int) -> float | None:
+        hosts.update_gauge(START + minutes * MINUTE)
+        return metrics.REGISTRY.get_sample_value("one_runtime_token_hosts_paused", {"integration": "unused"})
+
+    assert [paused_after(minutes) for minutes in (1, 14, 16)] == [1, 1, 0]
+    end = host.try_start(START + 17 * MINUTE)
+    assert end is not None
+    host.record_failure("connection", START + 17 * MINUTE)
+    end(START + 17 * MINUTE)
+    assert [paused_after(minutes) for minutes in (17, 31, 34)] == [1, 1, 0]
 
 
 def test_failures_of_one_connection_do_not_open_the_breaker() -> None:

@@ -38,6 +38,13 @@ if no due refresh has waited for a minute.
 _DOUBLES: Final = timedelta(minutes=10)
 _IDLE: Final = timedelta(minutes=1)
 _BETWEEN_SWEEPS: Final = timedelta(minutes=1)
+_UNUSED: Final = timedelta(minutes=15)
+"""Time without a probe after which the metric omits a host with an open breaker.
+
+After a failure, a connection waits at most 10 minutes for its next refresh. So no refresh is due at such a host, for
+example because the integration is disabled. Without this limit, an alert would never end.
+"""
+
 _MAX_HOSTS: Final = 10_000
 
 
@@ -74,6 +81,10 @@ class TokenHost:
     def is_open(self) -> bool:
         """Return True if the breaker is open, because the host fails."""
         return self._probe_at is not None
+
+    def is_failing(self, now: datetime) -> bool:
+        """Return True if the breaker is open, and a probe was possible in the last `_UNUSED`."""
+        return self._probe_at is not None and now - self._probe_at < _UNUSED
 
     def try_start(self, now: datetime) -> EndOfRefresh | None:
         """Start a background refresh if the host has a free slot. Return the function that ends the refresh.
@@ -190,9 +201,9 @@ class TokenHosts:
             host = self._hosts[name] = TokenHost()
         return host
 
-    def update_gauge(self) -> None:
-        """Set the metric of the hosts with an open breaker, by integration."""
-        failing = [host for host in self._hosts.values() if host.is_open]
+    def update_gauge(self, now: datetime) -> None:
+        """Set the metric of the failing hosts, by integration."""
+        failing = [host for host in self._hosts.values() if host.is_failing(now)]
         paused = Counter(metrics.integration_label(slug) for host in failing for slug in host.integrations)
         self._measured |= paused.keys()
         for label in self._measured:

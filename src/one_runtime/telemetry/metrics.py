@@ -93,7 +93,8 @@ oldest_overdue: Final = Gauge(
 token_hosts_paused: Final = Gauge(
     "one_runtime_token_hosts_paused",
     "Token hosts of an integration at which a process has paused the background refreshes, because the host fails. "
-    "With several processes, the largest value.",
+    "If no refresh at the host was due for 15 minutes, the host does not count. With several processes, the largest "
+    "value.",
     ["integration"],
     registry=REGISTRY,
     multiprocess_mode="livemax",

@@ -70,7 +70,7 @@ class _RefreshRun:
             while True:
                 if self._loop.time() < end:
                     if self._loop.time() >= self._list_at or any(not self._waiting[host] for host in self._unlisted):
-                        self._installation.token_hosts.update_gauge()
+                        self._installation.token_hosts.update_gauge(self._installation.clock())
                         await self._end_pauses()
                         await self._list()
                     self._start()
