@@ -255,6 +255,18 @@ SCENARIOS: Final = {
         {"ConnectionsBreak": ACME_LABELS},
         quiet_at=10,
     ),
+    # The first broken connection of a process creates the time series. So `increase` does not see these connections.
+    "connections that break at once": Scenario(
+        {'one_runtime_events_total{type="connection.needs_reauth",integration="acme"}': "_x10 50x30"},
+        15,
+        {"ConnectionsBreak": ACME_LABELS},
+        quiet_at=9,
+    ),
+    "connections that broke long ago": Scenario(
+        {'one_runtime_events_total{type="connection.needs_reauth",integration="acme"}': "_x10 50x90"},
+        90,
+        quiet_at=75,
+    ),
     "guessed keys": Scenario(
         {'one_runtime_errors_total{code="unauthenticated"}': "0+600x30"}, 20, {"SomebodyTriesApiKeys": {}}, quiet_at=5
     ),
