@@ -71,6 +71,15 @@ def test_broken_connection_is_found_by_e_mail_with_its_reason(run: Run, database
     assert "one-runtime organizations list" in run("connections", "list", "--organization", "x").sentence
 
 
+def test_connection_is_found_by_an_address_that_is_the_identifier_of_its_end_user(run: Run, database_url: str) -> None:
+    actor = Actor(run("organizations", "create", "Fernhill").line, "system")
+    identifier = on(database_url, lambda database: connect(database, actor, "ada@example.com", "hubspot"))
+    on(database_url, lambda database: connect(database, actor, "grace@example.com", "hubspot"))
+    assert [row["id"] for row in run("connections", "list", "--email", "Ada@example.com", "--json").rows] == [
+        identifier
+    ]
+
+
 def test_shown_connection_has_its_history_and_no_secret(run: Run, database_url: str) -> None:
     actor, identifier = connected(run, database_url, "ada")
     write(database_url, [call(actor.organization_id, identifier, "hubspot", 401)])

@@ -33,9 +33,9 @@ from one_runtime.errors import NotFound
 class ConnectionSearch:
     """Filters for connections of all organizations. A field with the value None matches all connections.
 
-    `email`: the e-mail address of the end user, or the label or id of the account. `account`: the id of the account,
-    or a part of its label. `failing`: True for active connections that cannot refresh their tokens at the moment. The
-    case of letters in `email` and `account` does not matter.
+    `email`: the e-mail address or identifier of the end user, or the label or id of the account. `account`: the id of
+    the account, or a part of its label. `failing`: True for active connections that cannot refresh their tokens at the
+    moment. The case of letters in `email` and `account` does not matter.
     """
 
     organization_id: str | None = None
@@ -168,7 +168,7 @@ def _ids_of_end_user(end_user_id: str) -> Select[tuple[str]]:
 
 
 def _ids_of_email(email: str) -> CompoundSelect[tuple[str]]:
-    """Select the connections of the end users with this address, and the connections to an account with this name.
+    """Select the connections whose end user has this address or identifier, or whose account has this label or id.
 
     One statement with OR would join every connection with its end user first.
     """
@@ -177,7 +177,6 @@ def _ids_of_email(email: str) -> CompoundSelect[tuple[str]]:
     of_end_user = select(connections.c.id).where(
         tuple_(connections.c.organization_id, connections.c.end_user_id).in_(owners)
     )
-    of_account = select(connections.c.id).where(
-        or_(func.lower(connections.c.account_label) == lower, func.lower(connections.c.account_id) == lower)
-    )
-    return union_all(of_end_user, of_account)
+    names = (connections.c.end_user_id, connections.c.account_label, connections.c.account_id)
+    of_name = select(connections.c.id).where(or_(*(func.lower(name) == lower for name in names)))
+    return union_all(of_end_user, of_name)
