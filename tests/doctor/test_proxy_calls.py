@@ -19,7 +19,13 @@ from tests.doctor.conftest import World, patient_on
 pytestmark = [pytest.mark.foreign, pytest.mark.slow]
 
 BLOCK: Final = NGINX[NGINX.index("    location /v1/proxy/ {") : NGINX.index("    location /connect {")]
+FORWARD: Final = "        proxy_pass http://one_runtime;"
 DELAY: Final = 2.0
+
+
+def before_forwarding(*lines: str) -> dict[str, str]:
+    """Return a change that adds lines to the block of proxy calls."""
+    return {BLOCK: BLOCK.replace(FORWARD, "\n".join((*lines, FORWARD)))}
 
 
 async def findings_behind(world: World, database_url: str, folder: Path, changes: dict[str, str]) -> list[Finding]:
@@ -62,8 +68,30 @@ async def findings_behind(world: World, database_url: str, folder: Path, changes
             {BLOCK: "    location /v1/proxy/ { client_max_body_size 0; return 403; }\n"},
             [("problem", "got the status 403")],
         ),
+        (
+            before_forwarding("if ($request_method = POST) { return 503; }"),
+            [("problem", "got the status 503")],
+        ),
+        (
+            before_forwarding("if ($arg_delay) { return 524; }"),
+            [("problem", "does not wait 2 seconds for a response below /v1/proxy/")],
+        ),
+        (
+            before_forwarding("proxy_pass_request_body off;", 'proxy_set_header Content-Length "";'),
+            [("problem", "changes the body of proxy calls: 0 of 2016384 bytes arrive")],
+        ),
     ],
-    ids=["our file", "no block", "buffers", "short timeouts", "decoded path", "not forwarded"],
+    ids=[
+        "our file",
+        "no block",
+        "buffers",
+        "short timeouts",
+        "decoded path",
+        "not forwarded",
+        "refused bodies",
+        "timeout of Cloudflare",
+        "no body",
+    ],
 )
 async def test_proxy_that_changes_proxy_calls_is_reported(
     migrated_sqlite_url: str,
