@@ -8,6 +8,7 @@ from typing import Any, Final
 import pytest
 import pytest_asyncio
 
+from one_runtime.encryption import self_check
 from one_runtime.proxy.request_log import RequestLog
 from one_runtime.settings import Settings
 from tests.application import RunningAcme
@@ -72,6 +73,19 @@ async def test_caller_that_withholds_its_body_gets_408_and_frees_its_call(
     assert (entry["http_status"], entry["error_code"]) == (408, "request_timeout")
     relay.upstream.handler = None
     assert (await relay.call("GET")).status == 200
+
+
+async def test_doctor_whose_proxy_withholds_the_body_gets_408(relay: Relay) -> None:
+    installation = relay.application.installation
+    signature = self_check.authorization(installation.vault, installation.clock())
+    head = relay.head(
+        "POST", "/x", f"{self_check.HEADER}: {signature}", "Content-Length: 10", slug=self_check.PROXY_SLUG
+    )
+    reader, writer = await relay.opened(head + b"123")
+    async with asyncio.timeout(10 * LIMIT):
+        answer = await read_answer(reader, "POST")
+    assert (answer.status, answer.problem) == (408, "request_timeout")
+    writer.close()
 
 
 async def test_body_that_stops_after_the_start_of_the_response_ends_the_call(relay: Relay) -> None:

@@ -5,6 +5,7 @@ from urllib.parse import parse_qs
 
 from starlette.types import Receive, Scope, Send
 
+from one_runtime.api.request_body import too_slow
 from one_runtime.api.services import services_of
 from one_runtime.encryption import self_check
 
@@ -13,6 +14,8 @@ _HEADER = self_check.HEADER.lower().encode()
 
 async def answer(path: str, scope: Scope, receive: Receive, send: Send) -> bool:
     """Answer a proxy call of the doctor. Return False, without an answer, for every other caller.
+
+    Raises: RequestTimeout.
 
     `path`: the path after the slug `self-check`, with the caller's percent-encoding.
 
@@ -45,12 +48,15 @@ def wait_seconds(query: str, name: str) -> float:
 
 
 async def _read_body(receive: Receive, timeout: float) -> tuple[int, float]:
-    """Return the size of the body, and the seconds between the first and the last part of the body."""
+    """Return the size of the body, and the seconds between the first and the last part. Raises: RequestTimeout."""
     loop = asyncio.get_running_loop()
     size, first, more = 0, 0.0, True
     while more:
-        async with asyncio.timeout(timeout):
-            message = await receive()
+        try:
+            async with asyncio.timeout(timeout):
+                message = await receive()
+        except TimeoutError:
+            raise too_slow() from None
         more = message.get("more_body", False)
         size += len(message.get("body", b""))
         first = first or loop.time()
