@@ -97,7 +97,7 @@ def caddy_command(folder: Path, port: int, server: str, extra: str = "") -> list
     site = changed(
         text,
         {
-            "\n{\n": "\n{\n\tadmin off\n\tauto_https disable_redirects\n",
+            "\n{\n": f"\n{{\n\tadmin 127.0.0.1:{free_port()}\n\tauto_https disable_redirects\n",
             f"{_NAME} {{": f"https://localhost:{port} {{\n\ttls {certificate} {certificate}\n\t{extra}",
             "127.0.0.1:8000": server,
             "/var/log/caddy/": f"{folder}/log/",
@@ -109,6 +109,15 @@ def caddy_command(folder: Path, port: int, server: str, extra: str = "") -> list
         )
     (folder / "Caddyfile").write_text(site)
     return [_program("caddy"), "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
+
+
+def reload_caddy(proxy: Proxy) -> None:
+    """Load Caddy's configuration again, as an operator does after a change.
+
+    Caddy's command can fail if Caddy dies. Tests find this failure in Caddy's log, and in the responses.
+    """
+    command = [_program("caddy"), "reload", "--force", "--adapter", "caddyfile", "--config"]
+    subprocess.run([*command, str(proxy.folder / "Caddyfile")], env={"HOME": str(proxy.folder)}, check=False)
 
 
 def _program(name: str) -> str:

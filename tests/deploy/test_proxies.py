@@ -21,9 +21,9 @@ from one_runtime.doctor import Finding, examine
 from one_runtime.egress import Limits, Network
 from one_runtime.proxy.relay import MAX_ATTEMPTS, MAX_WAIT
 from tests.application import JSON, ORIGIN
-from tests.deploy.proxies import DEPLOY, KINDS, Kind, Proxy, free_port, proxying, seconds
+from tests.deploy.proxies import DEPLOY, KINDS, Kind, Proxy, free_port, proxying, reload_caddy, seconds
 from tests.egress.certificates import tls_contexts
-from tests.egress.upstream import Upstream, running_upstream
+from tests.egress.upstream import REACHED, Upstream, running_upstream
 from tests.promises.canaries import leaks
 from tests.promises.hostile import CHECKED, accepted
 from tests.promises.serving import Served, Serving, make_key, serving
@@ -265,6 +265,30 @@ async def test_proxy_calls_pass_unchanged(behind: Behind) -> None:
         assert await anext(pieces) == b"first"
         first_was_read.set()
         assert [piece async for piece in pieces] == [b"second"]
+
+
+async def test_reload_of_caddy_does_not_interrupt_a_proxy_call(tmp_path: Path) -> None:
+    """With `flush_interval -1`, Caddy 2.6.2 dies in this test."""
+    started, reloaded = asyncio.Event(), asyncio.Event()
+
+    async def late(writer: asyncio.StreamWriter) -> None:
+        started.set()
+        await reloaded.wait()
+        writer.write(REACHED)
+        await writer.drain()
+
+    _, trust = tls_contexts(tmp_path, "localhost")
+    async with running_upstream() as server, httpx2.AsyncClient(verify=trust, timeout=40) as http:
+        server.answers["/v1/proxy/acme/late"] = late
+        with proxying("caddy", tmp_path, f"127.0.0.1:{server.port}", free_port()) as proxy:
+            call = asyncio.create_task(http.get(f"{proxy.url}/v1/proxy/acme/late"))
+            await started.wait()
+            await asyncio.to_thread(reload_caddy, proxy)
+            reloaded.set()
+            assert (await call).text == "reached"
+            async with httpx2.AsyncClient(verify=trust, timeout=40) as later:
+                assert (await later.get(f"{proxy.url}/readyz")).text == "reached"
+            assert b"panic" not in proxy.logs()
 
 
 async def test_proxy_closes_idle_connections_before_the_server() -> None:
