@@ -7,7 +7,12 @@ while IFS= read -r line || [ -n "$line" ]; do
     case $line in [A-Z]*=*) export "$line" ;; esac
 done < "$settings/one-runtime.env"
 ONE_RUNTIME_ENCRYPTION_KEYS=$(cat "$settings/encryption-keys")
-ONE_RUNTIME_DATABASE_URL=$(cat "$settings/database-url")
+# The caller can set the URL of another database, such as a backup. The direct URL belongs to the service's database.
+if [ -n "${ONE_RUNTIME_DATABASE_URL:-}" ]; then
+    unset ONE_RUNTIME_DATABASE_DIRECT_URL
+else
+    ONE_RUNTIME_DATABASE_URL=$(cat "$settings/database-url")
+fi
 export ONE_RUNTIME_ENCRYPTION_KEYS ONE_RUNTIME_DATABASE_URL
 unset ONE_RUNTIME_ETC
 # The audit log names the person who runs the command, not the service's user.

@@ -6,6 +6,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -131,43 +132,64 @@ def test_command_of_the_unit_serves_with_its_environment(etc: Path, tmp_path: Pa
     assert (tmp_path / "one-runtime.db").stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.slow
-def test_command_script_passes_settings_and_secrets_of_the_unit(etc: Path, tmp_path: Path) -> None:
-    """The script works before the first start of the service, when the service's folder is missing.
+@pytest.fixture
+def run_script(etc: Path, tmp_path: Path) -> Callable[..., str]:
+    """Return a function that runs the command script with words and further variables, and returns the output.
 
     A script replaces `runuser` and runs the command as the user of the test. Other scripts replace `install` and
     `logname`.
     """
-    (tmp_path / "bin").mkdir()
-    install, state = tmp_path / "bin" / "install", tmp_path / "state"
+    state = tmp_path / "state"
     arguments = f"-d -o one-runtime -g one-runtime -m 700 {state}"
-    install.write_text(f'#!/bin/sh\ntest "$*" = "{arguments}" && mkdir -m 700 {state}\n')
-    install.chmod(0o700)
-    runuser = tmp_path / "bin" / "runuser"
-    runuser.write_text('#!/bin/sh\ntest "$1 $2 $3" = "-u one-runtime --" && shift 3 && exec "$@"\n')
-    runuser.chmod(0o700)
-    logname = tmp_path / "bin" / "logname"
-    logname.write_text("#!/bin/sh\necho ada\n")
-    logname.chmod(0o700)
+    programs = {
+        "install": f'test "$*" = "{arguments}" && mkdir -m 700 {state}',
+        "runuser": 'test "$1 $2 $3" = "-u one-runtime --" && shift 3 && exec "$@"',
+        "logname": "echo ada",
+    }
+    (tmp_path / "bin").mkdir()
+    for name, line in programs.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / "bin" / name).chmod(0o700)
     program = f"{sys.executable} -m one_runtime"
     script = changed((DEPLOY / "one-runtime.sh").read_text(), {PROGRAM: program, "/var/lib/one-runtime": str(state)})
     (tmp_path / "one-runtime.sh").write_text(script)
-    settings = etc / "one-runtime.env"
-    settings.write_text(changed(settings.read_text(), {"127.0.0.1/32": "127.0.0.1/32 10.0.0.0/8"}))
     environ = {
         "PATH": f"{tmp_path}/bin:{os.environ['PATH']}",
         "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
         "ONE_RUNTIME_ETC": str(etc),
     }
 
-    def run_script(*words: str) -> str:
+    def run(*words: str, **variables: str) -> str:
         command = [shutil.which("sh") or "sh", str(tmp_path / "one-runtime.sh"), *words]
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=environ | variables, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    return run
+
+
+@pytest.mark.slow
+def test_command_script_passes_settings_and_secrets_of_the_unit(etc: Path, run_script: Callable[..., str]) -> None:
+    """The script works before the first start of the service, when the service's folder is missing."""
+    settings = etc / "one-runtime.env"
+    settings.write_text(changed(settings.read_text(), {"127.0.0.1/32": "127.0.0.1/32 10.0.0.0/8"}))
     assert run_script("version") == __version__
     assert run_script("migrate").startswith("Migrated to")
     organization = run_script("organizations", "create", "Fernhill")
     assert organization in run_script("organizations", "list")
     assert '"operator": "ada"' in run_script("installation", "events", "--json")
+
+
+@pytest.mark.slow
+def test_command_script_uses_another_database_if_the_caller_sets_its_url(
+    etc: Path, tmp_path: Path, run_script: Callable[..., str]
+) -> None:
+    """Otherwise a rehearsal with a backup would copy or change the service's database."""
+    direct = "ONE_RUNTIME_DATABASE_DIRECT_URL=postgresql://one_runtime@127.0.0.1:1/one_runtime\n"
+    with (etc / "one-runtime.env").open("a") as settings:
+        settings.write(direct)
+    copy = tmp_path / "copy.db"
+    migrated = run_script("migrate", ONE_RUNTIME_DATABASE_URL=f"sqlite:///{copy}")
+    assert migrated.startswith("Migrated to")
+    assert copy.exists()
+    assert not (tmp_path / "one-runtime.db").exists()
