@@ -18,6 +18,7 @@ from one_runtime.connections.pending_revocations import (
     RevocableTokens,
     RevocationCause,
     queue_revocation,
+    queue_revocations,
 )
 from one_runtime.db.engine import Database
 from one_runtime.tenancy.events import Actor
@@ -57,9 +58,13 @@ def tokens_of(
 async def is_queued(database: Database, tokens: RevocableTokens, cause: RevocationCause) -> bool:
     now = system_clock()
     async with database.write() as tx:
+        in_batch = await queue_revocations(tx, VAULT, CATALOGS, [tokens], cause, now)
+        for row in in_batch:
+            await pending_revocations.settle(tx, row)
         pending = await queue_revocation(tx, VAULT, CATALOGS, tokens, cause, now)
         claimed = await pending_revocations.claim(tx, VAULT, lambda: now + LEASE, 10)
     assert [row.id for row in claimed] == ([pending.id] if pending is not None else [])
+    assert len(in_batch) == len(claimed)
     return pending is not None
 
 

@@ -1,5 +1,6 @@
 """Require a new authorization of connections, because the operator says so."""
 
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,11 +12,13 @@ from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import Clock
 from one_runtime.connections import discarding, search
 from one_runtime.connections.credentials import INVALIDATED_AUDIENCE, ConnectionKey
+from one_runtime.connections.discarding import Discarded
+from one_runtime.connections.pending_revocations import leave_to_worker, queue_revocations
 from one_runtime.db.engine import Database, Transaction
-from one_runtime.db.ids import lowest_id
 from one_runtime.db.schema import connections, credentials
 from one_runtime.encryption.vault import Vault
 from one_runtime.errors import NotFound
+from one_runtime.jobs import steps
 from one_runtime.tenancy.events import Actor
 
 _BATCH: Final = 100
@@ -51,6 +54,9 @@ _SELECT: Final = (
 )
 
 
+_NEWEST: Final = select(connections.c.id).order_by(connections.c.id.desc()).limit(1)
+
+
 async def count_affected(tx: Transaction, scope: ReauthScope) -> AffectedConnections:
     """Count the connections that `require_all` would change."""
     counts = (
@@ -81,20 +87,31 @@ async def require_all(
 ) -> int:
     """Require a new authorization of all present connections in a scope. Return the number of changed connections.
 
-    Each transaction changes a limited number of connections. If the command stops, run it again. Omit connections that
-    end users make during the run. Raises: KeyNotInRing.
+    Each transaction changes a limited number of connections, and servers can write between two transactions. If the
+    command stops, run it again. Omit connections that end users make during the run. Raises: KeyNotInRing; Unavailable.
     """
-    statement = _within(scope).where(connections.c.id > bindparam("after"), connections.c.id < lowest_id(clock()))
+    statement = _within(scope).where(connections.c.id > bindparam("after"), connections.c.id <= bindparam("newest"))
     statement = statement.order_by(connections.c.id).limit(_BATCH)
+    async with database.read() as tx:  # the clock of this machine can be behind the clocks of the servers
+        newest = await tx.one(_NEWEST)
+    if newest is None:
+        return 0
     after, changed = _FIRST, 0
-    while True:
+
+    async def change_page() -> tuple[list[_Key], int]:
         async with database.write() as tx:
-            rows = await tx.all(statement, _Key, after=after)
+            rows = await tx.all(statement, _Key, after=after, newest=newest.id)
             keys = [ConnectionKey(row.organization_id, row.id) for row in rows]
-            changed += await _require(tx, vault, catalogs, keys, clock, operator)
+            return rows, await _require(tx, vault, catalogs, keys, clock, operator)
+
+    while True:
+        begun = time.monotonic()
+        rows, count = await steps.retry(change_page)
+        changed += count
         if len(rows) < _BATCH:
             return changed
         after = rows[-1].id
+        await steps.rest(begun)
 
 
 def _within(scope: ReauthScope) -> Select[Any]:
@@ -115,9 +132,13 @@ async def _require(
     operator: str,
 ) -> int:
     """Change the connections in the order of their ids, so that two runs do not wait for each other."""
-    changed = 0
+    discarded = list[Discarded]()
     for key in sorted(set(keys), key=lambda key: key.connection_id):
         actor = Actor(key.organization_id, "system", operator)
         with suppress(NotFound):  # the connection was deleted at the same time
-            changed += await discarding.require_reauth(tx, vault, catalogs, actor, key.connection_id, clock())
-    return changed
+            credential = await discarding.require_reauth(tx, vault, actor, key.connection_id, clock())
+            discarded += [credential] if credential is not None else []
+    tokens = [credential.tokens for credential in discarded if credential.tokens is not None]
+    for pending in await queue_revocations(tx, vault, catalogs, tokens, "reauth_required", clock()):
+        await leave_to_worker(tx, pending, clock())
+    return len(discarded)

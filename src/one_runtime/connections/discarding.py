@@ -1,12 +1,12 @@
 """Discard the stored credential of a connection. The connection keeps its id, and its end user has to connect again."""
 
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
-from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
-from one_runtime.connections import credentials, pending_revocations
+from one_runtime.connections import credentials
 from one_runtime.connections.connections import get, mark_needs_reauth, revocable_tokens
 from one_runtime.connections.credentials import INVALIDATED_AUDIENCE, ConnectionKey, TokenMetadata
+from one_runtime.connections.pending_revocations import RevocableTokens
 from one_runtime.db.engine import Transaction
 from one_runtime.encryption.vault import KeyNotInRing, SealBroken, Vault
 from one_runtime.tenancy.events import Actor
@@ -29,13 +29,19 @@ async def discard_lost(tx: Transaction, vault: Vault, actor: Actor, connection_i
     await _empty(tx, vault, key)
 
 
+class Discarded(NamedTuple):
+    """A discarded credential. `tokens`: the tokens to revoke, or None if the credential cannot be decrypted."""
+
+    tokens: RevocableTokens | None
+
+
 async def require_reauth(
-    tx: Transaction, vault: Vault, catalogs: OrganizationCatalogs, actor: Actor, connection_id: str, now: datetime
-) -> bool:
+    tx: Transaction, vault: Vault, actor: Actor, connection_id: str, now: datetime
+) -> Discarded | None:
     """Discard a credential that still works, and set the status `needs_reauth` because the operator requires it.
 
-    Only a new authorization makes the connection active again. Leave the revocation of the tokens to the worker, by
-    the rules of `queue_revocation`. Return False, and change nothing, if the credential was discarded before.
+    Only a new authorization makes the connection active again. The caller revokes the tokens. Return None, and change
+    nothing, if the credential was discarded before.
 
     Raises: NotFound; KeyNotInRing, because a server with the key can still revoke the tokens.
     """
@@ -48,14 +54,10 @@ async def require_reauth(
         stored = None
     connection = await get(tx, key.organization_id, key.connection_id)
     if stored is not None and stored.token_metadata.audience == INVALIDATED_AUDIENCE:
-        return False
+        return None
     await mark_needs_reauth(tx, actor, connection, REQUIRED_BY_OPERATOR, _REQUIRED_MESSAGE, now, again=True)
     await _empty(tx, vault, key)
-    if stored is not None:
-        tokens = revocable_tokens(connection, stored)
-        pending = await pending_revocations.queue_revocation(tx, vault, catalogs, tokens, "reauth_required", now)
-        await pending_revocations.leave_to_worker(tx, pending, now)
-    return True
+    return Discarded(None if stored is None else revocable_tokens(connection, stored))
 
 
 async def _empty(tx: Transaction, vault: Vault, key: ConnectionKey) -> None:

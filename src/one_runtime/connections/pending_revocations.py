@@ -1,16 +1,18 @@
 """Store tokens that One Runtime has to revoke at the provider (promise P9 of docs/security.md).
 
 A row with such tokens is a pending revocation. If the provider is unavailable, the worker repeats the revocation for a
-day. Only `queue_revocation` creates pending revocations, and decides if One Runtime may revoke the tokens.
+day. Only `queue_revocation` and `queue_revocations` create pending revocations. These functions decide if One Runtime
+may revoke the tokens.
 """
 
 import json
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import Select, bindparam, delete, insert, select, update
 
 from one_runtime.auth_types import auth_method
 from one_runtime.catalog.model import Integration
@@ -93,23 +95,33 @@ class PendingRevocation:
     audience: str | None = None
 
 
+class _AccountId(NamedTuple):
+    account_id: str
+
+
 _INSERT = insert(revocations)
 _QUEUE: Final = Queue(revocations, LEASE)
 _RELEASE = update(revocations).where(revocations.c.id == bindparam("revocation")).values(due_at=bindparam("now"))
 _EXPIRED = delete(revocations).where(revocations.c.give_up_at <= bindparam("now"))
-_AT_INTEGRATION = (
-    select(connections.c.id)
-    .join(credentials, credentials.c.connection_id == connections.c.id)
-    .where(
-        connections.c.organization_id == bindparam("organization"),
-        connections.c.integration_slug == bindparam("slug"),
-        connections.c.auth_type == bindparam("auth_type"),
-        credentials.c.audience.is_distinct_from(INVALIDATED_AUDIENCE),
+
+
+def _at_integration(organization_id: object, slug: object, auth_type: object) -> Select[tuple[str]]:
+    """Select the connections that possibly use a grant. The arguments are values or parameters of the statement."""
+    return (
+        select(connections.c.id)
+        .join(credentials, credentials.c.connection_id == connections.c.id)
+        .where(
+            connections.c.organization_id == organization_id,
+            connections.c.integration_slug == slug,
+            connections.c.auth_type == auth_type,
+            credentials.c.audience.is_distinct_from(INVALIDATED_AUDIENCE),
+        )
     )
-    .limit(1)
-)
-_OF_ACCOUNT = _AT_INTEGRATION.where(connections.c.account_id == bindparam("account"))
-_OF_END_USER = _AT_INTEGRATION.where(connections.c.end_user_id == bindparam("end_user"))
+
+
+_AT_INTEGRATION = _at_integration(bindparam("organization"), bindparam("slug"), bindparam("auth_type"))
+_OF_ACCOUNT = _AT_INTEGRATION.where(connections.c.account_id == bindparam("account")).limit(1)
+_OF_END_USER = _AT_INTEGRATION.where(connections.c.end_user_id == bindparam("end_user")).limit(1)
 _KINDS: Final = ("refresh_token", "access_token", "client_id", "client_secret")
 
 
@@ -135,14 +147,57 @@ async def queue_revocation(
     The new row is reserved for the caller. The caller either revokes the tokens after the commit, or calls
     `leave_to_worker` before the commit.
     """
-    if "access_token" not in tokens.secrets:
-        return None
-    integration = await catalogs.for_revoking(tx, tokens.organization_id, tokens.integration_slug)
-    if not can_be_revoked(integration, tokens.auth_type):
+    if not await _can_be_revoked(tx, catalogs, tokens):
         return None
     if RULES[cause] == "unless_shared" and await _may_share_grant(tx, tokens):
         return None
     return await _store(tx, vault, tokens, now)
+
+
+async def queue_revocations(
+    tx: Transaction,
+    vault: Vault,
+    catalogs: OrganizationCatalogs,
+    batch: Sequence[RevocableTokens],
+    cause: RevocationCause,
+    now: datetime,
+) -> list[PendingRevocation]:
+    """Do the same as `queue_revocation` for the tokens of many connections. Return the queued revocations.
+
+    No index finds the connections to an account. So one statement searches an organization for all these accounts.
+    """
+    revocable = [tokens for tokens in batch if await _can_be_revoked(tx, catalogs, tokens)]
+    if RULES[cause] == "unless_shared":
+        used = await _used_accounts(tx, revocable)
+        revocable = [tokens for tokens in revocable if (*_scope(tokens), tokens.account_id) not in used]
+        revocable = [t for t in revocable if t.account_id is not None or not await _may_share_grant(tx, t)]
+    return [await _store(tx, vault, tokens, now) for tokens in revocable]
+
+
+def _scope(tokens: RevocableTokens) -> tuple[str, str, str]:
+    return tokens.organization_id, tokens.integration_slug, tokens.auth_type
+
+
+async def _used_accounts(tx: Transaction, batch: Sequence[RevocableTokens]) -> set[tuple[str, str, str, str]]:
+    """Return those accounts of the tokens that a connection uses, with the organization, integration and auth type."""
+    accounts = defaultdict[tuple[str, str, str], set[str]](set)
+    for tokens in batch:
+        if tokens.account_id is not None:
+            accounts[_scope(tokens)].add(tokens.account_id)
+    used = set[tuple[str, str, str, str]]()
+    for (organization_id, slug, auth_type), names in accounts.items():
+        at_integration = _at_integration(organization_id, slug, auth_type)
+        account = at_integration.with_only_columns(connections.c.account_id, maintain_column_froms=True).distinct()
+        rows = await tx.all(account.where(connections.c.account_id.in_(sorted(names))), _AccountId)
+        used |= {(organization_id, slug, auth_type, row.account_id) for row in rows}
+    return used
+
+
+async def _can_be_revoked(tx: Transaction, catalogs: OrganizationCatalogs, tokens: RevocableTokens) -> bool:
+    if "access_token" not in tokens.secrets:
+        return False
+    integration = await catalogs.for_revoking(tx, tokens.organization_id, tokens.integration_slug)
+    return can_be_revoked(integration, tokens.auth_type)
 
 
 async def _may_share_grant(tx: Transaction, tokens: RevocableTokens) -> bool:
