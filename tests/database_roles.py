@@ -9,10 +9,14 @@ from psycopg import sql
 
 
 class Role:
-    """A database user without rights. `url`: the URL of the test's database with this user."""
+    """A database user without rights. Statements must quote the name, as the name `one-runtime` in docs/deploying.md.
+
+    `url`: the URL of the test's database with this user.
+    """
 
     def __init__(self, owner_url: str) -> None:
-        self.name = f"role_{uuid.uuid4().hex[:12]}"
+        self.name = f"role-{uuid.uuid4().hex[:12]}"
+        self.quoted = f'"{self.name}"'
         self.url = owner_url.replace("postgres@", f"{self.name}@")
         self._owner_url = owner_url
 

@@ -72,7 +72,7 @@ async def test_read_only_database_is_reported_with_the_command_that_ends_it(
     assert finding.verdict == "problem"
     assert finding.saw == "PostgreSQL refuses writes, because default_transaction_read_only is on"
     with psycopg.connect(role.url) as connection:
-        advice = undo.format(role=role.name, database=connection.info.dbname)
+        advice = undo.format(role=role.quoted, database=connection.info.dbname)
     assert finding.advice == f"Run in PostgreSQL: {advice} default_transaction_read_only."
     assert refusal(bare, "serve", role.url) == f"{finding.saw}. {finding.advice}"
 
@@ -93,14 +93,14 @@ async def test_running_server_reports_a_database_that_became_read_only(role: Rol
 async def test_role_without_rights_is_reported(role: Role, world: World, bare: Run) -> None:
     """A superuser restored a dump with `--no-owner`."""
     finding = await database_finding(role.url, world)
-    saw = f"the database user {role.name} lacks permissions for {TABLES} of One Runtime's {TABLES} tables"
+    saw = f"the database user {role.quoted} lacks permissions for {TABLES} of One Runtime's {TABLES} tables"
     assert (finding.verdict, finding.saw.startswith(saw)) == ("problem", True), finding
     assert "which belongs to postgres" in finding.saw
-    assert f"Make {role.name} the owner of all tables" in str(finding.advice)
+    assert f"Make {role.quoted} the owner of all tables" in str(finding.advice)
     for command in ("serve", "migrate"):
         assert refusal(bare, command, role.url).startswith(saw.capitalize()[:17])
     role.run("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")
-    saw = f"the database user {role.name} lacks permissions for {TABLES - 1} of"
+    saw = f"the database user {role.quoted} lacks permissions for {TABLES - 1} of"
     assert (await database_finding(role.url, world)).saw.startswith(saw), "reading is not enough"
 
 
@@ -114,8 +114,8 @@ async def test_tables_of_another_role_are_a_warning_because_only_a_migration_fai
 
 
 async def test_role_that_cannot_create_tables_is_reported(empty_role: Role, world: World, bare: Run) -> None:
-    saw = f"the database user {empty_role.name} cannot create tables in the schema public"
-    advice = f"Run in PostgreSQL: GRANT USAGE, CREATE ON SCHEMA public TO {empty_role.name}."
+    saw = f"the database user {empty_role.quoted} cannot create tables in the schema public"
+    advice = f"Run in PostgreSQL: GRANT USAGE, CREATE ON SCHEMA public TO {empty_role.quoted}."
     for statement in (None, "REVOKE ALL ON SCHEMA public FROM PUBLIC"):  # without USAGE, the schema is not visible
         if statement is not None:
             empty_role.run(statement)

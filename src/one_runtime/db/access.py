@@ -18,10 +18,12 @@ from one_runtime.errors import ConfigurationError
 
 _TABLES: Final = ["alembic_version", *metadata.tables]
 _USER: Final = """
-SELECT current_user AS name, current_database() AS database, pg_is_in_recovery() AS on_standby,
+SELECT quote_ident(current_user) AS name, quote_ident(current_database()) AS database,
+    pg_is_in_recovery() AS on_standby,
     current_setting('transaction_read_only') = 'on' AS read_only,
     (SELECT source FROM pg_settings WHERE name = 'default_transaction_read_only') AS read_only_source,
-    current_schema() AS schema, coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create
+    quote_ident(current_schema()) AS schema,
+    coalesce(has_schema_privilege(current_schema(), 'CREATE'), false) AS may_create
 """
 _OWNED: Final = """
 SELECT name, pg_get_userbyid(relowner) AS owner, pg_has_role(relowner, 'USAGE') AS may_migrate,
@@ -55,6 +57,8 @@ class Obstacle(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _User:
+    """The database user. `name`, `database`, `schema`: quoted for a statement if necessary, such as "one-runtime"."""
+
     name: str
     database: str
     on_standby: bool
