@@ -2,8 +2,9 @@
 # Run a command with the settings and the user of one-runtime.service. For example: one-runtime.sh doctor
 set -eu
 settings=${ONE_RUNTIME_ETC:-/etc/one-runtime}
-# Parse the file as systemd does. A shell would execute the values, and a value can contain spaces.
-while IFS= read -r line || [ -n "$line" ]; do
+# Parse the file as systemd does. A shell would execute the values, and a value can contain spaces. `read` and systemd
+# both remove spaces at the start and the end of a line.
+while read -r line || [ -n "$line" ]; do
     case $line in [A-Z]*=*) export "$line" ;; esac
 done < "$settings/one-runtime.env"
 ONE_RUNTIME_ENCRYPTION_KEYS=$(cat "$settings/encryption-keys")

@@ -143,7 +143,7 @@ def run_script(etc: Path, tmp_path: Path) -> Callable[..., str]:
     arguments = f"-d -o one-runtime -g one-runtime -m 700 {state}"
     programs = {
         "install": f'test "$*" = "{arguments}" && mkdir -m 700 {state}',
-        "runuser": 'test "$1 $2 $3" = "-u one-runtime --" && shift 3 && exec "$@"',
+        "runuser": f'env > {tmp_path}/environment; test "$1 $2 $3" = "-u one-runtime --" && shift 3 && exec "$@"',
         "logname": "echo ada",
     }
     (tmp_path / "bin").mkdir()
@@ -169,11 +169,16 @@ def run_script(etc: Path, tmp_path: Path) -> Callable[..., str]:
 
 
 @pytest.mark.slow
-def test_command_script_passes_settings_and_secrets_of_the_unit(etc: Path, run_script: Callable[..., str]) -> None:
+def test_command_script_passes_settings_and_secrets_of_the_unit(
+    etc: Path, tmp_path: Path, run_script: Callable[..., str]
+) -> None:
     """The script works before the first start of the service, when the service's folder is missing."""
     settings = etc / "one-runtime.env"
-    settings.write_text(changed(settings.read_text(), {"127.0.0.1/32": "127.0.0.1/32 10.0.0.0/8"}))
+    trusted = "ONE_RUNTIME_TRUSTED_PROXIES=127.0.0.1/32"
+    settings.write_text(changed(settings.read_text(), {trusted: f" \t{trusted} 10.0.0.0/8 \t"}))
     assert run_script("version") == __version__
+    environment = (tmp_path / "environment").read_text().splitlines()
+    assert f"{trusted} 10.0.0.0/8" in environment, "without the spaces around the line"
     assert run_script("migrate").startswith("Migrated to")
     organization = run_script("organizations", "create", "Fernhill")
     assert organization in run_script("organizations", "list")
