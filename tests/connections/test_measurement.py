@@ -115,17 +115,19 @@ async def test_gauges_have_the_measured_values(database_url: str, acme: RunningA
         now = application.clock()
         installation = replace(application.installation, clock=lambda: now)
         await change(installation.database, connection_id, refresh_due_at=now - 3 * MINUTE)
-        assert await measurement.measure_statuses(installation) == 1
-        assert await measurement.measure_overdue(installation) == 1
+        # The metric of handled items would otherwise contain every connection, and every run would have spans.
+        assert await measurement.measure_statuses(installation) == 0
+        assert await measurement.measure_overdue(installation) == 0
         assert [value("connections", status=status) for status in ("active", "needs_reauth")] == [1, 0]
         assert [value("refreshes_overdue", state=state) for state in ("waiting", "paused")] == [1, 0]
         oldest = [value("refresh_overdue_oldest_seconds", state=state) for state in ("waiting", "paused")]
         assert oldest == [180, 0]
         await disabling.disable(installation, "acme")
-        assert await measurement.measure_overdue(installation) == 0, "no refresh of a disabled integration is due"
+        await measurement.measure_overdue(installation)
+        assert value("refreshes_overdue", state="waiting") == 0, "no refresh of a disabled integration is due"
         await client.send("DELETE", f"/v1/connections/{connection_id}")
-        assert await measurement.measure_statuses(installation) == 0
-        assert await measurement.measure_overdue(installation) == 0
+        await measurement.measure_statuses(installation)
+        await measurement.measure_overdue(installation)
         assert value("connections", status="active") == 0
         assert value("refreshes_overdue", state="waiting") == 0
         assert value("refresh_overdue_oldest_seconds", state="waiting") == 0
