@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.only_database("postgresql")]
 @pytest.mark.parametrize(
     "settings, direct, verdict, words",
     [
-        ({}, True, "ok", "statements have a timeout"),
+        ({}, True, "ok", "supports prepared statements"),
         ({}, False, "warning", "there is no direct URL"),
         ({"max_prepared_statements": "0"}, True, "warning", "does not support prepared statements"),
     ],
@@ -36,5 +36,9 @@ async def test_doctor_reports_a_pooler_without_a_statement_timeout(
 ) -> None:
     set_timeout(database_url, "0")  # an earlier test of this database can have set a timeout
     with pgbouncer(tmp_path, database_url) as pooled:
-        finding = (await patient_on(pooled, world).examined())["database"]
+        patient = patient_on(pooled, world)
+        patient.environ["ONE_RUNTIME_DATABASE_DIRECT_URL"] = database_url
+        findings = await patient.examined()
+    finding = findings["database"]
     assert (finding.verdict, "ALTER ROLE" in finding.saw) == ("problem", True), finding
+    assert "timeout" not in findings["pooler"].saw, "no finding contradicts the problem"

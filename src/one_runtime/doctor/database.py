@@ -193,7 +193,7 @@ def _examine_pooler(settings: Settings) -> list[Finding]:
     if not settings.database_direct_url.get_secret_value():
         advice = "Set ONE_RUNTIME_DATABASE_DIRECT_URL to the URL of PostgreSQL itself. Migrations need this URL."
         return [warning("pooler", f"{saw}; there is no direct URL", advice)]
-    return [ok("pooler", f"{saw}; statements have a timeout")]
+    return [ok("pooler", f"{saw}, and supports prepared statements; migrations have a direct URL")]
 
 
 def _examine_file(path: Path) -> list[Finding]:
