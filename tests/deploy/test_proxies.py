@@ -265,6 +265,7 @@ async def test_proxy_calls_pass_unchanged(behind: Behind) -> None:
         assert await anext(pieces) == b"first"
         first_was_read.set()
         assert [piece async for piece in pieces] == [b"second"]
+    assert b"user_123" not in behind.proxy.logs()
 
 
 async def test_reload_of_caddy_does_not_interrupt_a_proxy_call(tmp_path: Path) -> None:
