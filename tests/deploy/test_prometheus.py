@@ -1,4 +1,4 @@
-"""The shipped alert rules and the dashboard, in Debian's Prometheus, which scrapes a real One Runtime."""
+"""The shipped alert rules and the dashboard. In `make soak`, Debian's Prometheus scrapes a real One Runtime."""
 
 import json
 import re
@@ -58,6 +58,7 @@ async def scraped(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactor
                 yield Scraped(prometheus, url)
 
 
+@pytest.mark.soak
 async def test_prometheus_loads_and_evaluates_every_rule(scraped: Scraped) -> None:
     promtool("check", "rules", str(RULES))
 
@@ -71,11 +72,13 @@ async def test_prometheus_loads_and_evaluates_every_rule(scraped: Scraped) -> No
     assert [rule["name"] for rule in rules if rule["state"] == "firing"] == []
 
 
+@pytest.mark.soak
 async def test_every_query_runs(scraped: Scraped) -> None:
     for expression in expressions().values():
         scraped.prometheus.query(expression.replace("$__rate_interval", "1m"))
 
 
+@pytest.mark.soak
 async def test_every_metric_of_the_queries_is_served(scraped: Scraped) -> None:
     served = set(re.findall(r"^# TYPE (\w+)", httpx2.get(scraped.metrics_url).text, re.MULTILINE))
     used = {name for expression in expressions().values() for name in metric_names(expression)}
@@ -83,6 +86,7 @@ async def test_every_metric_of_the_queries_is_served(scraped: Scraped) -> None:
     assert len(used) > 20
 
 
+@pytest.mark.soak
 async def test_dashboard_shows_the_scraped_values(scraped: Scraped) -> None:
     prometheus, queries = scraped.prometheus, dashboard_queries()
     counts = await eventually(lambda: prometheus.query(queries["Connections A"]))

@@ -22,7 +22,7 @@ from tests.promises.serving import make_key, serving
 
 pytestmark = pytest.mark.slow
 
-ENOUGH = 60
+ENOUGH = 20
 
 
 @pytest.mark.timeout(180)

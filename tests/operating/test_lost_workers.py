@@ -106,6 +106,7 @@ async def until_a_start_fails(served: Served, earlier: int) -> None:
     await eventually(has_failed, 60)
 
 
+@pytest.mark.soak
 async def test_workers_that_die_while_postgresql_is_away_are_replaced_afterwards(
     database: Database, tmp_path: Path
 ) -> None:

@@ -45,6 +45,7 @@ async def test_server_serves_a_newer_compatible_schema(
     assert current_revision(database_url) == NEWER
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(120)
 async def test_killed_worker_is_replaced_on_a_newer_compatible_schema(
     migrated_postgresql_url: str, tmp_path: Path

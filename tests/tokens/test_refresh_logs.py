@@ -15,7 +15,7 @@ from one_runtime.tokens.refresh_due import refresh_due
 from tests.telemetry.test_logs import forget_cached_loggers
 from tests.tokens.rotating import RotatingApplication, Seeded, connect
 
-CONNECTIONS = 50
+CONNECTIONS = 200
 
 
 @pytest.fixture
