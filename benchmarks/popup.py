@@ -17,7 +17,8 @@ from tests.browser import FLAGS, find_chromium
 from tests.journeys.backend import Backend
 from tests.journeys.site import running_site
 from tests.journeys.steps import open_popup
-from tests.running_demo import running_demo, three_free_ports
+from tests.ports import free_port
+from tests.running_demo import running_demo
 
 _ROUNDS: Final = 5
 _TYPED: Final = "harbormetrics"
@@ -57,7 +58,7 @@ async def main() -> None:
     """Open the list several times and print the medians."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        running_demo(Path(folder), three_free_ports(), ("tests.journeys.many", "600")) as demo,
+        running_demo(Path(folder), free_port(3), ("tests.journeys.many", "600")) as demo,
         running_site(demo.url) as site,
     ):
         headers = {"authorization": f"Bearer {demo.api_key}"}

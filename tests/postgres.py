@@ -10,7 +10,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import uuid
@@ -25,6 +24,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from tests.ports import free_port
 from tests.waiting import attempts
 
 _WORKER_INPUT: Final = "postgres"
@@ -120,7 +120,7 @@ def start_server(settings: Mapping[str, str] = MappingProxyType({})) -> Server:
         os.chown(data, _unprivileged_user().pw_uid, _unprivileged_user().pw_gid)
     _run_initdb(binaries, data)
     for _ in range(5):  # another process can take the free port before the server starts
-        port = _free_port()
+        port = free_port()
         process = _launch(binaries, folder, port, settings)
         if _wait_until_ready(process, port):
             return Server(port, _best_copy_method(port), process, folder)
@@ -207,13 +207,6 @@ def _dying_with_us() -> list[str]:
     """Return a prefix for the server's command. With this prefix, Linux stops the server if pytest is killed."""
     setpriv = shutil.which("setpriv")
     return [setpriv, "--pdeathsig", "INT", "--"] if setpriv else []
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def _options(port: int, settings: Mapping[str, str]) -> list[str]:

@@ -4,25 +4,19 @@ The fixture `demo` runs one demo for all tests of a session. One Runtime, the pl
 """
 
 import json
-import os
-import random
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Final
 
 import pytest
 from playwright.async_api import Frame, Page
 
 from tests.fork_server import ForkedProcess
+from tests.ports import free_port
 from tests.waiting import eventually
-
-_WORKERS: Final = 6
-_PORTS_OF_A_WORKER: Final = 2_000  # all these ports are below the ports that the kernel uses for outgoing connections
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +32,6 @@ class Demo:
     acme: str
     data: str
     process: ForkedProcess
-
-
-def three_free_ports() -> int:
-    """Return the first of three consecutive free ports. Each pytest worker has its own range of ports."""
-    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS
-    first = 20_000 + worker * _PORTS_OF_A_WORKER
-    while True:
-        port = random.randrange(first, first + _PORTS_OF_A_WORKER - 3)
-        if all(_is_free(port + step) for step in range(3)):
-            return port
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) != 0
 
 
 def popups(page: Page) -> list[Frame]:
@@ -89,5 +68,5 @@ def running_demo(folder: Path, port: int, module: Sequence[str] = ("one_runtime"
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """Run one demo for the session. Each test uses its own end users."""
-    with running_demo(tmp_path_factory.mktemp("demo"), three_free_ports()) as demo:
+    with running_demo(tmp_path_factory.mktemp("demo"), free_port(3)) as demo:
         yield demo

@@ -14,7 +14,7 @@ from typing import Final
 
 import httpx2
 
-from benchmarks.processes import ROOT, Server, free_port
+from benchmarks.processes import ROOT, Server
 from benchmarks.proxy.load import Call
 from one_runtime.clock import system_clock
 from one_runtime.db.database_url import create_database
@@ -23,6 +23,7 @@ from one_runtime.encryption.vault import new_key
 from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.events import Actor
 from tests.egress.certificates import tls_contexts
+from tests.ports import free_port
 
 PATIENCE: Final = 30.0
 SLUGS: Final = ("plain", "tls", "hanging")

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 import httpx2
 import yaml
 
-from tests.deploy.proxies import DEPLOY, free_port
+from tests.deploy.proxies import DEPLOY
 from tests.documentation import ROOT, page
+from tests.ports import free_port
 from tests.waiting import attempts
 
 RULES: Final = DEPLOY / "prometheus-rules.yaml"

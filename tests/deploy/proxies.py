@@ -15,6 +15,7 @@ from annotated_types import Le
 
 from one_runtime.settings import Settings
 from tests.documentation import ROOT
+from tests.ports import free_port
 from tests.waiting import attempts
 
 Kind: TypeAlias = Literal["nginx", "caddy"]
@@ -37,13 +38,6 @@ class Proxy:
     def logs(self) -> bytes:
         """Return access log, error log and standard error of the proxy."""
         return b"\n".join(path.read_bytes() for path in sorted((self.folder / "log").iterdir()))
-
-
-def free_port() -> int:
-    """Return a free loopback port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def changed(text: str, changes: dict[str, str]) -> str:

@@ -15,8 +15,9 @@ from one_runtime import RELEASE
 from one_runtime.encryption.vault import new_key
 from scripts.bootstrap import UV, environment
 from tests.deploy.dockerfile import Scratch, Stage, builders_environment, healthcheck, sent, stages
-from tests.deploy.proxies import DEPLOY, free_port
+from tests.deploy.proxies import DEPLOY
 from tests.documentation import ROOT
+from tests.ports import free_port
 from tests.waiting import attempts
 
 TEXT: Final = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")

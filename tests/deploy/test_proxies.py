@@ -21,9 +21,10 @@ from one_runtime.doctor import Finding, examine
 from one_runtime.egress import Limits, Network
 from one_runtime.proxy.relay import MAX_ATTEMPTS, MAX_WAIT
 from tests.application import JSON, ORIGIN
-from tests.deploy.proxies import DEPLOY, KINDS, Kind, Proxy, free_port, proxying, reload_caddy, seconds
+from tests.deploy.proxies import DEPLOY, KINDS, Kind, Proxy, proxying, reload_caddy, seconds
 from tests.egress.certificates import tls_contexts
 from tests.egress.upstream import REACHED, Upstream, running_upstream
+from tests.ports import free_port
 from tests.promises.canaries import leaks
 from tests.promises.hostile import CHECKED, accepted
 from tests.promises.serving import Served, Serving, make_key, serving

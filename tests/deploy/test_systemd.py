@@ -16,7 +16,8 @@ from one_runtime import __version__
 from one_runtime.encryption.vault import new_key
 from one_runtime.serving.server import GRACE
 from one_runtime.settings import load_settings
-from tests.deploy.proxies import DEPLOY, changed, free_port, longest_drain
+from tests.deploy.proxies import DEPLOY, changed, longest_drain
+from tests.ports import free_port
 from tests.serving.test_server import is_ready
 from tests.waiting import attempts
 

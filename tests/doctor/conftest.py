@@ -25,10 +25,10 @@ from one_runtime.encryption.vault import new_key
 from one_runtime.settings import load_settings
 from one_runtime.tenancy import organizations
 from tests.application import ORIGIN, SetClock, running
-from tests.deploy.proxies import free_port
 from tests.egress.certificates import tls_contexts
 from tests.egress.network import PUBLIC
 from tests.egress.upstream import Upstream, answer, running_upstream
+from tests.ports import free_port
 
 PROVIDERS: Final = hosts_of(load_catalog())[:HOSTS]
 

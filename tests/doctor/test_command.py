@@ -12,8 +12,8 @@ import pytest
 from one_runtime.doctor import CHECKS
 from one_runtime.encryption.vault import new_key
 from tests.command_line import Run
-from tests.deploy.proxies import free_port
 from tests.fork_server import run
+from tests.ports import free_port
 from tests.promises.canaries import leaks
 from tests.promises.serving import Serving, make_key, serving
 

@@ -13,8 +13,9 @@ from one_runtime.encryption import self_check
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.settings import load_settings
 from tests.application import Application, running
-from tests.deploy.proxies import NGINX, changed_nginx, free_port
+from tests.deploy.proxies import NGINX, changed_nginx
 from tests.doctor.conftest import World, patient_on
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.foreign, pytest.mark.slow]
 

@@ -21,10 +21,10 @@ from one_runtime.encryption import self_check
 from one_runtime.encryption.vault import new_key
 from one_runtime.settings import Settings
 from tests.application import running
-from tests.deploy.proxies import free_port
 from tests.doctor.conftest import Patient, World, patient_on, served
 from tests.egress.certificates import HOUR, tls_contexts
 from tests.egress.upstream import answer, hang, redirect, running_upstream
+from tests.ports import free_port
 
 pytestmark = pytest.mark.slow
 

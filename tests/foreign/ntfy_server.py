@@ -12,7 +12,7 @@ from typing import Final
 
 import httpx2
 
-from tests.deploy.proxies import free_port
+from tests.ports import free_port
 from tests.waiting import attempts
 
 USER: Final = "ada"

@@ -1,6 +1,5 @@
 """One Runtime on a port of its own with foreign providers, a customer's site of another origin, and its backend."""
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from tests.application import SetClock, refuse_open_transaction, running
 from tests.foreign.plain_client import PlainClient
 from tests.foreign.providers import OAuthClient, Provider, catalog_with
 from tests.journeys.site import Site, running_site
+from tests.ports import free_port
 
 NORTHWIND: Final = "Northwind"
 END_USER: Final = "user_123"
@@ -115,7 +115,7 @@ class Served:
 @asynccontextmanager
 async def served(database_url: str, provider: Provider, *others: Provider) -> AsyncIterator[Served]:
     """Run an installation until the block ends. The organization has a client at each provider."""
-    port = _free_port()
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     allowed = frozenset(("127.0.0.1", listed.port) for listed in (provider, *others))
     settings = Settings.model_validate(
@@ -150,9 +150,3 @@ async def _key_of_an_organization(installation: Installation) -> str:
         organization = await organizations.create(tx, NORTHWIND, now)
         _, token = await api_keys.create(tx, Actor(organization.id, "system"), "test", api_keys.SCOPES, now)
     return token.secret
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

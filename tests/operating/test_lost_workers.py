@@ -18,8 +18,9 @@ import pytest
 from one_runtime.db.migrations import migrate
 from one_runtime.encryption.vault import new_key
 from tests import postgres
+from tests.ports import free_port
 from tests.promises.serving import Served, Serving, serving, start
-from tests.serving.test_server import free_port, variables
+from tests.serving.test_server import variables
 from tests.waiting import async_attempts, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]

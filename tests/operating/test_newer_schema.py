@@ -10,12 +10,12 @@ import pytest
 
 from one_runtime.db.migrations import HEAD, current_revision
 from one_runtime.encryption.vault import new_key
-from tests.deploy.proxies import free_port
 from tests.fork_server import ROOT, run
 from tests.newer_schema import NEWER, set_newer_schema
 from tests.operating.backups import client
 from tests.operating.load import Load
 from tests.operating.test_upgrade import KEYS, organization_of
+from tests.ports import free_port
 from tests.promises.serving import Served, Serving, serving
 from tests.waiting import eventually
 

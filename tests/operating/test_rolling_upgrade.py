@@ -16,13 +16,14 @@ import pytest
 
 from one_runtime.db.migrations import HEAD, current_revision
 from one_runtime.encryption.vault import new_key
-from tests.deploy.proxies import KINDS, Kind, free_port, proxying
+from tests.deploy.proxies import KINDS, Kind, proxying
 from tests.egress.certificates import tls_contexts
 from tests.figures import Figures
 from tests.fork_server import ROOT, run
 from tests.operating.callers import Callers
 from tests.operating.load import all_connections
 from tests.operating.test_upgrade import PREVIOUS, extract_previous
+from tests.ports import free_port
 from tests.promises.serving import Served, Serving, start, stop
 
 pytestmark = [pytest.mark.soak, pytest.mark.foreign, pytest.mark.timeout(900)]

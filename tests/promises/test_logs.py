@@ -12,6 +12,7 @@ from one_runtime.encryption.vault import parse_keys
 from tests.application import JSON, ORIGIN
 from tests.egress.upstream import Upstream, answer, running_upstream
 from tests.otlp import running_receiver
+from tests.ports import free_port
 from tests.promises.canaries import fitting, leaks, secret_part
 from tests.promises.hostile import CHECKED, accepted
 from tests.promises.hostile import JSON as PROVIDERS_JSON
@@ -19,7 +20,6 @@ from tests.promises.serving import Served, Serving, make_key, serving
 from tests.promises.test_no_secret_in_output import MARKUP
 from tests.promises.test_own_window import WINDOW
 from tests.redirects import RETURN_URL
-from tests.serving.test_server import free_port
 
 pytestmark = [pytest.mark.promise("P11"), pytest.mark.slow]
 

@@ -26,19 +26,13 @@ from one_runtime.serving.server import OPEN_FILES
 from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.events import Actor
 from tests.fork_server import ForkedProcess, run
+from tests.ports import free_port
 from tests.promises import serving as processes
 from tests.waiting import attempts, eventually
 
 pytestmark = pytest.mark.slow
 
 PATIENCE: Final = 20
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def variables(database_url: str, port: int, keys: str, **more: str) -> dict[str, str]:

@@ -24,8 +24,8 @@ from one_runtime.errors import ConfigurationError
 from one_runtime.telemetry.metrics_server import WorkerMetrics, is_measuring_process, metrics_served
 from tests.application import Client
 from tests.fork_server import ROOT
+from tests.ports import free_port
 from tests.promises.serving import Served, Serving, make_key, serving
-from tests.serving.test_server import free_port
 from tests.waiting import async_attempts, eventually
 
 HOST: Final = "127.0.0.1"
