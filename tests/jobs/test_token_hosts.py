@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from one_runtime.jobs import token_hosts
 from one_runtime.jobs.token_hosts import (
     FAILED_CONNECTIONS,
     FIRST_PROBE,
@@ -169,6 +170,7 @@ def test_the_limit_of_the_rate_doubles_for_a_long_backlog() -> None:
     assert RECOVERY_RATE < max(rates[600:]) <= SLOTS
 
 
+@pytest.mark.slow
 def test_a_backlog_of_weeks_and_a_clock_that_is_set_back_stop_no_refresh() -> None:
     host, now = host_of_outage(), START + MINUTE
     host.record_success(now, after_failure=True)
@@ -213,6 +215,24 @@ def test_other_successes_after_a_failure_end_pauses_once_a_minute() -> None:
     host.record_success(START + 59 * SECOND, after_failure=True)
     assert hosts.recovered(START + 59 * SECOND) == set()
     assert hosts.recovered(START + MINUTE) == {"a.example.com"}
+
+
+def test_the_hosts_that_work_are_forgotten_if_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(token_hosts, "_MAX_HOSTS", 3)
+    hosts = TokenHosts()
+    failing, busy = hosts.get("failing.example.com"), hosts.get("busy.example.com")
+    open_breaker(failing)
+    assert busy.try_start(START) is not None
+    works = hosts.get("works.example.com")
+    works.record_success(START, after_failure=False)
+    assert hosts.recovered(START) == {"works.example.com"}
+    hosts.get("new.example.com")
+    assert hosts.get("failing.example.com") is failing
+    assert hosts.get("busy.example.com") is busy
+    assert hosts.get("works.example.com") is not works
+    open_breaker(hosts.get("new.example.com"))
+    open_breaker(hosts.get("other.example.com"))
+    assert len(hosts._hosts) == 3
 
 
 def test_jitter_spreads_retries_over_half_of_the_pause() -> None:

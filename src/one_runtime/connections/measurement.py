@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Text, bindparam, cast, func, select
 
-from one_runtime.connections import due_credentials
+from one_runtime.connections.due_credentials import START, list_due
 from one_runtime.context import Installation
 from one_runtime.db.engine import Database
 from one_runtime.db.schema import connections
@@ -93,17 +93,18 @@ async def count_overdue(
 
     `disabled`: the slugs of the disabled integrations, whose refreshes do not count.
     """
-    counts, counted, last = dict[str, OverdueCount](), 0, None
+    counts, counted, after = dict[str, OverdueCount](), 0, START
     while True:
         async with database.read() as tx:
-            rows = await due_credentials.list_overdue(tx, now, page, last)
+            rows = await list_due(tx, now, page, after)
         for row in rows:
             if row.integration_slug not in disabled:
-                counts.setdefault(row.state, OverdueCount(0, row.refresh_due_at)).refreshes += 1
+                state = "paused" if row.state == "paused" else "waiting"
+                counts.setdefault(state, OverdueCount(0, row.refresh_due_at)).refreshes += 1
                 counted += 1
         if len(rows) < page or counted >= limit:
             return counts
-        last = rows[-1]
+        after = rows[-1].position
         await asyncio.sleep(pause)
 
 

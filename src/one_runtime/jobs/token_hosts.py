@@ -14,8 +14,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
-from cachetools import LRUCache
-
 from one_runtime.telemetry import metrics
 
 SLOTS: Final = 32
@@ -81,6 +79,11 @@ class TokenHost:
     def is_open(self) -> bool:
         """Return True if the breaker is open, because the host fails."""
         return self._probe_at is not None
+
+    @property
+    def is_idle(self) -> bool:
+        """Return True if the host works and no refresh runs, so that the state of a new host is the same."""
+        return not (self.running or self._failed or self.is_open or self._recovering_since or self._sweep_at)
 
     def is_failing(self, now: datetime) -> bool:
         """Return True if the breaker is open, and a probe was possible in the last `_UNUSED`."""
@@ -187,19 +190,42 @@ class TokenHost:
         return True
 
 
+@dataclass(slots=True)
+class Scan:
+    """Progress of this process in the list of the due refreshes.
+
+    - `after`: due time and connection of the last row that was read. None: the next listing begins at the first row.
+    - `listed_at`: time of the last listing.
+    - `resumed`: integrations that the operator has enabled since this process last read the list from its start.
+    """
+
+    after: tuple[datetime, str] | None = None
+    listed_at: datetime | None = None
+    resumed: set[str] = field(default_factory=set)
+
+
 class TokenHosts:
-    """The token hosts of this process, by name."""
+    """The token hosts of this process, by name. `scan`: the progress in the list of the due refreshes."""
 
     def __init__(self) -> None:
-        self._hosts: LRUCache[str, TokenHost] = LRUCache(_MAX_HOSTS)
+        self.scan = Scan()
+        self._hosts: dict[str, TokenHost] = {}
         self._measured = set[str]()
 
     def get(self, name: str) -> TokenHost:
         """Return the state of a host."""
         host = self._hosts.get(name)
         if host is None:
+            if len(self._hosts) >= _MAX_HOSTS:
+                self._forget()
             host = self._hosts[name] = TokenHost()
         return host
+
+    def _forget(self) -> None:
+        """Forget the hosts that work. If all hosts fail, forget the host that failed first."""
+        self._hosts = {name: host for name, host in self._hosts.items() if not host.is_idle}
+        if len(self._hosts) >= _MAX_HOSTS:
+            del self._hosts[next(iter(self._hosts))]
 
     def update_gauge(self, now: datetime) -> None:
         """Set the metric of the failing hosts, by integration."""

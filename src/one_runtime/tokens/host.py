@@ -1,12 +1,11 @@
 """Name the token host of a connection, and record the responses of token hosts (`jobs/token_hosts.py`)."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from one_runtime.auth_types import auth_method
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import is_custom
-from one_runtime.catalog.templates import fill, names_in, split_url
+from one_runtime.catalog.templates import fill, split_url
 from one_runtime.connections.connections import Connection
 from one_runtime.context import Installation
 from one_runtime.jobs.token_hosts import TokenHost
@@ -18,17 +17,7 @@ from one_runtime.oauth.errors import (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class TokenHostName:
-    """The name of a token host. `shared`: True if all connections of the integration have this token host."""
-
-    name: str
-    shared: bool = False
-
-
-def token_host(
-    catalog: Catalog, organization_id: str, slug: str, auth_type: str, params: Mapping[str, str]
-) -> TokenHostName:
+def token_host(catalog: Catalog, organization_id: str, slug: str, auth_type: str, params: Mapping[str, str]) -> str:
     """Return the host and port of the token endpoint that refreshes the tokens of a connection.
 
     A custom integration has a name of its own, because one organization's integration must not stop the refreshes of
@@ -38,13 +27,11 @@ def token_host(
     auth = integration.auth_of(auth_type) if integration is not None else None
     method = auth_method(auth).tokens if auth is not None else None
     if is_custom(slug) or method is None:
-        return TokenHostName(f"{organization_id} {slug}")
+        return f"{organization_id} {slug}"
     token = method.auth.token
     template = split_url(token.refresh_url or token.url, allow_http=True).authority
     host = fill(template, params)
-    if host is None:
-        return TokenHostName(f"{organization_id} {template}")
-    return TokenHostName(host.lower(), shared=not names_in(template))
+    return f"{organization_id} {template}" if host is None else host.lower()
 
 
 def record_success(installation: Installation, connection: Connection, *, after_failure: bool) -> None:
@@ -73,6 +60,6 @@ def record_error(installation: Installation, connection: Connection, error: OAut
 def _host_of(installation: Installation, connection: Connection) -> TokenHost:
     slug, params = connection.integration_slug, connection.params
     name = token_host(installation.catalog, connection.organization_id, slug, connection.auth_type, params)
-    host = installation.token_hosts.get(name.name)
+    host = installation.token_hosts.get(name)
     host.integrations.add(slug)
     return host

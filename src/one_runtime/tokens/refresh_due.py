@@ -2,12 +2,15 @@
 
 Each token host has its own slots and its own breaker (`jobs/token_hosts.py`). So a hanging or failing host does not
 delay the refreshes at other hosts.
+
+If a host fails for a long time, hundreds of thousands of rows can be due. So each listing reads at most `PAGES` pages,
+and the next listing continues there. Each listing also reads the rows whose due time is after the previous listing.
 """
 
 import asyncio
 import random
-from collections import Counter, defaultdict, deque
-from datetime import datetime
+from collections import Counter, defaultdict
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
@@ -16,23 +19,29 @@ import structlog
 from one_runtime.catalog.disabled_integrations import IntegrationDisabled
 from one_runtime.connections import credentials, due_credentials
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
-from one_runtime.connections.due_credentials import BLOCKABLE, START, DueCredential
+from one_runtime.connections.due_credentials import START, DueCredential, Position
 from one_runtime.context import Installation
 from one_runtime.errors import NotFound, OneRuntimeError, Unavailable
 from one_runtime.jobs.liveness import UnconfirmedCopy
 from one_runtime.jobs.token_hosts import SLOTS, EndOfRefresh
 from one_runtime.tokens.decision import RETRY_CONFIGURATION
-from one_runtime.tokens.host import TokenHostName, token_host
+from one_runtime.tokens.host import token_host
 from one_runtime.tokens.recording import LONGEST_BACKOFF
 from one_runtime.tokens.refresh import ClientRefused, ReauthRequired, refresh_in_background
 
 BATCH: Final = 200
-"""Rows of one query, and maximum number of rows that wait in memory for one token host."""
+"""Rows of one query. On SQLite, a query lets no other task run."""
+
+PAGES: Final = 10
+"""Maximum number of queries of one listing."""
 
 AT_ONCE: Final = 8 * SLOTS
 """Maximum number of concurrent refreshes in one run. So hosts that hang cannot use all of them."""
 
-_POLL: Final = 1.0  # seconds between two queries while a refresh runs
+_POLL: Final = 1.0  # seconds between two listings while a refresh runs
+_OVERLAP: Final = timedelta(seconds=10)
+"""Time for which a listing reads the same rows as the previous one. Another process can commit such a row later."""
+
 _RUN: Final = 60.0
 """Seconds after which a run starts no further refresh. Otherwise, the run of a busy process would never end."""
 
@@ -58,9 +67,7 @@ class _RefreshRun:
         self._list_at = self._loop.time()
         self._listed = set[ConnectionKey]()  # prevents an endless run if a row is due again immediately
         self._started = 0
-        self._waiting = defaultdict[TokenHostName, deque[ConnectionKey]](deque)
-        self._unlisted = set[TokenHostName]()
-        """Hosts with due rows that did not fit into `_waiting`."""
+        self._waiting = defaultdict[str, _Waiting](_Waiting)  # by token host
         self._running = set[asyncio.Task[None]]()
 
     async def execute(self) -> int:
@@ -69,7 +76,7 @@ class _RefreshRun:
         try:
             while True:
                 if self._loop.time() < end:
-                    if self._loop.time() >= self._list_at or any(not self._waiting[host] for host in self._unlisted):
+                    if self._loop.time() >= self._list_at:
                         self._installation.token_hosts.update_gauge(self._installation.clock())
                         await self._end_pauses()
                         await self._list()
@@ -109,68 +116,96 @@ class _RefreshRun:
         while recovered:
             async with database.read() as tx:
                 rows = await due_credentials.list_paused(tx, now, LONGEST_BACKOFF, self._batch, after)
-            ended = [row for row in rows if self._host_of(row).name in recovered]
+            ended = [row for row in rows if self._host_of(row) in recovered]
             async with database.write() as tx:
                 await due_credentials.end_pauses(tx, now, LONGEST_BACKOFF, ended)
-            count.update(self._host_of(row).name for row in ended)
+            count.update(self._host_of(row) for row in ended)
             if len(rows) < self._batch:
                 break
             after = rows[-1].position
         return count
 
     async def _list(self) -> None:
-        """Add due rows to `_waiting`. For each host, add at most as many rows as a batch has."""
-        now, after, disabled = self._installation.clock(), START, self._installation.disabled.slugs
-        blocked = sorted(disabled)[:BLOCKABLE]
-        resumed = self._installation.disabled.take_resumed()
-        self._list_at, self._unlisted = self._loop.time() + _POLL, set()
-        while True:
+        """Add due rows to `_waiting`: the next rows of the list, and the rows due since the previous listing."""
+        scan, now = self._installation.token_hosts.scan, self._installation.clock()
+        self._list_at = self._loop.time() + _POLL
+        if resumed := self._installation.disabled.take_resumed():
+            scan.after, scan.resumed = None, scan.resumed | resumed
+        previous, scan.listed_at = scan.listed_at, now
+        end = await self._read(now, Position(*scan.after) if scan.after else START)
+        if end is None:
+            scan.resumed = set()
+        elif previous is not None:
+            await self._read(now, max(end, Position(previous - _OVERLAP)))
+        scan.after = end
+
+    async def _read(self, now: datetime, after: Position) -> Position | None:
+        """Add the due rows after a position, at most `PAGES` pages. Return the last position, or None after the end."""
+        for _ in range(PAGES):
             async with self._installation.database.read() as tx:
-                rows = await due_credentials.list_due(tx, now, self._batch, after, blocked)
-            for row in _shuffled(rows):
-                host = self._host_of(row)
-                if row.key in self._listed or row.integration_slug in disabled:
-                    continue
-                if row.integration_slug in resumed:  # many rows can be due, as after an outage
-                    self._installation.token_hosts.get(host.name).limit_rate(now)
-                if len(self._waiting[host]) < self._batch:
-                    self._listed.add(row.key)
-                    self._waiting[host].append(row.key)
-                    continue
-                self._unlisted.add(host)
-                if host.shared and row.integration_slug not in blocked and len(blocked) < BLOCKABLE:
-                    blocked.append(row.integration_slug)
+                rows = await due_credentials.list_due(tx, now, self._batch, after)
+            for row in rows:
+                self._add(row, now)
             if len(rows) < self._batch:
-                return
+                return None
             after = rows[-1].position
             await asyncio.sleep(0)  # on SQLite, a query does not let other tasks run
+        return after
+
+    def _add(self, row: DueCredential, now: datetime) -> None:
+        """Add a row to `_waiting` if its refresh can start now."""
+        if row.state != "ready" or row.key in self._listed:
+            return
+        if row.integration_slug in self._installation.disabled.slugs:
+            return
+        hosts, name = self._installation.token_hosts, self._host_of(row)
+        if row.integration_slug in hosts.scan.resumed:  # many rows can be due, as after an outage
+            hosts.get(name).limit_rate(now)
+        if len(self._waiting[name]) < PAGES * self._batch:
+            self._listed.add(row.key)
+            self._waiting[name].add(row)
 
     def _start(self) -> None:
         """Start the refreshes for which a slot is free, in a random order of hosts."""
         now = self._installation.clock()
         for name in random.sample(list(self._waiting), len(self._waiting)):
-            host, waiting = self._installation.token_hosts.get(name.name), self._waiting[name]
+            host, waiting = self._installation.token_hosts.get(name), self._waiting[name]
             while waiting and len(self._running) < AT_ONCE and (end := host.try_start(now)) is not None:
                 self._started += 1
-                task = asyncio.create_task(_refresh_or_postpone(self._installation, waiting.popleft()))
+                task = asyncio.create_task(_refresh_or_postpone(self._installation, waiting.take()))
                 task.add_done_callback(partial(self._end_refresh, end))  # also for a task that is cancelled early
                 self._running.add(task)
 
     def _end_refresh(self, end: EndOfRefresh, _: asyncio.Task[None]) -> None:
         end(self._installation.clock())
 
-    def _host_of(self, row: DueCredential) -> TokenHostName:
+    def _host_of(self, row: DueCredential) -> str:
         slug, catalog = row.integration_slug, self._installation.catalog
         return token_host(catalog, row.organization_id, slug, row.auth_type, row.params)
 
 
-def _shuffled(rows: list[DueCredential]) -> list[DueCredential]:
-    """Return the rows in a random order, so that several processes begin with different rows.
+class _Waiting:
+    """The credentials that wait for one token host, in a random order. So several processes begin with different rows.
 
-    Rows without a failure stay first. So a probe of a failing host prefers such a row.
+    Credentials without a failure are first. So a probe of a failing host prefers such credentials.
     """
-    shuffled = random.sample(rows, len(rows))
-    return sorted(shuffled, key=lambda row: row.failures > 0)
+
+    def __init__(self) -> None:
+        self._failed, self._others = list[ConnectionKey](), list[ConnectionKey]()
+
+    def __len__(self) -> int:
+        return len(self._failed) + len(self._others)
+
+    def add(self, row: DueCredential) -> None:
+        """Add credentials at a random place."""
+        keys = self._failed if row.failures else self._others
+        place = random.randrange(len(keys) + 1)
+        keys.append(row.key)
+        keys[place], keys[-1] = keys[-1], keys[place]
+
+    def take(self) -> ConnectionKey:
+        """Remove the first credentials, and return the ids of their connection."""
+        return (self._others or self._failed).pop()
 
 
 async def _refresh_or_postpone(installation: Installation, key: ConnectionKey) -> None:
