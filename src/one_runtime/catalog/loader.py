@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
@@ -126,8 +127,11 @@ def digest(data: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@cache
 def load_catalog() -> Catalog:
     """Return the built-in catalog, from the file that `python -m one_runtime.catalog.tools.build` writes.
+
+    A process reads the file once.
 
     Raises:
         CatalogError: the file is missing, or another version of One Runtime wrote the file.
