@@ -7,7 +7,9 @@ of this repository, with one exception: if root runs the script, the script inst
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
+import functools
 import hashlib
 import importlib.util
 import os
@@ -15,6 +17,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -51,15 +54,16 @@ def main() -> int:
             fcntl.flock(lock, fcntl.LOCK_EX)  # a developer can start `make run` and `make test` at the same time
             prepare_venv(dev=options.dev)
             prepare_catalog()
-            if options.browser:
-                prepare_browser()
-            if options.foreign:
-                prepare_foreign()
-                prepare_ntfy()
-            if options.proxies:
-                prepare_proxies()
-                prepare_pgbouncer()
-                prepare_prometheus()
+            with compiling_tests() if options.dev else contextlib.nullcontext():
+                if options.browser:
+                    prepare_browser()
+                if options.foreign:
+                    prepare_foreign()
+                    prepare_ntfy()
+                if options.proxies:
+                    prepare_proxies()
+                    prepare_pgbouncer()
+                    prepare_prometheus()
     except SetUpError as error:
         say(str(error))
         return 1
@@ -113,6 +117,21 @@ def prepare_catalog() -> None:
     run(command, "The catalog could not be built. The lines above name the entry or the logo.")
     CACHE.mkdir(exist_ok=True)
     CATALOG_STAMP.write_text(built_from)
+
+
+@contextlib.contextmanager
+def compiling_tests() -> Iterator[None]:
+    """Compile the tests of a new clone while the caller downloads programs. Otherwise each pytest worker compiles all.
+
+    A failure is not reported here, because pytest then fails with the same message.
+    """
+    if list((ROOT / "tests" / "__pycache__").glob("*-pytest-*.pyc")):
+        yield
+        return
+    command = [str(VENV_PYTHON), "-m", "pytest", "--collect-only", "--quiet"]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, cwd=ROOT, env=environment(), stdin=quiet, stdout=quiet, stderr=quiet):
+        yield
 
 
 def read_stamp() -> dict[str, str]:
@@ -265,7 +284,7 @@ def unpack(program: str, hint: str, *, libraries: bool = False) -> None:
     folder.mkdir(exist_ok=True)
     options = []
     if os.geteuid() == 0:
-        run(["apt-get", "update", "-qq"], missing)
+        update_package_lists()
         options = ["-o", "APT::Sandbox::User=root"]  # apt's sandbox user cannot write into this folder
     packages = [program]
     if libraries:
@@ -285,8 +304,14 @@ def apt_install(packages: list[str], missing: str) -> None:
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise SetUpError(missing)
     say(f"Installing {' and '.join(packages)} with apt-get.")
-    run(["apt-get", "update", "-qq"], missing)
+    update_package_lists()
     run(["apt-get", "install", "-y", "-qq", *packages], missing)
+
+
+@functools.cache
+def update_package_lists() -> None:
+    """Update apt's package lists once. Raises: SetUpError."""
+    run(["apt-get", "update", "-qq"], "apt-get could not update its package lists. Without the missing programs, run make test-quick.")
 
 
 def run(command: list[str], failure: str, folder: Path = ROOT) -> None:
