@@ -2,8 +2,8 @@
 PYTHON ?= python3
 # Two workers for each of two cores, because tests often wait for browsers and servers. Six workers are not faster.
 PYTEST_WORKERS ?= 4
-# One worker per core, because the quick tests seldom wait. Each worker spends time to import and collect all tests.
-PYTEST_QUICK_WORKERS ?= logical
+# One worker more than a machine of two cores has cores. Each worker spends time to import and collect all tests.
+PYTEST_QUICK_WORKERS ?= 3
 # Container images of Python often disable the bytecode cache. Without the cache, each worker compiles all tests.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -25,7 +25,7 @@ test: set-up-test ## linters, types and all tests: both databases, a real browse
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m "not soak" $(ARGS)
 
 test-quick: set-up-dev ## tests that need neither a browser nor third-party servers, on one database each
-	@$(BIN)/python -m pytest -n $(PYTEST_QUICK_WORKERS) --maxprocesses 4 --dist worksteal --database first -m "not browser and not foreign and not slow" $(ARGS)
+	@$(BIN)/python -m pytest -n $(PYTEST_QUICK_WORKERS) --dist worksteal --database first -m "not browser and not foreign and not slow and not soak" $(ARGS)
 
 soak: set-up-test ## long tests and drills, such as a full disk, with figures at the end
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m soak $(ARGS)

@@ -4,9 +4,11 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pytest
+import typer
 
 from one_runtime import cli
 
@@ -43,6 +45,9 @@ class CommandResult:
 
 Run = Callable[..., CommandResult]
 
+_command_of = cache(typer.main.get_command)
+"""Typer makes the commands of an application at each call, which takes longer than most commands."""
+
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
@@ -50,6 +55,7 @@ def bare(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
     def run(*words: str, **variables: str) -> CommandResult:
         monkeypatch.setattr(sys, "argv", ["one-runtime", *words])
+        monkeypatch.setattr(typer.main, "get_command", _command_of)
         for name, value in variables.items():
             monkeypatch.setenv(f"ONE_RUNTIME_{name}", value)
         try:

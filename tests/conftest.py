@@ -1,5 +1,6 @@
 """Hooks of all tests, and the list of plugins. Each kind of fixture has its own plugin."""
 
+import atexit
 import gc
 import os
 
@@ -23,6 +24,8 @@ pytest_plugins = [
 
 def pytest_configure() -> None:
     """Build the catalog if an entry has changed, so that tests also run without `make`."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        atexit.register(os._exit, 0)  # without it, the interpreter needs seconds to free the objects of all tests
     gc.disable()  # until pytest has collected the tests, because collected objects exist until the end of the run
     if "PYTEST_XDIST_WORKER" not in os.environ:
         prepare_catalog()

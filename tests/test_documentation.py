@@ -29,7 +29,9 @@ from one_runtime.tenancy import api_keys, events
 from one_runtime.tenancy.installation_events import INSTALLATION_EVENT_TYPES
 from scripts import settings_page
 from tests.documentation import ROOT, Page, page, pages
-from tests.running_demo import Demo, running_demo, three_free_ports
+from tests.in_one_test import in_one_test
+from tests.ports import free_port
+from tests.running_demo import Demo, running_demo
 
 pytestmark = pytest.mark.docs
 
@@ -94,7 +96,7 @@ def test_table_of_settings_is_generated_from_the_settings() -> None:
     assert all(f"`{PREFIX}{name.upper()}`" in page_text for name in Settings.model_fields)
 
 
-@pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
+@in_one_test(PAGES, name=lambda document: document.name)
 def test_every_named_setting_exists(document: Page) -> None:
     known = {PREFIX + name.upper() for name in Settings.model_fields} | CUSTOMERS_NAMES
     secret = {name for name, field in Settings.model_fields.items() if field.annotation is SecretStr}
@@ -111,7 +113,7 @@ def test_every_route_is_documented_with_its_scope() -> None:
     assert documented == {name: operation.get("x-required-scope") for name, operation in operations().items()}
 
 
-@pytest.mark.parametrize("name", sorted(operations()))
+@in_one_test(sorted(operations()), name=str)
 def test_every_parameter_and_field_of_a_route_is_documented(name: str) -> None:
     text = page("docs/api.md").sections(3)[name]
     assert {field for field in inputs_of(operations()[name]) if f"`{field}`" not in text} == set()
@@ -131,7 +133,7 @@ def test_every_route_outside_the_openapi_document_is_named() -> None:
     assert {path for path in hidden if path not in all_text} <= {"/docs/assets/", "/v1/end-users/"}
 
 
-@pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
+@in_one_test(PAGES, name=lambda document: document.name)
 def test_every_named_route_exists(document: Page) -> None:
     if document.name == "docs/adding-an-integration.md":  # the paths on this page belong to providers
         return
@@ -177,7 +179,7 @@ def test_every_event_type_is_documented() -> None:
     assert [code(row[0]) for row in documented.table("Events of the installation")] == list(INSTALLATION_EVENT_TYPES)
 
 
-@pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
+@in_one_test(PAGES, name=lambda document: document.name)
 def test_every_named_event_type_exists(document: Page) -> None:
     if document.name == "docs/vocabulary.md":  # this page also names methods of clients: see tests/test_vocabulary.py
         return
@@ -202,7 +204,7 @@ def test_every_command_is_documented_with_its_options() -> None:
     assert documented == commands()
 
 
-@pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
+@in_one_test(PAGES, name=lambda document: document.name)
 def test_every_named_command_exists(document: Page) -> None:
     groups = {name.split(" ")[0] for name in commands() if " " in name}
     named = [words.split(" ") for words in re.findall(r"\bone-runtime ([a-z][a-z -]*)", document.text)]
@@ -210,13 +212,13 @@ def test_every_named_command_exists(document: Page) -> None:
     assert unknown == []
 
 
-@pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
+@in_one_test(PAGES, name=lambda document: document.name)
 def test_every_named_make_target_exists(document: Page) -> None:
     words = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     assert set(re.findall(r"(?:`|^)(?:PYTHON=\S+ )?make ([a-z-]+)", document.text, re.MULTILINE)) <= words
 
 
-@pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
+@in_one_test(PAGES, name=lambda document: document.name)
 def test_no_link_or_image_is_broken(document: Page) -> None:
     broken = []
     for link in document.links:
@@ -229,12 +231,12 @@ def test_no_link_or_image_is_broken(document: Page) -> None:
     assert broken == []
 
 
-@pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
+@in_one_test(PAGES, name=lambda document: document.name)
 def test_no_page_has_an_unresolved_merge_conflict(document: Page) -> None:
     assert re.findall(r"^(?:<{7} .*|={7}|>{7} .*)$", document.text, re.MULTILINE) == []
 
 
-@pytest.mark.parametrize("document", PAGES, ids=lambda document: document.name)
+@in_one_test(PAGES, name=lambda document: document.name)
 def test_every_json_example_is_valid(document: Page) -> None:
     for example in document.code("json"):
         json.loads(example)
@@ -252,7 +254,7 @@ def test_every_decision_is_listed_with_its_number_and_title() -> None:
     assert all(title.startswith(f"# {int(path.name[:4])}. ") for title, path in titles)
 
 
-@pytest.mark.parametrize("path", DECISIONS, ids=lambda path: path.name)
+@in_one_test(DECISIONS, name=lambda path: path.name)
 def test_every_decision_has_the_four_parts(path: Path) -> None:
     parts = re.findall(r"^\*\*(\w+)\.\*\*", path.read_text("utf-8"), re.MULTILINE)
     assert parts == ["Context", "Decision", "Consequences", "Alternatives"]
@@ -280,7 +282,7 @@ def test_every_module_named_on_the_architecture_page_exists() -> None:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with running_demo(tmp_path_factory.mktemp("demo"), three_free_ports()) as demo:
+    with running_demo(tmp_path_factory.mktemp("demo"), free_port(3)) as demo:
         yield demo
 
 

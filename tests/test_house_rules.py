@@ -4,11 +4,12 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+from tests.source_files import nodes, parsed, python_files
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 MOST_LINES_OF_A_FILE: Final = 500
@@ -37,29 +38,20 @@ PROMISE: Final = re.compile(r"\*\*(P\d+)\*\*")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def python_files(*folders: str) -> list[Path]:
-    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
-
-
-@cache
-def parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), str(path))
-
-
 def shown(path: Path, node: ast.AST | None = None) -> str:
     line = f":{node.lineno}" if isinstance(node, ast.stmt | ast.expr) else ""
     return f"{path.relative_to(ROOT)}{line}"
 
 
 def functions(path: Path) -> Iterator[Function]:
-    return (node for node in ast.walk(parsed(path)) if isinstance(node, Function))
+    return (node for node in nodes(path) if isinstance(node, Function))
 
 
 def promises_of_tests() -> dict[str, list[str]]:
     """Return every promise ID in `pytest.mark.promise(…)`, with the places of the mark."""
     places: dict[str, list[str]] = {}
     for path in python_files("tests"):
-        for node in ast.walk(parsed(path)):
+        for node in nodes(path):
             if (
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)
@@ -151,7 +143,7 @@ def test_no_test_waits_for_a_fixed_time() -> None:
         shown(path, node)
         for path in python_files("tests")
         if path != MAY_SLEEP
-        for node in ast.walk(parsed(path))
+        for node in nodes(path)
         if is_fixed_wait(node)
     ]
     assert waits == [], "poll with a deadline instead: tests/waiting.py"
@@ -170,7 +162,7 @@ def test_no_test_is_skipped_or_expected_to_fail() -> None:
     places = [
         shown(path, node)
         for path in python_files("tests")
-        for node in ast.walk(parsed(path))
+        for node in nodes(path)
         if isinstance(node, ast.Attribute) and node.attr in names and ast.unparse(node) in markers
     ]
     assert places == []

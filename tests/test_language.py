@@ -13,6 +13,8 @@ from typing import Final
 import pytest
 
 from tests.documentation import ROOT, page, pages
+from tests.in_one_test import in_one_test
+from tests.source_files import nodes
 
 pytestmark = pytest.mark.docs
 
@@ -66,11 +68,6 @@ def tracked(*folders: str) -> list[Path]:
     ).stdout
     paths = (ROOT / name for name in listed.split("\0") if name)
     return sorted(path for path in paths if path.is_file())
-
-
-@cache
-def nodes(path: Path) -> list[ast.AST]:
-    return list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 def docstrings(path: Path) -> Iterator[str]:
@@ -136,7 +133,7 @@ def test_the_readme_has_at_most_120_lines() -> None:
     assert len(page("README.md").text.splitlines()) <= MOST_LINES_OF_THE_README
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "decisions").glob("*.md")), ids=lambda path: path.name)
+@in_one_test(sorted((ROOT / "docs" / "decisions").glob("*.md")), name=lambda path: path.name)
 def test_a_decision_fits_one_screen(path: Path) -> None:
     lines = path.read_text(encoding="utf-8").splitlines()
     screen_lines = sum(max(1, len(textwrap.wrap(line, COLUMNS_OF_A_SCREEN))) for line in lines)

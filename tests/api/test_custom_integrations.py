@@ -192,6 +192,7 @@ async def test_error_in_a_json_entry_names_its_line(client: Client) -> None:
     assert raw.status_code == 400
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["[" * 500_000, "{a: " * 100_000, "- " * 900 + "a", "a: &a [" + "*a, " * 9 + "]"])
 async def test_deeply_nested_or_expanding_entry_is_refused(client: Client, text: str) -> None:
     assert (await send(client, "POST", PATH, text)).status_code in {400, 422}

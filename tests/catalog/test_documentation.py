@@ -14,6 +14,7 @@ from one_runtime.catalog.request import build_check, clean_values
 from one_runtime.catalog.response import read_received
 from one_runtime.catalog.tools.sheet import counts, table
 from tests.catalog.entries import ENTRIES
+from tests.in_one_test import in_one_test
 
 OWN = (Path(__file__).parents[2] / "docs" / "custom-integrations.md").read_text(encoding="utf-8")
 PAGE = (Path(__file__).parents[2] / "docs" / "adding-an-integration.md").read_text(encoding="utf-8")
@@ -92,7 +93,7 @@ def test_the_documented_numbers_of_catalog_gaps_are_correct() -> None:
     )
 
 
-@pytest.mark.parametrize("key", KEYS)
+@in_one_test(KEYS, name=str)
 def test_every_key_of_an_entry_is_explained(key: str) -> None:
     assert f"`{key}`" in PAGE
 

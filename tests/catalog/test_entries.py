@@ -15,16 +15,18 @@ from one_runtime.catalog.tools.build import COMPILED, HERE, compile_catalog
 from one_runtime.catalog.tools.sheet import sheet
 from tests.catalog.entries import ENTRIES
 from tests.catalog.javascript import compile_all
+from tests.in_one_test import in_one_test
 
 FIXTURES: Final = sorted((Path(__file__).parent / "fixtures").glob("*.json"))
 ACME: Final = HERE.parent / "demo" / "acme.yaml"
 
 
+@pytest.mark.slow
 def test_the_compiled_catalog_is_not_stale() -> None:
     assert COMPILED.read_text(encoding="utf-8") == compile_catalog(), "run: python -m one_runtime.catalog.tools.build"
 
 
-@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.slug)
+@in_one_test(ENTRIES, name=lambda entry: entry.slug)
 def test_every_entry_passes_the_lint(entry: Integration) -> None:
     assert list(complaints(entry)) == []
 
@@ -59,7 +61,7 @@ def test_at_least_sixty_auth_types_have_a_fixture_from_the_providers_documentati
     assert with_fixture == declared
 
 
-@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.stem)
+@in_one_test(FIXTURES, name=lambda path: path.stem)
 def test_the_check_sends_the_documented_request_and_evaluates_the_documented_answers(path: Path) -> None:
     fixture: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     entry = next(candidate for candidate in ENTRIES if candidate.slug == fixture["slug"])

@@ -21,6 +21,7 @@ def complaint(folder: Path, text: str) -> str:
     return error.value.detail
 
 
+@pytest.mark.slow
 def test_the_catalog_has_the_entries_of_the_files_ordered_by_name() -> None:
     catalog = load_catalog()
     assert sorted(catalog.integrations, key=lambda entry: entry.slug) == read_entries(HERE / "integrations")

@@ -52,6 +52,7 @@ def test_a_query_without_a_match_finds_nothing(query: str) -> None:
     assert (slugs_for(query) == []) == any(char.isalnum() for char in query)
 
 
+@pytest.mark.slow
 def test_every_integration_is_first_for_its_own_name_and_slug() -> None:
     assert [entry.slug for entry in ENTRIES if slugs_for(entry.name)[:1] != [entry.slug]] == []
     assert [entry.slug for entry in ENTRIES if slugs_for(entry.slug)[:1] != [entry.slug]] == []

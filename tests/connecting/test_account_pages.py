@@ -54,6 +54,7 @@ async def test_every_page_is_requested_and_an_account_of_the_last_page_can_be_se
     assert connection["account"]["id"] == "aag"
 
 
+@pytest.mark.slow
 @ALL
 async def test_number_of_pages_is_bounded_and_the_end_user_is_warned(runtime: AcmeAuthorizing) -> None:
     names = many(runtime, MAX_PAGES + 5, 1)

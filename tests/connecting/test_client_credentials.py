@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from itertools import product
 
 import httpx2
+import pytest
 import pytest_asyncio
 
 from tests.application import RunningAcme
@@ -56,6 +57,7 @@ async def test_a_wrong_secret_that_is_refused_with_an_error_code_is_a_wrong_secr
         assert (await connect(app, "wrong-secret")).json()["code"] == "credentials_refused", (status, body)
 
 
+@pytest.mark.slow
 async def test_an_outage_is_not_a_wrong_secret(app: AnsweringApplication) -> None:
     answers = [
         Scripted(status, body) for status, body in product((302, 404, 405, 408, 410, 425, 429, 500, 503), BODIES)

@@ -12,6 +12,7 @@ from one_runtime.catalog.request import ConnectionValues
 from one_runtime.connecting.verification import unverified_account
 from one_runtime.db.schema import credentials
 from tests.billing import SLUG, Billing, connect, import_tokens, with_client
+from tests.source_files import nodes
 
 pytestmark = pytest.mark.promise("P7")
 
@@ -22,7 +23,7 @@ def test_new_connections_are_built_in_one_place() -> None:
     builders = [
         path.relative_to(PACKAGE).as_posix()
         for path in PACKAGE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "NewConnection"
     ]
     assert builders == ["connecting/verification.py"]

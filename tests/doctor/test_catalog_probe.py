@@ -41,6 +41,7 @@ def alive(upstream: Upstream, integration: Integration, auth_type: str) -> None:
     answer_as(upstream, StandIn(raw_auth(integration, auth), values_of(auth)))
 
 
+@pytest.mark.slow
 async def test_refused_key_or_unknown_client_means_alive(world: tuple[Upstream, Egress]) -> None:
     upstream, egress = world
     close = entry("close")

@@ -174,6 +174,7 @@ async def test_body_of_exactly_the_limit_is_read(upstream: Upstream) -> None:
         assert len((await egress.request("GET", "http://public.example/gzip", limits=Limits(body=40))).body) == 40
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
 async def test_p12_decompression_bomb_is_refused_without_unpacking(upstream: Upstream, encoding: str) -> None:
     compress = gzip.compress if encoding == "gzip" else zlib.compress

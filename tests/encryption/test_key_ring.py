@@ -25,6 +25,7 @@ from one_runtime.errors import ConfigurationError, Conflict, NotFound, Unavailab
 from one_runtime.jobs import instances
 from tests import sealed_rows
 from tests.sealed_rows import FIRST, ID, SECOND, THIRD, ring
+from tests.source_files import nodes
 from tests.waiting import async_attempts
 
 pytestmark = pytest.mark.promise("P3")
@@ -256,7 +257,7 @@ def test_only_key_ring_and_rotation_call_the_vault_to_seal() -> None:
     sealing = {
         path.relative_to(source).as_posix()
         for path in source.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.Attribute) and node.attr == "seal" and ast.unparse(node.value) != "key_ring"
     }
     assert sealing == {"encryption/key_ring.py", "encryption/key_rotation.py"}

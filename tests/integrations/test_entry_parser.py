@@ -90,6 +90,7 @@ async def test_failed_and_cancelled_jobs_leave_the_queue() -> None:
     assert queue.pending == 0
 
 
+@pytest.mark.slow
 async def test_long_document_is_parsed_in_a_process(billing: Billing) -> None:
     client = await billing.organization()
     processes = billing.application.app.services.entry_parser.large
@@ -103,6 +104,7 @@ async def test_long_document_is_parsed_in_a_process(billing: Billing) -> None:
     assert (await call).status_code == 200
 
 
+@pytest.mark.slow
 async def test_organization_with_large_documents_does_not_delay_another(billing: Billing) -> None:
     organization = await billing.application.organization()
     client = billing.application.client(await billing.application.key(organization))

@@ -22,7 +22,10 @@ from one_runtime.integrations.entry_process import EntryDocument, read_in_proces
 from tests.billing import ENTRY, SVG
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.timeout(180)  # on a busy machine, a process waits long for 5 s of CPU time
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(180),  # on a busy machine, a process waits long for 5 s of CPU time
+]
 
 HASH_MODULUS: Final = 2**61 - 1
 """Python computes the hash of an integer modulo this number."""

@@ -75,6 +75,7 @@ async def test_new_database_is_live_and_servers_refuse_the_old_one(
     assert await start(empty_postgres_url)
 
 
+@pytest.mark.slow
 def test_server_does_not_start_on_a_database_that_was_moved(migrated_sqlite_url: str) -> None:
     with closing(sqlite3.connect(str(sqlite_path(migrated_sqlite_url)))) as connection, connection:
         connection.execute("UPDATE installation SET live_location = ?", [MOVED])
@@ -131,6 +132,7 @@ async def test_nothing_can_write_or_serve_until_the_copy_ends(migrated_sqlite_ur
     assert refused == ["SQLITE_BUSY", "refused", "PostgreSQL"] * len(result.rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "number, code, output",
     [(signal.SIGKILL, -9, ""), (signal.SIGINT, 130, "Stopped. The new database is still empty.\n")],

@@ -184,6 +184,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before", "after"])
 async def test_a_row_whose_owner_is_killed_is_claimed_by_exactly_one_other_after_its_lease(
     database: Database, database_url: str, actor: Actor, moment: str

@@ -20,6 +20,7 @@ from one_runtime.oauth.token_request import token_request
 from tests.catalog.entries import ENTRIES
 from tests.catalog.stand_in import fill
 from tests.catalog.test_stand_in import values_of
+from tests.in_one_test import in_one_test
 
 ENTRIES_WITH_OAUTH: Final = [entry for entry in ENTRIES if {"oauth2", "client_credentials"} & set(entry.auth_types)]
 CLIENT = ClientIdentity("client-1", "s3cret+/=:%&~")
@@ -159,7 +160,7 @@ def check_client_credentials(auth: ClientCredentialsAuth) -> None:
     assert set(params) <= set(sent)
 
 
-@pytest.mark.parametrize("entry", ENTRIES_WITH_OAUTH, ids=lambda entry: entry.slug)
+@in_one_test(ENTRIES_WITH_OAUTH, name=lambda entry: entry.slug)
 def test_every_request_of_an_entry_is_well_formed(entry: Integration) -> None:
     for auth in entry.auth:
         if isinstance(auth, OAuth2Auth):

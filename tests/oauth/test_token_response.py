@@ -279,6 +279,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), json_values), st.integers(100, 599))
 def test_every_json_response_is_parsed_or_refused(body: dict[str, Any], status: int) -> None:

@@ -47,6 +47,7 @@ def visible(content: bytes) -> bytes:
     return content
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ECHOES)
 async def test_key_that_the_provider_echoes_is_in_no_output(hostile: Hostile, how: str) -> None:
     session = await hostile.client.session()

@@ -13,6 +13,7 @@ from one_runtime.telemetry import metrics
 from one_runtime.telemetry.metrics_server import register_build_info
 from tests.deploy.prometheus import alerts, expressions
 from tests.documentation import ROOT, page
+from tests.source_files import nodes
 
 pytestmark = pytest.mark.docs
 
@@ -95,7 +96,7 @@ def test_every_alert_is_documented_with_its_severity() -> None:
 def logged() -> Iterator[tuple[str, str, frozenset[str]]]:
     """Return event, log function and fields of each log call in the source."""
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in nodes(path):
             if not isinstance(node, ast.Call) or not node.args or not isinstance(node.args[0], ast.Constant):
                 continue
             called = ast.unparse(node.func)

@@ -52,6 +52,7 @@ async def call_all(app: RotatingApplication, seeded: list[Seeded]) -> None:
     await asyncio.gather(*map(call, seeded))
 
 
+@pytest.mark.slow
 async def test_an_outage_writes_one_line_a_minute_with_the_number_of_failures(
     app: RotatingApplication, lines: list[Any]
 ) -> None:

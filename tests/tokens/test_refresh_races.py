@@ -170,6 +170,7 @@ async def test_new_tokens_are_stored_after_a_database_failure(app: RotatingAppli
     assert app.provider.look(seeded.family)["alive"] is True
 
 
+@pytest.mark.slow
 async def test_new_tokens_are_stored_after_a_failure_that_outlasts_the_lease(app: RotatingApplication) -> None:
     seeded = await app.connect(hold="after")
     app.application.clock.advance(hours=2)
