@@ -28,6 +28,37 @@ def test_default_settings_listen_on_loopback_only() -> None:
     assert (settings.workers, settings.trusted_proxies, settings.egress_allow) == (1, (), frozenset())
 
 
+@pytest.mark.parametrize(
+    "listen, public_url",
+    [
+        ("127.0.0.1:18000", "http://127.0.0.1:18000"),
+        ("localhost:9000", "http://localhost:9000"),
+        ("[::1]:9000", "http://[::1]:9000"),
+        ("0.0.0.0:9000", "http://127.0.0.1:8000"),
+    ],
+)
+def test_public_url_of_a_loopback_server_is_its_address(listen: str, public_url: str) -> None:
+    assert load(LISTEN=listen).public_url == public_url
+    assert load(LISTEN=listen, PUBLIC_URL="https://connect.example.com").public_url == "https://connect.example.com"
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"ACME_LISTEN": "0.0.0.0:8002"},
+        {"ACME_LISTEN": "127.0.0.1:8002", "LISTEN": "0.0.0.0:8000"},
+        {"ACME_LISTEN": "127.0.0.1:8002", "PUBLIC_URL": "https://connect.example.com"},
+    ],
+)
+def test_acme_is_refused_on_a_server_that_others_reach(variables: dict[str, str]) -> None:
+    assert "Acme CRM is for development" in refusal(**variables)
+
+
+def test_acme_has_an_address_of_its_own() -> None:
+    assert "must differ from ONE_RUNTIME_LISTEN" in refusal(ACME_LISTEN="127.0.0.1:8000")
+    assert "must be host:port" in refusal(ACME_LISTEN="8002")
+
+
 def test_every_setting_has_a_line_of_help() -> None:
     assert all(field.description and field.description.endswith(".") for field in Settings.model_fields.values())
 

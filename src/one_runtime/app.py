@@ -12,12 +12,13 @@ from fastapi import FastAPI
 from one_runtime.api.application import ASGI_ROUTES, ApiApplication
 from one_runtime.api.middleware import RequestMiddleware
 from one_runtime.api.services import Services
-from one_runtime.catalog.loader import Catalog, load_catalog
+from one_runtime.catalog.loader import Catalog
 from one_runtime.clock import Clock, system_clock
 from one_runtime.connect.routes import PopupRoutes
 from one_runtime.context import Installation
 from one_runtime.db.database_url import create_database
 from one_runtime.db.migrations import require_compatible
+from one_runtime.demo.acme_entry import allowed_targets, catalog_of
 from one_runtime.egress import Egress, PoolLimits
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
@@ -54,7 +55,7 @@ def create_app(
     """
     if not structlog.is_configured():
         logs.configure(settings.log_level, settings.log_format)
-    services = Services.of(_installation(settings, catalog or load_catalog(), clock, egress))
+    services = Services.of(_installation(settings, catalog or catalog_of(settings), clock, egress))
     logo_url = partial(services.integration_list.renderer.logo_url, logo="url")
     popup = PopupRoutes(services.installation, logo_url).routes()
     observer = Observer(settings, {route.endpoint: route.path_format for route in (*ASGI_ROUTES, *popup)})
@@ -66,6 +67,7 @@ def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Eg
     # `proxy_calls` limits the concurrent proxy calls of an organization. All these calls can go to one provider, and
     # each call must get a connection (docs/decisions/0024-bulkheads.md).
     proxy_limits = PoolLimits(connections=PROXY_CONNECTIONS, per_upstream=settings.proxy_calls)
+    allow = allowed_targets(settings)
     return Installation(
         settings=settings,
         database=create_database(
@@ -73,9 +75,9 @@ def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Eg
         ),
         catalog=catalog,
         vault=Vault(parse_keys(settings.encryption_keys.get_secret_value())),
-        egress=egress or Egress(allow=settings.egress_allow),
+        egress=egress or Egress(allow=allow),
         clock=clock,
-        proxy_egress=egress or Egress(allow=settings.egress_allow, pool_limits=proxy_limits),
+        proxy_egress=egress or Egress(allow=allow, pool_limits=proxy_limits),
     )
 
 

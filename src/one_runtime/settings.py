@@ -8,11 +8,21 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from one_runtime.errors import ConfigurationError
 
@@ -39,7 +49,8 @@ class Settings(BaseModel):
     public_url: str = Field(
         "http://127.0.0.1:8000",
         title="origin",
-        description="Address at which browsers reach One Runtime. All links start with this address.",
+        description="Address at which browsers reach One Runtime. All links start with this address. If "
+        "ONE_RUNTIME_LISTEN is a loopback address, the default is this address.",
     )
     listen: str = Field("127.0.0.1:8000", title="host:port", description="Address and port of the server.")
     database_url: SecretStr = Field(
@@ -125,12 +136,29 @@ class Settings(BaseModel):
     metrics_listen: str = Field(
         "", title="host:port", description="Address and port of the Prometheus metrics, for operators only."
     )
+    acme_listen: str = Field(
+        "",
+        title="host:port",
+        description="For development only: address and port of Acme CRM, the demo's provider. With this setting, "
+        "acme is an integration of this server. The host, ONE_RUNTIME_LISTEN and ONE_RUNTIME_PUBLIC_URL must be "
+        "loopback.",
+    )
     operator: str = Field(
         "",
         title="name",
         description="Name of the person who runs a command, for the audit log. Without this setting, One Runtime uses "
         "`SUDO_USER` or the user of the process.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _derive_public_url(cls, values: object) -> object:
+        """Without a public URL, use the address of a server that only this machine can reach."""
+        if isinstance(values, dict) and not values.get("public_url") and isinstance(values.get("listen"), str):
+            with suppress(ValueError):  # `_check_listen` reports an invalid address
+                if is_loopback(parse_host_port(values["listen"])[0]):
+                    return {**values, "public_url": f"http://{values['listen'].strip()}"}
+        return values
 
     @field_validator("public_url")
     @classmethod
@@ -145,13 +173,26 @@ class Settings(BaseModel):
             raise ValueError("must be https. Only localhost, names under localhost, 127.0.0.0/8 and [::1] can use http")
         return f"{url.scheme}://{url.netloc.lower()}"
 
-    @field_validator("listen", "metrics_listen")
+    @field_validator("listen", "metrics_listen", "acme_listen")
     @classmethod
     def _check_listen(cls, value: str, others: ValidationInfo) -> str:
         if value:
             parse_host_port(value)
         if value and value == others.data.get("listen"):
-            raise ValueError("must differ from ONE_RUNTIME_LISTEN, because metrics are not public")
+            raise ValueError("must differ from ONE_RUNTIME_LISTEN")
+        return value
+
+    @field_validator("acme_listen")
+    @classmethod
+    def _check_acme_listen(cls, value: str, others: ValidationInfo) -> str:
+        if value:
+            public_url, listen = (str(others.data.get(name, "")) for name in ("public_url", "listen"))
+            hosts = (parse_host_port(value)[0], parse_host_port(listen)[0], urlsplit(public_url).hostname or "")
+            if not all(is_loopback(host) for host in hosts):
+                raise ValueError(
+                    "must be empty on this server. Acme CRM is for development, so its address, ONE_RUNTIME_LISTEN "
+                    "and ONE_RUNTIME_PUBLIC_URL must be loopback"
+                )
         return value
 
     @field_validator("operator")

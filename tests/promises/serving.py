@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.events import Actor
 from tests.application import ORIGIN
 from tests.fork_server import ROOT, ForkedProcess, run
+from tests.ports import free_port
 from tests.waiting import async_attempts
 
 
@@ -103,10 +103,7 @@ async def stop(served: Served) -> None:
 
 
 def _start(what: Serving, folder: Path) -> Served:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", what.port))
-        port = int(probe.getsockname()[1])
+    port = what.port or free_port()
     url = f"http://127.0.0.1:{port}"
     environment = {
         "PATH": os.environ["PATH"],

@@ -1,5 +1,6 @@
 """Define the command `one-runtime` and its subcommands. Each subcommand calls one function, and prints the result."""
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +27,7 @@ from one_runtime.db.backup import back_up
 from one_runtime.db.migrations import HEAD, current_revision, migrate
 from one_runtime.db.vitals import message_for_operator
 from one_runtime.errors import OneRuntimeError
-from one_runtime.settings import load_settings
+from one_runtime.settings import PREFIX, load_settings, parse_host_port
 from one_runtime.telemetry import logs
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="One Runtime: embedded integrations, self-hosted.")
@@ -66,11 +67,22 @@ def serve_command(
     workers: Annotated[
         int | None, typer.Option(help="Number of server processes. Default: ONE_RUNTIME_WORKERS.")
     ] = None,
+    acme: Annotated[
+        bool,
+        typer.Option(
+            "--with-acme",
+            help="For development: also serve Acme CRM, the demo's provider, two ports above the server's port.",
+        ),
+    ] = False,
 ) -> None:
     """Run the server with the settings from environment variables."""
     from one_runtime.serving.server import serve  # noqa: PLC0415 - this import would slow down other commands
 
     settings = load_settings(workers=workers)
+    if acme and not settings.acme_listen:
+        host, port = parse_host_port(settings.listen)
+        os.environ[f"{PREFIX}ACME_LISTEN"] = f"{host}:{port + 2}"  # the environment of the server's processes
+        settings = load_settings(workers=workers)
     logs.configure(settings.log_level, settings.log_format)
     serve(settings, migrate_first=migrate_first)
 

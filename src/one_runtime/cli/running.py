@@ -9,12 +9,12 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from one_runtime.catalog.loader import load_catalog
 from one_runtime.clock import system_clock
 from one_runtime.context import Installation
 from one_runtime.db.database_url import create_database
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.migrations import require_compatible
+from one_runtime.demo.acme_entry import allowed_targets, catalog_of
 from one_runtime.egress import AllowList, Egress
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
@@ -85,9 +85,9 @@ def run_installed(work: Callable[[Installation], Awaitable[T]], *, pool_size: in
         vault = load_vault()
         async with database.write() as tx:
             await key_ring.register(tx, vault, system_clock())
-        egress = Egress(allow=settings.egress_allow)
+        egress = Egress(allow=allowed_targets(settings))
         try:
-            return await work(Installation(settings, database, load_catalog(), vault, egress, system_clock))
+            return await work(Installation(settings, database, catalog_of(settings), vault, egress, system_clock))
         finally:
             await egress.close()
 

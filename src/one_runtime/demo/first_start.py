@@ -27,11 +27,12 @@ from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.errors import ConfigurationError, Unauthenticated
 from one_runtime.integrations import oauth_clients
+from one_runtime.integrations.client_events import record_client_event
 from one_runtime.integrations.oauth_clients import NewOAuthClient
 from one_runtime.oauth.client import ClientIdentity
-from one_runtime.tenancy import api_keys, events, organizations
+from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.authentication import PresentedKey, read_principal
-from one_runtime.tenancy.events import Actor, Subject
+from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.organizations import Organization
 
 CUSTOMER: Final = "Fernhill"
@@ -109,28 +110,29 @@ async def prepare(folder: Path, playground_origin: str, acme_entry: Integration)
             organization_id = (await _organization(tx, playground_origin)).id
             api_key = await _api_key(tx, folder / _API_KEY, organization_id, "Playground", api_keys.DEFAULT_SCOPES)
             await _api_key(tx, folder / _ADMIN_KEY, organization_id, "Administrator", ("read", "admin"))
-            await _register(tx, Vault(parse_keys(encryption_keys)), organization_id, acme_entry, acme_client)
+            await register_client(tx, Vault(parse_keys(encryption_keys)), organization_id, acme_entry, acme_client)
     finally:
         await database.close()
     return DemoData(folder, url, encryption_keys, organization_id, *api_key, acme_keys, acme_client)
 
 
-async def _register(
-    tx: Transaction, vault: Vault, organization_id: str, integration: Integration, client: ClientIdentity
+async def register_client(
+    tx: Transaction, vault: Vault, owner: str, integration: Integration, client: ClientIdentity
 ) -> None:
-    """Register the organization's OAuth client for Acme in One Runtime.
+    """Register an OAuth client for Acme in One Runtime. `owner`: an organization, or `INSTANCE` for all organizations.
 
-    In production, an administrator of the organization registers the client with the API.
+    In production, an administrator of the organization registers the client with the API, and the operator with a
+    command.
     """
     now = system_clock()
     await key_ring.register(tx, vault, now)
-    registered = await oauth_clients.find_own(tx, vault, organization_id, integration.slug)
+    registered = await oauth_clients.find_own(tx, vault, owner, integration.slug)
     if registered is not None and registered.client == client:
         return
     new = NewOAuthClient(client.client_id, client.client_secret)
-    await oauth_clients.put(tx, vault, organization_id, integration, new, now)
-    actor, subject = Actor(organization_id, "system"), Subject(data={"integration_slug": integration.slug})
-    await events.record(tx, actor, "oauth_client.updated", now, subject)
+    await oauth_clients.put(tx, vault, owner, integration, new, now)
+    actor, of_operator = Actor(owner, "system"), owner == oauth_clients.INSTANCE
+    await record_client_event(tx, actor, "oauth_client.updated", integration.slug, now, of_operator=of_operator)
 
 
 async def _api_key(

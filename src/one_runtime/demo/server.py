@@ -9,7 +9,6 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from importlib.resources import as_file, files
 from pathlib import Path
 from types import FrameType
 from typing import Final
@@ -18,13 +17,14 @@ import uvicorn
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
-from one_runtime.catalog.loader import Catalog, load_catalog, load_yaml
-from one_runtime.catalog.model import Integration
+from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.demo import acme
+from one_runtime.demo.acme_entry import ACME, acme_entry, with_acme
 from one_runtime.demo.first_start import CUSTOMER, DemoData, exclusive, prepare
 from one_runtime.demo.hosts import CanonicalHost
 from one_runtime.demo.playground.backend import create_playground
 from one_runtime.demo.playground.product import FIRST_END_USER, Playground
+from one_runtime.demo.sockets import bound_socket
 from one_runtime.egress import AllowList
 from one_runtime.errors import ConfigurationError
 from one_runtime.oauth.callback import callback_url
@@ -39,9 +39,7 @@ The caller of `run_demo` passes this function, because the order of imports does
 
 LOOPBACK: Final = "127.0.0.1"
 
-_FOLDER: Final = files("one_runtime.demo")
-
-_BACKLOG: Final = 256
+_PORTS: Final = "The demo needs three free ports. Choose another port with --port."
 _GRACE: Final = 5
 """Seconds that a stopping demo waits for open requests."""
 
@@ -67,8 +65,8 @@ def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory, allow
         raise ConfigurationError("The demo uses three consecutive ports: --port must be between 1024 and 65533.")
     addresses = Addresses(port)
     with exclusive(data), ExitStack() as stack:
-        sockets = [stack.enter_context(_bind(number)) for number in addresses.ports]
-        demo = asyncio.run(prepare(data, addresses.playground, _acme_entry(addresses.acme)))
+        sockets = [stack.enter_context(bound_socket(LOOPBACK, number, _PORTS)) for number in addresses.ports]
+        demo = asyncio.run(prepare(data, addresses.playground, acme_entry(addresses.acme)))
         apps = _create_apps(create_app, addresses, demo, allow)
         servers = [_Server(app, number) for app, number in zip(apps, addresses.ports, strict=True)]
         text = _start_up_line(addresses, demo) if json else _welcome(addresses, demo, colour=_wants_colour())
@@ -94,10 +92,9 @@ def _create_apps(
         log_level="warning",
         log_format="console",
     )
-    logo = (_FOLDER / "acme.svg").read_text("utf-8")
-    catalog = load_catalog().with_extra(_acme_entry(addresses.acme), logo)
+    catalog = with_acme(load_catalog(), addresses.acme)
     provider = acme.Acme(demo.acme_keys)
-    client, callback = demo.acme_client, callback_url(addresses.one_runtime, "acme")
+    client, callback = demo.acme_client, callback_url(addresses.one_runtime, ACME)
     provider.register_client(callback, name=CUSTOMER, client_id=client.client_id, client_secret=client.client_secret)
     keys = {account.name: account.key for account in provider.accounts.values()}
     playground = Playground(addresses.playground, addresses.one_runtime, demo.api_key, keys)
@@ -106,11 +103,6 @@ def _create_apps(
         CanonicalHost(create_playground(playground), host=playground_host, redirect=True),
         CanonicalHost(provider.app, host=acme_host),
     )
-
-
-def _acme_entry(acme_url: str) -> Integration:
-    with as_file(_FOLDER / "acme.yaml") as path:
-        return load_yaml(path, allow_http=True, replace={"acme_url": acme_url})
 
 
 class _Server(uvicorn.Server):
@@ -171,23 +163,6 @@ def _stopping(servers: Sequence[_Server]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def _bind(port: int) -> Iterator[socket.socket]:
-    with socket.socket() as bound:
-        # The ports of a stopped demo stay in the state TIME_WAIT for a while. SO_REUSEADDR allows a new demo to use
-        # these ports. The system still refuses a port on which another program listens.
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((LOOPBACK, port))
-            bound.listen(_BACKLOG)
-        except OSError as error:
-            raise ConfigurationError(
-                f"Port {port} cannot be used ({error.strerror}). The demo needs three free ports. "
-                "Choose another port with --port."
-            ) from error
-        yield bound
 
 
 def _start_up_line(addresses: Addresses, demo: DemoData) -> str:

@@ -15,6 +15,7 @@ from one_runtime.db.access import require_usable
 from one_runtime.db.database_url import create_database, sqlite_path
 from one_runtime.db.migrations import migrate, require_compatible
 from one_runtime.db.server_lock import hold_server_lock
+from one_runtime.demo.development import acme_served
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import ConfigurationError
@@ -59,6 +60,8 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
         if path or migrate_first:
             migrate(settings.migration_url)
         asyncio.run(_verify(settings))
+        if settings.acme_listen:
+            stack.enter_context(acme_served(settings))
         if settings.metrics_listen:
             stack.enter_context(metrics_served(parse_host_port(settings.metrics_listen), workers=settings.workers))
         _run(app, settings)

@@ -4,8 +4,8 @@ Acme keeps its state in memory. After a restart, no token is valid, and end user
 part of One Runtime: the demo and the tests run Acme as a separate server.
 """
 
-from one_runtime.demo.acme.accounts import GLOBEX, INITECH, new_key
+from one_runtime.demo.acme.accounts import GLOBEX, INITECH, key_from, new_key
 from one_runtime.demo.acme.clients import new_client
 from one_runtime.demo.acme.provider import Acme
 
-__all__ = ["GLOBEX", "INITECH", "Acme", "new_client", "new_key"]
+__all__ = ["GLOBEX", "INITECH", "Acme", "key_from", "new_client", "new_key"]

@@ -1,0 +1,41 @@
+"""The catalog entry of Acme CRM, the demo's provider. The built-in catalog does not contain this entry."""
+
+from importlib.resources import as_file, files
+from typing import Final
+
+from one_runtime.catalog.loader import Catalog, load_catalog, load_yaml
+from one_runtime.catalog.model import Integration
+from one_runtime.egress import AllowList
+from one_runtime.settings import Settings, parse_host_port
+
+ACME: Final = "acme"
+"""The slug of the entry."""
+
+_FOLDER: Final = files("one_runtime.demo")
+
+
+def acme_entry(url: str) -> Integration:
+    """Return the entry of an Acme at this URL."""
+    with as_file(_FOLDER / "acme.yaml") as path:
+        return load_yaml(path, allow_http=True, replace={"acme_url": url})
+
+
+def with_acme(catalog: Catalog, url: str) -> Catalog:
+    """Return the catalog with the entry of an Acme at this URL."""
+    return catalog.with_extra(acme_entry(url), (_FOLDER / "acme.svg").read_text("utf-8"))
+
+
+def catalog_of(settings: Settings) -> Catalog:
+    """Return the built-in catalog, with Acme if this server serves Acme."""
+    return with_acme(load_catalog(), acme_url(settings)) if settings.acme_listen else load_catalog()
+
+
+def allowed_targets(settings: Settings) -> AllowList:
+    """Return the private targets that the operator allows, with Acme's address if this server serves Acme."""
+    acme_targets = {parse_host_port(settings.acme_listen)} if settings.acme_listen else set()
+    return settings.egress_allow | acme_targets
+
+
+def acme_url(settings: Settings) -> str:
+    """Return the URL of the Acme that a server with these settings serves."""
+    return f"http://{settings.acme_listen}"
