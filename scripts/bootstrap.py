@@ -311,7 +311,8 @@ def apt_install(packages: list[str], missing: str) -> None:
 @functools.cache
 def update_package_lists() -> None:
     """Update apt's package lists once. Raises: SetUpError."""
-    run(["apt-get", "update", "-qq"], "apt-get could not update its package lists. Without the missing programs, run make test-quick.")
+    advice = "Without the missing programs, run make test-quick."
+    run(["apt-get", "update", "-qq"], f"apt-get could not update its package lists. {advice}")
 
 
 def run(command: list[str], failure: str, folder: Path = ROOT) -> None:
