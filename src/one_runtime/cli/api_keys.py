@@ -5,12 +5,13 @@ from typing import Annotated
 import typer
 
 from one_runtime.cli.operators import operator_actor, operator_name
-from one_runtime.cli.running import AsJson, print_rows, read, write
+from one_runtime.cli.running import read, write
+from one_runtime.cli.terminal import AsJson, print_rows
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Transaction
 from one_runtime.tenancy import api_keys, organizations
 
-app = typer.Typer(no_args_is_help=True, help="API keys of organizations.")
+app = typer.Typer()
 
 
 @app.command("create")

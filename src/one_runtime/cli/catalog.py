@@ -27,7 +27,8 @@ from one_runtime.catalog.source import Complaint
 from one_runtime.catalog.targets import refused_targets
 from one_runtime.catalog.tools.sheet import counts, sheet
 from one_runtime.cli.catalog_new import new_entry
-from one_runtime.cli.running import AsJson, allows_http, load_egress_allow, named_values, print_json, print_rows
+from one_runtime.cli.running import allows_http, load_egress_allow
+from one_runtime.cli.terminal import AsJson, named_values, print_json, print_rows
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.connecting.verification import check_credentials
 from one_runtime.connections.credentials import CheckFailed, PermissionMissing, ProviderAccount, ProviderUnavailable
@@ -36,7 +37,7 @@ from one_runtime.doctor.catalog_probe import Probed
 from one_runtime.egress import Egress, EgressError, TargetRefused
 from one_runtime.errors import InvalidInput, NotFound
 
-app = typer.Typer(no_args_is_help=True, help="The catalog of integrations.")
+app = typer.Typer()
 
 Slugs = Annotated[list[str] | None, typer.Argument(help="Slugs or YAML files; default: the whole catalog.")]
 _LICENSE = "CC0-1.0"

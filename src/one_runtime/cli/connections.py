@@ -26,7 +26,8 @@ from one_runtime.cli.listing import (
     time_text,
 )
 from one_runtime.cli.operators import operator_name
-from one_runtime.cli.running import AsJson, load_vault, print_json, print_table, read, run
+from one_runtime.cli.running import load_vault, read, run
+from one_runtime.cli.terminal import AsJson, print_json, print_table
 from one_runtime.clock import system_clock
 from one_runtime.connecting import required_reauth
 from one_runtime.connecting.required_reauth import AffectedConnections, ReauthScope
@@ -40,7 +41,7 @@ from one_runtime.proxy.request_log import LoggedRequest, RequestFilter
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Event, EventFilter
 
-app = typer.Typer(no_args_is_help=True, help="The connections of all organizations.")
+app = typer.Typer()
 
 _COLUMNS: Final = {
     "id": "id",

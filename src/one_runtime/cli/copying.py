@@ -2,14 +2,13 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from one_runtime.cli.operators import record_command
 from one_runtime.cli.progress import show_progress
-from one_runtime.cli.running import AsJson, print_json, read_secret
 from one_runtime.cli.stopping import receive_signal
+from one_runtime.cli.terminal import print_json, read_secret
 from one_runtime.clock import system_clock
 from one_runtime.db.copying import CopyProgress
 from one_runtime.db.engine import Transaction
@@ -18,18 +17,8 @@ from one_runtime.jobs.moving import Move, move
 from one_runtime.settings import load_settings
 
 
-def copy_installation(
-    *,
-    to: Annotated[
-        str | None,
-        typer.Option(help="URL of an empty PostgreSQL database. Other users of the machine can see this option."),
-    ] = None,
-    to_file: Annotated[
-        Path | None, typer.Option(help="File with the URL, or - for standard input, if the URL contains a password.")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Move the installation from SQLite to an empty PostgreSQL database. Stop the server first."""
+def copy_installation(to: str | None, to_file: Path | None, *, as_json: bool) -> None:
+    """Move the installation, and print the numbers of rows. Raises: InvalidInput, ConfigurationError."""
     target = read_secret(to_file) if to_file is not None and to is None else to
     if not target or (to and to_file):
         raise InvalidInput("Give the URL of the new PostgreSQL database with either --to or --to-file.")

@@ -7,13 +7,13 @@ from typing import Final
 import typer
 
 from one_runtime import doctor
-from one_runtime.cli.running import AsJson, print_json
+from one_runtime.cli.terminal import print_json
 
 _COLORS: Final = {"ok": typer.colors.GREEN, "warning": typer.colors.YELLOW, "problem": typer.colors.RED}
 
 
-def examine(*, as_json: AsJson = False) -> None:
-    """Check database, key ring, public URL, proxy, clock and outbound requests. Exit code 1 means a problem."""
+def examine(*, as_json: bool) -> None:
+    """Check the installation, and end the command with exit code 1 if there is a problem."""
     findings = asyncio.run(doctor.examine())
     if as_json:
         print_json([asdict(finding) for finding in findings])

@@ -21,7 +21,8 @@ from one_runtime.cli.listing import (
     parse_time,
     print_page,
 )
-from one_runtime.cli.running import AsJson, read
+from one_runtime.cli.running import read
+from one_runtime.cli.terminal import AsJson
 from one_runtime.clock import rfc3339
 from one_runtime.db.engine import Transaction
 from one_runtime.db.scanning import Page, read_pages
@@ -29,7 +30,7 @@ from one_runtime.errors import InvalidInput
 from one_runtime.tenancy import api_keys, events
 from one_runtime.tenancy.events import ActorType, Event, EventFilter, EventType
 
-app = typer.Typer(no_args_is_help=True, help="The audit log of all organizations.")
+app = typer.Typer()
 
 COLUMNS: Final = {
     "created_at": "time",

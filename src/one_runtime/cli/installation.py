@@ -10,7 +10,8 @@ import typer
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.cli.operators import record_command
-from one_runtime.cli.running import AsJson, print_json, print_table, read, run, write
+from one_runtime.cli.running import read, run, write
+from one_runtime.cli.terminal import AsJson, print_json, print_table
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.jobs import liveness
@@ -18,7 +19,7 @@ from one_runtime.jobs.liveness import InstallationRow
 from one_runtime.tenancy.installation_events import list_newest_of_installation
 from one_runtime.tokens.rotating import RotatingConnections, count_rotating
 
-app = typer.Typer(no_args_is_help=True, help="The live database, and copies of the database.")
+app = typer.Typer()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,14 @@ from one_runtime.catalog.disabled_integrations import DisabledIntegration
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.cli.listing import IntegrationSlug, OrganizationId, check_organization
 from one_runtime.cli.operators import operator_name
-from one_runtime.cli.running import AsJson, print_json, print_table, read, write
+from one_runtime.cli.running import read, write
+from one_runtime.cli.terminal import AsJson, print_json, print_table
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.connections.failure_summary import IntegrationFailures, summarize_failures
 from one_runtime.db.engine import Transaction
 from one_runtime.integrations import disabling
 
-app = typer.Typer(no_args_is_help=True, help="Integrations of the whole installation.")
+app = typer.Typer()
 
 Slug = Annotated[str, typer.Argument(help="Slug of the integration.")]
 

@@ -9,8 +9,9 @@ import typer
 
 from one_runtime.cli.operators import operator_name, record_command
 from one_runtime.cli.progress import show_progress
-from one_runtime.cli.running import AsJson, load_vault, print_json, print_rows, read, run, write
+from one_runtime.cli.running import load_vault, read, run, write
 from one_runtime.cli.stopping import receive_signal
+from one_runtime.cli.terminal import AsJson, print_json, print_rows
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.connecting import lost_key
 from one_runtime.db.engine import Database, Transaction
@@ -21,7 +22,7 @@ from one_runtime.encryption.vault import new_key
 from one_runtime.integrations.oauth_clients import INSTANCE
 from one_runtime.telemetry import tracing
 
-app = typer.Typer(no_args_is_help=True, help="Encryption keys.")
+app = typer.Typer()
 
 KeyName = Annotated[str, typer.Argument(metavar="KEY", help="Id of the key, or its first characters (at least 6).")]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
-from one_runtime.cli.running import print_json, print_table
+from one_runtime.cli.terminal import print_json, print_table
 from one_runtime.clock import parse_rfc3339, rfc3339, system_clock
 from one_runtime.connections import search
 from one_runtime.db.engine import Transaction

@@ -6,14 +6,15 @@ from typing import Annotated
 import typer
 
 from one_runtime.cli.operators import operator_actor
-from one_runtime.cli.running import AsJson, named_values, print_rows, read_secret, run_installed
+from one_runtime.cli.running import run_installed
+from one_runtime.cli.terminal import AsJson, named_values, print_rows, read_secret
 from one_runtime.clock import rfc3339
 from one_runtime.context import Installation
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import INSTANCE, NewOAuthClient, RegisteredClient
 from one_runtime.tenancy import organizations
 
-app = typer.Typer(no_args_is_help=True, help="OAuth clients that are registered with providers.")
+app = typer.Typer()
 
 Slug = Annotated[str, typer.Argument(help="Slug of the integration.")]
 Organization = Annotated[

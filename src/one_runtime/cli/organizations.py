@@ -4,22 +4,23 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
 from one_runtime.cli.operators import operator_actor, operator_name, record_command
-from one_runtime.cli.organization_export import write_lines
-from one_runtime.cli.running import AsJson, print_json, print_rows, print_table, read, run_installed, write
+from one_runtime.cli.running import read, run_installed, write
+from one_runtime.cli.terminal import AsJson, print_json, print_rows, print_table
 from one_runtime.clock import system_clock
-from one_runtime.connecting import organization_deletion
-from one_runtime.connecting.organization_deletion import DeletedOrganization
 from one_runtime.db.engine import Transaction
 from one_runtime.db.private_file import new_private_file
 from one_runtime.errors import InvalidInput
 from one_runtime.tenancy import organizations
 
-app = typer.Typer(no_args_is_help=True, help="Organizations (tenants).")
+if TYPE_CHECKING:
+    from one_runtime.connecting.organization_deletion import DeletedOrganization
+
+app = typer.Typer()
 
 AllowedOrigins = Annotated[list[str] | None, typer.Option(help="Origin that may open the popup; repeatable.")]
 
@@ -90,6 +91,8 @@ def export_organization(
     as_json: Annotated[bool, typer.Option("--json", help="With --output, print the number of lines as JSON.")] = False,
 ) -> None:
     """Write the data of an organization as JSON lines, without secrets. Servers can run."""
+    from one_runtime.cli.organization_export import write_lines
+
     if with_credentials and output is None and sys.stdout.isatty():
         raise InvalidInput(
             "A terminal must not show credentials. Add --output FILE, or redirect the output to a program."
@@ -116,10 +119,11 @@ def delete_organization(
     organization_id: str,
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for the organization's name.")] = False,
-    batch: Annotated[int, typer.Option(min=1, max=1000, help="Rows per transaction.")] = organization_deletion.BATCH,
+    batch: Annotated[int | None, typer.Option(min=1, max=1000, help="Rows per transaction. Default: 100.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Delete an organization with all its data, and revoke the tokens of its end users. Servers can run."""
+    from one_runtime.connecting import organization_deletion
 
     async def find_name(tx: Transaction) -> str | None:
         if await organizations.is_being_deleted(tx, organization_id):
@@ -131,8 +135,9 @@ def delete_organization(
         question = f"This command deletes all data of {name}. Type the organization's name to continue"
         if typer.prompt(question, err=True).strip() != name:
             raise InvalidInput("This is not the organization's name. Nothing was deleted.")
+    rows = batch or organization_deletion.BATCH
     result = run_installed(
-        lambda installation: organization_deletion.delete(installation, organization_id, operator_name(), batch=batch)
+        lambda installation: organization_deletion.delete(installation, organization_id, operator_name(), batch=rows)
     )
     if as_json:
         ids = {"organization_id": result.organization_id, "display_name": result.display_name}
@@ -142,7 +147,7 @@ def delete_organization(
         _print_deletion(result)
 
 
-def _print_deletion(result: DeletedOrganization) -> None:
+def _print_deletion(result: "DeletedOrganization") -> None:
     for table, count in sorted(result.rows.items()):
         typer.echo(f"{table:<27} {count:>10,}")
     named = f"{result.organization_id} ({result.display_name})" if result.display_name else result.organization_id

@@ -1,30 +1,24 @@
-"""Open the configured database for a subcommand of `one-runtime`, and print the output."""
+"""Open the configured database for a subcommand of `one-runtime`."""
 
 import asyncio
-import json
 import os
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, TypeVar
-
-import typer
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from one_runtime.clock import system_clock
-from one_runtime.context import Installation
 from one_runtime.db.database_url import create_database
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.migrations import require_compatible
-from one_runtime.demo.acme_entry import allowed_targets, catalog_of
-from one_runtime.egress import AllowList, Egress
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
-from one_runtime.errors import InvalidInput
 from one_runtime.jobs import liveness
 from one_runtime.settings import PREFIX, Settings, load_settings
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from one_runtime.context import Installation
+    from one_runtime.egress import AllowList
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+T = TypeVar("T")
 
 
 def run(work: Callable[[Database], Awaitable[T]], *, pool_size: int = 1, allow_moved: bool = False) -> T:
@@ -77,8 +71,12 @@ def load_vault() -> Vault:
     return Vault(parse_keys(load_settings().encryption_keys.get_secret_value()))
 
 
-def run_installed(work: Callable[[Installation], Awaitable[T]], *, pool_size: int = 1) -> T:
+def run_installed(work: Callable[["Installation"], Awaitable[T]], *, pool_size: int = 1) -> T:
     """Run work that needs an `Installation`. First register the key ring (the configured keys) in the database."""
+    from one_runtime.context import Installation
+    from one_runtime.demo.acme_entry import allowed_targets, catalog_of
+    from one_runtime.egress import Egress
+
     settings = load_settings()
 
     async def installed(database: Database) -> T:
@@ -94,7 +92,7 @@ def run_installed(work: Callable[[Installation], Awaitable[T]], *, pool_size: in
     return run(installed, pool_size=pool_size)
 
 
-def load_egress_allow() -> AllowList:
+def load_egress_allow() -> "AllowList":
     """Return the targets that the operator allows. Ignore errors in other settings. Raises: ConfigurationError."""
     return _load_only("EGRESS_ALLOW").egress_allow
 
@@ -107,58 +105,3 @@ def allows_http() -> bool:
 def _load_only(name: str) -> Settings:
     variable = PREFIX + name
     return load_settings({variable: os.environ[variable]} if variable in os.environ else {})
-
-
-def named_values(option: str, texts: Iterable[str]) -> dict[str, str]:
-    """Parse a name=value option into names and values.
-
-    Raises: InvalidInput. The message omits the option's text, because a user can put a secret there by mistake.
-    """
-    pairs = [text.partition("=") for text in texts]
-    if not all(equals for _, equals, _ in pairs):
-        raise InvalidInput(f"A {option} must have the form name=value.")
-    return {name: value for name, _, value in pairs}
-
-
-def read_secret(file: Path) -> str:
-    """Read a secret from a file, or from standard input if the path is `-`. Raises: InvalidInput."""
-    if str(file) == "-":
-        return typer.get_text_stream("stdin").read().strip()
-    try:
-        return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{file} cannot be read.") from error
-
-
-def print_json(data: object) -> None:
-    """Print data as indented JSON."""
-    typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
-
-
-def print_table(rows: Sequence[Mapping[str, object]]) -> None:
-    """Print rows in aligned columns below a line with the names of the columns. Without rows, print nothing.
-
-    A text of a provider or of an end user can contain control characters, which would control the terminal.
-    """
-    if not rows:
-        return
-    lines = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
-def _cell(value: object) -> str:
-    if isinstance(value, Mapping):
-        value = " ".join(f"{name}={inner}" for name, inner in value.items() if inner is not None)
-    text = "-" if value is None else str(value)
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
-def print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:
-    """Print one row per line, or all rows as JSON."""
-    if as_json:
-        print_json(rows)
-        return
-    for row in rows:
-        typer.echo("  ".join("-" if value is None else str(value) for value in row.values()))

@@ -6,17 +6,19 @@ One Runtime writes an event in the same transaction as the change that the event
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from sqlalchemy import ColumnElement, Text, bindparam, insert, literal_column, select, update
 
-from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import lowest_id, new_id
 from one_runtime.db.scanning import SCANNED_ROWS, Page, read_page
 from one_runtime.db.schema import events, installation_events
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.telemetry import metrics
+
+if TYPE_CHECKING:  # most commands import this module, and need none of the modules that `context` imports
+    from one_runtime.context import Installation
 
 EventType: TypeAlias = Literal[
     "connection.created",
@@ -174,7 +176,7 @@ async def forget_end_user(tx: Transaction, organization_id: str, end_user_id: st
         await tx.execute(statement, organization=organization_id, end_user=end_user_id)
 
 
-async def purge(installation: Installation) -> int:
+async def purge(installation: "Installation") -> int:
     """Delete events of organizations and of the operator that are older than `event_retention_days`.
 
     Return the number of deleted events.
