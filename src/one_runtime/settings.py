@@ -50,7 +50,7 @@ class Settings(BaseModel):
         "http://127.0.0.1:8000",
         title="origin",
         description="Address at which browsers reach One Runtime. All links start with this address. If "
-        "ONE_RUNTIME_LISTEN is a loopback address, the default is this address.",
+        "ONE_RUNTIME_LISTEN has a loopback host, the default is http:// followed by ONE_RUNTIME_LISTEN.",
     )
     listen: str = Field("127.0.0.1:8000", title="host:port", description="Address and port of the server.")
     database_url: SecretStr = Field(
@@ -93,18 +93,21 @@ class Settings(BaseModel):
         "entries by commas.",
     )
     rate_limit: int = Field(
-        6000, ge=0, description="Maximum number of requests per minute with one API key. 0 means no limit."
+        6000,
+        ge=0,
+        description="Maximum number of requests per minute with one API key, in each process. 0 means no limit.",
     )
     unopened_sessions: int = Field(
         50_000,
         ge=0,
-        description="Maximum number of unopened hosted connection sessions of one organization. 0 means no limit.",
+        description="Maximum number of hosted connection sessions of one organization that no browser has opened. 0 "
+        "means no limit.",
     )
     proxy_calls: int = Field(
         256,
         ge=1,
-        description="Maximum number of concurrent proxy calls of an organization in each process. One integration can "
-        "use half of this number.",
+        description="Maximum number of concurrent proxy calls of one organization, in each process. Calls to one "
+        "integration can use half of this number.",
     )
     proxy_max_bytes: int = Field(
         0,
@@ -140,8 +143,8 @@ class Settings(BaseModel):
         "",
         title="host:port",
         description="For development only: address and port of Acme CRM, the demo's provider. With this setting, "
-        "acme is an integration of this server. The host, ONE_RUNTIME_LISTEN and ONE_RUNTIME_PUBLIC_URL must be "
-        "loopback.",
+        "acme is an integration of this server. This setting, ONE_RUNTIME_LISTEN and ONE_RUNTIME_PUBLIC_URL must "
+        "all have loopback hosts.",
     )
     operator: str = Field(
         "",

@@ -140,9 +140,9 @@ async def pause(
 def read_answer(payload: bytes, number: int, client: OAuthClient | None) -> AnsweredQuestion:
     """Decode a payload that `pause` stored. Return the tokens with the end user's answer.
 
-    `number`: the position of the account in the stored list, or `REPLACE` or `KEEP`. For a position outside the list,
-    keep the account that the end user selected earlier, if any. If the question was about a replacement, every answer
-    other than `REPLACE` keeps the connected account.
+    `number`: the answer. If the end user selected an account, `number` is the account's position in the stored list. If
+    the list is shorter, the result contains the account that an earlier answer selected, or no account. If the question
+    was about a replacement, the list is empty, and every `number` other than `REPLACE` counts as `KEEP`.
     """
     paused = _PAUSED.validate_json(payload)
     selected = paused.accounts[number].params if number < len(paused.accounts) else paused.selected
@@ -170,9 +170,9 @@ async def purge_due(installation: Installation) -> int:
 async def purge_of_end_user(
     tx: Transaction, installation: Installation, organization_id: str, end_user_id: str
 ) -> list[PendingRevocation]:
-    """End an end user's attempts that wait for a selection, and queue the revocation of the tokens.
+    """End all attempts of an end user that wait for an answer, delete their stored tokens, and queue the revocations.
 
-    Return the queued revocations.
+    Return the queued revocations. The list omits tokens that another connection possibly uses.
     """
     abandoned = await authorization_attempts.abandon_of(tx, installation.vault, organization_id, end_user_id)
     return await _queue_revocations(tx, installation, abandoned)

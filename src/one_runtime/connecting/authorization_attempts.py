@@ -322,7 +322,7 @@ async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> l
 async def abandon_of(
     tx: Transaction, vault: Vault, organization_id: str, end_user_id: str
 ) -> list[tuple[AuthorizationAttempt, bytes]]:
-    """End the end user's attempts that wait for an account selection. Delete the stored payloads.
+    """End all attempts of the end user that wait for an answer of the end user. Delete the stored payloads.
 
     Return the ended attempts with their payloads. An attempt with a damaged payload ends, but is not in the result. If
     this process lacks the encryption key of an attempt, the attempt does not end.

@@ -44,8 +44,9 @@ class HttpProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._head_size = 0
-        # uvicorn creates a cycle at the end of each head. So the next data belongs to a head if the message of the last
-        # cycle is complete.
+        # uvicorn creates a cycle (the object for one request and its response) at the end of each head. If this
+        # attribute and `self.cycle` are the same, the server has received the last request completely, and the next
+        # byte belongs to a head.
         self._complete: RequestResponseCycle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
@@ -110,7 +111,7 @@ class HttpProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def _refuse(self) -> None:
-        """Send 431 (RFC 6585 section 5), and close the connection."""
+        """Send 431 (RFC 6585 section 5), but not into a response that is still running. Close the connection."""
         if not self._is_responding():
             self.transport.write(
                 b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
