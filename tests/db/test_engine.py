@@ -413,7 +413,7 @@ async def test_invalid_database_is_refused_with_a_sentence(tmp_path: Any) -> Non
         with pytest.raises(ConfigurationError, match="ONE_RUNTIME_DATABASE_URL"):
             create_database(url)
     (tmp_path / "text.db").write_text("this is no database" * 100)
-    with pytest.raises(ConfigurationError, match="cannot be opened"):
+    with pytest.raises(ConfigurationError, match="is not a SQLite database"):
         await create_database(f"sqlite:///{tmp_path / 'text.db'}").open()
     with pytest.raises(ConfigurationError, match="cannot be opened"):
         await create_database(f"sqlite:///{tmp_path / 'missing' / 'file.db'}").open()

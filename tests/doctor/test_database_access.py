@@ -13,9 +13,10 @@ import psycopg
 import pytest
 
 from one_runtime.clock import system_clock
-from one_runtime.db.access import Access, connect, read_access, sqlite_obstacle
+from one_runtime.db.access import Access, connect, read_access
 from one_runtime.db.database_url import create_database
 from one_runtime.db.engine import WritesRefused
+from one_runtime.db.obstacles import sqlite_obstacle
 from one_runtime.db.schema import metadata
 from one_runtime.doctor import Finding
 from one_runtime.encryption.vault import new_key
@@ -174,7 +175,7 @@ async def test_firewall_that_drops_packets_is_named(world: World) -> None:
     with dropping_packets() as port:
         finding = await database_finding(f"postgresql://one@127.0.0.1:{port}/one", world)
     assert finding.verdict == "problem"
-    assert finding.saw.endswith("it does not answer in time, possibly because a firewall drops the packets")
+    assert finding.saw.endswith(" does not answer in time, possibly because a firewall drops the packets")
 
 
 def test_another_program_at_the_port_is_named() -> None:

@@ -44,7 +44,11 @@ from tests.newer_schema import NEWER, set_newer_schema
 pytestmark = pytest.mark.slow
 
 GIB: Final = 1024**3
-REASONS: Final = ("nothing listens at this address and port", "its name cannot be resolved")
+REASONS: Final = {
+    "PostgreSQL cannot be reached: nothing listens at this address and port",
+    "PostgreSQL cannot be reached: its name cannot be resolved",
+    "ONE_RUNTIME_DATABASE_URL is not a valid PostgreSQL URL",
+}
 
 
 async def test_healthy_installation_has_only_the_loopback_warning(healthy: Patient) -> None:
@@ -134,7 +138,7 @@ async def test_missing_or_invalid_sqlite_file_is_reported(on_sqlite: Patient, tm
     assert not (tmp_path / "deep").exists(), "the doctor created a folder"
     (tmp_path / "text.db").write_text("This is no database, however long one reads. " * 100)
     broken = (await on_sqlite.examined(ONE_RUNTIME_DATABASE_URL=f"sqlite:///{tmp_path}/text.db"))["database"]
-    assert (broken.verdict, "file is not a database" in broken.saw) == ("problem", True)
+    assert (broken.verdict, "is not a SQLite database" in broken.saw) == ("problem", True)
 
 
 async def test_server_that_uses_the_file_by_another_path_is_reported(on_sqlite: Patient, tmp_path: Path) -> None:
@@ -178,8 +182,8 @@ def without_rights() -> Iterator[None]:
 @pytest.mark.parametrize(
     "host, words",
     [
-        ("127.0.0.1:1", "PostgreSQL at 127.0.0.1:1: nothing listens at this address and port"),
-        ("nowhere.invalid", "PostgreSQL at nowhere.invalid: its name cannot be resolved"),
+        ("127.0.0.1:1", "PostgreSQL at 127.0.0.1:1 cannot be reached: nothing listens at this address and port"),
+        ("nowhere.invalid", "PostgreSQL at nowhere.invalid cannot be reached: its name cannot be resolved"),
     ],
 )
 async def test_unreachable_postgresql_is_reported_without_the_password(
@@ -198,14 +202,14 @@ async def test_password_that_breaks_the_url_is_in_no_finding(password: str, on_s
     (database,) = [finding for finding in findings if finding.check == "database"]
     assert database.verdict == "problem"
     # Some of these URLs parse as user = host and password = port, which drivers repeat in errors.
-    assert re.sub("PostgreSQL( at 127.0.0.1:1)?: ", "", database.saw) in {"it cannot be reached", *REASONS}
+    assert database.saw.replace(" at 127.0.0.1:1", "") in REASONS
     assert "ary" not in str(findings)
 
 
 async def test_missing_database_is_reported(migrated_postgresql_url: str, world: World) -> None:
     patient = patient_on(f"{migrated_postgresql_url}_not", world)
     finding = (await patient.examined())["database"]
-    assert (finding.verdict, "there is no such database" in finding.saw) == ("problem", True)
+    assert (finding.verdict, " has no database test_" in finding.saw) == ("problem", True)
 
 
 VITALS: Final = PostgresVitals("18.1", 18, 97, synchronous_commit="on", size=8_000_000)

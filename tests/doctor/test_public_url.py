@@ -54,6 +54,10 @@ async def test_another_server_at_the_public_url_is_reported(
         finding = (await on_sqlite.examined(ONE_RUNTIME_PUBLIC_URL=stranger.url))["public URL"]
     assert (finding.verdict, words.format(url=stranger.url) in finding.saw) == (verdict, True), finding
     assert "a=b" not in finding.saw
+    if "another One Runtime" in words:
+        listen = on_sqlite.environ["ONE_RUNTIME_LISTEN"]
+        advice = f"Set ONE_RUNTIME_PUBLIC_URL to the address of this server, such as http://{listen}."
+        assert finding.advice == advice
 
 
 async def test_silent_public_url_times_out_after_about_five_seconds(on_sqlite: Patient) -> None:

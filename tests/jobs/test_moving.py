@@ -196,10 +196,10 @@ async def test_no_database_is_live_if_the_last_step_fails(migrated_sqlite_url: s
     "source, target, sentence",
     [
         ("postgresql://localhost/name", "postgresql://localhost/new", "copies only SQLite databases"),
-        ("sqlite:///{folder}/missing.db", "postgresql://localhost/new", "There is no SQLite database at"),
+        ("sqlite:///{folder}/missing.db", "postgresql://localhost/new", "There is no database at"),
         ("{source}", "sqlite:///{folder}/new.db", "must start with postgresql://"),
         ("{source}", "postgresql://[", "is not a valid PostgreSQL URL"),
-        ("{source}", "postgresql://me:hunter2@127.0.0.1:1/new", "cannot be used: nothing listens at this address"),
+        ("{source}", "postgresql://me:hunter2@127.0.0.1:1/new", "cannot be used: PostgreSQL at .* nothing listens"),
     ],
     ids=["not SQLite", "no file", "not PostgreSQL", "invalid URL", "no server"],
 )

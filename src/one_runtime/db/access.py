@@ -1,20 +1,15 @@
-"""Find out if this process can read, write and migrate the database.
+"""Find out if this process can read, write and migrate the database. If the process cannot, an `Obstacle` says why."""
 
-If the process cannot, an `Obstacle` says why and what to do. The server, `migrate` and the doctor use the same text.
-"""
-
-import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import psycopg
 from psycopg.rows import class_row
 
 from one_runtime.db.database_url import sqlite_path
+from one_runtime.db.obstacles import Obstacle, postgres_obstacle, sqlite_obstacle, url_obstacle
 from one_runtime.db.schema import metadata
-from one_runtime.db.vitals import why_unreachable
-from one_runtime.errors import ConfigurationError
 
 _TABLES: Final = ["alembic_version", *metadata.tables]
 _USER: Final = """
@@ -40,19 +35,7 @@ _TURN_OFF: Final = {
     "client": "Remove this option from ONE_RUNTIME_DATABASE_URL.",
 }
 """Commands that turn the setting off, by the place where the setting is on (`source` in `pg_settings`)."""
-_FOLDER: Final = "Run this command as the server's user, who must own the folder and the file."
 _OWNER: Final = "Make {name} the owner of all tables: see docs/backup.md, Tables of another user."
-
-
-class Obstacle(NamedTuple):
-    """A reason why the user cannot use the database, and the advice."""
-
-    saw: str
-    advice: str
-
-    def error(self) -> ConfigurationError:
-        """Return the error for a command or a server that cannot start."""
-        return ConfigurationError(f"{self.saw[0].upper()}{self.saw[1:]}. {self.advice}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +112,19 @@ class Access:
 def connect(url: str, *, timeout: int = 10) -> "psycopg.Connection[tuple[object, ...]]":
     """Open one connection to PostgreSQL, for a few statements. `timeout`: seconds for each address of the server.
 
-    Raises: ConfigurationError if no server answers, or if the URL is invalid.
+    Raises: DatabaseUnusable if no server accepts the connection, or if the URL is invalid.
     """
+    obstacle = url_obstacle(url)
+    if obstacle is not None:
+        raise obstacle.error()
     try:
         return psycopg.connect(url, autocommit=True, connect_timeout=timeout)
     except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
-        raise ConfigurationError(
-            f"PostgreSQL cannot be reached: {why_unreachable(error)}. Check ONE_RUNTIME_DATABASE_URL and the server."
-        ) from error
+        raise postgres_obstacle(url, error).error() from error
 
 
 def read_access(url: str, *, timeout: int = 10) -> Access:
-    """Return the rights of the database user. Raises: ConfigurationError if PostgreSQL cannot be reached."""
+    """Return the rights of the database user. Raises: DatabaseUnusable if PostgreSQL cannot be reached."""
     with connect(url, timeout=timeout) as connection:
         with connection.cursor(row_factory=class_row(_User)) as users:
             user = users.execute(_USER).fetchone()
@@ -150,26 +134,8 @@ def read_access(url: str, *, timeout: int = 10) -> Access:
     return Access(user, tuple(listed))
 
 
-def sqlite_obstacle(path: Path) -> Obstacle | None:
-    """Return the reason why this process cannot write a SQLite file, or None. The file can be missing.
-
-    SQLite writes further files into the folder of the file.
-    """
-    # `Path.is_dir` raises PermissionError if the process cannot enter a parent folder. `os.path.isdir` returns False.
-    folder = next(parent for parent in path.resolve().parents if os.path.isdir(parent))  # noqa: PTH112
-    if not _may(folder, os.W_OK | os.X_OK):
-        return Obstacle(f"this user cannot write into the folder {folder}", _FOLDER)
-    if path.exists() and not _may(path, os.R_OK | os.W_OK):
-        return Obstacle(f"this user cannot write the file {path}", _FOLDER)
-    return None
-
-
-def _may(path: Path, mode: int) -> bool:
-    return os.access(path, mode, effective_ids=os.access in os.supports_effective_ids)
-
-
 def require_usable(url: str) -> None:
-    """Raises: ConfigurationError if this process cannot use the database. The database can be empty."""
+    """Raises: DatabaseUnusable if this process cannot use the database. The database can be empty."""
     path = sqlite_path(url)
     obstacle = sqlite_obstacle(Path(path)) if path else read_access(url).obstacle_to_use()
     if obstacle is not None:

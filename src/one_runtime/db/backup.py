@@ -6,6 +6,7 @@ from pathlib import Path
 
 from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.file_location import HELD
+from one_runtime.db.obstacles import missing_file, url_obstacle
 from one_runtime.db.private_file import new_private_file
 from one_runtime.db.sqlite import connect_sqlite
 from one_runtime.errors import ConfigurationError, Conflict
@@ -17,9 +18,13 @@ def back_up(url: str, target: Path) -> int:
     The copy is not live until the operator confirms the copy (`jobs/liveness.py`). If the copy fails, delete the new
     file.
 
-    Raises: ConfigurationError for PostgreSQL. Conflict if the function cannot create the file or copy the database.
+    Raises: ConfigurationError for PostgreSQL, and if the database is missing. Conflict if the function cannot create
+    the file or copy the database.
     """
     path = sqlite_path(url)
+    obstacle = missing_file(Path(path)) if path else url_obstacle(url)
+    if obstacle is not None:
+        raise obstacle.error()
     if path is None:
         raise ConfigurationError(
             "This command copies only SQLite databases. Back up PostgreSQL with pg_dump, as docs/backup.md shows."

@@ -14,10 +14,10 @@ from sqlalchemy import Table, func, select
 from one_runtime.db.access import require_usable
 from one_runtime.db.file_location import HELD
 from one_runtime.db.migrations import HEAD, SchemaState, migrate, read_schema_state
+from one_runtime.db.obstacles import INVALID_URL, postgres_obstacle
 from one_runtime.db.pooler import is_pooled
 from one_runtime.db.schema import installation, metadata
 from one_runtime.db.sqlite import connect_sqlite
-from one_runtime.db.vitals import why_unreachable
 from one_runtime.errors import ConfigurationError, Conflict
 
 BATCH: Final = 5_000
@@ -103,7 +103,7 @@ async def copy_rows(path: str, target_url: str, show: Callable[[CopyProgress], N
                 await target.execute(_HOLD, [HELD])
                 await target.execute(_ANALYZE)  # otherwise PostgreSQL has no statistics for its first plans
     except psycopg.Error as error:
-        raise Conflict(f"The copy failed: {_reason(error)}. {_NOTHING_CHANGED}") from error
+        raise Conflict(f"The copy failed: {_reason(target_url, error)}. {_NOTHING_CHANGED}") from error
     except sqlite3.Error as error:
         raise Conflict(f"The SQLite database cannot be read: {error}. Check the disk and the database.") from error
     return counts
@@ -115,21 +115,21 @@ _NOTHING_CHANGED: Final = (
 )
 
 
-def _reason(error: psycopg.Error) -> str:
+def _reason(url: str, error: psycopg.Error) -> str:
     """Return PostgreSQL's own message. A message from the driver could contain a part of the URL."""
-    return error.diag.message_primary or why_unreachable(error)
+    return error.diag.message_primary or postgres_obstacle(url, error).saw
 
 
 @asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[_Connection]:
     try:
         connection = await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=10)
-    except psycopg.OperationalError as error:
-        raise ConfigurationError(
-            f"The new database cannot be used: {why_unreachable(error)}. Check the URL of the new database."
-        ) from error
-    except psycopg.ProgrammingError as error:
-        raise ConfigurationError("The URL of the new database is not a valid PostgreSQL URL.") from error
+    except (psycopg.OperationalError, psycopg.ProgrammingError) as error:
+        obstacle = postgres_obstacle(url, error)
+        if obstacle == INVALID_URL:
+            raise ConfigurationError("The URL of the new database is not a valid PostgreSQL URL.") from error
+        message = f"The new database cannot be used: {obstacle.saw}. Correct the URL of the new database."
+        raise ConfigurationError(message) from error
     async with connection:
         yield connection
 

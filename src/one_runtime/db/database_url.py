@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import Literal
 
 from one_runtime.db.engine import Database
+from one_runtime.db.obstacles import IN_MEMORY, url_obstacle
 from one_runtime.db.postgres import PostgresDatabase
 from one_runtime.db.sqlite import SqliteDatabase
-from one_runtime.errors import ConfigurationError
 
 
 def sqlite_path(url: str) -> str | None:
-    """Return the file path of a `sqlite:///` URL, or None for any other URL."""
+    """Return the file path of a `sqlite:///` URL, or None for any other URL, such as that of a database in memory."""
     head = "sqlite:///"
-    return url.removeprefix(head) if url.startswith(head) else None
+    return url.removeprefix(head) if url.startswith(head) and url != IN_MEMORY else None
 
 
 def lock_path(path: str | Path, purpose: Literal["migrating", "serving"]) -> Path:
@@ -29,11 +29,12 @@ def create_database(url: str, *, pool_size: int = 10, disk_reserve: bool = False
 
     `disk_reserve`: True to keep a `DiskReserve` beside a SQLite file. Only the server needs this reserve.
 
-    Raises: ConfigurationError for any other URL.
+    Raises: DatabaseUnusable for any other URL.
     """
+    obstacle = url_obstacle(url)
+    if obstacle is not None:
+        raise obstacle.error()
     path = sqlite_path(url)
     if path:
         return SqliteDatabase(path, disk_reserve=disk_reserve)
-    if url.startswith(("postgresql://", "postgres://")):
-        return PostgresDatabase(url, pool_size=pool_size)
-    raise ConfigurationError("ONE_RUNTIME_DATABASE_URL must start with sqlite:/// or postgresql://.")
+    return PostgresDatabase(url, pool_size=pool_size)

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import psycopg
 
-from one_runtime.db.vitals import why_unreachable
+from one_runtime.db.obstacles import postgres_obstacle
 from one_runtime.errors import ConfigurationError
 
 PATIENCE: Final = 10.0
@@ -43,12 +43,9 @@ async def connection_options(url: str, *, patience: float = PATIENCE) -> dict[st
             return await _options(url)
         except psycopg.OperationalError as error:
             if time.monotonic() > deadline:
-                raise ConfigurationError(
-                    f"PostgreSQL cannot be reached within {patience:g} seconds: {why_unreachable(error)}. Check "
-                    "ONE_RUNTIME_DATABASE_URL and the server."
-                ) from error
+                raise postgres_obstacle(url, error).error() from error
         except psycopg.ProgrammingError as error:  # the URL is invalid
-            raise ConfigurationError("ONE_RUNTIME_DATABASE_URL is not a valid PostgreSQL URL.") from error
+            raise postgres_obstacle(url, error).error() from error
         await asyncio.sleep(_PAUSE)
 
 

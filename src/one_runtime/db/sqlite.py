@@ -23,6 +23,7 @@ from one_runtime.db.compiled import Params, StatementCompiler, dump_json
 from one_runtime.db.disk_reserve import DiskReserve
 from one_runtime.db.engine import Busy, Database, DiskFull, Transaction, WritesRefused, transaction_open
 from one_runtime.db.file_location import file_location
+from one_runtime.db.obstacles import open_failure
 from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.telemetry import tracing
 
@@ -186,7 +187,7 @@ def connect_sqlite(path: str) -> sqlite3.Connection:
     While another process creates or closes the file, `connect_sqlite` can block the event loop for `LOCK_PATIENCE`
     seconds.
 
-    Raises: ConfigurationError if the file cannot be opened.
+    Raises: DatabaseUnusable if the file cannot be opened.
     """
     connection = None
     try:
@@ -197,7 +198,7 @@ def connect_sqlite(path: str) -> sqlite3.Connection:
     except sqlite3.Error as error:
         if connection is not None:
             connection.close()
-        raise ConfigurationError(f"The SQLite database {path} cannot be opened: {error}.") from error
+        raise open_failure(Path(path), error).error() from error
     return connection
 
 

@@ -14,13 +14,14 @@ from one_runtime import __version__
 from one_runtime.catalog import disabled_integrations
 from one_runtime.catalog.disabled_integrations import DisabledIntegration
 from one_runtime.clock import Clock, rfc3339
-from one_runtime.db.access import Access, read_access, sqlite_obstacle
+from one_runtime.db.access import Access, read_access
 from one_runtime.db.database_url import create_database, lock_path, sqlite_path
 from one_runtime.db.engine import Database
 from one_runtime.db.migrations import HEAD, SchemaState, read_schema_state
+from one_runtime.db.obstacles import DatabaseUnusable, postgres_obstacle, sqlite_obstacle
 from one_runtime.db.pooler import is_pooled, keeps_prepared_statements
 from one_runtime.db.postgres import has_unknown_cluster
-from one_runtime.db.vitals import PostgresVitals, database_clock, postgres_vitals, shown_server, why_unreachable
+from one_runtime.db.vitals import PostgresVitals, database_clock, postgres_vitals
 from one_runtime.doctor.clock import ahead
 from one_runtime.doctor.finding import Finding, Report, ok, problem, warning
 from one_runtime.encryption import key_ring, self_check
@@ -39,7 +40,7 @@ OLDEST_POSTGRESQL: Final = 15
 CONNECT_TIMEOUT: Final = 5
 """Seconds to wait for each address of PostgreSQL, for example behind a firewall that drops packets."""
 
-_AT_THE_SERVER: Final = "Check the database server and ONE_RUNTIME_DATABASE_URL."
+_CHECK: Final = "Check the database and ONE_RUNTIME_DATABASE_URL."
 _MIB: Final = 1024 * 1024
 _SCARCE: Final = 1024 * _MIB
 _ALMOST_FULL: Final = 100 * _MIB
@@ -56,10 +57,6 @@ async def examine_database(settings: Settings, vault: Vault | None, clock: Clock
             return report
     try:
         database = create_database(url, pool_size=1)
-    except ConfigurationError as error:
-        report.findings.append(problem("database", "the database URL is invalid", error.detail))
-        return report
-    try:
         if not path:
             access = await asyncio.to_thread(read_access, url, timeout=CONNECT_TIMEOUT)
             report.findings += _judge_access(access)
@@ -77,11 +74,16 @@ async def examine_database(settings: Settings, vault: Vault | None, clock: Clock
         finally:
             await database.close()
     except (ConfigurationError, Unavailable) as error:
-        explained = path or error.__cause__ is None
-        saw = error.detail if explained else f"{shown_server(url)}: {why_unreachable(error)}"
-        advice = "Run this command as the server's user, and check the file." if path else _AT_THE_SERVER
-        report.findings.append(problem("database", saw, advice))
+        report.findings.append(_judge_error(error, url))
     return report
+
+
+def _judge_error(error: ConfigurationError | Unavailable, url: str) -> Finding:
+    if isinstance(error, DatabaseUnusable):
+        return problem("database", *error.obstacle)
+    if sqlite_path(url) is None and error.__cause__ is not None:
+        return problem("database", *postgres_obstacle(url, error))
+    return problem("database", error.detail, _CHECK)
 
 
 def _judge_access(access: Access) -> list[Finding]:

@@ -137,8 +137,11 @@ def _foreign_answer(answer: Response, settings: Settings, ahead: float | None, *
         saw = f"a One Runtime server answers at {where}, but the two clocks differ too much to identify the server"
         return problem("public URL", saw, "Synchronize all clocks with NTP. Then run the doctor again.")
     if from_one_runtime:
-        saw = f"another One Runtime answers at {where}, or the server has another key ring than this command"
-        advice = "Point the proxy to this installation. Give every server the same key ring."
+        if settings.secure:
+            advice = "Point the reverse proxy to this installation, and give every server the same key ring."
+        else:
+            advice = f"Set ONE_RUNTIME_PUBLIC_URL to the address of this server, such as http://{settings.listen}."
+        saw = f"another One Runtime answers at {where}, or a server with other keys than this command"
         return problem("public URL", saw, advice)
     saw = f"another program answers at {where}, with status {answer.status}"
     return problem("public URL", saw, f"The proxy must forward every path to the server, including {self_check.PATH}.")

@@ -13,6 +13,7 @@ from one_runtime.db.access import require_usable
 from one_runtime.db.copying import CopyProgress, copy_rows, prepare_target, require_copyable
 from one_runtime.db.database_url import create_database, sqlite_path
 from one_runtime.db.engine import Transaction
+from one_runtime.db.obstacles import missing_file
 from one_runtime.db.server_lock import hold_server_lock
 from one_runtime.errors import ConfigurationError, Conflict, Unavailable
 from one_runtime.jobs import liveness
@@ -67,8 +68,9 @@ def _existing_file(url: str) -> str:
             "This command copies only SQLite databases. Set ONE_RUNTIME_DATABASE_URL to the SQLite database, and give "
             "the URL of the new database in the command."
         )
-    if not Path(path).exists():
-        raise ConfigurationError(f"There is no SQLite database at {path}. Check ONE_RUNTIME_DATABASE_URL.")
+    missing = missing_file(Path(path))
+    if missing is not None:
+        raise missing.error()
     require_usable(url)
     return path
 

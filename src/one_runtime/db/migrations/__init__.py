@@ -12,9 +12,9 @@ import psycopg
 
 from one_runtime.db.access import connect, read_access
 from one_runtime.db.database_url import lock_path, sqlite_path
+from one_runtime.db.obstacles import missing_file, postgres_obstacle, sqlite_obstacle
 from one_runtime.db.pooler import is_pooled
 from one_runtime.db.sqlite import connect_sqlite
-from one_runtime.db.vitals import why_unreachable
 from one_runtime.errors import ConfigurationError
 
 HEAD: Final = "0008"
@@ -83,13 +83,9 @@ def read_schema_state(url: str) -> SchemaState:
         return SchemaState(None)
     except psycopg.errors.InsufficientPrivilege as error:
         obstacle = read_access(url).obstacle_to_use()
-        raise (obstacle.error() if obstacle else _unreadable(error)) from None
+        raise (obstacle or postgres_obstacle(url, error)).error() from None
     except psycopg.OperationalError as error:
-        raise _unreadable(error) from error
-
-
-def _unreadable(error: psycopg.Error) -> ConfigurationError:
-    return ConfigurationError(f"PostgreSQL did not answer: {why_unreachable(error)}. Check the server.")
+        raise postgres_obstacle(url, error).error() from error
 
 
 def _read_state(fetch: Callable[[LiteralString], tuple[Any, ...] | None]) -> SchemaState:
@@ -102,7 +98,11 @@ def _read_state(fetch: Callable[[LiteralString], tuple[Any, ...] | None]) -> Sch
 
 
 def require_compatible(url: str) -> None:
-    """Raises: ConfigurationError if this version cannot serve the database's schema."""
+    """Raises: ConfigurationError if this version cannot serve the database's schema, or if there is no database."""
+    path = sqlite_path(url)
+    missing = missing_file(Path(path)) if path else None
+    if missing is not None:
+        raise missing.error()
     _require_compatible(read_schema_state(url))
 
 
@@ -136,10 +136,10 @@ def migrate(url: str, *, patience: float = LOCK_PATIENCE) -> bool:
     """
     if not _needs_migration(url):
         return False
+    _require_migratable(url)
     with _exclusive(url):
         if not _needs_migration(url):
             return False
-        _require_migratable(url)
         from alembic import command  # noqa: PLC0415 - takes 150 ms, and most starts migrate nothing
         from alembic.config import Config  # noqa: PLC0415
 
@@ -151,8 +151,9 @@ def migrate(url: str, *, patience: float = LOCK_PATIENCE) -> bool:
 
 
 def _require_migratable(url: str) -> None:
-    """Raises: ConfigurationError if PostgreSQL does not allow the database user to migrate."""
-    obstacle = None if sqlite_path(url) else read_access(url).obstacle_to_migration()
+    """Raises: DatabaseUnusable if this process cannot migrate the database."""
+    path = sqlite_path(url)
+    obstacle = sqlite_obstacle(Path(path)) if path else read_access(url).obstacle_to_migration()
     if obstacle is not None:
         raise obstacle.error()
 
