@@ -19,7 +19,7 @@ _LOG: Final = """
 addEventListener("message", (event) => {
   const item = document.createElement("li");
   item.textContent = JSON.stringify({ origin: event.origin, data: event.data });
-  document.getElementById("messages").append(item);
+  document.getElementById("messages")?.append(item); // a test can remove the whole page
 });
 """
 

@@ -30,6 +30,8 @@ export interface OpenOptions {
   sessionToken: string;
   /** `connect_url` from the same response; by default it is made from `baseUrl`. */
   connectUrl?: string | null;
+  /** Closes the popup when it is aborted, as the close button does. */
+  signal?: AbortSignal | null;
 }
 
 export interface OneRuntime {
@@ -37,10 +39,15 @@ export interface OneRuntime {
     /**
      * Opens the popup in a modal frame over the page. Escape and the close button cancel.
      *
-     * Resolves for all three outcomes. Rejects on misuse only: a missing `sessionToken`, an invalid URL, or
+     * Resolves for all three outcomes, also after `signal` or `close`. Rejects on misuse only: a missing `sessionToken`, an invalid URL, or
      * a second window while one is open. Resolves `connected` at once, while the popup still shows its check mark.
      */
     open(options: OpenOptions): Promise<ConnectOutcome>;
+    /**
+     * Closes the open popup, as the close button does. If the account is connected, this ends the check mark. Resolves
+     * when the popup is gone and the page has the focus again; at once if no popup is open.
+     */
+    close(): Promise<void>;
   };
 }
 

@@ -11,12 +11,16 @@ const STATUSES = ["connected", "cancelled", "error"];
 
 const STYLE = `
   dialog {
-    position: fixed; inset: 0; width: 100%; max-width: none; height: 100%; max-height: none; margin: 0; padding: 16px;
-    box-sizing: border-box; border: 0; background: none; overflow: hidden; color: #191a1c;
+    all: initial; direction: ltr; /* the page's dialogs can set pointer-events: none, which a dialog inherits */
+    display: none; position: fixed; inset: 0; width: 100%; height: 100%; padding: 16px;
+    box-sizing: border-box; overflow: hidden; color: #191a1c;
     font: 400 15px/1.5 system-ui, sans-serif; text-align: center;
     --paper: #fff; --soft: #5b5e63; --edge: #898c91; --ring: #3564e0;
   }
-  dialog[open] { display: grid; align-items: start; justify-items: center; --room: calc(100dvh - 32px); }
+  dialog[open] {
+    display: grid; grid-template-rows: minmax(0, 1fr); align-items: start; justify-items: center;
+    --room: calc(100dvh - 32px);
+  }
   dialog::backdrop { background: rgb(18 18 17 / 46%); }
   .panel {
     position: relative; width: 100%; max-width: 440px; height: var(--height); max-height: 100%; overflow: hidden;
@@ -63,7 +67,8 @@ const STYLE = `
   @media (prefers-reduced-motion: reduce) { .spinner { animation-duration: 4s; } }
 `;
 
-let current = null;
+// The open window. All copies of this module on a page share it.
+const OPEN = Symbol.for("one-runtime.open-window");
 
 /**
  * @param {{baseUrl?: string}} options `baseUrl`: the public URL of One Runtime. By default, `baseUrl` is the folder of
@@ -71,28 +76,38 @@ let current = null;
  */
 export function createOneRuntime({ baseUrl = new URL(".", import.meta.url).href } = {}) {
   const base = webAddress(baseUrl, "baseUrl");
+  followFocus();
   base.pathname = base.pathname.replace(/\/*$/, "/");
-  return Object.freeze({ connections: Object.freeze({ open: async (options) => open(base, options ?? {}) }) });
+  return Object.freeze({
+    connections: Object.freeze({ open: async (options) => open(base, options ?? {}), close: async () => globalThis[OPEN]?.close() }),
+  });
 }
 
-function open(base, { sessionToken, connectUrl }) {
+function open(base, { sessionToken, connectUrl, signal = null }) {
   if (typeof sessionToken !== "string" || sessionToken.trim() === "") {
     throw new TypeError("One Runtime: open() needs the sessionToken that your backend got for this end user.");
   }
+  if (signal !== null && typeof signal?.aborted !== "boolean") throw new TypeError("One Runtime: signal has to be an AbortSignal.");
   const url = connectUrl === undefined || connectUrl === null ? new URL("connect", base) : webAddress(connectUrl, "connectUrl");
-  current?.finishIfLeaving();
-  if (current !== null) throw new Error("One Runtime: a connect window is open already. Wait for its promise.");
   const requestId = randomId();
+  if (signal?.aborted) return outcome(requestId, "cancelled");
+  globalThis[OPEN]?.finishIfLeaving();
+  if (globalThis[OPEN]) throw new Error("One Runtime: a connect window is open already. Wait for its promise.");
   url.searchParams.set("session_token", sessionToken.trim());
   url.searchParams.set("request_id", requestId);
   return new Promise((resolve) => {
-    current = new ConnectWindow(url, requestId, resolve);
+    globalThis[OPEN] = new ConnectWindow(url, requestId, signal, resolve);
   });
+}
+
+function outcome(requestId, status, { connectionId = null, integrationSlug = null, connectionName = null, error = null } = {}) {
+  return { source: "one-runtime", requestId, status, connectionId, integrationSlug, connectionName, error };
 }
 
 class ConnectWindow {
   #origin;
   #requestId;
+  #signal;
   #resolve;
   #dialog = null;
   #panel = null;
@@ -105,14 +120,20 @@ class ConnectWindow {
   #settled = false;
   #timers = [];
   #restore;
+  #removed;
+  #gone = new Promise((resolve) => (this.#removed = resolve));
+  // A router or a script of the page can remove our element, or the whole body.
+  #observer = new MutationObserver(() => this.#shadow.isConnected || this.#settleAndRemove(this.#outcome("cancelled")));
 
-  constructor(url, requestId, resolve) {
+  constructor(url, requestId, signal, resolve) {
     this.#origin = url.origin;
     this.#requestId = requestId;
+    this.#signal = signal;
     this.#resolve = resolve;
     this.#restore = lockPage();
     this.#build(url);
     window.addEventListener("message", this.#onMessage);
+    signal?.addEventListener("abort", this.close);
     this.#dialog.addEventListener("cancel", (event) => {
       event.preventDefault();
       this.#leave();
@@ -120,13 +141,20 @@ class ConnectWindow {
     // If the user presses Escape twice, some browsers close the dialog without a second `cancel` event.
     this.#dialog.addEventListener("close", () => this.#leave());
     document.body.append(this.#shadow);
+    for (const parent of [document, document.documentElement, document.body]) this.#observer.observe(parent, { childList: true });
     this.#dialog.showModal();
     this.#after(READY_HINT_MS, () => this.#showHint());
   }
 
-  /** Removes this window before the next window opens, if this window shows the success mark or waits for a cancel. */
+  /** Closes this window for the page, as the close button does. Resolves when the window is gone. */
+  close = () => {
+    this.#leave();
+    return this.#gone;
+  };
+
+  /** Removes this window before the next window opens, if the user or the page has already left this window. */
   finishIfLeaving() {
-    if (this.#leaving) this.#settle(this.#outcome("cancelled"));
+    if (this.#leaving || !this.#shadow.isConnected) this.#settle(this.#outcome("cancelled"));
     if (this.#settled) this.#remove();
   }
 
@@ -167,9 +195,8 @@ class ConnectWindow {
     this.#resolve(outcome);
   }
 
-  #outcome(status, { connectionId = null, integrationSlug = null, connectionName = null, error = null } = {}) {
-    const requestId = this.#requestId;
-    return { source: "one-runtime", requestId, status, connectionId, integrationSlug, connectionName, error };
+  #outcome(status, details) {
+    return outcome(this.#requestId, status, details);
   }
 
   #showFrame() {
@@ -197,11 +224,14 @@ class ConnectWindow {
   }
 
   #remove() {
-    if (current === this) current = null;
+    if (globalThis[OPEN] === this) globalThis[OPEN] = null;
+    this.#observer.disconnect();
     window.removeEventListener("message", this.#onMessage);
+    this.#signal?.removeEventListener("abort", this.close);
     for (const timer of this.#timers) clearTimeout(timer);
     this.#restorePage();
     this.#shadow.remove();
+    this.#removed();
   }
 
   #restorePage() {
@@ -242,20 +272,43 @@ class ConnectWindow {
 
 /** Stops the page behind the window from scrolling. Returns a function that restores the page and its focus. */
 function lockPage() {
-  const { style } = document.documentElement;
-  const focused = document.activeElement;
-  const before = { overflow: style.overflow, paddingRight: style.paddingRight };
-  const scrollbar = window.innerWidth - document.documentElement.clientWidth;
-  style.overflow = "hidden";
-  if (scrollbar > 0) style.paddingRight = `${scrollbar}px`;
+  const root = document.documentElement;
+  const before = ["overflow", "padding-right"].map((name) => [name, root.style.getPropertyValue(name), root.style.getPropertyPriority(name)]);
+  const width = root.clientWidth;
+  const restoreFocus = rememberFocus();
+  root.style.setProperty("overflow", "hidden", "important");
+  const scrollbar = root.clientWidth - width; // 0 if the page reserves the scrollbar's space (scrollbar-gutter)
+  if (scrollbar > 0) root.style.setProperty("padding-right", `calc(${getComputedStyle(root).paddingRight} + ${scrollbar}px)`, "important");
   return () => {
-    Object.assign(style, before);
-    if (focused instanceof HTMLElement && focused.isConnected) focused.focus({ preventScroll: true });
+    for (const property of before) root.style.setProperty(...property);
+    restoreFocus();
+  };
+}
+
+let lastFocused = null;
+
+/** Follows the page's focus: a button that the page disables before `open` has lost the focus when `open` runs. */
+function followFocus() {
+  if (lastFocused !== null || typeof document === "undefined") return;
+  lastFocused = new WeakRef(document.body ?? document);
+  document.addEventListener("focusin", ({ target }) => (lastFocused = new WeakRef(target)));
+}
+
+/** Returns a function that focuses the element that has the focus now, unless the page has moved the focus since. */
+function rememberFocus() {
+  const last = lastFocused.deref();
+  const focused = document.activeElement === document.body && last?.matches?.(":disabled") ? last : document.activeElement;
+  const isLost = () => document.activeElement === null || document.activeElement === document.body;
+  const focus = () => isLost() && focused?.isConnected && focused.focus?.({ preventScroll: true });
+  return () => {
+    focus();
+    setTimeout(focus); // the page's code after `await open()` runs first, and can enable its button
   };
 }
 
 function webAddress(address, name) {
-  const url = URL.canParse(address, location.href) ? new URL(address, location.href) : null;
+  const page = globalThis.location?.href; // there is no page while a server renders
+  const url = URL.canParse(address, page) ? new URL(address, page) : null;
   if (url === null || !["http:", "https:"].includes(url.protocol)) {
     throw new TypeError(`One Runtime: ${name} has to be an http(s) address.`);
   }
