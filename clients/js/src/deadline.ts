@@ -1,6 +1,6 @@
 /** The time limit of one attempt, combined with the caller's own signal. */
 
-import { ConnectionFailed, OneRuntimeError } from "./errors.js";
+import { ConnectionFailed } from "./errors.js";
 
 /** The codes of the timeouts of Node's own `fetch`: for the connection, the headers, and a pause in the body. */
 const FETCH_TIMEOUTS = new Set<string | undefined>(["UND_ERR_CONNECT_TIMEOUT", "UND_ERR_HEADERS_TIMEOUT", "UND_ERR_BODY_TIMEOUT"]);
@@ -22,7 +22,7 @@ export function millisecondsOf(timeout: number): number {
 export class Deadline {
   readonly signal: AbortSignal;
   readonly #passed = new AbortController();
-  readonly #timer: NodeJS.Timeout;
+  readonly #timer: ReturnType<typeof setTimeout>;
   readonly #callerSignal: AbortSignal | undefined;
 
   constructor(milliseconds: number, callerSignal?: AbortSignal) {
@@ -36,14 +36,29 @@ export class Deadline {
     clearTimeout(this.#timer);
   }
 
-  /** Converts the exception of an attempt into the error that the caller receives. */
-  explain(error: unknown, baseUrl: string): unknown {
-    if (error instanceof OneRuntimeError) return error;
-    if (this.#callerSignal?.aborted) return this.#callerSignal.reason;
+  /** Converts an exception of `fetch` into an error of the client. @throws the reason of the caller's own signal. */
+  explain(error: unknown, baseUrl: string): ConnectionFailed {
+    this.#callerSignal?.throwIfAborted();
     const { cause, message } = (error ?? {}) as Failure;
     if (this.#passed.signal.aborted || FETCH_TIMEOUTS.has(cause?.code))
       return new ConnectionFailed(`${baseUrl} did not answer in time.`, { code: "timeout" });
     const reason = cause?.code ?? cause?.message ?? message ?? "unknown reason";
     return new ConnectionFailed(`${baseUrl} was not reached: ${reason}.`, { code: "connection_failed", cause: error });
   }
+}
+
+/** Waits. @throws the reason of the signal. */
+export function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const stop = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", stop);
+      resolve();
+    }, milliseconds);
+    return signal?.addEventListener("abort", stop, { once: true });
+  });
 }

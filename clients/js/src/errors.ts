@@ -6,16 +6,36 @@ export interface FieldError {
   message: string;
 }
 
-interface Details {
-  readonly code: string;
-  readonly status?: number | null;
-  readonly requestId?: string | null;
+/** The values of an error, except `detail`. */
+export interface ErrorDetails {
+  readonly code?: string | undefined;
+  readonly status?: number | null | undefined;
+  readonly requestId?: string | null | undefined;
   readonly errors?: FieldError[] | undefined;
   readonly providerReason?: string | null | undefined;
-  readonly retryAfter?: number | null;
+  readonly retryAfter?: number | null | undefined;
   readonly cause?: unknown;
 }
 
+/** An error as JSON: the result of `toJSON`. */
+export interface ErrorJson {
+  name: string;
+  code: string;
+  status: number | null;
+  detail: string;
+  requestId: string | null;
+  errors: FieldError[];
+  providerReason: string | null;
+  retryAfter: number | null;
+}
+
+/** Marks the errors of every copy of this package. The value of the property is the list of the error's classes. */
+const CLASSES = Symbol.for("one-runtime.error");
+
+/**
+ * An error of One Runtime or of the client. `instanceof` also recognizes the errors of another copy of this package. A
+ * program can contain several copies, such as an ES module and a CommonJS module.
+ */
 export class OneRuntimeError extends Error {
   /** A code of One Runtime, or a code of the client: `connection_failed`, `timeout` or `unexpected_answer`. */
   readonly code: string;
@@ -29,17 +49,33 @@ export class OneRuntimeError extends Error {
   /** Seconds. */
   readonly retryAfter: number | null;
 
-  /** @internal The package's types omit the constructor, because only the client creates errors. */
-  constructor(detail: string, details: Details = { code: "" }) {
+  constructor(detail: string, details: ErrorDetails = {}) {
     super(detail, "cause" in details ? { cause: details.cause } : undefined);
-    this.name = new.target.name;
-    this.code = details.code;
+    this.code = details.code ?? "";
     this.status = details.status ?? null;
     this.detail = detail;
     this.requestId = details.requestId ?? null;
     this.errors = details.errors ?? [];
     this.providerReason = details.providerReason ?? null;
     this.retryAfter = details.retryAfter ?? null;
+  }
+
+  /** Returns the error as JSON, for a log, a queue or another thread. `from` restores the error. */
+  toJSON(): ErrorJson {
+    const { name, code, status, detail, requestId, errors, providerReason, retryAfter } = this;
+    return { name, code, status, detail, requestId, errors, providerReason, retryAfter };
+  }
+
+  /** Restores an error from the result of `toJSON`. The code decides the class. */
+  static from(json: Omit<ErrorJson, "name">): OneRuntimeError {
+    return new (classOf(json.code, json.status))(json.detail, json);
+  }
+
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    const names = (value as { [CLASSES]?: readonly string[] } | null | undefined)?.[CLASSES];
+    // A subclass of your own has no name here, so JavaScript's own rule decides.
+    const isOurs = Object.hasOwn(this.prototype, CLASSES) && Array.isArray(names);
+    return isOurs ? names.includes(this.prototype.name) : Function.prototype[Symbol.hasInstance].call(this, value);
   }
 }
 
@@ -66,6 +102,23 @@ export class Unavailable extends OneRuntimeError {}
  * Runtime carried out the request.
  */
 export class ConnectionFailed extends OneRuntimeError {}
+
+/** The names as text, because a minifier renames classes. */
+const NAMED = {
+  OneRuntimeError,
+  ConnectRequired,
+  NotFound,
+  InvalidInput,
+  Unauthenticated,
+  RateLimited,
+  Unavailable,
+  ConnectionFailed,
+};
+for (const [name, { prototype }] of Object.entries(NAMED)) {
+  const classes = prototype === OneRuntimeError.prototype ? [name] : ["OneRuntimeError", name];
+  Object.defineProperty(prototype, "name", { value: name, writable: true, configurable: true });
+  Object.defineProperty(prototype, CLASSES, { value: classes });
+}
 
 /**
  * The code for a response that does not have the documented form, usually a response of another server. The client
@@ -94,6 +147,12 @@ export const CLASS_OF_CODE: ReadonlyMap<string, typeof OneRuntimeError> = new Ma
   ["key_not_in_ring", Unavailable],
   ["unavailable", Unavailable],
 ]);
+/** The class of each code that only the client creates. */
+const CLASS_OF_OWN_CODE: ReadonlyMap<string, typeof OneRuntimeError> = new Map([
+  ["connection_failed", ConnectionFailed],
+  ["timeout", ConnectionFailed],
+  [UNEXPECTED, OneRuntimeError],
+]);
 /** The class of each status, for codes that a later version of One Runtime adds. */
 const CLASS_OF_STATUS: ReadonlyMap<number, typeof OneRuntimeError> = new Map([
   [401, Unauthenticated],
@@ -103,14 +162,18 @@ const CLASS_OF_STATUS: ReadonlyMap<number, typeof OneRuntimeError> = new Map([
   [503, Unavailable],
 ]);
 
+function classOf(code: string, status: number | null) {
+  const Kind = CLASS_OF_OWN_CODE.get(code) ?? CLASS_OF_CODE.get(code);
+  return Kind ?? CLASS_OF_STATUS.get(status ?? 0) ?? OneRuntimeError;
+}
+
 /** Returns the error for a response. Reads the body if the error comes from One Runtime. Cancels any other body. */
 export async function errorOf(response: Response, isOurs: boolean): Promise<OneRuntimeError> {
   if (!isOurs) await response.body?.cancel();
   const problem: Problem = isOurs ? problemOf(await response.text()) : {};
   const code = problem.code ?? (isOurs ? response.headers.get("one-runtime-error") : null);
   if (code === null) return unexpected(response, `Another server answered ${response.status} instead of One Runtime`);
-  const Kind = CLASS_OF_CODE.get(code) ?? CLASS_OF_STATUS.get(response.status) ?? OneRuntimeError;
-  return new Kind(problem.detail ?? `One Runtime answered ${response.status} (${code}).`, {
+  return new (classOf(code, response.status))(problem.detail ?? `One Runtime answered ${response.status} (${code}).`, {
     code,
     status: response.status,
     requestId: problem.request_id ?? response.headers.get("request-id"),

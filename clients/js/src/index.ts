@@ -10,6 +10,8 @@ export { OneRuntime, OPERATIONS } from "./client.js";
 export {
   ConnectionFailed,
   ConnectRequired,
+  type ErrorDetails,
+  type ErrorJson,
   type FieldError,
   InvalidInput,
   NotFound,
@@ -18,6 +20,7 @@ export {
   Unauthenticated,
   Unavailable,
 } from "./errors.js";
+export { forward } from "./forward.js";
 export type { Page, Pages, Paging } from "./pages.js";
 export type { CallOptions, ConnectionSelector, ProviderProxy, ProxyBody, ProxyOptions } from "./proxy.js";
 export type * from "./resources/catalog.js";
@@ -30,4 +33,4 @@ export type * from "./resources/oauth-clients.js";
 export type * from "./resources/organization.js";
 export type * from "./resources/proxy-requests.js";
 export type * from "./resources/sessions.js";
-export type { Options, RequestOptions } from "./transport.js";
+export type { Options, RawRequestOptions, RequestOptions, ResponseHead } from "./transport.js";

@@ -1,8 +1,10 @@
 /** Operations of the API as methods of a resource. The compiler compares each operation with the type of its method. */
 
 import { type QueryInput, query, segment } from "./addresses.js";
+import { unexpected } from "./errors.js";
 import { camelCase, fromWire, toWire } from "./names.js";
-import { type Pages, PagesOnDemand } from "./pages.js";
+import { type Page, type Pages, PagesOnDemand } from "./pages.js";
+import { hideWhenPrinted } from "./secrets.js";
 import type { RequestOptions, Transport } from "./transport.js";
 
 export interface Operation {
@@ -14,6 +16,12 @@ export interface Operation {
   readonly items?: string;
   /** True if the list has pages. */
   readonly paged?: boolean;
+  /** True if the request creates something. The client sends an `Idempotency-Key`, so it can repeat the request. */
+  readonly creates?: true;
+  /** Fields that the answer, or each item of its list, always has. Without them, another server has answered. */
+  readonly returns?: readonly string[];
+  /** Fields of the answer that `console.log` does not print. */
+  readonly secrets?: readonly string[];
   /** Default values of the query. */
   readonly defaults?: Readonly<Record<string, string>>;
 }
@@ -30,17 +38,29 @@ type TakenBy<Arguments extends unknown[], Path extends string> = Arguments exten
     ? { readonly takes: "query"; readonly defaults?: Operation["defaults"] } | { readonly takes: "body" | "definition" }
     : never;
 
+/** The properties that are always present. */
+type RequiredKeys<T> = { [Key in keyof T]-?: object extends Pick<T, Key> ? never : Key }[keyof T];
+type Fields<T> = readonly [RequiredKeys<T>, ...RequiredKeys<T>[]];
+
 /** The part of an operation's type that depends on the method's result. */
 type ReturnedBy<Result> =
-  Result extends Pages<unknown>
-    ? { readonly items: string; readonly paged: true }
-    : Result extends Promise<readonly unknown[]>
-      ? { readonly items: string; readonly paged?: never }
-      : { readonly items?: never; readonly paged?: never };
+  Result extends Pages<infer Item>
+    ? { readonly items: string; readonly paged: true; readonly returns: Fields<Item> }
+    : Result extends Promise<readonly (infer Item)[]>
+      ? { readonly items: string; readonly paged?: never; readonly returns: Fields<Item> }
+      : Result extends Promise<infer Answer>
+        ? { readonly items?: never; readonly paged?: never } & (Answer extends void
+            ? { readonly returns?: never }
+            : { readonly returns: Fields<Answer>; readonly secrets?: Fields<Answer> })
+        : never;
 
 /** The operation of a method. */
 type OperationOf<Method, Path extends string> = Method extends (...args: infer Arguments) => infer Result
-  ? { readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE" } & TakenBy<Required<Arguments>, Path> &
+  ? (
+      | { readonly method: "POST"; readonly creates?: true }
+      | { readonly method: "GET" | "PUT" | "PATCH" | "DELETE"; readonly creates?: never }
+    ) &
+      TakenBy<Required<Arguments>, Path> &
       ReturnedBy<Result>
   : never;
 
@@ -87,12 +107,9 @@ function methodOf(transport: Transport, name: string, operation: Operation) {
     const [input, options] = (
       operation.takes ? args.slice(variables.length) : [undefined, args[variables.length]]
     ) as [object?, RequestOptions?];
-    const { items } = operation;
-    if (!operation.paged || items === undefined) return call(transport, name, operation, values, input, options);
-    return new PagesOnDemand(async (cursor) => {
-      const answer = await send(transport, operation, operation.path, { ...input, ...cursor }, options);
-      return { items: answer[items] as unknown[], nextCursor: answer["nextCursor"] as string | null };
-    });
+    if (!operation.paged) return call(transport, name, operation, values, input, options);
+    return new PagesOnDemand((cursor) =>
+      send(transport, operation, operation.path, { ...input, ...cursor }, options) as Promise<Page<unknown>>);
   };
 }
 
@@ -104,8 +121,8 @@ async function call(
   input?: object,
   options?: RequestOptions,
 ) {
-  const answer = await send(transport, operation, pathOf(name, operation, values), input, options);
-  return operation.items ? answer[operation.items] : answer;
+  const keyed = operation.creates ? { idempotencyKey: crypto.randomUUID(), ...options } : options;
+  return send(transport, operation, pathOf(name, operation, values), input, keyed);
 }
 
 async function send(
@@ -115,10 +132,33 @@ async function send(
   input?: object,
   options?: RequestOptions,
 ) {
-  const request = { method: operation.method, signal: options?.signal, ...contentOf(operation, input) };
   const parameters = operation.takes === "query" ? toWire({ ...operation.defaults, ...input }) : undefined;
-  const answer = await transport.json(path + query(parameters as QueryInput), request);
-  return fromWire(answer) as Readonly<Record<string, unknown>>;
+  return transport.json(path + query(parameters as QueryInput), {
+    method: operation.method,
+    options,
+    ...contentOf(operation, input),
+    read: (value, response) => answerOf(operation, fromWire(value), response),
+  });
+}
+
+/** Returns the result of a method. @throws {OneRuntimeError} for an answer that does not have the operation's fields. */
+function answerOf({ returns, secrets, items, paged }: Operation, value: unknown, response: Response): unknown {
+  if (returns === undefined) return undefined;
+  const answer = objectOf(value, items ? [items, ...(paged ? ["nextCursor"] : [])] : returns, response);
+  if (secrets) hideWhenPrinted(answer, secrets);
+  if (items === undefined) return answer;
+  const list = answer[items];
+  if (!Array.isArray(list)) throw unexpected(response, `The answer's ${items} is not a list`);
+  for (const item of list) objectOf(item, returns, response);
+  return paged ? { items: list, nextCursor: answer["nextCursor"] } : list;
+}
+
+/** Returns the value as an object with the fields. @throws {OneRuntimeError} if a field is missing. */
+function objectOf(value: unknown, fields: readonly string[], response: Response) {
+  const object = value as Readonly<Record<string, unknown>> | null | undefined;
+  const missing = fields.find((field) => object?.[field] === undefined);
+  if (object == null || missing !== undefined) throw unexpected(response, `The answer has no ${missing}`);
+  return object;
 }
 
 function pathOf(name: string, operation: Operation, values: unknown[]) {

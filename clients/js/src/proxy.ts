@@ -5,13 +5,12 @@
  * a load balancer.
  */
 
-import type { Readable } from "node:stream";
-
 import { providerPath, type QueryValue, query, segment } from "./addresses.js";
 import { millisecondsOf } from "./deadline.js";
 import type { Transport } from "./transport.js";
 
-export type ProxyBody = NonNullable<RequestInit["body"]> | Readable | AsyncIterable<Uint8Array>;
+/** Text, bytes, a form or a stream. A `Readable` of Node is an `AsyncIterable`. */
+export type ProxyBody = NonNullable<RequestInit["body"]> | AsyncIterable<Uint8Array | string>;
 
 /**
  * The connection of a call: `connectionId`, or the newest active connection of `endUserId`. If both are present, the
@@ -36,6 +35,8 @@ export interface CallOptions {
   retry?: boolean;
   /** Another base URL of the integration. */
   baseUrl?: string;
+  /** Retries of this call. Default: the client's `maxRetries`. */
+  maxRetries?: number;
 }
 
 /**
@@ -102,14 +103,16 @@ export class CallsOfProviders implements ProviderProxy {
     const verb = method.toUpperCase();
     const timeout = Math.min(millisecondsOf(options.timeout ?? this.#transport.timeout), MAX_TIMEOUT);
     const body = options.json === undefined ? options.body : JSON.stringify(options.json);
+    const streamed = isStream(body);
     if (options.json !== undefined && options.body != null) throw new TypeError("pass json or body, not both");
     if (body != null && ["GET", "HEAD"].includes(verb)) throw new TypeError(`fetch sends no body with ${verb}`);
     return this.#transport.send(addressOf(integrationSlug, path, options.query), {
       method: verb,
       headers: headersOf(options, timeout),
-      body,
-      streamed: isStream(body),
+      body: streamed ? streamOf(body) : body,
+      streamed,
       signal: options.signal,
+      maxRetries: options.maxRetries,
       timeout: isSmall(body) ? clientTimeout(timeout, options.retry) : Infinity,
       isAnswer: (response) => response.headers.has("one-runtime-attempts"),
       isOurs: (response) => response.headers.has("one-runtime-error"),
@@ -137,7 +140,7 @@ function headersOf({ headers, json, endUserId, connectionId, retry, baseUrl }: C
 
 /** Encodes text as UTF-8 with one character for each byte. `fetch` sends each character of a header as one byte. */
 function bytesOf(text: string) {
-  return Buffer.from(String(text), "utf8").toString("latin1");
+  return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");
 }
 
 /**
@@ -155,7 +158,25 @@ function isSmall(body?: ProxyBody | null) {
   return (byteLength ?? length ?? size ?? Infinity) <= SMALL_BODY;
 }
 
+type Stream = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array | string>;
+
 /** Returns true if the client can read the body only once. Returns false for text, bytes and a form. */
-function isStream(body?: ProxyBody | null) {
-  return body !== null && typeof body === "object" && Symbol.asyncIterator in body;
+function isStream(body?: ProxyBody | null): body is Stream {
+  return typeof body === "object" && (body instanceof ReadableStream || Symbol.asyncIterator in (body ?? {}));
+}
+
+/** Returns a stream that `fetch` of every runtime accepts. Only Node's `fetch` also accepts an `AsyncIterable`. */
+function streamOf(body: Stream): ReadableStream<Uint8Array> {
+  if (body instanceof ReadableStream) return body;
+  const iterator = body[Symbol.asyncIterator]();
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await iterator.next();
+      if (done) controller.close();
+      else controller.enqueue(typeof value === "string" ? new TextEncoder().encode(value) : value);
+    },
+    async cancel(reason) {
+      await iterator.return?.(reason);
+    },
+  });
 }

@@ -1,54 +1,86 @@
 /** Requests to One Runtime: the API key, time limits and retries. */
 
-import { setTimeout as delay } from "node:timers/promises";
+import { providerPath } from "./addresses.js";
+import { Deadline, millisecondsOf, pause } from "./deadline.js";
+import { isPage, userAgent, variable } from "./environment.js";
+import { errorOf, isProblem, OneRuntimeError, UNEXPECTED, unexpected } from "./errors.js";
 
-import { Deadline, millisecondsOf } from "./deadline.js";
-import { errorOf, isProblem, type OneRuntimeError, UNEXPECTED, unexpected } from "./errors.js";
-
-const MAX_ATTEMPTS = 3;
+const MAX_RETRIES = 2;
 const FIRST_WAIT = 500; // milliseconds
 const MAX_WAIT = 30_000;
 const TIMEOUT = 60_000;
 /** Methods that the client repeats after any 503. A POST can have stored changes before the 503. */
 const IDEMPOTENT = new Set(["GET", "HEAD", "PUT", "DELETE", "OPTIONS"]);
+export const KEY_IN_A_BROWSER =
+  "The client runs in a browser, where every user can read the API key. Use the client on your server, and open the " +
+  "popup with @one-runtime/connect. If only trusted people use this page, set dangerouslyAllowBrowser: true.";
 
 export interface Options {
-  /** The address of One Runtime: `https://connect.example.com`. */
-  baseUrl: string;
-  /** An API key of your organization, `oru_…`. Keep the key on your server. */
-  apiKey: string;
+  /** The URL of One Runtime: `https://connect.example.com`. Default: the variable `ONE_RUNTIME_URL`. */
+  baseUrl?: string | undefined;
+  /** An API key of your organization, `oru_…`. Keep it on your server. Default: the variable `ONE_RUNTIME_API_KEY`. */
+  apiKey?: string | undefined;
   fetch?: typeof globalThis.fetch;
   /** Milliseconds of one attempt, 60000 by default. For calls of `proxy`, also the default of the call's `timeout`. */
   timeout?: number;
+  /** Retries after a temporary error, 2 by default. */
+  maxRetries?: number;
+  /** Headers of each request. One Runtime passes them on to the provider in calls of `proxy`. */
+  headers?: NonNullable<RequestInit["headers"]>;
   /** A function that waits between two attempts. */
   sleep?: (milliseconds: number, signal?: AbortSignal) => Promise<unknown>;
+  /** Allows the client in a browser, where every user of the page can read the API key. */
+  dangerouslyAllowBrowser?: boolean;
 }
 
+/** Options of one call. */
 export interface RequestOptions {
   signal?: AbortSignal;
+  /** Milliseconds of one attempt. Default: the client's `timeout`. */
+  timeout?: number;
+  /** Default: the client's `maxRetries`. */
+  maxRetries?: number;
+  headers?: NonNullable<RequestInit["headers"]>;
+  /** The key of a call that creates something. By default, the client generates a key for each call. */
+  idempotencyKey?: string;
+  /** The client calls this function with the status and the headers of each successful response. */
+  onResponse?: (response: ResponseHead) => void;
+}
+
+export interface RawRequestOptions extends RequestOptions {
+  /** The client sends this value as JSON, with unchanged keys. */
+  json?: unknown;
+}
+
+export interface ResponseHead {
+  readonly status: number;
+  readonly headers: Headers;
 }
 
 type Body = NonNullable<RequestInit["body"]>;
 
 /** A request, and the use of its response. */
-interface Exchange<Answer> {
+export interface Exchange<Answer> {
   readonly method: string;
   readonly headers: Headers;
   readonly body?: Body | null | undefined;
   /** True if the body is a stream. The client can read a stream only once. */
-  readonly streamed?: boolean;
+  readonly streamed?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
-  readonly timeout?: number;
+  readonly timeout?: number | undefined;
+  readonly maxRetries?: number | undefined;
   readonly isAnswer: (response: Response) => boolean;
   readonly isOurs: (response: Response) => boolean;
   readonly read: (response: Response) => Answer | Promise<Answer>;
 }
 
-interface JsonRequest {
+interface JsonRequest<Answer> {
   readonly method: string;
-  readonly type?: string;
-  readonly body?: string;
-  readonly signal?: AbortSignal | undefined;
+  readonly type?: string | undefined;
+  readonly body?: string | undefined;
+  readonly options?: RequestOptions | undefined;
+  /** Converts the value of the JSON response. The value is undefined for a 204. */
+  readonly read: (value: unknown, response: Response) => Answer;
 }
 
 export class Transport {
@@ -56,32 +88,61 @@ export class Transport {
   readonly #baseUrl: string;
   readonly #apiKey: string;
   readonly #fetch: typeof globalThis.fetch;
+  readonly #headers: Headers;
+  readonly #maxRetries: number;
   readonly #sleep: NonNullable<Options["sleep"]>;
 
-  /** @throws {TypeError} for an invalid option. The message never contains the key, because programs log messages. */
-  constructor({ baseUrl, apiKey, fetch = globalThis.fetch, timeout = TIMEOUT, sleep = pause }: Partial<Options> = {}) {
-    this.#baseUrl = addressOf(baseUrl);
-    if (typeof apiKey !== "string" || !/^[!-~]+$/.test(apiKey)) {
-      throw new TypeError("apiKey must be an API key, oru_…");
-    }
-    this.timeout = millisecondsOf(timeout);
-    this.#apiKey = apiKey;
-    this.#fetch = fetch;
-    this.#sleep = sleep;
+  /**
+   * @throws {TypeError} for an invalid option. The message never contains the key, because programs log messages.
+   * @throws {Error} in a browser, without `dangerouslyAllowBrowser`.
+   */
+  constructor(options: Options = {}) {
+    if (isPage() && options.dangerouslyAllowBrowser !== true) throw new Error(KEY_IN_A_BROWSER);
+    this.#baseUrl = addressOf(options.baseUrl ?? variable("ONE_RUNTIME_URL"));
+    this.#apiKey = keyOf(options.apiKey ?? variable("ONE_RUNTIME_API_KEY"));
+    this.timeout = millisecondsOf(options.timeout ?? TIMEOUT);
+    this.#maxRetries = retriesOf(options.maxRetries ?? MAX_RETRIES);
+    this.#headers = new Headers(options.headers);
+    if (!this.#headers.has("user-agent")) this.#headers.set("user-agent", userAgent());
+    this.#fetch = options.fetch ?? globalThis.fetch;
+    this.#sleep = options.sleep ?? pause;
   }
 
-  /** Returns the value of the JSON response, or undefined for a 204. @throws {OneRuntimeError} */
-  async json(path: string, { method, type, body, signal }: JsonRequest): Promise<unknown> {
-    const headers = new Headers({ accept: "application/json" });
-    if (type) headers.set("content-type", type);
+  /** Returns the converted value of the JSON response. @throws {OneRuntimeError} */
+  async json<Answer>(path: string, { method, type, body, options = {}, read }: JsonRequest<Answer>): Promise<Answer> {
+    const headers = headersOf(options, type);
+    if (headers.has("if-none-match")) {
+      throw new TypeError("this method has no result for a 304: send If-None-Match with the method request");
+    }
     return this.send(path, {
+      ...options,
       method,
       headers,
       body,
-      signal,
       isAnswer: (response) => response.ok,
       isOurs: isProblem,
-      read: readJson,
+      read: async (response) => {
+        const answer = read(await readJson(response), response);
+        options.onResponse?.(headOf(response));
+        return answer;
+      },
+    });
+  }
+
+  /** Returns the response of any route. @throws {OneRuntimeError} */
+  async raw(method: string, path: string, options: RawRequestOptions = {}): Promise<Response> {
+    const headers = headersOf(options, options.json === undefined ? undefined : "application/json");
+    return this.send(providerPath(path), {
+      ...options,
+      method: method.toUpperCase(),
+      headers,
+      body: options.json === undefined ? null : JSON.stringify(options.json),
+      isAnswer: (response) => response.ok || response.status === 304,
+      isOurs: isProblem,
+      read: (response) => {
+        options.onResponse?.(headOf(response));
+        return response;
+      },
     });
   }
 
@@ -93,12 +154,16 @@ export class Transport {
    * @throws {OneRuntimeError}
    */
   async send<Answer>(path: string, request: Exchange<Answer>): Promise<Answer> {
-    for (let attempt = 1; ; attempt += 1) {
-      const outcome = await this.#attempt(path, request);
+    const headers = new Headers(this.#headers);
+    for (const [name, value] of request.headers) headers.set(name, value);
+    headers.set("authorization", `Bearer ${this.#apiKey}`);
+    const retries = request.streamed ? 0 : retriesOf(request.maxRetries ?? this.#maxRetries);
+    for (let retry = 0; ; retry += 1) {
+      const outcome = await this.#attempt(path, { ...request, headers });
       if ("answer" in outcome) return outcome.answer;
       const { error } = outcome;
-      const wait = waitBeforeRetry(error, attempt, request.method);
-      if (wait === null || request.streamed) throw error;
+      const wait = retry < retries && isTemporary(error, request) ? waitBefore(retry, error) : null;
+      if (wait === null) throw error;
       await this.#sleep(wait, request.signal);
     }
   }
@@ -108,21 +173,32 @@ export class Transport {
     request: Exchange<Answer>,
   ): Promise<{ answer: Answer } | { error: OneRuntimeError }> {
     const { method, headers, body, streamed, signal, timeout = this.timeout } = request;
-    const sent = new Headers(headers);
-    sent.set("authorization", `Bearer ${this.#apiKey}`);
-    const init: RequestInit = { method, headers: sent, redirect: "manual", ...(body != null && { body }) };
-    if (streamed) init.duplex = "half";
-    const deadline = new Deadline(timeout, signal);
+    const init = { method, headers, redirect: "manual", ...(body != null && { body }) } as const;
+    const deadline = new Deadline(millisecondsOf(timeout), signal);
     try {
-      const response = await this.#fetch.call(undefined, this.#baseUrl + path, { ...init, signal: deadline.signal });
+      const sent = { ...init, ...(streamed && { duplex: "half" }), signal: deadline.signal };
+      const response = await this.#fetch.call(undefined, this.#baseUrl + path, sent);
       if (request.isAnswer(response)) return { answer: await request.read(response) };
       return { error: await errorOf(response, request.isOurs(response)) };
     } catch (error) {
-      throw deadline.explain(error, this.#baseUrl);
+      return { error: error instanceof OneRuntimeError ? error : deadline.explain(error, this.#baseUrl) };
     } finally {
       deadline.clear();
     }
   }
+}
+
+/** Returns the headers of a call. `type`: the media type of the body. */
+function headersOf({ headers, idempotencyKey }: RequestOptions, type?: string) {
+  const sent = new Headers(headers);
+  if (!sent.has("accept")) sent.set("accept", "application/json");
+  if (type) sent.set("content-type", type);
+  if (idempotencyKey !== undefined) sent.set("idempotency-key", idempotencyKey);
+  return sent;
+}
+
+function headOf({ status, headers }: Response): ResponseHead {
+  return { status, headers };
 }
 
 async function readJson(response: Response): Promise<unknown> {
@@ -135,33 +211,44 @@ async function readJson(response: Response): Promise<unknown> {
   }
 }
 
-/** Returns the milliseconds until the next attempt, or null if the client does not retry. */
-function waitBeforeRetry(error: OneRuntimeError, attempt: number, method: string) {
-  if (!isTemporary(error, method) || attempt >= MAX_ATTEMPTS) return null;
-  const wait = error.retryAfter === null ? FIRST_WAIT * 2 ** (attempt - 1) : error.retryAfter * 1000;
-  return wait <= MAX_WAIT ? wait : null;
+/**
+ * Returns the milliseconds until the next attempt, or null if One Runtime demands a longer wait than the client waits.
+ * The wait is up to a quarter longer at random, so that many clients do not return at the same time.
+ */
+function waitBefore(retry: number, { retryAfter }: OneRuntimeError) {
+  const wait = retryAfter === null ? FIRST_WAIT * 2 ** retry : retryAfter * 1000;
+  return wait <= MAX_WAIT ? wait * (1 + Math.random() / 4) : null;
 }
 
 /** Returns true if the error is temporary and comes from One Runtime, and if a repeated request is harmless. */
-function isTemporary({ code, status }: OneRuntimeError, method: string) {
+function isTemporary({ code, status }: OneRuntimeError, { method, headers }: Exchange<unknown>) {
   if (code === UNEXPECTED) return false;
-  return status === 429 || (status === 503 && (code === "database_busy" || IDEMPOTENT.has(method)));
+  const harmless = IDEMPOTENT.has(method) || headers.has("idempotency-key");
+  if (status === 429 || code === "database_busy") return true;
+  return harmless && (status === 503 || code === "connection_failed");
 }
 
+/** @throws {TypeError} for a text that cannot be a key. */
+function keyOf(apiKey?: string) {
+  if (typeof apiKey === "string" && /^[!-~]+$/.test(apiKey)) return apiKey;
+  throw new TypeError("apiKey must be an API key, oru_…: pass apiKey, or set the variable ONE_RUNTIME_API_KEY");
+}
+
+/** @throws {TypeError} for a value that is not a number of retries. */
+function retriesOf(maxRetries: number) {
+  if (Number.isInteger(maxRetries) && maxRetries >= 0) return maxRetries;
+  throw new TypeError("maxRetries must be 0 or a positive integer");
+}
+
+/** @throws {TypeError} for a text that is no address of a server. */
 function addressOf(baseUrl?: string) {
   const url = baseUrl !== undefined && URL.canParse(baseUrl) ? new URL(baseUrl) : null;
   const isPlain = url && !url.username && !url.password && !url.search && !url.hash;
   if (!isPlain || !["http:", "https:"].includes(url.protocol)) {
-    throw new TypeError("baseUrl must be an http or https address without a user name, password, query or fragment");
+    throw new TypeError(
+      "baseUrl must be an http or https address without a user name, password, query or fragment: " +
+        "pass baseUrl, or set the variable ONE_RUNTIME_URL",
+    );
   }
   return url.href.replace(/\/+$/, "");
-}
-
-async function pause(milliseconds: number, signal?: AbortSignal) {
-  try {
-    await delay(milliseconds, undefined, { signal });
-  } catch (error) {
-    signal?.throwIfAborted();
-    throw error;
-  }
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { fromWire, toWire } from "../dist/names.js";
+import { fromWire, toWire } from "../dist/esm/names.js";
 
 test("names are converted at every depth, in both directions", () => {
   const here = { endUserId: "u", items: [{ createdAt: null, isOn: true }], clientSecretLastFour: "0123" };

@@ -46,10 +46,34 @@ test("an operation takes a body, a query or a cursor where the document says so"
   }
 });
 
+test("an operation returns fields that the document requires", async () => {
+  const document = await (await fetch(`${URL_OF_US}/openapi.json`)).json();
+  for (const [name, { method, path, items, returns, paged }] of Object.entries(OPERATIONS)) {
+    const { responses } = document.paths[path][method.toLowerCase()];
+    const successes = Object.entries(responses).filter(([status]) => status.startsWith("2"));
+    const [schema] = successes.map(([, { content }]) => content?.["application/json"]?.schema).filter(Boolean);
+    assert.equal(Boolean(returns), Boolean(schema), name);
+    if (!schema) continue;
+    const answer = resolved(document, schema);
+    const fields = items ? resolved(document, answer.properties[snakeCase(items)].items) : answer;
+    if (items) assert.ok([snakeCase(items), ...(paged ? ["next_cursor"] : [])].every((field) => answer.required.includes(field)), name);
+    for (const field of returns) assert.ok(fields.required.includes(snakeCase(field)), `${name}: ${field}`);
+  }
+});
+
+/** Returns the schema that a reference names. */
+function resolved(document, schema) {
+  return schema.$ref ? document.components.schemas[schema.$ref.split("/").at(-1)] : schema;
+}
+
+function snakeCase(name) {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
 test("every method and every export has a type", async () => {
-  const types = await typesOf("../dist/");
+  const types = await typesOf("../dist/esm/");
   const exported = Object.keys(module).filter(
-    (name) => !new RegExp(`^export declare (class|const) ${name}\\b`, "m").test(types),
+    (name) => !new RegExp(`^export declare (class|const|function) ${name}\\b`, "m").test(types),
   );
   const methods = Object.keys(OPERATIONS).filter((name) => !typeOf(types, ...name.split(".")));
   assert.deepEqual([exported, methods], [[], []]);

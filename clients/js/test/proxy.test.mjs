@@ -181,7 +181,7 @@ test("a refusal of One Runtime is retried with the body", async (context) => {
   const response = await patient.proxy.post("raw", "/x", { ...user, json: { a: 1 } });
   assert.equal(response.status, 429);
   assert.equal(await response.text(), "theirs");
-  assert.deepEqual(waited, [1000]);
+  assert.ok(waited.length === 1 && waited[0] >= 1000 && waited[0] <= 1250);
   assert.deepEqual(
     server.arrived.map((item) => item.body),
     ['{"a":1}', '{"a":1}'],

@@ -24,6 +24,19 @@ function waiting(url, options = {}) {
 }
 
 const silent = () => {};
+const ORGANIZATION = { id: "o", display_name: "N" };
+const SESSION = { id: "s", session_token: "orcs_test", connect_url: "https://a.example" };
+const CONNECTION = { id: "c", integration_slug: "acme", end_user_id: "u", status: "active" };
+const KEYED = "idempotency-key";
+const broken = (request) => request.socket.destroy();
+
+/** Compares the waits with the waits of the schedule, which a random part makes up to a quarter longer. */
+function assertWaits(waited, schedule) {
+  assert.equal(waited.length, schedule.length);
+  for (const [place, wait] of schedule.entries()) {
+    assert.ok(waited[place] >= wait && waited[place] <= 1.25 * wait, `${waited[place]} instead of ${wait}`);
+  }
+}
 
 test("an unknown key is unauthenticated", async () => {
   await assert.rejects(client({ apiKey: "oru_nobody" }).organization.get(), (error) => {
@@ -35,10 +48,10 @@ test("an unknown key is unauthenticated", async () => {
 });
 
 test("a busy server is asked again after Retry-After", async (context) => {
-  const server = await serving(context, problem("rate_limited", 429, { "retry-after": "7" }), json({ id: "o" }));
+  const server = await serving(context, problem("rate_limited", 429, { "retry-after": "7" }), json(ORGANIZATION));
   const { waited, oneRuntime } = waiting(server.url);
-  assert.deepEqual(await oneRuntime.organization.get(), { id: "o" });
-  assert.deepEqual(waited, [7000]);
+  assert.deepEqual(await oneRuntime.organization.get(), { id: "o", displayName: "N" });
+  assertWaits(waited, [7000]);
 });
 
 test("without Retry-After each wait is longer, and the third refusal is thrown", async (context) => {
@@ -49,7 +62,7 @@ test("without Retry-After each wait is longer, and the third refusal is thrown",
     assert.equal(error.code, "database_busy");
     return true;
   });
-  assert.deepEqual(waited, [500, 1000]);
+  assertWaits(waited, [500, 1000]);
   assert.deepEqual(
     server.arrived.map((item) => item.body),
     Array(3).fill('{"end_user_id":"u"}'),
@@ -134,25 +147,68 @@ test("JSON with a code but another media type is an unexpected answer", async (c
 });
 
 for (const [method, ask] of [
-  ["POST", (oneRuntime) => oneRuntime.sessions.create({ endUserId: "u" })],
+  ["POST", (oneRuntime) => oneRuntime.connections.refresh("c")],
   ["PATCH", (oneRuntime) => oneRuntime.connections.update("c", { name: "n" })],
 ]) {
   test(`${method} is not retried if it may have succeeded`, async (context) => {
-    const server = await serving(context, problem("unavailable", 503));
+    const server = await serving(context, problem("unavailable", 503), broken);
     await assert.rejects(ask(waiting(server.url).oneRuntime), Unavailable);
-    assert.equal(server.arrived.length, 1);
+    await assert.rejects(ask(waiting(server.url).oneRuntime), ConnectionFailed);
+    assert.deepEqual(server.arrived.map((item) => item.headers[KEYED]), [undefined, undefined]);
   });
 
   test(`${method} is retried if it changed nothing`, async (context) => {
-    const server = await serving(context, problem("database_busy", 503), problem("rate_limited", 429), json({}));
+    const server = await serving(context, problem("database_busy", 503), problem("rate_limited", 429), json(CONNECTION));
     await ask(waiting(server.url).oneRuntime);
     assert.deepEqual(server.arrived.map((item) => item.method), Array(3).fill(method));
   });
 }
 
+test("a call that creates something is retried with the same key, and another call has another key", async (context) => {
+  const server = await serving(context, problem("unavailable", 503), broken, json(SESSION));
+  const { oneRuntime } = waiting(server.url);
+  for (const input of [{ endUserId: "u" }, { endUserId: "u" }]) await oneRuntime.sessions.create(input);
+  await oneRuntime.sessions.create({ endUserId: "u" }, { idempotencyKey: "mine" });
+  const keys = server.arrived.map((item) => item.headers[KEYED]);
+  assert.match(keys[0], /^[0-9a-f-]{36}$/);
+  assert.deepEqual(keys, [keys[0], keys[0], keys[0], keys[3], "mine"]);
+  assert.notEqual(keys[3], keys[0]);
+});
+
+test("a broken connection is retried for an idempotent request, and a timeout is not", async (context) => {
+  const server = await serving(context, broken, broken, json(ORGANIZATION), silent);
+  const { waited, oneRuntime } = waiting(server.url, { timeout: 50 });
+  assert.equal((await oneRuntime.organization.get()).id, "o");
+  assertWaits(waited, [500, 1000]);
+  await assert.rejects(oneRuntime.organization.get(), { code: "timeout" });
+  assert.equal(server.arrived.length, 4);
+});
+
+test("maxRetries of a call and of the client limits the retries", async (context) => {
+  const server = await serving(context, problem("rate_limited", 429));
+  const { waited, oneRuntime } = waiting(server.url, { maxRetries: 3 });
+  await assert.rejects(oneRuntime.organization.get(), RateLimited);
+  assertWaits(waited, [500, 1000, 2000]);
+  await assert.rejects(oneRuntime.organization.get({ maxRetries: 0 }), RateLimited);
+  assert.equal(server.arrived.length, 5);
+  for (const maxRetries of [-1, 0.5, "2"]) assert.throws(() => client({ maxRetries }), TypeError);
+});
+
+test("the waits have a random part", async (context) => {
+  const server = await serving(context, problem("rate_limited", 429));
+  const { waited, oneRuntime } = waiting(server.url, { maxRetries: 8 });
+  await assert.rejects(oneRuntime.organization.get(), RateLimited);
+  assert.equal(new Set(waited.map((wait, retry) => wait / 2 ** retry)).size, waited.length);
+});
+
+test("a call has its own timeout", async (context) => {
+  const server = await serving(context, silent);
+  await assert.rejects(waiting(server.url).oneRuntime.organization.get({ timeout: 50 }), { code: "timeout" });
+});
+
 test("an idempotent request is retried after every 503 of One Runtime", async (context) => {
-  const server = await serving(context, problem("unavailable", 503), problem("unavailable", 503), json({ id: "o" }));
-  assert.deepEqual(await waiting(server.url).oneRuntime.organization.replace({ displayName: "N" }), { id: "o" });
+  const server = await serving(context, problem("unavailable", 503), problem("unavailable", 503), json(ORGANIZATION));
+  assert.deepEqual(await waiting(server.url).oneRuntime.organization.replace({ displayName: "N" }), { id: "o", displayName: "N" });
 });
 
 test("an error does not quote an answer that is not JSON", async (context) => {
@@ -175,6 +231,7 @@ test("an unreachable server is a connection_failed error with the reason", async
   const server = await serving(context, (request) => request.socket.destroy());
   await assert.rejects(waiting(server.url).oneRuntime.organization.get(), (error) => {
     assert.ok(error instanceof ConnectionFailed);
+    assert.equal(server.arrived.length, 3);
     assert.equal(error.code, "connection_failed");
     assert.ok(error.message.includes(server.url));
     assert.ok(!inspect(error).includes(KEY));
@@ -216,7 +273,7 @@ test("the caller's signal ends a wait", async (context) => {
 });
 
 test("baseUrl may have a path", async (context) => {
-  const server = await serving(context, json({ id: "o" }));
+  const server = await serving(context, json(ORGANIZATION));
   await waiting(`${server.url}/one-runtime/`).oneRuntime.organization.get();
   assert.equal(server.arrived[0].url, "/one-runtime/v1/organization");
 });
@@ -228,7 +285,7 @@ test("inspecting the client does not show the key", () => {
 });
 
 test("an invalid key is refused and not quoted", () => {
-  for (const apiKey of [undefined, "", `${KEY}\n`, `${KEY} `]) {
+  for (const apiKey of ["", `${KEY}\n`, `${KEY} `]) {
     assert.throws(
       () => client({ apiKey }),
       (error) => error instanceof TypeError && !error.message.includes(KEY),
@@ -238,7 +295,7 @@ test("an invalid key is refused and not quoted", () => {
 
 test("an invalid address or timeout is refused", () => {
   for (const baseUrl of [
-    undefined,
+    "",
     "example.com",
     "ftp://example.com",
     "https://a:b@example.com",
@@ -251,7 +308,7 @@ test("an invalid address or timeout is refused", () => {
 });
 
 test("a path variable cannot lead to another route", async (context) => {
-  const server = await serving(context, json({}));
+  const server = await serving(context, json(CONNECTION));
   const { oneRuntime } = waiting(server.url);
   for (const id of ["", ".", "..", undefined, 7]) await assert.rejects(oneRuntime.connections.delete(id), TypeError);
   await oneRuntime.connections.get("../a?b");

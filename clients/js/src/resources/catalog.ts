@@ -87,8 +87,15 @@ export default resource<Catalog>("catalog")({
     path: "/v1/catalog/integrations",
     takes: "query",
     items: "integrations",
+    returns: ["id", "slug", "name"],
     defaults: { logo: "url" },
   },
-  get: { method: "GET", path: "/v1/catalog/integrations/{slug}", takes: "query", defaults: { logo: "url" } },
-  categories: { method: "GET", path: "/v1/catalog/categories", items: "categories" },
+  get: {
+    method: "GET",
+    path: "/v1/catalog/integrations/{slug}",
+    takes: "query",
+    returns: ["id", "slug", "auth"],
+    defaults: { logo: "url" },
+  },
+  categories: { method: "GET", path: "/v1/catalog/categories", items: "categories", returns: ["name", "count"] },
 });

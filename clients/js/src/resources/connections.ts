@@ -130,13 +130,27 @@ export interface Disconnection {
   revocations: Revocation[];
 }
 
+const CONNECTION = ["id", "integrationSlug", "endUserId", "status"] as const;
+
 export default resource<Connections>("connections")({
-  list: { method: "GET", path: "/v1/connections", takes: "query", items: "connections", paged: true },
-  create: { method: "POST", path: "/v1/connections", takes: "body" },
-  get: { method: "GET", path: "/v1/connections/{connection_id}" },
-  update: { method: "PATCH", path: "/v1/connections/{connection_id}", takes: "body" },
-  delete: { method: "DELETE", path: "/v1/connections/{connection_id}" },
-  check: { method: "POST", path: "/v1/connections/{connection_id}/check" },
-  refresh: { method: "POST", path: "/v1/connections/{connection_id}/refresh" },
-  credentials: { method: "GET", path: "/v1/connections/{connection_id}/credentials" },
+  list: {
+    method: "GET",
+    path: "/v1/connections",
+    takes: "query",
+    items: "connections",
+    paged: true,
+    returns: CONNECTION,
+  },
+  create: { method: "POST", path: "/v1/connections", takes: "body", creates: true, returns: CONNECTION },
+  get: { method: "GET", path: "/v1/connections/{connection_id}", returns: CONNECTION },
+  update: { method: "PATCH", path: "/v1/connections/{connection_id}", takes: "body", returns: CONNECTION },
+  delete: { method: "DELETE", path: "/v1/connections/{connection_id}", returns: ["id", "revocations"] },
+  check: { method: "POST", path: "/v1/connections/{connection_id}/check", returns: ["outcome", "connection"] },
+  refresh: { method: "POST", path: "/v1/connections/{connection_id}/refresh", returns: CONNECTION },
+  credentials: {
+    method: "GET",
+    path: "/v1/connections/{connection_id}/credentials",
+    returns: ["connectionId", "authType", "credentials"],
+    secrets: ["credentials"],
+  },
 });

@@ -28,10 +28,23 @@ export interface CustomIntegration extends CatalogIntegration {
   updatedAt: string;
 }
 
+const CUSTOM_INTEGRATION = ["id", "slug", "definition"] as const;
+
 export default resource<CustomIntegrations>("customIntegrations")({
-  list: { method: "GET", path: "/v1/custom-integrations", items: "customIntegrations" },
-  create: { method: "POST", path: "/v1/custom-integrations", takes: "definition" },
-  get: { method: "GET", path: "/v1/custom-integrations/{slug}" },
-  replace: { method: "PUT", path: "/v1/custom-integrations/{slug}", takes: "definition" },
+  list: { method: "GET", path: "/v1/custom-integrations", items: "customIntegrations", returns: CUSTOM_INTEGRATION },
+  create: {
+    method: "POST",
+    path: "/v1/custom-integrations",
+    takes: "definition",
+    creates: true,
+    returns: CUSTOM_INTEGRATION,
+  },
+  get: { method: "GET", path: "/v1/custom-integrations/{slug}", returns: CUSTOM_INTEGRATION },
+  replace: {
+    method: "PUT",
+    path: "/v1/custom-integrations/{slug}",
+    takes: "definition",
+    returns: CUSTOM_INTEGRATION,
+  },
   delete: { method: "DELETE", path: "/v1/custom-integrations/{slug}", takes: "query" },
 });

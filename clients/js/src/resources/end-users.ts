@@ -26,6 +26,13 @@ export interface DeletedEndUser {
 }
 
 export default resource<EndUsers>("endUsers")({
-  list: { method: "GET", path: "/v1/end-users", takes: "query", items: "endUsers", paged: true },
-  delete: { method: "DELETE", path: "/v1/end-users/{end_user_id}" },
+  list: {
+    method: "GET",
+    path: "/v1/end-users",
+    takes: "query",
+    items: "endUsers",
+    paged: true,
+    returns: ["endUserId", "createdAt"],
+  },
+  delete: { method: "DELETE", path: "/v1/end-users/{end_user_id}", returns: ["endUserId", "deletedConnections"] },
 });

@@ -39,5 +39,12 @@ export interface Actor {
 }
 
 export default resource<Events>("events")({
-  list: { method: "GET", path: "/v1/events", takes: "query", items: "events", paged: true },
+  list: {
+    method: "GET",
+    path: "/v1/events",
+    takes: "query",
+    items: "events",
+    paged: true,
+    returns: ["id", "type", "createdAt"],
+  },
 });

@@ -25,5 +25,12 @@ export interface Integration extends CatalogIntegration {
 }
 
 export default resource<Integrations>("integrations")({
-  list: { method: "GET", path: "/v1/integrations", takes: "query", items: "integrations", defaults: { logo: "url" } },
+  list: {
+    method: "GET",
+    path: "/v1/integrations",
+    takes: "query",
+    items: "integrations",
+    returns: ["id", "slug", "name", "status"],
+    defaults: { logo: "url" },
+  },
 });

@@ -33,9 +33,16 @@ export interface OAuthClient {
   updatedAt: string;
 }
 
+const OAUTH_CLIENT = ["integrationSlug", "clientId"] as const;
+
 export default resource<OAuthClients>("oauthClients")({
-  list: { method: "GET", path: "/v1/oauth-clients", items: "oauthClients" },
-  get: { method: "GET", path: "/v1/integrations/{integration_slug}/oauth-client" },
-  replace: { method: "PUT", path: "/v1/integrations/{integration_slug}/oauth-client", takes: "body" },
+  list: { method: "GET", path: "/v1/oauth-clients", items: "oauthClients", returns: OAUTH_CLIENT },
+  get: { method: "GET", path: "/v1/integrations/{integration_slug}/oauth-client", returns: OAUTH_CLIENT },
+  replace: {
+    method: "PUT",
+    path: "/v1/integrations/{integration_slug}/oauth-client",
+    takes: "body",
+    returns: OAUTH_CLIENT,
+  },
   delete: { method: "DELETE", path: "/v1/integrations/{integration_slug}/oauth-client" },
 });

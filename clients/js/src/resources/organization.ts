@@ -37,6 +37,6 @@ export interface Organization {
 }
 
 export default resource<OrganizationSettings>("organization")({
-  get: { method: "GET", path: "/v1/organization" },
-  replace: { method: "PUT", path: "/v1/organization", takes: "body" },
+  get: { method: "GET", path: "/v1/organization", returns: ["id", "displayName"] },
+  replace: { method: "PUT", path: "/v1/organization", takes: "body", returns: ["id", "displayName"] },
 });

@@ -43,5 +43,12 @@ export interface ProxyRequest {
 }
 
 export default resource<ProxyRequests>("proxyRequests")({
-  list: { method: "GET", path: "/v1/proxy-requests", takes: "query", items: "proxyRequests", paged: true },
+  list: {
+    method: "GET",
+    path: "/v1/proxy-requests",
+    takes: "query",
+    items: "proxyRequests",
+    paged: true,
+    returns: ["id", "integrationSlug", "httpStatus"],
+  },
 });

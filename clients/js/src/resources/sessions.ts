@@ -61,9 +61,23 @@ export interface Session {
   expiresAt: string;
 }
 
+const SESSION = ["id", "status", "endUserId"] as const;
+
 export default resource<Sessions>("sessions")({
-  create: { method: "POST", path: "/v1/hosted-connection-sessions", takes: "body" },
-  get: { method: "GET", path: "/v1/hosted-connection-sessions/{session_id}" },
-  cancel: { method: "DELETE", path: "/v1/hosted-connection-sessions/{session_id}" },
-  redeem: { method: "POST", path: "/v1/hosted-connection-sessions/{session_id}/redeem", takes: "body" },
+  create: {
+    method: "POST",
+    path: "/v1/hosted-connection-sessions",
+    takes: "body",
+    creates: true,
+    returns: ["id", "sessionToken", "connectUrl"],
+    secrets: ["sessionToken", "connectUrl"],
+  },
+  get: { method: "GET", path: "/v1/hosted-connection-sessions/{session_id}", returns: SESSION },
+  cancel: { method: "DELETE", path: "/v1/hosted-connection-sessions/{session_id}", returns: SESSION },
+  redeem: {
+    method: "POST",
+    path: "/v1/hosted-connection-sessions/{session_id}/redeem",
+    takes: "body",
+    returns: SESSION,
+  },
 });
