@@ -35,7 +35,7 @@ def compiled(project: Path, program: str, **more: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("type_", "options"),
+    "type_, options",
     [
         ("module", {}),
         ("commonjs", {"module": "node16"}),
