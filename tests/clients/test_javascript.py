@@ -109,7 +109,7 @@ def test_installed_package_has_the_built_files_and_no_dependencies(installed_cli
     ids=["module", "commonjs"],
 )
 def test_installed_package_is_loaded(installed_client: Path, program: str) -> None:
-    command = [NODE, "--no-experimental-require-module", "--eval", program]
+    command: list[str | Path] = [NODE, "--no-experimental-require-module", "--eval", program]
     loaded = subprocess.run(command, cwd=installed_client, capture_output=True, text=True, check=False)
     assert loaded.stdout == "OneRuntime\n", loaded.stderr
 
