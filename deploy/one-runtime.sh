@@ -8,7 +8,8 @@ while read -r line || [ -n "$line" ]; do
     case $line in [A-Z]*=*) export "$line" ;; esac
 done < "$settings/one-runtime.env"
 ONE_RUNTIME_ENCRYPTION_KEYS=$(cat "$settings/encryption-keys")
-# The caller can set the URL of another database, such as a backup. The direct URL belongs to the service's database.
+# The caller can set the URL of another database, such as a backup. Then remove the direct URL of the service's
+# database.
 if [ -n "${ONE_RUNTIME_DATABASE_URL:-}" ]; then
     unset ONE_RUNTIME_DATABASE_DIRECT_URL
 else
