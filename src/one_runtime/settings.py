@@ -156,7 +156,7 @@ class Settings(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _derive_public_url(cls, values: object) -> object:
-        """Without a public URL, use the address of a server that only this machine can reach."""
+        """If the public URL is missing and `listen` has a loopback host, derive the public URL from `listen`."""
         if isinstance(values, dict) and not values.get("public_url") and isinstance(values.get("listen"), str):
             with suppress(ValueError):  # `_check_listen` reports an invalid address
                 if is_loopback(parse_host_port(values["listen"])[0]):

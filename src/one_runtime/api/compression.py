@@ -58,7 +58,8 @@ class _Answer:
         if self.head is not None:
             head, self.head = self.head, None
             body = message.get("body", b"")
-            # The headers of a streamed response are sent before its length is known. So it stays uncompressed.
+            # The headers of a streamed response are sent before its length is known. So a streamed response stays
+            # uncompressed.
             if self.coding and not message.get("more_body") and head["status"] == 200 and len(body) >= MIN_SIZE:
                 body = await self.compression.compressed(body, self.coding)
                 message = {**message, "body": body}

@@ -39,8 +39,8 @@ class EventAnswer(Answer, title="Event"):
 class EventPage(Answer):
     """A page of events. `next_cursor` is null on the last page.
 
-    If you filter by another value than the time, One Runtime searches at most 10,000 events for each page. So a page
-    with a `next_cursor` can contain few events or no events.
+    With a filter other than the time, One Runtime searches at most 10,000 events for each page. So a page with a
+    `next_cursor` can contain few events or no events.
     """
 
     events: list[EventAnswer]

@@ -105,7 +105,8 @@ async def replace_oauth_client(
 ) -> OAuthClientAnswer:
     """Register your own OAuth client for new connections to an integration.
 
-    An existing connection keeps its OAuth client until the end user connects again.
+    If the `client_id` stays the same, existing connections use the new secret. If the `client_id` changes, existing
+    connections keep the old client until the end user connects again.
     """
     new = NewOAuthClient(
         client_id=body.client_id,

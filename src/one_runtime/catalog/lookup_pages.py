@@ -17,7 +17,7 @@ _REL: Final = re.compile(r";\s*rel\s*=\s*\"?([^\";]*)", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class NextPage:
-    """The next page. `exists`: True if the response names a page. `request`: None without a page that is allowed."""
+    """The next page. `exists`: True if the response names a page. `request`: None if the named page is not usable."""
 
     exists: bool
     request: OutboundRequest | None = None

@@ -31,7 +31,7 @@ class _DatabaseState:
 
 @app.command("show")
 def show_installation(*, as_json: AsJson = False) -> None:
-    """Show if this database is the live one, and the connections that a restore can break."""
+    """Show if this database is the live database, and count the connections that a restore can break."""
     now = system_clock()
     state = run(lambda database: _load(database, now), allow_moved=True)
     if as_json:
@@ -89,7 +89,7 @@ def list_installation_events(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of events.")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """List the events of commands that concern no single organization, newest first."""
+    """List the events that belong to the installation and not to an organization, newest first."""
     rows = [
         {
             "created_at": rfc3339(event.occurred_at),

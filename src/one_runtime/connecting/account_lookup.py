@@ -101,8 +101,8 @@ async def _further_pages(
 ) -> tuple[list[object], bool]:
     """Return the accounts on the pages after the first page, and True if the provider has further accounts.
 
-    `page`: the second page. `count`: the number of accounts on the first page. If a page cannot be read, stop and
-    return True. The end user can then select one of the accounts on the earlier pages.
+    `page`: the second page. `count`: the number of accounts on the first page. If a page cannot be read, return the
+    accounts on the earlier pages, and True. The end user can then select one of these accounts.
     """
     assert lookup.choices is not None  # noqa: S101 - checked by the caller
     items: list[object] = []
@@ -120,7 +120,7 @@ async def _further_pages(
         if document is None:
             return items, True
         found = _items(lookup.choices, document)
-        if not found:  # some providers name a next page until a page is empty
+        if not found:  # some providers name a next page in every response, and end with an empty page
             return items, False
         items += found
         page = next_page(lookup, first, page.request, response.headers, document)

@@ -244,7 +244,7 @@ async def handle_callback(
 async def answer_question(
     installation: Installation, authorization_id: str, number: int, binding: BrowserBinding | None, address: str | None
 ) -> CallbackResult:
-    """Continue with the end user's answer: the position of an account, or of `REPLACE` or `KEEP`.
+    """Continue with the end user's answer: the position of the selected account, `REPLACE` or `KEEP`.
 
     Accept the answer only from the browser that sent the callback.
     """
@@ -312,7 +312,7 @@ async def _accept_callback(
         callback = read_callback(context.auth, query, _client_identity(client, context.secret), context.attempt.issuer)
     except OAuthError as error:
         raise AuthorizationFailed(error.code, str(error), error.reason) from error
-    if client is not None:  # a value of the callback can change the token endpoint's host (promise P7)
+    if client is not None:  # the token endpoint's host can contain a value of the callback (promise P7)
         oauth_clients.require_host(client, context.integration.name, context.auth, _known(context, callback))
     if not await sessions.reserve_check(tx, session.id, now):
         raise await unavailable_error(tx, session, now)

@@ -36,7 +36,7 @@ from one_runtime.jobs.queue import batched_delete, batched_update, lock_due, run
 TABLE: Final = "consents"
 TICKET_LIFE: Final = timedelta(minutes=2)
 STATE_LIFE: Final = timedelta(minutes=10)
-"""Time that the end user has for the provider's page. The selection of an account has the same limit."""
+"""Time that the end user has on the provider's page, and to answer a question after the callback."""
 KEPT: Final = timedelta(hours=1)
 """Time from an attempt's `expires_at` to the attempt's deletion. Until then, the popup can read the outcome."""
 
@@ -278,7 +278,7 @@ async def count(tx: Transaction, session_id: str) -> int:
 async def pause(
     tx: Transaction, vault: Vault, attempt: AuthorizationAttempt, browser: str, payload: bytes, now: datetime
 ) -> None:
-    """Encrypt and store a payload (the tokens) until the end user selects an account in the same browser.
+    """Encrypt and store a payload (the tokens) until the end user answers the question in the same browser.
 
     Raises: NotFound if the attempt was deleted or has ended.
     """
@@ -301,7 +301,7 @@ async def resume(
 ) -> tuple[AuthorizationAttempt, bytes] | None:
     """Return the attempt and the payload that `pause` stored, and delete the stored payload.
 
-    Return None if the attempt does not wait for a selection, has expired, or belongs to another browser.
+    Return None if the attempt does not wait for an answer, has expired, or belongs to another browser.
     """
     attempt = await tx.one(_BY_ID, AuthorizationAttempt, attempt=attempt_id) if is_id(attempt_id) else None
     if attempt is None or attempt.status != SELECTING or not _is_of_browser(attempt, browser):
@@ -311,7 +311,7 @@ async def resume(
 
 
 async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> list[tuple[AuthorizationAttempt, bytes]]:
-    """End attempts in which the end user selected no account in time. Delete the stored payloads.
+    """End attempts whose question the end user did not answer in time. Delete the stored payloads.
 
     Return the ended attempts with their payloads. An attempt with a damaged payload ends, but is not in the result. If
     this process lacks the encryption key of an attempt, the attempt does not end.
@@ -322,7 +322,7 @@ async def abandon(tx: Transaction, vault: Vault, now: datetime, limit: int) -> l
 async def abandon_of(
     tx: Transaction, vault: Vault, organization_id: str, end_user_id: str
 ) -> list[tuple[AuthorizationAttempt, bytes]]:
-    """End all attempts of the end user that wait for an answer of the end user. Delete the stored payloads.
+    """End all attempts of an end user that wait for an answer. Delete the stored payloads.
 
     Return the ended attempts with their payloads. An attempt with a damaged payload ends, but is not in the result. If
     this process lacks the encryption key of an attempt, the attempt does not end.
@@ -367,7 +367,7 @@ async def expire(database: Database, now: datetime) -> int:
 async def purge(database: Database, now: datetime) -> int:
     """Delete attempts whose `expires_at` is more than one hour ago. Return the number of deleted attempts.
 
-    Keep attempts that wait for a selection, because One Runtime must first revoke the stored tokens (see `abandon`).
+    Keep attempts that wait for an answer, because One Runtime must first revoke the stored tokens (see `abandon`).
     """
     return await run_in_batches(database, _PURGE, before=now - KEPT)
 

@@ -6,8 +6,9 @@ crash, a new run or the worker continues, because the emptied row stays until th
 
 A pending revocation needs its own row, the organization's row, and sometimes an OAuth client and the definition of a
 custom integration. These rows stay until the provider has revoked the tokens, or for at most a day. The worker then
-deletes the rows. A request that began before the deletion can connect an account later, so all OAuth clients and custom
-integrations stay for at least an hour, unless the whole organization is deleted earlier.
+deletes the rows. A request that began before the deletion can still receive tokens, and their revocation can need an
+OAuth client or a custom integration. So all OAuth clients and custom integrations stay for at least an hour, or until
+no other row of the organization is left.
 """
 
 import asyncio
@@ -198,7 +199,7 @@ async def _finish(deletion: "_Deletion") -> None:
 
 
 class _Deletion:
-    """One run of a deletion. A round visits all tables. `after_grace`: True if the deletion began `GRACE` ago."""
+    """One run of a deletion. A round visits all tables. `after_grace`: True if `GRACE` has passed since its start."""
 
     def __init__(
         self, installation: Installation, result: DeletedOrganization, batch: int, *, after_grace: bool = False

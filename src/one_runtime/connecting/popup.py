@@ -183,8 +183,8 @@ async def load_view(
     """Load the data to show for a session: the list of integrations, or one integration.
 
     The first call with `opening` marks the session as opened. An opened session lasts one hour. A call without
-    `opening` changes nothing. Programs that scan links also load the first page of the mode `link`. So this page is
-    loaded without `opening`.
+    `opening` changes nothing. The first page of the mode `link` calls without `opening`, because programs that scan
+    links in messages also load this page.
 
     Raises:
         Unauthenticated: the token is unknown.
@@ -287,10 +287,10 @@ async def connect(
 async def _record_failure(
     tx: Transaction, session: ConnectSession, actor: Actor, slug: str, error: OneRuntimeError, now: datetime
 ) -> None:
-    """Record a failed attempt. Only CheckFailed counts towards the session's limit of ten attempts.
+    """Record a failed attempt. Only a CheckFailed counts towards the session's limit of ten attempts.
 
-    PermissionMissing counts too, because an attacker could otherwise test any number of guessed keys. For all other
-    errors, undo the count. The session's `last_error` shows only CheckFailed, ProviderUnavailable and
+    The subclass PermissionMissing counts too, because an attacker could otherwise test any number of guessed keys. For
+    all other errors, undo the count. The session's `last_error` shows only CheckFailed, ProviderUnavailable and
     TargetRefused. Other errors set `last_error` to None.
     """
     if isinstance(error, ProviderUnavailable | TargetRefused):

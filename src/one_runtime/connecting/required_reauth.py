@@ -1,4 +1,4 @@
-"""Require a new authorization of connections, because the operator says so."""
+"""Require a new authorization of connections, for the command `one-runtime connections require-reauth`."""
 
 import time
 from collections.abc import Sequence

@@ -406,7 +406,7 @@ async def mark_needs_reauth(  # noqa: PLR0913 - by name
 ) -> Connection:
     """Set the status `needs_reauth` with the reason, and record the event. The end user has to connect again.
 
-    If the connection already has this status, keep the present reason. `again`: True to replace this reason too.
+    If the connection already has this status, keep its reason. With `again`, replace the reason even then.
     """
     if connection.status == "needs_reauth" and not again:
         return connection

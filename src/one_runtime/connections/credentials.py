@@ -35,7 +35,7 @@ Refusals: TypeAlias = Literal["single", "unclear", "repeated", "lasting"]
 The value depends on the time between the first and the last of these refreshes:
 
 - `lasting`: at least a day.
-- `unclear`: less than a day, and a response has another likely cause (`OAuthErrorResponse.has_other_cause`).
+- `unclear`: less than a day, and at least one response has another likely cause (`OAuthErrorResponse.has_other_cause`).
 - `repeated`: at least a minute and less than a day, and no response has another likely cause.
 - `single`: less than a minute, and no response has another likely cause.
 """

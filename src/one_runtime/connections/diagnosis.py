@@ -101,7 +101,7 @@ def _cause(connection: Connection, refresh: RefreshState) -> tuple[str | None, s
             f"The provider refused the refresh {times}, without a clear reason.",
             refresh.refused_since,
         )
-    # The first refresh of an outage is sent when it is due.
+    # The first failed refresh began at its due time, so this is the time of the first failure.
     return PROVIDER_TROUBLE, f"The refresh of the tokens failed {times}.", refresh.refresh_due_at
 
 

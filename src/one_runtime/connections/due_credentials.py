@@ -55,10 +55,9 @@ START: Final = Position(datetime.min.replace(tzinfo=UTC))
 """A position before the first row."""
 
 _SHORT_PAUSES: Final = 3
-"""Number of failures whose pauses are short. Such a pause ends by itself.
+"""`list_paused` omits connections with at most this number of failures, because their pauses are short.
 
-The provider can still be working on the request of the last failure, so an immediate retry could send a refresh token
-twice.
+The provider can also still be working on the last request. An immediate retry could send the refresh token twice.
 """
 
 _ORDER = (credentials.c.refresh_due_at, credentials.c.connection_id)
@@ -72,8 +71,8 @@ _CLIENT_CHANGED = (credentials.c.failures > 0) & exists().where(
 )
 _LEASED = credentials.c.leased_until > bindparam("now")
 _PAUSED = (credentials.c.retry_at > bindparam("now")) & ~_CLIENT_CHANGED
-# The failure of a refresh is the only reason of these pauses. A refused OAuth client or a possible refusal of the grant
-# (`refusals`) has a pause of another kind.
+# An outage is the only reason of these pauses. The pauses after a refused OAuth client, and after a possible refusal of
+# the grant (`refusals`), do not end early.
 _PAUSED_BY_OUTAGE = (
     credentials.c.retry_at > bindparam("now"),
     credentials.c.retry_at <= bindparam("until"),

@@ -106,7 +106,10 @@ _EXPIRED = delete(revocations).where(revocations.c.give_up_at <= bindparam("now"
 
 
 def _at_integration(organization_id: object, slug: object, auth_type: object) -> Select[tuple[str]]:
-    """Select the connections that possibly use a grant. The arguments are values or parameters of the statement."""
+    """Select the connections that possibly use the same grant as other tokens of this integration and auth type.
+
+    The arguments are values or parameters of the statement.
+    """
     return (
         select(connections.c.id)
         .join(credentials, credentials.c.connection_id == connections.c.id)

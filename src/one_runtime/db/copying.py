@@ -87,8 +87,8 @@ def _newer(name: str, state: SchemaState) -> str:
 async def copy_rows(path: str, target_url: str, show: Callable[[CopyProgress], None]) -> dict[str, int]:
     """Copy the rows of every table, and return the number of rows of each table.
 
-    The result is not live until `liveness.make_live`. If the copy fails, the target stays empty. The caller prevents
-    all changes of the SQLite database.
+    The new database is not live. `jobs/moving.py` makes the new database live afterwards. If the copy fails, the target
+    stays empty. The caller prevents all changes of the SQLite database.
 
     Raises: Conflict, ConfigurationError.
     """

@@ -148,7 +148,7 @@ class Database(ABC):
 
     @abstractmethod
     async def location(self, *, create: bool = False) -> str:
-        """Return a fingerprint of the place where the database is. A restored dump or a copied file has another one.
+        """Return a fingerprint of the database's location. A restored dump or a copied file has another fingerprint.
 
         `create`: True to create the location file of a SQLite database, if the file is missing.
 

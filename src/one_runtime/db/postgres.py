@@ -142,7 +142,7 @@ class PostgresDatabase(Database):
         await self._pool.close()
 
     async def location(self, *, create: bool = False) -> str:  # noqa: ARG002 - for SQLite
-        # The identifier of the database cluster survives a failover. A dump does not contain the two numbers.
+        # A failover keeps the identifier of the cluster and the OID of the database. A dump contains neither.
         try:
             async with self._pool.connection() as connection:
                 (database,) = await _fetch_row(connection, _DATABASE_OID)
@@ -191,7 +191,7 @@ class PostgresDatabase(Database):
 
 
 def has_unknown_cluster(location: str) -> bool:
-    """Return True if the `location` does not identify the cluster. A copy in another cluster can have the same one."""
+    """Return True if the location does not identify the cluster, so that a copy in another cluster can have it too."""
     return location.startswith(f"postgresql {_UNKNOWN} ")
 
 

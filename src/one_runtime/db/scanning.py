@@ -1,7 +1,7 @@
 """Read pages of rows, newest first, with conditions that no index supports.
 
 The database can only compare such conditions with one row after the other. So one statement searches a limited number
-of rows. If no other row of the search matches, a page is empty, but has the cursor of the next page.
+of rows. If none of these rows matches, the page is empty, but has the cursor of the next page.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -58,7 +58,8 @@ async def read_page(
     row: Row | None = await tx.one(last)
     if row is None:
         return rows, None
-    # New rows can precede the second search. The first search has nevertheless compared every row of its result.
+    # If rows were inserted between the two statements, the second statement finds a higher id. The search has compared
+    # all rows down to the lower of the two ids.
     return rows, min([row.id, *(found.id for found in rows)])
 
 

@@ -43,14 +43,14 @@ installation = Table(
     "installation",
     metadata,
     Column("id", ID, primary_key=True),
-    # A version of One Runtime can serve this schema if its newest migration is this revision or a later one.
+    # A version of One Runtime can serve this schema if the version contains the migration with this revision.
     Column("compatible_revision", Text, nullable=False),
     # Fingerprint of the place of the live database (`Database.location`). Null: no server has used the database yet.
     Column("live_location", Text),
     Column("live_at", TIME),  # last heartbeat of a server while the database was live
 )
 
-# The operator's audit log: changes that concern no single organization.
+# The operator's audit log: events that belong to the installation, and not to an organization.
 installation_events = Table(
     "installation_events",
     metadata,
@@ -210,7 +210,7 @@ credentials = Table(
     Column("refused_since", TIME),
     # Judgement about this series: single, unclear, repeated or lasting (`Refusals`).
     Column("refusals", Text),
-    # Hash of the places that received credentials at the time of storage. Only custom integrations have this hash.
+    # Hash of the places to which requests sent credentials at the time of storage. Null for a built-in integration.
     Column("audience", Text),
     Index("ix_credentials_key_id_connection_id", "key_id", "connection_id"),
     Index("ix_credentials_oauth_client_id", "oauth_client_id"),

@@ -1,4 +1,4 @@
-"""Resolve names and open sockets for outbound requests. The module `pool` checks the addresses."""
+"""Resolve names and open sockets for outbound requests. The module `connector` checks the addresses."""
 
 import asyncio
 import socket

@@ -20,7 +20,8 @@ MAX_PENDING_OF_ORGANIZATION: Final = 4
 MAX_SIZE_ON_THREAD: Final = 16 * 1024
 """Maximum number of characters of a document that a thread parses. The thread needs less than 0.2 s for any text.
 
-Most entries are smaller. A process needs half a second to start, so only large documents have a process.
+Most entries are smaller. A process needs half a second to start, so One Runtime starts a process only for a larger
+document.
 """
 
 THREAD: Final = "custom-integrations"
@@ -30,7 +31,8 @@ THREAD: Final = "custom-integrations"
 class EntryQueue:
     """Runs at most one job of each organization at the same time, and at most `concurrency` jobs in total.
 
-    Each organization with waiting jobs gets its place in the queue, even if another organization sends many jobs.
+    At most one job of each organization waits for a free place. So an organization with many jobs does not delay the
+    jobs of other organizations for long.
     """
 
     def __init__(self, concurrency: int) -> None:

@@ -1,8 +1,8 @@
 """Find out if this process serves the live database, or a copy that the operator has not confirmed.
 
 A copy contains the same refresh tokens as the original database. Many providers accept a refresh token only once. If a
-server of the copy sends the token first, production loses the connection. So the database stores the location where it
-is live, and a server of a database at another location sends no refresh token and revokes no token
+server of the copy sends the token first, production loses the connection. So the database stores the location at which
+it is live. If the database is at another location, its servers send no refresh token and revoke no token
 (docs/decisions/0030-unconfirmed-copies.md).
 """
 
@@ -122,7 +122,7 @@ async def confirm(tx: Transaction, location: str, now: datetime) -> None:
 
 
 async def hold(tx: Transaction) -> None:
-    """Make the database a copy, even at the location where it is live. Servers notice at their next heartbeat."""
+    """Mark the database as an unconfirmed copy, whatever its location. Servers notice this at their next heartbeat."""
     await tx.execute(_MARK, mark=HELD)
 
 

@@ -20,7 +20,10 @@ SLOTS: Final = 32
 """Maximum number of concurrent background refreshes at one token host."""
 
 FAILED_CONNECTIONS: Final = 5
-"""Number of connections whose refreshes fail, without a response to another connection, that opens the breaker."""
+"""Number of connections whose refreshes have to fail before the breaker opens.
+
+A response which shows that the host works resets the count.
+"""
 
 FIRST_PROBE: Final = timedelta(seconds=5)
 LONGEST_PROBE: Final = timedelta(minutes=1)
@@ -37,7 +40,7 @@ _DOUBLES: Final = timedelta(minutes=10)
 _IDLE: Final = timedelta(minutes=1)
 _BETWEEN_SWEEPS: Final = timedelta(minutes=1)
 _UNUSED: Final = timedelta(minutes=15)
-"""Time without a probe after which the metric omits a host with an open breaker.
+"""The metric omits a host with an open breaker if a probe has been due for this time.
 
 After a failure, a connection waits at most 10 minutes for its next refresh. So no refresh is due at such a host, for
 example because the integration is disabled. Without this limit, an alert would never end.
@@ -47,7 +50,7 @@ _MAX_HOSTS: Final = 10_000
 
 
 EndOfRefresh: TypeAlias = Callable[[datetime], None]
-"""Function that frees the slot of a background refresh at this time."""
+"""Function that frees the slot of a background refresh. The argument is the present time."""
 
 
 def jittered(pause: timedelta) -> timedelta:
@@ -82,11 +85,11 @@ class TokenHost:
 
     @property
     def is_idle(self) -> bool:
-        """Return True if the host works and no refresh runs, so that the state of a new host is the same."""
+        """Return True if the host works and no refresh runs. The state then equals the state of a new host."""
         return not (self.running or self._failed or self.is_open or self._recovering_since or self._sweep_at)
 
     def is_failing(self, now: datetime) -> bool:
-        """Return True if the breaker is open, and a probe was possible in the last `_UNUSED`."""
+        """Return True if the breaker is open, unless the due time of the next probe passed more than `_UNUSED` ago."""
         return self._probe_at is not None and now - self._probe_at < _UNUSED
 
     def try_start(self, now: datetime) -> EndOfRefresh | None:

@@ -120,7 +120,7 @@ async def _row(tx: Transaction, key_hash: bytes, selector: ConnectionSelector) -
     connection_id, end_user_id = selector.connection_id, selector.end_user_id
     if connection_id is None:
         return await tx.one(_BY_END_USER, _LookUpRow, **params, end_user=end_user_id)
-    if not is_id(connection_id):  # PostgreSQL would refuse the id, so this statement finds no connection
+    if not is_id(connection_id):  # PostgreSQL would refuse the id. This statement finds no connection, without an error
         return await tx.one(_BY_END_USER, _LookUpRow, **params, end_user=None)
     if end_user_id is None:
         return await tx.one(_BY_ID, _LookUpRow, **params, connection=connection_id)

@@ -264,7 +264,7 @@ def _base_url(auth: AuthBase, values: ConnectionValues, injection: Injection, re
     known, templates = {**values.params, **values.credentials}, (auth.base_url, *auth.more_base_urls)
     base_url = request.base_url.rstrip("/")
     if base_url not in {resolve_url(url, known) for url in templates}:
-        allowed = ", ".join(templates)  # no filled template: it can contain the API key
+        allowed = ", ".join(templates)  # the templates without values, because a value can be the API key
         raise InvalidInput.of("One-Runtime-Base-Url", f"must be a base URL of this integration: {allowed}")
     return base_url
 

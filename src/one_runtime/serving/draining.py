@@ -70,7 +70,7 @@ class DrainingServer(uvicorn.Server):
             self.server_state.default_headers = [*self.server_state.default_headers, _CLOSE]
 
     async def _stop_listening(self, sockets: list[socket.socket]) -> None:
-        """Close the listener, and accept the connections that wait in the kernel. The close would reset them."""
+        """Accept the connections that wait in the kernel, and close the listener, which would reset them otherwise."""
         listeners = [
             socket.socket(fileno=os.dup(listener.fileno())) for server in self.servers for listener in server.sockets
         ]

@@ -77,7 +77,8 @@ class HttpProtocol(HttpToolsProtocol):
             if self not in self._waiting:
                 self._wait()
         else:
-            # If the data ends with a part of the next head (a pipelined request), this part does not count.
+            # If the data ends with a part of the next head (a pipelined request), this part does not count towards the
+            # head's size.
             self._head_size = 0
             self._stop_waiting()
 

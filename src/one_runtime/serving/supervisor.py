@@ -21,7 +21,7 @@ worker can need more than 5 seconds to start.
 
 FIRST_PAUSE: Final = 1.0
 LONGEST_PAUSE: Final = 15.0
-"""Longest pause in seconds before the next start of a worker that cannot start. The first pause doubles up to this."""
+"""Longest pause in seconds before the next start of a worker that cannot start. Each failure doubles the pause."""
 
 STABLE: Final = 10.0
 """Seconds after which a ready worker counts as healthy. If this worker dies, its successor starts without a pause."""

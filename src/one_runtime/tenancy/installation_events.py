@@ -1,4 +1,4 @@
-"""Write and read the operator's audit log: changes by commands that concern no single organization.
+"""Write and read the operator's audit log: events that belong to the installation, and not to an organization.
 
 Organizations cannot read these events. One Runtime writes an event in the same transaction as its change.
 """

@@ -20,8 +20,9 @@ from one_runtime.oauth.errors import (
 def token_host(catalog: Catalog, organization_id: str, slug: str, auth_type: str, params: Mapping[str, str]) -> str:
     """Return the host and port of the token endpoint that refreshes the tokens of a connection.
 
-    A custom integration has a name of its own, because one organization's integration must not stop the refreshes of
-    other organizations. A host that depends on the OAuth client has a name for each organization.
+    The name is not always a host. A custom integration has a name of its own, because one organization's integration
+    must not stop the refreshes of other organizations. A host that depends on the OAuth client has a name for each
+    organization.
     """
     integration = catalog.get(slug)
     auth = integration.auth_of(auth_type) if integration is not None else None
@@ -43,8 +44,8 @@ def record_success(installation: Installation, connection: Connection, *, after_
 def record_error(installation: Installation, connection: Connection, error: OAuthError) -> None:
     """Record an error response, or a missing response, of the token host of a connection.
 
-    A host works if it refuses the grant, the OAuth client or the request. But a refusal with the page of a firewall is
-    unclear.
+    A host that refuses the grant, the OAuth client or the request works. But a refusal that a firewall possibly sent
+    does not show if the host works.
     """
     match error:
         case EndpointTargetRefused():

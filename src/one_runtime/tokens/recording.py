@@ -1,6 +1,6 @@
 """Record the provider's response to a refresh: new tokens, a refusal of the grant, or another failure.
 
-`refresh` describes when a response counts.
+The docstring of the module `refresh` says which responses a process may record.
 """
 
 import asyncio
@@ -183,7 +183,7 @@ async def record_refusal(
 async def record_failure(
     installation: Installation, state: CredentialState, lease: Lease, error: OAuthError, request: CredentialRequest
 ) -> Outcome:
-    """Keep the tokens, and postpone the next refresh. The error does not show that the provider refused the grant."""
+    """Keep the tokens, and postpone the next refresh, after an error that does not show a refusal of the grant."""
     key, now, failures = state.connection.key, installation.clock(), state.stored.failures
     client = state.client if isinstance(error, InvalidClient) else None
     failed = replace(

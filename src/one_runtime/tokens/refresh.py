@@ -134,7 +134,7 @@ async def held_credentials(installation: Installation, key: ConnectionKey) -> Us
 async def refresh(installation: Installation, key: ConnectionKey) -> UsableCredential:
     """Refresh a connection's credentials now, even if no refresh is due. Ignore the pause after a failed refresh.
 
-    For credentials without a refresh, such as an API key, return the stored credentials.
+    For credentials that cannot be refreshed, such as an API key, return the stored credentials.
 
     Raises: the exceptions of `fresh_credentials`.
     """
@@ -335,9 +335,9 @@ async def _ask_provider(
         raise
     except OAuthError as error:
         record_error(installation, state.connection, error)
-        # The owner can correct a registered client, so the end user does not have to connect again. No one can correct
-        # a client that the end user entered, or a retired client (a deleted or replaced client). For these clients,
-        # `invalid_client` means that the end user has to connect again.
+        # The owner can correct a registered client, so the end user does not have to connect again. The owner cannot
+        # correct a retired client (a deleted or replaced client), or a client that the end user entered. For these
+        # clients, `invalid_client` means that the end user has to connect again.
         registered = state.client is not None and state.client.retired_at is None
         if isinstance(error, InvalidGrant) or (isinstance(error, InvalidClient) and not registered):
             return await record_refusal(installation, state, grant, error, request)

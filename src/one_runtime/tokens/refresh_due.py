@@ -36,7 +36,7 @@ PAGES: Final = 10
 """Maximum number of queries of one listing."""
 
 AT_ONCE: Final = 8 * SLOTS
-"""Maximum number of concurrent refreshes in one run. So hosts that hang cannot use all of them."""
+"""Maximum number of concurrent refreshes in one run. A few hosts that hang cannot use all of them."""
 
 _POLL: Final = 1.0  # seconds between two listings while a refresh runs
 _OVERLAP: Final = timedelta(seconds=10)

@@ -35,8 +35,8 @@ LOCK_PATIENCE: Final = 120.0
 class SchemaState(NamedTuple):
     """State of a database's schema. `revision` is the last migration. Both fields are None for an empty database.
 
-    `compatible_revision` is the oldest revision whose version of One Runtime can serve the schema. The field is None if
-    the schema is not newer than this version.
+    A version of One Runtime can serve the schema if the version contains the migration `compatible_revision`. The field
+    is None if the schema is not newer than this version.
     """
 
     revision: str | None

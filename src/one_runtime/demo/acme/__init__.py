@@ -1,7 +1,7 @@
-"""Acme CRM is a small provider for the demo and the tests: API keys, OAuth 2.0, and switches that cause faults.
+"""Acme CRM is a small provider for development and tests: API keys, OAuth 2.0, and switches that cause faults.
 
-Acme keeps its state in memory. After a restart, no token is valid, and end users have to connect again. Acme is not
-part of One Runtime: the demo and the tests run Acme as a separate server.
+Acme keeps its state in memory. After a restart, no token is valid, and end users have to connect again. Acme is a
+separate server with its own port. The demo, `one-runtime serve --with-acme` and the tests run Acme.
 """
 
 from one_runtime.demo.acme.accounts import GLOBEX, INITECH, key_from, new_key

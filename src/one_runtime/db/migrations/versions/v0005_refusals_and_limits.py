@@ -23,7 +23,8 @@ def upgrade() -> None:
         postgresql_where=UNOPENED,
         sqlite_where=UNOPENED,
     )
-    # The last statements, because they lock the table `credentials`, which all proxy calls read, until the commit.
+    # These statements are the last, because they lock the table `credentials` until the commit, and all proxy calls
+    # read this table.
     op.add_column("credentials", sa.Column("refused_client_version", sa.Integer(), nullable=True))
     op.add_column("credentials", sa.Column("refused_since", TIME, nullable=True))
     op.add_column("credentials", sa.Column("refusals", sa.Text(), nullable=True))
