@@ -3,20 +3,40 @@
 The `detail` of an error is a message for people. The message says what is wrong and what to do, and contains no secret.
 """
 
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import ClassVar
+from typing import ClassVar, Final, Self
 
 from one_runtime.clock import rfc3339
+
+_MAX_EXPLAINED: Final = 5
+"""Maximum number of invalid fields that the detail of an error explains."""
+
+_PREDICATE: Final = re.compile(r"(?:cannot|contains|does|has|is|looks|must|needs|requires)\b")
 
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """An invalid field of a request. `field`: the dotted path of the field, such as `params.region`."""
+    """An invalid field of a request. `field`: the dotted path of the field, such as `params.region`.
+
+    `message`: the rest of a sentence that begins with the field, such as `must not be blank`, or a whole sentence.
+    """
 
     field: str
     message: str
+
+    @staticmethod
+    def is_predicate(message: str) -> bool:
+        """Return True if the message is the rest of a sentence that begins with the field."""
+        return _PREDICATE.match(message) is not None
+
+    @property
+    def sentence(self) -> str:
+        """Return one sentence with the field and the message."""
+        colon = "" if self.is_predicate(self.message) else ":"
+        return f"{self.field}{colon} {self.message.removesuffix('.')}."
 
 
 class OneRuntimeError(Exception):
@@ -38,9 +58,20 @@ class InvalidInput(OneRuntimeError):
     code, status, title = "invalid_input", 422, "A value in the request is invalid"
 
     @classmethod
-    def of(cls, field: str, message: str) -> "InvalidInput":
+    def of(cls, field: str, message: str) -> Self:
         """Return the error for one field."""
-        return cls(f"{field}: {message}", (FieldError(field, message),))
+        return cls.of_all([FieldError(field, message)])
+
+    @classmethod
+    def of_all(cls, errors: Iterable[FieldError]) -> Self:
+        """Return the error for several fields. The detail names all fields, and explains the first of them."""
+        invalid = tuple(errors)
+        sentences = " ".join(error.sentence for error in invalid[:_MAX_EXPLAINED])
+        if len(invalid) == 1:
+            return cls(sentences, invalid)
+        names = ", ".join(dict.fromkeys(error.field for error in invalid))
+        more = "" if len(invalid) <= _MAX_EXPLAINED else " The other values are explained in `errors`."
+        return cls(f"{len(invalid)} values cannot be used: {names}. {sentences}{more}", invalid)
 
 
 class MalformedRequest(OneRuntimeError):

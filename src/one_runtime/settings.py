@@ -24,7 +24,8 @@ from pydantic import (
     model_validator,
 )
 
-from one_runtime.errors import ConfigurationError
+from one_runtime.errors import ConfigurationError, FieldError
+from one_runtime.validation.descriptions import describe
 
 PREFIX: Final = "ONE_RUNTIME_"
 _INJECTED: Final = re.compile(r"(_PORT(_.*)?|_SERVICE(_.*)?|_HOST)$")
@@ -166,8 +167,11 @@ class Settings(BaseModel):
     @field_validator("public_url")
     @classmethod
     def _check_public_url(cls, value: str) -> str:
-        url = urlsplit(value)
-        _ = url.port  # raises ValueError for an invalid port
+        try:
+            url = urlsplit(value)
+            _ = url.port  # raises ValueError for an invalid port
+        except ValueError:
+            url = urlsplit("")
         if url.scheme not in {"http", "https"} or not url.hostname or url.path.strip("/") or url.query or url.fragment:
             raise ValueError("must be an origin such as https://connect.example.com, without a path")
         if url.username or url.password:
@@ -209,7 +213,7 @@ class Settings(BaseModel):
     @field_validator("trusted_proxies", mode="before")
     @classmethod
     def _split_networks(cls, value: object) -> object:
-        return tuple(ipaddress.ip_network(part) for part in _parts(value)) if isinstance(value, str) else value
+        return tuple(map(_parse_network, _parts(value))) if isinstance(value, str) else value
 
     @field_validator("egress_allow", mode="before")
     @classmethod
@@ -254,8 +258,7 @@ def load_settings(environ: Mapping[str, str] = os.environ, *, workers: int | Non
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
         variable = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "The settings"
-        message = first["msg"].removeprefix("Value error, ")
-        raise ConfigurationError(f"{variable}: {message}.") from None
+        raise ConfigurationError(FieldError(variable, describe(first)).sentence) from None
 
 
 def parse_host_port(text: str) -> HostPort:
@@ -264,6 +267,14 @@ def parse_host_port(text: str) -> HostPort:
     if not separator or not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError(f"{text!r} must be host:port, such as 127.0.0.1:8000")
     return host.strip("[]").lower(), int(port)
+
+
+def _parse_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
+    """Raises: ValueError."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"{text!r} must be an address or a network, such as 10.0.0.0/8") from error
 
 
 def _parts(value: str) -> list[str]:

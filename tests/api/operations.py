@@ -46,7 +46,7 @@ class Operation:
         """Return the address with filled path parameters; `query` overrides the examples of required parameters."""
         path = self.path
         for name in self.parameters_in("path"):
-            path = path.replace("{" + name + "}", quote(values.get(name, "none"), safe=""))
+            path = path.replace("{" + name + "}", quote(values.get(name, "none"), safe="", errors="surrogatepass"))
         required = {
             parameter["name"]: "x"
             for parameter in self.parameters

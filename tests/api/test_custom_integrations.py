@@ -114,15 +114,15 @@ async def test_custom_slug_begins_with_x_and_is_unique(billing: Billing) -> None
         assert refused.json()["errors"] == [
             {
                 "field": "slug",
-                "message": "line 1: must begin with x-, followed by lower-case letters and digits with single "
-                "hyphens between them",
+                "message": 'line 1: slug must begin with "x-", followed by lower-case letters, digits and single '
+                "hyphens between them.",
             }
         ]
     assert (await send(client, "PUT", f"{PATH}/hubspot", ENTRY)).status_code == 404
     other = await send(client, "PUT", f"{PATH}/x-other", ENTRY)
     assert other.json()["errors"][0] == {
         "field": "slug",
-        "message": "line 1: must be x-other, as in the URL of the request",
+        "message": "line 1: slug must be x-other, as in the URL of the request.",
     }
     assert (await send(client, "POST", PATH, ENTRY)).status_code == 201
     twice = await send(client, "POST", PATH, ENTRY)
@@ -134,25 +134,37 @@ async def test_custom_slug_begins_with_x_and_is_unique(billing: Billing) -> None
 @pytest.mark.parametrize(
     "change, field, message",
     [
-        (lambda text: text.replace("https://billing", "http://billing"), "auth.0.base_url", "line 14: must be https"),
+        (
+            lambda text: text.replace("https://billing", "http://billing"),
+            "auth.0.base_url",
+            "line 14: base_url must be https",
+        ),
         (
             lambda text: text.replace("category: Accounting", "category: Money"),
             "category",
-            "line 4: must be one of: CRM, Support",
+            "line 4: category must be one of: CRM, Support",
         ),
-        (lambda text: text.replace("path: /me", "paths: /me"), "auth.0.check.paths", "line 19: is not a key"),
+        (
+            lambda text: text.replace("path: /me", "paths: /me"),
+            "auth.0.check.paths",
+            "line 19: check.paths is not a key",
+        ),
         (
             lambda text: text.replace("{16}", "{16}(?=a)"),
             "auth.0.fields.0.pattern",
-            "line 13: (? must begin a non-capturing group",
+            "line 13: fields[0].pattern: (? must begin a non-capturing group",
         ),
-        (lambda text: text.replace("API keys.", "API keys"), "auth.0", "line 8: api_key.where: must be a sentence"),
+        (
+            lambda text: text.replace("API keys.", "API keys"),
+            "auth.0",
+            "line 8: auth[0].api_key.where must be a sentence",
+        ),
         (lambda text: text.replace("billing.acme.com", "10.0.0.1"), "auth.0", "base_url must be an https URL"),
-        (lambda text: text + "name: Twice\n", "body", "line 29: name may appear once"),
-        (lambda text: text + "logo: <svg/>\n", "logo", "line 29: is not valid: the root must be"),
-        (lambda _: "- a list", "body", "line 1: must be an entry"),
+        (lambda text: text + "name: Twice\n", "body", "line 29: name must appear only once"),
+        (lambda text: text + "logo: <svg/>\n", "logo", "line 29: logo is not valid: the root must be"),
+        (lambda _: "- a list", "body", "line 1: this is not a mapping of keys to values"),
         (lambda text: text.replace("Billing\n", "&a Billing\nx: *a\n", 1), "body", "line 2: YAML aliases"),
-        (lambda text: text.replace("com/v1", "com/v1/"), "auth.0", "line 8: base_url must not end"),
+        (lambda text: text.replace("com/v1", "com/v1/"), "auth.0", "line 8: auth[0]: base_url must not end"),
         (lambda text: text.replace("Authorization", "Host"), "auth.0", "the header host must be omitted"),
     ],
 )
@@ -164,13 +176,15 @@ async def test_error_in_an_entry_names_its_line(
     assert refused.status_code == 422, refused.text
     errors = refused.json()["errors"]
     assert any(error["field"] == field and message in error["message"] for error in errors), errors
-    assert field in refused.json()["detail"]
+    assert errors[0]["message"] in refused.json()["detail"]
 
 
 async def test_detail_of_several_errors_consists_of_whole_sentences(client: Client) -> None:
     refused = (await send(client, "POST", PATH, ENTRY.replace("description:", "descriptions:"))).json()
     first, *others = refused["errors"]
-    assert refused["detail"] == f"{first['field']}: {first['message']}. And {len(others)} more."
+    assert refused["detail"] == " ".join(
+        [f"2 values cannot be used: {first['field']}, {others[0]['field']}.", first["message"], others[0]["message"]]
+    )
 
 
 async def test_error_in_a_json_entry_names_its_line(client: Client) -> None:

@@ -109,7 +109,7 @@ def test_an_entry_above_the_size_limit_is_refused() -> None:
 
 @pytest.mark.parametrize("text", ["a: &a [1]\nb: *a", "a: &a xx\nb: *a", "a: &a xx\nb: [*a, *a]"])
 def test_a_text_that_expands_to_a_long_one_is_refused(text: str) -> None:
-    assert complaint(text)[1].startswith(("YAML aliases", "b may appear once", "is not a key"))
+    assert complaint(text)[1].startswith(("YAML aliases", "b must appear only once", "is not a key"))
 
 
 def _document(**parts: Any) -> str:
@@ -192,7 +192,7 @@ def test_errors_in_json_have_the_right_line_whatever_characters_precede_it() -> 
         read_custom(text, "json")
     lines = {error.place: error.line for error in refused.value.complaints}
     assert lines[("category",)] == text[: text.index("Money")].count("\n") + 1
-    assert complaint('{"slug": 1, "slug": 2}', "json") == (None, "slug may appear once only")
+    assert complaint('{"slug": 1, "slug": 2}', "json") == (None, "slug must appear only once")
     assert complaint("1" * 5000, "json")[1] == "a number is too long, or the document is nested too deeply"
 
 

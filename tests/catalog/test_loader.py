@@ -80,7 +80,7 @@ def test_an_error_names_the_file_the_line_and_the_place(tmp_path: Path) -> None:
     text = HUBSPOT.replace("    base_url: https://api.hubapi.com", "    base_url: http://api.hubapi.com")
     line = text[: text.index("base_url")].count("\n") + 1
     detail = complaint(tmp_path, text)
-    assert f"hubspot.yaml:{line}: auth[0].base_url: must be https" in detail
+    assert f"hubspot.yaml:{line}: base_url must be https" in detail
 
 
 def test_all_errors_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
@@ -89,33 +89,33 @@ def test_all_errors_of_a_file_are_reported_at_once(tmp_path: Path) -> None:
 
 
 def test_a_duplicate_key_is_refused(tmp_path: Path) -> None:
-    assert "slug may appear once only" in complaint(tmp_path, HUBSPOT + "slug: other\n")
+    assert "slug must appear only once" in complaint(tmp_path, HUBSPOT + "slug: other\n")
 
 
 def test_aliases_and_tags_are_refused(tmp_path: Path) -> None:
     assert "aliases" in complaint(tmp_path, "a: &x {b: 1}\nc: *x\n")
-    assert "could not determine a constructor" in complaint(tmp_path, "a: !!python/object/apply:os.getcwd []\n")
+    assert "YAML tags of a language" in complaint(tmp_path, "a: !!python/object/apply:os.getcwd []\n")
 
 
 @pytest.mark.parametrize(
     "text, expected",
     [
-        ("slug: [\n", "hubspot.yaml:2: did not find expected node content"),
+        ("slug: [\n", "hubspot.yaml:2: this is not valid YAML; check"),
         ("? [a, b]\n: c\n", "hubspot.yaml:1: a key must be a text"),
-        (HUBSPOT.replace("date: 2026-11-28", "date: 2026-13-45"), "month must be in 1..12"),
+        (HUBSPOT.replace("date: 2026-11-28", "date: 2026-13-45"), "YAML cannot convert a value"),
         ('slug: !!int "abc"\n', "must be an integer; put the value in quotes"),
         (
             HUBSPOT.replace("category: CRM", "category: CRM\nkategory: CRM"),
-            "kategory: is not a key that an entry",
+            "kategory is not a key that an entry",
         ),
         (
             HUBSPOT.replace("marketing automation.", "marketing automation"),
-            "description: must be one sentence that begins",
+            "description must be one sentence that begins",
         ),
-        (HUBSPOT.replace("docs: https://developers.hubspot.com/docs\n", ""), "docs: is missing"),
-        (HUBSPOT.replace("Authorization: Bearer {api_key}", "Authorization: {api_key}"), "put the value in quotes"),
+        (HUBSPOT.replace("docs: https://developers.hubspot.com/docs\n", ""), "docs is required"),
+        (HUBSPOT.replace("Authorization: Bearer {api_key}", "Authorization: {api_key}"), "Put the value in quotes"),
         ("a: b\n" * 300_000, "must be at most 1,048,576 characters"),
-        (HUBSPOT.replace("name: HubSpot", 'name: "Hub\\eSpot"'), "hubspot.yaml:2: name: "),
+        (HUBSPOT.replace("name: HubSpot", 'name: "Hub\\eSpot"'), "hubspot.yaml:2: name must contain only printable"),
     ],
 )
 def test_invalid_yaml_and_invalid_values_are_refused_in_a_sentence(text: str, expected: str, tmp_path: Path) -> None:

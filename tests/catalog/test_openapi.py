@@ -358,4 +358,4 @@ def test_a_complaint_has_the_line_of_the_document() -> None:
 def test_parts_that_the_model_refuses_are_reported() -> None:
     line, place, message = refusal(info=info(**{"x-check": {"path": "me"}}))
     assert (line, place) == (8, "info.x-check.path")
-    assert "must begin with a slash" in message
+    assert 'must begin with "/"' in message

@@ -152,7 +152,7 @@ def test_new_writes_an_entry_with_one_open_question(
     result = bare("catalog", "check", "example-desk.yaml")
     assert (
         result.out.splitlines()[0]
-        == "example-desk.yaml:68: auth[3]: pkce: must not be unknown; see the provider's documentation"
+        == "example-desk.yaml:68: auth[3].pkce must not be unknown; see the provider's documentation."
     )
     assert "1 integration, 1 with errors." in result.out
     answers.append("example-desk")
@@ -167,9 +167,9 @@ def test_invalid_answer_is_prompted_for_again(bare: Run, tmp_path: Path, answers
     assert result.code == 0
     lines = result.err.splitlines()
     assert [lines[0].strip(), lines[2].strip(), lines[-1].strip()] == [
-        "must be lower-case letters and digits with single hyphens between them",
+        "must consist of lower-case letters, digits and single hyphens between them",
         "must be one sentence that begins with a capital letter or a digit and ends in a full stop",
-        "must begin with a slash; put query parameters under query",
+        'must begin with "/". Put query parameters under `query`',
     ]
     assert bare("catalog", "check", str(tmp_path / "x-y.yaml")).code == 0
     answers.append("fine")

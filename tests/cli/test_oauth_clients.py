@@ -44,7 +44,7 @@ def test_client_of_the_instance_is_registered_listed_and_deleted(run: Run, secre
 def test_client_of_an_organization_is_listed_for_it_only(run: Run, secret_file: str) -> None:
     organization = run("organizations", "create", "Northwind").line
     words = ("oauth-clients", "set", "gitlab", "--client-id", "our-id", "--secret-file", secret_file)
-    assert "hosts: is required" in run(*words, "--organization", organization).sentence
+    assert "hosts is required" in run(*words, "--organization", organization).sentence
     run(*words, "--organization", organization, "--host", "gitlab.example.com")
     (row,) = run("oauth-clients", "list", "--organization", organization, "--json").rows
     assert row["hosts"] == "gitlab.example.com"

@@ -79,7 +79,7 @@ def test_unknown_user_of_a_container_is_named_by_number(
 @pytest.mark.parametrize("name", ["x" * 256, "a\tb"])
 def test_name_that_is_long_or_not_printable_is_refused(run: Run, name: str) -> None:
     refused = run("organizations", "list", OPERATOR=name).sentence
-    assert refused == "ONE_RUNTIME_OPERATOR: must have at most 255 characters, all printable."
+    assert refused == "ONE_RUNTIME_OPERATOR must have at most 255 characters, all printable."
 
 
 def test_commands_that_concern_no_single_organization_have_events_of_the_installation(

@@ -52,7 +52,7 @@ def test_problem_exits_with_1_and_advice(bare: Run, database_url: str) -> None:
 def test_invalid_settings_are_a_finding(bare: Run) -> None:
     result = bare("doctor", PUBLIC_URL="http://connect.example.com")
     assert (result.code, result.err) == (1, "")
-    assert result.out.startswith("problem  settings: ONE_RUNTIME_PUBLIC_URL: must be https")
+    assert result.out.startswith("problem  settings: ONE_RUNTIME_PUBLIC_URL must be https")
 
 
 @pytest.mark.promise("P11")

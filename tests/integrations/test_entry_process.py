@@ -63,20 +63,20 @@ EXPENSIVE: Final[dict[str, tuple[Syntax, Callable[[], str], str]]] = {
     "repeated key": (
         "json",
         lambda: "{" + "".join(f'"k{n}": 1, ' for n in range(60_000)) + '"k59999": 2}',
-        "k59999 may appear once only",
+        "k59999 must appear only once",
     ),
-    "integer of base 60": ("yaml", lambda: "a: 1" + ":59" * 300_000, "is missing"),
+    "integer of base 60": ("yaml", lambda: "a: 1" + ":59" * 300_000, "is required"),
     "tagged integer of base 60": ("yaml", lambda: "a: !!int 1" + ":59" * 300_000, "a number must have at most 300"),
-    "number of base 60": ("yaml", lambda: "a: 1" + ":59" * 300_000 + ".5", "is missing"),
+    "number of base 60": ("yaml", lambda: "a: 1" + ":59" * 300_000 + ".5", "is required"),
     "integer keys with the same hash": (
         "yaml",
         lambda: "".join(f"{number * HASH_MODULUS}: 1\n" for number in range(38_000)),
-        "is missing",
+        "is required",
     ),
     "merged mappings": (
         "yaml",
         lambda: "".join(f"!!merge k{number}: {{}}\n" for number in range(50_000)),
-        "<< may appear once only",
+        "<< must appear only once",
     ),
     "chain of references": (
         "json",

@@ -11,7 +11,7 @@ from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Insta
 from one_runtime.api.services import services_of
 from one_runtime.catalog.custom import CustomEntry, written
 from one_runtime.catalog.model import is_custom
-from one_runtime.catalog.source import Complaint, SourceError, UnreadableSource
+from one_runtime.catalog.source import SourceError, UnreadableSource
 from one_runtime.catalog.targets import refused_targets
 from one_runtime.connecting import disconnect
 from one_runtime.context import Installation
@@ -235,7 +235,10 @@ async def _entry(
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     syntax = _SYNTAXES.get(kind)
     if syntax is None:
-        raise InvalidInput("Content-Type must be application/yaml or application/json.")
+        raise InvalidInput.of(
+            "Content-Type",
+            "must be application/yaml or application/json. With curl, use the option --data-binary to keep line breaks",
+        )
     body = await request.body()
     if not body:
         raise InvalidInput.of("body", "is required: send the definition of an integration, or an OpenAPI document")
@@ -247,24 +250,23 @@ async def _entry(
         document = EntryDocument(text, syntax, slug, allow_http=not installation.settings.secure)
         return await services_of(request.scope).entry_parser.parse(organization_id, document)
     except UnreadableSource as error:
-        raise MalformedRequest(_sentence(error.complaints[0])) from error
+        raise MalformedRequest(error.complaints[0].sentence) from error
     except SourceError as error:
         raise _refusal(error) from error
 
 
+class _EntryError(FieldError):
+    """An error in an entry. The message is a whole sentence with the line and the name."""
+
+    @property
+    def sentence(self) -> str:
+        return self.message
+
+
 def _refusal(error: SourceError) -> InvalidInput:
-    errors = tuple(
-        FieldError(".".join(map(str, complaint.place)) or "body", _sentence(complaint))
-        for complaint in error.complaints
+    return InvalidInput.of_all(
+        _EntryError(".".join(map(str, complaint.place)) or "body", complaint.sentence) for complaint in error.complaints
     )
-    detail = f"{errors[0].field}: {errors[0].message}"
-    if len(errors) > 1:
-        detail = f"{detail.removesuffix('.')}. And {len(errors) - 1} more."
-    return InvalidInput(detail, errors)
-
-
-def _sentence(complaint: Complaint) -> str:
-    return f"line {complaint.line}: {complaint.message}" if complaint.line is not None else complaint.message
 
 
 def _notes(put: CustomIntegrationResult, allow: AllowList) -> Iterator[str]:

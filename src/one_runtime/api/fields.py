@@ -1,6 +1,7 @@
 """Define the types of fields in requests and responses, such as trimmed text, times and cursors."""
 
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Final, TypeAlias
@@ -15,6 +16,9 @@ from pydantic import (
     JsonValue,
     PlainSerializer,
     StringConstraints,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -23,6 +27,8 @@ from one_runtime.db.ids import ID_PATTERN, is_id
 
 MAX_METADATA_BYTES: Final = 16 * 1024
 MAX_METADATA_DEPTH: Final = 20
+_SCOPE_NAME: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,200}")
+_ID: Final = "01a21077-a507-76f0-a326-42b1c2b20688"
 
 
 def clean_text(text: str) -> str:
@@ -77,9 +83,31 @@ def _moment(text: str) -> datetime:
         raise PydanticCustomError("time", "must be a time with a time zone, such as 2026-11-25T01:02:03Z") from error
 
 
+def whole_number(minimum: int, maximum: int) -> WrapValidator:
+    """Return a validator whose error names both limits of a number. Pydantic's own errors name at most one limit."""
+
+    def validate(value: object, handler: ValidatorFunctionWrapHandler) -> int:
+        try:
+            number: int = handler(value)
+        except ValidationError as error:
+            raise PydanticCustomError("range", f"must be a whole number from {minimum} to {maximum}") from error
+        return number
+
+    return WrapValidator(validate)
+
+
+def _scope_name(text: str) -> str:
+    if _SCOPE_NAME.fullmatch(text) is None:
+        raise PydanticCustomError(
+            "scope",
+            "must have 1 to 200 printable ASCII characters, without spaces, quotes and backslashes",
+        )
+    return text
+
+
 def _row_id(text: str) -> str:
     if not is_id(text):
-        raise PydanticCustomError("row_id", "must be an id that this API returned")
+        raise PydanticCustomError("row_id", "must be an id that this API returned, such as {example}", {"example": _ID})
     return text
 
 
@@ -100,7 +128,9 @@ Slug: TypeAlias = Annotated[
 ]
 Typed: TypeAlias = Annotated[str, StringConstraints(max_length=20_000), _Clean, _WithoutNul]
 """Text that an end user typed into one field. The rules of the integration decide how One Runtime trims the text."""
-ScopeName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,200}$")]
+ScopeName: TypeAlias = Annotated[
+    str, AfterValidator(_scope_name), Field(json_schema_extra={"pattern": f"^{_SCOPE_NAME.pattern}$"})
+]
 """An OAuth scope (RFC 6749 section 3.3)."""
 FieldName: TypeAlias = Annotated[str, StringConstraints(max_length=255), _Clean]
 Metadata: TypeAlias = Annotated[dict[str, Any], AfterValidator(_clean_metadata)]
@@ -116,7 +146,9 @@ IDENTIFIER_SCHEMA: Final = {
 }
 """The JSON Schema of `Text`, for routes that FastAPI does not add to the OpenAPI document."""
 
-Limit: TypeAlias = Annotated[int, Query(ge=1, le=1000, description="Maximum number of items on a page.")]
+Limit: TypeAlias = Annotated[
+    int, Query(ge=1, le=1000, description="Maximum number of items on a page."), whole_number(1, 1000)
+]
 _Cursor = Query(description="`next_cursor` of the previous page.")
 TextCursor: TypeAlias = Annotated[Text | None, _Cursor]
 IdCursor: TypeAlias = Annotated[RowId | None, _Cursor]

@@ -8,7 +8,20 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from one_runtime.api.connections import ConnectionAnswer
-from one_runtime.api.fields import Answer, Body, Link, Metadata, Note, ScopeName, Slug, Text, Time, example, note_of
+from one_runtime.api.fields import (
+    Answer,
+    Body,
+    Link,
+    Metadata,
+    Note,
+    ScopeName,
+    Slug,
+    Text,
+    Time,
+    example,
+    note_of,
+    whole_number,
+)
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.catalog.disabled_integrations import IntegrationDisabled
 from one_runtime.catalog.model import AuthType
@@ -69,7 +82,9 @@ class CreateSession(Body, title="NewSession"):
     auth_type: AuthType | None = None
     scopes: list[ScopeName] = Field([], max_length=200)
     metadata: Metadata = Field(default={})
-    expires_in: Annotated[int, Field(ge=MIN_EXPIRES_IN, le=MAX_EXPIRES_IN)] = DEFAULT_EXPIRES_IN
+    expires_in: Annotated[
+        int, Field(ge=MIN_EXPIRES_IN, le=MAX_EXPIRES_IN), whole_number(MIN_EXPIRES_IN, MAX_EXPIRES_IN)
+    ] = DEFAULT_EXPIRES_IN
 
 
 class CreatedSession(Answer):

@@ -14,10 +14,10 @@ from one_runtime.api.catalog import CatalogIntegration
 from one_runtime.api.connections import ConnectionSummary
 from one_runtime.api.fields import IDENTIFIER_SCHEMA
 from one_runtime.api.headers import CODED, Header, coding_of, is_current, send_json, send_not_modified
+from one_runtime.api.invalid_requests import NOT_UTF8
 from one_runtime.api.list_query import (
     CATEGORY,
     LOGO,
-    UNREADABLE,
     IntegrationQuery,
     Parameter,
     clean,
@@ -48,7 +48,8 @@ _QUERY: Final = IntegrationQuery(
         "expand": Parameter(
             "Add the end user's connections to each integration.", {"type": "string", "enum": ["connections"]}
         ),
-    }
+    },
+    more_names=("end_user_id",),
 )
 """All query parameters except `end_user_id`."""
 _END_USER: Final = b"end_user_id="
@@ -146,7 +147,7 @@ def _decode(end_user_id: bytes) -> str:
     try:
         decoded = unquote_plus(end_user_id.decode("ascii"), errors="strict")
     except ValueError as error:
-        raise InvalidInput(UNREADABLE) from error
+        raise InvalidInput.of("end_user_id", NOT_UTF8) from error
     return clean("end_user_id", decoded)
 
 

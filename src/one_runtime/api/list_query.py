@@ -9,11 +9,11 @@ from urllib.parse import parse_qsl
 from pydantic_core import PydanticCustomError
 
 from one_runtime.api.fields import clean_text
+from one_runtime.api.invalid_requests import require_utf8, unknown_name
 from one_runtime.catalog.model import CATEGORIES
 from one_runtime.errors import InvalidInput
 from one_runtime.integrations.rendering import Logo, Options, Status
-
-UNREADABLE: Final = "The query string must be percent-encoded UTF-8."
+from one_runtime.validation.descriptions import one_of
 
 _MAX_TEXT: Final = 255
 _MAX_PARAMETERS: Final = 1000
@@ -45,7 +45,7 @@ class Parameter:
             if not value and schema.get("minLength"):
                 raise InvalidInput.of(name, "must not be blank")
             if "enum" in schema and value not in schema["enum"]:
-                raise InvalidInput.of(name, f"must be one of: {', '.join(schema['enum'])}")
+                raise InvalidInput.of(name, one_of(schema["enum"]))
 
 
 CATEGORY: Final = Parameter("Only integrations of this category.", {"type": "string", "enum": list(CATEGORIES)})
@@ -63,10 +63,11 @@ def search_parameter(schema: Mapping[str, Any]) -> Parameter:
 
 
 class IntegrationQuery:
-    """The query parameters of one route."""
+    """The query parameters of one route. `more_names`: parameters of the route that the caller of `parse` removes."""
 
-    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
+    def __init__(self, parameters: Mapping[str, Parameter], *, more_names: tuple[str, ...] = ()) -> None:
         self._parameters = parameters
+        self._more_names = more_names
         self._parse_cached = lru_cache(maxsize=512)(self._parse)  # at most 7 MB
 
     def parse(self, query_string: bytes) -> tuple[Options, bool]:
@@ -77,7 +78,8 @@ class IntegrationQuery:
         query = self._split(query_string)
         for name, values in query.items():
             if name not in self._parameters:
-                raise InvalidInput.of(name, "is not a query parameter of this route")
+                names = [*self._more_names, *self._parameters]
+                raise InvalidInput.of(name, unknown_name(names, name, "parameter"))
             self._parameters[name].check(name, values)
         options = Options(
             slugs=frozenset([slug.lower() for slug in query["slug"]]) if "slug" in query else None,
@@ -90,11 +92,11 @@ class IntegrationQuery:
 
     def _split(self, query_string: bytes) -> dict[str, list[str]]:
         query: dict[str, list[str]] = {}
+        require_utf8(query_string)
         try:
-            text = query_string.decode("ascii")
-            pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS, errors="strict")
+            pairs = parse_qsl(query_string.decode("ascii"), keep_blank_values=True, max_num_fields=_MAX_PARAMETERS)
         except ValueError as error:
-            raise InvalidInput(UNREADABLE) from error
+            raise InvalidInput.of("query", f"must have at most {_MAX_PARAMETERS} parameters") from error
         for name, value in pairs:
             query.setdefault(name, []).append(clean(name, value, self._max_length(name)))
         return query

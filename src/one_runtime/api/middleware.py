@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterable
 from typing import Final
-from urllib.parse import unquote_to_bytes
 
 import structlog
 from fastapi import FastAPI
@@ -11,10 +10,11 @@ from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from one_runtime.api import problems
+from one_runtime.api.invalid_requests import require_utf8
 from one_runtime.api.routing import AsgiRoute
 from one_runtime.api.services import Services
 from one_runtime.db.ids import new_id
-from one_runtime.errors import InvalidInput, OneRuntimeError
+from one_runtime.errors import OneRuntimeError
 from one_runtime.telemetry import logs
 from one_runtime.telemetry.request_observer import Observer
 
@@ -65,7 +65,7 @@ class RequestMiddleware:
                     scope["route"] = route
                     await route.app(scope, receive, send_with_id)
                 else:
-                    _require_utf8(scope["query_string"])
+                    require_utf8(scope["query_string"])
                     # Add the request id to the log lines of this request. The plain ASGI routes do not need this step,
                     # because these routes rarely log.
                     logs.request.set(scope)
@@ -112,15 +112,6 @@ class RequestMiddleware:
         except Exception as error:  # the process ends with this error
             log.exception("lifespan_failed", kind=type(error).__name__)
             raise
-
-
-def _require_utf8(query_string: bytes) -> None:
-    """Refuse a query that is not UTF-8. The framework would replace the invalid bytes. Raises: InvalidInput."""
-    if b"%" in query_string:
-        try:
-            unquote_to_bytes(query_string).decode()
-        except UnicodeDecodeError as error:
-            raise InvalidInput("The query string must be percent-encoded UTF-8.") from error
 
 
 def _limit_body(scope: Scope, receive: Receive, timeout: float) -> Receive:

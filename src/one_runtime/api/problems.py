@@ -1,7 +1,6 @@
 """Turn errors into error responses with the form of RFC 9457 (`application/problem+json`)."""
 
 import json
-from collections.abc import Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -13,11 +12,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
+from one_runtime.api import invalid_requests
 from one_runtime.api.request_body import too_slow
 from one_runtime.connections.credentials import CheckFailed, ProviderUnavailable
 from one_runtime.errors import (
-    FieldError,
-    InvalidInput,
     MalformedRequest,
     MethodNotAllowed,
     NotFound,
@@ -118,7 +116,7 @@ def _convert(app: FastAPI, request: Request, error: Exception) -> OneRuntimeErro
             log.error("request_failed", code=error.code, detail=error.detail)
         return error
     if isinstance(error, RequestValidationError):
-        return _invalid(error)
+        return invalid_requests.convert(error, request.scope.get("route"))
     if isinstance(error, HTTPException):
         return _of_status(error.status_code, _methods_at(app, request.url.path))
     return internal_error(request.scope["request_id"])
@@ -133,7 +131,7 @@ def _of_status(status: int, allowed: set[str]) -> OneRuntimeError:
         return TooLarge("The body must be at most 1 MB.")
     if status == RequestTimeout.status:
         return too_slow()
-    return MalformedRequest("The body must be JSON, sent as application/json.")
+    return MalformedRequest("The body is not JSON in UTF-8, or it is nested too deeply.")
 
 
 def _methods_at(app: FastAPI, path: str) -> set[str]:
@@ -144,24 +142,3 @@ def _methods_at(app: FastAPI, path: str) -> set[str]:
     routes = [context.original_route for context in iter_route_contexts(app.routes)]
     matching = [route for route in routes if isinstance(route, Route) and route.path_regex.match(path)]
     return {method for route in matching for method in route.methods or ()}
-
-
-def _invalid(error: RequestValidationError) -> OneRuntimeError:
-    details = error.errors()
-    if any(detail["type"] == "json_invalid" for detail in details):
-        return MalformedRequest("The body is not valid JSON.")
-    errors = tuple(FieldError(_field(detail["loc"]), _sentence(detail)) for detail in details)
-    return InvalidInput(f"{errors[0].field}: {errors[0].message}", errors)
-
-
-def _field(location: Sequence[object]) -> str:
-    """Return the dotted path of a field, such as `params.region` for `("body", "params", "region")`."""
-    return ".".join(str(part) for part in location[1:]) or str(location[0])
-
-
-def _sentence(error: Mapping[str, object]) -> str:
-    if error["type"] == "missing":
-        return "is required"
-    if error["type"] == "extra_forbidden":
-        return "is not a field of this request"
-    return str(error["msg"])

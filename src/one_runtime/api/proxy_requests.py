@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import Field
 
-from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Moment, RowId, Slug, Text, Time
+from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Moment, RowId, Slug, Text, Time, whole_number
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.proxy import request_log
 from one_runtime.proxy.request_log import LoggedRequest, RequestFilter
@@ -57,7 +57,7 @@ class ProxyRequestQuery(Body):
     end_user_id: Text | None = None
     connection_id: RowId | None = None
     integration_slug: Slug | None = None
-    http_status: int | None = Field(None, ge=0, le=599)
+    http_status: Annotated[int, Field(ge=0, le=599), whole_number(0, 599)] | None = None
     api_key_id: RowId | None = None
     since: Moment | None = None
     until: Moment | None = None

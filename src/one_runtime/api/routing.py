@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
+from one_runtime.api.invalid_requests import require_json
 from one_runtime.api.services import services_of
 from one_runtime.context import Installation
 from one_runtime.db.engine import Busy
@@ -135,12 +136,15 @@ def _authenticated_route(scope: KeyScope) -> type[APIRoute]:
     class AuthenticatedRoute(APIRoute):
         def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
             handle = super().get_route_handler()
+            has_json_body = self.body_field is not None
 
             async def authenticate_and_handle(request: Request) -> Response:
                 services = services_of(request.scope)
                 principal = await services.authenticator.authenticate(services.installation.database, request.scope)
                 authorize(request.scope, principal, scope)
                 request.scope[_PRINCIPAL] = principal
+                if has_json_body:
+                    require_json(request.headers.get("content-type", ""))
                 return await handle(request)
 
             return authenticate_and_handle

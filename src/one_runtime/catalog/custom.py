@@ -66,7 +66,11 @@ def read_custom(text: str, syntax: Syntax, slug: str | None = None, *, allow_htt
 
 def _custom_entry(source: EntrySource, slug: str | None = None, *, allow_http: bool = False) -> CustomEntry:
     if not isinstance(source.data, Mapping):
-        source.refuse((), "must be an entry in the catalog's format or an OpenAPI document")
+        source.refuse(
+            (),
+            "this is not a mapping of keys to values. Send an entry in the catalog's format or an OpenAPI document. "
+            "With curl, use the option --data-binary to keep line breaks",
+        )
     if is_openapi(source.data):
         return _from_openapi(source, slug, allow_http=allow_http)
     data = dict(source.data)

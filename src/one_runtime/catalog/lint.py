@@ -212,7 +212,7 @@ def _check_revocation(auth: OAuth2Auth) -> Iterator[str]:
     if auth.refresh == "none" and "refresh_token" in auth.revocation.tokens:
         yield "revocation.tokens: must not contain refresh_token, because refresh is none"
     if auth.revocation.auth == "bearer" and not (auth.revocation.gone.status or auth.revocation.gone.json_body):
-        yield "revocation.gone: required with auth: bearer; describe the response to a token that is already invalid"
+        yield "revocation.gone: is required with auth: bearer; describe the response to a token that is already invalid"
     if is_expected(auth.revocation.expect, 500, {}):
         yield "revocation.expect: must not accept an outage (HTTP 500)"
 

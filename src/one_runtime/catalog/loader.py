@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, logo_hash
 from one_runtime.catalog.model import CustomIntegration, Integration, dump
-from one_runtime.catalog.source import Complaint, EntrySource, SourceError, dotted
+from one_runtime.catalog.source import Complaint, EntrySource, SourceError
 from one_runtime.errors import ConfigurationError, NotFound
 
 T = TypeVar("T")
@@ -184,5 +184,4 @@ def read_file(path: Path, replace: Mapping[str, str] | None = None) -> EntrySour
 
 def located(path: Path, complaint: Complaint) -> str:
     """Format a complaint as `file:line: message`, which editors recognize."""
-    place = f"{dotted(complaint.place)}: " if complaint.place else ""
-    return f"{path}{f':{complaint.line}' if complaint.line is not None else ''}: {place}{complaint.message}"
+    return f"{path}{f':{complaint.line}' if complaint.line is not None else ''}: {complaint.statement}"

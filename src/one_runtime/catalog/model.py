@@ -45,7 +45,8 @@ DESCRIPTION = r"^[A-Z0-9][^\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]*
 Description: TypeAlias = Annotated[str, StringConstraints(pattern=DESCRIPTION, max_length=89)]
 """One sentence about the purpose of the product, in One Runtime's own words."""
 
-Alias: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9 .&+-]{0,38}[a-z0-9]$")]
+ALIAS = r"^[a-z0-9][a-z0-9 .&+-]{0,38}[a-z0-9]$"
+Alias: TypeAlias = Annotated[str, StringConstraints(pattern=ALIAS)]
 """Another search word for the product, in lower case, such as a former name or the parent brand."""
 
 

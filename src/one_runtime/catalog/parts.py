@@ -74,12 +74,13 @@ def _wrap_single_path(value: object) -> object:
 
 Many: FieldInfo = Field(max_length=32)
 """Maximum length of a list or mapping in an entry. The limit saves memory, because every process loads the entry."""
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+NAME = r"^[a-z][a-z0-9_]{0,63}$"
+Name = Annotated[str, StringConstraints(pattern=NAME)]
 # Terminals and pages show these texts. A control character or a direction mark could change what the reader sees.
-_PRINTABLE = r"^[^\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]*$"
-Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True, pattern=_PRINTABLE)]
+PRINTABLE = r"^[^\x00-\x1f\x7f\u200e\u200f\u202a-\u202e\u2066-\u2069]*$"
+Text = Annotated[str, StringConstraints(min_length=1, max_length=300, strip_whitespace=True, pattern=PRINTABLE)]
 MAX_LABEL = 60
-Label = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LABEL, pattern=_PRINTABLE)]
+Label = Annotated[str, StringConstraints(min_length=1, max_length=MAX_LABEL, pattern=PRINTABLE)]
 Link = Annotated[str, StringConstraints(max_length=500), AfterValidator(_validate_link)]
 Pattern = Annotated[str, AfterValidator(_validate_pattern)]
 MAX_URL = 500
@@ -87,12 +88,16 @@ Template = Annotated[str, StringConstraints(max_length=500), AfterValidator(_val
 Url = Annotated[str, StringConstraints(max_length=MAX_URL), AfterValidator(_validate_url)]
 PATH = r"^/[^?#\s\\]*$"
 Path = Annotated[str, StringConstraints(pattern=PATH, max_length=500), AfterValidator(_validate_template)]
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}$")]  # RFC 9110, 5.6.2
-HeaderValue = Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$")]
-ParamName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.\[\]-]{1,64}$")]
+HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,80}$"  # RFC 9110, 5.6.2
+HeaderName = Annotated[str, StringConstraints(pattern=HEADER_NAME)]
+HEADER_VALUE = r"^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$"
+HeaderValue = Annotated[str, StringConstraints(pattern=HEADER_VALUE)]
+PARAM_NAME = r"^[A-Za-z0-9_.\[\]-]{1,64}$"
+ParamName = Annotated[str, StringConstraints(pattern=PARAM_NAME)]
 # A path in a JSON document: names and list positions, joined by dots. A list position has one or two digits.
 _STEP = r"(?:[0-9]{1,2}|[0-9]*[A-Za-z_$-][A-Za-z0-9_$-]*)"
-JsonPath = Annotated[str, StringConstraints(pattern=rf"^{_STEP}(?:\.{_STEP})*$", max_length=200)]
+JSON_PATH = rf"^{_STEP}(?:\.{_STEP})*$"
+JsonPath = Annotated[str, StringConstraints(pattern=JSON_PATH, max_length=200)]
 # The id or label of an account: a JSON path, or a text that contains `{json.path}` or `{params.name}`.
 IdentityText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -276,7 +281,7 @@ class PermissionResponse(EntryPart):
 
     status: Annotated[tuple[Status, ...], Many] = (403,)
     json_body: Annotated[tuple[JsonCondition, ...], Many] = Field(default=(), alias="json")
-    permission: Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=_PRINTABLE)] | None = None
+    permission: Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=PRINTABLE)] | None = None
 
 
 class TokenRefusal(EntryPart):

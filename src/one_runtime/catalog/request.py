@@ -88,8 +88,7 @@ def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping
     errors += _unknown_values("params", params, auth.params)
     errors += _unknown_values("credentials", credentials, auth.fields)
     if errors:
-        detail = errors[0].message if len(errors) == 1 else f"{len(errors)} of the values are not valid"
-        raise InvalidInput(detail, tuple(errors))
+        raise InvalidInput.of_all(errors)
     return values
 
 

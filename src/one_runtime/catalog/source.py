@@ -13,9 +13,11 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from one_runtime.catalog.model import CATEGORIES, CUSTOM_SLUG, DESCRIPTION, SLUG, Integration
-from one_runtime.catalog.parts import PATH
-from one_runtime.catalog.yaml_loader import MERGE, EntryLoader
+from one_runtime.catalog.model import ALIAS, CATEGORIES, CUSTOM_SLUG, DESCRIPTION, SLUG, Integration
+from one_runtime.catalog.parts import HEADER_NAME, HEADER_VALUE, JSON_PATH, NAME, PARAM_NAME, PATH, PRINTABLE
+from one_runtime.catalog.yaml_loader import MERGE, EntryLoader, InvalidNumber
+from one_runtime.errors import FieldError
+from one_runtime.validation.descriptions import describe, json_cause, one_of
 
 E = TypeVar("E", bound=Integration)
 Place: TypeAlias = tuple[int | str, ...]
@@ -23,14 +25,15 @@ Syntax: TypeAlias = Literal["yaml", "json"]
 
 MAX_DEPTH: Final = 64
 _MOST_COMPLAINTS: Final = 20
-_MAX_REASON: Final = 200
 _WORDS: Final = {
-    "extra_forbidden": "is not a key that an entry may have here",
-    "missing": "is missing",
-    "string_type": "must be a text; put the value in quotes, as in '{api_key}' or '2026-10-01'",
+    "extra_forbidden": "is not a key that an entry can have here",
+    "string_type": "must be a text. Put the value in quotes, as in '{api_key}' or '2026-10-01'",
     "tuple_type": "must be a list",
     "model_type": "must be a mapping of keys to values",
+    "model_attributes_type": "must be a mapping of keys to values",
 }
+_KEY: Final = re.compile(r"[\w.$\[\]-]+")
+"""The name of a key at the start of a message, such as `derived.account.field`."""
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _ADVICE: Final = {
     "mapping values are not allowed in this context": "a colon is not allowed here; put the text in quotes",
@@ -40,11 +43,22 @@ _ADVICE: Final = {
         "a value must not begin with this character; put the value in quotes. Indent with spaces, not with tabs"
     ),
 }
+_NO_TAGS: Final = "YAML tags of a language, such as !!python/tuple, are not supported; remove the tag"
+_NOT_YAML: Final = (
+    "this is not valid YAML; check the indentation, the colons and the quotes of this line and the line before"
+)
 _FORMS: Final = {
-    SLUG: "must be lower-case letters and digits with single hyphens between them",
-    CUSTOM_SLUG: "must begin with x-, followed by lower-case letters and digits with single hyphens between them",
+    SLUG: "must consist of lower-case letters, digits and single hyphens between them",
+    CUSTOM_SLUG: 'must begin with "x-", followed by lower-case letters, digits and single hyphens between them',
     DESCRIPTION: "must be one sentence that begins with a capital letter or a digit and ends in a full stop",
-    PATH: "must begin with a slash; put query parameters under query",
+    PATH: 'must begin with "/". Put query parameters under `query`',
+    ALIAS: "must have 2 to 40 lower-case letters, digits, spaces and the characters . & + -",
+    NAME: "must begin with a lower-case letter, followed by at most 63 lower-case letters, digits and underscores",
+    PRINTABLE: "must contain only printable characters, without line breaks",
+    HEADER_NAME: "must be the name of an HTTP header, such as X-Api-Key",
+    HEADER_VALUE: "must be printable ASCII, without spaces at the start and the end",
+    PARAM_NAME: "must have 1 to 64 letters, digits and the characters _ . [ ] -",
+    JSON_PATH: "must be a path in the JSON response, such as data.id",
 }
 
 
@@ -59,6 +73,29 @@ class Complaint:
     line: int | None
     place: Place
     message: str
+
+    @property
+    def sentence(self) -> str:
+        """Return the line and the error, such as `line 22: check.path must begin with "/".`"""
+        line = f"line {self.line}: " if self.line is not None else ""
+        return f"{line}{self.statement}"
+
+    @property
+    def statement(self) -> str:
+        """Return the error without the line, such as `check.path must begin with "/".`"""
+        name = self._name
+        key, colon, rest = self.message.partition(": ")
+        if colon and _KEY.fullmatch(key) and FieldError.is_predicate(rest):
+            return FieldError(f"{name}.{key}".removeprefix("."), rest).sentence
+        if name or FieldError.is_predicate(self.message):
+            return FieldError(name or "The document", self.message).sentence
+        return f"{self.message.removesuffix('.')}."
+
+    @property
+    def _name(self) -> str:
+        """Return the name of the faulty part. A line makes the position in the list `auth` unnecessary."""
+        within_auth = self.line is not None and self.place[:1] == ("auth",) and len(self.place) > 2
+        return dotted(self.place[2:] if within_auth else self.place)
 
 
 class SourceError(ValueError):
@@ -145,6 +182,8 @@ def _read_yaml(text: str) -> tuple[object, yaml.Node | None]:
         raise UnreadableSource([_syntax_complaint(error)]) from error
     except SourceError:
         raise
+    except InvalidNumber as error:
+        raise UnreadableSource([Complaint(None, (), f"{error}; put the value in quotes")]) from error
     except (
         ValueError,
         LookupError,
@@ -152,7 +191,7 @@ def _read_yaml(text: str) -> tuple[object, yaml.Node | None]:
         TypeError,
     ) as error:  # such as the date 2026-02-30
         raise UnreadableSource(
-            [Complaint(None, (), f"YAML cannot convert a value: {str(error)[:_MAX_REASON]}; put the value in quotes")]
+            [Complaint(None, (), "YAML cannot convert a value, such as a date or a number; put the value in quotes")]
         ) from error
     finally:
         loader.dispose()
@@ -167,7 +206,7 @@ def _read_json(text: str) -> tuple[object, yaml.Node | None]:
     try:
         data = json.loads(text, object_pairs_hook=_require_distinct_keys)
     except json.JSONDecodeError as error:
-        raise UnreadableSource([Complaint(error.lineno, (), f"this is not valid JSON: {error.msg}")]) from error
+        raise UnreadableSource([Complaint(error.lineno, (), f"this is not valid JSON: {json_cause(error)}")]) from error
     except SourceError:
         raise
     except (ValueError, RecursionError) as error:
@@ -186,7 +225,7 @@ def _require_distinct_keys(pairs: list[tuple[str, object]]) -> dict[str, object]
     members: dict[str, object] = {}
     for key, value in pairs:
         if key in members:
-            raise SourceError([Complaint(None, (), f"{key[:64]} may appear once only")])
+            raise SourceError([Complaint(None, (), f"{key[:64]} must appear only once")])
         members[key] = value
     return members
 
@@ -204,8 +243,9 @@ def _require_shallow(data: object) -> None:
 
 def _syntax_complaint(error: yaml.YAMLError) -> Complaint:
     mark = error.problem_mark or error.context_mark if isinstance(error, yaml.MarkedYAMLError) else None
-    problem = error.problem or error.context if isinstance(error, yaml.MarkedYAMLError) else str(error)
-    return Complaint(mark.line + 1 if mark is not None else None, (), _ADVICE.get(str(problem), str(problem)))
+    problem = error.problem or error.context if isinstance(error, yaml.MarkedYAMLError) else None
+    advice = _NO_TAGS if isinstance(error, yaml.constructor.ConstructorError) else _ADVICE.get(str(problem), _NOT_YAML)
+    return Complaint(mark.line + 1 if mark is not None else None, (), advice)
 
 
 def _require_sound_structure(root: yaml.Node | None) -> None:
@@ -240,17 +280,13 @@ def _require_distinct_words(keys: Iterable[yaml.Node]) -> None:
             raise SourceError([Complaint(line, (), "a key must be a text, not a list or a mapping")])
         word = "<<" if key.tag == MERGE else key.value
         if word in words:
-            raise SourceError([Complaint(line, (), f"{word[:64]} may appear once only")])
+            raise SourceError([Complaint(line, (), f"{word[:64]} must appear only once")])
         words.add(word)
 
 
 def in_our_words(error: ErrorDetails) -> str:
-    """Return the message of a validation error in terms of the entry, without terms of pydantic."""
+    """Return the description of a validation error in terms of the entry. The name of the key is in front."""
     context = error.get("ctx", {})
-    if error["type"] in {"literal_error", "union_tag_invalid"}:
-        expected = str(context.get("expected") or context.get("expected_tags"))
-        whole = ", ".join(CATEGORIES) if "..." in expected else expected  # pydantic's message shortens a long list
-        return f"must be one of: {whole.replace(' or ', ', ').replace(chr(39), '')}"
-    return _FORMS.get(context.get("pattern", "")) or _WORDS.get(
-        error["type"], error["msg"].removeprefix("Value error, ")
-    )
+    if error["type"] == "literal_error" and "..." in str(context["expected"]):  # pydantic shortens a long list
+        return one_of(CATEGORIES)
+    return _FORMS.get(context.get("pattern", "")) or _WORDS.get(error["type"]) or describe(error)

@@ -23,6 +23,10 @@ _FLOAT_FORM: Final = re.compile(
 _BASES: Final = {"0o": 8, "0x": 16}
 
 
+class InvalidNumber(ValueError):
+    """A number in the document is not valid. The message says why."""
+
+
 class EntryLoader(yaml.CSafeLoader):
     """Load one document. Integers are as in YAML 1.2, and the keys of mappings are always texts, as in JSON."""
 
@@ -40,25 +44,25 @@ class EntryLoader(yaml.CSafeLoader):
 
 
 def _construct_integer(loader: EntryLoader, node: yaml.ScalarNode) -> int:
-    """Raises: ValueError."""
+    """Raises: InvalidNumber."""
     digits = _number(loader, node)
     if not _INTEGER_FORM.match(digits):
-        raise ValueError(f"{digits!r} must be an integer")
+        raise InvalidNumber(f"{digits!r} must be an integer")
     return int(digits, _BASES.get(digits[:2], 10))
 
 
 def _construct_float(loader: EntryLoader, node: yaml.ScalarNode) -> float:
-    """Raises: ValueError."""
+    """Raises: InvalidNumber."""
     digits = _number(loader, node)
     if not _FLOAT_FORM.match(digits) and not _INTEGER_FORM.match(digits):
-        raise ValueError(f"{digits!r} must be a number")
+        raise InvalidNumber(f"{digits!r} must be a number")
     return float(loader.construct_yaml_float(node))
 
 
 def _number(loader: EntryLoader, node: yaml.ScalarNode) -> str:
     digits = str(loader.construct_scalar(node))
     if len(digits) > MAX_DIGITS:
-        raise ValueError(f"a number must have at most {MAX_DIGITS} characters")
+        raise InvalidNumber(f"a number must have at most {MAX_DIGITS} characters")
     return digits
 
 

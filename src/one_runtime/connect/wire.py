@@ -13,6 +13,7 @@ from one_runtime.connect.texts import failure
 from one_runtime.connecting.authorization_outcome import AuthorizationOutcome
 from one_runtime.connecting.popup import PopupView
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest
+from one_runtime.validation.descriptions import describe
 
 MAX_VALUES = 50
 MAX_VALUE_LENGTH = 16_384
@@ -212,10 +213,12 @@ def read_json(kind: type[S], body: bytes) -> S:
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        problems = error.errors(include_url=False, include_input=False, include_context=False)
+        problems = error.errors(include_url=False, include_input=False)
         if any(problem["type"] == "json_invalid" for problem in problems):
             raise MalformedRequest("The body is not valid JSON.") from None
-        fields = tuple(FieldError(".".join(map(str, problem["loc"])) or "body", problem["msg"]) for problem in problems)
+        fields = tuple(
+            FieldError(".".join(map(str, problem["loc"])) or "body", describe(problem)) for problem in problems
+        )
         raise InvalidInput(
             "The request does not have the format that the server expects. Reload the page and try again.", fields
         ) from None

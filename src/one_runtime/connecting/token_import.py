@@ -128,7 +128,7 @@ async def _verify_tokens(
         granted = GrantedTokens(tokens, params, values.credentials, client, tokens.scopes or ())
         return await verify_tokens(installation, organization_id, integration, auth, granted, check=request.check)
     except UnexpectedValue as error:
-        raise InvalidInput(f"params: {error}.") from error
+        raise InvalidInput.of("params", str(error)) from error
 
 
 def _read_tokens(credentials: Mapping[str, str]) -> TokenSet:
@@ -143,7 +143,7 @@ def _read_tokens(credentials: Mapping[str, str]) -> TokenSet:
         )
     expires_at = _read_time(credentials.get("expires_at", ""), errors)
     if errors:
-        raise InvalidInput(f"{errors[0].field}: {errors[0].message}", tuple(errors))
+        raise InvalidInput.of_all(errors)
     return TokenSet(access, refresh or None, expires_at, parse_granted_scopes(credentials.get("scope")))
 
 

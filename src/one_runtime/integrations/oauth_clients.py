@@ -466,8 +466,7 @@ def _require_fit(auth: OAuth2Auth, new: NewOAuthClient, *, names_hosts: bool) ->
     if new.scopes is not None:
         errors += [FieldError("scopes", message) for message in check_scopes(auth.scopes, new.scopes)]
     if errors:
-        detail = f"{errors[0].field}: {errors[0].message}" if len(errors) == 1 else f"{len(errors)} invalid values"
-        raise InvalidInput(detail, tuple(errors))
+        raise InvalidInput.of_all(errors)
 
 
 def _secret_errors(auth: OAuth2Auth, new: NewOAuthClient) -> list[FieldError]:

@@ -1,0 +1,1 @@
+"""Descriptions of invalid values, in words for callers."""
