@@ -4,7 +4,10 @@ from typing import Any, Final
 
 import pytest
 
+from one_runtime.db.engine import Transaction
 from one_runtime.demo.acme import INITECH
+from one_runtime.tenancy.events import Actor, Subject
+from one_runtime.tenancy.events import record as record_event
 from tests.application import ACME_KEYS, Application, Client
 from tests.purging import purge
 
@@ -78,6 +81,87 @@ async def test_events_are_filtered_by_actor_integration_and_time(application: Ap
     assert await events(client, until="1960-01-01T00:00:00-03:00") == []
     assert await events(client, since="2120-01-01T00:00:00.5Z") == []
     assert (await client.get("/v1/events", actor_type="robot")).status_code == 422
+
+
+async def test_events_carry_the_id_of_their_http_request(client: Client) -> None:
+    body = {"integration_slug": "acme", "end_user_id": USER, "auth_type": "api_key"}
+    credentials = {"api_key": ACME_KEYS[INITECH]}
+    imported = await client.post("/v1/connections", {**body, "credentials": credentials})
+    session = await client.session("somebody else")
+    typed = await client.type_key(session["session_token"], ACME_KEYS[INITECH])
+    deleted = await client.send("DELETE", f"/v1/end-users/{USER}")
+    for answer, expected in (
+        (imported, ["connection.created"]),
+        (typed, ["connection.created"]),
+        (deleted, ["end_user.deleted", "connection.deleted"]),
+    ):
+        request_id = answer.headers["request-id"]
+        caused = await events(client, request_id=request_id)
+        assert [(event["type"], event["request_id"]) for event in caused] == [(kind, request_id) for kind in expected]
+        assert await events(client, request_id=request_id, type="connection.recovered") == []
+    (of_a_command,) = await events(client, type="api_key.created")
+    assert of_a_command["request_id"] is None
+    assert (await client.get("/v1/events", request_id="request-1")).status_code == 422
+
+
+async def test_one_event_is_read_by_its_id(application: Application, client: Client) -> None:
+    await client.connect()
+    newest = (await events(client))[0]
+    assert (await client.get(f"/v1/events/{newest['id']}")).json() == newest
+    other = application.client(await application.key(await application.organization("Southwind")))
+    for reader, event_id in ((client, "junk"), (client, USER), (other, newest["id"])):
+        answer = await reader.get(f"/v1/events/{event_id}")
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), event_id
+
+
+async def test_events_are_followed_in_ascending_order(application: Application, client: Client) -> None:
+    first, second = [await client.connect(f"user_{number}") for number in range(2)]
+    application.clock.advance(seconds=11)
+    newest_first = await events(client)
+    oldest_first = newest_first[::-1]
+    assert await events(client, order="desc") == newest_first
+    assert await events(client, order="asc") == oldest_first
+    page = (await client.get("/v1/events", order="asc", limit=2)).json()
+    assert page["events"] == oldest_first[:2]
+    assert await events(client, order="asc", cursor=page["next_cursor"]) == oldest_first[2:]
+    assert await events(client, after=oldest_first[0]["id"]) == oldest_first[1:]
+    assert await events(client, after=oldest_first[0]["id"], cursor=page["next_cursor"]) == oldest_first[2:]
+    assert await events(client, after=newest_first[0]["id"], order="asc") == []
+    assert (await client.send("DELETE", f"/v1/connections/{first['id']}")).status_code == 200
+    application.clock.advance(seconds=11)
+    changes = await events(client, after=oldest_first[0]["id"], type=["connection.deleted", "connection.created"])
+    assert [(event["type"], event["connection_id"]) for event in changes] == [
+        ("connection.created", first["id"]),
+        ("connection.created", second["id"]),
+        ("connection.deleted", first["id"]),
+    ]
+    for wrong in ({"after": "junk"}, {"order": "newest"}, {"after": newest_first[0]["id"], "order": "desc"}):
+        answer = await client.get("/v1/events", **wrong)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, next(iter(wrong)))
+
+
+async def test_follower_misses_no_event_of_a_slow_transaction(application: Application, client: Client) -> None:
+    """On PostgreSQL, a transaction can commit an event after a younger event of another transaction."""
+    organization = (await client.get("/v1/organization")).json()["id"]
+    database, followed = application.installation.database, list[str]()
+
+    async def record(tx: Transaction, name: str) -> None:
+        subject = Subject(name)
+        await record_event(tx, Actor(organization, "system"), "connection.deleted", application.clock(), subject)
+
+    async def follow() -> None:
+        newer = await events(client, **({"after": followed[-1]} if followed else {"order": "asc"}))
+        followed.extend(event["id"] for event in newer)
+
+    async with database.write() as slow:
+        await record(slow, "slow")
+        if database.commit_delay:
+            async with database.write() as fast:
+                await record(fast, "fast")
+        await follow()
+    application.clock.advance(seconds=11)
+    await follow()
+    assert followed == [event["id"] for event in await events(client)][::-1]
 
 
 async def test_old_events_are_purged(application: Application, client: Client) -> None:

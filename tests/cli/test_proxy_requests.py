@@ -42,6 +42,7 @@ def call(
         5,
         4,
         api_key_id,
+        None,
     )
 
 

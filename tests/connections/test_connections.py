@@ -10,7 +10,8 @@ from one_runtime.catalog.loader import load_catalog
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import system_clock
 from one_runtime.connections import connections
-from one_runtime.connections.connections import AccountMismatch, Connection, ConnectionFilter, NewConnection
+from one_runtime.connections.connection_filter import ConnectionFilter
+from one_runtime.connections.connections import AccountMismatch, Connection, NewConnection
 from one_runtime.connections.credentials import ProviderAccount
 from one_runtime.db.engine import Database
 from one_runtime.db.ids import new_id

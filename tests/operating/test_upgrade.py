@@ -15,6 +15,7 @@ import pytest
 from alembic.script import ScriptDirectory
 
 from one_runtime.connections import connections, credentials
+from one_runtime.connections.connection_filter import ConnectionFilter
 from one_runtime.db import migrations
 from one_runtime.db.database_url import create_database, sqlite_path
 from one_runtime.db.migrations import HEAD, current_revision, migrate
@@ -34,6 +35,7 @@ COMMITS: Final = {
     "0005": "4c2afbbfac051831e3bf638cdb7cf3161897e489",
     "0006": "7a21c89c6aad4811aa3ad0e3b66428d1abe0d116",
     "0007": "09e0607a94be48fec6b6e5bab20183dce3b257a6",
+    "0008": "a3d1c4ba1c5c194f8de1edfa8f86671b88338514",
 }
 """By migration, the last commit without a later one. With a new migration, add the commit before it."""
 ENOUGH: Final = 15
@@ -97,7 +99,7 @@ async def opened(database_url: str, keys: str, organization_id: str) -> list[str
     await database.open()
     try:
         async with database.read() as tx:
-            page = await connections.list_page(tx, organization_id, connections.ConnectionFilter(), limit=10_000)
+            page = await connections.list_page(tx, organization_id, ConnectionFilter(), limit=10_000)
             return [(await credentials.load(tx, vault, connection.key)).secrets["api_key"] for connection in page]
     finally:
         await database.close()

@@ -121,6 +121,22 @@ async def test_log_is_filtered_and_paged(relay: Relay) -> None:
     assert second["next_cursor"] is None
 
 
+async def test_request_id_of_a_response_finds_the_call(relay: Relay) -> None:
+    await relay.call("GET", "/before")
+    relay.upstream.answers = [b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n"]
+    answer = await relay.call("GET", "/refused", slug="known")
+    (request_id,) = [value.decode() for value in answer.named(b"request-id")]
+    (entry,) = await listed(relay, request_id=request_id)
+    assert (entry["path"], entry["request_id"]) == ("/refused", request_id)
+    assert await listed(relay, request_id=request_id, http_status=200) == []
+    assert await listed(relay, request_id=new_id()) == []
+    assert [call["path"] for call in await listed(relay, http_status=[200, 401])] == ["/refused", "/before"]
+    connection_ids = [call["connection_id"] for call in await listed(relay)]
+    assert len(set(connection_ids)) == 2
+    both = await listed(relay, connection_id=connection_ids, end_user_id=["user_123", "nobody"])
+    assert [call["path"] for call in both] == ["/refused", "/before"]
+
+
 @pytest.mark.promise("P1")
 async def test_another_organization_cannot_read_the_log(relay: Relay) -> None:
     await relay.call("GET")

@@ -7,7 +7,7 @@ import pytest
 
 from one_runtime.db.engine import Transaction
 from one_runtime.tenancy import end_users
-from one_runtime.tenancy.end_users import EndUser
+from one_runtime.tenancy.end_users import EndUser, EndUserFilter
 from tests.application import Application, Client
 
 USER: Final = "user_123"
@@ -27,7 +27,7 @@ async def test_ensured_end_user_is_created_once_and_keeps_its_name_and_creation(
         assert await end_users.find(tx, organization, USER) == first
         application.clock.advance(minutes=1)
         await ensured(tx, application, organization)
-        (known,) = await end_users.list_page(tx, organization, limit=9, after=None)
+        (known,) = await end_users.list_page(tx, organization, EndUserFilter(), limit=9, after=None)
     assert (known.name, known.created_at) == ("Ada", first.created_at)
     assert known.updated_at >= first.updated_at + timedelta(minutes=1)
 
@@ -38,7 +38,7 @@ async def test_same_identifier_in_two_organizations_is_two_end_users(application
     async with application.installation.database.write() as tx:
         await ensured(tx, application, northwind, "Ada")
         assert await end_users.find(tx, southwind, USER) is None
-        assert await end_users.list_page(tx, southwind, limit=9, after=None) == []
+        assert await end_users.list_page(tx, southwind, EndUserFilter(), limit=9, after=None) == []
         assert not await end_users.lock(tx, southwind, USER)
         await ensured(tx, application, southwind, "Grace")
         await end_users.remove(tx, northwind, USER)

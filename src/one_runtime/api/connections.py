@@ -14,7 +14,9 @@ from one_runtime.api.fields import (
     IdCursor,
     Limit,
     Metadata,
+    Moment,
     Note,
+    Several,
     Slug,
     Text,
     Time,
@@ -31,7 +33,8 @@ from one_runtime.connecting import disconnect
 from one_runtime.connecting.recheck import RecheckOutcome, recheck
 from one_runtime.connecting.token_import import CredentialImport, import_connection
 from one_runtime.connections import connections
-from one_runtime.connections.connections import Connection, ConnectionFilter
+from one_runtime.connections.connection_filter import ConnectionFilter
+from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import CredentialsRefused, PermissionMissing, ProviderUnavailable
 from one_runtime.egress import TargetRefused
 from one_runtime.errors import NotFound
@@ -168,11 +171,13 @@ class PatchConnection(Body, title="ConnectionUpdate"):
 
 
 class ListQuery(Body):
-    """Filters, and the page to return."""
+    """Filters, and the page to return. `since` and `until` select by the time of creation."""
 
-    end_user_id: Text | None = None
-    integration_slug: Slug | None = None
-    status: Literal["active", "needs_reauth"] | None = None
+    end_user_id: Several[Text] = []
+    integration_slug: Several[Slug] = []
+    status: Several[Literal["active", "needs_reauth"]] = []
+    since: Moment | None = None
+    until: Moment | None = None
     limit: Limit = 100
     cursor: IdCursor = None
 
@@ -209,7 +214,7 @@ async def list_connections(
     query: Annotated[ListQuery, Query()],
 ) -> ConnectionPage:
     """List the connections of your organization in pages, newest first."""
-    matching = ConnectionFilter(query.end_user_id, query.integration_slug, query.status)
+    matching = ConnectionFilter(**query.model_dump(exclude={"limit", "cursor"}))
     async with installation.database.read() as tx:
         rows = await connections.list_page(
             tx, caller.organization_id, matching, limit=query.limit + 1, before=query.cursor

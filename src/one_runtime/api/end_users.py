@@ -1,15 +1,16 @@
-"""Serve `/v1/end-users`: list and delete the users of an organization's product (end users)."""
+"""Serve `/v1/end-users`: the users of an organization's product (end users)."""
 
 from typing import Annotated
 
 from fastapi import Query
 
 from one_runtime.api.disconnect import RevocationAnswer
-from one_runtime.api.fields import Answer, Body, Limit, TextCursor, Time, next_cursor
+from one_runtime.api.fields import Answer, Body, Limit, Metadata, Moment, Several, Text, TextCursor, Time, next_cursor
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.connecting.disconnect import forget_end_user
 from one_runtime.errors import NotFound
 from one_runtime.tenancy import end_users
+from one_runtime.tenancy.end_users import EndUserFilter
 
 router = Routes("End users")
 
@@ -22,6 +23,7 @@ class EndUserAnswer(Answer, title="EndUser"):
     email: str | None
     created_at: Time
     updated_at: Time
+    metadata: Metadata
 
 
 class EndUserPage(Answer):
@@ -31,9 +33,13 @@ class EndUserPage(Answer):
     next_cursor: str | None
 
 
-class PageQuery(Body):
-    """The page to return."""
+class EndUserQuery(Body):
+    """Filters, and the page to return. `since` and `until` select by the time of creation."""
 
+    end_user_id: Several[Text] = []
+    email: Several[Text] = []
+    since: Moment | None = None
+    until: Moment | None = None
     limit: Limit = 100
     cursor: TextCursor = None
 
@@ -48,11 +54,14 @@ class ForgottenEndUser(Answer, title="DeletedEndUser"):
 
 @router.route("GET /v1/end-users", scope="read", summary="List end users")
 async def list_end_users(
-    caller: Authenticated, installation: Installed, query: Annotated[PageQuery, Query()]
+    caller: Authenticated, installation: Installed, query: Annotated[EndUserQuery, Query()]
 ) -> EndUserPage:
     """List the end users of your organization in pages, ordered by identifier."""
+    matching = EndUserFilter(query.end_user_id, query.email, query.since, query.until)
     async with installation.database.read() as tx:
-        rows = await end_users.list_page(tx, caller.organization_id, limit=query.limit + 1, after=query.cursor)
+        rows = await end_users.list_page(
+            tx, caller.organization_id, matching, limit=query.limit + 1, after=query.cursor
+        )
     return EndUserPage(
         end_users=[EndUserAnswer.model_validate(row) for row in rows[: query.limit]],
         next_cursor=next_cursor([row.end_user_id for row in rows], query.limit),
@@ -60,7 +69,19 @@ async def list_end_users(
 
 
 @router.route(
-    "DELETE /v1/end-users/{end_user_id:path}",  # an identifier may contain slashes
+    "GET /v1/end-users/{end_user_id:path}",  # an identifier may contain slashes
+    scope="read",
+    errors=(NotFound,),
+    summary="Read one end user",
+)
+async def get_end_user(end_user_id: str, caller: Authenticated, installation: Installed) -> EndUserAnswer:
+    """Return an end user of your organization."""
+    async with installation.database.read() as tx:
+        return EndUserAnswer.model_validate(await end_users.get(tx, caller.organization_id, end_user_id))
+
+
+@router.route(
+    "DELETE /v1/end-users/{end_user_id:path}",
     scope="admin",
     errors=(NotFound, *UNREADABLE_CREDENTIALS),
     summary="Delete an end user",

@@ -1,12 +1,13 @@
-"""Serve `GET /v1/events`: the audit log of an organization, newest event first."""
+"""Serve `/v1/events`: the audit log of an organization."""
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Query
 
-from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Moment, RowId, Slug, Text, Time
+from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Moment, RowId, Several, Slug, Text, Time
 from one_runtime.api.routing import Authenticated, Installed, Routes
+from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import ActorType, Event, EventFilter, EventType
 
@@ -24,7 +25,11 @@ class ActorAnswer(Answer, title="Actor"):
 
 
 class EventAnswer(Answer, title="Event"):
-    """An event of the audit log. `data` contains no secrets."""
+    """An event of the audit log. `data` contains no secrets.
+
+    `request_id`: the header `Request-Id` of the HTTP request that caused the event. Null if no request caused the
+    event, or if an older version of One Runtime recorded the event.
+    """
 
     id: str
     type: str
@@ -34,13 +39,14 @@ class EventAnswer(Answer, title="Event"):
     end_user_id: str | None
     connection_id: str | None
     data: dict[str, Any]
+    request_id: str | None
 
 
 class EventPage(Answer):
     """A page of events. `next_cursor` is null on the last page.
 
-    With a filter other than the time, One Runtime searches at most 10,000 events for each page. So a page with a
-    `next_cursor` can contain few events or no events.
+    With a filter other than the time or the request id, One Runtime searches at most 10,000 events for each page. So a
+    page with a `next_cursor` can contain few events or no events.
     """
 
     events: list[EventAnswer]
@@ -48,34 +54,62 @@ class EventPage(Answer):
 
 
 class EventQuery(Body):
-    """Filters, and the page to return."""
+    """Filters, and the page to return.
 
-    type: EventType | None = None
-    end_user_id: Text | None = None
-    connection_id: RowId | None = None
-    integration_slug: Slug | None = None
-    actor_type: ActorType | None = None
-    actor_id: Text | None = None
+    - `order`: `desc` lists the newest event first, `asc` the oldest event first. The default is `asc` if you send
+      `after`, and otherwise `desc`.
+    - `after`: the id of an event. The list contains only newer events.
+    """
+
+    type: Several[EventType] = []
+    end_user_id: Several[Text] = []
+    connection_id: Several[RowId] = []
+    integration_slug: Several[Slug] = []
+    actor_type: Several[ActorType] = []
+    actor_id: Several[Text] = []
+    request_id: RowId | None = None
     since: Moment | None = None
     until: Moment | None = None
+    order: Literal["asc", "desc"] | None = None
+    after: RowId | None = None
     limit: Limit = 100
     cursor: IdCursor = None
 
 
-@router.route("GET /v1/events", scope="read", summary="List events, newest first")
+@router.route("GET /v1/events", scope="read", summary="List events")
 async def list_events(
     caller: Authenticated, installation: Installed, query: Annotated[EventQuery, Query()]
 ) -> EventPage:
     """List the events of your organization, newest first.
 
+    To follow the events, read them in ascending order: send `order=asc` first, and then the id of the last event as
+    `after`. With PostgreSQL, an event appears in the ascending order 10 seconds late, so that you never miss an event.
+
     One Runtime keeps events for 90 days. The operator can change this time.
     """
-    matching = EventFilter(**query.model_dump(exclude={"limit", "cursor"}))
+    if query.after is not None and query.order == "desc":
+        raise InvalidInput.of("after", "requires the ascending order. Omit `order`, or send order=asc")
+    ascending = query.order == "asc" or query.after is not None
+    matching = EventFilter(**query.model_dump(exclude={"order", "after", "limit", "cursor"}))
     async with installation.database.read() as tx:
-        rows, next_cursor = await events.list_newest(
-            tx, caller.organization_id, matching, limit=query.limit, before=query.cursor
-        )
+        if ascending:
+            settled = installation.clock() - installation.database.commit_delay
+            newer_than = max(filter(None, (query.after, query.cursor)), default=None)
+            rows, next_cursor = await events.list_oldest(
+                tx, caller.organization_id, matching, limit=query.limit, after=newer_than, settled=settled
+            )
+        else:
+            rows, next_cursor = await events.list_newest(
+                tx, caller.organization_id, matching, limit=query.limit, before=query.cursor
+            )
     return EventPage(events=[_answer(row) for row in rows], next_cursor=next_cursor)
+
+
+@router.route("GET /v1/events/{event_id}", scope="read", errors=(NotFound,), summary="Read one event")
+async def get_event(event_id: str, caller: Authenticated, installation: Installed) -> EventAnswer:
+    """Return an event of your organization."""
+    async with installation.database.read() as tx:
+        return _answer(await events.get(tx, caller.organization_id, event_id))
 
 
 def _answer(event: Event) -> EventAnswer:

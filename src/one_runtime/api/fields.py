@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
 from fastapi import Query
 from pydantic import (
@@ -137,6 +137,12 @@ Metadata: TypeAlias = Annotated[dict[str, Any], AfterValidator(_clean_metadata)]
 Time: TypeAlias = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
 Moment: TypeAlias = Annotated[datetime, BeforeValidator(_moment)]
 """A time in a query."""
+
+T = TypeVar("T")
+
+MAX_VALUES: Final = 100
+Several: TypeAlias = Annotated[list[T], Field(max_length=MAX_VALUES)]
+"""A query parameter that a caller can repeat. An item matches if it has one of the values."""
 
 IDENTIFIER_SCHEMA: Final = {
     "type": "string",

@@ -28,7 +28,7 @@ from one_runtime.api.routing import AsgiRoute, RouteSpec, authorize
 from one_runtime.api.services import Services, services_of
 from one_runtime.connecting.disconnect import MAX_CONNECTIONS
 from one_runtime.connections import connections
-from one_runtime.connections.connections import ConnectionFilter
+from one_runtime.connections.connection_filter import ConnectionFilter
 from one_runtime.errors import InvalidInput
 from one_runtime.integrations.content_coding import MIN_SIZE
 from one_runtime.integrations.listing import ListState, load_state

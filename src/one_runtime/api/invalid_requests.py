@@ -68,6 +68,8 @@ def _json_sentence(message: str, text: str, position: int) -> str:
 
 def _field_error(detail: Mapping[str, Any], model: type[BaseModel] | None) -> FieldError:
     place, *path = [str(part) for part in detail["loc"]]
+    if place == _QUERY:
+        path = path[:1]  # without the position of one value of a repeated parameter
     field = ".".join(path) or place
     if not path:
         needs = "is required: send a JSON object" if detail["type"] == "missing" else describe(detail)  # type: ignore[arg-type] # FastAPI has no type for its details

@@ -15,7 +15,7 @@ from one_runtime.api.routing import AsgiRoute
 from one_runtime.api.services import Services
 from one_runtime.db.ids import new_id
 from one_runtime.errors import OneRuntimeError
-from one_runtime.telemetry import logs
+from one_runtime.telemetry.current_request import current_request
 from one_runtime.telemetry.request_observer import Observer
 
 MAX_BODY_BYTES: Final = 1024 * 1024
@@ -57,6 +57,7 @@ class RequestMiddleware:
             await send(message)
 
         failure: OneRuntimeError | None = None
+        current = current_request.set(scope)
         started = self.observer.begin(scope)
         try:
             try:
@@ -66,9 +67,6 @@ class RequestMiddleware:
                     await route.app(scope, receive, send_with_id)
                 else:
                     require_utf8(scope["query_string"])
-                    # Add the request id to the log lines of this request. The plain ASGI routes do not need this step,
-                    # because these routes rarely log.
-                    logs.request.set(scope)
                     timeout = self.services.installation.settings.body_timeout
                     await self.app(scope, _limit_body(scope, receive, timeout), send_with_id)
             except OneRuntimeError as error:
@@ -81,6 +79,7 @@ class RequestMiddleware:
                 await self._send_problem(failure, scope, receive, send_with_id)
         finally:
             self.observer.end(scope, status, started)
+            current_request.reset(current)
 
     def _asgi_route(self, path: str, method: str) -> AsgiRoute | None:
         route = self._exact.get(path)

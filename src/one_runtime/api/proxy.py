@@ -118,7 +118,14 @@ async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
     selector = ConnectionSelector(slug, options.get(_END_USER), options.get(_CONNECTION))
     state = await lookup.load(installation, key, selector, partial(authorize, scope, required=_SCOPE))
     limit = installation.settings.proxy_max_bytes or _NO_LIMIT
-    record = CallRecord(state.connection, scope["api_key_id"], scope["method"], path, max_bytes=limit)
+    record = CallRecord(
+        connection=state.connection,
+        api_key_id=scope["api_key_id"],
+        method=scope["method"],
+        path=path,
+        request_id=scope["request_id"],
+        max_bytes=limit,
+    )
     length = _body_length(headers)
     body = RequestBody(receive, record, installation.settings.body_timeout, has_body=length != 0)
 

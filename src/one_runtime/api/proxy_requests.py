@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import Field
 
-from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Moment, RowId, Slug, Text, Time, whole_number
+from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Moment, RowId, Several, Slug, Text, Time, whole_number
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.proxy import request_log
 from one_runtime.proxy.request_log import LoggedRequest, RequestFilter
@@ -21,6 +21,7 @@ class ProxyRequestAnswer(Answer, title="ProxyRequest"):
     - `http_status`: the status of the response. 0 means that the caller closed the connection before the response.
     - `error_code`: the code of One Runtime's own error, or null.
     - `api_key_id`: the API key of the caller. Null if an older version of One Runtime logged the call.
+    - `request_id`: the header `Request-Id` of the response. Null if an older version of One Runtime logged the call.
     """
 
     id: str
@@ -38,13 +39,14 @@ class ProxyRequestAnswer(Answer, title="ProxyRequest"):
     duration_ms: int
     upstream_ms: int | None
     api_key_id: str | None
+    request_id: str | None
 
 
 class ProxyRequestPage(Answer):
     """A page of calls. `next_cursor` is null on the last page.
 
-    If you filter by `http_status`, `integration_slug` or `api_key_id`, One Runtime searches at most 10,000 calls for
-    each page. So a page with a `next_cursor` can contain few calls or no calls.
+    If you filter by `http_status`, `integration_slug` or `api_key_id`, or by several values of any field, One Runtime
+    searches at most 10,000 calls for each page. So a page with a `next_cursor` can contain few calls or no calls.
     """
 
     proxy_requests: list[ProxyRequestAnswer]
@@ -54,11 +56,12 @@ class ProxyRequestPage(Answer):
 class ProxyRequestQuery(Body):
     """Filters, and the page to return."""
 
-    end_user_id: Text | None = None
-    connection_id: RowId | None = None
-    integration_slug: Slug | None = None
-    http_status: Annotated[int, Field(ge=0, le=599), whole_number(0, 599)] | None = None
-    api_key_id: RowId | None = None
+    end_user_id: Several[Text] = []
+    connection_id: Several[RowId] = []
+    integration_slug: Several[Slug] = []
+    http_status: Several[Annotated[int, Field(ge=0, le=599), whole_number(0, 599)]] = []
+    api_key_id: Several[RowId] = []
+    request_id: RowId | None = None
     since: Moment | None = None
     until: Moment | None = None
     limit: Limit = 100
@@ -79,6 +82,7 @@ async def list_proxy_requests(
         integration_slug=query.integration_slug,
         status=query.http_status,
         api_key_id=query.api_key_id,
+        request_id=query.request_id,
         since=query.since,
         until=query.until,
     )

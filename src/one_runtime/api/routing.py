@@ -7,10 +7,12 @@ A scope is a permission of an API key, such as `read`. Every documented route mu
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final, TypeAlias
+from inspect import signature
+from typing import Annotated, Any, Final, TypeAlias, get_args, get_origin
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
@@ -36,9 +38,6 @@ from one_runtime.tenancy.authentication import Principal
 
 PUBLIC: Final = None
 """The scope of routes that need no API key."""
-
-REPEATABLE: Final = frozenset({"slug"})
-"""Query parameters that a caller can send more than once."""
 
 RouteScope: TypeAlias = KeyScope | None
 Errors: TypeAlias = tuple[type[OneRuntimeError], ...]
@@ -89,7 +88,6 @@ class Routes:
         self.specs: list[RouteSpec] = []
         self.fastapi = APIRouter(
             tags=[tag],
-            dependencies=[Depends(refuse_repeated_parameters)],
             generate_unique_id_function=_operation_id,
         )
 
@@ -102,7 +100,14 @@ class Routes:
         route_class = APIRoute if scope is PUBLIC else _authenticated_route(scope)
 
         def declare(endpoint: Callable[..., Any]) -> Callable[..., Any]:
-            self.fastapi.add_api_route(path, endpoint, methods=[method], route_class_override=route_class, **options)
+            self.fastapi.add_api_route(
+                path,
+                endpoint,
+                methods=[method],
+                route_class_override=route_class,
+                dependencies=[Depends(_refuse_repeated_parameters(_repeatable_parameters(endpoint)))],
+                **options,
+            )
             return endpoint
 
         return declare
@@ -161,11 +166,26 @@ def authorize(request: Scope, principal: Principal, required: KeyScope) -> None:
     principal.require(required)
 
 
-async def refuse_repeated_parameters(request: Request) -> None:
-    """Refuse a repeated query parameter. Only the parameters in `REPEATABLE` can be repeated. Raises: InvalidInput."""
-    for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
-        if count > 1 and name not in REPEATABLE:
-            raise InvalidInput.of(name, "must occur only once")
+def _repeatable_parameters(endpoint: Callable[..., Any]) -> frozenset[str]:
+    """Return the query parameters that a caller can repeat: the lists in the endpoint's query model."""
+    models = [get_args(parameter.annotation)[:1] for parameter in signature(endpoint).parameters.values()]
+    return frozenset(
+        name
+        for (model,) in filter(None, models)
+        if isinstance(model, type) and issubclass(model, BaseModel)
+        for name, field_ in model.model_fields.items()
+        if get_origin(field_.annotation) is list
+    )
+
+
+def _refuse_repeated_parameters(repeatable: frozenset[str]) -> Callable[[Request], Coroutine[Any, Any, None]]:
+    async def refuse(request: Request) -> None:
+        """Raises: InvalidInput for a repeated query parameter."""
+        for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
+            if count > 1 and name not in repeatable:
+                raise InvalidInput.of(name, "must occur only once")
+
+    return refuse
 
 
 async def _principal_of(request: Request) -> Principal:

@@ -14,6 +14,7 @@ from one_runtime.cli.listing import (
     IntegrationSlug,
     Limit,
     OrganizationId,
+    RequestId,
     Since,
     Until,
     check_id,
@@ -57,6 +58,7 @@ def list_events(  # noqa: PLR0913 - one argument for each option
         str | None, typer.Option(help="Id of the actor, such as an end user or the name of an operator.")
     ] = None,
     api_key: Annotated[str | None, typer.Option(help="Id or prefix of the API key that caused the event.")] = None,
+    request_id: RequestId = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = DEFAULT_LIMIT,
@@ -70,8 +72,18 @@ def list_events(  # noqa: PLR0913 - one argument for each option
         )
     check_id("--connection", connection)
     check_id("--cursor", cursor)
-    times = parse_time("--since", since), parse_time("--until", until)
-    matching = EventFilter(type_, end_user, connection, integration, actor_type, actor, *times)
+    check_id("--request-id", request_id)
+    matching = EventFilter(
+        type=type_,
+        end_user_id=end_user,
+        connection_id=connection,
+        integration_slug=integration,
+        actor_type=actor_type,
+        actor_id=actor,
+        request_id=request_id,
+        since=parse_time("--since", since),
+        until=parse_time("--until", until),
+    )
 
     async def find(tx: Transaction) -> Page[Event]:
         owner, filters = await find_organization(tx, organization, connection), matching
@@ -97,4 +109,5 @@ def describe(event: Event) -> dict[str, object]:
         "end_user_id": event.end_user_id,
         "connection_id": event.connection_id,
         "data": dict(event.data),
+        "request_id": event.request_id,
     }

@@ -19,6 +19,7 @@ OrganizationId = Annotated[str | None, typer.Option("--organization", help="Id o
 EndUserId = Annotated[str | None, typer.Option("--end-user", help="Identifier of the end user in your product.")]
 ConnectionId = Annotated[str | None, typer.Option("--connection", help="Id of the connection.")]
 IntegrationSlug = Annotated[str | None, typer.Option("--integration", help="Slug of the integration.")]
+RequestId = Annotated[str | None, typer.Option(help="Header Request-Id of the response to the HTTP request.")]
 Since = Annotated[
     str | None, typer.Option(help="Only rows since this time, such as 2h, 7d, 2026-11-25 or 2026-11-25T01:02:03Z.")
 ]

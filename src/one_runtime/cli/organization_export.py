@@ -19,7 +19,8 @@ from one_runtime.cli import events as events_command
 from one_runtime.cli import proxy_requests as requests_command
 from one_runtime.cli.listing import time_text
 from one_runtime.connections import connections
-from one_runtime.connections.connections import Connection, ConnectionFilter
+from one_runtime.connections.connection_filter import ConnectionFilter
+from one_runtime.connections.connections import Connection
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.integrations import oauth_clients
@@ -28,7 +29,7 @@ from one_runtime.proxy import request_log
 from one_runtime.proxy.request_log import RequestFilter
 from one_runtime.tenancy import api_keys, end_users, events, organizations
 from one_runtime.tenancy.api_keys import ApiKey
-from one_runtime.tenancy.end_users import EndUser
+from one_runtime.tenancy.end_users import EndUser, EndUserFilter
 from one_runtime.tenancy.events import Actor, EventFilter
 from one_runtime.tenancy.organizations import Organization
 from one_runtime.tokens.credential_export import read_stored_credentials
@@ -123,7 +124,7 @@ async def _pages(read: Callable[[str | None], Awaitable[tuple[list[R], str | Non
 
 async def _end_users(tx: Transaction, organization_id: str, page: int) -> AsyncIterator[EndUser]:
     after = None
-    while rows := await end_users.list_page(tx, organization_id, limit=page, after=after):
+    while rows := await end_users.list_page(tx, organization_id, EndUserFilter(), limit=page, after=after):
         for row in rows:
             yield row
         after = rows[-1].end_user_id

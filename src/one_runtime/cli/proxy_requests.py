@@ -14,6 +14,7 @@ from one_runtime.cli.listing import (
     IntegrationSlug,
     Limit,
     OrganizationId,
+    RequestId,
     Since,
     Until,
     check_id,
@@ -59,6 +60,7 @@ def list_proxy_requests(  # noqa: PLR0913 - one argument for each option
         int | None, typer.Option(min=0, max=599, help="Status of the response. 0: the caller closed the connection.")
     ] = None,
     api_key: Annotated[str | None, typer.Option(help="Id or prefix of the caller's API key.")] = None,
+    request_id: RequestId = None,
     since: Since = None,
     until: Until = None,
     limit: Limit = DEFAULT_LIMIT,
@@ -68,8 +70,16 @@ def list_proxy_requests(  # noqa: PLR0913 - one argument for each option
     """List calls through the proxy, newest first."""
     check_id("--connection", connection)
     check_id("--cursor", cursor)
-    matching = RequestFilter(end_user, connection, integration, http_status)
-    matching = replace(matching, since=parse_time("--since", since), until=parse_time("--until", until))
+    check_id("--request-id", request_id)
+    matching = RequestFilter(
+        end_user_id=end_user,
+        connection_id=connection,
+        integration_slug=integration,
+        status=http_status,
+        request_id=request_id,
+        since=parse_time("--since", since),
+        until=parse_time("--until", until),
+    )
 
     async def find(tx: Transaction) -> Page[LoggedRequest]:
         owner, filters = await find_organization(tx, organization, connection), matching
@@ -102,4 +112,5 @@ def describe(call: LoggedRequest) -> dict[str, object]:
         "duration_ms": call.duration_ms,
         "upstream_ms": call.upstream_ms,
         "api_key_id": call.api_key_id,
+        "request_id": call.request_id,
     }

@@ -9,6 +9,7 @@ from typing import Final, TypeAlias
 
 from one_runtime.connecting import account_selection, redirect_mode
 from one_runtime.connections import connections, pending_revocations
+from one_runtime.connections.connection_filter import ConnectionFilter
 from one_runtime.connections.connections import Connection, revocable_tokens
 from one_runtime.connections.pending_revocations import PendingRevocation, can_be_revoked, queue_revocation
 from one_runtime.context import Installation
@@ -64,7 +65,7 @@ async def delete_integration(installation: Installation, actor: Actor, slug: str
     Raises: NotFound; IntegrationInUse if an end user connects an account during the deletion.
     """
     await custom.get(installation, actor.organization_id, slug)
-    at_integration = connections.ConnectionFilter(integration_slug=slug)
+    at_integration = ConnectionFilter(integration_slug=slug)
     while True:
         async with installation.database.write() as tx:
             page = await connections.list_page(tx, actor.organization_id, at_integration, limit=_BATCH)
@@ -102,7 +103,7 @@ async def remove_end_user(
 
     Return the deleted connections, and the queued revocations of tokens that belonged to no connection yet.
     """
-    of_end_user = connections.ConnectionFilter(end_user_id=end_user_id)
+    of_end_user = ConnectionFilter(end_user_id=end_user_id)
     page = await connections.list_page(tx, actor.organization_id, of_end_user, limit=MAX_CONNECTIONS)
     removals = await remove_connections(tx, installation, actor, page)
     unfinished = [

@@ -13,6 +13,7 @@ from sqlalchemy import Update, bindparam, delete, func, insert, select, update
 
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.connections import credentials, pending_revocations
+from one_runtime.connections.connection_filter import ConnectionFilter
 from one_runtime.connections.credentials import (
     NO_TOKEN_METADATA,
     ConnectionKey,
@@ -110,15 +111,6 @@ class NewConnection:
     token_metadata: TokenMetadata = NO_TOKEN_METADATA
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionFilter:
-    """Filters for a list of connections. A field with the value None matches all connections."""
-
-    end_user_id: str | None = None
-    integration_slug: str | None = None
-    status: str | None = None
-
-
 class _ConnectedRow(NamedTuple):
     integration_slug: str
 
@@ -204,10 +196,7 @@ async def list_page(
     tx: Transaction, organization_id: str, filters: ConnectionFilter, *, limit: int, before: str | None = None
 ) -> list[Connection]:
     """Return at most `limit` connections, newest first. With `before`, return only connections older than this id."""
-    statement = _LIST
-    for name, value in asdict(filters).items():
-        if value is not None:
-            statement = statement.where(connections.c[name] == value)
+    statement = _LIST.where(*filters.conditions())
     if before:
         statement = statement.where(connections.c.id < before)
     return await tx.all(statement.limit(limit), Connection, organization=organization_id)

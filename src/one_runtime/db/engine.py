@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
+from datetime import timedelta
 from typing import Any, ClassVar, Final, TypeVar, overload
 
 from sqlalchemy import literal, select
@@ -114,9 +115,14 @@ class Database(ABC):
     """A SQLite or PostgreSQL database. `disk_full`: True if the last write of this process found the disk full.
 
     A transaction that changes no row needs no disk space. So only a transaction that changes a row can end `disk_full`.
+
+    `commit_delay`: the time from the creation of a row's id to the commit is at most this long. Until then, PostgreSQL
+    can still commit a row with a lower id than a row that is visible already. SQLite commits rows in the order of ids.
+    The time also covers differences between the clocks of the servers.
     """
 
     disk_full = False
+    commit_delay: ClassVar[timedelta] = timedelta()
 
     @abstractmethod
     async def open(self) -> None:

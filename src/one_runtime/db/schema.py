@@ -156,6 +156,7 @@ end_users = Table(
     Column("email", Text),
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
+    Column("metadata", DOCUMENT, nullable=False, server_default=text("'{}'")),
 )
 
 connections = Table(
@@ -375,9 +376,17 @@ requests = Table(
     Column("duration_ms", Integer, nullable=False),
     Column("upstream_ms", Integer),
     Column("api_key_id", ID),  # null: an older version wrote the row
+    Column("request_id", ID),  # id of the caller's HTTP request. Null: an older version wrote the row
     Index("ix_requests_organization_id_id", "organization_id", "id"),
     Index("ix_requests_organization_id_end_user_id_id", "organization_id", "end_user_id", "id"),
     Index("ix_requests_organization_id_connection_id_id", "organization_id", "connection_id", "id"),
+    Index(
+        "ix_requests_organization_id_request_id",
+        "organization_id",
+        "request_id",
+        postgresql_where=text("request_id IS NOT NULL"),
+        sqlite_where=text("request_id IS NOT NULL"),
+    ),
 )
 
 events = Table(
@@ -393,5 +402,13 @@ events = Table(
     Column("end_user_id", Text),
     Column("connection_id", ID),
     Column("data", DOCUMENT, nullable=False),
+    Column("request_id", ID),  # id of the HTTP request that caused the event, or null
     Index("ix_events_organization_id_id", "organization_id", "id"),
+    Index(
+        "ix_events_organization_id_request_id",
+        "organization_id",
+        "request_id",
+        postgresql_where=text("request_id IS NOT NULL"),
+        sqlite_where=text("request_id IS NOT NULL"),
+    ),
 )

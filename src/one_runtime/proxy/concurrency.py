@@ -35,6 +35,7 @@ class CallRecord:
     api_key_id: str
     method: str
     path: str
+    request_id: str
     started: float = field(default_factory=perf_counter)
     status: int = 0
     error: str | None = None
@@ -74,6 +75,7 @@ class CallRecord:
             duration_ms=round((perf_counter() - self.started) * 1000),
             upstream_ms=None if upstream is None else round(upstream * 1000),
             api_key_id=self.api_key_id,
+            request_id=self.request_id,
         )
 
 

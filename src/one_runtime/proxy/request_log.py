@@ -19,7 +19,7 @@ from sqlalchemy import ColumnElement, bindparam, insert, select, update
 from one_runtime.context import Installation
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.ids import lowest_id
-from one_runtime.db.scanning import SCANNED_ROWS, Page, read_page
+from one_runtime.db.scanning import SCANNED_ROWS, Page, Values, matches, read_page, several, within
 from one_runtime.db.schema import connections, end_users, organizations
 from one_runtime.db.schema import requests as rows
 from one_runtime.errors import Unavailable
@@ -45,7 +45,10 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """One proxy call. Durations are in milliseconds, sizes in bytes. `error`: the code of One Runtime's own error."""
+    """One proxy call. Durations are in milliseconds, sizes in bytes. `error`: the code of One Runtime's own error.
+
+    `request_id`: the caller's HTTP request. None if an older version of One Runtime logged the call.
+    """
 
     id: str
     organization_id: str
@@ -63,6 +66,7 @@ class LoggedRequest:
     duration_ms: int
     upstream_ms: int | None
     api_key_id: str | None
+    request_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +76,31 @@ class RequestFilter:
     `since`, `until`: select calls that ended at or after `since`, and before `until`.
     """
 
-    end_user_id: str | None = None
-    connection_id: str | None = None
-    integration_slug: str | None = None
-    status: int | None = None
-    api_key_id: str | None = None
+    end_user_id: Values[str] = None
+    connection_id: Values[str] = None
+    integration_slug: Values[str] = None
+    status: Values[int] = None
+    api_key_id: Values[str] = None
+    request_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
     def conditions(self, columns: Any, names: Iterable[str]) -> list[ColumnElement[bool]]:
         """Return the conditions for the columns with these names."""
-        wanted = {name: getattr(self, name) for name in names}
-        return [columns[name] == value for name, value in wanted.items() if value is not None]
+        return [condition for name in names for condition in matches(columns[name], getattr(self, name))]
+
+    def split(self, organization_id: str | None) -> tuple[list[str], list[str]]:
+        """Return the names of the filters that an index supports, and the names of the other filters.
+
+        The indexes begin with the organization. An index returns the entries of one value in the order of their ids.
+        """
+        names = list(_INDEXED_OF_ORGANIZATION) if organization_id is not None else []
+        indexed = [name for name in names if not several(getattr(self, name))]
+        return indexed, [name for name in (*_INDEXED_OF_ORGANIZATION, *_UNINDEXED) if name not in indexed]
 
 
 _COLUMNS = tuple(rows.c[name] for name in LoggedRequest.__dataclass_fields__)
-_INDEXED_OF_ORGANIZATION: Final = ("end_user_id", "connection_id")
+_INDEXED_OF_ORGANIZATION: Final = ("end_user_id", "connection_id", "request_id")
 _UNINDEXED: Final[tuple[str, ...]] = ("integration_slug", "status", "api_key_id")
 _OF_ORGANIZATION = rows.c.organization_id == bindparam("organization")
 # The subquery yields NULL if the end user was deleted after the call. The lock (FOR KEY SHARE) makes a later deletion
@@ -138,15 +151,10 @@ async def list_newest(
     `organization_id`: None for the entries of all organizations. If `before` is the id of an entry, return only older
     entries. If no index supports a filter, search only the next `scanned` entries.
     """
-    statement = select(*_COLUMNS).order_by(rows.c.id.desc())
-    searched = _UNINDEXED if organization_id is not None else (*_UNINDEXED, *_INDEXED_OF_ORGANIZATION)
+    indexed, searched = matching.split(organization_id)
+    statement = select(*_COLUMNS).where(*within(rows.c.id, matching.since, matching.until))
     if organization_id is not None:
-        indexed = matching.conditions(rows.c, _INDEXED_OF_ORGANIZATION)
-        statement = statement.where(rows.c.organization_id == organization_id, *indexed)
-    if matching.since is not None:
-        statement = statement.where(rows.c.id >= lowest_id(matching.since))
-    if matching.until is not None:
-        statement = statement.where(rows.c.id < lowest_id(matching.until))
+        statement = statement.where(rows.c.organization_id == organization_id, *matching.conditions(rows.c, indexed))
     if before:
         statement = statement.where(rows.c.id < before)
     conditions = partial(matching.conditions, names=searched)

@@ -6,17 +6,14 @@ A log never contains a URL with a query (promise P11 of docs/security.md).
 import logging
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
-from contextvars import ContextVar
-from typing import Any, Final, Literal
+from collections.abc import Iterator
+from typing import Literal
 
 import structlog
 
 from one_runtime.errors import OneRuntimeError
 from one_runtime.telemetry import tracing
-
-request: Final[ContextVar[Mapping[str, Any] | None]] = ContextVar("one_runtime_request", default=None)
-"""The ASGI scope of the current request. Each log line of the request contains the request id."""
+from one_runtime.telemetry.current_request import current_request
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -57,7 +54,7 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
 
 def _name_request(_: object, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """Add the ids of the request and the trace to a log line."""
-    scope = request.get()
+    scope = current_request.get()
     if scope is not None:
         line.setdefault("request_id", scope["request_id"])
         trace_id = tracing.trace_id(scope["headers"])

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 import structlog
 
 from one_runtime.settings import Settings
-from one_runtime.telemetry import logs, metrics, tracing
+from one_runtime.telemetry import metrics, tracing
 
 Scope: TypeAlias = MutableMapping[str, Any]
 """An ASGI scope."""
@@ -75,7 +75,6 @@ class Observer:
         return str(route.path_format) if route else self._plain_routes.get(scope.get("endpoint"), UNMATCHED)
 
     def _log(self, scope: Scope, status: int, seconds: float) -> None:
-        logs.request.set(scope)
         write = log.error if status >= 500 else log.warning if seconds >= self.slow else log.info
         write(
             "request",

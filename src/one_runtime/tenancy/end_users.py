@@ -1,14 +1,17 @@
 """Store the end users of organizations. The identifier of an end user comes from the organization's product."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import and_, bindparam, delete, exists, func, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert  # the ON CONFLICT of this insert also compiles for SQLite
 
 from one_runtime.db.engine import Transaction
+from one_runtime.db.scanning import Values, matches
 from one_runtime.db.schema import connections, end_users, hosted_connection_sessions, requests
+from one_runtime.errors import NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,30 @@ class EndUser:
     email: str | None
     created_at: datetime
     updated_at: datetime
+    metadata: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EndUserFilter:
+    """Filters for a list of end users. A field with the value None matches every end user.
+
+    `since`, `until`: list end users that were created at or after `since`, and before `until`.
+    """
+
+    end_user_id: Values[str] = None
+    email: Values[str] = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return the conditions for the rows of end users."""
+        columns = end_users.c
+        conditions = [*matches(columns.end_user_id, self.end_user_id), *matches(columns.email, self.email)]
+        if self.since is not None:
+            conditions.append(columns.created_at >= self.since)
+        if self.until is not None:
+            conditions.append(columns.created_at < self.until)
+        return conditions
 
 
 class _EndUserId(NamedTuple):
@@ -39,6 +66,7 @@ _UPSERT = _INSERT.on_conflict_do_update(
 _OF_ORGANIZATION = end_users.c.organization_id == bindparam("organization")
 _IS_END_USER = and_(_OF_ORGANIZATION, end_users.c.end_user_id == bindparam("end_user"))
 _SELECT = select(*_COLUMNS).where(_IS_END_USER)
+_SELECT_LOCKED = _SELECT.with_for_update(key_share=True)
 _LIST = select(*_COLUMNS).where(_OF_ORGANIZATION).order_by(end_users.c.end_user_id)
 _LOCK = select(end_users.c.end_user_id).where(_IS_END_USER).with_for_update()
 _LOCK_PAGE = (
@@ -63,8 +91,8 @@ _ANONYMIZE_REQUESTS = (
 async def ensure(tx: Transaction, organization_id: str, end_user: EndUser) -> None:
     """Create the end user, or update the name and the e-mail address. Lock the row until `tx` ends.
 
-    If the new name or e-mail address is None, keep the stored value. While `tx` runs, other transactions that call
-    `ensure` for this end user wait.
+    If the new name or e-mail address is None, keep the stored value. Also keep the stored metadata. While `tx` runs,
+    other transactions that call `ensure` for this end user wait.
     """
     await tx.execute(
         _UPSERT,
@@ -74,6 +102,7 @@ async def ensure(tx: Transaction, organization_id: str, end_user: EndUser) -> No
         email=end_user.email,
         created_at=end_user.created_at,
         updated_at=end_user.updated_at,
+        metadata=dict(end_user.metadata),
     )
 
 
@@ -82,9 +111,24 @@ async def find(tx: Transaction, organization_id: str, end_user_id: str) -> EndUs
     return await tx.one(_SELECT, EndUser, organization=organization_id, end_user=end_user_id)
 
 
-async def list_page(tx: Transaction, organization_id: str, *, limit: int, after: str | None) -> list[EndUser]:
+async def get(tx: Transaction, organization_id: str, end_user_id: str, *, lock: bool = False) -> EndUser:
+    """Return an end user. `lock`: lock the end user's row until `tx` ends. Raises: NotFound."""
+    end_user = None
+    if "\x00" not in end_user_id:  # PostgreSQL refuses the character
+        key = {"organization": organization_id, "end_user": end_user_id}
+        end_user = await tx.one(_SELECT_LOCKED if lock else _SELECT, EndUser, **key)
+    if end_user is None:
+        raise NotFound("There is no such end user.")
+    return end_user
+
+
+async def list_page(
+    tx: Transaction, organization_id: str, matching: EndUserFilter, *, limit: int, after: str | None
+) -> list[EndUser]:
     """Return at most `limit` end users, ordered by identifier. Begin after the identifier `after`."""
-    statement = _LIST if after is None else _LIST.where(end_users.c.end_user_id > after)
+    statement = _LIST.where(*matching.conditions())
+    if after is not None:
+        statement = statement.where(end_users.c.end_user_id > after)
     return await tx.all(statement.limit(limit), EndUser, organization=organization_id)
 
 

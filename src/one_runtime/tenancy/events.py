@@ -6,16 +6,19 @@ One Runtime writes an event in the same transaction as the change that the event
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
-from sqlalchemy import ColumnElement, Text, bindparam, insert, literal_column, select, update
+from sqlalchemy import ColumnElement, Select, Text, bindparam, insert, literal_column, select, update
 
 from one_runtime.db.engine import Transaction
-from one_runtime.db.ids import lowest_id, new_id
-from one_runtime.db.scanning import SCANNED_ROWS, Page, read_page
+from one_runtime.db.ids import is_id, lowest_id, new_id
+from one_runtime.db.scanning import SCANNED_ROWS, Page, Values, matches, read_page, within
 from one_runtime.db.schema import events, installation_events
+from one_runtime.errors import NotFound
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.telemetry import metrics
+from one_runtime.telemetry.current_request import current_request_id
 
 if TYPE_CHECKING:  # most commands import this module, and need none of the modules that `context` imports
     from one_runtime.context import Installation
@@ -62,7 +65,7 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A row of the audit log."""
+    """A row of the audit log. `request_id`: the HTTP request that caused the event. None: no request caused it."""
 
     id: str
     organization_id: str
@@ -74,6 +77,7 @@ class Event:
     end_user_id: str | None
     connection_id: str | None
     data: Mapping[str, object]
+    request_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,7 @@ _INSERT = insert(events)
 _PURGE = batched_delete(events, events.c.id < bindparam("before"))
 _PURGE_OF_INSTALLATION = batched_delete(installation_events, installation_events.c.id < bindparam("before"))
 _MINE = events.c.organization_id == bindparam("organization")
+_BY_ID = select(events).where(_MINE, events.c.id == bindparam("event"))
 _FORGET_SUBJECT = update(events).where(_MINE, events.c.end_user_id == bindparam("end_user")).values(end_user_id=None)
 _FORGET_ACTOR = (
     update(events)
@@ -98,7 +103,10 @@ _FORGET_ACTOR = (
 
 
 async def record(tx: Transaction, actor: Actor, kind: EventType, now: datetime, subject: Subject) -> None:
-    """Write an event. `tx`: the transaction of the change that the event describes."""
+    """Write an event with the id of the current HTTP request.
+
+    `tx`: the transaction of the change that the event describes.
+    """
     await tx.execute(
         _INSERT,
         id=new_id(),
@@ -111,6 +119,7 @@ async def record(tx: Transaction, actor: Actor, kind: EventType, now: datetime, 
         end_user_id=subject.end_user_id,
         connection_id=subject.connection_id,
         data=dict(subject.data),
+        request_id=current_request_id(),
     )
     integration = metrics.integration_label(subject.data.get("integration_slug") or "")
     tx.committed.append(metrics.events.labels(kind, integration).inc)
@@ -126,22 +135,25 @@ class EventFilter:
     `since`, `until`: list events from `since` on, and before `until`.
     """
 
-    type: str | None = None
-    end_user_id: str | None = None
-    connection_id: str | None = None
-    integration_slug: str | None = None
-    actor_type: str | None = None
-    actor_id: str | None = None
+    type: Values[str] = None
+    end_user_id: Values[str] = None
+    connection_id: Values[str] = None
+    integration_slug: Values[str] = None
+    actor_type: Values[str] = None
+    actor_id: Values[str] = None
+    request_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
-    def conditions(self, columns: Any) -> list[ColumnElement[bool]]:
-        """Return the conditions that no index supports."""
+    def conditions(self, columns: Any, *, indexed: bool) -> list[ColumnElement[bool]]:
+        """Return the conditions that no index supports. `indexed`: True if an index finds the request id."""
         names = ("type", "end_user_id", "connection_id", "actor_type", "actor_id")
-        wanted = {columns[name]: getattr(self, name) for name in names}
+        wanted: dict[ColumnElement[Any], Values[str]] = {columns[name]: getattr(self, name) for name in names}
         # `->>` and its right side are the same text in PostgreSQL and in SQLite.
         wanted[columns.data.op("->>", return_type=Text())(_SLUG_KEY)] = self.integration_slug
-        return [column == value for column, value in wanted.items() if value is not None]
+        if not indexed:
+            wanted[columns.request_id] = self.request_id
+        return [condition for column, values in wanted.items() for condition in matches(column, values)]
 
 
 async def list_newest(
@@ -156,18 +168,54 @@ async def list_newest(
     """Return at most `limit` events, newest first. Also return the cursor of the next page, or None at the end.
 
     `organization_id`: None for the events of all organizations. If `before` is the id of an event, return only older
-    events. If there are other filters than the time, search only the next `scanned` events.
+    events. If no index supports a filter, search only the next `scanned` events.
     """
-    statement = select(events).order_by(events.c.id.desc())
-    if organization_id is not None:
-        statement = statement.where(events.c.organization_id == organization_id)
-    if matching.since is not None:
-        statement = statement.where(events.c.id >= lowest_id(matching.since))
-    if matching.until is not None:
-        statement = statement.where(events.c.id < lowest_id(matching.until))
+    statement = _select(organization_id, matching)
     if before:
         statement = statement.where(events.c.id < before)
-    return await read_page(tx, statement, matching.conditions, Event, limit=limit, scanned=scanned)
+    conditions = partial(matching.conditions, indexed=organization_id is not None)
+    return await read_page(tx, statement, conditions, Event, limit=limit, scanned=scanned)
+
+
+async def list_oldest(  # noqa: PLR0913 - by name
+    tx: Transaction,
+    organization_id: str,
+    matching: EventFilter,
+    *,
+    limit: int,
+    after: str | None,
+    settled: datetime,
+    scanned: int = SCANNED_ROWS,
+) -> Page[Event]:
+    """Return at most `limit` events, oldest first. Also return the cursor of the next page, or None at the end.
+
+    If `after` is the id of an event, return only newer events. `settled`: a time at which all older events were
+    committed. The function returns no newer events, because an event that is committed later can have a lower id. A
+    caller that has continued after the newer event would never receive the other event.
+    """
+    statement = _select(organization_id, matching).where(events.c.id < lowest_id(settled))
+    if after:
+        statement = statement.where(events.c.id > after)
+    conditions = partial(matching.conditions, indexed=True)
+    return await read_page(tx, statement, conditions, Event, limit=limit, scanned=scanned, ascending=True)
+
+
+def _select(organization_id: str | None, matching: EventFilter) -> Select[Any]:
+    statement = select(events).where(*within(events.c.id, matching.since, matching.until))
+    if organization_id is None:
+        return statement
+    return statement.where(
+        events.c.organization_id == organization_id, *matches(events.c.request_id, matching.request_id)
+    )
+
+
+async def get(tx: Transaction, organization_id: str, event_id: str) -> Event:
+    """Return an event of this organization. Raises: NotFound."""
+    key = {"organization": organization_id, "event": event_id}
+    event = await tx.one(_BY_ID, Event, **key) if is_id(event_id) else None
+    if event is None:
+        raise NotFound(f"There is no event {event_id[:64]!r}. One Runtime deletes old events.")
+    return event
 
 
 async def forget_end_user(tx: Transaction, organization_id: str, end_user_id: str) -> None:

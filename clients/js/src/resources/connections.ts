@@ -10,12 +10,20 @@ export type Json = string | number | boolean | null | Json[] | { [key: string]: 
 /** An object of your own. The client does not change its keys. */
 export type Metadata = { [key: string]: Json };
 
+export type ConnectionStatus = "active" | "needs_reauth";
+
 export interface Connections {
+  /**
+   * Lists connections, newest first. A filter with several values matches connections that have one of the values.
+   * `since` and `until` select by the time of creation.
+   */
   list(
     query?: {
-      endUserId?: string;
-      integrationSlug?: string;
-      status?: "active" | "needs_reauth";
+      endUserId?: string | string[];
+      integrationSlug?: string | string[];
+      status?: ConnectionStatus | ConnectionStatus[];
+      since?: string;
+      until?: string;
     } & Paging,
     options?: RequestOptions,
   ): Pages<Connection>;
@@ -47,7 +55,7 @@ export interface Account {
 export interface ConnectionSummary {
   id: string;
   name: string;
-  status: "active" | "needs_reauth";
+  status: ConnectionStatus;
   error: ErrorNote | null;
   account: Account;
   /** Values that are not secret, such as a subdomain. */

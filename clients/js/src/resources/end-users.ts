@@ -3,10 +3,20 @@
 import { resource } from "../operations.js";
 import type { Pages, Paging } from "../pages.js";
 import type { RequestOptions } from "../transport.js";
-import type { Revocation } from "./connections.js";
+import type { Metadata, Revocation } from "./connections.js";
 
 export interface EndUsers {
-  list(query?: Paging, options?: RequestOptions): Pages<EndUser>;
+  /** Lists end users, ordered by `endUserId`. `since` and `until` select by the time of creation. */
+  list(
+    query?: {
+      endUserId?: string | string[];
+      email?: string | string[];
+      since?: string;
+      until?: string;
+    } & Paging,
+    options?: RequestOptions,
+  ): Pages<EndUser>;
+  get(endUserId: string, options?: RequestOptions): Promise<EndUser>;
   /** Deletes an end user with all connections, credentials and sessions. */
   delete(endUserId: string, options?: RequestOptions): Promise<DeletedEndUser>;
 }
@@ -17,6 +27,7 @@ export interface EndUser {
   email: string | null;
   createdAt: string;
   updatedAt: string;
+  metadata: Metadata;
 }
 
 export interface DeletedEndUser {
@@ -34,5 +45,6 @@ export default resource<EndUsers>("endUsers")({
     paged: true,
     returns: ["endUserId", "createdAt"],
   },
+  get: { method: "GET", path: "/v1/end-users/{end_user_id}", returns: ["endUserId", "createdAt"] },
   delete: { method: "DELETE", path: "/v1/end-users/{end_user_id}", returns: ["endUserId", "deletedConnections"] },
 });

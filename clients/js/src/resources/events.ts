@@ -5,20 +5,30 @@ import type { Pages, Paging } from "../pages.js";
 import type { RequestOptions } from "../transport.js";
 
 export interface Events {
-  /** Lists events, newest first. `since` and `until` are times such as `2026-11-25T01:02:03Z`. */
+  /**
+   * Lists events, newest first. A filter with several values matches events that have one of the values. `since` and
+   * `until` are times such as `2026-11-25T01:02:03Z`.
+   *
+   * To follow the events, use `order: "asc"` first, and then the id of the last event as `after`. `after` returns only
+   * newer events, oldest first.
+   */
   list(
     query?: {
-      type?: string;
-      endUserId?: string;
-      connectionId?: string;
-      integrationSlug?: string;
-      actorType?: string;
-      actorId?: string;
+      type?: string | string[];
+      endUserId?: string | string[];
+      connectionId?: string | string[];
+      integrationSlug?: string | string[];
+      actorType?: string | string[];
+      actorId?: string | string[];
+      requestId?: string;
       since?: string;
       until?: string;
+      order?: "asc" | "desc";
+      after?: string;
     } & Paging,
     options?: RequestOptions,
   ): Pages<Event>;
+  get(eventId: string, options?: RequestOptions): Promise<Event>;
 }
 
 export interface Event {
@@ -30,6 +40,8 @@ export interface Event {
   endUserId: string | null;
   connectionId: string | null;
   data: { [key: string]: unknown };
+  /** The id of the HTTP request that caused the event, as in the header `Request-Id`. Null if no request caused it. */
+  requestId: string | null;
 }
 
 /** `type` is `api_key`, `end_user` or `system`. */
@@ -47,4 +59,5 @@ export default resource<Events>("events")({
     paged: true,
     returns: ["id", "type", "createdAt"],
   },
+  get: { method: "GET", path: "/v1/events/{event_id}", returns: ["id", "type", "createdAt"] },
 });

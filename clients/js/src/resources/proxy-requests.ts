@@ -5,14 +5,18 @@ import type { Pages, Paging } from "../pages.js";
 import type { RequestOptions } from "../transport.js";
 
 export interface ProxyRequests {
-  /** Lists calls through the proxy, newest first. `since` and `until` are times such as `2026-11-25T01:02:03Z`. */
+  /**
+   * Lists calls through the proxy, newest first. A filter with several values matches calls that have one of the
+   * values. `since` and `until` are times such as `2026-11-25T01:02:03Z`.
+   */
   list(
     query?: {
-      endUserId?: string;
-      connectionId?: string;
-      integrationSlug?: string;
-      httpStatus?: number;
-      apiKeyId?: string;
+      endUserId?: string | string[];
+      connectionId?: string | string[];
+      integrationSlug?: string | string[];
+      httpStatus?: number | number[];
+      apiKeyId?: string | string[];
+      requestId?: string;
       since?: string;
       until?: string;
     } & Paging,
@@ -40,6 +44,8 @@ export interface ProxyRequest {
   upstreamMs: number | null;
   /** The API key of the caller. Null if an older version of One Runtime logged the call. */
   apiKeyId: string | null;
+  /** The header `Request-Id` of the response. Null if an older version of One Runtime logged the call. */
+  requestId: string | null;
 }
 
 export default resource<ProxyRequests>("proxyRequests")({

@@ -7,7 +7,9 @@ docstring of this function.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+V = TypeVar("V", str, int)
 
 LIMIT: Final = 100
 """Default number of items on a page."""
@@ -41,9 +43,9 @@ def as_dict(values: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return None if values is None else dict(values)
 
 
-def one_or_more(values: str | Iterable[str]) -> list[str]:
-    """Return a list of strings. A single string becomes a list with one item."""
-    return [values] if isinstance(values, str) else list(values)
+def one_or_more(values: V | Iterable[V]) -> list[V]:
+    """Return a list of values. A single value becomes a list with one item."""
+    return [values] if isinstance(values, str | int) else list(values)
 
 
 def as_text(value: str | datetime) -> str:

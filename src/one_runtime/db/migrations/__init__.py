@@ -17,7 +17,7 @@ from one_runtime.db.pooler import is_pooled
 from one_runtime.db.sqlite import connect_sqlite
 from one_runtime.errors import ConfigurationError
 
-HEAD: Final = "0008"
+HEAD: Final = "0009"
 """The newest revision in `versions/`. A test compares this value with the revision that Alembic finds."""
 
 _LOCK: Final = 0x6F6E655F72756E  # advisory lock of the process that migrates a PostgreSQL database

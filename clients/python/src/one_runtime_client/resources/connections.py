@@ -1,11 +1,11 @@
 """Define the operations for connected accounts, with arguments and results."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias
 
-from one_runtime_client.arguments import LIMIT, Arguments, as_dict, as_text, without_none
+from one_runtime_client.arguments import LIMIT, Arguments, as_dict, as_text, as_time, one_or_more, without_none
 from one_runtime_client.operations import Listing, Operation, Resource, TransportT
 from one_runtime_client.parsing import answer, list_of
 from one_runtime_client.resources.catalog import AuthType
@@ -130,16 +130,27 @@ class Disconnection:
     revocations: tuple[Revocation, ...]
 
 
-def list_connections(
+def list_connections(  # noqa: PLR0913 - by name
     *,
-    end_user_id: str | None = None,
-    integration_slug: str | None = None,
-    status: ConnectionStatus | None = None,
+    end_user_id: str | Iterable[str] = (),
+    integration_slug: str | Iterable[str] = (),
+    status: ConnectionStatus | Iterable[ConnectionStatus] = (),
+    since: datetime | None = None,
+    until: datetime | None = None,
     limit: int = LIMIT,
     cursor: str | None = None,
 ) -> Arguments:
-    """List connections, newest first."""
-    filters = {"end_user_id": end_user_id, "integration_slug": integration_slug, "status": status}
+    """List connections, newest first. `since` and `until` select by the time of creation.
+
+    A filter with several values matches connections that have one of the values.
+    """
+    filters = {
+        "end_user_id": one_or_more(end_user_id),
+        "integration_slug": one_or_more(integration_slug),
+        "status": one_or_more(status),
+        "since": as_time(since),
+        "until": as_time(until),
+    }
     return Arguments(query={**filters, "limit": limit, "cursor": cursor})
 
 
