@@ -95,6 +95,12 @@ class Caller:
     client: OneRuntime | AsyncOneRuntime
     slept: list[float]
 
+    def waited(self, least: list[float]) -> bool:
+        """Return True if the client waited these seconds before its retries, and up to half a second longer."""
+        return len(self.slept) == len(least) and all(
+            seconds <= slept <= seconds + 0.5 for seconds, slept in zip(least, self.slept, strict=True)
+        )
+
     async def do(self, name: str, /, *args: Any, **kwargs: Any) -> Any:
         """Call a method by its name. Of a list with pages, return all items."""
         method = attrgetter(name)(self.client)
@@ -129,7 +135,7 @@ def _streamed(client: OneRuntime, *args: Any, **kwargs: Any) -> tuple[httpx2.Res
 
 
 @asynccontextmanager
-async def calling(kind: Kind, base_url: str, key: str, timeout: float = TIMEOUT) -> AsyncIterator[Caller]:
+async def calling(kind: Kind, base_url: str, key: str, timeout: float = TIMEOUT, **more: Any) -> AsyncIterator[Caller]:
     """Open a client that records its waits instead of sleeping."""
     slept: list[float] = []
 
@@ -137,10 +143,10 @@ async def calling(kind: Kind, base_url: str, key: str, timeout: float = TIMEOUT)
         slept.append(seconds)
 
     if kind == "blocking":
-        with OneRuntime(base_url, key, timeout=timeout, sleep=slept.append) as blocking:
+        with OneRuntime(base_url, key, timeout=timeout, sleep=slept.append, **more) as blocking:
             yield Caller(blocking, slept)
     else:
-        async with AsyncOneRuntime(base_url, key, timeout=timeout, sleep=note) as awaiting:
+        async with AsyncOneRuntime(base_url, key, timeout=timeout, sleep=note, **more) as awaiting:
             yield Caller(awaiting, slept)
 
 

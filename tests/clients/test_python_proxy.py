@@ -11,6 +11,7 @@ import pytest_asyncio
 from starlette.responses import PlainTextResponse
 
 from one_runtime.demo.acme import GLOBEX
+from one_runtime.egress import USER_AGENT
 from one_runtime.settings import Settings
 from one_runtime_client import ConnectionFailed, ConnectRequired, InvalidInput, NotFound, RateLimited, Unavailable
 from one_runtime_client.calls import Body
@@ -61,7 +62,7 @@ async def test_calls_are_listed_without_their_query(one_runtime: Served) -> None
 
 async def test_program_of_the_readme_connects_an_account_and_uses_it(one_runtime: Served) -> None:
     readme = (ROOT / "clients" / "python" / "README.md").read_text(encoding="utf-8")
-    (program,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    program, _ = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     for placeholder, value in (("https://connect.example.com", one_runtime.url), ("hubspot", "acme"), ("/crm/", "/")):
         assert placeholder in program
         program = program.replace(placeholder, value)
@@ -111,14 +112,15 @@ async def test_only_refusals_of_one_runtime_are_retried(one_runtime: Served) -> 
     refusal = problem(503, "unavailable", one_runtime_error="unavailable", retry_after="2")
     one_runtime.faults.answers = [refusal]
     assert (await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)).status_code == 200
-    assert one_runtime.caller.slept == [2.0]
+    assert one_runtime.caller.waited([2.0])
     one_runtime.faults.answers = [PlainTextResponse("theirs", 503, {"retry-after": "1", "one-runtime-attempts": "1"})]
     answer = await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)
-    assert (answer.status_code, answer.text, one_runtime.caller.slept) == (503, "theirs", [2.0])
+    assert (answer.status_code, answer.text, len(one_runtime.caller.slept)) == (503, "theirs", 1)
     one_runtime.faults.answers = [problem(429, "too_many_calls", one_runtime_error="too_many_calls")] * 3
     with pytest.raises(RateLimited) as limited:
         await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)
-    assert (limited.value.code, one_runtime.caller.slept) == ("too_many_calls", [2.0, 0.5, 1.0])
+    assert limited.value.code == "too_many_calls"
+    assert one_runtime.caller.waited([2.0, 0.25, 0.5])
 
 
 async def test_body_that_can_be_read_once_is_sent_once(one_runtime: Served) -> None:
@@ -166,6 +168,16 @@ async def test_path_query_headers_and_body_arrive_unchanged(relay: Relay, kind: 
     assert line == "POST /api/a%2Fb/c//d:e?x=%20y&tag=a&tag=b&q=%C3%A4%26 HTTP/1.1"
     assert (arrived.body, arrived.named(b"x-theirs")) == (b"\x00body", [b"1"])
     assert b"somebody-elses" not in b"".join(value for _, value in arrived.headers)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_provider_receives_the_user_agent_of_the_server_unless_the_caller_sets_one(
+    relay: Relay, kind: Kind
+) -> None:
+    async with calling(kind, f"http://127.0.0.1:{relay.port}", relay.key) as caller:
+        await caller.do("proxy.get", "raw", "/x", end_user_id="user_123")
+        await caller.do("proxy.get", "raw", "/x", end_user_id="user_123", headers={"User-Agent": "shop/1"})
+    assert [arrived.named(b"user-agent") for arrived in relay.upstream.arrived] == [[USER_AGENT.encode()], [b"shop/1"]]
 
 
 @pytest.mark.parametrize("kind", KINDS)

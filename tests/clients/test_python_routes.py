@@ -23,7 +23,7 @@ from one_runtime_client import (
     Page,
     Pages,
 )
-from one_runtime_client.errors import OneRuntimeError
+from one_runtime_client.errors import CLASS_OF_CODE, CLASS_OF_STATUS, ConnectionFailed, OneRuntimeError
 from tests.api.operations import operations
 from tests.application import Client
 from tests.clients.python_callers import ROUTES
@@ -85,7 +85,7 @@ def test_every_exported_error_is_a_one_runtime_error() -> None:
     classes = [value for value in vars(one_runtime_client).values() if isinstance(value, type)]
     errors = [exported for exported in classes if issubclass(exported, Exception)]
     assert all(issubclass(error, OneRuntimeError) for error in errors)
-    assert len(errors) == 8
+    assert {*CLASS_OF_CODE.values(), *CLASS_OF_STATUS.values(), ConnectionFailed, OneRuntimeError} == {*errors}
 
 
 if TYPE_CHECKING:

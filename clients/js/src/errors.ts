@@ -91,8 +91,23 @@ export class InvalidInput extends OneRuntimeError {}
 /** The API key is missing, mistyped, revoked, or belongs to another installation. */
 export class Unauthenticated extends OneRuntimeError {}
 
+/** The API key does not have the scope that the request needs. `detail` names the scope. */
+export class PermissionDenied extends OneRuntimeError {}
+
+/** The request does not fit the present state, such as a session that already made its connection. */
+export class Conflict extends OneRuntimeError {}
+
+/** The resource has expired, such as a session or the code of a session. */
+export class Gone extends OneRuntimeError {}
+
 /** There were too many requests, and the client's retries failed too. `retryAfter`: seconds to wait. */
 export class RateLimited extends OneRuntimeError {}
+
+/** One Runtime failed. Send the `requestId` to the operator of the installation, who finds the cause in the log. */
+export class ServerError extends OneRuntimeError {}
+
+/** One Runtime received no usable answer from the provider. Try again later. */
+export class ProviderUnavailable extends OneRuntimeError {}
 
 /** One Runtime cannot answer at the moment, and the client's retries failed too. */
 export class Unavailable extends OneRuntimeError {}
@@ -110,7 +125,12 @@ const NAMED = {
   NotFound,
   InvalidInput,
   Unauthenticated,
+  PermissionDenied,
+  Conflict,
+  Gone,
   RateLimited,
+  ServerError,
+  ProviderUnavailable,
   Unavailable,
   ConnectionFailed,
 };
@@ -126,26 +146,10 @@ for (const [name, { prototype }] of Object.entries(NAMED)) {
  */
 export const UNEXPECTED = "unexpected_answer";
 
-/** The class of each code. The Python client has the same table, and a test compares the two tables. */
+/** The codes with a class of their own. The status decides the class of every other code. */
 export const CLASS_OF_CODE: ReadonlyMap<string, typeof OneRuntimeError> = new Map([
   ["connect_required", ConnectRequired],
   ["needs_reauth", ConnectRequired],
-  ["not_found", NotFound],
-  ["credentials_refused", InvalidInput],
-  ["host_not_registered", InvalidInput],
-  ["integration_disabled", InvalidInput],
-  ["invalid_input", InvalidInput],
-  ["malformed_request", InvalidInput],
-  ["permission_missing", InvalidInput],
-  ["request_refused", InvalidInput],
-  ["target_refused", InvalidInput],
-  ["unauthenticated", Unauthenticated],
-  ["rate_limited", RateLimited],
-  ["too_many_attempts", RateLimited],
-  ["too_many_calls", RateLimited],
-  ["database_busy", Unavailable],
-  ["key_not_in_ring", Unavailable],
-  ["unavailable", Unavailable],
 ]);
 /** The class of each code that only the client creates. */
 const CLASS_OF_OWN_CODE: ReadonlyMap<string, typeof OneRuntimeError> = new Map([
@@ -153,13 +157,22 @@ const CLASS_OF_OWN_CODE: ReadonlyMap<string, typeof OneRuntimeError> = new Map([
   ["timeout", ConnectionFailed],
   [UNEXPECTED, OneRuntimeError],
 ]);
-/** The class of each status, for codes that a later version of One Runtime adds. */
+
+/** The class of each status. The Python client has the same two tables, and a test compares them. */
 const CLASS_OF_STATUS: ReadonlyMap<number, typeof OneRuntimeError> = new Map([
+  [400, InvalidInput],
   [401, Unauthenticated],
+  [403, PermissionDenied],
   [404, NotFound],
+  [409, Conflict],
+  [410, Gone],
+  [412, Conflict],
   [422, InvalidInput],
   [429, RateLimited],
+  [500, ServerError],
+  [502, ProviderUnavailable],
   [503, Unavailable],
+  [504, ProviderUnavailable],
 ]);
 
 function classOf(code: string, status: number | null) {

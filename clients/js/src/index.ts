@@ -8,15 +8,20 @@
 export type { QueryValue } from "./addresses.js";
 export { OneRuntime, OPERATIONS } from "./client.js";
 export {
+  Conflict,
   ConnectionFailed,
   ConnectRequired,
   type ErrorDetails,
   type ErrorJson,
   type FieldError,
+  Gone,
   InvalidInput,
   NotFound,
   OneRuntimeError,
+  PermissionDenied,
+  ProviderUnavailable,
   RateLimited,
+  ServerError,
   Unauthenticated,
   Unavailable,
 } from "./errors.js";

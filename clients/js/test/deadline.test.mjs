@@ -56,7 +56,7 @@ test("a timeout that is not positive is refused", async () => {
 test("One Runtime reports a silent provider before the client's timer ends", async () => {
   const { proxy } = new OneRuntime({ baseUrl: URL_OF_US, apiKey: KEY });
   const call = proxy.get("raw", "/silent", { ...user, timeout: 100 });
-  await assert.rejects(call, { name: "OneRuntimeError", code: "upstream_timeout", status: 504 });
+  await assert.rejects(call, { name: "ProviderUnavailable", code: "upstream_timeout", status: 504 });
 });
 
 for (const [what, options, seconds] of [

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { InvalidInput, NotFound, OneRuntimeError } from "@one-runtime/client";
+import { InvalidInput, NotFound, PermissionDenied } from "@one-runtime/client";
 
 import { BROUGHT_BACK, client, READ_KEY } from "./installation.mjs";
 
@@ -24,7 +24,7 @@ test("a redeemed session has its connection", async () => {
   assert.equal(redeemed.status, "connected");
   assert.equal(redeemed.connection.endUserId, "user_123");
   const call = client().sessions.cancel(sessionId);
-  await assert.rejects(call, { name: "OneRuntimeError", code: "conflict", status: 409 });
+  await assert.rejects(call, { name: "Conflict", code: "conflict", status: 409 });
 });
 
 test("another end user cannot redeem", async () => {
@@ -44,12 +44,12 @@ test("an unknown session is not found", async () => {
 test("an unknown field is refused", async () => {
   await assert.rejects(client().sessions.create({ ...asked, endUserMail: "a@b.example" }), (error) => {
     assert.ok(error instanceof InvalidInput);
-    assert.deepEqual(error.errors, [{ field: "end_user_mail", message: "is not a field of this request" }]);
+    assert.deepEqual(error.errors, [{ field: "end_user_mail", message: "is not a field of this request. Did you mean end_user_email?" }]);
     return true;
   });
 });
 
 test("a key without the scope is refused", async () => {
   const call = client({ apiKey: READ_KEY }).sessions.create(asked);
-  await assert.rejects(call, (error) => error instanceof OneRuntimeError && error.code === "insufficient_scope");
+  await assert.rejects(call, (error) => error instanceof PermissionDenied && error.code === "insufficient_scope");
 });

@@ -100,7 +100,8 @@ for (const [code, status, name] of [
   ["too_many_attempts", 429, "RateLimited"],
   ["of_a_later_version", 404, "NotFound"],
   ["of_a_later_version", 422, "InvalidInput"],
-  ["of_a_later_version", 409, "OneRuntimeError"],
+  ["of_a_later_version", 409, "Conflict"],
+  ["of_a_later_version", 418, "OneRuntimeError"],
 ]) {
   test(`${code} with the status ${status} is a ${name}`, async (context) => {
     const server = await serving(context, problem(code, status));

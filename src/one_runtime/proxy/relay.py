@@ -62,6 +62,8 @@ _NOT_FORWARDED: Final = frozenset(
     {b"authorization", b"content-length", b"expect", b"forwarded", b"host", b"via", b"x-real-ip"}
 )
 _NOT_FORWARDED_PREFIXES: Final = (b"one-runtime-", b"x-forwarded-")
+_USER_AGENTS_OF_CLIENTS: Final = (b"one-runtime-python/", b"one-runtime-js/")
+"""The clients of One Runtime name themselves, but the provider's caller is the server."""
 _TRACE: Final = frozenset({b"traceparent", b"tracestate", b"baggage"})
 # The caller does not receive these headers of the provider:
 # - `alt-svc` and `strict-transport-security` are about the provider's host. One Runtime sends its own `date`.
@@ -305,6 +307,8 @@ def _request_headers(auth: AuthBase, injection: Injection, request: ProxyRequest
     for raw_name, raw_value in request.headers:
         key = _header_key(raw_name)
         if key in dropped or key.startswith(_NOT_FORWARDED_PREFIXES):
+            continue
+        if key == b"user-agent" and raw_value.startswith(_USER_AGENTS_OF_CLIENTS):
             continue
         name = raw_name.decode("latin-1")
         try:

@@ -15,3 +15,4 @@ from one_runtime_client.resources.oauth_clients import *
 from one_runtime_client.resources.organization import *
 from one_runtime_client.resources.proxy_requests import *
 from one_runtime_client.resources.sessions import *
+from one_runtime_client.version import *

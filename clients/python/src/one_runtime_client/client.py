@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final, Self
 
-from one_runtime_client.calls import Server
+from one_runtime_client.calls import server_from
 from one_runtime_client.operations import Operation, Resource, TransportT
 from one_runtime_client.parsing import answer
+from one_runtime_client.pools import AsyncHttpClient, HttpClient
 from one_runtime_client.proxy import Proxy
 from one_runtime_client.resources.catalog import Catalog
 from one_runtime_client.resources.connections import Connections, Disconnection, disconnect
@@ -20,6 +21,7 @@ from one_runtime_client.resources.oauth_clients import OAuthClients
 from one_runtime_client.resources.organization import Organizations
 from one_runtime_client.resources.proxy_requests import ProxyRequests
 from one_runtime_client.resources.sessions import Sessions
+from one_runtime_client.retries import MAX_RETRIES, Retries
 from one_runtime_client.transports import AsyncTransport, Transport
 
 __all__ = ["AsyncOneRuntime", "OneRuntime"]
@@ -49,22 +51,36 @@ class Api(Resource[TransportT]):
 
 
 class OneRuntime(Api[Transport]):
-    """The synchronous client. Threads can share a client.
+    """The synchronous client. Threads can share a client, and so can the children of `os.fork`.
 
     Close the client after use, or use the client in a `with` block.
 
-    `timeout`: seconds for each wait on the network. `sleep`: a function that waits a number of seconds before a retry.
+    Args:
+        base_url: The address of One Runtime. Default: the environment variable `ONE_RUNTIME_URL`.
+        api_key: An API key of your organization. Default: the environment variable `ONE_RUNTIME_API_KEY`.
+        timeout: Seconds for each wait on the network.
+        max_retries: Maximum number of retries of a call. 0 turns retries off.
+        http_client: An `httpx2.Client` with your own settings, such as a certificate authority or an HTTP proxy. A
+            client as an object works only in the process that created it, and you close it. If you pass a function that
+            returns a client, each process has its own client.
+        sleep: A function that waits a number of seconds before a retry.
+
+    Raises:
+        ValueError: An argument is missing or invalid.
     """
 
     def __init__(
         self,
-        base_url: str,
-        api_key: str,
+        base_url: str | None = None,
+        api_key: str | None = None,
         *,
         timeout: float = TIMEOUT,
+        max_retries: int = MAX_RETRIES,
+        http_client: HttpClient | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        super().__init__(Transport(Server(base_url, api_key), timeout, sleep))
+        server = server_from(base_url, api_key, timeout)
+        super().__init__(Transport(server, http_client, Retries(max_retries), sleep))
 
     def close(self) -> None:
         """Close the HTTP connections."""
@@ -83,20 +99,37 @@ class OneRuntime(Api[Transport]):
 
 
 class AsyncOneRuntime(Api[AsyncTransport]):
-    """The asynchronous client. Close the client after use, or use the client in an `async with` block.
+    """The asynchronous client. Event loops can share a client, and so can the children of `os.fork`.
 
-    `timeout`: seconds for each wait on the network. `sleep`: a function that waits a number of seconds before a retry.
+    Close the client after use, or use the client in an `async with` block. The client has a connection pool for each
+    event loop.
+
+    Args:
+        base_url: The address of One Runtime. Default: the environment variable `ONE_RUNTIME_URL`.
+        api_key: An API key of your organization. Default: the environment variable `ONE_RUNTIME_API_KEY`.
+        timeout: Seconds for each wait on the network.
+        max_retries: Maximum number of retries of a call. 0 turns retries off.
+        http_client: An `httpx2.AsyncClient` with your own settings, such as a certificate authority or an HTTP proxy. A
+            client as an object works only in the event loop that used it first, and you close it. If you pass a
+            function that returns a client, each event loop has its own client.
+        sleep: A function that waits a number of seconds before a retry.
+
+    Raises:
+        ValueError: An argument is missing or invalid.
     """
 
     def __init__(
         self,
-        base_url: str,
-        api_key: str,
+        base_url: str | None = None,
+        api_key: str | None = None,
         *,
         timeout: float = TIMEOUT,
+        max_retries: int = MAX_RETRIES,
+        http_client: AsyncHttpClient | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        super().__init__(AsyncTransport(Server(base_url, api_key), timeout, sleep))
+        server = server_from(base_url, api_key, timeout)
+        super().__init__(AsyncTransport(server, http_client, Retries(max_retries), sleep))
 
     async def close(self) -> None:
         """Close the HTTP connections."""

@@ -1,17 +1,22 @@
 """Define the errors that the client raises. No message contains an API key, a token or a credential."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import ClassVar, Final
 
 __all__ = [
+    "Conflict",
     "ConnectRequired",
     "ConnectionFailed",
     "FieldError",
+    "Gone",
     "InvalidInput",
     "NotFound",
     "OneRuntimeError",
+    "PermissionDenied",
+    "ProviderUnavailable",
     "RateLimited",
+    "ServerError",
     "Unauthenticated",
     "Unavailable",
 ]
@@ -25,64 +30,121 @@ class FieldError:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
-    """The content of an error response (RFC 9457). `retry_after`: seconds. `provider_reason`: the provider's text."""
-
-    code: str
-    status: int | None
-    detail: str
-    request_id: str | None = None
-    errors: tuple[FieldError, ...] = ()
-    retry_after: float | None = None
-    provider_reason: str | None = None
-
-
 class OneRuntimeError(Exception):
     """Base class of the client's errors. `code` is stable: use `code` or the class to handle an error.
 
-    `detail` is a text for people. `status` is None if no server answered. The code `unexpected_answer` means that the
-    response does not have the documented form, usually because another server answered.
+    `detail` is a text for people. `status` is None if no server answered. `retry_after` is in seconds.
+    `provider_reason` is the provider's own text, if One Runtime received one. The code `unexpected_answer` means that
+    the response does not have the documented form, usually because another server answered.
+
+    An error survives pickle, copy, and serializers that store only the class and `args`, such as Celery's JSON.
     """
 
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(f"{problem.detail} ({problem.code})")
-        self.code = problem.code
-        self.status = problem.status
-        self.detail = problem.detail
-        self.request_id = problem.request_id
-        self.errors = problem.errors
-        self.retry_after = problem.retry_after
-        self.provider_reason = problem.provider_reason
+    default_code: ClassVar[str] = "unexpected_answer"
+    default_status: ClassVar[int | None] = None
 
-    def __reduce__(self) -> tuple[object, ...]:
-        """Support pickle, because task queues send errors to another process."""
-        names = ("code", "status", "detail", "request_id", "errors", "retry_after", "provider_reason")
-        return _unpickled, (type(self), {name: getattr(self, name) for name in names})
+    def __init__(  # noqa: PLR0913, PLR0917 - by name, but serializers pass `args` by position
+        self,
+        detail: str = "",
+        code: str | None = None,
+        status: int | None = None,
+        request_id: str | None = None,
+        errors: Iterable[FieldError | Iterable[str]] = (),
+        retry_after: float | None = None,
+        provider_reason: str | None = None,
+    ) -> None:
+        self.detail = detail
+        self.code = self.default_code if code is None else code
+        self.status = self.default_status if status is None else status
+        self.request_id = request_id
+        self.errors = tuple(error if isinstance(error, FieldError) else FieldError(*error) for error in errors)
+        self.retry_after = retry_after
+        self.provider_reason = provider_reason
+        fields = [[error.field, error.message] for error in self.errors]
+        super().__init__(detail, self.code, self.status, request_id, fields, retry_after, provider_reason)
+
+    def __str__(self) -> str:
+        return f"{self.detail} ({self.code})" if self.detail else self.code
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.detail!r}, code={self.code!r}, status={self.status})"
 
 
 class ConnectRequired(OneRuntimeError):
     """The end user has to connect the account (again). Create a session for the end user."""
 
+    default_code = "connect_required"
+    default_status = 409
+
 
 class NotFound(OneRuntimeError):
     """The resource does not exist, or the resource belongs to another organization."""
+
+    default_code = "not_found"
+    default_status = 404
 
 
 class InvalidInput(OneRuntimeError):
     """One Runtime refused a value of the request. `errors` names the fields."""
 
+    default_code = "invalid_input"
+    default_status = 422
+
 
 class Unauthenticated(OneRuntimeError):
     """The API key is missing, mistyped, revoked, or belongs to another installation."""
+
+    default_code = "unauthenticated"
+    default_status = 401
+
+
+class PermissionDenied(OneRuntimeError):
+    """The API key does not have the scope that the request needs. `detail` names the scope."""
+
+    default_code = "insufficient_scope"
+    default_status = 403
+
+
+class Conflict(OneRuntimeError):
+    """The request does not fit the present state, such as a session that already made its connection."""
+
+    default_code = "conflict"
+    default_status = 409
+
+
+class Gone(OneRuntimeError):
+    """The resource has expired, such as a session or the code of a session."""
+
+    default_code = "session_expired"
+    default_status = 410
 
 
 class RateLimited(OneRuntimeError):
     """There were too many requests, and the client's retries failed too. `retry_after`: seconds to wait."""
 
+    default_code = "rate_limited"
+    default_status = 429
+
+
+class ServerError(OneRuntimeError):
+    """One Runtime failed. Send the `request_id` to the operator of the installation, who finds the cause in the log."""
+
+    default_code = "internal_error"
+    default_status = 500
+
+
+class ProviderUnavailable(OneRuntimeError):
+    """One Runtime received no usable answer from the provider. Try again later."""
+
+    default_code = "provider_unavailable"
+    default_status = 502
+
 
 class Unavailable(OneRuntimeError):
     """One Runtime cannot answer at the moment, and the client's retries failed too."""
+
+    default_code = "unavailable"
+    default_status = 503
 
 
 class ConnectionFailed(OneRuntimeError):
@@ -91,44 +153,33 @@ class ConnectionFailed(OneRuntimeError):
     In both cases, it is possible that One Runtime carried out the request.
     """
 
+    default_code = "connection_failed"
+
 
 CLASS_OF_CODE: Final[Mapping[str, type[OneRuntimeError]]] = {
     "connect_required": ConnectRequired,
     "needs_reauth": ConnectRequired,
-    "not_found": NotFound,
-    "credentials_refused": InvalidInput,
-    "host_not_registered": InvalidInput,
-    "integration_disabled": InvalidInput,
-    "invalid_input": InvalidInput,
-    "malformed_request": InvalidInput,
-    "permission_missing": InvalidInput,
-    "request_refused": InvalidInput,
-    "target_refused": InvalidInput,
-    "unauthenticated": Unauthenticated,
-    "rate_limited": RateLimited,
-    "too_many_attempts": RateLimited,
-    "too_many_calls": RateLimited,
-    "database_busy": Unavailable,
-    "key_not_in_ring": Unavailable,
-    "unavailable": Unavailable,
 }
-"""The class of each code. The JavaScript client has the same table, and a test compares the two tables."""
+"""The codes with a class of their own. The HTTP status decides the class of every other code."""
 
-_CLASS_OF_STATUS: Final[Mapping[int | None, type[OneRuntimeError]]] = {
+CLASS_OF_STATUS: Final[Mapping[int | None, type[OneRuntimeError]]] = {
+    400: InvalidInput,
     401: Unauthenticated,
+    403: PermissionDenied,
     404: NotFound,
+    409: Conflict,
+    410: Gone,
+    412: Conflict,
     422: InvalidInput,
     429: RateLimited,
+    500: ServerError,
+    502: ProviderUnavailable,
     503: Unavailable,
+    504: ProviderUnavailable,
 }
-"""The class of each HTTP status, for codes that are not in `CLASS_OF_CODE`."""
+"""The class of each HTTP status. The JavaScript client has the same two tables, and a test compares them."""
 
 
-def error_of(problem: Problem) -> OneRuntimeError:
-    """Return an error. The code decides the class of the error. For an unknown code, the status decides."""
-    kind = CLASS_OF_CODE.get(problem.code) or _CLASS_OF_STATUS.get(problem.status, OneRuntimeError)
-    return kind(problem)
-
-
-def _unpickled(kind: type[OneRuntimeError], values: Mapping[str, Any]) -> OneRuntimeError:
-    return kind(Problem(**values))
+def class_of(code: str, status: int | None) -> type[OneRuntimeError]:
+    """Return the class of an error."""
+    return CLASS_OF_CODE.get(code) or CLASS_OF_STATUS.get(status, OneRuntimeError)

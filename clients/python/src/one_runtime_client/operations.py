@@ -6,6 +6,7 @@ synchronous or asynchronous.
 
 import functools
 import inspect
+import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
@@ -14,8 +15,9 @@ from urllib.parse import urlencode
 import httpx2
 
 from one_runtime_client.arguments import Arguments
-from one_runtime_client.calls import Call, query_string, segment, unexpected_answer
+from one_runtime_client.calls import IDEMPOTENCY_KEY, Call, query_string, segment
 from one_runtime_client.parsing import ParseError, next_cursor
+from one_runtime_client.responses import unexpected_answer
 from one_runtime_client.transports import AsyncTransport, Transport
 
 __all__ = ["AsyncPages", "Page", "Pages"]
@@ -40,21 +42,25 @@ def transport_of(resource: Resource[Any]) -> Any:
 class Route(Generic[P]):
     """A method and a path of the API, with the function that arranges the caller's arguments."""
 
-    def __init__(self, route: str, arrange: Callable[P, Arguments]) -> None:
-        self.route = route
+    def __init__(self, route: str, arrange: Callable[P, Arguments], *, creates: bool = False) -> None:
+        self.route, self._creates = route, creates
         self._method, _, self._path = route.partition(" ")
         self._arrange = arrange
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
         """Return the call for these arguments. Raises: ValueError for an empty identifier."""
         arguments = self._arrange(*args, **kwargs)
+        headers = [("content-type", arguments.media_type)] if arguments.media_type else []
+        if self._creates:
+            headers.append((IDEMPOTENCY_KEY, str(uuid.uuid4())))
         return Call(
             method=self._method,
+            route=self.route,
             path=self._path.format_map({name: segment(value) for name, value in arguments.path.items()}),
             query=query_string(arguments.query),
             json=arguments.json,
             body=arguments.body,
-            headers=(("content-type", arguments.media_type),) if arguments.media_type else (),
+            headers=tuple(headers),
         )
 
     def _bound(self, resource: Any, send: Callable[..., Any], send_async: Callable[..., Any]) -> Callable[..., Any]:
@@ -78,8 +84,10 @@ def signed(method: Callable[..., Any], signature: inspect.Signature) -> Callable
 class Operation(Route[P], Generic[P, T]):
     """An operation with one answer."""
 
-    def __init__(self, route: str, arrange: Callable[P, Arguments], parse: Callable[[Any], T]) -> None:
-        super().__init__(route, arrange)
+    def __init__(
+        self, route: str, arrange: Callable[P, Arguments], parse: Callable[[Any], T], *, creates: bool = False
+    ) -> None:
+        super().__init__(route, arrange, creates=creates)
         self._parse = parse
 
     @overload

@@ -72,7 +72,9 @@ def proxy_call(  # noqa: PLR0913 - by name
         json=json,
         body=body,
         headers=(*provider_headers, *own_headers),
+        route=f"{method} /v1/proxy/{integration_slug}/{{path}}",
         relayed=True,
+        repeatable=retry,
         timeout=_client_timeout(timeout, retry=retry),
     )
 

@@ -223,7 +223,7 @@ class Connections(Resource[TransportT]):
     """Connected accounts."""
 
     list = Listing("GET /v1/connections", list_connections, list_of(Connection, under="connections"))
-    create = Operation("POST /v1/connections", create_connection, _connection)
+    create = Operation("POST /v1/connections", create_connection, _connection, creates=True)
     get = Operation(f"GET {_CONNECTION}", get_connection, _connection)
     update = Operation(f"PATCH {_CONNECTION}", update_connection, _connection)
     delete = Operation(f"DELETE {_CONNECTION}", delete_connection, answer(DeletedConnection))

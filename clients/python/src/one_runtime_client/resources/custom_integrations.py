@@ -76,7 +76,7 @@ class CustomIntegrations(Resource[TransportT]):
         list_custom_integrations,
         list_of(CustomIntegration, under="custom_integrations"),
     )
-    create = Operation("POST /v1/custom-integrations", create_custom_integration, _custom_integration)
+    create = Operation("POST /v1/custom-integrations", create_custom_integration, _custom_integration, creates=True)
     get = Operation(f"GET {_CUSTOM_INTEGRATION}", get_custom_integration, _custom_integration)
     replace = Operation(f"PUT {_CUSTOM_INTEGRATION}", replace_custom_integration, _custom_integration)
     delete = Operation(f"DELETE {_CUSTOM_INTEGRATION}", delete_custom_integration, no_answer)

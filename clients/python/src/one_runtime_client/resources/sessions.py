@@ -105,7 +105,7 @@ _session: Final = answer(Session)
 class Sessions(Resource[TransportT]):
     """Hosted connection sessions. With each session, an end user can make one connection."""
 
-    create = Operation("POST /v1/hosted-connection-sessions", create_session, answer(CreatedSession))
+    create = Operation("POST /v1/hosted-connection-sessions", create_session, answer(CreatedSession), creates=True)
     get = Operation(f"GET {_SESSION}", get_session, _session)
     cancel = Operation(f"DELETE {_SESSION}", cancel_session, _session)
     redeem = Operation(f"POST {_SESSION}/redeem", redeem_session, _session)

@@ -1,0 +1,123 @@
+"""Keep a connection pool for each process, and for the asynchronous client a pool for each event loop.
+
+A child process of `os.fork` inherits the sockets of its parent. If both used a socket, each could receive a response
+that belongs to the other. So a child process opens a pool of its own. The child does not close the inherited pool in an
+orderly way, because a message on an inherited socket would reach the parent's connection. No lock protects the pools,
+because a fork copies a lock in its locked state.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import httpx2
+
+HttpClient: TypeAlias = httpx2.Client | Callable[[], httpx2.Client]
+AsyncHttpClient: TypeAlias = httpx2.AsyncClient | Callable[[], httpx2.AsyncClient]
+
+_LIMITS: Final = httpx2.Limits(max_connections=None, max_keepalive_connections=100, keepalive_expiry=4.0)
+"""The client does not limit the number of concurrent calls. One Runtime has a limit, and refuses calls above it.
+
+One Runtime closes a connection after 5 idle seconds. A request at the same moment would fail, so the client closes an
+idle connection after 4 seconds.
+"""
+
+
+class Pools:
+    """The connection pools of a synchronous client."""
+
+    def __init__(self, http_client: HttpClient | None, timeout: float) -> None:
+        self._given = http_client if isinstance(http_client, httpx2.Client) else None
+        self._open: Callable[[], httpx2.Client] = (
+            http_client if callable(http_client) else lambda: httpx2.Client(timeout=timeout, limits=_LIMITS)
+        )
+        self._process, self._closed = os.getpid(), False
+        self._pools: dict[int, httpx2.Client] = {}
+
+    def current(self) -> httpx2.Client:
+        """Return the pool of this process. Raises: RuntimeError after `close`."""
+        _require_open(closed=self._closed)
+        process = os.getpid()
+        if self._given is not None:
+            _require_same(self._process == process, "process")
+            return self._given
+        pool = self._pools.get(process)
+        if pool is not None:
+            return pool
+        opened = self._open()
+        pool = self._pools.setdefault(process, opened)  # several threads can arrive here: the first one wins
+        if pool is not opened:
+            opened.close()
+        for inherited in [other for other in self._pools if other != process]:
+            self._pools.pop(inherited, None)
+        return pool
+
+    def close(self) -> None:
+        """Close the pool of this process, but not an `http_client` that the caller passed as an object."""
+        self._closed = True
+        pool = self._pools.pop(os.getpid(), None)
+        self._pools.clear()
+        if pool is not None:
+            pool.close()
+
+
+class AsyncPools:
+    """The connection pools of an asynchronous client. A pool works only in the event loop that opened its sockets."""
+
+    def __init__(self, http_client: AsyncHttpClient | None, timeout: float) -> None:
+        self._given = http_client if isinstance(http_client, httpx2.AsyncClient) else None
+        self._open: Callable[[], httpx2.AsyncClient] = (
+            http_client if callable(http_client) else lambda: httpx2.AsyncClient(timeout=timeout, limits=_LIMITS)
+        )
+        self._process, self._closed = os.getpid(), False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._pools: dict[tuple[int, asyncio.AbstractEventLoop], httpx2.AsyncClient] = {}
+
+    def current(self) -> httpx2.AsyncClient:
+        """Return the pool of this process and event loop. Raises: RuntimeError after `close`."""
+        _require_open(closed=self._closed)
+        process, loop = os.getpid(), asyncio.get_running_loop()
+        if self._given is not None:
+            self._loop = self._loop or loop
+            _require_same(self._process == process, "process")
+            _require_same(self._loop is loop, "event loop")
+            return self._given
+        pool = self._pools.get((process, loop))
+        if pool is None:
+            self._forget_lost_pools(process)
+            pool = self._pools[process, loop] = self._open()
+        return pool
+
+    async def close(self) -> None:
+        """Close the pools of this process, but not an `http_client` that the caller passed as an object.
+
+        A pool of another event loop closes in its loop. If that loop does not run any more, the sockets of the pool
+        close when Python frees the pool.
+        """
+        self._closed = True
+        self._forget_lost_pools(os.getpid())
+        pools, self._pools = self._pools, {}
+        for (_, loop), pool in pools.items():
+            if loop is asyncio.get_running_loop():
+                await pool.aclose()
+            elif loop.is_running():
+                asyncio.run_coroutine_threadsafe(pool.aclose(), loop)
+
+    def _forget_lost_pools(self, process: int) -> None:
+        """Forget the pools of closed event loops, and the pools that this process inherited."""
+        for owner, loop in list(self._pools):
+            if owner != process or loop.is_closed():
+                self._pools.pop((owner, loop), None)
+
+
+def _require_open(*, closed: bool) -> None:
+    if closed:
+        raise RuntimeError("The client is closed. Create a new client.")
+
+
+def _require_same(same: bool, place: str) -> None:  # noqa: FBT001 - the condition
+    if not same:
+        raise RuntimeError(
+            f"An http_client works only in the {place} that used it first. Pass a function that returns a new client."
+        )

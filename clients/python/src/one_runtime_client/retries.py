@@ -1,0 +1,76 @@
+"""Decide whether the client repeats a call, and how long the client waits before."""
+
+import logging
+import random
+from dataclasses import dataclass
+from typing import Final
+
+import httpx2
+
+from one_runtime_client.calls import Call
+from one_runtime_client.responses import error_code, retry_after
+
+MAX_RETRIES: Final = 2
+MAX_WAIT: Final = 30.0
+"""Maximum seconds before a retry. If One Runtime asks for a longer wait, the client raises the error at once."""
+_FIRST_WAIT: Final = 0.5
+_LONGEST_BACKOFF: Final = 8.0
+_TEMPORARY: Final = frozenset({429, 503})
+_BUSY: Final = "database_busy"
+"""One Runtime stored nothing before a 503 with this code. Before another 503, One Runtime can have stored data."""
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_NOT_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+
+log = logging.getLogger("one_runtime_client")
+
+
+@dataclass(frozen=True, slots=True)
+class Retries:
+    """The number of retries of a call. 0: the client sends each call once."""
+
+    maximum: int = MAX_RETRIES
+
+    def after_response(self, call: Call, response: httpx2.Response, attempts: int) -> float | None:
+        """Return the seconds to wait before the next attempt, or None if the client does not repeat the call.
+
+        The client repeats a call only after an error of One Runtime. The error page of a load balancer does not say
+        whether One Runtime carried out the request.
+        """
+        code, status = error_code(response), response.status_code
+        harmless = call.idempotent or status != 503 or code == _BUSY
+        if code is None or status not in _TEMPORARY or not harmless:
+            return None
+        return self._wait(call, attempts, f"{status} {code}", retry_after(response))
+
+    def after_failure(self, call: Call, error: httpx2.RequestError, attempts: int) -> float | None:
+        """Return the seconds to wait before the next attempt, or None if the client does not repeat the call.
+
+        If the connection failed before the client sent the request, the client repeats every call. If One Runtime can
+        have received the request, the client repeats a call without further effects. After a timeout, the caller has
+        already waited long enough.
+        """
+        sent = not isinstance(error, _NOT_SENT)
+        lost = isinstance(error, httpx2.NetworkError | httpx2.RemoteProtocolError)
+        if sent and not (lost and _harmless(call)):
+            return None
+        return self._wait(call, attempts, type(error).__name__, None)
+
+    def _wait(self, call: Call, attempts: int, reason: str, retry_after: float | None) -> float | None:
+        if attempts > self.maximum or not call.replayable or (retry_after or 0) > MAX_WAIT:
+            return None
+        backoff = min(_FIRST_WAIT * 2 ** (attempts - 1), _LONGEST_BACKOFF)
+        # The random part separates clients that failed at the same moment.
+        jitter = random.uniform(0.5, 1.0) * backoff
+        wait = jitter if retry_after is None else retry_after + random.uniform(0, _FIRST_WAIT)
+        log.info("%s: %s. Retry %d of %d in %.1f s.", call.route, reason, attempts, self.maximum, wait)
+        return wait
+
+
+def _harmless(call: Call) -> bool:
+    """Return True if a second request cannot have a further effect, although One Runtime carried out the first one.
+
+    A provider does not always treat PUT and DELETE as idempotent. So the caller decides for these calls.
+    """
+    if call.relayed:
+        return call.method.upper() in _SAFE or (call.repeatable and call.idempotent)
+    return call.idempotent
