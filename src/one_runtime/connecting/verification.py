@@ -72,9 +72,9 @@ class VerifiedAccount:
     def as_connection(self, end_user_id: str, name: str | None, metadata: Mapping[str, object]) -> NewConnection:
         """Return the connection to store.
 
-        The connection also stores the integration's audience: a digest of the hosts that receive the credentials. If
-        the organization later changes these hosts, One Runtime stops sending the credentials (promise P7 of
-        docs/security.md).
+        For a custom integration, the connection also stores the audience: a digest of the places to which requests send
+        the credentials. If the organization later changes these places, One Runtime stops sending the credentials
+        (promise P7 of docs/security.md).
         """
         return NewConnection(
             end_user_id=end_user_id,

@@ -411,7 +411,7 @@ async def note_missing_permission(
 ) -> Connection:
     """Store the error `permission_missing` of an active connection, and record the event.
 
-    Do nothing if the connection already has this error or another error.
+    Do nothing if the connection already has this error with the same message, or has another error.
     """
     present = connection.error
     known = present is not None and (not connection.lacks_permission or present["message"] == message)

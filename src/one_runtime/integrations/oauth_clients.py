@@ -1,7 +1,8 @@
 """Store the OAuth clients that an organization or the operator has registered with a provider.
 
-All organizations can use the operator's clients. One Runtime encrypts each client's secret and fields. Only hosts for
-which the client is registered receive the secret and the fields (promises P3 and P7 of docs/security.md).
+All organizations can use the operator's clients. One Runtime encrypts each client's secret and fields. Only the hosts
+that the integration or the client's registration allows receive the secret and the fields (promises P3 and P7 of
+docs/security.md).
 
 One Runtime retires a client that the owner deletes, or replaces by a client with another `client_id`. Existing
 connections continue to use a retired client. New connections cannot use a retired client.
@@ -50,7 +51,7 @@ _LONG_ENOUGH: Final = 12  # four characters would reveal too much of a shorter s
 
 
 class OAuthClientMissing(Conflict):
-    """The operation needs an OAuth client, but no client is registered."""
+    """The operation needs an OAuth client, but no client is registered, or the registered client has no secret."""
 
     code = "oauth_client_missing"
 
@@ -372,8 +373,8 @@ def still_fits(client: OAuthClient, auth: OAuth2Auth) -> bool:
     """Return True if the changed definition of a custom integration still fits the registered client.
 
     The client must be registered for every host that receives the secret or a client field. No secret field may become
-    public. Skip the check of the hosts if a part of a host can have any value. For such hosts, `require_host` and
-    `require_field_hosts` check each request.
+    public. Skip the check of the hosts if `can_list_hosts` is False. `require_host` and `require_field_hosts` then
+    check the hosts of each request.
     """
     if not _public_names(auth) & client.fields.keys() <= client.public_fields:
         return False

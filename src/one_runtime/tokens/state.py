@@ -111,7 +111,7 @@ class CredentialState:
     def is_refused(self) -> bool:
         """Return True if the provider has refused the grant.
 
-        One Runtime sends a refused grant again only if a person requests the refresh.
+        One Runtime sends a refused grant again only for a check of the connection, or for an explicit refresh.
         """
         return self.connection.status == "needs_reauth" and self.stored.token_metadata.refresh_due_at is None
 
