@@ -31,7 +31,7 @@ _TRANSFORMS: Final[dict[Transform, Callable[[str], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class ConnectionValues:
-    """Cleaned values of the end user. The repr shows no credential."""
+    """The parameters of a connection, and the values that authenticate a request. The repr shows no credential."""
 
     params: dict[str, str]
     credentials: dict[str, str] = field(repr=False)

@@ -36,7 +36,7 @@ class ReauthScope:
 
 
 class AffectedConnections(NamedTuple):
-    """Number of connections whose credential still works, and number of their organizations."""
+    """Number of connections whose credential was not invalidated before, and number of their organizations."""
 
     connections: int
     organizations: int
@@ -92,7 +92,7 @@ async def require_all(
     """
     statement = _within(scope).where(connections.c.id > bindparam("after"), connections.c.id <= bindparam("newest"))
     statement = statement.order_by(connections.c.id).limit(_BATCH)
-    async with database.read() as tx:  # the clock of this machine can be behind the clocks of the servers
+    async with database.read() as tx:  # an id ends the run, because this machine's clock can be wrong
         newest = await tx.one(_NEWEST)
     if newest is None:
         return 0
@@ -131,7 +131,7 @@ async def _require(
     clock: Clock,
     operator: str,
 ) -> int:
-    """Change the connections in the order of their ids, so that two runs do not wait for each other."""
+    """Change the connections in the order of their ids, so that two runs cannot wait for each other (a deadlock)."""
     discarded = list[Discarded]()
     for key in sorted(set(keys), key=lambda key: key.connection_id):
         actor = Actor(key.organization_id, "system", operator)

@@ -87,14 +87,14 @@ class Worker(multiprocess.Process):
             if self._pinged_at is None:
                 self.parent_conn.send(b"ping")
                 self._pinged_at = now
-        except (OSError, EOFError):  # the process has died since the first line
+        except (OSError, EOFError):  # the process has died since `is_alive`
             return False
         return now < self._pinged_at + PATIENCE
 
     def schedule_restart(self, now: float) -> float:
         """Set the time of the next start. Return the pause in seconds until then."""
         if self.ready_at is not None and now >= self.ready_at + STABLE:
-            self.failures, pause, self.ready_at = 0, 0.0, None  # a second attempt is not immediate
+            self.failures, pause, self.ready_at = 0, 0.0, None  # only the first attempt has no pause
         else:
             pause = min(FIRST_PAUSE * 2.0**self.failures, LONGEST_PAUSE)
             self.failures += 1
@@ -105,7 +105,7 @@ class Worker(multiprocess.Process):
 class Supervisor(multiprocess.Multiprocess):
     """uvicorn's parent process of all workers, which keeps trying to replace workers.
 
-    uvicorn's own class stops all workers if one worker cannot start, for example because the database is away.
+    uvicorn's own class stops all workers if one worker cannot start, for example because the database is unavailable.
     """
 
     processes: list[Worker]  # type: ignore[assignment] # `_start_worker` and `multiprocess.Process` create workers
