@@ -22,7 +22,7 @@ from one_runtime.api.list_query import CATEGORY, LOGO, IntegrationQuery, search_
 from one_runtime.api.routing import PUBLIC, AsgiRoute, Installed, Routes, RouteSpec
 from one_runtime.api.services import services_of
 from one_runtime.auth_types import oauth2_of
-from one_runtime.catalog.model import CATEGORIES, Auth, AuthType, Integration
+from one_runtime.catalog.model import CATEGORIES, Auth, AuthType, Category, Integration
 from one_runtime.catalog.oauth2 import Pkce, Refresh
 from one_runtime.catalog.parts import VerifiedHow
 from one_runtime.errors import NotFound
@@ -55,8 +55,8 @@ class CatalogIntegration(Answer):
     name: str
     description: str
     logo_url: str | None
-    category: str
-    supported_auth_types: tuple[str, ...]
+    category: Category
+    supported_auth_types: tuple[AuthType, ...]
 
 
 class CatalogFieldOption(Answer):

@@ -1,7 +1,7 @@
 """Serve `/v1/connections`: the connected accounts of end users (connections), and their credentials."""
 
 from dataclasses import asdict
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Literal, Self, cast
 
 from fastapi import Query, Response
 from pydantic import Field
@@ -107,7 +107,7 @@ class ConnectionAnswer(ConnectionSummary, title="Connection"):
 
     integration_slug: str
     end_user_id: str
-    auth_type: str
+    auth_type: AuthType
     metadata: Metadata
 
 
@@ -201,7 +201,7 @@ class CredentialsAnswer(Answer, title="Credentials"):
 
     connection_id: str
     integration_slug: str
-    auth_type: str
+    auth_type: AuthType
     params: dict[str, str]
     credentials: dict[str, str]
     token_expires_at: Time | None
@@ -237,7 +237,12 @@ async def list_connections(
         *UNREADABLE_CREDENTIALS,
     ),
     summary="Import a connection",
-    responses={200: {"description": "The new credential replaced the old credential of a connection."}},
+    responses={
+        200: {
+            "description": "The new credential replaced the old credential of a connection.",
+            "model": ConnectionAnswer,
+        }
+    },
     status_code=201,
 )
 async def create_connection(
@@ -364,7 +369,7 @@ async def get_credentials(connection_id: str, caller: Authenticated, installatio
     return CredentialsAnswer(
         connection_id=connection.id,
         integration_slug=connection.integration_slug,
-        auth_type=connection.auth_type,
+        auth_type=cast("AuthType", connection.auth_type),
         params=usable.values.params,
         credentials=usable.values.credentials,
         token_expires_at=connection.expires_at,

@@ -10,7 +10,7 @@ from one_runtime.api.fields import Answer, Time
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.api.services import services_of
 from one_runtime.catalog.custom import CustomEntry, written
-from one_runtime.catalog.model import is_custom
+from one_runtime.catalog.model import AuthType, Category, is_custom
 from one_runtime.catalog.source import SourceError, UnreadableSource
 from one_runtime.catalog.targets import refused_targets
 from one_runtime.connecting import disconnect
@@ -117,8 +117,8 @@ class CustomIntegrationAnswer(Answer, title="CustomIntegration"):
     name: str
     description: str
     logo_url: str | None
-    category: str
-    supported_auth_types: tuple[str, ...]
+    category: Category
+    supported_auth_types: tuple[AuthType, ...]
     enabled: bool
     definition: dict[str, Any]
     warnings: Warnings

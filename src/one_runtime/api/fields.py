@@ -182,7 +182,7 @@ class Note(Answer, title="ErrorNote"):
 
     code: str
     message: str
-    created_at: str
+    created_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 
 
 def next_cursor(keys: list[str], limit: int) -> str | None:

@@ -16,6 +16,7 @@ router = Routes("Catalog")
     errors=(NotFound,),
     summary="Read a logo",
     response_class=Response,
+    responses={200: {"content": {"image/svg+xml": {"schema": {"type": "string"}}}}},
 )
 async def get_logo(digest: str, slug: str, installation: Installed) -> Response:
     """Return the logo of an integration as SVG. A changed logo has a new URL, so caches can keep the response."""

@@ -9,6 +9,7 @@ from starlette.routing import BaseRoute
 from one_runtime import RELEASE
 from one_runtime.api.catalog import CatalogList
 from one_runtime.api.integrations import IntegrationListAnswer
+from one_runtime.api.openapi_examples import describe
 from one_runtime.api.problems import MEDIA_TYPE, Problem
 from one_runtime.api.routing import RouteSpec
 from one_runtime.errors import OneRuntimeError
@@ -18,20 +19,20 @@ _DESCRIPTION: Final = (
     "Send the header `Authorization: Bearer oru_…` with an API key of your organization."
 )
 
-_TAGS: Final = (
-    "Integrations",
-    "Hosted connection sessions",
-    "Disconnect",
-    "Connections",
-    "Proxy",
-    "OAuth clients",
-    "Custom integrations",
-    "End users",
-    "Organization",
-    "Events",
-    "Catalog",
-    "System",
-)
+_TAGS: Final = {
+    "Integrations": "The integrations that an end user can connect.",
+    "Hosted connection sessions": "Permissions to make one connection in the hosted popup.",
+    "Disconnect": "Deleting all connections of an end user to one integration.",
+    "Connections": "Connected accounts of end users, and their credentials.",
+    "Proxy": "Calls to a provider with the credential of an end user, and the log of these calls.",
+    "OAuth clients": "The OAuth clients that your organization has registered with providers.",
+    "Custom integrations": "Integrations that your organization defines itself.",
+    "End users": "The users of your product.",
+    "Organization": "The settings of your organization.",
+    "Events": "The audit log of your organization.",
+    "Catalog": "The public list of the built-in integrations. These requests need no API key.",
+    "System": "The state of the server.",
+}
 
 
 def document(routes: Sequence[BaseRoute], specs: Iterable[RouteSpec], public_url: str) -> dict[str, Any]:
@@ -42,7 +43,9 @@ def document(routes: Sequence[BaseRoute], specs: Iterable[RouteSpec], public_url
         description=_DESCRIPTION,
         routes=routes,
         servers=[{"url": public_url}],
-        tags=[{"name": name} for name in _TAGS],
+        tags=[{"name": name, "description": description} for name, description in _TAGS.items()],
+        contact={"name": "One Runtime", "url": f"{public_url}/docs"},
+        license_info={"name": "Apache 2.0", "identifier": "Apache-2.0"},
         separate_input_output_schemas=False,
     )
     schemas, paths = built["components"]["schemas"], built["paths"]
@@ -62,7 +65,9 @@ def document(routes: Sequence[BaseRoute], specs: Iterable[RouteSpec], public_url
     for source, targets in _LINKS.items():
         _link(paths, source, targets)
     built["paths"] = dict(sorted(paths.items()))
-    return _with_public_names(built)
+    public = _with_public_names(built)
+    describe(public)
+    return public
 
 
 def _complete(operation: dict[str, Any], spec: RouteSpec) -> None:
@@ -70,22 +75,47 @@ def _complete(operation: dict[str, Any], spec: RouteSpec) -> None:
     responses = {status: response for status, response in operation["responses"].items() if status != "422"}
     by_status: dict[str, list[type[OneRuntimeError]]] = {}
     for error in spec.all_errors:
-        # Only a proxy route has a `default` response, because a provider's response can have any status. The errors of
-        # One Runtime can have any of these statuses, so the document lists the errors under `default`.
-        by_status.setdefault("default" if "default" in responses else str(error.status), []).append(error)
+        # Only a proxy route has the response `4XX`, because a provider's response can have any status.
+        status = f"{error.status // 100}XX" if "4XX" in responses else str(error.status)
+        by_status.setdefault(status, []).append(error)
     for status, errors in sorted(by_status.items()):
-        described = " ".join(f"`{error.code}`: {error.title}." for error in errors)
-        response = responses.get(status, {"description": described, "content": {}})
-        responses[status] = response | {"content": {**response["content"], MEDIA_TYPE: {"schema": _schema_of(errors)}}}
+        codes = " ".join(f"`{error.code}`: {error.title}." for error in errors)
+        response = responses.get(status, {"description": "", "content": {}})
+        responses[status] = {
+            "description": f"{response['description']} {codes}".strip(),
+            "content": {**response["content"], MEDIA_TYPE: {"schema": _schema_of(errors)}},
+        }
     operation["responses"] = responses
+    if operation["operationId"] not in _NOT_IN_CLIENTS:
+        operation["x-sdk-name"] = sdk_name(spec.tag, operation["operationId"])
+    operation["security"] = [] if spec.scope is None else [{"apiKey": []}]
     if spec.scope is not None:
-        operation["security"] = [{"apiKey": []}]
         operation["x-required-scope"] = spec.scope
+        operation["description"] += f"\n\nThe API key needs the scope `{spec.scope}`."
 
 
 def _schema_of(errors: Iterable[type[OneRuntimeError]]) -> Mapping[str, Any]:
     codes = sorted({error.code for error in errors})
     return {"allOf": [{"$ref": f"{_SCHEMAS}{Problem.__name__}"}, {"properties": {"code": {"enum": codes}}}]}
+
+
+_NOT_IN_CLIENTS: Final = frozenset({"healthz", "readyz", "get_logo", "proxy_options"})
+_NOUNS: Final = {"Hosted connection sessions": "sessions"}
+_SDK_NAMES: Final = {
+    "disconnect": "disconnect",
+    "get_credentials": "connections.credentials",
+    "get_catalog_integration": "catalog.get",
+    "list_catalog": "catalog.list",
+    "list_categories": "catalog.categories",
+    "list_proxy_requests": "proxy_requests.list",
+}
+
+
+def sdk_name(tag: str, operation_id: str) -> str:
+    """Return the name of an operation in the Python client, such as `connections.update`."""
+    noun = _NOUNS.get(tag, tag.lower().replace(" ", "_"))
+    verb = operation_id.removeprefix("proxy_").partition("_")[0]
+    return _SDK_NAMES.get(operation_id, f"{noun}.{verb}")
 
 
 _SCHEMAS: Final = "#/components/schemas/"

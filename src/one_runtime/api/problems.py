@@ -1,13 +1,13 @@
 """Turn errors into error responses with the form of RFC 9457 (`application/problem+json`)."""
 
 import json
-from typing import Final
+from typing import Annotated, Final, TypeAlias, TypeVar
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
@@ -32,6 +32,11 @@ MEDIA_TYPE: Final = "application/problem+json"
 log = structlog.get_logger()
 
 
+_Value = TypeVar("_Value")
+_Optional: TypeAlias = Annotated[_Value, Field(json_schema_extra=lambda schema: schema.pop("default"))]
+"""A property that is absent in some responses. The absent property has no default value."""
+
+
 class FieldProblem(BaseModel, title="FieldError"):
     """An invalid field."""
 
@@ -49,7 +54,8 @@ class Problem(BaseModel):
     code: str
     request_id: str
     error: str
-    errors: list[FieldProblem] | None = None
+    errors: _Optional[list[FieldProblem]] = []
+    provider_reason: _Optional[str | None] = None
 
 
 class InternalError(OneRuntimeError):

@@ -241,7 +241,9 @@ def _operation(method: str) -> dict[str, Any]:
         "description": "Calls the provider's API with the end user's credential. One Runtime forwards the method, the "
         "path with its percent-encoding, the query, the headers and the body, and streams the response. The provider's "
         "status, body and most headers stay unchanged. Only One Runtime's own errors have the header "
-        "`One-Runtime-Error`.",
+        "`One-Runtime-Error`.\n\nOpenAPI cannot describe a parameter with slashes. A generated client encodes the "
+        "slashes of `path`, and many providers then answer 404. Send these requests with an HTTP client, or with One "
+        "Runtime's client for Python or JavaScript.",
         "operationId": f"proxy_{method.lower()}",
         "parameters": [
             part("integration_slug", "The slug of the integration."),
@@ -252,12 +254,17 @@ def _operation(method: str) -> dict[str, Any]:
             ),
         ],
         "responses": {
-            "200": {"description": "The response of the provider."},
-            "default": {
-                "description": "The response of the provider, or an error with the header `One-Runtime-Error`.",
-                "content": {"*/*": {}},
+            "200": {"description": "The response of the provider.", "content": {"*/*": {"schema": {}}}},
+            **{
+                status: {
+                    "description": "The response of the provider, or an error with the header `One-Runtime-Error`.",
+                    "content": {"*/*": {"schema": {}}},
+                }
+                for status in ("4XX", "5XX")
             },
+            "default": {"description": "The response of the provider.", "content": {"*/*": {"schema": {}}}},
         },
+        "x-internal": True,
     }
     if method in {"POST", "PUT", "PATCH"}:
         operation["requestBody"] = {"required": False, "content": {"*/*": {"schema": {}}}}

@@ -1,0 +1,99 @@
+"""Add the descriptions and examples of `property_descriptions` to the OpenAPI document."""
+
+from collections.abc import Iterator, Mapping
+from types import EllipsisType
+from typing import Any, Final, TypeAlias
+
+from pydantic import JsonValue
+
+from one_runtime.api.property_descriptions import Described, find
+
+_Schema: TypeAlias = dict[str, Any]
+
+_OF_TYPE: Final[Mapping[str, JsonValue]] = {"string": "text", "integer": 1, "number": 1, "boolean": True, "null": None}
+
+
+def describe(document: _Schema) -> None:
+    """Describe each property and parameter of the document that has no description yet, and add examples.
+
+    Each JSON body of a request and of a successful response gets an example.
+    """
+    for owner, name, part in described_parts(document):
+        described = find(owner, name)
+        if described is not None:
+            part.setdefault("description", described.description)
+    schemas = document["components"]["schemas"]
+    examples = _Examples(schemas)
+    for operation in _operations(document):
+        for response in operation["responses"].values():
+            if response["description"] == "Successful Response":  # FastAPI's text
+                response["description"] = _describe_response(response, schemas)
+        for content in _contents(operation):
+            if "schema" in content and not {"example", "examples"} & content.keys():
+                content["example"] = examples.of(content["schema"], operation["operationId"])
+
+
+def _describe_response(response: _Schema, schemas: Mapping[str, _Schema]) -> str:
+    """Return the first line of the description of the body."""
+    reference: str = response.get("content", {}).get("application/json", {}).get("schema", {}).get("$ref", "")
+    schema = schemas.get(reference.rpartition("/")[2], {})
+    first: str = schema.get("description", "The request succeeded.").partition("\n")[0]
+    return first
+
+
+def described_parts(document: _Schema) -> Iterator[tuple[str, str, _Schema]]:
+    """Yield each property and parameter: the schema or operation, the name, and the part of the document."""
+    for owner, schema in document["components"]["schemas"].items():
+        for name, part in schema.get("properties", {}).items():
+            yield owner, name, part
+    for operation in _operations(document):
+        for parameter in operation.get("parameters", ()):
+            yield operation["operationId"], parameter["name"], parameter
+        for content in _contents(operation):
+            for name, part in content.get("schema", {}).get("properties", {}).items():
+                yield "CustomIntegration", name, part
+
+
+def _operations(document: _Schema) -> Iterator[_Schema]:
+    for path in document["paths"].values():
+        yield from path.values()
+
+
+def _contents(operation: _Schema) -> Iterator[_Schema]:
+    """Yield the JSON contents of the request and of the successful responses."""
+    successful = [response for status, response in operation["responses"].items() if status.startswith("2")]
+    for body in (operation.get("requestBody", {}), *successful):
+        if "application/json" in body.get("content", {}):
+            yield body["content"]["application/json"]
+
+
+class _Examples:
+    """Examples of values, by schema."""
+
+    def __init__(self, schemas: Mapping[str, _Schema]) -> None:
+        self._schemas = schemas
+
+    def of(self, schema: _Schema, owner: str, described: Described | None = None) -> JsonValue:
+        """Return an example. `owner`: the name of the schema. `described`: the description of the property."""
+        if described is not None and not isinstance(described.example, EllipsisType):
+            return described.example
+        if "$ref" in schema:
+            name = schema["$ref"].rpartition("/")[2]
+            return self.of(self._schemas[name], name)
+        if "examples" in schema:
+            first: JsonValue = schema["examples"][0]
+            return first
+        return self._composed(schema, owner)
+
+    def _composed(self, schema: _Schema, owner: str) -> JsonValue:
+        for choices in ("anyOf", "allOf"):
+            if choices in schema:
+                return self.of(schema[choices][0], owner)
+        if "properties" in schema:
+            return {name: self.of(part, owner, find(owner, name)) for name, part in schema["properties"].items()}
+        if schema.get("type") == "array":
+            return [self.of(schema["items"], owner)]
+        if schema.get("type") == "object":
+            return {}
+        value: JsonValue = schema.get("const", schema.get("enum", [_OF_TYPE.get(schema.get("type", "string"))])[0])
+        return value

@@ -1,0 +1,283 @@
+"""Descriptions and examples of the properties and parameters in the OpenAPI document.
+
+A name has one meaning in the whole API (docs/vocabulary.md), so a name needs only one description. A key such as
+`Event.type` describes a property of one schema, and a key such as `list_events.type` describes a parameter of one
+operation. Both have priority over the key `type`.
+"""
+
+from collections.abc import Mapping
+from types import EllipsisType
+from typing import Final, NamedTuple
+
+from pydantic import JsonValue
+
+
+class Described(NamedTuple):
+    """The description of a property or parameter, and an example of its value.
+
+    `example`: `...` if the example follows from the schema, for example for an object.
+    """
+
+    description: str
+    example: JsonValue | EllipsisType = ...
+
+
+_CONNECTION_ID: Final = "01a21077-a507-76f0-a326-42b1c2b20688"
+_TIME: Final = "2026-11-25T01:02:03.004Z"
+
+_COMMON: Final[Mapping[str, Described]] = {
+    "id": Described("The id. Ids are UUIDs.", _CONNECTION_ID),
+    "end_user_id": Described("Your own identifier of the end user.", "user_123"),
+    "integration_slug": Described("The slug of the integration.", "hubspot"),
+    "connection_id": Described("The id of the connection.", _CONNECTION_ID),
+    "session_id": Described("The id of the session.", "01a21077-b2c1-7a52-8f43-9d1be0a7c310"),
+    "api_key_id": Described("The id of the API key.", "01a21070-3c55-7e10-9a87-2b7cf1d40e52"),
+    "request_id": Described(
+        "The id of the request, as in the header `Request-Id`. The server's log contains this id.",
+        "01a21075-411f-70e2-9562-12b446456c0b",
+    ),
+    "slug": Described("The slug: the name of the integration in URLs and requests.", "hubspot"),
+    "slugs": Described("Slugs of integrations. The meaning depends on `mode`.", ["hubspot", "slack"]),
+    "name": Described("The name.", "HubSpot"),
+    "description": Described("The purpose of the product, in one sentence.", "CRM and marketing automation."),
+    "created_at": Described("The time of the creation, as in RFC 3339.", _TIME),
+    "updated_at": Described("The time of the last change, as in RFC 3339.", _TIME),
+    "limit": Described("Maximum number of items on a page.", 100),
+    "cursor": Described("`next_cursor` of the previous page."),
+    "next_cursor": Described("The value of `cursor` for the next page. Null on the last page.", None),
+    "since": Described("Only items at or after this time, as in RFC 3339.", _TIME),
+    "until": Described("Only items before this time, as in RFC 3339.", _TIME),
+    "metadata": Described(
+        "An object with your own data, at most 16 kB of JSON. One Runtime stores the object and does not interpret it.",
+        {"team": "growth"},
+    ),
+    "search": Described("Text to search for. The best match is first.", "hub"),
+    "If-None-Match": Described("The `ETag` of an earlier response. If the response is unchanged, the status is 304."),
+}
+
+_INTEGRATIONS: Final[Mapping[str, Described]] = {
+    "integrations": Described("The integrations, ordered by name. With `search`, the best match is first."),
+    "Organization.integrations": Described("The integrations that your end users can connect."),
+    "NewOrganization.integrations": Described("The integrations that your end users can connect. Default: all."),
+    "Availability.mode": Described(
+        "`all`: every integration. `listed`: only `slugs`. `all_but`: every integration except `slugs`.", "listed"
+    ),
+    "logo_url": Described("The URL of the logo: a URL on this server, a data URI, or null.", None),
+    "Organization.logo_url": Described("The data URI of your logo, or null.", None),
+    "NewOrganization.logo_url": Described(
+        "A data URI of a PNG, JPEG, WebP or SVG in base64. The decoded image can have at most 64 kB.", None
+    ),
+    "logo": Described(
+        "The form of `logo_url`. `inline`: a data URI. `url`: a URL on this server. `none`: null.", "url"
+    ),
+    "CustomIntegration.logo": Described("An SVG image, or the data URI of an SVG image."),
+    "aliases": Described("Other names of the product, in lower case, for the search.", ["acme bill"]),
+    "category": Described("The category.", "CRM"),
+    "categories": Described("The categories that contain at least one integration."),
+    "Category.name": Described("The name of the category.", "CRM"),
+    "count": Described("The number of integrations in the category.", 42),
+    "supported_auth_types": Described("The auth types that an end user can use now.", ["oauth2", "api_key"]),
+    "CatalogIntegration.supported_auth_types": Described("All auth types.", ["oauth2", "api_key"]),
+    "CatalogDetail.supported_auth_types": Described("All auth types.", ["oauth2", "api_key"]),
+    "Integration.status": Described(
+        "`connected` if the end user has an active connection. Otherwise, or if the end user has to connect again, "
+        "`not_connected`.",
+        "connected",
+    ),
+    "Integration.connections": Described("The end user's connections. Absent without `expand=connections`."),
+    "website": Described("The product's website.", "https://www.hubspot.com"),
+    "docs": Described("The provider's API documentation, or null.", "https://developers.hubspot.com/docs"),
+    "auth": Described("The auth types, each with its fields."),
+    "auth_type": Described("The auth type: the way to authenticate with the provider.", "api_key"),
+    "NewSession.auth_type": Described("The only auth type that the popup offers. Default: all.", None),
+    "params": Described("Values that are not secret, such as a subdomain.", {}),
+    "CatalogAuth.params": Described("The values that are not secret. The popup asks the end user for them.", []),
+    "fields": Described("The credential fields, such as an API key. The popup asks the end user for them."),
+    "OAuthClient.fields": Described("The names of the additional registered values, without the values.", []),
+    "NewOAuthClient.fields": Described(
+        "More values that the integration needs for an OAuth client, such as a developer token.", {}
+    ),
+    "CatalogField.name": Described("The key of the value in `params` or `credentials`.", "api_key"),
+    "CatalogField.label": Described("The label of the field for end users.", "API key"),
+    "CatalogFieldOption.label": Described("The label of the option for end users.", "Europe"),
+    "help": Described("A text that explains the field, or null.", None),
+    "placeholder": Described("An example of the value, or null.", None),
+    "pattern": Described("A regular expression that must match the whole value, or null.", None),
+    "secret": Described("True if the value is secret.", True),
+    "optional": Described("True if the end user can leave the field empty.", False),
+    "options": Described("The values from which the end user chooses. Empty for a text field.", []),
+    "value": Described("The value of the option.", "eu"),
+    "oauth2": Described("Facts about OAuth 2.0. Null for other auth types.", None),
+    "CatalogOAuth2.scopes": Described("The scopes that One Runtime requests by default.", ["oauth"]),
+    "pkce": Described("The provider's support for PKCE (RFC 7636).", "supported"),
+    "refresh": Described("The kind of refresh token that the provider issues.", "rotates"),
+    "client": Described(
+        "`organization`: your organization registers one OAuth client. `customer`: each end user enters one.",
+        "organization",
+    ),
+    "client_url": Described("The provider's page for registering an OAuth client, or null.", None),
+    "verified": Described("The evidence that the definition is correct."),
+    "how": Described("The kind of evidence.", "documentation"),
+    "date": Described("The date of the evidence, or null.", "2026-11-20"),
+    "expand": Described("`connections` adds the end user's connections to each integration.", "connections"),
+    "digest": Described("The digest of the logo, from `logo_url`.", "5f0c8e1b"),
+    "custom_integrations": Described("The custom integrations, ordered by slug."),
+    "enabled": Described("True if your organization has enabled the integration.", True),
+    "definition": Described("The definition in the catalog's format.", {"slug": "x-acme-billing"}),
+    "warnings": Described("Texts with steps that you have to take, and with ignored parts of your document.", []),
+    "invalidated_connections": Described("The number of connections that became `needs_reauth`.", 0),
+    "delete_connections": Described("True also deletes the connections of the integration.", False),
+}
+
+_CONNECTIONS: Final[Mapping[str, Described]] = {
+    "connections": Described("The connections, newest first."),
+    "connection": Described("The connection, or null."),
+    "ConnectionCheck.connection": Described("The connection after the check."),
+    "Connection.name": Described("The name of the connection. By default, the account's name.", "Globex Corporation"),
+    "ConnectionSummary.name": Described("The name of the connection.", "Globex Corporation"),
+    "NewConnection.name": Described("A name for the connection. Default: the account's name.", "Marketing portal"),
+    "ConnectionUpdate.name": Described("The new name of the connection.", "Marketing portal"),
+    "ConnectionUpdate.metadata": Described("The new metadata. It replaces the whole old object.", {"team": "growth"}),
+    "status": Described("The state.", "active"),
+    "Connection.status": Described("`active`, or `needs_reauth` if the end user has to connect again.", "active"),
+    "ConnectionSummary.status": Described(
+        "`active`, or `needs_reauth` if the end user has to connect again.", "active"
+    ),
+    "list_connections.status": Described("Only connections with this status.", "active"),
+    "error": Described("The newest error, or null.", None),
+    "account": Described("The account at the provider."),
+    "Account.id": Described("The provider's id of the account, or null if it is unknown.", "4711"),
+    "label": Described("The name of the account, or null if it is unknown.", "Globex Corporation"),
+    "base_url": Described(
+        "The base URL of the provider's API for this account. Null if the URL contains a part of the credential.",
+        "https://api.hubapi.com",
+    ),
+    "scopes": Described("OAuth scopes.", ["crm.objects.contacts.read"]),
+    "Connection.scopes": Described("The granted scopes.", ["crm.objects.contacts.read"]),
+    "ConnectionSummary.scopes": Described("The granted scopes.", ["crm.objects.contacts.read"]),
+    "missing_scopes": Described("The scopes that One Runtime requested and the provider did not grant.", []),
+    "last_used_at": Described("The time of the last call through the proxy, or null.", None),
+    "token_expires_at": Described("The time at which the access token expires, or null.", None),
+    "credentials": Described(
+        "The credential. The keys depend on the auth type.", {"api_key": "pat-na1-00000000-0000-0000-0000-000000000000"}
+    ),
+    "check": Described("True verifies the credential with the provider, and stores only an accepted credential.", True),
+    "multiple": Described("True gives a new account its own connection. False replaces the present account.", False),
+    "outcome": Described("The result.", "accepted"),
+    "Revocation.outcome": Described("The result of the revocation at the provider.", "revoked"),
+    "working": Described("True if the credential works. Null if no check is possible.", True),
+    "reason": Described("The reason, as a text for people, or null.", None),
+    "missing_permission": Described("The provider's name of the missing permission, or null.", None),
+    "token": Described("The revoked token. Null for a credential that is not a token.", "refresh_token"),
+    "revocations": Described("The result of revoking each token at the provider."),
+    "deleted_count": Described("The number of deleted connections.", 1),
+    "deleted_connections": Described("The number of deleted connections.", 1),
+    "Disconnection.status": Described(
+        "`disconnected`, or `not_found` if the end user had no connection to the integration.", "disconnected"
+    ),
+    "ErrorNote.code": Described("The code of the error. Codes are stable.", "credentials_refused"),
+    "ErrorNote.created_at": Described("The time of the error, as in RFC 3339.", _TIME),
+    "message": Described("The error, as a text for people.", "The provider does not accept these credentials."),
+}
+
+_SESSIONS: Final[Mapping[str, Described]] = {
+    "NewSession.integration_slug": Described("The integration to connect. Default: the end user chooses.", "hubspot"),
+    "NewSession.connection_id": Described("The id of the connection to reconnect.", None),
+    "end_user_name": Described("The end user's name, which the popup shows.", "Ada Lovelace"),
+    "end_user_email": Described("The end user's e-mail address, which the popup shows.", "ada@example.com"),
+    "suggested_connection_name": Described("A name for the connection. The end user can change the name.", None),
+    "allowed_origins": Described("The origins of pages that can show the popup.", ["https://app.example.com"]),
+    "return_url": Described("The URL to which the browser returns in the mode `redirect`.", None),
+    "return_urls": Described("The registered return URLs.", ["https://app.example.com/integrations"]),
+    "mode": Described("The place where the popup opens: `embed`, `redirect` or `link`.", "embed"),
+    "NewSession.scopes": Described("The OAuth scopes to request. Default: the scopes of the OAuth client.", []),
+    "expires_in": Described("The number of seconds within which the end user must open the session.", 600),
+    "session_token": Described("The token for the popup. No later response contains the token.", "orcs_…"),
+    "connect_url": Described(
+        "The URL of the popup, with the token.", "https://connect.example.com/connect?session_token=orcs_…"
+    ),
+    "expires_at": Described("The time at which the session expires.", _TIME),
+    "Session.status": Described("The state of the session.", "connected"),
+    "last_error": Described("The newest error of the session, or null.", None),
+    "Session.integration_slug": Described("The slug of the integration, or null before the choice.", "hubspot"),
+    "Redemption.code": Described("The parameter `code` in the query of your return URL.", "orcc_…"),
+    "Redemption.end_user_id": Described("The user who is signed in to your product.", "user_123"),
+}
+
+_ORGANIZATION: Final[Mapping[str, Described]] = {
+    "display_name": Described("The name that end users see.", "Northwind"),
+    "privacy_url": Described("The URL of your privacy policy, or null.", "https://northwind.example/privacy"),
+    "end_users": Described("The end users, ordered by identifier."),
+    "EndUser.name": Described("The end user's name, or null.", "Ada Lovelace"),
+    "email": Described("The end user's e-mail address, or null.", "ada@example.com"),
+    "oauth_clients": Described("The OAuth clients, ordered by integration."),
+    "client_id": Described("The id of the OAuth client at the provider.", "12345678-1234-1234-1234-123456789012"),
+    "client_secret": Described(
+        "The secret of the OAuth client. You can omit the secret to keep the stored secret.",
+        "the-secret-that-the-provider-shows",
+    ),
+    "client_secret_last_four": Described("The last four characters of the secret. Null for a short secret.", "c3d9"),
+    "OAuthClient.scopes": Described("The scopes to request. Null means the integration's scopes.", None),
+    "NewOAuthClient.scopes": Described("The scopes to request. Default: the integration's scopes.", ["oauth"]),
+    "hosts": Described("The provider's hosts that can receive the secret.", []),
+    "redirect_url": Described(
+        "The redirect URL to register with the provider.", "https://connect.example.com/connect/callback/hubspot"
+    ),
+}
+
+_LOGS: Final[Mapping[str, Described]] = {
+    "events": Described("The events of the page."),
+    "event_id": Described("The id of the event.", _CONNECTION_ID),
+    "order": Described("`desc`: newest first. `asc`: oldest first.", "desc"),
+    "after": Described("Only events after the event with this id, oldest first.", _CONNECTION_ID),
+    "Event.type": Described("The type of the event.", "connection.created"),
+    "list_events.type": Described("Only events of this type.", "connection.created"),
+    "type": Described("The type.", "api_key"),
+    "Actor.type": Described("The kind of actor: `api_key`, `end_user` or `system`.", "api_key"),
+    "Actor.id": Described("The id of the API key, the identifier of the end user, or the name of the operator."),
+    "actor": Described("The actor that caused the event."),
+    "actor_type": Described("Only events of this kind of actor.", "api_key"),
+    "actor_id": Described("Only events of the actor with this id.", "user_123"),
+    "address": Described("The IP address of the actor, or null.", "203.0.113.7"),
+    "data": Described("More data of the event, without secrets.", {"integration_slug": "hubspot"}),
+    "proxy_requests": Described("The calls through the proxy, newest first."),
+    "method": Described("The HTTP method.", "GET"),
+    "path": Described("The path at the provider, without the query.", "/crm/v3/objects/contacts"),
+    "http_status": Described("The HTTP status of the response.", 200),
+    "ProxyRequest.http_status": Described("The HTTP status. 0: the caller disconnected before the response.", 200),
+    "error_code": Described("The code of One Runtime's own error, or null.", None),
+    "attempts": Described("The number of requests that One Runtime sent to the provider.", 1),
+    "request_bytes": Described("The size of the request's body in bytes.", 0),
+    "response_bytes": Described("The size of the response's body in bytes.", 1832),
+    "duration_ms": Described("The duration of the call in milliseconds.", 143),
+    "upstream_ms": Described("The time until the provider's response in milliseconds, or null.", 141),
+    "Health.status": Described("The value is always `ok`.", "ok"),
+}
+
+_ERRORS: Final[Mapping[str, Described]] = {
+    "Problem.type": Described("The URL of the documentation of the error."),
+    "title": Described("The kind of error, as a text for people.", "A value in the request is invalid"),
+    "Problem.status": Described("The HTTP status.", 422),
+    "detail": Described("A text for people that says what is wrong and what to do."),
+    "Problem.code": Described("The code of the error. Codes are stable."),
+    "Problem.error": Described("The text of `detail`, for clients that do not read `detail`."),
+    "errors": Described("The invalid fields. Absent if no field is invalid."),
+    "provider_reason": Described("The provider's message as plain text, or null. Only some codes have this property."),
+    "field": Described("The name of the field, such as `params.region`.", "end_user_id"),
+    "FieldError.message": Described("What is wrong with the value, and what is allowed.", "must not be blank"),
+}
+
+DESCRIPTIONS: Final[Mapping[str, Described]] = {
+    **_COMMON,
+    **_INTEGRATIONS,
+    **_CONNECTIONS,
+    **_SESSIONS,
+    **_ORGANIZATION,
+    **_LOGS,
+    **_ERRORS,
+}
+
+
+def find(owner: str, name: str) -> Described | None:
+    """Return the description of a property or parameter. `owner`: the name of the schema, or the operation id."""
+    return DESCRIPTIONS.get(f"{owner}.{name}") or DESCRIPTIONS.get(name)
