@@ -274,12 +274,40 @@ async def test_patch_changes_only_the_fields_it_contains(client: Client) -> None
     address = f"{PATH}/{connection['id']}"
     renamed = (await client.send("PATCH", address, {"name": " New "})).json()
     assert (renamed["name"], renamed["metadata"]) == ("New", {"a": 1})
-    replaced = (await client.send("PATCH", address, {"metadata": {}})).json()
-    assert (replaced["name"], replaced["metadata"]) == ("New", {})
-    assert (await client.send("PATCH", address, {})).json()["name"] == "New"
+    merged = (await client.send("PATCH", address, {"metadata": {"b": {"c": 2, "d": [3]}}})).json()
+    assert (merged["name"], merged["metadata"]) == ("New", {"a": 1, "b": {"c": 2, "d": [3]}})
+    merged = (await client.send("PATCH", address, {"metadata": {"a": None, "b": {"d": [4]}}})).json()
+    assert merged["metadata"] == {"b": {"c": 2, "d": [4]}}
     assert (await client.send("PATCH", address, {"status": "active"})).status_code == 422
     assert (await client.send("PATCH", address, {"name": ""})).status_code == 422
     assert (await event_types(client))[0] == "connection.updated"
+
+
+async def test_null_clears_the_metadata_and_restores_the_automatic_name(client: Client) -> None:
+    connection = await client.connect(name="Old", metadata={"a": 1})
+    content, merge_patch = '{"name": null, "metadata": null}', {"content-type": "application/merge-patch+json"}
+    answer = await client.http.patch(f"{PATH}/{connection['id']}", content=content, headers=merge_patch)
+    assert (answer.json()["name"], answer.json()["metadata"]) == (connection["account"]["label"], {})
+
+
+async def test_patch_that_changes_nothing_keeps_updated_at_and_writes_no_event(client: Client) -> None:
+    connection = await client.connect(name="Name", metadata={"a": {"b": [1]}})
+    address = f"{PATH}/{connection['id']}"
+    bodies: tuple[dict[str, Any], ...] = (
+        {},
+        {"name": " Name "},
+        {"metadata": {}},
+        {"metadata": {"a": {"b": [1], "c": None}}},
+    )
+    for body in bodies:
+        assert (await client.send("PATCH", address, body)).json() == connection
+    assert (await event_types(client))[0] == "connection.created"
+
+
+async def test_merged_metadata_has_the_same_limit_as_new_metadata(client: Client) -> None:
+    connection = await client.connect(metadata={"a": "x" * 9000})
+    answer = await client.send("PATCH", f"{PATH}/{connection['id']}", {"metadata": {"b": "x" * 9000}})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "metadata")
 
 
 async def test_deleted_connection_is_removed_with_its_credential(application: Application, client: Client) -> None:

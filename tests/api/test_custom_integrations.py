@@ -49,6 +49,18 @@ async def test_custom_integration_is_listed_with_the_built_in_ones(billing: Bill
     assert (await client.get(f"/v1/catalog/integrations/{SLUG}")).status_code == 404
 
 
+async def test_put_that_changes_nothing_keeps_updated_at_and_writes_no_event(billing: Billing) -> None:
+    client = await billing.organization()
+    await register(client)
+    created = (await client.get(f"{PATH}/{SLUG}")).json()
+    for content in (ENTRY, json.dumps(created["definition"])):
+        assert (await send(client, "PUT", f"{PATH}/{SLUG}", content)).json()["updated_at"] == created["updated_at"]
+    newest = (await client.get("/v1/events")).json()["events"][0]
+    assert newest["type"] == "custom_integration.created"
+    changed = await send(client, "PUT", f"{PATH}/{SLUG}", ENTRY.replace("Invoices", "Bills"))
+    assert changed.json()["updated_at"] > created["updated_at"]
+
+
 async def test_custom_integration_is_connected_in_the_popup_and_used(billing: Billing) -> None:
     client = await billing.organization()
     await register(client)

@@ -57,11 +57,27 @@ async def test_unavailable_integration_is_refused_with_advice(client: Client) ->
     offered = {"display_name": "N", "allowed_origins": [ORIGIN], "integrations": {"mode": "listed", "slugs": []}}
     await client.send("PUT", "/v1/organization", offered)
     answer = await create(client)
-    assert (answer.status_code, "PUT /v1/organization" in answer.json()["detail"]) == (422, True)
+    assert (answer.status_code, "PATCH /v1/organization" in answer.json()["detail"]) == (422, True)
     await client.send("PUT", "/v1/organization", {"display_name": "N"})
     answer = await create(client)
     assert [error["field"] for error in answer.json()["errors"]] == ["allowed_origins"]
     assert (await create(client, allowed_origins=[ORIGIN])).status_code == 200
+
+
+async def test_empty_text_in_an_optional_field_counts_as_absent(client: Client) -> None:
+    optional = (
+        "end_user_name", "end_user_email", "suggested_connection_name", "return_url", "mode", "connection_id",
+        "auth_type",
+    )  # fmt: skip
+    for blank in ("", " \t"):
+        answer = await create(client, **dict.fromkeys(optional, blank))
+        assert answer.status_code == 200, answer.text
+        stored = await state(client, answer.json())
+        assert (stored["mode"], stored["return_url"]) == ("embed", None)
+        assert (await state(client, (await create(client, integration_slug=blank)).json()))["integration_slug"] is None
+        assert (await create(client, end_user_id=blank)).status_code == 422
+    (end_user,) = (await client.get("/v1/end-users")).json()["end_users"]
+    assert (end_user["name"], end_user["email"]) == (None, None)
 
 
 async def test_refused_key_leaves_the_session_pending_and_an_accepted_one_completes_it(client: Client) -> None:

@@ -1,5 +1,6 @@
 """OAuth clients over the API: registration, secrets that are never returned, registered hosts (P7)."""
 
+import asyncio
 from typing import Any
 
 import httpx2
@@ -49,6 +50,22 @@ async def test_oauth_client_is_returned_with_redirect_url_and_last_four_characte
     assert (await client.get("/v1/oauth-clients")).json() == {"oauth_clients": [oauth_client]}
     for answer in (response, await client.get(path("dropbox")), await client.get("/v1/events")):
         assert SECRET not in answer.text
+
+
+async def test_registration_that_changes_nothing_writes_no_event(client: Client) -> None:
+    first = (await put(client, scopes=["files.metadata.read"])).json()
+    again = await put(client, scopes=["files.metadata.read"], client_secret=None)
+    assert again.json() == first
+    events = (await client.get("/v1/events", type="oauth_client.updated")).json()["events"]
+    assert len(events) == 1
+    assert (await put(client, client_secret="another secret of the client")).json() != first
+
+
+async def test_concurrent_registrations_leave_one_client(client: Client) -> None:
+    answers = await asyncio.gather(*(put(client, client_id=f"id-{number}") for number in range(4)))
+    assert {answer.status_code for answer in answers} == {200}
+    (listed,) = (await client.get("/v1/oauth-clients")).json()["oauth_clients"]
+    assert listed in [answer.json() for answer in answers]
 
 
 async def test_no_characters_of_a_short_secret_are_returned(client: Client) -> None:

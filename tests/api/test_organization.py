@@ -1,5 +1,6 @@
 """`/v1/organization`: appearance of hosted pages, allowed origins, available integrations."""
 
+import asyncio
 import base64
 from typing import Any, Final
 
@@ -62,6 +63,95 @@ async def test_all_but_mode_hides_the_listed_integrations_everywhere(client: Cli
     assert shown == everything - {"hubspot", "acme"}
     await put(client, integrations={"mode": "all_but", "slugs": []})
     assert set(await client.integrations()) == everything
+
+
+async def events(client: Client) -> list[dict[str, Any]]:
+    listed: list[dict[str, Any]] = (await client.get("/v1/events", type="organization.updated")).json()["events"]
+    return listed
+
+
+async def test_patch_changes_only_the_settings_it_contains(client: Client) -> None:
+    before = await put(
+        client,
+        logo_url=PNG,
+        privacy_url="https://example.com/privacy",
+        allowed_origins=[ORIGIN],
+        return_urls=["https://example.com/back"],
+        integrations={"mode": "all_but", "slugs": ["slack"]},
+    )
+    cases: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({"display_name": " Southwind "}, {"display_name": "Southwind"}),
+        ({"logo_url": None, "return_urls": None}, {"logo_url": None, "return_urls": []}),
+        ({"privacy_url": ""}, {"privacy_url": None}),
+        ({"allowed_origins": ["http://localhost:3000"]}, {"allowed_origins": ["http://localhost:3000"]}),
+        ({"integrations": {"mode": "listed"}}, {"integrations": {"mode": "listed", "slugs": ["slack"]}}),
+        (
+            {"integrations": {"slugs": ["HubSpot", "acme"]}},
+            {"integrations": {"mode": "listed", "slugs": ["hubspot", "acme"]}},
+        ),
+        ({"integrations": {"slugs": None}}, {"integrations": {"mode": "listed", "slugs": []}}),
+        ({"integrations": None}, {"integrations": {"mode": "all", "slugs": []}}),
+    ]
+    for body, changes in cases:
+        answer = await client.send("PATCH", PATH, body)
+        assert answer.status_code == 200, answer.text
+        before |= changes
+        assert {**answer.json(), "updated_at": ""} == {**before, "updated_at": ""}, body
+        assert (await client.get(PATH)).json() == answer.json()
+    assert (await events(client))[0]["data"] == {"changed": ["integrations_mode"]}
+
+
+async def test_setting_without_a_default_cannot_be_cleared(client: Client) -> None:
+    answer = await client.send("PATCH", PATH, {"display_name": None})
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["field"] == "display_name"
+    assert "cannot be cleared" in error["message"]
+
+
+async def test_invalid_patches_change_nothing(client: Client) -> None:
+    before = (await client.get(PATH)).json()
+    for body, field in (
+        ({"integrations": {"slugs": ["nothing"]}}, "integrations.slugs"),
+        ({"allowed_origins": ["https://app.example.com/path"]}, "allowed_origins"),
+        ({"id": before["id"]}, "id"),
+        ({"display_name": "New", "typo": 1}, "typo"),
+    ):
+        answer = await client.send("PATCH", PATH, body)
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
+    assert (await client.get(PATH)).json() == before
+
+
+async def test_put_accepts_what_get_returns_and_refuses_another_id(client: Client) -> None:
+    read = (await client.get(PATH)).json()
+    changed = await put(client, **{**read, "privacy_url": "https://example.com/privacy"})
+    assert {**changed, "privacy_url": None, "updated_at": read["updated_at"]} == read
+    # A client that repeats the request, because the response was lost, still has the old `updated_at`.
+    assert await put(client, **{**read, "privacy_url": "https://example.com/privacy"}) == changed
+    for name, value in (("id", "01a22be6-2b7d-77b9-96e1-33ec611f40b8"), ("created_at", "2026-11-25T01:02:03Z")):
+        answer = await client.send("PUT", PATH, {**read, name: value})
+        assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, name)
+        assert "cannot be changed" in answer.json()["detail"]
+    assert (await client.send("PUT", PATH, {**read, "updated_at": 5})).status_code == 422
+
+
+async def test_request_that_changes_nothing_keeps_updated_at_and_writes_no_event(client: Client) -> None:
+    read = (await client.get(PATH)).json()
+    for method, body in (
+        ("PATCH", {}),
+        ("PATCH", {"display_name": "Northwind", "logo_url": None, "integrations": {}}),
+        ("PUT", read),
+        ("PUT", {"display_name": " Northwind ", "allowed_origins": [ORIGIN, ORIGIN]}),
+    ):
+        assert (await client.send(method, PATH, body)).json() == read, body
+    assert await events(client) == []
+
+
+async def test_concurrent_patches_of_different_settings_both_take_effect(client: Client) -> None:
+    bodies = [{"privacy_url": "https://example.com/privacy"}, {"logo_url": PNG}, {"display_name": "Southwind"}]
+    await asyncio.gather(*(client.send("PATCH", PATH, body) for body in bodies))
+    saved = (await client.get(PATH)).json()
+    assert [{name: saved[name] for name in body} for body in bodies] == bodies
 
 
 async def test_update_logs_an_event_with_the_changed_fields(client: Client) -> None:

@@ -1,6 +1,7 @@
 """Every resource of the Python client, synchronous and asynchronous, against a real installation."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -267,6 +268,15 @@ async def test_organization_is_replaced_as_a_whole(one_runtime: Served) -> None:
         )
     with pytest.raises(TypeError):
         await one_runtime.do("organization.replace", display_name="X", return_urls="https://app.example.com")
+
+
+async def test_organization_is_changed_in_parts(one_runtime: Served) -> None:
+    before = await one_runtime.do("organization.get")
+    changed = await one_runtime.do("organization.update", privacy_url="https://example.com/privacy")
+    assert replace(changed, privacy_url=None, updated_at=before.updated_at) == before
+    offered = Availability(mode="listed", slugs=("acme",))
+    changed = await one_runtime.do("organization.update", privacy_url="", allowed_origins=[], integrations=offered)
+    assert (changed.privacy_url, changed.allowed_origins, changed.integrations) == (None, (), offered)
 
 
 async def test_oauth_client_is_replaced_read_listed_and_deleted(one_runtime: Served) -> None:

@@ -24,7 +24,7 @@ from one_runtime_client import (
     Pages,
 )
 from one_runtime_client.errors import CLASS_OF_CODE, CLASS_OF_STATUS, ConnectionFailed, OneRuntimeError
-from tests.api.operations import operations
+from tests.api.operations import Schema, operations
 from tests.application import Client
 from tests.clients.python_callers import ROUTES
 
@@ -45,8 +45,13 @@ async def test_every_option_of_an_operation_is_an_argument_of_its_method(client:
             arguments = set(inspect.signature(attrgetter(method)(one_runtime)).parameters)
             options = set(described[route].parameters_in("query"))
             body = described[route].body
-            options |= set() if body is None or method.startswith("custom") else set(body["properties"])
+            options |= set() if body is None or method.startswith("custom") else changeable(body)
             assert arguments - set(described[route].parameters_in("path")) - {"definition"} == options, method
+
+
+def changeable(body: Schema) -> set[str]:
+    """Return the properties of a body without those that a request cannot change."""
+    return {name for name, schema in body["properties"].items() if not schema.get("readOnly")}
 
 
 def test_every_method_has_a_docstring_of_its_own() -> None:

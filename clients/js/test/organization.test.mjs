@@ -37,6 +37,16 @@ test("the organization is read and replaced", async () => {
   assert.deepEqual(await organization.get(), set);
 });
 
+test("the organization is changed in parts", async () => {
+  const { organization } = client();
+  const before = await organization.get();
+  const set = await organization.update({ privacyUrl: "https://example.com/privacy", integrations: { mode: "all" } });
+  assert.equal(set.privacyUrl, "https://example.com/privacy");
+  assert.deepEqual(set.integrations.mode, "all");
+  assert.deepEqual(set.allowedOrigins, before.allowedOrigins);
+  assert.equal((await organization.update({ privacyUrl: null })).privacyUrl, null);
+});
+
 test("an organization without a name is invalid input", async () => {
   await assert.rejects(client().organization.replace({}), InvalidInput);
 });

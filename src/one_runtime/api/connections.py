@@ -24,7 +24,9 @@ from one_runtime.api.fields import (
     example,
     next_cursor,
     note_of,
+    require_metadata,
 )
+from one_runtime.api.merge_patch import merge_patch
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.catalog.disabled_integrations import IntegrationDisabled
 from one_runtime.catalog.model import AuthType, Integration
@@ -162,7 +164,12 @@ class CreateConnection(Body, title="NewConnection"):
 
 
 class PatchConnection(Body, title="ConnectionUpdate"):
-    """Fields to change. Omitted fields keep their values. A new `metadata` replaces the old value completely."""
+    """The fields to change, as a JSON Merge Patch (RFC 7396). An omitted field keeps its value.
+
+    - `name`: with null, the connection gets its automatic name: the name of the account at the provider.
+    - `metadata`: each key changes only this key. A key with null removes the key. With null instead of an object, all
+      keys are removed.
+    """
 
     model_config = example(name="Marketing portal", metadata={"team": "growth"})
 
@@ -293,12 +300,18 @@ async def get_connection(connection_id: str, caller: Authenticated, installation
 async def update_connection(
     connection_id: str, body: PatchConnection, caller: Authenticated, installation: Installed
 ) -> ConnectionAnswer:
-    """Change the name or the metadata of a connection. Omitted fields keep their values."""
+    """Change the name or the metadata of a connection. The body is a JSON Merge Patch (RFC 7396).
+
+    A request that changes nothing writes no event, and `updated_at` stays the same.
+    """
     async with installation.database.write() as tx:
-        connection = await connections.get(tx, caller.organization_id, connection_id)
+        connection = await connections.get(tx, caller.organization_id, connection_id, lock=True)
         integration = await installation.catalogs.get(tx, caller.organization_id, connection.integration_slug)
+        present = {"name": connection.name, "metadata": connection.metadata}
+        merged = merge_patch(present, body.model_dump(exclude_unset=True))
+        name, metadata = merged.get("name"), require_metadata(merged.get("metadata", {}))
         changed = await connections.update_connection(
-            tx, caller.actor, connection, body.name, body.metadata, installation.clock()
+            tx, caller.actor, connection, name, metadata, installation.clock()
         )
     return ConnectionAnswer.of(changed, integration)
 

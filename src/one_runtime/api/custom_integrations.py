@@ -104,7 +104,7 @@ Warnings: TypeAlias = tuple[str, ...]
 class CustomIntegrationAnswer(Answer, title="CustomIntegration"):
     """A custom integration.
 
-    - `enabled`: true if your organization has enabled the integration. `PUT /v1/organization` changes this value.
+    - `enabled`: true if your organization has enabled the integration. `PATCH /v1/organization` changes this value.
     - `definition`: the definition in the catalog's format. One Runtime converts an OpenAPI document to this format.
     - `warnings`: the parts of your document that One Runtime ignored or guessed, the addresses to which One Runtime
       sends no requests, and the steps that you have to take.
@@ -274,7 +274,7 @@ def _notes(put: CustomIntegrationResult, allow: AllowList) -> Iterator[str]:
     slug = put.registered.integration.slug
     yield from refused_targets(put.registered.integration, allow)
     if not put.enabled:
-        yield f"Your organization has not enabled {slug}. Enable it with PUT /v1/organization."
+        yield f"Your organization has not enabled {slug}. Enable it with PATCH /v1/organization."
     if put.client_retired:
         yield (
             f"One Runtime deleted the OAuth client of {slug}. There are three possible reasons. (1) The definition has "

@@ -24,6 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from one_runtime.clock import parse_rfc3339, rfc3339
 from one_runtime.db.ids import ID_PATTERN, is_id
+from one_runtime.errors import InvalidInput
 
 MAX_METADATA_BYTES: Final = 16 * 1024
 MAX_METADATA_DEPTH: Final = 20
@@ -72,13 +73,38 @@ def _require_flat(value: object, depth: int) -> None:
             _require_flat(inner, depth - 1)
 
 
+def require_metadata(value: dict[str, Any]) -> dict[str, Any]:
+    """Return merged metadata unchanged. Raises: InvalidInput if the result is too large or nested too deep."""
+    try:
+        return _clean_metadata(value)
+    except PydanticCustomError as error:
+        raise InvalidInput.of("metadata", error.message()) from error
+
+
+def _blank_is_absent(value: object) -> object:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+def _allow_blank(schema: dict[str, Any]) -> None:
+    """Allow a blank text in the JSON Schema of an optional field."""
+    for choice in schema.get("anyOf", ()):
+        if choice.pop("minLength", 0):
+            choice["pattern"] = r"^[^\x00]*$"
+
+
+def _not_null(value: object) -> object:
+    if value is None:
+        raise PydanticCustomError("cleared", "cannot be cleared. Send a value, or omit the field")
+    return value
+
+
 def _lower(text: str) -> str:
     return text.lower()
 
 
-def _moment(text: str) -> datetime:
+def _moment(value: object) -> datetime:
     try:
-        return parse_rfc3339(text)
+        return parse_rfc3339(value if isinstance(value, str) else "")
     except ValueError as error:
         raise PydanticCustomError("time", "must be a time with a time zone, such as 2026-11-25T01:02:03Z") from error
 
@@ -133,10 +159,18 @@ ScopeName: TypeAlias = Annotated[
 ]
 """An OAuth scope (RFC 6749 section 3.3)."""
 FieldName: TypeAlias = Annotated[str, StringConstraints(max_length=255), _Clean]
+BLANK_IS_ABSENT: Final = BeforeValidator(_blank_is_absent)
+"""Marks an optional text field for which a blank text has the same meaning as an omitted field."""
+OptionalText: TypeAlias = Annotated[Text | None, BLANK_IS_ABSENT, Field(json_schema_extra=_allow_blank)]
+OptionalSlug: TypeAlias = Annotated[Slug | None, BLANK_IS_ABSENT, Field(json_schema_extra=_allow_blank)]
+READ_ONLY: Final[dict[str, JsonValue]] = {"readOnly": True}
+"""Part of the JSON Schema of a field that a request can contain, although the request cannot change the field."""
+NOT_NULL: Final = BeforeValidator(_not_null)
+"""Marks a field of a PATCH body that cannot be cleared with null."""
 Metadata: TypeAlias = Annotated[dict[str, Any], AfterValidator(_clean_metadata)]
 Time: TypeAlias = Annotated[datetime, PlainSerializer(rfc3339, return_type=str)]
 Moment: TypeAlias = Annotated[datetime, BeforeValidator(_moment)]
-"""A time in a query."""
+"""A time in a request."""
 
 T = TypeVar("T")
 

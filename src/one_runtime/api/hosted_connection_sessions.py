@@ -9,13 +9,15 @@ from pydantic import Field
 
 from one_runtime.api.connections import ConnectionAnswer
 from one_runtime.api.fields import (
+    BLANK_IS_ABSENT,
     Answer,
     Body,
     Link,
     Metadata,
     Note,
+    OptionalSlug,
+    OptionalText,
     ScopeName,
-    Slug,
     Text,
     Time,
     example,
@@ -50,6 +52,8 @@ router = Routes("Hosted connection sessions")
 class CreateSession(Body, title="NewSession"):
     """The end user, the integration, and the place where the popup opens.
 
+    An empty text in an optional field has the same meaning as an omitted field.
+
     - `integration_slug`: if omitted, the end user picks an integration from a list.
     - `mode`: `embed` opens the popup inside your page. `redirect` opens the popup in the whole window, and at the end
       the browser returns to `return_url`. `link` is for a link in an e-mail or a chat. The default is `redirect` if you
@@ -69,17 +73,17 @@ class CreateSession(Body, title="NewSession"):
         allowed_origins=["https://app.example.com"],
     )
 
-    integration_slug: Slug | None = None
+    integration_slug: OptionalSlug = None
     end_user_id: Text
-    end_user_name: Text | None = None
-    end_user_email: Text | None = None
-    suggested_connection_name: Text | None = None
+    end_user_name: OptionalText = None
+    end_user_email: OptionalText = None
+    suggested_connection_name: OptionalText = None
     allowed_origins: list[Link] = Field([], max_length=50)
-    return_url: Link | None = None
-    mode: Mode | None = None
-    connection_id: Text | None = None
+    return_url: Annotated[Link | None, BLANK_IS_ABSENT] = None
+    mode: Annotated[Mode | None, BLANK_IS_ABSENT] = None
+    connection_id: OptionalText = None
     multiple: bool = False
-    auth_type: AuthType | None = None
+    auth_type: Annotated[AuthType | None, BLANK_IS_ABSENT] = None
     scopes: list[ScopeName] = Field([], max_length=200)
     metadata: Metadata = Field(default={})
     expires_in: Annotated[

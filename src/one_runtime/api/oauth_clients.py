@@ -6,8 +6,9 @@ from pydantic import Field
 from one_runtime.api.fields import Answer, Body, FieldName, Link, LongText, ScopeName, Text, Time, example
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.errors import NotFound
-from one_runtime.integrations import oauth_clients
-from one_runtime.integrations.oauth_clients import HostNotRegistered, NewOAuthClient, RegisteredClient
+from one_runtime.integrations import client_registration
+from one_runtime.integrations.client_registration import RegisteredClient
+from one_runtime.integrations.oauth_clients import HostNotRegistered, NewOAuthClient
 
 router = Routes("OAuth clients")
 
@@ -77,7 +78,7 @@ class OAuthClientList(Answer):
 @router.route("GET /v1/oauth-clients", scope="admin", summary="List OAuth clients")
 async def list_oauth_clients(caller: Authenticated, installation: Installed) -> OAuthClientList:
     """List the OAuth clients that your organization has registered. The list omits clients of the operator."""
-    clients = await oauth_clients.list_registered(installation, caller.organization_id)
+    clients = await client_registration.list_registered(installation, caller.organization_id)
     return OAuthClientList(oauth_clients=[OAuthClientAnswer.of(client) for client in clients])
 
 
@@ -90,7 +91,7 @@ async def list_oauth_clients(caller: Authenticated, installation: Installed) -> 
 async def get_oauth_client(integration_slug: str, caller: Authenticated, installation: Installed) -> OAuthClientAnswer:
     """Return your organization's OAuth client for an integration. If there is no client, the response is 404."""
     return OAuthClientAnswer.of(
-        await oauth_clients.get_registered(installation, caller.organization_id, integration_slug)
+        await client_registration.get_registered(installation, caller.organization_id, integration_slug)
     )
 
 
@@ -115,7 +116,7 @@ async def replace_oauth_client(
         hosts=tuple(body.hosts),
         fields=body.fields,
     )
-    return OAuthClientAnswer.of(await oauth_clients.register(installation, caller.actor, integration_slug, new))
+    return OAuthClientAnswer.of(await client_registration.register(installation, caller.actor, integration_slug, new))
 
 
 @router.route(
@@ -130,5 +131,5 @@ async def delete_oauth_client(integration_slug: str, caller: Authenticated, inst
 
     Existing connections continue to refresh their tokens with the client.
     """
-    await oauth_clients.unregister(installation, caller.actor, integration_slug)
+    await client_registration.unregister(installation, caller.actor, integration_slug)
     return Response(status_code=204)

@@ -1,14 +1,18 @@
-"""Serve `/v1/organization`: read and replace the settings of an organization."""
+"""Serve `/v1/organization`: read, change and replace the settings of an organization."""
 
 from dataclasses import asdict, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from one_runtime.api.fields import Answer, Body, Link, LongText, Slug, Text, Time, example
+from one_runtime.api.fields import NOT_NULL, READ_ONLY, Answer, Body, Link, LongText, Moment, Slug, Text, Time, example
+from one_runtime.api.merge_patch import merge_patch
 from one_runtime.api.routing import Authenticated, Installed, Routes
-from one_runtime.errors import InvalidInput
+from one_runtime.context import Installation
+from one_runtime.db.engine import Transaction
+from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.tenancy import organizations
+from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.organizations import Organization
 
 router = Routes("Organization")
@@ -26,7 +30,11 @@ class Integrations(Body, title="Availability"):
 
 
 class PutOrganization(Body, title="NewOrganization"):
-    """All settings of your organization. One Runtime resets an omitted setting to its default."""
+    """All settings of your organization. One Runtime resets an omitted setting to its default.
+
+    The body can also contain the other fields of the organization, as you have read them. `id` and `created_at` must
+    have the present values. One Runtime ignores `updated_at`.
+    """
 
     model_config = example(
         display_name="Northwind",
@@ -42,6 +50,32 @@ class PutOrganization(Body, title="NewOrganization"):
     allowed_origins: list[Link] = Field([], max_length=50)
     return_urls: list[Link] = Field([], max_length=50)
     integrations: Integrations = Integrations()
+    id: Text | None = Field(None, json_schema_extra=READ_ONLY)
+    created_at: Moment | None = Field(None, json_schema_extra=READ_ONLY)
+    updated_at: Moment | None = Field(None, json_schema_extra=READ_ONLY)
+
+
+class PatchIntegrations(Body, title="AvailabilityUpdate"):
+    """The part of the availability to change. A new list of `slugs` replaces the old list."""
+
+    mode: Literal["all", "listed", "all_but"] | None = None
+    slugs: list[Slug] | None = Field(None, max_length=2000)
+
+
+class PatchOrganization(Body, title="OrganizationUpdate"):
+    """The settings to change (RFC 7396). An omitted setting keeps its value, and null resets a setting to its default.
+
+    A new list replaces the old list. `display_name` cannot be null.
+    """
+
+    model_config = example(privacy_url="https://northwind.example/privacy", logo_url=None)
+
+    display_name: Annotated[Text, NOT_NULL] = Field(default_factory=str)
+    logo_url: LongText | None = None
+    privacy_url: Link | None = None
+    allowed_origins: list[Link] | None = Field(None, max_length=50)
+    return_urls: list[Link] | None = Field(None, max_length=50)
+    integrations: PatchIntegrations | None = None
 
 
 class OrganizationAnswer(Answer, title="Organization"):
@@ -65,30 +99,71 @@ async def get_organization(caller: Authenticated, installation: Installed) -> Or
         return _answer(await organizations.get(tx, caller.organization_id))
 
 
+@router.route("PATCH /v1/organization", scope="admin", summary="Change your organization's settings")
+async def update_organization(
+    body: PatchOrganization, caller: Authenticated, installation: Installed
+) -> OrganizationAnswer:
+    """Change some settings of your organization. The body is a JSON Merge Patch (RFC 7396).
+
+    A request that changes nothing writes no event, and `updated_at` stays the same.
+    """
+    async with installation.database.write() as tx:
+        organization = await organizations.get(tx, caller.organization_id, lock=True)
+        settings = merge_patch(_settings(organization), body.model_dump(exclude_unset=True))
+        return await _save(tx, installation, caller.actor, organization, PutOrganization.model_validate(settings))
+
+
 @router.route("PUT /v1/organization", scope="admin", summary="Replace your organization's settings")
 async def replace_organization(
     body: PutOrganization, caller: Authenticated, installation: Installed
 ) -> OrganizationAnswer:
-    """Replace the settings of your organization."""
+    """Replace all settings of your organization. `PATCH /v1/organization` changes only the settings that you send.
+
+    A request that changes nothing writes no event, and `updated_at` stays the same.
+    """
     async with installation.database.write() as tx:
-        catalog = await installation.catalogs.of(tx, caller.organization_id)
-        unknown = [slug for slug in body.integrations.slugs if catalog.get(slug) is None]
-        if unknown:
-            raise InvalidInput.of("integrations.slugs", f"there is no integration {unknown[0]!r}")
-        organization = await organizations.get(tx, caller.organization_id)
-        changed = replace(
-            organization,
-            display_name=body.display_name,
-            logo_url=body.logo_url,
-            privacy_url=body.privacy_url,
-            allowed_origins=tuple(body.allowed_origins),
-            return_urls=tuple(body.return_urls),
-            integrations_mode=body.integrations.mode,
-            integrations_slugs=tuple(dict.fromkeys(body.integrations.slugs)),
-        )
-        return _answer(await organizations.save(tx, caller.actor, changed, installation.clock()))
+        organization = await organizations.get(tx, caller.organization_id, lock=True)
+        _require_same(organization, body)
+        return await _save(tx, installation, caller.actor, organization, body)
+
+
+def _require_same(organization: Organization, body: PutOrganization) -> None:
+    """Raises: InvalidInput if the body has another value of a field that cannot be changed."""
+    present: dict[str, object] = {"id": organization.id, "created_at": organization.created_at}
+    message = "cannot be changed. Send the value that GET /v1/organization returns, or omit the field"
+    errors = [FieldError(name, message) for name, value in present.items() if getattr(body, name) not in {None, value}]
+    if errors:
+        raise InvalidInput(f"{errors[0].field}: {errors[0].message}", tuple(errors))
+
+
+async def _save(
+    tx: Transaction, installation: Installation, actor: Actor, organization: Organization, settings: PutOrganization
+) -> OrganizationAnswer:
+    """Raises: InvalidInput for an unknown slug. The organization can keep slugs that have become unknown."""
+    slugs = tuple(dict.fromkeys(settings.integrations.slugs))
+    catalog = await installation.catalogs.of(tx, organization.id)
+    unknown = [slug for slug in slugs if slug not in organization.integrations_slugs and catalog.get(slug) is None]
+    if unknown:
+        raise InvalidInput.of("integrations.slugs", f"there is no integration {unknown[0]!r}")
+    changed = replace(
+        organization,
+        display_name=settings.display_name,
+        logo_url=settings.logo_url,
+        privacy_url=settings.privacy_url,
+        allowed_origins=tuple(settings.allowed_origins),
+        return_urls=tuple(settings.return_urls),
+        integrations_mode=settings.integrations.mode,
+        integrations_slugs=slugs,
+    )
+    return _answer(await organizations.save(tx, actor, changed, installation.clock()))
 
 
 def _answer(organization: Organization) -> OrganizationAnswer:
+    return OrganizationAnswer.model_validate({**asdict(organization), **_settings(organization)})
+
+
+def _settings(organization: Organization) -> dict[str, object]:
+    """Return the settings with the names and the form of the API."""
+    names = ("display_name", "logo_url", "privacy_url", "allowed_origins", "return_urls")
     integrations = {"mode": organization.integrations_mode, "slugs": organization.integrations_slugs}
-    return OrganizationAnswer.model_validate({**asdict(organization), "integrations": integrations})
+    return {**{name: getattr(organization, name) for name in names}, "integrations": integrations}

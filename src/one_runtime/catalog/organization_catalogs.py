@@ -134,6 +134,11 @@ async def replace(
     return StoredIntegration(integration, present.created_at, now)
 
 
+def is_same(present: StoredIntegration, entry: Integration, logo: str) -> bool:
+    """Return True if the stored integration has this definition and this logo."""
+    return present.integration.logo == logo and json.dumps(dump(present.integration)) == json.dumps(dump(entry))
+
+
 async def remove(tx: Transaction, organization_id: str, slug: str, now: datetime) -> None:
     """Mark a custom integration as deleted. The definition stays in the database, for the revocation of tokens."""
     await tx.execute(_DELETE, organization=organization_id, slug=slug, now=now)

@@ -10,8 +10,9 @@ from one_runtime.cli.running import run_installed
 from one_runtime.cli.terminal import AsJson, named_values, print_rows, read_secret
 from one_runtime.clock import rfc3339
 from one_runtime.context import Installation
-from one_runtime.integrations import oauth_clients
-from one_runtime.integrations.oauth_clients import INSTANCE, NewOAuthClient, RegisteredClient
+from one_runtime.integrations import client_registration
+from one_runtime.integrations.client_registration import RegisteredClient
+from one_runtime.integrations.oauth_clients import INSTANCE, NewOAuthClient
 from one_runtime.tenancy import organizations
 
 app = typer.Typer()
@@ -54,7 +55,7 @@ def set_oauth_client(  # noqa: PLR0913 - one argument per option
 
     async def register(installation: Installation) -> RegisteredClient:
         owner = await _owner(installation, organization)
-        return await oauth_clients.register(installation, operator_actor(owner), slug, new)
+        return await client_registration.register(installation, operator_actor(owner), slug, new)
 
     registered = run_installed(register)
     typer.echo(f"Stored the client. Register this redirect URL with the provider: {registered.redirect_url}")
@@ -65,7 +66,7 @@ def list_oauth_clients(*, organization: Organization = None, as_json: AsJson = F
     """List OAuth clients with the last four characters of each secret."""
 
     async def list_registered(installation: Installation) -> list[RegisteredClient]:
-        return await oauth_clients.list_registered(installation, await _owner(installation, organization))
+        return await client_registration.list_registered(installation, await _owner(installation, organization))
 
     rows = [
         {
@@ -88,7 +89,7 @@ def delete_oauth_client(slug: Slug, *, organization: Organization = None) -> Non
 
     async def unregister(installation: Installation) -> None:
         owner = await _owner(installation, organization)
-        await oauth_clients.unregister(installation, operator_actor(owner), slug)
+        await client_registration.unregister(installation, operator_actor(owner), slug)
 
     run_installed(unregister)
     typer.echo(f"Deleted the OAuth client for {slug}.")

@@ -23,8 +23,8 @@ from one_runtime.connections.connection_filter import ConnectionFilter
 from one_runtime.connections.connections import Connection
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
-from one_runtime.integrations import oauth_clients
-from one_runtime.integrations.oauth_clients import RegisteredClient
+from one_runtime.integrations import client_registration
+from one_runtime.integrations.client_registration import RegisteredClient
 from one_runtime.proxy import request_log
 from one_runtime.proxy.request_log import RequestFilter
 from one_runtime.tenancy import api_keys, end_users, events, organizations
@@ -95,7 +95,7 @@ async def _rows(
         times = {"created_at": time_text(custom.created_at), "updated_at": time_text(custom.updated_at)}
         definition = written(custom.integration)
         yield "custom_integration", {"id": custom.integration.id, "enabled": enabled, "definition": definition} | times
-    for client in await oauth_clients.find_registered(tx, installation, identifier):
+    for client in await client_registration.find_registered(tx, installation, identifier):
         yield "oauth_client", _oauth_client(client)
     async for end_user in _end_users(tx, identifier, page):
         yield "end_user", _end_user(end_user)

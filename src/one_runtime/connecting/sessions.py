@@ -274,7 +274,7 @@ def _require_mode(session: ConnectSession, organization: Organization) -> None:
         _refuse(
             "allowed_origins",
             "is required: list the origin of the page that opens the popup. You can also store the origin with "
-            "PUT /v1/organization.",
+            "PATCH /v1/organization.",
         )
     if session.mode == "redirect":
         if not session.return_url:
@@ -283,7 +283,7 @@ def _require_mode(session: ConnectSession, organization: Organization) -> None:
             _refuse(
                 "return_url",
                 "must be a registered return URL of your organization; only the query may differ. Register the URL "
-                "with PUT /v1/organization.",
+                "with PATCH /v1/organization.",
             )
 
 
@@ -312,7 +312,7 @@ def _require_connectable(
             _refuse(
                 "integration_slug",
                 "your organization has no integration that end users can connect. Enable integrations with "
-                "PUT /v1/organization, and register the OAuth clients that the integrations need.",
+                "PATCH /v1/organization, and register the OAuth clients that the integrations need.",
             )
         return
     integration = catalog.get(new.integration_slug)
@@ -321,7 +321,7 @@ def _require_connectable(
     if not organization.offers(integration.slug):
         _refuse(
             "integration_slug",
-            f"{integration.name} is not enabled for your organization. Enable it with PUT /v1/organization.",
+            f"{integration.name} is not enabled for your organization. Enable it with PATCH /v1/organization.",
         )
     installation.disabled.require_enabled(integration.slug, "integration_slug")
     for name, auth_type in (("integration_slug", None), ("auth_type", new.auth_type)):

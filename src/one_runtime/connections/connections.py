@@ -132,6 +132,7 @@ _INSERT = insert(connections)
 _IN_ORGANIZATION = connections.c.organization_id == bindparam("organization")
 _LIST = select(*COLUMNS).where(_IN_ORGANIZATION).order_by(connections.c.id.desc())
 _BY_ID = select(*COLUMNS).where(_IN_ORGANIZATION, connections.c.id == bindparam("connection"))
+_BY_ID_LOCKED = _BY_ID.with_for_update(key_share=True)
 _WITH_CREDENTIAL = (
     select(*COLUMNS, *credentials.CREDENTIAL_COLUMNS)
     .join_from(connections, credentials_table, credentials_table.c.connection_id == connections.c.id)
@@ -162,10 +163,11 @@ def _update_of(*names: str) -> Update:
     return changed.values({name: bindparam(name) for name in names})
 
 
-async def get(tx: Transaction, organization_id: str, connection_id: str) -> Connection:
-    """Return a connection of this organization. Raises: NotFound."""
+async def get(tx: Transaction, organization_id: str, connection_id: str, *, lock: bool = False) -> Connection:
+    """Return a connection of this organization. `lock`: lock the connection until `tx` ends. Raises: NotFound."""
     key = {"organization": organization_id, "connection": connection_id}
-    connection = await tx.one(_BY_ID, Connection, **key) if is_id(connection_id) else None
+    statement = _BY_ID_LOCKED if lock else _BY_ID
+    connection = await tx.one(statement, Connection, **key) if is_id(connection_id) else None
     if connection is None:
         raise NotFound(f"There is no connection {connection_id[:64]!r}.")
     return connection
@@ -286,7 +288,7 @@ async def _create(tx: Transaction, vault: Vault, actor: Actor, new: NewConnectio
         organization_id=actor.organization_id,
         end_user_id=new.end_user_id,
         integration_slug=new.integration_slug,
-        name=new.name or new.account.label or new.integration_slug,
+        name=new.name or automatic_name(new.account.label, new.integration_slug),
         auth_type=new.auth_type,
         status="active",
         error=None,
@@ -368,19 +370,25 @@ async def update_connection(
     actor: Actor,
     connection: Connection,
     name: str | None,
-    metadata: Mapping[str, object] | None,
+    metadata: Mapping[str, object],
     now: datetime,
 ) -> Connection:
-    """Store a new name or new metadata. If an argument is None, keep the present value. Raises: NotFound."""
-    saved = replace(
-        connection,
-        name=name or connection.name,
-        metadata=connection.metadata if metadata is None else metadata,
-        updated_at=now,
-    )
+    """Store the name and the metadata. If the name is None, use the automatic name.
+
+    If both values are the present values, store nothing, and write no event. Raises: NotFound.
+    """
+    name = name or automatic_name(connection.account_label, connection.integration_slug)
+    if (name, metadata) == (connection.name, connection.metadata):
+        return connection
+    saved = replace(connection, name=name, metadata=metadata, updated_at=now)
     await _save(tx, saved, "name", "metadata", "updated_at")
     await events.record(tx, actor, "connection.updated", now, saved.subject)
     return saved
+
+
+def automatic_name(account_label: str | None, integration_slug: str) -> str:
+    """Return the name of a connection without a chosen name: the name of the account at the provider."""
+    return account_label or integration_slug
 
 
 async def mark_needs_reauth(  # noqa: PLR0913 - by name

@@ -93,12 +93,18 @@ async def create(
 
 
 async def put(installation: Installation, actor: Actor, entry: CustomIntegration, logo: str) -> CustomIntegrationResult:
-    """Register a custom integration, or replace an existing definition. `create` explains the arguments."""
+    """Register a custom integration, or replace an existing definition. `create` explains the arguments.
+
+    If the definition and the logo are the present ones, store nothing, and write no event.
+    """
     async with installation.database.write() as tx:
         await organization_catalogs.lock(tx, actor.organization_id)
         present = await _find(tx, actor, entry.slug)
         if present is None:
             return await _create(tx, installation, actor, entry, logo)
+        if organization_catalogs.is_same(present, entry, logo):
+            organization = await organizations.get(tx, actor.organization_id)
+            return CustomIntegrationResult(present, organization.offers(entry.slug))
         now = installation.clock()
         saved = await organization_catalogs.replace(tx, actor.organization_id, present, entry, logo, now)
         auth = oauth2_of(saved.integration.auth_of("oauth2"))

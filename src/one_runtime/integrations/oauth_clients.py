@@ -20,7 +20,6 @@ from sqlalchemy import bindparam, exists, insert, select, update
 from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog.model import CUSTOM, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.catalog.request import resolve_url
 from one_runtime.catalog.templates import UrlTemplate, is_authority, names_in
 from one_runtime.context import Installation
@@ -31,13 +30,10 @@ from one_runtime.db.schema import oauth_clients as clients
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, FieldError, InvalidInput, NotFound
-from one_runtime.integrations.client_events import ClientEventType, record_client_event
 from one_runtime.integrations.client_hosts import MAX_HOSTS, can_list_hosts, names_hosts, secret_hosts
 from one_runtime.jobs.queue import batched_delete, run_in_batches
-from one_runtime.oauth.callback import callback_url
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.scopes import check_scopes
-from one_runtime.tenancy.events import Actor
 
 TABLE: Final = "oauth_clients"
 INSTANCE: Final = "00000000-0000-0000-0000-000000000000"
@@ -122,14 +118,6 @@ class NewOAuthClient:
     scopes: tuple[str, ...] | None = None
     hosts: tuple[str, ...] = ()
     fields: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class RegisteredClient:
-    """An OAuth client with the redirect URL to register with the provider."""
-
-    client: OAuthClient
-    redirect_url: str
 
 
 class _ClientRow(NamedTuple):
@@ -245,7 +233,8 @@ async def put(
     """Register a client, or replace the present client.
 
     If the `client_id` is the same, update the present client. If the `client_id` differs, retire the present client.
-    Existing connections continue to use a retired client.
+    Existing connections continue to use a retired client. If all values are the present values, and `new` has no
+    secret, store nothing. With the present secret, the client gets a new version, so that refreshes resume.
 
     Raises: InvalidInput, with the errors of the fields.
     """
@@ -280,6 +269,8 @@ async def put(
         version=present.version + 1 if present is not None else 1,
         public_fields=public_fields,
     )
+    if kept is not None and kept == replace(client, updated_at=kept.updated_at, version=kept.version):
+        return kept
     columns = await seal(tx, vault, client)
     if present is not None:
         await tx.execute(_UPDATE, client=client.id, **columns)
@@ -292,7 +283,7 @@ async def put(
 async def retire(tx: Transaction, organization_id: str, slug: str, now: datetime) -> None:
     """Retire a client, so that new connections cannot use the client. Raises: NotFound."""
     if not await tx.execute(_RETIRE, organization=organization_id, slug=slug, now=now):
-        raise _not_found(slug)
+        raise not_registered(slug)
 
 
 async def purge(installation: Installation, retention: timedelta = RETENTION) -> int:
@@ -304,68 +295,8 @@ async def purge(installation: Installation, retention: timedelta = RETENTION) ->
     return await run_in_batches(installation.database, _PURGE, before=before)
 
 
-async def list_registered(installation: Installation, organization_id: str) -> list[RegisteredClient]:
-    """Return the active OAuth clients of an organization or of the operator, ordered by integration."""
-    async with installation.database.read() as tx:
-        return await find_registered(tx, installation, organization_id)
-
-
-async def find_registered(tx: Transaction, installation: Installation, organization_id: str) -> list[RegisteredClient]:
-    """Do the same as `list_registered` in this transaction."""
-    clients_of_owner = await list_own(tx, installation.vault, organization_id)
-    return [_registered(installation, client) for client in clients_of_owner]
-
-
-async def get_registered(installation: Installation, organization_id: str, slug: str) -> RegisteredClient:
-    """Return the OAuth client that an organization or the operator has for an integration. Raises: NotFound."""
-    async with installation.database.read() as tx:
-        await _integration(tx, installation, organization_id, slug)
-        client = await find_own(tx, installation.vault, organization_id, slug)
-    if client is None:
-        raise _not_found(slug)
-    return _registered(installation, client)
-
-
-async def register(installation: Installation, actor: Actor, slug: str, new: NewOAuthClient) -> RegisteredClient:
-    """Register an OAuth client, or replace the present client. Record the event. Raises: NotFound; InvalidInput."""
-    now = installation.clock()
-    async with installation.database.write() as tx:
-        integration = await _integration(tx, installation, actor.organization_id, slug)
-        client = await put(tx, installation.vault, actor.organization_id, integration, new, now)
-        await _record(tx, installation, actor, "oauth_client.updated", slug)
-    return _registered(installation, client)
-
-
-async def unregister(installation: Installation, actor: Actor, slug: str) -> None:
-    """Retire an OAuth client, and record the event. New connections cannot use the client. Raises: NotFound."""
-    async with installation.database.write() as tx:
-        await _integration(tx, installation, actor.organization_id, slug)
-        await retire(tx, actor.organization_id, slug, installation.clock())
-        await _record(tx, installation, actor, "oauth_client.deleted", slug)
-
-
-async def _record(tx: Transaction, installation: Installation, actor: Actor, kind: ClientEventType, slug: str) -> None:
-    of_operator = actor.organization_id == INSTANCE
-    await record_client_event(tx, actor, kind, slug, installation.clock(), of_operator=of_operator)
-
-
-async def _integration(tx: Transaction, installation: Installation, organization_id: str, slug: str) -> Integration:
-    """Return an integration of the organization's catalog. For the operator, return only a built-in integration.
-
-    The operator's secret must not go to a custom integration, because an organization can change the hosts of its
-    custom integration. Raises: NotFound.
-    """
-    integration = await installation.catalogs.get(tx, organization_id, slug)
-    if integration is None:
-        raise unknown(slug)
-    return integration
-
-
-def _registered(installation: Installation, client: OAuthClient) -> RegisteredClient:
-    return RegisteredClient(client, callback_url(installation.settings.public_url, client.integration_slug))
-
-
-def _not_found(slug: str) -> NotFound:
+def not_registered(slug: str) -> NotFound:
+    """Return the error for an integration without an OAuth client of the caller's organization."""
     return NotFound(f"You have not registered an OAuth client for {slug[:64]!r}.")
 
 

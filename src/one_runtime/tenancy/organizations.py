@@ -67,16 +67,19 @@ class _OrganizationId(NamedTuple):
     id: str
 
 
-_CHANGEABLE: Final = tuple(
-    name for name in Organization.__dataclass_fields__ if name not in {"id", "created_at", "custom_revision"}
-)
+_NOT_SETTINGS: Final = frozenset({"id", "created_at", "updated_at", "custom_revision"})
+_SETTINGS: Final = tuple(name for name in Organization.__dataclass_fields__ if name not in _NOT_SETTINGS)
 _INSERT = insert(organizations)
 _SELECT = select(organizations)
 _IS_ID = organizations.c.id == bindparam("organization")
 _PRESENT = organizations.c.display_name != _DELETED
 _ONE = _SELECT.where(_IS_ID, _PRESENT)
+# FOR NO KEY UPDATE: other transactions can still insert rows that refer to the organization.
+_ONE_LOCKED = _ONE.with_for_update(key_share=True)
 _ALL = _SELECT.where(_PRESENT).order_by(organizations.c.id)
-_UPDATE = update(organizations).where(_IS_ID, _PRESENT).values({name: bindparam(name) for name in _CHANGEABLE})
+_UPDATE = (
+    update(organizations).where(_IS_ID, _PRESENT).values({name: bindparam(name) for name in (*_SETTINGS, "updated_at")})
+)
 _EMPTY = (
     update(organizations)
     .where(_IS_ID, _PRESENT)
@@ -128,9 +131,10 @@ async def create(
     return organization
 
 
-async def get(tx: Transaction, organization_id: str) -> Organization:
-    """Return an organization. Raises: NotFound."""
-    row = await tx.one(_ONE, organization=organization_id) if is_id(organization_id) else None
+async def get(tx: Transaction, organization_id: str, *, lock: bool = False) -> Organization:
+    """Return an organization. `lock`: lock the organization's settings until `tx` ends. Raises: NotFound."""
+    statement = _ONE_LOCKED if lock else _ONE
+    row = await tx.one(statement, organization=organization_id) if is_id(organization_id) else None
     if row is None:
         raise NotFound(
             f"There is no organization {organization_id}. `one-runtime organizations list` shows all organizations."
@@ -146,21 +150,25 @@ async def list_all(tx: Transaction) -> list[Organization]:
 async def save(tx: Transaction, actor: Actor, organization: Organization, now: datetime) -> Organization:
     """Store a changed copy of an organization, and write the event `organization.updated`.
 
+    If the copy has no changes, store nothing, and write no event. Return the stored organization.
+
     Raises: NotFound; InvalidInput for an invalid name, origin, return URL, logo or privacy link.
     """
-    saved = replace(
+    cleaned = replace(
         organization,
         display_name=clean_name(organization.display_name),
         allowed_origins=clean_origins(organization.allowed_origins),
         return_urls=clean_return_urls(organization.return_urls),
         logo_url=clean_logo(organization.logo_url),
         privacy_url=clean_link("privacy_url", organization.privacy_url),
-        updated_at=now,
     )
-    values = {name: getattr(saved, name) for name in _CHANGEABLE}
     before = await get(tx, organization.id)
+    changed = [name for name in _SETTINGS if getattr(cleaned, name) != getattr(before, name)]
+    if not changed:
+        return before
+    saved = replace(cleaned, updated_at=now)
+    values = {name: getattr(saved, name) for name in (*_SETTINGS, "updated_at")}
     await tx.execute(_UPDATE, organization=organization.id, **values)
-    changed = [name for name, value in values.items() if name != "updated_at" and value != getattr(before, name)]
     await record(tx, actor, "organization.updated", now, Subject(data={"changed": sorted(changed)}))
     return saved
 

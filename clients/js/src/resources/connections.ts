@@ -92,10 +92,13 @@ export interface NewConnection {
   multiple?: boolean;
 }
 
-/** Changes of a connection. An omitted property changes nothing. `metadata` replaces all stored metadata. */
+/**
+ * Changes of a connection. An omitted property changes nothing. With `name: null`, the connection gets its automatic
+ * name. Each key of `metadata` changes only this key, and a key with null is removed.
+ */
 export interface ConnectionUpdate {
-  name?: string;
-  metadata?: Metadata;
+  name?: string | null;
+  metadata?: Metadata | null;
 }
 
 export interface ConnectionCheck {

@@ -185,7 +185,10 @@ def get_connection(connection_id: str) -> Arguments:
 def update_connection(
     connection_id: str, *, name: str | None = None, metadata: Mapping[str, Any] | None = None
 ) -> Arguments:
-    """Replace the name, the whole metadata, or both. An omitted argument changes nothing."""
+    """Change the name, keys of the metadata, or both. An omitted argument changes nothing.
+
+    Each key of `metadata` changes only this key. A key with the value None is removed.
+    """
     changes = {"name": name, "metadata": as_dict(metadata)}
     return Arguments(path={"connection_id": connection_id}, json=without_none(changes))
 

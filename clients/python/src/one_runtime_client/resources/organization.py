@@ -64,6 +64,31 @@ def replace_organization(
     return Arguments(json=without_none(body))
 
 
+def update_organization(
+    *,
+    display_name: str | None = None,
+    logo_url: str | None = None,
+    privacy_url: str | None = None,
+    allowed_origins: Iterable[str] | None = None,
+    return_urls: Iterable[str] | None = None,
+    integrations: Availability | None = None,
+) -> Arguments:
+    """Change some settings of your organization. An omitted argument keeps its setting.
+
+    A list replaces the old list. An empty `logo_url` or `privacy_url` removes the value.
+    """
+    availability = integrations and {"mode": integrations.mode, "slugs": as_list(integrations.slugs)}
+    body = {
+        "display_name": display_name,
+        "logo_url": logo_url,
+        "privacy_url": privacy_url,
+        "allowed_origins": as_list(allowed_origins),
+        "return_urls": as_list(return_urls),
+        "integrations": availability,
+    }
+    return Arguments(json=without_none(body))
+
+
 _organization: Final = answer(Organization)
 
 
@@ -71,4 +96,5 @@ class Organizations(Resource[TransportT]):
     """Your organization."""
 
     get = Operation("GET /v1/organization", get_organization, _organization)
+    update = Operation("PATCH /v1/organization", update_organization, _organization)
     replace = Operation("PUT /v1/organization", replace_organization, _organization)

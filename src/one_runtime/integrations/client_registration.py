@@ -1,0 +1,90 @@
+"""Register, read and delete OAuth clients for the API and the command line."""
+
+from dataclasses import dataclass
+
+from one_runtime.catalog import organization_catalogs
+from one_runtime.catalog.model import Integration
+from one_runtime.catalog.organization_catalogs import unknown
+from one_runtime.context import Installation
+from one_runtime.db.engine import Transaction
+from one_runtime.integrations import oauth_clients
+from one_runtime.integrations.client_events import ClientEventType, record_client_event
+from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClient
+from one_runtime.oauth.callback import callback_url
+from one_runtime.tenancy.events import Actor
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredClient:
+    """An OAuth client with the redirect URL to register with the provider."""
+
+    client: OAuthClient
+    redirect_url: str
+
+
+async def list_registered(installation: Installation, organization_id: str) -> list[RegisteredClient]:
+    """Return the active OAuth clients of an organization or of the operator, ordered by integration."""
+    async with installation.database.read() as tx:
+        return await find_registered(tx, installation, organization_id)
+
+
+async def find_registered(tx: Transaction, installation: Installation, organization_id: str) -> list[RegisteredClient]:
+    """Do the same as `list_registered` in this transaction."""
+    clients_of_owner = await oauth_clients.list_own(tx, installation.vault, organization_id)
+    return [_registered(installation, client) for client in clients_of_owner]
+
+
+async def get_registered(installation: Installation, organization_id: str, slug: str) -> RegisteredClient:
+    """Return the OAuth client that an organization or the operator has for an integration. Raises: NotFound."""
+    async with installation.database.read() as tx:
+        await _integration(tx, installation, organization_id, slug)
+        client = await oauth_clients.find_own(tx, installation.vault, organization_id, slug)
+    if client is None:
+        raise oauth_clients.not_registered(slug)
+    return _registered(installation, client)
+
+
+async def register(installation: Installation, actor: Actor, slug: str, new: NewOAuthClient) -> RegisteredClient:
+    """Register an OAuth client, or replace the present client. Record the event of a change.
+
+    Raises: NotFound; InvalidInput.
+    """
+    organization_id, vault = actor.organization_id, installation.vault
+    async with installation.database.write() as tx:
+        await organization_catalogs.lock(tx, organization_id)
+        integration = await _integration(tx, installation, organization_id, slug)
+        present = await oauth_clients.find_own(tx, vault, organization_id, slug)
+        client = await oauth_clients.put(tx, vault, organization_id, integration, new, installation.clock())
+        if client != present:
+            await _record(tx, installation, actor, "oauth_client.updated", slug)
+    return _registered(installation, client)
+
+
+async def unregister(installation: Installation, actor: Actor, slug: str) -> None:
+    """Retire an OAuth client, and record the event. New connections cannot use the client. Raises: NotFound."""
+    async with installation.database.write() as tx:
+        await organization_catalogs.lock(tx, actor.organization_id)
+        await _integration(tx, installation, actor.organization_id, slug)
+        await oauth_clients.retire(tx, actor.organization_id, slug, installation.clock())
+        await _record(tx, installation, actor, "oauth_client.deleted", slug)
+
+
+async def _record(tx: Transaction, installation: Installation, actor: Actor, kind: ClientEventType, slug: str) -> None:
+    of_operator = actor.organization_id == oauth_clients.INSTANCE
+    await record_client_event(tx, actor, kind, slug, installation.clock(), of_operator=of_operator)
+
+
+async def _integration(tx: Transaction, installation: Installation, organization_id: str, slug: str) -> Integration:
+    """Return an integration of the organization's catalog. For the operator, return only a built-in integration.
+
+    The operator's secret must not go to a custom integration, because an organization can change the hosts of its
+    custom integration. Raises: NotFound.
+    """
+    integration = await installation.catalogs.get(tx, organization_id, slug)
+    if integration is None:
+        raise unknown(slug)
+    return integration
+
+
+def _registered(installation: Installation, client: OAuthClient) -> RegisteredClient:
+    return RegisteredClient(client, callback_url(installation.settings.public_url, client.integration_slug))
