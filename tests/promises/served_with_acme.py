@@ -37,7 +37,8 @@ def main() -> None:
         app.app.router.routes.append(Route("/crash", crash))
         return app
 
-    vars(app)["load_catalog"] = vars(installation)["load_catalog"] = lambda: catalog
+    vars(app)["catalog_of"] = lambda _: catalog
+    vars(installation)["load_catalog"] = lambda: catalog
     vars(server)["create_app"] = create_app_that_crashes
     cli.main()
 
