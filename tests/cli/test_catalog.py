@@ -1,6 +1,9 @@
 """`one-runtime catalog`: list, show, check, test, new, probe and export, without database and settings."""
 
 import json
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -59,10 +62,14 @@ def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandI
 def test_list_is_filtered_by_category_and_search(bare: Run) -> None:
     lines = bare("catalog", "list").out.splitlines()
     assert len(lines) >= 600
-    assert "hubspot  HubSpot  CRM  api_key oauth2  fixture documentation" in lines
+    assert re.split("  +", lines[0]) == ["slug", "name", "category", "auth types", "verified"]
+    row = ["hubspot", "HubSpot", "CRM", "api_key oauth2", "fixture documentation"]
+    assert row in [re.split("  +", line) for line in lines]
     rows = bare("catalog", "list", "--category", "Recruiting", "--json").rows
     assert {row["category"] for row in rows} == {"Recruiting"}
     assert bare("catalog", "list", "--search", "quick books", "--json").rows[0]["slug"] == "quickbooks"
+    (found, *_) = bare("catalog", "search", "quick books", "--json").rows
+    assert (found["slug"], found["auth_types"]) == ("quickbooks", ["oauth2"])
     assert "There is no category 'Crm'. Use one of: CRM," in bare("catalog", "list", "--category", "Crm").sentence
 
 
@@ -159,6 +166,14 @@ def test_new_writes_an_entry_with_one_open_question(
     assert "already exists" in bare("catalog", "new").sentence
 
 
+def test_end_of_the_input_of_new_is_one_sentence(tmp_path: Path) -> None:
+    program = Path(sys.executable).with_name("one-runtime")
+    command = [str(program), "catalog", "new"]
+    result = subprocess.run(command, input="x-desk\n", capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (1, "There is no answer for Auth types. The command wrote no file.\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_invalid_answer_is_prompted_for_again(bare: Run, tmp_path: Path, answers: list[str]) -> None:
     answers += ["../My Slug", "x-y", "magic", "api_key", "Y", "no full stop", "It is Y.", "Money", "Data",
                 "", "https://y.example.com", "http://y.example.com", "https://y.example.com/docs",
@@ -166,10 +181,13 @@ def test_invalid_answer_is_prompted_for_again(bare: Run, tmp_path: Path, answers
     result = bare("catalog", "new", str(tmp_path / "x-y.yaml"))
     assert result.code == 0
     lines = result.err.splitlines()
-    assert [lines[0].strip(), lines[2].strip(), lines[-1].strip()] == [
-        "must consist of lower-case letters, digits and single hyphens between them",
-        "must be one sentence that begins with a capital letter or a digit and ends in a full stop",
-        'must begin with "/". Put query parameters under `query`',
+    assert [lines[0], lines[2], lines[-1]] == [
+        "Slug must consist of lower-case letters, digits and single hyphens between them.",
+        (
+            "Purpose of the product must be one sentence that begins with a capital letter or a digit and ends in a "
+            "full stop."
+        ),
+        'Path of a cheap request that needs a credential must begin with "/". Put query parameters under `query`.',
     ]
     assert bare("catalog", "check", str(tmp_path / "x-y.yaml")).code == 0
     answers.append("fine")

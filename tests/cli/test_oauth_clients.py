@@ -35,7 +35,7 @@ def test_client_of_the_instance_is_registered_listed_and_deleted(run: Run, secre
     assert SECRET not in line
     (row,) = run("oauth-clients", "list", "--json").rows
     assert (row["integration_slug"], row["client_id"], row["client_secret_last_four"]) == ("dropbox", "our-id", "9f3c")
-    assert row["scopes"] == "account_info.read"
+    assert row["scopes"] == ["account_info.read"]
     assert run("oauth-clients", "delete", "dropbox").line == "Deleted the OAuth client for dropbox."
     assert run("oauth-clients", "list", "--json").rows == []
     assert "not registered an OAuth client" in run("oauth-clients", "delete", "dropbox").sentence
@@ -47,7 +47,7 @@ def test_client_of_an_organization_is_listed_for_it_only(run: Run, secret_file: 
     assert "hosts is required" in run(*words, "--organization", organization).sentence
     run(*words, "--organization", organization, "--host", "gitlab.example.com")
     (row,) = run("oauth-clients", "list", "--organization", organization, "--json").rows
-    assert row["hosts"] == "gitlab.example.com"
+    assert row["hosts"] == ["gitlab.example.com"]
     assert run("oauth-clients", "list", "--json").rows == []
 
 

@@ -9,8 +9,8 @@ from typing import Annotated, Final
 import typer
 
 from one_runtime import __version__
-from one_runtime.cli.groups import lazy_group
-from one_runtime.cli.terminal import AsJson
+from one_runtime.cli.groups import HELP_OPTIONS, NamedValues, lazy_group
+from one_runtime.cli.terminal import AsJson, explain_file_error, require_utf8
 from one_runtime.errors import OneRuntimeError
 
 _GROUPS: Final = {
@@ -31,8 +31,9 @@ _COLLECT_AFTER: Final = 50_000
 """Number of new objects after which Python looks for reference cycles. With 700, the start is a quarter slower."""
 
 app = typer.Typer(
+    cls=NamedValues,
     no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": HELP_OPTIONS},
     help="One Runtime: embedded integrations, self-hosted.",
 )
 for name, text in _GROUPS.items():
@@ -173,9 +174,16 @@ def main() -> None:
     """Run a command. For an expected error, print its message without a traceback, and exit with code 1."""
     gc.set_threshold(_COLLECT_AFTER)
     try:
-        app()
+        require_utf8(sys.argv)
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except OneRuntimeError as error:
         from one_runtime.db.vitals import message_for_operator
 
         typer.echo(message_for_operator(error), err=True)
+        sys.exit(1)
+    except OSError as error:
+        typer.echo(explain_file_error(error), err=True)
         sys.exit(1)

@@ -28,7 +28,7 @@ from one_runtime.catalog.targets import refused_targets
 from one_runtime.catalog.tools.sheet import counts, sheet
 from one_runtime.cli.catalog_new import new_entry
 from one_runtime.cli.running import allows_http, load_egress_allow
-from one_runtime.cli.terminal import AsJson, named_values, print_json, print_rows
+from one_runtime.cli.terminal import AsJson, named_values, print_json, print_rows, printable
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.connecting.verification import check_credentials
 from one_runtime.connections.credentials import CheckFailed, PermissionMissing, ProviderAccount, ProviderUnavailable
@@ -59,12 +59,20 @@ def list_catalog(
             "slug": entry.slug,
             "name": entry.name,
             "category": entry.category,
-            "auth_types": " ".join(entry.auth_types),
-            "verified": " ".join(auth.verified.how for auth in entry.auth),
+            "auth_types": entry.auth_types,
+            "verified": [auth.verified.how for auth in entry.auth],
         }
         for entry in (search(integrations, find) if find is not None else integrations)
     ]
     print_rows(rows, as_json=as_json)
+
+
+@app.command("search")
+def search_catalog(
+    text: Annotated[str, typer.Argument(help="Search text. The best match comes first.")], *, as_json: AsJson = False
+) -> None:
+    """List the integrations that match a text, as `catalog list --search` does."""
+    list_catalog(find=text, as_json=as_json)
 
 
 @app.command("show")
@@ -139,7 +147,7 @@ def try_credential(
     except CheckFailed as error:
         verdict = "Permission missing" if isinstance(error, PermissionMissing) else "Refused"
         name = f" ({error.permission})" if isinstance(error, PermissionMissing) and error.permission else ""
-        typer.echo(f"{verdict}{name}. Reason from {integration.name}: {error.provider_reason or 'none'}")
+        typer.echo(printable(f"{verdict}{name}. Reason from {integration.name}: {error.provider_reason or 'none'}"))
         raise typer.Exit(1) from None
     except TargetRefused as error:
         typer.echo(f"Not sent. {error.cause}")
@@ -148,7 +156,7 @@ def try_credential(
         cause = error.__cause__
         typer.echo(f"Unknown. {cause.cause if isinstance(cause, EgressError) else error.detail}")
         raise typer.Exit(2) from None
-    typer.echo(f"Works. Account: {account.label or 'unknown'} (id {account.id or 'unknown'})")
+    typer.echo(printable(f"Works. Account: {account.label or 'unknown'} (id {account.id or 'unknown'})"))
 
 
 app.command("new")(new_entry)

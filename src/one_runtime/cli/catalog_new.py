@@ -1,5 +1,6 @@
 """`one-runtime catalog new`: create an entry from the answers to a few questions."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias, get_args
 
@@ -49,10 +50,13 @@ def new_entry(
 
 def _prompt(question: str, kind: Any, default: str | None = None, *, allow_http: bool = False) -> Any:
     """Prompt until the answer is valid. Return the validated answer. `allow_http`: allow http URLs on loopback."""
-    adapter = TypeAdapter[Any](kind)
+    adapter, label = TypeAdapter[Any](kind), re.split(r", | \(", question)[0]
     while True:
         try:
             answer = str(typer.prompt(question, default=default)).strip()
             return adapter.validate_python(answer, context={"allow_http": allow_http})
         except ValidationError as error:
-            typer.echo(f"  {in_our_words(error.errors()[0])}", err=True)
+            typer.echo(f"{label} {in_our_words(error.errors()[0])}.", err=True)
+        except typer.Abort as error:  # the end of the input, or Ctrl-C
+            typer.echo()
+            raise InvalidInput(f"There is no answer for {label}. The command wrote no file.") from error

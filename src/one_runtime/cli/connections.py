@@ -114,7 +114,7 @@ def _describe(row: FoundConnection) -> dict[str, object]:
 
 @app.command("require-reauth")
 def require_reauth(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of connections.")] = None,
+    ids: Annotated[list[str] | None, typer.Argument(metavar="ID", help="Ids of connections.")] = None,
     *,
     organization: Annotated[str | None, typer.Option(help="All connections of the organization with this id.")] = None,
     integration: Annotated[str | None, typer.Option(help="All connections of the integration with this slug.")] = None,

@@ -3,10 +3,30 @@
 from collections.abc import MutableMapping
 from functools import cache
 from importlib import import_module
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperArgument, TyperGroup
+
+HELP_OPTIONS: Final = ["-h", "--help"]
+_NAMES: Final[dict[Any, str]] = {Path: "FILE", int: "NUMBER"}
+
+
+class NamedValues(TyperGroup):
+    """The group of the subcommands that are not in a lazy group."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        for command in self.commands.values():
+            _name_values(command)
+
+    def get_params(self, ctx: Any) -> Any:
+        """Return the options of the program. Typer adds some of these options after the start."""
+        params = super().get_params(ctx)
+        for param in params:
+            _name_value(param)
+        return params
 
 
 def lazy_group(module: str) -> type[TyperGroup]:
@@ -26,4 +46,23 @@ def lazy_group(module: str) -> type[TyperGroup]:
 
 @cache
 def _commands_of(module: str) -> MutableMapping[str, Any]:
-    return typer.main.get_group(import_module(module).app).commands
+    commands = typer.main.get_group(import_module(module).app).commands
+    for command in commands.values():
+        _name_values(command)
+    return commands
+
+
+def _name_values(command: Any) -> None:
+    """Show the values of options in the help as `TEXT`, `NUMBER` or `FILE`, and not as types of Python."""
+    for param in command.get_params(typer.Context(command, help_option_names=HELP_OPTIONS)):
+        _name_value(param)
+
+
+def _name_value(param: Any) -> None:
+    if isinstance(param, TyperArgument):
+        param.metavar = param.metavar or param.name.upper()
+        param.display_type_rich = lambda ctx: None  # type: ignore[method-assign] # noqa: ARG005 - Typer has no setting
+    elif param.is_flag:
+        param.metavar = ""
+    elif param.metavar is None and not (param.type_descriptor.is_choice and param.show_choices):
+        param.metavar = _NAMES.get(param.type_descriptor.annotation, "TEXT")

@@ -1,6 +1,5 @@
 """`one-runtime installation`: confirm a restored copy of the database, or hold a copy back."""
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -11,7 +10,7 @@ from one_runtime.catalog.loader import load_catalog
 from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.cli.operators import record_command
 from one_runtime.cli.running import read, run, write
-from one_runtime.cli.terminal import AsJson, print_json, print_table
+from one_runtime.cli.terminal import AsJson, print_json, print_rows
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.jobs import liveness
@@ -95,18 +94,11 @@ def list_installation_events(
             "created_at": rfc3339(event.occurred_at),
             "type": event.type,
             "operator": event.operator,
-            "data": dict(event.data) if as_json else _in_words(event.data),
+            "data": dict(event.data),
         }
         for event in read(lambda tx: list_newest_of_installation(tx, limit), allow_moved=True)
     ]
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(rows)
-
-
-def _in_words(data: Mapping[str, object]) -> str:
-    return " ".join(f"{name}={value}" for name, value in data.items() if value is not None)
+    print_rows(rows, as_json=as_json)
 
 
 async def _load(database: Database, now: datetime) -> _DatabaseState:

@@ -10,7 +10,7 @@ from one_runtime.catalog.loader import load_catalog
 from one_runtime.cli.listing import IntegrationSlug, OrganizationId, check_organization
 from one_runtime.cli.operators import operator_name
 from one_runtime.cli.running import read, write
-from one_runtime.cli.terminal import AsJson, print_json, print_table
+from one_runtime.cli.terminal import AsJson, print_json, print_rows
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.connections.failure_summary import IntegrationFailures, summarize_failures
 from one_runtime.db.engine import Transaction
@@ -60,11 +60,7 @@ def enable_integration(slug: Slug, *, as_json: AsJson = False) -> None:
 @app.command("list-disabled")
 def list_disabled_integrations(*, as_json: AsJson = False) -> None:
     """List the integrations that the operator disabled for all organizations."""
-    rows = [_shown(row) for row in read(disabled_integrations.list_all)]
-    if as_json:
-        print_json(rows)
-    else:
-        print_table(rows)
+    print_rows([_shown(row) for row in read(disabled_integrations.list_all)], as_json=as_json)
 
 
 def _shown(row: DisabledIntegration) -> dict[str, str | None]:
@@ -96,7 +92,7 @@ def summarize(
     if as_json:
         print_json([_describe(row) | {"reasons": [reason._asdict() for reason in row.reasons]} for row in rows])
         return
-    print_table([{name.replace("_", " "): value for name, value in _with_reasons(row).items()} for row in rows])
+    print_rows([_with_reasons(row) for row in rows], as_json=False)
     if not rows:
         typer.echo("No integration has a failure.", err=True)
 

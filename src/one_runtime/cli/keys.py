@@ -55,11 +55,11 @@ def _times(key: Key) -> dict[str, object]:
 def _describe(key: Key, servers: int) -> dict[str, object]:
     return {
         "id": key.id,
-        "state": f"{key.state:<8}",
-        "in_ring": "in this ring    " if key.in_ring else "not in this ring",
-        "rows": _count_rows(key.rows),
-        "servers": f"on {key.held_by} of {servers} servers",
-        "times": ", ".join(f"{name.removesuffix('_at')} {moment}" for name, moment in _times(key).items() if moment),
+        "state": key.state,
+        "in_this_ring": key.in_ring,
+        "rows": key.rows,
+        "servers_with_the_key": f"{key.held_by} of {servers}",
+        **_times(key),
     }
 
 

@@ -7,7 +7,7 @@ import typer
 
 from one_runtime.cli.operators import operator_actor
 from one_runtime.cli.running import run_installed
-from one_runtime.cli.terminal import AsJson, named_values, print_rows, read_secret
+from one_runtime.cli.terminal import AsJson, named_values, print_json, print_rows, read_secret
 from one_runtime.clock import rfc3339
 from one_runtime.context import Installation
 from one_runtime.integrations import client_registration
@@ -43,6 +43,7 @@ def set_oauth_client(  # noqa: PLR0913 - one argument per option
     field: Annotated[
         list[str] | None, typer.Option(help="Further field that the integration requires, as name=value; repeatable.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Store or replace a client. Print the redirect URL that you register with the provider."""
     new = NewOAuthClient(
@@ -58,6 +59,9 @@ def set_oauth_client(  # noqa: PLR0913 - one argument per option
         return await client_registration.register(installation, operator_actor(owner), slug, new)
 
     registered = run_installed(register)
+    if as_json:
+        print_json(_describe(registered))
+        return
     typer.echo(f"Stored the client. Register this redirect URL with the provider: {registered.redirect_url}")
 
 
@@ -68,19 +72,19 @@ def list_oauth_clients(*, organization: Organization = None, as_json: AsJson = F
     async def list_registered(installation: Installation) -> list[RegisteredClient]:
         return await client_registration.list_registered(installation, await _owner(installation, organization))
 
-    rows = [
-        {
-            "integration_slug": registered.client.integration_slug,
-            "client_id": registered.client.client.client_id,
-            "client_secret_last_four": registered.client.secret_last_four,
-            "scopes": " ".join(registered.client.scopes) if registered.client.scopes is not None else None,
-            "hosts": " ".join(registered.client.hosts) or None,
-            "redirect_url": registered.redirect_url,
-            "updated_at": rfc3339(registered.client.updated_at),
-        }
-        for registered in run_installed(list_registered)
-    ]
-    print_rows(rows, as_json=as_json)
+    print_rows([_describe(registered) for registered in run_installed(list_registered)], as_json=as_json)
+
+
+def _describe(registered: "RegisteredClient") -> dict[str, object]:
+    return {
+        "integration_slug": registered.client.integration_slug,
+        "client_id": registered.client.client.client_id,
+        "client_secret_last_four": registered.client.secret_last_four,
+        "scopes": registered.client.scopes,
+        "hosts": registered.client.hosts,
+        "redirect_url": registered.redirect_url,
+        "updated_at": rfc3339(registered.client.updated_at),
+    }
 
 
 @app.command("delete")

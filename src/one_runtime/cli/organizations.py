@@ -10,8 +10,8 @@ import typer
 
 from one_runtime.cli.operators import operator_actor, operator_name, record_command
 from one_runtime.cli.running import read, run_installed, write
-from one_runtime.cli.terminal import AsJson, print_json, print_rows, print_table
-from one_runtime.clock import system_clock
+from one_runtime.cli.terminal import AsJson, print_json, print_rows, print_table, printable
+from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Transaction
 from one_runtime.db.private_file import new_private_file
 from one_runtime.errors import InvalidInput
@@ -29,6 +29,8 @@ AllowedOrigins = Annotated[list[str] | None, typer.Option(help="Origin that may 
 def create_organization(
     display_name: Annotated[str, typer.Argument(help="Name that end users see.")],
     allowed_origin: AllowedOrigins = None,
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Create an organization and print its id."""
 
@@ -38,21 +40,34 @@ def create_organization(
         await record_command(tx, "organization.created", organization_id=created.id, display_name=created.display_name)
         return created
 
-    typer.echo(write(create).id)
+    created = write(create)
+    if as_json:
+        print_json(describe(created))
+    else:
+        typer.echo(created.id)
 
 
 @app.command("list")
 def list_organizations(*, as_json: AsJson = False) -> None:
     """List organizations."""
-    rows = [
-        {
-            "id": organization.id,
-            "display_name": organization.display_name,
-            "allowed_origins": " ".join(organization.allowed_origins) or None,
-        }
-        for organization in read(organizations.list_all)
-    ]
-    print_rows(rows, as_json=as_json)
+    rows = [describe(organization) for organization in read(organizations.list_all)]
+    shown = ("id", "display_name", "allowed_origins")
+    print_rows(rows if as_json else [{name: row[name] for name in shown} for row in rows], as_json=as_json)
+
+
+def describe(organization: organizations.Organization) -> dict[str, object]:
+    """Return an organization in the form that commands and the API print."""
+    return {
+        "id": organization.id,
+        "display_name": organization.display_name,
+        "logo_url": organization.logo_url,
+        "privacy_url": organization.privacy_url,
+        "allowed_origins": organization.allowed_origins,
+        "return_urls": organization.return_urls,
+        "integrations": {"mode": organization.integrations_mode, "slugs": organization.integrations_slugs},
+        "created_at": rfc3339(organization.created_at),
+        "updated_at": rfc3339(organization.updated_at),
+    }
 
 
 @app.command("set")
@@ -62,6 +77,8 @@ def set_organization(
     allowed_origin: AllowedOrigins = None,
     return_url: Annotated[list[str] | None, typer.Option(help="Return URL for the mode redirect; repeatable.")] = None,
     privacy_url: Annotated[str | None, typer.Option(help="URL of the privacy policy; empty for none.")] = None,
+    *,
+    as_json: AsJson = False,
 ) -> None:
     """Change an organization. Omitted options leave their values unchanged."""
 
@@ -77,7 +94,10 @@ def set_organization(
         return await organizations.save(tx, operator_actor(organization.id), changed, system_clock())
 
     saved = write(change)
-    typer.echo(f"{saved.id}  {saved.display_name}  {' '.join(saved.allowed_origins)}")
+    if as_json:
+        print_json(describe(saved))
+    else:
+        typer.echo(printable(f"{saved.id}  {saved.display_name}  {' '.join(saved.allowed_origins)}"))
 
 
 @app.command("export")
@@ -132,7 +152,7 @@ def delete_organization(
 
     name = read(find_name)
     if name is not None and not yes:
-        question = f"This command deletes all data of {name}. Type the organization's name to continue"
+        question = f"This command deletes all data of {printable(name)}. Type the organization's name to continue"
         if typer.prompt(question, err=True).strip() != name:
             raise InvalidInput("This is not the organization's name. Nothing was deleted.")
     rows = batch or organization_deletion.BATCH
@@ -150,7 +170,8 @@ def delete_organization(
 def _print_deletion(result: "DeletedOrganization") -> None:
     for table, count in sorted(result.rows.items()):
         typer.echo(f"{table:<27} {count:>10,}")
-    named = f"{result.organization_id} ({result.display_name})" if result.display_name else result.organization_id
+    name = printable(result.display_name or "")
+    named = f"{result.organization_id} ({name})" if name else result.organization_id
     if result.complete:
         typer.echo(f"The organization {named} is deleted.")
         return

@@ -3,14 +3,19 @@
 Every subcommand imports this module, so this module imports no module that is slow to import.
 """
 
+import errno
 import json
+import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from one_runtime.errors import InvalidInput
+
+_OUTPUT_ERRORS: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -28,24 +33,58 @@ def named_values(option: str, texts: Iterable[str]) -> dict[str, str]:
 
 def read_secret(file: Path) -> str:
     """Read a secret from a file, or from standard input if the path is `-`. Raises: InvalidInput."""
-    if str(file) == "-":
-        return typer.get_text_stream("stdin").read().strip()
     try:
+        if str(file) == "-":
+            return typer.get_text_stream("stdin").read().strip()
         return file.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{file} cannot be read.") from error
 
 
+def require_utf8(words: Sequence[str]) -> None:
+    """Check the words of the command line. Raises: InvalidInput for a word whose bytes are not UTF-8."""
+    for number, word in enumerate(words):
+        try:
+            word.encode()
+        except UnicodeEncodeError as error:
+            raise InvalidInput(f"Argument {number} of the command is not valid UTF-8.") from error
+
+
+def explain_file_error(error: OSError) -> str:
+    """Return the message for a file or an output that the command cannot use. Raises: OSError for any other error."""
+    if error.filename is not None:
+        return f"{printable(str(error.filename))} cannot be used: {error.strerror}."
+    if error.errno not in _OUTPUT_ERRORS:
+        raise error
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the exit of Python flushes the output again
+    return f"The command cannot write its output: {error.strerror}."
+
+
+def printable(text: str) -> str:
+    """Replace control characters by spaces. A text of an end user or of a provider could control the terminal."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
 def print_json(data: object) -> None:
-    """Print data as indented JSON."""
-    typer.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    """Print data as indented JSON. Escape the characters that could control the terminal."""
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    typer.echo("".join(character if _is_harmless(character) else json.dumps(character)[1:-1] for character in text))
+
+
+def _is_harmless(character: str) -> bool:
+    return character == "\n" or character.isprintable()
+
+
+def print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:
+    """Print rows as JSON, or as a table whose columns have the names of the fields."""
+    if as_json:
+        print_json(rows)
+    else:
+        print_table([{name.replace("_", " "): value for name, value in row.items()} for row in rows])
 
 
 def print_table(rows: Sequence[Mapping[str, object]]) -> None:
-    """Print rows in aligned columns below a line with the names of the columns. Without rows, print nothing.
-
-    A text of a provider or of an end user can contain control characters, which would control the terminal.
-    """
+    """Print rows in aligned columns below a line with the names of the columns. Without rows, print nothing."""
     if not rows:
         return
     lines = [list(rows[0]), *([_cell(value) for value in row.values()] for row in rows)]
@@ -56,15 +95,9 @@ def print_table(rows: Sequence[Mapping[str, object]]) -> None:
 
 def _cell(value: object) -> str:
     if isinstance(value, Mapping):
-        value = " ".join(f"{name}={inner}" for name, inner in value.items() if inner is not None)
-    text = "-" if value is None else str(value)
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
-def print_rows(rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:
-    """Print one row per line, or all rows as JSON."""
-    if as_json:
-        print_json(rows)
-        return
-    for row in rows:
-        typer.echo("  ".join("-" if value is None else str(value) for value in row.values()))
+        value = [f"{name}={_cell(inner)}" for name, inner in value.items() if inner is not None]
+    if isinstance(value, list | tuple):
+        value = " ".join(map(_cell, value)) or None
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
+    return "-" if value is None else printable(str(value))

@@ -1,0 +1,91 @@
+"""The output of commands on a terminal: tables, JSON, help, and outputs that cannot be written."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import typer
+
+from one_runtime import cli
+from one_runtime.cli.terminal import print_json, print_rows, printable
+from tests.command_line import Run
+
+PROGRAM: Final = Path(sys.executable).with_name("one-runtime")
+HOSTILE: Final = "Ada\x1b[2J\x9b2J\u202e\udcff\x7f"
+"""A name that clears the screen of a terminal, and that reverses the text after it."""
+
+
+def subcommands(command: Any, *words: str) -> Iterator[tuple[str, ...]]:
+    """Yield the words of each subcommand, and of each group."""
+    yield words
+    for name, subcommand in getattr(command, "commands", {}).items():
+        yield from subcommands(subcommand, *words, name)
+
+
+def test_names_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    row = {"end_user_id": HOSTILE, "scopes": [HOSTILE, "b"], "data": {"by": HOSTILE, "none": None}}
+    print_rows([row], as_json=False)
+    table = capsys.readouterr().out
+    print_json([row])
+    text = capsys.readouterr().out
+    assert all(character == "\n" or character.isprintable() for character in table + text)
+    assert json.loads(text) == [row], "a program gets the same characters"
+    assert not re.search("[^ -~]", printable(HOSTILE))
+
+
+def test_table_has_titles_and_joins_lists(capsys: pytest.CaptureFixture[str]) -> None:
+    rows: list[dict[str, object]] = [
+        {"display_name": "Northwind", "allowed_origins": ("https://a.example", "https://b.example"), "live": True},
+        {"display_name": "Globex", "allowed_origins": (), "live": None},
+    ]
+    print_rows(rows, as_json=False)
+    assert [re.split("  +", line) for line in capsys.readouterr().out.splitlines()] == [
+        ["display name", "allowed origins", "live"],
+        ["Northwind", "https://a.example https://b.example", "yes"],
+        ["Globex", "-", "-"],
+    ]
+
+
+def test_help_of_each_command_names_values_and_not_types_of_python(bare: Run) -> None:
+    for words in subcommands(typer.main.get_command(cli.app)):
+        result = bare(*words, "-h")
+        assert (result.code, re.findall(r"<(?:str|int|bool|float|list|path|file|directory)\b", result.out)) == (0, [])
+
+
+def test_output_that_cannot_be_written_is_one_sentence() -> None:
+    for words in (("version",), ("catalog", "list"), ("catalog", "export")):
+        with Path("/dev/full").open("w") as full:
+            result = subprocess.run([PROGRAM, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert (result.returncode, result.stderr) == (
+            1,
+            "The command cannot write its output: No space left on device.\n",
+        )
+
+
+def test_reader_that_stops_early_is_no_error() -> None:
+    command = f"{PROGRAM} catalog export | head -c 10 | wc -c"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
+    assert (result.stdout.strip(), result.stderr) == ("10", "")
+
+
+def test_file_that_cannot_be_written_is_named(bare: Run) -> None:
+    assert bare("catalog", "export", "--output", "/nowhere/catalog.json").sentence == (
+        "/nowhere/catalog.json cannot be used: No such file or directory."
+    )
+
+
+def test_argument_that_is_not_utf8_is_refused() -> None:
+    command: list[bytes] = [str(PROGRAM).encode(), b"catalog", b"show", b"Caf\xe9"]
+    result = subprocess.run(command, capture_output=True, check=False)
+    assert (result.returncode, result.stderr) == (1, b"Argument 3 of the command is not valid UTF-8.\n")
+
+
+def test_secret_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    command = [str(PROGRAM), "copy", "--to-file", "-"]
+    result = subprocess.run(command, input=b"caf\xe9", capture_output=True, check=False, cwd=tmp_path)
+    assert (result.returncode, result.stderr) == (1, b"- cannot be read.\n")
