@@ -129,8 +129,10 @@ class Settings(BaseModel):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest level of the log lines that One Runtime writes."
     )
-    log_format: Literal["json", "console"] = Field(
-        "json", description="Format of the log: one JSON object on each line (json), or plain text (console)."
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto",
+        description="Format of the log: one JSON object on each line (json), or plain text (console). `auto` means "
+        "console if standard error is a terminal, and otherwise json.",
     )
     access_log: Literal["problems", "all"] = Field(
         "problems",

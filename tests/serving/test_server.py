@@ -21,7 +21,9 @@ import pytest
 from one_runtime.clock import system_clock
 from one_runtime.db.database_url import create_database
 from one_runtime.encryption.vault import new_key
+from one_runtime.errors import ConfigurationError
 from one_runtime.serving.http_protocol import IDLE
+from one_runtime.serving.listeners import bound_listeners
 from one_runtime.serving.server import OPEN_FILES
 from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.events import Actor
@@ -192,12 +194,38 @@ def test_postgresql_is_migrated_on_request_only(empty_postgres_url: str, port: i
         pass
 
 
-def test_server_on_a_used_port_does_not_start(migrated_sqlite_url: str, port: int) -> None:
+def test_address_that_the_server_cannot_use_is_explained_before_a_migration(tmp_path: Path, port: int) -> None:
+    def refused(listen: str) -> str:
+        variables_ = variables(f"sqlite:///{tmp_path / 'one.db'}", port, new_key(), PUBLIC_URL="http://127.0.0.1")
+        return refusal(variables_ | {"ONE_RUNTIME_LISTEN": listen})
+
     with socket.create_server(("127.0.0.1", port)):
-        result = command(variables(migrated_sqlite_url, port, new_key()), "serve")
-    assert result.returncode != 0
-    assert "address already in use" in result.stderr
-    assert "Traceback" not in result.stderr
+        assert refused(f"127.0.0.1:{port}") == (
+            f"Port {port} of 127.0.0.1 is in use. Stop the other program, or set ONE_RUNTIME_LISTEN to another port, "
+            f"such as 127.0.0.1:{port + 1}."
+        )
+    assert refused(f"192.0.2.1:{port}").startswith("192.0.2.1 is not an address of this machine.")
+    assert refused(f"nowhere.invalid:{port}") == "ONE_RUNTIME_LISTEN: the name nowhere.invalid cannot be resolved."
+    assert not (tmp_path / "one.db").exists()
+
+
+def test_workers_on_a_used_port_do_not_start(migrated_postgresql_url: str, port: int) -> None:
+    with socket.create_server(("127.0.0.1", port)):
+        environment = variables(migrated_postgresql_url, port, new_key())
+        assert f"Port {port} of 127.0.0.1 is in use." in refusal(environment, "--workers", "2")
+
+
+def test_each_address_of_a_name_has_a_listener(port: int) -> None:
+    with bound_listeners(f"localhost:{port}") as listeners:
+        names = {listener.getsockname()[:2] for listener in listeners}
+        assert ("127.0.0.1", port) in names
+        for listener in listeners:
+            listener.listen()
+        with (
+            pytest.raises(ConfigurationError, match=f"Port {port} of localhost is in use"),
+            bound_listeners(f"localhost:{port}"),
+        ):
+            pytest.fail("a second server uses the port")
 
 
 def test_running_requests_finish_after_a_stop_signal(migrated_sqlite_url: str, port: int) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -192,3 +193,20 @@ def test_line_outside_of_a_request_has_no_request_id(logged: Log) -> None:
     log.info("alone", key="value")
     line = logged.one("alone")
     assert line.keys() == {"event", "level", "timestamp", "key"}
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_format_auto_is_text_for_a_terminal_and_json_otherwise(*, terminal: bool) -> None:
+    script = (
+        "import structlog; from one_runtime.telemetry import logs; "
+        'logs.configure("info", "auto"); structlog.get_logger().info("started", port=1)'
+    )
+    read, write = os.openpty() if terminal else os.pipe()
+    with subprocess.Popen([sys.executable, "-c", script], stderr=write) as process:
+        pass
+    os.close(write)
+    line = os.read(read, 10_000).decode()
+    os.close(read)
+    assert process.returncode == 0
+    assert line.startswith('{"port": 1, "event": "started"') is not terminal, line
+    assert ("port=1" in line) is terminal

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import resource
+import socket
 from contextlib import ExitStack, suppress
 from typing import Final
 
@@ -22,6 +23,7 @@ from one_runtime.errors import ConfigurationError
 from one_runtime.jobs import liveness
 from one_runtime.serving.draining import DrainingConfig, DrainingServer
 from one_runtime.serving.http_protocol import HttpProtocol
+from one_runtime.serving.listeners import bound_listeners
 from one_runtime.serving.supervisor import PATIENCE, Supervisor
 from one_runtime.settings import Settings, load_settings, parse_host_port
 from one_runtime.telemetry import logs, tracing
@@ -57,6 +59,7 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
             # Two servers on one file would refresh the same tokens at the same time.
             refusal = f"Another server uses {path}. Stop the other server first. SQLite allows only one server process."
             stack.enter_context(hold_server_lock(path, refusal))
+        listeners = stack.enter_context(bound_listeners(settings.listen))
         if path or migrate_first:
             migrate(settings.migration_url)
         asyncio.run(_verify(settings))
@@ -64,10 +67,10 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
             stack.enter_context(acme_served(settings))
         if settings.metrics_listen:
             stack.enter_context(metrics_served(parse_host_port(settings.metrics_listen), workers=settings.workers))
-        _run(app, settings)
+        _run(app, settings, listeners)
 
 
-def _run(app: ASGIApp, settings: Settings) -> None:
+def _run(app: ASGIApp, settings: Settings, listeners: list[socket.socket]) -> None:
     host, port = parse_host_port(settings.listen)
     config = DrainingConfig(
         app if settings.workers == 1 else "one_runtime.serving.server:served_app",
@@ -88,9 +91,9 @@ def _run(app: ASGIApp, settings: Settings) -> None:
     )
     with suppress(KeyboardInterrupt):
         if settings.workers > 1:
-            Supervisor(config, [config.bind_socket()]).run()
+            Supervisor(config, listeners).run()
         else:
-            DrainingServer(config).run()
+            DrainingServer(config).run(listeners)
 
 
 def _allow_open_files() -> None:

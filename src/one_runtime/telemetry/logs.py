@@ -18,8 +18,13 @@ from one_runtime.telemetry.current_request import current_request
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-def configure(level: Literal["debug", "info", "warning", "error"], form: Literal["json", "console"]) -> None:
-    """Write One Runtime's log and the logs of libraries to standard error, in one format."""
+def configure(level: Literal["debug", "info", "warning", "error"], form: Literal["auto", "json", "console"]) -> None:
+    """Write One Runtime's log and the logs of libraries to standard error, in one format.
+
+    `auto`: plain text for a terminal, and JSON for a program.
+    """
+    if form == "auto":
+        form = "console" if sys.stderr.isatty() else "json"
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
