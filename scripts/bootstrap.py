@@ -1,7 +1,9 @@
 """Prepare `.venv` from `uv.lock`, and optionally the programs that the tests need. The script needs a Python with pip.
 
 The script runs under the Python of `make PYTHON=…`, and uses only the standard library. It writes only into the folder
-of this repository, with one exception: if root runs the script, the script installs missing programs with `apt-get`.
+of this repository, with one exception: if Chromium is missing and root runs the script, the script installs Chromium
+with `apt-get`. The script unpacks all other Debian packages into `.cache`, because their installation would enable
+system services.
 """
 
 from __future__ import annotations
@@ -214,22 +216,13 @@ def prepare_browser() -> None:
 
 
 def prepare_proxies() -> None:
-    """Find the programs for the tests of `deploy/`. If a program is missing and the user is root, install it.
+    """Find nginx, Caddy and systemd-analyze for the tests of `deploy/`, or unpack Debian's packages.
 
     Raises: SetUpError.
     """
-    path = f"{os.environ['PATH']}:/usr/sbin:/sbin"  # Debian installs nginx there, but users' PATH lacks these folders
-    programs = {"nginx": "nginx", "caddy": "caddy", "systemd-analyze": "systemd"}
-    packages = [package for program, package in programs.items() if not shutil.which(program, path=path)]
-    if not packages:
-        return
-    missing = (
-        f"The tests of deploy/ need {' and '.join(packages)} (on Debian: apt-get install {' '.join(packages)}). "
-        "Without these programs, run make test-quick."
-    )
-    apt_install(packages, missing)
-    if not all(shutil.which(program, path=path) for program in programs):
-        raise SetUpError(missing)
+    unpack("nginx", "on Debian: apt-get install nginx")
+    unpack("caddy", "on Debian: apt-get install caddy")
+    unpack("systemd-analyze", "on Debian: apt-get install systemd", packages=["systemd", "libsystemd-shared"])
 
 
 def prepare_foreign() -> None:
@@ -268,13 +261,16 @@ def prepare_prometheus() -> None:
     unpack("promtool", "on Debian: apt-get install promtool")
 
 
-def unpack(program: str, hint: str, *, libraries: bool = False) -> None:
-    """Unpack the Debian package of a program into the cache. An installation of the package would also start a server.
+def unpack(program: str, hint: str, *, packages: list[str] | None = None, libraries: bool = False) -> None:
+    """Unpack Debian packages into the cache. The installation of a package would also enable and start its services.
+
+    `packages`: the names of the packages. Default: the name of the program.
 
     Raises: SetUpError.
     """
     folder = CACHE / program
-    path = f"{os.environ['PATH']}:/usr/sbin:{folder / 'usr' / 'bin'}:{folder / 'usr' / 'sbin'}"
+    # Debian installs nginx in /usr/sbin, but the PATH of users lacks this folder.
+    path = f"{os.environ['PATH']}:/usr/sbin:/sbin:{folder / 'usr' / 'bin'}:{folder / 'usr' / 'sbin'}"
     if shutil.which(program, path=path):
         return
     missing = f"The tests need {program} ({hint}). Add the program to the PATH. Without {program}, run make test-quick."
@@ -286,7 +282,7 @@ def unpack(program: str, hint: str, *, libraries: bool = False) -> None:
     if os.geteuid() == 0:
         update_package_lists()
         options = ["-o", "APT::Sandbox::User=root"]  # apt's sandbox user cannot write into this folder
-    packages = [program]
+    packages = packages or [program]
     if libraries:
         listed = subprocess.run(["apt-cache", "depends", program], capture_output=True, text=True, check=False).stdout
         packages += re.findall(r"^  Depends: (lib(?!c6|pam|ssl|systemd)[\w.+-]+)$", listed, re.MULTILINE)
@@ -305,7 +301,8 @@ def apt_install(packages: list[str], missing: str) -> None:
         raise SetUpError(missing)
     say(f"Installing {' and '.join(packages)} with apt-get.")
     update_package_lists()
-    run(["apt-get", "install", "-y", "-qq", *packages], missing)
+    # A recommended package of Chromium would enable the service of Avahi.
+    run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], missing)
 
 
 @functools.cache

@@ -2,22 +2,18 @@
 
 import os
 import pwd
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import sql
 
-from tests.documentation import ROOT
+from tests.programs import environment, program
 from tests.waiting import attempts
-
-_UNPACKED: Final = ROOT / ".cache" / "pgbouncer" / "usr"
 
 
 @contextmanager
@@ -38,11 +34,10 @@ def pgbouncer(folder: Path, url: str, **settings: str) -> Iterator[str]:
     configuration = folder / "pgbouncer.ini"
     configuration.write_text("\n".join(lines) + "\n")
     user = ["-u", pwd.getpwnam("nobody").pw_name] if os.geteuid() == 0 else []
-    libraries = ":".join(map(str, _UNPACKED.glob("lib/*-linux-gnu")))
     log_file = folder / "pgbouncer.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
-            [_program(), *user, str(configuration)], stdout=log, stderr=log, env={"LD_LIBRARY_PATH": libraries}
+            [program("pgbouncer"), *user, str(configuration)], stdout=log, stderr=log, env=environment("pgbouncer")
         )
     pooled = parts._replace(netloc=f"{parts.username}@127.0.0.1:{port}").geturl()
     try:
@@ -64,9 +59,3 @@ def set_timeout(url: str, value: str) -> None:
     name = sql.Identifier(urlsplit(url).path.lstrip("/"))
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(sql.SQL("ALTER DATABASE {} SET statement_timeout = {}").format(name, sql.Literal(value)))
-
-
-def _program() -> str:
-    program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin:{_UNPACKED / 'sbin'}")
-    assert program is not None, "Run: make set-up"
-    return program

@@ -1,9 +1,7 @@
 """Debian's Prometheus and promtool, with the files of `deploy/` and the configuration of docs/observability.md."""
 
 import json
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,8 +14,9 @@ import httpx2
 import yaml
 
 from tests.deploy.proxies import DEPLOY
-from tests.documentation import ROOT, page
+from tests.documentation import page
 from tests.ports import free_port
+from tests.programs import program
 from tests.waiting import attempts
 
 RULES: Final = DEPLOY / "prometheus-rules.yaml"
@@ -102,12 +101,6 @@ def promtool(*words: str) -> None:
         [program("promtool"), *words], capture_output=True, text=True, check=False, env={"GOMAXPROCS": "1"}
     )
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def program(name: str) -> str:
-    path = shutil.which(name, path=f"{os.environ['PATH']}:{ROOT / '.cache' / name / 'usr' / 'bin'}")
-    assert path is not None, "run: python scripts/bootstrap.py --dev --proxies"
-    return path
 
 
 def alerts() -> dict[str, dict[str, Any]]:

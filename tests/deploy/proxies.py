@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from annotated_types import Le
 from one_runtime.settings import Settings
 from tests.documentation import ROOT
 from tests.ports import free_port
+from tests.programs import program
 from tests.waiting import attempts
 
 Kind: TypeAlias = Literal["nginx", "caddy"]
@@ -24,7 +24,6 @@ DEPLOY: Final = ROOT / "deploy"
 NGINX: Final = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
 KINDS: Final[tuple[Kind, ...]] = ("nginx", "caddy")
 _NAME: Final = "connect.example.com"
-_PATH: Final = f"{os.environ['PATH']}:/usr/sbin:/sbin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def nginx_command(folder: Path, port: int, server: str, extra: str = "", text: s
         f"{user}\ndaemon off;\nmaster_process off;\npid {folder}/pid;\nerror_log {folder}/log/error.log info;\n"
         f"events {{}}\nhttp {{\n{temporary}\ninclude {folder}/site.conf;\n}}\n"
     )
-    return [_program("nginx"), "-e", f"{folder}/log/start.log", "-p", str(folder), "-c", str(whole)]
+    return [program("nginx"), "-e", f"{folder}/log/start.log", "-p", str(folder), "-c", str(whole)]
 
 
 def caddy_command(folder: Path, port: int, server: str, extra: str = "") -> list[str]:
@@ -102,7 +101,7 @@ def caddy_command(folder: Path, port: int, server: str, extra: str = "") -> list
             site, {f"\t#{name}": f"\t{name}" for name in ("health_uri", "health_interval", "lb_try_duration")}
         )
     (folder / "Caddyfile").write_text(site)
-    return [_program("caddy"), "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
+    return [program("caddy"), "run", "--adapter", "caddyfile", "--config", str(folder / "Caddyfile")]
 
 
 def reload_caddy(proxy: Proxy) -> None:
@@ -110,14 +109,8 @@ def reload_caddy(proxy: Proxy) -> None:
 
     Caddy's command can fail if Caddy dies. Tests find this failure in Caddy's log, and in the responses.
     """
-    command = [_program("caddy"), "reload", "--force", "--adapter", "caddyfile", "--config"]
+    command = [program("caddy"), "reload", "--force", "--adapter", "caddyfile", "--config"]
     subprocess.run([*command, str(proxy.folder / "Caddyfile")], env={"HOME": str(proxy.folder)}, check=False)
-
-
-def _program(name: str) -> str:
-    path = shutil.which(name, path=_PATH)
-    assert path is not None, f"{name} is not installed: make test sets it up, or install it (apt-get install {name})"
-    return path
 
 
 @contextmanager
@@ -140,7 +133,12 @@ def changed_nginx(folder: Path, server: str, port: int, changes: dict[str, str])
 
 @contextmanager
 def _running(kind: Kind, folder: Path, command: list[str], port: int) -> Iterator[Proxy]:
-    home = {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder), "PATH": _PATH}
+    home = {
+        "HOME": str(folder),
+        "XDG_DATA_HOME": str(folder),
+        "XDG_CONFIG_HOME": str(folder),
+        "PATH": os.environ["PATH"],
+    }
     with (folder / "log" / "stderr.log").open("wb") as log:
         process = subprocess.Popen(command, env=home, stdout=log, stderr=log)
     try:

@@ -18,6 +18,7 @@ from one_runtime.serving.server import GRACE
 from one_runtime.settings import load_settings
 from tests.deploy.proxies import DEPLOY, changed, longest_drain
 from tests.ports import free_port
+from tests.programs import environment, program
 from tests.serving.test_server import is_ready
 from tests.waiting import attempts
 
@@ -58,25 +59,27 @@ def started_with(etc: Path) -> dict[str, str]:
     return environ
 
 
+def analyze(*words: str) -> "subprocess.CompletedProcess[str]":
+    """Run systemd-analyze."""
+    command, variables = [program("systemd-analyze"), *words], environment("systemd-analyze")
+    return subprocess.run(command, env=os.environ | variables, capture_output=True, text=True, check=False)
+
+
 @pytest.mark.foreign
 def test_systemd_accepts_the_unit(tmp_path: Path) -> None:
     unit = tmp_path / "one-runtime.service"
     unit.write_text(changed(UNIT, {PROGRAM: sys.executable}))
-    verify = ["systemd-analyze", "verify", "--man=no", str(unit)]
-    done = subprocess.run(verify, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (0, "")
+    done = analyze("verify", "--man=no", str(unit))
+    # systemd-analyze prints such a line for each symbolic link of an unpacked package.
+    complaints = [line for line in done.stderr.splitlines() if not line.startswith("Suspicious symlink ")]
+    assert (done.returncode, complaints) == (0, [])
 
 
 @pytest.mark.foreign
 def test_systemd_rates_the_exposure_of_the_unit_as_low(tmp_path: Path) -> None:
     unit = tmp_path / "one-runtime.service"
     unit.write_text(UNIT)
-    done = subprocess.run(
-        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = analyze("security", "--offline=true", "--no-pager", str(unit))
     exposure = re.search(r"Overall exposure level for one-runtime.service: ([\d.]+)", done.stdout)
     assert exposure is not None, done.stdout + done.stderr
     assert float(exposure[1]) <= MOST_EXPOSED

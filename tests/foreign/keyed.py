@@ -3,8 +3,6 @@
 `ntfy` is Debian's, `localstripe` is PyPI's. They live as long as the session.
 """
 
-import os
-import shutil
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -17,9 +15,10 @@ import pytest
 
 from one_runtime.catalog.loader import load_catalog
 from one_runtime.catalog.model import Integration
+from tests import programs
 from tests.application import Client as Caller
 from tests.application import RunningAcme, settings_for, started
-from tests.foreign.process import ROOT, ForeignProcess, running
+from tests.foreign.process import ForeignProcess, running
 from tests.foreign.providers import LOGO, entry_for
 
 
@@ -69,10 +68,9 @@ async def calling(database_url: str, acme: RunningAcme, program: Program) -> Asy
 @pytest.fixture(scope="session")
 def ntfy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """Debian's ntfy, with one user."""
-    program = shutil.which("ntfy", path=f"{ROOT / '.cache/ntfy/usr/bin'}:{os.environ['PATH']}")
-    assert program is not None, "run: python scripts/bootstrap.py --dev --foreign"
     folder = tmp_path_factory.mktemp("ntfy")
-    with running([sys.executable, "-m", "tests.foreign.ntfy_server", program, str(folder)], folder) as process:
+    command = [sys.executable, "-m", "tests.foreign.ntfy_server", programs.program("ntfy"), str(folder)]
+    with running(command, folder) as process:
         url = process.announcement["url"]
         yield Program(url, entry_for("ntfy", url), process)
 
