@@ -10,6 +10,7 @@ import pytest
 
 from one_runtime.api.middleware import MAX_BODY_BYTES
 from one_runtime.api.problems import MEDIA_TYPE
+from one_runtime.db.ids import new_id
 from one_runtime.encryption import secret_tokens
 from one_runtime.tenancy import api_keys
 from one_runtime.tenancy.authentication import Authenticator
@@ -382,3 +383,24 @@ async def test_every_body_has_an_example_that_is_accepted(walk: Walk) -> None:
             wrong = [error["field"] for error in answer.json().get("errors", ())]
             assert all(field.startswith("credentials.") for field in wrong), f"{operation.name}: {answer.text}"
             assert answer.status_code in {200, 201, 404 if operation.parameters_in("path") else 422}, operation.name
+
+
+async def test_slash_at_the_end_of_a_path_is_named(client: Client) -> None:
+    for method, path in (
+        ("POST", "/v1/hosted-connection-sessions/"),
+        ("GET", "/v1/integrations/"),
+        ("GET", "/v1/end-users/"),
+        ("GET", f"/v1/connections/{new_id()}/"),
+    ):
+        answer = await client.http.request(method, path)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), path
+        assert answer.json()["detail"].endswith("Remove the slash at the end of the path."), path
+    for path in ("/nothing/", "/v1/"):
+        answer = await client.http.get(path)
+        assert (answer.status_code, "slash" in answer.text) == (404, False), path
+
+
+async def test_root_leads_to_the_reference(client: Client) -> None:
+    answer = await client.http.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+    assert (await client.http.get("/", headers={"accept": "text/html"}, follow_redirects=True)).status_code == 200

@@ -124,7 +124,10 @@ def _convert(app: FastAPI, request: Request, error: Exception) -> OneRuntimeErro
     if isinstance(error, RequestValidationError):
         return invalid_requests.convert(error, request.scope.get("route"))
     if isinstance(error, HTTPException):
-        return _of_status(error.status_code, _methods_at(app, request.url.path))
+        path = request.url.path
+        if path.endswith("/") and request.method in _methods_at(app, path.rstrip("/")):
+            return NotFound("There is nothing at this address. Remove the slash at the end of the path.")
+        return _of_status(error.status_code, _methods_at(app, path))
     return internal_error(request.scope["request_id"])
 
 

@@ -7,7 +7,7 @@ from typing import Final
 import fastapi_offline
 from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from starlette.responses import HTMLResponse, Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from one_runtime.api.headers import public_answer
 from one_runtime.errors import NotFound, OneRuntimeError
@@ -34,6 +34,12 @@ _HEADERS: Final = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }
+
+
+@router.get("/")
+async def get_root() -> RedirectResponse:
+    """Redirect a browser that opens the server's public URL to the API reference."""
+    return RedirectResponse("/docs", headers={"cache-control": "no-store"})
 
 
 @router.get("/openapi.json")
