@@ -82,6 +82,7 @@ def test_calls_are_filtered_over_all_organizations(run: Run, database_url: str) 
         "duration_ms": 5,
         "upstream_ms": 4,
         "api_key_id": None,
+        "request_id": None,
     }
     for options, count in {
         ("--organization", northwind): 2,
