@@ -9,6 +9,7 @@ from typing import Final
 
 import pytest
 
+from scripts.client_generator import python
 from tests.source_files import nodes, parsed, python_files
 
 ROOT: Final = Path(__file__).resolve().parent.parent
@@ -32,6 +33,8 @@ PLANNED_FOLDERS: Final = {"dashboard", "mcp", "agents", "webhooks"}
 """Folders that the design names, but that do not exist yet."""
 CROSSING_FOLDERS: Final = {"clients", "deploy", "foreign", "journeys", "operating", "promises", "refresh"}
 """Folders with tests of several domains."""
+GENERATED: Final = {ROOT / "clients" / "python" / "src" / "one_runtime_client" / name for name in python.FOLDERS}
+"""The docstring of a generated method describes all arguments, so the method is long."""
 MAY_SLEEP: Final = ROOT / "tests" / "waiting.py"
 PROMISE: Final = re.compile(r"\*\*(P\d+)\*\*")
 
@@ -114,10 +117,11 @@ def test_folders_of_tests_mirror_the_folders_of_the_package() -> None:
     assert folders - mirrored <= CROSSING_FOLDERS
 
 
-def test_no_function_is_longer_than_60_lines() -> None:
+def test_no_function_is_longer_than_60_lines_unless_it_is_generated() -> None:
     long = [
         f"{shown(path, node)} {node.name}: {node.end_lineno - node.lineno + 1} lines"
         for path in python_files(*FOLDERS)
+        if path.parent not in GENERATED
         for node in functions(path)
         if node.end_lineno is not None and node.end_lineno - node.lineno >= MOST_LINES_OF_A_FUNCTION
     ]

@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import attrgetter
 from typing import Any, Final, Literal, TypeAlias
 
@@ -18,7 +19,8 @@ from one_runtime.demo.acme import GLOBEX
 from one_runtime.settings import Settings
 from one_runtime_client import AsyncOneRuntime, OneRuntime, Pages
 from one_runtime_client.client import TIMEOUT
-from one_runtime_client.operations import Resource, Route
+from one_runtime_client.operations import Resource
+from one_runtime_client.requests import Request
 from tests.application import ACME_KEYS, Application, RunningAcme, SetClock, catalog_with_acme, running
 
 Kind: TypeAlias = Literal["blocking", "awaiting"]
@@ -31,15 +33,36 @@ ORGANIZATION: Final = (
 )
 
 
+class _RouteOnly:
+    """Stands for a resource whose methods return their routes instead of sending requests."""
+
+    def _request(self, request: Request, _: object) -> str:
+        return request.route
+
+    _pages = _request
+
+
+def resources_of(client: OneRuntime) -> dict[str, Resource]:
+    """Return the resources of a client by name. The name of the client itself is empty."""
+    properties = inspect.getmembers_static(type(client), lambda member: isinstance(member, cached_property))
+    names = [name for name, _ in properties if name not in {"with_raw_response", "proxy"}]
+    return {"": client, **{name: getattr(client, name) for name in names}}
+
+
 def routes_of(client: OneRuntime) -> dict[str, str]:
     """Return the methods of a client with their routes, such as `sessions.create`: `POST /v1/…`."""
-    resources = {f"{noun}.": resource for noun, resource in vars(client).items() if isinstance(resource, Resource)}
-    return {
-        f"{prefix}{name}": attribute.route
-        for prefix, resource in {"": client, **resources}.items()
-        for name, attribute in inspect.getmembers_static(type(resource))
-        if isinstance(attribute, Route)
-    }
+    routes = {}
+    for noun, resource in resources_of(client).items():
+        for verb, method in inspect.getmembers_static(type(resource), inspect.isfunction):
+            if not verb.startswith("_") and verb != "close":
+                required = [
+                    name
+                    for name, parameter in inspect.signature(method).parameters.items()
+                    if parameter.default is parameter.empty and name != "self"
+                ]
+                route = method(_RouteOnly(), **dict.fromkeys(required, "x"))
+                routes[f"{noun}.{verb}" if noun else verb] = route
+    return routes
 
 
 with OneRuntime("http://127.0.0.1", "oru_key") as _client:

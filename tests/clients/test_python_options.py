@@ -1,10 +1,12 @@
 """The Python client's options: HTTP clients of the caller, environment variables, retries, headers and logs."""
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import httpx2
@@ -13,7 +15,7 @@ import pytest_asyncio
 from starlette.responses import RedirectResponse
 
 import one_runtime_client
-from one_runtime_client import AsyncOneRuntime, ConnectionFailed, OneRuntime, RateLimited
+from one_runtime_client import AsyncOneRuntime, ConnectionFailed, NotFound, OneRuntime, Page, RateLimited
 from tests.clients.python_callers import KINDS, ORGANIZATION, Caller, Faults, Kind, calling, problem, serving_northwind
 from tests.ports import free_port
 from tests.proxy.relay import Arrived, Upstream, json_response
@@ -222,3 +224,67 @@ async def test_retries_are_logged_without_secrets_and_without_names_of_end_users
         "GET /v1/proxy/acme/{path}: 503 database_busy.",
     ]
     assert {record.levelno for record in caplog.records if record.name == "one_runtime_client"} == {logging.INFO}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_each_call_takes_a_timeout_headers_and_an_idempotency_key(lossy: Lossy, kind: Kind) -> None:
+    async with calling(kind, lossy.url, KEY, timeout=5) as caller:
+        lossy.upstream.answer = json_response(201, **CREATED)
+        await caller.do("sessions.create", end_user_id="u", idempotency_key="own", headers={"X-Trace": "ä"})
+        (arrived,) = lossy.upstream.arrived
+        assert (arrived.named(b"idempotency-key"), arrived.named(b"x-trace")) == ([b"own"], ["ä".encode()])
+        lossy.upstream.handler = silent
+        with pytest.raises(ConnectionFailed) as failed:
+            await caller.do("organization.get", timeout=0.05)
+    assert failed.value.code == "timeout"
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, arrived: Arrived) -> None:
+    await reader.read()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_raw_response_has_the_status_and_the_headers(lossy: Lossy, kind: Kind) -> None:
+    created = {"connections": [], "next_cursor": "c2"}
+    head = b'HTTP/1.1 %b\r\nETag: "1"\r\nRequest-Id: r-1\r\n'
+    page = json.dumps(created).encode()
+    answers = {
+        "200 OK": b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (len(page), page),
+        "304 Not Modified": b"\r\n",
+    }
+    async with calling(kind, lossy.url, KEY) as caller:
+        for line, rest in answers.items():
+            lossy.upstream.answer = head % line.encode() + rest
+            call = "connections.with_raw_response.list"
+            raw = await caller.do(call, end_user_id="u", headers={"If-None-Match": '"1"'})
+            assert (raw.status, raw.etag, raw.request_id) == (int(line[:3]), '"1"', "r-1")
+            if raw.status == 200:
+                assert raw.parse() == Page((), "c2")
+            else:
+                with pytest.raises(one_runtime_client.OneRuntimeError, match="304"):
+                    raw.parse()
+        with pytest.raises(one_runtime_client.OneRuntimeError, match="with_raw_response"):
+            await caller.do("organization.get", headers={"If-None-Match": '"1"'})
+        lossy.upstream.answer = json_response(404, code="not_found", detail="No.").replace(b"/json", b"/problem+json")
+        with pytest.raises(NotFound):
+            await caller.do("connections.with_raw_response.get", "1")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_update_sends_none_but_no_omitted_argument(lossy: Lossy, kind: Kind) -> None:
+    lossy.upstream.answer = json_response(404)
+    metadata = {"team": None, "since": datetime(2026, 11, 30, tzinfo=UTC)}
+    changes: list[dict[str, Any]] = [{"name": None, "metadata": metadata}, {"name": "N"}]
+    async with calling(kind, lossy.url, KEY) as caller:
+        for arguments in changes:
+            with pytest.raises(one_runtime_client.OneRuntimeError):
+                await caller.do("connections.update", "1", **arguments)
+        with pytest.raises(one_runtime_client.OneRuntimeError):
+            await caller.do("sessions.create", end_user_id="u", integration_slug=None, scopes=("a", "b"))
+        with pytest.raises(TypeError, match="list of strings"):
+            await caller.do("sessions.create", end_user_id="u", scopes="a")
+    assert [json.loads(arrived.body) for arrived in lossy.upstream.arrived] == [
+        {"name": None, "metadata": {"team": None, "since": "2026-11-30T00:00:00+00:00"}},
+        {"name": "N"},
+        {"end_user_id": "u", "scopes": ["a", "b"]},
+    ]

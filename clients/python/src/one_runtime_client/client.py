@@ -6,21 +6,10 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Final, Self
 
+from one_runtime_client.async_resources.api import AsyncApi
 from one_runtime_client.calls import server_from
-from one_runtime_client.operations import Operation, Resource, TransportT
-from one_runtime_client.parsing import answer
 from one_runtime_client.pools import AsyncHttpClient, HttpClient
-from one_runtime_client.proxy import Proxy
-from one_runtime_client.resources.catalog import Catalog
-from one_runtime_client.resources.connections import Connections, Disconnection, disconnect
-from one_runtime_client.resources.custom_integrations import CustomIntegrations
-from one_runtime_client.resources.end_users import EndUsers
-from one_runtime_client.resources.events import Events
-from one_runtime_client.resources.integrations import Integrations
-from one_runtime_client.resources.oauth_clients import OAuthClients
-from one_runtime_client.resources.organization import Organizations
-from one_runtime_client.resources.proxy_requests import ProxyRequests
-from one_runtime_client.resources.sessions import Sessions
+from one_runtime_client.resources.api import Api
 from one_runtime_client.retries import MAX_RETRIES, Retries
 from one_runtime_client.transports import AsyncTransport, Transport
 
@@ -30,27 +19,7 @@ TIMEOUT: Final = 75.0
 """Seconds. The limits of One Runtime for a provider are shorter: 10 s for the connection, 60 s for the response."""
 
 
-class Api(Resource[TransportT]):
-    """All resources of the API."""
-
-    disconnect = Operation("POST /v1/disconnect", disconnect, answer(Disconnection))
-
-    def __init__(self, transport: TransportT) -> None:
-        super().__init__(transport)
-        self.integrations = Integrations(transport)
-        self.catalog = Catalog(transport)
-        self.sessions = Sessions(transport)
-        self.connections = Connections(transport)
-        self.end_users = EndUsers(transport)
-        self.organization = Organizations(transport)
-        self.oauth_clients = OAuthClients(transport)
-        self.custom_integrations = CustomIntegrations(transport)
-        self.events = Events(transport)
-        self.proxy_requests = ProxyRequests(transport)
-        self.proxy = Proxy(transport)
-
-
-class OneRuntime(Api[Transport]):
+class OneRuntime(Api):
     """The synchronous client. Threads can share a client, and so can the children of `os.fork`.
 
     Close the client after use, or use the client in a `with` block.
@@ -98,7 +67,7 @@ class OneRuntime(Api[Transport]):
         return f"OneRuntime({self._transport.server.base_url!r})"
 
 
-class AsyncOneRuntime(Api[AsyncTransport]):
+class AsyncOneRuntime(AsyncApi):
     """The asynchronous client. Event loops can share a client, and so can the children of `os.fork`.
 
     Close the client after use, or use the client in an `async with` block. The client has a connection pool for each

@@ -1,110 +1,24 @@
-"""Turn each operation of the API into a method of a resource, such as `client.sessions.create`.
-
-Each operation is declared once. The transport (the object that sends requests) decides whether the method is
-synchronous or asynchronous.
-"""
+"""Send the requests of a resource's methods, and return their answers: objects, lists with pages, or raw responses."""
 
 import functools
 import inspect
-import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, Generic, ParamSpec, Self, TypeVar, overload
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, ParamSpec, TypeVar
 from urllib.parse import urlencode
 
 import httpx2
 
-from one_runtime_client.arguments import Arguments
-from one_runtime_client.calls import IDEMPOTENCY_KEY, Call, query_string, segment
+from one_runtime_client.calls import Call
 from one_runtime_client.parsing import ParseError, next_cursor
+from one_runtime_client.requests import Request
 from one_runtime_client.responses import unexpected_answer
 from one_runtime_client.transports import AsyncTransport, Transport
 
-__all__ = ["AsyncPages", "Page", "Pages"]
+__all__ = ["AsyncPages", "Page", "Pages", "RawResponse"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-TransportT = TypeVar("TransportT", bound=Transport | AsyncTransport)
-
-
-class Resource(Generic[TransportT]):
-    """A group of operations, such as `client.sessions`."""
-
-    def __init__(self, transport: TransportT) -> None:
-        self._transport: TransportT = transport
-
-
-def transport_of(resource: Resource[Any]) -> Any:
-    """Return the transport of a resource. The transport is private, but the descriptors of this package need it."""
-    return resource._transport  # noqa: SLF001
-
-
-class Route(Generic[P]):
-    """A method and a path of the API, with the function that arranges the caller's arguments."""
-
-    def __init__(self, route: str, arrange: Callable[P, Arguments], *, creates: bool = False) -> None:
-        self.route, self._creates = route, creates
-        self._method, _, self._path = route.partition(" ")
-        self._arrange = arrange
-
-    def call(self, *args: P.args, **kwargs: P.kwargs) -> Call:
-        """Return the call for these arguments. Raises: ValueError for an empty identifier."""
-        arguments = self._arrange(*args, **kwargs)
-        headers = [("content-type", arguments.media_type)] if arguments.media_type else []
-        if self._creates:
-            headers.append((IDEMPOTENCY_KEY, str(uuid.uuid4())))
-        return Call(
-            method=self._method,
-            route=self.route,
-            path=self._path.format_map({name: segment(value) for name, value in arguments.path.items()}),
-            query=query_string(arguments.query),
-            json=arguments.json,
-            body=arguments.body,
-            headers=tuple(headers),
-        )
-
-    def _bound(self, resource: Any, send: Callable[..., Any], send_async: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the method for the resource's transport, with the name, docstring and arguments of `arrange`."""
-        transport = transport_of(resource)
-        method = functools.partial(send if isinstance(transport, Transport) else send_async, transport)
-        functools.update_wrapper(method, self._arrange)
-        return signed(method, self._signature)
-
-    @functools.cached_property
-    def _signature(self) -> inspect.Signature:
-        return inspect.signature(self._arrange).replace(return_annotation=inspect.Signature.empty)
-
-
-def signed(method: Callable[..., Any], signature: inspect.Signature) -> Callable[..., Any]:
-    """Give a method the signature that `help` and editors show."""
-    vars(method)["__signature__"] = signature
-    return method
-
-
-class Operation(Route[P], Generic[P, T]):
-    """An operation with one answer."""
-
-    def __init__(
-        self, route: str, arrange: Callable[P, Arguments], parse: Callable[[Any], T], *, creates: bool = False
-    ) -> None:
-        super().__init__(route, arrange, creates=creates)
-        self._parse = parse
-
-    @overload
-    def __get__(self, resource: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, resource: Resource[Transport], owner: type) -> Callable[P, T]: ...
-    @overload
-    def __get__(self, resource: Resource[AsyncTransport], owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
-    def __get__(self, resource: Any, owner: type) -> Any:
-        """Return the operation as a method of a resource."""
-        return self if resource is None else self._bound(resource, self._send, self._send_async)
-
-    def _send(self, transport: Transport, *args: P.args, **kwargs: P.kwargs) -> T:
-        return _parsed(transport.send(self.call(*args, **kwargs)), self._parse)
-
-    async def _send_async(self, transport: AsyncTransport, *args: P.args, **kwargs: P.kwargs) -> T:
-        return _parsed(await transport.send(self.call(*args, **kwargs)), self._parse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +27,43 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RawResponse(Generic[T]):
+    """A response of One Runtime. `http_response` is the response of httpx2."""
+
+    http_response: httpx2.Response
+    _parse: Callable[[Any], T] = field(repr=False)
+
+    @property
+    def status(self) -> int:
+        """The HTTP status, such as 201 for a new resource, 200 for a present one, or 304 after `If-None-Match`."""
+        return self.http_response.status_code
+
+    @property
+    def headers(self) -> httpx2.Headers:
+        """The headers. The case of a name does not matter."""
+        return self.http_response.headers
+
+    @property
+    def request_id(self) -> str | None:
+        """The header `Request-Id`, which the operator finds in the log."""
+        return self.headers.get("request-id")
+
+    @property
+    def etag(self) -> str | None:
+        """The header `ETag`, for `If-None-Match` or `If-Match` in a later request."""
+        return self.headers.get("etag")
+
+    def parse(self) -> T:
+        """Return the answer, as the method itself returns it.
+
+        Raises:
+            OneRuntimeError: `unexpected_answer`: the response does not have the documented form. A response with the
+                status 304 has no answer.
+        """
+        return _parsed(self.http_response, self._parse)
 
 
 class Pages(Generic[T]):
@@ -159,31 +110,97 @@ class AsyncPages(Generic[T]):
                 yield item
 
 
-class Listing(Route[P], Generic[P, T]):
-    """An operation that returns a list with pages."""
+class Resource:
+    """A group of methods of `OneRuntime`, such as `client.sessions`."""
 
-    def __init__(self, route: str, arrange: Callable[P, Arguments], parse: Callable[[Any], tuple[T, ...]]) -> None:
-        super().__init__(route, arrange)
-        self._parse = parse
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
 
-    @overload
-    def __get__(self, resource: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, resource: Resource[Transport], owner: type) -> Callable[P, Pages[T]]: ...
-    @overload
-    def __get__(self, resource: Resource[AsyncTransport], owner: type) -> Callable[P, AsyncPages[T]]: ...
-    def __get__(self, resource: Any, owner: type) -> Any:
-        """Return the operation as a method of a resource."""
-        return self if resource is None else self._bound(resource, self._pages, self._async_pages)
+    def _request(self, request: Request, parse: Callable[[Any], T]) -> T:
+        return _parsed(self._transport.send(request.call()), parse)
 
-    def _pages(self, transport: Transport, *args: P.args, **kwargs: P.kwargs) -> Pages[T]:
-        return Pages(transport, self.call(*args, **kwargs), self._page)
+    def _pages(self, request: Request, parse: Callable[[Any], tuple[T, ...]]) -> Pages[T]:
+        return Pages(self._transport, request.call(), _page_of(parse))
 
-    def _async_pages(self, transport: AsyncTransport, *args: P.args, **kwargs: P.kwargs) -> AsyncPages[T]:
-        return AsyncPages(transport, self.call(*args, **kwargs), self._page)
 
-    def _page(self, value: Any) -> Page[T]:
-        return Page(self._parse(value), next_cursor(value))
+class AsyncResource:
+    """A group of methods of `AsyncOneRuntime`, such as `client.sessions`."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def _request(self, request: Request, parse: Callable[[Any], T]) -> T:
+        return _parsed(await self._transport.send(request.call()), parse)
+
+    def _pages(self, request: Request, parse: Callable[[Any], tuple[T, ...]]) -> AsyncPages[T]:
+        return AsyncPages(self._transport, request.call(), _page_of(parse))
+
+
+class _RawRequests:
+    """Replaces the requests of a resource: its methods then return raw responses."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def _request(self, request: Request, parse: Callable[[Any], T]) -> RawResponse[T]:
+        return RawResponse(self._transport.send(request.call()), parse)
+
+    def _pages(self, request: Request, parse: Callable[[Any], tuple[T, ...]]) -> RawResponse[Page[T]]:
+        return self._request(request, _page_of(parse))
+
+
+class _AsyncRawRequests:
+    """Replaces the requests of a resource: its methods then return raw responses."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def _request(self, request: Request, parse: Callable[[Any], T]) -> RawResponse[T]:
+        return RawResponse(await self._transport.send(request.call()), parse)
+
+    async def _pages(self, request: Request, parse: Callable[[Any], tuple[T, ...]]) -> RawResponse[Page[T]]:
+        return await self._request(request, _page_of(parse))
+
+
+def with_response(method: Callable[P, T]) -> Callable[P, RawResponse[T]]:
+    """Return a method that returns the raw response. Use it for a method of `OneRuntime`."""
+    return _raw(method, _RawRequests)
+
+
+def page_with_response(method: Callable[P, Pages[T]]) -> Callable[P, RawResponse[Page[T]]]:
+    """Return a method that returns the raw response of one page. Use it for a method of `OneRuntime`."""
+    return _raw(method, _RawRequests)
+
+
+def async_with_response(
+    method: Callable[P, Coroutine[Any, Any, T]],
+) -> Callable[P, Coroutine[Any, Any, RawResponse[T]]]:
+    """Return a method that returns the raw response. Use it for a method of `AsyncOneRuntime`."""
+    return _raw(method, _AsyncRawRequests)
+
+
+def async_page_with_response(
+    method: Callable[P, AsyncPages[T]],
+) -> Callable[P, Coroutine[Any, Any, RawResponse[Page[T]]]]:
+    """Return a method that returns the raw response of one page. Use it for a method of `AsyncOneRuntime`."""
+    return _raw(method, _AsyncRawRequests)
+
+
+def _raw(method: Any, requests: Callable[[Any], object]) -> Callable[..., Any]:
+    """Return a bound method that runs with other requests, and with the arguments and the docstring of the method."""
+    function, resource = method.__func__, requests(method.__self__._transport)  # noqa: SLF001 - same module
+
+    @functools.wraps(function)
+    def raw(*args: Any, **kwargs: Any) -> Any:
+        return function(resource, *args, **kwargs)
+
+    signature = inspect.signature(method)
+    vars(raw)["__signature__"] = signature.replace(return_annotation=RawResponse)
+    return raw
+
+
+def _page_of(parse: Callable[[Any], tuple[T, ...]]) -> Callable[[Any], Page[T]]:
+    return lambda value: Page(parse(value), next_cursor(value))
 
 
 def _call_at(call: Call, cursor: str | None) -> Call:
@@ -194,6 +211,8 @@ def _call_at(call: Call, cursor: str | None) -> Call:
 
 
 def _parsed(response: httpx2.Response, parse: Callable[[Any], T]) -> T:
+    if response.status_code == httpx2.codes.NOT_MODIFIED:
+        raise unexpected_answer(response, "the resource has not changed (304). Use with_raw_response")
     try:
         return parse(response.json() if response.content else None)
     except ParseError as error:

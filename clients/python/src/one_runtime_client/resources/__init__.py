@@ -1,1 +1,1 @@
-"""Define the client's resources (groups of operations of the API). Each module defines one resource."""
+"""Define the resources of the API."""

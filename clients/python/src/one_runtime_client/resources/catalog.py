@@ -1,139 +1,144 @@
-"""Define the operations for the built-in integrations, with arguments and results."""
+"""Define the methods of `catalog`. `python -m scripts.generate_clients` writes this file."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import date
-from typing import Literal, TypeAlias
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Literal
 
-from one_runtime_client.arguments import Arguments, one_or_more
-from one_runtime_client.operations import Operation, Resource, TransportT
+from one_runtime_client.models import (
+    CatalogDetail,
+    CatalogIntegration,
+    Category,
+)
+from one_runtime_client.operations import Resource, with_response
 from one_runtime_client.parsing import answer, list_of
-
-__all__ = [
-    "CatalogAuth",
-    "CatalogDetail",
-    "CatalogField",
-    "CatalogFieldOption",
-    "CatalogIntegration",
-    "CatalogOAuth2",
-    "CatalogVerified",
-    "Category",
-]
-
-AuthType: TypeAlias = Literal["oauth2", "api_key", "basic", "client_credentials", "none"]
-
-Logo: TypeAlias = Literal["inline", "url", "none"]
+from one_runtime_client.requests import (
+    Request,
+    one_or_more,
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogFieldOption:
-    """An option of a field."""
-
-    value: str
-    label: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogField:
-    """A field of a form for end users. `secret` is False for parameters such as a subdomain."""
-
-    name: str
-    label: str
-    help: str | None
-    placeholder: str | None
-    pattern: str | None
-    secret: bool
-    optional: bool
-    options: tuple[CatalogFieldOption, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogOAuth2:
-    """The OAuth client that an integration needs. `client_url`: the page on which you register the client."""
-
-    scopes: tuple[str, ...]
-    pkce: str
-    refresh: str
-    client: Literal["organization", "customer"]
-    client_url: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogVerified:
-    """The method and the date of the last test of an auth type."""
-
-    how: str
-    date: date | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogAuth:
-    """An auth type of an integration, with the fields that an end user fills in."""
-
-    auth_type: AuthType
-    params: tuple[CatalogField, ...]
-    fields: tuple[CatalogField, ...]
-    oauth2: CatalogOAuth2 | None
-    verified: CatalogVerified
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogIntegration:
-    """An integration, without an end user's connections."""
-
-    id: str
-    slug: str
-    name: str
-    description: str
-    logo_url: str | None
-    category: str
-    supported_auth_types: tuple[AuthType, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogDetail(CatalogIntegration):
-    """An integration with its auth types."""
-
-    website: str
-    docs: str | None
-    auth: tuple[CatalogAuth, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Category:
-    """A category with the number of its integrations."""
-
-    name: str
-    count: int
-
-
-def list_catalog(
-    *, slug: str | Iterable[str] = (), category: str | None = None, search: str | None = None, logo: Logo = "url"
-) -> Arguments:
-    """List all built-in integrations with all their auth types.
-
-    The list includes the integrations that your organization does not offer.
-    """
-    return Arguments(query={"slug": one_or_more(slug), "category": category, "search": search, "logo": logo})
-
-
-def get_catalog_integration(slug: str, *, logo: Logo = "url") -> Arguments:
-    """Return a built-in integration with the fields that end users fill in."""
-    return Arguments(path={"slug": slug}, query={"logo": logo})
-
-
-def list_categories() -> Arguments:
-    """List the categories with the number of integrations in each category."""
-    return Arguments()
-
-
-class Catalog(Resource[TransportT]):
+class Catalog(Resource):
     """The built-in integrations."""
 
-    list = Operation(
-        "GET /v1/catalog/integrations",
-        list_catalog,
-        list_of(CatalogIntegration, under="integrations"),
-    )
-    get = Operation("GET /v1/catalog/integrations/{slug}", get_catalog_integration, answer(CatalogDetail))
-    categories = Operation("GET /v1/catalog/categories", list_categories, list_of(Category, under="categories"))
+    @cached_property
+    def with_raw_response(self) -> "CatalogWithRawResponse":
+        """The same methods. Each returns a `RawResponse` with the status and the headers."""
+        return CatalogWithRawResponse(self)
+
+    def categories(
+        self,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[Category, ...]:
+        """List the categories that contain at least one integration. The request needs no API key.
+
+        Args:
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            tuple: Each item: A category.
+
+        Raises:
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "GET /v1/catalog/categories",
+                timeout=timeout,
+                headers=headers,
+            ),
+            list_of(Category, under="categories"),
+        )
+
+    def list(
+        self,
+        *,
+        slug: str | Iterable[str] | None = None,
+        category: str | None = None,
+        search: str | None = None,
+        logo: Literal["inline", "url", "none"] = "url",
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[CatalogIntegration, ...]:
+        """List every built-in integration with all its auth types. The request needs no API key.
+
+        Args:
+            slug: Slugs to return. You can repeat the parameter.
+            category: Only integrations of this category.
+            search: Text to search for. The best match is first.
+            logo: Format of the logos. Default: url.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            tuple: Each item: A built-in integration.
+
+        Raises:
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "GET /v1/catalog/integrations",
+                query={
+                    "slug": one_or_more(slug),
+                    "category": category,
+                    "search": search,
+                    "logo": logo,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            list_of(CatalogIntegration, under="integrations"),
+        )
+
+    def get(
+        self,
+        slug: str,
+        *,
+        logo: Literal["inline", "url", "none"] = "url",
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> CatalogDetail:
+        """Return a built-in integration with the fields of all its auth types. The request needs no API key.
+
+        Args:
+            slug: The slug: the name of the integration in URLs and requests.
+            logo: The form of `logo_url`. `inline`: a data URI. `url`: a URL on this server. `none`: None. Default: url.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            CatalogDetail: A built-in integration with the fields of all its auth types.
+
+        Raises:
+            NotFound: `not_found`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "GET /v1/catalog/integrations/{slug}",
+                path={
+                    "slug": slug,
+                },
+                query={
+                    "logo": logo,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(CatalogDetail),
+        )
+
+
+class CatalogWithRawResponse:
+    """The methods of `catalog`. Each returns a `RawResponse` with the status and the headers."""
+
+    def __init__(self, resource: Catalog) -> None:
+        self.categories = with_response(resource.categories)
+        self.list = with_response(resource.list)
+        self.get = with_response(resource.get)

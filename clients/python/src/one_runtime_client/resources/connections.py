@@ -1,235 +1,437 @@
-"""Define the operations for connected accounts, with arguments and results."""
+"""Define the methods of `connections`. `python -m scripts.generate_clients` writes this file."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal, TypeAlias
+from functools import cached_property
+from typing import Any, Literal
 
-from one_runtime_client.arguments import LIMIT, Arguments, as_dict, as_text, as_time, one_or_more, without_none
-from one_runtime_client.operations import Listing, Operation, Resource, TransportT
+from one_runtime_client.models import (
+    Connection,
+    ConnectionCheck,
+    Credentials,
+    DeletedConnection,
+)
+from one_runtime_client.operations import Pages, Resource, page_with_response, with_response
 from one_runtime_client.parsing import answer, list_of
-from one_runtime_client.resources.catalog import AuthType
-
-__all__ = [
-    "Account",
-    "Connection",
-    "ConnectionCheck",
-    "ConnectionSummary",
-    "Credentials",
-    "DeletedConnection",
-    "Disconnection",
-    "ErrorNote",
-    "Revocation",
-]
-
-ConnectionStatus: TypeAlias = Literal["active", "needs_reauth"]
+from one_runtime_client.requests import (
+    OMITTED,
+    Omitted,
+    Request,
+    choices,
+    new_idempotency_key,
+    one_or_more,
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ErrorNote:
-    """The newest error of a connection or a session."""
-
-    code: str
-    message: str
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
-    """The account at the provider. `id` or `label` is None if the provider does not return this value."""
-
-    id: str | None
-    label: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionSummary:
-    """A connection in the list of integrations.
-
-    `params`: values that are not secret, such as a subdomain. `base_url`: the base URL of the provider's API for this
-    account, or None if the URL contains a part of the credential. `token_expires_at`: when the access token expires.
-    """
-
-    id: str
-    name: str
-    status: ConnectionStatus
-    error: ErrorNote | None
-    account: Account
-    params: Mapping[str, str]
-    base_url: str | None
-    scopes: tuple[str, ...]
-    missing_scopes: tuple[str, ...]
-    created_at: datetime
-    updated_at: datetime
-    last_used_at: datetime | None
-    token_expires_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Connection(ConnectionSummary):
-    """A connected account of an end user, without its credentials."""
-
-    integration_slug: str
-    end_user_id: str
-    auth_type: AuthType
-    metadata: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Revocation:
-    """The outcome of revoking one token at the provider."""
-
-    connection_id: str
-    token: Literal["access_token", "refresh_token"] | None
-    outcome: Literal["revoked", "failed", "not_supported"]
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeletedConnection:
-    """A deleted connection, with the revocations of its tokens."""
-
-    id: str
-    revocations: tuple[Revocation, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectionCheck:
-    """The result of a check of a connection. `working` is None if the integration has no check.
-
-    `missing_permission`: the provider's name of the missing permission, or None if the name is not known.
-    """
-
-    outcome: Literal["accepted", "refused", "permission_missing", "not_supported"]
-    working: bool | None
-    reason: str | None
-    missing_permission: str | None
-    connection: Connection
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credentials:
-    """The credentials for requests to the provider. Tokens expire, so get the credentials again before each use."""
-
-    connection_id: str
-    integration_slug: str
-    auth_type: AuthType
-    params: Mapping[str, str]
-    credentials: Mapping[str, str] = field(repr=False)
-    token_expires_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disconnection:
-    """The outcome of a call of `disconnect`. `not_found`: the end user had no connection to the integration."""
-
-    status: Literal["disconnected", "not_found"]
-    integration_slug: str
-    end_user_id: str
-    deleted_count: int
-    revocations: tuple[Revocation, ...]
-
-
-def list_connections(  # noqa: PLR0913 - by name
-    *,
-    end_user_id: str | Iterable[str] = (),
-    integration_slug: str | Iterable[str] = (),
-    status: ConnectionStatus | Iterable[ConnectionStatus] = (),
-    since: datetime | None = None,
-    until: datetime | None = None,
-    limit: int = LIMIT,
-    cursor: str | None = None,
-) -> Arguments:
-    """List connections, newest first. `since` and `until` select by the time of creation.
-
-    A filter with several values matches connections that have one of the values.
-    """
-    filters = {
-        "end_user_id": one_or_more(end_user_id),
-        "integration_slug": one_or_more(integration_slug),
-        "status": one_or_more(status),
-        "since": as_time(since),
-        "until": as_time(until),
-    }
-    return Arguments(query={**filters, "limit": limit, "cursor": cursor})
-
-
-def create_connection(  # noqa: PLR0913 - by name
-    *,
-    integration_slug: str,
-    end_user_id: str,
-    auth_type: AuthType,
-    credentials: Mapping[str, str | datetime] | None = None,
-    params: Mapping[str, str] | None = None,
-    name: str | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    check: bool | None = None,
-    multiple: bool | None = None,
-) -> Arguments:
-    """Import a credential that you have already.
-
-    One Runtime verifies the credential with the provider. With `check=False`, One Runtime does not verify the
-    credential.
-    """
-    body = {"integration_slug": integration_slug, "end_user_id": end_user_id, "auth_type": auth_type, "name": name}
-    more = {"params": as_dict(params), "metadata": as_dict(metadata), "check": check, "multiple": multiple}
-    texts = {key: as_text(value) for key, value in (credentials or {}).items()}
-    return Arguments(json=without_none({**body, "credentials": texts, **more}))
-
-
-def get_connection(connection_id: str) -> Arguments:
-    """Return a connection."""
-    return Arguments(path={"connection_id": connection_id})
-
-
-def update_connection(
-    connection_id: str, *, name: str | None = None, metadata: Mapping[str, Any] | None = None
-) -> Arguments:
-    """Change the name, keys of the metadata, or both. An omitted argument changes nothing.
-
-    Each key of `metadata` changes only this key. A key with the value None is removed.
-    """
-    changes = {"name": name, "metadata": as_dict(metadata)}
-    return Arguments(path={"connection_id": connection_id}, json=without_none(changes))
-
-
-def delete_connection(connection_id: str) -> Arguments:
-    """Delete a connection with its credentials. One Runtime revokes the tokens at the provider."""
-    return Arguments(path={"connection_id": connection_id})
-
-
-def check_connection(connection_id: str) -> Arguments:
-    """Ask the provider whether the credential of a connection still works."""
-    return Arguments(path={"connection_id": connection_id})
-
-
-def refresh_connection(connection_id: str) -> Arguments:
-    """Refresh the tokens of a connection now. One Runtime also refreshes tokens by itself before they expire."""
-    return Arguments(path={"connection_id": connection_id})
-
-
-def get_credentials(connection_id: str) -> Arguments:
-    """Return the credentials of a connection, with a valid token. The API key needs the scope `credentials:read`."""
-    return Arguments(path={"connection_id": connection_id})
-
-
-def disconnect(*, integration_slug: str, end_user_id: str) -> Arguments:
-    """Delete all connections of an end user to an integration, with their credentials. A repeated call is harmless."""
-    return Arguments(json={"integration_slug": integration_slug, "end_user_id": end_user_id})
-
-
-_CONNECTION: Final = "/v1/connections/{connection_id}"
-_connection: Final = answer(Connection)
-
-
-class Connections(Resource[TransportT]):
+class Connections(Resource):
     """Connected accounts."""
 
-    list = Listing("GET /v1/connections", list_connections, list_of(Connection, under="connections"))
-    create = Operation("POST /v1/connections", create_connection, _connection, creates=True)
-    get = Operation(f"GET {_CONNECTION}", get_connection, _connection)
-    update = Operation(f"PATCH {_CONNECTION}", update_connection, _connection)
-    delete = Operation(f"DELETE {_CONNECTION}", delete_connection, answer(DeletedConnection))
-    check = Operation(f"POST {_CONNECTION}/check", check_connection, answer(ConnectionCheck))
-    refresh = Operation(f"POST {_CONNECTION}/refresh", refresh_connection, _connection)
-    credentials = Operation(f"GET {_CONNECTION}/credentials", get_credentials, answer(Credentials))
+    @cached_property
+    def with_raw_response(self) -> "ConnectionsWithRawResponse":
+        """The same methods. Each returns a `RawResponse` with the status and the headers."""
+        return ConnectionsWithRawResponse(self)
+
+    def list(
+        self,
+        *,
+        end_user_id: str | Iterable[str] = (),
+        integration_slug: str | Iterable[str] = (),
+        status: Literal["active", "needs_reauth"] | Iterable[Literal["active", "needs_reauth"]] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Pages[Connection]:
+        """List the connections of your organization in pages, newest first.
+
+        The API key needs the scope `read`.
+
+        Args:
+            end_user_id: Your own identifier of the end user.
+            integration_slug: The slug of the integration.
+            status: Only connections with this status.
+            since: Only items at or after this time, as in RFC 3339.
+            until: Only items before this time, as in RFC 3339.
+            limit: Maximum number of items on a page. Default: 100.
+            cursor: `next_cursor` of the previous page.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            Pages: A loop requests the pages one by one. Each item: A connected account of an end user, without the
+                credentials.
+
+        Raises:
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._pages(
+            Request(
+                "GET /v1/connections",
+                query={
+                    "end_user_id": one_or_more(end_user_id),
+                    "integration_slug": one_or_more(integration_slug),
+                    "status": choices("status", status, ("active", "needs_reauth")),
+                    "since": since,
+                    "until": until,
+                    "limit": limit,
+                    "cursor": cursor,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            list_of(Connection, under="connections"),
+        )
+
+    def create(
+        self,
+        *,
+        integration_slug: str,
+        end_user_id: str,
+        auth_type: Literal["api_key", "basic", "none", "oauth2", "client_credentials"],
+        name: str | None = None,
+        params: Mapping[str, str] | None = None,
+        credentials: Mapping[str, str | datetime] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        check: bool | None = None,
+        multiple: bool | None = None,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Connection:
+        """Store a credential for an end user.
+
+        One Runtime applies the first rule that fits:
+
+        1. The end user has a connection to the credential's account: the new credential replaces the credential of this
+           connection (200).
+        2. `multiple` is True: One Runtime creates a connection (201).
+        3. The end user has no connection to the integration: One Runtime creates a connection (201).
+        4. In all other cases, the new credential replaces the credential of a present connection (200). One Runtime
+           selects the newest active connection. If no connection is active, One Runtime selects the newest connection.
+
+        The API key needs the scope `connect`.
+
+        A credential to import. The fields of `credentials` depend on the auth type.
+
+        - `api_key`: the fields that the integration defines.
+        - `basic`: `username` and `password`.
+        - `client_credentials`: `client_id` and `client_secret`.
+        - `oauth2`: `access_token`. The fields `refresh_token`, `expires_at` (RFC 3339) and `scope` are optional. The
+          OAuth client of the tokens must be the client that One Runtime uses for the integration. If each end user
+          registers a client, `credentials` must also contain `client_id` and `client_secret`.
+        - `none`: no fields.
+
+        If `check` is True, the provider must accept the credential before One Runtime stores the credential. One
+        Runtime always checks `client_credentials`.
+
+        Args:
+            integration_slug: The slug of the integration.
+            end_user_id: Your own identifier of the end user.
+            auth_type: The auth type: the way to authenticate with the provider.
+            name: A name for the connection. Default: the account's name.
+            params: Values that are not secret, such as a subdomain.
+            credentials: The credential. The keys depend on the auth type.
+            metadata: An object with your own data, at most 16 kB of JSON. One Runtime stores the object and does not
+                interpret it.
+            check: True verifies the credential with the provider, and stores only an accepted credential. Default:
+                True.
+            multiple: True gives a new account its own connection. False replaces the present account. Default: False.
+            idempotency_key: A unique value for this creation. Default: a random UUID. With the same value, a second
+                call creates nothing.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            Connection: A connected account of an end user, without the credentials.
+
+        Raises:
+            NotFound: `not_found`.
+            Conflict: `client_refused`, `oauth_client_missing`, `unconfirmed_copy`.
+            InvalidInput: `invalid_input`, `credentials_refused`, `permission_missing`, `target_refused`,
+                `host_not_registered`, `integration_disabled`.
+            ProviderUnavailable: `provider_unavailable`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "POST /v1/connections",
+                json={
+                    "integration_slug": integration_slug,
+                    "end_user_id": end_user_id,
+                    "auth_type": auth_type,
+                    "name": name,
+                    "params": params,
+                    "credentials": credentials,
+                    "metadata": metadata,
+                    "check": check,
+                    "multiple": multiple,
+                },
+                idempotency_key=idempotency_key or new_idempotency_key(),
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(Connection),
+        )
+
+    def get(
+        self,
+        connection_id: str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Connection:
+        """Return a connection of your organization.
+
+        The API key needs the scope `read`.
+
+        Args:
+            connection_id: The id of the connection.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            Connection: A connected account of an end user, without the credentials.
+
+        Raises:
+            NotFound: `not_found`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "GET /v1/connections/{connection_id}",
+                path={
+                    "connection_id": connection_id,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(Connection),
+        )
+
+    def update(
+        self,
+        connection_id: str,
+        *,
+        name: str | Omitted | None = OMITTED,
+        metadata: Mapping[str, Any] | Omitted | None = OMITTED,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Connection:
+        """Change the name or the metadata of a connection. The body is a JSON Merge Patch (RFC 7396).
+
+        A request that changes nothing writes no event, and `updated_at` stays the same.
+
+        The API key needs the scope `connect`.
+
+        The fields to change, as a JSON Merge Patch (RFC 7396). An omitted field keeps its value.
+
+        Args:
+            connection_id: The id of the connection.
+            name: The new name of the connection.
+            metadata: The new metadata. It replaces the whole old object.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            Connection: A connected account of an end user, without the credentials.
+
+        Raises:
+            NotFound: `not_found`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "PATCH /v1/connections/{connection_id}",
+                path={
+                    "connection_id": connection_id,
+                },
+                json={
+                    "name": name,
+                    "metadata": metadata,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(Connection),
+        )
+
+    def delete(
+        self,
+        connection_id: str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> DeletedConnection:
+        """Delete a connection and its credentials immediately. `revocations` has the result of revoking each token.
+
+        The API key needs the scope `connect`.
+
+        Args:
+            connection_id: The id of the connection.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            DeletedConnection: The id of the deleted connection, and the result of revoking each token of the
+                connection.
+
+        Raises:
+            NotFound: `not_found`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "DELETE /v1/connections/{connection_id}",
+                path={
+                    "connection_id": connection_id,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(DeletedConnection),
+        )
+
+    def check(
+        self,
+        connection_id: str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ConnectionCheck:
+        """Check the credential of a connection at the provider.
+
+        - If the provider refuses an access token, One Runtime refreshes the tokens and repeats the check once.
+        - If the provider refuses the credential in the last check, the connection becomes `needs_reauth`.
+        - If the credential is valid but lacks a permission, the connection stays active. Its `error` names the
+          permission.
+        - If the provider gives no usable response, One Runtime answers with 502. The connection stays unchanged.
+
+        The API key needs the scope `connect`.
+
+        Args:
+            connection_id: The id of the connection.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            ConnectionCheck: The result of checking a credential.
+
+        Raises:
+            NotFound: `not_found`.
+            Conflict: `client_refused`, `oauth_client_missing`, `unconfirmed_copy`.
+            InvalidInput: `invalid_input`, `target_refused`, `host_not_registered`, `integration_disabled`.
+            ProviderUnavailable: `provider_unavailable`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "POST /v1/connections/{connection_id}/check",
+                path={
+                    "connection_id": connection_id,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(ConnectionCheck),
+        )
+
+    def credentials(
+        self,
+        connection_id: str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Credentials:
+        """Return the credentials of a connection. If a refresh is due, One Runtime first refreshes the tokens.
+
+        Each read adds the event `connection.credentials_read` to the audit log.
+
+        The API key needs the scope `credentials:read`.
+
+        Args:
+            connection_id: The id of the connection.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            Credentials: Valid credentials for requests to the provider.
+
+        Raises:
+            NotFound: `not_found`.
+            ConnectRequired: `needs_reauth`.
+            Conflict: `client_refused`, `oauth_client_missing`, `unconfirmed_copy`.
+            InvalidInput: `invalid_input`, `target_refused`, `host_not_registered`, `integration_disabled`.
+            ProviderUnavailable: `provider_unavailable`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "GET /v1/connections/{connection_id}/credentials",
+                path={
+                    "connection_id": connection_id,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(Credentials),
+        )
+
+    def refresh(
+        self,
+        connection_id: str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Connection:
+        """Refresh the tokens at the provider, even if the tokens are still valid. API keys and passwords stay
+        unchanged.
+
+        The API key needs the scope `connect`.
+
+        Args:
+            connection_id: The id of the connection.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            Connection: A connected account of an end user, without the credentials.
+
+        Raises:
+            NotFound: `not_found`.
+            ConnectRequired: `needs_reauth`.
+            Conflict: `client_refused`, `oauth_client_missing`, `unconfirmed_copy`.
+            InvalidInput: `invalid_input`, `target_refused`, `host_not_registered`, `integration_disabled`.
+            ProviderUnavailable: `provider_unavailable`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "POST /v1/connections/{connection_id}/refresh",
+                path={
+                    "connection_id": connection_id,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(Connection),
+        )
+
+
+class ConnectionsWithRawResponse:
+    """The methods of `connections`. Each returns a `RawResponse` with the status and the headers."""
+
+    def __init__(self, resource: Connections) -> None:
+        self.list = page_with_response(resource.list)
+        self.create = with_response(resource.create)
+        self.get = with_response(resource.get)
+        self.update = with_response(resource.update)
+        self.delete = with_response(resource.delete)
+        self.check = with_response(resource.check)
+        self.credentials = with_response(resource.credentials)
+        self.refresh = with_response(resource.refresh)

@@ -1,82 +1,227 @@
-"""Define the operations for your organization's own integrations, with arguments and results."""
+"""Define the methods of `custom_integrations`. `python -m scripts.generate_clients` writes this file."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final, Literal
+from functools import cached_property
+from typing import Any
 
-from one_runtime_client.arguments import Arguments
-from one_runtime_client.operations import Operation, Resource, TransportT
+from one_runtime_client.models import CustomIntegration
+from one_runtime_client.operations import Resource, with_response
 from one_runtime_client.parsing import answer, list_of, no_answer
-from one_runtime_client.resources.catalog import CatalogIntegration
-
-__all__ = ["CustomIntegration"]
+from one_runtime_client.requests import Request, new_idempotency_key
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CustomIntegration(CatalogIntegration):
-    """One of your organization's own integrations.
-
-    `invalidated_connections`: number of connections that end users have to make again, because the new definition
-    sends the credentials to another host or in another way.
-    """
-
-    enabled: bool
-    definition: Mapping[str, Any]
-    warnings: tuple[str, ...]
-    invalidated_connections: int
-    created_at: datetime
-    updated_at: datetime
-
-
-def list_custom_integrations() -> Arguments:
-    """List your organization's own integrations."""
-    return Arguments()
-
-
-def create_custom_integration(definition: Mapping[str, Any] | str) -> Arguments:
-    """Create an integration of your own.
-
-    `definition`: an entry in the catalog's format or an OpenAPI document, as a mapping or as text in YAML or JSON.
-    """
-    return _definition(definition)
-
-
-def get_custom_integration(slug: str) -> Arguments:
-    """Return one of your organization's own integrations."""
-    return Arguments(path={"slug": slug})
-
-
-def replace_custom_integration(slug: str, definition: Mapping[str, Any] | str) -> Arguments:
-    """Create or replace an integration of your own. `definition` does not need a `slug`."""
-    return _definition(definition, slug=slug)
-
-
-def delete_custom_integration(slug: str, *, delete_connections: bool = False) -> Arguments:
-    """Delete an integration of your own. If the integration has connections, `delete_connections` has to be True."""
-    return Arguments(path={"slug": slug}, query={"delete_connections": delete_connections or None})
-
-
-def _definition(definition: Mapping[str, Any] | str, **path: str) -> Arguments:
-    text = definition if isinstance(definition, str) else json.dumps(definition, ensure_ascii=False)
-    syntax: Literal["json", "yaml"] = "json" if text.lstrip().startswith("{") else "yaml"
-    return Arguments(path=path, body=text, media_type=f"application/{syntax}")
-
-
-_CUSTOM_INTEGRATION: Final = "/v1/custom-integrations/{slug}"
-_custom_integration: Final = answer(CustomIntegration)
-
-
-class CustomIntegrations(Resource[TransportT]):
+class CustomIntegrations(Resource):
     """Your organization's own integrations."""
 
-    list = Operation(
-        "GET /v1/custom-integrations",
-        list_custom_integrations,
-        list_of(CustomIntegration, under="custom_integrations"),
-    )
-    create = Operation("POST /v1/custom-integrations", create_custom_integration, _custom_integration, creates=True)
-    get = Operation(f"GET {_CUSTOM_INTEGRATION}", get_custom_integration, _custom_integration)
-    replace = Operation(f"PUT {_CUSTOM_INTEGRATION}", replace_custom_integration, _custom_integration)
-    delete = Operation(f"DELETE {_CUSTOM_INTEGRATION}", delete_custom_integration, no_answer)
+    @cached_property
+    def with_raw_response(self) -> "CustomIntegrationsWithRawResponse":
+        """The same methods. Each returns a `RawResponse` with the status and the headers."""
+        return CustomIntegrationsWithRawResponse(self)
+
+    def list(
+        self,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[CustomIntegration, ...]:
+        """List the custom integrations of your organization.
+
+        The API key needs the scope `read`.
+
+        Args:
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            tuple: Each item: A custom integration.
+
+        Raises:
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "GET /v1/custom-integrations",
+                timeout=timeout,
+                headers=headers,
+            ),
+            list_of(CustomIntegration, under="custom_integrations"),
+        )
+
+    def create(
+        self,
+        definition: Mapping[str, Any] | str,
+        *,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> CustomIntegration:
+        """Create an integration that only your organization can see. The slug must begin with `x-`.
+
+        If the slug already exists, the response is 409. Most validation errors name a line of the request body.
+
+        The API key needs the scope `admin`.
+
+        Args:
+            definition: The definition as a mapping, or as text in YAML or JSON.
+            idempotency_key: A unique value for this creation. Default: a random UUID. With the same value, a second
+                call creates nothing.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            CustomIntegration: A custom integration.
+
+        Raises:
+            Conflict: `conflict`, `integration_exists`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "POST /v1/custom-integrations",
+                document=definition,
+                idempotency_key=idempotency_key or new_idempotency_key(),
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(CustomIntegration),
+        )
+
+    def get(
+        self,
+        slug: str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> CustomIntegration:
+        """Return a custom integration with its definition.
+
+        The API key needs the scope `read`.
+
+        Args:
+            slug: The slug: the name of the integration in URLs and requests.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            CustomIntegration: A custom integration.
+
+        Raises:
+            NotFound: `not_found`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "GET /v1/custom-integrations/{slug}",
+                path={
+                    "slug": slug,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(CustomIntegration),
+        )
+
+    def replace(
+        self,
+        slug: str,
+        definition: Mapping[str, Any] | str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> CustomIntegration:
+        """Create (201) or replace (200) the integration with this slug.
+
+        If the integration now sends credentials to another host or in another way, its connections become
+        `needs_reauth`.
+
+        One Runtime deletes your OAuth client for the integration in three cases:
+
+        - The client is not registered for a new host of the integration.
+        - The new definition makes a secret field of the client public.
+        - The integration no longer has the auth type `oauth2`.
+
+        The API key needs the scope `admin`.
+
+        Args:
+            slug: The slug: the name of the integration in URLs and requests.
+            definition: The definition as a mapping, or as text in YAML or JSON.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            CustomIntegration: A custom integration.
+
+        Raises:
+            NotFound: `not_found`.
+            Conflict: `conflict`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "PUT /v1/custom-integrations/{slug}",
+                path={
+                    "slug": slug,
+                },
+                document=definition,
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(CustomIntegration),
+        )
+
+    def delete(
+        self,
+        slug: str,
+        *,
+        delete_connections: bool | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Delete the integration and its OAuth client.
+
+        If the integration has connections, the response is 409 by default. With the parameter `delete_connections`, One
+        Runtime deletes the connections, and revokes their tokens if the integration defines a revocation request.
+
+        The API key needs the scope `admin`.
+
+        Args:
+            slug: The slug: the name of the integration in URLs and requests.
+            delete_connections: True also deletes the connections of the integration. Default: False.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Raises:
+            NotFound: `not_found`.
+            Conflict: `integration_in_use`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "DELETE /v1/custom-integrations/{slug}",
+                path={
+                    "slug": slug,
+                },
+                query={
+                    "delete_connections": delete_connections,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            no_answer,
+        )
+
+
+class CustomIntegrationsWithRawResponse:
+    """The methods of `custom_integrations`. Each returns a `RawResponse` with the status and the headers."""
+
+    def __init__(self, resource: CustomIntegrations) -> None:
+        self.list = with_response(resource.list)
+        self.create = with_response(resource.create)
+        self.get = with_response(resource.get)
+        self.replace = with_response(resource.replace)
+        self.delete = with_response(resource.delete)

@@ -1,67 +1,159 @@
-"""Define the operations for the users of your product, with arguments and results."""
+"""Define the methods of `end_users`. `python -m scripts.generate_clients` writes this file."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import cached_property
 
-from one_runtime_client.arguments import LIMIT, Arguments, as_time, one_or_more
-from one_runtime_client.operations import Listing, Operation, Resource, TransportT
+from one_runtime_client.models import (
+    DeletedEndUser,
+    EndUser,
+)
+from one_runtime_client.operations import Pages, Resource, page_with_response, with_response
 from one_runtime_client.parsing import answer, list_of
-from one_runtime_client.resources.connections import Revocation
-
-__all__ = ["DeletedEndUser", "EndUser"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndUser:
-    """A user of your product."""
-
-    end_user_id: str
-    name: str | None
-    email: str | None
-    created_at: datetime
-    updated_at: datetime
-    metadata: Mapping[str, Any]
+from one_runtime_client.requests import (
+    Request,
+    one_or_more,
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeletedEndUser:
-    """A deleted end user, with the revocations of all tokens of this end user."""
-
-    end_user_id: str
-    deleted_connections: int
-    revocations: tuple[Revocation, ...]
-
-
-def list_end_users(
-    *,
-    end_user_id: str | Iterable[str] = (),
-    email: str | Iterable[str] = (),
-    since: datetime | None = None,
-    until: datetime | None = None,
-    limit: int = LIMIT,
-    cursor: str | None = None,
-) -> Arguments:
-    """List end users, ordered by `end_user_id`. `since` and `until` select by the time of creation."""
-    filters = {"end_user_id": one_or_more(end_user_id), "email": one_or_more(email)}
-    times = {"since": as_time(since), "until": as_time(until)}
-    return Arguments(query={**filters, **times, "limit": limit, "cursor": cursor})
-
-
-def get_end_user(end_user_id: str) -> Arguments:
-    """Return an end user."""
-    return Arguments(path={"end_user_id": end_user_id})
-
-
-def delete_end_user(end_user_id: str) -> Arguments:
-    """Delete an end user with all connections, credentials and sessions."""
-    return Arguments(path={"end_user_id": end_user_id})
-
-
-class EndUsers(Resource[TransportT]):
+class EndUsers(Resource):
     """The users of your product that are stored in One Runtime."""
 
-    list = Listing("GET /v1/end-users", list_end_users, list_of(EndUser, under="end_users"))
-    get = Operation("GET /v1/end-users/{end_user_id}", get_end_user, answer(EndUser))
-    delete = Operation("DELETE /v1/end-users/{end_user_id}", delete_end_user, answer(DeletedEndUser))
+    @cached_property
+    def with_raw_response(self) -> "EndUsersWithRawResponse":
+        """The same methods. Each returns a `RawResponse` with the status and the headers."""
+        return EndUsersWithRawResponse(self)
+
+    def list(
+        self,
+        *,
+        end_user_id: str | Iterable[str] = (),
+        email: str | Iterable[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Pages[EndUser]:
+        """List the end users of your organization in pages, ordered by identifier.
+
+        The API key needs the scope `read`.
+
+        Args:
+            end_user_id: Your own identifier of the end user.
+            email: The end user's e-mail address, or None.
+            since: Only items at or after this time, as in RFC 3339.
+            until: Only items before this time, as in RFC 3339.
+            limit: Maximum number of items on a page. Default: 100.
+            cursor: `next_cursor` of the previous page.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            Pages: A loop requests the pages one by one. Each item: A user of your product.
+
+        Raises:
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._pages(
+            Request(
+                "GET /v1/end-users",
+                query={
+                    "end_user_id": one_or_more(end_user_id),
+                    "email": one_or_more(email),
+                    "since": since,
+                    "until": until,
+                    "limit": limit,
+                    "cursor": cursor,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            list_of(EndUser, under="end_users"),
+        )
+
+    def get(
+        self,
+        end_user_id: str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> EndUser:
+        """Return an end user of your organization.
+
+        The API key needs the scope `read`.
+
+        Args:
+            end_user_id: Your own identifier of the end user.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            EndUser: A user of your product.
+
+        Raises:
+            NotFound: `not_found`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "GET /v1/end-users/{end_user_id}",
+                path={
+                    "end_user_id": end_user_id,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(EndUser),
+        )
+
+    def delete(
+        self,
+        end_user_id: str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> DeletedEndUser:
+        """Delete an end user, and all connections, credentials and sessions of this end user.
+
+        One Runtime removes the end user's identifier from all older events. Only the new event `end_user.deleted` names
+        the end user.
+
+        The API key needs the scope `admin`.
+
+        Args:
+            end_user_id: Your own identifier of the end user.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            DeletedEndUser: The deleted end user, and the results of revoking the tokens.
+
+        Raises:
+            NotFound: `not_found`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "DELETE /v1/end-users/{end_user_id}",
+                path={
+                    "end_user_id": end_user_id,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(DeletedEndUser),
+        )
+
+
+class EndUsersWithRawResponse:
+    """The methods of `end_users`. Each returns a `RawResponse` with the status and the headers."""
+
+    def __init__(self, resource: EndUsers) -> None:
+        self.list = page_with_response(resource.list)
+        self.get = with_response(resource.get)
+        self.delete = with_response(resource.delete)

@@ -1,90 +1,148 @@
-"""Define the operations for the audit log, with arguments and results."""
+"""Define the methods of `events`. `python -m scripts.generate_clients` writes this file."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, TypeAlias
+from functools import cached_property
+from typing import Literal
 
-from one_runtime_client.arguments import LIMIT, Arguments, as_time, one_or_more
-from one_runtime_client.operations import Listing, Operation, Resource, TransportT
+from one_runtime_client.models import (
+    Event,
+)
+from one_runtime_client.operations import Pages, Resource, page_with_response, with_response
 from one_runtime_client.parsing import answer, list_of
-
-__all__ = ["Actor", "Event"]
-
-Order: TypeAlias = Literal["asc", "desc"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Actor:
-    """The actor that caused an event: an API key, an end user, or the system."""
-
-    type: str
-    id: str | None
+from one_runtime_client.requests import (
+    Request,
+    choice,
+    choices,
+    one_or_more,
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Event:
-    """An entry of the audit log. `data` contains no secrets.
-
-    `request_id`: the id of the HTTP request that caused the event, as in the header `Request-Id`. None if no request
-    caused the event.
-    """
-
-    id: str
-    type: str
-    created_at: datetime
-    actor: Actor
-    address: str | None
-    end_user_id: str | None
-    connection_id: str | None
-    data: Mapping[str, Any]
-    request_id: str | None
-
-
-def list_events(  # noqa: PLR0913 - by name
-    *,
-    type: str | Iterable[str] = (),  # noqa: A002 - the API's name
-    end_user_id: str | Iterable[str] = (),
-    connection_id: str | Iterable[str] = (),
-    integration_slug: str | Iterable[str] = (),
-    actor_type: str | Iterable[str] = (),
-    actor_id: str | Iterable[str] = (),
-    request_id: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    order: Order | None = None,
-    after: str | None = None,
-    limit: int = LIMIT,
-    cursor: str | None = None,
-) -> Arguments:
-    """List events, newest first. A filter with several values matches events that have one of the values.
-
-    To follow the events, use `order="asc"` first, and then the id of the last event as `after`. `after` returns only
-    newer events, oldest first.
-    """
-    filters = {
-        "type": one_or_more(type),
-        "end_user_id": one_or_more(end_user_id),
-        "connection_id": one_or_more(connection_id),
-        "integration_slug": one_or_more(integration_slug),
-        "actor_type": one_or_more(actor_type),
-        "actor_id": one_or_more(actor_id),
-        "request_id": request_id,
-        "since": as_time(since),
-        "until": as_time(until),
-        "order": order,
-        "after": after,
-    }
-    return Arguments(query={**filters, "limit": limit, "cursor": cursor})
-
-
-def get_event(event_id: str) -> Arguments:
-    """Return an event."""
-    return Arguments(path={"event_id": event_id})
-
-
-class Events(Resource[TransportT]):
+class Events(Resource):
     """The audit log."""
 
-    list = Listing("GET /v1/events", list_events, list_of(Event, under="events"))
-    get = Operation("GET /v1/events/{event_id}", get_event, answer(Event))
+    @cached_property
+    def with_raw_response(self) -> "EventsWithRawResponse":
+        """The same methods. Each returns a `RawResponse` with the status and the headers."""
+        return EventsWithRawResponse(self)
+
+    def list(
+        self,
+        *,
+        type: str | Iterable[str] = (),
+        end_user_id: str | Iterable[str] = (),
+        connection_id: str | Iterable[str] = (),
+        integration_slug: str | Iterable[str] = (),
+        actor_type: Literal["api_key", "end_user", "system"] | Iterable[Literal["api_key", "end_user", "system"]] = (),
+        actor_id: str | Iterable[str] = (),
+        request_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        order: Literal["asc", "desc"] | None = None,
+        after: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Pages[Event]:
+        """List the events of your organization, newest first.
+
+        To follow the events, read them in ascending order: send `order=asc` first, and then the id of the last event as
+        `after`. With PostgreSQL, an event appears in the ascending order 10 seconds late, so that you never miss an
+        event.
+
+        One Runtime keeps events for 90 days. The operator can change this time.
+
+        The API key needs the scope `read`.
+
+        Args:
+            type: Only events of this type.
+            end_user_id: Your own identifier of the end user.
+            connection_id: The id of the connection.
+            integration_slug: The slug of the integration.
+            actor_type: Only events of this kind of actor.
+            actor_id: Only events of the actor with this id.
+            request_id: The id of the request, as in the header `Request-Id`. The server's log contains this id.
+            since: Only items at or after this time, as in RFC 3339.
+            until: Only items before this time, as in RFC 3339.
+            order: `desc`: newest first. `asc`: oldest first.
+            after: Only events after the event with this id, oldest first.
+            limit: Maximum number of items on a page. Default: 100.
+            cursor: `next_cursor` of the previous page.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            Pages: A loop requests the pages one by one. Each item: An event of the audit log.
+
+        Raises:
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._pages(
+            Request(
+                "GET /v1/events",
+                query={
+                    "type": one_or_more(type),
+                    "end_user_id": one_or_more(end_user_id),
+                    "connection_id": one_or_more(connection_id),
+                    "integration_slug": one_or_more(integration_slug),
+                    "actor_type": choices("actor_type", actor_type, ("api_key", "end_user", "system")),
+                    "actor_id": one_or_more(actor_id),
+                    "request_id": request_id,
+                    "since": since,
+                    "until": until,
+                    "order": choice("order", order, ("asc", "desc")),
+                    "after": after,
+                    "limit": limit,
+                    "cursor": cursor,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            list_of(Event, under="events"),
+        )
+
+    def get(
+        self,
+        event_id: str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Event:
+        """Return an event of your organization.
+
+        The API key needs the scope `read`.
+
+        Args:
+            event_id: The id of the event.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            Event: An event of the audit log.
+
+        Raises:
+            NotFound: `not_found`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "GET /v1/events/{event_id}",
+                path={
+                    "event_id": event_id,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(Event),
+        )
+
+
+class EventsWithRawResponse:
+    """The methods of `events`. Each returns a `RawResponse` with the status and the headers."""
+
+    def __init__(self, resource: Events) -> None:
+        self.list = page_with_response(resource.list)
+        self.get = with_response(resource.get)

@@ -1,57 +1,85 @@
-"""Define the operations for the integrations that an end user can connect, with arguments and results."""
+"""Define the methods of `integrations`. `python -m scripts.generate_clients` writes this file."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Literal
 
-from one_runtime_client.arguments import Arguments, one_or_more
-from one_runtime_client.operations import Operation, Resource, TransportT
+from one_runtime_client.models import (
+    Integration,
+)
+from one_runtime_client.operations import Resource, with_response
 from one_runtime_client.parsing import list_of
-from one_runtime_client.resources.catalog import CatalogIntegration, Logo
-from one_runtime_client.resources.connections import ConnectionSummary
-
-__all__ = ["Integration"]
-
-Expand: TypeAlias = Literal["connections"]
-
-IntegrationStatus: TypeAlias = Literal["connected", "not_connected"]
+from one_runtime_client.requests import (
+    Request,
+    one_or_more,
+)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Integration(CatalogIntegration):
-    """An integration with its status for an end user.
-
-    The status `not_connected` is no reason to delete data. Often, the end user only has to connect again.
-
-    `connections` is None if the list was requested without `expand="connections"`.
-    """
-
-    status: IntegrationStatus
-    connections: tuple[ConnectionSummary, ...] | None = None
-
-
-def list_integrations(  # noqa: PLR0913 - by name
-    *,
-    end_user_id: str,
-    slug: str | Iterable[str] = (),
-    category: str | None = None,
-    search: str | None = None,
-    status: IntegrationStatus | None = None,
-    logo: Logo = "url",
-    expand: Expand | Iterable[Expand] = (),
-) -> Arguments:
-    """List the integrations that an end user can connect, with their status.
-
-    The status `not_connected` is no reason to delete data. Often, the end user only has to connect again.
-
-    `logo`: by default, each integration contains the URL of its logo. Pass `inline` for the image itself, or `none` for
-    no logo. `expand="connections"` adds the end user's connections to each integration.
-    """
-    filters = {"slug": one_or_more(slug), "category": category, "search": search, "status": status}
-    return Arguments(query={"end_user_id": end_user_id, **filters, "logo": logo, "expand": one_or_more(expand)})
-
-
-class Integrations(Resource[TransportT]):
+class Integrations(Resource):
     """The integrations that an end user can connect."""
 
-    list = Operation("GET /v1/integrations", list_integrations, list_of(Integration, under="integrations"))
+    @cached_property
+    def with_raw_response(self) -> "IntegrationsWithRawResponse":
+        """The same methods. Each returns a `RawResponse` with the status and the headers."""
+        return IntegrationsWithRawResponse(self)
+
+    def list(
+        self,
+        *,
+        end_user_id: str,
+        slug: str | Iterable[str] | None = None,
+        category: str | None = None,
+        search: str | None = None,
+        status: Literal["connected", "not_connected"] | None = None,
+        logo: Literal["inline", "url", "none"] = "url",
+        expand: Literal["connections"] | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[Integration, ...]:
+        """The integrations that an end user can connect or has connected. The response is the whole list, ordered by
+        name. With `search`, the best match is first.
+
+        The API key needs the scope `read`.
+
+        Args:
+            end_user_id: Your own identifier of the user.
+            slug: Slugs to return. You can repeat the parameter.
+            category: Only integrations of this category.
+            search: Text to search for. The best match is first.
+            status: Only integrations with this status.
+            logo: Format of the logos. Default: url.
+            expand: Add the end user's connections to each integration.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            tuple: Each item: An integration with the end user's status.
+
+        Raises:
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "GET /v1/integrations",
+                query={
+                    "end_user_id": end_user_id,
+                    "slug": one_or_more(slug),
+                    "category": category,
+                    "search": search,
+                    "status": status,
+                    "logo": logo,
+                    "expand": expand,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            list_of(Integration, under="integrations"),
+        )
+
+
+class IntegrationsWithRawResponse:
+    """The methods of `integrations`. Each returns a `RawResponse` with the status and the headers."""
+
+    def __init__(self, resource: Integrations) -> None:
+        self.list = with_response(resource.list)

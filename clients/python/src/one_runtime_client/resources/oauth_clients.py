@@ -1,78 +1,190 @@
-"""Define the operations for your OAuth clients, with arguments and results."""
+"""Define the methods of `oauth_clients`. `python -m scripts.generate_clients` writes this file."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from functools import cached_property
 
-from one_runtime_client.arguments import Arguments, as_dict, as_list, without_none
-from one_runtime_client.operations import Operation, Resource, TransportT
+from one_runtime_client.models import (
+    OAuthClient,
+)
+from one_runtime_client.operations import Resource, with_response
 from one_runtime_client.parsing import answer, list_of, no_answer
-
-__all__ = ["OAuthClient"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OAuthClient:
-    """An OAuth client that you registered with a provider. Register `redirect_url` as the client's redirect URI."""
-
-    integration_slug: str
-    client_id: str
-    client_secret_last_four: str | None
-    scopes: tuple[str, ...] | None
-    hosts: tuple[str, ...]
-    fields: tuple[str, ...]
-    redirect_url: str
-    created_at: datetime
-    updated_at: datetime
+from one_runtime_client.requests import (
+    Request,
+    as_list,
+)
 
 
-def list_oauth_clients() -> Arguments:
-    """List the OAuth clients of your organization."""
-    return Arguments()
-
-
-def get_oauth_client(integration_slug: str) -> Arguments:
-    """Return your organization's OAuth client for an integration, without the client's secret."""
-    return Arguments(path={"integration_slug": integration_slug})
-
-
-def replace_oauth_client(
-    integration_slug: str,
-    *,
-    client_id: str,
-    client_secret: str | None = None,
-    scopes: Iterable[str] | None = None,
-    hosts: Iterable[str] = (),
-    fields: Mapping[str, str] | None = None,
-) -> Arguments:
-    """Store or replace your OAuth client for an integration.
-
-    Omit `client_secret` to keep the stored secret of the same `client_id`.
-    """
-    body = {
-        "client_id": client_id,
-        "client_secret": client_secret,
-        "scopes": as_list(scopes),
-        "hosts": as_list(hosts),
-        "fields": as_dict(fields),
-    }
-    return Arguments(path={"integration_slug": integration_slug}, json=without_none(body))
-
-
-def delete_oauth_client(integration_slug: str) -> Arguments:
-    """Delete an OAuth client. Connections that were made with the client can still use the client."""
-    return Arguments(path={"integration_slug": integration_slug})
-
-
-_OAUTH_CLIENT: Final = "/v1/integrations/{integration_slug}/oauth-client"
-_oauth_client: Final = answer(OAuthClient)
-
-
-class OAuthClients(Resource[TransportT]):
+class OAuthClients(Resource):
     """The OAuth clients that you registered with providers."""
 
-    list = Operation("GET /v1/oauth-clients", list_oauth_clients, list_of(OAuthClient, under="oauth_clients"))
-    get = Operation(f"GET {_OAUTH_CLIENT}", get_oauth_client, _oauth_client)
-    replace = Operation(f"PUT {_OAUTH_CLIENT}", replace_oauth_client, _oauth_client)
-    delete = Operation(f"DELETE {_OAUTH_CLIENT}", delete_oauth_client, no_answer)
+    @cached_property
+    def with_raw_response(self) -> "OAuthClientsWithRawResponse":
+        """The same methods. Each returns a `RawResponse` with the status and the headers."""
+        return OAuthClientsWithRawResponse(self)
+
+    def get(
+        self,
+        integration_slug: str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> OAuthClient:
+        """Return your organization's OAuth client for an integration. If there is no client, the response is 404.
+
+        The API key needs the scope `admin`.
+
+        Args:
+            integration_slug: The slug of the integration.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            OAuthClient: An OAuth client, with the last four characters of its secret.
+
+        Raises:
+            NotFound: `not_found`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "GET /v1/integrations/{integration_slug}/oauth-client",
+                path={
+                    "integration_slug": integration_slug,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(OAuthClient),
+        )
+
+    def replace(
+        self,
+        integration_slug: str,
+        *,
+        client_id: str,
+        client_secret: str | None = None,
+        scopes: Iterable[str] | None = None,
+        hosts: Iterable[str] | None = None,
+        fields: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> OAuthClient:
+        """Register your own OAuth client for new connections to an integration.
+
+        If the `client_id` stays the same, existing connections use the new secret. If the `client_id` changes, existing
+        connections keep the old client until the end user connects again.
+
+        The API key needs the scope `admin`.
+
+        Args:
+            integration_slug: The slug of the integration.
+            client_id: The id of the OAuth client at the provider.
+            client_secret: The secret of the OAuth client. You can omit the secret to keep the stored secret.
+            scopes: The scopes to request. Default: the integration's scopes.
+            hosts: The provider's hosts that can receive the secret.
+            fields: More values that the integration needs for an OAuth client, such as a developer token.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            OAuthClient: An OAuth client, with the last four characters of its secret.
+
+        Raises:
+            NotFound: `not_found`.
+            InvalidInput: `invalid_input`, `host_not_registered`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "PUT /v1/integrations/{integration_slug}/oauth-client",
+                path={
+                    "integration_slug": integration_slug,
+                },
+                json={
+                    "client_id": client_id,
+                    "client_secret": client_secret,
+                    "scopes": as_list(scopes),
+                    "hosts": as_list(hosts),
+                    "fields": fields,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(OAuthClient),
+        )
+
+    def delete(
+        self,
+        integration_slug: str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Delete your OAuth client for an integration. New connections cannot use a deleted client.
+
+        Existing connections continue to refresh their tokens with the client.
+
+        The API key needs the scope `admin`.
+
+        Args:
+            integration_slug: The slug of the integration.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Raises:
+            NotFound: `not_found`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "DELETE /v1/integrations/{integration_slug}/oauth-client",
+                path={
+                    "integration_slug": integration_slug,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            no_answer,
+        )
+
+    def list(
+        self,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> tuple[OAuthClient, ...]:
+        """List the OAuth clients that your organization has registered. The list omits clients of the operator.
+
+        The API key needs the scope `admin`.
+
+        Args:
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            tuple: Each item: An OAuth client, with the last four characters of its secret.
+
+        Raises:
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "GET /v1/oauth-clients",
+                timeout=timeout,
+                headers=headers,
+            ),
+            list_of(OAuthClient, under="oauth_clients"),
+        )
+
+
+class OAuthClientsWithRawResponse:
+    """The methods of `oauth_clients`. Each returns a `RawResponse` with the status and the headers."""
+
+    def __init__(self, resource: OAuthClients) -> None:
+        self.get = with_response(resource.get)
+        self.replace = with_response(resource.replace)
+        self.delete = with_response(resource.delete)
+        self.list = with_response(resource.list)

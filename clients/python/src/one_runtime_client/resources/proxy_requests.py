@@ -1,78 +1,96 @@
-"""Define the operations for the log of calls through the proxy, with arguments and results."""
+"""Define the methods of `proxy_requests`. `python -m scripts.generate_clients` writes this file."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import cached_property
 
-from one_runtime_client.arguments import LIMIT, Arguments, as_time, one_or_more
-from one_runtime_client.operations import Listing, Resource, TransportT
+from one_runtime_client.models import (
+    ProxyRequest,
+)
+from one_runtime_client.operations import Pages, Resource, page_with_response
 from one_runtime_client.parsing import list_of
-
-__all__ = ["ProxyRequest"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProxyRequest:
-    """A call through the proxy. `path` does not contain the query.
-
-    `request_id`: the header `Request-Id` of the response, or None if an older version of One Runtime logged the call.
-    `http_status` is 0 if the caller closed the connection before the response started. `error_code`: the code of One
-    Runtime's own error, or None. Sizes of bodies are in bytes. Durations are in milliseconds.
-    """
-
-    id: str
-    created_at: datetime
-    end_user_id: str | None
-    connection_id: str
-    integration_slug: str
-    method: str
-    path: str
-    http_status: int
-    error_code: str | None
-    attempts: int
-    request_bytes: int
-    response_bytes: int
-    duration_ms: int
-    upstream_ms: int | None
-    api_key_id: str | None
-    request_id: str | None
+from one_runtime_client.requests import (
+    Request,
+    one_or_more,
+)
 
 
-def list_proxy_requests(  # noqa: PLR0913 - by name
-    *,
-    end_user_id: str | Iterable[str] = (),
-    connection_id: str | Iterable[str] = (),
-    integration_slug: str | Iterable[str] = (),
-    http_status: int | Iterable[int] = (),
-    api_key_id: str | Iterable[str] = (),
-    request_id: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    limit: int = LIMIT,
-    cursor: str | None = None,
-) -> Arguments:
-    """List calls through the proxy, newest first.
-
-    A filter with several values matches calls that have one of the values.
-    """
-    filters = {
-        "end_user_id": one_or_more(end_user_id),
-        "connection_id": one_or_more(connection_id),
-        "integration_slug": one_or_more(integration_slug),
-        "http_status": one_or_more(http_status),
-        "api_key_id": one_or_more(api_key_id),
-        "request_id": request_id,
-        "since": as_time(since),
-        "until": as_time(until),
-    }
-    return Arguments(query={**filters, "limit": limit, "cursor": cursor})
-
-
-class ProxyRequests(Resource[TransportT]):
+class ProxyRequests(Resource):
     """The log of calls through the proxy."""
 
-    list = Listing(
-        "GET /v1/proxy-requests",
-        list_proxy_requests,
-        list_of(ProxyRequest, under="proxy_requests"),
-    )
+    @cached_property
+    def with_raw_response(self) -> "ProxyRequestsWithRawResponse":
+        """The same methods. Each returns a `RawResponse` with the status and the headers."""
+        return ProxyRequestsWithRawResponse(self)
+
+    def list(
+        self,
+        *,
+        end_user_id: str | Iterable[str] = (),
+        connection_id: str | Iterable[str] = (),
+        integration_slug: str | Iterable[str] = (),
+        http_status: int | Iterable[int] = (),
+        api_key_id: str | Iterable[str] = (),
+        request_id: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Pages[ProxyRequest]:
+        """List the calls of your organization through the proxy, newest first.
+
+        A call appears about a second after its end. One Runtime keeps calls for 7 days. The operator can change this
+        time.
+
+        The API key needs the scope `read`.
+
+        Args:
+            end_user_id: Your own identifier of the end user.
+            connection_id: The id of the connection.
+            integration_slug: The slug of the integration.
+            http_status: The HTTP status of the response.
+            api_key_id: The id of the API key.
+            request_id: The id of the request, as in the header `Request-Id`. The server's log contains this id.
+            since: Only items at or after this time, as in RFC 3339.
+            until: Only items before this time, as in RFC 3339.
+            limit: Maximum number of items on a page. Default: 100.
+            cursor: `next_cursor` of the previous page.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            Pages: A loop requests the pages one by one. Each item: A call through the proxy.
+
+        Raises:
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._pages(
+            Request(
+                "GET /v1/proxy-requests",
+                query={
+                    "end_user_id": one_or_more(end_user_id),
+                    "connection_id": one_or_more(connection_id),
+                    "integration_slug": one_or_more(integration_slug),
+                    "http_status": one_or_more(http_status),
+                    "api_key_id": one_or_more(api_key_id),
+                    "request_id": request_id,
+                    "since": since,
+                    "until": until,
+                    "limit": limit,
+                    "cursor": cursor,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            list_of(ProxyRequest, under="proxy_requests"),
+        )
+
+
+class ProxyRequestsWithRawResponse:
+    """The methods of `proxy_requests`. Each returns a `RawResponse` with the status and the headers."""
+
+    def __init__(self, resource: ProxyRequests) -> None:
+        self.list = page_with_response(resource.list)

@@ -1,0 +1,1 @@
+"""Define the asynchronous resources of the API."""

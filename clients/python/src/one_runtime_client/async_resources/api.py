@@ -1,0 +1,131 @@
+"""Define all asynchronous resources of the API. `python -m scripts.generate_clients` writes this file."""
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from one_runtime_client.async_resources.catalog import AsyncCatalog
+from one_runtime_client.async_resources.connections import AsyncConnections
+from one_runtime_client.async_resources.custom_integrations import AsyncCustomIntegrations
+from one_runtime_client.async_resources.end_users import AsyncEndUsers
+from one_runtime_client.async_resources.events import AsyncEvents
+from one_runtime_client.async_resources.integrations import AsyncIntegrations
+from one_runtime_client.async_resources.oauth_clients import AsyncOAuthClients
+from one_runtime_client.async_resources.organization import AsyncOrganizations
+from one_runtime_client.async_resources.proxy import AsyncProxy
+from one_runtime_client.async_resources.proxy_requests import AsyncProxyRequests
+from one_runtime_client.async_resources.sessions import AsyncSessions
+from one_runtime_client.models import Disconnection
+from one_runtime_client.operations import AsyncResource, async_with_response
+from one_runtime_client.parsing import answer
+from one_runtime_client.requests import Request
+
+
+class AsyncApi(AsyncResource):
+    """All resources of the API."""
+
+    @cached_property
+    def catalog(self) -> AsyncCatalog:
+        """The built-in integrations."""
+        return AsyncCatalog(self._transport)
+
+    @cached_property
+    def connections(self) -> AsyncConnections:
+        """Connected accounts."""
+        return AsyncConnections(self._transport)
+
+    @cached_property
+    def custom_integrations(self) -> AsyncCustomIntegrations:
+        """Your organization's own integrations."""
+        return AsyncCustomIntegrations(self._transport)
+
+    @cached_property
+    def end_users(self) -> AsyncEndUsers:
+        """The users of your product that are stored in One Runtime."""
+        return AsyncEndUsers(self._transport)
+
+    @cached_property
+    def events(self) -> AsyncEvents:
+        """The audit log."""
+        return AsyncEvents(self._transport)
+
+    @cached_property
+    def integrations(self) -> AsyncIntegrations:
+        """The integrations that an end user can connect."""
+        return AsyncIntegrations(self._transport)
+
+    @cached_property
+    def oauth_clients(self) -> AsyncOAuthClients:
+        """The OAuth clients that you registered with providers."""
+        return AsyncOAuthClients(self._transport)
+
+    @cached_property
+    def organization(self) -> AsyncOrganizations:
+        """Your organization."""
+        return AsyncOrganizations(self._transport)
+
+    @cached_property
+    def proxy_requests(self) -> AsyncProxyRequests:
+        """The log of calls through the proxy."""
+        return AsyncProxyRequests(self._transport)
+
+    @cached_property
+    def sessions(self) -> AsyncSessions:
+        """Hosted connection sessions. With each session, an end user can make one connection."""
+        return AsyncSessions(self._transport)
+
+    @cached_property
+    def proxy(self) -> AsyncProxy:
+        """The APIs of providers."""
+        return AsyncProxy(self._transport)
+
+    @cached_property
+    def with_raw_response(self) -> "AsyncApiWithRawResponse":
+        """The methods of the client itself. Each returns a `RawResponse` with the status and the headers."""
+        return AsyncApiWithRawResponse(self)
+
+    async def disconnect(
+        self,
+        *,
+        integration_slug: str,
+        end_user_id: str,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Disconnection:
+        """Delete all connections of an end user to an integration, with their credentials.
+
+        One Runtime revokes the tokens at the provider.
+
+        The API key needs the scope `connect`.
+
+        Args:
+            integration_slug: The slug of the integration.
+            end_user_id: Your own identifier of the end user.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            Disconnection: The result of a disconnection.
+
+        Raises:
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return await self._request(
+            Request(
+                "POST /v1/disconnect",
+                json={
+                    "integration_slug": integration_slug,
+                    "end_user_id": end_user_id,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(Disconnection),
+        )
+
+
+class AsyncApiWithRawResponse:
+    """The methods of the client itself. Each returns a `RawResponse` with the status and the headers."""
+
+    def __init__(self, resource: AsyncApi) -> None:
+        self.disconnect = async_with_response(resource.disconnect)

@@ -1,0 +1,159 @@
+"""Define the asynchronous methods of `end_users`. `python -m scripts.generate_clients` writes this file."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import cached_property
+
+from one_runtime_client.models import (
+    DeletedEndUser,
+    EndUser,
+)
+from one_runtime_client.operations import AsyncPages, AsyncResource, async_page_with_response, async_with_response
+from one_runtime_client.parsing import answer, list_of
+from one_runtime_client.requests import (
+    Request,
+    one_or_more,
+)
+
+
+class AsyncEndUsers(AsyncResource):
+    """The users of your product that are stored in One Runtime."""
+
+    @cached_property
+    def with_raw_response(self) -> "AsyncEndUsersWithRawResponse":
+        """The same methods. Each returns a `RawResponse` with the status and the headers."""
+        return AsyncEndUsersWithRawResponse(self)
+
+    def list(
+        self,
+        *,
+        end_user_id: str | Iterable[str] = (),
+        email: str | Iterable[str] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncPages[EndUser]:
+        """List the end users of your organization in pages, ordered by identifier.
+
+        The API key needs the scope `read`.
+
+        Args:
+            end_user_id: Your own identifier of the end user.
+            email: The end user's e-mail address, or None.
+            since: Only items at or after this time, as in RFC 3339.
+            until: Only items before this time, as in RFC 3339.
+            limit: Maximum number of items on a page. Default: 100.
+            cursor: `next_cursor` of the previous page.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            Pages: A loop requests the pages one by one. Each item: A user of your product.
+
+        Raises:
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._pages(
+            Request(
+                "GET /v1/end-users",
+                query={
+                    "end_user_id": one_or_more(end_user_id),
+                    "email": one_or_more(email),
+                    "since": since,
+                    "until": until,
+                    "limit": limit,
+                    "cursor": cursor,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            list_of(EndUser, under="end_users"),
+        )
+
+    async def get(
+        self,
+        end_user_id: str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> EndUser:
+        """Return an end user of your organization.
+
+        The API key needs the scope `read`.
+
+        Args:
+            end_user_id: Your own identifier of the end user.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            EndUser: A user of your product.
+
+        Raises:
+            NotFound: `not_found`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return await self._request(
+            Request(
+                "GET /v1/end-users/{end_user_id}",
+                path={
+                    "end_user_id": end_user_id,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(EndUser),
+        )
+
+    async def delete(
+        self,
+        end_user_id: str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> DeletedEndUser:
+        """Delete an end user, and all connections, credentials and sessions of this end user.
+
+        One Runtime removes the end user's identifier from all older events. Only the new event `end_user.deleted` names
+        the end user.
+
+        The API key needs the scope `admin`.
+
+        Args:
+            end_user_id: Your own identifier of the end user.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            DeletedEndUser: The deleted end user, and the results of revoking the tokens.
+
+        Raises:
+            NotFound: `not_found`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return await self._request(
+            Request(
+                "DELETE /v1/end-users/{end_user_id}",
+                path={
+                    "end_user_id": end_user_id,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(DeletedEndUser),
+        )
+
+
+class AsyncEndUsersWithRawResponse:
+    """The methods of `end_users`. Each returns a `RawResponse` with the status and the headers."""
+
+    def __init__(self, resource: AsyncEndUsers) -> None:
+        self.list = async_page_with_response(resource.list)
+        self.get = async_with_response(resource.get)
+        self.delete = async_with_response(resource.delete)

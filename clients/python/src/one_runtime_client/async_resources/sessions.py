@@ -1,0 +1,247 @@
+"""Define the asynchronous methods of `sessions`. `python -m scripts.generate_clients` writes this file."""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any, Literal
+
+from one_runtime_client.models import (
+    CreatedSession,
+    Session,
+)
+from one_runtime_client.operations import AsyncResource, async_with_response
+from one_runtime_client.parsing import answer
+from one_runtime_client.requests import (
+    Request,
+    as_list,
+    new_idempotency_key,
+)
+
+
+class AsyncSessions(AsyncResource):
+    """Hosted connection sessions. With each session, an end user can make one connection."""
+
+    @cached_property
+    def with_raw_response(self) -> "AsyncSessionsWithRawResponse":
+        """The same methods. Each returns a `RawResponse` with the status and the headers."""
+        return AsyncSessionsWithRawResponse(self)
+
+    async def create(
+        self,
+        *,
+        end_user_id: str,
+        integration_slug: str | None = None,
+        end_user_name: str | None = None,
+        end_user_email: str | None = None,
+        suggested_connection_name: str | None = None,
+        allowed_origins: Iterable[str] | None = None,
+        return_url: str | None = None,
+        mode: Literal["embed", "redirect", "link"] | None = None,
+        connection_id: str | None = None,
+        multiple: bool | None = None,
+        auth_type: Literal["api_key", "basic", "none", "oauth2", "client_credentials"] | None = None,
+        scopes: Iterable[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        expires_in: int | None = None,
+        idempotency_key: str | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> CreatedSession:
+        """Create a session: a short-lived permission for one end user to make one connection in the hosted popup.
+
+        The API key needs the scope `connect`.
+
+        The end user, the integration, and the place where the popup opens.
+
+        An empty text in an optional field has the same meaning as an omitted field.
+
+        Args:
+            end_user_id: Your own identifier of the end user.
+            integration_slug: The integration to connect. Default: the end user chooses.
+            end_user_name: The end user's name, which the popup shows.
+            end_user_email: The end user's e-mail address, which the popup shows.
+            suggested_connection_name: A name for the connection. The end user can change the name.
+            allowed_origins: The origins of pages that can show the popup.
+            return_url: The URL to which the browser returns in the mode `redirect`.
+            mode: The place where the popup opens: `embed`, `redirect` or `link`.
+            connection_id: The id of the connection to reconnect.
+            multiple: True gives a new account its own connection. False replaces the present account. Default: False.
+            auth_type: The only auth type that the popup offers. Default: all.
+            scopes: The OAuth scopes to request. Default: the scopes of the OAuth client.
+            metadata: An object with your own data, at most 16 kB of JSON. One Runtime stores the object and does not
+                interpret it.
+            expires_in: The number of seconds within which the end user must open the session. Default: 600.
+            idempotency_key: A unique value for this creation. Default: a random UUID. With the same value, a second
+                call creates nothing.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            CreatedSession: A new session.
+
+        Raises:
+            NotFound: `not_found`.
+            Conflict: `conflict`.
+            InvalidInput: `invalid_input`, `integration_disabled`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return await self._request(
+            Request(
+                "POST /v1/hosted-connection-sessions",
+                json={
+                    "integration_slug": integration_slug,
+                    "end_user_id": end_user_id,
+                    "end_user_name": end_user_name,
+                    "end_user_email": end_user_email,
+                    "suggested_connection_name": suggested_connection_name,
+                    "allowed_origins": as_list(allowed_origins),
+                    "return_url": return_url,
+                    "mode": mode,
+                    "connection_id": connection_id,
+                    "multiple": multiple,
+                    "auth_type": auth_type,
+                    "scopes": as_list(scopes),
+                    "metadata": metadata,
+                    "expires_in": expires_in,
+                },
+                idempotency_key=idempotency_key or new_idempotency_key(),
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(CreatedSession),
+        )
+
+    async def get(
+        self,
+        session_id: str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Session:
+        """Return the state of a session. Your backend must rely on this response, not on the result in the browser.
+
+        The API key needs the scope `read`.
+
+        Args:
+            session_id: The id of the session.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            Session: The state of a session.
+
+        Raises:
+            NotFound: `not_found`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return await self._request(
+            Request(
+                "GET /v1/hosted-connection-sessions/{session_id}",
+                path={
+                    "session_id": session_id,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(Session),
+        )
+
+    async def cancel(
+        self,
+        session_id: str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Session:
+        """Cancel a pending session.
+
+        In the mode `redirect`, you can cancel the session until your backend redeems the session's code. If the session
+        has already made its connection, the response is 409. A second cancellation changes nothing.
+
+        The API key needs the scope `connect`.
+
+        Args:
+            session_id: The id of the session.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            Session: The state of a session.
+
+        Raises:
+            NotFound: `not_found`.
+            Conflict: `conflict`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return await self._request(
+            Request(
+                "DELETE /v1/hosted-connection-sessions/{session_id}",
+                path={
+                    "session_id": session_id,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(Session),
+        )
+
+    async def redeem(
+        self,
+        session_id: str,
+        *,
+        code: str,
+        end_user_id: str,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Session:
+        """Confirm the new connection of a session in the mode `redirect`. The code is valid for 10 minutes.
+
+        `end_user_id` is the user who is signed in to your product. If the session belongs to another end user, the
+        response is 409, and One Runtime deletes the credentials that wait for the redemption. If you redeem the code
+        again for the right user, nothing changes.
+
+        The API key needs the scope `connect`.
+
+        Args:
+            session_id: The id of the session.
+            code: The parameter `code` in the query of your return URL.
+            end_user_id: The user who is signed in to your product.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            Session: The state of a session.
+
+        Raises:
+            NotFound: `not_found`.
+            Conflict: `conflict`, `end_user_mismatch`, `session_cancelled`, `session_used`, `wrong_mode`.
+            Gone: `session_expired`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return await self._request(
+            Request(
+                "POST /v1/hosted-connection-sessions/{session_id}/redeem",
+                path={
+                    "session_id": session_id,
+                },
+                json={
+                    "code": code,
+                    "end_user_id": end_user_id,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(Session),
+        )
+
+
+class AsyncSessionsWithRawResponse:
+    """The methods of `sessions`. Each returns a `RawResponse` with the status and the headers."""
+
+    def __init__(self, resource: AsyncSessions) -> None:
+        self.create = async_with_response(resource.create)
+        self.get = async_with_response(resource.get)
+        self.cancel = async_with_response(resource.cancel)
+        self.redeem = async_with_response(resource.redeem)

@@ -1,0 +1,14 @@
+"""Define the classes of the answers. `python -m scripts.generate_clients` writes this folder."""
+
+# ruff: noqa: F403
+
+from one_runtime_client.models.catalog import *
+from one_runtime_client.models.connections import *
+from one_runtime_client.models.custom_integrations import *
+from one_runtime_client.models.end_users import *
+from one_runtime_client.models.events import *
+from one_runtime_client.models.integrations import *
+from one_runtime_client.models.oauth_clients import *
+from one_runtime_client.models.organization import *
+from one_runtime_client.models.proxy_requests import *
+from one_runtime_client.models.sessions import *

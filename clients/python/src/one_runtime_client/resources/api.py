@@ -1,0 +1,131 @@
+"""Define all resources of the API. `python -m scripts.generate_clients` writes this file."""
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from one_runtime_client.models import Disconnection
+from one_runtime_client.operations import Resource, with_response
+from one_runtime_client.parsing import answer
+from one_runtime_client.requests import Request
+from one_runtime_client.resources.catalog import Catalog
+from one_runtime_client.resources.connections import Connections
+from one_runtime_client.resources.custom_integrations import CustomIntegrations
+from one_runtime_client.resources.end_users import EndUsers
+from one_runtime_client.resources.events import Events
+from one_runtime_client.resources.integrations import Integrations
+from one_runtime_client.resources.oauth_clients import OAuthClients
+from one_runtime_client.resources.organization import Organizations
+from one_runtime_client.resources.proxy import Proxy
+from one_runtime_client.resources.proxy_requests import ProxyRequests
+from one_runtime_client.resources.sessions import Sessions
+
+
+class Api(Resource):
+    """All resources of the API."""
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The built-in integrations."""
+        return Catalog(self._transport)
+
+    @cached_property
+    def connections(self) -> Connections:
+        """Connected accounts."""
+        return Connections(self._transport)
+
+    @cached_property
+    def custom_integrations(self) -> CustomIntegrations:
+        """Your organization's own integrations."""
+        return CustomIntegrations(self._transport)
+
+    @cached_property
+    def end_users(self) -> EndUsers:
+        """The users of your product that are stored in One Runtime."""
+        return EndUsers(self._transport)
+
+    @cached_property
+    def events(self) -> Events:
+        """The audit log."""
+        return Events(self._transport)
+
+    @cached_property
+    def integrations(self) -> Integrations:
+        """The integrations that an end user can connect."""
+        return Integrations(self._transport)
+
+    @cached_property
+    def oauth_clients(self) -> OAuthClients:
+        """The OAuth clients that you registered with providers."""
+        return OAuthClients(self._transport)
+
+    @cached_property
+    def organization(self) -> Organizations:
+        """Your organization."""
+        return Organizations(self._transport)
+
+    @cached_property
+    def proxy_requests(self) -> ProxyRequests:
+        """The log of calls through the proxy."""
+        return ProxyRequests(self._transport)
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """Hosted connection sessions. With each session, an end user can make one connection."""
+        return Sessions(self._transport)
+
+    @cached_property
+    def proxy(self) -> Proxy:
+        """The APIs of providers."""
+        return Proxy(self._transport)
+
+    @cached_property
+    def with_raw_response(self) -> "ApiWithRawResponse":
+        """The methods of the client itself. Each returns a `RawResponse` with the status and the headers."""
+        return ApiWithRawResponse(self)
+
+    def disconnect(
+        self,
+        *,
+        integration_slug: str,
+        end_user_id: str,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Disconnection:
+        """Delete all connections of an end user to an integration, with their credentials.
+
+        One Runtime revokes the tokens at the provider.
+
+        The API key needs the scope `connect`.
+
+        Args:
+            integration_slug: The slug of the integration.
+            end_user_id: Your own identifier of the end user.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            Disconnection: The result of a disconnection.
+
+        Raises:
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "POST /v1/disconnect",
+                json={
+                    "integration_slug": integration_slug,
+                    "end_user_id": end_user_id,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(Disconnection),
+        )
+
+
+class ApiWithRawResponse:
+    """The methods of the client itself. Each returns a `RawResponse` with the status and the headers."""
+
+    def __init__(self, resource: Api) -> None:
+        self.disconnect = with_response(resource.disconnect)

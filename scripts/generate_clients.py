@@ -1,0 +1,47 @@
+"""Write the generated parts of the clients, from the OpenAPI document of the server in this repository.
+
+Start it from the root of the repository: `.venv/bin/python -m scripts.generate_clients`.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from one_runtime.app import create_app
+from one_runtime.encryption.vault import new_key
+from one_runtime.settings import Settings
+from scripts.client_generator import python
+from scripts.client_generator.description import described
+
+
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    built: dict[str, Any] = create_app(Settings(encryption_keys=SecretStr(new_key()))).app.openapi()
+    return built
+
+
+def outdated() -> dict[Path, str | None]:
+    """Return the new texts of the files that differ from the OpenAPI document. The text of a surplus file is None."""
+    generated = python.files(described(document()))
+    surplus = [
+        path for folder in python.FOLDERS for path in (python.PACKAGE / folder).glob("*.py") if path not in generated
+    ]
+    changed = {path: text for path, text in generated.items() if not path.exists() or path.read_text("utf-8") != text}
+    return {**changed, **dict.fromkeys(surplus)}
+
+
+def main() -> None:
+    """Write the files that differ."""
+    argparse.ArgumentParser(description=__doc__, prog="python -m scripts.generate_clients").parse_args()
+    for path, text in outdated().items():
+        if text is None:
+            path.unlink()
+        else:
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
