@@ -19,7 +19,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,7 +42,7 @@ def main() -> int:
     """Bring the set-up up to date. Return the exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--dev", action="store_true", help="also install the packages for tests and linters")
-    parser.add_argument("--browser", action="store_true", help="also install Chromium")
+    parser.add_argument("--browser", action="store_true", help="also install Chromium and Firefox")
     parser.add_argument("--foreign", action="store_true", help="also install the programs that simulate providers")
     parser.add_argument(
         "--proxies", action="store_true", help="also prepare nginx, Caddy, systemd, PgBouncer and Prometheus"
@@ -58,7 +58,7 @@ def main() -> int:
             prepare_catalog()
             with compiling_tests() if options.dev else contextlib.nullcontext():
                 if options.browser:
-                    prepare_browser()
+                    prepare_browsers()
                 if options.foreign:
                     prepare_foreign()
                     prepare_ntfy()
@@ -193,24 +193,35 @@ def can_import(python: str, *modules: str) -> bool:
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-def prepare_browser() -> None:
-    """Find Chromium. If it is missing and the user is root, install Debian's Chromium and headless Chromium.
+def prepare_browsers() -> None:
+    """Find Chromium and Firefox. If one is missing and the user is root, install Debian's package.
 
     Raises: SetUpError.
     """
-    chosen = os.environ.get("CHROMIUM", "chromium")
+    prepare_browser("CHROMIUM", "chromium", ["chromium", "fonts-liberation"], ["chromium-headless-shell"])
+    prepare_browser("FIREFOX", "firefox-esr", ["firefox-esr"])
+
+
+def prepare_browser(variable: str, program: str, packages: list[str], useful: Sequence[str] = ()) -> None:
+    """Find a browser, or install its packages. `variable`: environment variable that can name the browser's path.
+
+    `useful`: packages that older releases of Debian do not have. Raises: SetUpError.
+    """
+    chosen = os.environ.get(variable, program)
     if shutil.which(chosen):
         return
     missing = (
-        f"The tests need a browser, but there is no {chosen}. Install Chromium (on Debian: apt-get install chromium), "
-        "or name its path: CHROMIUM=/path/to/chrome make test. Without a browser, run make test-quick."
+        f"The tests need a browser, but there is no {chosen}. Install it (on Debian: apt-get install {program}), "
+        f"or name its path: {variable}=/path/to/{program} make test. Without a browser, run make test-quick."
     )
-    if "CHROMIUM" in os.environ:
+    if variable in os.environ:
         raise SetUpError(missing)
     try:
-        apt_install(["chromium", "chromium-headless-shell", "fonts-liberation"], missing)
+        apt_install([*packages, *useful], missing)
     except SetUpError:
-        apt_install(["chromium", "fonts-liberation"], missing)
+        if not useful:
+            raise
+        apt_install(packages, missing)
     if not shutil.which(chosen):
         raise SetUpError(missing)
 

@@ -1,5 +1,7 @@
 """A pytest plugin: Playwright with Debian's Chromium. The fixture `page` opens a new window for each test.
 
+A test with the mark `firefox` runs in Debian's Firefox too.
+
 Playwright's asynchronous API runs on the event loop of the session. Its synchronous API would leave a running event
 loop in the thread, and asyncio tests fail in such a thread. A hook marks all tests that use a browser. The server of
 such a test runs in another thread or process.
@@ -12,7 +14,16 @@ from typing import Final
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Playwright,
+    async_playwright,
+    expect,
+)
 from playwright.async_api import Error as PlaywrightError
 
 PATIENCE: Final = 30_000
@@ -33,6 +44,15 @@ FLAGS: Final = (
     # The tests open only our own pages on this machine.
     "--no-sandbox",
 )
+
+
+_FIREFOX_PREFERENCES: Final[dict[str, str | float | bool]] = {
+    "ui.primaryPointerCapabilities": 6,  # a mouse: without a screen, Firefox finds no pointer
+    "ui.allPointerCapabilities": 6,
+    "fission.autostart": False,  # WebDriver BiDi sends the events of mouse and keyboard to one process only
+    "fission.webContentIsolationStrategy": 0,
+    "ui.prefersReducedMotion": 1,  # with WebDriver BiDi, Playwright cannot set this for a page
+}
 
 
 class PageProblems(list[str]):
@@ -63,6 +83,20 @@ def _find_headless() -> str:
     """
     shell = None if "CHROMIUM" in os.environ else shutil.which("chromium-headless-shell")
     return shell or find_chromium()
+
+
+def find_firefox() -> str:
+    """Return the path of Firefox. `FIREFOX` can name the path, and `make set-up-test` installs Firefox ESR."""
+    path = shutil.which(os.environ.get("FIREFOX", "firefox-esr"))
+    if path is None:
+        pytest.fail("There is no firefox-esr. Install it (apt-get install firefox-esr) or set FIREFOX to its path.")
+    return path
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test with the mark `firefox` in both browsers."""
+    if metafunc.definition.get_closest_marker("firefox"):
+        metafunc.parametrize("browser", ["chromium", "firefox"], indirect=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -97,13 +131,33 @@ async def _read_pages(context: BrowserContext) -> str:
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def browser() -> AsyncIterator[Browser]:
-    """One Chromium for the whole session."""
+async def playwright() -> AsyncIterator[Playwright]:
     async with async_playwright() as playwright:
-        chromium = await playwright.chromium.launch(executable_path=_find_headless(), args=list(FLAGS))
         expect.set_options(timeout=PATIENCE)
-        yield chromium
-        await chromium.close()
+        yield playwright
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium(playwright: Playwright) -> AsyncIterator[Browser]:
+    """One Chromium for the whole session."""
+    async with await playwright.chromium.launch(executable_path=_find_headless(), args=list(FLAGS)) as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def firefox(playwright: Playwright) -> AsyncIterator[Browser]:
+    """One Firefox for the whole session. Playwright controls it with WebDriver BiDi."""
+    async with await playwright.firefox.launch(
+        channel="moz-firefox", executable_path=find_firefox(), firefox_user_prefs=_FIREFOX_PREFERENCES
+    ) as browser:
+        yield browser
+
+
+@pytest.fixture
+def browser(request: pytest.FixtureRequest) -> Browser:
+    """The browser of the test: Chromium, or Firefox in the second run of a test with the mark `firefox`."""
+    browser: Browser = request.getfixturevalue(getattr(request, "param", "chromium"))
+    return browser
 
 
 @pytest.fixture
@@ -132,4 +186,24 @@ async def browser_context(
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def page(browser_context: BrowserContext) -> Page:
-    return await browser_context.new_page()
+    page = await browser_context.new_page()
+    if is_firefox(page):
+        await page.bring_to_front()  # Firefox opens the page in the background, where nothing has the focus
+    return page
+
+
+def is_firefox(page: Page) -> bool:
+    return page.context.browser is not None and page.context.browser.browser_type.name == "firefox"
+
+
+async def type_text(field: Locator, text: str) -> None:
+    """Replace the text of a field. In Firefox, press a key for each character.
+
+    Playwright inserts a text through the page's focused element. In Firefox, it does not find the element if the
+    element is in a frame of a closed shadow root, such as the popup.
+    """
+    if is_firefox(field.page):
+        await field.clear()
+        await field.press_sequentially(text)
+    else:
+        await field.fill(text)

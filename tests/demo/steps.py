@@ -3,6 +3,7 @@
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Frame, Locator, Page, expect
 
+from tests.browser import type_text
 from tests.running_demo import Demo, find_popup, popups
 from tests.waiting import eventually
 
@@ -32,7 +33,7 @@ async def choose_signing_in(place: Frame | Page) -> None:
 async def type_key(place: Frame | Page, key: str) -> None:
     """Connect Acme CRM with a key, from the choice of the auth type."""
     await choose_key(place)
-    await place.get_by_label("API key", exact=True).fill(key)
+    await type_text(place.get_by_label("API key", exact=True), key)
     await place.get_by_role("button", name="Connect Acme CRM", exact=True).click()
 
 

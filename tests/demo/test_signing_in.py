@@ -3,6 +3,7 @@
 from typing import Any
 
 import httpx2
+import pytest
 from playwright.async_api import Browser, Page, expect
 
 from tests.demo.steps import card, choose_signing_in, open_settings_page
@@ -44,6 +45,7 @@ def request_api(demo: Demo, method: str, path: str) -> dict[str, Any]:
     return body
 
 
+@pytest.mark.firefox
 async def test_popup_connects_the_account_selected_at_acme(page: Page, demo: Demo) -> None:
     await open_settings_page(page, demo, "signs-popup")
     await press(await open_consent_window(page), "Allow", "Initech")
@@ -56,6 +58,7 @@ async def test_popup_connects_the_account_selected_at_acme(page: Page, demo: Dem
     assert request_api(demo, "POST", f"/v1/connections/{connection['id']}/check")["working"] is True
 
 
+@pytest.mark.firefox
 async def test_denied_consent_connects_nothing_and_can_be_repeated(page: Page, demo: Demo) -> None:
     await open_settings_page(page, demo, "signs-denies")
     await press(await open_consent_window(page), "Deny")
@@ -109,6 +112,7 @@ async def test_link_in_another_browser_leads_to_acme(page: Page, browser: Browse
     assert find_connection(demo, "signs-link")["status"] == "active"
 
 
+@pytest.mark.firefox
 async def test_revoked_grant_is_noticed_at_the_next_use_and_repaired_in_place(page: Page, demo: Demo) -> None:
     await open_settings_page(page, demo, "signs-revoked")
     await press(await open_consent_window(page), "Allow", "Initech")

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Frame, Locator, Page, expect
 
+from tests.browser import type_text
 from tests.journeys.site import Site
 from tests.running_demo import find_popup, popups
 from tests.waiting import eventually
@@ -94,7 +95,7 @@ async def click(frame: Frame, name: str) -> None:
 
 
 async def submit_key(frame: Frame, key: str) -> None:
-    await key_field(frame).fill(key)
+    await type_text(key_field(frame), key)
     await key_field(frame).press("Enter")
 
 

@@ -3,8 +3,10 @@
 import asyncio
 from typing import Any
 
+import pytest
 from playwright.async_api import Frame, Page, Route, expect
 
+from tests.browser import type_text
 from tests.journeys.backend import Backend
 from tests.journeys.site import Site
 from tests.journeys.steps import (
@@ -39,6 +41,7 @@ async def expect_cancelled(page: Page, backend: Backend, session: dict[str, Any]
     assert await page.evaluate("() => document.documentElement.style.overflow") == ""
 
 
+@pytest.mark.firefox
 async def test_escape_inside_the_frame_cancels_and_returns_the_focus(page: Page, site: Site, backend: Backend) -> None:
     session = await backend.session()
     frame = await open_popup(page, site, session["session_token"])
@@ -49,6 +52,7 @@ async def test_escape_inside_the_frame_cancels_and_returns_the_focus(page: Page,
     await expect_cancelled(page, backend, session, request)
 
 
+@pytest.mark.firefox
 async def test_escape_in_the_page_asks_the_frame_to_cancel(page: Page, site: Site, backend: Backend) -> None:
     session = await backend.session()
     frame = await open_popup(page, site, session["session_token"])
@@ -66,6 +70,7 @@ async def test_escape_in_the_page_asks_the_frame_to_cancel(page: Page, site: Sit
     assert heard == [{"source": "one-runtime-host", "type": "cancel", "requestId": request}]
 
 
+@pytest.mark.firefox
 async def test_the_close_button_cancels(page: Page, site: Site, backend: Backend) -> None:
     session = await backend.session()
     frame = await open_popup(page, site, session["session_token"])
@@ -99,6 +104,7 @@ async def test_unresponsive_frame_is_removed_after_two_seconds(page: Page, site:
     assert (await outcome(page))["status"] == "cancelled"
 
 
+@pytest.mark.firefox
 async def test_leaving_during_the_check_reports_the_servers_decision(
     page: Page, demo: Demo, site: Site, backend: Backend
 ) -> None:
@@ -115,7 +121,7 @@ async def test_leaving_during_the_check_reports_the_servers_decision(
         await route.continue_()
 
     await page.route("**/connect/session/connect", hold)
-    await key_field(frame).fill(demo.acme_key)
+    await type_text(key_field(frame), demo.acme_key)
     await key_field(frame).press("Enter")
     await expect(button(frame, "Checking with Acme CRM…")).to_have_attribute("aria-disabled", "true")
     await requested.wait()
@@ -125,6 +131,7 @@ async def test_leaving_during_the_check_reports_the_servers_decision(
     assert await backend.connections() == []
 
 
+@pytest.mark.firefox
 async def test_popup_can_be_opened_again_after_closing(page: Page, site: Site, backend: Backend) -> None:
     frame = await open_popup(page, site, await backend.token())
     await key_field(frame).press("Escape")

@@ -7,8 +7,10 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+import pytest
 from playwright.async_api import Frame, Page, expect
 
+from tests.browser import type_text
 from tests.journeys.backend import Backend
 from tests.journeys.steps import (
     button,
@@ -43,6 +45,7 @@ def hits_of(frame: Frame, least: int, most: int) -> Callable[[], Any]:
     return counted
 
 
+@pytest.mark.firefox
 async def test_six_hundred_integrations_are_listed_and_each_key_narrows_the_list(page: Page, large: Backend) -> None:
     frame = await list_in(page, large)
     rows, search = frame.locator(".picks li"), frame.get_by_label("Search", exact=True)
@@ -108,7 +111,7 @@ async def test_arrow_keys_move_between_rows(page: Page, large: Backend) -> None:
 
 async def test_going_back_restores_search_scroll_position_and_row(page: Page, large: Backend) -> None:
     frame = await list_in(page, large)
-    await frame.get_by_label("Search", exact=True).fill("track")
+    await type_text(frame.get_by_label("Search", exact=True), "track")
     await eventually(hits_of(frame, 20, 200))
     row = frame.locator(".picks li button").nth(17)
     await row.evaluate("(row) => row.scrollIntoView({block: 'center'})")  # so the click does not scroll
@@ -128,11 +131,11 @@ async def test_going_back_restores_search_scroll_position_and_row(page: Page, la
 async def test_better_matches_come_first_and_accents_do_not_matter(page: Page, large: Backend) -> None:
     frame = await list_in(page, large)
     titles = frame.locator(".picks .row-title")
-    await frame.get_by_label("Search", exact=True).fill("flow")
+    await type_text(frame.get_by_label("Search", exact=True), "flow")
     await expect(titles.first).to_have_text(re.compile("^[A-Z][a-z]+ Flow$"))
-    await frame.get_by_label("Search", exact=True).fill("pine")
+    await type_text(frame.get_by_label("Search", exact=True), "pine")
     await expect(titles.first).to_have_text(re.compile("^Pine "))
-    await frame.get_by_label("Search", exact=True).fill("ACME crm")
+    await type_text(frame.get_by_label("Search", exact=True), "ACME crm")
     await expect(titles).to_have_text(["Acme CRM"])
 
 
@@ -140,7 +143,7 @@ async def test_category_filters_the_list_and_no_match_shows_an_empty_state(page:
     frame = await list_in(page, large)
     await frame.get_by_label("Category").select_option("Payments")
     await eventually(hits_of(frame, 20, 40))
-    await frame.get_by_label("Search", exact=True).fill("nothing like it")
+    await type_text(frame.get_by_label("Search", exact=True), "nothing like it")
     await expect(frame.get_by_text("Nothing matches “nothing like it”.")).to_be_visible()
     await expect(frame.get_by_role("status")).to_have_text("0 results")
     await button(frame, "Show everything").click()
@@ -171,9 +174,9 @@ async def test_integration_that_fails_to_load_can_be_retried(page: Page, large: 
 
 async def test_axe_finds_nothing_in_the_list(page: Page, large: Backend) -> None:
     frame = await list_in(page, large)
-    await frame.get_by_label("Search", exact=True).fill("track")
+    await type_text(frame.get_by_label("Search", exact=True), "track")
     assert await find_violations(page, frame) == []
-    await frame.get_by_label("Search", exact=True).fill("nothing like it")
+    await type_text(frame.get_by_label("Search", exact=True), "nothing like it")
     assert await find_violations(page, frame) == []
 
 

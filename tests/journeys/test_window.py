@@ -4,8 +4,10 @@ import re
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from playwright.async_api import Locator, Page, expect
 
+from tests.browser import type_text
 from tests.journeys.backend import Backend
 from tests.journeys.steps import REFUSAL, WRONG_KEY, heading
 from tests.journeys.test_forms import APP_KEY, TRACK_KEY
@@ -26,7 +28,7 @@ async def wait_for_script(page: Page) -> None:
 async def paste(page: Page, key: str) -> None:
     """Paste a key, and press Enter."""
     field = page.get_by_label("API key", exact=True)
-    await field.fill(key)
+    await type_text(field, key)
     await field.press("Enter")
 
 
@@ -48,6 +50,7 @@ def return_params(page: Page) -> dict[str, str]:
     return {name: value for name, (value,) in parse_qs(urlsplit(page.url).query).items()}
 
 
+@pytest.mark.firefox
 async def test_redirect_connects_after_the_backend_redeemed_its_code(
     window: Page, demo: Demo, backend: Backend
 ) -> None:
@@ -66,6 +69,7 @@ async def test_redirect_connects_after_the_backend_redeemed_its_code(
     assert (await backend.state(session))["status"] == await backend.status() == "connected"
 
 
+@pytest.mark.firefox
 async def test_cancelling_a_redirect_returns_to_the_app(window: Page, backend: Backend) -> None:
     session = await backend.window()
     await window.goto(session["connect_url"])
@@ -85,6 +89,7 @@ async def test_expired_redirect_links_back_to_the_app(window: Page, backend: Bac
     assert return_params(window) == {"session_id": session["id"], "status": "error", "error": "session_expired"}
 
 
+@pytest.mark.firefox
 async def test_link_requires_a_confirmation_and_ends_with_a_page_to_close(
     window: Page, demo: Demo, backend: Backend
 ) -> None:
@@ -137,10 +142,11 @@ async def test_another_account_replaces_the_first_only_after_the_end_user_agreed
 
 async def paste_to_replace(page: Page, key: str) -> None:
     await expect(heading(page)).to_have_text("Replace the connected account?")
-    await page.get_by_label("API key", exact=True).fill(key)
+    await type_text(page.get_by_label("API key", exact=True), key)
     await pressed(page, "Replace it")
 
 
+@pytest.mark.firefox
 async def test_search_of_the_list_is_preserved_across_the_form(window: Page, demo: Demo, backend: Backend) -> None:
     await backend.type_key(await backend.token(), demo.acme_key)
     await confirmed(window, backend, None)
@@ -169,7 +175,7 @@ def row(page: Page, slug: str) -> Locator:
 
 async def search_for(page: Page, words: str) -> None:
     """Type into the search field. Without JavaScript, press the search button."""
-    await page.get_by_label("Search", exact=True).fill(words)
+    await type_text(page.get_by_label("Search", exact=True), words)
     button = page.locator(".search-button")
     if await button.is_visible():
         await button.click()
@@ -208,9 +214,9 @@ async def test_user_can_select_an_auth_type_and_go_back(window: Page, backend: B
 
 async def test_servers_error_is_at_its_field_and_other_values_stay(window: Page, backend: Backend) -> None:
     await confirmed(window, backend, "zendesk")
-    await window.get_by_label("Subdomain").fill("-acme-")
-    await window.get_by_label("Email").fill("ada@example.com")
-    await window.get_by_label("API token", exact=True).fill("t" * 40)
+    await type_text(window.get_by_label("Subdomain"), "-acme-")
+    await type_text(window.get_by_label("Email"), "ada@example.com")
+    await type_text(window.get_by_label("API token", exact=True), "t" * 40)
     await pressed(window, "Connect Zendesk")
     await expect(window.locator(".field-error:visible")).to_have_count(1)
     await expect(window.get_by_label("Subdomain")).to_be_focused()

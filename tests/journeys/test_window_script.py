@@ -3,6 +3,7 @@
 import pytest
 from playwright.async_api import BrowserContext, Page, Request, expect
 
+from tests.browser import type_text
 from tests.journeys.backend import Backend
 from tests.journeys.steps import WRONG_KEY, heading
 from tests.journeys.test_window import CONFIRM, confirmed, paste, pressed, wait_for_script
@@ -18,6 +19,7 @@ def registered(backend: Backend) -> None:
 
 
 @pytest.mark.promise("P11")
+@pytest.mark.firefox
 async def test_token_is_removed_from_the_url_and_sent_only_in_bodies(
     page: Page, browser_context: BrowserContext, demo: Demo, backend: Backend
 ) -> None:
@@ -50,6 +52,7 @@ async def test_token_is_removed_from_the_url_and_sent_only_in_bodies(
     assert await page.evaluate("() => [localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
 
 
+@pytest.mark.firefox
 async def test_reload_of_a_redirect_continues(page: Page, demo: Demo, backend: Backend) -> None:
     session = await backend.window()
     await page.goto(session["connect_url"])
@@ -62,6 +65,7 @@ async def test_reload_of_a_redirect_continues(page: Page, demo: Demo, backend: B
 
 
 @pytest.mark.promise("P6")
+@pytest.mark.firefox
 async def test_reload_of_a_link_requires_a_new_confirmation(page: Page, backend: Backend) -> None:
     await confirmed(page, backend)
     await page.reload()
@@ -69,6 +73,7 @@ async def test_reload_of_a_link_requires_a_new_confirmation(page: Page, backend:
     assert await page.locator("input:visible").count() == 0
 
 
+@pytest.mark.firefox
 async def test_browsers_back_button_continues_the_session(page: Page, backend: Backend) -> None:
     session = await backend.window(None)
     await page.goto(session["connect_url"])
@@ -78,6 +83,7 @@ async def test_browsers_back_button_continues_the_session(page: Page, backend: B
     await expect(page.get_by_role("button", name="Acme CRM")).to_be_visible()
 
 
+@pytest.mark.firefox
 async def test_session_url_in_another_window_links_back_to_the_app(page: Page, backend: Backend) -> None:
     session = await backend.window()
     await page.goto(f"{backend.demo.url}/connect?session={session['id']}")
@@ -98,8 +104,8 @@ async def test_form_is_validated_before_sending_and_keeps_its_secret(page: Page,
     await pressed(page, "Connect Zendesk")
     await expect(page.locator(".field-error:visible")).to_have_count(3)
     await expect(page.get_by_label("Subdomain")).to_be_focused()
-    await page.get_by_label("Subdomain").fill(" https://acme.zendesk.com/agent ")
-    await page.get_by_label("API token", exact=True).fill("t" * 40)
+    await type_text(page.get_by_label("Subdomain"), " https://acme.zendesk.com/agent ")
+    await type_text(page.get_by_label("API token", exact=True), "t" * 40)
     await expect(page.get_by_label("Subdomain")).to_have_value("acme")
     await pressed(page, "Connect Zendesk")
     await expect(page.get_by_label("Email")).to_be_focused()
@@ -110,7 +116,7 @@ async def test_form_is_validated_before_sending_and_keeps_its_secret(page: Page,
 async def test_secret_is_shown_on_request(page: Page, backend: Backend) -> None:
     await confirmed(page, backend)
     field = page.get_by_label(KEY, exact=True)
-    await field.fill("acme_half")
+    await type_text(field, "acme_half")
     await pressed(page, "Show API key")
     await expect(field).to_have_attribute("type", "text")
     await pressed(page, "Hide API key")
@@ -126,7 +132,7 @@ async def test_button_is_busy_during_the_check_and_submits_once(page: Page, demo
             requests.append(request)
 
     page.on("request", note)
-    await page.get_by_label(KEY, exact=True).fill(demo.acme_key)
+    await type_text(page.get_by_label(KEY, exact=True), demo.acme_key)
     pressing = """() => {
       const button = document.querySelector(".credentials .primary");
       for (const _ of "123") button.click();
