@@ -90,6 +90,14 @@ def _custom_entry(source: EntrySource, slug: str | None = None, *, allow_http: b
         source.refuse(("logo",), f"is not valid: {error}")
 
 
+def load_custom_file(path: Path, *, allow_http: bool = False) -> CustomEntry:
+    """Return the custom integration of a file with an entry or an OpenAPI document. Raises: CatalogError."""
+    try:
+        return _custom_entry(read_file(path), allow_http=allow_http)
+    except SourceError as error:
+        raise CatalogError.of(path, error) from error
+
+
 def load_file(path: Path, *, allow_http: bool = False) -> Integration:
     """Return the validated entry of a file.
 

@@ -21,6 +21,8 @@ _GROUPS: Final = {
     "installation": "The live database, and copies of the database.",
     "integrations": "Integrations of the whole installation.",
     "oauth-clients": "OAuth clients that are registered with providers.",
+    "custom-integrations": "The integrations that organizations define themselves.",
+    "end-users": "The users of organizations' products.",
     "connections": "The connections of all organizations.",
     "events": "The audit log of all organizations.",
     "proxy-requests": "The calls through the proxy of all organizations.",

@@ -13,6 +13,7 @@ from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.catalog.public_values import public_values
 from one_runtime.cli import events as events_command
 from one_runtime.cli import proxy_requests as requests_command
+from one_runtime.cli.connection_actions import check_connection, delete_connection, refresh_connection
 from one_runtime.cli.listing import (
     DEFAULT_LIMIT,
     Cursor,
@@ -110,6 +111,11 @@ def _describe(row: FoundConnection) -> dict[str, object]:
         "created_at": time_text(connection.created_at),
         "last_used_at": time_text(connection.last_used_at),
     }
+
+
+app.command("delete")(delete_connection)
+app.command("check")(check_connection)
+app.command("refresh")(refresh_connection)
 
 
 @app.command("require-reauth")

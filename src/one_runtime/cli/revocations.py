@@ -1,0 +1,34 @@
+"""Print the results of revoking the tokens of deleted connections."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import typer
+
+from one_runtime.cli.terminal import printable
+
+if TYPE_CHECKING:
+    from one_runtime.connecting.disconnect import DisconnectedConnection
+
+
+def describe_revocations(deleted: Sequence["DisconnectedConnection"]) -> list[dict[str, object]]:
+    """Return the result of each revocation, with the fields of the API."""
+    return [
+        {
+            "connection_id": connection.connection_id,
+            "token": result.token,
+            "outcome": result.outcome,
+            "reason": result.reason,
+        }
+        for connection in deleted
+        for result in connection.revocations
+    ]
+
+
+def print_revocations(deleted: Sequence["DisconnectedConnection"]) -> None:
+    """Print one line for each revocation."""
+    for connection in deleted:
+        for result in connection.revocations:
+            reason = f": {result.reason}" if result.reason else ""
+            token = result.token or "credential"
+            typer.echo(printable(f"{connection.connection_id}  {token}  {result.outcome}{reason}"))
