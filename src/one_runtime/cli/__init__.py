@@ -23,6 +23,7 @@ _GROUPS: Final = {
     "oauth-clients": "OAuth clients that are registered with providers.",
     "custom-integrations": "The integrations that organizations define themselves.",
     "end-users": "The users of organizations' products.",
+    "sessions": "Hosted connection sessions of all organizations.",
     "connections": "The connections of all organizations.",
     "events": "The audit log of all organizations.",
     "proxy-requests": "The calls through the proxy of all organizations.",

@@ -1,0 +1,128 @@
+"""`one-runtime sessions`: list, show and cancel hosted connection sessions of all organizations."""
+
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from one_runtime.cli.listing import (
+    DEFAULT_LIMIT,
+    Cursor,
+    EndUserId,
+    IntegrationSlug,
+    Limit,
+    OrganizationId,
+    Since,
+    Until,
+    check_id,
+    check_organization,
+    parse_time,
+    print_page,
+    time_text,
+)
+from one_runtime.cli.operators import operator_actor
+from one_runtime.cli.running import read, run_installed
+from one_runtime.cli.terminal import AsJson, print_json, print_table
+from one_runtime.clock import system_clock
+from one_runtime.connecting import session_search, sessions
+from one_runtime.connecting.session_search import SessionFilter
+from one_runtime.connecting.sessions import ConnectSession, Status
+from one_runtime.db.engine import Transaction
+from one_runtime.db.scanning import Page, read_pages
+from one_runtime.errors import NotFound
+
+if TYPE_CHECKING:
+    from one_runtime.context import Installation
+
+app = typer.Typer()
+
+SessionId = Annotated[str, typer.Argument(metavar="ID", help="Id of the session.")]
+
+_COLUMNS: Final = {
+    "id": "id",
+    "created_at": "created",
+    "organization_id": "organization",
+    "end_user_id": "end user",
+    "integration_slug": "integration",
+    "mode": "mode",
+    "status": "status",
+    "last_error": "last error",
+}
+
+
+@app.command("list")
+def list_sessions(  # noqa: PLR0913 - one argument for each option
+    *,
+    organization: OrganizationId = None,
+    end_user: EndUserId = None,
+    integration: IntegrationSlug = None,
+    status: Annotated[Status | None, typer.Option(help="Status of the session.")] = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+    as_json: AsJson = False,
+) -> None:
+    """List hosted connection sessions, newest first. The command shows no session token."""
+    check_id("--cursor", cursor)
+    matching = SessionFilter(end_user, integration, status, parse_time("--since", since), parse_time("--until", until))
+
+    async def find(tx: Transaction) -> Page[ConnectSession]:
+        await check_organization(tx, organization)
+        page = partial(session_search.list_newest, tx, organization, matching, system_clock())
+        return await read_pages(page, limit=limit, cursor=cursor)
+
+    rows, next_cursor = read(find)
+    print_page([_describe(row) for row in rows], next_cursor, as_json=as_json, columns=_COLUMNS)
+
+
+@app.command("show")
+def show_session(session_id: SessionId, *, as_json: AsJson = False) -> None:
+    """Show a hosted connection session. The command shows no session token."""
+    _print(read(lambda tx: _find(tx, session_id)), as_json=as_json)
+
+
+@app.command("cancel")
+def cancel_session(session_id: SessionId, *, as_json: AsJson = False) -> None:
+    """Cancel a session that has not ended. A session that has ended stays unchanged."""
+    from one_runtime.connecting import redirect_mode
+
+    async def cancel(installation: "Installation") -> ConnectSession:
+        async with installation.database.read() as tx:
+            session = await _find(tx, session_id)
+        return await redirect_mode.cancel(installation, operator_actor(session.organization_id), session.id)
+
+    _print(run_installed(cancel), as_json=as_json)
+
+
+async def _find(tx: Transaction, session_id: str) -> ConnectSession:
+    session = await sessions.find_by_id(tx, session_id)
+    if session is None:
+        raise NotFound(f"There is no session {session_id[:64]!r}. `one-runtime sessions list` shows all sessions.")
+    return session
+
+
+def _print(session: ConnectSession, *, as_json: bool) -> None:
+    described = _describe(session)
+    if as_json:
+        print_json(described)
+    else:
+        print_table([{"field": name, "value": value} for name, value in described.items()])
+
+
+def _describe(session: ConnectSession) -> dict[str, object]:
+    return {
+        "id": session.id,
+        "organization_id": session.organization_id,
+        "status": session.state(system_clock()),
+        "end_user_id": session.end_user_id,
+        "integration_slug": session.integration_slug,
+        "mode": session.mode,
+        "return_url": session.return_url,
+        "last_error": session.last_error,
+        "connection_id": session.connection_id,
+        "metadata": dict(session.metadata),
+        "created_at": time_text(session.created_at),
+        "opened_at": time_text(session.opened_at),
+        "expires_at": time_text(session.expires_at),
+    }
