@@ -129,7 +129,7 @@ def test_test_prompts_for_the_key(bare: Run, provider: StandIn, answers: list[st
     "words,message",
     [
         (("close", "--auth-type", "oauth2"), "that this command can test. Use one of: api_key."),
-        (("gmail",), "OAuth 2.0 needs a browser: connect an account in the popup instead."),
+        (("gmail",), "Gmail supports only oauth2, which this command cannot test. Connect an account in the popup"),
         (("close", "--key", "short"), "does not have the expected form"),
         (("close", "--credential", "a-secret"), "A --credential must have the form name=value."),
         (("close", "--credential", "a-secret=="), "--credential must be name=value, with one of these names: api_key."),

@@ -1,6 +1,7 @@
 """The output of commands on a terminal: tables, JSON, help, and outputs that cannot be written."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import typer
 
 from one_runtime import cli
 from one_runtime.cli.terminal import print_json, print_rows, printable
+from one_runtime.encryption.vault import new_key
 from tests.command_line import Run
 
 PROGRAM: Final = Path(sys.executable).with_name("one-runtime")
@@ -65,6 +67,23 @@ def test_output_that_cannot_be_written_is_one_sentence() -> None:
             1,
             "The command cannot write its output: No space left on device.\n",
         )
+
+
+def test_export_to_a_full_output_is_one_sentence(bare: Run, migrated_sqlite_url: str) -> None:
+    identifier = bare("organizations", "create", "Northwind", DATABASE_URL=migrated_sqlite_url).line
+    command = [str(PROGRAM), "organizations", "export", identifier]
+    environment = os.environ | {"ONE_RUNTIME_ENCRYPTION_KEYS": new_key()}
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=environment)
+    assert (result.returncode, result.stderr.splitlines()) == (
+        1,
+        ["The command cannot write its output: No space left on device."],
+    )
+
+
+def test_message_with_a_name_cannot_control_the_terminal(bare: Run) -> None:
+    assert bare("catalog", "show", "Ada\x1b[2J.yaml").err == "Ada [2J.yaml: cannot be read: No such file or directory\n"
+    assert "\x1b" not in bare("catalog", "list", "--category", "\x1b[2J").err
 
 
 def test_reader_that_stops_early_is_no_error() -> None:

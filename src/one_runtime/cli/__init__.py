@@ -10,7 +10,7 @@ import typer
 
 from one_runtime import __version__
 from one_runtime.cli.groups import HELP_OPTIONS, NamedValues, lazy_group
-from one_runtime.cli.terminal import AsJson, explain_file_error, require_utf8
+from one_runtime.cli.terminal import AsJson, explain_file_error, printable, require_utf8
 from one_runtime.errors import OneRuntimeError
 
 _GROUPS: Final = {
@@ -185,7 +185,7 @@ def main() -> None:
     except OneRuntimeError as error:
         from one_runtime.db.vitals import message_for_operator
 
-        typer.echo(message_for_operator(error), err=True)
+        typer.echo("\n".join(map(printable, message_for_operator(error).splitlines())), err=True)
         sys.exit(1)
     except OSError as error:
         typer.echo(explain_file_error(error), err=True)

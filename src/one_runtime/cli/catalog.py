@@ -269,9 +269,15 @@ def _typed_auth(integration: Integration, auth_type: str | None) -> Auth:
     for auth in typed:
         if auth_type in (None, auth.type):
             return auth
+    if not typed:
+        raise InvalidInput(
+            f"{integration.name} supports only {' and '.join(integration.auth_types)}, which this command cannot test. "
+            "Connect an account in the popup instead."
+        )
     names = ", ".join(auth.type for auth in typed)
-    advice = f"Use one of: {names}." if typed else "OAuth 2.0 needs a browser: connect an account in the popup instead."
-    raise InvalidInput(f"{integration.name} has no matching auth type that this command can test. {advice}")
+    raise InvalidInput(
+        f"{integration.name} has no auth type {auth_type} that this command can test. Use one of: {names}."
+    )
 
 
 def _named(option: str, texts: list[str] | None, names: list[str]) -> dict[str, str]:
