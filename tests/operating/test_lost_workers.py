@@ -151,13 +151,13 @@ def test_server_whose_workers_cannot_start_ends_with_one_sentence(migrated_postg
     """The parent process reads valid settings. Then a setting changes, and the workers cannot read their settings."""
     program = """
 import os, sys
-from one_runtime import cli
-load_settings = cli.load_settings
+from one_runtime import cli, settings as module
+load_settings = module.load_settings
 def load_and_change(**options):
     settings = load_settings(**options)
     os.environ["ONE_RUNTIME_RATE_LIMIT"] = "many"
     return settings
-cli.load_settings = load_and_change
+module.load_settings = load_and_change
 sys.argv = ["one-runtime", "serve", "--workers", "2"]
 cli.main()
 """

@@ -177,7 +177,7 @@ def postgres_obstacle(url: str, error: BaseException) -> Obstacle:
     for pattern, saw, advice in _CAUSES:
         match = re.search(pattern, text)
         if match is not None:
-            name = match[1] if match.groups() and server != _UNNAMED else "in the URL"
+            name = match[1] if match.groups() and server != _UNNAMED else "that the URL names"
             return Obstacle(saw.format(server=server, name=name), advice.format(name=name))
     return Obstacle(f"{server} cannot be reached", f"Check the database server, or {_CORRECT}")
 
