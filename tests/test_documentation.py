@@ -20,6 +20,7 @@ from pydantic import SecretStr
 from starlette.routing import Route
 
 from one_runtime import cli
+from one_runtime.api.error_descriptions import ERROR_DESCRIPTIONS
 from one_runtime.api.reference import error_kinds
 from one_runtime.app import create_app
 from one_runtime.db import schema
@@ -154,6 +155,14 @@ def test_every_error_code_is_documented_with_its_status() -> None:
     documented = {code(row[0]): int(row[1]) for row in page("docs/api.md").table("Errors")}
     own_errors = [kind for kind in error_kinds() if kind.__module__.startswith("one_runtime.")]
     assert documented == {kind.code: kind.status for kind in own_errors}
+
+
+def test_page_of_errors_has_the_descriptions_of_the_api_page() -> None:
+    link = re.compile(r"\[([^\]]+)\]\([^)]*\)")
+    documented = {
+        code(row[0]): link.sub(r"\1", row[2]).removesuffix(".") for row in page("docs/api.md").table("Errors")
+    }
+    assert {name: f"{text[0].upper()}{text[1:]}." for name, text in documented.items()} == ERROR_DESCRIPTIONS
 
 
 def test_every_scope_is_documented() -> None:

@@ -36,7 +36,8 @@ class FieldError:
     def sentence(self) -> str:
         """Return one sentence with the field and the message."""
         colon = "" if self.is_predicate(self.message) else ":"
-        return f"{self.field}{colon} {self.message.removesuffix('.')}."
+        end = "" if self.message.endswith((".", "?", "…")) else "."
+        return f"{self.field}{colon} {self.message}{end}"
 
 
 class OneRuntimeError(Exception):

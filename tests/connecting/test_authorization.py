@@ -8,6 +8,7 @@ from typing import Final
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
 from one_runtime.connecting import account_selection, authorization_attempts, sessions
 from one_runtime.connecting.authorization import MAX_ATTEMPTS
@@ -236,11 +237,14 @@ async def test_a_refused_code_counts_as_a_failed_attempt(runtime: AcmeAuthorizin
     other = await runtime.authorize((await runtime.session("mallory"))["session_token"])
     callback = await runtime.allow(attempt)
     injected = callback | {"code": (await runtime.allow(other))["code"]}
-    page = await runtime.call_back(injected, attempt.cookie)
+    with capture_logs() as logs:
+        page = await runtime.call_back(injected, attempt.cookie)
     assert "was no longer valid when we completed it" in page.text
     outcome = await runtime.outcome(token, attempt.authorization_id)
     assert (outcome["state"], outcome["code"]) == ("failed", "invalid_grant")
     assert "code_verifier" in outcome["provider_reason"]
+    [line] = [line for line in logs if line["event"] == "token_exchange_failed"]
+    assert (line["code"], line["status"], line["error"]) == ("invalid_grant", 400, "invalid_grant")
     assert await runtime.failed_checks(session) == 1
     assert await runtime.connections() == []
 
@@ -272,7 +276,11 @@ async def test_a_broken_token_endpoint_fails_the_attempt_and_does_not_count(
     attempt = await runtime.authorize(token)
     callback = await runtime.allow(attempt)
     runtime.acme.acme.faults.token_status = status
-    page = await runtime.call_back(callback, attempt.cookie)
+    with capture_logs() as logs:
+        page = await runtime.call_back(callback, attempt.cookie)
+    [line] = [line for line in logs if line["event"] == "token_exchange_failed"]
+    assert (line["code"], line["status"]) == (code, None if status == 200 else status)
+    assert callback["code"] not in str(line)
     assert "isn’t answering as it should" in page.text
     outcome = await runtime.outcome(token, attempt.authorization_id)
     assert (outcome["state"], outcome["code"]) == ("failed", code)
@@ -292,10 +300,16 @@ async def test_a_token_endpoint_that_cannot_be_reached_fails_the_attempt_and_doe
     session = await runtime.session()
     token = session["session_token"]
     attempt = await runtime.authorize(token)
-    page = await runtime.call_back(await runtime.allow(attempt), attempt.cookie)
-    assert "isn’t answering as it should" in page.text
+    with capture_logs() as logs:
+        page = await runtime.call_back(await runtime.allow(attempt), attempt.cookie)
+    assert "couldn’t reach Acme CRM" in page.text
     outcome = await runtime.outcome(token, attempt.authorization_id)
-    assert (outcome["state"], outcome["code"]) == ("failed", "provider_trouble")
+    assert (outcome["state"], outcome["code"]) == ("failed", "provider_unreachable")
+    last_error = (await runtime.backend_session(session))["last_error"]
+    assert last_error["message"] == "Acme CRM could not be reached. Try again."
+    [line] = [line for line in logs if line["event"] == "token_exchange_failed"]
+    assert line["cause"] == f"127.0.0.1:{CLOSED_PORT} refuses connections."
+    assert (line["integration"], line["status"], line["error"]) == ("acme", None, None)
     assert await runtime.failed_checks(session) == 0
 
 

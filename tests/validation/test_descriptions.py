@@ -70,13 +70,13 @@ def test_own_message_of_a_validator_is_kept() -> None:
 @pytest.mark.parametrize(
     "text, described",
     [
-        ('{"a": 1,}', "line 1, column 9: a name in double quotes is missing"),
+        ('{"a": 1,}', "line 1, column 9: a name in double quotes must be here. Remove a comma before a closing brace"),
         ('{"a" 1}', "line 1, column 6: a colon is missing"),
-        ('{\n"a": 1 "b": 2}', "line 2, column 8: a comma is missing"),
+        ('{\n"a": 1 "b": 2}', "line 2, column 8: a comma or a closing bracket is missing"),
         ("{} {}", "line 1, column 4: the JSON value ends before this place"),
         ('["a', "line 1, column 2: a string begins here and has no closing quote"),
         ('["\t"]', "line 1, column 3: write a control character as an escape, such as \\n"),
-        ("", "line 1, column 1: a value is missing or not valid"),
+        ("", "line 1, column 1: a value is missing or not valid. Put a text in double quotes"),
     ],
 )
 def test_error_in_json_names_the_line_and_the_column(text: str, described: str) -> None:

@@ -27,6 +27,7 @@ from one_runtime.integrations.entry_process import EntryDocument
 
 router = Routes("Custom integrations")
 
+_LINE_BREAKS: Final = "With curl, use the option --data-binary to keep line breaks."
 _SYNTAXES: Final[dict[str, Literal["yaml", "json"]]] = {
     "application/json": "json",
     "application/openapi+json": "json",
@@ -237,7 +238,7 @@ async def _entry(
     if syntax is None:
         raise InvalidInput.of(
             "Content-Type",
-            "must be application/yaml or application/json. With curl, use the option --data-binary to keep line breaks",
+            "must be application/yaml or application/json",
         )
     body = await request.body()
     if not body:
@@ -250,7 +251,8 @@ async def _entry(
         document = EntryDocument(text, syntax, slug, allow_http=not installation.settings.secure)
         return await services_of(request.scope).entry_parser.parse(organization_id, document)
     except UnreadableSource as error:
-        raise MalformedRequest(error.complaints[0].sentence) from error
+        one_line = "" if "\n" in text.strip() else f" {_LINE_BREAKS}"
+        raise MalformedRequest(error.complaints[0].sentence + one_line) from error
     except SourceError as error:
         raise _refusal(error) from error
 

@@ -137,6 +137,12 @@ def _row_id(text: str) -> str:
     return text
 
 
+def _cursor(text: str) -> str:
+    if not is_id(text):
+        raise PydanticCustomError("cursor", "must be the next_cursor of an earlier response")
+    return text
+
+
 _Clean = AfterValidator(clean_text)
 # `_WithoutNul` and `_NonBlank` are only for the OpenAPI document. Functions such as `_trim` check the text.
 # The length limits in the OpenAPI document apply to the text that the caller sends. So One Runtime checks the length
@@ -189,9 +195,10 @@ IDENTIFIER_SCHEMA: Final = {
 Limit: TypeAlias = Annotated[
     int, Query(ge=1, le=1000, description="Maximum number of items on a page."), whole_number(1, 1000)
 ]
+_CursorId: TypeAlias = Annotated[str, AfterValidator(_cursor), Field(json_schema_extra={"pattern": ID_PATTERN})]
 _Cursor = Query(description="`next_cursor` of the previous page.")
 TextCursor: TypeAlias = Annotated[Text | None, _Cursor]
-IdCursor: TypeAlias = Annotated[RowId | None, _Cursor]
+IdCursor: TypeAlias = Annotated[_CursorId | None, _Cursor]
 
 
 class Body(BaseModel):

@@ -38,7 +38,7 @@ def require_json(content_type: str) -> None:
     """Check the header `Content-Type` of a request with a body. Raises: InvalidInput."""
     kind = content_type.partition(";")[0].strip().lower()
     if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
-        raise InvalidInput.of("Content-Type", f"must be application/json. {NOT_JSON}")
+        raise InvalidInput(NOT_JSON, (FieldError("Content-Type", "must be application/json"),))
 
 
 def require_utf8(query_string: bytes) -> None:
@@ -63,7 +63,7 @@ def unknown_name(names: Iterable[str], received: str, what: str) -> str:
 
 
 def _json_sentence(message: str, text: str, position: int) -> str:
-    return f"The body is not valid JSON. {describe_json(JSONDecodeError(message, text, position)).capitalize()}."
+    return f"The body is not valid JSON: {describe_json(JSONDecodeError(message, text, position))}."
 
 
 def _field_error(detail: Mapping[str, Any], model: type[BaseModel] | None) -> FieldError:

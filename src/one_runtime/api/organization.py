@@ -133,7 +133,7 @@ def _require_same(organization: Organization, body: PutOrganization) -> None:
     message = "cannot be changed. Send the value that GET /v1/organization returns, or omit the field"
     errors = [FieldError(name, message) for name, value in present.items() if getattr(body, name) not in {None, value}]
     if errors:
-        raise InvalidInput(f"{errors[0].field}: {errors[0].message}", tuple(errors))
+        raise InvalidInput.of_all(errors)
 
 
 async def _save(
@@ -144,7 +144,10 @@ async def _save(
     catalog = await installation.catalogs.of(tx, organization.id)
     unknown = [slug for slug in slugs if slug not in organization.integrations_slugs and catalog.get(slug) is None]
     if unknown:
-        raise InvalidInput.of("integrations.slugs", f"there is no integration {unknown[0]!r}")
+        raise InvalidInput.of(
+            "integrations.slugs",
+            f"there is no integration {unknown[0]!r}. GET /v1/catalog/integrations lists the built-in integrations",
+        )
     changed = replace(
         organization,
         display_name=settings.display_name,

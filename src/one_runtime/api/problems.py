@@ -135,7 +135,7 @@ def _of_status(status: int, allowed: set[str]) -> OneRuntimeError:
     if status == NotFound.status:
         return NotFound("There is nothing at this address. The page /docs lists all routes.")
     if status == MethodNotAllowed.status:
-        return MethodNotAllowed("This address does not allow this method. Use a method from the Allow header.", allowed)
+        return MethodNotAllowed(f"This address allows only these methods: {', '.join(sorted(allowed))}.", allowed)
     if status == TooLarge.status:
         return TooLarge("The body must be at most 1 MB.")
     if status == RequestTimeout.status:

@@ -189,7 +189,7 @@ def _headers(scope: Scope) -> dict[bytes, bytes]:
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
         if name in headers and (name.startswith(b"one-runtime-") or name == b"authorization"):
-            raise InvalidInput.of(name.decode("latin-1"), "must occur only once")
+            raise InvalidInput.of(_written(name), "must occur only once")
         headers[name] = value
     return headers
 
@@ -201,14 +201,19 @@ def _options(headers: Mapping[bytes, bytes]) -> dict[bytes, str]:
         try:
             options[name] = headers[name].decode().strip()
         except UnicodeDecodeError as error:
-            raise InvalidInput.of(name.decode(), "must be UTF-8") from error
+            raise InvalidInput.of(_written(name), "must be UTF-8") from error
     return {name: value for name, value in options.items() if value}
+
+
+def _written(name: bytes) -> str:
+    """Return the name of a header as in the documentation, such as `One-Runtime-Retry`."""
+    return name.decode("latin-1").title()
 
 
 def _is_set(options: Mapping[bytes, str], name: bytes, only: str) -> bool:
     value = options.get(name)
     if value not in {None, only}:
-        raise InvalidInput.of(name.decode(), f"must be {only!r}")
+        raise InvalidInput.of(_written(name), f'must be "{only}", or must be left out')
     return value is not None
 
 
@@ -219,7 +224,7 @@ def _seconds(options: Mapping[bytes, str], name: bytes, default: float, limit: f
         seconds = float(options[name])
         if 0 < seconds <= limit:
             return seconds
-    raise InvalidInput.of(name.decode(), f"must be a number of seconds above 0, at most {limit:g}")
+    raise InvalidInput.of(_written(name), f"must be a number of seconds above 0, at most {limit:g}")
 
 
 def _body_length(headers: Mapping[bytes, bytes]) -> int | None:

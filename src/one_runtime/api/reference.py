@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from one_runtime.api.error_descriptions import ERROR_DESCRIPTIONS
 from one_runtime.api.headers import public_answer
 from one_runtime.errors import NotFound, OneRuntimeError
 
@@ -58,8 +59,9 @@ async def get_reference() -> HTMLResponse:
 async def get_errors() -> HTMLResponse:
     """Return the page of error codes. The `type` of each error response links to this page."""
     errors = [
-        {"code": kind.code, "status": kind.status, "title": kind.title, "meaning": _meaning(kind)}
+        {"code": kind.code, "status": kind.status, "title": kind.title, "parts": _parts(kind)}
         for kind in error_kinds()
+        if kind.code in ERROR_DESCRIPTIONS
     ]
     return HTMLResponse(_PAGES.get_template("errors.html").render(errors=errors), headers=_HEADERS)
 
@@ -85,5 +87,6 @@ def error_kinds() -> list[type[OneRuntimeError]]:
     return sorted(kinds.values(), key=lambda kind: kind.code)
 
 
-def _meaning(kind: type[OneRuntimeError]) -> str:
-    return " ".join((kind.__doc__ or "").split())
+def _parts(kind: type[OneRuntimeError]) -> list[str]:
+    """Return the description of an error. Each second part is code, which stands in backquotes."""
+    return ERROR_DESCRIPTIONS[kind.code].split("`")

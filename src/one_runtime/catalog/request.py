@@ -145,10 +145,9 @@ def _require_segment(value: str, *, in_path: bool) -> None:
 def _unknown_values(
     group: str, values: Mapping[str, str], parts: Iterable[Param | CredentialField]
 ) -> list[FieldError]:
-    return [
-        FieldError(f"{group}.{name[:64]}", "is not a value of this auth type")
-        for name in sorted(set(values) - {part.name for part in parts})
-    ]
+    known = [part.name for part in parts]
+    message = f"is not a value of this auth type. The values in {group} are: {', '.join(known) or 'none'}"
+    return [FieldError(f"{group}.{name[:64]}", message) for name in sorted(set(values) - set(known))]
 
 
 def inject(auth: AuthBase, values: ConnectionValues) -> Injection:

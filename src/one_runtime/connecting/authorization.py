@@ -17,6 +17,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, TypeAlias
 
+import structlog
+
 from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
@@ -69,7 +71,7 @@ from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url, expected_issuer
 from one_runtime.oauth.callback import AuthorizationResponse, CallbackQuery, callback_url, parse_callback, read_callback
 from one_runtime.oauth.client import ClientIdentity
-from one_runtime.oauth.errors import CallbackRefused, EndpointTargetRefused, OAuthError
+from one_runtime.oauth.errors import CallbackRefused, EndpointUnreachable, OAuthError
 from one_runtime.oauth.grants import AuthorizationCode
 from one_runtime.oauth.pkce import code_challenge, new_code_verifier, uses_pkce
 from one_runtime.oauth.scopes import requested_scopes
@@ -80,6 +82,8 @@ from one_runtime.tokens.endpoint import TokenEndpoint
 from one_runtime.tokens.revocation import revoke_all
 
 MAX_ATTEMPTS: Final = 50
+
+log = structlog.get_logger()
 
 ReadBinding: TypeAlias = Callable[[str], BrowserBinding | None]
 
@@ -337,14 +341,28 @@ async def _exchange_code(
     try:
         tokens = await exchange_tokens(egress, clock, endpoint, await endpoint.ask(egress, clock, grant))
     except OAuthError as error:
-        refused = isinstance(error, EndpointTargetRefused)
-        message = str(error) if refused else f"{context.integration.name} did not grant access."
-        raise AuthorizationFailed(error.code, message, error.reason, counts=not error.may_pass) from error
+        raise _exchange_failure(context.integration, error) from error
     # Scopes can contain these values. The API shows a connection's scopes, so secret fields are excluded.
     public = {**details.params, **_public_fields(context.auth, context.client)}
     scopes = requested_scopes(context.auth.scopes, details.scopes, public)
     params = {**details.params, **callback.received}
     return GrantedTokens(tokens, params, context.secret.credentials, context.client, scopes)
+
+
+def _exchange_failure(integration: Integration, error: OAuthError) -> AuthorizationFailed:
+    """Return the error of a failed token exchange, and log the cause for the operator."""
+    unreachable = isinstance(error, EndpointUnreachable)
+    log.warning(
+        "token_exchange_failed",
+        integration=integration.slug,
+        code=error.code,
+        cause=error.cause if isinstance(error, EndpointUnreachable) else str(error),
+        status=error.response.status,
+        error=error.response.error,
+    )
+    code = "provider_unreachable" if unreachable else error.code
+    message = str(error) if error.may_pass else f"{integration.name} did not grant access."
+    return AuthorizationFailed(code, message, error.reason, counts=not error.may_pass)
 
 
 async def _connect(

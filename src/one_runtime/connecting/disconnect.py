@@ -55,7 +55,7 @@ async def delete_connection(installation: Installation, actor: Actor, connection
         connection = await connections.get(tx, actor.organization_id, connection_id)
         removals = await remove_connections(tx, installation, actor, [connection])
     if not removals:
-        raise NotFound(f"There is no connection {connection_id!r}.")
+        raise NotFound(f"There is no connection {connection_id!r}. GET /v1/connections lists your connections.")
     return (await _revoke(installation, removals))[0]
 
 
@@ -86,7 +86,7 @@ async def forget_end_user(installation: Installation, actor: Actor, end_user_id:
     now = installation.clock()
     async with installation.database.write() as tx:
         if not await end_users.lock(tx, actor.organization_id, end_user_id):
-            raise NotFound(f"There is no end user {end_user_id[:64]!r}.")
+            raise NotFound(f"There is no end user {end_user_id[:64]!r}. GET /v1/end-users lists your end users.")
         removals, unfinished = await remove_end_user(tx, installation, actor, end_user_id)
         subject = Subject(end_user_id, None, {"deleted_connections": len(removals)})
         await events.forget_end_user(tx, actor.organization_id, end_user_id)

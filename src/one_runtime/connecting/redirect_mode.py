@@ -155,7 +155,7 @@ async def redeem(installation: Installation, actor: Actor, session_id: str, code
     deleted = ", so One Runtime deleted the connection" if pending is not None else ""
     raise EndUserMismatch(
         f"The end_user_id does not identify this session's end user{deleted}. "
-        "Perhaps the end user sent the session's link to another person."
+        "Perhaps the end user sent the session's link to another person. Create a new session for the signed-in user."
     )
 
 
@@ -164,7 +164,10 @@ def _require_code(session: ConnectSession, code: str) -> None:
         raise Conflict(f"This session has the mode {session.mode}, but only sessions of the mode redirect have a code.")
     known = session.code_hash
     if known is None and session.status == "pending":
-        raise Conflict("The end user has not connected an account in this session yet.")
+        raise Conflict(
+            "The end user has not connected an account in this session yet. Redeem the code when the browser returns "
+            "to your return_url."
+        )
     if known is None or not secret_tokens.same(known, secret_tokens.digest(code)):
         raise InvalidInput.of("code", "must be the code of this session, from the query of your return_url")
 
@@ -189,7 +192,7 @@ def _not_redeemable_error(session: ConnectSession, now: datetime) -> OneRuntimeE
         return SessionExpired(
             "The code was not redeemed within 10 minutes, so One Runtime deletes the connection. Start again."
         )
-    return Conflict(f"This session is {session.state(now)}, so it has no connection to redeem. Start again.")
+    return Conflict(f"This session is {session.state(now)}, so it has no connection to redeem. Create a new session.")
 
 
 async def _find_connection(tx: Transaction, session: ConnectSession) -> Connection | None:

@@ -360,7 +360,10 @@ async def get(tx: Transaction, organization_id: str, session_id: str) -> Connect
     key = {"session": session_id, "organization": organization_id}
     session = await tx.one(_MINE, ConnectSession, **key) if is_id(session_id) else None
     if session is None:
-        raise NotFound(f"There is no hosted connection session {session_id[:64]!r}.")
+        raise NotFound(
+            f"There is no hosted connection session {session_id[:64]!r}. Use the id of a session that your "
+            "organization created."
+        )
     return session
 
 

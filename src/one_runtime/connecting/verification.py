@@ -108,7 +108,9 @@ async def check_credentials(
         response = await send_request(egress, integration, build_check(auth, values))
         result = read_check(auth, response.status, response.headers, response.body, values)
         if result.refused:
-            raise CredentialsRefused(f"{integration.name} did not accept these credentials.", result.reason)
+            raise CredentialsRefused(
+                f"{integration.name} did not accept these credentials. Check the values, and try again.", result.reason
+            )
         if result.outcome == "permission_missing":
             permission = auth.check.permission_missing.permission
             raise PermissionMissing(_missing_permission(integration, permission), result.reason, permission)
@@ -160,7 +162,9 @@ async def verify_credentials(
         raise TargetRefused(str(error)) from error
     except OAuthError as error:
         if isinstance(error, InvalidClient | InvalidGrant | TokenRequestRefused) or _refuses_client(error):
-            raise CredentialsRefused(f"{integration.name} did not accept these credentials.", error.reason) from error
+            raise CredentialsRefused(
+                f"{integration.name} did not accept these credentials. Check the values, and try again.", error.reason
+            ) from error
         reason = f" ({error.reason})" if error.reason else ""
         raise ProviderUnavailable(
             f"{integration.name} does not answer as it should{reason}. Try again.",

@@ -169,7 +169,7 @@ async def get(tx: Transaction, organization_id: str, connection_id: str, *, lock
     statement = _BY_ID_LOCKED if lock else _BY_ID
     connection = await tx.one(statement, Connection, **key) if is_id(connection_id) else None
     if connection is None:
-        raise NotFound(f"There is no connection {connection_id[:64]!r}.")
+        raise NotFound(f"There is no connection {connection_id[:64]!r}. GET /v1/connections lists your connections.")
     return connection
 
 

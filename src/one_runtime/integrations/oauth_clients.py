@@ -242,7 +242,10 @@ async def put(
     if auth is None:
         raise InvalidInput(f"{integration.name} does not use oauth2, so it has no OAuth client.")
     if auth.client.owner == "customer":
-        raise InvalidInput(f"Each end user of {integration.name} enters their own OAuth client in the popup.")
+        raise InvalidInput(
+            f"Each end user of {integration.name} enters their own OAuth client in the popup, so your organization "
+            "registers no client."
+        )
     present = await find_own(tx, vault, organization_id, slug)
     if present is not None and present.client.client_id != new.client_id:
         present = None
@@ -297,7 +300,8 @@ async def purge(installation: Installation, retention: timedelta = RETENTION) ->
 
 def not_registered(slug: str) -> NotFound:
     """Return the error for an integration without an OAuth client of the caller's organization."""
-    return NotFound(f"You have not registered an OAuth client for {slug[:64]!r}.")
+    path = f"/v1/integrations/{slug[:64]}/oauth-client"
+    return NotFound(f"You have not registered an OAuth client for {slug[:64]!r}. Register a client with PUT {path}.")
 
 
 def still_fits(client: OAuthClient, auth: OAuth2Auth) -> bool:
@@ -410,12 +414,10 @@ def _secret_errors(auth: OAuth2Auth, new: NewOAuthClient) -> list[FieldError]:
 def _field_errors(auth: OAuth2Auth, new: NewOAuthClient) -> list[FieldError]:
     known = {part.name: part for part in auth.client.fields}
     missing = [name for name, part in known.items() if not part.optional and not new.fields.get(name)]
+    unknown = f"is not a field of this OAuth client. The fields are: {', '.join(known) or 'none'}"
     return [
         *(FieldError(f"fields.{name}", f"is required: {known[name].label}. {known[name].where}") for name in missing),
-        *(
-            FieldError(f"fields.{name}", "is not a field of this OAuth client")
-            for name in sorted(set(new.fields) - set(known))
-        ),
+        *(FieldError(f"fields.{name}", unknown) for name in sorted(set(new.fields) - set(known))),
     ]
 
 

@@ -129,6 +129,14 @@ class TemporaryFailure(OAuthError):
         self.retry_after = retry_after
 
 
+class EndpointUnreachable(TemporaryFailure):
+    """The endpoint sent no usable HTTP response. `cause`: the reason for the operator, with the host."""
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
 class EndpointTargetRefused(TemporaryFailure):
     """One Runtime sends no requests to the address of the endpoint, until the operator allows the address."""
 

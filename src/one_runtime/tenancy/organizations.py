@@ -264,7 +264,9 @@ def clean_link(field: str, value: str | None) -> str | None:
     http_on_loopback = url.scheme == "http" and is_loopback(url.hostname or "")
     if not url.hostname or url.username is not None or not (url.scheme == "https" or http_on_loopback) or url.fragment:
         raise InvalidInput.of(
-            field, "must be an https URL without a user name and without a fragment. localhost may use http"
+            field,
+            f"{link[:100]!r} must be an https URL, such as https://app.example.com/page, without a user name and a "
+            "fragment. localhost can use http",
         )
     if len(link) > 2000 or re.search(r"[\s\\<>\"]", link):
         raise InvalidInput.of(field, 'must have at most 2000 characters, without spaces and without \\, <, > or "')

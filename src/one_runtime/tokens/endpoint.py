@@ -9,10 +9,18 @@ from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import TokenAuth
 from one_runtime.catalog.request import OutboundRequest
 from one_runtime.clock import Clock
-from one_runtime.egress import Egress, EgressError, Limits, Response, TargetRefused
+from one_runtime.egress import (
+    Egress,
+    EgressError,
+    Limits,
+    Response,
+    TargetRefused,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from one_runtime.errors import InvalidInput
 from one_runtime.oauth.client import ClientIdentity
-from one_runtime.oauth.errors import EndpointTargetRefused, OAuthError, TemporaryFailure
+from one_runtime.oauth.errors import EndpointTargetRefused, EndpointUnreachable, OAuthError, TemporaryFailure
 from one_runtime.oauth.grants import AuthorizationCode, ClientCredentials, Grant, RefreshToken, ShortLivedToken
 from one_runtime.oauth.token_request import token_request
 from one_runtime.oauth.token_response import TokenSet, read_token_response
@@ -85,6 +93,15 @@ async def send(
     except TargetRefused as error:
         raise EndpointTargetRefused(error.detail) from error
     except EgressError as error:
-        raise TemporaryFailure(f"{integration.name} cannot be reached ({error.code}).") from error
+        raise EndpointUnreachable(_unanswered(integration.name, error), error.cause) from error
     except InvalidInput as error:
         raise TemporaryFailure(f"One Runtime cannot send the request to {integration.name}: {error.detail}") from error
+
+
+def _unanswered(name: str, error: EgressError) -> str:
+    """Return the message for callers. Only the log names the host."""
+    if isinstance(error, UpstreamUnreachable):
+        return f"{name} could not be reached. Try again."
+    if isinstance(error, UpstreamTimeout):
+        return f"{name} did not answer in time. Try again."
+    return f"{name} sent an unreadable response. Try again."

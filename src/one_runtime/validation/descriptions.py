@@ -71,10 +71,12 @@ _KINDS: Final[Mapping[type, str]] = {
 }
 
 _OF_JSON: Final[Mapping[str, str]] = {
-    "Expecting value": "a value is missing or not valid",
-    "Expecting property name enclosed in double quotes": "a name in double quotes is missing",
+    "Expecting value": "a value is missing or not valid. Put a text in double quotes",
+    "Expecting property name enclosed in double quotes": (
+        "a name in double quotes must be here. Remove a comma before a closing brace"
+    ),
     "Expecting ':' delimiter": "a colon is missing",
-    "Expecting ',' delimiter": "a comma is missing",
+    "Expecting ',' delimiter": "a comma or a closing bracket is missing",
     "Illegal trailing comma before end of object": "remove the comma before the closing brace",
     "Illegal trailing comma before end of array": "remove the comma before the closing bracket",
     "Extra data": "the JSON value ends before this place",
