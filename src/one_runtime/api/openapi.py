@@ -38,7 +38,7 @@ _TAGS: Final = {
 def document(routes: Sequence[BaseRoute], specs: Iterable[RouteSpec], public_url: str) -> dict[str, Any]:
     """Return the OpenAPI document of an installation."""
     built = get_openapi(
-        title="One Runtime",
+        title="One Runtime API",
         version=RELEASE,
         description=_DESCRIPTION,
         routes=routes,
