@@ -154,6 +154,15 @@ def check(wrong: Wrong, answer: httpx2.Response) -> None:
     assert _SECRET not in problem["detail"].replace(wrong.field, ""), problem["detail"]
 
 
+async def test_many_unknown_fields_and_long_names_give_a_short_answer(application: Application) -> None:
+    client = application.client(await application.key(await application.organization()))
+    many = dict.fromkeys(map(str, range(80_000)), 1)
+    for body, count in ((many, 20), ({"x" * 900_000: 1}, 2)):
+        answer = await client.post("/v1/disconnect", {"end_user_id": "u", **body})
+        assert (answer.status_code, len(answer.json()["errors"])) == (422, count)
+        assert len(answer.text) < 8_000
+
+
 async def test_every_wrong_value_is_refused_with_the_name_of_its_field(application: Application) -> None:
     client = application.client(await application.key(await application.organization()))
     document = (await client.get("/openapi.json")).json()

@@ -19,6 +19,10 @@ from one_runtime.validation.descriptions import describe, describe_json, one_of
 
 NOT_JSON: Final = "Send JSON with the header Content-Type: application/json."
 NOT_UTF8: Final = "must be percent-encoded UTF-8"
+_MAX_ERRORS: Final = 20
+_MAX_NAME: Final = 64
+"""Limits of an answer. A body of 1 MB can contain many unknown fields, or a field with a long name."""
+
 _QUERY: Final = "query"
 _NAME: Final = re.compile(rb"[A-Za-z0-9_]{1,64}")
 _BODY: Final = "body"
@@ -30,7 +34,7 @@ def convert(error: RequestValidationError, route: object) -> OneRuntimeError:
     for detail in details:
         if detail["type"] == "json_invalid":
             return MalformedRequest(_json_sentence(detail["ctx"]["error"], str(error.body), detail["loc"][-1]))
-    errors = [_field_error(detail, _model(route, str(detail["loc"][0]))) for detail in details]
+    errors = [_field_error(detail, _model(route, str(detail["loc"][0]))) for detail in details[:_MAX_ERRORS]]
     return InvalidInput.of_all(dict.fromkeys(errors))
 
 
@@ -67,7 +71,7 @@ def _json_sentence(message: str, text: str, position: int) -> str:
 
 
 def _field_error(detail: Mapping[str, Any], model: type[BaseModel] | None) -> FieldError:
-    place, *path = [str(part) for part in detail["loc"]]
+    place, *path = [str(part)[:_MAX_NAME] for part in detail["loc"]]
     if place == _QUERY:
         path = path[:1]  # without the position of one value of a repeated parameter
     field = ".".join(path) or place
