@@ -117,6 +117,8 @@ def install(app: FastAPI, public_url: str) -> None:
 
 
 def _convert(app: FastAPI, request: Request, error: Exception) -> OneRuntimeError:
+    if isinstance(error, NotFound | HTTPException) and _has_extra_slash(app, request):
+        return NotFound("There is nothing at this address. Remove the slash at the end of the path.")
     if isinstance(error, OneRuntimeError):
         if error.status >= 500 and error.code in {"internal_error", "seal_broken"}:
             log.error("request_failed", code=error.code, detail=error.detail)
@@ -124,10 +126,7 @@ def _convert(app: FastAPI, request: Request, error: Exception) -> OneRuntimeErro
     if isinstance(error, RequestValidationError):
         return invalid_requests.convert(error, request.scope.get("route"))
     if isinstance(error, HTTPException):
-        path = request.url.path
-        if path.endswith("/") and request.method in _methods_at(app, path.rstrip("/")):
-            return NotFound("There is nothing at this address. Remove the slash at the end of the path.")
-        return _of_status(error.status_code, _methods_at(app, path))
+        return _of_status(error.status_code, _methods_at(app, request.url.path))
     return internal_error(request.scope["request_id"])
 
 
@@ -141,6 +140,17 @@ def _of_status(status: int, allowed: set[str]) -> OneRuntimeError:
     if status == RequestTimeout.status:
         return too_slow()
     return MalformedRequest("The body is not JSON in UTF-8, or it is nested too deeply.")
+
+
+def _has_extra_slash(app: FastAPI, request: Request) -> bool:
+    """Return True if no resource has this path, and a route has the path without the slash at the end.
+
+    The path of an end user can end with a slash, because an identifier can contain slashes. But no identifier is empty.
+    """
+    path = request.url.path
+    if not path.endswith("/") or any(request.path_params.values()):
+        return False
+    return request.method in _methods_at(app, path.rstrip("/"))
 
 
 def _methods_at(app: FastAPI, path: str) -> set[str]:
