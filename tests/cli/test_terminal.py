@@ -92,6 +92,12 @@ def test_reader_that_stops_early_is_no_error() -> None:
     assert (result.stdout.strip(), result.stderr) == ("10", "")
 
 
+def test_closed_output_is_no_error() -> None:
+    command = f"{PROGRAM} version >&-"
+    result = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+
+
 def test_file_that_cannot_be_written_is_named(bare: Run) -> None:
     assert bare("catalog", "export", "--output", "/nowhere/catalog.json").sentence == (
         "/nowhere/catalog.json cannot be used: No such file or directory."

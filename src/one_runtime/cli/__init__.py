@@ -181,7 +181,8 @@ def main() -> None:
         try:
             app()
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # the caller can close the output before the start
+                sys.stdout.flush()
     except OneRuntimeError as error:
         from one_runtime.db.vitals import message_for_operator
 
