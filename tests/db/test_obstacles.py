@@ -134,6 +134,17 @@ def test_url_of_an_unsupported_kind_is_explained(url: str, sentence: str, bare: 
         assert "canary" not in refused.err
 
 
+def test_error_about_the_url_for_migrations_names_its_setting(bare: Run) -> None:
+    for url, sentence in (
+        ("mysql://root@db/x", "ONE_RUNTIME_DATABASE_DIRECT_URL begins with mysql://"),
+        ("postgresql://u@127.0.0.1:1/x", "correct the host and the port in ONE_RUNTIME_DATABASE_DIRECT_URL."),
+    ):
+        pooled = "postgresql://u@127.0.0.1:2/x"
+        refused = bare("migrate", DATABASE_URL=pooled, DATABASE_DIRECT_URL=url).sentence
+        assert sentence in refused
+        assert "ONE_RUNTIME_DATABASE_URL" not in refused
+
+
 def test_missing_sqlite_file_is_named_with_its_path(tmp_path: Path, bare: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     relative = bare("organizations", "list", DATABASE_URL="").sentence

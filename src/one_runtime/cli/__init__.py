@@ -117,14 +117,14 @@ def demo_command(
 @app.command("migrate")
 def migrate_command() -> None:
     """Migrate the database to the schema of this One Runtime version."""
-    from one_runtime.db.migrations import HEAD, current_revision, migrate
+    from one_runtime.db.migrations import HEAD, current_revision, migrate_configured
     from one_runtime.settings import load_settings
 
-    url = load_settings().migration_url
-    if migrate(url):
+    settings = load_settings()
+    if migrate_configured(settings):
         typer.echo(f"Migrated to {HEAD}.")
         return
-    revision = current_revision(url)
+    revision = current_revision(settings.migration_url)
     newer = f", which is newer than {HEAD}. This version can use it" if revision != HEAD else ""
     typer.echo(f"Nothing to do: the database is at {revision}{newer}.")
 

@@ -23,6 +23,10 @@ class Obstacle(NamedTuple):
         """Return the error for a command or a server that cannot start."""
         return DatabaseUnusable(self)
 
+    def of_direct_url(self) -> "Obstacle":
+        """Return the obstacle with the name of the setting for migrations."""
+        return Obstacle(*(text.replace(_VARIABLE, "ONE_RUNTIME_DATABASE_DIRECT_URL") for text in self))
+
 
 class DatabaseUnusable(ConfigurationError):
     """The process cannot use its database, because of `obstacle`."""

@@ -14,7 +14,7 @@ from one_runtime.clock import system_clock
 from one_runtime.connections import credentials
 from one_runtime.db.access import require_usable
 from one_runtime.db.database_url import create_database, sqlite_path
-from one_runtime.db.migrations import migrate, require_compatible
+from one_runtime.db.migrations import migrate_configured, require_compatible
 from one_runtime.db.server_lock import hold_server_lock
 from one_runtime.demo.development import acme_served
 from one_runtime.encryption import key_ring
@@ -61,7 +61,7 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
             stack.enter_context(hold_server_lock(path, refusal))
         listeners = stack.enter_context(bound_listeners(settings.listen))
         if path or migrate_first:
-            migrate(settings.migration_url)
+            migrate_configured(settings)
         asyncio.run(_verify(settings))
         if settings.acme_listen:
             stack.enter_context(acme_served(settings))

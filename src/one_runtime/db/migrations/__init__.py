@@ -12,10 +12,11 @@ import psycopg
 
 from one_runtime.db.access import connect, read_access
 from one_runtime.db.database_url import lock_path, sqlite_path
-from one_runtime.db.obstacles import missing_file, postgres_obstacle, sqlite_obstacle
+from one_runtime.db.obstacles import DatabaseUnusable, missing_file, postgres_obstacle, sqlite_obstacle
 from one_runtime.db.pooler import is_pooled
 from one_runtime.db.sqlite import connect_sqlite
 from one_runtime.errors import ConfigurationError
+from one_runtime.settings import Settings
 
 HEAD: Final = "0009"
 """The newest revision in `versions/`. A test compares this value with the revision that Alembic finds."""
@@ -148,6 +149,16 @@ def migrate(url: str, *, patience: float = LOCK_PATIENCE) -> bool:
         config.attributes.update(url=url, lock_timeout=LOCK_TIMEOUT)
         _retry(lambda: command.upgrade(config, "head"), patience)
     return True
+
+
+def migrate_configured(settings: Settings) -> bool:
+    """Migrate the database of the settings. An error names the setting that contains the URL. See `migrate`."""
+    try:
+        return migrate(settings.migration_url)
+    except DatabaseUnusable as error:
+        if not settings.database_direct_url.get_secret_value():
+            raise
+        raise error.obstacle.of_direct_url().error() from error
 
 
 def _require_migratable(url: str) -> None:
