@@ -255,7 +255,7 @@ async def test_integration_that_is_not_enabled_is_refused_with_instructions(
     assert (await client.send("PUT", "/v1/organization", {**settings, "integrations": enabled})).status_code == 200
     answer = await client.post("/v1/hosted-connection-sessions", {"integration_slug": "acme", "end_user_id": "u"})
     assert (answer.status_code, fields_of(answer)) == (422, ["integration_slug"])
-    assert "PUT /v1/organization" in answer.json()["detail"]
+    assert "PATCH /v1/organization" in answer.json()["detail"]
     assert "acme" not in await client.integrations()
 
 

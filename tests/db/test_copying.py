@@ -120,6 +120,7 @@ async def test_target_is_not_migrated_if_it_is_refused(empty_postgres_url: str) 
         ]
 
 
+@pytest.mark.foreign
 async def test_pooler_is_refused_and_a_direct_connection_is_requested(new_postgres_url: str, tmp_path: Path) -> None:
     with (
         pgbouncer(tmp_path, new_postgres_url) as pooled,
