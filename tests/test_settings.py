@@ -8,6 +8,7 @@ import pytest
 
 from one_runtime.errors import ConfigurationError
 from one_runtime.settings import PREFIX, Settings, load_settings, parse_host_port
+from tests.in_one_test import in_one_test
 from tests.validators_words import VALIDATORS_WORDS
 
 
@@ -128,6 +129,20 @@ def test_an_invalid_value_is_reported_with_its_variable(name: str, value: str) -
     assert not VALIDATORS_WORDS.search(sentence), sentence
     assert sentence.endswith(".")
     assert "\n" not in sentence
+
+
+@in_one_test(Settings.model_fields, str)
+def test_no_setting_is_refused_in_the_words_of_a_validator(name: str) -> None:
+    details = list[str]()
+    for value in ("wrong value", "-1", "1.5", "http://[", "\x00", "a" * 10_000, "127.0.0.1:99999", "é"):
+        try:
+            load(**{name.upper(): value})
+        except ConfigurationError as error:
+            details.append(error.detail)
+    for detail in details:
+        assert detail.startswith(f"ONE_RUNTIME_{name.upper()}"), detail
+        assert not VALIDATORS_WORDS.search(detail), detail
+        assert detail.endswith("."), detail
 
 
 def test_an_empty_variable_counts_as_not_set() -> None:

@@ -154,6 +154,18 @@ def check(wrong: Wrong, answer: httpx2.Response) -> None:
     assert _SECRET not in problem["detail"].replace(wrong.field, ""), problem["detail"]
 
 
+async def test_wrong_values_from_the_popup_are_refused_in_our_words(application: Application) -> None:
+    client = application.client(await application.key(await application.organization()))
+    token = (await client.session())["session_token"]
+    valid = {"auth_type": "api_key", "integration_slug": "acme", "params": {}, "credentials": {}, "name": "Acme"}
+    for name in valid:
+        for value in (1, True, [_SECRET], {_SECRET: 1}, f"{_SECRET}\x00", _SECRET * 10_000):
+            answer = await client.popup("/connect", token, {**valid, name: value})
+            assert answer.status_code in {422, 429}, f"{name} {answer.text}"
+            assert not VALIDATORS_WORDS.search(answer.text), answer.text
+            assert _SECRET not in answer.json()["detail"], answer.text
+
+
 async def test_many_unknown_fields_and_long_names_give_a_short_answer(application: Application) -> None:
     client = application.client(await application.key(await application.organization()))
     many = dict.fromkeys(map(str, range(80_000)), 1)

@@ -267,7 +267,8 @@ class _EntryError(FieldError):
 
 def _refusal(error: SourceError) -> InvalidInput:
     return InvalidInput.of_all(
-        _EntryError(".".join(map(str, complaint.place)) or "body", complaint.sentence) for complaint in error.complaints
+        _EntryError(".".join(str(step)[:64] for step in complaint.place) or "body", complaint.sentence)
+        for complaint in error.complaints
     )
 
 

@@ -110,7 +110,7 @@ class _Reader:
         version = str(self._document.get("openapi", "2.0"))  # without quotes, YAML reads 3.1 as a number
         if not version.startswith("3."):
             place = ("openapi",) if "openapi" in self._document else ("swagger",)
-            self._source.refuse(place, f"must be OpenAPI 3.0, 3.1 or 3.2, not {version}; convert the document")
+            self._source.refuse(place, f"must be OpenAPI 3.0, 3.1 or 3.2, not {version[:20]}; convert the document")
 
     def _info(self) -> Mapping[str, Any]:
         info = self._document.get("info")

@@ -25,6 +25,7 @@ Syntax: TypeAlias = Literal["yaml", "json"]
 
 MAX_DEPTH: Final = 64
 _MOST_COMPLAINTS: Final = 20
+_MAX_NAME: Final = 64
 _WORDS: Final = {
     "extra_forbidden": "is not a key that an entry can have here",
     "string_type": "must be a text. Put the value in quotes, as in '{api_key}' or '2026-10-01'",
@@ -162,8 +163,8 @@ class EntrySource:
 
 
 def dotted(place: Place) -> str:
-    """Format a place, for example as `auth[0].check`."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")
+    """Format a place, for example as `auth[0].check`. Cut long names."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step[:_MAX_NAME]}" for step in place).removeprefix(".")
 
 
 def _place_in_source(place: Place) -> Place:
