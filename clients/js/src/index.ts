@@ -26,6 +26,13 @@ export {
   Unavailable,
 } from "./errors.js";
 export { forward } from "./forward.js";
+export {
+  expressHandler,
+  fetchHandler,
+  type HandlerOptions,
+  type SignedInUser,
+  type UserResult,
+} from "./handlers.js";
 export type { Page, Pages, Paging } from "./pages.js";
 export type { CallOptions, ConnectionSelector, ProviderProxy, ProxyBody, ProxyOptions } from "./proxy.js";
 export type * from "./resources/catalog.js";

@@ -1,15 +1,38 @@
-/** The outcome of the hosted popup. Fields that do not apply are null. */
-export interface ConnectOutcome {
+/** The outcome of the hosted popup. `status` decides which other fields have a value. */
+export type ConnectOutcome = ConnectedOutcome | CancelledOutcome | FailedOutcome;
+
+/** The account is connected. This is for the page only: your backend verifies it with One Runtime. */
+export interface ConnectedOutcome {
   source: "one-runtime";
   /** The id of the request that `open` made. */
   requestId: string;
-  status: "connected" | "cancelled" | "error";
-  /** Set when `status` is `connected`. For the page only: your backend verifies it with One Runtime. */
-  connectionId: string | null;
-  integrationSlug: string | null;
-  connectionName: string | null;
-  /** Set when `status` is `error`. */
-  error: ConnectError | null;
+  status: "connected";
+  connectionId: string;
+  integrationSlug: string;
+  connectionName: string;
+  error: null;
+}
+
+/** The user or the page has closed the popup. */
+export interface CancelledOutcome {
+  source: "one-runtime";
+  requestId: string;
+  status: "cancelled";
+  connectionId: null;
+  integrationSlug: null;
+  connectionName: null;
+  error: null;
+}
+
+/** The popup cannot connect an account. */
+export interface FailedOutcome {
+  source: "one-runtime";
+  requestId: string;
+  status: "error";
+  connectionId: null;
+  integrationSlug: null;
+  connectionName: null;
+  error: ConnectError;
 }
 
 export interface ConnectError {
@@ -26,8 +49,11 @@ export interface ConnectError {
 }
 
 export interface OpenOptions {
-  /** `session_token`, which your backend got from `POST /v1/hosted-connection-sessions`. */
-  sessionToken: string;
+  /**
+   * `session_token`, which your backend got from `POST /v1/hosted-connection-sessions`. Pass a promise or a function to
+   * show the popup at once, while your backend creates the session. If it fails, `open` rejects with its error.
+   */
+  sessionToken: string | PromiseLike<string> | (() => string | PromiseLike<string>);
   /** `connect_url` from the same response; by default it is made from `baseUrl`. */
   connectUrl?: string | null;
   /** Closes the popup when it is aborted, as the close button does. */

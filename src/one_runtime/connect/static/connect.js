@@ -84,20 +84,24 @@ export function createOneRuntime({ baseUrl = new URL(".", import.meta.url).href 
 }
 
 function open(base, { sessionToken, connectUrl, signal = null }) {
-  if (typeof sessionToken !== "string" || sessionToken.trim() === "") {
-    throw new TypeError("One Runtime: open() needs the sessionToken that your backend got for this end user.");
-  }
+  const isLater = typeof sessionToken === "function" || typeof sessionToken?.then === "function";
+  if (!isLater) checkToken(sessionToken);
   if (signal !== null && typeof signal?.aborted !== "boolean") throw new TypeError("One Runtime: signal has to be an AbortSignal.");
   const url = connectUrl === undefined || connectUrl === null ? new URL("connect", base) : webAddress(connectUrl, "connectUrl");
   const requestId = randomId();
   if (signal?.aborted) return outcome(requestId, "cancelled");
   globalThis[OPEN]?.finishIfLeaving();
   if (globalThis[OPEN]) throw new Error("One Runtime: a connect window is open already. Wait for its promise.");
-  url.searchParams.set("session_token", sessionToken.trim());
   url.searchParams.set("request_id", requestId);
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     globalThis[OPEN] = new ConnectWindow(url, requestId, signal, resolve);
+    globalThis[OPEN].load(url, sessionToken).catch(reject);
   });
+}
+
+function checkToken(token) {
+  if (typeof token === "string" && token.trim() !== "") return;
+  throw new TypeError("One Runtime: open() needs the sessionToken that your backend got for this end user.");
 }
 
 function outcome(requestId, status, { connectionId = null, integrationSlug = null, connectionName = null, error = null } = {}) {
@@ -131,7 +135,7 @@ class ConnectWindow {
     this.#signal = signal;
     this.#resolve = resolve;
     this.#restore = lockPage();
-    this.#build(url);
+    this.#build();
     window.addEventListener("message", this.#onMessage);
     signal?.addEventListener("abort", this.close);
     this.#dialog.addEventListener("cancel", (event) => {
@@ -144,6 +148,25 @@ class ConnectWindow {
     for (const parent of [document, document.documentElement, document.body]) this.#observer.observe(parent, { childList: true });
     this.#dialog.showModal();
     this.#after(READY_HINT_MS, () => this.#showHint());
+  }
+
+  /**
+   * Loads the frame when the page's backend has created the session. Until then, this window shows its spinner. Rejects
+   * with the error of the backend, unless the user or the page has already closed this window.
+   */
+  async load(url, sessionToken) {
+    try {
+      const token = await (typeof sessionToken === "function" ? sessionToken() : sessionToken);
+      if (this.#settled) return;
+      checkToken(token);
+      url.searchParams.set("session_token", token.trim());
+      this.#frame.src = url.href;
+    } catch (error) {
+      if (this.#settled) return;
+      this.#settled = true;
+      this.#remove();
+      throw error;
+    }
   }
 
   /** Closes this window for the page, as the close button does. Resolves when the window is gone. */
@@ -244,8 +267,8 @@ class ConnectWindow {
     this.#timers.push(setTimeout(callback, milliseconds));
   }
 
-  #build(url) {
-    this.#frame = element("iframe", { title: TEXTS["host.title"], src: url.href, referrerpolicy: "no-referrer" });
+  #build() {
+    this.#frame = element("iframe", { title: TEXTS["host.title"], referrerpolicy: "no-referrer" });
     // The close button has the first focus, because an empty frame does not handle Escape.
     const close = element("button", { type: "button", class: "close", "aria-label": TEXTS["host.close"], autofocus: "" }, cross());
     const leave = element("button", { type: "button", class: "leave" }, TEXTS["host.slow.close"]);

@@ -1,0 +1,31 @@
+/** The texts of `<Integrations>`. */
+export interface Texts {
+  search: string;
+  loading: string;
+  retry: string;
+  connect: string;
+  reconnect: string;
+  disconnect: string;
+  connectedTo: string;
+  reauthorize: string;
+  found(count: number): string;
+  connectedAs(account: string): string;
+  disconnected(name: string): string;
+  /** The question before an integration is disconnected. */
+  confirm(name: string): string;
+}
+
+export const TEXTS: Texts = {
+  search: "Search integrations",
+  loading: "Loading integrations",
+  retry: "Try again",
+  connect: "Connect",
+  reconnect: "Reconnect",
+  disconnect: "Disconnect",
+  connectedTo: "Connected to",
+  reauthorize: "This account needs to be connected again.",
+  found: (count) => (count === 1 ? "1 integration found" : `${count} integrations found`),
+  connectedAs: (account) => (account ? `Connected ${account}.` : "Connected."),
+  disconnected: (name) => `${name} is disconnected.`,
+  confirm: (name) => `Disconnect ${name}? The stored credentials are deleted.`,
+};

@@ -1,0 +1,173 @@
+"""The npm packages in a real browser: built with Vite, and in a page without a bundler, against the demo."""
+
+import subprocess
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import BrowserContext, Frame, Page, expect
+
+from one_runtime.db.ids import new_id
+from tests.browser import PageProblems
+from tests.demo.steps import type_key
+from tests.foreign.process import NODE
+from tests.journeys.steps import expect_closed
+from tests.running_demo import Demo, find_popup, popups
+
+pytestmark = [pytest.mark.foreign, pytest.mark.slow]
+
+GLOBEX: Final = "Globex Corporation"
+HOLD: Final = "void (window.allowed = new Promise((resolve) => (window.allow = resolve)))"
+"""A script: the page's backend answers only after `allow()`."""
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def settings(page: Page, browser_context: BrowserContext, demo: Demo, product_site: str) -> AsyncIterator[Page]:
+    """A window in which a new user is signed in to the product."""
+    await browser_context.add_cookies([{"name": "user", "value": f"packages-{new_id()}", "url": product_site}])
+    await page.add_init_script(f"window.page = {{ baseUrl: '{demo.url}' }}")
+    yield page
+
+
+async def popup(page: Page) -> Frame:
+    frame = await find_popup(page)
+    await expect(frame.get_by_role("heading").first).to_be_visible()
+    return frame
+
+
+async def test_settings_page_lists_searches_connects_and_disconnects(
+    settings: Page, demo: Demo, product_site: str
+) -> None:
+    await settings.goto(f"{product_site}/settings.html?list")
+    acme = settings.locator("[data-slug=acme]")
+    await expect(acme).to_have_attribute("data-status", "not_connected")
+    await settings.get_by_label("Search integrations").fill("nothing like this")
+    await expect(settings.get_by_role("status")).to_have_text("0 integrations found")
+    await settings.get_by_label("Search integrations").fill("ACME crm")
+    await expect(settings.get_by_role("status")).to_have_text("1 integration found")
+
+    await acme.get_by_role("button", name="Connect Acme CRM").click()
+    await type_key(await popup(settings), demo.acme_key)
+    await expect(acme).to_have_attribute("data-status", "connected")
+    await expect(acme).to_contain_text(f"Connected to {GLOBEX}")
+    await expect(settings.get_by_role("status")).to_have_text(f"Connected {GLOBEX}.")
+    await expect_closed(settings)
+    disconnect = acme.get_by_role("button", name="Disconnect Acme CRM")
+    await expect(disconnect).to_be_focused()
+
+    settings.once("dialog", lambda dialog: dialog.dismiss())
+    await disconnect.click()
+    await expect(acme).to_have_attribute("data-status", "connected")
+    settings.once("dialog", lambda dialog: dialog.accept())
+    await disconnect.click()
+    await expect(acme).to_have_attribute("data-status", "not_connected")
+    await expect(acme.get_by_role("button", name="Connect Acme CRM")).to_be_focused()
+
+
+async def test_strict_mode_opens_one_popup_which_closes_with_its_component(settings: Page, product_site: str) -> None:
+    await settings.goto(f"{product_site}/settings.html?at-once")
+    await popup(settings)
+    await expect(settings.locator("output")).to_have_text("open")
+    assert len(popups(settings)) == 1
+    await settings.evaluate("void hide()")
+    await expect(settings.get_by_role("heading", name="Another page")).to_be_visible()
+    await expect_closed(settings)
+
+
+async def test_connect_button_connects_and_shows_the_backend_s_reason(
+    settings: Page, browser_context: BrowserContext, page_problems: PageProblems, demo: Demo, product_site: str
+) -> None:
+    await settings.goto(f"{product_site}/settings.html?button")
+    button = settings.get_by_role("button", name="Connect Acme")
+    await button.click()
+    await type_key(await popup(settings), demo.acme_key)
+    await expect(button).to_have_attribute("data-status", "connected")
+    await expect_closed(settings)
+
+    await browser_context.clear_cookies()
+    await button.click()
+    await expect(settings.get_by_role("alert")).to_have_text("Sign in first.")
+    await expect(button).to_have_attribute("data-status", "error")
+    await expect_closed(settings)
+    page_problems.clear()  # the browser reports the backend's 401
+
+
+async def test_page_without_a_bundler_shows_the_popup_before_the_session_exists(
+    settings: Page, page_problems: PageProblems, demo: Demo, product_site: str
+) -> None:
+    await settings.goto(f"{product_site}/plain.html")
+    await settings.evaluate(HOLD)
+    await settings.get_by_role("button", name="Connect").click()
+    frame = next(frame for frame in settings.frames if frame != settings.main_frame)
+    assert frame.url == "about:blank"
+    await settings.evaluate("void allow()")
+    await type_key(await popup(settings), demo.acme_key)
+    await expect(settings.locator("output")).to_have_text(f"connected {GLOBEX}")
+    await settings.evaluate("void closePopup()")
+    await expect_closed(settings)
+
+    await settings.get_by_role("button", name="Connect").click()
+    await popup(settings)
+    await settings.evaluate("void abort.abort()")
+    await expect(settings.locator("output")).to_have_text("cancelled null")
+    await expect_closed(settings)
+
+    await settings.evaluate("window.abort = new AbortController(); void (window.slug = 'no-such-integration')")
+    await settings.get_by_role("button", name="Connect").click()
+    await expect(settings.locator("output")).to_contain_text("rejected: ")
+    await expect_closed(settings)
+    page_problems.clear()  # the browser reports the backend's 404
+
+
+async def test_close_before_the_session_exists_cancels_and_opens_nothing(settings: Page, product_site: str) -> None:
+    await settings.goto(f"{product_site}/plain.html")
+    await settings.evaluate(HOLD)
+    await settings.get_by_role("button", name="Connect").click()
+    await settings.keyboard.press("Escape")
+    await expect(settings.locator("output")).to_have_text("cancelled null")
+    async with settings.expect_response("**/sessions"):
+        await settings.evaluate("void allow()")
+    await expect_closed(settings)
+    assert len(settings.frames) == 1
+
+
+RENDERED: Final = """
+    const { createElement } = require("react");
+    const { renderToString } = require("react-dom/server");
+    const props = { baseUrl: "https://connect.example.com", createSession: async () => "token", backend: "/api" };
+    connect.createOneRuntime(props);
+    for (const Kind of [react.Integrations, react.ConnectButton]) {
+      console.log(renderToString(createElement(Kind, props)));
+    }
+    try {
+      connect.createOneRuntime({});
+    } catch (error) {
+      console.log(error.message);
+    }
+"""
+LOADED: Final = {
+    "module": """
+        import * as connect from "@one-runtime/connect";
+        import * as react from "@one-runtime/react";
+        import { createRequire } from "node:module";
+        const require = createRequire(import.meta.url);
+    """,
+    "commonjs": """
+        const connect = require("@one-runtime/connect");
+        const react = require("@one-runtime/react");
+    """,
+}
+
+
+@pytest.mark.parametrize("form", LOADED)
+def test_server_renders_the_components_without_a_page(installed_packages: Path, form: str) -> None:
+    program = LOADED[form] + RENDERED
+    command = [str(NODE), "--no-experimental-require-module", f"--input-type={form}", "--eval", program]
+    rendered = subprocess.run(command, cwd=installed_packages, capture_output=True, text=True, check=False)
+    assert rendered.stderr == ""
+    settings, button, refusal = rendered.stdout.splitlines()
+    assert "Loading integrations" in settings
+    assert "Connect" in button
+    assert "baseUrl has to be" in refusal
