@@ -62,7 +62,7 @@ async def test_calls_are_listed_without_their_query(one_runtime: Served) -> None
 
 async def test_program_of_the_readme_connects_an_account_and_uses_it(one_runtime: Served) -> None:
     readme = (ROOT / "clients" / "python" / "README.md").read_text(encoding="utf-8")
-    program, _ = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    program, *_ = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
     for placeholder, value in (("https://connect.example.com", one_runtime.url), ("hubspot", "acme"), ("/crm/", "/")):
         assert placeholder in program
         program = program.replace(placeholder, value)
