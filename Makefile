@@ -13,7 +13,7 @@ CHECKED := src tests scripts clients/python $(wildcard benchmarks)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help run test test-quick soak lint fix bench docs set-up set-up-dev set-up-test linters
+.PHONY: help run test test-quick soak lint fix bench docs set-up set-up-dev set-up-test set-up-soak linters
 
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
@@ -27,7 +27,7 @@ test: set-up-test ## linters, types and all tests: both databases, a real browse
 test-quick: set-up-dev ## tests that need neither a browser nor third-party servers, on one database each
 	@$(BIN)/python -m pytest -n $(PYTEST_QUICK_WORKERS) --dist worksteal --database first -m "not browser and not foreign and not slow and not soak" $(ARGS)
 
-soak: set-up-test ## long tests and drills, such as a full disk, with figures at the end
+soak: set-up-soak ## long tests and drills, such as a full disk, with figures at the end
 	@$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal -m soak $(ARGS)
 
 lint: set-up-dev linters ## check style, types, import layers and dependencies
@@ -50,6 +50,9 @@ set-up-dev:
 
 set-up-test:
 	@$(SET_UP) --dev --browser --foreign --proxies
+
+set-up-soak:
+	@$(SET_UP) --dev --browser --foreign --runtimes --proxies
 
 # One command per line: make stops after the first failing command, so the output ends with its findings.
 linters:

