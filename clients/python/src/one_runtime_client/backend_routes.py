@@ -11,7 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from one_runtime_client.errors import OneRuntimeError
-from one_runtime_client.resources.integrations import Integration
+from one_runtime_client.models import Integration
 
 PASSED_ON: Final = frozenset({404, 409, 422, 429})
 """Statuses of One Runtime that concern the browser's request. Other errors concern your configuration."""
