@@ -14,7 +14,7 @@ from one_runtime.db.schema import hosted_connection_sessions as sessions
 
 _COLUMNS: Final = tuple(sessions.c[name] for name in ConnectSession.__dataclass_fields__)
 _OPEN: Final = ("pending", "unredeemed")
-"""Stored statuses of a session that has not ended, or that has expired."""
+"""Values of the column `status` while a session has not ended. If `expires_at` has passed, the session has expired."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,9 @@ class SessionFilter:
     until: datetime | None = None
 
     def conditions(self, columns: Any, now: datetime) -> list[ColumnElement[bool]]:
-        """Return the conditions that no index supports. `now`: a pending session can have expired at this time."""
+        """Return the conditions that no index supports. At the time `now`, a session with the stored status pending can
+        have expired.
+        """
         chosen = [self.status] if isinstance(self.status, str) else list(self.status or ())
         by_status = [_has_status(columns, status, now) for status in chosen]
         return [
@@ -42,7 +44,7 @@ class SessionFilter:
 
 
 def _has_status(columns: Any, status: Status, now: datetime) -> ColumnElement[bool]:
-    """Return the condition for `ConnectSession.state`."""
+    """Return the condition for sessions whose `ConnectSession.state` is `status`."""
     condition: ColumnElement[bool]
     if status == "pending":
         condition = and_(columns.status.in_(_OPEN), columns.expires_at > now)

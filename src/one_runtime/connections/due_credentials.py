@@ -57,7 +57,8 @@ START: Final = Position(datetime.min.replace(tzinfo=UTC))
 _SHORT_PAUSES: Final = 3
 """`list_paused` omits connections with at most this number of failures, because their pauses are short.
 
-The provider can also still be working on the last request. An immediate retry could send the refresh token twice.
+After a few failures, the provider can also still be working on the last request. An immediate retry could send the
+refresh token twice.
 """
 
 _ORDER = (credentials.c.refresh_due_at, credentials.c.connection_id)
@@ -118,7 +119,7 @@ async def list_due(tx: Transaction, now: datetime, limit: int, after: Position =
 async def list_paused(
     tx: Transaction, now: datetime, longest: timedelta, limit: int, after: Position = START
 ) -> list[DueCredential]:
-    """Return at most `limit` due credentials that wait after a failure of the provider, after a position of the list.
+    """Return at most `limit` due credentials that a failure of the provider has paused, after the position `after`.
 
     Skip pauses that last longer than `longest` from now, because the provider requested these pauses.
     """

@@ -4,9 +4,9 @@ docs/decisions/0025-queue.md gives the reasons for this design. A row is due if 
 row, a process sets `due_at` to the end of a lease (a limited reservation) and increases `attempts`. During the lease,
 the row is not due, so no other process claims the row.
 
-After the lease, another process can claim the row, which increases `attempts`. A process can change a row only while
-`attempts` has the value of the process's own claim (a fencing token). So the first process can no longer change the
-row.
+After the lease, another process can claim the row, and this claim increases `attempts` again. A process can change a
+row only while `attempts` has the value of the process's own claim (a fencing token). So the first process can no longer
+change the row.
 
 The worker looks for due rows at an interval. `wake_on_commit` makes the worker look immediately after a commit.
 """

@@ -210,8 +210,9 @@ async def _execute(
     while True:
         if state is None:
             state = await load_state(installation, key)
-        # This process counts the duration of the lease from `started`. The database counts the duration from a later
-        # time. So the process stops using the lease before another process can acquire a lease.
+        # This process counts the duration of the lease from `started`. The database counts the duration from the later
+        # time at which it grants the lease. So the process stops using the lease before another process can acquire a
+        # lease.
         started, now = time.monotonic(), installation.clock()
         decision = decide(state, now, request)
         match decision:
