@@ -22,7 +22,7 @@ from one_runtime.db.ids import new_id
 from one_runtime.db.schema import metadata, requests, revocations
 from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.oauth.token_response import TokenSet
-from one_runtime.tenancy import api_keys, end_users, organizations
+from one_runtime.tenancy import api_keys, end_users, idempotency_keys, organizations
 from one_runtime.tenancy.end_users import EndUser
 from one_runtime.tenancy.events import Actor
 from tests import oauth_rows, sealed_rows
@@ -119,6 +119,8 @@ async def fill(installation: Installation, name: str, end_users: int = 1) -> tup
         await organization_catalogs.create(tx, organization_id, entry.integration, SVG, now)
     client = await oauth_rows.client(oauth_rows.Place(database, vault, organization_id), f"client of {name}", "secret")
     rows = OrganizationRows(installation, organization_id, client)
+    reserved = await idempotency_keys.reserve(installation, organization_id, new_id(), "key", "fingerprint")
+    assert isinstance(reserved, idempotency_keys.Reservation)
     tokens = {f"{kind} of {name}" for kind in ("queued", "custom", "held", "paused")}
     await oauth_rows.pending_revocation(rows.place, client, {"access_token": f"queued of {name}"})
     await rows.call(await rows.connect("ada", f"custom of {name}", SLUG))

@@ -46,6 +46,8 @@ class OneRuntimeError(Exception):
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
     title: ClassVar[str] = "Internal error"
+    retry_after: int | None = None
+    """Seconds to wait before the next attempt, for the header `Retry-After`, or None."""
 
     def __init__(self, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
         super().__init__(detail)
@@ -131,6 +133,7 @@ class RateLimited(OneRuntimeError):
     """The API key has sent too many requests. `retry_after`: seconds to wait."""
 
     code, status, title = "rate_limited", 429, "Too many requests"
+    retry_after: int
 
     def __init__(self, detail: str, retry_after: int) -> None:
         super().__init__(detail)

@@ -32,6 +32,7 @@ CROSS_TENANT: Final = {
     "ix_oauth_clients_key_id_id": "key rotation covers all organizations",
     "ix_consents_key_id_id": "key rotation covers all organizations",
     "ix_revocations_key_id_id": "key rotation covers all organizations",
+    "ix_idempotency_keys_key_id_id": "key rotation covers all organizations",
     "ix_credentials_refresh_due_at": "token refresh covers all organizations",
     "ix_revocations_due_at": "token revocation covers all organizations",
     "ix_consents_expires_at": "purges of abandoned authorization attempts cover all organizations",

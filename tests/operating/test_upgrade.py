@@ -36,6 +36,7 @@ COMMITS: Final = {
     "0006": "7a21c89c6aad4811aa3ad0e3b66428d1abe0d116",
     "0007": "09e0607a94be48fec6b6e5bab20183dce3b257a6",
     "0008": "a3d1c4ba1c5c194f8de1edfa8f86671b88338514",
+    "0009": "732bdba20c8dac87f152e4abe7bcca2f305ffa1b",
 }
 """By migration, the last commit without a later one. With a new migration, add the commit before it."""
 ENOUGH: Final = 15

@@ -243,6 +243,7 @@ async def list_connections(
         *_CREDENTIAL_ERRORS,
         *UNREADABLE_CREDENTIALS,
     ),
+    idempotent=True,
     summary="Import a connection",
     responses={
         200: {

@@ -147,6 +147,7 @@ async def list_custom_integrations(
     "POST /v1/custom-integrations",
     scope="admin",
     errors=(Conflict, IntegrationExists),
+    idempotent=True,
     summary="Create a custom integration",
     status_code=201,
     openapi_extra=_body(*_TEXTS, "auth"),

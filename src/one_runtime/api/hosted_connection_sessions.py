@@ -138,6 +138,7 @@ class RedeemCode(Body, title="Redemption"):
     "POST /v1/hosted-connection-sessions",
     scope="connect",
     errors=(NotFound, Conflict, IntegrationDisabled),
+    idempotent=True,
     summary="Start a hosted connection",
 )
 async def create_hosted_connection_session(

@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
 from one_runtime import RELEASE
+from one_runtime.api import idempotency
 from one_runtime.api.catalog import CatalogList
 from one_runtime.api.integrations import IntegrationListAnswer
 from one_runtime.api.openapi_examples import describe
@@ -86,6 +87,8 @@ def _complete(operation: dict[str, Any], spec: RouteSpec) -> None:
             "content": {**response["content"], MEDIA_TYPE: {"schema": _schema_of(errors)}},
         }
     operation["responses"] = responses
+    if spec.idempotent:
+        operation["parameters"] = [*operation.get("parameters", ()), idempotency.PARAMETER]
     if operation["operationId"] not in _NOT_IN_CLIENTS:
         operation["x-sdk-name"] = sdk_name(spec.tag, operation["operationId"])
     operation["security"] = [] if spec.scope is None else [{"apiKey": []}]

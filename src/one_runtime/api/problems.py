@@ -14,13 +14,12 @@ from starlette.routing import Route
 
 from one_runtime.api import invalid_requests
 from one_runtime.api.request_body import too_slow
-from one_runtime.connections.credentials import CheckFailed, ProviderUnavailable
+from one_runtime.connections.credentials import CheckFailed
 from one_runtime.errors import (
     MalformedRequest,
     MethodNotAllowed,
     NotFound,
     OneRuntimeError,
-    RateLimited,
     RequestTimeout,
     TooLarge,
     Unauthenticated,
@@ -95,7 +94,7 @@ def headers_of(error: OneRuntimeError) -> dict[str, str]:
         headers["www-authenticate"] = 'Bearer realm="One Runtime"'
     if isinstance(error, MethodNotAllowed):
         headers["allow"] = ", ".join(sorted({*error.allowed, *({"HEAD"} if "GET" in error.allowed else ())}))
-    if isinstance(error, RateLimited | ProviderUnavailable) and error.retry_after is not None:
+    if error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
     if isinstance(error, RequestTimeout):  # the rest of the body must not be read as the next request
         headers["connection"] = "close"

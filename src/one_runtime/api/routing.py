@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
+from one_runtime.api.idempotency import handle_once
 from one_runtime.api.invalid_requests import require_json
 from one_runtime.api.services import services_of
 from one_runtime.context import Installation
@@ -35,6 +36,7 @@ from one_runtime.errors import (
 )
 from one_runtime.tenancy.api_keys import KeyScope
 from one_runtime.tenancy.authentication import Principal
+from one_runtime.tenancy.idempotency_keys import IdempotencyKeyInUse, IdempotencyKeyReused
 
 PUBLIC: Final = None
 """The scope of routes that need no API key."""
@@ -47,6 +49,7 @@ _WITH_API_KEY: Final[Errors] = (Unauthenticated, InsufficientScope, RateLimited)
 _WITH_BODY: Final[Errors] = (MalformedRequest, RequestTimeout, TooLarge)
 UNREADABLE_CREDENTIALS: Final[Errors] = (SealBroken, KeyNotInRing)
 """Errors of routes that decrypt stored credentials."""
+_ONCE: Final[Errors] = (IdempotencyKeyReused, IdempotencyKeyInUse, *UNREADABLE_CREDENTIALS)
 _BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
 _PRINCIPAL: Final = "one_runtime.principal"
 
@@ -57,6 +60,7 @@ class RouteSpec:
 
     - `scope`: the scope that an API key needs, or `PUBLIC`.
     - `errors`: the errors of this route only. `all_errors` adds the general errors, such as `Unauthenticated`.
+    - `idempotent`: True if the route accepts the header `Idempotency-Key`. Every POST that creates something does.
     - `operation`: the OpenAPI operation of a plain ASGI route. For other routes, FastAPI generates the operation.
     """
 
@@ -65,6 +69,7 @@ class RouteSpec:
     scope: RouteScope
     tag: str
     errors: Errors = ()
+    idempotent: bool = False
     operation: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
@@ -77,7 +82,8 @@ class RouteSpec:
         """Return all errors that the route can send."""
         with_key = () if self.scope is PUBLIC else _WITH_API_KEY
         with_body = _WITH_BODY if self.method in _BODY_METHODS else ()
-        return (*_EVERYWHERE, *with_key, *with_body, *self.errors)
+        once = _ONCE if self.idempotent else ()
+        return tuple(dict.fromkeys((*_EVERYWHERE, *with_key, *with_body, *once, *self.errors)))
 
 
 class Routes:
@@ -92,12 +98,12 @@ class Routes:
         )
 
     def route(
-        self, name: str, /, *, scope: RouteScope, errors: Errors = (), **options: Any
+        self, name: str, /, *, scope: RouteScope, errors: Errors = (), idempotent: bool = False, **options: Any
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Declare a route such as `GET /v1/connections`. `options`: arguments for FastAPI's `add_api_route`."""
         method, path = name.split(" ")
-        self.specs.append(RouteSpec(method, path.replace(":path}", "}"), scope, self.tag, errors))
-        route_class = APIRoute if scope is PUBLIC else _authenticated_route(scope)
+        self.specs.append(RouteSpec(method, path.replace(":path}", "}"), scope, self.tag, errors, idempotent))
+        route_class = APIRoute if scope is PUBLIC else _authenticated_route(scope, idempotent=idempotent)
 
         def declare(endpoint: Callable[..., Any]) -> Callable[..., Any]:
             self.fastapi.add_api_route(
@@ -131,8 +137,10 @@ class AsgiRoute(Route):
         self.relays = relays
 
 
-def _authenticated_route(scope: KeyScope) -> type[APIRoute]:
+def _authenticated_route(scope: KeyScope, *, idempotent: bool) -> type[APIRoute]:
     """Return a class of routes that authenticate a request and check the scope of the API key.
+
+    `idempotent`: True if the routes accept the header `Idempotency-Key`.
 
     These routes authenticate the request before FastAPI reads the body. A dependency would run after FastAPI has parsed
     the body. A caller without an API key could use much CPU time with large bodies.
@@ -150,6 +158,8 @@ def _authenticated_route(scope: KeyScope) -> type[APIRoute]:
                 request.scope[_PRINCIPAL] = principal
                 if has_json_body:
                     require_json(request.headers.get("content-type", ""))
+                if idempotent:
+                    return await handle_once(services.installation, principal, request, handle)
                 return await handle(request)
 
             return authenticate_and_handle

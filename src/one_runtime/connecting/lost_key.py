@@ -1,7 +1,7 @@
 """Abandon a lost encryption key: delete or reset every value that only this key can decrypt.
 
 A connection becomes `needs_reauth` and keeps its id. An OAuth client loses its secret. Unredeemed connections,
-authorization attempts and pending revocations are deleted.
+authorization attempts, pending revocations and stored responses are deleted.
 """
 
 from collections import Counter

@@ -356,6 +356,29 @@ revocations = Table(
     Index("ix_revocations_organization_id", "organization_id"),
 )
 
+# Responses to requests with the header `Idempotency-Key`. An API key and an idempotency key identify a row.
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
+    Column("api_key_id", ID, nullable=False),
+    Column("key_hash", LargeBinary, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # hash of the request; after a success, also the response
+    Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
+    Column("version", Integer, nullable=False),  # 1: the request is running. 2: the row has the response
+    Column("created_at", TIME, nullable=False),
+    Column("leased_until", TIME),  # end of the reservation by a running request, or null
+    Index(
+        "ix_idempotency_keys_organization_id_api_key_id_key_hash",
+        "organization_id",
+        "api_key_id",
+        "key_hash",
+        unique=True,
+    ),
+    Index("ix_idempotency_keys_key_id_id", "key_id", "id"),
+)
+
 # Calls through the proxy.
 requests = Table(
     "requests",

@@ -23,6 +23,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import (
     consents,
     credentials,
+    idempotency_keys,
     key_ring,
     oauth_clients,
     revocations,
@@ -38,6 +39,7 @@ SEALED_TABLES: Final[tuple[Table, ...]] = (
     oauth_clients,
     consents,
     revocations,
+    idempotency_keys,
 )
 """Every table with sealed (encrypted) values. A test compares this list with the schema.
 

@@ -12,7 +12,7 @@ from one_runtime.jobs import instances
 from one_runtime.jobs.instances import ServerInstance
 from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.proxy import request_log
-from one_runtime.tenancy import events
+from one_runtime.tenancy import events, idempotency_keys
 from one_runtime.tokens import revocation
 from one_runtime.tokens.refresh_due import refresh_due
 
@@ -33,6 +33,7 @@ PERIODIC_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
     PeriodicTask("purge_sessions", 3600.0, sessions.purge),
     PeriodicTask("purge_oauth_clients", 3600.0, oauth_clients.purge),
     PeriodicTask("purge_custom_integrations", 3600.0, custom.purge),
+    PeriodicTask("purge_idempotency_keys", 3600.0, idempotency_keys.purge),
     PeriodicTask("purge_organizations", 3600.0, organization_deletion.finish_all),
 )
 

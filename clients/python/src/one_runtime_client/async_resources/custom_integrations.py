@@ -73,8 +73,8 @@ class AsyncCustomIntegrations(AsyncResource):
             CustomIntegration: A custom integration.
 
         Raises:
-            Conflict: `conflict`, `integration_exists`.
-            InvalidInput: `invalid_input`.
+            Conflict: `idempotency_key_in_use`, `conflict`, `integration_exists`.
+            InvalidInput: `invalid_input`, `idempotency_key_reused`.
             OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
         """
         return await self._request(

@@ -149,9 +149,9 @@ class Connections(Resource):
 
         Raises:
             NotFound: `not_found`.
-            Conflict: `client_refused`, `oauth_client_missing`, `unconfirmed_copy`.
-            InvalidInput: `invalid_input`, `credentials_refused`, `permission_missing`, `target_refused`,
-                `host_not_registered`, `integration_disabled`.
+            Conflict: `idempotency_key_in_use`, `client_refused`, `oauth_client_missing`, `unconfirmed_copy`.
+            InvalidInput: `invalid_input`, `idempotency_key_reused`, `credentials_refused`, `permission_missing`,
+                `target_refused`, `host_not_registered`, `integration_disabled`.
             ProviderUnavailable: `provider_unavailable`.
             OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
         """

@@ -80,8 +80,8 @@ class Sessions(Resource):
 
         Raises:
             NotFound: `not_found`.
-            Conflict: `conflict`.
-            InvalidInput: `invalid_input`, `integration_disabled`.
+            Conflict: `idempotency_key_in_use`, `conflict`.
+            InvalidInput: `invalid_input`, `idempotency_key_reused`, `integration_disabled`.
             OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
         """
         return self._request(

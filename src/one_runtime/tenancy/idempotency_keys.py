@@ -1,0 +1,188 @@
+"""Store the responses to requests with the header `Idempotency-Key`, so that a repeated request creates nothing again.
+
+An API key and an idempotency key identify a row. While a request runs, its row reserves the idempotency key for a
+limited time (a lease). After a successful request, the row has the response. The response can contain a secret, such as
+a session token. So One Runtime seals the response and the fingerprint of the request.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy.dialects.postgresql import insert  # the ON CONFLICT of this insert also compiles for SQLite
+
+from one_runtime.context import Installation
+from one_runtime.db.engine import Transaction
+from one_runtime.db.ids import lowest_id, new_id
+from one_runtime.db.schema import idempotency_keys as keys
+from one_runtime.encryption import key_ring
+from one_runtime.encryption.vault import SealContext, Sealed, Vault
+from one_runtime.errors import Conflict, OneRuntimeError
+from one_runtime.jobs.queue import batched_delete, database_now, run_in_batches
+
+TABLE: Final = "idempotency_keys"
+RETENTION: Final = timedelta(hours=24)
+"""Time for which One Runtime repeats a stored response."""
+LEASE: Final = timedelta(minutes=3)
+"""Time for which a running request reserves its key. The lease is longer than the requests to a provider take.
+
+After a crash, the key is free at the end of the lease.
+"""
+RETRY_AFTER: Final = 1
+"""Seconds after which the caller can repeat a request that is still running."""
+_RUNNING_VERSION, _FINISHED_VERSION = 1, 2
+
+
+class IdempotencyKeyReused(OneRuntimeError):
+    """An earlier request with this idempotency key had another method, path, query or body."""
+
+    code, status, title = "idempotency_key_reused", 422, "The idempotency key belongs to another request"
+
+
+class IdempotencyKeyInUse(Conflict):
+    """An earlier request with this idempotency key is still running. `retry_after`: seconds to wait."""
+
+    code = "idempotency_key_in_use"
+    retry_after = RETRY_AFTER
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """The status and the JSON body of a successful response."""
+
+    status: int
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """The row of a running request."""
+
+    id: str
+    organization_id: str
+    fingerprint: str
+
+
+class _Row(NamedTuple):
+    id: str
+    sealed: bytes
+    key_id: str
+    version: int
+
+
+_MINE = (
+    keys.c.organization_id == bindparam("organization"),
+    keys.c.api_key_id == bindparam("api_key"),
+    keys.c.key_hash == bindparam("key_hash"),
+)
+_SELECT = select(keys.c.id, keys.c.sealed, keys.c.key_id, keys.c.version).where(*_MINE)
+_DELETE_ENDED = delete(keys).where(
+    *_MINE, or_(keys.c.leased_until <= bindparam("now"), keys.c.created_at <= bindparam("before"))
+)
+_INSERT = insert(keys).on_conflict_do_nothing()
+_RUNNING = (keys.c.id == bindparam("row"), keys.c.version == _RUNNING_VERSION)
+_FINISH = (
+    update(keys)
+    .where(*_RUNNING)
+    .values(sealed=bindparam("sealed"), key_id=bindparam("sealed_with"), version=_FINISHED_VERSION, leased_until=None)
+)
+_RELEASE = delete(keys).where(*_RUNNING)
+_PURGE = batched_delete(keys, keys.c.id < bindparam("before"))
+
+
+def fingerprint_of(method: str, target: str, body: bytes) -> str:
+    """Return a hash of a request. `target`: the path and the query."""
+    return hashlib.sha256(b"\n".join([method.encode(), target.encode(), body])).hexdigest()
+
+
+async def reserve(
+    installation: Installation, organization_id: str, api_key_id: str, key: str, fingerprint: str
+) -> Reservation | StoredResponse:
+    """Reserve a key for a request. If an earlier request with this key was successful, return its response.
+
+    Raises: IdempotencyKeyReused; IdempotencyKeyInUse; SealBroken if the stored response cannot be decrypted.
+    """
+    vault, key_hash = installation.vault, _hash(key)
+    mine = {"organization": organization_id, "api_key": api_key_id, "key_hash": key_hash}
+    async with installation.database.write() as tx:
+        now = await database_now(tx, installation.clock)
+        await tx.execute(_DELETE_ENDED, **mine, now=now, before=now - RETENTION)
+        reservation = Reservation(new_id(), organization_id, fingerprint)
+        if await _insert(tx, vault, reservation, api_key_id, key_hash, now):
+            return reservation
+        row = await tx.one(_SELECT, _Row, **mine)
+    if row is None:  # the earlier request has just failed
+        raise _in_use()
+    stored = json.loads(vault.open(organization_id, Sealed(row.key_id, row.sealed), _context(row.id, row.version)))
+    if stored["fingerprint"] != fingerprint:
+        raise IdempotencyKeyReused(
+            "An earlier request with this Idempotency-Key had another method, path, query or body. Use a new key for "
+            "each request, and send the same key only to repeat a request."
+        )
+    if row.version == _RUNNING_VERSION:
+        raise _in_use()
+    return StoredResponse(stored["status"], stored["body"])
+
+
+async def finish(installation: Installation, reservation: Reservation, response: StoredResponse) -> None:
+    """Store the response of a request. If the lease has ended and another request has reserved the key, do nothing."""
+    stored = {"fingerprint": reservation.fingerprint, "status": response.status, "body": response.body}
+    async with installation.database.write() as tx:
+        sealed = await _seal(tx, installation.vault, reservation, stored, _FINISHED_VERSION)
+        await tx.execute(_FINISH, row=reservation.id, sealed=sealed.data, sealed_with=sealed.key_id)
+
+
+async def release(installation: Installation, reservation: Reservation) -> None:
+    """Make the key of a failed request free."""
+    async with installation.database.write() as tx:
+        await tx.execute(_RELEASE, row=reservation.id)
+
+
+async def purge(installation: Installation) -> int:
+    """Delete the rows that are older than `RETENTION`. Return the number of deleted rows."""
+    before = lowest_id(installation.clock() - RETENTION)
+    return await run_in_batches(installation.database, _PURGE, before=before)
+
+
+async def _insert(
+    tx: Transaction, vault: Vault, reservation: Reservation, api_key_id: str, key_hash: bytes, now: datetime
+) -> bool:
+    """Insert the row of a running request. Return False if the key has a row."""
+    sealed = await _seal(tx, vault, reservation, {"fingerprint": reservation.fingerprint}, _RUNNING_VERSION)
+    inserted = await tx.execute(
+        _INSERT,
+        id=reservation.id,
+        organization_id=reservation.organization_id,
+        api_key_id=api_key_id,
+        key_hash=key_hash,
+        sealed=sealed.data,
+        key_id=sealed.key_id,
+        version=_RUNNING_VERSION,
+        created_at=now,
+        leased_until=now + LEASE,
+    )
+    return inserted > 0
+
+
+async def _seal(
+    tx: Transaction, vault: Vault, reservation: Reservation, stored: dict[str, object], version: int
+) -> Sealed:
+    plaintext, context = json.dumps(stored, ensure_ascii=False).encode(), _context(reservation.id, version)
+    return await key_ring.seal(tx, vault, reservation.organization_id, plaintext, context)
+
+
+def _context(row_id: str, version: int) -> SealContext:
+    return SealContext(TABLE, row_id, version)
+
+
+def _hash(key: str) -> bytes:
+    return hashlib.sha256(key.encode()).digest()
+
+
+def _in_use() -> IdempotencyKeyInUse:
+    return IdempotencyKeyInUse(
+        f"An earlier request with this Idempotency-Key is still running. Repeat the request in {RETRY_AFTER} second."
+    )
