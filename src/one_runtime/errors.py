@@ -94,6 +94,10 @@ class InsufficientScope(OneRuntimeError):
 
     code, status, title = "insufficient_scope", 403, "The API key does not have the required scope"
 
+    def __init__(self, detail: str, scope: str) -> None:
+        super().__init__(detail)
+        self.scope = scope
+
 
 class NotFound(OneRuntimeError):
     """The resource does not exist, or belongs to another organization. The response is the same in both cases."""

@@ -73,9 +73,11 @@ def operations(document: Schema, *, under: str = "/v1/") -> list[Operation]:
 
 
 def routes(app: FastAPI) -> Iterator[tuple[str, str]]:
-    """Return method and path of each route of the application, without HEAD."""
+    """Return method and path of each documented route of the application, without HEAD."""
     for context in iter_route_contexts(app.routes):
         route = context.original_route
+        if not getattr(route, "include_in_schema", True):
+            continue
         for method in getattr(route, "methods", None) or ():
             if method != "HEAD":
                 yield method, getattr(route, "path_format", "")

@@ -199,8 +199,10 @@ async def test_each_route_requires_exactly_its_scope(walk: Walk) -> None:
         assert scope is not None
         others = [other for other in api_keys.SCOPES if other != scope]
         without = walk.application.client(await walk.application.key(walk.organization, *others))
-        problem = assert_problem(await walk.ask(without, operation), 403, operation.name)
-        assert scope in problem["detail"]
+        refused = await walk.ask(without, operation)
+        assert scope in assert_problem(refused, 403, operation.name)["detail"]
+        challenge = f'Bearer realm="One Runtime", error="insufficient_scope", scope="{scope}"'  # RFC 6750 section 3
+        assert refused.headers["www-authenticate"] == challenge, operation.name
         alone = walk.application.client(await walk.application.key(walk.organization, scope))
         answer = await walk.ask(alone, operation)
         assert answer.status_code not in {401, 403}, operation.name

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from fastapi import FastAPI
-from starlette.routing import BaseRoute
+from fastapi.routing import iter_route_contexts
+from starlette.routing import BaseRoute, Route
 from starlette.types import Lifespan
 
 from one_runtime import RELEASE
@@ -54,6 +55,11 @@ SPECS: Final[tuple[RouteSpec, ...]] = (
 """The declarations of all documented routes."""
 
 
+_WITHOUT_HEAD: Final = frozenset(spec.path for spec in SPECS if spec.method == "GET" and not spec.head) | {
+    proxy.ROUTE.path_format  # the proxy relays HEAD to the provider
+}
+
+
 class ApiApplication(FastAPI):
     """The FastAPI application with the routes of the API."""
 
@@ -72,8 +78,24 @@ class ApiApplication(FastAPI):
         for resource in _RESOURCES:
             self.router.routes += resource.fastapi.routes
         self.router.routes += reference.router.routes
+        self._head_paths = [
+            route.path_regex
+            for route in self.routes
+            if isinstance(route, Route) and "GET" in (route.methods or ()) and route.path_format not in _WITHOUT_HEAD
+        ]
         self.router.routes += more_routes
-        problems.install(self, public_url)
+        problems.install(self, public_url, self._methods_at)
+
+    def answers_head(self, path: str) -> bool:
+        """Return True if the API answers HEAD at this path: as it answers GET, but without a body."""
+        return any(pattern.fullmatch(path) for pattern in self._head_paths)
+
+    def _methods_at(self, path: str) -> set[str]:
+        """Return all methods of a path. The framework returns only the methods of one route."""
+        routes = [context.original_route for context in iter_route_contexts(self.routes)]
+        matching = [route for route in routes if isinstance(route, Route) and route.path_regex.match(path)]
+        methods = {method for route in matching for method in route.methods or ()}
+        return methods | {"HEAD"} if self.answers_head(path) else methods
 
     def openapi(self) -> dict[str, Any]:
         """Return the OpenAPI document. Only the first call builds the document."""

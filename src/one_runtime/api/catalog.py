@@ -10,6 +10,7 @@ from starlette.types import Receive, Scope, Send
 from one_runtime.api.fields import IDENTIFIER_SCHEMA, Answer
 from one_runtime.api.headers import (
     CODED,
+    PREFLIGHT_HEADERS,
     PUBLIC_HEADERS,
     Header,
     coding_of,
@@ -235,6 +236,14 @@ async def list_categories(request: Request, installation: Installed) -> Response
         counts[integration.category] += 1
     categories = [CategoryCount(name=name, count=count) for name, count in counts.items() if count]
     return _answer(request, CategoryList(categories=categories))
+
+
+@router.fastapi.options(LIST_PATH, include_in_schema=False)
+@router.fastapi.options("/v1/catalog/integrations/{slug}", include_in_schema=False)
+@router.fastapi.options("/v1/catalog/categories", include_in_schema=False)
+async def allow_every_website() -> Response:
+    """Answer a CORS preflight request: every website can read the catalog."""
+    return Response(status_code=204, headers=PREFLIGHT_HEADERS)
 
 
 def _list_operation() -> dict[str, Any]:

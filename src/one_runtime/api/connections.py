@@ -371,6 +371,7 @@ async def refresh_connection(connection_id: str, caller: Authenticated, installa
     "GET /v1/connections/{connection_id}/credentials",
     scope="credentials:read",
     errors=(NotFound, ReauthRequired, *_CREDENTIAL_ERRORS, *UNREADABLE_CREDENTIALS),
+    head=False,
     summary="Read the credentials of a connection",
 )
 async def get_credentials(connection_id: str, caller: Authenticated, installation: Installed) -> CredentialsAnswer:

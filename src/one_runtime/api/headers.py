@@ -28,6 +28,16 @@ middleware `CompressPublic` compresses the response.
 """
 
 
+PREFLIGHT_HEADERS: Final = {
+    "allow": "GET, HEAD, OPTIONS",
+    "access-control-allow-origin": "*",
+    "access-control-allow-methods": "GET, HEAD, OPTIONS",
+    "access-control-allow-headers": "*",
+    "access-control-max-age": "86400",
+}
+"""Headers of the response to a CORS preflight request for a public resource."""
+
+
 def header(scope: Scope, name: bytes) -> bytes:
     """Return the value of a header, or an empty value if the header is absent.
 

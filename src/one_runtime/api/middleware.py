@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from typing import Final
 
 import structlog
-from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from one_runtime.api import problems
+from one_runtime.api.application import ApiApplication
 from one_runtime.api.invalid_requests import require_utf8
 from one_runtime.api.routing import AsgiRoute
 from one_runtime.api.services import Services
@@ -17,8 +17,11 @@ from one_runtime.db.ids import new_id
 from one_runtime.errors import OneRuntimeError
 from one_runtime.telemetry.current_request import current_request
 from one_runtime.telemetry.request_observer import Observer
+from one_runtime.tenancy.authentication import QUOTA, Quota
 
 MAX_BODY_BYTES: Final = 1024 * 1024
+_REQUESTED: Final = "one_runtime.requested_method"
+"""Key of the request's method in the ASGI scope, if the application handles another method."""
 
 log = structlog.get_logger()
 
@@ -26,7 +29,9 @@ log = structlog.get_logger()
 class RequestMiddleware:
     """The outermost middleware of the application. The middleware calls each `AsgiRoute` without FastAPI."""
 
-    def __init__(self, app: FastAPI, services: Services, observer: Observer, routes: Iterable[AsgiRoute]) -> None:
+    def __init__(
+        self, app: ApiApplication, services: Services, observer: Observer, routes: Iterable[AsgiRoute]
+    ) -> None:
         self.app = app
         self.services = services
         self.observer = observer
@@ -44,6 +49,13 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._run_lifespan(scope, receive, send)
             return
+        if scope["method"] == "HEAD" and self.app.answers_head(scope["path"]):
+            # The web server keeps the original scope. So it expects no body, although the headers contain a length.
+            await self._handle({**scope, "method": "GET", _REQUESTED: "HEAD"}, receive, _without_body(send))
+        else:
+            await self._handle(scope, receive, send)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = new_id()
         scope["request_id"] = request_id
         self.services.attach(scope)
@@ -53,7 +65,9 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"request-id", request_id.encode())]
+                quota: Quota | None = scope.get(QUOTA)
+                limits = () if quota is None else quota.headers
+                message["headers"] = [*message["headers"], (b"request-id", request_id.encode()), *limits]
             await send(message)
 
         failure: OneRuntimeError | None = None
@@ -78,6 +92,7 @@ class RequestMiddleware:
             if failure is not None and not status:
                 await self._send_problem(failure, scope, receive, send_with_id)
         finally:
+            scope["method"] = scope.get(_REQUESTED, scope["method"])
             self.observer.end(scope, status, started)
             current_request.reset(current)
 
@@ -111,6 +126,15 @@ class RequestMiddleware:
         except Exception as error:  # the process ends with this error
             log.exception("lifespan_failed", kind=type(error).__name__)
             raise
+
+
+def _without_body(send: Send) -> Send:
+    """Return a `send` function that sends the headers of a response, and no body."""
+
+    async def send_headers(message: Message) -> None:
+        await send({**message, "body": b""} if message["type"] == "http.response.body" else message)
+
+    return send_headers
 
 
 def _limit_body(scope: Scope, receive: Receive, timeout: float) -> Receive:

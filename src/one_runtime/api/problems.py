@@ -1,21 +1,21 @@
 """Turn errors into error responses with the form of RFC 9457 (`application/problem+json`)."""
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Final, TypeAlias, TypeVar
 
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.routing import Route
 
 from one_runtime.api import invalid_requests
 from one_runtime.api.request_body import too_slow
 from one_runtime.connections.credentials import CheckFailed
 from one_runtime.errors import (
+    InsufficientScope,
     MalformedRequest,
     MethodNotAllowed,
     NotFound,
@@ -27,6 +27,7 @@ from one_runtime.errors import (
 from one_runtime.telemetry import metrics
 
 MEDIA_TYPE: Final = "application/problem+json"
+_CHALLENGE: Final = 'Bearer realm="One Runtime"'
 
 log = structlog.get_logger()
 
@@ -91,9 +92,11 @@ def headers_of(error: OneRuntimeError) -> dict[str, str]:
     """Return the response headers for an error."""
     headers = {"cache-control": "no-store"}
     if isinstance(error, Unauthenticated):
-        headers["www-authenticate"] = 'Bearer realm="One Runtime"'
+        headers["www-authenticate"] = _CHALLENGE
+    if isinstance(error, InsufficientScope):
+        headers["www-authenticate"] = f'{_CHALLENGE}, error="insufficient_scope", scope="{error.scope}"'
     if isinstance(error, MethodNotAllowed):
-        headers["allow"] = ", ".join(sorted({*error.allowed, *({"HEAD"} if "GET" in error.allowed else ())}))
+        headers["allow"] = ", ".join(sorted(error.allowed))
     if error.retry_after is not None:
         headers["retry-after"] = str(error.retry_after)
     if isinstance(error, RequestTimeout):  # the rest of the body must not be read as the next request
@@ -101,11 +104,14 @@ def headers_of(error: OneRuntimeError) -> dict[str, str]:
     return headers
 
 
-def install(app: FastAPI, public_url: str) -> None:
-    """Make the application send every error as `application/problem+json`."""
+def install(app: FastAPI, public_url: str, methods_at: Callable[[str], set[str]]) -> None:
+    """Make the application send every error as `application/problem+json`.
+
+    `methods_at`: returns the methods of a path, for the header `Allow` (RFC 9110 section 10.2.1).
+    """
 
     async def render(request: Request, error: Exception) -> Response:
-        converted = _convert(app, request, error)
+        converted = _convert(request, error, methods_at)
         request.scope["error_code"] = converted.code
         return problem(converted, request.scope["request_id"], public_url)
 
@@ -115,8 +121,8 @@ def install(app: FastAPI, public_url: str) -> None:
     app.add_exception_handler(Exception, render)
 
 
-def _convert(app: FastAPI, request: Request, error: Exception) -> OneRuntimeError:
-    if isinstance(error, NotFound | HTTPException) and _has_extra_slash(app, request):
+def _convert(request: Request, error: Exception, methods_at: Callable[[str], set[str]]) -> OneRuntimeError:
+    if isinstance(error, NotFound | HTTPException) and _has_extra_slash(request, methods_at):
         return NotFound("There is nothing at this address. Remove the slash at the end of the path.")
     if isinstance(error, OneRuntimeError):
         if error.status >= 500 and error.code in {"internal_error", "seal_broken"}:
@@ -125,7 +131,7 @@ def _convert(app: FastAPI, request: Request, error: Exception) -> OneRuntimeErro
     if isinstance(error, RequestValidationError):
         return invalid_requests.convert(error, request.scope.get("route"))
     if isinstance(error, HTTPException):
-        return _of_status(error.status_code, _methods_at(app, request.url.path))
+        return _of_status(error.status_code, methods_at(request.url.path))
     return internal_error(request.scope["request_id"])
 
 
@@ -141,7 +147,7 @@ def _of_status(status: int, allowed: set[str]) -> OneRuntimeError:
     return MalformedRequest("The body is not JSON in UTF-8, or it is nested too deeply.")
 
 
-def _has_extra_slash(app: FastAPI, request: Request) -> bool:
+def _has_extra_slash(request: Request, methods_at: Callable[[str], set[str]]) -> bool:
     """Return True if no resource has this path, and a route has the path without the slash at the end.
 
     The path of an end user can end with a slash, because an identifier can contain slashes. But no identifier is empty.
@@ -149,14 +155,4 @@ def _has_extra_slash(app: FastAPI, request: Request) -> bool:
     path = request.url.path
     if not path.endswith("/") or any(request.path_params.values()):
         return False
-    return request.method in _methods_at(app, path.rstrip("/"))
-
-
-def _methods_at(app: FastAPI, path: str) -> set[str]:
-    """Return all methods of a path, for the header `Allow` (RFC 9110 section 10.2.1).
-
-    The framework returns only the methods of one route.
-    """
-    routes = [context.original_route for context in iter_route_contexts(app.routes)]
-    matching = [route for route in routes if isinstance(route, Route) and route.path_regex.match(path)]
-    return {method for route in matching for method in route.methods or ()}
+    return request.method in methods_at(path.rstrip("/"))

@@ -43,6 +43,7 @@ from one_runtime.proxy import lookup
 from one_runtime.proxy.concurrency import CallRecord, TooManyCalls
 from one_runtime.proxy.lookup import ConnectionSelector, ConnectRequired
 from one_runtime.proxy.relay import CredentialsRefreshedRetry, ProxyRequest, call
+from one_runtime.tenancy.authentication import QUOTA
 from one_runtime.tokens.refresh import ClientRefused
 
 PROXIED: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -101,7 +102,7 @@ async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
     Raises: OneRuntimeError. After the start of the response, an error closes the TCP connection to the caller.
     """
     if scope["method"] in _REFUSED_METHODS:
-        raise MethodNotAllowed("The proxy does not relay the methods TRACE and CONNECT.", PROXIED)
+        raise MethodNotAllowed("The proxy does not relay the methods TRACE and CONNECT.", (*PROXIED, "HEAD"))
     slug, path = _split_path(scope)
     if slug == self_check.PROXY_SLUG and await proxy_self_check.answer(path, scope, receive, send):
         return
@@ -132,6 +133,7 @@ async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
     async def respond(request: ProxyRequest) -> None:
         async with call(installation, state, request, record) as response:
             body.touch()
+            scope.pop(QUOTA, None)  # the response has the provider's headers, which can include a rate limit
             await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
             async for piece in response.body:
                 body.touch()

@@ -61,6 +61,7 @@ class RouteSpec:
     - `scope`: the scope that an API key needs, or `PUBLIC`.
     - `errors`: the errors of this route only. `all_errors` adds the general errors, such as `Unauthenticated`.
     - `idempotent`: True if the route accepts the header `Idempotency-Key`. Every POST that creates something does.
+    - `head`: False if the path does not accept HEAD, because a GET has an effect, such as a refresh of tokens.
     - `operation`: the OpenAPI operation of a plain ASGI route. For other routes, FastAPI generates the operation.
     """
 
@@ -70,6 +71,7 @@ class RouteSpec:
     tag: str
     errors: Errors = ()
     idempotent: bool = False
+    head: bool = True
     operation: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
@@ -98,11 +100,19 @@ class Routes:
         )
 
     def route(
-        self, name: str, /, *, scope: RouteScope, errors: Errors = (), idempotent: bool = False, **options: Any
+        self,
+        name: str,
+        /,
+        *,
+        scope: RouteScope,
+        errors: Errors = (),
+        idempotent: bool = False,
+        head: bool = True,
+        **options: Any,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Declare a route such as `GET /v1/connections`. `options`: arguments for FastAPI's `add_api_route`."""
         method, path = name.split(" ")
-        self.specs.append(RouteSpec(method, path.replace(":path}", "}"), scope, self.tag, errors, idempotent))
+        self.specs.append(RouteSpec(method, path.replace(":path}", "}"), scope, self.tag, errors, idempotent, head))
         route_class = APIRoute if scope is PUBLIC else _authenticated_route(scope, idempotent=idempotent)
 
         def declare(endpoint: Callable[..., Any]) -> Callable[..., Any]:

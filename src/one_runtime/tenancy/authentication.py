@@ -6,11 +6,12 @@ checks the row.
 """
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from json import loads
+from math import ceil
 from typing import Any, Final, NamedTuple, cast
 
 from cachetools import LRUCache
@@ -47,6 +48,9 @@ KEY_MATCHES: Final = api_keys.c.secret_hash == bindparam("key_hash")
 """Condition that finds the row of an API key by its hash. The parameter `key_hash` is `PresentedKey.hash`."""
 _SELECT_KEY: Final = select(*KEY_COLUMNS).where(KEY_MATCHES)
 
+QUOTA: Final = "one_runtime.quota"
+"""Key of the `Quota` in the ASGI scope. The key is absent if there is no rate limit."""
+
 _MISSING: Final = "Send the header `Authorization: Bearer oru_…` with one of your organization's API keys."
 _INVALID: Final = "This API key is not valid. The key is mistyped or revoked, or belongs to another installation."
 
@@ -69,7 +73,8 @@ class Principal(NamedTuple):
         if scope not in self.scopes:
             raise InsufficientScope(
                 f"This request needs the scope {scope!r}. This API key has the scopes: {', '.join(self.scopes)}. "
-                f"Create an API key with `one-runtime api-keys create {self.organization_id} --scope {scope}`."
+                f"Create an API key with `one-runtime api-keys create {self.organization_id} --scope {scope}`.",
+                scope,
             )
 
 
@@ -110,8 +115,10 @@ class Authenticator:
         """Set the rate limit for each API key. With 0, there is no limit."""
         self._rate_limit = RateLimit(requests_per_minute) if requests_per_minute else None
 
-    def present(self, request: Mapping[str, Any]) -> PresentedKey:
+    def present(self, request: MutableMapping[str, Any]) -> PresentedKey:
         """Count a request for the rate limit, and return the request's API key. `request` is the ASGI scope.
+
+        Add the key's `Quota` to the scope.
 
         The rate limit counts only tokens with a correct checksum, because a refusal by the checksum is faster than the
         count.
@@ -125,10 +132,12 @@ class Authenticator:
             raise Unauthenticated(_INVALID)
         key_hash = secret_tokens.digest(token)
         if self._rate_limit is not None:
-            self._rate_limit.take(key_hash)
+            bucket = self._rate_limit.bucket_of(key_hash)
+            request[QUOTA] = Quota(self._rate_limit, bucket)
+            self._rate_limit.count(bucket)
         return PresentedKey(key_hash, client_address(request), self._rate_limit)
 
-    async def authenticate(self, database: Database, request: Mapping[str, Any]) -> Principal:
+    async def authenticate(self, database: Database, request: MutableMapping[str, Any]) -> Principal:
         """Return the principal of a request. Raises: Unauthenticated; RateLimited."""
         key = self.present(request)
         async with database.read() as tx:
@@ -157,21 +166,36 @@ class RateLimit:
 
     def __init__(self, requests_per_minute: int, *, capacity: int = 10_000) -> None:
         self._rate, self._burst = requests_per_minute / 60, max(requests_per_minute / 6, 1.0)
+        window = ceil(self._burst / self._rate)
+        self._policy = b'"api-key";q=%d;w=%d' % (self._burst, window)
         self._confirmed: LRUCache[bytes, _Bucket] = LRUCache(capacity)
         self._unconfirmed: LRUCache[bytes, _Bucket] = LRUCache(capacity)
 
-    def take(self, key_hash: bytes) -> None:
-        """Count one request. Raises: RateLimited."""
-        now = time.monotonic()
+    def bucket_of(self, key_hash: bytes) -> "_Bucket":
+        """Return the bucket of a key. A new bucket is full."""
         bucket = self._confirmed.get(key_hash) or self._unconfirmed.get(key_hash)
         if bucket is None:
-            bucket = self._unconfirmed[key_hash] = _Bucket(self._burst, now)
+            bucket = self._unconfirmed[key_hash] = _Bucket(self._burst, time.monotonic())
+        return bucket
+
+    def take(self, key_hash: bytes) -> None:
+        """Count one request of a key. Raises: RateLimited."""
+        self.count(self.bucket_of(key_hash))
+
+    def count(self, bucket: _Bucket) -> None:
+        """Count one request in a bucket. Raises: RateLimited."""
+        now = time.monotonic()
         bucket.level = min(self._burst, bucket.level + (now - bucket.filled_at) * self._rate)
         bucket.filled_at = now
         if bucket.level < 1:
             wait = max(1, round((1 - bucket.level) / self._rate + 0.5))
             raise RateLimited(f"This API key has made too many requests. Try again in {wait} seconds.", wait)
         bucket.level -= 1
+
+    def headers(self, bucket: "_Bucket") -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:
+        """Return the response headers that describe the limit and the bucket, as `Quota` defines them."""
+        full_in = ceil((self._burst - bucket.level) / self._rate)
+        return (b"ratelimit-policy", self._policy), (b"ratelimit", b'"api-key";r=%d;t=%d' % (bucket.level, full_in))
 
     def confirm(self, key_hash: bytes) -> None:
         """Move the bucket of an existing key to the group of confirmed keys. Call `take` first."""
@@ -180,6 +204,23 @@ class RateLimit:
             # request of `take`.
             bucket = self._unconfirmed.pop(key_hash, None) or _Bucket(self._burst - 1, time.monotonic())
             self._confirmed[key_hash] = bucket
+
+
+class Quota(NamedTuple):
+    """The rate limit and the bucket of a request's API key.
+
+    The response headers follow draft-ietf-httpapi-ratelimit-headers-10. `RateLimit-Policy` has the number of requests
+    of a full bucket (`q`), and the seconds that an empty bucket needs to become full (`w`). `RateLimit` has the number
+    of requests that the key can make now (`r`), and the seconds until the bucket is full (`t`).
+    """
+
+    limit: RateLimit
+    bucket: _Bucket
+
+    @property
+    def headers(self) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:
+        """Return the names and the values of the headers."""
+        return self.limit.headers(self.bucket)
 
 
 async def read_principal(tx: Transaction, key: PresentedKey) -> Principal:
