@@ -66,7 +66,7 @@ class Reservation:
     fingerprint: str
 
 
-class _Row(NamedTuple):
+class _IdempotencyRow(NamedTuple):
     id: str
     sealed: bytes
     key_id: str
@@ -113,7 +113,7 @@ async def reserve(
         reservation = Reservation(new_id(), organization_id, fingerprint)
         if await _insert(tx, vault, reservation, api_key_id, key_hash, now):
             return reservation
-        row = await tx.one(_SELECT, _Row, **mine)
+        row = await tx.one(_SELECT, _IdempotencyRow, **mine)
     if row is None:  # the earlier request has just failed
         raise _in_use()
     stored = json.loads(vault.open(organization_id, Sealed(row.key_id, row.sealed), _context(row.id, row.version)))
