@@ -121,6 +121,12 @@ class Conflict(OneRuntimeError):
     code, status, title = "conflict", 409, "The current state does not allow this"
 
 
+class PreconditionFailed(OneRuntimeError):
+    """The resource does not fulfill the request's header `If-Match` or `If-None-Match` (RFC 9110 section 13)."""
+
+    code, status, title = "precondition_failed", 412, "The resource has changed"
+
+
 class TooLarge(OneRuntimeError):
     """The request body is larger than the limit."""
 

@@ -6,6 +6,7 @@ from typing import Annotated, Final, Literal, Self, cast
 from fastapi import Query, Response
 from pydantic import Field
 
+from one_runtime.api.conditions import Conditional
 from one_runtime.api.disconnect import RevocationAnswer
 from one_runtime.api.fields import (
     Answer,
@@ -38,6 +39,7 @@ from one_runtime.connections import connections
 from one_runtime.connections.connection_filter import ConnectionFilter
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import CredentialsRefused, PermissionMissing, ProviderUnavailable
+from one_runtime.db.engine import Transaction
 from one_runtime.egress import TargetRefused
 from one_runtime.errors import NotFound
 from one_runtime.integrations.oauth_clients import HostNotRegistered, OAuthClientMissing
@@ -283,23 +285,36 @@ async def create_connection(
     return ConnectionAnswer.of(imported.connection, imported.integration)
 
 
-@router.route("GET /v1/connections/{connection_id}", scope="read", errors=(NotFound,), summary="Read one connection")
-async def get_connection(connection_id: str, caller: Authenticated, installation: Installed) -> ConnectionAnswer:
+@router.route(
+    "GET /v1/connections/{connection_id}",
+    scope="read",
+    errors=(NotFound,),
+    conditional=True,
+    summary="Read one connection",
+)
+async def get_connection(
+    connection_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+) -> ConnectionAnswer:
     """Return a connection of your organization."""
     async with installation.database.read() as tx:
         connection = await connections.get(tx, caller.organization_id, connection_id)
         integration = await installation.catalogs.get(tx, caller.organization_id, connection.integration_slug)
-    return ConnectionAnswer.of(connection, integration)
+    return conditions.tag(ConnectionAnswer.of(connection, integration))
 
 
 @router.route(
     "PATCH /v1/connections/{connection_id}",
     scope="connect",
     errors=(NotFound,),
+    conditional=True,
     summary="Change the name or metadata of a connection",
 )
 async def update_connection(
-    connection_id: str, body: PatchConnection, caller: Authenticated, installation: Installed
+    connection_id: str,
+    body: PatchConnection,
+    caller: Authenticated,
+    installation: Installed,
+    conditions: Conditional,
 ) -> ConnectionAnswer:
     """Change the name or the metadata of a connection. The body is a JSON Merge Patch (RFC 7396).
 
@@ -308,24 +323,34 @@ async def update_connection(
     async with installation.database.write() as tx:
         connection = await connections.get(tx, caller.organization_id, connection_id, lock=True)
         integration = await installation.catalogs.get(tx, caller.organization_id, connection.integration_slug)
+        conditions.require(lambda: ConnectionAnswer.of(connection, integration))
         present = {"name": connection.name, "metadata": connection.metadata}
         merged = merge_patch(present, body.model_dump(exclude_unset=True))
         name, metadata = merged.get("name"), require_metadata(merged.get("metadata", {}))
         changed = await connections.update_connection(
             tx, caller.actor, connection, name, metadata, installation.clock()
         )
-    return ConnectionAnswer.of(changed, integration)
+    return conditions.tag(ConnectionAnswer.of(changed, integration))
 
 
 @router.route(
     "DELETE /v1/connections/{connection_id}",
     scope="connect",
     errors=(NotFound, *UNREADABLE_CREDENTIALS),
+    conditional=True,
     summary="Delete a connection",
 )
-async def delete_connection(connection_id: str, caller: Authenticated, installation: Installed) -> DeletedConnection:
+async def delete_connection(
+    connection_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+) -> DeletedConnection:
     """Delete a connection and its credentials immediately. `revocations` has the result of revoking each token."""
-    disconnected = await disconnect.delete_connection(installation, caller.actor, connection_id)
+
+    async def read(tx: Transaction, connection: Connection) -> ConnectionAnswer:
+        integration = await installation.catalogs.get(tx, connection.organization_id, connection.integration_slug)
+        return ConnectionAnswer.of(connection, integration)
+
+    condition = conditions.on(read)
+    disconnected = await disconnect.delete_connection(installation, caller.actor, connection_id, condition)
     return DeletedConnection(id=connection_id, revocations=RevocationAnswer.of_all([disconnected]))
 
 

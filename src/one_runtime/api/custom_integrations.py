@@ -1,11 +1,13 @@
 """Serve `/v1/custom-integrations`: the integrations that an organization defines itself."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final, Literal, TypeAlias
 
 import yaml
 from fastapi import Request, Response
 
+from one_runtime.api.conditions import Conditional
 from one_runtime.api.fields import Answer, Time
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.api.services import services_of
@@ -15,6 +17,7 @@ from one_runtime.catalog.source import SourceError, UnreadableSource
 from one_runtime.catalog.targets import refused_targets
 from one_runtime.connecting import disconnect
 from one_runtime.context import Installation
+from one_runtime.db.engine import Transaction
 from one_runtime.egress import AllowList
 from one_runtime.errors import Conflict, FieldError, InvalidInput, MalformedRequest, NotFound
 from one_runtime.integrations import custom
@@ -165,25 +168,35 @@ async def create_custom_integration(
 
 
 @router.route(
-    "GET /v1/custom-integrations/{slug}", scope="read", errors=(NotFound,), summary="Read a custom integration"
+    "GET /v1/custom-integrations/{slug}",
+    scope="read",
+    errors=(NotFound,),
+    conditional=True,
+    summary="Read a custom integration",
 )
 async def get_custom_integration(
-    slug: str, request: Request, caller: Authenticated, installation: Installed
+    slug: str, request: Request, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> CustomIntegrationAnswer:
     """Return a custom integration with its definition."""
-    return _answer(request, await custom.get(installation, caller.organization_id, slug.lower()))
+    return conditions.tag(_answer(request, await custom.get(installation, caller.organization_id, slug.lower())))
 
 
 @router.route(
     "PUT /v1/custom-integrations/{slug}",
     scope="admin",
     errors=(NotFound, Conflict),
+    conditional=True,
     summary="Create or replace a custom integration",
     responses={201: {"description": "The integration is new.", "model": CustomIntegrationAnswer}},
     openapi_extra=_body(*_TEXTS[1:], "auth"),
 )
 async def replace_custom_integration(
-    slug: str, request: Request, caller: Authenticated, installation: Installed, response: Response
+    slug: str,
+    request: Request,
+    caller: Authenticated,
+    installation: Installed,
+    response: Response,
+    conditions: Conditional,
 ) -> CustomIntegrationAnswer:
     """Create (201) or replace (200) the integration with this slug.
 
@@ -200,8 +213,10 @@ async def replace_custom_integration(
         raise NotFound(
             f"{slug[:64]!r} is not a valid slug. Use x-, and then letters, digits and single hyphens, as in x-acme-crm."
         )
-    put = await custom.put(installation, caller.actor, entry.integration, entry.logo)
+    condition = conditions.on(partial(_read, request))
+    put = await custom.put(installation, caller.actor, entry.integration, entry.logo, condition)
     response.status_code = 201 if put.created else 200
+    conditions.tag(_answer(request, CustomIntegrationResult(put.registered, put.enabled)))
     return _answer(request, put, entry.warnings)
 
 
@@ -209,21 +224,29 @@ async def replace_custom_integration(
     "DELETE /v1/custom-integrations/{slug}",
     scope="admin",
     errors=(NotFound, IntegrationInUse, *UNREADABLE_CREDENTIALS),
+    conditional=True,
     summary="Delete a custom integration",
     status_code=204,
 )
 async def delete_custom_integration(
-    slug: str, caller: Authenticated, installation: Installed, *, delete_connections: bool = False
+    slug: str,
+    request: Request,
+    caller: Authenticated,
+    installation: Installed,
+    conditions: Conditional,
+    *,
+    delete_connections: bool = False,
 ) -> Response:
     """Delete the integration and its OAuth client.
 
     If the integration has connections, the response is 409 by default. With the parameter `delete_connections`, One
     Runtime deletes the connections, and revokes their tokens if the integration defines a revocation request.
     """
+    condition = conditions.on(partial(_read, request))
     if delete_connections:
-        await disconnect.delete_integration(installation, caller.actor, slug.lower())
+        await disconnect.delete_integration(installation, caller.actor, slug.lower(), condition)
     else:
-        await custom.delete(installation, caller.actor, slug.lower())
+        await custom.delete(installation, caller.actor, slug.lower(), condition)
     return Response(status_code=204)
 
 
@@ -286,6 +309,10 @@ def _notes(put: CustomIntegrationResult, allow: AllowList) -> Iterator[str]:
             "client was not registered. (3) The definition makes a secret field of the client public. "
             f"If the definition has oauth2, register the client again: PUT /v1/integrations/{slug}/oauth-client."
         )
+
+
+async def _read(request: Request, _: Transaction, integration: CustomIntegrationResult) -> CustomIntegrationAnswer:
+    return _answer(request, integration)
 
 
 def _answer(request: Request, put: CustomIntegrationResult, warnings: Warnings = ()) -> CustomIntegrationAnswer:

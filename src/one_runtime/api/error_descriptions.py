@@ -44,7 +44,17 @@ ERROR_DESCRIPTIONS: Final[Mapping[str, str]] = {
         "The provider's host is not in the `hosts` of the OAuth client. If the client is registered at this host,"
         " add the host to `hosts`."
     ),
-    "insufficient_scope": "The API key lacks a scope. Use a key with the scope that `detail` names.",
+    "idempotency_key_in_use": (
+        "An earlier request with this `Idempotency-Key` is still running. Repeat the request after the number "
+        "of seconds in `Retry-After`."
+    ),
+    "idempotency_key_reused": (
+        "An earlier request with this `Idempotency-Key` had another method, path, query or body. Use a new "
+        "key for each request."
+    ),
+    "insufficient_scope": (
+        "The API key lacks a scope. Use a key with the scope that `detail` and the header `WWW-Authenticate` name."
+    ),
     "integration_changed": (
         "In the popup: while the popup was open, your organization changed the custom integration. The "
         "integration now sends credentials to another place. Open the popup again."
@@ -72,6 +82,10 @@ ERROR_DESCRIPTIONS: Final[Mapping[str, str]] = {
     "permission_missing": (
         "The credential is valid, but lacks a permission that the check needs. `detail` names the permission if "
         "the integration defines the name. One Runtime stored nothing. Add the permission and try again."
+    ),
+    "precondition_failed": (
+        "The resource does not fulfill the condition in `If-Match` or `If-None-Match`. Read the resource "
+        "again, and repeat your change with the new `ETag`."
     ),
     "provider_unavailable": (
         "The provider gave no usable answer. One Runtime stored nothing. Try again later. If the response has the"

@@ -60,6 +60,17 @@ def is_current(scope: Scope, etag: bytes) -> bool:
     return b"*" in accepted or etag.removeprefix(b"W/") in accepted
 
 
+def is_unchanged(scope: Scope, etag: bytes | None) -> bool:
+    """Return True if a request with the header `If-Match` can change a resource, or if the header is absent.
+
+    `etag`: the present entity tag, or None if the resource does not exist. The comparison is strong (RFC 9110 section
+    13.1.1), so a weak tag never matches.
+    """
+    tags = header(scope, b"if-match")
+    accepted = {part.strip() for part in tags.split(b",")}
+    return not tags or (etag is not None and (b"*" in accepted or etag in accepted))
+
+
 def coding_of(scope: Scope) -> Coding | None:
     """Return the content coding for the response. Return None if the caller accepts only an uncompressed response."""
     accepted = header(scope, b"accept-encoding")

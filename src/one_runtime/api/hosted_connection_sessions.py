@@ -3,10 +3,12 @@
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from one_runtime.api.conditions import Conditional
 from one_runtime.api.connections import ConnectionAnswer
 from one_runtime.api.fields import (
     BLANK_IS_ABSENT,
@@ -43,6 +45,8 @@ from one_runtime.connecting.sessions import (
     create_session,
 )
 from one_runtime.connections import connections
+from one_runtime.context import Installation
+from one_runtime.db.engine import Transaction
 from one_runtime.errors import Conflict, NotFound
 from one_runtime.tenancy.end_users import EndUser
 
@@ -170,20 +174,28 @@ async def create_hosted_connection_session(
 
 
 @router.route(
-    "GET /v1/hosted-connection-sessions/{session_id}", scope="read", errors=(NotFound,), summary="Read a session"
+    "GET /v1/hosted-connection-sessions/{session_id}",
+    scope="read",
+    errors=(NotFound,),
+    conditional=True,
+    summary="Read a session",
 )
 async def get_hosted_connection_session(
-    session_id: str, caller: Authenticated, installation: Installed
+    session_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> SessionAnswer:
     """Return the state of a session. Your backend must rely on this response, not on the result in the browser."""
     async with installation.database.read() as tx:
         session = await sessions.get(tx, caller.organization_id, session_id)
-        answer = None
-        if session.connection_id is not None:
-            with suppress(NotFound):  # the connection was deleted after the session ended
-                connection = await connections.get(tx, caller.organization_id, session.connection_id)
-                integration = await installation.catalogs.get(tx, caller.organization_id, connection.integration_slug)
-                answer = ConnectionAnswer.of(connection, integration)
+        return conditions.tag(await _read(installation, tx, session))
+
+
+async def _read(installation: Installation, tx: Transaction, session: ConnectSession) -> SessionAnswer:
+    answer = None
+    if session.connection_id is not None:
+        with suppress(NotFound):  # the connection was deleted after the session ended
+            connection = await connections.get(tx, session.organization_id, session.connection_id)
+            integration = await installation.catalogs.get(tx, session.organization_id, connection.integration_slug)
+            answer = ConnectionAnswer.of(connection, integration)
     return _answer(session, answer, installation.clock())
 
 
@@ -191,17 +203,19 @@ async def get_hosted_connection_session(
     "DELETE /v1/hosted-connection-sessions/{session_id}",
     scope="connect",
     errors=(NotFound, Conflict),
+    conditional=True,
     summary="Cancel a session",
 )
 async def cancel_hosted_connection_session(
-    session_id: str, caller: Authenticated, installation: Installed
+    session_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> SessionAnswer:
     """Cancel a pending session.
 
     In the mode `redirect`, you can cancel the session until your backend redeems the session's code. If the session has
     already made its connection, the response is 409. A second cancellation changes nothing.
     """
-    session = await redirect_mode.cancel(installation, caller.actor, session_id)
+    condition = conditions.on(partial(_read, installation))
+    session = await redirect_mode.cancel(installation, caller.actor, session_id, condition)
     if session.status == "connected":
         raise Conflict("This session has already made its connection. Delete the connection instead.")
     return _answer(session, None, installation.clock())

@@ -3,8 +3,10 @@
 from fastapi import Response
 from pydantic import Field
 
+from one_runtime.api.conditions import Conditional
 from one_runtime.api.fields import Answer, Body, FieldName, Link, LongText, ScopeName, Text, Time, example
 from one_runtime.api.routing import Authenticated, Installed, Routes
+from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound
 from one_runtime.integrations import client_registration
 from one_runtime.integrations.client_registration import RegisteredClient
@@ -86,23 +88,30 @@ async def list_oauth_clients(caller: Authenticated, installation: Installed) -> 
     "GET /v1/integrations/{integration_slug}/oauth-client",
     scope="admin",
     errors=(NotFound,),
+    conditional=True,
     summary="Read an OAuth client",
 )
-async def get_oauth_client(integration_slug: str, caller: Authenticated, installation: Installed) -> OAuthClientAnswer:
+async def get_oauth_client(
+    integration_slug: str, caller: Authenticated, installation: Installed, conditions: Conditional
+) -> OAuthClientAnswer:
     """Return your organization's OAuth client for an integration. If there is no client, the response is 404."""
-    return OAuthClientAnswer.of(
-        await client_registration.get_registered(installation, caller.organization_id, integration_slug)
-    )
+    client = await client_registration.get_registered(installation, caller.organization_id, integration_slug)
+    return conditions.tag(OAuthClientAnswer.of(client))
 
 
 @router.route(
     "PUT /v1/integrations/{integration_slug}/oauth-client",
     scope="admin",
     errors=(NotFound, HostNotRegistered),
+    conditional=True,
     summary="Register an OAuth client",
 )
 async def replace_oauth_client(
-    integration_slug: str, body: PutOAuthClient, caller: Authenticated, installation: Installed
+    integration_slug: str,
+    body: PutOAuthClient,
+    caller: Authenticated,
+    installation: Installed,
+    conditions: Conditional,
 ) -> OAuthClientAnswer:
     """Register your own OAuth client for new connections to an integration.
 
@@ -116,20 +125,30 @@ async def replace_oauth_client(
         hosts=tuple(body.hosts),
         fields=body.fields,
     )
-    return OAuthClientAnswer.of(await client_registration.register(installation, caller.actor, integration_slug, new))
+    registered = await client_registration.register(
+        installation, caller.actor, integration_slug, new, conditions.on(_read)
+    )
+    return conditions.tag(OAuthClientAnswer.of(registered))
+
+
+async def _read(_: Transaction, client: RegisteredClient) -> OAuthClientAnswer:
+    return OAuthClientAnswer.of(client)
 
 
 @router.route(
     "DELETE /v1/integrations/{integration_slug}/oauth-client",
     scope="admin",
     errors=(NotFound,),
+    conditional=True,
     summary="Delete an OAuth client",
     status_code=204,
 )
-async def delete_oauth_client(integration_slug: str, caller: Authenticated, installation: Installed) -> Response:
+async def delete_oauth_client(
+    integration_slug: str, caller: Authenticated, installation: Installed, conditions: Conditional
+) -> Response:
     """Delete your OAuth client for an integration. New connections cannot use a deleted client.
 
     Existing connections continue to refresh their tokens with the client.
     """
-    await client_registration.unregister(installation, caller.actor, integration_slug)
+    await client_registration.unregister(installation, caller.actor, integration_slug, conditions.on(_read))
     return Response(status_code=204)

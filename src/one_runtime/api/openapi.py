@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
 from one_runtime import RELEASE
-from one_runtime.api import idempotency
+from one_runtime.api import conditions, idempotency
 from one_runtime.api.catalog import CatalogList
 from one_runtime.api.integrations import IntegrationListAnswer
 from one_runtime.api.openapi_examples import describe
@@ -87,6 +87,12 @@ def _complete(operation: dict[str, Any], spec: RouteSpec) -> None:
             "content": {**response["content"], MEDIA_TYPE: {"schema": _schema_of(errors)}},
         }
     operation["responses"] = responses
+    if spec.conditional:
+        parameter = conditions.IF_NONE_MATCH if spec.method == "GET" else conditions.IF_MATCH
+        operation["parameters"] = [*operation.get("parameters", ()), parameter]
+        if spec.method == "GET":
+            responses["304"] = {"description": "The resource has not changed since the response with this `ETag`."}
+            responses["200"]["headers"] = {"ETag": conditions.ETAG}
     if spec.idempotent:
         operation["parameters"] = [*operation.get("parameters", ()), idempotency.PARAMETER]
     if operation["operationId"] not in _NOT_IN_CLIENTS:

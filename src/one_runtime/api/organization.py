@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from one_runtime.api.conditions import Conditional
 from one_runtime.api.fields import NOT_NULL, READ_ONLY, Answer, Body, Link, LongText, Moment, Slug, Text, Time, example
 from one_runtime.api.merge_patch import merge_patch
 from one_runtime.api.routing import Authenticated, Installed, Routes
@@ -92,16 +93,18 @@ class OrganizationAnswer(Answer, title="Organization"):
     updated_at: Time
 
 
-@router.route("GET /v1/organization", scope="read", summary="Read your organization")
-async def get_organization(caller: Authenticated, installation: Installed) -> OrganizationAnswer:
+@router.route("GET /v1/organization", scope="read", conditional=True, summary="Read your organization")
+async def get_organization(
+    caller: Authenticated, installation: Installed, conditions: Conditional
+) -> OrganizationAnswer:
     """Return the settings of your organization."""
     async with installation.database.read() as tx:
-        return _answer(await organizations.get(tx, caller.organization_id))
+        return conditions.tag(_answer(await organizations.get(tx, caller.organization_id)))
 
 
-@router.route("PATCH /v1/organization", scope="admin", summary="Change your organization's settings")
+@router.route("PATCH /v1/organization", scope="admin", conditional=True, summary="Change your organization's settings")
 async def update_organization(
-    body: PatchOrganization, caller: Authenticated, installation: Installed
+    body: PatchOrganization, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> OrganizationAnswer:
     """Change some settings of your organization. The body is a JSON Merge Patch (RFC 7396).
 
@@ -109,13 +112,15 @@ async def update_organization(
     """
     async with installation.database.write() as tx:
         organization = await organizations.get(tx, caller.organization_id, lock=True)
+        conditions.require(lambda: _answer(organization))
         settings = merge_patch(_settings(organization), body.model_dump(exclude_unset=True))
-        return await _save(tx, installation, caller.actor, organization, PutOrganization.model_validate(settings))
+        saved = await _save(tx, installation, caller.actor, organization, PutOrganization.model_validate(settings))
+    return conditions.tag(saved)
 
 
-@router.route("PUT /v1/organization", scope="admin", summary="Replace your organization's settings")
+@router.route("PUT /v1/organization", scope="admin", conditional=True, summary="Replace your organization's settings")
 async def replace_organization(
-    body: PutOrganization, caller: Authenticated, installation: Installed
+    body: PutOrganization, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> OrganizationAnswer:
     """Replace all settings of your organization. `PATCH /v1/organization` changes only the settings that you send.
 
@@ -123,8 +128,10 @@ async def replace_organization(
     """
     async with installation.database.write() as tx:
         organization = await organizations.get(tx, caller.organization_id, lock=True)
+        conditions.require(lambda: _answer(organization))
         _require_same(organization, body)
-        return await _save(tx, installation, caller.actor, organization, body)
+        saved = await _save(tx, installation, caller.actor, organization, body)
+    return conditions.tag(saved)
 
 
 def _require_same(organization: Organization, body: PutOrganization) -> None:

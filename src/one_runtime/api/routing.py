@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
+from one_runtime.api.headers import is_current
 from one_runtime.api.idempotency import handle_once
 from one_runtime.api.invalid_requests import require_json
 from one_runtime.api.services import services_of
@@ -28,6 +29,7 @@ from one_runtime.errors import (
     InvalidInput,
     MalformedRequest,
     OneRuntimeError,
+    PreconditionFailed,
     RateLimited,
     RequestTimeout,
     TooLarge,
@@ -62,6 +64,7 @@ class RouteSpec:
     - `errors`: the errors of this route only. `all_errors` adds the general errors, such as `Unauthenticated`.
     - `idempotent`: True if the route accepts the header `Idempotency-Key`. Every POST that creates something does.
     - `head`: False if the path does not accept HEAD, because a GET has an effect, such as a refresh of tokens.
+    - `conditional`: True if the route accepts conditions: `If-None-Match` for a GET, and otherwise `If-Match`.
     - `operation`: the OpenAPI operation of a plain ASGI route. For other routes, FastAPI generates the operation.
     """
 
@@ -72,6 +75,7 @@ class RouteSpec:
     errors: Errors = ()
     idempotent: bool = False
     head: bool = True
+    conditional: bool = False
     operation: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
@@ -85,6 +89,7 @@ class RouteSpec:
         with_key = () if self.scope is PUBLIC else _WITH_API_KEY
         with_body = _WITH_BODY if self.method in _BODY_METHODS else ()
         once = _ONCE if self.idempotent else ()
+        once += (PreconditionFailed,) if self.conditional and self.method != "GET" else ()
         return tuple(dict.fromkeys((*_EVERYWHERE, *with_key, *with_body, *once, *self.errors)))
 
 
@@ -108,11 +113,13 @@ class Routes:
         errors: Errors = (),
         idempotent: bool = False,
         head: bool = True,
+        conditional: bool = False,
         **options: Any,
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         """Declare a route such as `GET /v1/connections`. `options`: arguments for FastAPI's `add_api_route`."""
         method, path = name.split(" ")
-        self.specs.append(RouteSpec(method, path.replace(":path}", "}"), scope, self.tag, errors, idempotent, head))
+        path_of_spec = path.replace(":path}", "}")
+        self.specs.append(RouteSpec(method, path_of_spec, scope, self.tag, errors, idempotent, head, conditional))
         route_class = APIRoute if scope is PUBLIC else _authenticated_route(scope, idempotent=idempotent)
 
         def declare(endpoint: Callable[..., Any]) -> Callable[..., Any]:
@@ -170,11 +177,20 @@ def _authenticated_route(scope: KeyScope, *, idempotent: bool) -> type[APIRoute]
                     require_json(request.headers.get("content-type", ""))
                 if idempotent:
                     return await handle_once(services.installation, principal, request, handle)
-                return await handle(request)
+                return _or_not_modified(request.scope, await handle(request))
 
             return authenticate_and_handle
 
     return AuthenticatedRoute
+
+
+def _or_not_modified(request: Scope, response: Response) -> Response:
+    """Return a 304 response if the caller already has the response to a GET with this entity tag."""
+    etag = response.headers.get("etag")
+    if request["method"] != "GET" or etag is None or not is_current(request, etag.encode()):
+        return response
+    headers = {name: value for name, value in response.headers.items() if not name.startswith("content-")}
+    return Response(status_code=304, headers=headers)
 
 
 def authorize(request: Scope, principal: Principal, required: KeyScope) -> None:

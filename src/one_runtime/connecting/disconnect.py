@@ -8,15 +8,17 @@ from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from one_runtime.connecting import account_selection, redirect_mode
-from one_runtime.connections import connections, pending_revocations
+from one_runtime.connections import connections, credentials, pending_revocations
 from one_runtime.connections.connection_filter import ConnectionFilter
 from one_runtime.connections.connections import Connection, revocable_tokens
 from one_runtime.connections.pending_revocations import PendingRevocation, can_be_revoked, queue_revocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
+from one_runtime.db.precondition import Precondition
 from one_runtime.encryption.vault import SealBroken
 from one_runtime.errors import NotFound
 from one_runtime.integrations import custom
+from one_runtime.integrations.custom import CustomIntegrationResult
 from one_runtime.tenancy import end_users, events
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tokens.revocation import NOT_SUPPORTED, RevocationResult, revoke_all
@@ -49,22 +51,37 @@ async def disconnect(
     return await _revoke(installation, removals)
 
 
-async def delete_connection(installation: Installation, actor: Actor, connection_id: str) -> DisconnectedConnection:
-    """Delete one connection, and revoke its tokens. Raises: NotFound."""
+async def delete_connection(
+    installation: Installation, actor: Actor, connection_id: str, condition: Precondition[Connection] | None = None
+) -> DisconnectedConnection:
+    """Delete one connection, and revoke its tokens. Raises: NotFound; PreconditionFailed."""
     async with installation.database.write() as tx:
         connection = await connections.get(tx, actor.organization_id, connection_id)
+        if condition is not None:
+            # A refresh of tokens locks the credentials before the connection. The same order prevents a deadlock.
+            await credentials.lock(tx, connection.key)
+            connection = await connections.get(tx, actor.organization_id, connection_id, lock=True)
+            await condition(tx, connection)
         removals = await remove_connections(tx, installation, actor, [connection])
     if not removals:
         raise NotFound(f"There is no connection {connection_id!r}. GET /v1/connections lists your connections.")
     return (await _revoke(installation, removals))[0]
 
 
-async def delete_integration(installation: Installation, actor: Actor, slug: str) -> None:
+async def delete_integration(
+    installation: Installation,
+    actor: Actor,
+    slug: str,
+    condition: Precondition[CustomIntegrationResult] | None = None,
+) -> None:
     """Delete a custom integration, and every connection to this integration.
 
-    Raises: NotFound; IntegrationInUse if an end user connects an account during the deletion.
+    Raises: NotFound; PreconditionFailed; IntegrationInUse if an end user connects an account during the deletion.
     """
-    await custom.get(installation, actor.organization_id, slug)
+    present = await custom.get(installation, actor.organization_id, slug)
+    if condition is not None:
+        async with installation.database.read() as tx:
+            await condition(tx, present)
     at_integration = ConnectionFilter(integration_slug=slug)
     while True:
         async with installation.database.write() as tx:
@@ -73,7 +90,7 @@ async def delete_integration(installation: Installation, actor: Actor, slug: str
         await _revoke(installation, removals)
         if len(page) < _BATCH:
             break
-    await custom.delete(installation, actor, slug)
+    await custom.delete(installation, actor, slug, condition)
 
 
 async def forget_end_user(installation: Installation, actor: Actor, end_user_id: str) -> list[DisconnectedConnection]:

@@ -27,6 +27,7 @@ from one_runtime.connections.connections import Connection, NewConnection
 from one_runtime.connections.pending_revocations import PendingRevocation, RevocableTokens, queue_revocation
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
+from one_runtime.db.precondition import Precondition
 from one_runtime.db.schema import hosted_connection_sessions as session_table
 from one_runtime.db.schema import unredeemed_connections as unredeemed
 from one_runtime.encryption import key_ring, secret_tokens
@@ -210,10 +211,17 @@ async def _find_integration(
     return await installation.catalogs.get(tx, connection.organization_id, connection.integration_slug)
 
 
-async def cancel(installation: Installation, actor: Actor, session_id: str) -> ConnectSession:
-    """Cancel a session that has not ended, and delete its held connection. Return the session. Raises: NotFound."""
+async def cancel(
+    installation: Installation, actor: Actor, session_id: str, condition: Precondition[ConnectSession] | None = None
+) -> ConnectSession:
+    """Cancel a session that has not ended, and delete its held connection. Return the session.
+
+    Raises: NotFound; PreconditionFailed.
+    """
     async with installation.database.write() as tx:
-        session = await sessions.get(tx, actor.organization_id, session_id)
+        session = await sessions.get(tx, actor.organization_id, session_id, lock=condition is not None)
+        if condition is not None:
+            await condition(tx, session)
         pending = None
         if not await sessions.cancel(tx, session.id, installation.clock()):
             pending = await _abandon(tx, installation, actor, session, "cancelled", None)

@@ -161,6 +161,7 @@ _INSERT = insert(sessions)
 _BY_HASH = select(*_COLUMNS).where(sessions.c.token_hash == bindparam("hash"))
 _BY_ID = select(*_COLUMNS).where(sessions.c.id == bindparam("session"))
 _MINE = _BY_ID.where(sessions.c.organization_id == bindparam("organization"))
+_MINE_LOCKED = _MINE.with_for_update(key_share=True)
 _LIVE = update(sessions).where(sessions.c.id == bindparam("session"), sessions.c.expires_at > bindparam("now"))
 _PENDING = _LIVE.where(sessions.c.status == "pending")
 _UNREDEEMED = update(sessions).where(sessions.c.id == bindparam("session"), sessions.c.status == "unredeemed")
@@ -355,10 +356,10 @@ async def insert_session(tx: Transaction, session: ConnectSession) -> SecretToke
     return token
 
 
-async def get(tx: Transaction, organization_id: str, session_id: str) -> ConnectSession:
-    """Return a session of this organization. Raises: NotFound."""
+async def get(tx: Transaction, organization_id: str, session_id: str, *, lock: bool = False) -> ConnectSession:
+    """Return a session of this organization. `lock`: lock the session until `tx` ends. Raises: NotFound."""
     key = {"session": session_id, "organization": organization_id}
-    session = await tx.one(_MINE, ConnectSession, **key) if is_id(session_id) else None
+    session = await tx.one(_MINE_LOCKED if lock else _MINE, ConnectSession, **key) if is_id(session_id) else None
     if session is None:
         raise NotFound(
             f"There is no hosted connection session {session_id[:64]!r}. Use the id of a session that your "

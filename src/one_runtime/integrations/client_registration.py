@@ -7,6 +7,7 @@ from one_runtime.catalog.model import Integration
 from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
+from one_runtime.db.precondition import Precondition
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.client_events import ClientEventType, record_client_event
 from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClient
@@ -44,27 +45,43 @@ async def get_registered(installation: Installation, organization_id: str, slug:
     return _registered(installation, client)
 
 
-async def register(installation: Installation, actor: Actor, slug: str, new: NewOAuthClient) -> RegisteredClient:
+async def register(
+    installation: Installation,
+    actor: Actor,
+    slug: str,
+    new: NewOAuthClient,
+    condition: Precondition[RegisteredClient] | None = None,
+) -> RegisteredClient:
     """Register an OAuth client, or replace the present client. Record the event of a change.
 
-    Raises: NotFound; InvalidInput.
+    Raises: NotFound; InvalidInput; PreconditionFailed.
     """
     organization_id, vault = actor.organization_id, installation.vault
     async with installation.database.write() as tx:
         await organization_catalogs.lock(tx, organization_id)
         integration = await _integration(tx, installation, organization_id, slug)
         present = await oauth_clients.find_own(tx, vault, organization_id, slug)
+        if condition is not None:
+            await condition(tx, None if present is None else _registered(installation, present))
         client = await oauth_clients.put(tx, vault, organization_id, integration, new, installation.clock())
         if client != present:
             await _record(tx, installation, actor, "oauth_client.updated", slug)
     return _registered(installation, client)
 
 
-async def unregister(installation: Installation, actor: Actor, slug: str) -> None:
-    """Retire an OAuth client, and record the event. New connections cannot use the client. Raises: NotFound."""
+async def unregister(
+    installation: Installation, actor: Actor, slug: str, condition: Precondition[RegisteredClient] | None = None
+) -> None:
+    """Retire an OAuth client, and record the event. New connections cannot use the client.
+
+    Raises: NotFound; PreconditionFailed.
+    """
     async with installation.database.write() as tx:
         await organization_catalogs.lock(tx, actor.organization_id)
         await _integration(tx, installation, actor.organization_id, slug)
+        if condition is not None:
+            present = await oauth_clients.find_own(tx, installation.vault, actor.organization_id, slug)
+            await condition(tx, None if present is None else _registered(installation, present))
         await oauth_clients.retire(tx, actor.organization_id, slug, installation.clock())
         await _record(tx, installation, actor, "oauth_client.deleted", slug)
 

@@ -18,6 +18,7 @@ from one_runtime.catalog.organization_catalogs import StoredIntegration
 from one_runtime.connections import audience_change, connections
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
+from one_runtime.db.precondition import Precondition
 from one_runtime.errors import Conflict, NotFound
 from one_runtime.integrations import oauth_clients
 from one_runtime.tenancy import events, organizations
@@ -92,36 +93,55 @@ async def create(
         return await _create(tx, installation, actor, entry, logo)
 
 
-async def put(installation: Installation, actor: Actor, entry: CustomIntegration, logo: str) -> CustomIntegrationResult:
+async def put(
+    installation: Installation,
+    actor: Actor,
+    entry: CustomIntegration,
+    logo: str,
+    condition: "Precondition[CustomIntegrationResult] | None" = None,
+) -> CustomIntegrationResult:
     """Register a custom integration, or replace an existing definition. `create` explains the arguments.
 
     If the definition and the logo are the present ones, store nothing, and write no event.
+
+    Raises: Conflict; PreconditionFailed.
     """
     async with installation.database.write() as tx:
         await organization_catalogs.lock(tx, actor.organization_id)
         present = await _find(tx, actor, entry.slug)
+        organization = await organizations.get(tx, actor.organization_id)
+        enabled = organization.offers(entry.slug)
+        if condition is not None:
+            await condition(tx, None if present is None else CustomIntegrationResult(present, enabled))
         if present is None:
             return await _create(tx, installation, actor, entry, logo)
         if organization_catalogs.is_same(present, entry, logo):
-            organization = await organizations.get(tx, actor.organization_id)
-            return CustomIntegrationResult(present, organization.offers(entry.slug))
+            return CustomIntegrationResult(present, enabled)
         now = installation.clock()
         saved = await organization_catalogs.replace(tx, actor.organization_id, present, entry, logo, now)
         auth = oauth2_of(saved.integration.auth_of("oauth2"))
         retired = await _retire_client(tx, installation, actor, entry.slug, auth)
         await _record(tx, installation, actor, "custom_integration.updated", entry.slug)
-        organization = await organizations.get(tx, actor.organization_id)
     invalidated = await _invalidate_connections(installation, actor, saved.integration)
-    return CustomIntegrationResult(
-        saved, organization.offers(entry.slug), invalidated=invalidated, client_retired=retired
-    )
+    return CustomIntegrationResult(saved, enabled, invalidated=invalidated, client_retired=retired)
 
 
-async def delete(installation: Installation, actor: Actor, slug: str) -> None:
-    """Delete a custom integration. Raises: NotFound; IntegrationInUse if the integration still has connections."""
+async def delete(
+    installation: Installation,
+    actor: Actor,
+    slug: str,
+    condition: "Precondition[CustomIntegrationResult] | None" = None,
+) -> None:
+    """Delete a custom integration.
+
+    Raises: NotFound; PreconditionFailed; IntegrationInUse if the integration still has connections.
+    """
     async with installation.database.write() as tx:
         await organization_catalogs.lock(tx, actor.organization_id)
-        await organization_catalogs.get(tx, actor.organization_id, slug)
+        present = await organization_catalogs.get(tx, actor.organization_id, slug)
+        if condition is not None:
+            organization = await organizations.get(tx, actor.organization_id)
+            await condition(tx, CustomIntegrationResult(present, organization.offers(slug)))
         count = await connections.count_at_integration(tx, actor.organization_id, slug)
         if count:
             connected = f"{count} connections use" if count > 1 else "1 connection uses"

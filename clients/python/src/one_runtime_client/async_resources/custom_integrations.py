@@ -156,7 +156,7 @@ class AsyncCustomIntegrations(AsyncResource):
 
         Raises:
             NotFound: `not_found`.
-            Conflict: `conflict`.
+            Conflict: `conflict`, `precondition_failed`.
             InvalidInput: `invalid_input`.
             OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
         """
@@ -196,7 +196,7 @@ class AsyncCustomIntegrations(AsyncResource):
 
         Raises:
             NotFound: `not_found`.
-            Conflict: `integration_in_use`.
+            Conflict: `integration_in_use`, `precondition_failed`.
             InvalidInput: `invalid_input`.
             OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
         """

@@ -94,6 +94,7 @@ class AsyncOrganizations(AsyncResource):
             Organization: Your organization, with all its settings.
 
         Raises:
+            Conflict: `precondition_failed`.
             InvalidInput: `invalid_input`.
             OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
         """
@@ -150,6 +151,7 @@ class AsyncOrganizations(AsyncResource):
             Organization: Your organization, with all its settings.
 
         Raises:
+            Conflict: `precondition_failed`.
             InvalidInput: `invalid_input`.
             OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
         """

@@ -170,7 +170,7 @@ class AsyncSessions(AsyncResource):
 
         Raises:
             NotFound: `not_found`.
-            Conflict: `conflict`.
+            Conflict: `conflict`, `precondition_failed`.
             InvalidInput: `invalid_input`.
             OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
         """

@@ -241,6 +241,7 @@ class Connections(Resource):
 
         Raises:
             NotFound: `not_found`.
+            Conflict: `precondition_failed`.
             InvalidInput: `invalid_input`.
             OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
         """
@@ -282,6 +283,7 @@ class Connections(Resource):
 
         Raises:
             NotFound: `not_found`.
+            Conflict: `precondition_failed`.
             InvalidInput: `invalid_input`.
             OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
         """

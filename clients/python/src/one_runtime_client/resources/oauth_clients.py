@@ -92,6 +92,7 @@ class OAuthClients(Resource):
 
         Raises:
             NotFound: `not_found`.
+            Conflict: `precondition_failed`.
             InvalidInput: `invalid_input`, `host_not_registered`.
             OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
         """
@@ -134,6 +135,7 @@ class OAuthClients(Resource):
 
         Raises:
             NotFound: `not_found`.
+            Conflict: `precondition_failed`.
             InvalidInput: `invalid_input`.
             OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
         """
