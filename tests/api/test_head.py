@@ -1,6 +1,7 @@
 """HEAD on every path that accepts GET, and OPTIONS on the public catalog."""
 
-from typing import Final
+from collections.abc import MutableMapping
+from typing import Any, Final
 
 import httpx2
 
@@ -30,6 +31,29 @@ async def test_head_has_the_headers_of_get_and_no_body(client: Client) -> None:
         assert (head.status_code, head.content) == (get.status_code, b""), address
         assert headers_of(head) == headers_of(get), address
     assert (await client.http.head("/v1/integrations")).status_code == 422
+
+
+async def test_application_itself_sends_no_body(application: Application) -> None:
+    """The HTTP client of the other tests and the web server drop the body of a response to HEAD."""
+    for path in ("/v1/catalog/integrations", "/v1/catalog/categories", "/docs"):
+        sent: list[MutableMapping[str, Any]] = []
+        scope: MutableMapping[str, Any] = {
+            "type": "http",
+            "method": "HEAD",
+            "path": path,
+            "query_string": b"",
+            "headers": [],
+        }
+
+        async def receive() -> MutableMapping[str, Any]:
+            return {"type": "http.request", "body": b""}
+
+        async def send(message: MutableMapping[str, Any], sent: list[MutableMapping[str, Any]] = sent) -> None:
+            sent.append(message)
+
+        await application.app(scope, receive, send)
+        assert sent[0]["status"] == 200
+        assert b"".join(message.get("body", b"") for message in sent[1:]) == b"", path
 
 
 async def test_head_that_would_read_credentials_is_refused(client: Client) -> None:
