@@ -36,9 +36,7 @@ _TYPES: Final = {
 }
 _TIMEOUT: Final = "Seconds for each wait on the network. Default: the timeout of the client."
 _HEADERS: Final = "Further headers of the request."
-_KEY: Final = (
-    "A unique value for this creation. Default: a random UUID. With the same value, a second call creates nothing."
-)
+_KEY: Final = "A unique value for this creation. A second call with the value creates nothing. Default: a random UUID."
 
 
 def files(resources: tuple[Resource, ...]) -> dict[Path, str]:

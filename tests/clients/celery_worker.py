@@ -16,6 +16,7 @@ app.conf.update(
         "data_folder_in": f"{FOLDER}/queue",
         "data_folder_out": f"{FOLDER}/queue",
         "control_folder": f"{FOLDER}/control",
+        "polling_interval": 0.02,
     },
     worker_prefetch_multiplier=1,
 )

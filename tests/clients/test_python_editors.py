@@ -62,6 +62,7 @@ def test_help_shows_resources_methods_and_the_present_error_of_a_wrong_call() ->
             client.connections.list(status="nope")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_jedi_completes_methods_arguments_and_fields_of_answers() -> None:
     program = "from one_runtime_client import OneRuntime\nclient = OneRuntime()\n"
     project = jedi.Project(ROOT, added_sys_path=[str(SOURCE)])
@@ -79,6 +80,7 @@ def test_jedi_completes_methods_arguments_and_fields_of_answers() -> None:
 
 
 @pytest.mark.foreign
+@pytest.mark.soak  # mypy checks the same file in each run
 def test_pyright_finds_the_mistakes_of_a_program_and_no_others(tmp_path: Path) -> None:
     program = tmp_path / "program.py"
     program.write_bytes(Path(__file__).with_name("typical_use.py").read_bytes())

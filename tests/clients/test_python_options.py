@@ -231,8 +231,10 @@ async def test_each_call_takes_a_timeout_headers_and_an_idempotency_key(lossy: L
     async with calling(kind, lossy.url, KEY, timeout=5) as caller:
         lossy.upstream.answer = json_response(201, **CREATED)
         await caller.do("sessions.create", end_user_id="u", idempotency_key="own", headers={"X-Trace": "ä"})
-        (arrived,) = lossy.upstream.arrived
-        assert (arrived.named(b"idempotency-key"), arrived.named(b"x-trace")) == ([b"own"], ["ä".encode()])
+        await caller.do("sessions.create", end_user_id="u", headers={"Idempotency-Key": "header"})
+        first, second = lossy.upstream.arrived
+        assert (first.named(b"idempotency-key"), first.named(b"x-trace")) == ([b"own"], ["ä".encode()])
+        assert second.named(b"idempotency-key") == [b"header"]
         lossy.upstream.handler = silent
         with pytest.raises(ConnectionFailed) as failed:
             await caller.do("organization.get", timeout=0.05)

@@ -270,6 +270,15 @@ async def test_organization_is_replaced_as_a_whole(one_runtime: Served) -> None:
         await one_runtime.do("organization.replace", display_name="X", return_urls="https://app.example.com")
 
 
+async def test_raw_response_of_an_import_tells_a_new_connection_from_a_present_one(one_runtime: Served) -> None:
+    credentials = {"api_key": ACME_KEYS[INITECH]}
+    body = {"integration_slug": "acme", "end_user_id": "u", "auth_type": "api_key", "credentials": credentials}
+    raw = [await one_runtime.do("connections.with_raw_response.create", **body) for _ in range(2)]
+    assert [response.status for response in raw] == [201, 200]
+    assert raw[0].parse().id == raw[1].parse().id
+    assert raw[0].request_id
+
+
 async def test_organization_is_changed_in_parts(one_runtime: Served) -> None:
     before = await one_runtime.do("organization.get")
     changed = await one_runtime.do("organization.update", privacy_url="https://example.com/privacy")

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from one_runtime_client import (
@@ -125,6 +125,20 @@ async def test_request_that_may_have_succeeded_is_not_retried(
         with pytest.raises((RateLimited, Unavailable)):
             await caller.do("connections.delete", "c")
         assert northwind[0].answers == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_creation_is_repeated_with_its_key_while_an_earlier_attempt_runs(
+    northwind: tuple[Faults, str], kind: Kind
+) -> None:
+    faults, url = northwind
+    created = {"session_token": "t", "connect_url": "https://x", "id": "1", "expires_at": "2026-11-25T01:02:03Z"}
+    running = problem(409, "idempotency_key_in_use", retry_after="1")
+    faults.answers = [problem(503, "unavailable"), running, JSONResponse(created, 201)]
+    async with calling(kind, url, KEY) as caller:
+        assert (await caller.do("sessions.create", end_user_id="u")).id == "1"
+        assert caller.waited([0.25, 1.0])
+    assert len({headers["idempotency-key"] for _, _, headers in faults.seen}) == 1
 
 
 @pytest.mark.parametrize("kind", KINDS)

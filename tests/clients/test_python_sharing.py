@@ -51,7 +51,7 @@ async def environment(settings: Settings, acme: RunningAcme) -> AsyncIterator[di
         ("fork", sharing.CHILDREN * sharing.CALLS + 2 * 2),
         ("fork_async", sharing.CHILDREN * sharing.CALLS),
         ("threads", sharing.THREADS * sharing.CALLS // 2),
-        ("loops", (3 + sharing.CHILDREN) * sharing.CALLS),
+        ("loops", (3 + sharing.CHILDREN) * sharing.CALLS // 2),
     ],
 )
 async def test_each_user_of_a_shared_client_receives_its_own_answers(

@@ -44,14 +44,13 @@ class Request:
     def call(self) -> Call:
         """Return the call. Raises: ValueError for an empty identifier in the path."""
         verb, _, path = self.route.partition(" ")
-        headers = dict(self.headers or {})
+        headers = {name.lower(): value for name, value in (self.headers or {}).items()}
         body = None
         if self.document is not None:
-            text = self.document if isinstance(self.document, str) else json.dumps(self.document, ensure_ascii=False)
-            body = text
-            headers["content-type"] = f"application/{'json' if text.lstrip().startswith('{') else 'yaml'}"
+            body = self.document if isinstance(self.document, str) else json.dumps(self.document, ensure_ascii=False)
+            headers.setdefault("content-type", f"application/{'json' if body.lstrip().startswith('{') else 'yaml'}")
         if self.idempotency_key is not None:
-            headers[IDEMPOTENCY_KEY] = self.idempotency_key
+            headers.setdefault(IDEMPOTENCY_KEY, self.idempotency_key)
         return Call(
             method=verb,
             route=self.route,

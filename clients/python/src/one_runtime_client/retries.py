@@ -18,6 +18,8 @@ _LONGEST_BACKOFF: Final = 8.0
 _TEMPORARY: Final = frozenset({429, 503})
 _BUSY: Final = "database_busy"
 """One Runtime stored nothing before a 503 with this code. Before another 503, One Runtime can have stored data."""
+_IN_USE: Final = "idempotency_key_in_use"
+"""An earlier attempt with the same `Idempotency-Key` still runs, so a later attempt receives its response."""
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _NOT_SENT: Final = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
@@ -37,8 +39,9 @@ class Retries:
         whether One Runtime carried out the request.
         """
         code, status = error_code(response), response.status_code
+        temporary = code == _IN_USE or status in _TEMPORARY
         harmless = call.idempotent or status != 503 or code == _BUSY
-        if code is None or status not in _TEMPORARY or not harmless:
+        if code is None or not temporary or not harmless:
             return None
         return self._wait(call, attempts, f"{status} {code}", retry_after(response))
 

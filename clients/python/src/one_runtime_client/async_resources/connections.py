@@ -139,8 +139,8 @@ class AsyncConnections(AsyncResource):
             check: True verifies the credential with the provider, and stores only an accepted credential. Default:
                 True.
             multiple: True gives a new account its own connection. False replaces the present account. Default: False.
-            idempotency_key: A unique value for this creation. Default: a random UUID. With the same value, a second
-                call creates nothing.
+            idempotency_key: A unique value for this creation. A second call with the value creates nothing. Default: a
+                random UUID.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
 

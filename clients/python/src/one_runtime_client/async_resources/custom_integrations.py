@@ -64,8 +64,8 @@ class AsyncCustomIntegrations(AsyncResource):
 
         Args:
             definition: The definition as a mapping, or as text in YAML or JSON.
-            idempotency_key: A unique value for this creation. Default: a random UUID. With the same value, a second
-                call creates nothing.
+            idempotency_key: A unique value for this creation. A second call with the value creates nothing. Default: a
+                random UUID.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
 

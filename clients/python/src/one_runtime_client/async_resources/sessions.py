@@ -70,8 +70,8 @@ class AsyncSessions(AsyncResource):
             metadata: An object with your own data, at most 16 kB of JSON. One Runtime stores the object and does not
                 interpret it.
             expires_in: The number of seconds within which the end user must open the session. Default: 600.
-            idempotency_key: A unique value for this creation. Default: a random UUID. With the same value, a second
-                call creates nothing.
+            idempotency_key: A unique value for this creation. A second call with the value creates nothing. Default: a
+                random UUID.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
 
