@@ -15,18 +15,8 @@ Kind: TypeAlias = Literal[
     "string", "integer", "number", "boolean", "time", "date", "choice", "list", "map", "model", "any"
 ]
 
-DESCRIPTIONS: Final[Mapping[str, str]] = {
-    "catalog": "The built-in integrations.",
-    "connections": "Connected accounts.",
-    "custom_integrations": "Your organization's own integrations.",
-    "end_users": "The users of your product that are stored in One Runtime.",
-    "events": "The audit log.",
-    "integrations": "The integrations that an end user can connect.",
-    "oauth_clients": "The OAuth clients that you registered with providers.",
-    "organization": "Your organization.",
-    "proxy_requests": "The log of calls through the proxy.",
-    "sessions": "Hosted connection sessions. With each session, an end user can make one connection.",
-}
+DESCRIPTIONS: Final[Mapping[str, str]] = {"": "The client.", "proxy_requests": "The log of calls through the proxy."}
+"""Descriptions of resources that do not have a tag of their own."""
 DEFAULTS: Final[Mapping[str, Any]] = {"logo": "url"}
 """Defaults of the clients that differ from the API's defaults."""
 SECRETS: Final = frozenset({"connect_url", "credentials", "key", "secret", "session_token", "token"})
@@ -140,27 +130,32 @@ class _Reader:
     def resources(self) -> tuple[Resource, ...]:
         """Return the resources by name. A class belongs to the first resource that needs it."""
         methods: dict[str, list[Method]] = {}
-        for name, method in self._methods():
-            methods.setdefault(name.rpartition(".")[0], []).append(method)
+        tags: dict[str, str] = {}
+        for name, tag, method in self._methods():
+            resource = name.rpartition(".")[0]
+            methods.setdefault(resource, []).append(method)
+            tags.setdefault(resource, tag)
         models = self._models({method.answer for group in methods.values() for method in group if method.answer})
         parents = {model.name: model.parent for model in models}
+        described_tags = {tag["name"]: tag["description"] for tag in self.document["tags"]}
         owners = {model.name: self._owner(model.name, methods, parents) for model in models}
         return tuple(
             Resource(
                 name,
-                DESCRIPTIONS.get(name, f"{name.replace('_', ' ').capitalize()}."),
+                DESCRIPTIONS.get(name) or described_tags[tags[name]],
                 tuple(group),
                 tuple(model for model in models if owners[model.name] == (name or "connections")),
             )
             for name, group in sorted(methods.items())
         )
 
-    def _methods(self) -> Iterator[tuple[str, Method]]:
+    def _methods(self) -> Iterator[tuple[str, str, Method]]:
+        """Yield the name, the tag and the method of each operation."""
         for path, operations in self.document["paths"].items():
             for verb, operation in operations.items():
                 name = operation.get("x-sdk-name", "proxy.")
                 if not name.startswith("proxy."):
-                    yield name, self._method(name, verb.upper(), path, operation)
+                    yield name, operation["tags"][0], self._method(name, verb.upper(), path, operation)
 
     def _method(self, name: str, verb: str, path: str, operation: Schema) -> Method:
         parameters = operation.get("parameters", ())

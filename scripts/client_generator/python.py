@@ -48,7 +48,7 @@ def files(resources: tuple[Resource, ...]) -> dict[Path, str]:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"docstring": _docstring, "repr": repr}
+    environment.filters["docstring"] = _docstring
     owners = {model.name: resource.name for resource in resources for model in resource.models}
     named = [resource for resource in resources if resource.name]
     variants = (("resources", False), ("async_resources", True))
@@ -84,10 +84,9 @@ def files(resources: tuple[Resource, ...]) -> dict[Path, str]:
             asynchronous=asynchronous,
             imported=imported,
         )
-    formatted = _formatted(texts)
-    readme = README.read_text(encoding="utf-8")
     table = "\n".join(_method_rows(resources, summaries))
-    return formatted | {README: _METHODS.sub(lambda match: match[1] + table + match[2], readme)}
+    readme = _METHODS.sub(lambda match: match[1] + table + match[2], README.read_text(encoding="utf-8"))
+    return _formatted(texts) | {README: readme}
 
 
 class _Resource:
@@ -115,12 +114,8 @@ class _MethodView:
 
     def __init__(self, method: Method, summaries: Mapping[str, str]) -> None:
         self.name, self.route, self.pages = method.name, method.route, method.pages
-        self.answer, self.member, self.document, self.creates = (
-            method.answer,
-            method.member,
-            method.document,
-            method.creates,
-        )
+        self.answer, self.member = method.answer, method.member
+        self.document, self.creates = method.document, method.creates
         self.path = [item.name for item in method.path_parameters]
         self.has_body = method.body is not None
         self._arguments = sorted([*(method.body or ()), *method.query], key=lambda item: not item.required)
@@ -167,7 +162,7 @@ class _MethodView:
     def _returns(self) -> list[tuple[str, str]]:
         """Return the class of the result with its description."""
         if self.pages:
-            return [("Pages", f"A loop requests the pages one by one. Each item: {self._answer}")]
+            return [(self.result.partition("[")[0], f"A loop requests the pages one by one. Each item: {self._answer}")]
         if self.member:
             return [("tuple", f"Each item: {self._answer}")]
         return [(self.answer, self._answer)] if self.answer else []

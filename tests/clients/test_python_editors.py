@@ -48,9 +48,16 @@ def test_raw_methods_show_the_arguments_and_the_docstring_of_the_method() -> Non
         assert "RawResponse" in str(inspect.signature(raw))
 
 
-def test_help_shows_resources_methods_and_the_present_error_of_a_wrong_call() -> None:
+def test_help_and_the_errors_of_wrong_calls_name_the_method() -> None:
     text = pydoc.plain(pydoc.render_doc(OneRuntime))
-    for line in ("disconnect(", "connections", "Connected accounts.", "sessions", "close(self)", "http_client:"):
+    for line in (
+        "disconnect(",
+        "connections",
+        "Connected accounts of end users",
+        "sessions",
+        "close(self)",
+        "http_client:",
+    ):
         assert line in text
     with OneRuntime("http://127.0.0.1", "oru_key") as client:
         shown = pydoc.plain(pydoc.render_doc(client.integrations.list))

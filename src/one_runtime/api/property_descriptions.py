@@ -59,6 +59,7 @@ _INTEGRATIONS: Final[Mapping[str, Described]] = {
     "integrations": Described("The integrations, ordered by name. With `search`, the best match is first."),
     "Organization.integrations": Described("The integrations that your end users can connect."),
     "NewOrganization.integrations": Described("The integrations that your end users can connect. Default: all."),
+    "OrganizationUpdate.integrations": Described("The integrations that your end users can connect."),
     "Availability.mode": Described(
         "`all`: every integration. `listed`: only `slugs`. `all_but`: every integration except `slugs`.", "listed"
     ),

@@ -49,8 +49,9 @@ class Pools:
         pool = self._pools.setdefault(process, opened)  # several threads can arrive here: the first one wins
         if pool is not opened:
             opened.close()
-        for inherited in [other for other in self._pools if other != process]:
-            self._pools.pop(inherited, None)
+        for other in list(self._pools):
+            if other != process:
+                self._pools.pop(other, None)
         return pool
 
     def close(self) -> None:
@@ -85,7 +86,7 @@ class AsyncPools:
             return self._given
         pool = self._pools.get((process, loop))
         if pool is None:
-            self._forget_lost_pools(process)
+            self._forget_pools_of_closed_loops()
             pool = self._pools[process, loop] = self._open()
         return pool
 
@@ -96,19 +97,25 @@ class AsyncPools:
         close when Python frees the pool.
         """
         self._closed = True
-        self._forget_lost_pools(os.getpid())
-        pools, self._pools = self._pools, {}
-        for (_, loop), pool in pools.items():
+        self._forget_pools_of_closed_loops()
+        for (process, loop), pool in list(self._pools.items()):
+            if process != os.getpid():
+                continue
+            del self._pools[process, loop]
             if loop is asyncio.get_running_loop():
                 await pool.aclose()
             elif loop.is_running():
                 asyncio.run_coroutine_threadsafe(pool.aclose(), loop)
 
-    def _forget_lost_pools(self, process: int) -> None:
-        """Forget the pools of closed event loops, and the pools that this process inherited."""
-        for owner, loop in list(self._pools):
-            if owner != process or loop.is_closed():
-                self._pools.pop((owner, loop), None)
+    def _forget_pools_of_closed_loops(self) -> None:
+        """Forget the pools of closed event loops. Python then closes the sockets.
+
+        An inherited pool stays: an event loop shares its selector with its parent process. If this process freed the
+        sockets of the pool, it could remove the parent's sockets from the selector.
+        """
+        for process, loop in list(self._pools):
+            if loop.is_closed():
+                self._pools.pop((process, loop), None)
 
 
 def _require_open(*, closed: bool) -> None:

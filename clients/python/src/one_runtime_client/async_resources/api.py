@@ -25,27 +25,27 @@ class AsyncApi(AsyncResource):
 
     @cached_property
     def catalog(self) -> AsyncCatalog:
-        """The built-in integrations."""
+        """The public list of the built-in integrations. These requests need no API key."""
         return AsyncCatalog(self._transport)
 
     @cached_property
     def connections(self) -> AsyncConnections:
-        """Connected accounts."""
+        """Connected accounts of end users, and their credentials."""
         return AsyncConnections(self._transport)
 
     @cached_property
     def custom_integrations(self) -> AsyncCustomIntegrations:
-        """Your organization's own integrations."""
+        """Integrations that your organization defines itself."""
         return AsyncCustomIntegrations(self._transport)
 
     @cached_property
     def end_users(self) -> AsyncEndUsers:
-        """The users of your product that are stored in One Runtime."""
+        """The users of your product."""
         return AsyncEndUsers(self._transport)
 
     @cached_property
     def events(self) -> AsyncEvents:
-        """The audit log."""
+        """The audit log of your organization."""
         return AsyncEvents(self._transport)
 
     @cached_property
@@ -55,12 +55,12 @@ class AsyncApi(AsyncResource):
 
     @cached_property
     def oauth_clients(self) -> AsyncOAuthClients:
-        """The OAuth clients that you registered with providers."""
+        """The OAuth clients that your organization has registered with providers."""
         return AsyncOAuthClients(self._transport)
 
     @cached_property
     def organization(self) -> AsyncOrganizations:
-        """Your organization."""
+        """The settings of your organization."""
         return AsyncOrganizations(self._transport)
 
     @cached_property
@@ -70,7 +70,7 @@ class AsyncApi(AsyncResource):
 
     @cached_property
     def sessions(self) -> AsyncSessions:
-        """Hosted connection sessions. With each session, an end user can make one connection."""
+        """Permissions to make one connection in the hosted popup."""
         return AsyncSessions(self._transport)
 
     @cached_property

@@ -24,7 +24,7 @@ from one_runtime_client.requests import (
 
 
 class AsyncConnections(AsyncResource):
-    """Connected accounts."""
+    """Connected accounts of end users, and their credentials."""
 
     @cached_property
     def with_raw_response(self) -> "AsyncConnectionsWithRawResponse":
@@ -60,7 +60,7 @@ class AsyncConnections(AsyncResource):
             headers: Further headers of the request.
 
         Returns:
-            Pages: A loop requests the pages one by one. Each item: A connected account of an end user, without the
+            AsyncPages: A loop requests the pages one by one. Each item: A connected account of an end user, without the
                 credentials.
 
         Raises:

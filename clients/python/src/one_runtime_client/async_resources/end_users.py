@@ -17,7 +17,7 @@ from one_runtime_client.requests import (
 
 
 class AsyncEndUsers(AsyncResource):
-    """The users of your product that are stored in One Runtime."""
+    """The users of your product."""
 
     @cached_property
     def with_raw_response(self) -> "AsyncEndUsersWithRawResponse":
@@ -51,7 +51,7 @@ class AsyncEndUsers(AsyncResource):
             headers: Further headers of the request.
 
         Returns:
-            Pages: A loop requests the pages one by one. Each item: A user of your product.
+            AsyncPages: A loop requests the pages one by one. Each item: A user of your product.
 
         Raises:
             InvalidInput: `invalid_input`.

@@ -19,7 +19,7 @@ from one_runtime_client.requests import (
 
 
 class AsyncEvents(AsyncResource):
-    """The audit log."""
+    """The audit log of your organization."""
 
     @cached_property
     def with_raw_response(self) -> "AsyncEventsWithRawResponse":
@@ -73,7 +73,7 @@ class AsyncEvents(AsyncResource):
             headers: Further headers of the request.
 
         Returns:
-            Pages: A loop requests the pages one by one. Each item: An event of the audit log.
+            AsyncPages: A loop requests the pages one by one. Each item: An event of the audit log.
 
         Raises:
             InvalidInput: `invalid_input`.

@@ -15,7 +15,7 @@ from one_runtime_client.requests import (
 
 
 class AsyncOAuthClients(AsyncResource):
-    """The OAuth clients that you registered with providers."""
+    """The OAuth clients that your organization has registered with providers."""
 
     @cached_property
     def with_raw_response(self) -> "AsyncOAuthClientsWithRawResponse":

@@ -19,7 +19,7 @@ from one_runtime_client.requests import (
 
 
 class AsyncOrganizations(AsyncResource):
-    """Your organization."""
+    """The settings of your organization."""
 
     @cached_property
     def with_raw_response(self) -> "AsyncOrganizationsWithRawResponse":
@@ -143,7 +143,7 @@ class AsyncOrganizations(AsyncResource):
             privacy_url: The URL of your privacy policy, or None.
             allowed_origins: The origins of pages that can show the popup.
             return_urls: The registered return URLs.
-            integrations: The integrations, ordered by name. With `search`, the best match is first.
+            integrations: The integrations that your end users can connect.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
 

@@ -61,7 +61,7 @@ class AsyncProxyRequests(AsyncResource):
             headers: Further headers of the request.
 
         Returns:
-            Pages: A loop requests the pages one by one. Each item: A call through the proxy.
+            AsyncPages: A loop requests the pages one by one. Each item: A call through the proxy.
 
         Raises:
             InvalidInput: `invalid_input`.

@@ -18,7 +18,7 @@ from one_runtime_client.requests import (
 
 
 class AsyncSessions(AsyncResource):
-    """Hosted connection sessions. With each session, an end user can make one connection."""
+    """Permissions to make one connection in the hosted popup."""
 
     @cached_property
     def with_raw_response(self) -> "AsyncSessionsWithRawResponse":

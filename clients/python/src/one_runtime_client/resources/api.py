@@ -25,27 +25,27 @@ class Api(Resource):
 
     @cached_property
     def catalog(self) -> Catalog:
-        """The built-in integrations."""
+        """The public list of the built-in integrations. These requests need no API key."""
         return Catalog(self._transport)
 
     @cached_property
     def connections(self) -> Connections:
-        """Connected accounts."""
+        """Connected accounts of end users, and their credentials."""
         return Connections(self._transport)
 
     @cached_property
     def custom_integrations(self) -> CustomIntegrations:
-        """Your organization's own integrations."""
+        """Integrations that your organization defines itself."""
         return CustomIntegrations(self._transport)
 
     @cached_property
     def end_users(self) -> EndUsers:
-        """The users of your product that are stored in One Runtime."""
+        """The users of your product."""
         return EndUsers(self._transport)
 
     @cached_property
     def events(self) -> Events:
-        """The audit log."""
+        """The audit log of your organization."""
         return Events(self._transport)
 
     @cached_property
@@ -55,12 +55,12 @@ class Api(Resource):
 
     @cached_property
     def oauth_clients(self) -> OAuthClients:
-        """The OAuth clients that you registered with providers."""
+        """The OAuth clients that your organization has registered with providers."""
         return OAuthClients(self._transport)
 
     @cached_property
     def organization(self) -> Organizations:
-        """Your organization."""
+        """The settings of your organization."""
         return Organizations(self._transport)
 
     @cached_property
@@ -70,7 +70,7 @@ class Api(Resource):
 
     @cached_property
     def sessions(self) -> Sessions:
-        """Hosted connection sessions. With each session, an end user can make one connection."""
+        """Permissions to make one connection in the hosted popup."""
         return Sessions(self._transport)
 
     @cached_property

@@ -18,7 +18,7 @@ from one_runtime_client.requests import (
 
 
 class Catalog(Resource):
-    """The built-in integrations."""
+    """The public list of the built-in integrations. These requests need no API key."""
 
     @cached_property
     def with_raw_response(self) -> "CatalogWithRawResponse":

@@ -24,7 +24,7 @@ from one_runtime_client.requests import (
 
 
 class Connections(Resource):
-    """Connected accounts."""
+    """Connected accounts of end users, and their credentials."""
 
     @cached_property
     def with_raw_response(self) -> "ConnectionsWithRawResponse":

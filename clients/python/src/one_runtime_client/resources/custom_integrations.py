@@ -11,7 +11,7 @@ from one_runtime_client.requests import Request, new_idempotency_key
 
 
 class CustomIntegrations(Resource):
-    """Your organization's own integrations."""
+    """Integrations that your organization defines itself."""
 
     @cached_property
     def with_raw_response(self) -> "CustomIntegrationsWithRawResponse":

@@ -17,7 +17,7 @@ from one_runtime_client.requests import (
 
 
 class EndUsers(Resource):
-    """The users of your product that are stored in One Runtime."""
+    """The users of your product."""
 
     @cached_property
     def with_raw_response(self) -> "EndUsersWithRawResponse":

@@ -19,7 +19,7 @@ from one_runtime_client.requests import (
 
 
 class Events(Resource):
-    """The audit log."""
+    """The audit log of your organization."""
 
     @cached_property
     def with_raw_response(self) -> "EventsWithRawResponse":
