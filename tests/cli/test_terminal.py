@@ -59,8 +59,9 @@ def test_help_of_each_command_names_values_and_not_types_of_python(bare: Run) ->
         assert (result.code, re.findall(r"<(?:str|int|bool|float|list|path|file|directory)\b", result.out)) == (0, [])
 
 
+@pytest.mark.slow
 def test_output_that_cannot_be_written_is_one_sentence() -> None:
-    for words in (("version",), ("catalog", "list"), ("catalog", "export")):
+    for words in (("version",), ("catalog", "export")):
         with Path("/dev/full").open("w") as full:
             result = subprocess.run([PROGRAM, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
         assert (result.returncode, result.stderr) == (
@@ -69,6 +70,7 @@ def test_output_that_cannot_be_written_is_one_sentence() -> None:
         )
 
 
+@pytest.mark.slow
 def test_export_to_a_full_output_is_one_sentence(bare: Run, migrated_sqlite_url: str) -> None:
     identifier = bare("organizations", "create", "Northwind", DATABASE_URL=migrated_sqlite_url).line
     command = [str(PROGRAM), "organizations", "export", identifier]
@@ -86,6 +88,7 @@ def test_message_with_a_name_cannot_control_the_terminal(bare: Run) -> None:
     assert "\x1b" not in bare("catalog", "list", "--category", "\x1b[2J").err
 
 
+@pytest.mark.slow
 def test_reader_that_stops_early_is_no_error() -> None:
     command = f"{PROGRAM} catalog export | head -c 10 | wc -c"
     result = subprocess.run(command, shell=True, capture_output=True, text=True, check=True)
