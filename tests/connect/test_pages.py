@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import Response
 
 from one_runtime.connect.assets import POPUP_MODULES, STYLESHEETS, WINDOW_MODULES, load_assets
-from one_runtime.connect.pages import Site, render
+from one_runtime.connect.pages import Site, render, rich
 from one_runtime.connect.texts import TEXTS, text
 from one_runtime.connect.wire import ConnectBody, read_json
 from one_runtime.connecting.popup import ConnectRequest, PopupShell, ShellState
@@ -19,7 +19,7 @@ from one_runtime.errors import InvalidInput, MalformedRequest
 # 60,000 before the popup had a searchable list, which costs 4,000; 64,000 before it supported OAuth authorizations,
 # whose waiting screen and outcomes cost 9,000; 75,000 before it worked inside every page and asked before it is left.
 POPUP_BYTES = 90_000
-WINDOW_BYTES = 34_000
+WINDOW_BYTES = 38_000
 STATIC = Path(str(resources.files("one_runtime.connect") / "static"))
 TEMPLATES = STATIC.parent / "templates"
 ORIGINS = ("https://app.example.com", "https://admin.example.com:8443")
@@ -217,6 +217,14 @@ def test_scripts_contain_no_sentences() -> None:
 def test_texts_substitute_names_once() -> None:
     assert text("notice.top_level.title", organization="{integration}") == "Open this from {integration}"
     json.dumps(dict(TEXTS))
+
+
+def test_name_cannot_reorder_or_hide_the_text_around_it() -> None:
+    assert text("head.title", integration="A\u202eB") == "Connect AB"
+    long = rich("head.plain", organization="<b>" + "x" * 254, integration="Z")
+    assert long.startswith("<strong><bdi>&lt;b&gt;xxx")
+    assert long.endswith("x…</bdi></strong> wants to connect <strong><bdi>Z</bdi></strong>")
+    assert len(long) < 200
 
 
 def test_response_to_a_refused_body_does_not_repeat_typed_values() -> None:

@@ -63,14 +63,26 @@ _BACK: Final = """<!doctype html>
 """
 
 _SCRIPTS: Final = {"/log.js": _LOG, "/connecting.js": _WITH_CONNECT_JS, "/embedding.js": _WITHOUT_CONNECT_JS}
-_PAGES: Final = {"/": "/connecting.js", "/relaxed": "/connecting.js", "/embedder": "/embedding.js"}
+_EMBEDDER_POLICY: Final = "Cross-Origin-Embedder-Policy"
+# The policy of each page that differs from the strict policy.
+_HEADERS: Final[dict[str, dict[str, str]]] = {
+    "/relaxed": {},
+    "/require-corp": {_EMBEDDER_POLICY: "require-corp", "Cross-Origin-Opener-Policy": "same-origin-allow-popups"},
+    "/credentialless": {_EMBEDDER_POLICY: "credentialless"},
+    "/frameless": {"Content-Security-Policy": "frame-src 'self'"},
+}
+_PAGES: Final = {
+    "/": "/connecting.js",
+    "/embedder": "/embedding.js",
+    **dict.fromkeys(_HEADERS, "/connecting.js"),
+}
 
 
 class Site(ThreadingHTTPServer):
     """A site on its own port. The site's host is `localhost`, and One Runtime's host is `127.0.0.1`.
 
-    The page `/` has the strictest policy that connect.js allows. `/relaxed` has no policy. `/embedder` does not use
-    connect.js. `/back` is a return URL.
+    The page `/` has the strictest policy that connect.js allows. `/relaxed` has no policy. `/frameless` allows no frame
+    of One Runtime. `/embedder` does not use connect.js. `/back` is a return URL.
     """
 
     daemon_threads = True
@@ -90,7 +102,10 @@ class Site(ThreadingHTTPServer):
     @property
     def policy(self) -> str:
         """Return a policy that allows no inline style, no inline script, and only One Runtime's frames."""
-        return f"default-src 'none'; script-src 'self' {self.one_runtime}; frame-src {self.one_runtime}; img-src data:"
+        return (
+            f"default-src 'none'; script-src 'self' {self.one_runtime}; frame-src {self.one_runtime}; img-src data:; "
+            "require-trusted-types-for 'script'; trusted-types 'none'"
+        )
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -110,8 +125,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(200)
         self.send_header("Content-Type", f"{media_type}; charset=utf-8")
         self.send_header("Content-Length", str(len(text.encode())))
-        if self.path != "/relaxed":
-            self.send_header("Content-Security-Policy", self.server.policy)
+        headers = _HEADERS.get(self.path, {"Content-Security-Policy": self.server.policy})
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(text.encode())
 

@@ -83,9 +83,13 @@ def button(frame: Frame, name: str) -> Locator:
 
 
 async def wait_until_settled(frame: Frame) -> None:
-    """Wait until the popup has the height that it requested. Until then, the popup's controls can move."""
-    fits = "() => Math.abs(innerHeight - Math.max(240, document.getElementById('card').offsetHeight)) <= 1"
-    await eventually(lambda: frame.evaluate(fits))
+    """Wait until the popup has the height that it requested, or fills a low window. Until then, its controls move."""
+    fits = """(room) => {
+      const card = Math.max(240, document.getElementById("card").offsetHeight);
+      return Math.abs(innerHeight - card) <= 1 || (card > innerHeight && innerHeight >= room);
+    }"""
+    assert frame.page.viewport_size is not None
+    await eventually(partial(frame.evaluate, fits, frame.page.viewport_size["height"] - 33))
 
 
 async def click(frame: Frame, name: str) -> None:

@@ -6,7 +6,17 @@ from playwright.async_api import Page, Route, expect
 from tests.browser import PageProblems
 from tests.journeys.backend import Backend
 from tests.journeys.site import Site
-from tests.journeys.steps import add_frame, expect_closed, heading, key_field, open_popup, outcome, press_connect, visit
+from tests.journeys.steps import (
+    add_frame,
+    expect_closed,
+    heading,
+    key_field,
+    open_popup,
+    outcome,
+    press_connect,
+    submit_key,
+    visit,
+)
 from tests.running_demo import popups
 from tests.waiting import eventually
 
@@ -25,15 +35,47 @@ async def test_foreign_page_cannot_frame_the_popup_and_shows_a_hint(
     page: Page, foreign: Site, backend: Backend, page_problems: PageProblems
 ) -> None:
     session = await backend.session()
-    await page.clock.install()
-    await visit(page, foreign, session["session_token"])
-    await page.get_by_role("button", name="Connect").click()
-    await expect_refused(page, page_problems)
-    await page.clock.fast_forward(10_000)
-    await page.keyboard.press("Enter")  # the focus is on the button of the hint
-    assert (await outcome(page))["error"]["code"] == "load_failed"
+    for key in ("Enter", "Escape"):  # the focus is on the button of the hint
+        await visit(page, foreign, session["session_token"])
+        async with page.expect_console_message(lambda message: "One Runtime" in message.text, timeout=20_000) as logged:
+            await page.get_by_role("button", name="Connect").click()
+        sentence = (await logged.value).text
+        assert f"Add {foreign.origin} to the allowed origins" in sentence
+        await expect_refused(page, page_problems)
+        assert "This couldn’t be opened" in await shown_names(page)
+        assert "Loading" not in await shown_names(page)  # the spinner has gone
+        await page.keyboard.press(key)
+        error = (await outcome(page))["error"]
+        assert (error["code"], error["message"]) == ("load_failed", sentence.removeprefix("One Runtime: "))
     state = await backend.state(session)
     assert (state["status"], await backend.status()) == ("pending", "not_connected")
+
+
+async def test_page_whose_own_policy_blocks_the_frame_learns_the_directive(
+    page: Page, site: Site, backend: Backend, page_problems: PageProblems
+) -> None:
+    await visit(page, site, await backend.token(), "/frameless")
+    await page.get_by_role("button", name="Connect").click()
+    await eventually(lambda: any("frame-src" in problem for problem in page_problems))
+    page_problems.clear()
+    await page.keyboard.press("Escape")
+    error = (await outcome(page))["error"]
+    assert error["code"] == "load_failed"
+    assert f"Add {site.one_runtime} to its directive frame-src" in error["message"]
+
+
+async def shown_names(page: Page) -> set[str]:
+    """Return the accessible names of the page. They include the closed shadow root of connect.js."""
+    session = await page.context.new_cdp_session(page)
+    tree = await session.send("Accessibility.getFullAXTree")
+    return {node["name"]["value"] for node in tree["nodes"] if "name" in node and not node["ignored"]}
+
+
+@pytest.mark.parametrize("path", ["/require-corp", "/credentialless"])
+async def test_page_with_an_embedder_policy_connects(page: Page, site: Site, backend: Backend, path: str) -> None:
+    frame = await open_popup(page, site, await backend.token(), path)
+    await submit_key(frame, backend.demo.acme_key)
+    assert (await outcome(page))["status"] == "connected"
 
 
 async def test_foreign_page_cannot_frame_the_popup_by_session_id(

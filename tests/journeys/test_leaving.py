@@ -1,6 +1,7 @@
 """Cancel the popup: with Escape inside and outside of the frame, and with the close button, at any time."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,12 +14,14 @@ from tests.journeys.steps import (
     button,
     click,
     expect_closed,
+    heading,
     key_field,
     messages,
     open_popup,
     outcome,
     press_connect,
     request_id,
+    submit_key,
     visit,
 )
 from tests.running_demo import Demo, find_popup
@@ -87,7 +90,8 @@ async def test_escape_before_the_frame_has_loaded_closes_at_once(page: Page, sit
     await page.get_by_role("button", name="Connect").click()
     await eventually(lambda: page.evaluate("() => document.documentElement.style.overflow === 'hidden'"))
     await page.keyboard.press("Escape")
-    assert (await outcome(page))["status"] == "cancelled"
+    result = await outcome(page)
+    assert (result["status"], result["error"]["code"]) == ("error", "load_failed")
     await expect(page.get_by_role("button", name="Connect")).to_be_focused()
 
 
@@ -127,8 +131,55 @@ async def test_leaving_during_the_check_reports_the_servers_decision(
     await requested.wait()
     request = request_id(frame)
     await frame.locator("body").press("Escape")
+    await click(frame, "Leave")
     await expect_cancelled(page, backend, session, request)
     assert await backend.connections() == []
+
+
+async def test_user_who_has_typed_is_asked_before_the_popup_closes(page: Page, site: Site, backend: Backend) -> None:
+    session = await backend.session()
+    frame = await open_popup(page, site, session["session_token"])
+    await key_field(frame).fill("half of a key")
+    await page.evaluate("() => window.focus()")
+    from_the_page = page.keyboard.press
+    for leave in (partial(from_the_page, "Escape"), partial(click, frame, "Cancel and close")):
+        await leave()
+        await expect(heading(frame)).to_have_text("Leave without connecting?")
+        await expect(heading(frame)).to_be_focused()
+        await frame.locator("body").press("Escape")  # stays, as the button does
+        await expect(key_field(frame)).to_have_value("half of a key")
+    await key_field(frame).press("Escape")
+    await click(frame, "Stay")
+    await expect(key_field(frame)).to_be_focused()
+    assert await page.locator("#outcome").inner_text() == ""
+    request = request_id(frame)
+    await key_field(frame).press("Escape")
+    await click(frame, "Leave")
+    await expect_cancelled(page, backend, session, request)
+
+
+async def test_page_that_cancels_is_not_asked(page: Page, site: Site, backend: Backend) -> None:
+    session = await backend.session()
+    frame = await open_popup(page, site, session["session_token"], "/embedder")
+    await key_field(frame).fill("half of a key")
+    cancel = {"source": "one-runtime-host", "type": "cancel", "requestId": request_id(frame)}
+    await page.evaluate("(data) => document.querySelector('iframe').contentWindow.postMessage(data, '*')", cancel)
+    assert (await outcome(page))["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("leave", ["Done", "Escape", "Enter"])
+async def test_success_mark_closes_by_its_button_and_by_keys(
+    page: Page, demo: Demo, site: Site, backend: Backend, leave: str
+) -> None:
+    await page.clock.install()
+    frame = await open_popup(page, site, await backend.token())
+    await page.clock.pause_at(4_102_444_800)  # so the popup does not close by itself
+    await submit_key(frame, demo.acme_key)
+    await expect(heading(frame)).to_be_focused()
+    await expect(heading(frame)).to_have_text("Connected")
+    await (click(frame, "Done") if leave == "Done" else heading(frame).press(leave))
+    await expect_closed(page)
+    await expect(page.get_by_role("button", name="Connect")).to_be_focused()
 
 
 @pytest.mark.firefox

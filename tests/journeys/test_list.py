@@ -88,8 +88,9 @@ async def test_list_works_by_keyboard_alone(page: Page, large: Backend) -> None:
     await expect(search).to_be_focused()
     await page.keyboard.press("Enter")
     await expect(heading(frame)).to_be_focused()
-    await page.keyboard.press("Tab")
-    await expect(frame.get_by_role("button", name="API key")).to_be_focused()
+    for name in ("Sign in", "API key"):
+        await page.keyboard.press("Tab")
+        await expect(frame.get_by_role("button", name=name)).to_be_focused()
     await page.keyboard.press("Enter")
     await expect(key_field(frame)).to_be_focused()
     await page.keyboard.insert_text(large.demo.acme_key)
@@ -152,6 +153,18 @@ async def test_category_filters_the_list_and_no_match_shows_an_empty_state(page:
     await expect(frame.get_by_label("Category")).to_have_value("")
 
 
+async def test_escape_clears_the_search_before_it_closes_the_popup(page: Page, large: Backend) -> None:
+    frame = await list_in(page, large)
+    search = frame.get_by_label("Search", exact=True)
+    await search.fill("harbor")
+    await eventually(hits_of(frame, 0, 100))
+    await search.press("Escape")
+    await expect(search).to_have_value("")
+    await expect(frame.locator(".picks li")).to_have_count(601)
+    await search.press("Escape")
+    assert (await outcome(page))["status"] == "cancelled"
+
+
 async def test_connected_integrations_are_marked(page: Page, large: Backend) -> None:
     assert (await large.type_key(await large.token(), large.demo.acme_key)).status_code == 200
     frame = await list_in(page, large)
@@ -162,6 +175,9 @@ async def test_connected_integrations_are_marked(page: Page, large: Backend) -> 
 async def test_integration_that_fails_to_load_can_be_retried(page: Page, large: Backend) -> None:
     frame = await list_in(page, large)
     await page.route("**/connect/session", lambda route: route.abort("internetdisconnected"))
+    await frame.get_by_role("button", name="Acme CRM").click()
+    await expect(heading(frame)).to_have_text("We can’t be reached")
+    await button(frame, "Back").click()
     await frame.get_by_role("button", name="Acme CRM").click()
     await expect(heading(frame)).to_have_text("We can’t be reached")
     await page.unroute("**/connect/session")

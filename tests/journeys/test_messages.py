@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Frame, Page, expect
 
 from tests.journeys.backend import Backend
 from tests.journeys.site import Site
@@ -87,6 +87,38 @@ async def test_outcome_is_sent_once_and_only_to_allowed_origins(
     await outcome(page)
     outcomes = [received for received in await messages(page) if received["data"].get("source") == "one-runtime"]
     assert [(received["origin"], received["data"]["status"]) for received in outcomes] == [(demo.url, "connected")]
+
+
+@pytest.mark.parametrize("path", ["/", "/embedder"])
+async def test_browser_logs_nothing_when_several_origins_are_allowed(
+    page: Page, demo: Demo, site: Site, foreign: Site, backend: Backend, path: str
+) -> None:
+    logged: list[str] = []
+    page.on("console", lambda message: logged.append(message.text))
+    origins = [foreign.origin, site.origin, "https://app.example.com"]
+    frame = await open_popup(page, site, await backend.token(allowed_origins=origins), path)
+    await submit_key(frame, demo.acme_key)
+    await outcome(page)
+    assert logged == []
+
+
+@pytest.mark.promise("P6")
+async def test_connect_js_hands_the_token_only_to_the_popups_page(
+    page: Page, site: Site, foreign: Site, backend: Backend
+) -> None:
+    frame = await open_popup(page, site, await backend.token(), "/relaxed")
+    hello = {"type": "one-runtime-hello", "requestId": request_id(frame), "sender": "the page of another site"}
+    await frame.evaluate("(address) => { location.href = address; }", f"{foreign.origin}/relaxed")
+    await expect(heading(frame)).to_have_text("Settings")
+    await frame.evaluate(POST, hello)
+    assert await heard(page, hello) == foreign.origin
+    await frame.evaluate("() => new Promise((heard) => setTimeout(heard))")  # the frame handles its messages
+    assert await messages_of(frame) == []
+
+
+async def messages_of(frame: Frame) -> list[str]:
+    """Return every message that a page of a site received in a frame."""
+    return await frame.locator("#messages li").all_text_contents()
 
 
 @pytest.mark.promise("P6")

@@ -246,7 +246,7 @@ async def test_link_works_by_keyboard_alone(window: Page, demo: Demo, backend: B
             await expect(window.locator(":focus")).to_have_accessible_name(re.compile(f"^{name}"))
         await window.keyboard.press("Enter")
     await expect(window.get_by_role("heading", name="How would you like to connect?")).to_be_visible()
-    for name in ("Back", "Cancel", "API key"):
+    for name in ("Back", "Cancel", "Sign in", "API key"):
         await window.keyboard.press("Tab")
         await expect(window.locator(":focus")).to_have_accessible_name(re.compile(f"^{name}"))
     await window.keyboard.press("Enter")

@@ -1,5 +1,6 @@
 """Organizations: stored settings, enabled integrations, return URLs, and what a setting may be."""
 
+from base64 import b64encode
 from dataclasses import replace
 from datetime import timedelta
 
@@ -60,11 +61,27 @@ async def test_saving_one_organization_changes_no_other(application: Application
         assert await organizations.get(tx, second.id) == second
 
 
+# Ten groups, each of which draws the previous group ten times: ten billion elements in 1 kB.
+_GROUPS = "".join(f'<g id="g{level}">' + f'<use href="#g{level - 1}"/>' * 10 + "</g>" for level in range(1, 11))
+_NESTED = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"><path id="g0" d="M0 0h9"/>{_GROUPS}</svg>'
+
+
+def svg_uri(svg: str) -> str:
+    return "data:image/svg+xml;base64," + b64encode(svg.encode()).decode()
+
+
 async def test_refused_setting_is_not_stored(application: Application) -> None:
     organization = await created(application)
     actor = Actor(organization.id, "system")
     async with application.installation.database.write() as tx:
-        for wrong in ({"display_name": " "}, {"return_urls": ("http://a.example",)}, {"logo_url": "https://a.example"}):
+        for wrong in (
+            {"display_name": " "},
+            {"display_name": "North\u202ewind"},
+            {"display_name": "\u200b\u3164"},
+            {"return_urls": ("http://a.example",)},
+            {"logo_url": "https://a.example"},
+            {"logo_url": svg_uri(_NESTED)},
+        ):
             with pytest.raises(InvalidInput):
                 await organizations.save(tx, actor, replace(organization, **wrong), application.clock())
         assert await organizations.get(tx, organization.id) == organization

@@ -11,6 +11,7 @@ from one_runtime.api.disconnect import RevocationAnswer
 from one_runtime.api.fields import (
     Answer,
     Body,
+    DisplayName,
     FieldName,
     IdCursor,
     Limit,
@@ -157,7 +158,7 @@ class CreateConnection(Body, title="NewConnection"):
     integration_slug: Slug
     end_user_id: Text
     auth_type: AuthType
-    name: Text | None = None
+    name: DisplayName | None = None
     params: dict[FieldName, Typed] = Field(default={})
     credentials: dict[FieldName, Typed] = Field(default={}, repr=False)
     metadata: Metadata = Field(default={})
@@ -175,7 +176,7 @@ class PatchConnection(Body, title="ConnectionUpdate"):
 
     model_config = example(name="Marketing portal", metadata={"team": "growth"})
 
-    name: Text | None = None
+    name: DisplayName | None = None
     metadata: Metadata | None = None
 
 

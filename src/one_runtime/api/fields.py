@@ -25,6 +25,7 @@ from pydantic_core import PydanticCustomError
 from one_runtime.clock import parse_rfc3339, rfc3339
 from one_runtime.db.ids import ID_PATTERN, is_id
 from one_runtime.errors import InvalidInput
+from one_runtime.validation.names import name_problem
 
 MAX_METADATA_BYTES: Final = 16 * 1024
 MAX_METADATA_DEPTH: Final = 20
@@ -49,6 +50,13 @@ def _trim(text: str) -> str:
     if not trimmed:
         raise PydanticCustomError("text", "must not be blank")
     return trimmed
+
+
+def _display_name(name: str) -> str:
+    problem = name_problem(name)
+    if problem is not None:
+        raise PydanticCustomError("name", problem)
+    return name
 
 
 def _clean_metadata(value: dict[str, Any]) -> dict[str, Any]:
@@ -150,6 +158,8 @@ _Clean = AfterValidator(clean_text)
 _WithoutNul = Field(json_schema_extra={"pattern": r"^[^\x00]*$"})
 _NonBlank = Field(json_schema_extra={"minLength": 1, "pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"})
 Text: TypeAlias = Annotated[str, StringConstraints(max_length=255), AfterValidator(_trim), _Clean, _NonBlank]
+DisplayName: TypeAlias = Annotated[Text, AfterValidator(_display_name)]
+"""A name that One Runtime shows to end users."""
 RowId: TypeAlias = Annotated[str, AfterValidator(_row_id), Field(json_schema_extra={"pattern": ID_PATTERN})]
 LongText: TypeAlias = Annotated[
     str, StringConstraints(max_length=100_000), AfterValidator(str.strip), _Clean, _WithoutNul

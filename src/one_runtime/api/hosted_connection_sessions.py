@@ -14,6 +14,7 @@ from one_runtime.api.fields import (
     BLANK_IS_ABSENT,
     Answer,
     Body,
+    DisplayName,
     Link,
     Metadata,
     Note,
@@ -79,9 +80,9 @@ class CreateSession(Body, title="NewSession"):
 
     integration_slug: OptionalSlug = None
     end_user_id: Text
-    end_user_name: OptionalText = None
+    end_user_name: Annotated[DisplayName | None, BLANK_IS_ABSENT] = None
     end_user_email: OptionalText = None
-    suggested_connection_name: OptionalText = None
+    suggested_connection_name: Annotated[DisplayName | None, BLANK_IS_ABSENT] = None
     allowed_origins: list[Link] = Field([], max_length=50)
     return_url: Annotated[Link | None, BLANK_IS_ABSENT] = None
     mode: Annotated[Mode | None, BLANK_IS_ABSENT] = None

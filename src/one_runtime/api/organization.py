@@ -6,7 +6,20 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from one_runtime.api.conditions import Conditional
-from one_runtime.api.fields import NOT_NULL, READ_ONLY, Answer, Body, Link, LongText, Moment, Slug, Text, Time, example
+from one_runtime.api.fields import (
+    NOT_NULL,
+    READ_ONLY,
+    Answer,
+    Body,
+    DisplayName,
+    Link,
+    LongText,
+    Moment,
+    Slug,
+    Text,
+    Time,
+    example,
+)
 from one_runtime.api.merge_patch import merge_patch
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.context import Installation
@@ -45,7 +58,7 @@ class PutOrganization(Body, title="NewOrganization"):
         integrations={"mode": "listed", "slugs": ["hubspot", "slack"]},
     )
 
-    display_name: Text
+    display_name: DisplayName
     logo_url: LongText | None = None
     privacy_url: Link | None = None
     allowed_origins: list[Link] = Field([], max_length=50)

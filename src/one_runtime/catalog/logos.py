@@ -37,18 +37,18 @@ class UnsafeLogo(ValueError):
     """The SVG is not valid, or contains a forbidden part."""
 
 
-def clean_svg(text: str) -> str:
+def clean_svg(text: str, max_bytes: int = MAX_BYTES) -> str:
     """Return the SVG with only the elements and attributes that a drawing needs.
 
     Raises:
-        UnsafeLogo: the SVG is not valid XML, is larger than 8 kB, or contains a part that is not allowed. For example,
-            scripts, style sheets, external references and document types are not allowed. Deep nesting and too many
-            drawn elements are not allowed either.
+        UnsafeLogo: the SVG is not valid XML, is larger than `max_bytes`, or contains a part that is not allowed. For
+            example, scripts, style sheets, external references and document types are not allowed. Deep nesting and
+            too many drawn elements are not allowed either.
     """
     # A document type (`<!DOCTYPE`) can declare entities. An entity can expand endlessly or read a file. So this
     # function refuses a text with a document type before it calls the parser.
-    if len(text.encode()) > MAX_BYTES or "<!" in _without_comments(text):
-        raise UnsafeLogo(f"must be at most {MAX_BYTES} bytes, without a document type")
+    if len(text.encode()) > max_bytes or "<!" in _without_comments(text):
+        raise UnsafeLogo(f"must be at most {max_bytes} bytes, without a document type")
     try:
         root = ET.fromstring(text)  # noqa: S314 - the text has no document type
     except ET.ParseError as error:

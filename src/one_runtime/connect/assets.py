@@ -56,7 +56,7 @@ def load_assets() -> Assets:
     bodies = {name: _minify_script(_read(name)) for name in MODULES if name != "texts.js"}
     bodies |= {name: _minify_stylesheet(b"".join(map(_read, parts))) for name, parts in STYLESHEETS.items()}
     page_texts = with_prefix("head.", "action.", "pick.", "choice.", "field.", "progress.", "problem.",
-                             "foot.", "replace.", "waiting.", "done.", "notice.", "message.",
+                             "foot.", "replace.", "leave.", "waiting.", "done.", "notice.", "message.",
                              "failed.target_refused")  # fmt: skip
     page_texts = {key: value for key, value in page_texts.items() if not key.startswith(_SERVER_NOTICES)}
     bodies["texts.js"] = f"export default Object.freeze({_json(page_texts)});\n".encode()

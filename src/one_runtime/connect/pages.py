@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 from starlette.responses import Response
 
 from one_runtime.connect.assets import POPUP_MODULES
-from one_runtime.connect.texts import TEXTS, text
+from one_runtime.connect.texts import TEXTS, shown, text
 from one_runtime.connecting.popup import PopupShell, ShellState
 
 PageState: TypeAlias = ShellState | Literal["top_level"]
@@ -30,12 +30,24 @@ STATUSES: Final[Mapping[PageState, int]] = {
 }
 NOTICES: Final[Mapping[PageState, str]] = {"failed": "attempts"}
 NO_ANCESTORS: Final = ("'none'",)
+# A page with a Cross-Origin-Embedder-Policy shows only frames with these two headers. `frame-ancestors` still decides
+# which pages can show the frame.
+_EMBEDDABLE: Final = {
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
 
 
 def rich(key: str, **names: str) -> Markup:
     """Return the text with this key as HTML. Replace each `{name}` by its value in <strong>."""
-    strong = {name: Markup("<strong>{}</strong>").format(value) for name, value in names.items()}
+    strong = {name: Markup("<strong><bdi>{}</bdi></strong>").format(shown(value)) for name, value in names.items()}
     return escape(TEXTS[key]).format(**strong)
+
+
+def named(key: str, **names: str) -> Markup:
+    """Return the text with this key as HTML. Replace each `{name}` by its value in <bdi>, which isolates its order."""
+    isolated = {name: Markup("<bdi>{}</bdi>").format(shown(value)) for name, value in names.items()}
+    return escape(TEXTS[key]).format(**isolated)
 
 
 ENVIRONMENT: Final = Environment(
@@ -46,7 +58,7 @@ ENVIRONMENT: Final = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.globals.update(text=text, rich=rich, texts=TEXTS)
+ENVIRONMENT.globals.update(text=text, rich=rich, named=named, shown=shown, texts=TEXTS)
 _PAGE: Final = ENVIRONMENT.get_template("page.html")
 
 
@@ -80,7 +92,7 @@ def render(site: Site, shell: PopupShell, *, framed: bool) -> Response:
         organization=organization,
         origins=json.dumps(shell.allowed_origins),
     )
-    return Response(body, STATUSES[state], headers(_ancestors(shell, framed=framed)))
+    return Response(body, STATUSES[state], headers(_ancestors(shell, framed=framed)) | _EMBEDDABLE)
 
 
 def _ancestors(shell: PopupShell, *, framed: bool) -> tuple[str, ...]:

@@ -83,9 +83,11 @@ class PopupRoutes:
         ]
 
     async def _page(self, request: Request) -> Response:
-        token = request.query_params.get("session_token")
-        session_id = None if token is not None else request.query_params.get("session")
-        shell = await popup.load_shell(self._installation, token=token, session_id=session_id)
+        query = request.query_params
+        token = query.get("session_token")
+        shell = await popup.load_shell(
+            self._installation, token=token, token_digest=query.get("token_digest"), session_id=query.get("session")
+        )
         if shell.mode == "embed":
             # Old browsers do not send `Sec-Fetch-Dest`, and new browsers can omit this header for an http URL. If the
             # header is missing, the page's script checks if the page is in a frame.

@@ -125,8 +125,14 @@ class Screens:
         return self._render("pick", view.session.id, values, view.session.return_url)
 
     def auth_types(self, view: PopupView, form: FormPost) -> Response:
-        """Render the page on which the end user selects one of several auth types."""
-        values = self._view_values(view, form) | {"back": _back_to_list(view, form)}
+        """Render the page on which the end user selects one of several auth types.
+
+        If the form of `oauth2` has no fields, its row starts the authorization at once.
+        """
+        values = self._view_values(view, form) | {
+            "back": _back_to_list(view, form),
+            "asks_nothing": lambda auth: not form_fields(view, auth, None, {}),
+        }
         return self._render("auth_types", view.session.id, values, view.session.return_url)
 
     def form(self, view: PopupView, auth: Auth, form: FormPost, error: FormError = NO_ERROR) -> Response:

@@ -134,12 +134,22 @@ class Connected:
 
 
 async def load_shell(
-    installation: Installation, *, token: str | None = None, session_id: str | None = None
+    installation: Installation,
+    *,
+    token: str | None = None,
+    token_digest: str | None = None,
+    session_id: str | None = None,
 ) -> PopupShell:
-    """Return the state of a session. After a reload, the browser sends `session_id` instead of the token."""
+    """Return the state of a session.
+
+    `connect.js` sends `token_digest`, the token's hash in hexadecimal digits, because a URL in a customer's page is not
+    secret. After a reload, the browser sends `session_id`.
+    """
     async with installation.database.read() as tx:
         if token is not None:
             session = await sessions.find_by_token(tx, token)
+        elif token_digest is not None:
+            session = await sessions.find_by_digest(tx, token_digest)
         else:
             session = await sessions.find_by_id(tx, session_id) if session_id else None
         if session is None:
@@ -221,11 +231,10 @@ async def load_view(
         installation.disabled.require_enabled_for_end_user(slug, integration.name)
         present = await connections.list_at_integration(tx, session.organization_id, session.end_user_id, slug)
     auth_types = available_auth_types(integration, clients)
-    auths = tuple(
-        auth for auth in integration.auth if auth.type in auth_types and session.auth_type in {None, auth.type}
-    )
+    auths = [auth for auth in integration.auth if auth.type in auth_types and session.auth_type in {None, auth.type}]
+    auths.sort(key=lambda auth: auth.type != "oauth2")  # signing in needs no key, so the popup shows it first
     reconnect = bool(present) and not session.multiple
-    return PopupView(session, organization, end_user, integration, auths, reconnect)
+    return PopupView(session, organization, end_user, integration, tuple(auths), reconnect)
 
 
 def _require_open(session: ConnectSession | None, presentation: Presentation, now: datetime) -> ConnectSession:

@@ -7,6 +7,7 @@ session with a code that is not redeemed yet is called unredeemed. docs/security
 (promises P4 and P6).
 """
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
@@ -37,6 +38,7 @@ from one_runtime.tenancy.end_users import EndUser
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tenancy.organizations import Organization
 
+_TOKEN_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 MAX_FAILED_CHECKS: Final = 10
 LIFE_ONCE_OPENED: Final = timedelta(minutes=60)
 TIME_TO_REDEEM: Final = timedelta(minutes=10)
@@ -371,6 +373,16 @@ async def get(tx: Transaction, organization_id: str, session_id: str, *, lock: b
 async def find_by_id(tx: Transaction, session_id: str) -> ConnectSession | None:
     """Return a session by its id, or None. Ids are not secret. An id gives access only to the session's state."""
     return await tx.one(_BY_ID, ConnectSession, session=session_id) if is_id(session_id) else None
+
+
+async def find_by_digest(tx: Transaction, token_digest: str) -> ConnectSession | None:
+    """Return a session by the hash of its token, in hexadecimal digits, or None.
+
+    The hash gives access only to the session's state, like the session's id.
+    """
+    if not _TOKEN_DIGEST.fullmatch(token_digest):
+        return None
+    return await tx.one(_BY_HASH, ConnectSession, hash=bytes.fromhex(token_digest))
 
 
 async def find_by_token(tx: Transaction, token: str) -> ConnectSession | None:

@@ -11,12 +11,14 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
+from one_runtime.catalog.logos import UnsafeLogo, clean_svg
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.schema import organizations
 from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.settings import is_loopback
 from one_runtime.tenancy.events import Actor, Subject, record
+from one_runtime.validation.names import name_problem
 
 IntegrationsMode: TypeAlias = Literal["all", "listed", "all_but"]
 
@@ -203,6 +205,9 @@ def clean_name(value: str) -> str:
     name = value.strip()
     if not 0 < len(name) <= MAX_NAME:
         raise InvalidInput.of("display_name", f"must have 1 to {MAX_NAME} characters")
+    problem = name_problem(name)
+    if problem is not None:
+        raise InvalidInput.of("display_name", problem)
     return name
 
 
@@ -287,9 +292,21 @@ def clean_logo(value: str | None) -> str | None:
             "must be a data URI with a PNG, JPEG, WebP or SVG in base64. Hosted pages load nothing from other hosts",
         )
     try:
-        size = len(base64.b64decode(match[1], validate=True))
+        image = base64.b64decode(match[1], validate=True)
     except binascii.Error as error:
         raise InvalidInput.of("logo_url", "must be valid base64") from error
-    if size > MAX_LOGO_BYTES:
+    if len(image) > MAX_LOGO_BYTES:
         raise InvalidInput.of("logo_url", f"must be at most {MAX_LOGO_BYTES // 1024} kB")
+    if value.strip().startswith("data:image/svg"):
+        _check_svg(image)
     return value.strip()
+
+
+def _check_svg(image: bytes) -> None:
+    """Refuse an SVG image whose references expand to more elements than a browser can draw. Raises: InvalidInput."""
+    try:
+        clean_svg(image.decode(), MAX_LOGO_BYTES)
+    except UnicodeDecodeError as error:
+        raise InvalidInput.of("logo_url", "must be an SVG in UTF-8") from error
+    except UnsafeLogo as error:
+        raise InvalidInput.of("logo_url", f"must be a plain SVG drawing: {error}") from error

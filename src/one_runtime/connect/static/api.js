@@ -48,10 +48,11 @@ export class Api {
   }
 
   cancel() {
-    return this.#post("/cancel", {}, CANCEL_TIMEOUT_MS);
+    return this.#post("/cancel", {}, CANCEL_TIMEOUT_MS, true); // the request must finish even if the frame is removed
   }
 
-  async #post(path, body, timeout) {
+  /** `keepalive`: limits the bodies of all pending requests to 64 kB together. */
+  async #post(path, body, timeout, keepalive = false) {
     let response;
     let answer;
     try {
@@ -62,7 +63,7 @@ export class Api {
         credentials: "omit",
         cache: "no-store",
         redirect: "error",
-        keepalive: true, // a cancel request must finish even if the frame is removed
+        keepalive,
         signal: AbortSignal.timeout(timeout),
       });
       answer = await response.text();

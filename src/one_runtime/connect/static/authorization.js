@@ -3,7 +3,7 @@
 
 const POLL_MS = 1_000;
 const HELLO_MS = 12_000;
-const FEATURES = "popup,width=620,height=760";
+const [WIDTH, HEIGHT] = [620, 760];
 
 export class Authorizations {
   #api;
@@ -17,10 +17,14 @@ export class Authorizations {
 
   /** Begins an authorization and ends the previous one. Must run during a click: browsers open windows only then. */
   begin(request) {
-    const opened = window.open(this.address, "_blank", FEATURES);
+    const opened = window.open(this.address, "_blank", features());
     this.stop();
     this.#current = new Authorization(this.#api, request, opened);
     return this.#current;
+  }
+
+  get isWaiting() {
+    return this.#current !== null;
   }
 
   stop() {
@@ -39,6 +43,7 @@ export class Authorizations {
 class Authorization {
   #api;
   #opened;
+  #window;
   #prepared;
   #sent = false;
   #stopped = false;
@@ -47,7 +52,7 @@ class Authorization {
 
   constructor(api, request, opened) {
     this.#api = api;
-    this.#opened = opened;
+    this.#opened = this.#window = opened;
     this.blocked = opened === null;
     this.#prepared = api.prepareAuthorization(request);
     this.#prepared.catch(() => opened?.close());
@@ -63,6 +68,7 @@ class Authorization {
   async sendTicket(source) {
     if (this.#sent || this.#stopped) return;
     this.#sent = true;
+    this.#window = source;
     this.#onWindow();
     const ticket = await this.#prepared.then((prepared) => prepared.ticket, () => null);
     source.postMessage({ type: "one-runtime-ticket", ticket: this.#stopped ? null : ticket }, location.origin);
@@ -75,8 +81,13 @@ class Authorization {
     this.#opened?.close();
   }
 
-  /** Waits for the outcome and returns it. Returns null after `stop`. Throws if the server refused the form. */
-  async outcome() {
+  /**
+   * Waits for the outcome and returns it. Returns null after `stop`. Throws if the server refused the form.
+   *
+   * Calls `onClosed` when the window seems to be closed. A window also seems to be closed if the provider's page has a
+   * Cross-Origin-Opener-Policy. So the authorization stays open.
+   */
+  async outcome(onClosed) {
     const { authorization_id } = await this.#prepared;
     let failures = 0;
     while (!this.#stopped) {
@@ -86,6 +97,7 @@ class Authorization {
         const outcome = await this.#api.outcome(authorization_id);
         failures = 0;
         if (outcome.state !== "waiting" && !this.#stopped) return outcome;
+        if (this.#window?.closed && !this.#stopped) onClosed();
       } catch (error) {
         // While the network is down, retry without a limit. After three errors of the server, give up.
         if (error.status !== undefined && ++failures > 2) throw error;
@@ -93,6 +105,13 @@ class Authorization {
     }
     return null;
   }
+}
+
+/** Returns the features of a window in the middle of the browser's window. */
+function features() {
+  const left = Math.max(0, Math.round(screenX + (outerWidth - WIDTH) / 2));
+  const top = Math.max(0, Math.round(screenY + (outerHeight - HEIGHT) / 2));
+  return `popup,width=${WIDTH},height=${HEIGHT},left=${left},top=${top}`;
 }
 
 /** Waits a second, or until the page is visible again. In hidden pages, browsers delay timers by up to a minute. */

@@ -5,8 +5,9 @@
 const TEXTS = __TEXTS__; // the server replaces the placeholder by texts from `texts.json`
 
 const READY_HINT_MS = 10_000;
+const HELLO_MS = 1_000;
 const CANCEL_MS = 2_000;
-const SHOW_SUCCESS_MS = 1_800;
+const SHOW_SUCCESS_MS = 3_000;
 const STATUSES = ["connected", "cancelled", "error"];
 
 const STYLE = `
@@ -30,7 +31,7 @@ const STYLE = `
   iframe { display: block; width: 100%; height: 100%; border: 0; color-scheme: light dark; opacity: 0; }
   .ready iframe { opacity: 1; }
   .wait { position: absolute; inset: 0; display: grid; place-items: center; align-content: center; gap: 8px; padding: 32px; }
-  .ready .wait { display: none; }
+  .ready .wait, .hint:not([hidden]) ~ .spinner { display: none; }
   .spinner {
     width: 22px; height: 22px; border: 2px solid var(--edge); border-top-color: var(--soft);
     border-radius: 50%; animation: turn .8s linear infinite;
@@ -53,6 +54,7 @@ const STYLE = `
     dialog[open] { align-items: end; }
     .panel { max-width: none; margin: 0; border-radius: 20px 20px 0 0; }
   }
+  @media (forced-colors: active) { .panel { border: 2px solid CanvasText; box-sizing: border-box; } }
   @media (prefers-color-scheme: dark) {
     dialog { color: #f2f2ef; --paper: #18191b; --soft: #a6a9ae; --edge: #777b81; --ring: #8aaaff; }
     dialog::backdrop { background: rgb(0 0 0 / 62%); }
@@ -92,6 +94,7 @@ function open(base, { sessionToken, connectUrl, signal = null }) {
   if (signal?.aborted) return outcome(requestId, "cancelled");
   globalThis[OPEN]?.finishIfLeaving();
   if (globalThis[OPEN]) throw new Error("One Runtime: a connect window is open already. Wait for its promise.");
+  url.searchParams.delete("session_token"); // scripts of the page can read this URL in the performance entries
   url.searchParams.set("request_id", requestId);
   return new Promise((resolve, reject) => {
     globalThis[OPEN] = new ConnectWindow(url, requestId, signal, resolve);
@@ -111,6 +114,7 @@ function outcome(requestId, status, { connectionId = null, integrationSlug = nul
 class ConnectWindow {
   #origin;
   #requestId;
+  #token = null;
   #signal;
   #resolve;
   #dialog = null;
@@ -118,7 +122,10 @@ class ConnectWindow {
   #frame = null;
   #shadow = null;
   #parts = null;
+  #heard = false;
   #ready = false;
+  #asks = false;
+  #failed = null;
   #placed = false;
   #leaving = false;
   #settled = false;
@@ -138,16 +145,20 @@ class ConnectWindow {
     this.#build();
     window.addEventListener("message", this.#onMessage);
     signal?.addEventListener("abort", this.close);
+    document.addEventListener("securitypolicyviolation", this.#onViolation);
     this.#dialog.addEventListener("cancel", (event) => {
       event.preventDefault();
-      this.#leave();
+      if (this.#asks && !this.#settled) this.#ask();
+      else this.#leave();
     });
     // If the user presses Escape twice, some browsers close the dialog without a second `cancel` event.
     this.#dialog.addEventListener("close", () => this.#leave());
     document.body.append(this.#shadow);
     for (const parent of [document, document.documentElement, document.body]) this.#observer.observe(parent, { childList: true });
     this.#dialog.showModal();
-    this.#after(READY_HINT_MS, () => this.#showHint());
+    this.#after(READY_HINT_MS, () => this.#showHint("host.slow.title", "host.slow.body"));
+    // A browser also sends `load` for a frame that it blocked. Our page sends its first message before `load`.
+    this.#frame.addEventListener("load", () => this.#after(HELLO_MS, () => this.#heard || this.#fail("host.load_failed")));
   }
 
   /**
@@ -159,8 +170,8 @@ class ConnectWindow {
       const token = await (typeof sessionToken === "function" ? sessionToken() : sessionToken);
       if (this.#settled) return;
       checkToken(token);
-      url.searchParams.set("session_token", token.trim());
-      this.#frame.src = url.href;
+      this.#token = token.trim();
+      await this.#loadFrame(url);
     } catch (error) {
       if (this.#settled) return;
       this.#settled = true;
@@ -169,9 +180,20 @@ class ConnectWindow {
     }
   }
 
+  /** The server finds the session's allowed origins by the hash of the token. */
+  async #loadFrame(url) {
+    // Some browsers have no `crypto.subtle` on http pages of this machine.
+    const hash = await crypto.subtle?.digest("SHA-256", new TextEncoder().encode(this.#token));
+    if (hash) url.searchParams.set("token_digest", hex(new Uint8Array(hash)));
+    else url.searchParams.set("session_token", this.#token);
+    this.#frame.src = url.href;
+    this.#panel.prepend(this.#frame); // an empty frame would send `load` too
+  }
+
   /** Closes this window for the page, as the close button does. Resolves when the window is gone. */
   close = () => {
-    this.#leave();
+    if (this.#heard || this.#settled) this.#leave();
+    else this.#settleAndRemove(this.#outcome("cancelled"));
     return this.#gone;
   };
 
@@ -182,11 +204,15 @@ class ConnectWindow {
   }
 
   #onMessage = (event) => {
-    if (event.source !== this.#frame.contentWindow || event.origin !== this.#origin) return;
+    if (event.source === null || event.source !== this.#frame.contentWindow || event.origin !== this.#origin) return;
     const message = event.data;
     if (typeof message !== "object" || message === null || message.requestId !== this.#requestId) return;
-    if (message.type === "one-runtime-ready") this.#showFrame();
+    this.#heard = true;
+    if (message.type === "one-runtime-hello") this.#post("session", { sessionToken: this.#token });
+    else if (message.type === "one-runtime-ready") this.#showFrame();
     else if (message.type === "one-runtime-resize") this.#resize(message.height);
+    else if (message.type === "one-runtime-asks") this.#asks = message.asks === true;
+    else if (message.type === "one-runtime-close" && this.#settled) this.#remove();
     else if (message.source === "one-runtime" && STATUSES.includes(message.status)) this.#onOutcome(message);
   };
 
@@ -201,10 +227,33 @@ class ConnectWindow {
     if (this.#settled) return this.#remove();
     if (this.#leaving) return;
     this.#leaving = true;
-    if (!this.#ready) return this.#settleAndRemove(this.#outcome("cancelled"));
-    this.#frame.contentWindow.postMessage({ source: "one-runtime-host", type: "cancel", requestId: this.#requestId }, this.#origin);
+    if (this.#token === null) return this.#settleAndRemove(this.#outcome("cancelled"));
+    if (!this.#heard) return this.#settleAndRemove(this.#outcome("error", { error: this.#failed ?? loadError("host.load_failed", this.#origin) }));
+    this.#post("cancel");
     this.#after(CANCEL_MS, () => this.#settleAndRemove(this.#outcome("cancelled")));
     this.#restorePage();
+  }
+
+  /** Asks the frame to cancel. The frame first asks the user, because the user has typed something. */
+  #ask() {
+    this.#frame.focus();
+    this.#post("leave");
+  }
+
+  #post(type, more = {}) {
+    this.#frame.contentWindow.postMessage({ source: "one-runtime-host", type, requestId: this.#requestId, ...more }, this.#origin);
+  }
+
+  #onViolation = (event) => {
+    if (event.effectiveDirective === "frame-src" && event.blockedURI.startsWith(this.#origin)) this.#fail("host.frame_src");
+  };
+
+  /** Reports to the developer why the frame is empty, and stops the spinner. */
+  #fail(key) {
+    if (this.#ready || this.#settled || this.#failed) return;
+    this.#failed = loadError(key, this.#origin);
+    console.error(`One Runtime: ${this.#failed.message}`);
+    this.#showHint("host.failed.title", "host.failed.body");
   }
 
   #settleAndRemove(outcome) {
@@ -229,10 +278,11 @@ class ConnectWindow {
     this.#frame.focus();
   }
 
-  // The hint names no cause, because this page cannot read why a frame stays empty. Possible causes are the network, an
-  // origin that is not allowed, or this page's own policy.
-  #showHint() {
+  #showHint(titleKey, bodyKey) {
     if (this.#ready || this.#leaving || this.#settled) return;
+    const [title, body] = this.#parts.hint.children;
+    title.textContent = TEXTS[titleKey];
+    body.textContent = TEXTS[bodyKey];
     this.#parts.hint.hidden = false;
     this.#parts.leave.focus();
   }
@@ -250,6 +300,7 @@ class ConnectWindow {
     if (globalThis[OPEN] === this) globalThis[OPEN] = null;
     this.#observer.disconnect();
     window.removeEventListener("message", this.#onMessage);
+    document.removeEventListener("securitypolicyviolation", this.#onViolation);
     this.#signal?.removeEventListener("abort", this.close);
     for (const timer of this.#timers) clearTimeout(timer);
     this.#restorePage();
@@ -272,16 +323,13 @@ class ConnectWindow {
     // The close button has the first focus, because an empty frame does not handle Escape.
     const close = element("button", { type: "button", class: "close", "aria-label": TEXTS["host.close"], autofocus: "" }, cross());
     const leave = element("button", { type: "button", class: "leave" }, TEXTS["host.slow.close"]);
-    const hint = element("div", { class: "hint", role: "alert", hidden: "" }, element("h2", {}, TEXTS["host.slow.title"]), element("p", {}, TEXTS["host.slow.body"]), leave);
-    const wait = element("div", { class: "wait" }, element("div", { class: "spinner", role: "img", "aria-label": TEXTS["host.loading"] }), hint, close);
-    this.#panel = element("div", { class: "panel" }, this.#frame, wait);
+    const hint = element("div", { class: "hint", role: "alert", hidden: "" }, element("h2", {}), element("p", {}), leave);
+    const wait = element("div", { class: "wait" }, hint, element("div", { class: "spinner", role: "img", "aria-label": TEXTS["host.loading"] }), close);
+    this.#panel = element("div", { class: "panel" }, wait);
     this.#dialog = element("dialog", { "aria-label": TEXTS["host.title"] }, this.#panel);
     this.#parts = { hint, leave, wait };
     close.addEventListener("click", () => this.#leave());
-    leave.addEventListener("click", () => {
-      const error = { code: "load_failed", message: TEXTS["host.load_failed"] };
-      this.#settleAndRemove(this.#outcome("error", { error }));
-    });
+    leave.addEventListener("click", () => this.#leave());
     // The shadow root keeps the page's styles and our styles separate.
     this.#shadow = element("div", {});
     this.#shadow.style.setProperty("display", "contents", "important");
@@ -338,8 +386,16 @@ function webAddress(address, name) {
   return url;
 }
 
+function loadError(key, address) {
+  const message = TEXTS[key].replaceAll("{address}", address).replaceAll("{origin}", globalThis.location.origin);
+  return { code: "load_failed", message };
+}
+
 function randomId() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16)); // randomUUID is missing on http pages
+  return hex(crypto.getRandomValues(new Uint8Array(16))); // randomUUID is missing on http pages
+}
+
+function hex(bytes) {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 

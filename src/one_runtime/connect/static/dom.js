@@ -2,11 +2,19 @@
 import TEXTS from "./texts.js";
 
 const SVG = "http://www.w3.org/2000/svg";
+const LONGEST = 80; // characters; a longer name would push buttons and warnings off the screen
+const REORDERING = /[\u202a-\u202e\u2066-\u2069]/g;
 const PLACEHOLDER = /\{(\w+)\}/;
 
 /** Returns the text under `key`. Replaces each `{name}` by its value. */
 export function text(key, values = {}) {
-  return TEXTS[key].replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+  return TEXTS[key].replace(/\{(\w+)\}/g, (whole, name) => (values[name] === undefined ? whole : shown(values[name])));
+}
+
+/** Returns a name without characters that reorder the text around it. Shortens a long name. */
+export function shown(name) {
+  const characters = [...String(name).replace(REORDERING, "")];
+  return characters.length > LONGEST ? `${characters.slice(0, LONGEST - 1).join("")}…` : characters.join("");
 }
 
 /** Returns true if there is a text under `key`. */
@@ -14,15 +22,20 @@ export function hasText(key) {
   return Object.hasOwn(TEXTS, key);
 }
 
-/** Returns the text under `key` as nodes. Replaces each `{name}` by its value in <strong>. */
-export function rich(key, values) {
+/** Returns the text under `key` as nodes. Replaces each `{name}` by its value in <bdi>: a name in Arabic stays one. */
+export function sentence(key, values) {
   return TEXTS[key]
     .split(/(\{\w+\})/)
     .filter(Boolean)
     .map((part) => {
       const name = PLACEHOLDER.exec(part)?.[1];
-      return name === undefined ? part : el("strong", {}, values[name]);
+      return name === undefined ? part : el("bdi", {}, shown(values[name]));
     });
+}
+
+/** Returns the same nodes as `sentence`, with each name in <strong>. */
+export function rich(key, values) {
+  return sentence(key, values).map((part) => (typeof part === "string" ? part : el("strong", {}, part)));
 }
 
 /** Returns a new element. Omits attributes that are null, undefined or false. True becomes an empty attribute. */

@@ -4,6 +4,8 @@ import { el, icon, text } from "./dom.js";
 
 const COPIED_ALONG = /^[\s\u200b\u200e\u200f\u2060\ufeff]+|[\s\u200b\u200e\u200f\u2060\ufeff]+$/g;
 
+const LONGEST = 16_384; // characters; the server refuses a longer value
+
 let pressed = false;
 window.addEventListener("pointerdown", () => (pressed = true), true);
 for (const end of ["pointerup", "pointercancel"]) window.addEventListener(end, () => (pressed = false), true);
@@ -57,6 +59,10 @@ export class Control {
     if (!this.value) {
       this.showError(this.#optional ? null : text("field.needed"));
       return this.#optional;
+    }
+    if (this.value.length > LONGEST) {
+      this.showError(text("field.too_long"));
+      return false;
     }
     const fits = !this.#pattern || this.#pattern.test(this.value);
     this.showError(fits ? null : text("field.pattern"));

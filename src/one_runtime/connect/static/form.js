@@ -27,7 +27,6 @@ class Field {
       type: this.spec.secret ? "password" : "text",
       placeholder: this.spec.placeholder,
       value: this.spec.default,
-      maxlength: 8192,
       autocomplete: "off",
       autocapitalize: "none",
       autocorrect: "off",
@@ -117,8 +116,15 @@ export class AuthForm {
     );
     this.node.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (!this.#busy && this.#check()) onSubmit(this.#request());
+      if (this.#busy) return;
+      this.#hideProblem();
+      if (this.#check()) onSubmit(this.request());
     });
+  }
+
+  /** True if the user would lose a typed value. */
+  get isChanged() {
+    return this.fields.some(({ value, spec }) => value && value !== (spec.default ?? ""));
   }
 
   get firstControl() {
@@ -180,7 +186,8 @@ export class AuthForm {
     return this.fields.map(({ control }) => control);
   }
 
-  #request() {
+  /** Returns the request's body with the typed values. */
+  request() {
     const collect = (group) =>
       Object.fromEntries(
         this.fields

@@ -1,12 +1,14 @@
-// Messages between the popup and the embedding page. The popup reports the outcome once, with one message for each
-// allowed origin. The browser delivers only the message for the page's real origin. The popup accepts only one message:
-// the user cancels.
+// Messages between the popup and the embedding page. The popup reports the outcome once, to the embedding page's origin.
+// The popup accepts three messages: the session token, a cancellation, and a user who wants to leave.
+
+const TOKEN_MS = 3_000;
 
 export class Host {
   #origins;
   #requestId;
   #reported = false;
   #height = 0;
+  #asks = false;
 
   /**
    * @param {string[]} origins the session's allowed origins. A popup without origins shows only an error, without a
@@ -15,10 +17,26 @@ export class Host {
   constructor(origins, requestId) {
     this.#origins = origins.length > 0 ? origins : ["*"];
     this.#requestId = requestId;
+    // For a message to each allowed origin, the browser would log an error for each origin that is not the page's.
+    const page = location.ancestorOrigins?.[0];
+    if (this.#origins.includes(page)) this.#origins = [page];
   }
 
   get reported() {
     return this.#reported;
+  }
+
+  /** Asks connect.js in the embedding page for the session token. Returns null if the page does not answer. */
+  requestToken() {
+    return new Promise((resolve) => {
+      this.#on("session", ({ origin, data }) => {
+        this.#origins = [origin];
+        resolve(typeof data.sessionToken === "string" ? data.sessionToken : null);
+      });
+      setTimeout(resolve, TOKEN_MS, null);
+      // The target can be any origin, because this message contains only the page's own request id.
+      window.parent.postMessage({ type: "one-runtime-hello", requestId: this.#requestId }, "*");
+    });
   }
 
   /** Reports the outcome in the fixed format. Only the first report counts. */
@@ -38,7 +56,19 @@ export class Host {
 
   /** Reports that the popup is visible. Pages that expect only the outcome ignore this message: it has no `source`. */
   ready() {
-    this.#post({ type: "one-runtime-ready", requestId: this.#requestId });
+    this.#send("ready");
+  }
+
+  /** Asks connect.js to remove the popup after the outcome. */
+  close() {
+    this.#send("close");
+  }
+
+  /** Reports if the popup asks the user before it is left. */
+  setAsks(asks) {
+    if (asks === this.#asks) return;
+    this.#asks = asks;
+    this.#send("asks", { asks });
   }
 
   /** Reports the content's height, now and after every change. */
@@ -47,19 +77,28 @@ export class Host {
       const height = Math.ceil(node.getBoundingClientRect().height);
       if (height === this.#height) return;
       this.#height = height;
-      this.#post({ type: "one-runtime-resize", requestId: this.#requestId, height });
+      this.#send("resize", { height });
     }).observe(node);
   }
 
-  /** Calls `callback` when the embedding page asks to cancel. */
-  onCancel(callback) {
+  /** Calls `onCancel` when the embedding page cancels, and `onLeave` when the user presses Escape in that page. */
+  onLeave(onCancel, onLeave) {
+    this.#on("cancel", onCancel);
+    this.#on("leave", onLeave);
+  }
+
+  #on(wanted, callback) {
     window.addEventListener("message", (event) => {
       const { source, type, requestId } = event.data ?? {};
-      if (event.source !== window.parent || source !== "one-runtime-host" || type !== "cancel") return;
+      if (event.source !== window.parent || source !== "one-runtime-host" || type !== wanted) return;
       if (requestId !== this.#requestId) return;
       if (!this.#origins.includes("*") && !this.#origins.includes(event.origin)) return;
-      callback();
+      callback(event);
     });
+  }
+
+  #send(type, more = {}) {
+    this.#post({ type: `one-runtime-${type}`, requestId: this.#requestId, ...more });
   }
 
   #post(message) {

@@ -37,6 +37,12 @@ export function followList(root) {
   search.addEventListener("input", announce);
   category.addEventListener("change", announce);
   search.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && search.value && !event.isComposing) {
+      event.preventDefault(); // the next Escape closes the popup
+      search.value = "";
+      announce();
+      return;
+    }
     if (event.isComposing || (event.key !== "ArrowDown" && event.key !== "Enter")) return;
     event.preventDefault();
     if (event.key === "ArrowDown") focus(list.firstElementChild);

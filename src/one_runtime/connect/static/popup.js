@@ -5,7 +5,7 @@ import { Authorizations } from "./authorization.js";
 import { text } from "./dom.js";
 import { AuthForm } from "./form.js";
 import { Host } from "./host.js";
-import { bar, choiceScreen, doneScreen, formScreen, headingId, noticeScreen, pickScreen, replaceScreen, waitingScreen } from "./screens.js";
+import { bar, choiceScreen, doneScreen, formScreen, headingId, leaveScreen, noticeScreen, pickScreen, replaceScreen, waitingScreen } from "./screens.js";
 
 // Maps an error code of the server to the notice of the ended session, and to the code for the embedding page.
 const ENDINGS = {
@@ -40,9 +40,13 @@ function takeToken() {
   const stored = history.state ?? {};
   const token = address.get("session_token") ?? stored.sessionToken ?? null;
   const requestId = (address.get("request_id") ?? stored.requestId ?? "").slice(0, 200);
+  keepToken(token, requestId);
+  return { token, requestId };
+}
+
+function keepToken(token, requestId) {
   const rest = new URLSearchParams({ session: shell.session, request_id: requestId });
   history.replaceState({ sessionToken: token, requestId }, "", `${location.pathname}?${rest}`);
-  return { token, requestId };
 }
 
 class Popup {
@@ -56,20 +60,54 @@ class Popup {
   #forms = new Map();
   #connecting = null;
   #leave = () => this.#cancel();
+  #over = false;
+  #question = null;
   #shown = false;
   #focused = null;
 
-  constructor(token, requestId) {
+  constructor(token, host) {
     this.#api = new Api(shell.base, token);
     this.#authorizations = new Authorizations(this.#api, shell.base);
-    this.#host = new Host(JSON.parse(shell.origins), requestId);
-    this.#host.onCancel(() => this.#leave());
+    this.#host = host;
+    this.#host.onLeave(() => this.#leave(), () => this.#exit());
     this.#host.followHeight(card);
     this.#keepFocus();
     document.addEventListener("keydown", (event) => {
       // While an input method composes a character, Escape ends only the composition.
-      if (event.key === "Escape" && !event.isComposing) this.#leave();
+      if (event.key === "Escape" && !event.isComposing && !event.defaultPrevented) this.#exit();
     });
+    for (const type of ["input", "change"]) card.addEventListener(type, () => this.#reportAsks());
+  }
+
+  /** The user presses Escape or the close button. Asks first if the user would lose something. */
+  #exit() {
+    if (this.#question) this.#question.stay();
+    else if (this.#losesSomething()) this.#askToLeave();
+    else this.#leave();
+  }
+
+  #losesSomething() {
+    if (this.#over) return false;
+    return this.#authorizations.isWaiting || [...this.#forms.values()].some((form) => form.isChanged);
+  }
+
+  #askToLeave() {
+    const before = [...card.childNodes];
+    const focused = document.activeElement;
+    const stay = () => {
+      this.#question = null;
+      card.replaceChildren(...before);
+      this.#focus(focused.isConnected && focused !== document.body ? focused : card.querySelector("h1"));
+      this.#reportAsks();
+    };
+    this.#show(leaveScreen({ onLeave: () => this.#leave(), onStay: stay }), null, null);
+    this.#question = { stay };
+    this.#reportAsks();
+    this.#focusHeading();
+  }
+
+  #reportAsks() {
+    this.#host.setAsks(this.#question !== null || this.#losesSomething());
   }
 
   // When the embedding page focuses the frame, some browsers focus the document. Then focus the last element again.
@@ -88,7 +126,7 @@ class Popup {
     try {
       this.#view = await this.#api.view(slug);
     } catch (error) {
-      return this.#fail(error, () => this.load(slug));
+      return this.#fail(error, () => this.load(slug), slug === null ? null : () => this.#backToList(slug));
     }
     this.#slug = slug;
     if (this.#view.integration !== null) return this.#ask(slug === null ? null : () => this.#backToList());
@@ -107,8 +145,8 @@ class Popup {
   }
 
   /** Shows the list again, with the same search and scroll position, and focuses the picked integration. */
-  #backToList() {
-    const picked = this.#slug;
+  #backToList(picked = this.#slug) {
+    this.#leave = () => this.#cancel();
     document.title = text("head.list");
     this.#pick(this.#list);
     card.querySelector(".picks").scrollTop = this.#scrolled;
@@ -119,16 +157,27 @@ class Popup {
     document.title = text("head.title", { integration: this.#view.integration.name });
     const types = this.#view.auth_types;
     if (types.length === 1) return this.#form(types[0], onBack);
-    this.#show(choiceScreen(this.#view, (auth) => this.#form(auth, () => this.#ask(onBack))), onBack);
+    this.#show(choiceScreen(this.#view, (auth) => this.#choose(auth, () => this.#ask(onBack))), onBack);
     this.#focusHeading();
   }
 
-  #form(auth, onBack) {
+  /** Shows the form of the selected auth type. A form without fields would only ask for another click. */
+  #choose(auth, onBack) {
+    const form = this.#formOf(auth, onBack);
+    if (auth.auth_type === "oauth2" && form.fields.length === 0) this.#authorize(form, form.request(), onBack, onBack);
+    else this.#form(auth, onBack);
+  }
+
+  #formOf(auth, onBack) {
     const key = `${this.#view.integration.slug} ${auth.auth_type}`;
     if (!this.#forms.has(key)) {
       this.#forms.set(key, new AuthForm(this.#view, auth, headingId, (request) => this.#submit(this.#forms.get(key), request, onBack)));
     }
-    const form = this.#forms.get(key);
+    return this.#forms.get(key);
+  }
+
+  #form(auth, onBack) {
+    const form = this.#formOf(auth, onBack);
     this.#show(formScreen(this.#view, form), onBack);
     this.#focus(form.firstControl);
   }
@@ -137,36 +186,37 @@ class Popup {
     return form.auth.auth_type === "oauth2" ? this.#authorize(form, request, onBack) : this.#connect(form, request, onBack);
   }
 
-  /** Must run during a click: browsers open the provider's window only then. */
-  async #authorize(form, request, onBack) {
+  /** Must run during a click: browsers open the provider's window only then. `leave`: shows the previous screen. */
+  async #authorize(form, request, onBack, leave = () => this.#form(form.auth, onBack)) {
     const authorization = this.#authorizations.begin(this.#slug ? { ...request, integration_slug: this.#slug } : request);
     const back = () => {
       this.#authorizations.stop();
-      this.#form(form.auth, onBack);
+      leave();
     };
-    const onReopen = () => this.#authorize(form, request, onBack);
-    const onLink = () => authorization.waitForWindow(() => wait(false), () => this.#end("window_unavailable"));
+    const onReopen = () => this.#authorize(form, request, onBack, leave);
+    const onLink = () => authorization.waitForWindow(() => wait("open"), () => this.#end("window_unavailable"));
     let shown = null;
-    const wait = (blocked) => {
-      if (blocked === shown) return;
-      shown = blocked;
-      this.#show(waitingScreen(this.#view, { address: this.#authorizations.address, blocked, onReopen, onLink }), back);
+    const wait = (state) => {
+      if (state === shown) return;
+      shown = state;
+      this.#show(waitingScreen(this.#view, { address: this.#authorizations.address, state, onReopen, onLink }), back);
       this.#focusHeading();
     };
-    if (!authorization.blocked) authorization.waitForWindow(() => wait(false), () => wait(true));
-    wait(authorization.blocked);
+    if (!authorization.blocked) authorization.waitForWindow(() => wait("open"), () => wait("blocked"));
+    wait(authorization.blocked ? "blocked" : "open");
     let outcome;
     try {
-      outcome = await authorization.outcome();
+      outcome = await authorization.outcome(() => wait("closed"));
     } catch (error) {
       if (this.#host.reported) return;
-      back();
+      this.#authorizations.stop();
+      this.#form(form.auth, onBack);
       return this.#refuse(form, error);
     }
     if (outcome === null || this.#host.reported) return;
     this.#authorizations.stop();
     if (outcome.state === "connected") return this.#succeed(outcome.connection);
-    back();
+    this.#form(form.auth, onBack);
     form.showProblem(outcome.message, outcome.provider_reason);
   }
 
@@ -199,8 +249,9 @@ class Popup {
 
   #succeed(connection) {
     this.#host.report("connected", { connection });
-    this.#leave = () => {};
-    this.#show(doneScreen(this.#view, connection), null, null);
+    this.#over = true;
+    this.#leave = () => this.#host.close();
+    this.#show(doneScreen(this.#view, connection, this.#leave), null, null);
     this.#focusHeading();
   }
 
@@ -218,14 +269,14 @@ class Popup {
     return form.showProblem((error.status < 500 && error.detail) || text("problem.other"));
   }
 
-  /** Shows that the session could not be loaded. `again`: the function that loads it again. */
-  #fail(error, again) {
+  /** Shows that the session could not be loaded. `again`: the function that loads it again. `onBack`: shows the list. */
+  #fail(error, again, onBack) {
     const ending = error instanceof Problem ? endingOf(error) : null;
     if (ending) return this.#end(ending);
     this.#leave = () => this.#cancel();
     const kind = error instanceof Offline ? "offline" : "broken";
     const action = { label: "action.retry", primary: true, onClick: () => this.#busyUntil(again) };
-    this.#show(noticeScreen(kind, shell.organization, action), null);
+    this.#show(noticeScreen(kind, shell.organization, action), onBack);
     this.#focusHeading();
   }
 
@@ -239,6 +290,7 @@ class Popup {
   #end(ending) {
     const { notice, code } = ENDINGS[ending];
     this.#authorizations.stop();
+    this.#over = true;
     const error = code === null ? null : { code, message: text(`message.${code}`) };
     this.#leave = () => this.#host.report(error ? "error" : "cancelled", { error });
     const action = { label: "action.dismiss", onClick: () => this.#leave() };
@@ -250,6 +302,7 @@ class Popup {
   /** Cancels the session. If a connect request is pending, only the request that the server completes first counts. */
   async #cancel() {
     this.#leave = () => {};
+    this.#over = true;
     this.#authorizations.stop();
     const attempt = this.#connecting;
     await this.#api.cancel().catch(() => {}); // if the server is unreachable, the session expires by itself
@@ -258,9 +311,12 @@ class Popup {
   }
 
   #show(nodes, onBack = null, closeLabel = "action.close") {
-    const top = closeLabel === null ? [] : [bar({ onClose: () => this.#leave(), onBack, closeLabel })];
+    const top = closeLabel === null ? [] : [bar({ onClose: () => this.#exit(), onBack, closeLabel })];
+    this.#question = null;
     card.replaceChildren(...top, ...nodes);
     card.removeAttribute("aria-busy");
+    scrollTo(0, 0);
+    this.#reportAsks();
     if (this.#shown) return;
     this.#shown = true;
     this.#host.ready();
@@ -288,7 +344,7 @@ function endingOf(problem) {
   return ENDING_OF_STATUS[problem.status] ?? null;
 }
 
-function start() {
+async function start() {
   const { token, requestId } = takeToken();
   if (shell.state === "top_level") return;
   if (window.top === window) {
@@ -297,9 +353,12 @@ function start() {
     card.removeAttribute("aria-busy");
     return;
   }
-  const popup = new Popup(token, requestId);
+  const host = new Host(JSON.parse(shell.origins), requestId);
+  const sessionToken = token ?? (await host.requestToken());
+  keepToken(sessionToken, requestId);
+  const popup = new Popup(sessionToken, host);
   if (shell.state !== "open") popup.showState(shell.state);
-  else if (token === null) popup.showState("unknown");
+  else if (sessionToken === null) popup.showState("unknown");
   else popup.load();
 }
 

@@ -1,5 +1,5 @@
 // Builds the screens of the popup from elements. A screen calls its callbacks, and sends no requests and no messages.
-import { el, hasText, icon, leavingLink, logo, rich, text } from "./dom.js";
+import { el, hasText, icon, leavingLink, logo, rich, sentence, shown, text } from "./dom.js";
 import { followList } from "./list.js";
 
 const HEADING = "heading";
@@ -10,7 +10,6 @@ function head(view, { done = false } = {}) {
   const integration = view.integration.name;
   const account = view.auth_types.some((auth) => auth.auth_type !== "none");
   const key = !account ? "head.plain" : view.reconnect ? "head.reconnect" : "head.connect";
-  const sentence = rich(key, { organization, integration });
   const pair = el(
     "div",
     { class: "pair" },
@@ -23,20 +22,20 @@ function head(view, { done = false } = {}) {
     "header",
     { class: "head" },
     pair,
-    el("h1", { id: HEADING, tabindex: "-1" }, sentence),
+    el("h1", { id: HEADING, tabindex: "-1" }, rich(key, { organization, integration })),
     forWhom(view),
   );
 }
 
 function forWhom(view) {
   const person = [view.end_user?.name, view.end_user?.email].filter(Boolean).join(" · ");
-  return person ? el("p", { class: "person" }, text("head.for", { person })) : null;
+  return person ? el("p", { class: "person" }, sentence("head.for", { person })) : null;
 }
 
 function foot(view, key) {
   const organization = view.organization.display_name;
   const privacy = leavingLink(view.organization.privacy_url, text("foot.privacy", { organization }));
-  const promise = text(key, { organization, integration: view.integration?.name ?? "" });
+  const promise = sentence(key, { organization, integration: view.integration?.name ?? "" });
   return el("footer", { class: "foot" }, el("p", {}, icon("lock"), el("span", {}, promise)), privacy);
 }
 
@@ -121,7 +120,7 @@ export function pickScreen(view, onPick) {
 }
 
 /** Returns the screen on which the end user decides if another account replaces the connected account. */
-export function replaceScreen(sentence, { onReplace, onKeep }) {
+export function replaceScreen(question, { onReplace, onKeep }) {
   const replace = el("button", { type: "button", class: "primary" }, text("replace.confirm"));
   const keep = el("button", { type: "button", class: "secondary" }, text("replace.keep"));
   replace.addEventListener("click", onReplace);
@@ -132,24 +131,53 @@ export function replaceScreen(sentence, { onReplace, onKeep }) {
       { class: "notice" },
       icon("notice"),
       el("h1", { id: HEADING, tabindex: "-1" }, text("replace.title")),
-      el("p", {}, sentence),
+      el("p", {}, question),
       el("div", { class: "actions" }, replace, keep),
     ),
   ];
 }
 
-/** Returns the screen for the time when the provider's window is open. `blocked`: show a link that opens the window. */
-export function waitingScreen(view, { address, blocked, onReopen, onLink }) {
+/** Returns the screen that asks the user before the popup closes. */
+export function leaveScreen({ onLeave, onStay }) {
+  const leave = el("button", { type: "button", class: "primary" }, text("leave.confirm"));
+  const stay = el("button", { type: "button", class: "secondary" }, text("leave.stay"));
+  leave.addEventListener("click", onLeave);
+  stay.addEventListener("click", onStay);
+  return [
+    el(
+      "section",
+      { class: "notice" },
+      icon("notice"),
+      el("h1", { id: HEADING, tabindex: "-1" }, text("leave.title")),
+      el("p", {}, text("leave.body")),
+      el("div", { class: "actions" }, stay, leave),
+    ),
+  ];
+}
+
+const WAITING = {
+  open: ["waiting.title", "waiting.body"],
+  blocked: ["waiting.blocked.title", "waiting.blocked.body"],
+  closed: ["waiting.closed.title", "waiting.closed.body"],
+};
+
+/**
+ * Returns the screen for the time when the provider's window is open.
+ *
+ * `state`: `open`; `blocked`, which shows a link that opens the window; or `closed`, if the window seems to be closed.
+ */
+export function waitingScreen(view, { address, state, onReopen, onLink }) {
   const integration = view.integration.name;
-  const [title, body] = blocked ? ["waiting.blocked.title", "waiting.blocked.body"] : ["waiting.title", "waiting.body"];
+  const blocked = state === "blocked";
+  const [title, body] = WAITING[state];
   const again = blocked
     ? el("a", { class: "primary", href: address, target: "_blank", rel: "opener" }, text("action.open", { integration }))
-    : el("button", { type: "button", class: "secondary" }, text("action.reopen"));
+    : el("button", { type: "button", class: state === "closed" ? "primary" : "secondary" }, text("action.reopen"));
   again.addEventListener("click", blocked ? onLink : onReopen);
   return [
     el(
       "section",
-      { class: blocked ? "notice" : "notice waiting" },
+      { class: state === "open" ? "notice waiting" : "notice" },
       head(view, { done: true }),
       el("h1", { id: HEADING, tabindex: "-1" }, text(title, { integration })),
       el("p", { role: "status" }, text(body, { integration })),
@@ -160,19 +188,23 @@ export function waitingScreen(view, { address, blocked, onReopen, onLink }) {
 }
 
 /** Returns the screen after a successful connection. */
-export function doneScreen(view, connection) {
+export function doneScreen(view, connection, onDone) {
   const values = { organization: view.organization.display_name, integration: view.integration.name };
   const name = connection.connection_name;
+  const heading = el("h1", { id: HEADING, tabindex: "-1", "aria-describedby": "done" }, text("done.title"));
+  const done = el("button", { type: "button", class: "primary" }, text("action.done"));
+  done.addEventListener("click", onDone);
+  heading.addEventListener("keydown", ({ key }) => key === "Enter" && onDone());
   return [
     el(
       "div",
-      { class: "done", role: "status" },
+      { class: "done" },
       head(view, { done: true }),
       icon("done"),
-      el("h1", { id: HEADING, tabindex: "-1" }, text("done.title")),
-      el("p", {}, text("done.body", values)),
-      name && name !== values.integration ? el("p", { class: "account" }, name) : null,
-      el("p", { class: "quiet" }, text("done.close")),
+      heading,
+      el("p", { id: "done" }, sentence("done.body", values)),
+      name && name !== values.integration ? el("p", { class: "account" }, el("bdi", {}, shown(name))) : null,
+      done,
     ),
   ];
 }

@@ -1,0 +1,19 @@
+"""Names that One Runtime shows to end users in its own sentences, such as the name of an organization."""
+
+import re
+import unicodedata
+from typing import Final
+
+REORDERING: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
+"""Characters that reorder the text after the name. A warning with such a name would be unreadable (UAX 9)."""
+# Letters and symbols without a glyph. Their Unicode category does not show that they are invisible.
+_BLANK: Final = frozenset("\u115f\u1160\u2800\u3164\uffa0")
+
+
+def name_problem(name: str) -> str | None:
+    """Return the reason to refuse a name, or None for a usable name."""
+    if REORDERING.search(name):
+        return "must not contain characters that change the direction of text, such as U+202E"
+    if not any(unicodedata.category(character)[0] in "LNPSM" and character not in _BLANK for character in name):
+        return "must contain a visible character"
+    return None
