@@ -178,6 +178,7 @@ FieldName: TypeAlias = Annotated[str, StringConstraints(max_length=255), _Clean]
 BLANK_IS_ABSENT: Final = BeforeValidator(_blank_is_absent)
 """Marks an optional text field for which a blank text has the same meaning as an omitted field."""
 OptionalText: TypeAlias = Annotated[Text | None, BLANK_IS_ABSENT, Field(json_schema_extra=_allow_blank)]
+OptionalName: TypeAlias = Annotated[DisplayName | None, BLANK_IS_ABSENT, Field(json_schema_extra=_allow_blank)]
 OptionalSlug: TypeAlias = Annotated[Slug | None, BLANK_IS_ABSENT, Field(json_schema_extra=_allow_blank)]
 READ_ONLY: Final[dict[str, JsonValue]] = {"readOnly": True}
 """Part of the JSON Schema of a field that a request can contain, although the request cannot change the field."""

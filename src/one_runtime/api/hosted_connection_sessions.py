@@ -14,10 +14,10 @@ from one_runtime.api.fields import (
     BLANK_IS_ABSENT,
     Answer,
     Body,
-    DisplayName,
     Link,
     Metadata,
     Note,
+    OptionalName,
     OptionalSlug,
     OptionalText,
     ScopeName,
@@ -80,9 +80,9 @@ class CreateSession(Body, title="NewSession"):
 
     integration_slug: OptionalSlug = None
     end_user_id: Text
-    end_user_name: Annotated[DisplayName | None, BLANK_IS_ABSENT] = None
+    end_user_name: OptionalName = None
     end_user_email: OptionalText = None
-    suggested_connection_name: Annotated[DisplayName | None, BLANK_IS_ABSENT] = None
+    suggested_connection_name: OptionalName = None
     allowed_origins: list[Link] = Field([], max_length=50)
     return_url: Annotated[Link | None, BLANK_IS_ABSENT] = None
     mode: Annotated[Mode | None, BLANK_IS_ABSENT] = None

@@ -84,7 +84,7 @@ class PatchOrganization(Body, title="OrganizationUpdate"):
 
     model_config = example(privacy_url="https://northwind.example/privacy", logo_url=None)
 
-    display_name: Annotated[Text, NOT_NULL] = Field(default_factory=str)
+    display_name: Annotated[DisplayName, NOT_NULL] = Field(default_factory=str)
     logo_url: LongText | None = None
     privacy_url: Link | None = None
     allowed_origins: list[Link] | None = Field(None, max_length=50)
