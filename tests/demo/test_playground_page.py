@@ -105,3 +105,19 @@ async def test_error_of_the_backend_is_shown_with_a_retry(page: Page, demo: Demo
     await page.unroute("**/api/integrations*")
     await page.get_by_role("button", name="Try again").click()
     await expect(card(page)).to_be_visible()
+
+
+async def test_popular_integrations_come_first_and_the_rest_on_demand(page: Page, demo: Demo) -> None:
+    await open_settings_page(page, demo, "page-popular")
+    names = page.locator("#available h3")
+    await expect(names.first).to_have_text("Acme CRM")
+    first = await names.all_text_contents()
+    assert {"HubSpot", "GitHub", "Notion"} <= set(first)
+    assert len(first) < 50
+    await page.get_by_label("Search integrations").fill("15five")  # a search finds every integration
+    await expect(names).to_have_text(["15Five"])
+    await page.get_by_label("Search integrations").fill("")
+    await page.get_by_role("button", name="Show all").click()
+    await expect(page.get_by_role("button", name="Show all")).to_be_hidden()
+    assert await names.count() > 300
+    await expect(page.locator("#available .card").nth(len(first)).get_by_role("button")).to_be_focused()

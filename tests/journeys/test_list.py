@@ -12,6 +12,7 @@ from playwright.async_api import Frame, Page, expect
 
 from tests.browser import type_text
 from tests.journeys.backend import Backend
+from tests.journeys.site import Site
 from tests.journeys.steps import (
     button,
     expect_closed,
@@ -209,3 +210,31 @@ async def test_each_key_narrows_the_list_at_top_level(page: Page, large: Backend
     await confirmed(page, large, None)
     await page.get_by_label("Search", exact=True).press_sequentially("harbormetrics")
     await expect(page.locator(".picks li:visible")).to_have_count(1)
+
+
+async def test_popular_integrations_come_first_and_the_rest_on_demand(page: Page, site: Site, backend: Backend) -> None:
+    await backend.type_key(await backend.token(), backend.demo.acme_key)
+    frame = await open_popup(page, site, await backend.token(None))
+    rows, titles = frame.locator(".picks li button.row"), frame.locator(".picks .row-title")
+    first = await titles.all_text_contents()
+    assert first[0] == "Acme CRM"  # connected
+    assert {"HubSpot", "GitHub", "Notion"} <= set(first)
+    assert len(first) < 50
+    search = frame.get_by_label("Search", exact=True)
+    await wait_until_settled(frame)
+    before = await search.bounding_box()
+    await search.fill("15five")  # a search finds every integration
+    await expect(titles).to_have_text(["15Five"])
+    await wait_until_settled(frame)
+    assert await search.bounding_box() == before  # the list keeps its height
+    await search.fill("")
+    await frame.get_by_role("button", name="Show all").click()
+    await expect(rows.nth(len(first))).to_be_focused()
+    assert await rows.count() > 300
+
+
+async def test_popular_integrations_come_first_at_top_level(window: Page, backend: Backend) -> None:
+    await confirmed(window, backend, None)
+    titles = window.locator(".picks li:visible .row-title")
+    await expect(titles.first).to_have_text("Acme CRM")
+    assert "HubSpot" in (await titles.all_text_contents())[:8]

@@ -133,7 +133,11 @@ class PopupEndUser(PopupAnswer):
 
 
 class IntegrationAnswer(BaseModel):
-    """An integration to connect, alone or in the list. `logo_url`: the URL of the logo on this server."""
+    """An integration to connect, alone or in the list.
+
+    `logo_url`: the URL of the logo on this server. `rank`: the position among the integrations that the list shows
+    first, or None.
+    """
 
     slug: str
     name: str
@@ -142,6 +146,7 @@ class IntegrationAnswer(BaseModel):
     aliases: list[str]
     logo_url: str | None
     connected: bool = False
+    rank: int | None = None
 
 
 class ViewAnswer(PopupAnswer):
@@ -227,7 +232,7 @@ def read_json(kind: type[S], body: bytes) -> S:
 def view_answer(view: PopupView, logo_url: Callable[[Integration], str | None]) -> ViewAnswer:
     """Return the JSON model of a view. `logo_url` returns the URL of an integration's logo on this server."""
 
-    def answer(integration: Integration, *, connected: bool = False) -> IntegrationAnswer:
+    def answer(integration: Integration, *, connected: bool = False, rank: int | None = None) -> IntegrationAnswer:
         return IntegrationAnswer(
             slug=integration.slug,
             name=integration.name,
@@ -236,13 +241,16 @@ def view_answer(view: PopupView, logo_url: Callable[[Integration], str | None]) 
             aliases=list(integration.aliases),
             logo_url=logo_url(integration),
             connected=connected,
+            rank=rank,
         )
 
     return ViewAnswer(
         organization=PopupOrganization.model_validate(view.organization),
         end_user=PopupEndUser.model_validate(view.end_user),
         integration=answer(view.integration) if view.integration else None,
-        integrations=[answer(option.integration, connected=option.connected) for option in view.options],
+        integrations=[
+            answer(option.integration, connected=option.connected, rank=option.rank) for option in view.options
+        ],
         suggested_connection_name=view.session.suggested_connection_name,
         reconnect=view.reconnect,
         auth_types=[_auth(auth) for auth in view.auths],

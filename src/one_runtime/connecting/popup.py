@@ -13,6 +13,7 @@ from typing import Final, Literal, TypeAlias
 
 from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog.model import Auth, CustomIntegration, Integration
+from one_runtime.catalog.popular import POPULARITY
 from one_runtime.catalog.request import ConnectionValues, clean_values
 from one_runtime.connecting import authorization_attempts, redirect_mode, sessions
 from one_runtime.connecting.redirect_mode import return_address
@@ -35,6 +36,7 @@ from one_runtime.tenancy.organizations import Organization
 Presentation: TypeAlias = Literal["frame", "page"]
 ShellState: TypeAlias = Literal["open", "unknown", "expired", "used", "failed", "cancelled", "no_origins"]
 
+_UNRANKED: Final = 10_000
 _SHELL_STATES: Final[Mapping[sessions.Status, ShellState]] = {
     "pending": "open",
     "connected": "used",
@@ -75,10 +77,15 @@ class PopupShell:
 
 @dataclass(frozen=True, slots=True)
 class IntegrationOption:
-    """An integration in the list from which the end user picks."""
+    """An integration in the list from which the end user picks.
+
+    `rank`: the position among the integrations that the list shows first, or None. Connected integrations and custom
+    integrations come before the popular ones.
+    """
 
     integration: Integration
     connected: bool
+    rank: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,14 +224,15 @@ async def load_view(
         if slug is None:
             connected = await connections.list_connected_slugs(tx, session.organization_id, session.end_user_id)
             catalog = await installation.catalogs.of(tx, session.organization_id)
-            options = tuple(
-                IntegrationOption(integration, integration.slug in connected)
+            options = [
+                _option(integration, connected=integration.slug in connected)
                 for integration in catalog.integrations
                 if organization.offers(integration.slug)
                 and integration.slug not in installation.disabled.slugs
                 and available_auth_types(integration, clients)
-            )
-            return PopupView(session, organization, end_user, None, options=options)
+            ]
+            options.sort(key=lambda option: _UNRANKED if option.rank is None else option.rank)  # else by name
+            return PopupView(session, organization, end_user, None, options=tuple(options))
         integration = await installation.catalogs.get(tx, session.organization_id, slug)
         if integration is None or (session.integration_slug is None and not organization.offers(slug)):
             raise NotFound("This integration is not available here.")
@@ -235,6 +243,11 @@ async def load_view(
     auths.sort(key=lambda auth: auth.type != "oauth2")  # signing in needs no key, so the popup shows it first
     reconnect = bool(present) and not session.multiple
     return PopupView(session, organization, end_user, integration, tuple(auths), reconnect)
+
+
+def _option(integration: Integration, *, connected: bool) -> IntegrationOption:
+    first = connected or isinstance(integration, CustomIntegration)
+    return IntegrationOption(integration, connected, 0 if first else POPULARITY.get(integration.slug))
 
 
 def _require_open(session: ConnectSession | None, presentation: Presentation, now: datetime) -> ConnectSession:

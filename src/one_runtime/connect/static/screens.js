@@ -88,11 +88,12 @@ function row({ title, help, icon: drawing, mark = null, value = null }, onClick)
 /** Returns the screen with the list of integrations, for a session that names no integration. */
 export function pickScreen(view, onPick) {
   const organization = view.organization.display_name;
-  const rows = view.integrations.map(({ slug, name, description, category, aliases, logo_url, connected }) => {
+  const rows = view.integrations.map(({ slug, name, description, category, aliases, logo_url, connected, rank }) => {
     const mark = connected ? el("span", { class: "mark" }, icon("check"), text("pick.connected")) : null;
     const node = row({ title: name, help: description, icon: logo(logo_url, name, "small"), mark, value: slug }, () => onPick(slug));
     node.dataset.category = category;
     node.dataset.aliases = aliases.join("|");
+    if (rank !== null) node.dataset.rank = rank;
     return node;
   });
   const categories = [...new Set(view.integrations.map(({ category }) => category))].sort();
@@ -139,8 +140,8 @@ export function replaceScreen(question, { onReplace, onKeep }) {
 
 /** Returns the screen that asks the user before the popup closes. */
 export function leaveScreen({ onLeave, onStay }) {
-  const leave = el("button", { type: "button", class: "primary" }, text("leave.confirm"));
-  const stay = el("button", { type: "button", class: "secondary" }, text("leave.stay"));
+  const leave = el("button", { type: "button", class: "secondary" }, text("leave.confirm"));
+  const stay = el("button", { type: "button", class: "primary" }, text("leave.stay"));
   leave.addEventListener("click", onLeave);
   stay.addEventListener("click", onStay);
   return [

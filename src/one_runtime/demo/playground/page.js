@@ -11,6 +11,7 @@ const ANOTHER = "another";
 let endUser = facts.end_user_id;
 let integrations = null; // null: not loaded yet
 let loads = 0;
+let unfolded = false; // true: the page shows every integration, and not only the popular ones
 const mainButtons = new Map(); // by slug; one button for Connect and Disconnect, so that the button keeps the focus
 
 // ---- the list --------------------------------------------------------------------------------------------------
@@ -108,8 +109,11 @@ function render() {
   const available = shown.filter((one) => !isConnected(one) && !needsAttention(one));
   const failed = !$("notice").hidden;
   const filtered = Boolean($("search").value.trim() || $("category").value);
+  const popular = filtered || unfolded ? available : popularOf(available);
   fill($("connected"), connected);
-  fill($("available"), available);
+  fill($("available"), popular);
+  $("show-all").hidden = popular.length === available.length;
+  $("show-all").textContent = `Show all ${available.length} integrations`;
   $("connected-count").textContent = connected.length || "";
   $("available-count").textContent = available.length || "";
   const anyConnected = integrations.some((one) => isConnected(one) || needsAttention(one));
@@ -118,6 +122,13 @@ function render() {
   $("no-match").hidden = shown.length > 0 || failed;
   $("available-section").hidden = !available.length && $("no-match").hidden;
   $("main").removeAttribute("aria-busy");
+}
+
+/** Returns the popular integrations, the best known first, or all integrations if only few of them are popular. */
+function popularOf(available) {
+  const bySlug = new Map(available.map((integration) => [integration.slug, integration]));
+  const popular = facts.popular.map((slug) => bySlug.get(slug)).filter(Boolean);
+  return popular.length < 9 ? available : popular;
 }
 
 function fill(list, some) {
@@ -330,6 +341,12 @@ $("who").addEventListener("submit", (event) => {
 $("search").addEventListener("input", () => integrations && render());
 $("category").addEventListener("change", () => integrations && render());
 $("clear").addEventListener("click", clearFilters);
+$("show-all").addEventListener("click", () => {
+  const shown = $("available").children.length;
+  unfolded = true;
+  render();
+  $("available").children[shown]?.querySelector("button")?.focus({ preventScroll: true });
+});
 $("browse").onclick = whileBusy($("browse"), (button) => connect(null, button));
 $("copy-first-key").addEventListener("click", (event) => copy(facts.acme_keys[0].key, event.currentTarget));
 

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from one_runtime.catalog.popular import POPULARITY
 from one_runtime.demo.playground.product import END_USERS, Playground
 from one_runtime.demo.playground.returning import ReturnOutcome
 
@@ -29,6 +30,7 @@ def show_page(playground: Playground, end_user_id: str, returned: ReturnOutcome 
         "end_user_id": end_user_id,
         "end_users": [{"id": id_, "name": name} for id_, name in END_USERS.items()],
         "acme_keys": [{"account": account, "key": key} for account, key in playground.acme_keys.items()],
+        "popular": list(POPULARITY),
         "returned": asdict(returned) if returned else None,
     }
     # Escape each `<`, because the text `</script>` would end the script element.
