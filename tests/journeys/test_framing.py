@@ -71,6 +71,7 @@ async def shown_names(page: Page) -> set[str]:
     return {node["name"]["value"] for node in tree["nodes"] if "name" in node and not node["ignored"]}
 
 
+@pytest.mark.firefox
 @pytest.mark.parametrize("path", ["/require-corp", "/credentialless"])
 async def test_page_with_an_embedder_policy_connects(page: Page, site: Site, backend: Backend, path: str) -> None:
     frame = await open_popup(page, site, await backend.token(), path)

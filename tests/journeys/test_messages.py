@@ -89,6 +89,7 @@ async def test_outcome_is_sent_once_and_only_to_allowed_origins(
     assert [(received["origin"], received["data"]["status"]) for received in outcomes] == [(demo.url, "connected")]
 
 
+@pytest.mark.firefox
 @pytest.mark.parametrize("path", ["/", "/embedder"])
 async def test_browser_logs_nothing_when_several_origins_are_allowed(
     page: Page, demo: Demo, site: Site, foreign: Site, backend: Backend, path: str
