@@ -89,6 +89,7 @@ async def reach_every_button(browser: Browser, site: Site, backend: Backend, for
         finger = await context.new_cdp_session(page)
         await page.set_viewport_size(LAPTOP)
         frame = await open_popup(page, site, await backend.token(None))
+        await frame.get_by_role("button", name="Show all").click()
         for slug, position in forms:
             await page.set_viewport_size(LAPTOP)
             await show(frame, slug, position)
