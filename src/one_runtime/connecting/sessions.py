@@ -376,13 +376,9 @@ async def find_by_id(tx: Transaction, session_id: str) -> ConnectSession | None:
 
 
 async def find_by_digest(tx: Transaction, token_digest: str) -> ConnectSession | None:
-    """Return a session by the hash of its token, in hexadecimal digits, or None.
-
-    The hash gives access only to the session's state, like the session's id.
-    """
-    if not _TOKEN_DIGEST.fullmatch(token_digest):
-        return None
-    return await tx.one(_BY_HASH, ConnectSession, hash=bytes.fromhex(token_digest))
+    """Return the session with this hash of its token, in hexadecimal digits. Like an id, the hash is not secret."""
+    known = _TOKEN_DIGEST.fullmatch(token_digest)
+    return await tx.one(_BY_HASH, ConnectSession, hash=bytes.fromhex(token_digest)) if known else None
 
 
 async def find_by_token(tx: Transaction, token: str) -> ConnectSession | None:
