@@ -48,7 +48,7 @@ async def is_reached(page: Page, frame: Frame) -> bool:
 async def wheel(page: Page, frame: Frame) -> None:
     """Turn the wheel over the popup until its button is visible."""
     assert page.viewport_size is not None
-    await page.mouse.move(page.viewport_size["width"] / 2, page.viewport_size["height"] / 2)
+    await page.mouse.move(page.viewport_size["width"] / 2, page.viewport_size["height"] / 3)
     async for _ in async_attempts(5):
         await page.mouse.wheel(0, 1000)
         if await is_reached(page, frame):
@@ -151,3 +151,22 @@ async def test_page_at_top_level_is_usable_in_a_small_window(
     await page.evaluate(_AT_THE_TOP)
     assert await page.evaluate("() => document.querySelector('.close').getBoundingClientRect().top >= 0")
     await wheel(page, page.main_frame)
+
+
+async def test_popup_stays_above_a_phones_keyboard(page: Page, site: Site, backend: Backend) -> None:
+    await page.set_viewport_size(PHONE)
+    frame = await open_popup(page, site, await backend.token())
+    # Chromium has no keyboard on the screen here. A keyboard makes only the visual viewport lower.
+    change = """(height) => {
+      Object.defineProperty(visualViewport, "height", { configurable: true, get: () => height });
+      visualViewport.dispatchEvent(new Event("resize"));
+    }"""
+    keyboard_top = PHONE["height"] - 340
+    await page.evaluate(change, keyboard_top)
+    await eventually(partial(frame.evaluate, "(height) => innerHeight <= height", keyboard_top))
+    await wheel(page, frame)
+    box = await frame.locator(".primary").bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] <= keyboard_top
+    await page.evaluate(change, PHONE["height"])
+    await eventually(partial(frame.evaluate, "(height) => innerHeight > height", keyboard_top))

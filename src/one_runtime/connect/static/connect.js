@@ -13,14 +13,14 @@ const STATUSES = ["connected", "cancelled", "error"];
 const STYLE = `
   dialog {
     all: initial; direction: ltr; /* the page's dialogs can set pointer-events: none, which a dialog inherits */
-    display: none; position: fixed; inset: 0; width: 100%; height: 100%; padding: 16px;
+    display: none; position: fixed; inset: var(--view-top, 0) 0 auto; width: 100%; height: var(--view-height, 100%); padding: 16px;
     box-sizing: border-box; overflow: hidden; color: #191a1c;
     font: 400 15px/1.5 system-ui, sans-serif; text-align: center;
     --paper: #fff; --soft: #5b5e63; --edge: #898c91; --ring: #3564e0;
   }
   dialog[open] {
     display: grid; grid-template-rows: minmax(0, 1fr); align-items: start; justify-items: center;
-    --room: calc(100dvh - 32px);
+    --room: calc(var(--view-height, 100dvh) - 32px);
   }
   dialog::backdrop { background: rgb(18 18 17 / 46%); }
   .panel {
@@ -159,7 +159,19 @@ class ConnectWindow {
     this.#after(READY_HINT_MS, () => this.#showHint("host.slow.title", "host.slow.body"));
     // A browser also sends `load` for a frame that it blocked. Our page sends its first message before `load`.
     this.#frame.addEventListener("load", () => this.#after(HELLO_MS, () => this.#heard || this.#fail("host.load_failed")));
+    window.visualViewport?.addEventListener("resize", this.#fit);
+    this.#fit();
   }
+
+  /** Keeps the popup above a phone's keyboard, which covers a part of the page. */
+  #fit = () => {
+    const { height, offsetTop, scale } = window.visualViewport ?? {};
+    const covered = scale === 1 && height < window.innerHeight - 1;
+    for (const [name, value] of [["--view-height", height], ["--view-top", offsetTop]]) {
+      if (covered) this.#dialog.style.setProperty(name, `${value}px`);
+      else this.#dialog.style.removeProperty(name);
+    }
+  };
 
   /**
    * Loads the frame when the page's backend has created the session. Until then, this window shows its spinner. Rejects
@@ -301,6 +313,7 @@ class ConnectWindow {
     this.#observer.disconnect();
     window.removeEventListener("message", this.#onMessage);
     document.removeEventListener("securitypolicyviolation", this.#onViolation);
+    window.visualViewport?.removeEventListener("resize", this.#fit);
     this.#signal?.removeEventListener("abort", this.close);
     for (const timer of this.#timers) clearTimeout(timer);
     this.#restorePage();

@@ -1,0 +1,85 @@
+"""The popup opens from inside the dialogs of well-known libraries: connected by mouse, by keyboard and by touch."""
+
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import pytest
+from playwright.async_api import Browser, Frame, Page, expect
+
+from tests.browser import PATIENCE
+from tests.foreign.process import NODE
+from tests.journeys.backend import Backend
+from tests.journeys.site import Site
+from tests.journeys.steps import button, expect_closed, heading, key_field, visit, wait_until_settled
+from tests.running_demo import Demo, find_popup
+
+pytestmark = pytest.mark.soak
+
+_PACKAGES: Final = Path(__file__).parents[1] / "foreign" / "dialogs"
+_OPEN: Final = """async ([library, baseUrl, sessionToken]) => {
+  const { createOneRuntime } = await import(`${baseUrl}/connect.js`);
+  window.connections = createOneRuntime({ baseUrl }).connections;
+  window.showDialog(library, () => window.connections.open({ sessionToken }));
+}"""
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Build the libraries into one script."""
+    script = tmp_path_factory.mktemp("dialogs") / "dialogs.js"
+    production = '--define:process.env.NODE_ENV="production"'
+    build = [NODE, _PACKAGES / "node_modules" / "esbuild" / "bin" / "esbuild", _PACKAGES / "dialogs.jsx"]
+    subprocess.run(
+        [*build, "--bundle", "--format=iife", "--jsx=automatic", production, f"--outfile={script}"], check=True
+    )
+    return script.read_text("utf-8")
+
+
+async def by_mouse(page: Page, frame: Frame, key: str) -> None:
+    await frame.get_by_text("Where do I find this?").click()
+    await key_field(frame).click()
+    await page.keyboard.type(key)
+    await wait_until_settled(frame)
+    await button(frame, "Connect Acme CRM").click()
+
+
+async def by_keyboard(page: Page, frame: Frame, key: str) -> None:
+    await expect(key_field(frame)).to_be_focused()
+    await page.keyboard.type(key)
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Tab")
+    await page.keyboard.press("Tab")
+    await expect(button(frame, "Connect Acme CRM")).to_be_focused()
+    await page.keyboard.press("Enter")
+
+
+async def by_touch(page: Page, frame: Frame, key: str) -> None:
+    await key_field(frame).tap()
+    await page.keyboard.type(key)
+    await button(frame, "Connect Acme CRM").tap()
+
+
+@pytest.mark.parametrize("library", ["radix", "headless", "aria", "bootstrap", "native"])
+async def test_popup_connects_from_inside_a_dialog(
+    browser: Browser, demo: Demo, site: Site, backend: Backend, bundle: str, library: str
+) -> None:
+    for connect in (by_mouse, by_keyboard, by_touch):
+        async with await browser.new_context(has_touch=connect is by_touch, reduced_motion="reduce") as context:
+            context.set_default_timeout(PATIENCE)
+            page = await context.new_page()
+            await visit(page, site, "", "/relaxed")
+            await page.add_style_tag(path=_PACKAGES / "node_modules/bootstrap/dist/css/bootstrap.min.css")
+            await page.add_script_tag(content=bundle)
+            await page.evaluate(_OPEN, [library, site.one_runtime, await backend.token(multiple=True)])
+            opener = page.get_by_role("button", name="Connect")
+            await opener.press("Enter")
+            frame = await find_popup(page)
+            await expect(heading(frame)).to_be_visible()
+            await connect(page, frame, demo.acme_key)
+            await expect(heading(frame)).to_have_text("Connected")
+            await frame.locator("body").press("Escape")  # closes the popup, and not the dialog around it
+            await expect_closed(page)
+            await expect(page.locator("#outcome")).to_have_text("connected")
+            assert await page.evaluate("() => window.isDialogOpen()")
+            await expect(opener).to_be_focused()
