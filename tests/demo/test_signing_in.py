@@ -6,6 +6,7 @@ import httpx2
 import pytest
 from playwright.async_api import Browser, Page, expect
 
+from one_runtime.db.ids import new_id
 from tests.demo.steps import card, choose_signing_in, open_settings_page
 from tests.running_demo import Demo, find_popup, popups
 from tests.waiting import eventually
@@ -53,11 +54,12 @@ def request_api(demo: Demo, method: str, path: str) -> dict[str, Any]:
 
 @pytest.mark.firefox
 async def test_popup_connects_the_account_selected_at_acme(page: Page, demo: Demo) -> None:
-    await open_settings_page(page, demo, "signs-popup")
+    user = f"signs-popup-{new_id()}"  # each browser gets its own end user
+    await open_settings_page(page, demo, user)
     await press(await open_consent_window(page), "Allow", "Initech")
     await expect(card(page)).to_contain_text("Initech")
     await eventually(lambda: not popups(page))
-    connection = find_connection(demo, "signs-popup")
+    connection = find_connection(demo, user)
     assert (connection["auth_type"], connection["account"]) == ("oauth2", {"id": "acc_initech", "label": "Initech"})
     assert connection["scopes"] == ["account:read", "contacts:read", "contacts:write"]
     assert connection["missing_scopes"] == []
@@ -66,11 +68,12 @@ async def test_popup_connects_the_account_selected_at_acme(page: Page, demo: Dem
 
 @pytest.mark.firefox
 async def test_denied_consent_connects_nothing_and_can_be_repeated(page: Page, demo: Demo) -> None:
-    await open_settings_page(page, demo, "signs-denies")
+    user = f"signs-denies-{new_id()}"  # each browser gets its own end user
+    await open_settings_page(page, demo, user)
     await press(await open_consent_window(page), "Deny")
     frame = popups(page)[-1]
     await expect(frame.get_by_role("alert")).to_be_visible()
-    assert request_api(demo, "GET", "/v1/connections?end_user_id=signs-denies")["connections"] == []
+    assert request_api(demo, "GET", f"/v1/connections?end_user_id={user}")["connections"] == []
     async with page.expect_popup() as opening:
         await frame.get_by_role("button", name="Acme CRM").last.click()
     await press(await opening.value, "Allow")
@@ -137,23 +140,24 @@ async def test_link_in_another_browser_leads_to_acme(page: Page, browser: Browse
 
 @pytest.mark.firefox
 async def test_revoked_grant_is_noticed_at_the_next_use_and_repaired_in_place(page: Page, demo: Demo) -> None:
-    await open_settings_page(page, demo, "signs-revoked")
+    user = f"signs-revoked-{new_id()}"  # each browser gets its own end user
+    await open_settings_page(page, demo, user)
     await press(await open_consent_window(page), "Allow", "Initech")
     await expect(card(page)).to_contain_text("Initech")
     await eventually(lambda: not popups(page))
-    before = find_connection(demo, "signs-revoked")
+    before = find_connection(demo, user)
     await page.goto(f"{demo.acme}/switches")
     await page.get_by_role("listitem").filter(has_text="Initech").get_by_role("button", name="Revoke all").click()
     await expect(page.get_by_role("listitem").filter(has_text="Initech")).to_contain_text("No active grant")
     assert request_api(demo, "POST", f"/v1/connections/{before['id']}/check")["working"] is False
-    await open_settings_page(page, demo, "signs-revoked")
+    await open_settings_page(page, demo, user)
     await card(page).get_by_role("button", name="Reconnect Acme CRM").click()
     frame = await find_popup(page)
     async with page.expect_popup() as opening:
         await choose_signing_in(frame)
     await press(await opening.value, "Allow", "Initech")
-    await eventually(lambda: find_connection(demo, "signs-revoked")["status"] == "active")
-    assert find_connection(demo, "signs-revoked")["id"] == before["id"]
+    await eventually(lambda: find_connection(demo, user)["status"] == "active")
+    assert find_connection(demo, user)["id"] == before["id"]
 
 
 async def test_disconnect_ends_the_grant_at_acme(page: Page, demo: Demo) -> None:
