@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from one_runtime.connecting.authorization_attempts import AttemptSecret
+from one_runtime.db.ids import new_id
 from one_runtime.db.schema import metadata, organizations
 from one_runtime.demo.acme import GLOBEX, INITECH
 from tests import oauth_rows
@@ -115,11 +116,12 @@ async def send(
     named = {"slug": custom or oauth_rows.SLUG, **named}
     if operation.path.endswith("/oauth-client"):
         named = {**named, "integration_slug": oauth_rows.SLUG}
+    once = {"idempotency-key": new_id()} if operation.spec.idempotent else {}
     return await client.http.request(
         operation.method,
         operation.address(named, **query),
         content=content,
-        headers=JSON if content else {},
+        headers={**JSON, **once} if content else {},
     )
 
 
