@@ -39,8 +39,8 @@ def test_help_and_version_import_no_slow_module() -> None:
     assert slow_modules("--version") == set()
 
 
-def test_list_of_organizations_imports_neither_the_http_client_nor_the_server() -> None:
-    assert slow_modules("organizations", "list", "--help") & {"aiohttp", "fastapi", "uvicorn"} == set()
+def test_list_of_organizations_imports_neither_the_http_client_nor_the_server_nor_postgresqls_driver() -> None:
+    assert slow_modules("organizations", "list", "--help") == {"sqlalchemy", "structlog"}
 
 
 @pytest.mark.parametrize("words", [("-h",), ("keys", "-h"), ("keys", "new", "-h"), ("doctor", "-h")])

@@ -5,7 +5,6 @@ from typing import Literal
 
 from one_runtime.db.engine import Database
 from one_runtime.db.obstacles import IN_MEMORY, url_obstacle
-from one_runtime.db.postgres import PostgresDatabase
 from one_runtime.db.sqlite import SqliteDatabase
 
 
@@ -37,4 +36,6 @@ def create_database(url: str, *, pool_size: int = 10, disk_reserve: bool = False
     path = sqlite_path(url)
     if path:
         return SqliteDatabase(path, disk_reserve=disk_reserve)
+    from one_runtime.db.postgres import PostgresDatabase  # noqa: PLC0415 - psycopg takes 50 ms to import
+
     return PostgresDatabase(url, pool_size=pool_size)

@@ -18,7 +18,18 @@ from one_runtime.db.compiled import Params, Row, StatementCompiler
 from one_runtime.errors import Unavailable
 from one_runtime.telemetry.metrics import PoolUse
 
-__all__ = ["Busy", "Database", "DiskFull", "Params", "Row", "Transaction", "WritesRefused", "transaction_open"]
+__all__ = [
+    "UNKNOWN_CLUSTER",
+    "Busy",
+    "Database",
+    "DiskFull",
+    "Params",
+    "Row",
+    "Transaction",
+    "WritesRefused",
+    "has_unknown_cluster",
+    "transaction_open",
+]
 
 R = TypeVar("R")
 
@@ -109,6 +120,14 @@ class Transaction(ABC):
 
 
 _PING: Final = select(literal(1))
+
+UNKNOWN_CLUSTER: Final = "unknown"
+"""Part of the location of a PostgreSQL database, if PostgreSQL does not allow the user to read the cluster's id."""
+
+
+def has_unknown_cluster(location: str) -> bool:
+    """Return True if the location does not identify the cluster, so that a copy in another cluster can have it too."""
+    return location.startswith(f"postgresql {UNKNOWN_CLUSTER} ")
 
 
 class Database(ABC):

@@ -13,7 +13,15 @@ from sqlalchemy import JSON, DateTime, Integer
 from sqlalchemy.dialects import postgresql
 
 from one_runtime.db.compiled import Params, StatementCompiler, dump_json
-from one_runtime.db.engine import Busy, Database, DiskFull, Transaction, WritesRefused, transaction_open
+from one_runtime.db.engine import (
+    UNKNOWN_CLUSTER,
+    Busy,
+    Database,
+    DiskFull,
+    Transaction,
+    WritesRefused,
+    transaction_open,
+)
 from one_runtime.db.pipeline import ReadPipeline
 from one_runtime.db.pooler import PATIENCE, connection_options
 from one_runtime.errors import ConfigurationError, Unavailable
@@ -39,8 +47,6 @@ With the pool's default of five minutes, a pause can last longer than an outage.
 _SNAPSHOT: Final = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 _DATABASE_OID: Final = "SELECT oid FROM pg_database WHERE datname = current_database()"
 _CLUSTER_ID: Final = "SELECT system_identifier FROM pg_control_system()"
-_UNKNOWN: Final = "unknown"
-"""The identifier of the database cluster, if PostgreSQL does not allow the user to call `pg_control_system()`."""
 
 
 def _utc(value: datetime) -> datetime:
@@ -151,7 +157,7 @@ class PostgresDatabase(Database):
                 try:
                     (cluster,) = await _fetch_row(connection, _CLUSTER_ID)
                 except (psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedFunction):
-                    cluster = _UNKNOWN  # a hosting provider can revoke the right to call this function
+                    cluster = UNKNOWN_CLUSTER  # a hosting provider can revoke the right to call this function
         except _UNAVAILABLE as error:
             raise _translate(error) from error
         return f"postgresql {cluster} {database}"
@@ -190,11 +196,6 @@ class PostgresDatabase(Database):
         self.disk_full = self.disk_full and not transaction.has_changed
         for call in transaction.committed:
             call()
-
-
-def has_unknown_cluster(location: str) -> bool:
-    """Return True if the location does not identify the cluster, so that a copy in another cluster can have it too."""
-    return location.startswith(f"postgresql {_UNKNOWN} ")
 
 
 async def _fetch_row(connection: psycopg.AsyncConnection[Any], query: LiteralString) -> tuple[Any, ...]:

@@ -16,11 +16,10 @@ from one_runtime.catalog.disabled_integrations import DisabledIntegration
 from one_runtime.clock import Clock, rfc3339
 from one_runtime.db.access import Access, read_access
 from one_runtime.db.database_url import create_database, lock_path, sqlite_path
-from one_runtime.db.engine import Database
+from one_runtime.db.engine import Database, has_unknown_cluster
 from one_runtime.db.migrations import HEAD, SchemaState, read_schema_state
 from one_runtime.db.obstacles import DatabaseUnusable, postgres_obstacle, sqlite_obstacle
 from one_runtime.db.pooler import is_pooled, keeps_prepared_statements
-from one_runtime.db.postgres import has_unknown_cluster
 from one_runtime.db.vitals import PostgresVitals, database_clock, postgres_vitals
 from one_runtime.doctor.clock import ahead
 from one_runtime.doctor.finding import Finding, Report, ok, problem, warning

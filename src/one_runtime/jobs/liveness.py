@@ -14,9 +14,8 @@ import structlog
 from sqlalchemy import bindparam, select, update
 
 from one_runtime.clock import rfc3339
-from one_runtime.db.engine import Database, Transaction
+from one_runtime.db.engine import Database, Transaction, has_unknown_cluster
 from one_runtime.db.file_location import HELD, MOVED
-from one_runtime.db.postgres import has_unknown_cluster
 from one_runtime.db.schema import installation
 from one_runtime.errors import ConfigurationError, Conflict
 from one_runtime.telemetry import metrics

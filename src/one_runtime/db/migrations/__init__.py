@@ -8,12 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, LiteralString, NamedTuple
 
-import psycopg
-
-from one_runtime.db.access import connect, read_access
 from one_runtime.db.database_url import lock_path, sqlite_path
 from one_runtime.db.obstacles import DatabaseUnusable, missing_file, postgres_obstacle, sqlite_obstacle
-from one_runtime.db.pooler import is_pooled
 from one_runtime.db.sqlite import connect_sqlite
 from one_runtime.errors import ConfigurationError
 from one_runtime.settings import Settings
@@ -77,9 +73,17 @@ def read_schema_state(url: str) -> SchemaState:
             return SchemaState(None)
         finally:
             connection.close()
+    return _read_postgres_state(url)
+
+
+def _read_postgres_state(url: str) -> SchemaState:
+    import psycopg  # noqa: PLC0415 - takes 50 ms, and most commands use SQLite
+
+    from one_runtime.db.access import connect, read_access  # noqa: PLC0415 - imports psycopg
+
     try:
-        with connect(url) as connection_:
-            return _read_state(lambda query: connection_.execute(query).fetchone())
+        with connect(url) as connection:
+            return _read_state(lambda query: connection.execute(query).fetchone())
     except psycopg.errors.UndefinedTable:
         return SchemaState(None)
     except psycopg.errors.InsufficientPrivilege as error:
@@ -163,6 +167,8 @@ def migrate_configured(settings: Settings) -> bool:
 
 def _require_migratable(url: str) -> None:
     """Raises: DatabaseUnusable if this process cannot migrate the database."""
+    from one_runtime.db.access import read_access  # noqa: PLC0415 - imports psycopg
+
     path = sqlite_path(url)
     obstacle = sqlite_obstacle(Path(path)) if path else read_access(url).obstacle_to_migration()
     if obstacle is not None:
@@ -170,6 +176,7 @@ def _require_migratable(url: str) -> None:
 
 
 def _retry(upgrade: Callable[[], None], patience: float) -> None:
+    import psycopg  # noqa: PLC0415 - see _read_postgres_state
     from sqlalchemy.exc import OperationalError  # noqa: PLC0415 - slow to import
 
     deadline, pause = time.monotonic() + patience, 0.05
@@ -201,11 +208,15 @@ def _exclusive(url: str) -> Iterator[None]:
             Path(path).touch(mode=0o600)  # SQLite creates the -wal and -shm files with the same mode
             yield
         return
+    from one_runtime.db.pooler import is_pooled  # noqa: PLC0415 - imports psycopg
+
     if is_pooled(url):
         raise ConfigurationError(
             "A connection pooler is between One Runtime and PostgreSQL. A migration needs a direct connection. Set "
             "ONE_RUNTIME_DATABASE_DIRECT_URL to the URL of PostgreSQL itself."
         )
+    import psycopg  # noqa: PLC0415 - see _read_postgres_state
+
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         try:
