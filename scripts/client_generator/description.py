@@ -177,7 +177,7 @@ class _Reader:
             answer=answer,
             member=member,
             pages=pages,
-            creates=verb == "POST" and name == "create",
+            creates=any(item["name"] == "Idempotency-Key" for item in parameters),
             failures=tuple(_failures(operation)),
         )
 

@@ -13,6 +13,7 @@ from one_runtime.demo.acme import GLOBEX, INITECH
 from one_runtime.settings import Settings
 from one_runtime_client import (
     Availability,
+    Conflict,
     Connection,
     ConnectRequired,
     Integration,
@@ -277,6 +278,28 @@ async def test_raw_response_of_an_import_tells_a_new_connection_from_a_present_o
     assert [response.status for response in raw] == [201, 200]
     assert raw[0].parse().id == raw[1].parse().id
     assert raw[0].request_id
+
+
+async def test_creation_with_the_key_of_an_earlier_one_creates_nothing(one_runtime: Served) -> None:
+    create = "sessions.with_raw_response.create"
+    raw = [await one_runtime.do(create, end_user_id="u", idempotency_key="key-1") for _ in range(2)]
+    assert raw[0].parse() == raw[1].parse()
+    assert [response.headers.get("idempotent-replayed") for response in raw] == [None, "true"]
+    assert (await one_runtime.do("sessions.create", end_user_id="u")).id != raw[0].parse().id
+
+
+async def test_change_of_an_outdated_connection_is_a_conflict(one_runtime: Served) -> None:
+    created = await one_runtime.connect()
+    raw = await one_runtime.do("connections.with_raw_response.get", created.id)
+    headers = {"If-Match": raw.etag}
+    await one_runtime.do("connections.update", created.id, name="First", headers=headers)
+    with pytest.raises(Conflict) as refused:
+        await one_runtime.do("connections.update", created.id, name="Second", headers=headers)
+    assert refused.value.status == 412
+    unchanged = await one_runtime.do(
+        "connections.with_raw_response.get", created.id, headers={"If-None-Match": raw.etag}
+    )
+    assert (unchanged.status, unchanged.parse().name) == (200, "First")
 
 
 async def test_organization_is_changed_in_parts(one_runtime: Served) -> None:
