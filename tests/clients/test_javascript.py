@@ -14,6 +14,7 @@ import pytest_asyncio
 from one_runtime.app import create_app
 from one_runtime.settings import Settings
 from tests.application import ACME_KEYS, Application, RunningAcme, SetClock, catalog_with_acme, running
+from tests.clients.conftest import CLIENTS, PACKAGES
 from tests.clients.javascript import PACKAGE, TESTS, echo, run_tests
 from tests.foreign.process import NODE, NODE_PROJECT
 from tests.proxy.relay import relaying
@@ -125,25 +126,30 @@ def test_package_has_no_dependencies() -> None:
     assert not {"dependencies", "optionalDependencies", "peerDependencies"} & package.keys()
 
 
-def test_users_build_with_the_compiler_of_the_tests() -> None:
-    needed = json_of(PACKAGE / "package.json")["devDependencies"]
-    locked = json_of(PACKAGE / "package-lock.json")["packages"]
+@pytest.mark.parametrize("name", ["js", "react"])
+def test_users_build_with_the_programs_of_the_tests(name: str) -> None:
+    needed = json_of(CLIENTS / name / "package.json")["devDependencies"]
+    locked = json_of(CLIENTS / name / "package-lock.json")["packages"]
     assert locked[""]["devDependencies"] == needed
     of_tests = json_of(NODE_PROJECT / "package-lock.json")["packages"]
-    for name, entry in locked.items():
-        if name:
-            assert (entry["version"], entry["integrity"]) == (of_tests[name]["version"], of_tests[name]["integrity"])
+    installed = {path: entry for path, entry in locked.items() if "integrity" in entry}
+    assert len(installed) > 1
+    for path, entry in installed.items():
+        assert (entry["version"], entry["integrity"]) == (of_tests[path]["version"], of_tests[path]["integrity"])
 
 
-def test_readme_installs_the_tarball_of_this_version() -> None:
-    version = json_of(PACKAGE / "package.json")["version"]
-    assert f"npm install ./one-runtime-client-{version}.tgz" in (PACKAGE / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", PACKAGES)
+def test_readme_installs_the_tarball_of_this_version(name: str) -> None:
+    package = json_of(CLIENTS / name / "package.json")
+    tarball = f"./one-runtime-{package['name'].rpartition('/')[2]}-{package['version']}.tgz"
+    assert tarball in (CLIENTS / name / "README.md").read_text(encoding="utf-8")
 
 
-def test_package_is_complete_outside_of_this_repository() -> None:
-    license_ = (PACKAGE / "LICENSE").read_text(encoding="utf-8")  # npm packs it whatever `files` says
-    assert license_ == (PACKAGE.parents[1] / "LICENSE").read_text(encoding="utf-8")
-    readme = (PACKAGE / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", PACKAGES)
+def test_package_is_complete_outside_of_this_repository(name: str) -> None:
+    license_ = (CLIENTS / name / "LICENSE").read_text(encoding="utf-8")  # npm packs it whatever `files` says
+    assert license_ == (CLIENTS.parent / "LICENSE").read_text(encoding="utf-8")
+    readme = (CLIENTS / name / "README.md").read_text(encoding="utf-8")
     assert [link for link in re.findall(r"\]\((.*?)\)", readme) if not link.startswith(("https://", "#"))] == []
 
 

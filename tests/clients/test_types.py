@@ -3,6 +3,7 @@
 import json
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,11 +12,18 @@ from tests.foreign.process import NODE_PROJECT, node
 pytestmark = pytest.mark.foreign
 
 PROGRAM = Path(__file__).with_name("types.ts")
+PAGE = Path(__file__).with_name("types_of_pages.tsx")
+MODULE_SYSTEMS: dict[str, tuple[str, dict[str, Any]]] = {
+    "nodenext": ("module", {}),
+    "commonjs": ("commonjs", {"module": "node16"}),
+    "bundler": ("module", {"module": "esnext", "moduleResolution": "bundler"}),
+}
+NODE_TYPES = {"types": ["node"], "typeRoots": [str(NODE_PROJECT / "node_modules" / "@types")], "lib": ["es2024"]}
 
 
-def compiled(project: Path, program: str, **more: object) -> str:
+def compiled(project: Path, program: str, name: str = "program.ts", **more: object) -> str:
     """Compile a program without the types of Node.js, and return the errors."""
-    (project / "program.ts").write_text(program)
+    (project / name).write_text(program)
     options = {
         "strict": True,
         "noEmit": True,
@@ -26,7 +34,7 @@ def compiled(project: Path, program: str, **more: object) -> str:
         "types": [],
         **more,
     }
-    (project / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": ["program.ts"]}))
+    (project / "tsconfig.json").write_text(json.dumps({"compilerOptions": options, "files": [name]}))
     compiler = subprocess.run(
         [*node("node_modules/typescript/bin/tsc"), "--project", project], capture_output=True, text=True, check=False
     )
@@ -37,18 +45,16 @@ def compiled(project: Path, program: str, **more: object) -> str:
 @pytest.mark.parametrize(
     "type_, options",
     [
-        ("module", {}),
-        ("commonjs", {"module": "node16"}),
-        ("module", {"module": "esnext", "moduleResolution": "bundler"}),
+        *MODULE_SYSTEMS.values(),
         (
             "module",
             {"types": ["node"], "typeRoots": [str(NODE_PROJECT / "node_modules" / "@types")], "lib": ["es2024"]},
         ),
     ],
-    ids=["nodenext", "commonjs", "bundler", "node-types"],
+    ids=[*MODULE_SYSTEMS, "node-types"],
 )
 def test_correct_backend_code_compiles_and_mistakes_do_not(
-    installed_client: Path, type_: str, options: dict[str, object]
+    installed_client: Path, type_: str, options: dict[str, Any]
 ) -> None:
     (installed_client / "package.json").write_text(json.dumps({"type": type_}))
     assert compiled(installed_client, PROGRAM.read_text(), **options) == ""
@@ -57,3 +63,12 @@ def test_correct_backend_code_compiles_and_mistakes_do_not(
 def test_wrong_name_is_a_type_error(installed_client: Path) -> None:
     wrong = PROGRAM.read_text().replace("integrationSlug:", "integration_slug:")
     assert "integration_slug" in compiled(installed_client, wrong)
+
+
+@pytest.mark.parametrize("system", MODULE_SYSTEMS)
+def test_correct_page_code_compiles_and_mistakes_do_not(installed_packages: Path, system: str) -> None:
+    type_, options = MODULE_SYSTEMS[system]
+    folder = installed_packages / f"types-{system}"
+    folder.mkdir()
+    (folder / "package.json").write_text(json.dumps({"type": type_}))
+    assert compiled(folder, PAGE.read_text(), "page.tsx", jsx="react-jsx", **options) == ""
