@@ -193,7 +193,7 @@ function headersOf({ headers, idempotencyKey }: RequestOptions, type?: string) {
   const sent = new Headers(headers);
   if (!sent.has("accept")) sent.set("accept", "application/json");
   if (type) sent.set("content-type", type);
-  if (idempotencyKey !== undefined) sent.set("idempotency-key", idempotencyKey);
+  if (idempotencyKey !== undefined && !sent.has("idempotency-key")) sent.set("idempotency-key", idempotencyKey);
   return sent;
 }
 
@@ -224,7 +224,7 @@ function waitBefore(retry: number, { retryAfter }: OneRuntimeError) {
 function isTemporary({ code, status }: OneRuntimeError, { method, headers }: Exchange<unknown>) {
   if (code === UNEXPECTED) return false;
   const harmless = IDEMPOTENT.has(method) || headers.has("idempotency-key");
-  if (status === 429 || code === "database_busy") return true;
+  if (status === 429 || code === "database_busy" || code === "idempotency_key_in_use") return true;
   return harmless && (status === 503 || code === "connection_failed");
 }
 

@@ -176,6 +176,14 @@ test("a call that creates something is retried with the same key, and another ca
   assert.notEqual(keys[3], keys[0]);
 });
 
+test("a creation waits for an earlier attempt with its key, and a key in the headers is kept", async (context) => {
+  const server = await serving(context, problem("idempotency_key_in_use", 409, { "retry-after": "1" }), json(SESSION));
+  const { waited, oneRuntime } = waiting(server.url);
+  await oneRuntime.sessions.create({ endUserId: "u" }, { headers: { [KEYED]: "mine" } });
+  assertWaits(waited, [1000]);
+  assert.deepEqual(server.arrived.map((item) => item.headers[KEYED]), ["mine", "mine"]);
+});
+
 test("a broken connection is retried for an idempotent request, and a timeout is not", async (context) => {
   const server = await serving(context, broken, broken, json(ORGANIZATION), silent);
   const { waited, oneRuntime } = waiting(server.url, { timeout: 50 });
