@@ -34,6 +34,7 @@ from one_runtime.api.routing import AsgiRoute, RouteSpec
 ASGI_ROUTES: Final[tuple[AsgiRoute, ...]] = (integrations.ROUTE, catalog.ROUTE, proxy.ROUTE)
 
 _RESOURCES: Final = (
+    integrations.router,
     catalog.router,
     logos.router,
     hosted_connection_sessions.router,

@@ -1,18 +1,19 @@
-"""Serve `GET /v1/integrations`: the list of integrations, with the status of each integration for one end user.
+"""Serve `/v1/integrations`: the integrations, with the status of each integration for one end user.
 
-Users wait for this list. So this module uses a plain ASGI endpoint, which is faster than FastAPI.
+Users wait for the list. So the list has a plain ASGI endpoint, which is faster than FastAPI.
 """
 
 import json
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import unquote_plus
 
+from fastapi import Query, Request
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from one_runtime.api.catalog import CatalogIntegration
 from one_runtime.api.connections import ConnectionSummary
-from one_runtime.api.fields import IDENTIFIER_SCHEMA
+from one_runtime.api.fields import IDENTIFIER_SCHEMA, Answer, Body, Several, Text
 from one_runtime.api.headers import CODED, Header, coding_of, is_current, send_json, send_not_modified
 from one_runtime.api.invalid_requests import NOT_UTF8
 from one_runtime.api.list_query import (
@@ -24,15 +25,18 @@ from one_runtime.api.list_query import (
     search_parameter,
     slug_parameter,
 )
-from one_runtime.api.routing import AsgiRoute, RouteSpec, authorize
+from one_runtime.api.routing import AsgiRoute, Authenticated, Routes, RouteSpec, authorize
 from one_runtime.api.services import Services, services_of
+from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.connecting.disconnect import MAX_CONNECTIONS
 from one_runtime.connections import connections
 from one_runtime.connections.connection_filter import ConnectionFilter
-from one_runtime.errors import InvalidInput
+from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.integrations.content_coding import MIN_SIZE
-from one_runtime.integrations.listing import ListState, load_state
-from one_runtime.integrations.rendering import Listed
+from one_runtime.integrations.listing import ListState, load_state, reload_state
+from one_runtime.integrations.rendering import Listed, Logo, Options
+
+router = Routes("Integrations")
 
 PATH: Final = "/v1/integrations"
 _TEXT: Final = {"type": "string", "maxLength": 255, "pattern": r"^[^\x00]*$"}
@@ -48,6 +52,10 @@ _QUERY: Final = IntegrationQuery(
         "expand": Parameter(
             "Add the end user's connections to each integration.", {"type": "string", "enum": ["connections"]}
         ),
+        "include": Parameter(
+            "List also the integrations that the end user cannot connect. Their field `unavailable` has the reason.",
+            {"type": "string", "enum": ["unavailable"]},
+        ),
     },
     more_names=("end_user_id",),
 )
@@ -60,14 +68,29 @@ _HEADERS: Final[tuple[Header, ...]] = (
 )
 
 
+class UnavailableAnswer(Answer, title="Unavailability"):
+    """The reason why no end user of your organization can connect an integration. `action`: what you have to do.
+
+    - `disabled_by_operator`: the operator disabled the integration for all organizations.
+    - `not_offered`: your organization does not offer the integration.
+    - `oauth_client_missing`: the integration needs an OAuth client, and there is none.
+    """
+
+    code: Literal["disabled_by_operator", "not_offered", "oauth_client_missing"]
+    action: str
+
+
 class ListedIntegration(CatalogIntegration, title="Integration"):
     """An integration with the end user's status.
 
     The status is also `not_connected` if the end user has to connect again. So do not delete the end user's data when
     the status becomes `not_connected`.
+
+    Only an integration that no end user can connect has the field `unavailable`.
     """
 
     status: Literal["connected", "not_connected"]
+    unavailable: UnavailableAnswer | None = None
     connections: list[ConnectionSummary] | None = None
 
 
@@ -110,6 +133,47 @@ async def list_integrations(scope: Scope, _: Receive, send: Send) -> None:
         body = await lists.compressed(listed, end_user_id, body, coding)
         headers = (*headers, CODED[coding])
     await send_json(send, body, headers)
+
+
+class OneIntegrationQuery(Body):
+    """The end user, and the content of the response."""
+
+    end_user_id: Text
+    logo: Logo = "inline"
+    expand: Several[Literal["connections"]] = []
+
+
+@router.route(
+    "GET /v1/integrations/{integration_slug}",
+    scope="read",
+    errors=(NotFound,),
+    summary="Read one integration of an end user",
+    response_model_exclude_unset=True,
+)
+async def get_integration(
+    integration_slug: str,
+    request: Request,
+    caller: Authenticated,
+    query: Annotated[OneIntegrationQuery, Query()],
+) -> ListedIntegration:
+    """Return one integration with the status for an end user, also if the end user cannot connect the integration.
+
+    If the end user cannot connect the integration, `unavailable` has the reason.
+    """
+    services = services_of(request.scope)
+    slug = integration_slug.lower()
+    options = Options(slugs=frozenset([slug]), logo=query.logo, include_unavailable=True)
+    async with services.installation.database.read() as tx:
+        state = await reload_state(tx, services.installation, caller, query.end_user_id)
+    listed = services.integration_list.listed(state, options)
+    if query.expand:
+        body = await _expanded(services, state, query.end_user_id, listed)
+    else:
+        body = services.integration_list.body(listed, query.end_user_id)
+    integrations = json.loads(body)["integrations"]
+    if not integrations:
+        raise unknown(slug)
+    return ListedIntegration.model_validate(integrations[0])
 
 
 async def _expanded(services: Services, state: ListState, end_user_id: str, listed: Listed) -> bytes:

@@ -87,6 +87,7 @@ class IntegrationQuery:
             search=query.get("search", [None])[-1],
             status=cast("Status | None", query.get("status", [None])[-1]),
             logo=cast("Logo", query.get("logo", ["inline"])[-1]),
+            include_unavailable="include" in query,
         )
         return options, "expand" in query
 

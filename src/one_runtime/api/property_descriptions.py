@@ -57,6 +57,14 @@ _COMMON: Final[Mapping[str, Described]] = {
 
 _INTEGRATIONS: Final[Mapping[str, Described]] = {
     "integrations": Described("The integrations, ordered by name. With `search`, the best match is first."),
+    "unavailable": Described(
+        "The reason why no end user of your organization can connect the integration. Absent if end users can connect.",
+        {"code": "oauth_client_missing", "action": "Register a client with PUT /v1/integrations/gmail/oauth-client."},
+    ),
+    "Unavailability.code": Described("The reason for programs.", "oauth_client_missing"),
+    "Unavailability.action": Described(
+        "What you have to do, in one sentence.", "Register a client with PUT /v1/integrations/gmail/oauth-client."
+    ),
     "Organization.integrations": Described("The integrations that your end users can connect."),
     "NewOrganization.integrations": Described("The integrations that your end users can connect. Default: all."),
     "OrganizationUpdate.integrations": Described("The integrations that your end users can connect."),

@@ -3,13 +3,20 @@
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal, NamedTuple
 
 from one_runtime.auth_types import auth_method
 from one_runtime.catalog.model import Integration
 from one_runtime.integrations.byte_cache import ByteCache
 
 NO_CLIENTS: Final[frozenset[str]] = frozenset()
+
+
+class Unavailability(NamedTuple):
+    """The reason why no end user can connect an integration. `action`: what the developer or the operator has to do."""
+
+    code: Literal["disabled_by_operator", "not_offered", "oauth_client_missing"]
+    action: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,26 @@ class Availability:
     def working(self, integration: Integration) -> tuple[str, ...]:
         """Return the auth types by which an end user can connect now."""
         return available_auth_types(integration, self.clients)
+
+    def unavailability(self, integration: Integration, disabled: frozenset[str]) -> Unavailability | None:
+        """Return the first reason why no end user can connect. Return None if an end user can connect.
+
+        `disabled`: the integrations that the operator disabled.
+        """
+        slug = integration.slug
+        if slug in disabled:
+            return Unavailability(
+                "disabled_by_operator",
+                f"Ask the operator of this server to run `one-runtime integrations enable {slug}`.",
+            )
+        if slug not in self:
+            step = f"Remove {slug} from" if self.slugs is None else f"Add {slug} to"
+            return Unavailability(
+                "not_offered", f"{step} `integrations.slugs` of your organization (/v1/organization)."
+            )
+        if not self.working(integration):
+            return Unavailability("oauth_client_missing", _register_client(slug))
+        return None
 
     @property
     def key(self) -> tuple[frozenset[str] | None, frozenset[str], frozenset[str]]:
@@ -78,6 +105,10 @@ def available_auth_types(integration: Integration, clients: Collection[str]) -> 
     return tuple(auth.type for auth in integration.auth if has_client or not auth_method(auth).needs_registered_client)
 
 
+def _register_client(slug: str) -> str:
+    return f"Register a client with PUT /v1/integrations/{slug}/oauth-client."
+
+
 def unavailable_reason(integration: Integration, clients: Collection[str], auth_type: str | None = None) -> str | None:
     """Return the reason and the remedy if an end user cannot connect. Return None if an end user can connect.
 
@@ -91,7 +122,6 @@ def unavailable_reason(integration: Integration, clients: Collection[str], auth_
         reason = f"{integration.name} has no auth type {auth_type}."
     else:
         reason = (
-            f"The auth type oauth2 of {integration.name} needs an OAuth client. Register a client with "
-            f"PUT /v1/integrations/{integration.slug}/oauth-client."
+            f"The auth type oauth2 of {integration.name} needs an OAuth client. {_register_client(integration.slug)}"
         )
     return f"{reason} Available auth types: {', '.join(available)}." if available else reason

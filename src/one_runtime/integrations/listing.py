@@ -9,9 +9,9 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Text, bindparam, cast, func, literal_column, select
+from sqlalchemy import ColumnElement, Text, bindparam, cast, func, literal_column, select
 
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import CUSTOM, Integration
@@ -25,39 +25,50 @@ from one_runtime.integrations.byte_cache import ByteCache
 from one_runtime.integrations.content_coding import FAST, Coding, Compressor
 from one_runtime.integrations.oauth_clients import INSTANCE
 from one_runtime.integrations.public_list import PublicList
-from one_runtime.integrations.rendering import END, SEPARATOR, IntegrationRenderer, Listed, Logo, Options
+from one_runtime.integrations.rendering import END, SEPARATOR, Fragments, IntegrationRenderer, Listed, Options
 from one_runtime.tenancy.authentication import KEY_COLUMNS, KEY_MATCHES, ApiKeyRow, PresentedKey, Principal
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 # The constants are literals in the SQL text, so that a request sends fewer parameters to the database.
 _PAIR = connections.c.integration_slug + literal_column("':'") + connections.c.status
-_CONNECTIONS = (
-    select(func.aggregate_strings(_PAIR, literal_column("','")))  # type: ignore[arg-type] # typed for a parameter
-    .where(connections.c.organization_id == keys.c.organization_id, connections.c.end_user_id == bindparam("end_user"))
-    .scalar_subquery()
-)
-_CLIENTS = (
-    select(func.aggregate_strings(oauth_clients.c.integration_slug, literal_column("','")))  # type: ignore[arg-type]
-    .where(
+
+
+def _state_columns(organization_id: ColumnElement[str]) -> tuple[ColumnElement[Any], ...]:
+    """Return the columns of `_StateRow`. `organization_id`: the column that selects the organization's rows."""
+    pairs = select(func.aggregate_strings(_PAIR, literal_column("','")))  # type: ignore[arg-type] # typed for a parameter
+    of_end_user = pairs.where(
+        connections.c.organization_id == organization_id, connections.c.end_user_id == bindparam("end_user")
+    )
+    slugs = select(func.aggregate_strings(oauth_clients.c.integration_slug, literal_column("','")))  # type: ignore[arg-type]
+    configured = slugs.where(
         oauth_clients.c.retired_at.is_(None),
-        (oauth_clients.c.organization_id == keys.c.organization_id)
+        (oauth_clients.c.organization_id == organization_id)
         | (oauth_clients.c.organization_id == literal_column(f"'{INSTANCE}'")),
     )
-    .scalar_subquery()
-)
-_STATE = (
-    select(
-        *KEY_COLUMNS,
+    return (
         organizations.c.custom_revision,
         organizations.c.integrations_mode,
         cast(organizations.c.integrations_slugs, Text).label("integrations_slugs"),
-        func.coalesce(_CONNECTIONS, literal_column("''")).label("connections"),
-        func.coalesce(_CLIENTS, literal_column("''")).label("clients"),
+        func.coalesce(of_end_user.scalar_subquery(), literal_column("''")).label("connections"),
+        func.coalesce(configured.scalar_subquery(), literal_column("''")).label("clients"),
     )
+
+
+_STATE = (
+    select(*KEY_COLUMNS, *_state_columns(keys.c.organization_id))
     .select_from(keys.join(organizations, organizations.c.id == keys.c.organization_id))
     .where(KEY_MATCHES)
 )
+_STATE_OF_PRINCIPAL = select(*_state_columns(organizations.c.id)).where(organizations.c.id == bindparam("organization"))
+
+
+class _StateRow(NamedTuple):
+    custom_revision: str | None
+    integrations_mode: str
+    integrations_slugs: str
+    connections: str
+    clients: str
 
 
 class _ListRow(NamedTuple):
@@ -90,13 +101,15 @@ class ListState(NamedTuple):
     """The caller, the integrations that the caller's organization enabled, and the end user's connections.
 
     `connections`: a text such as `hubspot:active,slack:needs_reauth`. `own`: the catalog with the organization's custom
-    integrations, or None if the organization has no custom integrations.
+    integrations, or None if the organization has no custom integrations. `disabled`: the integrations that the operator
+    disabled.
     """
 
     principal: Principal
     availability: Availability
     connections: str
     own: Catalog | None = None
+    disabled: frozenset[str] = frozenset()
 
 
 async def load_state(tx: Transaction, installation: Installation, key: PresentedKey, end_user_id: str) -> ListState:
@@ -104,15 +117,29 @@ async def load_state(tx: Transaction, installation: Installation, key: Presented
     row = await tx.one(_STATE, _ListRow, key_hash=key.hash, end_user=end_user_id)
     principal = key.verify(ApiKeyRow(*row[:5]) if row is not None else None)
     assert row is not None  # noqa: S101 - `verify` refuses a missing row
-    availability = availability_of(
-        row.integrations_mode, row.integrations_slugs, row.clients, installation.disabled.slugs
-    )
+    return await _state_of(tx, installation, principal, row)
+
+
+async def reload_state(
+    tx: Transaction, installation: Installation, principal: Principal, end_user_id: str
+) -> ListState:
+    """Read all data for the list of an authenticated caller, in one statement."""
+    row = await tx.one(_STATE_OF_PRINCIPAL, _StateRow, organization=principal.organization_id, end_user=end_user_id)
+    assert row is not None  # noqa: S101 - the organization of an API key exists
+    return await _state_of(tx, installation, principal, row)
+
+
+async def _state_of(
+    tx: Transaction, installation: Installation, principal: Principal, row: _ListRow | _StateRow
+) -> ListState:
+    disabled = installation.disabled.slugs
+    availability = availability_of(row.integrations_mode, row.integrations_slugs, row.clients, disabled)
     own = (
         await installation.catalogs.own(tx, principal.organization_id, row.custom_revision)
         if row.custom_revision
         else None
     )
-    return ListState(principal, availability, row.connections, own)
+    return ListState(principal, availability, row.connections, own, disabled)
 
 
 def connected_slugs(connections: str) -> Mapping[str, bool]:
@@ -124,10 +151,10 @@ def connected_slugs(connections: str) -> Mapping[str, bool]:
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """The lists of one catalog, availability and logo format.
+    """The lists of one catalog, availability and format.
 
-    `fragments`: the JSON fragment of each available integration, for end users without a connection. `blocks`: the
-    slugs of each block, and the joined fragments of its available integrations. `size`: the memory in bytes without
+    `fragments`: the JSON fragment of each listed integration, for end users without a connection. `blocks`: the slugs
+    of each block, and the joined fragments of its listed integrations. `size`: the memory in bytes without
     `lists`. `lists`: rendered lists by connections and selection. The lists use the view's fragments and blocks. So the
     view contains the cache of its lists, and a removed view frees its lists too.
     """
@@ -167,10 +194,12 @@ class IntegrationList:
     def listed(self, state: ListState, options: Options) -> Listed:
         """Return the rendered list for this state and these options."""
         catalog = self._catalog if state.own is None else state.own
-        key = (catalog.revision, state.availability.key, options.logo)
+        key: tuple[object, ...] = (catalog.revision, state.availability.key, options.logo)
+        if options.include_unavailable:
+            key = (*key, state.disabled)
         view = self._views.get(key)
         if view is None:
-            view = self._render_view(catalog, state.availability, options.logo)
+            view = self._render_view(catalog, state, options)
             self._views.put(key, view, view.size)
         options = options.known(catalog)
         if not options.is_cacheable:
@@ -200,7 +229,12 @@ class IntegrationList:
             for slug, active in connected_slugs(state.connections).items()
             if catalog.get(slug) is not None and (active or slug not in view.fragments)
         }
-        fragments = self._connected_fragments(catalog, state.availability, connected, options.logo)
+        fragments = dict[str, bytes]()
+        for slug, active in connected.items():
+            integration = catalog.get(slug)
+            assert integration is not None  # noqa: S101 - `connected` contains only slugs of the catalog
+            rendered = self._fragments(integration, state, options)
+            fragments[slug] = rendered.connected if active else rendered.not_connected
         if options.selects:
             listed_slugs = connected.keys() | view.fragments.keys()
             selected = [integration for integration in catalog.integrations if integration.slug in listed_slugs]
@@ -218,36 +252,34 @@ class IntegrationList:
         own = sum(len(fragment) for slug, fragment in fragments.items() if slug.startswith(CUSTOM))
         return listed, own + _ITEM_SIZE * len(parts)
 
-    def _render_view(self, catalog: Catalog, availability: Availability, logo: Logo) -> _View:
-        fragments = dict[str, bytes]()
+    def _render_view(self, catalog: Catalog, state: ListState, options: Options) -> _View:
+        availability, fragments = state.availability, dict[str, bytes]()
         for integration in catalog.integrations:
-            auth_types = availability.working(integration) if integration.slug in availability else ()
-            if auth_types:
-                rendered = self.renderer.fragments(integration, logo, auth_types)
-                fragments[integration.slug] = rendered.not_connected
+            if options.include_unavailable or _auth_types(integration, availability):
+                fragments[integration.slug] = self._fragments(integration, state, options).not_connected
         slugs = [integration.slug for integration in catalog.integrations]
         groups = [slugs[start : start + _BLOCK] for start in range(0, len(slugs), _BLOCK)]
         blocks = [(group, b"".join([fragments.get(slug, b"") for slug in group])) for group in groups]
-        decisive = repr((catalog.revision, self.renderer.public_url, logo, availability.sorted))
+        decisive = repr((catalog.revision, self.renderer.public_url, options.logo, availability.sorted))
+        if options.include_unavailable:
+            decisive += repr(sorted(state.disabled))
         # The renderer caches the fragments of built-in integrations.
         own = sum(len(fragment) for slug, fragment in fragments.items() if slug.startswith(CUSTOM))
         slug_count = len(fragments) + sum(len(names) for names in availability.key if names)
         size = own + sum(len(block) for _, block in blocks) + _ITEM_SIZE * len(slugs) + _SLUG_SIZE * slug_count
         return _View(fragments, blocks, hashlib.blake2b(decisive.encode(), digest_size=16), size)
 
-    def _connected_fragments(
-        self, catalog: Catalog, availability: Availability, connected: Mapping[str, bool], logo: Logo
-    ) -> dict[str, bytes]:
-        rendered = dict[str, bytes]()
-        for slug, active in connected.items():
-            integration = catalog.get(slug)
-            assert integration is not None  # noqa: S101 - slugs of the catalog
-            fragments = self.renderer.fragments(integration, logo, availability.working(integration))
-            if slug in availability:
-                rendered[slug] = fragments.connected if active else fragments.not_connected
-            else:
-                rendered[slug] = fragments.unavailable_connected if active else fragments.unavailable_not_connected
-        return rendered
+    def _fragments(self, integration: Integration, state: ListState, options: Options) -> Fragments:
+        auth_types = _auth_types(integration, state.availability)
+        reason = None
+        if options.include_unavailable and not auth_types:
+            reason = state.availability.unavailability(integration, state.disabled)
+        return self.renderer.fragments(integration, options.logo, auth_types, reason)
+
+
+def _auth_types(integration: Integration, availability: Availability) -> tuple[str, ...]:
+    """Return the auth types by which an end user can connect now."""
+    return availability.working(integration) if integration.slug in availability else ()
 
 
 def _select(integrations: list[Integration], connected: Mapping[str, bool], options: Options) -> list[Integration]:

@@ -9,6 +9,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import CustomIntegration, Integration
+from one_runtime.integrations.availability import Unavailability
 
 Logo: TypeAlias = Literal["inline", "url", "none"]
 Status: TypeAlias = Literal["connected", "not_connected"]
@@ -22,18 +23,22 @@ _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Options(NamedTuple):
-    """Filters and format of a list. A filter that is None selects all integrations. `search` also sorts them."""
+    """Filters and format of a list. A filter that is None selects all integrations. `search` also sorts them.
+
+    `include_unavailable`: True to list also the integrations that the end user cannot connect.
+    """
 
     slugs: frozenset[str] | None = None
     category: str | None = None
     search: str | None = None
     status: Status | None = None
     logo: Logo = "inline"
+    include_unavailable: bool = False
 
     @property
     def selects(self) -> bool:
         """Return True if the options filter or sort the integrations."""
-        return self != Options(logo=self.logo)
+        return self != Options(logo=self.logo, include_unavailable=self.include_unavailable)
 
     @property
     def is_cacheable(self) -> bool:
@@ -82,12 +87,10 @@ class Listed:
 
 
 class Fragments(NamedTuple):
-    """JSON fragments of one integration for its four states. A state combines availability and connection status."""
+    """JSON fragments of one integration, for an end user without and with an active connection."""
 
     not_connected: bytes
     connected: bytes
-    unavailable_not_connected: bytes
-    unavailable_connected: bytes
 
 
 class IntegrationRenderer:
@@ -95,30 +98,47 @@ class IntegrationRenderer:
 
     def __init__(self, catalog: Catalog, public_url: str) -> None:
         self._catalog, self.public_url = catalog, public_url
-        # The cache has room for each built-in integration in three logo formats, with one to three sets of auth types.
+        # The cache has room for each built-in integration in three logo formats, with one to three sets of auth types,
+        # without auth types, and with each reason why it is unavailable.
         self._fragments = lru_cache(maxsize=16_384)(self._render)
 
-    def fragments(self, integration: Integration, logo: Logo, auth_types: tuple[str, ...]) -> Fragments:
-        """Return the integration's fragments for its four states.
+    def fragments(
+        self,
+        integration: Integration,
+        logo: Logo,
+        auth_types: tuple[str, ...],
+        unavailability: Unavailability | None = None,
+    ) -> Fragments:
+        """Return the integration's fragments. With `unavailability`, the fragments contain this reason.
 
         Custom integrations are rare, so they are not cached.
         """
         if isinstance(integration, CustomIntegration):
-            return self._render_integration(integration, logo, auth_types)
-        return self._fragments(integration.slug, logo, auth_types)
+            return self._render_integration(integration, logo, auth_types, unavailability)
+        return self._fragments(integration.slug, logo, auth_types, unavailability)
 
-    def _render(self, slug: str, logo: Logo, auth_types: tuple[str, ...]) -> Fragments:
+    def _render(
+        self, slug: str, logo: Logo, auth_types: tuple[str, ...], unavailability: Unavailability | None
+    ) -> Fragments:
         integration = self._catalog.get(slug)
         assert integration is not None  # noqa: S101 - every catalog contains the built-in integrations
-        return self._render_integration(integration, logo, auth_types)
+        return self._render_integration(integration, logo, auth_types, unavailability)
 
-    def _render_integration(self, integration: Integration, logo: Logo, auth_types: tuple[str, ...]) -> Fragments:
+    def _render_integration(
+        self,
+        integration: Integration,
+        logo: Logo,
+        auth_types: tuple[str, ...],
+        unavailability: Unavailability | None,
+    ) -> Fragments:
         description = self.describe(integration, logo)
-        states = (("not_connected", auth_types), ("connected", auth_types), ("not_connected", ()), ("connected", ()))
+        more = {} if unavailability is None else {"unavailable": unavailability._asdict()}
+        statuses: tuple[Status, ...] = ("not_connected", "connected")
         return Fragments(
             *(
-                SEPARATOR + _encode({**description, "status": status, "supported_auth_types": supported}).encode()
-                for status, supported in states
+                SEPARATOR
+                + _encode({**description, "status": status, "supported_auth_types": auth_types, **more}).encode()
+                for status in statuses
             )
         )
 

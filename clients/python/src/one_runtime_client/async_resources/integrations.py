@@ -8,7 +8,7 @@ from one_runtime_client.models import (
     Integration,
 )
 from one_runtime_client.operations import AsyncResource, async_with_response
-from one_runtime_client.parsing import list_of
+from one_runtime_client.parsing import answer, list_of
 from one_runtime_client.requests import (
     Request,
     one_or_more,
@@ -33,6 +33,7 @@ class AsyncIntegrations(AsyncResource):
         status: Literal["connected", "not_connected"] | None = None,
         logo: Literal["inline", "url", "none"] = "url",
         expand: Literal["connections"] | None = None,
+        include: Literal["unavailable"] | None = None,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> tuple[Integration, ...]:
@@ -49,6 +50,8 @@ class AsyncIntegrations(AsyncResource):
             status: Only integrations with this status.
             logo: Format of the logos. Default: url.
             expand: Add the end user's connections to each integration.
+            include: List also the integrations that the end user cannot connect. Their field `unavailable` has the
+                reason.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
 
@@ -70,11 +73,62 @@ class AsyncIntegrations(AsyncResource):
                     "status": status,
                     "logo": logo,
                     "expand": expand,
+                    "include": include,
                 },
                 timeout=timeout,
                 headers=headers,
             ),
             list_of(Integration, under="integrations"),
+        )
+
+    async def get(
+        self,
+        integration_slug: str,
+        *,
+        end_user_id: str,
+        logo: Literal["inline", "url", "none"] = "url",
+        expand: Literal["connections"] | Iterable[Literal["connections"]] = (),
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Integration:
+        """Return one integration with the status for an end user, also if the end user cannot connect the
+        integration.
+
+        If the end user cannot connect the integration, `unavailable` has the reason.
+
+        The API key needs the scope `read`.
+
+        Args:
+            integration_slug: The slug of the integration.
+            end_user_id: Your own identifier of the end user.
+            logo: The form of `logo_url`. `inline`: a data URI. `url`: a URL on this server. `none`: None. Default: url.
+            expand: `connections` adds the end user's connections to each integration.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            Integration: An integration with the end user's status.
+
+        Raises:
+            NotFound: `not_found`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return await self._request(
+            Request(
+                "GET /v1/integrations/{integration_slug}",
+                path={
+                    "integration_slug": integration_slug,
+                },
+                query={
+                    "end_user_id": end_user_id,
+                    "logo": logo,
+                    "expand": one_or_more(expand),
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(Integration),
         )
 
 
@@ -83,3 +137,4 @@ class AsyncIntegrationsWithRawResponse:
 
     def __init__(self, resource: AsyncIntegrations) -> None:
         self.list = async_with_response(resource.list)
+        self.get = async_with_response(resource.get)
