@@ -283,6 +283,27 @@ async def test_patch_changes_only_the_fields_it_contains(client: Client) -> None
     assert (await event_types(client))[0] == "connection.updated"
 
 
+async def test_automatic_name_follows_the_account_and_a_chosen_name_stays(client: Client) -> None:
+    label = "Globex Corporation"
+    cases: tuple[tuple[str, tuple[str | None, ...], str], ...] = (
+        ("automatic", (), "Initech"),
+        ("chosen", ("Sales",), "Sales"),
+        ("reset", ("Sales", None), "Initech"),
+    )
+    for user, names, expected in cases:
+        first = await client.connect(user)
+        assert (first["name"], first["account"]["label"]) == (label, label)
+        for name in names:
+            assert (await client.send("PATCH", f"{PATH}/{first['id']}", {"name": name})).status_code == 200
+        moved = await client.connect(user, ACME_KEYS[INITECH])
+        assert (moved["id"], moved["account"]["label"], moved["name"]) == (first["id"], "Initech", expected), user
+        session = await client.session(user)
+        typed = {"replace_account": True}
+        assert (await client.type_key(session["session_token"], ACME_KEYS[GLOBEX], **typed)).status_code == 200
+        back = (await client.get(f"{PATH}/{first['id']}")).json()
+        assert back["name"] == ("Sales" if expected == "Sales" else label), user
+
+
 async def test_null_clears_the_metadata_and_restores_the_automatic_name(client: Client) -> None:
     connection = await client.connect(name="Old", metadata={"a": 1})
     content, merge_patch = '{"name": null, "metadata": null}', {"content-type": "application/merge-patch+json"}

@@ -1,6 +1,7 @@
 """`/v1/end-users`: list and delete."""
 
 from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
 
@@ -40,6 +41,62 @@ async def test_end_users_are_paged_by_identifier(client: Client) -> None:
     assert rest["next_cursor"] is None
     beyond = (await client.get("/v1/end-users", cursor="b")).json()["end_users"]  # a cursor is where to go on
     assert [end_user["end_user_id"] for end_user in beyond] == names[2:]
+
+
+async def test_end_user_is_read_and_changed(application: Application, client: Client) -> None:
+    name = "a/b 用户"
+    path = f"/v1/end-users/{quote(name, safe='')}"
+    await client.session(name, end_user_name="Ada", end_user_email="ada@example.com")
+    before = (await client.get(path)).json()
+    assert (before["end_user_id"], before["name"], before["metadata"]) == (name, "Ada", {})
+    for body, changed, expected in (
+        ({}, [], {}),
+        ({"name": "Ada"}, [], {}),
+        ({"metadata": {"plan": "pro", "seats": 3}}, ["metadata"], {"metadata": {"plan": "pro", "seats": 3}}),
+        ({"metadata": {"seats": None}}, ["metadata"], {"metadata": {"plan": "pro"}}),
+        ({"name": "Ada L.", "email": None}, ["name", "email"], {"name": "Ada L.", "email": None}),
+        ({"metadata": None, "name": None}, ["name", "metadata"], {"metadata": {}, "name": None}),
+    ):
+        application.clock.advance(minutes=1)
+        known = len(await events(client, type="end_user.updated"))
+        answer = await client.send("PATCH", path, body)
+        assert answer.status_code == 200, answer.text
+        after = {**before, **expected}
+        assert {**answer.json(), "updated_at": ""} == {**after, "updated_at": ""}, body
+        assert (answer.json()["updated_at"] != before["updated_at"]) is bool(changed), body
+        assert (await client.get(path)).json() == answer.json()
+        written = (await events(client, type="end_user.updated"))[: 1 if changed else 0]
+        assert [(event["end_user_id"], event["data"]) for event in written] == [
+            (name, {"changed": changed}) for _ in written
+        ]
+        assert len(await events(client, type="end_user.updated")) == known + bool(changed), body
+        before = answer.json()
+    await client.session(name, end_user_name="Ada")
+    assert (await client.get(path)).json()["metadata"] == before["metadata"]
+
+
+async def test_unknown_end_users_and_wrong_changes_are_refused(application: Application, client: Client) -> None:
+    await client.session()
+    other = application.client(await application.key(await application.organization("Southwind")))
+    for reader, name in ((client, "nobody"), (client, "a%00b"), (other, USER)):
+        for answer in (
+            await reader.get(f"/v1/end-users/{name}"),
+            await reader.send("PATCH", f"/v1/end-users/{name}", {"name": "x"}),
+        ):
+            assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), name
+    mistakes: tuple[dict[str, Any], ...] = (
+        {"metadata": []},
+        {"metadata": {"text": "x" * 17_000}},
+        {"name": " "},
+        {"email": 1},
+        {"end_user_id": "other"},
+    )
+    for wrong in mistakes:
+        assert (await client.send("PATCH", f"/v1/end-users/{USER}", wrong)).status_code == 422, wrong
+    big = {"metadata": {"first": "x" * 9_000}}
+    assert (await client.send("PATCH", f"/v1/end-users/{USER}", big)).status_code == 200
+    merged = await client.send("PATCH", f"/v1/end-users/{USER}", {"metadata": {"second": "x" * 9_000}})
+    assert (merged.status_code, merged.json()["errors"][0]["field"]) == (422, "metadata")
 
 
 async def test_name_stays_when_a_later_session_gives_none(client: Client) -> None:

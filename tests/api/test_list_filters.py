@@ -18,6 +18,7 @@ WRONG: Final[Mapping[str, tuple[Mapping[str, Any], ...]]] = {
     "/v1/connections": ({"status": ["active", "broken"]}, {"end_user_id": " "}, {"integration_slug": "x" * 101}),
     "/v1/events": ({"type": ["connection.created", "junk"]}, {"actor_type": "robot"}, {"connection_id": "x"}),
     "/v1/proxy-requests": ({"http_status": [200, 600]}, {"api_key_id": "x"}, {"connection_id": [UNKNOWN_ID, "x"]}),
+    "/v1/hosted-connection-sessions": ({"status": ["pending", "open"]}, {"integration_slug": "x" * 101}),
     "/v1/end-users": ({"end_user_id": ""}, {"email": "x" * 256}),
 }
 ONCE: Final = ("since", "until", "limit", "cursor")

@@ -2,6 +2,7 @@
 
 import { type Operation, resource } from "./operations.js";
 import { CallsOfProviders, type ProviderProxy } from "./proxy.js";
+import apiKeys, { type ApiKeys } from "./resources/api-keys.js";
 import catalog, { type Catalog } from "./resources/catalog.js";
 import connections, { type Connections, type Disconnection } from "./resources/connections.js";
 import customIntegrations, { type CustomIntegrations } from "./resources/custom-integrations.js";
@@ -23,6 +24,7 @@ export class OneRuntime {
   readonly organization: OrganizationSettings;
   readonly oauthClients: OAuthClients;
   readonly customIntegrations: CustomIntegrations;
+  readonly apiKeys: ApiKeys;
   readonly events: Events;
   readonly proxyRequests: ProxyRequests;
   readonly proxy: ProviderProxy;
@@ -55,6 +57,7 @@ export class OneRuntime {
     this.organization = organization.methods(transport);
     this.oauthClients = oauthClients.methods(transport);
     this.customIntegrations = customIntegrations.methods(transport);
+    this.apiKeys = apiKeys.methods(transport);
     this.events = events.methods(transport);
     this.proxyRequests = proxyRequests.methods(transport);
     this.proxy = new CallsOfProviders(transport);
@@ -77,6 +80,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = Object.freeze({
   ...organization.operations,
   ...oauthClients.operations,
   ...customIntegrations.operations,
+  ...apiKeys.operations,
   ...events.operations,
   ...proxyRequests.operations,
 });

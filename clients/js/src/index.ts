@@ -35,6 +35,7 @@ export {
 } from "./handlers.js";
 export type { Page, Pages, Paging } from "./pages.js";
 export type { CallOptions, ConnectionSelector, ProviderProxy, ProxyBody, ProxyOptions } from "./proxy.js";
+export type * from "./resources/api-keys.js";
 export type * from "./resources/catalog.js";
 export type * from "./resources/connections.js";
 export type * from "./resources/custom-integrations.js";

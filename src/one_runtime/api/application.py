@@ -10,6 +10,7 @@ from starlette.types import Lifespan
 
 from one_runtime import RELEASE
 from one_runtime.api import (
+    api_keys,
     catalog,
     connections,
     custom_integrations,
@@ -42,6 +43,7 @@ _RESOURCES: Final = (
     disconnect.router,
     end_users.router,
     organization.router,
+    api_keys.router,
     custom_integrations.router,
     oauth_clients.router,
     events.router,

@@ -1,11 +1,27 @@
 """Serve `/v1/end-users`: the users of an organization's product (end users)."""
 
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, TypeAlias
 
-from fastapi import Query
+from fastapi import HTTPException, Query
+from pydantic import AfterValidator
 
 from one_runtime.api.disconnect import RevocationAnswer
-from one_runtime.api.fields import Answer, Body, Limit, Metadata, Moment, Several, Text, TextCursor, Time, next_cursor
+from one_runtime.api.fields import (
+    Answer,
+    Body,
+    Limit,
+    Metadata,
+    Moment,
+    Several,
+    Text,
+    TextCursor,
+    Time,
+    example,
+    next_cursor,
+    require_metadata,
+)
+from one_runtime.api.merge_patch import merge_patch
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.connecting.disconnect import forget_end_user
 from one_runtime.errors import NotFound
@@ -13,6 +29,16 @@ from one_runtime.tenancy import end_users
 from one_runtime.tenancy.end_users import EndUserFilter
 
 router = Routes("End users")
+
+
+def _present(identifier: str) -> str:
+    if not identifier:
+        raise HTTPException(404)  # the path ends in a slash, and is the path of no route
+    return identifier
+
+
+PathIdentifier: TypeAlias = Annotated[str, AfterValidator(_present)]
+"""The identifier of an end user in a path. The identifier may contain slashes."""
 
 
 class EndUserAnswer(Answer, title="EndUser"):
@@ -44,6 +70,20 @@ class EndUserQuery(Body):
     cursor: TextCursor = None
 
 
+class PatchEndUser(Body, title="EndUserUpdate"):
+    """The fields to change, as a JSON Merge Patch (RFC 7396). An omitted field keeps its value, and null clears it.
+
+    `metadata`: each key changes only this key. A key with null removes the key. With null instead of an object, all
+    keys are removed.
+    """
+
+    model_config = example(metadata={"plan": "pro"})
+
+    name: Text | None = None
+    email: Text | None = None
+    metadata: Metadata | None = None
+
+
 class ForgottenEndUser(Answer, title="DeletedEndUser"):
     """The deleted end user, and the results of revoking the tokens."""
 
@@ -69,15 +109,39 @@ async def list_end_users(
 
 
 @router.route(
-    "GET /v1/end-users/{end_user_id:path}",  # an identifier may contain slashes
+    "GET /v1/end-users/{end_user_id:path}",
     scope="read",
     errors=(NotFound,),
     summary="Read one end user",
 )
-async def get_end_user(end_user_id: str, caller: Authenticated, installation: Installed) -> EndUserAnswer:
+async def get_end_user(end_user_id: PathIdentifier, caller: Authenticated, installation: Installed) -> EndUserAnswer:
     """Return an end user of your organization."""
     async with installation.database.read() as tx:
         return EndUserAnswer.model_validate(await end_users.get(tx, caller.organization_id, end_user_id))
+
+
+@router.route(
+    "PATCH /v1/end-users/{end_user_id:path}",
+    scope="connect",
+    errors=(NotFound,),
+    summary="Change the name, e-mail address or metadata of an end user",
+)
+async def update_end_user(
+    end_user_id: PathIdentifier, body: PatchEndUser, caller: Authenticated, installation: Installed
+) -> EndUserAnswer:
+    """Change an end user. The body is a JSON Merge Patch (RFC 7396).
+
+    A request that changes nothing writes no event, and `updated_at` stays the same.
+    """
+    async with installation.database.write() as tx:
+        present = await end_users.get(tx, caller.organization_id, end_user_id, lock=True)
+        fields = {"name": present.name, "email": present.email, "metadata": present.metadata}
+        merged = merge_patch(fields, body.model_dump(exclude_unset=True))
+        metadata = require_metadata(merged.get("metadata", {}))
+        changed = replace(present, name=merged.get("name"), email=merged.get("email"), metadata=metadata)
+        return EndUserAnswer.model_validate(
+            await end_users.save(tx, caller.actor, present, changed, installation.clock())
+        )
 
 
 @router.route(
@@ -86,7 +150,9 @@ async def get_end_user(end_user_id: str, caller: Authenticated, installation: In
     errors=(NotFound, *UNREADABLE_CREDENTIALS),
     summary="Delete an end user",
 )
-async def delete_end_user(end_user_id: str, caller: Authenticated, installation: Installed) -> ForgottenEndUser:
+async def delete_end_user(
+    end_user_id: PathIdentifier, caller: Authenticated, installation: Installed
+) -> ForgottenEndUser:
     """Delete an end user, and all connections, credentials and sessions of this end user.
 
     One Runtime removes the end user's identifier from all older events. Only the new event `end_user.deleted` names the

@@ -4,8 +4,9 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated
 
+from fastapi import Query
 from pydantic import Field
 
 from one_runtime.api.conditions import Conditional
@@ -14,13 +15,18 @@ from one_runtime.api.fields import (
     BLANK_IS_ABSENT,
     Answer,
     Body,
+    IdCursor,
+    Limit,
     Link,
     Metadata,
+    Moment,
     Note,
     OptionalName,
     OptionalSlug,
     OptionalText,
     ScopeName,
+    Several,
+    Slug,
     Text,
     Time,
     example,
@@ -30,9 +36,10 @@ from one_runtime.api.fields import (
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.catalog.disabled_integrations import IntegrationDisabled
 from one_runtime.catalog.model import AuthType
-from one_runtime.connecting import redirect_mode, sessions
+from one_runtime.connecting import redirect_mode, session_search, sessions
 from one_runtime.connecting.popup import WrongMode
 from one_runtime.connecting.redirect_mode import EndUserMismatch
+from one_runtime.connecting.session_search import SessionFilter
 from one_runtime.connecting.sessions import (
     DEFAULT_EXPIRES_IN,
     MAX_EXPIRES_IN,
@@ -43,6 +50,7 @@ from one_runtime.connecting.sessions import (
     SessionCancelled,
     SessionExpired,
     SessionUsed,
+    Status,
     create_session,
 )
 from one_runtime.connections import connections
@@ -105,24 +113,55 @@ class CreatedSession(Answer):
     expires_at: Time
 
 
-class SessionAnswer(Answer, title="Session"):
-    """The state of a session.
+class SessionSummary(Answer):
+    """A session in a list, without its token.
 
     `last_error`: the newest stored error, or null. The session can stay `pending` after an error. After ten attempts
     that the provider refused, the session is `failed`.
+
+    `connection_id`: the id of the connection that the session made, or null. The connection can have been deleted.
     """
 
     id: str
-    status: Literal["pending", "connected", "failed", "cancelled", "expired"]
+    status: Status
     end_user_id: str
     integration_slug: str | None
     mode: Mode
     return_url: str | None
     last_error: Note | None
-    connection: ConnectionAnswer | None
+    connection_id: str | None
     metadata: Metadata
     created_at: Time
     expires_at: Time
+
+
+class SessionAnswer(SessionSummary, title="Session"):
+    """The state of a session, with the connection that the session made."""
+
+    connection: ConnectionAnswer | None
+
+
+class SessionPage(Answer):
+    """A page of sessions. `next_cursor` is null on the last page.
+
+    With a filter other than the time, One Runtime searches at most 10,000 sessions for each page. So a page with a
+    `next_cursor` can contain few sessions or no sessions.
+    """
+
+    sessions: list[SessionSummary]
+    next_cursor: str | None
+
+
+class SessionQuery(Body):
+    """Filters, and the page to return. `since` and `until` select by the time of creation."""
+
+    end_user_id: Several[Text] = []
+    integration_slug: Several[Slug] = []
+    status: Several[Status] = []
+    since: Moment | None = None
+    until: Moment | None = None
+    limit: Limit = 100
+    cursor: IdCursor = None
 
 
 class RedeemCode(Body, title="Redemption"):
@@ -171,6 +210,24 @@ async def create_hosted_connection_session(
         connect_url=f"{installation.settings.public_url}/connect?session_token={token.secret}",
         id=session.id,
         expires_at=session.expires_at,
+    )
+
+
+@router.route("GET /v1/hosted-connection-sessions", scope="read", summary="List sessions, newest first")
+async def list_hosted_connection_sessions(
+    caller: Authenticated, installation: Installed, query: Annotated[SessionQuery, Query()]
+) -> SessionPage:
+    """List the sessions of your organization, newest first. The response contains no token.
+
+    One Runtime keeps a session for 30 days. One Runtime keeps a session that no end user has opened for one day.
+    """
+    now, matching = installation.clock(), SessionFilter(**query.model_dump(exclude={"limit", "cursor"}))
+    async with installation.database.read() as tx:
+        rows, next_cursor = await session_search.list_newest(
+            tx, caller.organization_id, matching, now, limit=query.limit, before=query.cursor
+        )
+    return SessionPage(
+        sessions=[SessionSummary.model_validate(_fields(session, now)) for session in rows], next_cursor=next_cursor
     )
 
 
@@ -244,5 +301,9 @@ async def redeem_hosted_connection_session(
 
 
 def _answer(session: ConnectSession, connection: ConnectionAnswer | None, now: datetime) -> SessionAnswer:
-    states = {"status": session.state(now), "last_error": note_of(session.last_error), "connection": connection}
-    return SessionAnswer.model_validate(asdict(session) | states)
+    return SessionAnswer.model_validate({**_fields(session, now), "connection": connection})
+
+
+def _fields(session: ConnectSession, now: datetime) -> dict[str, object]:
+    """Return the fields of `SessionSummary`."""
+    return asdict(session) | {"status": session.state(now), "last_error": note_of(session.last_error)}

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from one_runtime.api.catalog import CatalogIntegration
 from one_runtime.api.connections import ConnectionSummary
-from one_runtime.api.fields import IDENTIFIER_SCHEMA, Answer, Body, Several, Text
+from one_runtime.api.fields import IDENTIFIER_SCHEMA, Answer, Body, Text
 from one_runtime.api.headers import CODED, Header, coding_of, is_current, send_json, send_not_modified
 from one_runtime.api.invalid_requests import NOT_UTF8
 from one_runtime.api.list_query import (
@@ -140,7 +140,7 @@ class OneIntegrationQuery(Body):
 
     end_user_id: Text
     logo: Logo = "inline"
-    expand: Several[Literal["connections"]] = []
+    expand: Literal["connections"] | None = None
 
 
 @router.route(

@@ -12,7 +12,7 @@ from one_runtime.api.catalog import CatalogList
 from one_runtime.api.integrations import IntegrationListAnswer
 from one_runtime.api.openapi_examples import describe
 from one_runtime.api.problems import MEDIA_TYPE, Problem
-from one_runtime.api.routing import RouteSpec
+from one_runtime.api.routing import ANY, RouteSpec
 from one_runtime.errors import OneRuntimeError
 
 _DESCRIPTION: Final = (
@@ -30,6 +30,7 @@ _TAGS: Final = {
     "Custom integrations": "Integrations that your organization defines itself.",
     "End users": "The users of your product.",
     "Organization": "The settings of your organization.",
+    "API keys": "The API keys of your organization, and the key of the request.",
     "Events": "The audit log of your organization.",
     "Catalog": "The public list of the built-in integrations. These requests need no API key.",
     "System": "The state of the server.",
@@ -98,7 +99,9 @@ def _complete(operation: dict[str, Any], spec: RouteSpec) -> None:
     if operation["operationId"] not in _NOT_IN_CLIENTS:
         operation["x-sdk-name"] = sdk_name(spec.tag, operation["operationId"])
     operation["security"] = [] if spec.scope is None else [{"apiKey": []}]
-    if spec.scope is not None:
+    if spec.scope == ANY:
+        operation["description"] += "\n\nThe API key can have any scope."
+    elif spec.scope is not None:
         operation["x-required-scope"] = spec.scope
         operation["description"] += f"\n\nThe API key needs the scope `{spec.scope}`."
 
@@ -114,6 +117,7 @@ _SDK_NAMES: Final = {
     "disconnect": "disconnect",
     "get_credentials": "connections.credentials",
     "get_catalog_integration": "catalog.get",
+    "get_me": "api_keys.me",
     "list_catalog": "catalog.list",
     "list_categories": "catalog.categories",
     "list_proxy_requests": "proxy_requests.list",

@@ -1,6 +1,6 @@
 """Declare the routes of the API. A declaration contains the OpenAPI tag, the errors and the scope of a route.
 
-A scope is a permission of an API key, such as `read`. Every documented route must declare a scope or `PUBLIC`.
+A scope is a permission of an API key, such as `read`. Every documented route must declare a scope, `ANY` or `PUBLIC`.
 `api/application.py` collects the declarations for the permission check, the OpenAPI document, the middleware and tests.
 """
 
@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from inspect import signature
-from typing import Annotated, Any, Final, TypeAlias, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeAlias, get_args, get_origin
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.routing import APIRoute
@@ -43,7 +43,10 @@ from one_runtime.tenancy.idempotency_keys import IdempotencyKeyInUse, Idempotenc
 PUBLIC: Final = None
 """The scope of routes that need no API key."""
 
-RouteScope: TypeAlias = KeyScope | None
+ANY: Final = "any"
+"""The scope of routes that accept every API key, whatever its scopes."""
+
+RouteScope: TypeAlias = KeyScope | Literal["any"] | None
 Errors: TypeAlias = tuple[type[OneRuntimeError], ...]
 
 _EVERYWHERE: Final[Errors] = (InvalidInput, OneRuntimeError, Unavailable, Busy)
@@ -60,7 +63,7 @@ _PRINCIPAL: Final = "one_runtime.principal"
 class RouteSpec:
     """Declaration of a route: one method of one path.
 
-    - `scope`: the scope that an API key needs, or `PUBLIC`.
+    - `scope`: the scope that an API key needs, `ANY` or `PUBLIC`.
     - `errors`: the errors of this route only. `all_errors` adds the general errors, such as `Unauthenticated`.
     - `idempotent`: True if the route accepts the header `Idempotency-Key`. Every POST that creates something does.
     - `head`: False if the path does not accept HEAD, because a GET has an effect, such as a refresh of tokens.
@@ -154,7 +157,7 @@ class AsgiRoute(Route):
         self.relays = relays
 
 
-def _authenticated_route(scope: KeyScope, *, idempotent: bool) -> type[APIRoute]:
+def _authenticated_route(scope: KeyScope | Literal["any"], *, idempotent: bool) -> type[APIRoute]:
     """Return a class of routes that authenticate a request and check the scope of the API key.
 
     `idempotent`: True if the routes accept the header `Idempotency-Key`.
@@ -193,13 +196,14 @@ def _or_not_modified(request: Scope, response: Response) -> Response:
     return Response(status_code=304, headers=headers)
 
 
-def authorize(request: Scope, principal: Principal, required: KeyScope) -> None:
+def authorize(request: Scope, principal: Principal, required: KeyScope | Literal["any"]) -> None:
     """Check the scope that a route requires, and record the organization and the API key for logs and traces.
 
     Raises: InsufficientScope.
     """
     request["organization_id"], request["api_key_id"] = principal.organization_id, principal.api_key_id
-    principal.require(required)
+    if required != ANY:
+        principal.require(required)
 
 
 def _repeatable_parameters(endpoint: Callable[..., Any]) -> frozenset[str]:

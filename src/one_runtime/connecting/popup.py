@@ -20,7 +20,7 @@ from one_runtime.connecting.redirect_mode import return_address
 from one_runtime.connecting.sessions import ConnectSession, Mode, ended_error, unavailable_error
 from one_runtime.connecting.verification import VerifiedAccount, verify_credentials
 from one_runtime.connections import connections
-from one_runtime.connections.connections import NewConnection
+from one_runtime.connections.connections import NewConnection, automatic_name
 from one_runtime.connections.credentials import CheckFailed, ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
@@ -329,8 +329,12 @@ async def _record_failure(
 def new_connection(
     session: ConnectSession, verified: VerifiedAccount, name: str | None, *, replace_account: bool
 ) -> NewConnection:
-    """Return the connection to store for a verified account."""
-    name = name or session.suggested_connection_name or verified.account.label or verified.integration.name
+    """Return the connection to store for a verified account.
+
+    An account with a label needs no name here, because the automatic name of the connection is the label.
+    """
+    automatic = None if verified.account.label else verified.integration.name
+    name = name or session.suggested_connection_name or automatic
     connection = verified.as_connection(session.end_user_id, name, session.metadata)
     target, multiple = session.target_connection_id, session.multiple
     return replace(connection, target=target, multiple=multiple, agreed=replace_account)
@@ -359,7 +363,8 @@ async def complete_session(
             code = await redirect_mode.hold_connection(tx, vault, session, connection, now)
             return_to = return_address(session, "connected", code=code.secret)
             slug = connection.integration_slug
-            connected = Connected(None, slug, connection.name or slug, return_to)
+            name = connection.name or automatic_name(connection.account.label, slug)
+            connected = Connected(None, slug, name, return_to)
         else:
             stored, _ = await connections.create_or_replace(tx, vault, catalogs, actor, connection, now)
             if not await sessions.complete(tx, session.id, stored.id, now):

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 
 from one_runtime.connecting.sessions import ConnectSession, Status
 from one_runtime.db.engine import Transaction
-from one_runtime.db.scanning import SCANNED_ROWS, Page, Values, matches, read_page, within
+from one_runtime.db.scanning import SCANNED_ROWS, Page, Values, matches, read_page, several, within
 from one_runtime.db.schema import hosted_connection_sessions as sessions
 
 _COLUMNS: Final = tuple(sessions.c[name] for name in ConnectSession.__dataclass_fields__)
@@ -73,6 +73,8 @@ async def list_newest(  # noqa: PLR0913 - by name
     statement = select(*_COLUMNS).where(*within(sessions.c.id, matching.since, matching.until))
     if organization_id is not None:
         statement = statement.where(sessions.c.organization_id == organization_id)
+        if not several(matching.end_user_id):  # the index finds the sessions of one end user
+            statement = statement.where(*matches(sessions.c.end_user_id, matching.end_user_id))
     if before:
         statement = statement.where(sessions.c.id < before)
     return await read_page(

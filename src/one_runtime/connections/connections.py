@@ -90,6 +90,8 @@ class Connection:
 class NewConnection:
     """A verified account to store as a connection.
 
+    `name`: None for the automatic name. If the connection replaces a connection whose name was chosen, None keeps the
+    chosen name.
     `target`: the id of the connection to replace, or None. `multiple`: True to keep the end user's other connections to
     the integration. `agreed`: True if the end user agreed to replace the present account by this account.
     """
@@ -312,14 +314,17 @@ async def _create(tx: Transaction, vault: Vault, actor: Actor, new: NewConnectio
 async def _replace(
     tx: Transaction, vault: Vault, actor: Actor, present: Connection, new: NewConnection, now: datetime
 ) -> Connection:
+    account_label = new.account.label or present.account_label
+    has_automatic_name = present.name == automatic_name(present.account_label, present.integration_slug)
+    kept_name = automatic_name(account_label, present.integration_slug) if has_automatic_name else present.name
     reconnected = replace(
         present,
-        name=new.name or present.name,
+        name=new.name or kept_name,
         auth_type=new.auth_type,
         status="active",
         error=None,
         account_id=new.account.id or present.account_id,
-        account_label=new.account.label or present.account_label,
+        account_label=account_label,
         params=new.params,
         metadata={**present.metadata, **new.metadata},
         updated_at=now,

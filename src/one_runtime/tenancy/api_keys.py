@@ -54,6 +54,10 @@ _REVOKE_BY_PREFIX = _REVOKE.where(
     .limit(1)
     .scalar_subquery()
 )
+_OF_ORGANIZATION = api_keys.c.organization_id == bindparam("organization")
+_NEWEST = select(*_COLUMNS).where(_OF_ORGANIZATION).order_by(api_keys.c.id.desc())
+_OWN = _BY_ID.where(_OF_ORGANIZATION)
+_ACTIVE_LOCKED = _LIST.where(_OF_ORGANIZATION, api_keys.c.revoked_at.is_(None)).with_for_update()
 _DELETE_ALL = delete(api_keys).where(api_keys.c.organization_id == bindparam("organization"))
 
 
@@ -102,6 +106,23 @@ async def list_all(tx: Transaction, organization_id: str | None = None) -> list[
     return [_from_row(row) for row in await tx.all(statement)]
 
 
+async def list_page(tx: Transaction, organization_id: str, *, limit: int, before: str | None = None) -> list[ApiKey]:
+    """Return at most `limit` API keys of an organization, newest first. The list includes revoked keys.
+
+    With `before`, return only keys older than this id.
+    """
+    statement = _NEWEST if before is None else _NEWEST.where(api_keys.c.id < before)
+    return [_from_row(row) for row in await tx.all(statement.limit(limit), organization=organization_id)]
+
+
+async def get(tx: Transaction, organization_id: str, key_id: str) -> ApiKey:
+    """Return an API key of this organization, which can be revoked. Raises: NotFound."""
+    row = await tx.one(_OWN, organization=organization_id, key=key_id) if is_id(key_id) else None
+    if row is None:
+        raise NotFound(f"There is no API key {key_id[:64]!r}. GET /v1/api-keys lists your API keys.")
+    return _from_row(row)
+
+
 async def find(tx: Transaction, key_id_or_prefix: str) -> ApiKey:
     """Return an API key, which can be revoked. Raises: NotFound; Conflict if several keys have this prefix."""
     rows = await tx.all(_BY_ID if is_id(key_id_or_prefix) else _BY_PREFIX, key=key_id_or_prefix)
@@ -125,9 +146,36 @@ async def revoke(tx: Transaction, key_id_or_prefix: str, now: datetime, operator
     if row is None:
         raise NotFound(f"There is no active API key {key_id_or_prefix}. `one-runtime api-keys list` shows all keys.")
     key = _from_row(row)
-    actor = Actor(key.organization_id, "system", operator)
-    await record(tx, actor, "api_key.revoked", now, Subject(data={"api_key_id": key.id, "name": key.name}))
+    await _record_revocation(tx, Actor(key.organization_id, "system", operator), key, now)
     return key
+
+
+async def revoke_own(tx: Transaction, actor: Actor, key_id: str, now: datetime) -> ApiKey:
+    """Revoke an API key of the actor's organization. If the key is revoked already, change nothing.
+
+    The transaction locks the active keys. Otherwise, two requests could revoke the last two keys with the scope `admin`
+    at the same time. The organization could then create no further key over the API.
+
+    Raises: NotFound; Conflict if the key is the only active key with the scope `admin`.
+    """
+    active = [_from_row(row) for row in await tx.all(_ACTIVE_LOCKED, organization=actor.organization_id)]
+    key = await get(tx, actor.organization_id, key_id)
+    if key.revoked_at is not None:
+        return key
+    if "admin" in key.scopes and not any("admin" in other.scopes for other in active if other.id != key.id):
+        raise Conflict(
+            "This is the only active API key with the scope 'admin'. Create another key with this scope first. The "
+            "operator can revoke this key with `one-runtime api-keys revoke`."
+        )
+    row = await tx.one(_REVOKE_BY_ID, key=key.id, now=now)
+    assert row is not None  # noqa: S101 - the transaction locks the key
+    revoked = _from_row(row)
+    await _record_revocation(tx, actor, revoked, now)
+    return revoked
+
+
+async def _record_revocation(tx: Transaction, actor: Actor, key: ApiKey, now: datetime) -> None:
+    await record(tx, actor, "api_key.revoked", now, Subject(data={"api_key_id": key.id, "name": key.name}))
 
 
 async def delete_all(tx: Transaction, organization_id: str) -> int:

@@ -1,7 +1,7 @@
 """Store the end users of organizations. The identifier of an end user comes from the organization's product."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,6 +12,8 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.scanning import Values, matches
 from one_runtime.db.schema import connections, end_users, hosted_connection_sessions, requests
 from one_runtime.errors import NotFound
+from one_runtime.tenancy import events
+from one_runtime.tenancy.events import Actor, Subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ _OF_ORGANIZATION = end_users.c.organization_id == bindparam("organization")
 _IS_END_USER = and_(_OF_ORGANIZATION, end_users.c.end_user_id == bindparam("end_user"))
 _SELECT = select(*_COLUMNS).where(_IS_END_USER)
 _SELECT_LOCKED = _SELECT.with_for_update(key_share=True)
+_CHANGEABLE = ("name", "email", "metadata")
+_UPDATE = update(end_users).where(_IS_END_USER).values({name: bindparam(name) for name in (*_CHANGEABLE, "updated_at")})
 _LIST = select(*_COLUMNS).where(_OF_ORGANIZATION).order_by(end_users.c.end_user_id)
 _LOCK = select(end_users.c.end_user_id).where(_IS_END_USER).with_for_update()
 _LOCK_PAGE = (
@@ -130,6 +134,21 @@ async def list_page(
     if after is not None:
         statement = statement.where(end_users.c.end_user_id > after)
     return await tx.all(statement.limit(limit), EndUser, organization=organization_id)
+
+
+async def save(tx: Transaction, actor: Actor, present: EndUser, changed: EndUser, now: datetime) -> EndUser:
+    """Store the changed name, e-mail address and metadata of an end user, and write the event `end_user.updated`.
+
+    If nothing changed, store nothing, and write no event. Return the stored end user.
+    """
+    names = [name for name in _CHANGEABLE if getattr(changed, name) != getattr(present, name)]
+    if not names:
+        return present
+    saved = replace(changed, updated_at=now)
+    key = {"organization": actor.organization_id, "end_user": saved.end_user_id}
+    await tx.execute(_UPDATE, **key, **{name: getattr(saved, name) for name in (*_CHANGEABLE, "updated_at")})
+    await events.record(tx, actor, "end_user.updated", now, Subject(saved.end_user_id, data={"changed": names}))
+    return saved
 
 
 async def lock(tx: Transaction, organization_id: str, end_user_id: str) -> bool:

@@ -34,6 +34,7 @@ EventType: TypeAlias = Literal[
     "connection.credentials_read",
     "hosted_connection_session.created",
     "hosted_connection_session.failed",
+    "end_user.updated",
     "end_user.deleted",
     "api_key.created",
     "api_key.revoked",

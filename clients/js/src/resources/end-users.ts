@@ -17,6 +17,8 @@ export interface EndUsers {
     options?: RequestOptions,
   ): Pages<EndUser>;
   get(endUserId: string, options?: RequestOptions): Promise<EndUser>;
+  /** Changes an end user. A property with null clears the value. Each key of `metadata` changes only this key. */
+  update(endUserId: string, input: EndUserUpdate, options?: RequestOptions): Promise<EndUser>;
   /** Deletes an end user with all connections, credentials and sessions. */
   delete(endUserId: string, options?: RequestOptions): Promise<DeletedEndUser>;
 }
@@ -28,6 +30,13 @@ export interface EndUser {
   createdAt: string;
   updatedAt: string;
   metadata: Metadata;
+}
+
+/** Changes of an end user. An omitted property changes nothing, and null clears the value. */
+export interface EndUserUpdate {
+  name?: string | null;
+  email?: string | null;
+  metadata?: Metadata | null;
 }
 
 export interface DeletedEndUser {
@@ -46,5 +55,11 @@ export default resource<EndUsers>("endUsers")({
     returns: ["endUserId", "createdAt"],
   },
   get: { method: "GET", path: "/v1/end-users/{end_user_id}", returns: ["endUserId", "createdAt"] },
+  update: {
+    method: "PATCH",
+    path: "/v1/end-users/{end_user_id}",
+    takes: "body",
+    returns: ["endUserId", "createdAt"],
+  },
   delete: { method: "DELETE", path: "/v1/end-users/{end_user_id}", returns: ["endUserId", "deletedConnections"] },
 });

@@ -1,6 +1,7 @@
 /** Hosted connection sessions: types and operations. */
 
 import { resource } from "../operations.js";
+import type { Pages, Paging } from "../pages.js";
 import type { RequestOptions } from "../transport.js";
 import type { AuthType } from "./catalog.js";
 import type { Connection, ErrorNote, Metadata } from "./connections.js";
@@ -8,6 +9,20 @@ import type { Connection, ErrorNote, Metadata } from "./connections.js";
 export type Mode = "embed" | "redirect" | "link";
 
 export interface Sessions {
+  /**
+   * Lists sessions, newest first, without their tokens. A filter with several values matches sessions that have one of
+   * the values. `since` and `until` select by the time of creation.
+   */
+  list(
+    query?: {
+      endUserId?: string | string[];
+      integrationSlug?: string | string[];
+      status?: SessionStatus | SessionStatus[];
+      since?: string;
+      until?: string;
+    } & Paging,
+    options?: RequestOptions,
+  ): Pages<SessionSummary>;
   /**
    * Creates a session. With a session, an end user can make one connection in the hosted popup. Log neither
    * `sessionToken` nor `connectUrl`.
@@ -47,23 +62,39 @@ export interface CreatedSession {
   expiresAt: string;
 }
 
-export interface Session {
+export type SessionStatus = "pending" | "connected" | "failed" | "cancelled" | "expired";
+
+/** A session in a list of sessions. */
+export interface SessionSummary {
   id: string;
-  status: "pending" | "connected" | "failed" | "cancelled" | "expired";
+  status: SessionStatus;
   endUserId: string;
   integrationSlug: string | null;
   mode: Mode;
   returnUrl: string | null;
   lastError: ErrorNote | null;
-  connection: Connection | null;
+  /** The connection that the session made, or null. The connection can have been deleted. */
+  connectionId: string | null;
   metadata: Metadata;
   createdAt: string;
   expiresAt: string;
 }
 
+export interface Session extends SessionSummary {
+  connection: Connection | null;
+}
+
 const SESSION = ["id", "status", "endUserId"] as const;
 
 export default resource<Sessions>("sessions")({
+  list: {
+    method: "GET",
+    path: "/v1/hosted-connection-sessions",
+    takes: "query",
+    items: "sessions",
+    paged: true,
+    returns: SESSION,
+  },
   create: {
     method: "POST",
     path: "/v1/hosted-connection-sessions",

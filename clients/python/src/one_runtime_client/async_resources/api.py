@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import cached_property
 
+from one_runtime_client.async_resources.api_keys import AsyncAPIKeys
 from one_runtime_client.async_resources.catalog import AsyncCatalog
 from one_runtime_client.async_resources.connections import AsyncConnections
 from one_runtime_client.async_resources.custom_integrations import AsyncCustomIntegrations
@@ -22,6 +23,11 @@ from one_runtime_client.requests import Request
 
 class AsyncApi(AsyncResource):
     """All resources of the API."""
+
+    @cached_property
+    def api_keys(self) -> AsyncAPIKeys:
+        """The API keys of your organization, and the key of the request."""
+        return AsyncAPIKeys(self._transport)
 
     @cached_property
     def catalog(self) -> AsyncCatalog:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from one_runtime_client.models import (
     DeletedEndUser,
@@ -11,6 +12,8 @@ from one_runtime_client.models import (
 from one_runtime_client.operations import AsyncPages, AsyncResource, async_page_with_response, async_with_response
 from one_runtime_client.parsing import answer, list_of
 from one_runtime_client.requests import (
+    OMITTED,
+    Omitted,
     Request,
     one_or_more,
 )
@@ -110,6 +113,61 @@ class AsyncEndUsers(AsyncResource):
             answer(EndUser),
         )
 
+    async def update(
+        self,
+        end_user_id: str,
+        *,
+        name: str | Omitted | None = OMITTED,
+        email: str | Omitted | None = OMITTED,
+        metadata: Mapping[str, Any] | Omitted | None = OMITTED,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> EndUser:
+        """Change an end user. The body is a JSON Merge Patch (RFC 7396).
+
+        A request that changes nothing writes no event, and `updated_at` stays the same.
+
+        The API key needs the scope `connect`.
+
+        The fields to change, as a JSON Merge Patch (RFC 7396). An omitted field keeps its value, and None clears it.
+
+        `metadata`: each key changes only this key. A key with None removes the key. With None instead of an object, all
+        keys are removed.
+
+        Args:
+            end_user_id: Your own identifier of the end user.
+            name: The name.
+            email: The end user's e-mail address, or None.
+            metadata: An object with your own data, at most 16 kB of JSON. One Runtime stores the object and does not
+                interpret it.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            EndUser: A user of your product.
+
+        Raises:
+            NotFound: `not_found`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return await self._request(
+            Request(
+                "PATCH /v1/end-users/{end_user_id}",
+                path={
+                    "end_user_id": end_user_id,
+                },
+                json={
+                    "name": name,
+                    "email": email,
+                    "metadata": metadata,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(EndUser),
+        )
+
     async def delete(
         self,
         end_user_id: str,
@@ -156,4 +214,5 @@ class AsyncEndUsersWithRawResponse:
     def __init__(self, resource: AsyncEndUsers) -> None:
         self.list = async_page_with_response(resource.list)
         self.get = async_with_response(resource.get)
+        self.update = async_with_response(resource.update)
         self.delete = async_with_response(resource.delete)

@@ -1,19 +1,23 @@
 """Define the asynchronous methods of `sessions`. `python -m scripts.generate_clients` writes this file."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
 from one_runtime_client.models import (
     CreatedSession,
     Session,
+    SessionSummary,
 )
-from one_runtime_client.operations import AsyncResource, async_with_response
-from one_runtime_client.parsing import answer
+from one_runtime_client.operations import AsyncPages, AsyncResource, async_page_with_response, async_with_response
+from one_runtime_client.parsing import answer, list_of
 from one_runtime_client.requests import (
     Request,
     as_list,
+    choices,
     new_idempotency_key,
+    one_or_more,
 )
 
 
@@ -110,6 +114,62 @@ class AsyncSessions(AsyncResource):
             answer(CreatedSession),
         )
 
+    def list(
+        self,
+        *,
+        end_user_id: str | Iterable[str] = (),
+        integration_slug: str | Iterable[str] = (),
+        status: Literal["pending", "connected", "failed", "cancelled", "expired"]
+        | Iterable[Literal["pending", "connected", "failed", "cancelled", "expired"]] = (),
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> AsyncPages[SessionSummary]:
+        """List the sessions of your organization, newest first. The response contains no token.
+
+        One Runtime keeps a session for 30 days. One Runtime keeps a session that no end user has opened for one day.
+
+        The API key needs the scope `read`.
+
+        Args:
+            end_user_id: Your own identifier of the end user.
+            integration_slug: The slug of the integration.
+            status: The state.
+            since: Only items at or after this time, as in RFC 3339.
+            until: Only items before this time, as in RFC 3339.
+            limit: Maximum number of items on a page. Default: 100.
+            cursor: `next_cursor` of the previous page.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            AsyncPages: A loop requests the pages one by one. Each item: A session in a list, without its token.
+
+        Raises:
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._pages(
+            Request(
+                "GET /v1/hosted-connection-sessions",
+                query={
+                    "end_user_id": one_or_more(end_user_id),
+                    "integration_slug": one_or_more(integration_slug),
+                    "status": choices("status", status, ("pending", "connected", "failed", "cancelled", "expired")),
+                    "since": since,
+                    "until": until,
+                    "limit": limit,
+                    "cursor": cursor,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            list_of(SessionSummary, under="sessions"),
+        )
+
     async def get(
         self,
         session_id: str,
@@ -127,7 +187,7 @@ class AsyncSessions(AsyncResource):
             headers: Further headers of the request.
 
         Returns:
-            Session: The state of a session.
+            Session: The state of a session, with the connection that the session made.
 
         Raises:
             NotFound: `not_found`.
@@ -166,7 +226,7 @@ class AsyncSessions(AsyncResource):
             headers: Further headers of the request.
 
         Returns:
-            Session: The state of a session.
+            Session: The state of a session, with the connection that the session made.
 
         Raises:
             NotFound: `not_found`.
@@ -211,7 +271,7 @@ class AsyncSessions(AsyncResource):
             headers: Further headers of the request.
 
         Returns:
-            Session: The state of a session.
+            Session: The state of a session, with the connection that the session made.
 
         Raises:
             NotFound: `not_found`.
@@ -242,6 +302,7 @@ class AsyncSessionsWithRawResponse:
 
     def __init__(self, resource: AsyncSessions) -> None:
         self.create = async_with_response(resource.create)
+        self.list = async_page_with_response(resource.list)
         self.get = async_with_response(resource.get)
         self.cancel = async_with_response(resource.cancel)
         self.redeem = async_with_response(resource.redeem)

@@ -7,10 +7,7 @@ from typing import Any, Literal
 
 from one_runtime_client.models.connections import Connection, ErrorNote
 
-__all__ = [
-    "CreatedSession",
-    "Session",
-]
+__all__ = ["CreatedSession", "Session", "SessionSummary"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +28,13 @@ class CreatedSession:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
-    """The state of a session.
+class SessionSummary:
+    """A session in a list, without its token.
 
     `last_error`: the newest stored error, or None. The session can stay `pending` after an error. After ten
     attempts that the provider refused, the session is `failed`.
+
+    `connection_id`: the id of the connection that the session made, or None. The connection can have been deleted.
 
     Attributes:
         id: The id. Ids are UUIDs.
@@ -45,7 +44,7 @@ class Session:
         mode: The place where the popup opens: `embed`, `redirect` or `link`.
         return_url: The URL to which the browser returns in the mode `redirect`.
         last_error: The newest error of the session, or None.
-        connection: The connection, or None.
+        connection_id: The id of the connection that the session made, or None.
         metadata: An object with your own data, at most 16 kB of JSON. One Runtime stores the object and does not
             interpret it.
         created_at: The time of the creation, as in RFC 3339.
@@ -59,7 +58,18 @@ class Session:
     mode: Literal["embed", "redirect", "link"]
     return_url: str | None
     last_error: ErrorNote | None
-    connection: Connection | None
+    connection_id: str | None
     metadata: Mapping[str, Any]
     created_at: datetime
     expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session(SessionSummary):
+    """The state of a session, with the connection that the session made.
+
+    Attributes:
+        connection: The connection, or None.
+    """
+
+    connection: Connection | None

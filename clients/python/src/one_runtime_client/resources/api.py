@@ -7,6 +7,7 @@ from one_runtime_client.models import Disconnection
 from one_runtime_client.operations import Resource, with_response
 from one_runtime_client.parsing import answer
 from one_runtime_client.requests import Request
+from one_runtime_client.resources.api_keys import APIKeys
 from one_runtime_client.resources.catalog import Catalog
 from one_runtime_client.resources.connections import Connections
 from one_runtime_client.resources.custom_integrations import CustomIntegrations
@@ -22,6 +23,11 @@ from one_runtime_client.resources.sessions import Sessions
 
 class Api(Resource):
     """All resources of the API."""
+
+    @cached_property
+    def api_keys(self) -> APIKeys:
+        """The API keys of your organization, and the key of the request."""
+        return APIKeys(self._transport)
 
     @cached_property
     def catalog(self) -> Catalog:

@@ -87,7 +87,7 @@ class Integrations(Resource):
         *,
         end_user_id: str,
         logo: Literal["inline", "url", "none"] = "url",
-        expand: Literal["connections"] | Iterable[Literal["connections"]] = (),
+        expand: Literal["connections"] | None = None,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Integration:
@@ -123,7 +123,7 @@ class Integrations(Resource):
                 query={
                     "end_user_id": end_user_id,
                     "logo": logo,
-                    "expand": one_or_more(expand),
+                    "expand": expand,
                 },
                 timeout=timeout,
                 headers=headers,

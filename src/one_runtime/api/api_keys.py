@@ -1,0 +1,119 @@
+"""Serve `/v1/api-keys` and `/v1/me`: the API keys of an organization, and the key of the request."""
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import Query
+from pydantic import Field
+
+from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Text, Time, example, next_cursor
+from one_runtime.api.routing import ANY, Authenticated, Installed, Routes
+from one_runtime.errors import Conflict, InvalidInput, NotFound
+from one_runtime.tenancy import api_keys, organizations
+from one_runtime.tenancy.api_keys import DEFAULT_SCOPES, KeyScope
+
+router = Routes("API keys")
+
+
+class ApiKeyAnswer(Answer, title="ApiKey"):
+    """An API key, without its secret. `prefix`: the beginning of the key."""
+
+    id: str
+    prefix: str
+    name: str
+    scopes: tuple[str, ...]
+    created_at: Time
+    revoked_at: Time | None
+
+
+class CreatedApiKey(ApiKeyAnswer, title="CreatedApiKey"):
+    """A new API key. Only this response contains `api_key`, the key itself. Do not log this value."""
+
+    api_key: str
+
+
+class ApiKeyPage(Answer):
+    """A page of API keys, with the revoked keys. `next_cursor` is null on the last page."""
+
+    api_keys: list[ApiKeyAnswer]
+    next_cursor: str | None
+
+
+class OrganizationOfKey(Answer, title="OrganizationName"):
+    """The organization of an API key."""
+
+    id: str
+    display_name: str
+
+
+class MeAnswer(ApiKeyAnswer, title="Me"):
+    """The API key of the request, and its organization."""
+
+    organization: OrganizationOfKey
+
+
+class CreateApiKey(Body, title="NewApiKey"):
+    """The name and the scopes of the key. The key of the request must have every scope that it grants."""
+
+    model_config = example(name="billing service", scopes=["read", "use"])
+
+    name: Text
+    scopes: list[KeyScope] = Field(list(DEFAULT_SCOPES), min_length=1, max_length=50)
+
+
+class ApiKeyQuery(Body):
+    """The page to return."""
+
+    limit: Limit = 100
+    cursor: IdCursor = None
+
+
+@router.route("GET /v1/me", scope=ANY, summary="Read the API key of the request")
+async def get_me(caller: Authenticated, installation: Installed) -> MeAnswer:
+    """Return the API key that you sent, without its secret, and the organization of the key."""
+    async with installation.database.read() as tx:
+        key = await api_keys.get(tx, caller.organization_id, caller.api_key_id)
+        organization = await organizations.get(tx, caller.organization_id)
+    return MeAnswer.model_validate({**asdict(key), "organization": organization})
+
+
+@router.route("GET /v1/api-keys", scope="admin", summary="List API keys, newest first")
+async def list_api_keys(
+    caller: Authenticated, installation: Installed, query: Annotated[ApiKeyQuery, Query()]
+) -> ApiKeyPage:
+    """List the API keys of your organization, newest first. The response contains no secret."""
+    async with installation.database.read() as tx:
+        rows = await api_keys.list_page(tx, caller.organization_id, limit=query.limit + 1, before=query.cursor)
+    return ApiKeyPage(
+        api_keys=[ApiKeyAnswer.model_validate(row) for row in rows[: query.limit]],
+        next_cursor=next_cursor([row.id for row in rows], query.limit),
+    )
+
+
+@router.route("POST /v1/api-keys", scope="admin", idempotent=True, summary="Create an API key", status_code=201)
+async def create_api_key(body: CreateApiKey, caller: Authenticated, installation: Installed) -> CreatedApiKey:
+    """Create an API key of your organization. Only this response contains the key.
+
+    A key grants only scopes that it has itself. Otherwise, the response is 422.
+    """
+    if not set(body.scopes) <= set(caller.scopes):
+        own = ", ".join(caller.scopes)
+        raise InvalidInput.of("scopes", f"must contain only scopes that the API key of this request has: {own}")
+    async with installation.database.write() as tx:
+        key, token = await api_keys.create(tx, caller.actor, body.name, body.scopes, installation.clock())
+    return CreatedApiKey.model_validate({**asdict(key), "api_key": token.secret})
+
+
+@router.route(
+    "DELETE /v1/api-keys/{api_key_id}", scope="admin", errors=(NotFound, Conflict), summary="Revoke an API key"
+)
+async def revoke_api_key(api_key_id: str, caller: Authenticated, installation: Installed) -> ApiKeyAnswer:
+    """Revoke an API key of your organization. One Runtime refuses every later request with the key.
+
+    A second revocation changes nothing. You can also revoke the key of the request. If no other active key has the
+    scope `admin`, the response is 409, because your organization could not create further keys over the API.
+    """
+    async with installation.database.write() as tx:
+        return ApiKeyAnswer.model_validate(
+            await api_keys.revoke_own(tx, caller.actor, api_key_id, installation.clock())
+        )
