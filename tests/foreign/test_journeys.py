@@ -25,6 +25,7 @@ OTHER_VENDORS = ("github", "linear", "microsoft", "okta")
 """Providers whose consent pages resemble Google's. Tests without a browser connect all of them in `make test`."""
 
 WAITING = "Continue in the other window"
+CLOSED = "Has the other window closed?"
 
 
 async def connect(page: Page, runtime: Served, person: Person = ALICE, **more: str) -> dict[str, Any]:
@@ -94,7 +95,7 @@ async def test_provider_with_cross_origin_opener_policy_can_be_connected(page: P
 async def test_closed_window_can_be_opened_again(page: Page, runtime: Served) -> None:
     frame = await open_sign_in(page, runtime, await runtime.session())
     await (await open_provider_window(frame, runtime.provider)).close()
-    await expect(heading(frame)).to_have_text(WAITING)
+    await expect(heading(frame)).to_have_text(CLOSED)
     await consent(await open_provider_window(frame, runtime.provider, "Open the window again"), runtime.provider, ALICE)
     assert (await outcome(page))["status"] == "connected"
 
@@ -120,6 +121,7 @@ async def test_leaving_while_waiting_cancels_and_a_later_callback_connects_nothi
     frame = await open_sign_in(page, runtime, session)
     window = await open_provider_window(frame, runtime.provider)
     await button(frame, "Cancel and close").click()
+    await button(frame, "Leave").click()
     assert (await outcome(page))["status"] == "cancelled"
     assert (await runtime.state(session))["status"] == "cancelled"
     await consent(window, runtime.provider, ALICE)
@@ -197,6 +199,8 @@ async def test_the_keyboard_alone_connects(page: Page, runtime: Served) -> None:
     await window.wait_for_url(f"{runtime.provider.url}/**")
     await expect(heading(frame)).to_be_focused()
     await window.close()
+    await expect(heading(frame)).to_have_text(CLOSED)
+    await expect(heading(frame)).to_be_focused()
     await page.keyboard.press("Tab")
     await expect(button(frame, "Open the window again")).to_be_focused()
     async with page.context.expect_page() as opening:
