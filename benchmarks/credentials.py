@@ -18,7 +18,8 @@ from one_runtime.connections import credentials
 from one_runtime.context import Installation
 from one_runtime.db.database_url import create_database
 from one_runtime.db.migrations import migrate
-from one_runtime.egress import Egress, PoolLimits
+from one_runtime.egress.client import Egress
+from one_runtime.egress.limits import PoolLimits
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.jobs.token_hosts import SLOTS

@@ -34,7 +34,7 @@ from one_runtime.clock import system_clock
 from one_runtime.context import Installation
 from one_runtime.db.engine import transaction_open
 from one_runtime.demo.acme import GLOBEX, INITECH, Acme
-from one_runtime.egress import Egress
+from one_runtime.egress.client import Egress
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import new_key
 from one_runtime.settings import Settings

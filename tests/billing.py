@@ -14,7 +14,7 @@ import httpx2
 import pytest_asyncio
 
 from one_runtime.app import create_app
-from one_runtime.egress import Egress
+from one_runtime.egress.client import Egress
 from one_runtime.settings import Settings
 from tests.application import (
     Application,

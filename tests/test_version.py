@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from one_runtime import RELEASE, __version__
-from one_runtime.egress import USER_AGENT
+from one_runtime.egress.hop import USER_AGENT
 from one_runtime.jobs import instances
 from one_runtime.version import COMMIT_FILE, build_version, read_commit
 from scripts.bootstrap import environment

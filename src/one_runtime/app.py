@@ -19,7 +19,8 @@ from one_runtime.context import Installation
 from one_runtime.db.database_url import create_database
 from one_runtime.db.migrations import require_compatible
 from one_runtime.demo.acme_entry import allowed_targets, catalog_of
-from one_runtime.egress import Egress, PoolLimits
+from one_runtime.egress.client import Egress
+from one_runtime.egress.limits import PoolLimits
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import Unavailable

@@ -12,7 +12,7 @@ from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import Clock
 from one_runtime.db.engine import Database
 from one_runtime.db.row_counts import RowCounts
-from one_runtime.egress import Egress
+from one_runtime.egress.client import Egress
 from one_runtime.encryption.vault import Vault
 from one_runtime.jobs.liveness import Liveness
 from one_runtime.jobs.recheck_queue import RecheckQueue

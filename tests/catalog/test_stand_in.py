@@ -29,7 +29,7 @@ from one_runtime.catalog.tools.build import HERE
 from one_runtime.clock import system_clock
 from one_runtime.connecting.verification import GrantedTokens, check_credentials, exchange_tokens, verify_tokens
 from one_runtime.connections.credentials import CredentialsRefused
-from one_runtime.egress import Egress
+from one_runtime.egress.client import Egress
 from one_runtime.errors import InvalidInput
 from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.oauth.client import ClientIdentity

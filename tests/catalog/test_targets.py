@@ -9,7 +9,7 @@ import yaml
 from one_runtime.catalog.custom import CustomEntry, read_custom
 from one_runtime.catalog.source import SourceError
 from one_runtime.catalog.targets import refused_targets
-from one_runtime.egress import AllowList
+from one_runtime.egress.target import AllowList
 from tests.billing import ENTRY, OAUTH
 
 pytestmark = pytest.mark.promise("P7")

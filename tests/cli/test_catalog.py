@@ -16,7 +16,7 @@ from one_runtime.catalog.loader import load_yaml
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.tools.build import HERE
 from one_runtime.cli import catalog as commands
-from one_runtime.egress import Egress
+from one_runtime.egress.client import Egress
 from tests.billing import ENTRY, KEY
 from tests.catalog.stand_in import StandIn
 from tests.catalog.test_stand_in import raw_auth, values_of

@@ -17,7 +17,7 @@ from one_runtime.catalog.loader import load_catalog
 from one_runtime.clock import system_clock
 from one_runtime.context import Installation
 from one_runtime.db.ids import new_id
-from one_runtime.egress import Egress
+from one_runtime.egress.client import Egress
 from one_runtime.settings import Settings
 from tests import sealed_rows
 from tests.command_line import Run

@@ -11,7 +11,7 @@ import pytest_asyncio
 from starlette.responses import PlainTextResponse
 
 from one_runtime.demo.acme import GLOBEX
-from one_runtime.egress import USER_AGENT
+from one_runtime.egress.hop import USER_AGENT
 from one_runtime.settings import Settings
 from one_runtime_client import ConnectionFailed, ConnectRequired, InvalidInput, NotFound, RateLimited, Unavailable
 from one_runtime_client.calls import Body

@@ -16,7 +16,10 @@ from one_runtime.connecting.account_lookup import (
     AccountSelectionRequired,
     look_up_account,
 )
-from one_runtime.egress import AllowList, Egress, Limits, Response
+from one_runtime.egress.client import Egress
+from one_runtime.egress.limits import Limits
+from one_runtime.egress.response import Response
+from one_runtime.egress.target import AllowList
 from tests.connecting.acme import PAGES, WITH_WORKSPACES, AcmeAuthorizing, with_pages
 from tests.documentation import ROOT
 

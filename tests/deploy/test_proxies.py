@@ -18,7 +18,8 @@ from uvicorn import Config
 
 from one_runtime.api.proxy import MAX_CONNECT_TIMEOUT, MAX_IDLE_TIMEOUT
 from one_runtime.doctor import Finding, examine
-from one_runtime.egress import Limits, Network
+from one_runtime.egress.limits import Limits
+from one_runtime.egress.network import Network
 from one_runtime.proxy.relay import MAX_ATTEMPTS, MAX_WAIT
 from tests.application import JSON, ORIGIN
 from tests.deploy.proxies import DEPLOY, KINDS, Kind, Proxy, proxying, reload_caddy, seconds

@@ -20,7 +20,7 @@ from one_runtime.db.database_url import create_database, sqlite_path
 from one_runtime.db.engine import Database
 from one_runtime.doctor import Finding, examine
 from one_runtime.doctor.egress import HOSTS, hosts_of
-from one_runtime.egress import Network
+from one_runtime.egress.network import Network
 from one_runtime.encryption.vault import new_key
 from one_runtime.settings import load_settings
 from one_runtime.tenancy import organizations

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from one_runtime.catalog.model import Integration, dump
 from one_runtime.doctor.catalog_probe import Probed, probe, table
-from one_runtime.egress import Egress
+from one_runtime.egress.client import Egress
 from tests.catalog.entries import ENTRIES
 from tests.catalog.stand_in import StandIn
 from tests.catalog.test_stand_in import answer_as, provider_network, raw_auth, values_of

@@ -9,7 +9,7 @@ import pytest
 
 from one_runtime.clock import system_clock
 from one_runtime.doctor.clock import ahead, ahead_by_date
-from one_runtime.egress import Response
+from one_runtime.egress.response import Response
 from tests.doctor.conftest import Patient, World, patient_on
 from tests.egress.upstream import Writes, answer
 

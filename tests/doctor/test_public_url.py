@@ -16,7 +16,7 @@ from one_runtime.clock import system_clock
 from one_runtime.db.migrations import migrate
 from one_runtime.doctor import Finding
 from one_runtime.doctor.public_url import FORGED, examine_popup, examine_proxy, examine_readiness
-from one_runtime.egress import Response
+from one_runtime.egress.response import Response
 from one_runtime.encryption import self_check
 from one_runtime.encryption.vault import new_key
 from one_runtime.settings import Settings

@@ -4,7 +4,7 @@ import socket
 import ssl
 from typing import Any
 
-from one_runtime.egress import Network
+from one_runtime.egress.network import Network
 
 PUBLIC = "93.184.216.34"
 PUBLIC_IPV6 = "2606:4700:4700::1111"

@@ -13,8 +13,8 @@ from typing import Any, TypeAlias
 import pytest
 import uvloop
 
-from one_runtime.egress import Egress, Limits, PoolLimits
-from one_runtime.egress.limits import DEFAULT_POOL_LIMITS
+from one_runtime.egress.client import Egress
+from one_runtime.egress.limits import DEFAULT_POOL_LIMITS, Limits, PoolLimits
 from tests.egress.certificates import tls_contexts
 from tests.egress.network import LoopbackNetwork
 from tests.egress.upstream import REACHED, Upstream, Writes, answer, hang, running_upstream

@@ -7,15 +7,10 @@ import pytest
 import uvloop
 from structlog.testing import CapturingLogger
 
-from one_runtime.egress import (
-    Egress,
-    EgressError,
-    PoolLimits,
-    TargetRefused,
-    connector,
-    observation,
-    pool,
-)
+from one_runtime.egress import connector, observation, pool
+from one_runtime.egress.client import Egress
+from one_runtime.egress.errors import EgressError, TargetRefused
+from one_runtime.egress.limits import PoolLimits
 from one_runtime.errors import ConfigurationError
 from tests.egress.network import PUBLIC, PUBLIC_IPV6, LoopbackNetwork
 from tests.egress.upstream import Upstream, answer, running_upstream

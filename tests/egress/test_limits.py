@@ -11,18 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from one_runtime.egress import (
-    Egress,
+from one_runtime.egress.client import Egress
+from one_runtime.egress.errors import (
     EgressError,
-    Limits,
-    Network,
-    PoolLimits,
     UpstreamProtocolError,
     UpstreamTimeout,
     UpstreamTooLarge,
     UpstreamUnreachable,
 )
 from one_runtime.egress.hop import first_hop
+from one_runtime.egress.limits import Limits, PoolLimits
+from one_runtime.egress.network import Network
 from one_runtime.egress.pool import Pool
 from tests.egress.certificates import tls_contexts
 from tests.egress.network import LoopbackNetwork

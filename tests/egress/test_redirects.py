@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from one_runtime.egress import Egress, Limits, TargetRefused, UpstreamProtocolError
+from one_runtime.egress.client import Egress
+from one_runtime.egress.errors import TargetRefused, UpstreamProtocolError
+from one_runtime.egress.limits import Limits
 from tests.egress.certificates import tls_contexts
 from tests.egress.network import PUBLIC, LoopbackNetwork
 from tests.egress.upstream import ReceivedRequest, Upstream, answer, redirect, running_upstream

@@ -7,7 +7,10 @@ from importlib.metadata import version
 
 import pytest
 
-from one_runtime.egress import Egress, Network, RequestRefused, Response, TargetRefused
+from one_runtime.egress.client import Egress
+from one_runtime.egress.errors import RequestRefused, TargetRefused
+from one_runtime.egress.network import Network
+from one_runtime.egress.response import Response
 from one_runtime.egress.target import parse
 from tests.egress.network import LoopbackNetwork
 from tests.egress.upstream import Upstream, answer

@@ -1,7 +1,6 @@
 """The check of a URL without name resolution."""
 
-from one_runtime.egress import find_refusal
-from one_runtime.egress.target import _find_refusal
+from one_runtime.egress.target import _find_refusal, find_refusal
 
 
 def test_long_url_is_checked_but_not_cached() -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, select
 from one_runtime.connecting import redirect_mode
 from one_runtime.db.schema import consents, revocations
 from one_runtime.db.schema import oauth_clients as clients
-from one_runtime.egress import Egress
+from one_runtime.egress.client import Egress
 from one_runtime.integrations import oauth_clients
 from one_runtime.jobs import worker
 from one_runtime.serving.periodic_tasks import PERIODIC_TASKS

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.request import OutboundRequest
-from one_runtime.egress import Response
+from one_runtime.egress.response import Response
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import AuthorizationCode, RefreshToken
 from tests.catalog.example import OAUTH2, oauth2

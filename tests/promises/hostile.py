@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from one_runtime.app import create_app
 from one_runtime.demo.acme import Acme
-from one_runtime.egress import Egress, Limits
+from one_runtime.egress.client import Egress
+from one_runtime.egress.limits import Limits
 from one_runtime.settings import Settings
 from tests.application import (
     ACME_KEYS,

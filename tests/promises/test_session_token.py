@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from one_runtime.demo.acme import GLOBEX, INITECH
-from one_runtime.egress import Limits
+from one_runtime.egress.limits import Limits
 from tests.application import ACME_KEYS, Application, Client
 from tests.promises.hostile import Hostile, accepted, after, running_hostile
 from tests.promises.stores import every_row

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from one_runtime.egress import Relayed
+from one_runtime.egress.response import Relayed
 from one_runtime.proxy.refusal import MAX_BODY, watch
 from tests.database import ANY_DATABASE
 from tests.proxy.relay import Relay, entry, granted, json_response

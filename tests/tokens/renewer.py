@@ -29,7 +29,7 @@ from one_runtime.clock import Clock, system_clock
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
 from one_runtime.context import Installation, Timing
 from one_runtime.db.database_url import create_database
-from one_runtime.egress import Egress
+from one_runtime.egress.client import Egress
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import Unavailable
 from one_runtime.jobs import worker

@@ -20,7 +20,7 @@ from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection, NewConnection
 from one_runtime.connections.credentials import ConnectionKey, ProviderAccount, StoredCredential, TokenMetadata
 from one_runtime.context import Installation, Timing
-from one_runtime.egress import Egress
+from one_runtime.egress.client import Egress
 from one_runtime.encryption import key_ring
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClient

@@ -3,7 +3,7 @@
 import pytest
 
 from one_runtime.clock import system_clock
-from one_runtime.egress import Egress
+from one_runtime.egress.client import Egress
 from one_runtime.oauth.errors import EndpointTargetRefused
 from one_runtime.telemetry import metrics
 from one_runtime.tokens.endpoint import TokenEndpoint

@@ -41,7 +41,7 @@ from one_runtime.connections.connection_filter import ConnectionFilter
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import CredentialsRefused, PermissionMissing, ProviderUnavailable
 from one_runtime.db.engine import Transaction
-from one_runtime.egress import TargetRefused
+from one_runtime.egress.errors import TargetRefused
 from one_runtime.errors import NotFound
 from one_runtime.integrations.oauth_clients import HostNotRegistered, OAuthClientMissing
 from one_runtime.jobs.liveness import UnconfirmedCopy

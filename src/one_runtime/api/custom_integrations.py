@@ -18,7 +18,7 @@ from one_runtime.catalog.targets import refused_targets
 from one_runtime.connecting import disconnect
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
-from one_runtime.egress import AllowList
+from one_runtime.egress.target import AllowList
 from one_runtime.errors import Conflict, FieldError, InvalidInput, MalformedRequest, NotFound
 from one_runtime.integrations import custom
 from one_runtime.integrations.custom import (

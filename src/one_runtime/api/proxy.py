@@ -18,8 +18,7 @@ from one_runtime.api.services import services_of
 from one_runtime.catalog.disabled_integrations import IntegrationDisabled
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.db.ids import ID_PATTERN
-from one_runtime.egress import (
-    Limits,
+from one_runtime.egress.errors import (
     RequestRefused,
     TargetRefused,
     UpstreamProtocolError,
@@ -27,6 +26,7 @@ from one_runtime.egress import (
     UpstreamTooLarge,
     UpstreamUnreachable,
 )
+from one_runtime.egress.limits import Limits
 from one_runtime.encryption import self_check
 from one_runtime.errors import (
     InvalidInput,

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Coroutine
 
 from starlette.types import Message, Receive
 
-from one_runtime.egress import UpstreamTimeout
+from one_runtime.egress.errors import UpstreamTimeout
 from one_runtime.errors import RequestTimeout, TooLarge
 from one_runtime.proxy.concurrency import CallRecord
 

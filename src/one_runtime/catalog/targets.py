@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.templates import fill, names_in
-from one_runtime.egress import AllowList, find_refusal
+from one_runtime.egress.target import AllowList, find_refusal
 
 _MOST_EXAMPLES: Final = 32
 """Maximum number of combinations of options to check for an entry with few hosts."""

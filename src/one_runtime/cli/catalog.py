@@ -34,7 +34,8 @@ from one_runtime.connecting.verification import check_credentials
 from one_runtime.connections.credentials import CheckFailed, PermissionMissing, ProviderAccount, ProviderUnavailable
 from one_runtime.doctor import catalog_probe
 from one_runtime.doctor.catalog_probe import Probed
-from one_runtime.egress import Egress, EgressError, TargetRefused
+from one_runtime.egress.client import Egress
+from one_runtime.egress.errors import EgressError, TargetRefused
 from one_runtime.errors import InvalidInput, NotFound
 
 app = typer.Typer()

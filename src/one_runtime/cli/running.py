@@ -16,7 +16,7 @@ from one_runtime.settings import PREFIX, Settings, load_settings
 
 if TYPE_CHECKING:
     from one_runtime.context import Installation
-    from one_runtime.egress import AllowList
+    from one_runtime.egress.target import AllowList
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ def run_installed(work: Callable[["Installation"], Awaitable[T]], *, pool_size: 
     """Run work that needs an `Installation`. First register the key ring (the configured keys) in the database."""
     from one_runtime.context import Installation
     from one_runtime.demo.acme_entry import allowed_targets, catalog_of
-    from one_runtime.egress import Egress
+    from one_runtime.egress.client import Egress
 
     settings = load_settings()
 

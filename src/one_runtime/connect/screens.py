@@ -19,7 +19,7 @@ from one_runtime.connecting.authorization_attempts import failure_code, provider
 from one_runtime.connecting.popup import Connected, PopupShell, PopupView
 from one_runtime.connecting.sessions import SessionCancelled, SessionExpired, SessionUsed, TooManyAttempts
 from one_runtime.connections.connections import AccountMismatch
-from one_runtime.egress import TargetRefused
+from one_runtime.egress.errors import TargetRefused
 from one_runtime.errors import InvalidInput, OneRuntimeError
 from one_runtime.tenancy.organizations import Organization
 

@@ -19,7 +19,7 @@ from one_runtime.connecting.popup import PopupShell, PopupView
 from one_runtime.connections.connections import AccountMismatch
 from one_runtime.connections.credentials import CheckFailed, ProviderUnavailable
 from one_runtime.context import Installation
-from one_runtime.egress import TargetRefused
+from one_runtime.egress.errors import TargetRefused
 from one_runtime.errors import InvalidInput, OneRuntimeError
 from one_runtime.integrations.oauth_clients import OAuthClientMissing
 

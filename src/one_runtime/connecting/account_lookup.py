@@ -17,8 +17,11 @@ from one_runtime.catalog.request import ConnectionValues, OutboundRequest, build
 from one_runtime.catalog.response import UnexpectedValue, look_up, read_lookup, read_received, text_of
 from one_runtime.connecting.provider_request import send_request
 from one_runtime.connections.credentials import ProviderUnavailable
-from one_runtime.egress import Egress, Limits, Response, TargetRefused
+from one_runtime.egress.client import Egress
+from one_runtime.egress.errors import TargetRefused
+from one_runtime.egress.limits import Limits
 from one_runtime.egress.provider_text import printable
+from one_runtime.egress.response import Response
 from one_runtime.errors import Conflict
 
 MAX_ACCOUNTS: Final = 200

@@ -24,7 +24,7 @@ from one_runtime.connections.connections import NewConnection, automatic_name
 from one_runtime.connections.credentials import CheckFailed, ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
-from one_runtime.egress import TargetRefused
+from one_runtime.egress.errors import TargetRefused
 from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError, Unauthenticated, error_note
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.availability import available_auth_types

@@ -3,7 +3,10 @@
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.request import OutboundRequest
 from one_runtime.connections.credentials import ProviderUnavailable
-from one_runtime.egress import Egress, EgressError, Limits, Response, TargetRefused
+from one_runtime.egress.client import Egress
+from one_runtime.egress.errors import EgressError, TargetRefused
+from one_runtime.egress.limits import Limits
+from one_runtime.egress.response import Response
 
 
 async def send_request(

@@ -30,7 +30,8 @@ from one_runtime.connections.credentials import (
     TokenMetadata,
 )
 from one_runtime.context import Installation
-from one_runtime.egress import Egress, TargetRefused
+from one_runtime.egress.client import Egress
+from one_runtime.egress.errors import TargetRefused
 from one_runtime.integrations.oauth_clients import OAuthClient, require_field_hosts
 from one_runtime.oauth.errors import (
     EndpointTargetRefused,

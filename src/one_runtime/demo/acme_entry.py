@@ -5,7 +5,7 @@ from typing import Final
 
 from one_runtime.catalog.loader import Catalog, load_catalog, load_yaml
 from one_runtime.catalog.model import Integration
-from one_runtime.egress import AllowList
+from one_runtime.egress.target import AllowList
 from one_runtime.settings import Settings, parse_host_port
 
 ACME: Final = "acme"

@@ -25,7 +25,7 @@ from one_runtime.demo.hosts import CanonicalHost
 from one_runtime.demo.playground.backend import create_playground
 from one_runtime.demo.playground.product import FIRST_END_USER, Playground
 from one_runtime.demo.sockets import bound_socket
-from one_runtime.egress import AllowList
+from one_runtime.egress.target import AllowList
 from one_runtime.errors import ConfigurationError
 from one_runtime.oauth.callback import callback_url
 from one_runtime.settings import Settings

@@ -23,7 +23,8 @@ from one_runtime.catalog.templates import names_in, split_url
 from one_runtime.clock import Clock
 from one_runtime.connecting.verification import check_credentials
 from one_runtime.connections.credentials import CredentialsRefused, PermissionMissing, ProviderUnavailable
-from one_runtime.egress import Egress, EgressError, TargetRefused
+from one_runtime.egress.client import Egress
+from one_runtime.egress.errors import EgressError, TargetRefused
 from one_runtime.errors import InvalidInput
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import InvalidClient, InvalidGrant, OAuthError, TokenRequestRefused

@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from one_runtime.doctor.finding import Finding, ok, problem, warning
-from one_runtime.egress import Response
+from one_runtime.egress.response import Response
 
 APART: Final = 2.0
 """If a clock differs by more than this number of seconds, the finding is a warning."""

@@ -8,7 +8,10 @@ from one_runtime.catalog.loader import Catalog
 from one_runtime.clock import Clock
 from one_runtime.doctor.clock import ahead_by_date
 from one_runtime.doctor.finding import Report, ok, warning
-from one_runtime.egress import Egress, EgressError, Limits, Network
+from one_runtime.egress.client import Egress
+from one_runtime.egress.errors import EgressError
+from one_runtime.egress.limits import Limits
+from one_runtime.egress.network import Network
 
 HOSTS: Final = 2
 

@@ -14,7 +14,7 @@ from one_runtime.doctor.egress import examine_egress
 from one_runtime.doctor.finding import CHECKS, Finding, Report, problem
 from one_runtime.doctor.proxy_calls import DELAY
 from one_runtime.doctor.public_url import compare_server, examine_public_url
-from one_runtime.egress import Network
+from one_runtime.egress.network import Network
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import ConfigurationError
 from one_runtime.settings import load_settings

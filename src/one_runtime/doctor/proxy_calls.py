@@ -7,7 +7,9 @@ from typing import Final
 
 from one_runtime.clock import Clock
 from one_runtime.doctor.finding import Finding, ok, problem, warning
-from one_runtime.egress import Egress, EgressError, Limits
+from one_runtime.egress.client import Egress
+from one_runtime.egress.errors import EgressError
+from one_runtime.egress.limits import Limits
 from one_runtime.encryption import self_check
 from one_runtime.encryption.vault import Vault
 

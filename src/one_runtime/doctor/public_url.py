@@ -13,7 +13,11 @@ from one_runtime.db.ids import new_id
 from one_runtime.doctor.clock import ahead, ahead_by_date, header
 from one_runtime.doctor.finding import Finding, Report, ok, problem, warning
 from one_runtime.doctor.proxy_calls import ProxyCallCheck
-from one_runtime.egress import Egress, EgressError, Limits, Network, Response
+from one_runtime.egress.client import Egress
+from one_runtime.egress.errors import EgressError
+from one_runtime.egress.limits import Limits
+from one_runtime.egress.network import Network
+from one_runtime.egress.response import Response
 from one_runtime.encryption import self_check
 from one_runtime.encryption.vault import Vault
 from one_runtime.settings import Settings

@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Final, Self
 
@@ -13,37 +12,15 @@ import aiohttp
 
 from one_runtime.egress.body import content_encoding, read_body
 from one_runtime.egress.errors import UpstreamProtocolError, UpstreamTimeout
-from one_runtime.egress.hop import Body, Headers, Hop, first_hop, next_hop
+from one_runtime.egress.hop import Body, Hop, first_hop, next_hop
 from one_runtime.egress.limits import DEFAULT_LIMITS, DEFAULT_POOL_LIMITS, Limits, PoolLimits
 from one_runtime.egress.network import Network
 from one_runtime.egress.observation import observed
 from one_runtime.egress.pool import Certificate, Pool
+from one_runtime.egress.response import Relayed, Response
 from one_runtime.egress.target import canonical_allow_list, parse
 
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-
-
-@dataclass(frozen=True, slots=True)
-class Response:
-    """A complete response with a decoded body. `repr` omits headers and body, because both can contain a token."""
-
-    status: int
-    headers: Headers = field(repr=False)
-    """The headers in the received order, with duplicates. The decoding as latin-1 loses no byte.
-
-    If the response had a content encoding, `Content-Encoding` and `Content-Length` are omitted.
-    """
-    body: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Relayed:
-    """A response with a streamed body. `body` yields each piece as soon as the piece arrives."""
-
-    status: int
-    headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
-    """The headers in the received order, with duplicates."""
-    body: AsyncIterator[bytes] = field(repr=False)
 
 
 class Egress:

@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeAlias
 
 from one_runtime.catalog.oauth2 import TokenEndpointSpec
 from one_runtime.catalog.response import is_firewall_page, look_up, text_of
-from one_runtime.egress import Response
+from one_runtime.egress.response import Response
 from one_runtime.oauth.errors import (
     InvalidClient,
     InvalidGrant,

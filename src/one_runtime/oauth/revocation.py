@@ -8,7 +8,7 @@ from typing import Final
 from one_runtime.catalog.oauth2 import OAuth2Auth, RevocationEndpointSpec, TokenEndpointSpec, TokenKind
 from one_runtime.catalog.request import OutboundRequest, assemble_request, fill_templates, resolve_url
 from one_runtime.catalog.response import is_expected, is_refused
-from one_runtime.egress import Response
+from one_runtime.egress.response import Response
 from one_runtime.oauth.client import ClientAuthentication, ClientIdentity, authenticate_client
 from one_runtime.oauth.error_response import ERROR_KINDS, normalize_code, read_error_response
 from one_runtime.oauth.grants import RefreshToken

@@ -8,7 +8,7 @@ from typing import Final
 
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth, TokenResponsePaths
 from one_runtime.catalog.response import look_up
-from one_runtime.egress import Response
+from one_runtime.egress.response import Response
 from one_runtime.egress.retry_after import parse_date
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.error_response import token_error

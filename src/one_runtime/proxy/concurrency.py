@@ -13,7 +13,7 @@ from time import perf_counter
 from one_runtime.clock import Clock
 from one_runtime.connections.connections import Connection
 from one_runtime.db.ids import new_id
-from one_runtime.egress import UpstreamTooLarge
+from one_runtime.egress.errors import UpstreamTooLarge
 from one_runtime.errors import OneRuntimeError, RateLimited
 from one_runtime.proxy.request_log import MAX_PATH, LoggedRequest, RequestLog
 

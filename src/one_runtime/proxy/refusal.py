@@ -9,8 +9,8 @@ from typing import Final
 
 from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.response import has_refusal_code, may_refuse_credential
-from one_runtime.egress import Relayed
 from one_runtime.egress.body import decompress
+from one_runtime.egress.response import Relayed
 
 MAX_BODY: Final = 4096
 """Maximum size in bytes of an inspected body, before and after decompression. Error messages are small."""

@@ -24,17 +24,10 @@ from one_runtime.clock import system_clock
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.context import Installation
-from one_runtime.egress import (
-    HOP_BY_HOP,
-    USER_AGENT,
-    Body,
-    Limits,
-    Relayed,
-    RequestRefused,
-    TargetRefused,
-    UpstreamTimeout,
-    UpstreamUnreachable,
-)
+from one_runtime.egress.errors import RequestRefused, TargetRefused, UpstreamTimeout, UpstreamUnreachable
+from one_runtime.egress.hop import HOP_BY_HOP, USER_AGENT, Body
+from one_runtime.egress.limits import Limits
+from one_runtime.egress.response import Relayed
 from one_runtime.egress.retry_after import parse_retry_after
 from one_runtime.errors import Conflict, InvalidInput
 from one_runtime.jobs.recheck_queue import RecheckRequest

@@ -9,15 +9,10 @@ from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import TokenAuth
 from one_runtime.catalog.request import OutboundRequest
 from one_runtime.clock import Clock
-from one_runtime.egress import (
-    Egress,
-    EgressError,
-    Limits,
-    Response,
-    TargetRefused,
-    UpstreamTimeout,
-    UpstreamUnreachable,
-)
+from one_runtime.egress.client import Egress
+from one_runtime.egress.errors import EgressError, TargetRefused, UpstreamTimeout, UpstreamUnreachable
+from one_runtime.egress.limits import Limits
+from one_runtime.egress.response import Response
 from one_runtime.errors import InvalidInput
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import EndpointTargetRefused, EndpointUnreachable, OAuthError, TemporaryFailure

@@ -25,7 +25,7 @@ from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.db.ids import new_id
-from one_runtime.egress import TargetRefused
+from one_runtime.egress.errors import TargetRefused
 from one_runtime.errors import Conflict, NotFound, OneRuntimeError, Unavailable
 from one_runtime.integrations import oauth_clients
 from one_runtime.jobs.liveness import UnconfirmedCopy
