@@ -133,6 +133,7 @@ async def test_leaving_while_waiting_cancels_and_a_later_callback_connects_nothi
 @each("oidc")
 async def test_going_back_while_waiting_shows_the_working_form(page: Page, runtime: Served) -> None:
     frame = await open_popup(page, runtime.site, (await runtime.session(integration_slug=None))["session_token"])
+    await frame.get_by_role("button", name="Show all").click()
     await frame.get_by_role("button", name=runtime.name).click()
     await open_provider_window(frame, runtime.provider)
     await button(frame, "Back").click()

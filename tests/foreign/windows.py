@@ -3,13 +3,13 @@
 from typing import Final
 
 import pytest
-from playwright.async_api import Frame, Page, expect
+from playwright.async_api import Frame, Locator, Page, expect
 
 from tests.foreign.consent import consent
 from tests.foreign.person import Person
 from tests.foreign.providers import Provider
 from tests.foreign.served import Served
-from tests.journeys.steps import button, click, open_popup, wait_until_settled
+from tests.journeys.steps import button, open_popup, wait_until_settled
 
 BOTH: Final = ("django", "oidc")
 """The two providers with all features."""
@@ -23,11 +23,13 @@ def each(*names: object) -> pytest.MarkDecorator:
 async def open_sign_in(page: Page, runtime: Served, session: dict[str, str], path: str = "/") -> Frame:
     """Open the popup in the customer's page, up to the button that leads to the provider."""
     frame = await open_popup(page, runtime.site, session["session_token"], path)
-    if len(runtime.provider.entry.auth) > 1:
-        await wait_until_settled(frame)
-        await frame.get_by_role("button").filter(has_text="Sign in at").click()
-    await expect(button(frame, continue_button(runtime.provider))).to_be_visible()
+    await expect(sign_in_button(frame, runtime.provider)).to_be_visible()
     return frame
+
+
+def sign_in_button(frame: Frame, provider: Provider) -> Locator:
+    """Return the button that opens the provider's window: in the form, or in the choice between auth types."""
+    return button(frame, continue_button(provider)).or_(frame.get_by_role("button").filter(has_text="Sign in at"))
 
 
 def continue_button(provider: Provider) -> str:
@@ -38,7 +40,8 @@ def continue_button(provider: Provider) -> str:
 async def open_provider_window(frame: Frame, provider: Provider, press: str | None = None) -> Page:
     """Press the popup's button; return its window once it shows the provider's first page."""
     async with frame.page.context.expect_page() as opening:
-        await click(frame, press or continue_button(provider))
+        await wait_until_settled(frame)
+        await (button(frame, press) if press else sign_in_button(frame, provider)).click()
     window = await opening.value
     await expect_provider_page(window, provider)
     return window
