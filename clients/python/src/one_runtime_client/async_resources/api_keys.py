@@ -83,7 +83,8 @@ class AsyncAPIKeys(AsyncResource):
 
         Args:
             name: The name.
-            scopes: OAuth scopes. Default: ('read', 'connect', 'use').
+            scopes: The scopes of the new key. The key of the request must have all of them. Default: ('read',
+                'connect', 'use').
             idempotency_key: A unique value for this creation. A second call with the value creates nothing. Default: a
                 random UUID.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.

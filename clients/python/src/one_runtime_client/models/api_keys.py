@@ -14,7 +14,7 @@ class ApiKey:
         id: The id. Ids are UUIDs.
         prefix: The beginning of the key.
         name: The name.
-        scopes: OAuth scopes.
+        scopes: The scopes of the key: the operations that the key permits.
         created_at: The time of the creation, as in RFC 3339.
         revoked_at: The time of the revocation, as in RFC 3339. None for an active key.
     """
