@@ -24,6 +24,10 @@ class Described(NamedTuple):
 
 _CONNECTION_ID: Final = "01a21077-a507-76f0-a326-42b1c2b20688"
 _TIME: Final = "2026-11-25T01:02:03.004Z"
+_METADATA_CHANGES: Final = (
+    "The changes of the metadata. Each key changes only this key, and a key with null is removed."
+)
+_AVAILABILITY: Final = "`all`: every integration. `listed`: only `slugs`. `all_but`: every integration except `slugs`."
 
 _COMMON: Final[Mapping[str, Described]] = {
     "id": Described("The id. Ids are UUIDs.", _CONNECTION_ID),
@@ -74,9 +78,8 @@ _INTEGRATIONS: Final[Mapping[str, Described]] = {
     "Organization.integrations": Described("The integrations that your end users can connect."),
     "NewOrganization.integrations": Described("The integrations that your end users can connect. Default: all."),
     "OrganizationUpdate.integrations": Described("The integrations that your end users can connect."),
-    "Availability.mode": Described(
-        "`all`: every integration. `listed`: only `slugs`. `all_but`: every integration except `slugs`.", "listed"
-    ),
+    "Availability.mode": Described(_AVAILABILITY, "listed"),
+    "AvailabilityUpdate.mode": Described(_AVAILABILITY, "listed"),
     "logo_url": Described("The URL of the logo: a URL on this server, a data URI, or null.", None),
     "Organization.logo_url": Described("The data URI of your logo, or null.", None),
     "NewOrganization.logo_url": Described(
@@ -152,7 +155,7 @@ _CONNECTIONS: Final[Mapping[str, Described]] = {
     "ConnectionSummary.name": Described("The name of the connection.", "Globex Corporation"),
     "NewConnection.name": Described("A name for the connection. Default: the account's name.", "Marketing portal"),
     "ConnectionUpdate.name": Described("The new name of the connection.", "Marketing portal"),
-    "ConnectionUpdate.metadata": Described("The new metadata. It replaces the whole old object.", {"team": "growth"}),
+    "ConnectionUpdate.metadata": Described(_METADATA_CHANGES, {"team": "growth"}),
     "status": Described("The state.", "active"),
     "Connection.status": Described("`active`, or `needs_reauth` if the end user has to connect again.", "active"),
     "ConnectionSummary.status": Described(
@@ -210,7 +213,7 @@ _SESSIONS: Final[Mapping[str, Described]] = {
     "return_urls": Described("The registered return URLs.", ["https://app.example.com/integrations"]),
     "mode": Described("The place where the popup opens: `embed`, `redirect` or `link`.", "embed"),
     "NewSession.scopes": Described("The OAuth scopes to request. Default: the scopes of the OAuth client.", []),
-    "expires_in": Described("The number of seconds within which the end user must open the session.", 600),
+    "expires_in": Described("The time in which the end user must open the session, 60 to 3600 seconds.", 600),
     "session_token": Described("The token for the popup. No later response contains the token.", "orcs_…"),
     "connect_url": Described(
         "The URL of the popup, with the token.", "https://connect.example.com/connect?session_token=orcs_…"
@@ -224,13 +227,17 @@ _SESSIONS: Final[Mapping[str, Described]] = {
     "last_error": Described("The newest error of the session, or null.", None),
     "Session.integration_slug": Described("The slug of the integration, or null before the choice.", "hubspot"),
     "Redemption.code": Described("The parameter `code` in the query of your return URL.", "orcc_…"),
-    "Redemption.end_user_id": Described("The user who is signed in to your product.", "user_123"),
+    "Redemption.end_user_id": Described(
+        "The user who is signed in to your product. Read this identifier from your own login, never from the URL.",
+        "user_123",
+    ),
 }
 
 _ORGANIZATION: Final[Mapping[str, Described]] = {
     "display_name": Described("The name that end users see.", "Northwind"),
     "privacy_url": Described("The URL of your privacy policy, or null.", "https://northwind.example/privacy"),
     "end_users": Described("The end users, ordered by identifier."),
+    "EndUserUpdate.metadata": Described(_METADATA_CHANGES, {"team": "growth"}),
     "EndUser.name": Described("The end user's name, or null.", "Ada Lovelace"),
     "email": Described("The end user's e-mail address, or null.", "ada@example.com"),
     "oauth_clients": Described("The OAuth clients, ordered by integration."),

@@ -138,8 +138,7 @@ class AsyncEndUsers(AsyncResource):
             end_user_id: Your own identifier of the end user.
             name: The name.
             email: The end user's e-mail address, or None.
-            metadata: An object with your own data, at most 16 kB of JSON. One Runtime stores the object and does not
-                interpret it.
+            metadata: The changes of the metadata. Each key changes only this key, and a key with None is removed.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
 

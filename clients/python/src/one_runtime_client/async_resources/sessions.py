@@ -73,7 +73,7 @@ class AsyncSessions(AsyncResource):
             scopes: The OAuth scopes to request. Default: the scopes of the OAuth client.
             metadata: An object with your own data, at most 16 kB of JSON. One Runtime stores the object and does not
                 interpret it.
-            expires_in: The number of seconds within which the end user must open the session. Default: 600.
+            expires_in: The time in which the end user must open the session, 60 to 3600 seconds. Default: 600.
             idempotency_key: A unique value for this creation. A second call with the value creates nothing. Default: a
                 random UUID.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
@@ -266,7 +266,8 @@ class AsyncSessions(AsyncResource):
         Args:
             session_id: The id of the session.
             code: The parameter `code` in the query of your return URL.
-            end_user_id: The user who is signed in to your product.
+            end_user_id: The user who is signed in to your product. Read this identifier from your own login, never from
+                the URL.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
 

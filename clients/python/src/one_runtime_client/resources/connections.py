@@ -232,7 +232,7 @@ class Connections(Resource):
         Args:
             connection_id: The id of the connection.
             name: The new name of the connection.
-            metadata: The new metadata. It replaces the whole old object.
+            metadata: The changes of the metadata. Each key changes only this key, and a key with None is removed.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
 
