@@ -12,7 +12,7 @@ from pydantic import SecretStr
 from one_runtime.app import create_app
 from one_runtime.encryption.vault import new_key
 from one_runtime.settings import Settings
-from scripts.client_generator import python
+from scripts.client_generator import javascript, python
 from scripts.client_generator.description import described
 
 
@@ -24,10 +24,10 @@ def document() -> dict[str, Any]:
 
 def outdated() -> dict[Path, str | None]:
     """Return the new texts of the files that differ from the OpenAPI document. The text of a surplus file is None."""
-    generated = python.files(described(document()))
-    surplus = [
-        path for folder in python.FOLDERS for path in (python.PACKAGE / folder).glob("*.py") if path not in generated
-    ]
+    resources = described(document())
+    generated = python.files(resources) | javascript.files(resources)
+    folders = {python.PACKAGE / folder: "*.py" for folder in python.FOLDERS} | {javascript.FOLDER: "*.ts"}
+    surplus = [path for folder, kind in folders.items() for path in folder.glob(kind) if path not in generated]
     changed = {path: text for path, text in generated.items() if not path.exists() or path.read_text("utf-8") != text}
     return {**changed, **dict.fromkeys(surplus)}
 

@@ -102,14 +102,20 @@ def without_comments(types: str) -> str:
 @cache
 def javascript_types() -> str:
     """Return the types that the JavaScript client exports: interfaces, aliases, and the properties of classes."""
-    index = (JAVASCRIPT / "index.ts").read_text("utf-8")
     declared: list[str] = []
-    for exported, path in _EXPORT.findall(index):
-        source = without_comments((JAVASCRIPT / f"{path}.ts").read_text("utf-8"))
+    for exported, path in exports_of(JAVASCRIPT / "index.ts"):
+        source = without_comments(path.read_text("utf-8"))
         declarations = [(match[1] or match[2], match[0]) for match in _DECLARATION.finditer(source)]
         declarations += [(match[1], properties_of_class(match)) for match in _CLASS.finditer(source)]
         declared += [text for name, text in declarations if exported == "*" or name in re.findall(r"\w+", exported)]
     return "\n".join(declared)
+
+
+def exports_of(index: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the exported names and the file of each export, also of the files from which an index exports all."""
+    for exported, path in _EXPORT.findall(index.read_text("utf-8")):
+        file = index.parent / f"{path}.ts"
+        yield from exports_of(file) if file.name == "index.ts" else [(exported, file)]
 
 
 def properties_of_class(declaration: re.Match[str]) -> str:
@@ -201,7 +207,7 @@ def test_generated_parts_of_the_clients_follow_the_openapi_document() -> None:
 def test_both_clients_have_the_same_methods() -> None:
     tables = [
         table
-        for path in (JAVASCRIPT / "client.ts", *(JAVASCRIPT / "resources").glob("*.ts"))
+        for path in (JAVASCRIPT / "resources").glob("*.ts")
         for table in _RESOURCE.findall(path.read_text("utf-8"))
     ]
     javascript = {

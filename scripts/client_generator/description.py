@@ -6,8 +6,10 @@ answers and bodies have any form.
 """
 
 import re
+import runpy
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias
 
 Schema: TypeAlias = Mapping[str, Any]
@@ -23,6 +25,10 @@ SECRETS: Final = frozenset({"api_key", "connect_url", "credentials", "key", "sec
 """Strings and maps with these names are secret. The clients do not print them."""
 MOST_CHOICES: Final = 8
 """A longer enumeration grows in later versions. So its type is a string."""
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+_ERRORS: Final = ROOT / "clients" / "python" / "src" / "one_runtime_client" / "errors.py"
+_CLASS_OF: Final = runpy.run_path(str(_ERRORS))["class_of"]
+"""The package itself is not imported, because its generated files can be missing. Both clients have these classes."""
 _PROPERTY: Final = re.compile(r"^- `(\w+)`: (.+?)(?=^- `|^\S|\Z)", re.MULTILINE | re.DOTALL)
 _GENERAL: Final = frozenset({400, 401, 403, 408, 413, 429, 500, 503})
 """Errors of every operation. The clients document them once."""
@@ -82,18 +88,21 @@ class Failure:
 class Method:
     """An operation of the API as a method of a resource.
 
-    `body`: the properties of a JSON body, or None. `document`: True for a body in YAML or JSON that the caller wrote.
-    `answer`: the class of the answer, or None. `member`: the member of the answer with the list. `pages`: True for a
-    list with a cursor. `creates`: True if the client sends an `Idempotency-Key`.
+    `note`: the description of the body, or an empty string. `body`: the properties of a JSON body, or None. `inputs`:
+    the class of the body, then the classes inside the body. `document`: True for a body in YAML or JSON that the caller
+    wrote. `answer`: the class of the answer, or None. `member`: the member of the answer with the list. `pages`: True
+    for a list with a cursor. `creates`: True if the client sends an `Idempotency-Key`.
     """
 
     name: str
     verb: str
     path: str
     description: str
+    note: str
     path_parameters: tuple[Property, ...]
     query: tuple[Property, ...]
     body: tuple[Property, ...] | None
+    inputs: tuple[Model, ...]
     document: bool
     answer: str | None
     member: str | None
@@ -110,6 +119,15 @@ class Method:
     def partial(self) -> bool:
         """Return True if null is another value than an omitted property (RFC 7396)."""
         return self.verb == "PATCH"
+
+    @property
+    def errors(self) -> dict[str, tuple[str, ...]]:
+        """Return the codes of errors by the class that both clients raise."""
+        errors: dict[str, dict[str, None]] = {}
+        for failure in self.failures:
+            for code in failure.codes:
+                errors.setdefault(_CLASS_OF(code, failure.status).__name__, {})[code] = None
+        return {name: tuple(codes) for name, codes in errors.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,24 +179,35 @@ class _Reader:
         parameters = operation.get("parameters", ())
         content = operation.get("requestBody", {}).get("content", {})
         body = content.get("application/json", {}).get("schema", {}) if len(content) == 1 else {}
+        inputs = self._inputs(body)
         body = self._resolved(body)
         answer, member, pages = self._answer(operation)
         name = name.rpartition(".")[2]
-        described = "\n\n".join(filter(None, (_description(operation), _facts(body))))
         return Method(
             name=name,
             verb=verb,
             path=path,
-            description=described,
+            description=_description(operation),
+            note=_facts(body),
             path_parameters=tuple(self._parameter(item) for item in parameters if item["in"] == "path"),
             query=tuple(self._parameter(item) for item in parameters if item["in"] == "query"),
             body=self._properties_of(body) if body else None,
+            inputs=inputs,
             document=len(content) > 1,
             answer=answer,
             member=member,
             pages=pages,
             creates=any(item["name"] == "Idempotency-Key" for item in parameters),
             failures=tuple(_failures(operation)),
+        )
+
+    def _inputs(self, body: Schema) -> tuple[Model, ...]:
+        names: dict[str, None] = {}
+        if "$ref" in body:
+            self._collect(_reference(body), names)
+        schemas = self.document["components"]["schemas"]
+        return tuple(
+            Model(name, _without_properties(schemas[name]), self._properties(name)) for name in reversed(names)
         )
 
     def _parameter(self, parameter: Schema) -> Property:

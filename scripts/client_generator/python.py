@@ -1,27 +1,21 @@
 """Generate the parts of the Python client that follow from the API: models, resources and the list of methods."""
 
 import re
-import runpy
 import subprocess
 import sys
 import tempfile
 import textwrap
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import jinja2
+from scripts.client_generator.description import ROOT, Method, Model, Property, Resource, Type
+from scripts.client_generator.rendering import Templates, with_table, wrapped
 
-from scripts.client_generator.description import Method, Model, Property, Resource, Type
-
-ROOT: Final = Path(__file__).resolve().parent.parent.parent
 PACKAGE: Final = ROOT / "clients" / "python" / "src" / "one_runtime_client"
-_CLASS_OF: Final = runpy.run_path(str(PACKAGE / "errors.py"))["class_of"]
-"""The package itself is not imported, because its generated files can be missing."""
 README: Final = ROOT / "clients" / "python" / "README.md"
 FOLDERS: Final = ("models", "resources", "async_resources")
 """Folders that contain only generated files."""
-_METHODS: Final = re.compile(r"(<!-- methods -->\n\n).*?(\n\n<!-- end of methods -->)", re.DOTALL)
 _WIDTH: Final = 120
 _ARGUMENT_TYPES: Final = {"credentials": "Mapping[str, str | datetime] | None"}
 """Types of arguments that accept more than the API: a client converts a time."""
@@ -41,14 +35,7 @@ _KEY: Final = "A unique value for this creation. A second call with the value cr
 
 def files(resources: tuple[Resource, ...]) -> dict[Path, str]:
     """Return the generated files by path."""
-    environment = jinja2.Environment(  # noqa: S701 - the templates write Python, not HTML
-        loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["docstring"] = _docstring
+    templates = Templates(docstring=_docstring)
     owners = {model.name: resource.name for resource in resources for model in resource.models}
     named = [resource for resource in resources if resource.name]
     variants = (("resources", False), ("async_resources", True))
@@ -59,34 +46,31 @@ def files(resources: tuple[Resource, ...]) -> dict[Path, str]:
     }
     views = {resource.name: _Resource(resource, summaries) for resource in resources}
     imported = sorted(owners)  # ruff removes the names that a file does not use
-    texts = {PACKAGE / "models" / "__init__.py": _render(environment, "python_exports.jinja", resources=named)}
+    texts = {PACKAGE / "models" / "__init__.py": templates.render("python_exports.jinja", resources=named)}
     for resource in named:
         view = views[resource.name]
         if resource.models:
             imports = sorted(_imports(resource.models, owners, resource.name))
-            model_text = _render(environment, "python_models.jinja", resource=view, imports=imports)
+            model_text = templates.render("python_models.jinja", resource=view, imports=imports)
             texts[PACKAGE / "models" / f"{resource.name}.py"] = model_text
         for folder, asynchronous in variants:
-            texts[PACKAGE / folder / f"{resource.name}.py"] = _render(
-                environment, "python_resource.jinja", resource=view, asynchronous=asynchronous, imported=imported
+            texts[PACKAGE / folder / f"{resource.name}.py"] = templates.render(
+                "python_resource.jinja", resource=view, asynchronous=asynchronous, imported=imported
             )
     groups = [views[resource.name] for resource in named]
     for folder, asynchronous in variants:
         texts[PACKAGE / folder / "__init__.py"] = (
             f'"""Define the {"asynchronous " * asynchronous}resources of the API."""\n'
         )
-        texts[PACKAGE / folder / "proxy.py"] = _render(environment, "python_proxy.jinja", asynchronous=asynchronous)
-        texts[PACKAGE / folder / "api.py"] = _render(
-            environment,
+        texts[PACKAGE / folder / "proxy.py"] = templates.render("python_proxy.jinja", asynchronous=asynchronous)
+        texts[PACKAGE / folder / "api.py"] = templates.render(
             "python_client.jinja",
             resources=groups,
             client=views[""],
             asynchronous=asynchronous,
             imported=imported,
         )
-    table = "\n".join(_method_rows(resources, summaries))
-    readme = _METHODS.sub(lambda match: match[1] + table + match[2], README.read_text(encoding="utf-8"))
-    return _formatted(texts) | {README: readme}
+    return _formatted(texts) | {README: with_table(README, _method_rows(resources, summaries))}
 
 
 class _Resource:
@@ -150,14 +134,11 @@ class _MethodView:
         if method.creates:
             arguments.append(("idempotency_key", _KEY))
         arguments += [("timeout", _TIMEOUT), ("headers", _HEADERS)]
-        failures: dict[str, list[str]] = {}
-        for failure in method.failures:
-            for code in failure.codes:
-                failures.setdefault(_CLASS_OF(code, failure.status).__name__, []).append(f"`{code}`")
-        errors = [(name, f"{', '.join(dict.fromkeys(codes))}.") for name, codes in failures.items()]
+        errors = [(name, f"{', '.join(f'`{code}`' for code in codes)}.") for name, codes in method.errors.items()]
         general = "Every other failure. This class is also the parent of all classes of errors."
         errors.append(("OneRuntimeError", general))
-        return _sections(method.description, Args=arguments, Returns=self._returns(), Raises=errors)
+        description = f"{method.description}\n\n{method.note}"
+        return _sections(description, Args=arguments, Returns=self._returns(), Raises=errors)
 
     def _returns(self) -> list[tuple[str, str]]:
         """Return the class of the result with its description."""
@@ -252,21 +233,11 @@ def _sections(description: str, **sections: list[tuple[str, str]]) -> str:
     """Return the text of a docstring, with a section for each list of named texts."""
     paragraphs = [block for block in _python_words(description).split("\n\n") if block.strip()]
     # The first paragraph leaves space for the quotes.
-    blocks = [_wrapped(block, _WIDTH - (8 if index else 14)) for index, block in enumerate(paragraphs)]
+    blocks = [wrapped(block, _WIDTH - (8 if index else 14)) for index, block in enumerate(paragraphs)]
     for title, texts in sections.items():
         if texts:
             blocks.append("\n".join([f"{title}:", *(_item(name, _python_words(text)) for name, text in texts)]))
     return "\n\n".join(blocks)
-
-
-def _wrapped(block: str, width: int) -> str:
-    """Wrap the lines of a paragraph, or of each item of a list."""
-    lines = []
-    for item in re.split(r"\n(?=(?:- |\d+\. ))", block):
-        marker = re.match(r"- |\d+\. ", item)
-        indent = " " * len(marker[0]) if marker else ""
-        lines.append(textwrap.fill(" ".join(item.split()), width, subsequent_indent=indent))
-    return "\n".join(lines)
 
 
 def _item(name: str, text: str) -> str:
@@ -305,10 +276,6 @@ def _method_rows(resources: Iterable[Resource], summaries: Mapping[str, str]) ->
                 [*view.path, *(["definition"] if view.document else []), *(f"{each}=…" for each in required)]
             )
             yield f"| `{name}({arguments})` | `{method.route}` | `{view.result}` |"
-
-
-def _render(environment: jinja2.Environment, template: str, **values: Any) -> str:
-    return environment.get_template(template).render(values)
 
 
 def _formatted(texts: Mapping[Path, str]) -> dict[Path, str]:

@@ -1,12 +1,7 @@
-/**
- * The JavaScript client of One Runtime. Names are the API's names (docs/vocabulary.md) in camel case.
- *
- * A file of `resources` exports its types by name and its operations as the default export. `export *` does not
- * export a default export, so the package does not export the operations of single resources.
- */
+/** The JavaScript client of One Runtime. Names are the API's names (docs/vocabulary.md) in camel case. */
 
 export type { QueryValue } from "./addresses.js";
-export { OneRuntime, OPERATIONS } from "./client.js";
+export { OneRuntime } from "./client.js";
 export {
   Conflict,
   ConnectionFailed,
@@ -35,15 +30,7 @@ export {
 } from "./handlers.js";
 export type { Page, Pages, Paging } from "./pages.js";
 export type { CallOptions, ConnectionSelector, ProviderProxy, ProxyBody, ProxyOptions } from "./proxy.js";
-export type * from "./resources/api-keys.js";
-export type * from "./resources/catalog.js";
-export type * from "./resources/connections.js";
-export type * from "./resources/custom-integrations.js";
-export type * from "./resources/end-users.js";
-export type * from "./resources/events.js";
-export type * from "./resources/integrations.js";
-export type * from "./resources/oauth-clients.js";
-export type * from "./resources/organization.js";
-export type * from "./resources/proxy-requests.js";
-export type * from "./resources/sessions.js";
+export { OPERATIONS } from "./resources/api.js";
+export type * from "./resources/index.js";
 export type { Options, RawRequestOptions, RequestOptions, ResponseHead } from "./transport.js";
+export type * from "./values.js";

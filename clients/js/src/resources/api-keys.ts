@@ -1,4 +1,8 @@
-/** The API keys of your organization: types and operations. */
+/**
+ * The API keys of your organization, and the key of the request.
+ *
+ * `python -m scripts.generate_clients` writes this file.
+ */
 
 import { resource } from "../operations.js";
 import type { Pages, Paging } from "../pages.js";
@@ -7,59 +11,118 @@ import type { RequestOptions } from "../transport.js";
 export type KeyScope = "read" | "connect" | "use" | "credentials:read" | "admin";
 
 export interface ApiKeys {
-  /** Lists the API keys of your organization, newest first. The list includes revoked keys. */
+  /**
+   * List the API keys of your organization, newest first. The response contains no secret.
+   *
+   * The API key needs the scope `admin`.
+   *
+   * @throws {InvalidInput} with the code `invalid_input`.
+   */
   list(query?: Paging, options?: RequestOptions): Pages<ApiKey>;
-  /** Creates an API key. The client's own key must have each of the scopes. Only this answer contains `apiKey`. */
+  /**
+   * Create an API key of your organization. Only this response contains the key.
+   *
+   * A key grants only scopes that it has itself. Otherwise, the response is 422.
+   *
+   * The API key needs the scope `admin`.
+   *
+   * @throws {Conflict} with the code `idempotency_key_in_use`.
+   * @throws {InvalidInput} with the code `invalid_input` or `idempotency_key_reused`.
+   */
   create(input: NewApiKey, options?: RequestOptions): Promise<CreatedApiKey>;
-  /** Revokes an API key. A second revocation changes nothing. */
+  /**
+   * Revoke an API key of your organization. One Runtime refuses every later request with the key.
+   *
+   * A second revocation changes nothing. You can also revoke the key of the request. If no other active key has the
+   * scope `admin`, the response is 409, because your organization could not create further keys over the API.
+   *
+   * The API key needs the scope `admin`.
+   *
+   * @param apiKeyId The id of the API key.
+   * @throws {NotFound} with the code `not_found`.
+   * @throws {Conflict} with the code `conflict`.
+   * @throws {InvalidInput} with the code `invalid_input`.
+   */
   revoke(apiKeyId: string, options?: RequestOptions): Promise<ApiKey>;
-  /** Returns the API key of the client, without its secret, and the organization of the key. */
+  /**
+   * Return the API key that you sent, without its secret, and the organization of the key.
+   *
+   * The API key can have any scope.
+   *
+   * @throws {InvalidInput} with the code `invalid_input`.
+   */
   me(options?: RequestOptions): Promise<Me>;
 }
 
-export interface ApiKey {
-  id: string;
-  /** The beginning of the key. */
-  prefix: string;
-  name: string;
-  scopes: string[];
-  createdAt: string;
-  revokedAt: string | null;
-}
-
+/** The name and the scopes of the key. The key of the request must have every scope that it grants. */
 export interface NewApiKey {
+  /** The name. */
   name: string;
-  /** Default: `read`, `connect` and `use`. */
+  /** The scopes of the new key. The key of the request must have all of them. Default: `read`, `connect`, `use`. */
   scopes?: KeyScope[];
 }
 
-export interface CreatedApiKey extends ApiKey {
-  /** The key itself. Do not log this value. */
-  apiKey: string;
+/** An API key, without its secret. `prefix`: the beginning of the key. */
+export interface ApiKey {
+  /** The id. Ids are UUIDs. */
+  id: string;
+  /** The beginning of the key. */
+  prefix: string;
+  /** The name. */
+  name: string;
+  /** The scopes of the key: the operations that the key permits. */
+  scopes: string[];
+  /** The time of the creation, as in RFC 3339. */
+  createdAt: string;
+  /** The time of the revocation, as in RFC 3339. Null for an active key. */
+  revokedAt: string | null;
 }
 
-export interface Me extends ApiKey {
-  organization: OrganizationName;
+/** A new API key. Only this response contains `apiKey`, the key itself. Do not log this value. */
+export interface CreatedApiKey extends ApiKey {
+  /** The key itself. No other response contains the key. Do not log this value. */
+  apiKey: string;
 }
 
 /** The organization of an API key. */
 export interface OrganizationName {
+  /** The id. Ids are UUIDs. */
   id: string;
+  /** The name that end users see. */
   displayName: string;
 }
 
-const API_KEY = ["id", "prefix", "scopes"] as const;
+/** The API key of the request, and its organization. */
+export interface Me extends ApiKey {
+  /** The organization of the key. */
+  organization: OrganizationName;
+}
 
 export default resource<ApiKeys>("apiKeys")({
-  list: { method: "GET", path: "/v1/api-keys", takes: "query", items: "apiKeys", paged: true, returns: API_KEY },
+  list: {
+    method: "GET",
+    path: "/v1/api-keys",
+    takes: "query",
+    items: "apiKeys",
+    paged: true,
+    returns: ["id", "prefix", "scopes"],
+  },
   create: {
     method: "POST",
     path: "/v1/api-keys",
     takes: "body",
     creates: true,
-    returns: [...API_KEY, "apiKey"],
+    returns: ["id", "prefix", "scopes", "apiKey"],
     secrets: ["apiKey"],
   },
-  revoke: { method: "DELETE", path: "/v1/api-keys/{api_key_id}", returns: API_KEY },
-  me: { method: "GET", path: "/v1/me", returns: [...API_KEY, "organization"] },
+  revoke: {
+    method: "DELETE",
+    path: "/v1/api-keys/{api_key_id}",
+    returns: ["id", "prefix", "scopes"],
+  },
+  me: {
+    method: "GET",
+    path: "/v1/me",
+    returns: ["id", "prefix", "scopes", "organization"],
+  },
 });

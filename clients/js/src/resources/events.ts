@@ -1,4 +1,8 @@
-/** The audit log: types and operations. */
+/**
+ * The audit log of your organization.
+ *
+ * `python -m scripts.generate_clients` writes this file.
+ */
 
 import { resource } from "../operations.js";
 import type { Pages, Paging } from "../pages.js";
@@ -6,48 +10,93 @@ import type { RequestOptions } from "../transport.js";
 
 export interface Events {
   /**
-   * Lists events, newest first. A filter with several values matches events that have one of the values. `since` and
-   * `until` are times such as `2026-11-25T01:02:03Z`.
+   * List the events of your organization, newest first.
    *
-   * To follow the events, use `order: "asc"` first, and then the id of the last event as `after`. `after` returns only
-   * newer events, oldest first.
+   * To follow the events, read them in ascending order: send `order: "asc"` first, and then the id of the last event as
+   * `after`. With PostgreSQL, an event appears in the ascending order 10 seconds late, so that you never miss an event.
+   *
+   * One Runtime keeps events for 90 days. The operator can change this time.
+   *
+   * The API key needs the scope `read`.
+   *
+   * @throws {InvalidInput} with the code `invalid_input`.
    */
   list(
     query?: {
+      /** Only events of this type. */
       type?: string | string[];
+      /** Your own identifier of the end user. */
       endUserId?: string | string[];
+      /** The id of the connection. */
       connectionId?: string | string[];
+      /** The slug of the integration. */
       integrationSlug?: string | string[];
+      /** Only events of this kind of actor. */
       actorType?: string | string[];
+      /** Only events of the actor with this id. */
       actorId?: string | string[];
+      /** The id of the request, as in the header `Request-Id`. The server's log contains this id. */
       requestId?: string;
+      /** Only items at or after this time, as in RFC 3339. */
       since?: string;
+      /** Only items before this time, as in RFC 3339. */
       until?: string;
+      /** `desc`: newest first. `asc`: oldest first. */
       order?: "asc" | "desc";
+      /** Only events after the event with this id, oldest first. */
       after?: string;
     } & Paging,
     options?: RequestOptions,
   ): Pages<Event>;
+  /**
+   * Return an event of your organization.
+   *
+   * The API key needs the scope `read`.
+   *
+   * @param eventId The id of the event.
+   * @throws {NotFound} with the code `not_found`.
+   * @throws {InvalidInput} with the code `invalid_input`.
+   */
   get(eventId: string, options?: RequestOptions): Promise<Event>;
 }
 
-export interface Event {
-  id: string;
+/**
+ * The actor that caused an event: an API key, an end user, or One Runtime itself (`system`).
+ *
+ * If an operator ran a command, the type is `system`, and `id` is the name of the operator.
+ */
+export interface Actor {
+  /** The kind of actor: `api_key`, `end_user` or `system`. */
   type: string;
-  createdAt: string;
-  actor: Actor;
-  address: string | null;
-  endUserId: string | null;
-  connectionId: string | null;
-  data: { [key: string]: unknown };
-  /** The id of the HTTP request that caused the event, as in the header `Request-Id`. Null if no request caused it. */
-  requestId: string | null;
+  /** The id of the API key, the identifier of the end user, or the name of the operator. */
+  id: string | null;
 }
 
-/** `type` is `api_key`, `end_user` or `system`. */
-export interface Actor {
+/**
+ * An event of the audit log. `data` contains no secrets.
+ *
+ * `requestId`: the header `Request-Id` of the HTTP request that caused the event. Null if no request caused the event,
+ * or if an older version of One Runtime recorded the event.
+ */
+export interface Event {
+  /** The id. Ids are UUIDs. */
+  id: string;
+  /** The type of the event. */
   type: string;
-  id: string | null;
+  /** The time of the creation, as in RFC 3339. */
+  createdAt: string;
+  /** The actor that caused the event. */
+  actor: Actor;
+  /** The IP address of the actor, or null. */
+  address: string | null;
+  /** Your own identifier of the end user. */
+  endUserId: string | null;
+  /** The id of the connection. */
+  connectionId: string | null;
+  /** More data of the event, without secrets. */
+  data: { [key: string]: unknown };
+  /** The id of the request, as in the header `Request-Id`. The server's log contains this id. */
+  requestId: string | null;
 }
 
 export default resource<Events>("events")({
@@ -59,5 +108,9 @@ export default resource<Events>("events")({
     paged: true,
     returns: ["id", "type", "createdAt"],
   },
-  get: { method: "GET", path: "/v1/events/{event_id}", returns: ["id", "type", "createdAt"] },
+  get: {
+    method: "GET",
+    path: "/v1/events/{event_id}",
+    returns: ["id", "type", "createdAt"],
+  },
 });

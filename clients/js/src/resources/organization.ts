@@ -1,60 +1,145 @@
-/** Your organization: types and operations. */
+/**
+ * The settings of your organization.
+ *
+ * `python -m scripts.generate_clients` writes this file.
+ */
 
 import { resource } from "../operations.js";
 import type { RequestOptions } from "../transport.js";
 
 export interface OrganizationSettings {
+  /**
+   * Return the settings of your organization.
+   *
+   * The API key needs the scope `read`.
+   *
+   * @throws {InvalidInput} with the code `invalid_input`.
+   */
   get(options?: RequestOptions): Promise<Organization>;
-  /** Changes some settings. An omitted property keeps its setting. Null resets a setting to its default. */
-  update(input: OrganizationUpdate, options?: RequestOptions): Promise<Organization>;
-  /** Replaces all settings. An omitted property resets its setting to the default. */
+  /**
+   * Replace all settings of your organization. `PATCH /v1/organization` changes only the settings that you send.
+   *
+   * A request that changes nothing writes no event, and `updatedAt` stays the same.
+   *
+   * The API key needs the scope `admin`.
+   *
+   * @throws {Conflict} with the code `precondition_failed`.
+   * @throws {InvalidInput} with the code `invalid_input`.
+   */
   replace(input: NewOrganization, options?: RequestOptions): Promise<Organization>;
+  /**
+   * Change some settings of your organization. The body is a JSON Merge Patch (RFC 7396).
+   *
+   * A request that changes nothing writes no event, and `updatedAt` stays the same.
+   *
+   * The API key needs the scope `admin`.
+   *
+   * @throws {Conflict} with the code `precondition_failed`.
+   * @throws {InvalidInput} with the code `invalid_input`.
+   */
+  update(input: OrganizationUpdate, options?: RequestOptions): Promise<Organization>;
 }
 
-/** The integrations that an organization offers: all, only the `slugs`, or all except the `slugs`. */
-export interface Availability {
-  mode: "all" | "listed" | "all_but";
-  slugs: string[];
-}
-
+/**
+ * All settings of your organization. One Runtime resets an omitted setting to its default.
+ *
+ * The body can also contain the other fields of the organization, as you have read them. `id` and `createdAt` must have
+ * the present values. One Runtime ignores `updatedAt`.
+ */
 export interface NewOrganization {
+  /** The name that end users see. */
   displayName: string;
+  /** A data URI of a PNG, JPEG, WebP or SVG in base64. The decoded image can have at most 64 kB. */
   logoUrl?: string | null;
+  /** The URL of your privacy policy, or null. */
   privacyUrl?: string | null;
+  /** The origins of pages that can show the popup. */
   allowedOrigins?: string[];
+  /** The registered return URLs. */
   returnUrls?: string[];
+  /** The integrations that your end users can connect. Default: all. */
   integrations?: Partial<Availability>;
 }
 
-/** Settings to change. A list replaces the old list. */
+/**
+ * The settings to change (RFC 7396). An omitted setting keeps its value, and null resets a setting to its default.
+ *
+ * A new list replaces the old list. `displayName` cannot be null.
+ */
 export interface OrganizationUpdate {
+  /** The name that end users see. */
   displayName?: string;
+  /** The URL of the logo: a URL on this server, a data URI, or null. */
   logoUrl?: string | null;
+  /** The URL of your privacy policy, or null. */
   privacyUrl?: string | null;
+  /** The origins of pages that can show the popup. */
   allowedOrigins?: string[] | null;
+  /** The registered return URLs. */
   returnUrls?: string[] | null;
+  /** The integrations that your end users can connect. */
   integrations?: AvailabilityUpdate | null;
 }
 
+/** The part of the availability to change. A new list of `slugs` replaces the old list. */
 export interface AvailabilityUpdate {
-  mode?: Availability["mode"] | null;
+  /** `all`: every integration. `listed`: only `slugs`. `all_but`: every integration except `slugs`. */
+  mode?: "all" | "listed" | "all_but" | null;
+  /** Slugs of integrations. The meaning depends on `mode`. */
   slugs?: string[] | null;
 }
 
+/**
+ * The integrations that your end users can connect.
+ *
+ * `mode`: `all` enables every integration. `listed` enables only the integrations in `slugs`. `all_but` disables the
+ * integrations in `slugs`, and enables every other integration.
+ */
+export interface Availability {
+  /** `all`: every integration. `listed`: only `slugs`. `all_but`: every integration except `slugs`. */
+  mode: "all" | "listed" | "all_but";
+  /** Slugs of integrations. The meaning depends on `mode`. */
+  slugs: string[];
+}
+
+/** Your organization, with all its settings. */
 export interface Organization {
+  /** The id. Ids are UUIDs. */
   id: string;
+  /** The name that end users see. */
   displayName: string;
+  /** The data URI of your logo, or null. */
   logoUrl: string | null;
+  /** The URL of your privacy policy, or null. */
   privacyUrl: string | null;
+  /** The origins of pages that can show the popup. */
   allowedOrigins: string[];
+  /** The registered return URLs. */
   returnUrls: string[];
+  /** The integrations that your end users can connect. */
   integrations: Availability;
+  /** The time of the creation, as in RFC 3339. */
   createdAt: string;
+  /** The time of the last change, as in RFC 3339. */
   updatedAt: string;
 }
 
 export default resource<OrganizationSettings>("organization")({
-  get: { method: "GET", path: "/v1/organization", returns: ["id", "displayName"] },
-  update: { method: "PATCH", path: "/v1/organization", takes: "body", returns: ["id", "displayName"] },
-  replace: { method: "PUT", path: "/v1/organization", takes: "body", returns: ["id", "displayName"] },
+  get: {
+    method: "GET",
+    path: "/v1/organization",
+    returns: ["id", "displayName"],
+  },
+  replace: {
+    method: "PUT",
+    path: "/v1/organization",
+    takes: "body",
+    returns: ["id", "displayName"],
+  },
+  update: {
+    method: "PATCH",
+    path: "/v1/organization",
+    takes: "body",
+    returns: ["id", "displayName"],
+  },
 });

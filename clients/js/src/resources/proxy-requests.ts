@@ -1,4 +1,8 @@
-/** The log of calls through the proxy: types and operations. */
+/**
+ * The log of calls through the proxy.
+ *
+ * `python -m scripts.generate_clients` writes this file.
+ */
 
 import { resource } from "../operations.js";
 import type { Pages, Paging } from "../pages.js";
@@ -6,45 +10,70 @@ import type { RequestOptions } from "../transport.js";
 
 export interface ProxyRequests {
   /**
-   * Lists calls through the proxy, newest first. A filter with several values matches calls that have one of the
-   * values. `since` and `until` are times such as `2026-11-25T01:02:03Z`.
+   * List the calls of your organization through the proxy, newest first.
+   *
+   * A call appears about a second after its end. One Runtime keeps calls for 7 days. The operator can change this time.
+   *
+   * The API key needs the scope `read`.
+   *
+   * @throws {InvalidInput} with the code `invalid_input`.
    */
   list(
     query?: {
+      /** Your own identifier of the end user. */
       endUserId?: string | string[];
+      /** The id of the connection. */
       connectionId?: string | string[];
+      /** The slug of the integration. */
       integrationSlug?: string | string[];
+      /** The HTTP status of the response. */
       httpStatus?: number | number[];
+      /** The id of the API key. */
       apiKeyId?: string | string[];
+      /** The id of the request, as in the header `Request-Id`. The server's log contains this id. */
       requestId?: string;
+      /** Only items at or after this time, as in RFC 3339. */
       since?: string;
+      /** Only items before this time, as in RFC 3339. */
       until?: string;
     } & Paging,
     options?: RequestOptions,
   ): Pages<ProxyRequest>;
 }
 
+/** A call through the proxy. Body sizes are in bytes, and durations are in milliseconds. */
 export interface ProxyRequest {
+  /** The id. Ids are UUIDs. */
   id: string;
+  /** The time of the creation, as in RFC 3339. */
   createdAt: string;
+  /** Your own identifier of the end user. */
   endUserId: string | null;
+  /** The id of the connection. */
   connectionId: string;
+  /** The slug of the integration. */
   integrationSlug: string;
+  /** The HTTP method. */
   method: string;
-  /** The path without the query. */
+  /** The path at the provider, without the query. */
   path: string;
-  /** 0 if the caller closed the connection before the response started. */
+  /** The HTTP status. 0: the caller disconnected before the response. */
   httpStatus: number;
   /** The code of One Runtime's own error, or null. */
   errorCode: string | null;
+  /** The number of requests that One Runtime sent to the provider. */
   attempts: number;
+  /** The size of the request's body in bytes. */
   requestBytes: number;
+  /** The size of the response's body in bytes. */
   responseBytes: number;
+  /** The duration of the call in milliseconds. */
   durationMs: number;
+  /** The time until the provider's response in milliseconds, or null. */
   upstreamMs: number | null;
-  /** The API key of the caller. Null if an older version of One Runtime logged the call. */
+  /** The id of the API key. */
   apiKeyId: string | null;
-  /** The header `Request-Id` of the response. Null if an older version of One Runtime logged the call. */
+  /** The id of the request, as in the header `Request-Id`. The server's log contains this id. */
   requestId: string | null;
 }
 

@@ -1,100 +1,195 @@
-/** Hosted connection sessions: types and operations. */
+/**
+ * Permissions to make one connection in the hosted popup.
+ *
+ * `python -m scripts.generate_clients` writes this file.
+ */
 
 import { resource } from "../operations.js";
 import type { Pages, Paging } from "../pages.js";
 import type { RequestOptions } from "../transport.js";
+import type { Metadata } from "../values.js";
 import type { AuthType } from "./catalog.js";
-import type { Connection, ErrorNote, Metadata } from "./connections.js";
+import type { Connection, ErrorNote } from "./connections.js";
 
 export type Mode = "embed" | "redirect" | "link";
 
+export type SessionStatus = "pending" | "connected" | "failed" | "cancelled" | "expired";
+
 export interface Sessions {
   /**
-   * Lists sessions, newest first, without their tokens. A filter with several values matches sessions that have one of
-   * the values. `since` and `until` select by the time of creation.
+   * Create a session: a short-lived permission for one end user to make one connection in the hosted popup.
+   *
+   * The API key needs the scope `connect`.
+   *
+   * @throws {NotFound} with the code `not_found`.
+   * @throws {Conflict} with the code `idempotency_key_in_use` or `conflict`.
+   * @throws {InvalidInput} with the code `invalid_input`, `idempotency_key_reused` or `integration_disabled`.
+   */
+  create(input: NewSession, options?: RequestOptions): Promise<CreatedSession>;
+  /**
+   * List the sessions of your organization, newest first. The response contains no token.
+   *
+   * One Runtime keeps a session for 30 days. One Runtime keeps a session that no end user has opened for one day.
+   *
+   * The API key needs the scope `read`.
+   *
+   * @throws {InvalidInput} with the code `invalid_input`.
    */
   list(
     query?: {
+      /** Your own identifier of the end user. */
       endUserId?: string | string[];
+      /** The slug of the integration. */
       integrationSlug?: string | string[];
+      /** The state. */
       status?: SessionStatus | SessionStatus[];
+      /** Only items at or after this time, as in RFC 3339. */
       since?: string;
+      /** Only items before this time, as in RFC 3339. */
       until?: string;
     } & Paging,
     options?: RequestOptions,
   ): Pages<SessionSummary>;
   /**
-   * Creates a session. With a session, an end user can make one connection in the hosted popup. Log neither
-   * `sessionToken` nor `connectUrl`.
+   * Return the state of a session. Your backend must rely on this response, not on the result in the browser.
+   *
+   * The API key needs the scope `read`.
+   *
+   * @param sessionId The id of the session.
+   * @throws {NotFound} with the code `not_found`.
+   * @throws {InvalidInput} with the code `invalid_input`.
    */
-  create(input: NewSession, options?: RequestOptions): Promise<CreatedSession>;
   get(sessionId: string, options?: RequestOptions): Promise<Session>;
+  /**
+   * Cancel a pending session.
+   *
+   * In the mode `redirect`, you can cancel the session until your backend redeems the session's code. If the session
+   * has already made its connection, the response is 409. A second cancellation changes nothing.
+   *
+   * The API key needs the scope `connect`.
+   *
+   * @param sessionId The id of the session.
+   * @throws {NotFound} with the code `not_found`.
+   * @throws {Conflict} with the code `conflict` or `precondition_failed`.
+   * @throws {InvalidInput} with the code `invalid_input`.
+   */
   cancel(sessionId: string, options?: RequestOptions): Promise<Session>;
   /**
-   * Redeems the code of a session in the mode `redirect`. `endUserId`: the user who is signed in to your product in the
-   * browser that sent the code. Take the value from your login session, never from the URL.
+   * Confirm the new connection of a session in the mode `redirect`. The code is valid for 10 minutes.
+   *
+   * `endUserId` is the user who is signed in to your product. If the session belongs to another end user, the response
+   * is 409, and One Runtime deletes the credentials that wait for the redemption. If you redeem the code again for the
+   * right user, nothing changes.
+   *
+   * The API key needs the scope `connect`.
+   *
+   * @param sessionId The id of the session.
+   * @throws {NotFound} with the code `not_found`.
+   * @throws {Conflict} with the code `conflict`, `end_user_mismatch`, `session_cancelled`, `session_used` or
+   * `wrong_mode`.
+   * @throws {Gone} with the code `session_expired`.
+   * @throws {InvalidInput} with the code `invalid_input`.
    */
-  redeem(sessionId: string, input: { code: string; endUserId: string }, options?: RequestOptions): Promise<Session>;
+  redeem(
+    sessionId: string,
+    input: {
+      /** The parameter `code` in the query of your return URL. */
+      code: string;
+      /** The user who is signed in to your product. Read this identifier from your own login, never from the URL. */
+      endUserId: string;
+    },
+    options?: RequestOptions,
+  ): Promise<Session>;
 }
 
+/**
+ * The end user, the integration, and the place where the popup opens.
+ *
+ * An empty text in an optional field has the same meaning as an omitted field.
+ */
 export interface NewSession {
-  endUserId: string;
+  /** The integration to connect. Default: the end user chooses. */
   integrationSlug?: string;
+  /** Your own identifier of the end user. */
+  endUserId: string;
+  /** The end user's name, which the popup shows. */
   endUserName?: string;
+  /** The end user's e-mail address, which the popup shows. */
   endUserEmail?: string;
+  /** A name for the connection. The end user can change the name. */
   suggestedConnectionName?: string;
-  mode?: Mode;
+  /** The origins of pages that can show the popup. */
   allowedOrigins?: string[];
+  /** The URL to which the browser returns in the mode `redirect`. */
   returnUrl?: string;
+  /** The place where the popup opens: `embed`, `redirect` or `link`. */
+  mode?: Mode;
+  /** The id of the connection to reconnect. */
   connectionId?: string;
+  /** True gives a new account its own connection. False replaces the present account. Default: `false`. */
   multiple?: boolean;
+  /** The only auth type that the popup offers. Default: all. */
   authType?: AuthType;
+  /** The OAuth scopes to request. Default: the scopes of the OAuth client. */
   scopes?: string[];
+  /** An object with your own data, at most 16 kB of JSON. One Runtime stores the object and does not interpret it. */
   metadata?: Metadata;
-  /** Seconds in which the end user has to open the popup, 60 to 3600. */
+  /** The time in which the end user must open the session, 60 to 3600 seconds. Default: `600`. */
   expiresIn?: number;
 }
 
+/** A new session. Only this response contains `sessionToken` and `connectUrl`. Do not log these two values. */
 export interface CreatedSession {
+  /** The token for the popup. No later response contains the token. */
   sessionToken: string;
+  /** The URL of the popup, with the token. */
   connectUrl: string;
+  /** The id. Ids are UUIDs. */
   id: string;
+  /** The time at which the session expires. */
   expiresAt: string;
 }
 
-export type SessionStatus = "pending" | "connected" | "failed" | "cancelled" | "expired";
-
-/** A session in a list of sessions. */
+/**
+ * A session in a list, without its token.
+ *
+ * `lastError`: the newest stored error, or null. The session can stay `pending` after an error. After ten attempts that
+ * the provider refused, the session is `failed`.
+ *
+ * `connectionId`: the id of the connection that the session made, or null. The connection can have been deleted.
+ */
 export interface SessionSummary {
+  /** The id. Ids are UUIDs. */
   id: string;
+  /** The state of the session. */
   status: SessionStatus;
+  /** Your own identifier of the end user. */
   endUserId: string;
+  /** The slug of the integration, or null before the choice. */
   integrationSlug: string | null;
+  /** The place where the popup opens: `embed`, `redirect` or `link`. */
   mode: Mode;
+  /** The URL to which the browser returns in the mode `redirect`. */
   returnUrl: string | null;
+  /** The newest error of the session, or null. */
   lastError: ErrorNote | null;
-  /** The connection that the session made, or null. The connection can have been deleted. */
+  /** The id of the connection that the session made, or null. */
   connectionId: string | null;
+  /** An object with your own data, at most 16 kB of JSON. One Runtime stores the object and does not interpret it. */
   metadata: Metadata;
+  /** The time of the creation, as in RFC 3339. */
   createdAt: string;
+  /** The time at which the session expires. */
   expiresAt: string;
 }
 
+/** The state of a session, with the connection that the session made. */
 export interface Session extends SessionSummary {
+  /** The connection, or null. */
   connection: Connection | null;
 }
 
-const SESSION = ["id", "status", "endUserId"] as const;
-
 export default resource<Sessions>("sessions")({
-  list: {
-    method: "GET",
-    path: "/v1/hosted-connection-sessions",
-    takes: "query",
-    items: "sessions",
-    paged: true,
-    returns: SESSION,
-  },
   create: {
     method: "POST",
     path: "/v1/hosted-connection-sessions",
@@ -103,12 +198,28 @@ export default resource<Sessions>("sessions")({
     returns: ["id", "sessionToken", "connectUrl"],
     secrets: ["sessionToken", "connectUrl"],
   },
-  get: { method: "GET", path: "/v1/hosted-connection-sessions/{session_id}", returns: SESSION },
-  cancel: { method: "DELETE", path: "/v1/hosted-connection-sessions/{session_id}", returns: SESSION },
+  list: {
+    method: "GET",
+    path: "/v1/hosted-connection-sessions",
+    takes: "query",
+    items: "sessions",
+    paged: true,
+    returns: ["id", "status", "endUserId"],
+  },
+  get: {
+    method: "GET",
+    path: "/v1/hosted-connection-sessions/{session_id}",
+    returns: ["id", "status", "endUserId"],
+  },
+  cancel: {
+    method: "DELETE",
+    path: "/v1/hosted-connection-sessions/{session_id}",
+    returns: ["id", "status", "endUserId"],
+  },
   redeem: {
     method: "POST",
     path: "/v1/hosted-connection-sessions/{session_id}/redeem",
     takes: "body",
-    returns: SESSION,
+    returns: ["id", "status", "endUserId"],
   },
 });
