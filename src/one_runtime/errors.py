@@ -72,9 +72,13 @@ class InvalidInput(OneRuntimeError):
         sentences = " ".join(error.sentence for error in invalid[:_MAX_EXPLAINED])
         if len(invalid) == 1:
             return cls(sentences, invalid)
+        if len(invalid) <= _MAX_EXPLAINED:
+            return cls(f"The request has {len(invalid)} errors. {sentences}", invalid)
         names = ", ".join(dict.fromkeys(error.field for error in invalid))
-        more = "" if len(invalid) <= _MAX_EXPLAINED else " The other values are explained in `errors`."
-        return cls(f"{len(invalid)} values cannot be used: {names}. {sentences}{more}", invalid)
+        return cls(
+            f"The request has {len(invalid)} errors, in the fields: {names}. {sentences} `errors` lists the others.",
+            invalid,
+        )
 
 
 class MalformedRequest(OneRuntimeError):

@@ -82,7 +82,7 @@ async def test_oauth2_is_available_after_a_client_is_registered(client: Client) 
     assert await types_of(client, "hubspot") == ["api_key", "oauth2"]
     assert (await client.get("/v1/integrations", end_user_id="u")).headers["etag"] != before
     view = await client.popup("", (await client.session(integration_slug="hubspot"))["session_token"])
-    assert [auth_type["auth_type"] for auth_type in view.json()["auth_types"]] == ["api_key", "oauth2"]
+    assert [auth_type["auth_type"] for auth_type in view.json()["auth_types"]] == ["oauth2", "api_key"]
     assert (await client.send("DELETE", path("dropbox"))).status_code == 204
     assert await types_of(client, "dropbox") is None
     assert (await client.get(path("dropbox"))).status_code == 404

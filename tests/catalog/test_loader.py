@@ -100,13 +100,13 @@ def test_aliases_and_tags_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text, expected",
     [
-        ("slug: [\n", "hubspot.yaml:2: this is not valid YAML; check"),
+        ("slug: [\n", "hubspot.yaml:2: a value is missing, or a bracket is not closed"),
         ("? [a, b]\n: c\n", "hubspot.yaml:1: a key must be a text"),
         (HUBSPOT.replace("date: 2026-11-28", "date: 2026-13-45"), "YAML cannot convert a value"),
         ('slug: !!int "abc"\n', "must be an integer; put the value in quotes"),
         (
             HUBSPOT.replace("category: CRM", "category: CRM\nkategory: CRM"),
-            "kategory is not a key that an entry",
+            "kategory is not a key of this part",
         ),
         (
             HUBSPOT.replace("marketing automation.", "marketing automation"),

@@ -67,7 +67,7 @@ def test_the_error_for_a_value_of_another_form_has_an_example() -> None:
     with pytest.raises(InvalidInput) as error:
         clean_values(auth, {"subdomain": "a.b"}, {"api_key": "x"})
     assert messages(error) == {
-        "params.subdomain": "Subdomain does not have the expected form, such as acme.example.com",
+        "params.subdomain": "Subdomain does not have the expected form, such as acme or acme.example.com",
         "credentials.api_key": "API key does not have the expected form, such as key_…",
     }
 

@@ -91,7 +91,7 @@ def test_detail_of_several_invalid_fields_names_all_and_explains_five() -> None:
     )
     names = ["a", "b", "c", "d", "e", "f"]
     two = InvalidInput.of_all(FieldError(name, "is required") for name in names[:2])
-    assert two.detail == "2 values cannot be used: a, b. a is required. b is required."
+    assert two.detail == "The request has 2 errors. a is required. b is required."
     six = InvalidInput.of_all(FieldError(name, "is required") for name in names)
-    assert six.detail.startswith("6 values cannot be used: a, b, c, d, e, f. a is required.")
-    assert six.detail.endswith("e is required. The other values are explained in `errors`.")
+    assert six.detail.startswith("The request has 6 errors, in the fields: a, b, c, d, e, f. a is required.")
+    assert six.detail.endswith("e is required. `errors` lists the others.")

@@ -61,7 +61,8 @@ def require_utf8(query_string: bytes) -> None:
 def unknown_name(names: Iterable[str], received: str, what: str) -> str:
     """Return the message for an unknown field or parameter. `names`: the valid names. `what`: `field`, for example."""
     known = list(names)
-    close = difflib.get_close_matches(received, known, n=1)
+    longer = [name for name in known if received in name.split("_")]
+    close = difflib.get_close_matches(received, known, n=1) or longer[:1]
     hint = f"Did you mean {close[0]}?" if close else f"The {what}s are: {', '.join(known)}"
     return f"is not a {what} of this request. {hint if known else f'The request has no {what}s'}"
 

@@ -68,7 +68,8 @@ def _custom_entry(source: EntrySource, slug: str | None = None, *, allow_http: b
     if not isinstance(source.data, Mapping):
         source.refuse(
             (),
-            "this is not a mapping of keys to values. Send an entry in the catalog's format or an OpenAPI document. "
+            "the body must consist of keys and values, such as slug: x-acme. Send the definition of an integration, or "
+            "an OpenAPI document. "
             "With curl, use the option --data-binary to keep line breaks",
         )
     if is_openapi(source.data):

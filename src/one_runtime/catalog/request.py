@@ -133,7 +133,8 @@ def _check_text(part: Param | CredentialField, value: str, longest: int, suffix:
     if _CONTROL.search(value):
         raise InvalidInput(f"{part.label} contains a line break or another character that cannot be sent")
     if part.pattern is not None and not compiled(part.pattern).fullmatch(value):
-        example = f", such as {part.placeholder}{suffix}" if part.placeholder else ""
+        whole = f" or {part.placeholder}{suffix}" if suffix else ""
+        example = f", such as {part.placeholder}{whole}" if part.placeholder else ""
         raise InvalidInput(f"{part.label} does not have the expected form{example}")
 
 
@@ -146,7 +147,8 @@ def _unknown_values(
     group: str, values: Mapping[str, str], parts: Iterable[Param | CredentialField]
 ) -> list[FieldError]:
     known = [part.name for part in parts]
-    message = f"is not a value of this auth type. The values in {group} are: {', '.join(known) or 'none'}"
+    fields = f"The fields of {group} are: {', '.join(known)}" if known else f"Leave out {group}"
+    message = f"is not a field of this auth type. {fields}"
     return [FieldError(f"{group}.{name[:64]}", message) for name in sorted(set(values) - set(known))]
 
 

@@ -7,6 +7,8 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
+from functools import cache
 from typing import Final, Literal, NoReturn, TypeAlias, TypeVar
 
 import yaml
@@ -27,7 +29,7 @@ MAX_DEPTH: Final = 64
 _MOST_COMPLAINTS: Final = 20
 _MAX_NAME: Final = 64
 _WORDS: Final = {
-    "extra_forbidden": "is not a key that an entry can have here",
+    "extra_forbidden": "is not a key of this part of the definition",
     "string_type": "must be a text. Put the value in quotes, as in '{api_key}' or '2026-10-01'",
     "tuple_type": "must be a list",
     "model_type": "must be a mapping of keys to values",
@@ -39,6 +41,10 @@ _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 _ADVICE: Final = {
     "mapping values are not allowed in this context": "a colon is not allowed here; put the text in quotes",
     "did not find expected key": "the indentation does not match the lines before",
+    "did not find expected node content": "a value is missing, or a bracket is not closed",
+    "did not find expected ',' or ']'": "a comma or the closing bracket ] is missing",
+    "did not find expected ',' or '}'": "a comma or the closing brace } is missing",
+    "found unexpected end of stream": "a quote is not closed",
     "did not find expected '-' indicator": "the indentation does not match the lines before",
     "found character that cannot start any token": (
         "a value must not begin with this character; put the value in quotes. Indent with spaces, not with tabs"
@@ -285,9 +291,19 @@ def _require_distinct_words(keys: Iterable[yaml.Node]) -> None:
         words.add(word)
 
 
+@cache
+def _all_keys() -> frozenset[str]:
+    """Return the names of all keys of an entry, at all levels."""
+    schema = Integration.model_json_schema()
+    return frozenset(name for part in (schema, *schema["$defs"].values()) for name in part.get("properties", ()))
+
+
 def in_our_words(error: ErrorDetails) -> str:
     """Return the description of a validation error in terms of the entry. The name of the key is in front."""
     context = error.get("ctx", {})
     if error["type"] == "literal_error" and "..." in str(context["expected"]):  # pydantic shortens a long list
         return one_of(CATEGORIES)
+    if error["type"] == "extra_forbidden":
+        close = get_close_matches(str(error["loc"][-1]), _all_keys(), n=1)
+        return _WORDS["extra_forbidden"] + (f". Did you mean {close[0]}?" if close else "")
     return _FORMS.get(context.get("pattern", "")) or _WORDS.get(error["type"]) or describe(error)

@@ -153,16 +153,19 @@ async def redeem(installation: Installation, actor: Actor, session_id: str, code
         note = error_note(EndUserMismatch.code, "The code was sent with another end user's identifier.", now)
         pending = await _abandon(tx, installation, actor, session, "failed", note)
     await revoke_all(installation, pending or [])
-    deleted = ", so One Runtime deleted the connection" if pending is not None else ""
+    deleted = " One Runtime made no connection, and deleted the new credentials." if pending is not None else ""
     raise EndUserMismatch(
-        f"The end_user_id does not identify this session's end user{deleted}. "
+        f"The end_user_id does not identify this session's end user.{deleted} "
         "Perhaps the end user sent the session's link to another person. Create a new session for the signed-in user."
     )
 
 
 def _require_code(session: ConnectSession, code: str) -> None:
     if session.mode != "redirect":
-        raise Conflict(f"This session has the mode {session.mode}, but only sessions of the mode redirect have a code.")
+        raise Conflict(
+            f"This session has the mode {session.mode}, so there is no code to redeem. Read the result with "
+            f"GET /v1/hosted-connection-sessions/{session.id}. The session is {session.status}."
+        )
     known = session.code_hash
     if known is None and session.status == "pending":
         raise Conflict(

@@ -285,8 +285,8 @@ def _require_mode(session: ConnectSession, organization: Organization) -> None:
         if not organization.returns_to(session.return_url):
             _refuse(
                 "return_url",
-                "must be a registered return URL of your organization; only the query may differ. Register the URL "
-                "with PATCH /v1/organization.",
+                "must be one of your organization's return_urls; only the query can be different. To add a URL, send "
+                "the whole list of return_urls with PATCH /v1/organization.",
             )
 
 

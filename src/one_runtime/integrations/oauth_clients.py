@@ -414,7 +414,8 @@ def _secret_errors(auth: OAuth2Auth, new: NewOAuthClient) -> list[FieldError]:
 def _field_errors(auth: OAuth2Auth, new: NewOAuthClient) -> list[FieldError]:
     known = {part.name: part for part in auth.client.fields}
     missing = [name for name, part in known.items() if not part.optional and not new.fields.get(name)]
-    unknown = f"is not a field of this OAuth client. The fields are: {', '.join(known) or 'none'}"
+    names = f"The fields are: {', '.join(known)}" if known else "This integration needs no fields. Leave out fields"
+    unknown = f"is not a field of this OAuth client. {names}"
     return [
         *(FieldError(f"fields.{name}", f"is required: {known[name].label}. {known[name].where}") for name in missing),
         *(FieldError(f"fields.{name}", unknown) for name in sorted(set(new.fields) - set(known))),

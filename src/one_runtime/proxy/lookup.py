@@ -107,7 +107,15 @@ async def load(
         raise unknown(selector.integration_slug)
     if selector.end_user_id is None and selector.connection_id is None:
         raise InvalidInput.of(
-            "One-Runtime-End-User", "is required, or One-Runtime-Connection with the id of a connection"
+            "One-Runtime-End-User",
+            "is required. Send this header with your own identifier of the end user, or the header "
+            "One-Runtime-Connection with the id of a connection",
+        )
+    if selector.connection_id is not None:
+        raise ConnectRequired(
+            f"{integration.name} has no connection with the id in One-Runtime-Connection. Find the id with "
+            f"GET /v1/connections?integration_slug={integration.slug}, or let the end user connect with "
+            "POST /v1/hosted-connection-sessions."
         )
     raise ConnectRequired(
         f"No connection to {integration.name} matches this request. Let the end user connect: "

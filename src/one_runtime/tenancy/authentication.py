@@ -52,6 +52,7 @@ QUOTA: Final = "one_runtime.quota"
 """Key of the `Quota` in the ASGI scope. The key is absent if there is no rate limit."""
 
 _MISSING: Final = "Send the header `Authorization: Bearer oru_…` with one of your organization's API keys."
+_SESSION: Final = "This is a session token, not an API key. Send one of your organization's API keys: `oru_…`."
 _INVALID: Final = "This API key is not valid. The key is mistyped or revoked, or belongs to another installation."
 
 
@@ -129,7 +130,7 @@ class Authenticator:
         if token is None:
             raise Unauthenticated(_MISSING)
         if not secret_tokens.recognize(secret_tokens.API_KEY, token):
-            raise Unauthenticated(_INVALID)
+            raise Unauthenticated(_SESSION if token.startswith(f"{secret_tokens.SESSION}_") else _INVALID)
         key_hash = secret_tokens.digest(token)
         if self._rate_limit is not None:
             bucket = self._rate_limit.bucket_of(key_hash)

@@ -116,7 +116,7 @@ def one_of(values: str | Sequence[str]) -> str:
     """Return the description for a field with listed values. `values` can be a text, such as `'a', 'b' or 'c'`."""
     listed = values if isinstance(values, str) else ", ".join(values)
     plain = listed.replace(" or ", ", ").replace("'", "")
-    return f"must be one of: {plain}" if ", " in plain else f"must be {plain}"
+    return f"must be one of: {plain}" if ", " in plain else f'must be "{plain}"'
 
 
 def describe_json(error: JSONDecodeError) -> str:
@@ -126,6 +126,8 @@ def describe_json(error: JSONDecodeError) -> str:
 
 def json_cause(error: JSONDecodeError) -> str:
     """Return the cause of an error in JSON, without the place."""
+    if error.doc[error.pos : error.pos + 1] == "'":
+        return "names and texts must be in double quotes, not in single quotes"
     return _OF_JSON.get(error.msg, "this is not valid JSON")
 
 

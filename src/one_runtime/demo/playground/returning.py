@@ -73,7 +73,7 @@ def _failure_sentence(answer: ApiResponse, visit: Visit) -> str:
 
 _FOR_ANOTHER: Final = (
     "Nothing was connected. Another user started this connection, but {name} is signed in here. "
-    "So One Runtime deleted the connection."
+    "So One Runtime deleted the new credentials."
 )
 _ENDS: Final = {
     "connected": "No new account was connected, because this window had already connected an account.",
