@@ -1,8 +1,8 @@
 """Store the custom integrations of each organization, and add these integrations to the built-in catalog.
 
 Each custom integration is visible only to its organization (promise P1 of docs/security.md). Every change of a custom
-integration gives the organization a new revision, an id in the database. Each process caches catalogs by revision, and
-reads the present revision from the database at every request. So no process uses an outdated catalog.
+integration stores a new id in the organization's row: the revision. Each process caches catalogs by revision, and reads
+the present revision from the database at every request. So no process uses an outdated catalog.
 """
 
 import json

@@ -31,8 +31,8 @@ THREAD: Final = "custom-integrations"
 class EntryQueue:
     """Runs at most one job of each organization at the same time, and at most `concurrency` jobs in total.
 
-    At most one job of each organization waits for a free place. So an organization with many jobs does not delay the
-    jobs of other organizations for long.
+    Only one job of each organization at a time waits for a free place. The other jobs of the organization wait for this
+    job. So an organization with many jobs does not delay the jobs of other organizations for long.
     """
 
     def __init__(self, concurrency: int) -> None:
