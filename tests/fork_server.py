@@ -23,10 +23,18 @@ from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 
+COMMANDS: Final = tuple(
+    f"one_runtime.cli.{path.stem}" for path in sorted((ROOT / "src/one_runtime/cli").glob("[a-z]*.py"))
+)
+"""The modules of the commands. Without a fork server, each command imports its module when it runs."""
+
 PRELOADED: Final = (
     "alembic.command",
     "alembic.config",
     "one_runtime.cli",
+    *COMMANDS,
+    "one_runtime.db.access",
+    "one_runtime.db.postgres",
     "one_runtime.demo.server",
     "one_runtime.serving.server",
     "tests.application",

@@ -4,13 +4,13 @@ import asyncio
 import re
 from contextvars import copy_context
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 import pytest
-from structlog.testing import capture_logs
+from structlog.testing import CapturingLogger
 
-from one_runtime.connecting import account_selection, authorization_attempts, sessions
+from one_runtime.connecting import account_selection, authorization, authorization_attempts, sessions
 from one_runtime.connecting.authorization import MAX_ATTEMPTS
 from one_runtime.connecting.authorization_attempts import KEPT
 from one_runtime.db.schema import consents
@@ -229,7 +229,22 @@ async def test_malformed_callbacks_are_refused(runtime: AcmeAuthorizing) -> None
     assert (await runtime.outcome(token, attempt.authorization_id))["code"] == "callback_refused"
 
 
-async def test_a_refused_code_counts_as_a_failed_attempt(runtime: AcmeAuthorizing) -> None:
+def capture_log(monkeypatch: pytest.MonkeyPatch) -> CapturingLogger:
+    """Record the log of the module that exchanges codes for tokens."""
+    log = CapturingLogger()
+    monkeypatch.setattr(authorization, "log", log)
+    return log
+
+
+def line_of_failure(log: CapturingLogger) -> dict[str, Any]:
+    """Return the only line about a failed token exchange."""
+    (line,) = (call.kwargs for call in log.calls if call.args == ("token_exchange_failed",))
+    return line
+
+
+async def test_a_refused_code_counts_as_a_failed_attempt(
+    runtime: AcmeAuthorizing, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Code injection (RFC 9700, 4.5): the code belongs to the verifier of another attempt."""
     session = await runtime.session()
     token = session["session_token"]
@@ -237,13 +252,13 @@ async def test_a_refused_code_counts_as_a_failed_attempt(runtime: AcmeAuthorizin
     other = await runtime.authorize((await runtime.session("mallory"))["session_token"])
     callback = await runtime.allow(attempt)
     injected = callback | {"code": (await runtime.allow(other))["code"]}
-    with capture_logs() as logs:
-        page = await runtime.call_back(injected, attempt.cookie)
+    log = capture_log(monkeypatch)
+    page = await runtime.call_back(injected, attempt.cookie)
     assert "was no longer valid when we completed it" in page.text
     outcome = await runtime.outcome(token, attempt.authorization_id)
     assert (outcome["state"], outcome["code"]) == ("failed", "invalid_grant")
     assert "code_verifier" in outcome["provider_reason"]
-    [line] = [line for line in logs if line["event"] == "token_exchange_failed"]
+    line = line_of_failure(log)
     assert (line["code"], line["status"], line["error"]) == ("invalid_grant", 400, "invalid_grant")
     assert await runtime.failed_checks(session) == 1
     assert await runtime.connections() == []
@@ -269,16 +284,16 @@ async def test_ten_refused_codes_end_the_session(runtime: AcmeAuthorizing) -> No
     ids=["HTTP 500", "HTTP 503", "no JSON"],
 )
 async def test_a_broken_token_endpoint_fails_the_attempt_and_does_not_count(
-    runtime: AcmeAuthorizing, status: int, code: str
+    runtime: AcmeAuthorizing, status: int, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = await runtime.session()
     token = session["session_token"]
     attempt = await runtime.authorize(token)
     callback = await runtime.allow(attempt)
     runtime.acme.acme.faults.token_status = status
-    with capture_logs() as logs:
-        page = await runtime.call_back(callback, attempt.cookie)
-    [line] = [line for line in logs if line["event"] == "token_exchange_failed"]
+    log = capture_log(monkeypatch)
+    page = await runtime.call_back(callback, attempt.cookie)
+    line = line_of_failure(log)
     assert (line["code"], line["status"]) == (code, None if status == 200 else status)
     assert callback["code"] not in str(line)
     assert "isn’t answering as it should" in page.text
@@ -295,19 +310,19 @@ async def test_a_broken_token_endpoint_fails_the_attempt_and_does_not_count(
     "entry_changes", [{"'{acme_url}/oauth/token'": f"http://127.0.0.1:{CLOSED_PORT}/token"}], ids=["closed port"]
 )
 async def test_a_token_endpoint_that_cannot_be_reached_fails_the_attempt_and_does_not_count(
-    runtime: AcmeAuthorizing,
+    runtime: AcmeAuthorizing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = await runtime.session()
     token = session["session_token"]
     attempt = await runtime.authorize(token)
-    with capture_logs() as logs:
-        page = await runtime.call_back(await runtime.allow(attempt), attempt.cookie)
+    log = capture_log(monkeypatch)
+    page = await runtime.call_back(await runtime.allow(attempt), attempt.cookie)
     assert "couldn’t reach Acme CRM" in page.text
     outcome = await runtime.outcome(token, attempt.authorization_id)
     assert (outcome["state"], outcome["code"]) == ("failed", "provider_unreachable")
     last_error = (await runtime.backend_session(session))["last_error"]
     assert last_error["message"] == "Acme CRM could not be reached. Try again."
-    [line] = [line for line in logs if line["event"] == "token_exchange_failed"]
+    line = line_of_failure(log)
     assert line["cause"] == f"127.0.0.1:{CLOSED_PORT} refuses connections."
     assert (line["integration"], line["status"], line["error"]) == ("acme", None, None)
     assert await runtime.failed_checks(session) == 0

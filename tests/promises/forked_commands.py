@@ -5,6 +5,7 @@ Each line of standard input is JSON: the arguments of a command, and the seconds
 """
 
 import asyncio
+import importlib
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.fork_server import ROOT
+from tests.fork_server import COMMANDS, ROOT
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,4 +85,6 @@ def main() -> None:
 if __name__ == "__main__":
     from one_runtime import cli
 
+    for name in (*COMMANDS, "one_runtime.db.access", "one_runtime.db.postgres"):
+        importlib.import_module(name)
     main()
