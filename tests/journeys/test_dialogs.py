@@ -1,6 +1,8 @@
-"""The popup opens from inside the dialogs of well-known libraries: connected by mouse, by keyboard and by touch."""
+"""Connected by mouse, keyboard and touch: in dialogs of well-known libraries, and on pages with strict policies."""
 
 import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +13,16 @@ from tests.browser import PATIENCE
 from tests.foreign.process import NODE
 from tests.journeys.backend import Backend
 from tests.journeys.site import Site
-from tests.journeys.steps import button, expect_closed, heading, key_field, visit, wait_until_settled
+from tests.journeys.steps import (
+    button,
+    expect_closed,
+    heading,
+    key_field,
+    open_popup,
+    outcome,
+    visit,
+    wait_until_settled,
+)
 from tests.running_demo import Demo, find_popup
 
 pytestmark = pytest.mark.soak
@@ -60,14 +71,40 @@ async def by_touch(page: Page, frame: Frame, key: str) -> None:
     await button(frame, "Connect Acme CRM").tap()
 
 
+WAYS: Final = (by_mouse, by_keyboard, by_touch)
+
+
+@asynccontextmanager
+async def opened_page(browser: Browser, connect: object) -> AsyncIterator[Page]:
+    """Open a page on a device for this way to connect."""
+    async with await browser.new_context(has_touch=connect is by_touch, reduced_motion="reduce") as context:
+        context.set_default_timeout(PATIENCE)
+        page = await context.new_page()
+        await page.bring_to_front()
+        yield page
+
+
+@pytest.mark.firefox
+@pytest.mark.parametrize("path", ["/", "/require-corp", "/credentialless"])
+async def test_popup_connects_on_a_page_with_a_strict_policy(
+    browser: Browser, demo: Demo, site: Site, backend: Backend, path: str
+) -> None:
+    for connect in WAYS:
+        async with opened_page(browser, connect) as page:
+            frame = await open_popup(page, site, await backend.token(multiple=True), path)
+            await connect(page, frame, demo.acme_key)
+            await expect(heading(frame)).to_have_text("Connected")
+            assert (await outcome(page))["status"] == "connected"
+            await expect_closed(page)
+
+
+@pytest.mark.firefox
 @pytest.mark.parametrize("library", ["radix", "headless", "aria", "bootstrap", "native"])
 async def test_popup_connects_from_inside_a_dialog(
     browser: Browser, demo: Demo, site: Site, backend: Backend, bundle: str, library: str
 ) -> None:
-    for connect in (by_mouse, by_keyboard, by_touch):
-        async with await browser.new_context(has_touch=connect is by_touch, reduced_motion="reduce") as context:
-            context.set_default_timeout(PATIENCE)
-            page = await context.new_page()
+    for connect in WAYS:
+        async with opened_page(browser, connect) as page:
             await visit(page, site, "", "/relaxed")
             await page.add_style_tag(path=_PACKAGES / "node_modules/bootstrap/dist/css/bootstrap.min.css")
             await page.add_script_tag(content=bundle)
