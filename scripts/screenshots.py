@@ -80,7 +80,12 @@ def popup_list(page: Page, demo: Demo) -> None:
 def confirmation(page: Page, demo: Demo) -> None:
     """Open the confirmation page of a session in the mode `link`."""
     nothing_connected(page, demo)
+    narrow_panel = page.get_by_role("button", name="Behind this page")
+    if narrow_panel.is_visible():
+        narrow_panel.click()
     page.get_by_role("radio", name="By a link").check()
+    if narrow_panel.is_visible():
+        narrow_panel.click()
     page.get_by_role("button", name="Connect Acme CRM", exact=True).click()
     page.get_by_role("button", name="Copy link").wait_for()
     page.goto(page.get_by_label("The link").input_value())
