@@ -72,7 +72,7 @@ async def by_touch(page: Page, frame: Frame, key: str) -> None:
 
 
 def ways(browser: Browser) -> tuple[Callable[[Page, Frame, str], Awaitable[None]], ...]:
-    """Return the ways to connect. Firefox sends no click after a touch event of WebDriver BiDi."""
+    """Return the ways to connect. With Playwright's tap, nothing connects in Firefox (cause not known)."""
     return (by_mouse, by_keyboard, by_touch) if browser.browser_type.name == "chromium" else (by_mouse, by_keyboard)
 
 
