@@ -59,9 +59,9 @@ def test_api_key_is_printed_once_and_revoked_by_prefix_or_id(run: Run) -> None:
     assert secret_tokens.recognize(secret_tokens.API_KEY, key)
     narrow = run("api-keys", "create", organization, "--scope", "admin", "--scope", "read").line
     listed = run("api-keys", "list", "--json").rows
-    assert [(row["name"], row["scopes"], row["revoked_at"]) for row in listed] == [
-        ("backend", ["read", "connect", "use"], None),
-        ("default", ["read", "admin"], None),
+    assert [(row["name"], row["scopes"], row["last_used_at"], row["revoked_at"]) for row in listed] == [
+        ("backend", ["read", "connect", "use"], None, None),
+        ("default", ["read", "admin"], None, None),
     ]
     assert [row["prefix"] for row in listed] == [key[:12], narrow[:12]]
     assert key not in json.dumps(listed)

@@ -9,6 +9,7 @@ import pytest
 from one_runtime.clock import system_clock
 from one_runtime.db.ids import new_id
 from one_runtime.proxy.request_log import LoggedRequest, RequestLog
+from one_runtime.tenancy.key_uses import KeyUses
 from tests import sealed_rows
 from tests.command_line import Run
 
@@ -49,7 +50,7 @@ def call(
 def write(database_url: str, calls: Sequence[LoggedRequest]) -> None:
     async def do() -> None:
         async with sealed_rows.opened(database_url) as database, database.write() as tx:
-            await RequestLog(database, kept=True).write(tx, list(calls))
+            await RequestLog(database, KeyUses(database, system_clock), kept=True).write(tx, list(calls))
 
     asyncio.run(do())
 

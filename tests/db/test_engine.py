@@ -88,6 +88,7 @@ def key_of(organization: str, name: str, revoked: datetime | None = None) -> dic
         "scopes": ("read", "use"),
         "created_at": NOW,
         "revoked_at": revoked,
+        "last_used_at": None,
     }
 
 

@@ -37,6 +37,7 @@ COMMITS: Final = {
     "0007": "09e0607a94be48fec6b6e5bab20183dce3b257a6",
     "0008": "a3d1c4ba1c5c194f8de1edfa8f86671b88338514",
     "0009": "732bdba20c8dac87f152e4abe7bcca2f305ffa1b",
+    "0010": "f90c7ead0e11ca7ee8c6f3fd46c79b9588b91891",
 }
 """By migration, the last commit without a later one. With a new migration, add the commit before it."""
 ENOUGH: Final = 15

@@ -16,13 +16,17 @@ router = Routes("API keys")
 
 
 class ApiKeyAnswer(Answer, title="ApiKey"):
-    """An API key, without its secret. `prefix`: the beginning of the key."""
+    """An API key, without its secret. `prefix`: the beginning of the key.
+
+    `last_used_at`: the time of the last request with the key. One Runtime updates the time at most every 10 minutes.
+    """
 
     id: str
     prefix: str
     name: str
     scopes: tuple[str, ...]
     created_at: Time
+    last_used_at: Time | None
     revoked_at: Time | None
 
 

@@ -28,6 +28,11 @@ _METADATA_CHANGES: Final = (
     "The changes of the metadata. Each key changes only this key, and a key with null is removed."
 )
 _AVAILABILITY: Final = "`all`: every integration. `listed`: only `slugs`. `all_but`: every integration except `slugs`."
+_KEY_USE: Final = Described(
+    "The time of the last request with the key, as in RFC 3339. One Runtime updates the time at most every 10 minutes. "
+    "Null for an unused key.",
+    _TIME,
+)
 
 _COMMON: Final[Mapping[str, Described]] = {
     "id": Described("The id. Ids are UUIDs.", _CONNECTION_ID),
@@ -38,6 +43,9 @@ _COMMON: Final[Mapping[str, Described]] = {
     "api_keys": Described("The API keys, newest first, with the revoked keys."),
     "api_key": Described("The key itself. No other response contains the key. Do not log this value.", "oru_…"),
     "prefix": Described("The beginning of the key.", "oru_abcdefgh"),
+    "ApiKey.last_used_at": _KEY_USE,
+    "CreatedApiKey.last_used_at": _KEY_USE,
+    "Me.last_used_at": _KEY_USE,
     "revoked_at": Described("The time of the revocation, as in RFC 3339. Null for an active key.", None),
     "Me.organization": Described("The organization of the key."),
     "sessions": Described("The sessions, newest first."),

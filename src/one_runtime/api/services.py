@@ -14,6 +14,7 @@ from one_runtime.integrations.listing import IntegrationList
 from one_runtime.proxy.concurrency import ProxyCalls
 from one_runtime.proxy.request_log import RequestLog
 from one_runtime.tenancy.authentication import Authenticator
+from one_runtime.tenancy.key_uses import KeyUses
 
 _KEY: Final = "one_runtime.services"
 
@@ -33,10 +34,11 @@ class Services:
     def of(cls, installation: Installation) -> "Services":
         """Build the services of an installation from its settings."""
         settings = installation.settings
-        request_log = RequestLog(installation.database, kept=settings.request_retention_days > 0)
+        key_uses = KeyUses(installation.database, installation.clock)
+        request_log = RequestLog(installation.database, key_uses, kept=settings.request_retention_days > 0)
         return cls(
             installation=installation,
-            authenticator=Authenticator(settings.rate_limit),
+            authenticator=Authenticator(settings.rate_limit, key_uses),
             integration_list=IntegrationList(installation.catalog, settings.public_url),
             request_log=request_log,
             proxy_calls=ProxyCalls(settings.proxy_calls, request_log, installation.clock),

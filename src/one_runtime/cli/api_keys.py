@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
+from one_runtime.cli.listing import time_text
 from one_runtime.cli.operators import operator_actor, operator_name
 from one_runtime.cli.running import read, write
 from one_runtime.cli.terminal import AsJson, print_json, print_rows
-from one_runtime.clock import rfc3339, system_clock
+from one_runtime.clock import system_clock
 from one_runtime.db.engine import Transaction
 from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.api_keys import ApiKey
@@ -56,8 +57,9 @@ def _describe(key: ApiKey) -> dict[str, object]:
         "prefix": key.prefix,
         "name": key.name,
         "scopes": key.scopes,
-        "created_at": rfc3339(key.created_at),
-        "revoked_at": rfc3339(key.revoked_at) if key.revoked_at else None,
+        "created_at": time_text(key.created_at),
+        "last_used_at": time_text(key.last_used_at),
+        "revoked_at": time_text(key.revoked_at),
     }
 
 

@@ -157,8 +157,15 @@ def _organization(organization: Organization) -> Line:
 
 
 def _api_key(key: ApiKey) -> Line:
-    times = {"created_at": time_text(key.created_at), "revoked_at": time_text(key.revoked_at)}
-    return {"id": key.id, "prefix": key.prefix, "name": key.name, "scopes": key.scopes, **times}
+    return {
+        "id": key.id,
+        "prefix": key.prefix,
+        "name": key.name,
+        "scopes": key.scopes,
+        "created_at": time_text(key.created_at),
+        "last_used_at": time_text(key.last_used_at),
+        "revoked_at": time_text(key.revoked_at),
+    }
 
 
 def _oauth_client(registered: RegisteredClient) -> Line:

@@ -143,6 +143,7 @@ api_keys = Table(
     Column("scopes", DOCUMENT, nullable=False),
     Column("created_at", TIME, nullable=False),
     Column("revoked_at", TIME),
+    Column("last_used_at", TIME),  # `tenancy/key_uses.py` writes this time at most every ten minutes
     Index("ix_api_keys_organization_id_id", "organization_id", "id"),
     Index("ix_api_keys_secret_hash", "secret_hash", unique=True),
 )

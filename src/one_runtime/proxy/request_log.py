@@ -2,6 +2,7 @@
 
 One Runtime collects entries in memory and writes the entries every second, so that no call waits for the database. A
 killed process loses the collected entries. While the database is unavailable, a process collects up to 20,000 entries.
+The same loop writes the last uses of API keys (`tenancy/key_uses.py`).
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from one_runtime.db.schema import requests as rows
 from one_runtime.errors import Unavailable
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.telemetry import metrics
+from one_runtime.tenancy.key_uses import KeyUses
 
 PAUSE: Final = 1.0
 """Seconds between two writes."""
@@ -171,10 +173,12 @@ class RequestLog:
     """Collects entries, and writes them in the background.
 
     With `kept=False`, the process stores no entries. The process stores only the time of each connection's last use.
+
+    `key_uses`: the uses of API keys, which the log writes too.
     """
 
-    def __init__(self, database: Database, *, kept: bool) -> None:
-        self._database, self._kept = database, kept
+    def __init__(self, database: Database, key_uses: KeyUses, *, kept: bool) -> None:
+        self._database, self._key_uses, self._kept = database, key_uses, kept
         self._pending: deque[LoggedRequest] = deque()
         self._lock = asyncio.Lock()
 
@@ -195,9 +199,10 @@ class RequestLog:
                 log.exception("requests_not_logged")
 
     async def flush(self) -> None:
-        """Write the collected entries. If the database is unavailable, keep the entries for the next write."""
+        """Write the collected entries and key uses. If the database is unavailable, keep both for the next write."""
         async with self._lock:
             await self._flush()
+            await self._key_uses.flush()
 
     async def _flush(self) -> None:
         while self._pending:

@@ -25,7 +25,7 @@ DEFAULT_SCOPES: Final[tuple[KeyScope, ...]] = ("read", "connect", "use")
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A stored API key, without its secret."""
+    """A stored API key, without its secret. `last_used_at`: see `key_uses.PRECISION`."""
 
     id: str
     organization_id: str
@@ -34,6 +34,7 @@ class ApiKey:
     scopes: tuple[str, ...]
     created_at: datetime
     revoked_at: datetime | None
+    last_used_at: datetime | None
 
 
 _COLUMNS = tuple(api_keys.c[name] for name in ApiKey.__dataclass_fields__)
@@ -78,7 +79,7 @@ async def create(
         raise InvalidInput.of("scopes", f"must be one or more of {', '.join(SCOPES)}")
     token = secret_tokens.make(secret_tokens.API_KEY)
     ordered = tuple(scope for scope in SCOPES if scope in scopes)
-    key = ApiKey(new_id(), actor.organization_id, name, token.prefix, ordered, now, None)
+    key = ApiKey(new_id(), actor.organization_id, name, token.prefix, ordered, now, None, None)
     await tx.execute(
         _INSERT,
         id=key.id,
@@ -89,6 +90,7 @@ async def create(
         scopes=ordered,
         created_at=now,
         revoked_at=None,
+        last_used_at=None,
     )
     data = {"api_key_id": key.id, "name": name, "scopes": ordered}
     await record(tx, actor, "api_key.created", now, Subject(data=data))

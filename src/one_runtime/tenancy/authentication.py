@@ -24,6 +24,7 @@ from one_runtime.encryption import secret_tokens
 from one_runtime.errors import InsufficientScope, RateLimited, Unauthenticated
 from one_runtime.tenancy.api_keys import KeyScope
 from one_runtime.tenancy.events import Actor
+from one_runtime.tenancy.key_uses import KeyUses
 
 
 class ApiKeyRow(NamedTuple):
@@ -83,12 +84,13 @@ class PresentedKey(NamedTuple):
     """The API key in a request. One Runtime has not verified the key yet.
 
     `hash`: the hash of the key. `address`: the caller's IP address. `rate_limit`: the rate limit that counted the
-    request, or None.
+    request, or None. `uses`: collects the uses of keys, or None.
     """
 
     hash: bytes
     address: str | None = None
     rate_limit: "RateLimit | None" = None
+    uses: KeyUses | None = None
 
     @classmethod
     def recognize(cls, token: str) -> "PresentedKey | None":
@@ -106,15 +108,18 @@ class PresentedKey(NamedTuple):
             raise Unauthenticated(_INVALID)
         if self.rate_limit is not None:
             self.rate_limit.confirm(self.hash)
+        if self.uses is not None:
+            self.uses.note(row.key_id)
         return Principal(row.key_organization_id, row.key_id, _parse_scopes(row.key_scopes), self.address)
 
 
 class Authenticator:
-    """Authenticates requests by their API keys, and limits the rate of requests of each key."""
+    """Authenticates requests by their API keys, limits the rate of requests of each key, and notes the use of keys."""
 
-    def __init__(self, requests_per_minute: int) -> None:
+    def __init__(self, requests_per_minute: int, uses: KeyUses | None = None) -> None:
         """Set the rate limit for each API key. With 0, there is no limit."""
         self._rate_limit = RateLimit(requests_per_minute) if requests_per_minute else None
+        self._uses = uses
 
     def present(self, request: MutableMapping[str, Any]) -> PresentedKey:
         """Count a request for the rate limit, and return the request's API key. `request` is the ASGI scope.
@@ -136,7 +141,7 @@ class Authenticator:
             bucket = self._rate_limit.bucket_of(key_hash)
             request[QUOTA] = Quota(self._rate_limit, bucket)
             self._rate_limit.count(bucket)
-        return PresentedKey(key_hash, client_address(request), self._rate_limit)
+        return PresentedKey(key_hash, client_address(request), self._rate_limit, self._uses)
 
     async def authenticate(self, database: Database, request: MutableMapping[str, Any]) -> Principal:
         """Return the principal of a request. Raises: Unauthenticated; RateLimited."""

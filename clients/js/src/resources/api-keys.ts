@@ -62,7 +62,11 @@ export interface NewApiKey {
   scopes?: KeyScope[];
 }
 
-/** An API key, without its secret. `prefix`: the beginning of the key. */
+/**
+ * An API key, without its secret. `prefix`: the beginning of the key.
+ *
+ * `lastUsedAt`: the time of the last request with the key. One Runtime updates the time at most every 10 minutes.
+ */
 export interface ApiKey {
   /** The id. Ids are UUIDs. */
   id: string;
@@ -74,6 +78,11 @@ export interface ApiKey {
   scopes: string[];
   /** The time of the creation, as in RFC 3339. */
   createdAt: string;
+  /**
+   * The time of the last request with the key, as in RFC 3339. One Runtime updates the time at most every 10 minutes.
+   * Null for an unused key.
+   */
+  lastUsedAt: string | null;
   /** The time of the revocation, as in RFC 3339. Null for an active key. */
   revokedAt: string | null;
 }

@@ -10,12 +10,17 @@ __all__ = ["ApiKey", "CreatedApiKey", "Me", "OrganizationName"]
 class ApiKey:
     """An API key, without its secret. `prefix`: the beginning of the key.
 
+    `last_used_at`: the time of the last request with the key. One Runtime updates the time at most every 10
+    minutes.
+
     Attributes:
         id: The id. Ids are UUIDs.
         prefix: The beginning of the key.
         name: The name.
         scopes: The scopes of the key: the operations that the key permits.
         created_at: The time of the creation, as in RFC 3339.
+        last_used_at: The time of the last request with the key, as in RFC 3339. One Runtime updates the time at
+            most every 10 minutes. None for an unused key.
         revoked_at: The time of the revocation, as in RFC 3339. None for an active key.
     """
 
@@ -24,6 +29,7 @@ class ApiKey:
     name: str
     scopes: tuple[str, ...]
     created_at: datetime
+    last_used_at: datetime | None
     revoked_at: datetime | None
 
 
