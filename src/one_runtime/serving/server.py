@@ -7,6 +7,7 @@ import socket
 from contextlib import ExitStack, suppress
 from typing import Final
 
+import structlog
 from starlette.types import ASGIApp
 
 from one_runtime.app import create_app
@@ -34,6 +35,8 @@ GRACE: Final = 30
 
 OPEN_FILES: Final = 65_536
 """Limit of open files, the same as `LimitNOFILE` in deploy/one-runtime.service."""
+
+log = structlog.get_logger()
 
 
 def serve(settings: Settings, *, migrate_first: bool) -> None:
@@ -89,6 +92,7 @@ def _run(app: ASGIApp, settings: Settings, listeners: list[socket.socket]) -> No
         drain_seconds=settings.drain_seconds,
         timeout_worker_healthcheck=int(PATIENCE),
     )
+    log.info("listening", address=settings.listen, public_url=settings.public_url)
     with suppress(KeyboardInterrupt):
         if settings.workers > 1:
             Supervisor(config, listeners).run()
