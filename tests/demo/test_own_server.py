@@ -1,5 +1,6 @@
 """`one-runtime serve --with-acme`: Acme is an integration of a developer's own server, by key and by OAuth."""
 
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -73,6 +74,10 @@ async def test_account_is_connected_by_oauth_used_revoked_and_reconnected(
         await expect(page.get_by_role("listitem").filter(has_text="Globex")).to_contain_text("No active grant")
         refused = await contacts(http)
         assert (refused.status_code, refused.json()["code"]) == (409, "connect_required")
+        assert refused.json()["detail"] == (
+            'The end user has to connect Acme CRM again: POST /v1/hosted-connection-sessions with "integration_slug": '
+            '"acme". Reason: This refresh token was revoked.'
+        )
         await connect_by_link(page, http)
         (reconnected,) = (await http.get("/v1/connections?end_user_id=user_123")).json()["connections"]
         assert (reconnected["id"], reconnected["status"]) == (connection["id"], "active")
@@ -97,6 +102,11 @@ async def test_keys_and_the_oauth_client_stay_the_same_after_a_restart(what: Ser
             events = await served.command("installation", "events", "--json")
             assert events.count("oauth_client.updated") == 1, "the second start registers no second client"
     assert keys[0] == keys[1]
+
+
+async def test_log_names_the_address_and_the_public_url(served: Served) -> None:
+    (line,) = [line for line in map(json.loads, served.log().splitlines()) if line["event"] == "listening"]
+    assert (line["address"], line["public_url"]) == (f"127.0.0.1:{served.port}", served.url)
 
 
 async def test_used_port_of_acme_stops_the_start_with_a_sentence(what: Serving, tmp_path: Path) -> None:

@@ -21,7 +21,6 @@ from datetime import datetime
 from one_runtime.auth_types import AUTH_METHODS, RefreshGrant, oauth2_of
 from one_runtime.catalog.request import ConnectionValues
 from one_runtime.connections import audience_change, connections, credentials, discarding
-from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.db.ids import new_id
@@ -114,7 +113,7 @@ async def ensure_fresh(
     if not isinstance(decide(state, installation.clock(), request), Fresh):
         return await _join(installation, state.connection.key, request, state)
     if not retry_refused:
-        _require_active(state.connection)
+        _require_active(state)
     return state.usable
 
 
@@ -249,29 +248,34 @@ def _result(state: CredentialState, decision: Decision, now: datetime) -> Usable
     error = state.connection.error or {}
     match decision:
         case NeedsReauth("refused"):
-            _require_active(state.connection)
+            _require_active(state)
         case NeedsReauth():
-            raise ReauthRequired(f"{_reauth_message(state, decision)} The end user has to connect again.")
+            raise _reauth_required(state, _reauth_message(state, decision))
         case Backoff(client_refused=True):
-            _require_active(state.connection)
+            _require_active(state)
             raise ClientRefused(error.get("message") or client_refused_message(state))
         case Backoff() if error.get("code") == TargetRefused.code:
-            _require_active(state.connection)
+            _require_active(state)
             raise TargetRefused(error["message"])
         case Backoff(until):
-            _require_active(state.connection)
+            _require_active(state)
             wait, name = max(1, round((until - now).total_seconds())), state.integration_name
             raise ProviderUnavailable(f"{name} does not refresh the tokens at the moment. Try again later.", wait)
         case Refresh(_, usable) if not usable:
             raise ProviderUnavailable("The tokens changed during their refresh. Try again.", 1)
-    _require_active(state.connection)
+    _require_active(state)
     return state.usable
 
 
-def _require_active(connection: Connection) -> None:
-    if connection.status == "needs_reauth":
-        message = (connection.error or {}).get("message", "")
-        raise ReauthRequired(f"The end user has to connect {connection.integration_slug} again. {message}".strip())
+def _require_active(state: CredentialState) -> None:
+    if state.connection.status == "needs_reauth":
+        raise _reauth_required(state, (state.connection.error or {}).get("message", ""))
+
+
+def _reauth_required(state: CredentialState, reason: str) -> ReauthRequired:
+    advice = f'POST /v1/hosted-connection-sessions with "integration_slug": "{state.connection.integration_slug}".'
+    because = f" Reason: {reason}" if reason else ""
+    return ReauthRequired(f"The end user has to connect {state.integration_name} again: {advice}{because}")
 
 
 def _reauth_message(state: CredentialState, decision: NeedsReauth) -> str:
