@@ -9,6 +9,7 @@ connections continue to use a retired client. New connections cannot use a retir
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -42,6 +43,7 @@ INSTANCE: Final = "00000000-0000-0000-0000-000000000000"
 RETENTION: Final = timedelta(days=30)
 """Minimum time for which One Runtime keeps a retired client."""
 
+_PRINTABLE: Final = re.compile(r"[ -~]*")
 _LAST: Final = 4
 _LONG_ENOUGH: Final = 12  # four characters would reveal too much of a shorter secret
 
@@ -398,11 +400,23 @@ def _hosts(values: Iterable[str]) -> tuple[str, ...]:
 
 def _require_fit(auth: OAuth2Auth, new: NewOAuthClient, *, names_hosts: bool) -> None:
     """Check that a client has all values that the integration requires. Raises: InvalidInput."""
-    errors = [*_secret_errors(auth, new), *_field_errors(auth, new), *_host_errors(new, names_hosts=names_hosts)]
+    errors = [
+        *_identity_errors(new),
+        *_secret_errors(auth, new),
+        *_field_errors(auth, new),
+        *_host_errors(new, names_hosts=names_hosts),
+    ]
     if new.scopes is not None:
         errors += [FieldError("scopes", message) for message in check_scopes(auth.scopes, new.scopes)]
     if errors:
         raise InvalidInput.of_all(errors)
+
+
+def _identity_errors(new: NewOAuthClient) -> list[FieldError]:
+    """Refuse characters that RFC 6749 (A.1, A.2) does not allow, such as the "…" of an example in the documentation."""
+    values = {"client_id": new.client_id, "client_secret": new.client_secret or ""}
+    message = "must contain only printable ASCII characters. Copy the value from the provider's page"
+    return [FieldError(name, message) for name, value in values.items() if _PRINTABLE.fullmatch(value) is None]
 
 
 def _secret_errors(auth: OAuth2Auth, new: NewOAuthClient) -> list[FieldError]:
