@@ -32,8 +32,8 @@ def test_organization_is_created_listed_and_changed(run: Run) -> None:
         ["https://app.example.com"],
     )
     assert [line.split() for line in run("organizations", "list").out.splitlines()] == [
-        ["id", "display", "name", "allowed", "origins"],
-        [identifier, "Northwind", "https://app.example.com"],
+        ["id", "display", "name", "allowed", "origins", "return", "urls"],
+        [identifier, "Northwind", "https://app.example.com", "-"],
     ]
     changed = (
         "--display-name",
@@ -42,11 +42,11 @@ def test_organization_is_created_listed_and_changed(run: Run) -> None:
         "https://a.example",
         "--allowed-origin",
         "https://b.example",
+        "--return-url",
+        "https://a.example/done",
     )
-    assert (
-        run("organizations", "set", identifier, *changed).line
-        == f"{identifier}  Zoë  https://a.example https://b.example"
-    )
+    _, printed = run("organizations", "set", identifier, *changed).out.splitlines()
+    assert printed.split() == [identifier, "Zoë", "https://a.example", "https://b.example", "https://a.example/done"]
     run("organizations", "set", identifier, "--privacy-url", "https://example.com/privacy")
     (row,) = run("organizations", "list", "--json").rows
     assert (row["display_name"], row["allowed_origins"]) == ("Zoë", ["https://a.example", "https://b.example"])

@@ -1,6 +1,7 @@
 """`one-runtime organizations`: create, list, change, export and delete organizations."""
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -50,9 +51,11 @@ def create_organization(
 @app.command("list")
 def list_organizations(*, as_json: AsJson = False) -> None:
     """List organizations."""
-    rows = [describe(organization) for organization in read(organizations.list_all)]
-    shown = ("id", "display_name", "allowed_origins")
-    print_rows(rows if as_json else [{name: row[name] for name in shown} for row in rows], as_json=as_json)
+    listed = read(organizations.list_all)
+    if as_json:
+        print_json([describe(organization) for organization in listed])
+    else:
+        _print_settings(listed)
 
 
 def describe(organization: organizations.Organization) -> dict[str, object]:
@@ -80,7 +83,7 @@ def set_organization(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Change an organization. Omitted options leave their values unchanged."""
+    """Change an organization. Omitted options leave their values unchanged. Given origins replace all origins."""
 
     async def change(tx: Transaction) -> organizations.Organization:
         organization = await organizations.get(tx, organization_id)
@@ -97,7 +100,13 @@ def set_organization(
     if as_json:
         print_json(describe(saved))
     else:
-        typer.echo(printable(f"{saved.id}  {saved.display_name}  {' '.join(saved.allowed_origins)}"))
+        _print_settings([saved])
+
+
+def _print_settings(listed: Sequence[organizations.Organization]) -> None:
+    shown = ("id", "display_name", "allowed_origins", "return_urls")
+    rows = map(describe, listed)
+    print_rows([{name: row[name] for name in shown} for row in rows], as_json=False)
 
 
 @app.command("export")
