@@ -5,15 +5,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Final
 
+import httpx2
 import pytest
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Frame, Page, expect
 
 from one_runtime.db.ids import new_id
 from tests.browser import PageProblems
-from tests.demo.steps import type_key
+from tests.demo.steps import choose_key, type_key
 from tests.foreign.process import NODE
-from tests.journeys.steps import expect_closed
+from tests.journeys.steps import expect_closed, submit_key
 from tests.running_demo import Demo, find_popup, popups
 
 pytestmark = [pytest.mark.foreign, pytest.mark.slow]
@@ -64,6 +65,37 @@ async def test_settings_page_lists_searches_connects_and_disconnects(
     await disconnect.click()
     await expect(acme).to_have_attribute("data-status", "not_connected")
     await expect(acme.get_by_role("button", name="Connect Acme CRM")).to_be_focused()
+
+
+async def test_settings_page_asks_to_connect_a_broken_account_again(
+    settings: Page, demo: Demo, product_site: str
+) -> None:
+    await break_connection(demo, (await settings.context.cookies(product_site))[0]["value"])
+    await settings.goto(f"{product_site}/settings.html?list")
+    acme = settings.locator("[data-slug=acme]")
+    await expect(acme).to_have_attribute("data-status", "needs_reauth")
+    await expect(acme.locator(".one-runtime-reason")).to_have_text(f"Connect this account again: {GLOBEX}")
+    await acme.get_by_role("button", name="Reconnect Acme CRM").click()
+    frame = await popup(settings)
+    await choose_key(frame)
+    await submit_key(frame, demo.acme_key)
+    await expect(acme).to_have_attribute("data-status", "connected")
+
+
+async def break_connection(demo: Demo, end_user_id: str) -> None:
+    """Connect Acme with a key that Acme then revokes, and check the connection. Restore the key at the end."""
+    key = {"Authorization": f"Bearer {demo.acme_key}"}
+    connection = {"integration_slug": "acme", "end_user_id": end_user_id, "auth_type": "api_key"}
+    body = {**connection, "credentials": {"api_key": demo.acme_key}}
+    headers = {"Authorization": f"Bearer {demo.api_key}"}
+    async with httpx2.AsyncClient(base_url=demo.url, headers=headers) as http:
+        connected = (await http.post("/v1/connections", json=body)).raise_for_status().json()
+        (await http.post(f"{demo.acme}/v1/test/revoke", headers=key)).raise_for_status()
+        try:
+            checked = await http.post(f"/v1/connections/{connected['id']}/check")
+        finally:
+            (await http.post(f"{demo.acme}/v1/test/restore", headers=key)).raise_for_status()
+    assert checked.raise_for_status().json()["working"] is False
 
 
 async def test_strict_mode_opens_one_popup_which_closes_with_its_component(settings: Page, product_site: str) -> None:

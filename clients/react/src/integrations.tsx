@@ -112,9 +112,9 @@ function Item({ integration, words, connect, disconnect }: ItemProps) {
           {words.connectedTo} <bdi>{connected.map((connection) => connection.name).join(", ")}</bdi>
         </span>
       )}
-      {broken.map(({ id, error }) => (
+      {broken.map(({ id, name: account }) => (
         <span key={id} className="one-runtime-reason">
-          {error?.message ?? words.reauthorize}
+          {words.reauthorize} <bdi>{account}</bdi>
         </span>
       ))}
       {/* The first button stays the same element in every state, so it keeps the focus. */}

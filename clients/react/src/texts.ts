@@ -23,7 +23,7 @@ export const TEXTS: Texts = {
   reconnect: "Reconnect",
   disconnect: "Disconnect",
   connectedTo: "Connected to",
-  reauthorize: "This account needs to be connected again.",
+  reauthorize: "Connect this account again:",
   found: (count) => (count === 1 ? "1 integration found" : `${count} integrations found`),
   connectedAs: (account) => (account ? `Connected ${account}.` : "Connected."),
   disconnected: (name) => `${name} is disconnected.`,
