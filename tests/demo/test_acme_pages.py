@@ -68,7 +68,7 @@ async def test_consent_page_shows_the_request_and_returns_to_the_app(plain: Page
     await expect(plain.get_by_role("list").get_by_role("listitem")).to_have_text(
         [re.compile(r"its name and plan\s*account:read"), re.compile(r"Read all contacts\s*contacts:read")]
     )
-    await expect(plain.get_by_text("Either way you go back to")).to_contain_text(f"127.0.0.1:{running_acme.port}")
+    await expect(plain.get_by_text("After your choice")).to_contain_text(f"return to 127.0.0.1:{running_acme.port}.")
     await plain.get_by_text("Initech", exact=False).first.click()
     await plain.get_by_role("button", name="Allow").click()
     await plain.wait_for_url(f"{running_acme.url}/gone?code=*&state=%22%3E%3Cscript%3E&iss=*")

@@ -39,7 +39,10 @@ The caller of `run_demo` passes this function, because the order of imports does
 
 LOOPBACK: Final = "127.0.0.1"
 
-_PORTS: Final = "The demo needs three free ports. Choose another port with --port."
+_PORTS: Final = (
+    "The demo needs three free ports in a row. Choose another first port: `one-runtime demo --port 9000`, "
+    'or `make run ARGS="--port 9000"`.'
+)
 _GRACE: Final = 5
 """Seconds that a stopping demo waits for open requests."""
 
