@@ -44,7 +44,7 @@ PASSED: Final = {
 @pytest.fixture(scope="session")
 def project(tarballs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with all runtimes and all packages. Bundlers refuse symbolic links, so the files are hard links."""
-    assert (RUNTIMES / "node_modules").is_dir(), "run: python scripts/bootstrap.py --dev --runtimes"
+    assert (RUNTIMES / "node_modules").is_dir(), "run: python scripts/bootstrap.py --dev --browser --foreign --runtimes"
     folder = tmp_path_factory.mktemp("runtimes") / "project"
     shutil.copytree(RUNTIMES, folder, symlinks=True, copy_function=link_or_copy)
     for tarball in tarballs.glob("*.tgz"):
