@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from sqlalchemy import update
 
 from one_runtime.catalog.loader import Catalog, load_yaml
 from one_runtime.connections.credentials import ProviderUnavailable
+from one_runtime.context import Installation, Timing
 from one_runtime.db.schema import connections, credentials
 from one_runtime.db.sqlite import SqliteDatabase
 from one_runtime.errors import Unavailable
@@ -100,6 +102,47 @@ async def test_a_hanging_host_does_not_delay_the_refreshes_at_another_host(app: 
     finally:
         app.provider.behave(hold=None)
         await run
+
+
+def patient(app: RotatingApplication) -> Installation:
+    """The installation with longer times, for a machine on which a test takes long."""
+    return replace(app.installation, timing=Timing(lease=timedelta(seconds=90), request=80.0))
+
+
+async def hang(app: RotatingApplication, count: int) -> list[Seeded]:
+    """Start refreshes that hang, in a run that ends at once."""
+    hanging = await connect_many(app, count, hold="before")
+    app.application.clock.advance(hours=2)
+    assert await asyncio.wait_for(refresh_due(patient(app), seconds=0), 15) == count
+    await eventually(lambda: all(app.provider.look(connection.family)["waiting"] for connection in hanging))
+    return hanging
+
+
+async def test_a_run_ends_in_time_and_the_next_run_does_not_wait_for_hanging_refreshes(
+    app: RotatingApplication,
+) -> None:
+    hanging = await hang(app, 2)
+    good = await connect_many(app, 1, OTHER, life=1.0)
+    app.application.clock.advance(seconds=2)
+    assert await asyncio.wait_for(refresh_due(patient(app), seconds=0), 15) == 1
+    await eventually(lambda: answered(app, good) == {"granted": 1})
+    assert answered(app, hanging) == {}
+    app.provider.behave(hold=None)
+    assert await refresh_due(patient(app)) == 0
+    assert answered(app, hanging) == {"granted": 2}
+    assert app.installation.token_hosts.refreshes == set()
+
+
+async def test_a_stopped_run_also_ends_the_refreshes_of_the_previous_run(app: RotatingApplication) -> None:
+    hanging = await hang(app, 2)
+    refreshes = list(app.installation.token_hosts.refreshes)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(refresh_due(patient(app)), 0.2)
+    assert [refresh.cancelled() for refresh in refreshes] == [True, True]
+    assert app.installation.token_hosts.refreshes == set()
+    app.provider.behave(hold=None)
+    await app.installation.flights.land()
+    assert answered(app, hanging) == {"granted": 2}, "a request that was sent continues, because it can rotate the token"
 
 
 async def test_a_process_does_not_wait_for_the_refreshes_of_another_process(app: RotatingApplication) -> None:

@@ -7,6 +7,7 @@ the background refreshes at a host after `FAILED_CONNECTIONS` failures. While th
 Each process counts for itself, in memory. Requests of API callers need no slot and ignore the breaker.
 """
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -208,10 +209,14 @@ class Scan:
 
 
 class TokenHosts:
-    """The token hosts of this process, by name. `scan`: the progress in the list of the due refreshes."""
+    """The token hosts of this process, by name.
+
+    `scan`: the progress in the list of the due refreshes. `refreshes`: the running background refreshes.
+    """
 
     def __init__(self) -> None:
         self.scan = Scan()
+        self.refreshes = set[asyncio.Task[None]]()
         self._hosts: dict[str, TokenHost] = {}
         self._measured = set[str]()
 

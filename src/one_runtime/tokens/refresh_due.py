@@ -5,6 +5,9 @@ delay the refreshes at other hosts.
 
 If a host fails for a long time, hundreds of thousands of rows can be due. So each listing reads at most `PAGES` pages,
 and the next listing continues there. Each listing also reads the rows whose due time is after the previous listing.
+
+A run ends after `RUN` seconds at the latest, although some of its refreshes still wait for a hanging host. The next run
+of the process takes over these refreshes. If the server stops between the two runs, `flights.land` waits for them.
 """
 
 import asyncio
@@ -42,20 +45,22 @@ _POLL: Final = 1.0  # seconds between two listings while a refresh runs
 _OVERLAP: Final = timedelta(seconds=10)
 """Time for which a listing reads the same rows as the previous one. Another process can commit such a row later."""
 
-_RUN: Final = 60.0
-"""Seconds after which a run starts no further refresh. Otherwise, the run of a busy process would never end."""
+RUN: Final = 60.0
+"""Seconds after which a run ends. Otherwise, the run of a busy process would never end."""
 
 log = structlog.get_logger()
 
 
-async def refresh_due(installation: Installation, *, batch: int = BATCH) -> int:
+async def refresh_due(installation: Installation, *, batch: int = BATCH, seconds: float = RUN) -> int:
     """Refresh all credentials that are due and do not wait for a token host. Return the number of these credentials.
 
     Several processes can run this function at the same time. On an unconfirmed copy of the database, do nothing.
+
+    `seconds`: time after which the run ends.
     """
     if not installation.liveness.is_live:
         return 0
-    return await _RefreshRun(installation, batch).execute()
+    return await _RefreshRun(installation, batch).execute(seconds)
 
 
 class _RefreshRun:
@@ -68,30 +73,30 @@ class _RefreshRun:
         self._listed = set[ConnectionKey]()  # prevents an endless run if a row is due again immediately
         self._started = 0
         self._waiting = defaultdict[str, _Waiting](_Waiting)  # by token host
-        self._running = set[asyncio.Task[None]]()
+        self._running = installation.token_hosts.refreshes
 
-    async def execute(self) -> int:
+    async def execute(self, seconds: float) -> int:
         """Refresh rows until no row is due, or until every due row waits for its host. Return the number of rows."""
-        end, errors = self._loop.time() + _RUN, list[BaseException]()
+        end, errors = self._loop.time() + seconds, list[BaseException]()
         try:
             while True:
-                if self._loop.time() < end:
-                    if self._loop.time() >= self._list_at:
-                        self._installation.token_hosts.update_gauge(self._installation.clock())
-                        await self._end_pauses()
-                        await self._list()
-                    self._start()
-                if not self._running:
+                if self._loop.time() >= self._list_at:
+                    self._installation.token_hosts.update_gauge(self._installation.clock())
+                    await self._end_pauses()
+                    await self._list()
+                self._start()
+                if not self._running or self._loop.time() >= end:
                     break
-                finished, self._running = await asyncio.wait(
-                    self._running, timeout=_POLL, return_when=asyncio.FIRST_COMPLETED
-                )
+                finished, _ = await asyncio.wait(self._running, timeout=_POLL, return_when=asyncio.FIRST_COMPLETED)
+                self._running -= finished
                 errors += [error for task in finished if (error := task.exception()) is not None]
-        finally:
+        except BaseException:
             for task in self._running:
                 task.cancel()
             await asyncio.gather(*self._running, return_exceptions=True)
+            self._running.clear()
             await asyncio.sleep(0)  # runs the last calls of `_end_refresh`, so that the slots are free
+            raise
         if errors:
             raise errors[0]
         return self._started
@@ -176,8 +181,10 @@ class _RefreshRun:
                 task.add_done_callback(partial(self._end_refresh, end))  # also for a task that is cancelled early
                 self._running.add(task)
 
-    def _end_refresh(self, end: EndOfRefresh, _: asyncio.Task[None]) -> None:
+    def _end_refresh(self, end: EndOfRefresh, task: asyncio.Task[None]) -> None:
         end(self._installation.clock())
+        if not task.cancelled():
+            task.exception()  # asyncio logs an error about an exception that no code reads, as after the last run
 
     def _host_of(self, row: DueCredential) -> str:
         slug, catalog = row.integration_slug, self._installation.catalog
