@@ -34,8 +34,8 @@ async def healthz() -> Health:
 async def readyz(request: Request, installation: Installed) -> Health:
     """Report that the process can serve requests.
 
-    The response is 503 if the database does not answer, or if the database's disk was full at the last write. The
-    response is also 503 while the server stops (`ONE_RUNTIME_DRAIN_SECONDS`).
+    The response is 503 if the database does not answer, or if the last write failed because the disk is full or the
+    database is read-only. The response is also 503 while the server stops (`ONE_RUNTIME_DRAIN_SECONDS`).
     """
     if getattr(request.state, STOPPING, False):
         raise Unavailable("This server is stopping. Send requests to another server.")

@@ -131,16 +131,17 @@ def has_unknown_cluster(location: str) -> bool:
 
 
 class Database(ABC):
-    """A SQLite or PostgreSQL database. `disk_full`: True if the last write of this process found the disk full.
+    """A SQLite or PostgreSQL database.
 
-    A transaction that changes no row needs no disk space. So only a transaction that changes a row can end `disk_full`.
+    `refusal`: the error of the last write of this process, if the database refuses all writes. A transaction that
+    changes no row can succeed nevertheless. So only a transaction that changes a row ends the refusal.
 
     `commit_delay`: the time from the creation of a row's id to the commit is at most this long. Until then, PostgreSQL
     can still commit a row with a lower id than a row that is visible already. SQLite commits rows in the order of ids.
     The time also covers differences between the clocks of the servers.
     """
 
-    disk_full = False
+    refusal: type[DiskFull] | type[WritesRefused] | None = None
     commit_delay: ClassVar[timedelta] = timedelta()
 
     @abstractmethod
@@ -181,9 +182,9 @@ class Database(ABC):
         """
 
     async def ping(self) -> None:
-        """Check that the database answers a statement, and that the disk has space for writes. Raises: Unavailable."""
-        if self.disk_full:
-            raise DiskFull
+        """Check that the database answers a statement, and did not refuse the last write. Raises: Unavailable."""
+        if self.refusal is not None:
+            raise self.refusal
         async with self.read() as tx:
             await tx.one(_PING)
 

@@ -183,19 +183,33 @@ class PostgresDatabase(Database):
     async def write(self, *, use_reserve: bool = False) -> AsyncIterator[Transaction]:  # noqa: ARG002 - for SQLite
         with tracing.span("database transaction"):
             try:
-                async with self._pool.connection() as connection, connection.transaction():
+                async with self._pool.connection() as connection, _closed_if_read_only(connection):
                     transaction = _PostgresTransaction(connection)
                     token = transaction_open.set(True)
                     try:
-                        yield transaction
+                        async with connection.transaction():
+                            yield transaction
                     finally:
                         transaction_open.reset(token)
             except _UNAVAILABLE as error:
-                self.disk_full = self.disk_full or isinstance(error, psycopg.errors.DiskFull)
-                raise _translate(error) from error
-        self.disk_full = self.disk_full and not transaction.has_changed
+                unavailable = _translate(error)
+                if isinstance(unavailable, DiskFull | WritesRefused):
+                    self.refusal = type(unavailable)
+                raise unavailable from error
+        if transaction.has_changed:
+            self.refusal = None
         for call in transaction.committed:
             call()
+
+
+@asynccontextmanager
+async def _closed_if_read_only(connection: psycopg.AsyncConnection[Any]) -> AsyncIterator[None]:
+    """Close a connection that refuses writes. The pool then opens a connection that possibly accepts writes."""
+    try:
+        yield
+    except psycopg.errors.ReadOnlySqlTransaction:
+        await connection.close()
+        raise
 
 
 async def _fetch_row(connection: psycopg.AsyncConnection[Any], query: LiteralString) -> tuple[Any, ...]:

@@ -146,26 +146,27 @@ class SqliteDatabase(Database):
 
     @asynccontextmanager
     async def _disk_space(self, transaction: Transaction, *, use_reserve: bool) -> AsyncIterator[None]:
-        """Keep the disk reserve, and update `disk_full`. The caller holds the lock.
+        """Keep the disk reserve, and update `refusal`. The caller holds the lock.
 
         On a full disk, release the reserve for a transaction with `use_reserve`. Because of the lock, no other
         transaction of this process can use the released space. Raises: DiskFull.
         """
-        if use_reserve and self.disk_full and self._reserve is not None:
+        if use_reserve and self.refusal is DiskFull and self._reserve is not None:
             self._reserve.release()
         try:
             if not use_reserve:
                 self._hold_reserve()
             yield
-        except DiskFull:
-            self.disk_full = True
+        except (DiskFull, WritesRefused) as error:
+            self.refusal = type(error)
             raise
-        self.disk_full = self.disk_full and not transaction.has_changed
+        if transaction.has_changed:
+            self.refusal = None
         if use_reserve:
             try:
                 self._hold_reserve()
             except DiskFull:
-                self.disk_full = True
+                self.refusal = DiskFull
 
     def _hold_reserve(self) -> None:
         if self._reserve is None:
