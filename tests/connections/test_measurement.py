@@ -1,7 +1,9 @@
 """Metrics of connections: the number by status, and the overdue refreshes by state."""
 
+import fcntl
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -131,6 +133,20 @@ async def test_gauges_have_the_measured_values(database_url: str, acme: RunningA
         assert value("connections", status="active") == 0
         assert value("refreshes_overdue", state="waiting") == 0
         assert value("refresh_overdue_oldest_seconds", state="waiting") == 0
+
+
+async def test_only_one_process_of_a_server_measures(
+    database_url: str, acme: RunningAcme, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with started(settings_for(database_url, acme), acme, worker=False) as application:
+        monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+        metrics.connections.labels("active").set(-1)
+        metrics.refreshes_overdue.labels("waiting").set(-1)
+        with (tmp_path / "measuring.lock").open("w") as lock:  # another process
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            assert await measurement.measure_statuses(application.installation) == 0
+            assert await measurement.measure_overdue(application.installation) == 0
+    assert (value("connections", status="active"), value("refreshes_overdue", state="waiting")) == (-1, -1)
 
 
 @pytest.mark.only_database("sqlite")
