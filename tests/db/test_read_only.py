@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 
 import psycopg
-import pytest
 import pytest_asyncio
 from psycopg import sql
 from sqlalchemy import bindparam, insert

@@ -142,7 +142,7 @@ async def test_a_stopped_run_also_ends_the_refreshes_of_the_previous_run(app: Ro
     assert app.installation.token_hosts.refreshes == set()
     app.provider.behave(hold=None)
     await app.installation.flights.land()
-    assert answered(app, hanging) == {"granted": 2}, "a request that was sent continues, because it can rotate the token"
+    assert answered(app, hanging) == {"granted": 2}, "a request that was sent can rotate the token"
 
 
 async def test_a_process_does_not_wait_for_the_refreshes_of_another_process(app: RotatingApplication) -> None:
