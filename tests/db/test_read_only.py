@@ -16,7 +16,7 @@ from one_runtime.db.sqlite import SqliteDatabase
 from one_runtime.errors import Unavailable
 from one_runtime.settings import Settings
 from tests.application import Application, RunningAcme, started
-from tests.waiting import eventually
+from tests.waiting import async_attempts
 
 ADD = insert(key_ring).values(key_id=bindparam("key_id"), created_at=bindparam("created_at"))
 END_SESSIONS = (
@@ -65,15 +65,10 @@ async def test_read_only_database_fails_readiness_until_a_write_succeeds(
     application: Application, database_url: str
 ) -> None:
     client, database = application.client(), application.installation.database
-
-    async def is_refused() -> bool:
-        return await write(database) is WritesRefused
-
-    async def is_written() -> bool:
-        return await write(database) is None
-
     with read_only(database, database_url):
-        await eventually(is_refused)
+        async for _ in async_attempts():
+            if await write(database) is WritesRefused:
+                break
         with suppress(WritesRefused):
             async with database.write():
                 pass  # PostgreSQL accepts a transaction that changes nothing
@@ -81,5 +76,7 @@ async def test_read_only_database_fails_readiness_until_a_write_succeeds(
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
         assert "refuses writes" in answer.json()["detail"]
         assert (await client.get("/v1/catalog/integrations")).status_code == 200
-    await eventually(is_written)
+    async for _ in async_attempts():
+        if await write(database) is None:
+            break
     assert (await client.get("/readyz")).status_code == 200
