@@ -10,6 +10,7 @@ such a test runs in another thread or process.
 import os
 import shutil
 from collections.abc import AsyncIterator, Generator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import pytest
@@ -190,6 +191,26 @@ async def page(browser_context: BrowserContext) -> Page:
     if is_firefox(page):
         await page.bring_to_front()  # Firefox opens the page in the background, where nothing has the focus
     return page
+
+
+@asynccontextmanager
+async def new_window(browser: Browser, problems: PageProblems, *, scripts: bool) -> AsyncIterator[Page]:
+    """Open a window with a new browser profile, with or without JavaScript. If its pages have a problem, the test fails.
+
+    Without JavaScript, browsers ignore lazy loading (HTML standard, "lazy loading attributes"), so a list of
+    integrations would load hundreds of logos, for several seconds of CPU time. Chromium therefore blocks the logos. With
+    JavaScript, the same page loads the logos that are visible.
+    """
+    async with await browser.new_context(java_script_enabled=scripts, reduced_motion="reduce") as context:
+        context.set_default_timeout(PATIENCE)
+        context.on("page", problems.watch)
+        page = await context.new_page()
+        if not scripts and not is_firefox(page):
+            devtools = await context.new_cdp_session(page)
+            await devtools.send("Network.enable")
+            await devtools.send("Network.setBlockedURLs", {"urls": ["*/logos/*"]})
+        yield page
+    assert not problems, "\n".join(problems)
 
 
 def is_firefox(page: Page) -> bool:

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page
 
-from tests.browser import PATIENCE, PageProblems
+from tests.browser import PageProblems, new_window
 from tests.foreign.providers import Provider
 from tests.foreign.served import Served, served
 
@@ -28,8 +28,5 @@ async def runtime(
 @pytest_asyncio.fixture(loop_scope="session", params=[True, False], ids=["script", "no-script"])
 async def window(browser: Browser, page_problems: PageProblems, request: pytest.FixtureRequest) -> AsyncIterator[Page]:
     """A top-level window in a browser with and without JavaScript."""
-    async with await browser.new_context(java_script_enabled=request.param, reduced_motion="reduce") as context:
-        context.set_default_timeout(PATIENCE)
-        context.on("page", page_problems.watch)
-        yield await context.new_page()
-    assert not page_problems, "\n".join(page_problems)
+    async with new_window(browser, page_problems, scripts=request.param) as page:
+        yield page

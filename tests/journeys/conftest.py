@@ -8,7 +8,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from one_runtime.db.ids import new_id
-from tests.browser import PATIENCE, PageProblems
+from tests.browser import PageProblems, new_window
 from tests.journeys.backend import Backend
 from tests.journeys.site import Site, running_site
 from tests.ports import free_port
@@ -67,8 +67,5 @@ async def window(
 ) -> AsyncIterator[Page]:
     """A top-level window, once with and once without JavaScript. The return URL is registered."""
     backend.register(backend.site.return_url)
-    async with await browser.new_context(java_script_enabled=request.param, reduced_motion="reduce") as context:
-        context.set_default_timeout(PATIENCE)
-        context.on("page", page_problems.watch)
-        yield await context.new_page()
-    assert not page_problems, "\n".join(page_problems)
+    async with new_window(browser, page_problems, scripts=request.param) as page:
+        yield page
