@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.browser",
     "tests.application",
     "tests.figures",
+    "tests.order",
     "tests.billing",
     "tests.command_line",
     "tests.running_demo",
