@@ -56,11 +56,16 @@ async def test_every_key_reads_itself_whatever_its_scopes(application: Applicati
 
 async def test_created_key_works_and_is_shown_once(application: Application, client: Client) -> None:
     key = await created(client)
-    assert key["scopes"] == list(DEFAULT_SCOPES)
+    assert (key["scopes"], key["last_used_at"]) == (list(DEFAULT_SCOPES), None)
     secret = key.pop("api_key")
-    assert await me(application.client(secret)) == {**key, "organization": (await me(client))["organization"]}
+    await me(application.client(secret))
+    await application.app.services.request_log.flush()  # a later use does not change `last_used_at`
+    used = await me(application.client(secret))
+    assert used["last_used_at"] is not None
     everything = await listed(client)
-    assert everything[0] == key
+    assert everything[0] == {**key, "last_used_at": used["last_used_at"]}
+    assert used == {**everything[0], "organization": (await me(client))["organization"]}
+    assert (await client.get(f"{PATH}/{key['id']}")).json() == everything[0]
     assert secret not in str(everything)
     event = await newest_event(client)
     assert (event["type"], event["actor"]["type"]) == ("api_key.created", "api_key")
@@ -90,6 +95,7 @@ async def test_revoked_key_is_refused_and_a_second_revocation_changes_nothing(
     key = await created(client, "read")
     holder = application.client(key["api_key"])
     assert (await holder.get("/v1/events")).status_code == 200
+    await application.app.services.request_log.flush()
     revoked = await client.send("DELETE", f"{PATH}/{key['id']}")
     assert revoked.json()["revoked_at"] is not None
     assert (await holder.get("/v1/events")).status_code == 401
@@ -137,6 +143,7 @@ async def test_keys_of_another_organization_stay_hidden(application: Application
     other = application.client(await application.key(await application.organization("Southwind")))
     own_id = (await me(client))["id"]
     assert [key["id"] for key in await listed(other)] == [(await me(other))["id"]]
+    assert (await other.get(f"{PATH}/{own_id}")).status_code == 404
     assert (await other.send("DELETE", f"{PATH}/{own_id}")).status_code == 404
     assert (await other.send("DELETE", f"{PATH}/junk")).status_code == 404
     assert (await me(client))["id"] == own_id

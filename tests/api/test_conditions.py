@@ -8,7 +8,7 @@ import httpx2
 import pytest
 
 from one_runtime.api.application import SPECS
-from tests.application import Client
+from tests.application import Application, Client
 from tests.billing import ENTRY, SLUG
 
 ORGANIZATION: Final = "/v1/organization"
@@ -27,7 +27,7 @@ async def send(client: Client, method: str, path: str, body: Any = None, **heade
 
 
 async def etag_of(client: Client, path: str) -> str:
-    answer = await client.get(path)
+    answer = await client.http.get(path)
     assert answer.status_code == 200, answer.text
     assert answer.headers["cache-control"] == "private, no-cache"
     return answer.headers["etag"]
@@ -35,7 +35,8 @@ async def etag_of(client: Client, path: str) -> str:
 
 async def resources(client: Client) -> Mapping[str, tuple[tuple[str, Any], ...]]:
     """Create a resource of each kind. Return the changes of each resource by its path. The last change deletes it."""
-    connection, session = await client.connect(), await client.session()
+    connection, session = await client.connect("connected"), await client.session()
+    key = (await client.post("/v1/api-keys", {"name": "unused"})).json()
     await send(client, "PUT", OAUTH_CLIENT, NEW_CLIENT)
     await send(client, "PUT", CUSTOM, ENTRY)
     return {
@@ -45,6 +46,8 @@ async def resources(client: Client) -> Mapping[str, tuple[tuple[str, Any], ...]]
         ),
         f"/v1/connections/{connection['id']}": (("PATCH", {"name": "New"}), ("DELETE", None)),
         f"/v1/hosted-connection-sessions/{session['id']}": (("DELETE", None),),
+        f"/v1/api-keys/{key['id']}": (("DELETE", None),),
+        "/v1/end-users/user_123": (("PATCH", {"name": "Ada"}), ("DELETE", None)),
         OAUTH_CLIENT: (("PUT", {**NEW_CLIENT, "scopes": ["files.metadata.read"]}), ("DELETE", None)),
         CUSTOM: (("PUT", ENTRY.replace("Invoices", "Bills")), ("DELETE", None)),
     }
@@ -105,6 +108,32 @@ async def test_concurrent_deletion_and_change_with_the_same_tag_do_not_both_succ
         send(client, "PATCH", path, {"name": "New"}, if_match=etag), send(client, "DELETE", path, if_match=etag)
     )
     assert (changed.status_code, deleted.status_code) in {(200, 412), (404, 200)}
+
+
+async def test_single_resources_without_changes_of_their_own_answer_304(
+    application: Application, client: Client
+) -> None:
+    await client.get("/v1/me")
+    await application.app.services.request_log.flush()  # the first use of the key changes `last_used_at`
+    event = (await client.get("/v1/events")).json()["events"][0]
+    one = "/v1/integrations/acme?end_user_id=user_123"
+    for path in ("/v1/me", f"/v1/events/{event['id']}", one, f"{one}&expand=connections&logo=url"):
+        etag = await etag_of(client, path)
+        assert (await send(client, "GET", path, if_none_match=etag)).status_code == 304, path
+        assert (await send(client, "GET", path, if_none_match=UNKNOWN)).status_code == 200, path
+    before = [await etag_of(client, path) for path in (one, f"{one}&expand=connections")]
+    await client.connect()
+    after = [await etag_of(client, path) for path in (one, f"{one}&expand=connections")]
+    assert not set(before) & set(after)
+    assert len(set(before)) == 2
+
+
+def test_every_read_of_a_single_resource_has_an_etag() -> None:
+    """Single resources end with a parameter, or are unique in an organization."""
+    single = {spec.name for spec in SPECS if spec.method == "GET" and spec.path.endswith("}")}
+    single |= {"GET /v1/organization", "GET /v1/me", "GET /v1/integrations/{integration_slug}/oauth-client"}
+    without = {spec.name for spec in SPECS if spec.name in single and not spec.conditional}
+    assert without == {"GET /v1/proxy/{integration_slug}/{path}"}
 
 
 def test_every_route_of_a_conditional_resource_is_conditional() -> None:

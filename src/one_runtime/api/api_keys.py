@@ -6,11 +6,13 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import Field
 
+from one_runtime.api.conditions import Conditional
 from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Text, Time, example, next_cursor
 from one_runtime.api.routing import ANY, Authenticated, Installed, Routes
+from one_runtime.db.engine import Transaction
 from one_runtime.errors import Conflict, InvalidInput, NotFound
 from one_runtime.tenancy import api_keys, organizations
-from one_runtime.tenancy.api_keys import DEFAULT_SCOPES, KeyScope
+from one_runtime.tenancy.api_keys import DEFAULT_SCOPES, ApiKey, KeyScope
 
 router = Routes("API keys")
 
@@ -72,13 +74,13 @@ class ApiKeyQuery(Body):
     cursor: IdCursor = None
 
 
-@router.route("GET /v1/me", scope=ANY, summary="Read the API key of the request")
-async def get_me(caller: Authenticated, installation: Installed) -> MeAnswer:
+@router.route("GET /v1/me", scope=ANY, conditional=True, summary="Read the API key of the request")
+async def get_me(caller: Authenticated, installation: Installed, conditions: Conditional) -> MeAnswer:
     """Return the API key that you sent, without its secret, and the organization of the key."""
     async with installation.database.read() as tx:
         key = await api_keys.get(tx, caller.organization_id, caller.api_key_id)
         organization = await organizations.get(tx, caller.organization_id)
-    return MeAnswer.model_validate({**asdict(key), "organization": organization})
+    return conditions.tag(MeAnswer.model_validate({**asdict(key), "organization": organization}))
 
 
 @router.route("GET /v1/api-keys", scope="admin", summary="List API keys, newest first")
@@ -109,15 +111,35 @@ async def create_api_key(body: CreateApiKey, caller: Authenticated, installation
 
 
 @router.route(
-    "DELETE /v1/api-keys/{api_key_id}", scope="admin", errors=(NotFound, Conflict), summary="Revoke an API key"
+    "GET /v1/api-keys/{api_key_id}", scope="admin", errors=(NotFound,), conditional=True, summary="Read one API key"
 )
-async def revoke_api_key(api_key_id: str, caller: Authenticated, installation: Installed) -> ApiKeyAnswer:
+async def get_api_key(
+    api_key_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+) -> ApiKeyAnswer:
+    """Return an API key of your organization, without its secret. The key can be revoked."""
+    async with installation.database.read() as tx:
+        return conditions.tag(ApiKeyAnswer.model_validate(await api_keys.get(tx, caller.organization_id, api_key_id)))
+
+
+@router.route(
+    "DELETE /v1/api-keys/{api_key_id}",
+    scope="admin",
+    errors=(NotFound, Conflict),
+    conditional=True,
+    summary="Revoke an API key",
+)
+async def revoke_api_key(
+    api_key_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+) -> ApiKeyAnswer:
     """Revoke an API key of your organization. One Runtime refuses every later request with the key.
 
     A second revocation changes nothing. You can also revoke the key of the request. If no other active key has the
     scope `admin`, the response is 409, because your organization could not create further keys over the API.
     """
+
+    async def read(_: Transaction, key: ApiKey) -> ApiKeyAnswer:
+        return ApiKeyAnswer.model_validate(key)
+
     async with installation.database.write() as tx:
-        return ApiKeyAnswer.model_validate(
-            await api_keys.revoke_own(tx, caller.actor, api_key_id, installation.clock())
-        )
+        revoked = await api_keys.revoke_own(tx, caller.actor, api_key_id, installation.clock(), conditions.on(read))
+    return ApiKeyAnswer.model_validate(revoked)

@@ -6,6 +6,7 @@ from typing import Annotated, TypeAlias
 from fastapi import HTTPException, Query
 from pydantic import AfterValidator
 
+from one_runtime.api.conditions import Conditional
 from one_runtime.api.disconnect import RevocationAnswer
 from one_runtime.api.fields import (
     Answer,
@@ -24,9 +25,10 @@ from one_runtime.api.fields import (
 from one_runtime.api.merge_patch import merge_patch
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.connecting.disconnect import forget_end_user
+from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound
 from one_runtime.tenancy import end_users
-from one_runtime.tenancy.end_users import EndUserFilter
+from one_runtime.tenancy.end_users import EndUser, EndUserFilter
 
 router = Routes("End users")
 
@@ -112,22 +114,32 @@ async def list_end_users(
     "GET /v1/end-users/{end_user_id:path}",
     scope="read",
     errors=(NotFound,),
+    conditional=True,
     summary="Read one end user",
 )
-async def get_end_user(end_user_id: PathIdentifier, caller: Authenticated, installation: Installed) -> EndUserAnswer:
+async def get_end_user(
+    end_user_id: PathIdentifier, caller: Authenticated, installation: Installed, conditions: Conditional
+) -> EndUserAnswer:
     """Return an end user of your organization."""
     async with installation.database.read() as tx:
-        return EndUserAnswer.model_validate(await end_users.get(tx, caller.organization_id, end_user_id))
+        return conditions.tag(
+            EndUserAnswer.model_validate(await end_users.get(tx, caller.organization_id, end_user_id))
+        )
 
 
 @router.route(
     "PATCH /v1/end-users/{end_user_id:path}",
     scope="connect",
     errors=(NotFound,),
+    conditional=True,
     summary="Change the name, e-mail address or metadata of an end user",
 )
 async def update_end_user(
-    end_user_id: PathIdentifier, body: PatchEndUser, caller: Authenticated, installation: Installed
+    end_user_id: PathIdentifier,
+    body: PatchEndUser,
+    caller: Authenticated,
+    installation: Installed,
+    conditions: Conditional,
 ) -> EndUserAnswer:
     """Change an end user. The body is a JSON Merge Patch (RFC 7396).
 
@@ -135,23 +147,24 @@ async def update_end_user(
     """
     async with installation.database.write() as tx:
         present = await end_users.get(tx, caller.organization_id, end_user_id, lock=True)
+        conditions.require(lambda: EndUserAnswer.model_validate(present))
         fields = {"name": present.name, "email": present.email, "metadata": present.metadata}
         merged = merge_patch(fields, body.model_dump(exclude_unset=True))
         metadata = require_metadata(merged.get("metadata", {}))
         changed = replace(present, name=merged.get("name"), email=merged.get("email"), metadata=metadata)
-        return EndUserAnswer.model_validate(
-            await end_users.save(tx, caller.actor, present, changed, installation.clock())
-        )
+        saved = await end_users.save(tx, caller.actor, present, changed, installation.clock())
+    return conditions.tag(EndUserAnswer.model_validate(saved))
 
 
 @router.route(
     "DELETE /v1/end-users/{end_user_id:path}",
     scope="admin",
     errors=(NotFound, *UNREADABLE_CREDENTIALS),
+    conditional=True,
     summary="Delete an end user",
 )
 async def delete_end_user(
-    end_user_id: PathIdentifier, caller: Authenticated, installation: Installed
+    end_user_id: PathIdentifier, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> ForgottenEndUser:
     """Delete an end user, and all connections, credentials and sessions of this end user.
 
@@ -160,7 +173,11 @@ async def delete_end_user(
     """
     if "\x00" in end_user_id:
         raise NotFound("There is no such end user.")
-    deleted = await forget_end_user(installation, caller.actor, end_user_id)
+
+    async def read(_: Transaction, end_user: EndUser) -> EndUserAnswer:
+        return EndUserAnswer.model_validate(end_user)
+
+    deleted = await forget_end_user(installation, caller.actor, end_user_id, conditions.on(read))
     return ForgottenEndUser(
         end_user_id=end_user_id,
         deleted_connections=len(deleted),

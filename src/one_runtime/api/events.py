@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from fastapi import Query
 
+from one_runtime.api.conditions import Conditional
 from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Moment, RowId, Several, Slug, Text, Time
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.errors import InvalidInput, NotFound
@@ -105,11 +106,13 @@ async def list_events(
     return EventPage(events=[_answer(row) for row in rows], next_cursor=next_cursor)
 
 
-@router.route("GET /v1/events/{event_id}", scope="read", errors=(NotFound,), summary="Read one event")
-async def get_event(event_id: str, caller: Authenticated, installation: Installed) -> EventAnswer:
+@router.route("GET /v1/events/{event_id}", scope="read", errors=(NotFound,), conditional=True, summary="Read one event")
+async def get_event(
+    event_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+) -> EventAnswer:
     """Return an event of your organization."""
     async with installation.database.read() as tx:
-        return _answer(await events.get(tx, caller.organization_id, event_id))
+        return conditions.tag(_answer(await events.get(tx, caller.organization_id, event_id)))
 
 
 def _answer(event: Event) -> EventAnswer:

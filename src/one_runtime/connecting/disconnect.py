@@ -20,6 +20,7 @@ from one_runtime.errors import NotFound
 from one_runtime.integrations import custom
 from one_runtime.integrations.custom import CustomIntegrationResult
 from one_runtime.tenancy import end_users, events
+from one_runtime.tenancy.end_users import EndUser
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tokens.revocation import NOT_SUPPORTED, RevocationResult, revoke_all
 
@@ -93,17 +94,21 @@ async def delete_integration(
     await custom.delete(installation, actor, slug, condition)
 
 
-async def forget_end_user(installation: Installation, actor: Actor, end_user_id: str) -> list[DisconnectedConnection]:
+async def forget_end_user(
+    installation: Installation, actor: Actor, end_user_id: str, condition: Precondition[EndUser] | None = None
+) -> list[DisconnectedConnection]:
     """Delete an end user with all connections and sessions.
 
     Also remove the end user's identifier from every stored event except `end_user.deleted`.
 
-    Raises: NotFound.
+    Raises: NotFound; PreconditionFailed.
     """
     now = installation.clock()
     async with installation.database.write() as tx:
         if not await end_users.lock(tx, actor.organization_id, end_user_id):
             raise NotFound(f"There is no end user {end_user_id[:64]!r}. GET /v1/end-users lists your end users.")
+        if condition is not None:
+            await condition(tx, await end_users.get(tx, actor.organization_id, end_user_id))
         removals, unfinished = await remove_end_user(tx, installation, actor, end_user_id)
         subject = Subject(end_user_id, None, {"deleted_connections": len(removals)})
         await events.forget_end_user(tx, actor.organization_id, end_user_id)

@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, new_id
+from one_runtime.db.precondition import Precondition
 from one_runtime.db.schema import api_keys
 from one_runtime.encryption import secret_tokens
 from one_runtime.errors import Conflict, InvalidInput, NotFound
@@ -152,16 +153,20 @@ async def revoke(tx: Transaction, key_id_or_prefix: str, now: datetime, operator
     return key
 
 
-async def revoke_own(tx: Transaction, actor: Actor, key_id: str, now: datetime) -> ApiKey:
+async def revoke_own(
+    tx: Transaction, actor: Actor, key_id: str, now: datetime, condition: Precondition[ApiKey] | None = None
+) -> ApiKey:
     """Revoke an API key of the actor's organization. If the key is revoked already, change nothing.
 
     The transaction locks the active keys. Otherwise, two requests could revoke the last two keys with the scope `admin`
     at the same time. The organization could then create no further key over the API.
 
-    Raises: NotFound; Conflict if the key is the only active key with the scope `admin`.
+    Raises: NotFound; PreconditionFailed; Conflict if the key is the only active key with the scope `admin`.
     """
     active = [_from_row(row) for row in await tx.all(_ACTIVE_LOCKED, organization=actor.organization_id)]
     key = await get(tx, actor.organization_id, key_id)
+    if condition is not None:
+        await condition(tx, key)
     if key.revoked_at is not None:
         return key
     if "admin" in key.scopes and not any("admin" in other.scopes for other in active if other.id != key.id):

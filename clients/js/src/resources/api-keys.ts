@@ -31,6 +31,16 @@ export interface ApiKeys {
    */
   create(input: NewApiKey, options?: RequestOptions): Promise<CreatedApiKey>;
   /**
+   * Return an API key of your organization, without its secret. The key can be revoked.
+   *
+   * The API key needs the scope `admin`.
+   *
+   * @param apiKeyId The id of the API key.
+   * @throws {NotFound} with the code `not_found`.
+   * @throws {InvalidInput} with the code `invalid_input`.
+   */
+  get(apiKeyId: string, options?: RequestOptions): Promise<ApiKey>;
+  /**
    * Revoke an API key of your organization. One Runtime refuses every later request with the key.
    *
    * A second revocation changes nothing. You can also revoke the key of the request. If no other active key has the
@@ -40,7 +50,7 @@ export interface ApiKeys {
    *
    * @param apiKeyId The id of the API key.
    * @throws {NotFound} with the code `not_found`.
-   * @throws {Conflict} with the code `conflict`.
+   * @throws {Conflict} with the code `conflict` or `precondition_failed`.
    * @throws {InvalidInput} with the code `invalid_input`.
    */
   revoke(apiKeyId: string, options?: RequestOptions): Promise<ApiKey>;
@@ -123,6 +133,11 @@ export default resource<ApiKeys>("apiKeys")({
     creates: true,
     returns: ["id", "prefix", "scopes", "apiKey"],
     secrets: ["apiKey"],
+  },
+  get: {
+    method: "GET",
+    path: "/v1/api-keys/{api_key_id}",
+    returns: ["id", "prefix", "scopes"],
   },
   revoke: {
     method: "DELETE",

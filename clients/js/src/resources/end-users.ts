@@ -50,6 +50,7 @@ export interface EndUsers {
    *
    * @param endUserId Your own identifier of the end user.
    * @throws {NotFound} with the code `not_found`.
+   * @throws {Conflict} with the code `precondition_failed`.
    * @throws {InvalidInput} with the code `invalid_input`.
    */
   update(endUserId: string, input: EndUserUpdate, options?: RequestOptions): Promise<EndUser>;
@@ -63,6 +64,7 @@ export interface EndUsers {
    *
    * @param endUserId Your own identifier of the end user.
    * @throws {NotFound} with the code `not_found`.
+   * @throws {Conflict} with the code `precondition_failed`.
    * @throws {InvalidInput} with the code `invalid_input`.
    */
   delete(endUserId: string, options?: RequestOptions): Promise<DeletedEndUser>;

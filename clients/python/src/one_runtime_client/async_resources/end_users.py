@@ -147,6 +147,7 @@ class AsyncEndUsers(AsyncResource):
 
         Raises:
             NotFound: `not_found`.
+            Conflict: `precondition_failed`.
             InvalidInput: `invalid_input`.
             OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
         """
@@ -191,6 +192,7 @@ class AsyncEndUsers(AsyncResource):
 
         Raises:
             NotFound: `not_found`.
+            Conflict: `precondition_failed`.
             InvalidInput: `invalid_input`.
             OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
         """

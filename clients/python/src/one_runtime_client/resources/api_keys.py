@@ -112,6 +112,42 @@ class APIKeys(Resource):
             answer(CreatedApiKey),
         )
 
+    def get(
+        self,
+        api_key_id: str,
+        *,
+        timeout: float | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> ApiKey:
+        """Return an API key of your organization, without its secret. The key can be revoked.
+
+        The API key needs the scope `admin`.
+
+        Args:
+            api_key_id: The id of the API key.
+            timeout: Seconds for each wait on the network. Default: the timeout of the client.
+            headers: Further headers of the request.
+
+        Returns:
+            ApiKey: An API key, without its secret.
+
+        Raises:
+            NotFound: `not_found`.
+            InvalidInput: `invalid_input`.
+            OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
+        """
+        return self._request(
+            Request(
+                "GET /v1/api-keys/{api_key_id}",
+                path={
+                    "api_key_id": api_key_id,
+                },
+                timeout=timeout,
+                headers=headers,
+            ),
+            answer(ApiKey),
+        )
+
     def revoke(
         self,
         api_key_id: str,
@@ -136,7 +172,7 @@ class APIKeys(Resource):
 
         Raises:
             NotFound: `not_found`.
-            Conflict: `conflict`.
+            Conflict: `conflict`, `precondition_failed`.
             InvalidInput: `invalid_input`.
             OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
         """
@@ -189,5 +225,6 @@ class APIKeysWithRawResponse:
     def __init__(self, resource: APIKeys) -> None:
         self.list = page_with_response(resource.list)
         self.create = with_response(resource.create)
+        self.get = with_response(resource.get)
         self.revoke = with_response(resource.revoke)
         self.me = with_response(resource.me)
