@@ -24,6 +24,7 @@ import uvicorn
 from pydantic import SecretStr
 from starlette.types import ASGIApp
 
+from one_runtime.api import response_headers
 from one_runtime.api.application import SPECS
 from one_runtime.api.middleware import RequestMiddleware
 from one_runtime.api.problems import MEDIA_TYPE
@@ -48,6 +49,21 @@ ACME_ADDRESS: Final = "http://127.0.0.1:1"
 ORIGIN: Final = "https://app.example.com"
 ACME_KEYS: Final = {GLOBEX: "acme_globex0123456789", INITECH: "acme_initech0123456789"}
 JSON: Final = {"content-type": "application/json"}
+PLAIN_HEADERS: Final = frozenset(
+    {
+        "access-control-allow-origin",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-security-policy",
+        "content-type",
+        "cross-origin-resource-policy",
+        "vary",
+        "x-content-type-options",
+    }
+)
+"""Headers that the OpenAPI document omits, because HTTP clients handle them."""
 NAMED: Final = frozenset(
     {"amplitude", "freshdesk", "okta", "openweather", "salesforce", "servicenow", "snowflake", "workday"}
 )
@@ -107,7 +123,7 @@ class Client:
     def __init__(self, app: ASGIApp, key: str | None) -> None:
         headers = {"authorization": f"Bearer {key}"} if key else {}
         transport = httpx2.ASGITransport(app, raise_app_exceptions=True)
-        hooks = {"response": [require_declared_error]}
+        hooks = {"response": [require_declared_response]}
         self.http = httpx2.AsyncClient(transport=transport, base_url=PUBLIC_URL, headers=headers, event_hooks=hooks)
 
     async def get(self, path: str, **params: Any) -> httpx2.Response:
@@ -150,8 +166,8 @@ class Client:
         return await self.popup("/connect", token, {"auth_type": "api_key", "credentials": {"api_key": key}, **more})
 
 
-async def require_declared_error(response: httpx2.Response) -> None:
-    """Fail the test if the route does not declare the error code of the response (house rule 21)."""
+async def require_declared_response(response: httpx2.Response) -> None:
+    """Fail the test if the route does not declare a header or the error code of the response (house rule 21)."""
     request = response.request
     path = request.url.raw_path.decode().partition("?")[0]
     specs = [spec for spec in SPECS if spec.method == request.method and template(spec.path).fullmatch(path)]
@@ -159,6 +175,17 @@ async def require_declared_error(response: httpx2.Response) -> None:
         await response.aread()
         declared = {error.code for spec in specs for error in spec.all_errors}
         assert response.json()["code"] in declared, f"{specs[0].name} does not declare {response.json()['code']}"
+    if specs and not is_relayed(response):
+        statuses = (str(response.status_code), f"{response.status_code // 100}XX")
+        headers = {
+            name.lower() for spec in specs for status in statuses for name in response_headers.names(spec, status)
+        }
+        assert set(response.headers) - PLAIN_HEADERS <= headers, f"{specs[0].name} {response.status_code}"
+
+
+def is_relayed(response: httpx2.Response) -> bool:
+    """Return True for a response of a provider, which the proxy relays with the headers of the provider."""
+    return "one-runtime-upstream-time" in response.headers
 
 
 @cache

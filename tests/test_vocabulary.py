@@ -224,7 +224,8 @@ def test_page_lists_exactly_the_public_names() -> None:
 
 
 def test_every_header_is_on_the_page() -> None:
-    assert {parameter["name"] for parameter in parameters() if parameter["in"] == "header"} == column("Headers", 0)
+    of_requests = {parameter["name"] for parameter in parameters() if parameter["in"] == "header"}
+    assert of_requests | document()["components"]["headers"].keys() == column("Headers", 0)
 
 
 def test_every_class_of_an_answer_has_the_same_name_and_fields_in_both_clients() -> None:

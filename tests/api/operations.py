@@ -90,7 +90,8 @@ def resolved(document: Schema, schema: Any) -> Any:
     if not isinstance(schema, Mapping):
         return schema
     if "$ref" in schema:
-        return resolved(document, document["components"]["schemas"][schema["$ref"].rpartition("/")[2]])
+        _, _, kind, name = schema["$ref"].split("/")
+        return resolved(document, document["components"][kind][name])
     return {name: resolved(document, value) for name, value in schema.items()}
 
 

@@ -178,6 +178,7 @@ async def list_catalog(scope: Scope, _: Receive, send: Send) -> None:
     "GET /v1/catalog/integrations/{slug}",
     scope=PUBLIC,
     errors=(NotFound,),
+    conditional=True,
     summary="Read one integration",
     response_model=CatalogDetail,
 )
@@ -228,7 +229,13 @@ def _field(part: Any, *, secret: bool, optional: bool) -> dict[str, Any]:
     return described | {"secret": secret, "optional": optional, "options": options}
 
 
-@router.route("GET /v1/catalog/categories", scope=PUBLIC, summary="List the categories", response_model=CategoryList)
+@router.route(
+    "GET /v1/catalog/categories",
+    scope=PUBLIC,
+    conditional=True,
+    summary="List the categories",
+    response_model=CategoryList,
+)
 async def list_categories(request: Request, installation: Installed) -> Response:
     """List the categories that contain at least one integration. The request needs no API key."""
     counts = dict.fromkeys(CATEGORIES, 0)
@@ -252,21 +259,13 @@ def _list_operation() -> dict[str, Any]:
         "summary": "List every integration",
         "description": "List every built-in integration with all its auth types. The request needs no API key.",
         "operationId": "list_catalog",
-        "parameters": [
-            *_QUERY.documented(),
-            {"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}},
-        ],
-        "responses": {
-            "200": {
-                "description": "The list.",
-                "headers": {"ETag": {"schema": {"type": "string"}}},
-                "content": {"application/json": {"schema": schema}},
-            },
-            "304": {"description": "The list has not changed since the response with this ETag."},
-        },
+        "parameters": _QUERY.documented(),
+        "responses": {"200": {"description": "The list.", "content": {"application/json": {"schema": schema}}}},
     }
 
 
 ROUTE: Final = AsgiRoute(
-    LIST_PATH, list_catalog, [RouteSpec("GET", LIST_PATH, PUBLIC, tag="Catalog", operation=_list_operation())]
+    LIST_PATH,
+    list_catalog,
+    [RouteSpec("GET", LIST_PATH, PUBLIC, tag="Catalog", conditional=True, operation=_list_operation())],
 )

@@ -31,10 +31,6 @@ IF_NONE_MATCH: Final[dict[str, Any]] = {
     "schema": {"type": "string"},
 }
 """The headers in the OpenAPI document."""
-ETAG: Final[dict[str, Any]] = {
-    "description": "The version of the resource. Each change gives the resource another `ETag`.",
-    "schema": {"type": "string"},
-}
 
 _HEADERS: Final = {"cache-control": "private, no-cache", "vary": "authorization"}
 

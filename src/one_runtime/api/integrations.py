@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from one_runtime.api.catalog import CatalogIntegration
+from one_runtime.api.conditions import Conditional
 from one_runtime.api.connections import ConnectionSummary
 from one_runtime.api.fields import IDENTIFIER_SCHEMA, Answer, Body, Text
 from one_runtime.api.headers import CODED, Header, coding_of, is_current, send_json, send_not_modified
@@ -147,6 +148,7 @@ class OneIntegrationQuery(Body):
     "GET /v1/integrations/{integration_slug}",
     scope="read",
     errors=(NotFound,),
+    conditional=True,
     summary="Read one integration of an end user",
     response_model_exclude_unset=True,
 )
@@ -155,6 +157,7 @@ async def get_integration(
     request: Request,
     caller: Authenticated,
     query: Annotated[OneIntegrationQuery, Query()],
+    conditions: Conditional,
 ) -> ListedIntegration:
     """Return one integration with the status for an end user, also if the end user cannot connect the integration.
 
@@ -173,7 +176,7 @@ async def get_integration(
     integrations = json.loads(body)["integrations"]
     if not integrations:
         raise unknown(slug)
-    return ListedIntegration.model_validate(integrations[0])
+    return conditions.tag(ListedIntegration.model_validate(integrations[0]))
 
 
 async def _expanded(services: Services, state: ListState, end_user_id: str, listed: Listed) -> bytes:
@@ -249,12 +252,10 @@ def _operation() -> dict[str, Any]:
         "parameters": [
             {"name": "end_user_id", "in": "query", "required": True, **end_user},
             *_QUERY.documented(),
-            {"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}},
         ],
         "responses": {
             "200": {
                 "description": "The list. With `expand`, the response has no `ETag`.",
-                "headers": {"ETag": {"schema": {"type": "string"}}},
                 "content": {
                     "application/json": {
                         "schema": {"$ref": "#/components/schemas/IntegrationListAnswer"},
@@ -262,11 +263,12 @@ def _operation() -> dict[str, Any]:
                     }
                 },
             },
-            "304": {"description": "The list has not changed since the response with the `ETag` in `If-None-Match`."},
         },
     }
 
 
 ROUTE: Final = AsgiRoute(
-    PATH, list_integrations, [RouteSpec("GET", PATH, _SCOPE, tag="Integrations", operation=_operation())]
+    PATH,
+    list_integrations,
+    [RouteSpec("GET", PATH, _SCOPE, tag="Integrations", conditional=True, operation=_operation())],
 )

@@ -7,7 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.routing import BaseRoute
 
 from one_runtime import RELEASE
-from one_runtime.api import conditions, idempotency
+from one_runtime.api import conditions, idempotency, response_headers
 from one_runtime.api.catalog import CatalogList
 from one_runtime.api.integrations import IntegrationListAnswer
 from one_runtime.api.openapi_examples import describe
@@ -57,6 +57,7 @@ def document(routes: Sequence[BaseRoute], specs: Iterable[RouteSpec], public_url
         schemas[model.__name__] = schema
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
+    built["components"]["headers"] = dict(response_headers.COMPONENTS)
     built["components"]["securitySchemes"] = {
         "apiKey": {"type": "http", "scheme": "bearer", "description": "An organization's API key, `oru_…`."}
     }
@@ -73,7 +74,7 @@ def document(routes: Sequence[BaseRoute], specs: Iterable[RouteSpec], public_url
 
 
 def _complete(operation: dict[str, Any], spec: RouteSpec) -> None:
-    """Add the route's scope and errors to the operation. The errors replace the 422 response of FastAPI."""
+    """Add the route's scope, errors and headers to the operation. The errors replace the 422 response of FastAPI."""
     responses = {status: response for status, response in operation["responses"].items() if status != "422"}
     by_status: dict[str, list[type[OneRuntimeError]]] = {}
     for error in spec.all_errors:
@@ -93,9 +94,10 @@ def _complete(operation: dict[str, Any], spec: RouteSpec) -> None:
         operation["parameters"] = [*operation.get("parameters", ()), parameter]
         if spec.method == "GET":
             responses["304"] = {"description": "The resource has not changed since the response with this `ETag`."}
-            responses["200"]["headers"] = {"ETag": conditions.ETAG}
     if spec.idempotent:
         operation["parameters"] = [*operation.get("parameters", ()), idempotency.PARAMETER]
+    for status, response in responses.items():
+        response["headers"] = response_headers.references(spec, status)
     if operation["operationId"] not in _NOT_IN_CLIENTS:
         operation["x-sdk-name"] = sdk_name(spec.tag, operation["operationId"])
     operation["security"] = [] if spec.scope is None else [{"apiKey": []}]

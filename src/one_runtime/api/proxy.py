@@ -304,6 +304,8 @@ _ERRORS: Final = (
 ROUTE: Final = AsgiRoute(
     PATH.replace("{path}", "{path:path}"),
     relay_request,
-    [RouteSpec(method, PATH, _SCOPE, tag="Proxy", errors=_ERRORS, operation=_operation(method)) for method in PROXIED],
-    relays=True,
+    [
+        RouteSpec(method, PATH, _SCOPE, tag="Proxy", errors=_ERRORS, relays=True, operation=_operation(method))
+        for method in PROXIED
+    ],
 )

@@ -68,6 +68,7 @@ class RouteSpec:
     - `idempotent`: True if the route accepts the header `Idempotency-Key`. Every POST that creates something does.
     - `head`: False if the path does not accept HEAD, because a GET has an effect, such as a refresh of tokens.
     - `conditional`: True if the route accepts conditions: `If-None-Match` for a GET, and otherwise `If-Match`.
+    - `relays`: True if the route relays requests to a provider.
     - `operation`: the OpenAPI operation of a plain ASGI route. For other routes, FastAPI generates the operation.
     """
 
@@ -79,6 +80,7 @@ class RouteSpec:
     idempotent: bool = False
     head: bool = True
     conditional: bool = False
+    relays: bool = False
     operation: Mapping[str, Any] | None = field(default=None, repr=False)
 
     @property
@@ -145,16 +147,15 @@ class AsgiRoute(Route):
     FastAPI's dependency injection would take longer than the endpoint itself (docs/benchmarks.md). FastAPI's route
     table contains the route too, because FastAPI sends the status 405 for a wrong method.
 
-    `relays`: True if the endpoint relays requests to a provider. Such an endpoint receives requests with every method.
-    The middleware marks One Runtime's own errors with the header `One-Runtime-Error`, because callers also receive the
-    provider's errors.
+    If the specs relay requests, the endpoint receives requests with every method. The middleware marks One Runtime's
+    own errors with the header `One-Runtime-Error`, because callers also receive the provider's errors.
     """
 
-    def __init__(self, path: str, endpoint: ASGIApp, specs: Iterable[RouteSpec], *, relays: bool = False) -> None:
+    def __init__(self, path: str, endpoint: ASGIApp, specs: Iterable[RouteSpec]) -> None:
         self.specs = tuple(specs)
         super().__init__(path, endpoint, methods=[spec.method for spec in self.specs])
         self.app = endpoint  # Starlette would treat a plain function as a request handler
-        self.relays = relays
+        self.relays = any(spec.relays for spec in self.specs)
 
 
 def _authenticated_route(scope: KeyScope | Literal["any"], *, idempotent: bool) -> type[APIRoute]:
