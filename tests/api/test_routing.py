@@ -250,15 +250,33 @@ async def test_body_that_is_no_json_object_answers_422(walk: Walk) -> None:
             assert_problem(answer, 422, f"{operation.name} with {content[:10]!r} as {kind}")
 
 
-async def test_unknown_fields_and_parameters_are_refused_by_name(walk: Walk) -> None:
+async def test_unknown_fields_are_refused_by_name(walk: Walk) -> None:
     for operation in walk.with_body:
         body = {**example(operation.body or {}), "typo": 1}
         problem = assert_problem(await walk.ask(walk.client, operation, body), 422, operation.name)
         assert "typo" in {error["field"] for error in problem["errors"]}, operation.name
+
+
+async def test_unknown_query_parameters_are_refused_by_name_with_the_known_names(walk: Walk) -> None:
     for operation in walk.operations:
-        if operation.parameters_in("query") and not operation.parameters_in("path"):
-            problem = assert_problem(await walk.ask(walk.client, operation, typo="1"), 422, operation.name)
-            assert "typo" in {error["field"] for error in problem["errors"]}, operation.name
+        if operation.path.startswith("/v1/proxy/"):
+            continue
+        problem = assert_problem(await walk.ask(walk.client, operation, zzz="1"), 422, operation.name)
+        assert [error["field"] for error in problem["errors"]] == ["zzz"], operation.name
+        known = ", ".join(operation.parameters_in("query"))
+        allowed = f"The parameters are: {known}." if known else "The request has no parameters."
+        assert problem["detail"] == f"zzz is not a parameter of this request. {allowed}", operation.name
+
+
+async def test_pages_probes_and_logos_accept_unknown_query_parameters(walk: Walk) -> None:
+    public_client = walk.application.client()
+    logo = (await public_client.get("/v1/catalog/integrations/hubspot", logo="url")).json()["logo_url"]
+    for path in ("/healthz", "/readyz", "/docs", "/docs/errors", "/openapi.json", "/connect.js", logo):
+        assert (await public_client.http.get(f"{path}?typo=1&typo=2")).status_code == 200, path
+    callback = "/connect/callback/acme?code=x&state=y"
+    plain, more = [await public_client.http.get(f"{callback}{query}") for query in ("", "&scope=z&scope=z&typo=1")]
+    assert (more.status_code, more.text) == (plain.status_code, plain.text)
+    assert more.headers["content-type"].startswith("text/html"), "a page for the end user"
 
 
 async def test_every_text_field_refuses_nul_and_lone_surrogates(walk: Walk) -> None:

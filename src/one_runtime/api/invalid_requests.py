@@ -1,15 +1,18 @@
 """Convert FastAPI's validation errors to errors of One Runtime that name the fields and their allowed values.
 
-`validation.descriptions` describes the errors. This module adds the names and values that only the route knows.
+`validation.descriptions` describes the errors. This module adds the names and values that only the route knows. The
+module also checks the parts of a request that FastAPI does not check.
 """
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from json import JSONDecodeError
 from typing import Any, Final, Literal, get_args, get_origin
 from urllib.parse import unquote_to_bytes
 
+from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
@@ -58,6 +61,31 @@ def require_utf8(query_string: bytes) -> None:
             raise InvalidInput.of(name.decode() if _NAME.fullmatch(name) else _QUERY, NOT_UTF8) from error
 
 
+async def require_known_parameters(request: Request) -> None:
+    """Refuse unknown and repeated query parameters (a dependency of routes). Raises: InvalidInput."""
+    counts = Counter(name for name, _ in request.query_params.multi_items())
+    errors = tuple(_parameter_errors(counts, _parameters(request.scope["route"])))
+    if errors:
+        raise InvalidInput.of_all(errors[:_MAX_ERRORS])
+
+
+def _parameter_errors(counts: Mapping[str, int], repeatable: Mapping[str, bool]) -> Iterator[FieldError]:
+    for name, count in counts.items():
+        if name not in repeatable:
+            yield FieldError(name[:_MAX_NAME], unknown_name(repeatable, name[:_MAX_NAME], "parameter"))
+        elif count > 1 and not repeatable[name]:
+            yield FieldError(name, "must occur only once")
+
+
+def _parameters(route: APIRoute) -> Mapping[str, bool]:
+    """Return the query parameters of a route by name. The value is True if a caller can repeat the parameter."""
+    types: dict[str, object] = {}
+    for field in route.dependant.query_params:
+        annotation = field.field_info.annotation
+        types |= _annotations(annotation, ()) or {field.alias: annotation}
+    return {name: get_origin(annotation) is list for name, annotation in types.items()}
+
+
 def unknown_name(names: Iterable[str], received: str, what: str) -> str:
     """Return the message for an unknown field or parameter. `names`: the valid names. `what`: `field`, for example."""
     known = list(names)
@@ -80,9 +108,7 @@ def _field_error(detail: Mapping[str, Any], model: type[BaseModel] | None) -> Fi
         needs = "is required: send a JSON object" if detail["type"] == "missing" else describe(detail)  # type: ignore[arg-type] # FastAPI has no type for its details
         return FieldError(field, needs)
     if detail["type"] == "extra_forbidden" and model is not None:
-        names = _annotations(model, path[:-1])
-        what = "field" if place == _BODY else "parameter"
-        return FieldError(field, unknown_name(names, path[-1], what))
+        return FieldError(field, unknown_name(_annotations(model, path[:-1]), path[-1], "field"))
     if detail["type"] == "literal_error" and model is not None:
         values = _values(_annotations(model, path[:-1]).get(path[-1]))
         if values:
@@ -99,9 +125,9 @@ def _model(route: object, place: str) -> type[BaseModel] | None:
     return next((model for model in models if isinstance(model, type) and issubclass(model, BaseModel)), None)
 
 
-def _annotations(model: type[BaseModel], path: Iterable[str]) -> dict[str, object]:
+def _annotations(model: object, path: Iterable[str]) -> dict[str, object]:
     """Return the types of the fields of a model, or of the inner model at `path`, by name."""
-    inner: object = model
+    inner = model
     for name in path:
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)) or name not in inner.model_fields:
             return {}

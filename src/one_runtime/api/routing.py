@@ -4,22 +4,19 @@ A scope is a permission of an API key, such as `read`. Every documented route mu
 `api/application.py` collects the declarations for the permission check, the OpenAPI document, the middleware and tests.
 """
 
-from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
-from inspect import signature
-from typing import Annotated, Any, Final, Literal, TypeAlias, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from fastapi import APIRouter, Depends, Request
 from fastapi.routing import APIRoute
-from pydantic import BaseModel
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Scope
 
 from one_runtime.api.headers import is_current
 from one_runtime.api.idempotency import handle_once
-from one_runtime.api.invalid_requests import require_json
+from one_runtime.api.invalid_requests import require_json, require_known_parameters
 from one_runtime.api.services import services_of
 from one_runtime.context import Installation
 from one_runtime.db.engine import Busy
@@ -55,6 +52,11 @@ _WITH_BODY: Final[Errors] = (MalformedRequest, RequestTimeout, TooLarge)
 UNREADABLE_CREDENTIALS: Final[Errors] = (SealBroken, KeyNotInRing)
 """Errors of routes that decrypt stored credentials."""
 _ONCE: Final[Errors] = (IdempotencyKeyReused, IdempotencyKeyInUse, *UNREADABLE_CREDENTIALS)
+_API: Final = "/v1/"
+"""Beginning of the paths whose routes check the names of query parameters.
+
+The other routes ignore unknown parameters, because load balancers and caches add parameters.
+"""
 _BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
 _PRINCIPAL: Final = "one_runtime.principal"
 
@@ -133,7 +135,7 @@ class Routes:
                 endpoint,
                 methods=[method],
                 route_class_override=route_class,
-                dependencies=[Depends(_refuse_repeated_parameters(_repeatable_parameters(endpoint)))],
+                dependencies=[Depends(require_known_parameters)] if path.startswith(_API) else [],
                 **options,
             )
             return endpoint
@@ -205,28 +207,6 @@ def authorize(request: Scope, principal: Principal, required: KeyScope | Literal
     request["organization_id"], request["api_key_id"] = principal.organization_id, principal.api_key_id
     if required != ANY:
         principal.require(required)
-
-
-def _repeatable_parameters(endpoint: Callable[..., Any]) -> frozenset[str]:
-    """Return the query parameters that a caller can repeat: the lists in the endpoint's query model."""
-    models = [get_args(parameter.annotation)[:1] for parameter in signature(endpoint).parameters.values()]
-    return frozenset(
-        name
-        for (model,) in filter(None, models)
-        if isinstance(model, type) and issubclass(model, BaseModel)
-        for name, field_ in model.model_fields.items()
-        if get_origin(field_.annotation) is list
-    )
-
-
-def _refuse_repeated_parameters(repeatable: frozenset[str]) -> Callable[[Request], Coroutine[Any, Any, None]]:
-    async def refuse(request: Request) -> None:
-        """Raises: InvalidInput for a repeated query parameter."""
-        for name, count in Counter(name for name, _ in request.query_params.multi_items()).items():
-            if count > 1 and name not in repeatable:
-                raise InvalidInput.of(name, "must occur only once")
-
-    return refuse
 
 
 async def _principal_of(request: Request) -> Principal:
