@@ -1,13 +1,17 @@
 """`Idempotency-Key`: a repeated request that creates something returns the first response, and creates nothing."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import httpx2
 import pytest
 from sqlalchemy import select
 
+from one_runtime.api import connections as connections_api
 from one_runtime.api.application import SPECS
+from one_runtime.connecting.token_import import verify_import
+from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import idempotency_keys as keys
 from one_runtime.demo.acme import GLOBEX
 from one_runtime.errors import Unavailable
@@ -27,6 +31,28 @@ NEW_CONNECTION: Final[dict[str, Any]] = {
     "credentials": {"api_key": ACME_KEYS[GLOBEX]},
     "multiple": True,
 }
+CREATING: Final[Mapping[str, Mapping[str, Any] | str]] = {
+    SESSIONS: NEW_SESSION,
+    CONNECTIONS: NEW_CONNECTION,
+    CUSTOM: ENTRY,
+    "/v1/api-keys": {"name": "billing service"},
+}
+"""A body for each route that creates something."""
+
+store_response: Final = idempotency_keys.finish
+
+
+async def create(client: Client, path: str, body: Mapping[str, Any] | str) -> httpx2.Response:
+    """Send a request of `CREATING` with the same key each time."""
+    if isinstance(body, str):
+        headers = {"content-type": "application/yaml", "idempotency-key": "key-1"}
+        return await client.http.post(path, content=body, headers=headers)
+    return await client.post(path, body, **{"idempotency-key": f"key of {path}"})
+
+
+async def number_of_resources(client: Client, path: str) -> int:
+    (resources,) = [value for value in (await client.get(path)).json().values() if isinstance(value, list)]
+    return len(resources)
 
 
 async def post(client: Client, path: str, body: dict[str, Any], key: str = "key-1") -> httpx2.Response:
@@ -43,21 +69,22 @@ async def rows(application: Application) -> list[Any]:
 
 
 async def test_repeated_request_returns_the_stored_response_and_creates_nothing(client: Client) -> None:
-    cases: tuple[tuple[str, dict[str, Any], str], ...] = (
-        (SESSIONS, NEW_SESSION, "hosted_connection_session.created"),
-        (CONNECTIONS, NEW_CONNECTION, "connection.created"),
-    )
-    for path, body, event in cases:
-        first, again = (
-            await post(client, path, body, f"key of {path}"),
-            await post(client, path, body, f"key of {path}"),
-        )
-        assert first.status_code in {200, 201}
+    for path, body in CREATING.items():
+        before = await number_of_resources(client, path)
+        first, again = await create(client, path, body), await create(client, path, body)
+        assert first.status_code in {200, 201}, first.text
         assert (again.status_code, again.text) == (first.status_code, first.text)
         assert again.headers["content-type"] == first.headers["content-type"]
         assert (first.headers.get("idempotent-replayed"), again.headers["idempotent-replayed"]) == (None, "true")
         assert again.headers["request-id"] != first.headers["request-id"]
-        assert await count(client, event) == 1
+        assert await number_of_resources(client, path) == before + 1
+
+
+async def test_replaced_credential_is_replaced_once(client: Client) -> None:
+    await post(client, CONNECTIONS, NEW_CONNECTION)
+    first, again = [await post(client, CONNECTIONS, NEW_CONNECTION, "key-2") for _ in range(2)]
+    assert (first.status_code, again.status_code, again.text) == (200, 200, first.text)
+    assert again.headers["idempotent-replayed"] == "true"
 
 
 async def test_another_key_and_no_key_create_again(client: Client) -> None:
@@ -120,39 +147,80 @@ async def test_failed_request_leaves_the_key_free(application: Application, clie
     assert (await post(client, CONNECTIONS, NEW_CONNECTION)).status_code == 201
 
 
-async def test_crash_during_the_request_leaves_the_key_free_after_the_lease(
-    application: Application, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def crash(*_: object) -> None:
+async def crash_before_commit(tx: Transaction, *arguments: Any) -> None:
+    await store_response(tx, *arguments)
+    raise asyncio.CancelledError
+
+
+async def crash_after_commit(tx: Transaction, *arguments: Any) -> None:
+    def crash() -> None:
         raise asyncio.CancelledError
 
-    with monkeypatch.context() as patch:
-        patch.setattr(idempotency_keys, "finish", crash)
-        with pytest.raises(asyncio.CancelledError):
-            await post(client, SESSIONS, NEW_SESSION)
-    answer = await post(client, SESSIONS, NEW_SESSION)
-    assert (answer.status_code, answer.json()["code"]) == (409, "idempotency_key_in_use")
-    application.clock.advance(seconds=idempotency_keys.LEASE.total_seconds() + 1)
-    assert (await post(client, SESSIONS, NEW_SESSION)).status_code == 200
-    assert await count(client, "hosted_connection_session.created") == 2
+    await store_response(tx, *arguments)
+    tx.committed.append(crash)
 
 
-async def test_request_that_outlasts_its_lease_does_not_overwrite_the_later_response(
-    application: Application, client: Client
+@pytest.mark.parametrize("crash", [crash_before_commit, crash_after_commit])
+async def test_crash_during_a_request_and_a_repetition_create_one_resource(
+    application: Application, client: Client, monkeypatch: pytest.MonkeyPatch, crash: Callable[..., Any]
 ) -> None:
-    organization = (await client.get("/v1/organization")).json()["id"]
-    installation = application.installation
-    arguments = (installation, organization, organization, "key-1", "fingerprint")
-    slow = await idempotency_keys.reserve(*arguments)
-    application.clock.advance(seconds=idempotency_keys.LEASE.total_seconds() + 1)
-    fast = await idempotency_keys.reserve(*arguments)
-    assert isinstance(slow, idempotency_keys.Reservation)
-    assert isinstance(fast, idempotency_keys.Reservation)
-    later = idempotency_keys.StoredResponse(201, '{"later": true}')
-    await idempotency_keys.finish(installation, fast, later)
-    await idempotency_keys.finish(installation, slow, idempotency_keys.StoredResponse(201, "{}"))
-    await idempotency_keys.release(installation, slow)
-    assert await idempotency_keys.reserve(*arguments) == later
+    """A cancelled task stands for a killed process: the server neither answers nor frees the key."""
+    for path, body in CREATING.items():
+        before = await number_of_resources(client, path)
+        with monkeypatch.context() as patch:
+            patch.setattr(idempotency_keys, "finish", crash)
+            with pytest.raises(asyncio.CancelledError):
+                await create(client, path, body)
+        created = crash is crash_after_commit
+        assert await number_of_resources(client, path) == before + created, path
+        if not created:
+            waiting = await create(client, path, body)
+            assert (waiting.status_code, waiting.json()["code"]) == (409, "idempotency_key_in_use"), path
+            application.clock.advance(seconds=idempotency_keys.LEASE.total_seconds() + 1)
+        answers = [await create(client, path, body) for _ in range(2)]
+        assert [answer.status_code < 300 for answer in answers] == [True, True], answers[0].text
+        assert answers[0].text == answers[1].text
+        assert [answer.headers.get("idempotent-replayed") for answer in answers] == [
+            "true" if created else None,
+            "true",
+        ]
+        assert await number_of_resources(client, path) == before + 1, path
+
+
+async def test_response_that_cannot_be_stored_undoes_the_creation(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise Unavailable("The database does not answer.")
+
+    for path, body in CREATING.items():
+        before = await number_of_resources(client, path)
+        with monkeypatch.context() as patch:
+            patch.setattr(idempotency_keys, "finish", fail)
+            assert (await create(client, path, body)).status_code == 503
+        assert await number_of_resources(client, path) == before, path
+        assert (await create(client, path, body)).status_code < 300, path
+        assert await number_of_resources(client, path) == before + 1, path
+
+
+async def test_request_that_outlasts_its_lease_creates_nothing_after_its_repetition(
+    application: Application, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repetitions: list[httpx2.Response] = []
+
+    async def verify_slowly(*arguments: Any) -> Any:
+        verified = await verify_import(*arguments)
+        monkeypatch.setattr(connections_api, "verify_import", verify_import)  # the repetition is fast
+        application.clock.advance(seconds=idempotency_keys.LEASE.total_seconds() + 1)
+        repetitions.append(await post(client, CONNECTIONS, NEW_CONNECTION))
+        return verified
+
+    monkeypatch.setattr(connections_api, "verify_import", verify_slowly)
+    slow = await post(client, CONNECTIONS, NEW_CONNECTION)
+    assert (slow.status_code, slow.json()["code"]) == (409, "idempotency_key_in_use")
+    assert repetitions[0].status_code == 201
+    assert (await post(client, CONNECTIONS, NEW_CONNECTION)).text == repetitions[0].text
+    assert await count(client, "connection.created") == 1
 
 
 async def test_response_is_stored_encrypted_for_a_day(application: Application, client: Client) -> None:
@@ -184,19 +252,10 @@ async def test_invalid_keys_are_refused(client: Client) -> None:
     assert (await post(client, SESSIONS, NEW_SESSION, "x" * 255)).status_code == 200
 
 
-async def test_success_is_returned_although_its_response_cannot_be_stored(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fail(*_: object) -> None:
-        raise Unavailable("The database does not answer.")
-
-    monkeypatch.setattr(idempotency_keys, "finish", fail)
-    assert (await post(client, SESSIONS, NEW_SESSION)).status_code == 200
-
-
 def test_every_route_that_creates_accepts_the_header() -> None:
     """A POST that acts on a present resource has the id of this resource in its path."""
     creating = {spec.name for spec in SPECS if spec.method == "POST" and "{" not in spec.path}
     accepting = {spec.name for spec in SPECS if spec.idempotent}
     assert creating - accepting <= {"POST /v1/disconnect"}  # a repeated disconnect is harmless
     assert accepting <= creating
+    assert accepting == {f"POST {path}" for path in CREATING}, "the tests of crashes cover each route"

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from one_runtime.api.conditions import Conditional
 from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Text, Time, example, next_cursor
+from one_runtime.api.idempotency import Repeatable
 from one_runtime.api.routing import ANY, Authenticated, Installed, Routes
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import Conflict, InvalidInput, NotFound
@@ -97,7 +98,9 @@ async def list_api_keys(
 
 
 @router.route("POST /v1/api-keys", scope="admin", idempotent=True, summary="Create an API key", status_code=201)
-async def create_api_key(body: CreateApiKey, caller: Authenticated, installation: Installed) -> CreatedApiKey:
+async def create_api_key(
+    body: CreateApiKey, caller: Authenticated, installation: Installed, repeatable: Repeatable
+) -> CreatedApiKey:
     """Create an API key of your organization. Only this response contains the key.
 
     A key grants only scopes that it has itself. Otherwise, the response is 422.
@@ -107,7 +110,7 @@ async def create_api_key(body: CreateApiKey, caller: Authenticated, installation
         raise InvalidInput.of("scopes", f"must contain only scopes that the API key of this request has: {own}")
     async with installation.database.write() as tx:
         key, token = await api_keys.create(tx, caller.actor, body.name, body.scopes, installation.clock())
-    return CreatedApiKey.model_validate({**asdict(key), "api_key": token.secret})
+        return await repeatable.store(tx, CreatedApiKey.model_validate({**asdict(key), "api_key": token.secret}))
 
 
 @router.route(

@@ -28,6 +28,7 @@ from one_runtime.api.fields import (
     note_of,
     require_metadata,
 )
+from one_runtime.api.idempotency import Repeatable
 from one_runtime.api.merge_patch import merge_patch
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.catalog.disabled_integrations import IntegrationDisabled
@@ -35,7 +36,7 @@ from one_runtime.catalog.model import AuthType, Integration
 from one_runtime.catalog.public_values import public_values
 from one_runtime.connecting import disconnect
 from one_runtime.connecting.recheck import RecheckOutcome, recheck
-from one_runtime.connecting.token_import import CredentialImport, import_connection
+from one_runtime.connecting.token_import import CredentialImport, store_import, verify_import
 from one_runtime.connections import connections
 from one_runtime.connections.connection_filter import ConnectionFilter
 from one_runtime.connections.connections import Connection
@@ -257,7 +258,11 @@ async def list_connections(
     status_code=201,
 )
 async def create_connection(
-    body: CreateConnection, caller: Authenticated, installation: Installed, response: Response
+    body: CreateConnection,
+    caller: Authenticated,
+    installation: Installed,
+    response: Response,
+    repeatable: Repeatable,
 ) -> ConnectionAnswer:
     """Store a credential for an end user.
 
@@ -281,9 +286,11 @@ async def create_connection(
         multiple=body.multiple,
         check=body.check,
     )
-    imported = await import_connection(installation, caller.actor, request)
-    response.status_code = 201 if imported.created else 200
-    return ConnectionAnswer.of(imported.connection, imported.integration)
+    verified = await verify_import(installation, caller.actor, request)
+    async with installation.database.write() as tx:
+        imported = await store_import(tx, installation, caller.actor, verified)
+        response.status_code = 201 if imported.created else 200
+        return await repeatable.store(tx, ConnectionAnswer.of(imported.connection, imported.integration))
 
 
 @router.route(

@@ -9,6 +9,7 @@ from fastapi import Request, Response
 
 from one_runtime.api.conditions import Conditional
 from one_runtime.api.fields import Answer, Time
+from one_runtime.api.idempotency import Repeatable
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.api.services import services_of
 from one_runtime.catalog.custom import CustomEntry, written
@@ -156,15 +157,16 @@ async def list_custom_integrations(
     openapi_extra=_body(*_TEXTS, "auth"),
 )
 async def create_custom_integration(
-    request: Request, caller: Authenticated, installation: Installed
+    request: Request, caller: Authenticated, installation: Installed, repeatable: Repeatable
 ) -> CustomIntegrationAnswer:
     """Create an integration that only your organization can see. The slug must begin with `x-`.
 
     If the slug already exists, the response is 409. Most validation errors name a line of the request body.
     """
     entry = await _entry(request, installation, caller.organization_id)
-    created = await custom.create(installation, caller.actor, entry.integration, entry.logo)
-    return _answer(request, created, entry.warnings)
+    async with installation.database.write() as tx:
+        created = await custom.create(tx, installation, caller.actor, entry.integration, entry.logo)
+        return await repeatable.store(tx, _answer(request, created, entry.warnings))
 
 
 @router.route(

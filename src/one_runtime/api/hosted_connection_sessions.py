@@ -33,6 +33,7 @@ from one_runtime.api.fields import (
     note_of,
     whole_number,
 )
+from one_runtime.api.idempotency import Repeatable
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.catalog.disabled_integrations import IntegrationDisabled
 from one_runtime.catalog.model import AuthType
@@ -186,7 +187,7 @@ class RedeemCode(Body, title="Redemption"):
     summary="Start a hosted connection",
 )
 async def create_hosted_connection_session(
-    body: CreateSession, caller: Authenticated, installation: Installed
+    body: CreateSession, caller: Authenticated, installation: Installed, repeatable: Repeatable
 ) -> CreatedSession:
     """Create a session: a short-lived permission for one end user to make one connection in the hosted popup."""
     now = installation.clock()
@@ -204,13 +205,15 @@ async def create_hosted_connection_session(
         metadata=body.metadata,
         scopes=tuple(dict.fromkeys(body.scopes)),
     )
-    session, token = await create_session(installation, caller.actor, new)
-    return CreatedSession(
-        session_token=token.secret,
-        connect_url=f"{installation.settings.public_url}/connect?session_token={token.secret}",
-        id=session.id,
-        expires_at=session.expires_at,
-    )
+    async with installation.database.write() as tx:
+        session, token = await create_session(tx, installation, caller.actor, new)
+        created = CreatedSession(
+            session_token=token.secret,
+            connect_url=f"{installation.settings.public_url}/connect?session_token={token.secret}",
+            id=session.id,
+            expires_at=session.expires_at,
+        )
+        return await repeatable.store(tx, created)
 
 
 @router.route("GET /v1/hosted-connection-sessions", scope="read", summary="List sessions, newest first")

@@ -7,16 +7,20 @@ The rules follow draft-ietf-httpapi-idempotency-key-header and the API of Stripe
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
 
-from fastapi import Request
-from starlette.responses import Response
+from fastapi import Depends, Request, Response
 
+from one_runtime.api.fields import Answer
+from one_runtime.api.services import services_of
 from one_runtime.context import Installation
+from one_runtime.db.engine import Transaction
 from one_runtime.errors import InvalidInput, Unavailable
 from one_runtime.tenancy import idempotency_keys
 from one_runtime.tenancy.authentication import Principal
-from one_runtime.tenancy.idempotency_keys import StoredResponse
+from one_runtime.tenancy.idempotency_keys import Reservation, StoredResponse
+
+A = TypeVar("A", bound=Answer)
 
 HEADER: Final = "Idempotency-Key"
 REPLAYED: Final = "Idempotent-Replayed"
@@ -31,6 +35,33 @@ PARAMETER: Final[dict[str, Any]] = {
 }
 """The header in the OpenAPI document."""
 
+_RESERVATION: Final = "one_runtime.idempotency_reservation"
+
+
+class RepeatableResponse:
+    """The response of a route that accepts the header `Idempotency-Key`."""
+
+    def __init__(self, request: Request, response: Response) -> None:
+        self._scope, self._response = request.scope, response
+
+    async def store(self, tx: Transaction, answer: A) -> A:
+        """Store the response for a repeated request, and return the answer unchanged.
+
+        `tx`: the transaction that creates the resource. A route with several statuses sets the status first.
+
+        Raises: IdempotencyKeyInUse if a repeated request has reserved the key.
+        """
+        reservation: Reservation | None = self._scope.get(_RESERVATION)
+        if reservation is not None:
+            status = self._response.status_code or self._scope["route"].status_code or 200
+            stored = StoredResponse(status, answer.model_dump_json())
+            await idempotency_keys.finish(tx, services_of(self._scope).installation.vault, reservation, stored)
+        return answer
+
+
+Repeatable: TypeAlias = Annotated[RepeatableResponse, Depends(RepeatableResponse)]
+"""Type of an argument of a route that accepts the header `Idempotency-Key`. Each such route must call `store`."""
+
 
 async def handle_once(
     installation: Installation,
@@ -40,7 +71,8 @@ async def handle_once(
 ) -> Response:
     """Handle a request. If an earlier request with its key was successful, repeat the earlier response instead.
 
-    One Runtime stores only successful responses. After an error, nothing was created, and the key is free.
+    The route itself stores a successful response (`RepeatableResponse.store`). After an error, nothing was created, and
+    the key is free.
 
     Raises: InvalidInput; IdempotencyKeyReused; IdempotencyKeyInUse; the errors of `handle`.
     """
@@ -55,16 +87,13 @@ async def handle_once(
     if isinstance(reserved, StoredResponse):
         headers = {REPLAYED: "true"}
         return Response(reserved.body, reserved.status, headers=headers, media_type="application/json")
+    request.scope[_RESERVATION] = reserved
     try:
-        response = await handle(request)
+        return await handle(request)
     except Exception:
         with suppress(Unavailable):  # the key is free at the end of the lease
             await idempotency_keys.release(installation, reserved)
         raise
-    with suppress(Unavailable):
-        stored = StoredResponse(response.status_code, bytes(response.body).decode())
-        await idempotency_keys.finish(installation, reserved, stored)
-    return response
 
 
 def _require_one(keys: list[str]) -> str:

@@ -205,7 +205,7 @@ _FAIL = _PENDING.values(status="failed", updated_at=bindparam("now"))
 
 
 async def create_session(
-    installation: Installation, actor: Actor, new: NewSession
+    tx: Transaction, installation: Installation, actor: Actor, new: NewSession
 ) -> tuple[ConnectSession, SecretToken]:
     """Create a session and its token, which One Runtime shows only once.
 
@@ -234,20 +234,19 @@ async def create_session(
         updated_at=now,
         expires_at=now + timedelta(seconds=new.expires_in),
     )
-    async with installation.database.write() as tx:
-        organization = await organizations.get(tx, actor.organization_id)
-        clients = await oauth_clients.list_slugs(tx, actor.organization_id)
-        _require_mode(session, organization)
-        catalog = await installation.catalogs.of(tx, actor.organization_id)
-        _require_connectable(installation, catalog, organization, clients, new)
-        if new.target_connection_id is not None:
-            await _require_target(tx, actor, new)
-        await _require_quota(tx, installation, actor.organization_id)
-        await end_users.ensure(tx, actor.organization_id, new.end_user)
-        token = await insert_session(tx, session)
-        data = {"session_id": session.id, "integration_slug": new.integration_slug}
-        subject = Subject(session.end_user_id, new.target_connection_id, data)
-        await events.record(tx, actor, "hosted_connection_session.created", now, subject)
+    organization = await organizations.get(tx, actor.organization_id)
+    clients = await oauth_clients.list_slugs(tx, actor.organization_id)
+    _require_mode(session, organization)
+    catalog = await installation.catalogs.of(tx, actor.organization_id)
+    _require_connectable(installation, catalog, organization, clients, new)
+    if new.target_connection_id is not None:
+        await _require_target(tx, actor, new)
+    await _require_quota(tx, installation, actor.organization_id)
+    await end_users.ensure(tx, actor.organization_id, new.end_user)
+    token = await insert_session(tx, session)
+    data = {"session_id": session.id, "integration_slug": new.integration_slug}
+    subject = Subject(session.end_user_id, new.target_connection_id, data)
+    await events.record(tx, actor, "hosted_connection_session.created", now, subject)
     return session, token
 
 

@@ -19,8 +19,9 @@ from one_runtime.connecting.verification import (
     verify_tokens,
 )
 from one_runtime.connections import connections
-from one_runtime.connections.connections import Connection
+from one_runtime.connections.connections import Connection, NewConnection
 from one_runtime.context import Installation
+from one_runtime.db.engine import Transaction
 from one_runtime.egress.retry_after import parse_date
 from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.integrations import oauth_clients
@@ -52,6 +53,13 @@ class CredentialImport:
     check: bool = True
 
 
+class VerifiedImport(NamedTuple):
+    """A connection to store, and its integration."""
+
+    connection: NewConnection
+    integration: Integration
+
+
 class ImportedConnection(NamedTuple):
     """A stored connection, and its integration. `created`: True if the connection is new."""
 
@@ -60,8 +68,8 @@ class ImportedConnection(NamedTuple):
     integration: Integration
 
 
-async def import_connection(installation: Installation, actor: Actor, request: CredentialImport) -> ImportedConnection:
-    """Store a credential as a connection.
+async def verify_import(installation: Installation, actor: Actor, request: CredentialImport) -> VerifiedImport:
+    """Verify a credential with the provider. Return the connection that `store_import` stores.
 
     Raises:
         NotFound: the integration is unknown.
@@ -82,12 +90,17 @@ async def import_connection(installation: Installation, actor: Actor, request: C
     if reason is not None:
         raise InvalidInput.of("auth_type", reason)
     verified = await _verify(installation, actor.organization_id, integration, request)
-    async with installation.database.write() as tx:
-        connection = verified.as_connection(request.end_user_id, request.name, request.metadata)
-        connection = replace(connection, multiple=request.multiple, agreed=True)
-        vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()
-        stored, created = await connections.create_or_replace(tx, vault, catalogs, actor, connection, now)
-    return ImportedConnection(stored, created, integration)
+    connection = verified.as_connection(request.end_user_id, request.name, request.metadata)
+    return VerifiedImport(replace(connection, multiple=request.multiple, agreed=True), integration)
+
+
+async def store_import(
+    tx: Transaction, installation: Installation, actor: Actor, verified: VerifiedImport
+) -> ImportedConnection:
+    """Store the connection, or replace the credential of a present connection."""
+    vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()
+    stored, created = await connections.create_or_replace(tx, vault, catalogs, actor, verified.connection, now)
+    return ImportedConnection(stored, created, verified.integration)
 
 
 async def _verify(

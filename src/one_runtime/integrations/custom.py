@@ -78,19 +78,18 @@ async def get(installation: Installation, organization_id: str, slug: str) -> Cu
 
 
 async def create(
-    installation: Installation, actor: Actor, entry: CustomIntegration, logo: str
+    tx: Transaction, installation: Installation, actor: Actor, entry: CustomIntegration, logo: str
 ) -> CustomIntegrationResult:
     """Register a new custom integration. The caller has validated `entry`. `logo` is a sanitized SVG.
 
     Raises: IntegrationExists; Conflict if the organization has the maximum number of custom integrations.
     """
-    async with installation.database.write() as tx:
-        await organization_catalogs.lock(tx, actor.organization_id)
-        if await _find(tx, actor, entry.slug) is not None:
-            raise IntegrationExists(
-                f"The integration {entry.slug!r} exists already. PUT /v1/custom-integrations/{entry.slug} replaces it."
-            )
-        return await _create(tx, installation, actor, entry, logo)
+    await organization_catalogs.lock(tx, actor.organization_id)
+    if await _find(tx, actor, entry.slug) is not None:
+        raise IntegrationExists(
+            f"The integration {entry.slug!r} exists already. PUT /v1/custom-integrations/{entry.slug} replaces it."
+        )
+    return await _create(tx, installation, actor, entry, logo)
 
 
 async def put(

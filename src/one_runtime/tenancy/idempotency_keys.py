@@ -1,8 +1,9 @@
 """Store the responses to requests with the header `Idempotency-Key`, so that a repeated request creates nothing again.
 
 An API key and an idempotency key identify a row. While a request runs, its row reserves the idempotency key for a
-limited time (a lease). After a successful request, the row has the response. The response can contain a secret, such as
-a session token. So One Runtime seals the response and the fingerprint of the request.
+limited time (a lease). The transaction that creates the resource also stores the response in the row. So the database
+contains both or none, whenever the server crashes. The response can contain a secret, such as a session token. So One
+Runtime seals the response and the fingerprint of the request.
 """
 
 import hashlib
@@ -127,12 +128,16 @@ async def reserve(
     return StoredResponse(stored["status"], stored["body"])
 
 
-async def finish(installation: Installation, reservation: Reservation, response: StoredResponse) -> None:
-    """Store the response of a request. If the lease has ended and another request has reserved the key, do nothing."""
+async def finish(tx: Transaction, vault: Vault, reservation: Reservation, response: StoredResponse) -> None:
+    """Store the response of a request. `tx`: the transaction that creates the resource.
+
+    Raises: IdempotencyKeyInUse if the lease has ended, and a repeated request has reserved the key. This error rolls
+    back the transaction, so that only the repeated request creates the resource.
+    """
     stored = {"fingerprint": reservation.fingerprint, "status": response.status, "body": response.body}
-    async with installation.database.write() as tx:
-        sealed = await _seal(tx, installation.vault, reservation, stored, _FINISHED_VERSION)
-        await tx.execute(_FINISH, row=reservation.id, sealed=sealed.data, sealed_with=sealed.key_id)
+    sealed = await _seal(tx, vault, reservation, stored, _FINISHED_VERSION)
+    if not await tx.execute(_FINISH, row=reservation.id, sealed=sealed.data, sealed_with=sealed.key_id):
+        raise _in_use()
 
 
 async def release(installation: Installation, reservation: Reservation) -> None:
