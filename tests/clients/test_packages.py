@@ -73,6 +73,7 @@ async def test_settings_page_asks_to_connect_a_broken_account_again(
     await break_connection(demo, (await settings.context.cookies(product_site))[0]["value"])
     await settings.goto(f"{product_site}/settings.html?list")
     acme = settings.locator("[data-slug=acme]")
+    await expect(settings.get_by_role("listitem").first).to_have_attribute("data-slug", "acme")
     await expect(acme).to_have_attribute("data-status", "needs_reauth")
     await expect(acme.locator(".one-runtime-reason")).to_have_text(f"Connect this account again: {GLOBEX}")
     await acme.get_by_role("button", name="Reconnect Acme CRM").click()
@@ -80,6 +81,7 @@ async def test_settings_page_asks_to_connect_a_broken_account_again(
     await choose_key(frame)
     await submit_key(frame, demo.acme_key)
     await expect(acme).to_have_attribute("data-status", "connected")
+    await expect(settings.get_by_role("listitem").first).to_have_attribute("data-slug", "acme")
 
 
 async def break_connection(demo: Demo, end_user_id: str) -> None:

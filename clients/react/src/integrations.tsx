@@ -154,6 +154,17 @@ function functionsOf(backend: string | Backend) {
   return typeof backend === "string" ? backendAt(backend) : backend;
 }
 
+/**
+ * Returns integrations with a connection before the others. A list that is loaded again keeps its order, because an
+ * element that moves in the document loses the focus.
+ */
+function ordered(loaded: Integration[], shown: List): Integration[] {
+  const before = (shown ?? loaded.filter(({ connections }) => connections.length > 0)).map(({ slug }) => slug);
+  const places = new Map(before.map((slug, place) => [slug, place]));
+  const place = ({ slug }: Integration) => places.get(slug) ?? places.size;
+  return [...loaded].sort((one, other) => place(one) - place(other));
+}
+
 /** Loads the list, and loads it again on demand. `list` is null before the first answer. */
 function useList(backend: Backend) {
   const [list, setList] = useState<List>(null);
@@ -166,7 +177,7 @@ function useList(backend: Backend) {
     try {
       const loaded = await backend.listIntegrations(controller.signal);
       if (controller.signal.aborted) return;
-      setList(loaded);
+      setList((shown) => ordered(loaded, shown));
       setFailed(null);
     } catch (error) {
       if (!controller.signal.aborted) setFailed(error instanceof Error ? error : new Error(String(error)));
