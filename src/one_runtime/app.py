@@ -28,6 +28,7 @@ from one_runtime.jobs import instances, worker
 from one_runtime.serving.periodic_tasks import MEASURING_TASKS, PERIODIC_TASKS, heartbeat_task
 from one_runtime.settings import Settings
 from one_runtime.telemetry import logs, tracing
+from one_runtime.telemetry.logger import Logger
 from one_runtime.telemetry.request_observer import Observer
 
 PROXY_CONNECTIONS: Final = 16_384
@@ -37,7 +38,7 @@ A proxy call needs two open files: the connection to the caller and the connecti
 lower than half of the limit of open files (`OPEN_FILES` in serving/server.py).
 """
 
-log = structlog.get_logger()
+log = Logger()
 
 
 def create_app(

@@ -18,13 +18,14 @@ from starlette.types import Message
 
 from one_runtime.app import create_app
 from one_runtime.errors import NotFound
-from one_runtime.telemetry import logs
+from one_runtime.telemetry import logger, logs
+from one_runtime.telemetry.logger import Logger
 from tests.application import Application, Client, RunningAcme, settings_for, started
 
 CANARY: Final = "canary_0123456789"
 TRACE: Final = "0af7651916cd43dd8448eb211c80319c"
 
-log = structlog.get_logger()
+log = Logger()
 
 
 class Log:
@@ -43,14 +44,11 @@ class Log:
 
 
 def forget_cached_loggers() -> None:
-    """Have every module's logger read the configuration again.
+    """Have the loggers read the configuration again, which structlog caches at the first line.
 
-    A logger caches the configuration of its first line. A command that ran in this process may have set another level.
+    A command that ran in this process may have set another level.
     """
-    for name, module in list(sys.modules.items()):
-        logger = getattr(module, "log", None) if name.startswith("one_runtime.") else None
-        if logger is not None:
-            vars(logger).pop("bind", None)
+    logger._structlog.cache_clear()
 
 
 @pytest.fixture
@@ -198,8 +196,8 @@ def test_line_outside_of_a_request_has_no_request_id(logged: Log) -> None:
 @pytest.mark.parametrize("terminal", [True, False])
 def test_format_auto_is_text_for_a_terminal_and_json_otherwise(*, terminal: bool) -> None:
     script = (
-        "import structlog; from one_runtime.telemetry import logs; "
-        'logs.configure("info", "auto"); structlog.get_logger().info("started", port=1)'
+        "from one_runtime.telemetry import logger, logs; "
+        'logs.configure("info", "auto"); logger.Logger().info("started", port=1)'
     )
     read, write = os.openpty() if terminal else os.pipe()
     with subprocess.Popen([sys.executable, "-c", script], stderr=write) as process:

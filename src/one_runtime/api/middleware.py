@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Iterable
 from typing import Final
 
-import structlog
 from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 
@@ -16,6 +15,7 @@ from one_runtime.api.services import Services
 from one_runtime.db.ids import new_id
 from one_runtime.errors import OneRuntimeError
 from one_runtime.telemetry.current_request import current_request
+from one_runtime.telemetry.logger import Logger
 from one_runtime.telemetry.request_observer import Observer
 from one_runtime.tenancy.authentication import QUOTA, Quota
 
@@ -23,7 +23,7 @@ MAX_BODY_BYTES: Final = 1024 * 1024
 _REQUESTED: Final = "one_runtime.requested_method"
 """Key of the request's method in the ASGI scope, if the application handles another method."""
 
-log = structlog.get_logger()
+log = Logger()
 
 
 class RequestMiddleware:

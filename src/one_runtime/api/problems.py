@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable
 from typing import Annotated, Final, TypeAlias, TypeVar
 
-import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
@@ -25,11 +24,12 @@ from one_runtime.errors import (
     Unauthenticated,
 )
 from one_runtime.telemetry import metrics
+from one_runtime.telemetry.logger import Logger
 
 MEDIA_TYPE: Final = "application/problem+json"
 _CHALLENGE: Final = 'Bearer realm="One Runtime"'
 
-log = structlog.get_logger()
+log = Logger()
 
 
 _Value = TypeVar("_Value")

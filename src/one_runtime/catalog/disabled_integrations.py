@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import structlog
 from sqlalchemy import select
 
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.schema import disabled_integrations as disabled
 from one_runtime.errors import FieldError, OneRuntimeError
+from one_runtime.telemetry.logger import Logger
 
 INTERVAL: Final = 2.0
 """Seconds between two reads of the list."""
 
-log = structlog.get_logger()
+log = Logger()
 
 
 class IntegrationDisabled(OneRuntimeError):

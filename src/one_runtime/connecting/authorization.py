@@ -17,8 +17,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, TypeAlias
 
-import structlog
-
 from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
@@ -75,6 +73,7 @@ from one_runtime.oauth.errors import CallbackRefused, EndpointUnreachable, OAuth
 from one_runtime.oauth.grants import AuthorizationCode
 from one_runtime.oauth.pkce import code_challenge, new_code_verifier, uses_pkce
 from one_runtime.oauth.scopes import requested_scopes
+from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy import events, organizations
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tenancy.organizations import Organization
@@ -83,7 +82,7 @@ from one_runtime.tokens.revocation import revoke_all
 
 MAX_ATTEMPTS: Final = 50
 
-log = structlog.get_logger()
+log = Logger()
 
 ReadBinding: TypeAlias = Callable[[str], BrowserBinding | None]
 

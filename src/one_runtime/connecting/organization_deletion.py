@@ -20,7 +20,6 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-import structlog
 from sqlalchemy import ColumnElement, Delete, Select, Table, bindparam, exists, func, select
 
 from one_runtime.connecting import authorization_attempts, disconnect
@@ -33,6 +32,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.errors import Unavailable
 from one_runtime.jobs import steps
 from one_runtime.jobs.queue import batched_delete
+from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy import api_keys, end_users, organizations
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.installation_events import record_for_installation
@@ -46,7 +46,7 @@ GRACE: Final = timedelta(hours=1)
 _ROUNDS: Final = 10
 """`delete` gives up after this number of rounds. A round misses a row only if another transaction locks the row."""
 
-log = structlog.get_logger()
+log = Logger()
 
 
 @dataclass(slots=True)

@@ -9,8 +9,6 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
-import structlog
-
 from one_runtime.catalog.model import Integration
 from one_runtime.connecting.verification import InconclusiveCheck, check_credentials
 from one_runtime.connections import connections
@@ -19,6 +17,7 @@ from one_runtime.connections.credentials import CheckFailed, CredentialsRefused,
 from one_runtime.context import Installation
 from one_runtime.errors import OneRuntimeError
 from one_runtime.jobs.recheck_queue import RecheckRequest
+from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.decision import Verdict
 from one_runtime.tokens.recording import record_presumed_refusal
@@ -33,7 +32,7 @@ _RUN: Final = 60.0
 
 RecheckOutcome: TypeAlias = Literal["accepted", "refused", "permission_missing", "not_supported"]
 
-log = structlog.get_logger()
+log = Logger()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, LiteralString, TypeAlias
 
 import psycopg
-import structlog
 from psycopg.adapt import Loader
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import JSON, DateTime, Integer
@@ -26,9 +25,10 @@ from one_runtime.db.pipeline import ReadPipeline
 from one_runtime.db.pooler import PATIENCE, connection_options
 from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.telemetry import tracing
+from one_runtime.telemetry.logger import Logger
 from one_runtime.telemetry.metrics import PoolUse
 
-log = structlog.get_logger()
+log = Logger()
 
 _Pool: TypeAlias = AsyncConnectionPool[psycopg.AsyncConnection[Any]]
 

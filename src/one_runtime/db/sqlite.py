@@ -13,7 +13,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
 from pydantic_core import from_json
 from sqlalchemy import JSON, Boolean, DateTime, Integer, LargeBinary
 from sqlalchemy.dialects import sqlite
@@ -26,8 +25,9 @@ from one_runtime.db.file_location import file_location
 from one_runtime.db.obstacles import open_failure
 from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.telemetry import tracing
+from one_runtime.telemetry.logger import Logger
 
-log = structlog.get_logger()
+log = Logger()
 
 LOCK_PATIENCE: Final = 5.0
 """Seconds to wait for another process that writes to the same SQLite file."""

@@ -10,13 +10,12 @@ from functools import lru_cache
 from time import perf_counter
 from typing import Final
 
-import structlog
-
 from one_runtime.egress.errors import TargetRefused
 from one_runtime.errors import OneRuntimeError
 from one_runtime.telemetry import metrics, tracing
+from one_runtime.telemetry.logger import Logger
 
-log = structlog.get_logger()
+log = Logger()
 
 # The look-up of labels is slow.
 _requests: Final = lru_cache(maxsize=4096)(metrics.egress_requests.labels)

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import structlog
 from sqlalchemy import bindparam, select, update
 
 from one_runtime.clock import rfc3339
@@ -19,6 +18,7 @@ from one_runtime.db.file_location import HELD, MOVED
 from one_runtime.db.schema import installation
 from one_runtime.errors import ConfigurationError, Conflict
 from one_runtime.telemetry import metrics
+from one_runtime.telemetry.logger import Logger
 
 _LIVE_AT: Final = (
     update(installation).where(installation.c.live_location == bindparam("location")).values(live_at=bindparam("now"))
@@ -31,7 +31,7 @@ _CLAIM: Final = (
 _CONFIRM: Final = update(installation).values(live_location=bindparam("location"), live_at=bindparam("now"))
 _MARK: Final = update(installation).values(live_location=bindparam("mark"))
 
-log = structlog.get_logger()
+log = Logger()
 
 
 class UnconfirmedCopy(Conflict):

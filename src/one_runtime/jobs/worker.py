@@ -10,17 +10,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import structlog
 from sqlalchemy import Table
 
 from one_runtime.errors import Unavailable
 from one_runtime.jobs.queue import wakeups_of
 from one_runtime.telemetry import metrics, tracing
+from one_runtime.telemetry.logger import Logger
 
 Context_contra = TypeVar("Context_contra", contravariant=True)
 Context = TypeVar("Context")
 
-log = structlog.get_logger()
+log = Logger()
 
 
 @dataclass(frozen=True, slots=True)

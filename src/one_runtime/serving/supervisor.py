@@ -6,11 +6,11 @@ import threading
 import time
 from typing import Final
 
-import structlog
 from uvicorn.supervisors import multiprocess
 
 from one_runtime.errors import ConfigurationError
 from one_runtime.serving.draining import DrainingConfig, DrainingServer
+from one_runtime.telemetry.logger import Logger
 
 PATIENCE: Final = 60.0
 """Seconds in which a worker must answer the supervisor (parent process).
@@ -26,7 +26,7 @@ LONGEST_PAUSE: Final = 15.0
 STABLE: Final = 10.0
 """Seconds after which a ready worker counts as healthy. If this worker dies, its successor starts without a pause."""
 
-log = structlog.get_logger()
+log = Logger()
 
 
 class Worker(multiprocess.Process):

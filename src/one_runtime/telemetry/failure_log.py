@@ -7,15 +7,16 @@ from collections import Counter
 from datetime import datetime, timedelta
 from typing import Final
 
-import structlog
 from cachetools import LRUCache
+
+from one_runtime.telemetry.logger import Logger
 
 INTERVAL: Final = timedelta(minutes=1)
 """Minimum time between two lines about the same integration and error code."""
 
 _MAX_INTEGRATIONS: Final = 1000
 
-log = structlog.get_logger()
+log = Logger()
 
 
 class FailureLog:

@@ -16,7 +16,6 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-import structlog
 from prometheus_client import CollectorRegistry, Gauge, ProcessCollector, disable_created_metrics, start_http_server
 from prometheus_client.metrics_core import Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -26,10 +25,11 @@ from one_runtime import __version__
 from one_runtime.errors import ConfigurationError
 from one_runtime.settings import HostPort
 from one_runtime.telemetry import metrics
+from one_runtime.telemetry.logger import Logger
 
 _FOLDER_VARIABLE: Final = "PROMETHEUS_MULTIPROC_DIR"
 
-log = structlog.get_logger()
+log = Logger()
 
 
 @contextmanager

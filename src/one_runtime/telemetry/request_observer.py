@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping, MutableMapping
 from time import perf_counter
 from typing import Any, Final, TypeAlias
 
-import structlog
-
 from one_runtime.settings import Settings
 from one_runtime.telemetry import metrics, tracing
+from one_runtime.telemetry.logger import Logger
 
 Scope: TypeAlias = MutableMapping[str, Any]
 """An ASGI scope."""
@@ -27,7 +26,7 @@ _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "O
 _INTERVAL: Final = 1.0
 """Seconds between two updates of the gauges."""
 
-log = structlog.get_logger()
+log = Logger()
 
 
 class Observer:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final, TypeAlias
 
-import structlog
 from opentelemetry import context, trace
 from opentelemetry.context import Context
 from opentelemetry.trace import (
@@ -27,6 +26,7 @@ from opentelemetry.trace import (
 
 from one_runtime import __version__
 from one_runtime.errors import OneRuntimeError
+from one_runtime.telemetry.logger import Logger
 
 Attributes: TypeAlias = Mapping[str, str | int]
 Headers: TypeAlias = Sequence[tuple[bytes, bytes]]
@@ -43,7 +43,7 @@ _INTEGRATION: Final = "one_runtime.integration"
 _NOTHING: Final = nullcontext()
 _TRACEPARENT: Final = re.compile(rb"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})")
 
-log = structlog.get_logger()
+log = Logger()
 
 
 class _State:

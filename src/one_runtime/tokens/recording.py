@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias, cast
 
-import structlog
-
 from one_runtime.auth_types import RefreshGrant
 from one_runtime.connections import connections, credentials
 from one_runtime.connections.connections import Connection
@@ -25,6 +23,7 @@ from one_runtime.jobs.recheck_queue import RecheckRequest
 from one_runtime.jobs.token_hosts import jittered
 from one_runtime.oauth.errors import EndpointTargetRefused, InvalidClient, OAuthError, TemporaryFailure
 from one_runtime.oauth.token_response import TokenSet
+from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Actor
 from one_runtime.tokens.decision import (
@@ -49,7 +48,7 @@ from one_runtime.tokens.state import (
     with_oauth_client,
 )
 
-log = structlog.get_logger()
+log = Logger()
 
 _FIRST_BACKOFF: Final = timedelta(seconds=10)  # at least 5 seconds after `jittered`
 LONGEST_BACKOFF: Final = timedelta(minutes=10)

@@ -17,8 +17,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
 
-import structlog
-
 from one_runtime.catalog.disabled_integrations import IntegrationDisabled
 from one_runtime.connections import credentials, due_credentials
 from one_runtime.connections.credentials import ConnectionKey, ProviderUnavailable
@@ -27,6 +25,7 @@ from one_runtime.context import Installation
 from one_runtime.errors import NotFound, OneRuntimeError, Unavailable
 from one_runtime.jobs.liveness import UnconfirmedCopy
 from one_runtime.jobs.token_hosts import SLOTS, EndOfRefresh
+from one_runtime.telemetry.logger import Logger
 from one_runtime.tokens.decision import RETRY_CONFIGURATION
 from one_runtime.tokens.host import token_host
 from one_runtime.tokens.recording import LONGEST_BACKOFF
@@ -48,7 +47,7 @@ _OVERLAP: Final = timedelta(seconds=10)
 RUN: Final = 60.0
 """Seconds after which a run ends. Otherwise, the run of a busy process would never end."""
 
-log = structlog.get_logger()
+log = Logger()
 
 
 async def refresh_due(installation: Installation, *, batch: int = BATCH, seconds: float = RUN) -> int:

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Literal, TypeAlias
 
-import structlog
-
 from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
@@ -24,6 +22,7 @@ from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.errors import TemporaryFailure
 from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.revocation import RevocationFailure, read_revocation, revocation_requests
+from one_runtime.telemetry.logger import Logger
 from one_runtime.tokens.endpoint import send
 
 BATCH: Final = 100
@@ -36,7 +35,7 @@ _MAX_DELAY: Final = timedelta(hours=1)
 RevocationOutcome: TypeAlias = Literal["revoked", "failed", "not_supported"]
 Kind: TypeAlias = Literal["access_token", "refresh_token"]
 
-log = structlog.get_logger()
+log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
