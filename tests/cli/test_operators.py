@@ -1,6 +1,7 @@
 """The audit log names the operator who ran a command."""
 
 import asyncio
+import json
 import os
 import pwd
 from pathlib import Path
@@ -9,8 +10,11 @@ import pytest
 from sqlalchemy import select
 
 from one_runtime.db.schema import events
+from one_runtime.tenancy.events import Actor
 from tests import sealed_rows
+from tests.cli.test_sessions import session_of, store
 from tests.command_line import Run
+from tests.connections.test_search import connect
 from tests.sealed_rows import FIRST, ID, SECOND
 
 
@@ -110,3 +114,24 @@ def test_commands_that_concern_no_single_organization_have_events_of_the_install
         ("encryption_key.abandoned", {"key_id": ID[SECOND]}),
     ]
     assert recorded(database_url) == []
+
+
+def test_cancellation_of_a_session_and_refresh_of_a_connection_name_the_operator(run: Run, database_url: str) -> None:
+    organization = run("organizations", "create", "Northwind", OPERATOR="ada").line
+    session = session_of(organization, "user_1")
+    store(database_url, session)
+
+    async def connect_user() -> str:
+        async with sealed_rows.opened(database_url) as database:
+            await sealed_rows.register(database, sealed_rows.ring(FIRST))
+            return await connect(database, Actor(organization, "system"), "user_1", "hubspot")
+
+    connection = asyncio.run(connect_user())
+    run("sessions", "cancel", session.id)
+    assert json.loads(run("sessions", "cancel", session.id, "--json").out)["status"] == "cancelled"
+    assert json.loads(run("connections", "refresh", connection, "--json").out)["status"] == "active"
+    newest, older, _ = run("installation", "events", "--json").rows
+    assert (newest["type"], newest["operator"]) == ("connection.refresh_requested", "ada")
+    assert newest["data"] == {"connection_id": connection, "organization_id": organization}
+    assert (older["type"], older["operator"]) == ("hosted_connection_session.cancelled", "ada")
+    assert older["data"] == {"session_id": session.id, "organization_id": organization}, "one event for two commands"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from one_runtime.cli.operators import operator_actor
+from one_runtime.cli.operators import operator_actor, record_command
 from one_runtime.cli.revocations import describe_revocations, print_revocations
 from one_runtime.cli.running import run_installed
 from one_runtime.cli.terminal import AsJson, print_json, printable
@@ -80,6 +80,9 @@ def refresh_connection(connection_id: ConnectionId, *, as_json: AsJson = False) 
     from one_runtime.tokens.refresh import refresh
 
     async def refreshed(installation: "Installation", _: Actor, connection: Connection) -> Connection:
+        ids = {"connection_id": connection.id, "organization_id": connection.organization_id}
+        async with installation.database.write() as tx:
+            await record_command(tx, "connection.refresh_requested", **ids)
         return (await refresh(installation, connection.key)).connection
 
     connection = _run(connection_id, refreshed)

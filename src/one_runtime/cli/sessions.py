@@ -20,7 +20,7 @@ from one_runtime.cli.listing import (
     print_page,
     time_text,
 )
-from one_runtime.cli.operators import operator_actor
+from one_runtime.cli.operators import operator_actor, record_command
 from one_runtime.cli.running import read, run_installed
 from one_runtime.cli.terminal import AsJson, print_json, print_table
 from one_runtime.clock import system_clock
@@ -90,9 +90,17 @@ def cancel_session(session_id: SessionId, *, as_json: AsJson = False) -> None:
     async def cancel(installation: "Installation") -> ConnectSession:
         async with installation.database.read() as tx:
             session = await _find(tx, session_id)
-        return await redirect_mode.cancel(installation, operator_actor(session.organization_id), session.id)
+        actor = operator_actor(session.organization_id)
+        return await redirect_mode.cancel(installation, actor, session.id, _record_cancellation)
 
     _print(run_installed(cancel), as_json=as_json)
+
+
+async def _record_cancellation(tx: Transaction, session: ConnectSession | None) -> None:
+    """Write an event in the transaction of the change. The transaction has locked the session."""
+    if session is not None and session.state(system_clock()) == "pending":
+        ids = {"session_id": session.id, "organization_id": session.organization_id}
+        await record_command(tx, "hosted_connection_session.cancelled", **ids)
 
 
 async def _find(tx: Transaction, session_id: str) -> ConnectSession:

@@ -21,6 +21,8 @@ InstallationEventType: TypeAlias = Literal[
     "integration.enabled",
     "oauth_client.updated",
     "oauth_client.deleted",
+    "connection.refresh_requested",
+    "hosted_connection_session.cancelled",
     "encryption_key.activated",
     "encryption_key.disabled",
     "encryption_key.abandoned",
