@@ -9,7 +9,6 @@ import typer
 
 from one_runtime.cli.terminal import print_json, print_table
 from one_runtime.clock import parse_rfc3339, rfc3339, system_clock
-from one_runtime.connections import search
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id
 from one_runtime.errors import InvalidInput
@@ -17,9 +16,7 @@ from one_runtime.tenancy import organizations
 
 OrganizationId = Annotated[str | None, typer.Option("--organization", help="Id of the organization. Default: all.")]
 EndUserId = Annotated[str | None, typer.Option("--end-user", help="Identifier of the end user in your product.")]
-ConnectionId = Annotated[str | None, typer.Option("--connection", help="Id of the connection.")]
 IntegrationSlug = Annotated[str | None, typer.Option("--integration", help="Slug of the integration.")]
-RequestId = Annotated[str | None, typer.Option(help="Header Request-Id of the response to the HTTP request.")]
 Since = Annotated[
     str | None, typer.Option(help="Only rows since this time, such as 2h, 7d, 2026-11-25 or 2026-11-25T01:02:03Z.")
 ]
@@ -80,6 +77,8 @@ async def find_organization(tx: Transaction, organization_id: str | None, connec
     """
     await check_organization(tx, organization_id)
     if organization_id is None and connection_id is not None:
+        from one_runtime.connections import search
+
         return await search.find_organization(tx, connection_id)
     return organization_id
 
