@@ -15,7 +15,7 @@ import typer
 from one_runtime.catalog.loader import load_yaml
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.tools.build import HERE
-from one_runtime.cli import catalog as commands
+from one_runtime.cli import catalog_probe, catalog_trial
 from one_runtime.egress.client import Egress
 from tests.billing import ENTRY, KEY
 from tests.catalog.stand_in import StandIn
@@ -35,7 +35,8 @@ def answers(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """Return a list for the answers to the prompts, in order."""
     lines: list[str] = []
 
-    def prompt(text: str, *, default: object = None, hide_input: bool = False) -> object:
+    def prompt(text: str, *, default: object = None, hide_input: bool = False, err: bool) -> object:
+        assert err, "standard output has only the result"
         prompts.append((text, hide_input))
         typed = lines.pop(0)
         return typed or default
@@ -53,9 +54,10 @@ def provider(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[StandI
     stand_in = StandIn(raw_auth(entry, entry.auth[0]), values_of(entry.auth[0]))
     server, client = tls_contexts(tmp_path, "api.close.com")
     with threaded_upstream(server, stand_in.answer) as port:
-        monkeypatch.setattr(
-            commands, "Egress", lambda **options: Egress(network=LoopbackNetwork(port, tls=client), **options)
-        )
+        for module in (catalog_probe, catalog_trial):
+            monkeypatch.setattr(
+                module, "Egress", lambda **options: Egress(network=LoopbackNetwork(port, tls=client), **options)
+            )
         yield stand_in
 
 
@@ -89,6 +91,9 @@ def test_check_covers_the_whole_catalog(bare: Run) -> None:
     assert " integrations, 0 with errors." in result.out
     assert "Ways to connect: " in result.out
     assert "fixture" in result.out
+    report = json.loads(bare("catalog", "check", "hubspot", "close", "--json").out)
+    assert (report["integrations"], report["integrations_with_errors"], report["errors"]) == (2, 0, [])
+    assert (report["auth_types"]["api_key"], sum(report["verified"].values())) == (2, 4)
 
 
 def test_check_names_the_line_of_an_error(bare: Run, tmp_path: Path) -> None:
@@ -102,7 +107,9 @@ def test_check_names_the_line_of_an_error(bare: Run, tmp_path: Path) -> None:
     renamed.write_text(CLOSE.read_text(encoding="utf-8"), encoding="utf-8")
     assert f"{renamed}: the slug must be the file's name\n" in bare("catalog", "check", str(renamed)).out
     wrong.write_text("slug: [", encoding="utf-8")
-    assert bare("catalog", "check", str(wrong)).code == 1
+    checked = bare("catalog", "check", str(wrong), "--json")
+    (error,) = json.loads(checked.out)["errors"]
+    assert (checked.code, error["integration"], error["message"].startswith(f"{wrong}:")) == (1, str(wrong), True)
     assert "cannot be read" in bare("catalog", "check", str(tmp_path / "nothing.yaml")).out
 
 
@@ -112,12 +119,24 @@ def test_test_reports_the_account_of_a_key(bare: Run, provider: StandIn) -> None
     assert (result.code, result.err) == (0, "Sending GET https://api.close.com/api/v1/me/\n")
     assert result.out == f"Works. Account: acct-1 (acct-1) (id {provider.account()})\n"
     assert key not in result.out
+    assert json.loads(bare("catalog", "test", "close", "--key", key, "--json").out) == {
+        "integration_slug": "close",
+        "auth_type": "api_key",
+        "outcome": "accepted",
+        "account": {"id": provider.account(), "label": "acct-1 (acct-1)"},
+        "reason": None,
+        "missing_permission": None,
+    }
 
 
 def test_test_reports_the_provider_reason_of_a_refused_key(bare: Run, provider: StandIn) -> None:
     assert provider.values
     result = bare("catalog", "test", "close", "--key", "another-key-0123456789")
     assert (result.code, result.out) == (1, "Refused. Reason from Close: This is not known here.\n")
+    result = bare("catalog", "test", "close", "--key", "another-key-0123456789", "--json")
+    refused = json.loads(result.out)
+    assert (result.code, refused["outcome"], refused["account"]) == (1, "refused", None)
+    assert refused["reason"] == "This is not known here."
 
 
 def test_test_prompts_for_the_key(bare: Run, provider: StandIn, answers: list[str]) -> None:
@@ -170,7 +189,8 @@ def test_end_of_the_input_of_new_is_one_sentence(tmp_path: Path) -> None:
     program = Path(sys.executable).with_name("one-runtime")
     command = [str(program), "catalog", "new"]
     result = subprocess.run(command, input="x-desk\n", capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert (result.returncode, result.stderr) == (1, "There is no answer for Auth types. The command wrote no file.\n")
+    assert (result.returncode, result.stdout.strip()) == (1, "")
+    assert result.stderr.splitlines()[-1] == "There is no answer for Auth types. The command wrote no file."
     assert list(tmp_path.iterdir()) == []
 
 
@@ -225,6 +245,9 @@ def test_check_and_test_follow_the_rules_of_the_server_for_targets(bare: Run, lo
     assert (checked.code, "1 integration, 0 with errors." in checked.out) == (0, True)
     tried = bare("catalog", "test", str(path), "--key", KEY)
     assert (tried.code, tried.out.startswith("Not sent. 127.0.0.1 is not a public address (loopback)")) == (2, True)
+    assert json.loads(bare("catalog", "test", str(path), "--key", KEY, "--json").out)["outcome"] == "not_sent"
+    (warning,) = json.loads(bare("catalog", "check", str(path), "--json").out)["warnings"]
+    assert (warning["integration"], "loopback" in warning["message"]) == (str(path), True)
     tried = bare("catalog", "test", str(path), "--key", KEY, EGRESS_ALLOW=target)
     assert (tried.code, tried.out.startswith("Works.")) == (0, True), tried.out + tried.err
     assert "warning" not in bare("catalog", "check", str(path), EGRESS_ALLOW=target).out
@@ -244,7 +267,10 @@ def test_new_accepts_an_api_on_this_machine_for_a_custom_integration(
     answers += ["x-inside", "api_key", "Inside", "It runs on this machine.", "Data",
                 "http://localhost:18020", "http://localhost:18020/docs",
                 "http://127.0.0.1:18020/v1", "/me"]  # fmt: skip
-    assert bare("catalog", "new", str(path)).code == 0
+    assert json.loads(bare("catalog", "new", str(path), "--json").out) == {
+        "integration_slug": "x-inside",
+        "output": str(path),
+    }
     assert "1 integration, 0 with errors." in bare("catalog", "check", str(path)).out
 
 
@@ -268,5 +294,7 @@ def test_export_writes_one_document_without_logos(bare: Run, tmp_path: Path) -> 
     file = tmp_path / "catalog.json"
     assert bare("catalog", "export", "--output", str(file)).line.endswith(f"integrations in {file}.")
     assert json.loads(file.read_text()) == document
+    report = json.loads(bare("catalog", "export", "--output", str(file), "--json").out)
+    assert report == {"output": str(file), "integrations": len(document["integrations"])}
     for entry in document["integrations"]:
         Integration.model_validate({name: value for name, value in entry.items() if name != "id"})

@@ -13,6 +13,7 @@ from one_runtime import __version__
 from one_runtime.db.ids import new_id
 from one_runtime.db.migrations import HEAD
 from one_runtime.encryption import secret_tokens
+from one_runtime.encryption.vault import key_id
 from tests.command_line import Run
 
 
@@ -98,6 +99,7 @@ def test_database_is_migrated_once(bare: Run, empty_database_url: str) -> None:
     assert "one-runtime migrate" in bare("organizations", "list", **variables).sentence
     assert bare("migrate").line == f"Migrated to {HEAD}."
     assert bare("migrate").line == f"Nothing to do: the database is at {HEAD}."
+    assert json.loads(bare("migrate", "--json").out) == {"migrated": False, "revision": HEAD}
     assert bare("organizations", "list", "--json").rows == []
 
 
@@ -113,11 +115,14 @@ def test_new_encryption_keys_are_32_random_bytes(bare: Run) -> None:
     keys = {bare("keys", "new").line for _ in range(3)}
     assert len(keys) == 3
     assert {len(base64.b64decode(key, validate=True)) for key in keys} == {32}
+    key = json.loads(bare("keys", "new", "--json").out)
+    assert key["id"] == key_id(base64.b64decode(key["key"]))
 
 
 def test_version_is_the_version_of_the_package(bare: Run) -> None:
     assert bare("version").line == __version__
     assert bare("--version").line == __version__
+    assert json.loads(bare("version", "--json").out) == {"version": __version__}
 
 
 def test_unknown_command_is_a_usage_error(bare: Run) -> None:

@@ -205,7 +205,8 @@ def test_end_user_is_listed_shown_and_deleted(run: Run, database_url: str, file:
     for verb in ("show", "delete"):
         assert "There is no such end user" in run("end-users", verb, "user/1", *words).sentence
         assert "one-runtime organizations list" in run("end-users", verb, "user/1", "--organization", "x").sentence
-    run("custom-integrations", "delete", SLUG, *words, "--delete-connections")
+    removed = run("custom-integrations", "delete", SLUG, *words, "--delete-connections", "--json").out
+    assert json.loads(removed) == {"integration_slug": SLUG, "organization_id": organization}
 
 
 def test_end_user_is_kept_without_confirmation(

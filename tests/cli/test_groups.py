@@ -3,28 +3,80 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
+import typer
+
+from one_runtime import cli
+from tests.sealed_rows import FIRST
 
 PROGRAM: Final = Path(sys.executable).with_name("one-runtime")
-SLOW_MODULES: Final = {"aiohttp", "fastapi", "psycopg", "sqlalchemy", "structlog", "uvicorn"}
+WITHOUT_JSON: Final = {
+    ("serve",): "prints no result",
+}
+"""The commands without the option `--json`, with the reason."""
+
+SLOW_MODULES: Final = {
+    "aiohttp",
+    "alembic",
+    "cryptography",
+    "fastapi",
+    "jinja2",
+    "one_runtime.catalog.model",
+    "one_runtime.catalog.loader",
+    "prometheus_client",
+    "psycopg",
+    "pydantic",
+    "rich",
+    "sqlalchemy",
+    "structlog",
+    "uvicorn",
+    "yaml",
+    "yarl",
+}
+"""Modules whose import takes more than 10 ms."""
+
+OF_THE_DATABASE: Final = {"cryptography", "prometheus_client", "pydantic", "sqlalchemy"}
+"""The slow modules that every command needs that uses the database."""
+
+OF_CONNECTIONS: Final = {"one_runtime.catalog.loader", "one_runtime.catalog.model", "yaml", "yarl"}
+"""Further slow modules of commands that use the functions of connections or sessions."""
+
+IMPORTED: Final[dict[str, set[str]]] = {
+    "--help": {"rich"},
+    "--version": set(),
+    "organizations list": OF_THE_DATABASE,
+    "events list": OF_THE_DATABASE,
+    "proxy-requests list": OF_THE_DATABASE,
+    "keys list": OF_THE_DATABASE,
+    "installation events": OF_THE_DATABASE,
+    "connections list": OF_THE_DATABASE | OF_CONNECTIONS,
+    "sessions list": OF_THE_DATABASE | OF_CONNECTIONS,
+    "catalog search hubspot": {"one_runtime.catalog.loader", "one_runtime.catalog.model", "pydantic", "yaml"},
+    "api-keys revoke nothing": OF_THE_DATABASE,
+}
+"""The slow modules that each command may import."""
 
 
-def slow_modules(*words: str) -> set[str]:
-    """Return the slow modules that a command imports."""
+def slow_modules(words: str, database_url: str) -> set[str]:
+    """Run a command in a process of its own. Return the slow modules that the command imports."""
     script = f"""
 import sys
-sys.argv = ["one-runtime", *{words!r}]
+sys.argv = ["one-runtime", *{words.split()!r}]
 from one_runtime.cli import main
 try:
     main()
 except SystemExit:
     print(*sorted({SLOW_MODULES!r} & set(sys.modules)), file=sys.stderr)
 """
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    return set(run.stderr.split())
+    variables = {"ONE_RUNTIME_DATABASE_URL": database_url, "ONE_RUNTIME_ENCRYPTION_KEYS": FIRST}
+    run = subprocess.run(
+        [sys.executable, "-c", script], env=os.environ | variables, capture_output=True, text=True, check=True
+    )
+    return set(run.stderr.splitlines()[-1].split())
 
 
 def completed(*words: str) -> list[str]:
@@ -34,13 +86,25 @@ def completed(*words: str) -> list[str]:
     return subprocess.run([PROGRAM], env=environment, capture_output=True, text=True, check=True).stdout.split()
 
 
-def test_help_and_version_import_no_slow_module() -> None:
-    assert slow_modules("--help") == set()
-    assert slow_modules("--version") == set()
+@pytest.mark.slow
+@pytest.mark.parametrize("words", IMPORTED)
+def test_command_imports_no_further_slow_module(words: str, migrated_sqlite_url: str) -> None:
+    assert slow_modules(words, migrated_sqlite_url) - IMPORTED[words] == set()
 
 
-def test_list_of_organizations_imports_neither_the_http_client_nor_the_server_nor_postgresqls_driver() -> None:
-    assert slow_modules("organizations", "list", "--help") == {"sqlalchemy", "structlog"}
+def test_every_command_with_a_result_prints_the_result_as_json_on_request() -> None:
+    def options(command: Any) -> set[str]:
+        return {name for param in command.params for name in param.opts}
+
+    def commands(command: Any, *words: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+        if not hasattr(command, "commands"):
+            yield words, command
+        for name, subcommand in getattr(command, "commands", {}).items():
+            yield from commands(subcommand, *words, name)
+
+    everything = dict(commands(typer.main.get_command(cli.app)))
+    assert len(everything) > 50
+    assert {words for words, command in everything.items() if "--json" not in options(command)} == set(WITHOUT_JSON)
 
 
 @pytest.mark.parametrize("words", [("-h",), ("keys", "-h"), ("keys", "new", "-h"), ("doctor", "-h")])

@@ -62,6 +62,11 @@ def test_state_is_shown_as_text_and_json(run: Run, database_url: str) -> None:
 
 
 def test_confirmation_without_a_question(run: Run, database_url: str) -> None:
-    run("installation", "hold")
-    assert run("installation", "confirm", "--yes").code == 0
+    held = json.loads(run("installation", "hold", "--json").out)
+    assert held["live"] is False
+    confirmed = run("installation", "confirm", "--yes", "--json")
+    assert json.loads(confirmed.out) == {"id": held["id"], "live": True, "changed": True}
+    assert "No connection has a refresh token" in confirmed.err
     assert check_in(database_url)
+    again = run("installation", "confirm", "--json")
+    assert (json.loads(again.out)["changed"], again.err) == (False, "")

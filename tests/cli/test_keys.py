@@ -110,6 +110,8 @@ def test_activation_is_refused_with_one_sentence_or_forced(run: Run, database_ur
     on(database_url, serve)
     assert "1 running server does not have the key" in run("keys", "activate", ID[SECOND]).sentence
     assert "is the active key" in run("keys", "activate", ID[SECOND], "--force").line
+    assert json.loads(run("keys", "activate", ID[FIRST], "--json").out) == {"id": ID[FIRST], "state": "active"}
+    assert json.loads(run("keys", "disable", ID[SECOND], "--json").out) == {"id": ID[SECOND], "state": "disabled"}
     assert "is not in ONE_RUNTIME_ENCRYPTION_KEYS here" in run("keys", "activate", "0" * 32).sentence
     assert "is not known" in run("keys", "disable", "0" * 32).sentence
     assert "No encryption key is set" in run("keys", "list", ENCRYPTION_KEYS="").sentence

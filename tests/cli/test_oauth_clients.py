@@ -1,5 +1,6 @@
 """`one-runtime oauth-clients`: registration, output, refusals; a secret is never an argument."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,8 @@ def test_client_of_an_organization_is_listed_for_it_only(run: Run, secret_file: 
     (row,) = run("oauth-clients", "list", "--organization", organization, "--json").rows
     assert row["hosts"] == ["gitlab.example.com"]
     assert run("oauth-clients", "list", "--json").rows == []
+    deleted = run("oauth-clients", "delete", "gitlab", "--organization", organization, "--json").out
+    assert json.loads(deleted) == {"integration_slug": "gitlab", "organization_id": organization}
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ import typer
 
 from one_runtime import __version__
 from one_runtime.cli.groups import HELP_OPTIONS, NamedValues, lazy_group
-from one_runtime.cli.terminal import AsJson, explain_file_error, printable, require_utf8
+from one_runtime.cli.terminal import AsJson, explain_file_error, print_json, printable, require_utf8
 from one_runtime.errors import OneRuntimeError
+from one_runtime.telemetry.logger import log_errors_only
 
 _GROUPS: Final = {
     "catalog": "The catalog of integrations.",
@@ -58,9 +59,7 @@ def main_options(
     ] = False,
 ) -> None:
     """One Runtime: embedded integrations, self-hosted."""
-    from one_runtime.telemetry import logs
-
-    logs.configure("error", "console")  # structlog's default would write warnings to standard output
+    log_errors_only()
 
 
 @app.command("serve")
@@ -106,7 +105,7 @@ def demo_command(
     One Runtime can also call the targets in `ONE_RUNTIME_EGRESS_ALLOW`, such as an API on this machine.
     """
     from one_runtime.app import create_app
-    from one_runtime.cli.running import load_egress_allow
+    from one_runtime.cli.partial_settings import load_egress_allow
     from one_runtime.demo.server import run_demo
     from one_runtime.telemetry import logs
 
@@ -115,27 +114,36 @@ def demo_command(
 
 
 @app.command("migrate")
-def migrate_command() -> None:
+def migrate_command(*, as_json: AsJson = False) -> None:
     """Migrate the database to the schema of this One Runtime version."""
     from one_runtime.db.migrations import HEAD, current_revision, migrate_configured
     from one_runtime.settings import load_settings
 
     settings = load_settings()
-    if migrate_configured(settings):
+    is_migrated = migrate_configured(settings)
+    revision = HEAD if is_migrated else current_revision(settings.migration_url)
+    if as_json:
+        print_json({"migrated": is_migrated, "revision": revision})
+        return
+    if is_migrated:
         typer.echo(f"Migrated to {HEAD}.")
         return
-    revision = current_revision(settings.migration_url)
     newer = f", which is newer than {HEAD}. This version can use it" if revision != HEAD else ""
     typer.echo(f"Nothing to do: the database is at {revision}{newer}.")
 
 
 @app.command("backup")
-def backup_command(target: Annotated[Path, typer.Argument(help="Path of the new file.")]) -> None:
+def backup_command(
+    target: Annotated[Path, typer.Argument(help="Path of the new file.")], *, as_json: AsJson = False
+) -> None:
     """Copy the SQLite database to a new file. The server can run at the same time."""
     from one_runtime.db.backup import back_up
     from one_runtime.settings import load_settings
 
     size = back_up(load_settings().database_url.get_secret_value(), target)
+    if as_json:
+        print_json({"output": str(target), "bytes": size})
+        return
     typer.echo(
         f"Copied {size} bytes to {target}. The copy does not contain the key ring. Back up the key ring separately."
     )
@@ -168,9 +176,12 @@ def doctor_command(*, as_json: AsJson = False) -> None:
 
 
 @app.command("version")
-def version_command() -> None:
+def version_command(*, as_json: AsJson = False) -> None:
     """Print the version."""
-    typer.echo(__version__)
+    if as_json:
+        print_json({"version": __version__})
+    else:
+        typer.echo(__version__)
 
 
 def main() -> None:
@@ -184,7 +195,7 @@ def main() -> None:
             if sys.stdout is not None:  # the caller can close the output before the start
                 sys.stdout.flush()
     except OneRuntimeError as error:
-        from one_runtime.db.vitals import message_for_operator
+        from one_runtime.db.failed_statement import message_for_operator
 
         typer.echo("\n".join(map(printable, message_for_operator(error).splitlines())), err=True)
         sys.exit(1)

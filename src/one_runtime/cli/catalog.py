@@ -4,39 +4,15 @@ The commands read two settings of the server. `ONE_RUNTIME_EGRESS_ALLOW` lists t
 requests may go. If `ONE_RUNTIME_PUBLIC_URL` is an http URL, custom integrations can use http on loopback.
 """
 
-import asyncio
 import json
-import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from one_runtime.auth_types import auth_method
-from one_runtime.catalog.custom import load_file
-from one_runtime.catalog.lint import complaints, placed_complaints
-from one_runtime.catalog.loader import Catalog, CatalogError, load_catalog, located, read_file
-from one_runtime.catalog.model import CATEGORIES, Auth, CustomIntegration, Integration, dump
-from one_runtime.catalog.request import clean_values
-from one_runtime.catalog.search import search
-from one_runtime.catalog.source import Complaint
-from one_runtime.catalog.targets import refused_targets
-from one_runtime.catalog.tools.sheet import counts, sheet
-from one_runtime.cli.catalog_new import new_entry
-from one_runtime.cli.running import allows_http, load_egress_allow
-from one_runtime.cli.terminal import AsJson, named_values, print_json, print_rows, printable
-from one_runtime.clock import rfc3339, system_clock
-from one_runtime.connecting.verification import check_credentials
-from one_runtime.connections.credentials import CheckFailed, PermissionMissing, ProviderAccount, ProviderUnavailable
-from one_runtime.doctor import catalog_probe
-from one_runtime.doctor.catalog_probe import Probed
-from one_runtime.egress.client import Egress
-from one_runtime.egress.errors import EgressError, TargetRefused
-from one_runtime.errors import InvalidInput, NotFound
+from one_runtime.cli.terminal import AsJson, join_counts, print_json, print_rows, write_text
+from one_runtime.errors import InvalidInput
 
 app = typer.Typer()
 
@@ -52,6 +28,10 @@ def list_catalog(
     as_json: AsJson = False,
 ) -> None:
     """List integrations, one per line."""
+    from one_runtime.catalog.loader import load_catalog
+    from one_runtime.catalog.model import CATEGORIES
+    from one_runtime.catalog.search import search
+
     if category is not None and category not in CATEGORIES:
         raise InvalidInput(f"There is no category {category!r}. Use one of: {', '.join(CATEGORIES)}.")
     integrations = [entry for entry in load_catalog().integrations if category is None or entry.category == category]
@@ -81,7 +61,12 @@ def show_integration(
     slug: Annotated[str, typer.Argument(help="Slug or YAML file.")], *, as_json: AsJson = False
 ) -> None:
     """Show an integration: its fields, the place where end users find each value, and its requests."""
-    integration = _read(load_catalog(), slug)
+    from one_runtime.catalog.loader import load_catalog
+    from one_runtime.catalog.model import dump
+    from one_runtime.catalog.tools.sheet import sheet
+    from one_runtime.cli.entries import read_entry
+
+    integration = read_entry(load_catalog(), slug)
     if as_json:
         print_json(dump(integration))
     else:
@@ -89,26 +74,35 @@ def show_integration(
 
 
 @app.command("check")
-def check_entries(slugs: Slugs = None) -> None:
+def check_catalog(slugs: Slugs = None, *, as_json: AsJson = False) -> None:
     """Report errors in entries of the catalog. The command sends no request."""
-    catalog = load_catalog()
-    wrong, names = 0, slugs or [entry.slug for entry in catalog.integrations]
-    allow = load_egress_allow()
-    entries: list[Integration] = []
-    for name in names:
-        try:
-            entries.append(_read(catalog, name))
-            lines = list(_lint(name, entries[-1]))
-            for message in refused_targets(entries[-1], allow):
-                typer.echo(f"{name}: warning: {message}")
-        except CatalogError as error:
-            lines = error.detail.splitlines()
-        wrong += bool(lines)
-        for line in lines:
-            typer.echo(line)
-    types = Counter(auth.type for entry in entries for auth in entry.auth)
-    typer.echo(f"{len(names)} integration{'s' if len(names) != 1 else ''}, {wrong} with errors.")
-    typer.echo(f"Ways to connect: {_join_counts(types)}. Verified: {_join_counts(counts(entries))}.")
+    from one_runtime.catalog.tools.sheet import counts
+    from one_runtime.cli.entries import check_entries
+
+    checked = check_entries(slugs or ())
+    auth_types, verified = (
+        Counter(auth.type for entry in checked.entries for auth in entry.auth),
+        counts(checked.entries),
+    )
+    wrong = len({error.integration for error in checked.errors})
+    if as_json:
+        print_json(
+            {
+                "integrations": checked.count,
+                "integrations_with_errors": wrong,
+                "errors": [error._asdict() for error in checked.errors],
+                "warnings": [warning._asdict() for warning in checked.warnings],
+                "auth_types": dict(auth_types),
+                "verified": dict(verified),
+            }
+        )
+    else:
+        for warning in checked.warnings:
+            typer.echo(f"{warning.integration}: warning: {warning.message}")
+        for error in checked.errors:
+            typer.echo(error.message)
+        typer.echo(f"{checked.count} integration{'s' if checked.count != 1 else ''}, {wrong} with errors.")
+        typer.echo(f"Ways to connect: {join_counts(auth_types)}. Verified: {join_counts(verified)}.")
     raise typer.Exit(int(wrong > 0))
 
 
@@ -122,45 +116,33 @@ def try_credential(
     ] = None,
     credential: Annotated[list[str] | None, typer.Option(help="Credential field, as name=value; repeatable.")] = None,
     param: Annotated[list[str] | None, typer.Option(help="Parameter, as name=value; repeatable.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Verify a credential with the provider, and print the account. The command stores nothing."""
-    integration = _read(load_catalog(), slug)
-    auth = _typed_auth(integration, auth_type)
-    if auth.check is None:
-        raise InvalidInput(f"{integration.name} has no check request: {auth.check_missing}")
-    credentials = _named("--credential", credential, [part.name for part in auth.fields])
-    if key is not None:
-        credentials[_key_field(integration, auth)] = key
-    params = _named("--param", param, [part.name for part in auth.params])
-    typer.echo(f"Sending {auth.check.method} {auth.check.url or auth.base_url + str(auth.check.path)}", err=True)
-    _prompt_for_missing(auth, params, credentials)
-    try:
-        values = clean_values(auth, params, {name: value for name, value in credentials.items() if value})
-    except InvalidInput as error:
-        raise InvalidInput("; ".join(f"{invalid.field}: {invalid.message}" for invalid in error.errors)) from error
+    from one_runtime.cli.catalog_trial import verify_credential
 
-    async def check() -> ProviderAccount:
-        async with Egress(allow=load_egress_allow()) as egress:
-            return await check_credentials(egress, integration, auth, values)
-
-    try:
-        account = asyncio.run(check())
-    except CheckFailed as error:
-        verdict = "Permission missing" if isinstance(error, PermissionMissing) else "Refused"
-        name = f" ({error.permission})" if isinstance(error, PermissionMissing) and error.permission else ""
-        typer.echo(printable(f"{verdict}{name}. Reason from {integration.name}: {error.provider_reason or 'none'}"))
-        raise typer.Exit(1) from None
-    except TargetRefused as error:
-        typer.echo(f"Not sent. {error.cause}")
-        raise typer.Exit(2) from None
-    except ProviderUnavailable as error:
-        cause = error.__cause__
-        typer.echo(f"Unknown. {cause.cause if isinstance(cause, EgressError) else error.detail}")
-        raise typer.Exit(2) from None
-    typer.echo(printable(f"Works. Account: {account.label or 'unknown'} (id {account.id or 'unknown'})"))
+    verify_credential(
+        slug, auth_type=auth_type, key=key, credential=credential or (), param=param or (), as_json=as_json
+    )
 
 
-app.command("new")(new_entry)
+@app.command("new")
+def new_entry(
+    file: Annotated[Path | None, typer.Argument(help="File to write; default: <slug>.yaml in this folder.")] = None,
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a few questions and write a first version of an entry."""
+    from one_runtime.cli.catalog_new import ask_and_write
+
+    written = ask_and_write(file)
+    if as_json:
+        print_json({"integration_slug": written.slug, "output": str(written.file)})
+        return
+    typer.echo(
+        f"Wrote {written.file}. Follow the instructions at the top of the file. "
+        f"Then run: one-runtime catalog check {written.file}"
+    )
 
 
 @app.command("probe")
@@ -176,137 +158,32 @@ def probe_catalog(
 
     Exit code 1: an entry does not match its provider. Exit code 2: all requests failed to reach their providers.
     """
-    catalog = load_catalog()
-    integrations = [_read(catalog, slug) for slug in slugs] if slugs else list(catalog.integrations)
-    if output is not None:
-        output.touch()
+    from one_runtime.cli.catalog_probe import probe_entries
 
-    def report(row: Probed) -> None:
-        if sys.stderr.isatty():
-            typer.echo(f"{row.verdict:12} {row.slug} {row.auth_type} {row.what}: {row.got}", err=True)
-
-    async def probe() -> list[Probed]:
-        async with Egress(allow=load_egress_allow()) as egress:
-            return await catalog_probe.probe(integrations, egress, system_clock, report)
-
-    rows = asyncio.run(probe())
-    if as_json:
-        data = [{**asdict(row), "at": rfc3339(row.at)} for row in rows]
-        text = json.dumps(data, indent=2, ensure_ascii=False) + "\n"
-    else:
-        text = catalog_probe.table(rows)
-    _write(text, output)
-    verdicts = Counter(row.verdict for row in rows)
-    typer.echo(_join_counts(verdicts), err=True)
-    raise typer.Exit(1 if verdicts["wrong"] else 2 if verdicts["unreachable"] and not verdicts["alive"] else 0)
+    probe_entries(slugs or (), output, as_json=as_json)
 
 
 @app.command("export")
 def export_catalog(
-    *, output: Annotated[Path | None, typer.Option(help="Output file; default: standard output.")] = None
+    *,
+    output: Annotated[Path | None, typer.Option(help="Output file; default: standard output.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="With --output, print the number of integrations as JSON.")
+    ] = False,
 ) -> None:
     """Print the catalog as one JSON document under CC0. The document omits the logos, which are trademarks."""
+    from one_runtime.catalog.loader import load_catalog
+    from one_runtime.catalog.model import dump
+
     catalog = load_catalog()
     document: dict[str, Any] = {
         "license": _LICENSE,
         "revision": catalog.revision,
         "integrations": [{"id": entry.id, **dump(entry)} for entry in catalog.integrations],
     }
-    _write(json.dumps(document, indent=1, ensure_ascii=False) + "\n", output)
-    if output is not None:
-        typer.echo(f"{len(catalog.integrations)} integrations in {output}.")
-
-
-def _write(text: str, output: Path | None) -> None:
-    if output is None:
-        typer.echo(text, nl=False)
-    else:
-        output.write_text(text, encoding="utf-8")
-
-
-def _read(catalog: Catalog, name: str) -> Integration:
-    """Return the integration with the slug `name`. If `name` is the path of a file, read the integration from the file.
-
-    Raises: NotFound, CatalogError.
-    """
-    if _is_file(name):
-        return load_file(Path(name), allow_http=allows_http())
-    integration = catalog.get(name)
-    if integration is None:
-        near = get_close_matches(name.lower(), [entry.slug for entry in catalog.integrations], cutoff=0.7)
-        raise NotFound(f"There is no integration {name!r}." + (f" Did you mean {' or '.join(near)}?" if near else ""))
-    return integration
-
-
-def _is_file(name: str) -> bool:
-    return name.endswith((".yaml", ".yml", ".json"))
-
-
-def _lint(name: str, integration: Integration) -> Iterator[str]:
-    """Yield one line of output for each error of an entry.
-
-    The format of the entry (keys and types) is already validated.
-    For an entry from a file, the line of output names the file and the line number.
-    """
-    if not _is_file(name):
-        yield from (f"{name}: {complaint}" for complaint in complaints(integration))
-        return
-    path = Path(name)
-    if isinstance(integration, CustomIntegration):  # `load_file` has already linted a custom integration
-        return
-    source = read_file(path)
-    for place, message in placed_complaints(integration):
-        yield located(path, Complaint(source.line(place), place, message))
-    if path.stem != integration.slug:
-        yield f"{path}: the slug must be the file's name"
-
-
-def _typed_auth(integration: Integration, auth_type: str | None) -> Auth:
-    """Return the definition of an auth type. With None, return the first definition that the command can test.
-
-    Raises: InvalidInput.
-    """
-    typed = [auth for auth in integration.auth if auth_method(auth).tokens is None]
-    for auth in typed:
-        if auth_type in (None, auth.type):
-            return auth
-    if not typed:
-        raise InvalidInput(
-            f"{integration.name} supports only {' and '.join(integration.auth_types)}, which this command cannot test. "
-            "Connect an account in the popup instead."
-        )
-    names = ", ".join(auth.type for auth in typed)
-    raise InvalidInput(
-        f"{integration.name} has no auth type {auth_type} that this command can test. Use one of: {names}."
-    )
-
-
-def _named(option: str, texts: list[str] | None, names: list[str]) -> dict[str, str]:
-    """Parse a name=value option into names and values. Only the given names are allowed. Raises: InvalidInput."""
-    values = named_values(option, texts or ())
-    if any(name not in names for name in values):
-        raise InvalidInput(f"{option} must be name=value, with one of these names: {', '.join(names) or 'none'}.")
-    return values
-
-
-def _key_field(integration: Integration, auth: Auth) -> str:
-    names = [part.name for part in auth.fields]
-    if len(names) == 1 or "api_key" in names:
-        return "api_key" if "api_key" in names else names[0]
-    raise InvalidInput(
-        f"{integration.name} does not use a single key. Use --credential for each field: {', '.join(names) or 'none'}."
-    )
-
-
-def _prompt_for_missing(auth: Auth, params: dict[str, str], credentials: dict[str, str]) -> None:
-    for part in auth.params:
-        if part.name not in params:
-            params[part.name] = typer.prompt(f"{part.label} ({part.name})", default=part.default)
-    for field in auth.fields:
-        if field.name not in credentials:
-            question, default = f"{field.label} ({field.name}). {field.where}", "" if field.optional else None
-            credentials[field.name] = typer.prompt(question, hide_input=field.secret, default=default)
-
-
-def _join_counts(counts: Mapping[Any, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
+    write_text(json.dumps(document, indent=1, ensure_ascii=False) + "\n", output)
+    count = len(catalog.integrations)
+    if output is not None and as_json:
+        print_json({"output": str(output), "integrations": count})
+    elif output is not None:
+        typer.echo(f"{count} integrations in {output}.")

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, TypeAlias, get_args
+from typing import Annotated, Any, NamedTuple, TypeAlias, get_args
 
 import typer
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
@@ -11,7 +11,7 @@ from one_runtime.catalog import parts
 from one_runtime.catalog.model import CATEGORIES, AuthType, Category, Description, Slug, is_custom
 from one_runtime.catalog.source import in_our_words
 from one_runtime.catalog.tools.scaffold import ScaffoldInputs, scaffold
-from one_runtime.cli.running import allows_http
+from one_runtime.cli.partial_settings import allows_http
 from one_runtime.errors import InvalidInput
 
 
@@ -22,10 +22,18 @@ def _words(text: object) -> object:
 _AuthTypes: TypeAlias = Annotated[tuple[AuthType, ...], BeforeValidator(_words), Field(min_length=1)]
 
 
-def new_entry(
-    file: Annotated[Path | None, typer.Argument(help="File to write; default: <slug>.yaml in this folder.")] = None,
-) -> None:
-    """Ask a few questions and write a first version of an entry."""
+class WrittenEntry(NamedTuple):
+    """A file with the first version of an entry."""
+
+    slug: str
+    file: Path
+
+
+def ask_and_write(file: Path | None) -> WrittenEntry:
+    """Ask a few questions, and write a first version of an entry. Raises: InvalidInput.
+
+    `file`: the file to write, or None for `<slug>.yaml` in the working directory.
+    """
     slug = _prompt("Slug, such as example-desk (for a custom integration: x-example-desk)", Slug)
     target = file or Path(f"{slug}.yaml")
     if target.exists() or not target.parent.is_dir():
@@ -43,9 +51,7 @@ def new_entry(
         check_path=_prompt("Path of a cheap request that needs a credential", parts.Path, "/me"),
     )
     target.write_text(scaffold(basics, target.name), encoding="utf-8")
-    typer.echo(
-        f"Wrote {target}. Follow the instructions at the top of the file. Then run: one-runtime catalog check {target}"
-    )
+    return WrittenEntry(slug, target)
 
 
 def _prompt(question: str, kind: Any, default: str | None = None, *, allow_http: bool = False) -> Any:
@@ -53,10 +59,10 @@ def _prompt(question: str, kind: Any, default: str | None = None, *, allow_http:
     adapter, label = TypeAdapter[Any](kind), re.split(r", | \(", question)[0]
     while True:
         try:
-            answer = str(typer.prompt(question, default=default)).strip()
+            answer = str(typer.prompt(question, default=default, err=True)).strip()
             return adapter.validate_python(answer, context={"allow_http": allow_http})
         except ValidationError as error:
             typer.echo(f"{label} {in_our_words(error.errors()[0])}.", err=True)
         except typer.Abort as error:  # the end of the input, or Ctrl-C
-            typer.echo()
+            typer.echo(err=True)
             raise InvalidInput(f"There is no answer for {label}. The command wrote no file.") from error

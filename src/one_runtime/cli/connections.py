@@ -3,14 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import typer
 
-from one_runtime.catalog.loader import load_catalog
-from one_runtime.catalog.model import Integration
-from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
-from one_runtime.catalog.public_values import public_values
 from one_runtime.cli import events as events_command
 from one_runtime.cli import proxy_requests as requests_command
 from one_runtime.cli.connection_actions import check_connection, delete_connection, refresh_connection
@@ -30,8 +26,6 @@ from one_runtime.cli.operators import operator_name
 from one_runtime.cli.running import load_vault, read, run
 from one_runtime.cli.terminal import AsJson, print_json, print_table
 from one_runtime.clock import system_clock
-from one_runtime.connecting import required_reauth
-from one_runtime.connecting.required_reauth import AffectedConnections, ReauthScope
 from one_runtime.connections import search
 from one_runtime.connections.search import ConnectionSearch, FoundConnection
 from one_runtime.db.engine import Transaction
@@ -41,6 +35,10 @@ from one_runtime.proxy import request_log
 from one_runtime.proxy.request_log import LoggedRequest, RequestFilter
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Event, EventFilter
+
+if TYPE_CHECKING:
+    from one_runtime.catalog.model import Integration
+    from one_runtime.connecting.required_reauth import AffectedConnections, ReauthScope
 
 app = typer.Typer()
 
@@ -128,6 +126,11 @@ def require_reauth(
     as_json: AsJson = False,
 ) -> None:
     """Discard the credentials of connections, so that their end users have to connect again."""
+    from one_runtime.catalog.loader import load_catalog
+    from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
+    from one_runtime.connecting import required_reauth
+    from one_runtime.connecting.required_reauth import ReauthScope
+
     scope = ReauthScope(organization, integration)
     if bool(ids) == (scope != ReauthScope(None, None)):
         raise InvalidInput("Give the ids of connections, or --organization, --integration or both of these options.")
@@ -156,7 +159,9 @@ def _plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-async def _count(tx: Transaction, scope: ReauthScope) -> AffectedConnections:
+async def _count(tx: Transaction, scope: "ReauthScope") -> "AffectedConnections":
+    from one_runtime.connecting import required_reauth
+
     await check_organization(tx, scope.organization_id)
     return await required_reauth.count_affected(tx, scope)
 
@@ -164,7 +169,7 @@ async def _count(tx: Transaction, scope: ReauthScope) -> AffectedConnections:
 @dataclass(frozen=True, slots=True)
 class _History:
     row: FoundConnection
-    integration: Integration | None
+    integration: "Integration | None"
     events: list[Event]
     calls: list[LoggedRequest]
 
@@ -187,6 +192,9 @@ def show_connection(
 
 
 async def _load(tx: Transaction, connection_id: str) -> _History:
+    from one_runtime.catalog.loader import load_catalog
+    from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
+
     row = await search.find(tx, connection_id)
     owner, slug = row.connection.organization_id, row.connection.integration_slug
     recorded = partial(events.list_newest, tx, owner, EventFilter(connection_id=row.id))
@@ -200,6 +208,8 @@ async def _load(tx: Transaction, connection_id: str) -> _History:
 
 
 def _details(shown: _History) -> dict[str, object]:
+    from one_runtime.catalog.public_values import public_values
+
     connection, refresh = shown.row.connection, shown.row.refresh
     values = public_values(shown.integration, connection.auth_type, connection.params)
     return {

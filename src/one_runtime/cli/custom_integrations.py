@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from one_runtime.cli.operators import operator_actor
-from one_runtime.cli.running import allows_http, run_installed
+from one_runtime.cli.partial_settings import allows_http
+from one_runtime.cli.running import run_installed
 from one_runtime.cli.terminal import AsJson, print_json, print_rows
 from one_runtime.clock import rfc3339
 from one_runtime.errors import Conflict
@@ -91,6 +92,7 @@ def delete_custom_integration(
     delete_connections: Annotated[
         bool, typer.Option("--delete-connections", help="First delete the connections to the integration.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Delete a custom integration and its OAuth client."""
     from one_runtime.connecting import disconnect
@@ -110,6 +112,9 @@ def delete_custom_integration(
             ) from error
 
     run_installed(remove)
+    if as_json:
+        print_json({"integration_slug": slug.lower(), "organization_id": organization})
+        return
     typer.echo(f"Deleted {slug.lower()}.")
 
 

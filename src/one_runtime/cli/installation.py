@@ -2,12 +2,10 @@
 
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from one_runtime.catalog.loader import load_catalog
-from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.cli.operators import record_command
 from one_runtime.cli.running import read, run, write
 from one_runtime.cli.terminal import AsJson, print_json, print_rows
@@ -16,7 +14,9 @@ from one_runtime.db.engine import Database, Transaction
 from one_runtime.jobs import liveness
 from one_runtime.jobs.liveness import InstallationRow
 from one_runtime.tenancy.installation_events import list_newest_of_installation
-from one_runtime.tokens.rotating import RotatingConnections, count_rotating
+
+if TYPE_CHECKING:
+    from one_runtime.tokens.rotating import RotatingConnections
 
 app = typer.Typer()
 
@@ -25,7 +25,7 @@ app = typer.Typer()
 class _DatabaseState:
     row: InstallationRow
     is_live: bool
-    rotating: list[RotatingConnections]
+    rotating: "list[RotatingConnections]"
 
 
 @app.command("show")
@@ -48,7 +48,9 @@ def show_installation(*, as_json: AsJson = False) -> None:
 
 @app.command("confirm")
 def confirm_copy(
-    *, yes: Annotated[bool, typer.Option("--yes", help="Confirm without a question, for example in a script.")] = False
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Confirm without a question, for example in a script.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make this copy the live database. From then on, servers of this copy refresh and revoke tokens.
 
@@ -56,26 +58,34 @@ def confirm_copy(
     """
     now = system_clock()
     state = run(lambda database: _load(database, now), allow_moved=True)
-    if state.is_live:
+    if not state.is_live:
+        _print_age(state, now, err=as_json)
+        if not yes:
+            warning = "Stop all servers of the original database first. Otherwise, both databases use the same tokens."
+            typer.echo(warning, err=as_json)
+            typer.confirm("Make this copy the live database?", abort=True, err=as_json)
+        run(lambda database: _confirm(database, now), allow_moved=True)
+    if as_json:
+        print_json({"id": state.row.id, "live": True, "changed": not state.is_live})
+    elif state.is_live:
         typer.echo("Nothing to do: this database is the live database.")
-        return
-    _print_age(state, now)
-    if not yes:
-        typer.echo("Stop all servers of the original database first. Otherwise, both databases use the same tokens.")
-        typer.confirm("Make this copy the live database?", abort=True)
-    run(lambda database: _confirm(database, now), allow_moved=True)
-    typer.echo("This database is the live database. Running servers notice the change within 15 seconds.")
+    else:
+        typer.echo("This database is the live database. Running servers notice the change within 15 seconds.")
 
 
 @app.command("hold")
-def hold_copy() -> None:
+def hold_copy(*, as_json: AsJson = False) -> None:
     """Mark this database as a copy, before a server uses the copy. Its servers refresh and revoke no tokens."""
 
-    async def hold(tx: Transaction) -> None:
+    async def hold(tx: Transaction) -> str:
         await liveness.hold(tx)
         await record_command(tx, "installation.held")
+        return (await liveness.read_row(tx)).id
 
-    write(hold, allow_moved=True)
+    installation_id = write(hold, allow_moved=True)
+    if as_json:
+        print_json({"id": installation_id, "live": False})
+        return
     typer.echo(
         "This database is now an unconfirmed copy. Running servers notice the change within 15 seconds. "
         "`one-runtime installation confirm` makes the database live."
@@ -102,6 +112,10 @@ def list_installation_events(
 
 
 async def _load(database: Database, now: datetime) -> _DatabaseState:
+    from one_runtime.catalog.loader import load_catalog
+    from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
+    from one_runtime.tokens.rotating import count_rotating
+
     location = await database.location()
     async with database.read() as tx:
         row = await liveness.read_row(tx)
@@ -116,19 +130,25 @@ async def _confirm(database: Database, now: datetime) -> None:
         await record_command(tx, "installation.confirmed")
 
 
-def _print_age(state: _DatabaseState, now: datetime) -> None:
-    """Print when the database was last live, and the connections whose refresh tokens providers replace."""
+def _print_age(state: _DatabaseState, now: datetime, *, err: bool = False) -> None:
+    """Print when the database was last live, and the connections whose refresh tokens providers replace.
+
+    `err`: True to print to standard error.
+    """
     if state.row.live_at is not None:
         age = timedelta(seconds=max(0, round((now - state.row.live_at).total_seconds())))
-        typer.echo(f"A server last used the live database at {rfc3339(state.row.live_at)} ({age} ago).")
+        typer.echo(f"A server last used the live database at {rfc3339(state.row.live_at)} ({age} ago).", err=err)
     if not state.rotating:
-        typer.echo("No connection has a refresh token that the provider replaces at each refresh.")
+        typer.echo("No connection has a refresh token that the provider replaces at each refresh.", err=err)
         return
-    typer.echo("Providers replace the refresh tokens of these connections at each refresh:")
+    typer.echo("Providers replace the refresh tokens of these connections at each refresh:", err=err)
     for counts in state.rotating:
-        typer.echo(f"  {counts.integration_slug}: {counts.connections} connections, {counts.due} due for a refresh")
+        typer.echo(
+            f"  {counts.integration_slug}: {counts.connections} connections, {counts.due} due for a refresh", err=err
+        )
     if not state.is_live:
         typer.echo(
             "If the original database has refreshed a connection since the copy, its end user has to connect again. "
-            "This is likely for the connections that are due."
+            "This is likely for the connections that are due.",
+            err=err,
         )

@@ -13,14 +13,11 @@ from one_runtime.cli.running import load_vault, read, run, write
 from one_runtime.cli.stopping import receive_signal
 from one_runtime.cli.terminal import AsJson, print_json, print_rows
 from one_runtime.clock import rfc3339, system_clock
-from one_runtime.connecting import lost_key
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.encryption import key_ring, key_rotation
 from one_runtime.encryption.key_ring import Key
 from one_runtime.encryption.key_rotation import Progress
-from one_runtime.encryption.vault import new_key
-from one_runtime.integrations.oauth_clients import INSTANCE
-from one_runtime.telemetry import tracing
+from one_runtime.encryption.vault import Vault, new_key, parse_keys
 
 app = typer.Typer()
 
@@ -28,9 +25,13 @@ KeyName = Annotated[str, typer.Argument(metavar="KEY", help="Id of the key, or i
 
 
 @app.command("new")
-def new_encryption_key() -> None:
+def new_encryption_key(*, as_json: AsJson = False) -> None:
     """Print a new encryption key for ONE_RUNTIME_ENCRYPTION_KEYS. Store the key like a password."""
-    typer.echo(new_key())
+    key = new_key()
+    if as_json:
+        print_json({"id": Vault(parse_keys(key)).key_ids[0], "key": key})
+    else:
+        typer.echo(key)
 
 
 @app.command("list")
@@ -79,6 +80,7 @@ def activate_encryption_key(
             "the database needs.",
         ),
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a key the active key. All servers then encrypt new values with this key. Every server must have the key."""
     vault = load_vault()
@@ -89,13 +91,16 @@ def activate_encryption_key(
         return key_id
 
     activated = write(activate)
+    if as_json:
+        print_json({"id": activated, "state": "active"})
+        return
     typer.echo(
         f"{activated} is the active key. To encrypt older values with this key too, run `one-runtime keys reseal`."
     )
 
 
 @app.command("disable")
-def disable_encryption_key(key: KeyName) -> None:
+def disable_encryption_key(key: KeyName, *, as_json: AsJson = False) -> None:
     """Disable a key that no stored value needs. Servers can then start without the key."""
 
     async def disable(tx: Transaction) -> str:
@@ -104,6 +109,9 @@ def disable_encryption_key(key: KeyName) -> None:
         return key_id
 
     disabled = write(disable)
+    if as_json:
+        print_json({"id": disabled, "state": "disabled"})
+        return
     typer.echo(
         f"{disabled} is disabled. Remove this key from ONE_RUNTIME_ENCRYPTION_KEYS on every server. Keep a copy of the "
         "key as long as you keep older backups."
@@ -122,6 +130,9 @@ def abandon_encryption_key(
 
     Connections become `needs_reauth`. OAuth clients lose their secrets.
     """
+    from one_runtime.connecting import lost_key
+    from one_runtime.integrations.oauth_clients import INSTANCE
+
     vault = load_vault()
     lost, rows = read(lambda tx: lost_key.count_lost(tx, vault, key, system_clock()))
     if not yes:
@@ -156,6 +167,8 @@ def reseal_encryption_keys(
     as_json: AsJson = False,
 ) -> None:
     """Encrypt all stored values with the active key. Servers can run at the same time."""
+    from one_runtime.telemetry import tracing
+
     vault = load_vault()
 
     async def work(database: Database) -> tuple[Progress, int]:

@@ -88,7 +88,7 @@ def _describe(registered: "RegisteredClient") -> dict[str, object]:
 
 
 @app.command("delete")
-def delete_oauth_client(slug: Slug, *, organization: Organization = None) -> None:
+def delete_oauth_client(slug: Slug, *, organization: Organization = None, as_json: AsJson = False) -> None:
     """Delete a client. Existing connections can still use the client, but new connections cannot."""
 
     async def unregister(installation: Installation) -> None:
@@ -96,6 +96,9 @@ def delete_oauth_client(slug: Slug, *, organization: Organization = None) -> Non
         await client_registration.unregister(installation, operator_actor(owner), slug)
 
     run_installed(unregister)
+    if as_json:
+        print_json({"integration_slug": slug, "organization_id": organization})
+        return
     typer.echo(f"Deleted the OAuth client for {slug}.")
 
 
@@ -114,7 +117,7 @@ def _secret(file: Path | None) -> str:
     """
     if file is None:
         secret: str = typer.prompt(
-            "Client secret (leave empty to keep the stored secret, if any)", default="", hide_input=True
+            "Client secret (leave empty to keep the stored secret, if any)", default="", hide_input=True, err=True
         )
         return secret.strip()
     return read_secret(file)

@@ -1,7 +1,6 @@
 """Open the configured database for a subcommand of `one-runtime`."""
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,11 +11,10 @@ from one_runtime.db.migrations import require_compatible
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.jobs import liveness
-from one_runtime.settings import PREFIX, Settings, load_settings
+from one_runtime.settings import load_settings
 
 if TYPE_CHECKING:
     from one_runtime.context import Installation
-    from one_runtime.egress.target import AllowList
 
 T = TypeVar("T")
 
@@ -90,18 +88,3 @@ def run_installed(work: Callable[["Installation"], Awaitable[T]], *, pool_size: 
             await egress.close()
 
     return run(installed, pool_size=pool_size)
-
-
-def load_egress_allow() -> "AllowList":
-    """Return the targets that the operator allows. Ignore errors in other settings. Raises: ConfigurationError."""
-    return _load_only("EGRESS_ALLOW").egress_allow
-
-
-def allows_http() -> bool:
-    """Return True if the public URL is an http URL. Ignore errors in other settings. Raises: ConfigurationError."""
-    return not _load_only("PUBLIC_URL").secure
-
-
-def _load_only(name: str) -> Settings:
-    variable = PREFIX + name
-    return load_settings({variable: os.environ[variable]} if variable in os.environ else {})

@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -63,6 +63,19 @@ def explain_file_error(error: OSError) -> str:
 def printable(text: str) -> str:
     """Replace control characters by spaces. A text of an end user or of a provider could control the terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
+
+
+def join_counts(counts: Mapping[Any, int]) -> str:
+    """Return the counts as text, such as `2 api_key, 1 oauth2`. Omit each count that is 0."""
+    return ", ".join(f"{count} {name}" for name, count in counts.items() if count) or "none"
+
+
+def write_text(text: str, output: Path | None) -> None:
+    """Write a text to a file, or to standard output for None."""
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
 
 
 def print_json(data: object) -> None:

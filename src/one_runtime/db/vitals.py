@@ -1,15 +1,12 @@
-"""Read facts about a PostgreSQL server for `one-runtime doctor`, and explain a failed statement to an operator."""
+"""Read facts about a PostgreSQL server for `one-runtime doctor`."""
 
-import sqlite3
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
-import psycopg
 from sqlalchemy import DateTime, Integer, Text, and_, cast, column, func, not_, select, table
 
 from one_runtime.db.engine import Transaction
-from one_runtime.errors import OneRuntimeError, Unavailable
 
 
 class _NowRow(NamedTuple):
@@ -68,12 +65,3 @@ async def database_clock(tx: Transaction) -> datetime:
     row = await tx.one(_NOW, _NowRow)
     assert row is not None  # noqa: S101 - a statement without FROM returns one row
     return row.now
-
-
-def message_for_operator(error: OneRuntimeError) -> str:
-    """Return the message of an error for the output of a command, which has no log with the driver's reason."""
-    cause = error.__cause__
-    if type(error) is not Unavailable or not isinstance(cause, psycopg.Error | sqlite3.Error):
-        return error.detail
-    reason = getattr(cause, "sqlite_errorname", type(cause).__name__)
-    return f"The database does not answer ({reason}). Run `one-runtime doctor`."

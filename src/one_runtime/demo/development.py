@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-import structlog
 import uvicorn
 
 from one_runtime.db.database_url import create_database
@@ -24,11 +23,12 @@ from one_runtime.integrations.oauth_clients import INSTANCE, find_own
 from one_runtime.oauth.callback import callback_url
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.settings import Settings, parse_host_port
+from one_runtime.telemetry.logger import Logger
 
 _START: Final = 10.0
 """Maximum time in seconds until Acme answers, and until Acme has stopped."""
 
-log = structlog.get_logger()
+log = Logger()
 
 
 @contextmanager

@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from operator import attrgetter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import structlog
 from sqlalchemy import ColumnElement, bindparam, insert, select, update
 
-from one_runtime.context import Installation
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.ids import lowest_id
 from one_runtime.db.scanning import SCANNED_ROWS, Page, Values, matches, read_page, several, within
@@ -26,7 +24,11 @@ from one_runtime.db.schema import requests as rows
 from one_runtime.errors import Unavailable
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.telemetry import metrics
+from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy.key_uses import KeyUses
+
+if TYPE_CHECKING:  # commands import this module, and need none of the modules that `context` imports
+    from one_runtime.context import Installation
 
 PAUSE: Final = 1.0
 """Seconds between two writes."""
@@ -42,7 +44,7 @@ On SQLite, all other writes wait until the transaction ends. So the transaction 
 _MAX_PENDING: Final = 20_000
 """Maximum number of entries that a process keeps in memory while the database is unavailable."""
 
-log = structlog.get_logger()
+log = Logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,7 @@ async def list_newest(
     return await read_page(tx, statement, conditions, LoggedRequest, limit=limit, scanned=scanned)
 
 
-async def purge(installation: Installation) -> int:
+async def purge(installation: "Installation") -> int:
     """Delete entries that are older than `request_retention_days`. Return the number of deleted entries."""
     before = installation.clock() - timedelta(days=installation.settings.request_retention_days)
     return await run_in_batches(installation.database, _PURGE, before=lowest_id(before))

@@ -1,0 +1,24 @@
+"""Read single settings of the server, for commands that need no database. Ignore errors in all other settings."""
+
+import os
+from typing import TYPE_CHECKING
+
+from one_runtime.settings import PREFIX, Settings, load_settings
+
+if TYPE_CHECKING:
+    from one_runtime.egress.target import AllowList
+
+
+def load_egress_allow() -> "AllowList":
+    """Return the targets that the operator allows. Raises: ConfigurationError."""
+    return _load_only("EGRESS_ALLOW").egress_allow
+
+
+def allows_http() -> bool:
+    """Return True if the public URL is an http URL. Raises: ConfigurationError."""
+    return not _load_only("PUBLIC_URL").secure
+
+
+def _load_only(name: str) -> Settings:
+    variable = PREFIX + name
+    return load_settings({variable: os.environ[variable]} if variable in os.environ else {})
