@@ -1,12 +1,14 @@
 """The operator disables an integration: every use stops, the connections stay, and all uses resume later."""
 
+import asyncio
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 import pytest
 
 from one_runtime.catalog.disabled_integrations import INTERVAL, list_all
+from one_runtime.db.engine import Transaction
 from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.integrations.disabling import disable as disable_integration
 from one_runtime.serving.periodic_tasks import PERIODIC_TASKS
@@ -15,6 +17,7 @@ from one_runtime.tenancy import events
 from one_runtime.tenancy.installation_events import list_newest_of_installation
 from tests import disabling
 from tests.application import ACME_KEYS, Application, Client, RunningAcme, started
+from tests.database import ANY_DATABASE
 from tests.disabling import OPERATOR
 
 REASON: Final = "breach at the provider"
@@ -134,6 +137,34 @@ async def test_worker_reads_the_list_within_seconds(application: Application) ->
     await task.work(installation)
     assert installation.disabled.slugs == {"hubspot"}
     assert await task.work(installation) == 0
+
+
+@ANY_DATABASE
+async def test_older_read_of_the_list_does_not_replace_a_newer_one(
+    settings: Settings, acme: RunningAcme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answer of the first read arrives last. On SQLite, the second read needs only one step of the event loop."""
+    all_rows, is_read, may_end = Transaction.all, asyncio.Event(), asyncio.Event()
+
+    async def slow_at_first(tx: Transaction, *args: Any, **values: Any) -> list[Any]:
+        rows: list[Any] = await all_rows(tx, *args, **values)
+        if not is_read.is_set():
+            is_read.set()
+            await may_end.wait()
+        return rows
+
+    async def end() -> None:
+        may_end.set()
+
+    async with started(settings, acme, worker=False) as application:
+        installation = application.installation
+        monkeypatch.setattr(Transaction, "all", slow_at_first)
+        older = asyncio.create_task(installation.disabled.load(installation.database))
+        await is_read.wait()
+        async with installation.database.write() as tx:
+            await disable_integration(tx, installation.catalog, OPERATOR, "acme", None, application.clock())
+        await asyncio.gather(installation.disabled.load(installation.database), end(), older)
+    assert installation.disabled.slugs == {"acme"}
 
 
 async def test_repeated_disabling_replaces_the_reason_and_keeps_the_time(application: Application) -> None:

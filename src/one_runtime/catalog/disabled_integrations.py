@@ -5,6 +5,7 @@ sends no request with a credential to the provider of a disabled integration. Th
 still revokes the tokens of deleted connections. The connections stay in the database.
 """
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -55,11 +56,21 @@ class DisabledIntegrations:
         self.slugs: frozenset[str] = frozenset()
         self._reasons: dict[str, str | None] = {}
         self._resumed: set[str] = set()
+        self._loading = asyncio.Lock()
 
     async def load(self, database: Database) -> int:
-        """Read the list from the database. Return the number of changes. Raises: Unavailable."""
-        async with database.read() as tx:
-            self._reasons = {row.integration_slug: row.reason for row in await list_all(tx)}
+        """Read the list from the database. Return the number of changes. Raises: Unavailable.
+
+        A call waits until earlier calls have ended. Otherwise, an older list could replace a newer list, because
+        PostgreSQL can answer the reads of a process in any order.
+        """
+        async with self._loading:
+            async with database.read() as tx:
+                rows = await list_all(tx)
+            return self._replace(rows)
+
+    def _replace(self, rows: list[DisabledIntegration]) -> int:
+        self._reasons = {row.integration_slug: row.reason for row in rows}
         added, removed = self._reasons.keys() - self.slugs, self.slugs - self._reasons.keys()
         if added or removed:
             self.slugs = frozenset(self._reasons)
