@@ -7,11 +7,13 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import pytest
+from sqlalchemy import update
 
 from one_runtime.clock import system_clock
 from one_runtime.connections import connections
 from one_runtime.db.engine import Database
 from one_runtime.db.ids import new_id
+from one_runtime.db.schema import connections as connections_table
 from one_runtime.tenancy.events import Actor
 from tests import sealed_rows
 from tests.cli.test_proxy_requests import call, write
@@ -83,6 +85,12 @@ def test_connection_is_found_by_an_address_that_is_the_identifier_of_its_end_use
 def test_shown_connection_has_its_history_and_no_secret(run: Run, database_url: str) -> None:
     actor, identifier = connected(run, database_url, "ada")
     write(database_url, [call(actor.organization_id, identifier, "hubspot", 401)])
+
+    async def store_received_value(database: Database) -> None:
+        async with database.write() as tx:
+            await tx.execute(update(connections_table).values(params={"received": "a secret of a token response"}))
+
+    on(database_url, store_received_value)
     shown = run("connections", "show", identifier, "--json")
     data = json.loads(shown.out)
     assert (data["email"], data["integration_name"], data["refresh_failures"]) == ("ada@example.com", "HubSpot", 0)

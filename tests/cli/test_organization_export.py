@@ -110,7 +110,9 @@ async def test_export_shows_one_moment_although_servers_write(application: Appli
 async def test_secrets_are_exported_only_with_the_option_and_each_read_is_an_event(application: Application) -> None:
     northwind, tokens = await fill(application.installation, "Northwind")
     identifier = northwind.organization_id
+    query(application.installation, """UPDATE connections SET params = '{"received": "of a token response"}'""")
     plain = json.dumps(await export(application, identifier))
+    assert "of a token response" not in plain
     assert not [token for token in tokens if f'"{token}"' in plain]
     assert '"secret"' not in plain
     query(application.installation, "UPDATE connections SET status = 'needs_reauth' WHERE end_user_id = 'user_0'")
