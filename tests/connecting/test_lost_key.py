@@ -1,9 +1,10 @@
 """Abandon a lost encryption key: no value of the key remains, and each affected connection has an event."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -15,7 +16,7 @@ from one_runtime.connecting import lost_key
 from one_runtime.connecting.lost_key import AbandonedKey
 from one_runtime.connections import connections
 from one_runtime.connections.credentials import TokenMetadata
-from one_runtime.db.engine import Database
+from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.schema import connections as connections_table
 from one_runtime.db.schema import credentials, events, hosted_connection_sessions, oauth_clients
 from one_runtime.encryption import key_ring
@@ -93,6 +94,30 @@ async def test_each_affected_connection_and_session_has_an_event(database: Datab
     )
     assert {(row.status, row.error["code"]) for row in stored} == {("needs_reauth", "key_lost")}
     assert {(row.status, row.last_error["code"]) for row in sessions} == {("failed", "key_lost")}
+
+
+async def test_number_of_round_trips_does_not_depend_on_the_number_of_connections(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round trip to a busy PostgreSQL server takes milliseconds."""
+    trips = Counter[str]()
+
+    def counting(name: str) -> Callable[..., Awaitable[Any]]:
+        method = getattr(Transaction, name)
+
+        async def counted(tx: Transaction, *args: Any, **values: Any) -> Any:
+            trips[name] += 1
+            return await method(tx, *args, **values)
+
+        return counted
+
+    actor = await sealed_rows.organization(database)
+    for number in range(30):
+        await sealed_rows.connect(database, BOTH, actor, f"user_{number}", "secret")
+    for name in ("all", "one", "execute", "execute_many"):
+        monkeypatch.setattr(Transaction, name, counting(name))
+    assert (await abandon(database, batch=100)).rows["credentials"] == 30
+    assert trips.total() < 2 * 30, "fewer than two statements for each connection"
 
 
 async def test_values_of_other_keys_are_unchanged(database: Database) -> None:

@@ -76,7 +76,10 @@ async def abandon(
     async with database.write() as tx:
         key = await key_rotation.replace_lost(tx, vault, name, clock())
         result = AbandonedKey(key, await key_ring.active_key(tx))
+    result.rows[schema.credentials.name] = await _discard_credentials(database, vault, key, clock, operator, batch)
     for table in key_ring.SEALED_TABLES:
+        if table is schema.credentials:
+            continue
         discard = _DISCARD.get(table.name)
         if discard is None:
             statement = batched_delete(table, table.c.key_id == bindparam("key"))
@@ -96,8 +99,17 @@ async def abandon(
     return result
 
 
-async def _discard_credential(context: _Context, row: SealedRow) -> None:
-    await discard_lost(context.tx, context.vault, context.actor(row), row.id, context.now)
+async def _discard_credentials(
+    database: Database, vault: Vault, key: str, clock: Clock, operator: str, batch: int
+) -> int:
+    """Discard all credentials of the key. Return their number."""
+    count = 0
+    while True:
+        async with database.write() as tx:
+            discarded = await discard_lost(tx, vault, key, operator, clock(), batch)
+        if not discarded:
+            return count
+        count += discarded
 
 
 async def _discard_unredeemed(context: _Context, row: SealedRow) -> None:
@@ -117,7 +129,6 @@ async def _reset_client(context: _Context, row: SealedRow) -> None:
 
 
 _DISCARD: Final[dict[str, Callable[[_Context, SealedRow], Awaitable[None]]]] = {
-    schema.credentials.name: _discard_credential,
     schema.unredeemed_connections.name: _discard_unredeemed,
     schema.oauth_clients.name: _reset_client,
 }

@@ -234,18 +234,35 @@ async def store(
     version = row.version + 1 if row else 1
     context = SealContext(TABLE, key.connection_id, version)
     sealed = await key_ring.seal(tx, vault, key.organization_id, json.dumps(dict(secrets)).encode(), context)
-    await tx.execute(
-        _UPSERT,
-        connection_id=key.connection_id,
-        organization_id=key.organization_id,
-        sealed=sealed.data,
-        key_id=sealed.key_id,
-        version=version,
-        oauth_client_id=token_metadata.oauth_client_id,
-        refresh_due_at=token_metadata.refresh_due_at,
-        audience=token_metadata.audience,
+    await tx.execute(_UPSERT, **_values(key, sealed, version, token_metadata))
+
+
+async def empty_all(tx: Transaction, vault: Vault, versions: Mapping[ConnectionKey, int]) -> None:
+    """Replace stored credentials by empty credentials, with few round trips to the database.
+
+    No refresh and no check can make an empty credential usable. `versions`: the present versions, of locked rows.
+
+    Raises: KeyNotInRing if this process lacks the encryption key.
+    """
+    places = [(key, SealContext(TABLE, key.connection_id, version + 1)) for key, version in versions.items()]
+    sealed = await key_ring.seal_all(tx, vault, [(key.organization_id, b"{}", place) for key, place in places])
+    discarded = TokenMetadata(audience=INVALIDATED_AUDIENCE)
+    rows = [_values(key, value, place.version, discarded) for (key, place), value in zip(places, sealed, strict=True)]
+    await tx.execute_many(_UPSERT, rows)
+
+
+def _values(key: ConnectionKey, sealed: Sealed, version: int, token_metadata: TokenMetadata) -> dict[str, object]:
+    return {
+        "connection_id": key.connection_id,
+        "organization_id": key.organization_id,
+        "sealed": sealed.data,
+        "key_id": sealed.key_id,
+        "version": version,
+        "oauth_client_id": token_metadata.oauth_client_id,
+        "refresh_due_at": token_metadata.refresh_due_at,
+        "audience": token_metadata.audience,
         **_NO_REFRESH_STATE,
-    )
+    }
 
 
 async def load(tx: Transaction, vault: Vault, key: ConnectionKey, *, lock: bool = False) -> StoredCredential:

@@ -9,6 +9,7 @@ effect in all processes at once (promise P3 of docs/security.md).
 """
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
@@ -217,9 +218,17 @@ async def seal(tx: Transaction, vault: Vault, organization_id: str, plaintext: b
     - KeyNotInRing: this process does not have the active key.
     - Unavailable: no key is active.
     """
-    if place.table not in _SEALED_NAMES:
-        raise ValueError(f"{place.table} is not in SEALED_TABLES. Add the table, so that `keys reseal` finds its rows.")
-    return vault.seal(await active_key(tx), organization_id, plaintext, place)
+    (sealed,) = await seal_all(tx, vault, [(organization_id, plaintext, place)])
+    return sealed
+
+
+async def seal_all(tx: Transaction, vault: Vault, values: Sequence[tuple[str, bytes, SealContext]]) -> list[Sealed]:
+    """Encrypt values with the active key. A value has an organization, a plaintext and a place. See `seal`."""
+    for *_, place in values:
+        if place.table not in _SEALED_NAMES:
+            raise ValueError(f"{place.table} is not in SEALED_TABLES, so `keys reseal` would miss its rows.")
+    key = await active_key(tx)
+    return [vault.seal(key, organization_id, plaintext, place) for organization_id, plaintext, place in values]
 
 
 async def count_rows(tx: Transaction) -> Counter[str]:
