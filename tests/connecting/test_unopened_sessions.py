@@ -10,7 +10,7 @@ import httpx2
 import pytest
 import pytest_asyncio
 
-from one_runtime.connecting import sessions
+from one_runtime.connecting import new_session, sessions
 from one_runtime.db import sqlite
 from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.row_counts import AGE, RowCounts
@@ -109,7 +109,7 @@ async def test_unopened_sessions_are_deleted_after_a_day(application: Applicatio
 async def test_count_reads_the_index_of_unopened_sessions(application: Application, database_url: str) -> None:
     path = sqlite_path(database_url)
     assert path is not None
-    statement = sqlite._COMPILER.compile(sessions._COUNT_UNOPENED)
+    statement = sqlite._COMPILER.compile(new_session._COUNT_UNOPENED)
     with closing(sqlite3.connect(path)) as database:
         (plan,) = database.execute(f"EXPLAIN QUERY PLAN {statement.text}", {"organization": "a"}).fetchall()
     assert "ix_hosted_connection_sessions_unopened" in plan[-1]

@@ -38,6 +38,7 @@ from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.catalog.disabled_integrations import IntegrationDisabled
 from one_runtime.catalog.model import AuthType
 from one_runtime.connecting import redirect_mode, session_search, sessions
+from one_runtime.connecting.new_session import NewSession, create_session
 from one_runtime.connecting.popup import WrongMode
 from one_runtime.connecting.redirect_mode import EndUserMismatch
 from one_runtime.connecting.session_search import SessionFilter
@@ -47,12 +48,10 @@ from one_runtime.connecting.sessions import (
     MIN_EXPIRES_IN,
     ConnectSession,
     Mode,
-    NewSession,
     SessionCancelled,
     SessionExpired,
     SessionUsed,
     Status,
-    create_session,
 )
 from one_runtime.connections import connections
 from one_runtime.context import Installation

@@ -1,0 +1,206 @@
+"""Create hosted connection sessions: check that the end user can connect an account, and store the session."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import NamedTuple, NoReturn
+
+from sqlalchemy import bindparam, func, select
+
+from one_runtime.auth_types import oauth2_of
+from one_runtime.catalog.loader import Catalog
+from one_runtime.catalog.model import Integration
+from one_runtime.catalog.organization_catalogs import unknown
+from one_runtime.connecting.sessions import DEFAULT_EXPIRES_IN, UNOPENED, ConnectSession, Mode, insert_session
+from one_runtime.connections import connections
+from one_runtime.context import Installation
+from one_runtime.db.engine import Transaction
+from one_runtime.db.ids import new_id
+from one_runtime.db.row_counts import AGE
+from one_runtime.db.schema import hosted_connection_sessions as sessions
+from one_runtime.encryption.secret_tokens import SecretToken
+from one_runtime.errors import InvalidInput, RateLimited
+from one_runtime.integrations import oauth_clients
+from one_runtime.integrations.availability import available_auth_types, unavailable_reason
+from one_runtime.oauth.scopes import check_scopes
+from one_runtime.tenancy import end_users, events, organizations
+from one_runtime.tenancy.end_users import EndUser
+from one_runtime.tenancy.events import Actor, Subject
+from one_runtime.tenancy.organizations import Organization
+
+
+@dataclass(frozen=True, slots=True)
+class NewSession:
+    """A session to create.
+
+    Without `mode`, a session with a `return_url` has the mode `redirect`, and other sessions have the mode `embed`.
+    Without `integration_slug`, the end user chooses the integration. Without `allowed_origins`, the organization's
+    origins apply.
+    """
+
+    end_user: EndUser
+    integration_slug: str | None = None
+    mode: Mode | None = None
+    return_url: str | None = None
+    expires_in: int = DEFAULT_EXPIRES_IN
+    auth_type: str | None = None
+    target_connection_id: str | None = None
+    multiple: bool = False
+    suggested_connection_name: str | None = None
+    allowed_origins: tuple[str, ...] = ()
+    metadata: Mapping[str, object] = field(default_factory=dict)
+    scopes: tuple[str, ...] = ()
+
+
+class _UnopenedCount(NamedTuple):
+    sessions: int
+
+
+_COUNT_UNOPENED = select(func.count().label("sessions")).where(
+    sessions.c.organization_id == bindparam("organization"), *UNOPENED
+)
+
+
+async def create_session(
+    tx: Transaction, installation: Installation, actor: Actor, new: NewSession
+) -> tuple[ConnectSession, SecretToken]:
+    """Create a session and its token, which One Runtime shows only once.
+
+    Raises:
+        NotFound: the integration or the connection is unknown.
+        InvalidInput: a field is invalid, or the end user cannot connect the integration.
+        IntegrationDisabled: the operator has disabled the integration.
+        RateLimited: the organization has too many unopened sessions.
+    """
+    now = installation.clock()
+    session = ConnectSession(
+        id=new_id(),
+        organization_id=actor.organization_id,
+        end_user_id=new.end_user.end_user_id,
+        integration_slug=new.integration_slug,
+        mode=new.mode or ("redirect" if new.return_url else "embed"),
+        auth_type=new.auth_type,
+        scopes=new.scopes,
+        target_connection_id=new.target_connection_id,
+        multiple=new.multiple,
+        suggested_connection_name=new.suggested_connection_name,
+        allowed_origins=organizations.clean_origins(new.allowed_origins),
+        metadata=new.metadata,
+        return_url=organizations.clean_link("return_url", new.return_url),
+        created_at=now,
+        updated_at=now,
+        expires_at=now + timedelta(seconds=new.expires_in),
+    )
+    organization = await organizations.get(tx, actor.organization_id)
+    clients = await oauth_clients.list_slugs(tx, actor.organization_id)
+    _require_mode(session, organization)
+    catalog = await installation.catalogs.of(tx, actor.organization_id)
+    _require_connectable(installation, catalog, organization, clients, new)
+    if new.target_connection_id is not None:
+        await _require_target(tx, actor, new)
+    await _require_quota(tx, installation, actor.organization_id)
+    await end_users.ensure(tx, actor.organization_id, new.end_user)
+    token = await insert_session(tx, session)
+    data = {"session_id": session.id, "integration_slug": new.integration_slug}
+    subject = Subject(session.end_user_id, new.target_connection_id, data)
+    await events.record(tx, actor, "hosted_connection_session.created", now, subject)
+    return session, token
+
+
+async def _require_quota(tx: Transaction, installation: Installation, organization_id: str) -> None:
+    """Raises: RateLimited."""
+    limit = installation.settings.unopened_sessions
+
+    async def count() -> int:
+        row = await tx.one(_COUNT_UNOPENED, _UnopenedCount, organization=organization_id)
+        return row.sessions if row is not None else 0
+
+    if limit and not await installation.unopened_sessions.add(organization_id, count, limit):
+        raise RateLimited(
+            f"Your organization has {limit} sessions that no end user has opened. One Runtime deletes such a session "
+            "after a day. Create a session only when an end user wants to connect an account.",
+            round(AGE),
+        )
+
+
+def _require_mode(session: ConnectSession, organization: Organization) -> None:
+    """Require the fields of the session's mode, and refuse fields of other modes (P6). Raises: InvalidInput."""
+    if session.mode != "redirect" and session.return_url:
+        _refuse("return_url", f"must be left out in the mode {session.mode}: only the mode redirect uses it")
+    if session.mode != "embed" and session.allowed_origins:
+        _refuse("allowed_origins", f"must be left out in the mode {session.mode}: only the mode embed uses it")
+    if session.mode == "embed" and not (session.allowed_origins or organization.allowed_origins):
+        _refuse(
+            "allowed_origins",
+            "is required: list the origin of the page that opens the popup. You can also store the origin with "
+            "PATCH /v1/organization.",
+        )
+    if session.mode == "redirect":
+        if not session.return_url:
+            _refuse("return_url", "is required in the mode redirect: at the end, the browser returns to this URL")
+        if not organization.returns_to(session.return_url):
+            _refuse(
+                "return_url",
+                "must be one of your organization's return_urls; only the query can be different. To add a URL, send "
+                "the whole list of return_urls with PATCH /v1/organization.",
+            )
+
+
+def _refuse(field: str, message: str) -> NoReturn:
+    raise InvalidInput.of(field, message)
+
+
+def _require_connectable(
+    installation: Installation, catalog: Catalog, organization: Organization, clients: Collection[str], new: NewSession
+) -> None:
+    """Raises: NotFound, InvalidInput, IntegrationDisabled."""
+    if new.integration_slug is None:
+        for name, value in (
+            ("auth_type", new.auth_type),
+            ("connection_id", new.target_connection_id),
+            ("scopes", new.scopes),
+        ):
+            if value:
+                _refuse(name, "requires integration_slug: name the integration in the same request")
+        if not any(
+            organization.offers(integration.slug)
+            and integration.slug not in installation.disabled.slugs
+            and available_auth_types(integration, clients)
+            for integration in catalog.integrations
+        ):
+            _refuse(
+                "integration_slug",
+                "your organization has no integration that end users can connect. Enable integrations with "
+                "PATCH /v1/organization, and register the OAuth clients that the integrations need.",
+            )
+        return
+    integration = catalog.get(new.integration_slug)
+    if integration is None:
+        raise unknown(new.integration_slug)
+    if not organization.offers(integration.slug):
+        _refuse(
+            "integration_slug",
+            f"{integration.name} is not enabled for your organization. Enable it with PATCH /v1/organization.",
+        )
+    installation.disabled.require_enabled(integration.slug, "integration_slug")
+    for name, auth_type in (("integration_slug", None), ("auth_type", new.auth_type)):
+        reason = unavailable_reason(integration, clients, auth_type)
+        if reason is not None:
+            _refuse(name, reason)
+    if new.scopes:
+        _require_scopes(integration, new)
+
+
+def _require_scopes(integration: Integration, new: NewSession) -> None:
+    """Raises: InvalidInput."""
+    auth = oauth2_of(integration.auth_of("oauth2"))
+    if auth is None or new.auth_type not in {None, "oauth2"}:
+        _refuse("scopes", "must be left out: only oauth2 has scopes")
+    for message in check_scopes(auth.scopes, new.scopes):
+        _refuse("scopes", message)
+
+
+async def _require_target(tx: Transaction, actor: Actor, new: NewSession) -> None:
+    target = await connections.get(tx, actor.organization_id, new.target_connection_id or "")
+    if (target.end_user_id, target.integration_slug) != (new.end_user.end_user_id, new.integration_slug):
+        raise InvalidInput.of("connection_id", "must be a connection of this end user to this integration")
