@@ -100,7 +100,12 @@ def test_aliases_and_tags_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text, expected",
     [
-        ("slug: [\n", "hubspot.yaml:2: a value is missing, or a bracket is not closed"),
+        ("slug: [\n", "hubspot.yaml:1: the bracket [ in column 7 is not closed; add ]"),
+        ("a: {b: 1\nc: 2\n", "hubspot.yaml:1: the bracket { in column 4 is not closed; add }"),
+        ("a: [[1], {b: [2}\n", "hubspot.yaml:1: the bracket [ in column 14 is not closed; add ]"),
+        ("a: |\n  [\nb: [\n# c\n", "hubspot.yaml:3: the bracket [ in column 4 is not closed; add ]"),
+        ("a: [b: c: d]\n", "hubspot.yaml:1: a comma or the closing bracket ] is missing"),
+        ("a: 'x\nb: 3\n", "hubspot.yaml:1: a quote is not closed"),
         ("? [a, b]\n: c\n", "hubspot.yaml:1: a key must be a text"),
         (HUBSPOT.replace("date: 2026-11-28", "date: 2026-13-45"), "YAML cannot convert a value"),
         ('slug: !!int "abc"\n', "must be an integer; put the value in quotes"),

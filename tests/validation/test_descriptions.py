@@ -39,7 +39,7 @@ def test_every_error_of_pydantic_is_described_in_our_words(error: Any) -> None:
         (str, ["a"], "must be a string, not a list"),
         (Annotated[str, Field(max_length=9)], "\ud800", "contains a lone surrogate. Send valid Unicode"),
         (dict[str, str], ["a"], "must be a JSON object, not a list"),
-        (list[str], "a", "must be a list, not a string"),
+        (list[str], "a", "must be a list, not a string. Put the value in square brackets"),
         (Inner, [], "must be a JSON object, not a list"),
         (bool, "maybe", "must be true or false"),
         (int, "x", "must be a whole number"),
@@ -70,7 +70,14 @@ def test_own_message_of_a_validator_is_kept() -> None:
 @pytest.mark.parametrize(
     "text, described",
     [
-        ('{"a": 1,}', "line 1, column 9: a name in double quotes must be here. Remove a comma before a closing brace"),
+        ('{"a": 1,}', "line 1, column 9: expected a name in double quotes. Remove the comma before the closing brace"),
+        (
+            '{"a": 1,\n }',
+            "line 2, column 2: expected a name in double quotes. Remove the comma before the closing brace",
+        ),
+        ('["a",]', "line 1, column 6: expected a value. Remove the comma before the closing bracket"),
+        ("{a: 1}", "line 1, column 2: expected a name in double quotes"),
+        ("{", "line 1, column 2: expected a name in double quotes"),
         ('{"a" 1}', "line 1, column 6: a colon is missing"),
         ('{\n"a": 1 "b": 2}', "line 2, column 8: a comma or a closing bracket is missing"),
         ("{} {}", "line 1, column 4: the JSON value ends before this place"),

@@ -17,9 +17,9 @@ from one_runtime.catalog.parts import CredentialField, Param, RequestTemplate
 from one_runtime.catalog.received_values import ValueSource
 from one_runtime.catalog.request import ConnectionValues, build_check, clean_values, inject, resolve_url
 from one_runtime.catalog.response import UnexpectedValue, is_expected, read_check, read_received
-from one_runtime.catalog.source import Place
 from one_runtime.catalog.templates import fill, names_in
 from one_runtime.errors import InvalidInput
+from one_runtime.validation.descriptions import Place
 
 _REST: Final = r"(?::[0-9]{1,5})?(?:/[^{}?#]*)?"
 # This pattern also allows http on loopback, for the demo. The validation refuses http in all other entries.

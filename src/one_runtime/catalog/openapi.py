@@ -16,8 +16,9 @@ from one_runtime.catalog.openapi_schemes import auths_from
 from one_runtime.catalog.openapi_servers import VARIABLE, server_of
 from one_runtime.catalog.openapi_words import sentence_of
 from one_runtime.catalog.parts import MAX_LABEL
-from one_runtime.catalog.source import EntrySource, Place
+from one_runtime.catalog.source import EntrySource
 from one_runtime.catalog.templates import check_link, is_https, resolve_reference
+from one_runtime.validation.descriptions import Place
 
 _NO_CHECK: Final = "The OpenAPI document names no request that shows whether a credential works."
 _UNVERIFIED: Final = {"verified": {"how": "unverified"}}
@@ -110,7 +111,9 @@ class _Reader:
         version = str(self._document.get("openapi", "2.0"))  # without quotes, YAML reads 3.1 as a number
         if not version.startswith("3."):
             place = ("openapi",) if "openapi" in self._document else ("swagger",)
-            self._source.refuse(place, f"must be OpenAPI 3.0, 3.1 or 3.2, not {version[:20]}; convert the document")
+            self._source.refuse(
+                place, f"OpenAPI {version[:20]} is not supported. Convert the document to OpenAPI 3.0, 3.1 or 3.2"
+            )
 
     def _info(self) -> Mapping[str, Any]:
         info = self._document.get("info")

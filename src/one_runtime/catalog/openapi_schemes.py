@@ -9,8 +9,9 @@ from typing import Any, Final, get_args
 
 from one_runtime.catalog.oauth2 import ClientAuth
 from one_runtime.catalog.openapi_words import label_of, name_of, sentence_of
-from one_runtime.catalog.source import EntrySource, Place
+from one_runtime.catalog.source import EntrySource
 from one_runtime.catalog.templates import is_https, resolve_reference
+from one_runtime.validation.descriptions import Place
 
 _MAX_SCHEMES: Final = 100
 _MAX_REFERENCES: Final = 10

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from one_runtime.catalog.openapi_words import label_of, name_of, sentence_of
 from one_runtime.catalog.parts import MAX_LABEL, MAX_URL
-from one_runtime.catalog.source import EntrySource, Place
+from one_runtime.catalog.source import EntrySource
 from one_runtime.catalog.templates import is_authority, is_https, resolve_reference
+from one_runtime.validation.descriptions import Place
 
 VARIABLE: Final = re.compile(r"\{([^{}]+)\}")
 _LABEL: Final = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"

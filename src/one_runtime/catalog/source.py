@@ -5,7 +5,7 @@ The parsers fetch no files or URLs, and execute no code.
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
@@ -19,15 +19,13 @@ from one_runtime.catalog.model import ALIAS, CATEGORIES, CUSTOM_SLUG, DESCRIPTIO
 from one_runtime.catalog.parts import HEADER_NAME, HEADER_VALUE, JSON_PATH, NAME, PARAM_NAME, PATH, PRINTABLE
 from one_runtime.catalog.yaml_loader import MERGE, EntryLoader, InvalidNumber
 from one_runtime.errors import FieldError
-from one_runtime.validation.descriptions import describe, json_cause, one_of
+from one_runtime.validation.descriptions import Place, describe, dotted, json_cause, one_of
 
 E = TypeVar("E", bound=Integration)
-Place: TypeAlias = tuple[int | str, ...]
 Syntax: TypeAlias = Literal["yaml", "json"]
 
 MAX_DEPTH: Final = 64
 _MOST_COMPLAINTS: Final = 20
-_MAX_NAME: Final = 64
 _WORDS: Final = {
     "extra_forbidden": "is not a key of this part of the definition",
     "string_type": "must be a text. Put the value in quotes, as in '{api_key}' or '2026-10-01'",
@@ -38,13 +36,28 @@ _WORDS: Final = {
 _KEY: Final = re.compile(r"[\w.$\[\]-]+")
 """The name of a key at the start of a message, such as `derived.account.field`."""
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_OPEN_QUOTE: Final = "found unexpected end of stream"
+_IN_BRACKETS: Final = frozenset(
+    {
+        "did not find expected node content",
+        "did not find expected ',' or ']'",
+        "did not find expected ',' or '}'",
+    }
+)
+"""The parser's errors inside brackets."""
+_BRACKETS: Final[Mapping[type[yaml.Token], tuple[str, str, type[yaml.Token]]]] = {
+    yaml.FlowSequenceStartToken: ("[", "]", yaml.FlowSequenceEndToken),
+    yaml.FlowMappingStartToken: ("{", "}", yaml.FlowMappingEndToken),
+}
+"""The opening and the closing bracket, and the token of the closing bracket, by the token of the opening bracket."""
+
 _ADVICE: Final = {
     "mapping values are not allowed in this context": "a colon is not allowed here; put the text in quotes",
     "did not find expected key": "the indentation does not match the lines before",
     "did not find expected node content": "a value is missing, or a bracket is not closed",
     "did not find expected ',' or ']'": "a comma or the closing bracket ] is missing",
     "did not find expected ',' or '}'": "a comma or the closing brace } is missing",
-    "found unexpected end of stream": "a quote is not closed",
+    _OPEN_QUOTE: "a quote is not closed",
     "did not find expected '-' indicator": "the indentation does not match the lines before",
     "found character that cannot start any token": (
         "a value must not begin with this character; put the value in quotes. Indent with spaces, not with tabs"
@@ -54,9 +67,10 @@ _NO_TAGS: Final = "YAML tags of a language, such as !!python/tuple, are not supp
 _NOT_YAML: Final = (
     "this is not valid YAML; check the indentation, the colons and the quotes of this line and the line before"
 )
+CUSTOM_SLUG_FORM: Final = 'must begin with "x-", followed by lower-case letters, digits and single hyphens between them'
 _FORMS: Final = {
     SLUG: "must consist of lower-case letters, digits and single hyphens between them",
-    CUSTOM_SLUG: 'must begin with "x-", followed by lower-case letters, digits and single hyphens between them',
+    CUSTOM_SLUG: CUSTOM_SLUG_FORM,
     DESCRIPTION: "must be one sentence that begins with a capital letter or a digit and ends in a full stop",
     PATH: 'must begin with "/". Put query parameters under `query`',
     ALIAS: "must have 2 to 40 lower-case letters, digits, spaces and the characters . & + -",
@@ -168,11 +182,6 @@ class EntrySource:
         return Complaint(self.line(place), place, in_our_words(error))
 
 
-def dotted(place: Place) -> str:
-    """Format a place, for example as `auth[0].check`. Cut long names."""
-    return "".join(f"[{step}]" if isinstance(step, int) else f".{step[:_MAX_NAME]}" for step in place).removeprefix(".")
-
-
 def _place_in_source(place: Place) -> Place:
     """Remove the auth type from the location of an error. Pydantic adds the auth type after the index of `auth`."""
     return (*place[:2], *place[3:]) if place[:1] == ("auth",) and len(place) > 2 else place
@@ -186,7 +195,7 @@ def _read_yaml(text: str) -> tuple[object, yaml.Node | None]:
         _require_sound_structure(root)
         return loader.construct_document(root) if root is not None else None, root
     except yaml.YAMLError as error:
-        raise UnreadableSource([_syntax_complaint(error)]) from error
+        raise UnreadableSource([_syntax_complaint(error, text)]) from error
     except SourceError:
         raise
     except InvalidNumber as error:
@@ -248,11 +257,40 @@ def _require_shallow(data: object) -> None:
         pending += [(item, depth + 1) for item in inner if isinstance(item, dict | list)]
 
 
-def _syntax_complaint(error: yaml.YAMLError) -> Complaint:
+def _syntax_complaint(error: yaml.YAMLError, text: str) -> Complaint:
     mark = error.problem_mark or error.context_mark if isinstance(error, yaml.MarkedYAMLError) else None
     problem = error.problem or error.context if isinstance(error, yaml.MarkedYAMLError) else None
+    if problem == _OPEN_QUOTE and isinstance(error, yaml.MarkedYAMLError):
+        mark = error.context_mark or mark  # the place of the opening quote, not the end of the text
+    bracket = _unclosed_bracket(text) if problem in _IN_BRACKETS else None
+    if bracket is not None:
+        return bracket
     advice = _NO_TAGS if isinstance(error, yaml.constructor.ConstructorError) else _ADVICE.get(str(problem), _NOT_YAML)
     return Complaint(mark.line + 1 if mark is not None else None, (), advice)
+
+
+def _unclosed_bracket(text: str) -> Complaint | None:
+    """Return a complaint about the last bracket that the text opens and does not close, or None.
+
+    The parser notices an open bracket only later, often at the end of the text.
+    """
+    opened = list[yaml.Token]()
+    try:
+        for token in yaml.scan(text, Loader=EntryLoader):
+            if type(token) in _BRACKETS:
+                opened.append(token)
+            elif opened and type(token) is _BRACKETS[type(opened[-1])][2]:
+                opened.pop()
+            elif isinstance(token, yaml.FlowSequenceEndToken | yaml.FlowMappingEndToken):
+                break
+    except yaml.YAMLError:
+        return None
+    if not opened:
+        return None
+    (opening, closing, _), mark = _BRACKETS[type(opened[-1])], opened[-1].start_mark
+    return Complaint(
+        mark.line + 1, (), f"the bracket {opening} in column {mark.column + 1} is not closed; add {closing}"
+    )
 
 
 def _require_sound_structure(root: yaml.Node | None) -> None:

@@ -10,17 +10,22 @@ from typing import Any, Final, TypeAlias, get_args
 
 from pydantic_core import ErrorDetails, core_schema
 
+Place: TypeAlias = tuple[int | str, ...]
+"""The path to a value: names, and positions in lists."""
+
+_MAX_NAME: Final = 64
 _Context: TypeAlias = Mapping[str, Any]
 
 _OF_PYDANTIC: Final = frozenset(get_args(core_schema.ErrorType))
 """The types of pydantic's own errors. One Runtime's validators use other types, and their messages are sentences."""
 
 _STRINGS: Final = ("string_type", "string_unicode", "string_not_ascii", "bytes_type", "bytes_invalid_encoding")
-_OBJECTS: Final = ("dict_type", "mapping_type", "model_type", "model_attributes_type", "dataclass_type")
+OBJECTS: Final = ("dict_type", "mapping_type", "model_type", "model_attributes_type", "dataclass_type")
+"""The types of the errors for values that are not JSON objects."""
 _LISTS: Final = ("list_type", "tuple_type", "set_type", "frozen_set_type", "iterable_type", "named_tuple_type")
 _EXPECTED: Final[Mapping[str, str]] = {
     **dict.fromkeys(_STRINGS, "a string"),
-    **dict.fromkeys(_OBJECTS, "a JSON object"),
+    **dict.fromkeys(OBJECTS, "a JSON object"),
     **dict.fromkeys(_LISTS, "a list"),
     **dict.fromkeys(("int_type", "int_parsing", "int_parsing_size", "int_from_float"), "a whole number"),
     **dict.fromkeys(("float_type", "float_parsing", "finite_number", "decimal_type", "decimal_parsing"), "a number"),
@@ -70,11 +75,22 @@ _KINDS: Final[Mapping[type, str]] = {
     dict: "an object",
 }
 
+_EXTRA_COMMA: Final[Mapping[str, str]] = {
+    "}": "expected a name in double quotes. Remove the comma before the closing brace",
+    "]": "expected a value. Remove the comma before the closing bracket",
+}
+"""The cause of an error at a closing bracket after a comma, by the bracket."""
+
+_REMEDIES: Final[Mapping[tuple[str, str], str]] = {
+    ("a string", "a number"): ". Put the value in quotes",
+    ("a string", "true or false"): ". Put the value in quotes",
+    ("a list", "a string"): ". Put the value in square brackets",
+}
+"""The step that repairs a value, by the needed kind and the received kind."""
+
 _OF_JSON: Final[Mapping[str, str]] = {
     "Expecting value": "a value is missing or not valid. Put a text in double quotes",
-    "Expecting property name enclosed in double quotes": (
-        "a name in double quotes must be here. Remove a comma before a closing brace"
-    ),
+    "Expecting property name enclosed in double quotes": "expected a name in double quotes",
     "Expecting ':' delimiter": "a colon is missing",
     "Expecting ',' delimiter": "a comma or a closing bracket is missing",
     "Illegal trailing comma before end of object": "remove the comma before the closing brace",
@@ -108,8 +124,12 @@ def expected(what: str, received: object) -> str:
     kind = _KINDS.get(type(received))
     if kind is None or (kind in {"a string", "a number"} and what not in {"a string", "a list", "a JSON object"}):
         return f"must be {what}"
-    quotes = ". Put the value in quotes" if what == "a string" and kind in {"a number", "true or false"} else ""
-    return f"must be {what}, not {kind}{quotes}"
+    return f"must be {what}, not {kind}{_REMEDIES.get((what, kind), '')}"
+
+
+def dotted(place: Place) -> str:
+    """Format a place, for example as `auth[0].check`. Cut long names."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step[:_MAX_NAME]}" for step in place).removeprefix(".")
 
 
 def one_of(values: str | Sequence[str]) -> str:
@@ -126,8 +146,11 @@ def describe_json(error: JSONDecodeError) -> str:
 
 def json_cause(error: JSONDecodeError) -> str:
     """Return the cause of an error in JSON, without the place."""
-    if error.doc[error.pos : error.pos + 1] == "'":
+    character = error.doc[error.pos : error.pos + 1]
+    if character == "'":
         return "names and texts must be in double quotes, not in single quotes"
+    if character in _EXTRA_COMMA and error.doc[: error.pos].rstrip().endswith(","):
+        return _EXTRA_COMMA[character]
     return _OF_JSON.get(error.msg, "this is not valid JSON")
 
 
