@@ -19,7 +19,7 @@ _PREDICATE: Final = re.compile(r"(?:cannot|contains|does|has|is|looks|must|needs
 
 @dataclass(frozen=True, slots=True)
 class FieldError:
-    """An invalid field of a request. `field`: the dotted path of the field, such as `params.region`.
+    """An invalid field of a request. `field`: the path to the field, such as `params.region` or `scopes[0]`.
 
     `message`: the rest of a sentence that begins with the field, such as `must not be blank`, or a whole sentence.
     """

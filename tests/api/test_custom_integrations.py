@@ -148,7 +148,7 @@ async def test_custom_slug_begins_with_x_and_is_unique(billing: Billing) -> None
     [
         (
             lambda text: text.replace("https://billing", "http://billing"),
-            "auth.0.base_url",
+            "auth[0].base_url",
             "line 14: base_url must be https",
         ),
         (
@@ -158,26 +158,26 @@ async def test_custom_slug_begins_with_x_and_is_unique(billing: Billing) -> None
         ),
         (
             lambda text: text.replace("path: /me", "paths: /me"),
-            "auth.0.check.paths",
+            "auth[0].check.paths",
             "line 19: check.paths is not a key",
         ),
         (
             lambda text: text.replace("{16}", "{16}(?=a)"),
-            "auth.0.fields.0.pattern",
+            "auth[0].fields[0].pattern",
             "line 13: fields[0].pattern: (? must begin a non-capturing group",
         ),
         (
             lambda text: text.replace("API keys.", "API keys"),
-            "auth.0",
+            "auth[0]",
             "line 8: auth[0].api_key.where must be a sentence",
         ),
-        (lambda text: text.replace("billing.acme.com", "10.0.0.1"), "auth.0", "base_url must be an https URL"),
+        (lambda text: text.replace("billing.acme.com", "10.0.0.1"), "auth[0]", "base_url must be an https URL"),
         (lambda text: text + "name: Twice\n", "body", "line 29: name must appear only once"),
         (lambda text: text + "logo: <svg/>\n", "logo", "line 29: logo is not valid: the root must be"),
         (lambda _: "- a list", "body", "line 1: the body must consist of keys and values"),
         (lambda text: text.replace("Billing\n", "&a Billing\nx: *a\n", 1), "body", "line 2: YAML aliases"),
-        (lambda text: text.replace("com/v1", "com/v1/"), "auth.0", "line 8: auth[0]: base_url must not end"),
-        (lambda text: text.replace("Authorization", "Host"), "auth.0", "the header host must be omitted"),
+        (lambda text: text.replace("com/v1", "com/v1/"), "auth[0]", "line 8: auth[0]: base_url must not end"),
+        (lambda text: text.replace("Authorization", "Host"), "auth[0]", "the header host must be omitted"),
     ],
 )
 async def test_error_in_an_entry_names_its_line(

@@ -46,7 +46,7 @@ async def test_missing_auth_type_is_named(client: Client) -> None:
         for path in (SESSIONS, CONNECTIONS):
             answer = await client.post(path, body)
             assert answer.status_code == 422
-            assert f"HubSpot has no auth type {auth_type}. Available auth types: api_key." in answer.json()["detail"]
+            assert f"HubSpot has no auth type {auth_type!r}. Available auth types: api_key." in answer.json()["detail"]
 
 
 async def test_oauth2_only_integration_is_in_the_catalog_but_not_available(
@@ -60,6 +60,10 @@ async def test_oauth2_only_integration_is_in_the_catalog_but_not_available(
     assert [integration["supported_auth_types"] for integration in shown] == [["oauth2"]]
     offered = (await client.get("/v1/integrations", end_user_id="user_123")).json()["integrations"]
     assert "only-oauth" not in {integration["slug"] for integration in offered}
+    unknown = {"integration_slug": "only-oauth", "end_user_id": "user_123", "auth_type": "password"}
+    for path in (SESSIONS, CONNECTIONS):
+        detail = (await client.post(path, unknown)).json()["detail"]
+        assert detail == "auth_type: Only OAuth has no auth type 'password'. Its auth types are: oauth2."
     answer = await client.post(SESSIONS, {"integration_slug": "only-oauth", "end_user_id": "user_123"})
     assert answer.status_code == 422
     assert "needs an OAuth client" in answer.json()["detail"]

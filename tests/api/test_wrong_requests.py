@@ -86,6 +86,8 @@ async def callers(application: Application) -> Callers:
     organization = await application.organization()
     client = application.client(await application.key(organization))
     await register(client, RETURN_URL)
+    oauth_client = {"client_id": "a", "client_secret": "b"}
+    await client.send("PUT", "/v1/integrations/hubspot/oauth-client", oauth_client)
     revoked = await application.key(organization)
     async with application.installation.database.write() as tx:
         await api_keys.revoke(tx, "_".join(revoked.split("_")[:2]), application.clock())

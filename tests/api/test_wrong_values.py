@@ -4,6 +4,7 @@ The OpenAPI document lists the fields, so a new field is tested without a change
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,6 +14,7 @@ import pytest
 
 from one_runtime.api.problems import MEDIA_TYPE
 from one_runtime.errors import FieldError
+from one_runtime.validation.descriptions import dotted
 from tests.api.operations import Operation, Place, Schema, example, operations, put
 from tests.application import JSON, Application, Client
 from tests.validators_words import VALIDATORS_WORDS
@@ -35,7 +37,7 @@ class Wrong:
 
     @property
     def field(self) -> str:
-        return ".".join(map(str, self.place)) or "body"
+        return dotted(self.place) or "body"
 
     async def send(self, client: Client) -> httpx2.Response:
         operation, name = self.operation, str(self.place[0]) if self.place else ""
@@ -146,7 +148,7 @@ def check(wrong: Wrong, answer: httpx2.Response) -> None:
     problem = answer.json()
     errors = [FieldError(**error) for error in problem["errors"]]
     name = str(wrong.place[0]) if wrong.place else ""
-    assert [error for error in errors if error.field.split(".")[0] == name or not name], errors
+    assert [error for error in errors if re.split(r"[.[]", error.field)[0] == name or not name], errors
     assert name in problem["detail"]
     assert len(errors) > 5 or all(error.message.removesuffix(".") in problem["detail"] for error in errors), problem[
         "detail"

@@ -302,7 +302,7 @@ def test_a_logo_is_used_if_it_is_an_svg() -> None:
 @pytest.mark.parametrize(
     "changed, place, message",
     [
-        ({"openapi": "2.0"}, "openapi", "must be OpenAPI 3.0, 3.1 or 3.2, not 2.0"),
+        ({"openapi": "2.0"}, "openapi", "OpenAPI 2.0 is not supported. Convert the document to OpenAPI 3.0"),
         ({"info": {"version": "1"}}, "info.title", "is required"),
         ({"servers": []}, "servers", "at least one server must have"),
         ({"servers": [{"url": "/v1"}]}, "servers.0.url", "at least one server must have"),

@@ -78,7 +78,10 @@ def test_api_key_is_printed_once_and_revoked_by_prefix_or_id(run: Run) -> None:
 def test_refused_command_prints_one_sentence(run: Run) -> None:
     organization = run("organizations", "create", "Northwind").line
     assert "must be an origin" in run("organizations", "create", "N", "--allowed-origin", "app.example.com").sentence
-    assert "must be https" in run("organizations", "set", organization, "--allowed-origin", "http://a.example").sentence
+    assert (
+        "must begin with https"
+        in run("organizations", "set", organization, "--allowed-origin", "http://a.example").sentence
+    )
     assert "privacy_url" in run("organizations", "set", organization, "--privacy-url", "example.com").sentence
     assert "must be one or more of read" in run("api-keys", "create", organization, "--scope", "write").sentence
     for words in (("organizations", "set"), ("api-keys", "create")):

@@ -227,13 +227,30 @@ async def test_cancelling_deletes_unredeemed_credentials(application: Applicatio
     assert (await redeem(client, redirect)).status_code == 409
 
 
-async def test_sessions_of_other_modes_cannot_be_redeemed(application: Application, client: Client) -> None:
-    session = await client.session()
-    answer = await redeem(client, Redirected(session["id"], "", "orcc_x", {}))
-    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
-    early = await client.session(return_url=RETURN_URL)
-    answer = await redeem(client, Redirected(early["id"], "", "orcc_x", {}))
-    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+async def test_session_without_a_code_cannot_be_redeemed_and_says_its_state(
+    application: Application, client: Client
+) -> None:
+    async def refusal(session: dict[str, Any]) -> tuple[int, str]:
+        answer = await redeem(client, Redirected(session["id"], "", "orcc_x", {}))
+        return answer.status_code, answer.json()["detail"]
+
+    other_mode = 'Only a session with mode "redirect" has a code, and this session has mode "embed".'
+    modes: dict[str, dict[str, Any]] = {other_mode: {}, "": {"return_url": RETURN_URL}}
+    for note, more in modes.items():
+        pending, cancelled = await client.session(**more), await client.session(**more)
+        await client.send("DELETE", f"/v1/hosted-connection-sessions/{cancelled['id']}")
+        status, detail = await refusal(pending)
+        assert status == 409
+        assert note in detail if note else "has not connected an account in this session yet" in detail
+        new = f"Create a new session. {note}".strip()
+        assert await refusal(cancelled) == (409, f"This session was cancelled, so there is no code to redeem. {new}")
+        application.clock.advance(minutes=11)
+        expired = f"This session expired before the end user connected an account. {new}"
+        assert await refusal(pending) == (410, expired)
+    connected = await client.session()
+    assert (await client.type_key(connected["session_token"], FIRST)).status_code == 200
+    status, detail = await refusal(connected)
+    assert (status, f"GET /v1/hosted-connection-sessions/{connected['id']}" in detail) == (409, True)
 
 
 @pytest.mark.parametrize("mode", ["redirect", "link"])

@@ -188,7 +188,10 @@ async def get_catalog_integration(
     """Return a built-in integration with the fields of all its auth types. The request needs no API key."""
     integration = installation.catalog.get(slug.strip().lower())
     if integration is None:
-        raise NotFound(f"There is no integration {slug[:100]!r}. /v1/catalog/integrations lists all integrations.")
+        raise NotFound(
+            f"There is no built-in integration {slug[:64]!r}. GET /v1/catalog/integrations lists the built-in "
+            "integrations."
+        )
     summary = _describe(services_of(request.scope).integration_list, integration, logo).model_dump()
     detail = CatalogDetail.model_validate(
         {**summary, "website": integration.website, "docs": integration.docs, "auth": _auths(integration)}

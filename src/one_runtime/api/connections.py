@@ -26,6 +26,7 @@ from one_runtime.api.fields import (
     example,
     next_cursor,
     note_of,
+    refuse_blank,
     require_metadata,
 )
 from one_runtime.api.idempotency import Repeatable
@@ -177,7 +178,7 @@ class PatchConnection(Body, title="ConnectionUpdate"):
 
     model_config = example(name="Marketing portal", metadata={"team": "growth"})
 
-    name: DisplayName | None = None
+    name: Annotated[DisplayName | None, refuse_blank("Send null to use the account's name")] = None
     metadata: Metadata | None = None
 
 

@@ -12,9 +12,9 @@ from one_runtime.api.fields import Answer, Time
 from one_runtime.api.idempotency import Repeatable
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.api.services import services_of
-from one_runtime.catalog.custom import CustomEntry, written
+from one_runtime.catalog.custom import FORMATS, CustomEntry, written
 from one_runtime.catalog.model import AuthType, Category, is_custom
-from one_runtime.catalog.source import SourceError, UnreadableSource
+from one_runtime.catalog.source import CUSTOM_SLUG_FORM, SourceError, UnreadableSource
 from one_runtime.catalog.targets import refused_targets
 from one_runtime.connecting import disconnect
 from one_runtime.context import Installation
@@ -28,6 +28,7 @@ from one_runtime.integrations.custom import (
     IntegrationInUse,
 )
 from one_runtime.integrations.entry_process import EntryDocument
+from one_runtime.validation.descriptions import dotted
 
 router = Routes("Custom integrations")
 
@@ -213,7 +214,7 @@ async def replace_custom_integration(
     entry = await _entry(request, installation, caller.organization_id, slug.lower())
     if not is_custom(slug.lower()):
         raise NotFound(
-            f"{slug[:64]!r} is not a valid slug. Use x-, and then letters, digits and single hyphens, as in x-acme-crm."
+            f"{slug[:64]!r} is not the slug of a custom integration. The slug {CUSTOM_SLUG_FORM}, as in x-acme-crm."
         )
     condition = conditions.on(partial(_read, request))
     put = await custom.put(installation, caller.actor, entry.integration, entry.logo, condition)
@@ -268,7 +269,7 @@ async def _entry(
         )
     body = await request.body()
     if not body:
-        raise InvalidInput.of("body", "is required: send the definition of an integration, or an OpenAPI document")
+        raise InvalidInput.of("body", f"is required. {FORMATS}")
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
@@ -293,8 +294,7 @@ class _EntryError(FieldError):
 
 def _refusal(error: SourceError) -> InvalidInput:
     return InvalidInput.of_all(
-        _EntryError(".".join(str(step)[:64] for step in complaint.place) or "body", complaint.sentence)
-        for complaint in error.complaints
+        _EntryError(dotted(complaint.place) or "body", complaint.sentence) for complaint in error.complaints
     )
 
 

@@ -117,14 +117,18 @@ def _moment(value: object) -> datetime:
         raise PydanticCustomError("time", "must be a time with a time zone, such as 2026-11-25T01:02:03Z") from error
 
 
-def whole_number(minimum: int, maximum: int) -> WrapValidator:
-    """Return a validator whose error names both limits of a number. Pydantic's own errors name at most one limit."""
+def whole_number(minimum: int, maximum: int, unit: str | None = None) -> WrapValidator:
+    """Return a validator whose error names both limits of a number. Pydantic's own errors name at most one limit.
+
+    `unit`: the unit of the number in the error, such as `seconds`.
+    """
+    kind = "a whole number" if unit is None else f"a whole number of {unit}"
 
     def validate(value: object, handler: ValidatorFunctionWrapHandler) -> int:
         try:
             number: int = handler(value)
         except ValidationError as error:
-            raise PydanticCustomError("range", f"must be a whole number from {minimum} to {maximum}") from error
+            raise PydanticCustomError("range", f"must be {kind} from {minimum} to {maximum}") from error
         return number
 
     return WrapValidator(validate)
@@ -149,6 +153,17 @@ def _cursor(text: str) -> str:
     if not is_id(text):
         raise PydanticCustomError("cursor", "must be the next_cursor of an earlier response")
     return text
+
+
+def refuse_blank(advice: str) -> BeforeValidator:
+    """Return a validator that refuses a blank text. `advice`: a sentence that follows the refusal."""
+
+    def validate(value: object) -> object:
+        if isinstance(value, str) and not value.strip():
+            raise PydanticCustomError("blank", f"must not be blank. {advice}")
+        return value
+
+    return BeforeValidator(validate)
 
 
 _Clean = AfterValidator(clean_text)
@@ -208,8 +223,9 @@ Limit: TypeAlias = Annotated[
 ]
 _CursorId: TypeAlias = Annotated[str, AfterValidator(_cursor), Field(json_schema_extra={"pattern": ID_PATTERN})]
 _Cursor = Query(description="`next_cursor` of the previous page.")
-TextCursor: TypeAlias = Annotated[Text | None, _Cursor]
-IdCursor: TypeAlias = Annotated[_CursorId | None, _Cursor]
+_FirstPage = refuse_blank("Leave out cursor for the first page")
+TextCursor: TypeAlias = Annotated[Text | None, _FirstPage, _Cursor]
+IdCursor: TypeAlias = Annotated[_CursorId | None, _FirstPage, _Cursor]
 
 
 class Body(BaseModel):

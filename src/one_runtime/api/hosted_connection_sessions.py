@@ -100,7 +100,7 @@ class CreateSession(Body, title="NewSession"):
     scopes: list[ScopeName] = Field([], max_length=200)
     metadata: Metadata = Field(default={})
     expires_in: Annotated[
-        int, Field(ge=MIN_EXPIRES_IN, le=MAX_EXPIRES_IN), whole_number(MIN_EXPIRES_IN, MAX_EXPIRES_IN)
+        int, Field(ge=MIN_EXPIRES_IN, le=MAX_EXPIRES_IN), whole_number(MIN_EXPIRES_IN, MAX_EXPIRES_IN, "seconds")
     ] = DEFAULT_EXPIRES_IN
 
 
@@ -277,7 +277,10 @@ async def cancel_hosted_connection_session(
     condition = conditions.on(partial(_read, installation))
     session = await redirect_mode.cancel(installation, caller.actor, session_id, condition)
     if session.status == "connected":
-        raise Conflict("This session has already made its connection. Delete the connection instead.")
+        raise Conflict(
+            "The end user has already connected an account in this session, so there is nothing to cancel. To remove "
+            f"the connection, send DELETE /v1/connections/{session.connection_id}."
+        )
     return _answer(session, None, installation.clock())
 
 

@@ -16,7 +16,7 @@ from one_runtime.api.conditions import Conditional
 from one_runtime.api.connections import ConnectionSummary
 from one_runtime.api.fields import IDENTIFIER_SCHEMA, Answer, Body, Text
 from one_runtime.api.headers import CODED, Header, coding_of, is_current, send_json, send_not_modified
-from one_runtime.api.invalid_requests import NOT_UTF8
+from one_runtime.api.invalid_requests import NOT_UTF8, required
 from one_runtime.api.list_query import (
     CATEGORY,
     LOGO,
@@ -222,7 +222,7 @@ def _check_end_user_id(end_user_id: str, *, times: int) -> None:
     if times > 1:
         raise InvalidInput.of("end_user_id", "must occur only once")
     if not end_user_id:
-        raise InvalidInput.of("end_user_id", "is required: your own identifier of the user")
+        raise InvalidInput.of("end_user_id", required("list_integrations", "end_user_id"))
 
 
 _EXAMPLE: Final = {
@@ -243,7 +243,11 @@ _EXAMPLE: Final = {
 
 
 def _operation() -> dict[str, Any]:
-    end_user = {"description": "Your own identifier of the user.", "schema": IDENTIFIER_SCHEMA, "example": "user_123"}
+    end_user = {
+        "description": "Your own identifier of the end user.",
+        "schema": IDENTIFIER_SCHEMA,
+        "example": "user_123",
+    }
     return {
         "summary": "List the integrations of an end user",
         "description": "The integrations that an end user can connect or has connected. The response is the whole "

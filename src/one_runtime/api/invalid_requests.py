@@ -5,11 +5,13 @@ module also checks the parts of a request that FastAPI does not check.
 """
 
 import difflib
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from json import JSONDecodeError
-from typing import Any, Final, Literal, get_args, get_origin
+from types import UnionType
+from typing import Any, Final, Literal, TypeAlias, Union, cast, get_args, get_origin
 from urllib.parse import unquote_to_bytes
 
 from fastapi import Request
@@ -17,8 +19,12 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
+from one_runtime.api import property_descriptions
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest, OneRuntimeError
-from one_runtime.validation.descriptions import describe, describe_json, one_of
+from one_runtime.validation.descriptions import OBJECTS, describe, describe_json, dotted, one_of
+
+Explain: TypeAlias = Callable[[Mapping[str, Any]], str | None]
+"""Returns the message for a validation error, or None for the general message."""
 
 NOT_JSON: Final = "Send JSON with the header Content-Type: application/json."
 NOT_UTF8: Final = "must be percent-encoded UTF-8"
@@ -31,13 +37,16 @@ _NAME: Final = re.compile(rb"[A-Za-z0-9_]{1,64}")
 _BODY: Final = "body"
 
 
-def convert(error: RequestValidationError, route: object) -> OneRuntimeError:
-    """Return the error for the caller. `route`: the route that received the request."""
+def convert(error: RequestValidationError, route: object, explain: Explain | None = None) -> OneRuntimeError:
+    """Return the error for the caller. `route`: the route that received the request.
+
+    `explain`: returns a more exact message for an error, or None.
+    """
     details = error.errors()
     for detail in details:
         if detail["type"] == "json_invalid":
             return MalformedRequest(_json_sentence(detail["ctx"]["error"], str(error.body), detail["loc"][-1]))
-    errors = [_field_error(detail, _model(route, str(detail["loc"][0]))) for detail in details[:_MAX_ERRORS]]
+    errors = [_field_error(detail, route, explain) for detail in details[:_MAX_ERRORS]]
     return InvalidInput.of_all(dict.fromkeys(errors))
 
 
@@ -82,7 +91,8 @@ def _parameters(route: APIRoute) -> Mapping[str, bool]:
     types: dict[str, object] = {}
     for field in route.dependant.query_params:
         annotation = field.field_info.annotation
-        types |= _annotations(annotation, ()) or {field.alias: annotation}
+        model = _model_in(annotation)
+        types |= {field.alias: annotation} if model is None else _annotations(model)
     return {name: get_origin(annotation) is list for name, annotation in types.items()}
 
 
@@ -99,21 +109,46 @@ def _json_sentence(message: str, text: str, position: int) -> str:
     return f"The body is not valid JSON: {describe_json(JSONDecodeError(message, text, position))}."
 
 
-def _field_error(detail: Mapping[str, Any], model: type[BaseModel] | None) -> FieldError:
-    place, *path = [str(part)[:_MAX_NAME] for part in detail["loc"]]
-    if place == _QUERY:
+def required(owner: str, name: str, values: Iterable[str] = ()) -> str:
+    """Return the message for a missing field or parameter.
+
+    `owner`: the schema or the operation id, as in `property_descriptions`. `values`: the valid values, if listed.
+    """
+    listed, described = tuple(values), property_descriptions.find(owner, name)
+    if listed:
+        return f"is required, and {one_of(listed)}"
+    if described is None:
+        return "is required"
+    text = described.description
+    return f"is required: {text[0].lower()}{text[1:].removesuffix('.')}"
+
+
+def _field_error(detail: Mapping[str, Any], route: object, explain: Explain | None) -> FieldError:
+    where, *path = detail["loc"]
+    if where == _QUERY:
         path = path[:1]  # without the position of one value of a repeated parameter
-    field = ".".join(path) or place
-    if not path:
-        needs = "is required: send a JSON object" if detail["type"] == "missing" else describe(detail)  # type: ignore[arg-type] # FastAPI has no type for its details
-        return FieldError(field, needs)
-    if detail["type"] == "extra_forbidden" and model is not None:
-        return FieldError(field, unknown_name(_annotations(model, path[:-1]), path[-1], "field"))
-    if detail["type"] == "literal_error" and model is not None:
-        values = _values(_annotations(model, path[:-1]).get(path[-1]))
-        if values:
-            return FieldError(field, one_of(values))
-    return FieldError(field, describe(detail))  # type: ignore[arg-type] # FastAPI has no type for its details
+    message = explain(detail) if explain is not None else None
+    return FieldError(dotted(tuple(path)) or where, message or _message(detail, path, route))
+
+
+def _message(detail: Mapping[str, Any], path: list[str | int], route: object) -> str:
+    where, kind = detail["loc"][0], detail["type"]
+    model = _model(route, where)
+    if not path and kind == "missing":
+        return f"is required: send a JSON object{_such_as(model)}"
+    owner = _inner_model(model, path[:-1])
+    if owner is not None and path:
+        name, annotations = str(path[-1]), _annotations(owner)
+        if kind == "extra_forbidden":
+            return unknown_name(annotations, name[:_MAX_NAME], "field")
+        values = _values(annotations.get(name))
+        if kind == "missing":
+            schema = str(owner.model_config.get("title", owner.__name__))
+            return required(schema if where == _BODY else getattr(route, "name", ""), name, values)
+        if kind == "literal_error" and values:
+            return one_of(values)
+    described = describe(detail)  # type: ignore[arg-type] # FastAPI has no type for its details
+    return f"{described}{_such_as(_inner_model(model, path))}" if kind in OBJECTS else described
 
 
 def _model(route: object, place: str) -> type[BaseModel] | None:
@@ -121,20 +156,37 @@ def _model(route: object, place: str) -> type[BaseModel] | None:
     if not isinstance(route, APIRoute):
         return None
     fields = route.dependant.body_params if place == _BODY else route.dependant.query_params
-    models = [field.field_info.annotation for field in fields]
-    return next((model for model in models if isinstance(model, type) and issubclass(model, BaseModel)), None)
+    return next((model for field in fields if (model := _model_in(field.field_info.annotation)) is not None), None)
 
 
-def _annotations(model: object, path: Iterable[str]) -> dict[str, object]:
-    """Return the types of the fields of a model, or of the inner model at `path`, by name."""
+def _inner_model(model: type[BaseModel] | None, path: Iterable[str | int]) -> type[BaseModel] | None:
+    """Return the inner model at `path`. Return None if the value there has no model."""
     inner = model
     for name in path:
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)) or name not in inner.model_fields:
-            return {}
-        inner = inner.model_fields[name].annotation
-    if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-        return {}
-    return {name: field.annotation for name, field in inner.model_fields.items()}
+        inner = _model_in(_annotations(inner).get(str(name))) if inner is not None else None
+    return inner
+
+
+def _annotations(model: type[BaseModel]) -> dict[str, object]:
+    return {name: field.annotation for name, field in model.model_fields.items()}
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """Return the model of a type, also of an optional type."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    choices = get_args(annotation) if get_origin(annotation) in {Union, UnionType} else ()
+    return next((model for choice in choices if (model := _model_in(choice)) is not None), None)
+
+
+def _such_as(model: type[BaseModel] | None) -> str:
+    """Return an example of the object: its required fields, or all fields of the example if no field is required."""
+    extra = model.model_config.get("json_schema_extra") if model is not None else None
+    if model is None or not isinstance(extra, dict):
+        return ""
+    (example,) = cast("list[dict[str, object]]", extra["examples"])
+    needed = {name: example[name] for name, field in model.model_fields.items() if field.is_required()}
+    return f", such as {json.dumps(needed or example, ensure_ascii=False)}"
 
 
 def _values(annotation: object) -> tuple[str, ...]:

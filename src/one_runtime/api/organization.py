@@ -22,6 +22,7 @@ from one_runtime.api.fields import (
 )
 from one_runtime.api.merge_patch import merge_patch
 from one_runtime.api.routing import Authenticated, Installed, Routes
+from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import FieldError, InvalidInput
@@ -38,6 +39,8 @@ class Integrations(Body, title="Availability"):
     `mode`: `all` enables every integration. `listed` enables only the integrations in `slugs`. `all_but` disables the
     integrations in `slugs`, and enables every other integration.
     """
+
+    model_config = example(mode="listed", slugs=["hubspot", "slack"])
 
     mode: Literal["all", "listed", "all_but"] = "all"
     slugs: list[Slug] = Field([], max_length=2000)
@@ -71,6 +74,8 @@ class PutOrganization(Body, title="NewOrganization"):
 
 class PatchIntegrations(Body, title="AvailabilityUpdate"):
     """The part of the availability to change. A new list of `slugs` replaces the old list."""
+
+    model_config = example(mode="listed", slugs=["hubspot", "slack"])
 
     mode: Literal["all", "listed", "all_but"] | None = None
     slugs: list[Slug] | None = Field(None, max_length=2000)
@@ -162,12 +167,9 @@ async def _save(
     """Raises: InvalidInput for an unknown slug. The organization can keep slugs that have become unknown."""
     slugs = tuple(dict.fromkeys(settings.integrations.slugs))
     catalog = await installation.catalogs.of(tx, organization.id)
-    unknown = [slug for slug in slugs if slug not in organization.integrations_slugs and catalog.get(slug) is None]
-    if unknown:
-        raise InvalidInput.of(
-            "integrations.slugs",
-            f"there is no integration {unknown[0]!r}. GET /v1/catalog/integrations lists the built-in integrations",
-        )
+    for slug in slugs:
+        if slug not in organization.integrations_slugs and catalog.get(slug) is None:
+            raise InvalidInput.of("integrations.slugs", unknown(slug).detail)
     changed = replace(
         organization,
         display_name=settings.display_name,

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from one_runtime.api import invalid_requests
+from one_runtime.api.named_integration import find_named_integration
 from one_runtime.api.request_body import too_slow
 from one_runtime.connections.credentials import CheckFailed
 from one_runtime.errors import (
@@ -111,7 +112,7 @@ def install(app: FastAPI, public_url: str, methods_at: Callable[[str], set[str]]
     """
 
     async def render(request: Request, error: Exception) -> Response:
-        converted = _convert(request, error, methods_at)
+        converted = await _convert(request, error, methods_at)
         request.scope["error_code"] = converted.code
         return problem(converted, request.scope["request_id"], public_url)
 
@@ -121,7 +122,7 @@ def install(app: FastAPI, public_url: str, methods_at: Callable[[str], set[str]]
     app.add_exception_handler(Exception, render)
 
 
-def _convert(request: Request, error: Exception, methods_at: Callable[[str], set[str]]) -> OneRuntimeError:
+async def _convert(request: Request, error: Exception, methods_at: Callable[[str], set[str]]) -> OneRuntimeError:
     if isinstance(error, NotFound | HTTPException) and _has_extra_slash(request, methods_at):
         return NotFound("There is nothing at this address. Remove the slash at the end of the path.")
     if isinstance(error, OneRuntimeError):
@@ -129,7 +130,9 @@ def _convert(request: Request, error: Exception, methods_at: Callable[[str], set
             log.error("request_failed", code=error.code, detail=error.detail)
         return error
     if isinstance(error, RequestValidationError):
-        return invalid_requests.convert(error, request.scope.get("route"))
+        named = await find_named_integration(request, error)
+        explain = named.explain if named is not None else None
+        return invalid_requests.convert(error, request.scope.get("route"), explain)
     if isinstance(error, HTTPException):
         return _of_status(error.status_code, methods_at(request.url.path))
     return internal_error(request.scope["request_id"])

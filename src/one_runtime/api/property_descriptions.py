@@ -179,6 +179,7 @@ _CONNECTIONS: Final[Mapping[str, Described]] = {
         "https://api.hubapi.com",
     ),
     "scopes": Described("OAuth scopes.", ["crm.objects.contacts.read"]),
+    "NewApiKey.name": Described("Your name for the key, such as the program that uses it.", "billing"),
     "ApiKey.scopes": Described("The scopes of the key: the operations that the key permits.", ["read", "use"]),
     "CreatedApiKey.scopes": Described("The scopes of the key: the operations that the key permits.", ["read", "use"]),
     "Me.scopes": Described("The scopes of the key: the operations that the key permits.", ["read", "use"]),
@@ -236,7 +237,8 @@ _SESSIONS: Final[Mapping[str, Described]] = {
     "Session.integration_slug": Described("The slug of the integration, or null before the choice.", "hubspot"),
     "Redemption.code": Described("The parameter `code` in the query of your return URL.", "orcc_…"),
     "Redemption.end_user_id": Described(
-        "The user who is signed in to your product. Read this identifier from your own login, never from the URL.",
+        "Your own identifier of the user who is signed in when the browser returns. Read the identifier from your own "
+        "login, never from the URL.",
         "user_123",
     ),
 }
@@ -301,7 +303,7 @@ _ERRORS: Final[Mapping[str, Described]] = {
     "Problem.error": Described("The text of `detail`, for clients that do not read `detail`."),
     "errors": Described("The invalid fields. Absent if no field is invalid."),
     "provider_reason": Described("The provider's message as plain text, or null. Only some codes have this property."),
-    "field": Described("The name of the field, such as `params.region`.", "end_user_id"),
+    "field": Described("The path to the field, such as `params.region` or `scopes[0]`.", "end_user_id"),
     "FieldError.message": Described("What is wrong with the value, and what is allowed.", "must not be blank"),
 }
 

@@ -112,8 +112,9 @@ async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
     headers = _headers(scope)
     if headers.get(b"upgrade", b"").lower() == b"websocket":
         raise WebSocketUnsupported(
-            "One Runtime does not relay WebSocket. Read the connection's credential with the API, and connect to "
-            "the provider directly."
+            "The proxy does not relay WebSocket. Remove the header Upgrade to send an ordinary request. To connect to "
+            "the provider yourself, read the credentials with GET /v1/connections/{connection_id}/credentials, which "
+            "needs the scope credentials:read."
         )
     options = _options(headers)
     selector = ConnectionSelector(slug, options.get(_END_USER), options.get(_CONNECTION))

@@ -58,7 +58,8 @@ _API: Final = "/v1/"
 The other routes ignore unknown parameters, because load balancers and caches add parameters.
 """
 _BODY_METHODS: Final = frozenset({"POST", "PUT", "PATCH"})
-_PRINCIPAL: Final = "one_runtime.principal"
+PRINCIPAL: Final = "one_runtime.principal"
+"""Key of the `Principal` in the ASGI scope. The key is absent before the authentication, and on public routes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ def _authenticated_route(scope: KeyScope | Literal["any"], *, idempotent: bool) 
                 services = services_of(request.scope)
                 principal = await services.authenticator.authenticate(services.installation.database, request.scope)
                 authorize(request.scope, principal, scope)
-                request.scope[_PRINCIPAL] = principal
+                request.scope[PRINCIPAL] = principal
                 if has_json_body:
                     require_json(request.headers.get("content-type", ""))
                 if idempotent:
@@ -210,7 +211,7 @@ def authorize(request: Scope, principal: Principal, required: KeyScope | Literal
 
 
 async def _principal_of(request: Request) -> Principal:
-    principal: Principal = request.scope[_PRINCIPAL]
+    principal: Principal = request.scope[PRINCIPAL]
     return principal
 
 

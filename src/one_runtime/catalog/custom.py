@@ -23,6 +23,9 @@ MAX_BYTES: Final = 64 * 1024
 
 The limit is small, because every process caches the entry.
 """
+FORMATS: Final = (
+    "Send the definition of an integration, or an OpenAPI document. docs/custom-integrations.md describes both formats"
+)
 _MOST_COMPLAINTS: Final = 20
 _SVG_URI: Final = re.compile(r"data:image/svg\+xml(?:;[a-z0-9=-]+)*?(;base64)?,(.*)", re.DOTALL | re.IGNORECASE)
 
@@ -68,8 +71,7 @@ def _custom_entry(source: EntrySource, slug: str | None = None, *, allow_http: b
     if not isinstance(source.data, Mapping):
         source.refuse(
             (),
-            "the body must consist of keys and values, such as slug: x-acme. Send the definition of an integration, or "
-            "an OpenAPI document. "
+            f"the body must consist of keys and values, such as slug: x-acme. {FORMATS}. "
             "With curl, use the option --data-binary to keep line breaks",
         )
     if is_openapi(source.data):

@@ -66,12 +66,10 @@ _REVISE = update(organizations).where(_BY_ID).values(custom_revision=bindparam("
 
 def unknown(slug: str) -> NotFound:
     """Return the error for a slug that is not in the organization's catalog."""
-    where = (
-        "/v1/custom-integrations lists your custom integrations"
-        if slug.startswith(CUSTOM)
-        else "/v1/catalog/integrations lists all integrations"
+    return NotFound(
+        f"There is no integration {slug[:64]!r}. GET /v1/catalog/integrations lists the built-in integrations, and "
+        "GET /v1/custom-integrations lists your own."
     )
-    return NotFound(f"There is no integration {slug[:64]!r}. {where}.")
 
 
 async def list_own(tx: Transaction, organization_id: str) -> list[StoredIntegration]:
@@ -84,7 +82,7 @@ async def get(tx: Transaction, organization_id: str, slug: str) -> StoredIntegra
     row = await tx.one(_BY_SLUG, organization=organization_id, slug=slug) if is_custom(slug) else None
     if row is None:
         raise NotFound(
-            f"There is no custom integration {slug[:64]!r}. /v1/custom-integrations lists your custom integrations."
+            f"There is no custom integration {slug[:64]!r}. GET /v1/custom-integrations lists your own integrations."
         )
     return _from_row(row)
 

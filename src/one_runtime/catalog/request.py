@@ -3,7 +3,7 @@
 import base64
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 from urllib.parse import quote, urlencode
@@ -15,7 +15,13 @@ from one_runtime.catalog.templates import fill, is_authority, names_in, split_ur
 from one_runtime.errors import FieldError, InvalidInput
 
 Carrier: TypeAlias = Literal["form", "json", "query", "none"]
+Group: TypeAlias = Literal["params", "credentials"]
+Wording: TypeAlias = Callable[[Param | CredentialField, str], str]
+"""Returns the message for an invalid value. The text in the second argument is a predicate, such as `is required`."""
 
+NO_NAMES: Final[Mapping[Group, Collection[str]]] = {}
+REQUIRED: Final = "is required"
+NOT_AN_OPTION: Final = "must be one of the options"
 MAX_PARAM = 255
 MAX_CREDENTIAL = 8192
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -56,8 +62,23 @@ class OutboundRequest:
     body: bytes | None = field(repr=False)
 
 
-def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping[str, str]) -> ConnectionValues:
+def with_label(part: Param | CredentialField, problem: str) -> str:
+    """Return the message for the end user, who sees the labels of the fields."""
+    return f"{part.label} {problem}"
+
+
+def clean_values(
+    auth: AuthBase,
+    params: Mapping[str, str],
+    credentials: Mapping[str, str],
+    *,
+    wording: Wording = with_label,
+    other_names: Mapping[Group, Collection[str]] = NO_NAMES,
+) -> ConnectionValues:
     """Trim and transform the values, add defaults, and validate the result by the rules of the catalog entry.
+
+    `wording`: returns the message for an invalid value. `other_names`: more names that `params` and `credentials` may
+    contain. This function ignores their values.
 
     Raises:
         InvalidInput: a value is not valid. The exception has an error for each invalid field, such as `params.<name>`.
@@ -74,7 +95,7 @@ def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping
             _require_segment(value, in_path=param.name in in_paths)
             values.params[param.name] = value
         except InvalidInput as error:
-            errors.append(FieldError(f"params.{param.name}", error.detail))
+            errors.append(FieldError(f"params.{param.name}", wording(param, error.detail)))
     for part in auth.fields:
         value = _trim(credentials.get(part.name))
         if not value and part.optional:
@@ -84,16 +105,17 @@ def clean_values(auth: AuthBase, params: Mapping[str, str], credentials: Mapping
             _require_segment(value, in_path=part.name in in_paths)
             values.credentials[part.name] = value
         except InvalidInput as error:
-            errors.append(FieldError(f"credentials.{part.name}", error.detail))
-    errors += _unknown_values("params", params, auth.params)
-    errors += _unknown_values("credentials", credentials, auth.fields)
+            errors.append(FieldError(f"credentials.{part.name}", wording(part, error.detail)))
+    sent: Mapping[Group, Mapping[str, str]] = {"params": params, "credentials": credentials}
+    for group in sent:
+        errors += _unknown_values(group, sent[group], [*names_of(auth, group), *other_names.get(group, ())])
     if errors:
         raise InvalidInput.of_all(errors)
     return values
 
 
 def _clean_param(param: Param, raw: str | None, *, in_host: bool) -> str:
-    """Return the value of a parameter. Raises: InvalidInput with the message for the end user."""
+    """Return the value of a parameter. Raises: InvalidInput with a predicate, such as `is required`."""
     suffix = param.suffix or ""
     value = _trim(raw) or param.default or ""
     if in_host or suffix:  # the end user can paste a whole URL
@@ -104,21 +126,21 @@ def _clean_param(param: Param, raw: str | None, *, in_host: bool) -> str:
         value = _TRANSFORMS[transform](value)
     _check_text(param, value, MAX_PARAM, suffix)
     if param.options and value not in [option.value for option in param.options]:
-        raise InvalidInput(f"{param.label} must be one of the options")
+        raise InvalidInput(NOT_AN_OPTION)
     return value
 
 
 def _check_field(auth: AuthBase, part: CredentialField, value: str) -> None:
-    """Check a part of the credential. Raises: InvalidInput with the message for the end user."""
+    """Check a part of the credential. Raises: InvalidInput with a predicate, such as `is required`."""
     _check_text(part, value, MAX_CREDENTIAL)
     in_headers = [*auth.send.headers.values(), *(auth.check.headers.values() if auth.check is not None else ())]
     if not value.isascii() and any(part.name in names_in(template) for template in in_headers):
-        raise InvalidInput(f"{part.label} contains a character that cannot be sent; copy the value again")
+        raise InvalidInput("contains a character that cannot be sent; copy the value again")
     # RFC 7617, 2: the first colon ends the user name.
     if ":" in value and auth.send.basic is not None and part.name in names_in(auth.send.basic.username):
-        raise InvalidInput(f"{part.label} must not contain a colon")
+        raise InvalidInput("must not contain a colon")
     if any(derived.field == part.name and extract(derived.pattern, value) is None for derived in auth.derived):
-        raise InvalidInput(f"{part.label} looks incomplete; copy the value again")
+        raise InvalidInput("looks incomplete; copy the value again")
 
 
 def _trim(raw: str | None) -> str:
@@ -127,15 +149,15 @@ def _trim(raw: str | None) -> str:
 
 def _check_text(part: Param | CredentialField, value: str, longest: int, suffix: str = "") -> None:
     if not value:
-        raise InvalidInput(f"{part.label} is required")
+        raise InvalidInput(REQUIRED)
     if len(value) > longest:
-        raise InvalidInput(f"{part.label} must be at most {longest} characters")
+        raise InvalidInput(f"must be at most {longest} characters")
     if _CONTROL.search(value):
-        raise InvalidInput(f"{part.label} contains a line break or another character that cannot be sent")
+        raise InvalidInput("contains a line break or another character that cannot be sent")
     if part.pattern is not None and not compiled(part.pattern).fullmatch(value):
         whole = f" or {part.placeholder}{suffix}" if suffix else ""
         example = f", such as {part.placeholder}{whole}" if part.placeholder else ""
-        raise InvalidInput(f"{part.label} does not have the expected form{example}")
+        raise InvalidInput(f"does not have the expected form{example}")
 
 
 def _require_segment(value: str, *, in_path: bool) -> None:
@@ -143,13 +165,20 @@ def _require_segment(value: str, *, in_path: bool) -> None:
         raise InvalidInput("must not be a single dot or two dots")
 
 
-def _unknown_values(
-    group: str, values: Mapping[str, str], parts: Iterable[Param | CredentialField]
-) -> list[FieldError]:
-    known = [part.name for part in parts]
-    fields = f"The fields of {group} are: {', '.join(known)}" if known else f"Leave out {group}"
-    message = f"is not a field of this auth type. {fields}"
-    return [FieldError(f"{group}.{name[:64]}", message) for name in sorted(set(values) - set(known))]
+def names_of(auth: AuthBase, group: Group) -> list[str]:
+    """Return the names of the values in `params` or `credentials`."""
+    return [part.name for part in (auth.params if group == "params" else auth.fields)]
+
+
+def fields_sentence(group: Group, names: Iterable[str]) -> str:
+    """Return the sentence that lists the fields of `params` or `credentials`, without a full stop."""
+    listed = ", ".join(names)
+    return f"The fields of {group} are: {listed}" if listed else f"Leave out {group}"
+
+
+def _unknown_values(group: Group, values: Mapping[str, str], names: Collection[str]) -> list[FieldError]:
+    message = f"is not a field of this auth type. {fields_sentence(group, names)}"
+    return [FieldError(f"{group}.{name[:64]}", message) for name in sorted(set(values) - set(names))]
 
 
 def inject(auth: AuthBase, values: ConnectionValues) -> Injection:

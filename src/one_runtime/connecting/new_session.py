@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple, NoReturn
+from urllib.parse import urlencode
 
 from sqlalchemy import bindparam, func, select
 
@@ -93,7 +94,7 @@ async def create_session(
     )
     organization = await organizations.get(tx, actor.organization_id)
     clients = await oauth_clients.list_slugs(tx, actor.organization_id)
-    _require_mode(session, organization)
+    _require_mode(session, organization, new.mode)
     catalog = await installation.catalogs.of(tx, actor.organization_id)
     _require_connectable(installation, catalog, organization, clients, new)
     if new.target_connection_id is not None:
@@ -123,21 +124,33 @@ async def _require_quota(tx: Transaction, installation: Installation, organizati
         )
 
 
-def _require_mode(session: ConnectSession, organization: Organization) -> None:
-    """Require the fields of the session's mode, and refuse fields of other modes (P6). Raises: InvalidInput."""
+def _require_mode(session: ConnectSession, organization: Organization, requested: Mode | None) -> None:
+    """Require the fields of the session's mode, and refuse fields of other modes (P6). Raises: InvalidInput.
+
+    `requested`: the `mode` of the request, or None if the request has no `mode`.
+    """
+    mode = f'mode "{session.mode}"'
     if session.mode != "redirect" and session.return_url:
-        _refuse("return_url", f"must be left out in the mode {session.mode}: only the mode redirect uses it")
+        _refuse("return_url", f'must be left out with {mode}: only mode "redirect" uses return_url')
     if session.mode != "embed" and session.allowed_origins:
-        _refuse("allowed_origins", f"must be left out in the mode {session.mode}: only the mode embed uses it")
+        reason = "" if requested is not None else ", which return_url selects"
+        _refuse("allowed_origins", f'must be left out with {mode}{reason}: only mode "embed" uses allowed_origins')
     if session.mode == "embed" and not (session.allowed_origins or organization.allowed_origins):
+        reason = "" if requested is not None else ", the default"
         _refuse(
             "allowed_origins",
-            "is required: list the origin of the page that opens the popup. You can also store the origin with "
-            "PATCH /v1/organization.",
+            f"is required with {mode}{reason}: list the origins of the pages that open the popup, or store the origins "
+            'with PATCH /v1/organization. The modes "redirect" (with a return_url) and "link" need no origins.',
         )
     if session.mode == "redirect":
         if not session.return_url:
-            _refuse("return_url", "is required in the mode redirect: at the end, the browser returns to this URL")
+            _refuse("return_url", f"is required with {mode}: the browser returns to this URL at the end")
+        if not organization.return_urls:
+            _refuse(
+                "return_url",
+                "is not registered: your organization has no return_urls. Add the URL to return_urls with "
+                "PATCH /v1/organization",
+            )
         if not organization.returns_to(session.return_url):
             _refuse(
                 "return_url",
@@ -201,6 +214,16 @@ def _require_scopes(integration: Integration, new: NewSession) -> None:
 
 
 async def _require_target(tx: Transaction, actor: Actor, new: NewSession) -> None:
+    """Raises: NotFound, InvalidInput."""
     target = await connections.get(tx, actor.organization_id, new.target_connection_id or "")
-    if (target.end_user_id, target.integration_slug) != (new.end_user.end_user_id, new.integration_slug):
-        raise InvalidInput.of("connection_id", "must be a connection of this end user to this integration")
+    wanted = {"end_user_id": new.end_user.end_user_id, "integration_slug": new.integration_slug}
+    present = {name: getattr(target, name) for name in wanted}
+    different = [
+        f"the {name} {present[name]!r}, not {value!r}" for name, value in wanted.items() if value != present[name]
+    ]
+    if different:
+        _refuse(
+            "connection_id",
+            f"does not fit this request: the connection has {', and '.join(different)}. "
+            f"GET /v1/connections?{urlencode(wanted)} lists the connections that fit.",
+        )

@@ -41,6 +41,8 @@ from one_runtime.tokens.revocation import revoke_all
 
 BATCH: Final = 100
 
+_ENDED: Final[Mapping[Status, str]] = {"cancelled": "was cancelled", "failed": "failed"}
+
 TABLE: Final = "unredeemed_connections"
 _VERSION: Final = 1  # `SealContext` requires a row's version, which never changes, because rows are never updated
 
@@ -145,7 +147,7 @@ async def redeem(installation: Installation, actor: Actor, session_id: str, code
         session = await sessions.get(tx, actor.organization_id, session_id)
         await end_users.lock(tx, actor.organization_id, session.end_user_id)  # allow only one redemption at a time
         session = await sessions.get(tx, actor.organization_id, session_id)
-        _require_code(session, code)
+        _require_code(session, code, now)
         if session.end_user_id == end_user_id:
             session, connection = await _redeem(tx, installation, actor, session, now)
             integration = await _find_integration(tx, installation, connection)
@@ -153,27 +155,42 @@ async def redeem(installation: Installation, actor: Actor, session_id: str, code
         note = error_note(EndUserMismatch.code, "The code was sent with another end user's identifier.", now)
         pending = await _abandon(tx, installation, actor, session, "failed", note)
     await revoke_all(installation, pending or [])
-    deleted = " One Runtime made no connection, and deleted the new credentials." if pending is not None else ""
+    deleted = ", so One Runtime made no connection and deleted the new credentials" if pending is not None else ""
     raise EndUserMismatch(
-        f"The end_user_id does not identify this session's end user.{deleted} "
-        "Perhaps the end user sent the session's link to another person. Create a new session for the signed-in user."
+        f"The end_user_id is not the end user of this session{deleted}. Perhaps the end user sent the session's link "
+        "to another person. Create a new session for the user who is signed in."
     )
 
 
-def _require_code(session: ConnectSession, code: str) -> None:
-    if session.mode != "redirect":
-        raise Conflict(
-            f"This session has the mode {session.mode}, so there is no code to redeem. Read the result with "
-            f"GET /v1/hosted-connection-sessions/{session.id}. The session is {session.status}."
-        )
+def _require_code(session: ConnectSession, code: str, now: datetime) -> None:
+    """Raises: Conflict or SessionExpired if the session has no code; InvalidInput for a wrong code."""
     known = session.code_hash
-    if known is None and session.status == "pending":
-        raise Conflict(
+    if session.mode != "redirect" or known is None:
+        raise _no_code_error(session, now)
+    if not secret_tokens.same(known, secret_tokens.digest(code)):
+        raise InvalidInput.of("code", "must be the code of this session, from the query of your return_url")
+
+
+def _no_code_error(session: ConnectSession, now: datetime) -> OneRuntimeError:
+    """Return the error for a session without a code. The state of the session comes first, because it decides."""
+    state = session.state(now)
+    other_mode = f'Only a session with mode "redirect" has a code, and this session has mode "{session.mode}".'
+    note = "" if session.mode == "redirect" else f" {other_mode}"
+    if state == "expired":
+        return SessionExpired(
+            f"This session expired before the end user connected an account. Create a new session.{note}"
+        )
+    if state in {"cancelled", "failed"}:
+        return Conflict(f"This session {_ENDED[state]}, so there is no code to redeem. Create a new session.{note}")
+    if session.mode == "redirect":
+        return Conflict(
             "The end user has not connected an account in this session yet. Redeem the code when the browser returns "
             "to your return_url."
         )
-    if known is None or not secret_tokens.same(known, secret_tokens.digest(code)):
-        raise InvalidInput.of("code", "must be the code of this session, from the query of your return_url")
+    return Conflict(
+        f"There is no code to redeem. {other_mode} Read the result of the session with "
+        f"GET /v1/hosted-connection-sessions/{session.id}."
+    )
 
 
 async def _redeem(
@@ -196,7 +213,8 @@ def _not_redeemable_error(session: ConnectSession, now: datetime) -> OneRuntimeE
         return SessionExpired(
             "The code was not redeemed within 10 minutes, so One Runtime deletes the connection. Start again."
         )
-    return Conflict(f"This session is {session.state(now)}, so it has no connection to redeem. Create a new session.")
+    ended = _ENDED.get(session.state(now), "has ended")
+    return Conflict(f"This session {ended}, so there is no connection to redeem. Create a new session.")
 
 
 async def _find_connection(tx: Transaction, session: ConnectSession) -> Connection | None:

@@ -176,8 +176,8 @@ async def get(tx: Transaction, organization_id: str, session_id: str, *, lock: b
     session = await tx.one(_MINE_LOCKED if lock else _MINE, ConnectSession, **key) if is_id(session_id) else None
     if session is None:
         raise NotFound(
-            f"There is no hosted connection session {session_id[:64]!r}. Use the id of a session that your "
-            "organization created."
+            f"There is no hosted connection session {session_id[:64]!r}. GET /v1/hosted-connection-sessions lists your "
+            "sessions."
         )
     return session
 

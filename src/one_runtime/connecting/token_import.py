@@ -1,15 +1,24 @@
 """Import keys, passwords and OAuth tokens that an organization already has: verify and store them as connections."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, NamedTuple
 
 from one_runtime.auth_types import auth_method, oauth2_of
-from one_runtime.catalog.model import AuthType, Integration
+from one_runtime.catalog.model import Auth, AuthType, Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.organization_catalogs import unknown
-from one_runtime.catalog.request import clean_values
+from one_runtime.catalog.parts import CredentialField, Param
+from one_runtime.catalog.request import (
+    NO_NAMES,
+    NOT_AN_OPTION,
+    REQUIRED,
+    Group,
+    Wording,
+    clean_values,
+    names_of,
+)
 from one_runtime.catalog.response import UnexpectedValue, read_received
 from one_runtime.connecting.verification import (
     GrantedTokens,
@@ -29,6 +38,7 @@ from one_runtime.integrations.availability import unavailable_reason
 from one_runtime.oauth.scopes import parse_granted_scopes
 from one_runtime.oauth.token_response import TokenSet, is_token
 from one_runtime.tenancy.events import Actor
+from one_runtime.validation.descriptions import one_of
 
 _TOKEN_FIELDS: Final = ("access_token", "refresh_token", "expires_at", "scope")
 
@@ -112,7 +122,7 @@ async def _verify(
     oauth2 = oauth2_of(auth)
     if oauth2 is not None:
         return await _verify_tokens(installation, organization_id, integration, oauth2, request)
-    values = clean_values(auth, request.params, request.credentials)
+    values = clean_values(auth, request.params, request.credentials, wording=_wording(integration))
     if request.check or auth_method(auth).tokens is not None:
         return await verify_credentials(installation, organization_id, integration, auth, values)
     return unverified_account(integration, auth, values)
@@ -125,10 +135,10 @@ async def _verify_tokens(
     auth: OAuth2Auth,
     request: CredentialImport,
 ) -> VerifiedAccount:
-    received = {part.name for part in auth.received}
-    client_fields = {name: value for name, value in request.credentials.items() if name not in _TOKEN_FIELDS}
-    typed_params = {name: value for name, value in request.params.items() if name not in received}
-    values = clean_values(auth, typed_params, client_fields)
+    other_names = _names_of_tokens(auth)
+    values = clean_values(
+        auth, request.params, request.credentials, wording=_wording(integration), other_names=other_names
+    )
     tokens = _read_tokens(request.credentials)
     async with installation.database.read() as tx:
         client = await oauth_clients.require(tx, installation.vault, organization_id, integration, auth, values.params)
@@ -142,6 +152,31 @@ async def _verify_tokens(
         return await verify_tokens(installation, organization_id, integration, auth, granted, check=request.check)
     except UnexpectedValue as error:
         raise InvalidInput.of("params", str(error)) from error
+
+
+def field_names(auth: Auth, group: Group) -> list[str]:
+    """Return the names of the values in `params` or `credentials` of an import."""
+    oauth2 = oauth2_of(auth)
+    tokens = _names_of_tokens(oauth2) if oauth2 is not None else NO_NAMES
+    return [*tokens.get(group, ()), *names_of(auth, group)]
+
+
+def _names_of_tokens(auth: OAuth2Auth) -> Mapping[Group, Collection[str]]:
+    """Return the names of the values that an end user does not enter, but that an import contains."""
+    return {"params": [part.name for part in auth.received], "credentials": _TOKEN_FIELDS}
+
+
+def _wording(integration: Integration) -> Wording:
+    """Return the function that writes the messages for developers. The field's name is in front of each message."""
+
+    def describe(part: Param | CredentialField, problem: str) -> str:
+        if problem == REQUIRED:
+            return f"is required: {part.label} of the end user's account at {integration.name}"
+        if problem == NOT_AN_OPTION and isinstance(part, Param):
+            return one_of([option.value for option in part.options])
+        return problem
+
+    return describe
 
 
 def _read_tokens(credentials: Mapping[str, str]) -> TokenSet:

@@ -1,6 +1,7 @@
 """Decide which integrations and auth types the end users of an organization can use now."""
 
 import json
+import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
@@ -8,6 +9,9 @@ from typing import Final, Literal, NamedTuple
 from one_runtime.auth_types import auth_method
 from one_runtime.catalog.model import Integration
 from one_runtime.integrations.byte_cache import ByteCache
+
+_AUTH_TYPE: Final = re.compile(r"[a-z0-9_]{1,20}")
+"""A value that a message can repeat. Another text can be a secret in the wrong field."""
 
 NO_CLIENTS: Final[frozenset[str]] = frozenset()
 
@@ -112,14 +116,17 @@ def _register_client(slug: str) -> str:
 def unavailable_reason(integration: Integration, clients: Collection[str], auth_type: str | None = None) -> str | None:
     """Return the reason and the remedy if an end user cannot connect. Return None if an end user can connect.
 
-    `auth_type`: the auth type to use; None for any auth type. `clients`: the integrations with an OAuth client of the
-    organization or the operator.
+    `auth_type`: the auth type to use, known or unknown; None for any auth type. `clients`: the integrations with an
+    OAuth client of the organization or the operator.
     """
     available = available_auth_types(integration, clients)
     if auth_type in available or (auth_type is None and available):
         return None
     if auth_type is not None and auth_type not in integration.auth_types:
-        reason = f"{integration.name} has no auth type {auth_type}."
+        named = f"no auth type {auth_type!r}" if _AUTH_TYPE.fullmatch(auth_type) else "no such auth type"
+        reason = f"{integration.name} has {named}."
+        if not available:
+            return f"{reason} Its auth types are: {', '.join(integration.auth_types)}."
     else:
         reason = (
             f"The auth type oauth2 of {integration.name} needs an OAuth client. {_register_client(integration.slug)}"

@@ -200,7 +200,7 @@ async def require(
     if row is None:
         raise OAuthClientMissing(f"No OAuth client is registered for {integration.name}.")
     client = _decrypt(vault, row)
-    if _secret_errors(auth, NewOAuthClient(client.client.client_id, client.client.client_secret)):
+    if _lacks_secret(auth, client.client.client_secret):
         raise OAuthClientMissing(f"The OAuth client for {integration.name} has no secret. Register the client again.")
     require_host(client, integration.name, auth, params)
     require_field_hosts(client, integration.name, auth, params)
@@ -242,7 +242,10 @@ async def put(
     """
     slug, auth = integration.slug, oauth2_of(integration.auth_of("oauth2"))
     if auth is None:
-        raise InvalidInput(f"{integration.name} does not use oauth2, so it has no OAuth client.")
+        raise InvalidInput(
+            f"{integration.name} does not use oauth2, so it has no OAuth client. Available auth types: "
+            f"{', '.join(integration.auth_types)}."
+        )
     if auth.client.owner == "customer":
         raise InvalidInput(
             f"Each end user of {integration.name} enters their own OAuth client in the popup, so your organization "
@@ -256,7 +259,7 @@ async def put(
     if kept is not None:
         new = replace(new, client_secret=kept.client.client_secret, fields={**kept.fields, **new.fields})
     new = replace(new, hosts=_hosts(new.hosts))
-    _require_fit(auth, new, names_hosts=names_hosts(slug, auth))
+    _require_fit(integration, auth, new)
     if slug.startswith(CUSTOM) and not new.hosts:
         new = replace(new, hosts=secret_hosts(auth))  # a later definition must not send the secret to other hosts
     if kept is not None and not set(new.hosts) <= set(kept.hosts):
@@ -398,14 +401,13 @@ def _hosts(values: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(hosts))
 
 
-def _require_fit(auth: OAuth2Auth, new: NewOAuthClient, *, names_hosts: bool) -> None:
+def _require_fit(integration: Integration, auth: OAuth2Auth, new: NewOAuthClient) -> None:
     """Check that a client has all values that the integration requires. Raises: InvalidInput."""
-    errors = [
-        *_identity_errors(new),
-        *_secret_errors(auth, new),
-        *_field_errors(auth, new),
-        *_host_errors(new, names_hosts=names_hosts),
-    ]
+    errors = _identity_errors(new)
+    if _lacks_secret(auth, new.client_secret):
+        message = f"is required: the secret that {integration.name} shows for this client_id"
+        errors.append(FieldError("client_secret", message))
+    errors += [*_field_errors(auth, new), *_host_errors(integration, auth, new)]
     if new.scopes is not None:
         errors += [FieldError("scopes", message) for message in check_scopes(auth.scopes, new.scopes)]
     if errors:
@@ -419,10 +421,9 @@ def _identity_errors(new: NewOAuthClient) -> list[FieldError]:
     return [FieldError(name, message) for name, value in values.items() if _PRINTABLE.fullmatch(value) is None]
 
 
-def _secret_errors(auth: OAuth2Auth, new: NewOAuthClient) -> list[FieldError]:
-    if new.client_secret is None and (auth.token.auth != "none" or auth.authorization.callback_signature):
-        return [FieldError("client_secret", "is required: this provider authenticates OAuth clients")]
-    return []
+def _lacks_secret(auth: OAuth2Auth, client_secret: str | None) -> bool:
+    """Return True if the provider authenticates OAuth clients, and the client has no secret."""
+    return client_secret is None and (auth.token.auth != "none" or bool(auth.authorization.callback_signature))
 
 
 def _field_errors(auth: OAuth2Auth, new: NewOAuthClient) -> list[FieldError]:
@@ -436,11 +437,13 @@ def _field_errors(auth: OAuth2Auth, new: NewOAuthClient) -> list[FieldError]:
     ]
 
 
-def _host_errors(new: NewOAuthClient, *, names_hosts: bool) -> list[FieldError]:
-    if names_hosts and not new.hosts:
+def _host_errors(integration: Integration, auth: OAuth2Auth, new: NewOAuthClient) -> list[FieldError]:
+    must_name_hosts = names_hosts(integration.slug, auth)
+    if must_name_hosts and not new.hosts:
         return [FieldError("hosts", "is required. List the provider's hosts; only these hosts receive the secret")]
-    if new.hosts and not names_hosts:
-        return [FieldError("hosts", "must be empty: the definition of this integration limits the hosts")]
+    if new.hosts and not must_name_hosts:
+        message = f"must be left out: the definition of {integration.name} sets the hosts that receive the secret"
+        return [FieldError("hosts", message)]
     if len(new.hosts) > MAX_HOSTS:
         return [FieldError("hosts", f"must have at most {MAX_HOSTS} hosts")]
     return []

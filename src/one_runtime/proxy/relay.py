@@ -270,7 +270,7 @@ def _require_path_below_base_url(auth: AuthBase | None, path: str) -> None:
         raise InvalidInput.of(
             "path",
             'must not contain the segment "..", because the path could leave the base URL. If the provider needs such '
-            "paths, the definition of the integration must contain allow_dot_segments",
+            "paths, the definition of the integration must contain allow_dot_segments: true",
         )
 
 

@@ -54,7 +54,10 @@ QUOTA: Final = "one_runtime.quota"
 
 _MISSING: Final = "Send the header `Authorization: Bearer oru_…` with one of your organization's API keys."
 _SESSION: Final = "This is a session token, not an API key. Send one of your organization's API keys: `oru_…`."
-_INVALID: Final = "This API key is not valid. The key is mistyped or revoked, or belongs to another installation."
+_INVALID: Final = (
+    "This API key is not valid. The key is mistyped or revoked, or belongs to another installation. Copy the whole key "
+    "again, or create an API key with `one-runtime api-keys create <organization>`."
+)
 
 
 class Principal(NamedTuple):
@@ -73,9 +76,10 @@ class Principal(NamedTuple):
     def require(self, scope: KeyScope) -> None:
         """Check that the API key has the scope. Raises: InsufficientScope."""
         if scope not in self.scopes:
+            options = " ".join(f"--scope {name}" for name in (*self.scopes, scope))
             raise InsufficientScope(
                 f"This request needs the scope {scope!r}. This API key has the scopes: {', '.join(self.scopes)}. "
-                f"Create an API key with `one-runtime api-keys create {self.organization_id} --scope {scope}`.",
+                f"Create an API key with `one-runtime api-keys create {self.organization_id} {options}`.",
                 scope,
             )
 

@@ -235,7 +235,7 @@ def _clean_origin(field: str, value: str) -> str:
         raise InvalidInput.of(field, advice)
     if url.scheme == "http" and not is_loopback(host):
         raise InvalidInput.of(
-            field, f"{value[:100]!r} must be https. Only localhost and loopback addresses can use http"
+            field, f"{value[:100]!r} must begin with https. http is allowed only for localhost and loopback addresses"
         )
     bracketed = f"[{host}]" if ":" in host else host
     default = {"http": 80, "https": 443}[url.scheme]
@@ -265,13 +265,13 @@ def clean_link(field: str, value: str | None) -> str | None:
         url = urlsplit(link)
         _ = url.port
     except ValueError as error:
-        raise InvalidInput.of(field, "must be a URL") from error
+        raise InvalidInput.of(field, "must be a URL, such as https://app.example.com/page") from error
     http_on_loopback = url.scheme == "http" and is_loopback(url.hostname or "")
     if not url.hostname or url.username is not None or not (url.scheme == "https" or http_on_loopback) or url.fragment:
         raise InvalidInput.of(
             field,
-            f"{link[:100]!r} must be an https URL, such as https://app.example.com/page, without a user name and a "
-            "fragment. localhost can use http",
+            f"{link[:100]!r} must be an https URL, such as https://app.example.com/page, without a user name or a "
+            "fragment. http is allowed only for localhost and loopback addresses",
         )
     if len(link) > 2000 or re.search(r"[\s\\<>\"]", link):
         raise InvalidInput.of(field, 'must have at most 2000 characters, without spaces and without \\, <, > or "')

@@ -66,7 +66,7 @@ export interface ApiKeys {
 
 /** The name and the scopes of the key. The key of the request must have every scope that it grants. */
 export interface NewApiKey {
-  /** The name. */
+  /** Your name for the key, such as the program that uses it. */
   name: string;
   /** The scopes of the new key. The key of the request must have all of them. Default: `read`, `connect`, `use`. */
   scopes?: KeyScope[];

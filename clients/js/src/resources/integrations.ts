@@ -22,7 +22,7 @@ export interface Integrations {
    */
   list(
     query: {
-      /** Your own identifier of the user. */
+      /** Your own identifier of the end user. */
       endUserId: string;
       /** Only integrations with this status. */
       status?: "connected" | "not_connected";

@@ -95,7 +95,10 @@ export interface Sessions {
     input: {
       /** The parameter `code` in the query of your return URL. */
       code: string;
-      /** The user who is signed in to your product. Read this identifier from your own login, never from the URL. */
+      /**
+       * Your own identifier of the user who is signed in when the browser returns. Read the identifier from your own
+       * login, never from the URL.
+       */
       endUserId: string;
     },
     options?: RequestOptions,

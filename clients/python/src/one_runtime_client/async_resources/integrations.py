@@ -43,7 +43,7 @@ class AsyncIntegrations(AsyncResource):
         The API key needs the scope `read`.
 
         Args:
-            end_user_id: Your own identifier of the user.
+            end_user_id: Your own identifier of the end user.
             slug: Slugs to return. You can repeat the parameter.
             category: Only integrations of this category.
             search: Text to search for. The best match is first.

@@ -266,8 +266,8 @@ class AsyncSessions(AsyncResource):
         Args:
             session_id: The id of the session.
             code: The parameter `code` in the query of your return URL.
-            end_user_id: The user who is signed in to your product. Read this identifier from your own login, never from
-                the URL.
+            end_user_id: Your own identifier of the user who is signed in when the browser returns. Read the identifier
+                from your own login, never from the URL.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
 

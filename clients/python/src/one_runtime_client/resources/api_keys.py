@@ -82,7 +82,7 @@ class APIKeys(Resource):
         The name and the scopes of the key. The key of the request must have every scope that it grants.
 
         Args:
-            name: The name.
+            name: Your name for the key, such as the program that uses it.
             scopes: The scopes of the new key. The key of the request must have all of them. Default: ('read',
                 'connect', 'use').
             idempotency_key: A unique value for this creation. A second call with the value creates nothing. Default: a
