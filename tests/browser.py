@@ -27,6 +27,8 @@ from playwright.async_api import (
 )
 from playwright.async_api import Error as PlaywrightError
 
+from tests.touch_relay import write_launcher
+
 PATIENCE: Final = 30_000
 """Milliseconds until an expectation or a click fails. Only a busy machine needs so much time."""
 
@@ -48,12 +50,13 @@ FLAGS: Final = (
 
 
 _FIREFOX_PREFERENCES: Final[dict[str, str | float | bool]] = {
-    "ui.primaryPointerCapabilities": 6,  # a mouse: without a screen, Firefox finds no pointer
-    "ui.allPointerCapabilities": 6,
     "fission.autostart": False,  # WebDriver BiDi sends the events of mouse and keyboard to one process only
     "fission.webContentIsolationStrategy": 0,
     "ui.prefersReducedMotion": 1,  # with WebDriver BiDi, Playwright cannot set this for a page
 }
+# Without a screen, Firefox finds no pointer.
+_MOUSE: Final = {"ui.primaryPointerCapabilities": 6, "ui.allPointerCapabilities": 6}
+_FINGER: Final = {"ui.primaryPointerCapabilities": 1, "ui.allPointerCapabilities": 1}
 
 
 class PageProblems(list[str]):
@@ -149,7 +152,19 @@ async def chromium(playwright: Playwright) -> AsyncIterator[Browser]:
 async def firefox(playwright: Playwright) -> AsyncIterator[Browser]:
     """One Firefox for the whole session. Playwright controls it with WebDriver BiDi."""
     async with await playwright.firefox.launch(
-        channel="moz-firefox", executable_path=find_firefox(), firefox_user_prefs=_FIREFOX_PREFERENCES
+        channel="moz-firefox", executable_path=find_firefox(), firefox_user_prefs=_FIREFOX_PREFERENCES | _MOUSE
+    ) as browser:
+        yield browser
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def firefox_with_touch(
+    playwright: Playwright, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Browser]:
+    """One Firefox in which each click is a tap."""
+    launcher = write_launcher(tmp_path_factory.mktemp("touch"), find_firefox())
+    async with await playwright.firefox.launch(
+        channel="moz-firefox", executable_path=launcher, firefox_user_prefs=_FIREFOX_PREFERENCES | _FINGER
     ) as browser:
         yield browser
 
@@ -215,6 +230,11 @@ async def new_window(browser: Browser, problems: PageProblems, *, scripts: bool)
 
 def is_firefox(page: Page) -> bool:
     return page.context.browser is not None and page.context.browser.browser_type.name == "firefox"
+
+
+async def tap(target: Locator) -> None:
+    """Press with a finger. The page belongs to Firefox with touch, or to a Chromium context with `has_touch`."""
+    await (target.click() if is_firefox(target.page) else target.tap())
 
 
 async def type_text(field: Locator, text: str) -> None:

@@ -1,7 +1,7 @@
 """Connected by mouse, keyboard and touch: in dialogs of well-known libraries, and on pages with strict policies."""
 
 import subprocess
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -9,7 +9,7 @@ from typing import Final
 import pytest
 from playwright.async_api import Browser, Frame, Page, expect
 
-from tests.browser import PATIENCE
+from tests.browser import PATIENCE, tap
 from tests.foreign.process import NODE
 from tests.journeys.backend import Backend
 from tests.journeys.site import Site
@@ -66,20 +66,32 @@ async def by_keyboard(page: Page, frame: Frame, key: str) -> None:
 
 
 async def by_touch(page: Page, frame: Frame, key: str) -> None:
-    await key_field(frame).tap()
+    await frame.evaluate("() => addEventListener('click', (event) => (window.pressedBy = event.pointerType))")
+    await tap(key_field(frame))
+    assert await frame.evaluate("() => window.pressedBy") == "touch"
     await page.keyboard.type(key)
-    await button(frame, "Connect Acme CRM").tap()
+    await tap(button(frame, "Connect Acme CRM"))
 
 
-def ways(browser: Browser) -> tuple[Callable[[Page, Frame, str], Awaitable[None]], ...]:
-    """Return the ways to connect. With Playwright's tap, nothing connects in Firefox (cause not known)."""
-    return (by_mouse, by_keyboard, by_touch) if browser.browser_type.name == "chromium" else (by_mouse, by_keyboard)
+WAYS: Final = (by_mouse, by_keyboard, by_touch)
+
+
+@pytest.fixture
+def touch_browser(browser: Browser, request: pytest.FixtureRequest) -> Browser:
+    """The browser of the test on a device with a touch screen."""
+    if browser.browser_type.name == "chromium":
+        return browser
+    touching: Browser = request.getfixturevalue("firefox_with_touch")
+    return touching
 
 
 @asynccontextmanager
-async def opened_page(browser: Browser, connect: object) -> AsyncIterator[Page]:
+async def opened_page(browser: Browser, touch_browser: Browser, connect: object) -> AsyncIterator[Page]:
     """Open a page on a device for this way to connect."""
-    async with await browser.new_context(has_touch=connect is by_touch, reduced_motion="reduce") as context:
+    touch = connect is by_touch
+    async with await (touch_browser if touch else browser).new_context(
+        has_touch=touch, reduced_motion="reduce"
+    ) as context:
         context.set_default_timeout(PATIENCE)
         page = await context.new_page()
         await page.bring_to_front()
@@ -89,10 +101,10 @@ async def opened_page(browser: Browser, connect: object) -> AsyncIterator[Page]:
 @pytest.mark.firefox
 @pytest.mark.parametrize("path", ["/", "/require-corp", "/credentialless"])
 async def test_popup_connects_on_a_page_with_a_strict_policy(
-    browser: Browser, demo: Demo, site: Site, backend: Backend, path: str
+    browser: Browser, touch_browser: Browser, demo: Demo, site: Site, backend: Backend, path: str
 ) -> None:
-    for connect in ways(browser):
-        async with opened_page(browser, connect) as page:
+    for connect in WAYS:
+        async with opened_page(browser, touch_browser, connect) as page:
             frame = await open_popup(page, site, await backend.token(multiple=True), path)
             await connect(page, frame, demo.acme_key)
             await expect(heading(frame)).to_have_text("Connected")
@@ -103,10 +115,10 @@ async def test_popup_connects_on_a_page_with_a_strict_policy(
 @pytest.mark.firefox
 @pytest.mark.parametrize("library", ["radix", "headless", "aria", "bootstrap", "native"])
 async def test_popup_connects_from_inside_a_dialog(
-    browser: Browser, demo: Demo, site: Site, backend: Backend, bundle: str, library: str
+    browser: Browser, touch_browser: Browser, demo: Demo, site: Site, backend: Backend, bundle: str, library: str
 ) -> None:
-    for connect in ways(browser):
-        async with opened_page(browser, connect) as page:
+    for connect in WAYS:
+        async with opened_page(browser, touch_browser, connect) as page:
             await visit(page, site, "", "/relaxed")
             await page.add_style_tag(path=_PACKAGES / "node_modules/bootstrap/dist/css/bootstrap.min.css")
             await page.add_script_tag(content=bundle)
