@@ -168,6 +168,31 @@ async def test_callback_in_another_browser_is_refused_and_the_right_browser_may_
     assert len(await runtime.connections()) == 1
 
 
+async def test_page_learns_that_a_browser_returned_without_the_cookie(runtime: AcmeAuthorizing) -> None:
+    session = await runtime.session()
+    token = session["session_token"]
+
+    async def outcome(attempt: StartedAuthorization) -> tuple[str, str | None]:
+        answer = await runtime.outcome(token, attempt.authorization_id)
+        return answer["state"], answer["code"]
+
+    first = await runtime.authorize(token)
+    callback = await runtime.allow(first)
+    unknown = callback | {"state": callback["state"][:-1] + "!"}
+    for query, slug in ((unknown, SLUG), (callback, "github")):
+        await runtime.call_back(query, None, slug)
+        assert await outcome(first) == ("waiting", None)
+    await runtime.call_back(callback, None)
+    assert await outcome(first) == ("waiting", "browser_mismatch")
+    assert (await runtime.backend_session(session))["last_error"]["code"] == "browser_mismatch"
+    runtime.application.clock.advance(seconds=1)
+    second = await runtime.authorize(token)
+    assert await outcome(second) == ("waiting", None)
+    await runtime.call_back(await runtime.allow(second), second.cookie)
+    assert await outcome(second) == ("connected", None)
+    assert (await runtime.backend_session(session))["last_error"] is None
+
+
 async def test_callback_at_the_redirect_address_of_another_integration_is_refused(runtime: AcmeAuthorizing) -> None:
     token = (await runtime.session())["session_token"]
     attempt = await runtime.authorize(token)

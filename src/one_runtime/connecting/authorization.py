@@ -21,7 +21,7 @@ from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.response import UnexpectedValue
-from one_runtime.connecting import account_selection, authorization_attempts, sessions
+from one_runtime.connecting import account_selection, authorization_attempts, authorization_outcome, sessions
 from one_runtime.connecting.account_lookup import AccountSelectionRequired
 from one_runtime.connecting.account_selection import AccountSelection, Question, issued_tokens
 from one_runtime.connecting.authorization_attempts import (
@@ -219,13 +219,14 @@ async def handle_callback(
     except CallbackRefused as error:
         return CallbackResult(problem=AuthorizationFailed(error.code, str(error)))
     state = query.state or ""
-    binding = read_binding(cookie_name(state))
-    if binding is None:
+    if not secret_tokens.recognize(secret_tokens.STATE, state):
         return CallbackResult(problem=_expired())
-    now = installation.clock()
+    binding, now = read_binding(cookie_name(state)), installation.clock()
     async with installation.database.write() as tx:
-        consumed = await authorization_attempts.consume(tx, installation.vault, state, binding.secret, slug, now)
-        if consumed is None:
+        browser = binding.secret if binding is not None else ""
+        consumed = await authorization_attempts.consume(tx, installation.vault, state, browser, slug, now)
+        if binding is None or consumed is None:
+            await authorization_outcome.note_browser_mismatch(tx, state, slug, now)
             return CallbackResult(problem=_expired())
         context = await _load_context(tx, installation, *consumed, binding, address)
         if isinstance(context, CallbackResult):

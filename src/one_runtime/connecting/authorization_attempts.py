@@ -269,6 +269,14 @@ async def consume(
     return (attempt, secret) if await tx.execute(_CONSUME, attempt=attempt.id, now=now) else None
 
 
+async def find_pending(tx: Transaction, state: str, slug: str, now: datetime) -> AuthorizationAttempt | None:
+    """Return the attempt of a state if the attempt waits for a callback of this integration, or None."""
+    attempt = await _find(tx, _BY_STATE, secret_tokens.STATE, state)
+    if attempt is None or attempt.status != STARTED or attempt.integration_slug != slug or attempt.has_expired(now):
+        return None
+    return attempt
+
+
 async def count(tx: Transaction, session_id: str) -> int:
     """Return the number of a session's stored attempts."""
     row = await tx.one(_COUNT, _AttemptCount, session=session_id)

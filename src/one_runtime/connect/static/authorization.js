@@ -84,10 +84,11 @@ class Authorization {
   /**
    * Waits for the outcome and returns it. Returns null after `stop`. Throws if the server refused the form.
    *
-   * Calls `onClosed` when the window seems to be closed. A window also seems to be closed if the provider's page has a
-   * Cross-Origin-Opener-Policy. So the authorization stays open.
+   * Calls `onTrouble` with `mismatch` if a browser without our cookie has returned from the provider, and with `closed`
+   * when the window seems to be closed. A window also seems to be closed if the provider's page has a
+   * Cross-Origin-Opener-Policy. So the authorization stays open in both cases.
    */
-  async outcome(onClosed) {
+  async outcome(onTrouble) {
     const { authorization_id } = await this.#prepared;
     let failures = 0;
     while (!this.#stopped) {
@@ -97,7 +98,9 @@ class Authorization {
         const outcome = await this.#api.outcome(authorization_id);
         failures = 0;
         if (outcome.state !== "waiting" && !this.#stopped) return outcome;
-        if (this.#window?.closed && !this.#stopped) onClosed();
+        if (this.#stopped) break;
+        if (outcome.code === "browser_mismatch") onTrouble("mismatch");
+        else if (this.#window?.closed) onTrouble("closed");
       } catch (error) {
         // While the network is down, retry without a limit. After three errors of the server, give up.
         if (error.status !== undefined && ++failures > 2) throw error;

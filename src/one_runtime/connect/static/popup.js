@@ -206,7 +206,7 @@ class Popup {
     wait(authorization.blocked ? "blocked" : "open");
     let outcome;
     try {
-      outcome = await authorization.outcome(() => wait("closed"));
+      outcome = await authorization.outcome(wait);
     } catch (error) {
       if (this.#host.reported) return;
       this.#authorizations.stop();

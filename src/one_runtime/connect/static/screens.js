@@ -160,12 +160,14 @@ const WAITING = {
   open: ["waiting.title", "waiting.body"],
   blocked: ["waiting.blocked.title", "waiting.blocked.body"],
   closed: ["waiting.closed.title", "waiting.closed.body"],
+  mismatch: ["waiting.mismatch.title", "waiting.mismatch.body"],
 };
 
 /**
  * Returns the screen for the time when the provider's window is open.
  *
- * `state`: `open`; `blocked`, which shows a link that opens the window; or `closed`, if the window seems to be closed.
+ * `state`: `open`; `blocked`, which shows a link that opens the window; `closed`, if the window seems to be closed; or
+ * `mismatch`, if a browser without our cookie has returned from the provider.
  */
 export function waitingScreen(view, { address, state, onReopen, onLink }) {
   const integration = view.integration.name;
@@ -173,7 +175,7 @@ export function waitingScreen(view, { address, state, onReopen, onLink }) {
   const [title, body] = WAITING[state];
   const again = blocked
     ? el("a", { class: "primary", href: address, target: "_blank", rel: "opener" }, text("action.open", { integration }))
-    : el("button", { type: "button", class: state === "closed" ? "primary" : "secondary" }, text("action.reopen"));
+    : el("button", { type: "button", class: state === "open" ? "secondary" : "primary" }, text("action.reopen"));
   again.addEventListener("click", blocked ? onLink : onReopen);
   return [
     el(
