@@ -100,7 +100,8 @@ async def test_popup_notices_a_closed_window_and_a_lost_cookie_and_opens_the_win
     middle = await page.evaluate("() => Math.round(screenX + (outerWidth - 620) / 2)")
     assert f"left={middle}," in await frame.evaluate("() => window.features")
     window = await opening.value
-    await page.context.clear_cookies(name=re.compile("or-authorization-"))  # as if the browser had blocked it
+    await expect(window.get_by_role("heading", name="Fernhill wants access to your Acme CRM")).to_be_visible()
+    await page.context.clear_cookies(name=re.compile("or-authorization-"))  # as if the browser had blocked the cookie
     await press(window, "Allow")
     await expect(window.get_by_role("heading", level=1)).to_have_text("Start again from the app")
     await expect(frame.get_by_role("heading", level=1)).to_have_text("The sign-in couldn’t be completed")
