@@ -14,6 +14,9 @@ from tests.journeys.site import Site
 from tests.running_demo import find_popup, popups
 from tests.waiting import eventually
 
+MASKED: Final = ("-webkit-text-security", "disc")
+"""The CSS of a field that shows dots. Such a field is not a password field, because browsers save passwords."""
+VISIBLE: Final = ("-webkit-text-security", "none")
 WRONG_KEY: Final = "acme_of_nobody_at_all"
 REFUSAL: Final = "No Acme CRM account has this API key. Copy it again from Settings."
 

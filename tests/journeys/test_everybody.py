@@ -130,6 +130,34 @@ async def test_axe_finds_nothing_at_top_level_and_in_the_page_around_the_popup(
     assert await find_violations(page, page) == []
 
 
+async def test_popup_has_edges_in_forced_colors(page: Page, site: Site, backend: Backend) -> None:
+    open_roots = """() => {
+      const attach = Element.prototype.attachShadow;
+      Element.prototype.attachShadow = function () { return attach.call(this, { mode: "open" }); };
+    }"""
+    await page.add_init_script(f"({open_roots})()")
+    await page.emulate_media(forced_colors="active")
+    frame = await open_popup(page, site, await backend.token("datadog"))
+    edges = """(selector) => [...document.querySelectorAll(selector)].map((node) => {
+      const { borderTopWidth, borderTopColor, outlineWidth, outlineStyle, backgroundColor } = getComputedStyle(node);
+      const border = borderTopWidth !== "0px" && borderTopColor !== backgroundColor;
+      return border || (outlineStyle !== "none" && outlineWidth !== "0px");
+    })"""
+    panel = page.locator("dialog .panel")
+    await expect(panel).to_have_css("border-top-width", "2px")
+    for selector, count in ((".control", 3), (".primary", 1), (".tile", 2)):
+        assert await frame.evaluate(edges, selector) == [True] * count, selector
+
+
+async def test_popup_shows_name_and_address_of_the_user_each_for_itself(
+    page: Page, site: Site, backend: Backend
+) -> None:
+    """The order of an Arabic name does not move the address, and a long name does not hide the address."""
+    for name, shown in (("محمد", "محمد"), ("Ada " * 60, f"{'Ada ' * 19}Ada…")):
+        frame = await open_popup(page, site, await backend.token(end_user_name=name, end_user_email="a@example.com"))
+        await expect(frame.locator(".person bdi")).to_have_text([shown, "a@example.com"])
+
+
 async def test_keyboard_alone_connects_and_the_focus_returns(
     page: Page, demo: Demo, site: Site, backend: Backend
 ) -> None:

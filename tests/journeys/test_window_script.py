@@ -5,7 +5,7 @@ from playwright.async_api import BrowserContext, Page, Request, expect
 
 from tests.browser import type_text
 from tests.journeys.backend import Backend
-from tests.journeys.steps import WRONG_KEY, heading
+from tests.journeys.steps import MASKED, VISIBLE, WRONG_KEY, heading
 from tests.journeys.test_window import CONFIRM, confirmed, paste, pressed, wait_for_script
 from tests.running_demo import Demo
 
@@ -116,11 +116,13 @@ async def test_form_is_validated_before_sending_and_keeps_its_secret(page: Page,
 async def test_secret_is_shown_on_request(page: Page, backend: Backend) -> None:
     await confirmed(page, backend)
     field = page.get_by_label(KEY, exact=True)
+    await expect(field).to_have_css(*MASKED)
+    assert await page.locator("input[type=password]").count() == 0
     await type_text(field, "acme_half")
     await pressed(page, "Show API key")
-    await expect(field).to_have_attribute("type", "text")
+    await expect(field).to_have_css(*VISIBLE)
     await pressed(page, "Hide API key")
-    await expect(field).to_have_attribute("type", "password")
+    await expect(field).to_have_css(*MASKED)
 
 
 async def test_button_is_busy_during_the_check_and_submits_once(page: Page, demo: Demo, backend: Backend) -> None:

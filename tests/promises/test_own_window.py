@@ -65,6 +65,11 @@ async def test_link_page_names_the_parties_and_requires_a_confirmation_first(cli
         for detail in ("Northwind", "Ada Lovelace", "ada@example.com", "Acme CRM", CONFIRMATION):
             assert detail in text_of(page)
         assert KEY_FIELD not in page.text
+    for page in (
+        await post_form(client, session, "confirm"),
+        await post_form(client, await link(client, integration_slug=None), "confirm"),
+    ):
+        assert "For <bdi>Ada Lovelace</bdi> · <bdi>ada@example.com</bdi>" in page.text  # each keeps its own direction
     assert KEY_FIELD in (await post_form(client, session, "confirm")).text
 
 

@@ -284,7 +284,7 @@ class Screens:
             "organization_logo": own_image(organization.logo_url),
             "integration": integration.name if integration else "",
             "integration_logo": self._logo_url(integration) if integration else None,
-            "person": " · ".join(_names(view)),
+            "person": _names(view),
             "has_account": _wants_account(view),
             "posted": form,
             "back": None,

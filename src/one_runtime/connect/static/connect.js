@@ -54,7 +54,7 @@ const STYLE = `
     dialog[open] { align-items: end; }
     .panel { max-width: none; margin: 0; border-radius: 20px 20px 0 0; }
   }
-  @media (forced-colors: active) { .panel { border: 2px solid CanvasText; box-sizing: border-box; } }
+  @media (forced-colors: active) { .panel { border: 2px solid CanvasText; box-sizing: border-box; } .spinner { border-color: Canvas; border-top-color: CanvasText; } }
   @media (prefers-color-scheme: dark) {
     dialog { color: #f2f2ef; --paper: #18191b; --soft: #a6a9ae; --edge: #777b81; --ring: #8aaaff; }
     dialog::backdrop { background: rgb(0 0 0 / 62%); }

@@ -87,12 +87,12 @@ export class Control {
   reveal(label) {
     const button = el("button", { type: "button", class: "reveal", "aria-controls": this.input.id });
     const draw = () => {
-      const hidden = this.input.type === "password";
+      const hidden = this.input.classList.contains("masked");
       button.setAttribute("aria-label", text(hidden ? "field.show" : "field.hide", { label }));
       button.replaceChildren(icon(hidden ? "eye" : "eye-off"));
     };
     button.addEventListener("click", () => {
-      this.input.type = this.input.type === "password" ? "text" : "password";
+      this.input.classList.toggle("masked");
       draw();
     });
     draw();

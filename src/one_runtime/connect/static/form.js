@@ -24,7 +24,8 @@ class Field {
   #input() {
     return el("input", {
       ...this.#shared(),
-      type: this.spec.secret ? "password" : "text",
+      type: "text",
+      class: this.spec.secret && "masked", // browsers offer to save the value of a password field
       placeholder: this.spec.placeholder,
       value: this.spec.default,
       autocomplete: "off",

@@ -28,8 +28,9 @@ function head(view, { done = false } = {}) {
 }
 
 function forWhom(view) {
-  const person = [view.end_user?.name, view.end_user?.email].filter(Boolean).join(" · ");
-  return person ? el("p", { class: "person" }, sentence("head.for", { person })) : null;
+  const { name, email } = view.end_user ?? {};
+  if (!name && !email) return null;
+  return el("p", { class: "person" }, name && email ? sentence("head.for_both", { name, email }) : sentence("head.for", { person: name || email }));
 }
 
 function foot(view, key) {
@@ -60,6 +61,8 @@ export function formScreen(view, form) {
 /** The id of the heading that labels the form. */
 export const headingId = HEADING;
 
+const CHOICE_ICONS = { oauth2: "person", none: "open" };
+
 /** Returns the screen on which the end user selects one of several auth types. */
 export function choiceScreen(view, onChoose) {
   const integration = view.integration.name;
@@ -67,7 +70,7 @@ export function choiceScreen(view, onChoose) {
     const title = auth.label || (hasText(`choice.${auth.auth_type}`) ? text(`choice.${auth.auth_type}`) : auth.auth_type);
     const key = hasText(`choice.${auth.auth_type}.help`) ? `choice.${auth.auth_type}.help` : "choice.other.help";
     const help = auth.fields.length > 1 ? auth.fields.map(({ label }) => label).join(" · ") : text(key, { integration });
-    return row({ title, help, icon: icon(auth.auth_type === "basic" || auth.auth_type === "oauth2" ? "person" : auth.auth_type === "none" ? "open" : "key") }, () =>
+    return row({ title, help, icon: icon(CHOICE_ICONS[auth.auth_type] ?? "key") }, () =>
       onChoose(auth),
     );
   });

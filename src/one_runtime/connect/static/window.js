@@ -26,7 +26,7 @@ function enhanceForm(form) {
     const input = node.querySelector("input, select");
     const { pattern, suffix } = input.dataset;
     const control = new Control(node, input, node.querySelector(".field-error"), { pattern, suffix, optional: !input.required });
-    if (input.type === "password") input.parentElement.append(control.reveal(node.querySelector("label").textContent));
+    if (input.classList.contains("masked")) input.parentElement.append(control.reveal(node.querySelector("label").textContent));
     return control;
   });
   const button = form.querySelector(".primary");
