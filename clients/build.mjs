@@ -1,11 +1,12 @@
 /**
- * Compiles the package in the working directory: ES modules into `dist/esm`, CommonJS into `dist/cjs`.
+ * Compiles the package in the working directory: ES modules into `dist/esm`, CommonJS into `dist/cjs`. Copies the
+ * package's styles into `dist`.
  *
  * `node ../build.mjs [TSC]`: TSC is the path of TypeScript's compiler, by default the compiler in `node_modules`.
  */
 
 import { spawnSync } from "node:child_process";
-import { rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, rmSync, writeFileSync } from "node:fs";
 
 const [compiler = "node_modules/typescript/bin/tsc"] = process.argv.slice(2);
 
@@ -19,3 +20,7 @@ for (const project of ["tsconfig.json", "tsconfig.cjs.json"]) {
 }
 // The package has the type `module`, so Node would read the files in `dist/cjs` as ES modules.
 writeFileSync("dist/cjs/package.json", '{ "type": "commonjs" }\n');
+if (existsSync("src/styles.css")) {
+  copyFileSync("src/styles.css", "dist/styles.css");
+  writeFileSync("dist/cjs/styles.css.d.ts", "export {};\n"); // TypeScript refuses an import without types
+}

@@ -66,7 +66,7 @@ def digest_of_inputs() -> str:
 
 def inputs_of(package: Path) -> list[Path]:
     """Return the sources of a package, in order."""
-    return [*sorted((package / "src").rglob("*.ts*")), *sorted(package.glob("*.json")), *sorted(package.glob("*.mjs"))]
+    return [*sorted((package / "src").rglob("*.*")), *sorted(package.glob("*.json")), *sorted(package.glob("*.mjs"))]
 
 
 def build(package: Path) -> None:

@@ -1,20 +1,21 @@
 """The npm packages in a real browser: built with Vite, and in a page without a bundler, against the demo."""
 
+import asyncio
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import httpx2
 import pytest
 import pytest_asyncio
-from playwright.async_api import BrowserContext, Frame, Page, expect
+from playwright.async_api import BrowserContext, Frame, Page, Route, expect
 
 from one_runtime.db.ids import new_id
 from tests.browser import PageProblems
 from tests.demo.steps import choose_key, type_key
 from tests.foreign.process import NODE
-from tests.journeys.steps import expect_closed, submit_key
+from tests.journeys.steps import expect_closed, find_violations, submit_key
 from tests.running_demo import Demo, find_popup, popups
 
 pytestmark = [pytest.mark.foreign, pytest.mark.slow]
@@ -98,6 +99,70 @@ async def break_connection(demo: Demo, end_user_id: str) -> None:
         finally:
             (await http.post(f"{demo.acme}/v1/test/restore", headers=key)).raise_for_status()
     assert checked.raise_for_status().json()["working"] is False
+
+
+LOGO: Final = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 9 9'><circle r='9'/></svg>#"
+LONG: Final = "Wolfeschlegelsteinhausenbergerdorff & Partners Customer Relationship Management Suite"
+_WIDER_THAN_THE_WINDOW: Final = """() =>
+  [...document.querySelectorAll("body, li, li :not(.one-runtime-of)")]
+    .filter((node) => node.scrollWidth > innerWidth).length
+"""
+
+
+def listed(slug: str, name: str, **more: object) -> dict[str, object]:
+    base = {"slug": slug, "name": name, "description": "Contacts, companies and deals in one place.", "category": "CRM"}
+    return {**base, "logo_url": f"{LOGO}{slug}", "status": "not_connected", "connections": [], **more}
+
+
+def account(name: str, **more: object) -> dict[str, object]:
+    return {"id": name, "name": name, "status": "active", "error": None, **more}
+
+
+LISTED: Final = [
+    listed("alpha", "Alpha", status="connected", connections=[account("Globex"), account("Initech")]),
+    listed("beta", "Beta", connections=[account("Hooli", status="needs_reauth")]),
+    listed("gamma", LONG, status="connected", connections=[account("x" * 120)]),
+    listed("delta", "Delta", logo_url=None),
+    listed("epsilon", "محمد", description="A name that is read from right to left."),
+]
+
+
+async def test_settings_page_is_accessible_in_every_state_and_no_text_is_cut(
+    settings: Page, page_problems: PageProblems, product_site: str
+) -> None:
+    answers: list[dict[str, Any]] = [{"status": 503, "json": {"detail": "The list is not available."}}]
+    answering = asyncio.Event()
+
+    async def answer(route: Route) -> None:
+        await answering.wait()
+        await route.fulfill(**answers[0])
+
+    await settings.route("**/api/one-runtime/integrations", answer)
+    await settings.goto(f"{product_site}/settings.html?list")
+    status, alert = settings.get_by_role("status"), settings.get_by_role("alert")
+    await expect(status).to_have_text("Loading integrations")
+    answering.set()
+    await expect(alert).to_contain_text("The list is not available.")
+    assert await find_violations(settings, settings) == []
+
+    answers[0] = {"json": {"integrations": []}}
+    await alert.get_by_role("button", name="Try again").click()
+    await expect(settings.get_by_text("There are no integrations yet.")).to_be_visible()
+    answers[0] = {"json": {"integrations": LISTED}}
+    await settings.reload()
+    await expect(settings.get_by_role("listitem")).to_have_count(len(LISTED))
+    assert await find_violations(settings, settings) == []
+    await settings.set_viewport_size({"width": 320, "height": 760})
+    assert await settings.evaluate(_WIDER_THAN_THE_WINDOW) == 0
+
+    search = settings.get_by_label("Search integrations")
+    await search.fill("zzz")
+    await expect(settings.get_by_text("Nothing matches “zzz”.")).to_be_visible()
+    assert await find_violations(settings, settings) == []
+    await settings.get_by_role("button", name="Show all").click()
+    await expect(search).to_be_focused()
+    await expect(settings.get_by_role("listitem")).to_have_count(len(LISTED))
+    page_problems.clear()  # the browser reports the backend's 503
 
 
 async def test_strict_mode_opens_one_popup_which_closes_with_its_component(settings: Page, product_site: str) -> None:

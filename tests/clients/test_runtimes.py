@@ -154,8 +154,10 @@ def test_client_works_in_jest(project: Path, demo: Demo) -> None:
 
 
 def test_types_of_all_packages_are_right_in_every_module_system(project: Path, tarballs: Path) -> None:
+    # Only TypeScript's old module resolution, which TypeScript 7 no longer has, does not find the styles.
+    options = ("--no-emoji", "--format", "ascii", "--exclude-entrypoints", "./styles.css")
     for tarball in tarballs.glob("*.tgz"):
-        execute(project, program(project, "attw"), tarball, "--no-emoji", "--format", "ascii")
+        execute(project, program(project, "attw"), tarball, *options)
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 /** Code of a page: every line compiles, and every line below `@ts-expect-error` does not. */
 
 import { type ConnectOutcome, createOneRuntime } from "@one-runtime/connect";
+import "@one-runtime/react/styles.css";
+
 import { type Backend, backendAt, ConnectButton, Integrations, useConnect } from "@one-runtime/react";
 
 const { connections } = createOneRuntime({ baseUrl: "https://connect.example.com" });

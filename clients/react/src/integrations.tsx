@@ -18,7 +18,7 @@ type List = Integration[] | null;
 
 /**
  * The settings page: a list of integrations with their status, a search field, and buttons to connect and disconnect.
- * The elements have class names and data attributes, but no styles.
+ * The elements have class names and data attributes. Their styles are in the file `styles.css` of this package.
  */
 export function Integrations({ baseUrl, backend, className = "", texts }: IntegrationsProps) {
   const words = { ...TEXTS, ...texts };
@@ -27,6 +27,7 @@ export function Integrations({ baseUrl, backend, className = "", texts }: Integr
   const [search, setSearch] = useState("");
   const [announcement, say] = useState("");
   const searchId = useId();
+  const searchField = useRef<HTMLInputElement>(null);
   const { open, error } = useConnect({
     baseUrl,
     createSession: functions.createSession,
@@ -38,6 +39,10 @@ export function Integrations({ baseUrl, backend, className = "", texts }: Integr
   const changeSearch = (text: string) => {
     say("");
     setSearch(text);
+  };
+  const showAll = () => {
+    changeSearch("");
+    searchField.current?.focus();
   };
   const disconnect = async (integration: Integration) => {
     if (!window.confirm(words.confirm(integration.name))) return;
@@ -58,7 +63,13 @@ export function Integrations({ baseUrl, backend, className = "", texts }: Integr
       <label className="one-runtime-search" htmlFor={searchId}>
         {words.search}
       </label>
-      <input id={searchId} type="search" value={search} onChange={(event) => changeSearch(event.target.value)} />
+      <input
+        ref={searchField}
+        id={searchId}
+        type="search"
+        value={search}
+        onChange={(event) => changeSearch(event.target.value)}
+      />
       <p role="status" className="one-runtime-status">
         {announcement || progress}
       </p>
@@ -71,6 +82,16 @@ export function Integrations({ baseUrl, backend, className = "", texts }: Integr
             </button>
           )}
         </p>
+      )}
+      {list !== null && shown.length === 0 && (
+        <div className="one-runtime-empty">
+          <bdi>{list.length === 0 ? words.none : words.nothingFound(search.trim())}</bdi>
+          {list.length > 0 && (
+            <button type="button" onClick={showAll}>
+              {words.showAll}
+            </button>
+          )}
+        </div>
       )}
       <ul className="one-runtime-list">
         {shown.map((integration) => (
@@ -102,7 +123,13 @@ function Item({ integration, words, connect, disconnect }: ItemProps) {
   const connected = connections.filter((connection) => connection.status === "active");
   return (
     <li className="one-runtime-integration" data-slug={slug} data-status={state}>
-      {logoUrl && <img className="one-runtime-logo" src={logoUrl} alt="" width={32} height={32} loading="lazy" />}
+      {logoUrl ? (
+        <img className="one-runtime-logo" src={logoUrl} alt="" width={32} height={32} loading="lazy" />
+      ) : (
+        <span className="one-runtime-logo" aria-hidden="true">
+          {[...name][0]}
+        </span>
+      )}
       <strong className="one-runtime-name">
         <bdi>{name}</bdi>
       </strong>

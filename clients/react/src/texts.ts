@@ -9,6 +9,10 @@ export interface Texts {
   connectedTo: string;
   reauthorize: string;
   found(count: number): string;
+  /** There is no integration in the list. */
+  none: string;
+  nothingFound(search: string): string;
+  showAll: string;
   connectedAs(account: string): string;
   disconnected(name: string): string;
   /** The question before an integration is disconnected. */
@@ -25,6 +29,9 @@ export const TEXTS: Texts = {
   connectedTo: "Connected to",
   reauthorize: "Connect this account again:",
   found: (count) => (count === 1 ? "1 integration found" : `${count} integrations found`),
+  none: "There are no integrations yet.",
+  nothingFound: (search) => `Nothing matches “${search}”.`,
+  showAll: "Show all",
   connectedAs: (account) => (account ? `Connected ${account}.` : "Connected."),
   disconnected: (name) => `${name} is disconnected.`,
   confirm: (name) => `Disconnect ${name}? The stored credentials are deleted.`,

@@ -1,5 +1,7 @@
 /** A settings page of a product, in React's strict mode. */
 
+import "@one-runtime/react/styles.css";
+
 import { backendAt, ConnectButton, Integrations, useConnect } from "@one-runtime/react";
 import { StrictMode, useEffect, useState } from "react";
 import { createRoot } from "react-dom/client";
