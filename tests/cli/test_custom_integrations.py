@@ -203,7 +203,9 @@ def test_end_user_is_listed_shown_and_deleted(run: Run, database_url: str, file:
     newest, oldest = run("events", "list", *words, "--type", "end_user.deleted", "--json").rows
     assert (newest["end_user_id"], oldest["end_user_id"], newest["actor"]["id"]) == ("user/2", "user/1", "ada")
     for verb in ("show", "delete"):
-        assert "There is no such end user" in run("end-users", verb, "user/1", *words).sentence
+        assert (
+            "has no end user 'user/1'. `one-runtime end-users list" in run("end-users", verb, "user/1", *words).sentence
+        )
         assert "one-runtime organizations list" in run("end-users", verb, "user/1", "--organization", "x").sentence
     removed = run("custom-integrations", "delete", SLUG, *words, "--delete-connections", "--json").out
     assert json.loads(removed) == {"integration_slug": SLUG, "organization_id": organization}

@@ -116,4 +116,4 @@ def test_argument_that_is_not_utf8_is_refused() -> None:
 def test_secret_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
     command = [str(PROGRAM), "copy", "--to-file", "-"]
     result = subprocess.run(command, input=b"caf\xe9", capture_output=True, check=False, cwd=tmp_path)
-    assert (result.returncode, result.stderr) == (1, b"- cannot be read.\n")
+    assert (result.returncode, result.stderr) == (1, b"The text from standard input is not valid UTF-8.\n")

@@ -14,6 +14,7 @@ from one_runtime.clock import rfc3339
 from one_runtime.connections import search
 from one_runtime.connections.search import ConnectionSearch, FoundConnection
 from one_runtime.db.engine import Transaction
+from one_runtime.errors import NotFound
 from one_runtime.tenancy import end_users, organizations
 from one_runtime.tenancy.end_users import EndUser, EndUserFilter
 
@@ -56,8 +57,7 @@ def show_end_user(end_user_id: EndUserId, *, organization: Organization, as_json
     """Show an end user with the connections of this end user."""
 
     async def load(tx: Transaction) -> tuple[EndUser, list[FoundConnection]]:
-        await organizations.get(tx, organization)
-        end_user = await end_users.get(tx, organization, end_user_id)
+        end_user = await _find(tx, organization, end_user_id)
         wanted = ConnectionSearch(organization_id=organization, end_user_id=end_user_id)
         return end_user, (await search.find_newest(tx, wanted, limit=_SHOWN_CONNECTIONS, before=None))[0]
 
@@ -91,16 +91,12 @@ def delete_end_user(
 ) -> None:
     """Delete an end user with all connections and sessions, and revoke the tokens at the providers."""
 
-    async def find(tx: Transaction) -> None:
-        await organizations.get(tx, organization)
-        await end_users.get(tx, organization, end_user_id)
-
     async def forget(installation: "Installation") -> "list[DisconnectedConnection]":
         from one_runtime.connecting.disconnect import forget_end_user
 
         return await forget_end_user(installation, operator_actor(organization), end_user_id)
 
-    read(find)
+    read(lambda tx: _find(tx, organization, end_user_id))
     if not yes:
         typer.confirm(f"Delete all data of the end user {printable(end_user_id)}?", abort=True, err=True)
     deleted = run_installed(forget)
@@ -111,6 +107,17 @@ def delete_end_user(
     print_revocations(deleted)
     count = "1 connection" if len(deleted) == 1 else f"{len(deleted):,} connections"
     typer.echo(f"Deleted the end user {printable(end_user_id)} with {count}.")
+
+
+async def _find(tx: Transaction, organization_id: str, end_user_id: str) -> EndUser:
+    await organizations.get(tx, organization_id)
+    try:
+        return await end_users.get(tx, organization_id, end_user_id)
+    except NotFound as error:
+        raise NotFound(
+            f"The organization has no end user {end_user_id[:64]!r}. "
+            f"`one-runtime end-users list --organization {organization_id}` shows the end users."
+        ) from error
 
 
 def _describe(end_user: EndUser) -> dict[str, object]:

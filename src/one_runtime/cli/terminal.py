@@ -37,8 +37,11 @@ def read_secret(file: Path) -> str:
         if str(file) == "-":
             return typer.get_text_stream("stdin").read().strip()
         return file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{file} cannot be read.") from error
+    except OSError as error:
+        raise InvalidInput(f"{file} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        source = "The text from standard input" if str(file) == "-" else f"The text in {file}"
+        raise InvalidInput(f"{source} is not valid UTF-8.") from error
 
 
 def require_utf8(words: Sequence[str]) -> None:
