@@ -58,7 +58,7 @@ class AuthBase(EntryPart):
     more_base_urls: Annotated[tuple[Url, ...], Many] = ()
     allow_dot_segments: bool = False
     """True if the path of a proxy call may contain the segment `..`. Such a path can leave the base URL."""
-    headers: Annotated[dict[HeaderName, HeaderValue], Many] = Field(default={})
+    headers: Annotated[dict[HeaderName, HeaderValue], Many] = Field(default_factory=dict)
     send: CredentialPlacement = CredentialPlacement()
     check: RequestTemplate | None = None
     check_missing: Text | None = None

@@ -91,7 +91,7 @@ class AuthorizationEndpointSpec(EntryPart):
 
     url: Url
     fragment: Path | None = None
-    params: Annotated[dict[ParamName, Template], Many] = {}
+    params: Annotated[dict[ParamName, Template], Many] = Field(default_factory=dict)
     client_id_param: ParamName = "client_id"
     nonce_param: ParamName | None = None
     code_param: ParamName = "code"
@@ -153,10 +153,10 @@ class TokenEndpointSpec(EntryPart):
     refresh_method: Literal["GET", "POST"] = "POST"
     auth: ClientAuth = "basic"
     body: Literal["form", "json"] = "form"
-    query: Annotated[dict[ParamName, Template], Many] = {}
-    params: Annotated[dict[ParamName, Template], Many] = {}
-    refresh_params: Annotated[dict[ParamName, Template], Many] = {}
-    headers: Annotated[dict[HeaderName, Template], Many] = {}
+    query: Annotated[dict[ParamName, Template], Many] = Field(default_factory=dict)
+    params: Annotated[dict[ParamName, Template], Many] = Field(default_factory=dict)
+    refresh_params: Annotated[dict[ParamName, Template], Many] = Field(default_factory=dict)
+    headers: Annotated[dict[HeaderName, Template], Many] = Field(default_factory=dict)
     client_id_param: ParamName = "client_id"
     client_secret_param: ParamName = "client_secret"
     code_param: ParamName = "code"
@@ -197,8 +197,8 @@ class RevocationEndpointSpec(EntryPart):
     body: Literal["form", "json", "query", "none"] = "form"
     token_param: ParamName | None = "token"
     tokens: tuple[TokenKind, ...] = ("refresh_token", "access_token")
-    params: Annotated[dict[ParamName, Template], Many] = {}
-    headers: Annotated[dict[HeaderName, Template], Many] = {}
+    params: Annotated[dict[ParamName, Template], Many] = Field(default_factory=dict)
+    headers: Annotated[dict[HeaderName, Template], Many] = Field(default_factory=dict)
     expect: ExpectedResponse = ExpectedResponse(status=(200, 202, 204))
     gone: RefusalResponse = RefusalResponse(status=())
 

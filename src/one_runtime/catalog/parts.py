@@ -213,8 +213,8 @@ class HttpBasic(EntryPart):
 class CredentialPlacement(EntryPart):
     """The places of the credential in each request: headers, query parameters, or HTTP Basic."""
 
-    headers: Annotated[dict[HeaderName, Template], Many] = {}
-    query: Annotated[dict[str, Template], Many] = {}
+    headers: Annotated[dict[HeaderName, Template], Many] = Field(default_factory=dict)
+    query: Annotated[dict[str, Template], Many] = Field(default_factory=dict)
     basic: HttpBasic | None = None
 
     def _require_consistency(self) -> None:
@@ -315,8 +315,8 @@ class RequestTemplate(EntryPart):
     method: Literal["GET", "POST"] = "GET"
     url: Url | None = None
     path: Path | None = None
-    headers: Annotated[dict[HeaderName, Template], Many] = {}
-    query: Annotated[dict[str, Template], Many] = {}
+    headers: Annotated[dict[HeaderName, Template], Many] = Field(default_factory=dict)
+    query: Annotated[dict[str, Template], Many] = Field(default_factory=dict)
     json_body: JsonValue = Field(default=None, alias="json")
     form: Annotated[dict[str, Template], Many] | None = None
     expect: ExpectedResponse = ExpectedResponse()
