@@ -7,7 +7,6 @@ import socket
 from contextlib import ExitStack, suppress
 from typing import Final
 
-import structlog
 from starlette.types import ASGIApp
 
 from one_runtime.app import create_app
@@ -28,6 +27,7 @@ from one_runtime.serving.listeners import bound_listeners
 from one_runtime.serving.supervisor import PATIENCE, Supervisor
 from one_runtime.settings import Settings, load_settings, parse_host_port
 from one_runtime.telemetry import logs, tracing
+from one_runtime.telemetry.logger import Logger
 from one_runtime.telemetry.metrics_server import metrics_served
 
 GRACE: Final = 30
@@ -36,7 +36,7 @@ GRACE: Final = 30
 OPEN_FILES: Final = 65_536
 """Limit of open files, the same as `LimitNOFILE` in deploy/one-runtime.service."""
 
-log = structlog.get_logger()
+log = Logger()
 
 
 def serve(settings: Settings, *, migrate_first: bool) -> None:
