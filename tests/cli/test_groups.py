@@ -55,6 +55,7 @@ IMPORTED: Final[dict[str, set[str]]] = {
     "installation events": OF_THE_DATABASE,
     "connections list": OF_THE_DATABASE | OF_CONNECTIONS,
     "sessions list": OF_THE_DATABASE | OF_CONNECTIONS,
+    "oauth-clients list": OF_THE_DATABASE | OF_CONNECTIONS,
     "catalog search hubspot": {"one_runtime.catalog.loader", "one_runtime.catalog.model", "pydantic", "yaml"},
     "api-keys revoke nothing": OF_THE_DATABASE,
 }

@@ -77,4 +77,5 @@ async def test_an_integration_is_deleted_with_more_connections_than_one_batch(bi
     await disconnect.delete_integration(installation, actor, SLUG)
     assert query(installation, "SELECT id FROM connections") == []
     with pytest.raises(NotFound):
-        await custom.get(installation, organization, SLUG)
+        async with installation.database.read() as tx:
+            await custom.get(tx, organization, SLUG)

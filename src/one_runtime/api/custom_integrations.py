@@ -144,7 +144,8 @@ async def list_custom_integrations(
     request: Request, caller: Authenticated, installation: Installed
 ) -> CustomIntegrationList:
     """List the custom integrations of your organization."""
-    integrations = await custom.list_all(installation, caller.organization_id)
+    async with installation.database.read() as tx:
+        integrations = await custom.list_all(tx, caller.organization_id)
     return CustomIntegrationList(custom_integrations=[_answer(request, integration) for integration in integrations])
 
 
@@ -181,7 +182,9 @@ async def get_custom_integration(
     slug: str, request: Request, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> CustomIntegrationAnswer:
     """Return a custom integration with its definition."""
-    return conditions.tag(_answer(request, await custom.get(installation, caller.organization_id, slug.lower())))
+    async with installation.database.read() as tx:
+        present = await custom.get(tx, caller.organization_id, slug.lower())
+    return conditions.tag(_answer(request, present))
 
 
 @router.route(

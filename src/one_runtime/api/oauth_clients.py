@@ -80,7 +80,9 @@ class OAuthClientList(Answer):
 @router.route("GET /v1/oauth-clients", scope="admin", summary="List OAuth clients")
 async def list_oauth_clients(caller: Authenticated, installation: Installed) -> OAuthClientList:
     """List the OAuth clients that your organization has registered. The list omits clients of the operator."""
-    clients = await client_registration.list_registered(installation, caller.organization_id)
+    vault, public_url = installation.vault, installation.settings.public_url
+    async with installation.database.read() as tx:
+        clients = await client_registration.list_registered(tx, vault, public_url, caller.organization_id)
     return OAuthClientList(oauth_clients=[OAuthClientAnswer.of(client) for client in clients])
 
 

@@ -7,7 +7,7 @@ import typer
 
 from one_runtime.cli.operators import operator_actor
 from one_runtime.cli.partial_settings import allows_http
-from one_runtime.cli.running import run_installed
+from one_runtime.cli.running import read, run_installed
 from one_runtime.cli.terminal import AsJson, print_json, print_rows
 from one_runtime.clock import rfc3339
 from one_runtime.errors import Conflict
@@ -28,7 +28,7 @@ def list_custom_integrations(*, organization: Organization, as_json: AsJson = Fa
     """List the custom integrations of an organization."""
     from one_runtime.integrations import custom
 
-    results = run_installed(lambda installation: custom.list_all(installation, organization))
+    results = read(lambda tx: custom.list_all(tx, organization))
     rows = [_describe(result) for result in results]
     shown = ("slug", "name", "supported_auth_types", "enabled", "updated_at")
     print_rows(rows if as_json else [{name: row[name] for name in shown} for row in rows], as_json=as_json)
@@ -40,7 +40,7 @@ def show_custom_integration(slug: Slug, *, organization: Organization, as_json: 
     from one_runtime.catalog.tools.sheet import sheet
     from one_runtime.integrations import custom
 
-    result = run_installed(lambda installation: custom.get(installation, organization, slug.lower()))
+    result = read(lambda tx: custom.get(tx, organization, slug.lower()))
     if as_json:
         print_json(_describe(result))
     else:

@@ -6,13 +6,16 @@ from typing import Annotated
 import typer
 
 from one_runtime.cli.operators import operator_actor
-from one_runtime.cli.running import run_installed
+from one_runtime.cli.running import load_vault, read, run_installed
 from one_runtime.cli.terminal import AsJson, named_values, print_json, print_rows, read_secret
 from one_runtime.clock import rfc3339
 from one_runtime.context import Installation
+from one_runtime.db.engine import Transaction
+from one_runtime.errors import NotFound
 from one_runtime.integrations import client_registration
 from one_runtime.integrations.client_registration import RegisteredClient
 from one_runtime.integrations.oauth_clients import INSTANCE, NewOAuthClient
+from one_runtime.settings import load_settings
 from one_runtime.tenancy import organizations
 
 app = typer.Typer()
@@ -55,7 +58,8 @@ def set_oauth_client(  # noqa: PLR0913 - one argument per option
     )
 
     async def register(installation: Installation) -> RegisteredClient:
-        owner = await _owner(installation, organization)
+        async with installation.database.read() as tx:
+            owner = await _owner(tx, organization)
         return await client_registration.register(installation, operator_actor(owner), slug, new)
 
     registered = run_installed(register)
@@ -68,14 +72,15 @@ def set_oauth_client(  # noqa: PLR0913 - one argument per option
 @app.command("list")
 def list_oauth_clients(*, organization: Organization = None, as_json: AsJson = False) -> None:
     """List OAuth clients with the last four characters of each secret."""
+    vault, public_url = load_vault(), load_settings().public_url
 
-    async def list_registered(installation: Installation) -> list[RegisteredClient]:
-        return await client_registration.list_registered(installation, await _owner(installation, organization))
+    async def find(tx: Transaction) -> list[RegisteredClient]:
+        return await client_registration.list_registered(tx, vault, public_url, await _owner(tx, organization))
 
-    print_rows([_describe(registered) for registered in run_installed(list_registered)], as_json=as_json)
+    print_rows([_describe(registered) for registered in read(find)], as_json=as_json)
 
 
-def _describe(registered: "RegisteredClient") -> dict[str, object]:
+def _describe(registered: RegisteredClient) -> dict[str, object]:
     return {
         "integration_slug": registered.client.integration_slug,
         "client_id": registered.client.client.client_id,
@@ -92,8 +97,16 @@ def delete_oauth_client(slug: Slug, *, organization: Organization = None, as_jso
     """Delete a client. Existing connections can still use the client, but new connections cannot."""
 
     async def unregister(installation: Installation) -> None:
-        owner = await _owner(installation, organization)
-        await client_registration.unregister(installation, operator_actor(owner), slug)
+        async with installation.database.read() as tx:
+            owner = await _owner(tx, organization)
+        try:
+            await client_registration.unregister(installation, operator_actor(owner), slug)
+        except NotFound as error:
+            of_owner = "" if organization is None else f" --organization {organization}"
+            raise NotFound(
+                f"No OAuth client is registered for {slug[:64]!r}. "
+                f"`one-runtime oauth-clients list{of_owner}` shows the registered clients."
+            ) from error
 
     run_installed(unregister)
     if as_json:
@@ -102,12 +115,9 @@ def delete_oauth_client(slug: Slug, *, organization: Organization = None, as_jso
     typer.echo(f"Deleted the OAuth client for {slug}.")
 
 
-async def _owner(installation: Installation, organization: str | None) -> str:
+async def _owner(tx: Transaction, organization: str | None) -> str:
     """Return the id of the client's owner: the organization, or INSTANCE for the operator. Raises: NotFound."""
-    if organization is None:
-        return INSTANCE
-    async with installation.database.read() as tx:
-        return (await organizations.get(tx, organization)).id
+    return INSTANCE if organization is None else (await organizations.get(tx, organization)).id
 
 
 def _secret(file: Path | None) -> str:

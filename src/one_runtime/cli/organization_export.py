@@ -95,7 +95,8 @@ async def _rows(
         times = {"created_at": time_text(custom.created_at), "updated_at": time_text(custom.updated_at)}
         definition = written(custom.integration)
         yield "custom_integration", {"id": custom.integration.id, "enabled": enabled, "definition": definition} | times
-    for client in await client_registration.find_registered(tx, installation, identifier):
+    vault, public_url = installation.vault, installation.settings.public_url
+    for client in await client_registration.list_registered(tx, vault, public_url, identifier):
         yield "oauth_client", _oauth_client(client)
     async for end_user in _end_users(tx, identifier, page):
         yield "end_user", _end_user(end_user)

@@ -79,7 +79,8 @@ async def delete_integration(
 
     Raises: NotFound; PreconditionFailed; IntegrationInUse if an end user connects an account during the deletion.
     """
-    present = await custom.get(installation, actor.organization_id, slug)
+    async with installation.database.read() as tx:
+        present = await custom.get(tx, actor.organization_id, slug)
     if condition is not None:
         async with installation.database.read() as tx:
             await condition(tx, present)

@@ -8,6 +8,7 @@ from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.precondition import Precondition
+from one_runtime.encryption.vault import Vault
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.client_events import ClientEventType, record_client_event
 from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClient
@@ -23,16 +24,12 @@ class RegisteredClient:
     redirect_url: str
 
 
-async def list_registered(installation: Installation, organization_id: str) -> list[RegisteredClient]:
+async def list_registered(
+    tx: Transaction, vault: Vault, public_url: str, organization_id: str
+) -> list[RegisteredClient]:
     """Return the active OAuth clients of an organization or of the operator, ordered by integration."""
-    async with installation.database.read() as tx:
-        return await find_registered(tx, installation, organization_id)
-
-
-async def find_registered(tx: Transaction, installation: Installation, organization_id: str) -> list[RegisteredClient]:
-    """Do the same as `list_registered` in this transaction."""
-    clients_of_owner = await oauth_clients.list_own(tx, installation.vault, organization_id)
-    return [_registered(installation, client) for client in clients_of_owner]
+    clients_of_owner = await oauth_clients.list_own(tx, vault, organization_id)
+    return [_registered(public_url, client) for client in clients_of_owner]
 
 
 async def get_registered(installation: Installation, organization_id: str, slug: str) -> RegisteredClient:
@@ -42,7 +39,7 @@ async def get_registered(installation: Installation, organization_id: str, slug:
         client = await oauth_clients.find_own(tx, installation.vault, organization_id, slug)
     if client is None:
         raise oauth_clients.not_registered(slug)
-    return _registered(installation, client)
+    return _registered(installation.settings.public_url, client)
 
 
 async def register(
@@ -62,11 +59,11 @@ async def register(
         integration = await _integration(tx, installation, organization_id, slug)
         present = await oauth_clients.find_own(tx, vault, organization_id, slug)
         if condition is not None:
-            await condition(tx, None if present is None else _registered(installation, present))
+            await condition(tx, None if present is None else _registered(installation.settings.public_url, present))
         client = await oauth_clients.put(tx, vault, organization_id, integration, new, installation.clock())
         if client != present:
             await _record(tx, installation, actor, "oauth_client.updated", slug)
-    return _registered(installation, client)
+    return _registered(installation.settings.public_url, client)
 
 
 async def unregister(
@@ -81,7 +78,7 @@ async def unregister(
         await _integration(tx, installation, actor.organization_id, slug)
         if condition is not None:
             present = await oauth_clients.find_own(tx, installation.vault, actor.organization_id, slug)
-            await condition(tx, None if present is None else _registered(installation, present))
+            await condition(tx, None if present is None else _registered(installation.settings.public_url, present))
         await oauth_clients.retire(tx, actor.organization_id, slug, installation.clock())
         await _record(tx, installation, actor, "oauth_client.deleted", slug)
 
@@ -103,5 +100,5 @@ async def _integration(tx: Transaction, installation: Installation, organization
     return integration
 
 
-def _registered(installation: Installation, client: OAuthClient) -> RegisteredClient:
-    return RegisteredClient(client, callback_url(installation.settings.public_url, client.integration_slug))
+def _registered(public_url: str, client: OAuthClient) -> RegisteredClient:
+    return RegisteredClient(client, callback_url(public_url, client.integration_slug))

@@ -61,19 +61,17 @@ class CustomIntegrationResult:
     client_retired: bool = False
 
 
-async def list_all(installation: Installation, organization_id: str) -> list[CustomIntegrationResult]:
-    """Return an organization's custom integrations, ordered by slug."""
-    async with installation.database.read() as tx:
-        organization = await organizations.get(tx, organization_id)
-        stored = await organization_catalogs.list_own(tx, organization_id)
+async def list_all(tx: Transaction, organization_id: str) -> list[CustomIntegrationResult]:
+    """Return an organization's custom integrations, ordered by slug. Raises: NotFound for an unknown organization."""
+    organization = await organizations.get(tx, organization_id)
+    stored = await organization_catalogs.list_own(tx, organization_id)
     return [CustomIntegrationResult(custom, organization.offers(custom.integration.slug)) for custom in stored]
 
 
-async def get(installation: Installation, organization_id: str, slug: str) -> CustomIntegrationResult:
+async def get(tx: Transaction, organization_id: str, slug: str) -> CustomIntegrationResult:
     """Return a custom integration. Raises: NotFound."""
-    async with installation.database.read() as tx:
-        organization = await organizations.get(tx, organization_id)
-        stored = await organization_catalogs.get(tx, organization_id, slug)
+    organization = await organizations.get(tx, organization_id)
+    stored = await organization_catalogs.get(tx, organization_id, slug)
     return CustomIntegrationResult(stored, organization.offers(slug))
 
 
