@@ -209,6 +209,10 @@ def test_end_user_is_listed_shown_and_deleted(run: Run, database_url: str, file:
         assert "one-runtime organizations list" in run("end-users", verb, "user/1", "--organization", "x").sentence
     removed = run("custom-integrations", "delete", SLUG, *words, "--delete-connections", "--json").out
     assert json.loads(removed) == {"integration_slug": SLUG, "organization_id": organization}
+    for options in ((), ("--delete-connections",)):
+        refused = run("custom-integrations", "delete", SLUG, *words, *options).sentence
+        assert "`one-runtime custom-integrations list --organization" in refused
+    assert "has no custom integration 'x-no'." in run("custom-integrations", "show", "x-no", *words).sentence
 
 
 def test_end_user_is_kept_without_confirmation(

@@ -46,8 +46,13 @@ def list_api_keys(
     as_json: AsJson = False,
 ) -> None:
     """List API keys. The command shows the prefix of each key, never a whole key."""
-    rows = [_describe(key) for key in read(lambda tx: api_keys.list_all(tx, organization_id))]
-    print_rows(rows, as_json=as_json)
+
+    async def find(tx: Transaction) -> list[ApiKey]:
+        if organization_id is not None:
+            await organizations.get(tx, organization_id)
+        return await api_keys.list_all(tx, organization_id)
+
+    print_rows([_describe(key) for key in read(find)], as_json=as_json)
 
 
 def _describe(key: ApiKey) -> dict[str, object]:

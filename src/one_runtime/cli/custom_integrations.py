@@ -10,7 +10,8 @@ from one_runtime.cli.partial_settings import allows_http
 from one_runtime.cli.running import read, run_installed
 from one_runtime.cli.terminal import AsJson, print_json, print_rows
 from one_runtime.clock import rfc3339
-from one_runtime.errors import Conflict
+from one_runtime.db.engine import Transaction
+from one_runtime.errors import Conflict, NotFound
 from one_runtime.tenancy import organizations
 
 if TYPE_CHECKING:
@@ -40,7 +41,14 @@ def show_custom_integration(slug: Slug, *, organization: Organization, as_json: 
     from one_runtime.catalog.tools.sheet import sheet
     from one_runtime.integrations import custom
 
-    result = read(lambda tx: custom.get(tx, organization, slug.lower()))
+    async def find(tx: Transaction) -> "CustomIntegrationResult":
+        await organizations.get(tx, organization)
+        try:
+            return await custom.get(tx, organization, slug.lower())
+        except NotFound as error:
+            raise _unknown(slug, organization) from error
+
+    result = read(find)
     if as_json:
         print_json(_describe(result))
     else:
@@ -106,6 +114,8 @@ def delete_custom_integration(
             owner = await organizations.get(tx, organization)
         try:
             await delete(installation, operator_actor(owner.id), slug.lower())
+        except NotFound as error:
+            raise _unknown(slug, organization) from error
         except IntegrationInUse as error:
             raise Conflict(
                 f"{slug} still has connections. Delete the connections first, or add --delete-connections."
@@ -116,6 +126,13 @@ def delete_custom_integration(
         print_json({"integration_slug": slug.lower(), "organization_id": organization})
         return
     typer.echo(f"Deleted {slug.lower()}.")
+
+
+def _unknown(slug: str, organization: str) -> NotFound:
+    return NotFound(
+        f"The organization has no custom integration {slug[:64]!r}. "
+        f"`one-runtime custom-integrations list --organization {organization}` shows the custom integrations."
+    )
 
 
 def _describe(result: "CustomIntegrationResult") -> dict[str, object]:
