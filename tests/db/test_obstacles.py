@@ -12,6 +12,7 @@ from typing import Final
 import psycopg
 import pytest
 
+from one_runtime.db.obstacles import postgres_obstacle
 from one_runtime.encryption.vault import new_key
 from tests import postgres
 from tests.command_line import Run
@@ -143,6 +144,15 @@ def test_error_about_the_url_for_migrations_names_its_setting(bare: Run) -> None
         refused = bare("migrate", DATABASE_URL=pooled, DATABASE_DIRECT_URL=url).sentence
         assert sentence in refused
         assert "ONE_RUNTIME_DATABASE_URL" not in refused
+
+
+@pytest.mark.promise("P11")
+def test_unknown_message_of_the_driver_is_not_shown() -> None:
+    """A message that no pattern knows can contain a part of the URL."""
+    error = psycopg.OperationalError(f'something new about "{SECRET}"')
+    obstacle = postgres_obstacle(f"postgresql://one:{SECRET}@db.example.com/one", error)
+    advice = "Check the database server, or correct ONE_RUNTIME_DATABASE_URL."
+    assert obstacle == ("PostgreSQL at db.example.com cannot be reached", advice)
 
 
 def test_missing_sqlite_file_is_named_with_its_path(tmp_path: Path, bare: Run, monkeypatch: pytest.MonkeyPatch) -> None:
