@@ -17,7 +17,7 @@ from one_runtime.errors import OneRuntimeError
 from one_runtime.telemetry.current_request import current_request
 from one_runtime.telemetry.logger import Logger
 from one_runtime.telemetry.request_observer import Observer
-from one_runtime.tenancy.authentication import QUOTA, Quota
+from one_runtime.tenancy.authentication import RATE_LIMIT_HEADERS
 
 MAX_BODY_BYTES: Final = 1024 * 1024
 _REQUESTED: Final = "one_runtime.requested_method"
@@ -65,8 +65,7 @@ class RequestMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                quota: Quota | None = scope.get(QUOTA)
-                limits = () if quota is None else quota.headers
+                limits = scope.get(RATE_LIMIT_HEADERS, ())
                 message["headers"] = [*message["headers"], (b"request-id", request_id.encode()), *limits]
             await send(message)
 

@@ -43,7 +43,7 @@ from one_runtime.proxy import lookup
 from one_runtime.proxy.concurrency import CallRecord, TooManyCalls
 from one_runtime.proxy.lookup import ConnectionSelector, ConnectRequired
 from one_runtime.proxy.relay import CredentialsRefreshedRetry, ProxyRequest, call
-from one_runtime.tenancy.authentication import QUOTA
+from one_runtime.tenancy.authentication import RATE_LIMIT_HEADERS
 from one_runtime.tokens.refresh import ClientRefused
 
 PROXIED: Final = ("GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -134,7 +134,7 @@ async def relay_request(scope: Scope, receive: Receive, send: Send) -> None:
     async def respond(request: ProxyRequest) -> None:
         async with call(installation, state, request, record) as response:
             body.touch()
-            scope.pop(QUOTA, None)  # the response has the provider's headers, which can include a rate limit
+            scope.pop(RATE_LIMIT_HEADERS, None)  # the provider's headers can include the provider's rate limit
             await send({"type": "http.response.start", "status": response.status, "headers": response.headers})
             async for piece in response.body:
                 body.touch()

@@ -49,8 +49,8 @@ KEY_MATCHES: Final = api_keys.c.secret_hash == bindparam("key_hash")
 """Condition that finds the row of an API key by its hash. The parameter `key_hash` is `PresentedKey.hash`."""
 _SELECT_KEY: Final = select(*KEY_COLUMNS).where(KEY_MATCHES)
 
-QUOTA: Final = "one_runtime.quota"
-"""Key of the `Quota` in the ASGI scope. The key is absent if there is no rate limit."""
+RATE_LIMIT_HEADERS: Final = "one_runtime.rate_limit_headers"
+"""Key of the response headers of `RateLimit.headers` in the ASGI scope. The key is absent if there is no rate limit."""
 
 _MISSING: Final = "Send the header `Authorization: Bearer oru_…` with one of your organization's API keys."
 _SESSION: Final = "This is a session token, not an API key. Send one of your organization's API keys: `oru_…`."
@@ -128,7 +128,7 @@ class Authenticator:
     def present(self, request: MutableMapping[str, Any]) -> PresentedKey:
         """Count a request for the rate limit, and return the request's API key. `request` is the ASGI scope.
 
-        Add the key's `Quota` to the scope.
+        Add the response headers of the rate limit to the scope.
 
         The rate limit counts only tokens with a correct checksum, because a refusal by the checksum is faster than the
         count.
@@ -143,8 +143,10 @@ class Authenticator:
         key_hash = secret_tokens.digest(token)
         if self._rate_limit is not None:
             bucket = self._rate_limit.bucket_of(key_hash)
-            request[QUOTA] = Quota(self._rate_limit, bucket)
-            self._rate_limit.count(bucket)
+            try:
+                self._rate_limit.count(bucket)
+            finally:
+                request[RATE_LIMIT_HEADERS] = self._rate_limit.headers(bucket)
         return PresentedKey(key_hash, client_address(request), self._rate_limit, self._uses)
 
     async def authenticate(self, database: Database, request: MutableMapping[str, Any]) -> Principal:
@@ -181,7 +183,7 @@ class RateLimit:
         self._confirmed: LRUCache[bytes, _Bucket] = LRUCache(capacity)
         self._unconfirmed: LRUCache[bytes, _Bucket] = LRUCache(capacity)
 
-    def bucket_of(self, key_hash: bytes) -> "_Bucket":
+    def bucket_of(self, key_hash: bytes) -> _Bucket:
         """Return the bucket of a key. A new bucket is full."""
         bucket = self._confirmed.get(key_hash) or self._unconfirmed.get(key_hash)
         if bucket is None:
@@ -202,8 +204,13 @@ class RateLimit:
             raise RateLimited(f"This API key has made too many requests. Try again in {wait} seconds.", wait)
         bucket.level -= 1
 
-    def headers(self, bucket: "_Bucket") -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:
-        """Return the response headers that describe the limit and the bucket, as `Quota` defines them."""
+    def headers(self, bucket: _Bucket) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:
+        """Return the response headers that describe the limit and the bucket.
+
+        The headers follow draft-ietf-httpapi-ratelimit-headers-10. `RateLimit-Policy` has the number of requests of a
+        full bucket (`q`), and the seconds that an empty bucket needs to become full (`w`). `RateLimit` has the number
+        of requests that the key can make now (`r`), and the seconds until the bucket is full (`t`).
+        """
         full_in = ceil((self._burst - bucket.level) / self._rate)
         return (b"ratelimit-policy", self._policy), (b"ratelimit", b'"api-key";r=%d;t=%d' % (bucket.level, full_in))
 
@@ -214,23 +221,6 @@ class RateLimit:
             # request of `take`.
             bucket = self._unconfirmed.pop(key_hash, None) or _Bucket(self._burst - 1, time.monotonic())
             self._confirmed[key_hash] = bucket
-
-
-class Quota(NamedTuple):
-    """The rate limit and the bucket of a request's API key.
-
-    The response headers follow draft-ietf-httpapi-ratelimit-headers-10. `RateLimit-Policy` has the number of requests
-    of a full bucket (`q`), and the seconds that an empty bucket needs to become full (`w`). `RateLimit` has the number
-    of requests that the key can make now (`r`), and the seconds until the bucket is full (`t`).
-    """
-
-    limit: RateLimit
-    bucket: _Bucket
-
-    @property
-    def headers(self) -> tuple[tuple[bytes, bytes], tuple[bytes, bytes]]:
-        """Return the names and the values of the headers."""
-        return self.limit.headers(self.bucket)
 
 
 async def read_principal(tx: Transaction, key: PresentedKey) -> Principal:
