@@ -43,7 +43,8 @@ def header(scope: Scope, name: bytes) -> bytes:
 
     If the request has several headers with this name, join the values with commas (RFC 9110 section 5.3).
     """
-    return b", ".join([value for other, value in scope["headers"] if other == name])
+    values = [value for other, value in scope["headers"] if other == name]
+    return values[0] if len(values) == 1 else b", ".join(values)
 
 
 def is_current(scope: Scope, etag: bytes) -> bool:

@@ -212,7 +212,9 @@ def _split(query_string: bytes) -> tuple[list[str], bytes]:
 
 def _decode(end_user_id: bytes) -> str:
     try:
-        decoded = unquote_plus(end_user_id.decode("ascii"), errors="strict")
+        decoded = end_user_id.decode("ascii")
+        if "%" in decoded or "+" in decoded:
+            decoded = unquote_plus(decoded, errors="strict")
     except ValueError as error:
         raise InvalidInput.of("end_user_id", NOT_UTF8) from error
     return clean("end_user_id", decoded)
