@@ -19,12 +19,15 @@ from one_runtime.connections.connections import Connection, NewConnection
 from one_runtime.connections.credentials import ProviderAccount, TokenMetadata
 from one_runtime.context import Installation
 from one_runtime.db.ids import new_id
-from one_runtime.db.schema import metadata, requests, revocations
+from one_runtime.db.schema import requests, revocations
+from one_runtime.db.tables import metadata
+from one_runtime.db.webhook_tables import webhook_attempts, webhook_deliveries
 from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.oauth.token_response import TokenSet
-from one_runtime.tenancy import api_keys, end_users, idempotency_keys, organizations
+from one_runtime.tenancy import api_keys, end_users, events, idempotency_keys, organizations
 from one_runtime.tenancy.end_users import EndUser
-from one_runtime.tenancy.events import Actor
+from one_runtime.tenancy.events import Actor, Subject
+from one_runtime.webhooks import endpoints, secrets
 from tests import oauth_rows, sealed_rows
 from tests.billing import ENTRY, OAUTH, SLUG, SVG
 
@@ -108,6 +111,21 @@ class OrganizationRows:
         async with self.installation.database.write() as tx:
             await tx.execute_many(insert(requests), [{**call, "id": new_id()} for _ in range(count)])
 
+    async def webhook(self) -> None:
+        """Insert a webhook endpoint with a secret, a delivery and an attempt."""
+        now, vault = system_clock(), self.installation.vault
+        endpoint = endpoints.new(self.organization_id, url=None, description="", include=[], now=now)
+        async with self.installation.database.write() as tx:
+            await endpoints.create(tx, self.actor, endpoint, ["*"])
+            await secrets.create(tx, vault, endpoint, now)
+            await events.record(tx, self.actor, "organization.updated", now, Subject())
+            (delivery,) = await tx.all(
+                select(webhook_deliveries).where(webhook_deliveries.c.endpoint_id == endpoint.id)
+            )
+            attempt = {"id": new_id(), "attempted_at": now, "duration_ms": 1, "response_status": 500, "error": None}
+            keys = {"organization_id": self.organization_id, "event_id": delivery.event_id, "endpoint_id": endpoint.id}
+            await tx.execute(insert(webhook_attempts), **attempt, **keys, excerpt=None)
+
 
 async def fill(installation: Installation, name: str, end_users: int = 1) -> tuple[OrganizationRows, set[str]]:
     """Insert an organization with a row in each table of `OWNED`. Return it, and the tokens that a deletion revokes."""
@@ -119,6 +137,7 @@ async def fill(installation: Installation, name: str, end_users: int = 1) -> tup
         await organization_catalogs.create(tx, organization_id, entry.integration, SVG, now)
     client = await oauth_rows.client(oauth_rows.Place(database, vault, organization_id), f"client of {name}", "secret")
     rows = OrganizationRows(installation, organization_id, client)
+    await rows.webhook()
     reserved = await idempotency_keys.reserve(installation, organization_id, new_id(), "key", "fingerprint")
     assert isinstance(reserved, idempotency_keys.Reservation)
     tokens = {f"{kind} of {name}" for kind in ("queued", "custom", "held", "paused")}

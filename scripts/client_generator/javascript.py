@@ -14,6 +14,7 @@ README: Final = ROOT / "clients" / "js" / "README.md"
 FOLDER: Final = ROOT / "clients" / "js" / "src" / "resources"
 """The folder contains only generated files."""
 IDENTIFYING: Final[Mapping[str, tuple[str, ...]]] = {
+    "AcknowledgedWebhooks": ("acknowledged",),
     "ApiKey": ("id", "prefix", "scopes"),
     "CatalogDetail": ("id", "slug", "auth"),
     "CatalogIntegration": ("id", "slug", "name"),
@@ -22,6 +23,7 @@ IDENTIFYING: Final[Mapping[str, tuple[str, ...]]] = {
     "ConnectionCheck": ("outcome", "connection"),
     "CreatedApiKey": ("id", "prefix", "scopes", "api_key"),
     "CreatedSession": ("id", "session_token", "connect_url"),
+    "CreatedWebhookEndpoint": ("id", "kind", "secret"),
     "Credentials": ("connection_id", "auth_type", "credentials"),
     "CustomIntegration": ("id", "slug", "definition"),
     "DeletedConnection": ("id", "revocations"),
@@ -33,9 +35,16 @@ IDENTIFYING: Final[Mapping[str, tuple[str, ...]]] = {
     "Me": ("id", "prefix", "scopes", "organization"),
     "OAuthClient": ("integration_slug", "client_id"),
     "Organization": ("id", "display_name"),
+    "PendingWebhookMessages": ("messages",),
     "ProxyRequest": ("id", "integration_slug", "http_status"),
+    "QueuedWebhooks": ("queued_deliveries",),
+    "RotatedSecret": ("secret", "old_secret_expires_at"),
     "Session": ("id", "status", "end_user_id"),
     "SessionSummary": ("id", "status", "end_user_id"),
+    "WebhookDelivery": ("event_id", "event_type", "status"),
+    "WebhookDeliveryDetails": ("event_id", "event_type", "status", "attempts"),
+    "WebhookEndpoint": ("id", "kind", "event_types"),
+    "WebhookTest": ("is_success", "duration_ms"),
 }
 """Properties that identify the class of an answer. An answer without these properties comes from another server.
 

@@ -10,6 +10,7 @@ import structlog
 from fastapi import FastAPI
 
 from one_runtime.api.application import ASGI_ROUTES, ApiApplication
+from one_runtime.api.connections import connection_documents
 from one_runtime.api.middleware import RequestMiddleware
 from one_runtime.api.services import Services
 from one_runtime.catalog.loader import Catalog
@@ -30,6 +31,7 @@ from one_runtime.settings import Settings
 from one_runtime.telemetry import logs, tracing
 from one_runtime.telemetry.logger import Logger
 from one_runtime.telemetry.request_observer import Observer
+from one_runtime.webhooks.sender import Sender
 
 PROXY_CONNECTIONS: Final = 16_384
 """Maximum number of open connections to providers for the proxy calls of one process.
@@ -37,6 +39,9 @@ PROXY_CONNECTIONS: Final = 16_384
 A proxy call needs two open files: the connection to the caller and the connection to the provider. So this number is
 lower than half of the limit of open files (`OPEN_FILES` in serving/server.py).
 """
+
+WEBHOOK_LIMITS: Final = PoolLimits(connections=1024)
+"""Limits of the connections to webhook receivers. They exceed the limits of `webhooks/sender.py`."""
 
 log = Logger()
 
@@ -80,6 +85,7 @@ def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Eg
         egress=egress or Egress(allow=allow),
         clock=clock,
         proxy_egress=egress or Egress(allow=allow, pool_limits=proxy_limits),
+        webhooks=egress or Egress(allow=allow, pool_limits=WEBHOOK_LIMITS),
     )
 
 
@@ -91,9 +97,11 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
     await installation.database.open()
     try:
         server = await _register(installation)
+        sender = Sender(installation, partial(connection_documents, installation))
         measuring = MEASURING_TASKS if installation.settings.metrics_listen else ()
+        periodic = (*PERIODIC_TASKS, heartbeat_task(server), sender.task(), *measuring)
         tasks = [
-            asyncio.create_task(worker.run(installation, (*PERIODIC_TASKS, heartbeat_task(server), *measuring))),
+            asyncio.create_task(worker.run(installation, periodic)),
             asyncio.create_task(observer.watch(installation.database.connections)),
             asyncio.create_task(services.request_log.run()),
         ]
@@ -104,6 +112,7 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await sender.stop()
         await installation.flights.land()  # wait until all running token refreshes have ended
         await services.request_log.flush()
         with suppress(Unavailable):  # if this removal fails, the registration expires after a minute
@@ -113,6 +122,7 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
         services.entry_parser.close()
         await installation.egress.close()
         await installation.relay.close()
+        await installation.webhook_egress.close()
         await installation.database.close()
         await asyncio.to_thread(tracing.flush)
 

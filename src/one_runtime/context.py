@@ -67,6 +67,11 @@ class Installation:
 
     None: proxy calls use `egress`.
     """
+    webhooks: "Egress | None" = None
+    """Separate outbound network for webhooks, so that slow receivers cannot use up the connections of other requests.
+
+    None: webhooks use `egress`.
+    """
     catalogs: OrganizationCatalogs = field(init=False)
     """The catalogs of all organizations, with custom integrations. `catalog` has only the built-in integrations."""
 
@@ -74,6 +79,11 @@ class Installation:
     def relay(self) -> "Egress":
         """Return the outbound network for proxy calls."""
         return self.proxy_egress or self.egress
+
+    @property
+    def webhook_egress(self) -> "Egress":
+        """Return the outbound network for webhooks."""
+        return self.webhooks or self.egress
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "catalogs", OrganizationCatalogs(self.catalog))

@@ -113,6 +113,8 @@ def example(schema: Schema) -> Any:
         return {name: example(schema["properties"][name]) for name in schema.get("required", ())}
     if "examples" in schema:
         return schema["examples"][0]
+    if schema.get("type") == "array" and schema.get("minItems"):
+        return [example(schema["items"])]
     return {"string": "x", "array": [], "integer": schema.get("minimum", 0), "boolean": True}[schema["type"]]
 
 

@@ -36,6 +36,7 @@ CREATING: Final[Mapping[str, Mapping[str, Any] | str]] = {
     CONNECTIONS: NEW_CONNECTION,
     CUSTOM: ENTRY,
     "/v1/api-keys": {"name": "billing service"},
+    "/v1/webhook-endpoints": {"kind": "pull", "event_types": ["*"]},
 }
 """A body for each route that creates something."""
 
@@ -253,9 +254,9 @@ async def test_invalid_keys_are_refused(client: Client) -> None:
 
 
 def test_every_route_that_creates_accepts_the_header() -> None:
-    """A POST that acts on a present resource has the id of this resource in its path."""
+    """A POST that acts on a present resource has the id of this resource in its path. A rotation creates a secret."""
     creating = {spec.name for spec in SPECS if spec.method == "POST" and "{" not in spec.path}
     accepting = {spec.name for spec in SPECS if spec.idempotent}
     assert creating - accepting <= {"POST /v1/disconnect"}  # a repeated disconnect is harmless
-    assert accepting <= creating
-    assert accepting == {f"POST {path}" for path in CREATING}, "the tests of crashes cover each route"
+    rotation = "POST /v1/webhook-endpoints/{webhook_endpoint_id}/rotate-secret"
+    assert accepting == {*(f"POST {path}" for path in CREATING), rotation}, "the tests of crashes cover each route"

@@ -283,7 +283,7 @@ async def test_pages_probes_and_logos_accept_unknown_query_parameters(walk: Walk
 async def test_every_text_field_refuses_nul_and_lone_surrogates(walk: Walk) -> None:
     for operation in walk.with_body:
         places = list(texts(operation.body or {}))
-        assert places, operation.name
+        assert places or operation.name.endswith("/rotate-secret"), operation.name
         for place in places:
             for text in (NUL, SURROGATE):
                 body = put(example(operation.body or {}), place, text)

@@ -55,12 +55,12 @@ def routes_of(client: OneRuntime) -> dict[str, str]:
     for noun, resource in resources_of(client).items():
         for verb, method in inspect.getmembers_static(type(resource), inspect.isfunction):
             if not verb.startswith("_") and verb != "close":
-                required = [
-                    name
+                required = {
+                    name: ["x"] if "Iterable" in str(parameter.annotation) else "x"
                     for name, parameter in inspect.signature(method).parameters.items()
                     if parameter.default is parameter.empty and name != "self"
-                ]
-                route = method(_RouteOnly(), **dict.fromkeys(required, "x"))
+                }
+                route = method(_RouteOnly(), **required)
                 routes[f"{noun}.{verb}" if noun else verb] = route
     return routes
 

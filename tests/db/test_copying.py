@@ -14,7 +14,8 @@ from one_runtime.db.copying import BATCH, CopyProgress, copy_rows, prepare_targe
 from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.file_location import HELD
 from one_runtime.db.migrations import HEAD
-from one_runtime.db.schema import events, metadata, organizations
+from one_runtime.db.schema import events, organizations
+from one_runtime.db.tables import metadata
 from one_runtime.errors import ConfigurationError, Conflict
 from tests import every_table, sealed_rows
 from tests.db.pgbouncer import pgbouncer
@@ -174,8 +175,8 @@ async def test_row_that_postgresql_refuses_is_named_and_leaves_nothing(
     [
         (
             "RETURN NULL;",
-            "TRIGGER act BEFORE INSERT ON events FOR EACH ROW",
-            "events has 3 rows in the SQLite database, but 0",
+            "TRIGGER act BEFORE INSERT ON requests FOR EACH ROW",
+            "requests has 3 rows in the SQLite database, but 0",
         ),
         (
             "RAISE EXCEPTION 'no commit';",

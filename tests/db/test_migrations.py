@@ -20,7 +20,7 @@ from sqlalchemy.dialects.sqlite.base import SQLiteDDLCompiler
 
 from one_runtime.db import migrations
 from one_runtime.db.migrations import HEAD, current_revision, migrate, require_compatible
-from one_runtime.db.schema import metadata
+from one_runtime.db.tables import metadata
 from one_runtime.errors import ConfigurationError
 
 pytestmark = pytest.mark.slow
@@ -45,11 +45,25 @@ CROSS_TENANT: Final = {
     "ix_custom_integrations_logo_hash": "the address of a logo has a digest that only its organization receives",
     "ix_api_keys_secret_hash": "a look-up by the hash of a secret finds the organization",
     "ix_hosted_connection_sessions_token_hash": "a look-up by the hash of a secret finds the organization",
+    "ix_webhook_secrets_endpoint_id": "the sender reads the secrets of endpoints of all organizations",
+    "ix_webhook_secrets_key_id_id": "key rotation covers all organizations",
+    "ix_webhook_deliveries_due": "the sender sends the deliveries of all organizations",
+    "ix_webhook_deliveries_pending": "an endpoint belongs to one organization",
+    "ix_webhook_attempts_delivery": "a delivery belongs to one organization",
 }
 """Indexes that do not lead with organization_id, with the reason."""
 
-_THROUGH_OTHERS: Final = {"credentials", "unredeemed_connections", "consents", "oauth_clients"}
-"""Tables whose rows are deleted with a connection or session, and clients, which may belong to the instance."""
+_THROUGH_OTHERS: Final = {
+    "credentials",
+    "unredeemed_connections",
+    "consents",
+    "oauth_clients",
+    "webhook_subscriptions",
+    "webhook_secrets",
+    "webhook_deliveries",
+    "webhook_attempts",
+}
+"""Tables whose rows are deleted with another row of the organization, and clients, which may belong to the instance."""
 
 MIGRATE: Final = """
 import json, sys

@@ -38,6 +38,7 @@ COMMITS: Final = {
     "0008": "a3d1c4ba1c5c194f8de1edfa8f86671b88338514",
     "0009": "732bdba20c8dac87f152e4abe7bcca2f305ffa1b",
     "0010": "f90c7ead0e11ca7ee8c6f3fd46c79b9588b91891",
+    "0011": "2596ba7815460c50ac58951af59bbb3b182a41b2",
 }
 """By migration, the last commit without a later one. With a new migration, add the commit before it."""
 ENOUGH: Final = 15

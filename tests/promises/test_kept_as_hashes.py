@@ -105,6 +105,8 @@ def test_every_column_for_a_secret_holds_a_hash_or_is_sealed() -> None:
         "consents.key_id",
         "revocations.sealed",
         "revocations.key_id",
+        "webhook_secrets.sealed",
+        "webhook_secrets.key_id",
         "key_ring.key_id",
         "requests.api_key_id",  # the id of the API key, not the key
         "servers.key_ids",

@@ -143,7 +143,7 @@ async def test_forgotten_end_user_is_in_no_event_and_other_actors_stay(applicati
         await recorded(tx, application, Actor(organization, "api_key", USER, "192.0.2.8"))
         await recorded(tx, application, Actor(organization, "end_user", "user_456", "192.0.2.9"), "user_456")
         await recorded(tx, application, Actor(other, "end_user", USER, "192.0.2.7"))
-        await events.forget_end_user(tx, organization, USER)
+        await events.forget_end_user(tx, organization, USER, application.clock())
         actors = [(event.end_user_id, event.actor_id, event.address) for event in await listed(tx, organization)]
         (untouched,) = await listed(tx, other)
     assert actors == [("user_456", "user_456", "192.0.2.9"), (None, USER, "192.0.2.8"), (None, None, None)]

@@ -27,6 +27,8 @@ from one_runtime.api import (
     proxy_requests,
     reference,
     system,
+    webhook_deliveries,
+    webhook_endpoints,
 )
 from one_runtime.api.compression import CompressPublic
 from one_runtime.api.openapi import document
@@ -47,6 +49,8 @@ _RESOURCES: Final = (
     custom_integrations.router,
     oauth_clients.router,
     events.router,
+    webhook_endpoints.router,
+    webhook_deliveries.router,
     proxy_requests.router,
     system.router,
 )

@@ -45,9 +45,12 @@ class Conditions:
         self._scope, self._response = request.scope, response
         self._is_present = any(header(request.scope, name) for name in (b"if-match", b"if-none-match"))
 
-    def tag(self, answer: A) -> A:
-        """Add the entity tag of a resource to the response. Return the resource."""
-        self._response.headers.update({"etag": _etag(answer), **_HEADERS})
+    def tag(self, answer: A, version: Answer | None = None) -> A:
+        """Add the entity tag of a resource to the response. Return the resource.
+
+        `version`: the part of the resource that callers can change. None: the whole resource.
+        """
+        self._response.headers.update({"etag": _etag(version or answer), **_HEADERS})
         return answer
 
     def require(self, read: Callable[[], Answer | None]) -> None:

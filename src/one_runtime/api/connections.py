@@ -1,7 +1,8 @@
 """Serve `/v1/connections`: the connected accounts of end users (connections), and their credentials."""
 
+from collections.abc import Collection
 from dataclasses import asdict
-from typing import Annotated, Final, Literal, Self, cast
+from typing import Annotated, Any, Final, Literal, Self, cast
 
 from fastapi import Query, Response
 from pydantic import Field
@@ -38,10 +39,11 @@ from one_runtime.catalog.public_values import public_values
 from one_runtime.connecting import disconnect
 from one_runtime.connecting.recheck import RecheckOutcome, recheck
 from one_runtime.connecting.token_import import CredentialImport, store_import, verify_import
-from one_runtime.connections import connections
+from one_runtime.connections import connections, search
 from one_runtime.connections.connection_filter import ConnectionFilter
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import CredentialsRefused, PermissionMissing, ProviderUnavailable
+from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.egress.errors import TargetRefused
 from one_runtime.errors import NotFound
@@ -50,6 +52,18 @@ from one_runtime.jobs.liveness import UnconfirmedCopy
 from one_runtime.tokens.refresh import ClientRefused, ReauthRequired, read_credentials, refresh
 
 router = Routes("Connections")
+
+
+async def connection_documents(
+    installation: Installation, tx: Transaction, keys: Collection[tuple[str, str]]
+) -> dict[str, dict[str, Any]]:
+    """Return connections as `GET /v1/connections/{id}` returns them, by id. `keys`: organization and connection."""
+    documents = {}
+    for connection in await search.list_by_key(tx, keys):
+        integration = await installation.catalogs.get(tx, connection.organization_id, connection.integration_slug)
+        documents[connection.id] = ConnectionAnswer.of(connection, integration).model_dump(mode="json")
+    return documents
+
 
 _CREDENTIAL_ERRORS: Final = (
     ProviderUnavailable,

@@ -168,8 +168,8 @@ async def delete_end_user(
 ) -> ForgottenEndUser:
     """Delete an end user, and all connections, credentials and sessions of this end user.
 
-    One Runtime removes the end user's identifier from all older events. Only the new event `end_user.deleted` names the
-    end user.
+    One Runtime removes the end user's identifier from all events of the audit log. Only webhook endpoints receive the
+    identifier, with the event `end_user.deleted`.
     """
     if "\x00" in end_user_id:
         raise NotFound("There is no such end user.")

@@ -117,4 +117,6 @@ async def get_event(
 
 def _answer(event: Event) -> EventAnswer:
     actor = ActorAnswer(type=event.actor_type, id=event.actor_id)
-    return EventAnswer.model_validate({**asdict(event), "created_at": event.occurred_at, "actor": actor})
+    return EventAnswer.model_validate(
+        {**asdict(event), "created_at": event.occurred_at, "actor": actor, "data": events.details(event)}
+    )

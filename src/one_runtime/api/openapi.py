@@ -32,6 +32,8 @@ _TAGS: Final = {
     "Organization": "The settings of your organization.",
     "API keys": "The API keys of your organization, and the key of the request.",
     "Events": "The audit log of your organization.",
+    "Webhook endpoints": "The endpoints that receive events.",
+    "Webhook deliveries": "The deliveries of events to webhook endpoints.",
     "Catalog": "The public list of the built-in integrations. These requests need no API key.",
     "System": "The state of the server.",
 }

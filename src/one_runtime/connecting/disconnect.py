@@ -100,7 +100,8 @@ async def forget_end_user(
 ) -> list[DisconnectedConnection]:
     """Delete an end user with all connections and sessions.
 
-    Also remove the end user's identifier from every stored event except `end_user.deleted`.
+    Also remove the end user's identifier from every stored event. Only the deliveries of the event `end_user.deleted`
+    to webhook endpoints contain the identifier.
 
     Raises: NotFound; PreconditionFailed.
     """
@@ -111,8 +112,8 @@ async def forget_end_user(
         if condition is not None:
             await condition(tx, await end_users.get(tx, actor.organization_id, end_user_id))
         removals, unfinished = await remove_end_user(tx, installation, actor, end_user_id)
-        subject = Subject(end_user_id, None, {"deleted_connections": len(removals)})
-        await events.forget_end_user(tx, actor.organization_id, end_user_id)
+        subject = Subject(data={"deleted_connections": len(removals)}, deleted_end_user_id=end_user_id)
+        await events.forget_end_user(tx, actor.organization_id, end_user_id, now)
         await events.record(tx, actor, "end_user.deleted", now, subject)
     disconnected = await _revoke(installation, removals)
     await revoke_all(installation, unfinished)

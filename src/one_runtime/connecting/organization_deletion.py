@@ -29,6 +29,7 @@ from one_runtime.connections.pending_revocations import PendingRevocation
 from one_runtime.context import Installation
 from one_runtime.db import schema
 from one_runtime.db.engine import Transaction
+from one_runtime.db.tables import metadata
 from one_runtime.errors import Unavailable
 from one_runtime.jobs import steps
 from one_runtime.jobs.queue import batched_delete
@@ -85,7 +86,7 @@ def _unused(table: Table, *needs: ColumnElement[bool]) -> Delete:
     return _delete(table, ~exists().where(_of_organization(schema.revocations), *needs))
 
 
-_OWNED: Final = tuple(table for table in reversed(schema.metadata.sorted_tables) if "organization_id" in table.c)
+_OWNED: Final = tuple(table for table in reversed(metadata.sorted_tables) if "organization_id" in table.c)
 """Tables with rows of organizations. A table is before the tables that it refers to."""
 
 # Delete no session whose tokens One Runtime has to revoke. A callback can still receive tokens after this statement,

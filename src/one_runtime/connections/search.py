@@ -1,7 +1,10 @@
-"""Find connections of all organizations, for the operator. API requests use the module `connections` instead."""
+"""Find connections of all organizations, for the operator and for webhooks.
+
+API requests use the module `connections` instead.
+"""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -24,6 +27,7 @@ from one_runtime.catalog.disabled_integrations import DisabledIntegration
 from one_runtime.connections.connections import COLUMNS, Connection
 from one_runtime.connections.diagnosis import Diagnosis, RefreshState, diagnose, is_failing
 from one_runtime.db.engine import Transaction
+from one_runtime.db.id_lists import in_list
 from one_runtime.db.ids import is_id
 from one_runtime.db.schema import connections, credentials, end_users, organizations
 from one_runtime.errors import NotFound
@@ -45,6 +49,16 @@ class ConnectionSearch:
     integration_slug: str | None = None
     status: str | None = None
     failing: bool = False
+
+
+_BY_ID: Final = select(*COLUMNS).where(in_list(connections.c.id, "connections"))
+
+
+async def list_by_key(tx: Transaction, keys: Collection[tuple[str, str]]) -> list[Connection]:
+    """Return connections. `keys`: pairs of an organization and a connection of this organization."""
+    ids = [connection_id for _, connection_id in keys]
+    rows = await tx.all(_BY_ID, Connection, connections=ids)
+    return [row for row in rows if (row.organization_id, row.id) in keys]
 
 
 class FoundConnection:

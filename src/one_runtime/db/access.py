@@ -9,7 +9,7 @@ from psycopg.rows import class_row
 
 from one_runtime.db.database_url import sqlite_path
 from one_runtime.db.obstacles import Obstacle, postgres_obstacle, sqlite_obstacle, url_obstacle
-from one_runtime.db.schema import metadata
+from one_runtime.db.tables import metadata
 
 _TABLES: Final = ["alembic_version", *metadata.tables]
 _USER: Final = """

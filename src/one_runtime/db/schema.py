@@ -1,4 +1,6 @@
-"""Define all tables. The migrations create the tables. A test compares the migrations with these definitions.
+"""Define all tables except those of webhooks (`webhook_tables`). The migrations create the tables.
+
+A test compares the migrations with these definitions.
 
 An index for queries that select rows of one organization begins with `organization_id`. The other indexes serve
 background tasks, key rotation, foreign keys, and look-ups by a hash.

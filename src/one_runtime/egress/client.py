@@ -18,7 +18,7 @@ from one_runtime.egress.network import Network
 from one_runtime.egress.observation import observed
 from one_runtime.egress.pool import Certificate, Pool
 from one_runtime.egress.response import Relayed, Response
-from one_runtime.egress.target import canonical_allow_list, parse
+from one_runtime.egress.target import Target, canonical_allow_list, parse
 
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -153,6 +153,20 @@ class Egress:
                 return await self._pool.certificate(target)
         except TimeoutError:
             raise UpstreamTimeout(f"{target.authority} did not answer within {limits.total:g} seconds.") from None
+
+    async def require_allowed(self, url: str) -> Target:
+        """Check a URL without a request, and return the parsed URL. A name that cannot be resolved now is no error.
+
+        Raises:
+            TargetRefused: One Runtime sends no requests to this URL.
+        """
+        target = parse(url)
+        await self._pool.require_allowed(target, self._limits.connect)
+        return target
+
+    def allows(self, target: Target) -> bool:
+        """Return True if the operator's allow-list contains the host and port of a target."""
+        return self._pool.allows(target)
 
     async def close(self) -> None:
         """Close every connection. Every later request fails."""

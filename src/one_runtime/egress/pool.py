@@ -5,7 +5,7 @@ import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -170,6 +170,23 @@ class Pool:
             except OSError:
                 failure = UpstreamUnreachable(f"No TLS connection to {target.authority} could be made.")
         raise failure
+
+    def allows(self, target: Target) -> bool:
+        """Return True if the operator's allow-list contains the host and port of a target."""
+        return (target.host, target.port) in self._allow
+
+    async def require_allowed(self, target: Target, timeout: float) -> None:
+        """Check the port, the name and the addresses of a target, without a connection. Ignore an unknown name.
+
+        `timeout`: maximum number of seconds for the name resolution.
+
+        Raises:
+            TargetRefused: One Runtime sends no requests to this target.
+        """
+        check(target, self._allow)
+        with suppress(UpstreamUnreachable, TimeoutError):
+            async with asyncio.timeout(timeout):
+                await CheckedResolver(self._allow, self._network).resolve(target.host, target.port)
 
     async def close(self) -> None:
         """Close every connection, even if a request uses the connection."""

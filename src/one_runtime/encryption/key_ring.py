@@ -30,6 +30,7 @@ from one_runtime.db.schema import (
     revocations,
     unredeemed_connections,
 )
+from one_runtime.db.webhook_tables import webhook_secrets
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import ConfigurationError, Unavailable
 from one_runtime.jobs import instances
@@ -41,6 +42,7 @@ SEALED_TABLES: Final[tuple[Table, ...]] = (
     consents,
     revocations,
     idempotency_keys,
+    webhook_secrets,
 )
 """Every table with sealed (encrypted) values. A test compares this list with the schema.
 

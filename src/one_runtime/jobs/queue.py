@@ -15,6 +15,7 @@ import asyncio
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -118,13 +119,13 @@ class Queue:
         self._settle = delete(table).where(*mine, fenced)
         self._postpone = update(table).where(*mine, fenced).values(due_at=bindparam("until"))
 
-    async def claim(self, tx: Transaction, clock: Clock, limit: int) -> list[Row]:
+    async def claim(self, tx: Transaction, clock: Clock, limit: int, **params: object) -> list[Row]:
         """Claim and return at most `limit` due rows. Choose the rows with the earliest `due_at`.
 
-        Skip rows that another process is claiming at the same time.
+        Skip rows that another process is claiming at the same time. `params`: parameters of the conditions `only`.
         """
         now = await database_now(tx, clock)
-        return await tx.all(self._claim, now=now, limit=limit, until=now + self._lease)
+        return await tx.all(self._claim, now=now, limit=limit, until=now + self._lease, **params)
 
     async def settle(self, tx: Transaction, *key: str, attempts: int) -> bool:
         """Delete a finished row. Return False, and change nothing, if another process has claimed the row.
@@ -211,30 +212,37 @@ class _Wakeup:
             self._loop.call_soon_threadsafe(self.event.set)
 
 
-_wakeups: Final[dict[str, set[_Wakeup]]] = {}
-"""Events of this process's worker tasks, by the name of the queue's table."""
+_wakeups: Final[dict[tuple[str, str], set[_Wakeup]]] = {}
+"""Events of this process's waiting tasks, by the name of the queue's table and the part of the queue."""
 
 
-def wake_on_commit(tx: Transaction, table: Table) -> None:
-    """Start this process's worker task for a table as soon as the transaction commits."""
+def wake_on_commit(tx: Transaction, table: Table, part: str = "") -> None:
+    """Start this process's worker task for a table as soon as the transaction commits.
 
-    def wake() -> None:
-        for wakeup in _wakeups.get(table.name, ()):
-            wakeup.set()
+    `part`: wake only the tasks that wait for this part of the queue, such as the rows of one webhook endpoint.
+    """
 
-    tx.committed.append(wake)
+    tx.committed.append(partial(wake, table, part))
+
+
+def wake(table: Table, part: str = "") -> None:
+    """Start this process's worker task for a table now. `part`: as in `wake_on_commit`."""
+    for wakeup in tuple(_wakeups.get((table.name, part), ())):
+        wakeup.set()
 
 
 @contextmanager
-def wakeups_of(table: Table | None) -> Iterator[asyncio.Event]:
-    """Yield the event that `wake_on_commit` sets for this table. Without a table, the event is never set."""
+def wakeups_of(table: Table | None, part: str = "") -> Iterator[asyncio.Event]:
+    """Yield the event that `wake_on_commit` sets for this table and part. Without a table, the event is never set."""
     wakeup = _Wakeup()
     if table is None:
         yield wakeup.event
         return
-    waiting = _wakeups.setdefault(table.name, set())
+    waiting = _wakeups.setdefault((table.name, part), set())
     waiting.add(wakeup)
     try:
         yield wakeup.event
     finally:
         waiting.discard(wakeup)
+        if not waiting:
+            _wakeups.pop((table.name, part), None)

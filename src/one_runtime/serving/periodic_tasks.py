@@ -15,6 +15,7 @@ from one_runtime.proxy import request_log
 from one_runtime.tenancy import events, idempotency_keys
 from one_runtime.tokens import revocation
 from one_runtime.tokens.refresh_due import refresh_due
+from one_runtime.webhooks import upkeep
 
 
 async def _load_disabled(installation: Installation) -> int:
@@ -28,6 +29,7 @@ PERIODIC_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
     PeriodicTask("revoke", 1.0, revocation.revoke_due, queue=revocations),
     PeriodicTask("expire_unredeemed", 5.0, redirect_mode.purge_due),
     PeriodicTask("expire_authorizations", 30.0, account_selection.purge_due),
+    PeriodicTask("keep_webhooks", 60.0, upkeep.run),
     PeriodicTask("purge_events", 3600.0, events.purge),
     PeriodicTask("purge_requests", 3600.0, request_log.purge),
     PeriodicTask("purge_sessions", 3600.0, sessions.purge),

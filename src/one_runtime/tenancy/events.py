@@ -19,6 +19,7 @@ from one_runtime.errors import NotFound
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.telemetry import metrics
 from one_runtime.telemetry.current_request import current_request_id
+from one_runtime.tenancy import event_deliveries
 
 if TYPE_CHECKING:  # most commands import this module, and need none of the modules that `context` imports
     from one_runtime.context import Installation
@@ -44,6 +45,10 @@ EventType: TypeAlias = Literal[
     "oauth_client.updated",
     "oauth_client.deleted",
     "organization.updated",
+    "webhook_endpoint.created",
+    "webhook_endpoint.updated",
+    "webhook_endpoint.deleted",
+    "webhook_endpoint.disabled",
 ]
 TYPES: Final[tuple[str, ...]] = get_args(EventType)
 
@@ -83,11 +88,18 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The end user and connection of an event. Organizations can read `data`, so `data` never contains a secret."""
+    """The end user and connection of an event. Organizations can read `data`, so `data` never contains a secret.
+
+    - `deleted_end_user_id`: the identifier of a deleted end user. Only the deliveries to webhook endpoints contain the
+      identifier. The audit log does not.
+    - `webhook_endpoint_id`: the webhook endpoint that the event is about. This endpoint does not receive the event.
+    """
 
     end_user_id: str | None = None
     connection_id: str | None = None
     data: Mapping[str, object] = field(default_factory=dict)
+    deleted_end_user_id: str | None = None
+    webhook_endpoint_id: str | None = None
 
 
 _INSERT = insert(events)
@@ -104,17 +116,31 @@ _FORGET_ACTOR = (
 
 
 async def record(tx: Transaction, actor: Actor, kind: EventType, now: datetime, subject: Subject) -> None:
-    """Write an event with the id of the current HTTP request.
+    """Write an event with the id of the current HTTP request, and queue its deliveries to webhook endpoints.
 
-    `tx`: the transaction of the change that the event describes.
+    `tx`: the transaction of the change that the event describes. If the transaction rolls back, no endpoint receives
+    the event (promise P10 of docs/security.md).
     """
-    await tx.execute(_INSERT, **_values(actor, kind, now, subject))
+    values = _values(actor, kind, now, subject)
+    await tx.execute(_INSERT, **values)
+    await event_deliveries.queue(
+        tx,
+        [str(values["id"])],
+        now,
+        except_endpoint=subject.webhook_endpoint_id,
+        end_user_id=subject.deleted_end_user_id,
+    )
     _count_on_commit(tx, kind, subject)
 
 
 async def record_many(tx: Transaction, kind: EventType, now: datetime, causes: Sequence[tuple[Actor, Subject]]) -> None:
-    """Write an event for each actor and subject, with few round trips to the database."""
-    await tx.execute_many(_INSERT, [_values(actor, kind, now, subject) for actor, subject in causes])
+    """Write an event for each actor and subject, with few round trips to the database. Queue the deliveries.
+
+    No subject is about a webhook endpoint or a deleted end user.
+    """
+    rows = [_values(actor, kind, now, subject) for actor, subject in causes]
+    await tx.execute_many(_INSERT, rows)
+    await event_deliveries.queue(tx, [str(row["id"]) for row in rows], now)
     for _, subject in causes:
         _count_on_commit(tx, kind, subject)
 
@@ -233,8 +259,28 @@ async def get(tx: Transaction, organization_id: str, event_id: str) -> Event:
     return event
 
 
-async def forget_end_user(tx: Transaction, organization_id: str, end_user_id: str) -> None:
-    """Remove the identifier and the IP address of a deleted end user from the audit log. Keep the events."""
+def details(event: Event) -> dict[str, object]:
+    """Return the data of an event, as the API and webhooks show the data.
+
+    The event `connection.needs_reauth` also has `reconnect`: the body for `POST /v1/hosted-connection-sessions` that
+    repairs the connection. The end user's identifier is missing after the deletion of the end user.
+    """
+    data = dict(event.data)
+    if event.type == "connection.needs_reauth" and event.end_user_id is not None:
+        data["reconnect"] = {
+            "integration_slug": event.data.get("integration_slug"),
+            "end_user_id": event.end_user_id,
+            "connection_id": event.connection_id,
+        }
+    return data
+
+
+async def forget_end_user(tx: Transaction, organization_id: str, end_user_id: str, now: datetime) -> None:
+    """Remove the identifier and the IP address of a deleted end user from the audit log. Keep the events.
+
+    Also cancel the pending deliveries of these events to webhook endpoints.
+    """
+    await event_deliveries.cancel_about(tx, organization_id, end_user_id, now)
     for statement in (_FORGET_SUBJECT, _FORGET_ACTOR):
         await tx.execute(statement, organization=organization_id, end_user=end_user_id)
 

@@ -14,6 +14,8 @@ import oauthClients, { type OAuthClients } from "./oauth-clients.js";
 import organization, { type OrganizationSettings } from "./organization.js";
 import proxyRequests, { type ProxyRequests } from "./proxy-requests.js";
 import sessions, { type Sessions } from "./sessions.js";
+import webhookDeliveries, { type WebhookDeliveries } from "./webhook-deliveries.js";
+import webhookEndpoints, { type WebhookEndpoints } from "./webhook-endpoints.js";
 
 /** The resources of a client. */
 export class Api {
@@ -39,6 +41,10 @@ export class Api {
   readonly proxyRequests: ProxyRequests;
   /** Permissions to make one connection in the hosted popup. */
   readonly sessions: Sessions;
+  /** The deliveries of events to webhook endpoints. */
+  readonly webhookDeliveries: WebhookDeliveries;
+  /** The endpoints that receive events. */
+  readonly webhookEndpoints: WebhookEndpoints;
   /**
    * Delete all connections of an end user to an integration, with their credentials.
    *
@@ -70,6 +76,8 @@ export class Api {
     this.organization = organization.methods(transport);
     this.proxyRequests = proxyRequests.methods(transport);
     this.sessions = sessions.methods(transport);
+    this.webhookDeliveries = webhookDeliveries.methods(transport);
+    this.webhookEndpoints = webhookEndpoints.methods(transport);
     this.disconnect = withoutNoun.methods(transport).disconnect;
   }
 }
@@ -97,4 +105,6 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = Object.freeze({
   ...organization.operations,
   ...proxyRequests.operations,
   ...sessions.operations,
+  ...webhookDeliveries.operations,
+  ...webhookEndpoints.operations,
 });

@@ -11,3 +11,5 @@ export type * from "./oauth-clients.js";
 export type * from "./organization.js";
 export type * from "./proxy-requests.js";
 export type * from "./sessions.js";
+export type * from "./webhook-deliveries.js";
+export type * from "./webhook-endpoints.js";

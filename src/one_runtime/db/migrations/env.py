@@ -4,7 +4,7 @@ from alembic import context
 from sqlalchemy import create_engine, event, pool
 from sqlalchemy.engine import make_url
 
-from one_runtime.db.schema import metadata
+from one_runtime.db.tables import metadata
 
 
 def run() -> None:

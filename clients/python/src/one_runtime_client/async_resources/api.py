@@ -15,6 +15,8 @@ from one_runtime_client.async_resources.organization import AsyncOrganizations
 from one_runtime_client.async_resources.proxy import AsyncProxy
 from one_runtime_client.async_resources.proxy_requests import AsyncProxyRequests
 from one_runtime_client.async_resources.sessions import AsyncSessions
+from one_runtime_client.async_resources.webhook_deliveries import AsyncWebhookDeliveries
+from one_runtime_client.async_resources.webhook_endpoints import AsyncWebhookEndpoints
 from one_runtime_client.models import Disconnection
 from one_runtime_client.operations import AsyncResource, async_with_response
 from one_runtime_client.parsing import answer
@@ -78,6 +80,16 @@ class AsyncApi(AsyncResource):
     def sessions(self) -> AsyncSessions:
         """Permissions to make one connection in the hosted popup."""
         return AsyncSessions(self._transport)
+
+    @cached_property
+    def webhook_deliveries(self) -> AsyncWebhookDeliveries:
+        """The deliveries of events to webhook endpoints."""
+        return AsyncWebhookDeliveries(self._transport)
+
+    @cached_property
+    def webhook_endpoints(self) -> AsyncWebhookEndpoints:
+        """The endpoints that receive events."""
+        return AsyncWebhookEndpoints(self._transport)
 
     @cached_property
     def proxy(self) -> AsyncProxy:

@@ -177,8 +177,8 @@ class AsyncEndUsers(AsyncResource):
     ) -> DeletedEndUser:
         """Delete an end user, and all connections, credentials and sessions of this end user.
 
-        One Runtime removes the end user's identifier from all older events. Only the new event `end_user.deleted` names
-        the end user.
+        One Runtime removes the end user's identifier from all events of the audit log. Only webhook endpoints receive
+        the identifier, with the event `end_user.deleted`.
 
         The API key needs the scope `admin`.
 

@@ -13,3 +13,5 @@ from one_runtime_client.models.oauth_clients import *
 from one_runtime_client.models.organization import *
 from one_runtime_client.models.proxy_requests import *
 from one_runtime_client.models.sessions import *
+from one_runtime_client.models.webhook_deliveries import *
+from one_runtime_client.models.webhook_endpoints import *

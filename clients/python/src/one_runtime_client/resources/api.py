@@ -19,6 +19,8 @@ from one_runtime_client.resources.organization import Organizations
 from one_runtime_client.resources.proxy import Proxy
 from one_runtime_client.resources.proxy_requests import ProxyRequests
 from one_runtime_client.resources.sessions import Sessions
+from one_runtime_client.resources.webhook_deliveries import WebhookDeliveries
+from one_runtime_client.resources.webhook_endpoints import WebhookEndpoints
 
 
 class Api(Resource):
@@ -78,6 +80,16 @@ class Api(Resource):
     def sessions(self) -> Sessions:
         """Permissions to make one connection in the hosted popup."""
         return Sessions(self._transport)
+
+    @cached_property
+    def webhook_deliveries(self) -> WebhookDeliveries:
+        """The deliveries of events to webhook endpoints."""
+        return WebhookDeliveries(self._transport)
+
+    @cached_property
+    def webhook_endpoints(self) -> WebhookEndpoints:
+        """The endpoints that receive events."""
+        return WebhookEndpoints(self._transport)
 
     @cached_property
     def proxy(self) -> Proxy:

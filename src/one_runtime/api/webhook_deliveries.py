@@ -1,0 +1,298 @@
+"""Serve the deliveries of webhook endpoints: the log, retries, replays, and the events of pull endpoints."""
+
+from dataclasses import asdict
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import Query
+from pydantic import AfterValidator, Field
+
+from one_runtime.api.connections import connection_documents
+from one_runtime.api.event_types import EventTypes
+from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Moment, RowId, Several, Time, example, whole_number
+from one_runtime.api.routing import Authenticated, Installed, Routes
+from one_runtime.errors import Conflict, InvalidInput, NotFound
+from one_runtime.tenancy.events import EventType
+from one_runtime.webhooks import deliveries, endpoints, event_types, pulling, replay
+from one_runtime.webhooks.deliveries import Attempt, Delivery, DeliveryFilter
+from one_runtime.webhooks.deliveries import Status as DeliveryStatus
+from one_runtime.webhooks.pulling import MAX_WAIT
+from one_runtime.webhooks.replay import Range, ReplayStatus
+
+router = Routes("Webhook deliveries")
+
+
+class DeliveryAnswer(Answer, title="WebhookDelivery"):
+    """The delivery of one event to one endpoint.
+
+    - `failed_attempts`: number of failed attempts.
+    - `next_attempt_at`: null unless the status is `pending`.
+    - `http_status`: the status of the receiver's last response, or null.
+    - `error_code`: the reason why the last attempt got no response, or why One Runtime ended the delivery, or null.
+    - `settled_at`: the time at which the delivery succeeded, failed or was cancelled. Null while the status is
+      `pending`.
+    """
+
+    event_id: str
+    event_type: str
+    event_created_at: Time
+    status: DeliveryStatus
+    failed_attempts: int
+    next_attempt_at: Time | None
+    http_status: int | None
+    error_code: str | None
+    settled_at: Time | None
+
+
+class DeliveryPage(Answer, title="WebhookDeliveryPage"):
+    """A page of deliveries, by the newest event first. `next_cursor` is null on the last page.
+
+    With the filter `status` or `type`, One Runtime searches at most 10,000 deliveries for each page. So a page with a
+    `next_cursor` can contain few deliveries or no deliveries.
+    """
+
+    webhook_deliveries: list[DeliveryAnswer]
+    next_cursor: str | None
+
+
+class AttemptAnswer(Answer, title="WebhookAttempt"):
+    """One attempt to deliver an event. `response_excerpt`: the beginning of the response body, without secrets."""
+
+    created_at: Time
+    duration_ms: int
+    http_status: int | None
+    error_code: str | None
+    response_excerpt: str | None
+
+
+class DeliveryDetails(DeliveryAnswer, title="WebhookDeliveryDetails"):
+    """A delivery with its attempts, oldest first."""
+
+    attempts: list[AttemptAnswer]
+
+
+class DeliveryQuery(Body):
+    """Filters, and the page to return. `since` and `until` select by the time of the event."""
+
+    status: Several[DeliveryStatus] = []
+    type: Several[EventType] = []
+    since: Moment | None = None
+    until: Moment | None = None
+    limit: Limit = 100
+    cursor: IdCursor = None
+
+
+class ReplayBody(Body, title="WebhookReplay"):
+    """The events to deliver again.
+
+    - `since`, `until`: events at or after `since`, and before `until`. Without `until`, up to now.
+    - `status`: `failed` for the failed deliveries. `missing` also for events that the endpoint never received, for
+      example because the endpoint was disabled. `all` also for delivered events.
+    - `types`: only events of these types. Without it, the types of the endpoint.
+    """
+
+    model_config = example(since="2026-11-25T00:00:00Z", status="missing")
+
+    since: Annotated[Moment, Field(json_schema_extra={"examples": ["2026-11-25T00:00:00Z"]})]
+    until: Moment | None = None
+    status: ReplayStatus = "failed"
+    types: EventTypes | None = None
+
+
+class ReplayAnswer(Answer, title="QueuedWebhooks"):
+    """`queued_deliveries`: number of queued deliveries. If it is 100,000, repeat the request for the others."""
+
+    queued_deliveries: int
+
+
+class PendingQuery(Body):
+    """`wait_seconds`: the time to wait for the next event, if no event is pending."""
+
+    limit: Limit = 100
+    wait_seconds: Annotated[int, Field(ge=0, le=MAX_WAIT), whole_number(0, MAX_WAIT)] = 0
+
+
+class WebhookMessage(Answer):
+    """An event, as One Runtime also sends the event to URLs (docs/webhooks.md)."""
+
+    id: str
+    type: str
+    timestamp: str
+    data: dict[str, Any]
+
+
+class PendingMessages(Answer, title="PendingWebhookMessages"):
+    """The pending events, oldest first."""
+
+    messages: list[WebhookMessage]
+
+
+_EventId = Annotated[RowId, Field(json_schema_extra={"examples": ["01a21077-a50a-7672-9076-0a05172494e4"]})]
+
+
+def _distinct(ids: list[str]) -> list[str]:
+    return list(dict.fromkeys(ids))
+
+
+class AcknowledgeBody(Body, title="WebhookAcknowledgement"):
+    """The ids of the events that your program has stored."""
+
+    model_config = example(event_ids=["01a21077-a50a-7672-9076-0a05172494e4"])
+
+    event_ids: Annotated[list[_EventId], Field(min_length=1, max_length=1000), AfterValidator(_distinct)]
+
+
+class AcknowledgeAnswer(Answer, title="AcknowledgedWebhooks"):
+    """`acknowledged`: number of events that were pending until now."""
+
+    acknowledged: int
+
+
+@router.route(
+    "GET /v1/webhook-endpoints/{webhook_endpoint_id}/deliveries",
+    scope="admin",
+    errors=(NotFound,),
+    summary="List the deliveries of a webhook endpoint",
+)
+async def list_webhook_deliveries(
+    webhook_endpoint_id: str, caller: Authenticated, installation: Installed, query: Annotated[DeliveryQuery, Query()]
+) -> DeliveryPage:
+    """List the deliveries of a webhook endpoint, by the newest event first.
+
+    One Runtime keeps a delivery as long as its event.
+    """
+    matching = DeliveryFilter(query.status, query.type, query.since, query.until)
+    async with installation.database.read() as tx:
+        endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id)
+        rows, next_cursor = await deliveries.list_page(tx, endpoint, matching, limit=query.limit, before=query.cursor)
+    return DeliveryPage(webhook_deliveries=[_answer(row) for row in rows], next_cursor=next_cursor)
+
+
+@router.route(
+    "GET /v1/webhook-endpoints/{webhook_endpoint_id}/deliveries/{event_id}",
+    scope="admin",
+    errors=(NotFound,),
+    summary="Read one delivery with its attempts",
+)
+async def get_webhook_delivery(
+    webhook_endpoint_id: str, event_id: str, caller: Authenticated, installation: Installed
+) -> DeliveryDetails:
+    """Return the delivery of an event to a webhook endpoint, with its attempts."""
+    async with installation.database.read() as tx:
+        endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id)
+        delivery = await deliveries.get(tx, endpoint, event_id)
+        attempts = await deliveries.attempts_of(tx, endpoint, event_id)
+    return DeliveryDetails.model_validate({**_document(delivery), "attempts": [_attempt(each) for each in attempts]})
+
+
+@router.route(
+    "POST /v1/webhook-endpoints/{webhook_endpoint_id}/deliveries/{event_id}/retry",
+    scope="admin",
+    errors=(NotFound, Conflict),
+    summary="Deliver one event again",
+    status_code=202,
+)
+async def retry_webhook_delivery(
+    webhook_endpoint_id: str, event_id: str, caller: Authenticated, installation: Installed
+) -> DeliveryAnswer:
+    """Deliver an event to a webhook endpoint again, now. If this attempt fails, a new schedule of attempts begins.
+
+    Message ids do not change, so a receiver can ignore a repeated message.
+    """
+    async with installation.database.write() as tx:
+        endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id)
+        await replay.retry(tx, endpoint, event_id, installation.clock())
+        delivery = await deliveries.get(tx, endpoint, event_id)
+    return _answer(delivery)
+
+
+@router.route(
+    "POST /v1/webhook-endpoints/{webhook_endpoint_id}/replay",
+    scope="admin",
+    errors=(NotFound, Conflict),
+    summary="Deliver the events of a time again",
+    status_code=202,
+)
+async def replay_webhooks(
+    webhook_endpoint_id: str, body: ReplayBody, caller: Authenticated, installation: Installed
+) -> ReplayAnswer:
+    """Deliver the failed or missing events of a time again. New events do not wait for the repeated ones.
+
+    One request queues at most 100,000 deliveries. One Runtime keeps events for 90 days. The operator can change this
+    time.
+    """
+    until = body.until or installation.clock()
+    if until <= body.since:
+        raise InvalidInput.of("until", "must be later than `since`")
+    async with installation.database.read() as tx:
+        endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id)
+        detailed = (await endpoints.details(tx, caller.organization_id, [endpoint]))[0]
+    types = event_types.expand(body.types, "types") if body.types else detailed.event_types
+    queued = await replay.replay(installation, endpoint, Range(body.since, until, types), body.status)
+    return ReplayAnswer(queued_deliveries=queued)
+
+
+@router.route(
+    "GET /v1/webhook-endpoints/{webhook_endpoint_id}/pending",
+    scope="admin",
+    errors=(NotFound, Conflict),
+    head=False,
+    summary="Fetch the pending events of a pull endpoint",
+)
+async def pull_webhooks(
+    webhook_endpoint_id: str, caller: Authenticated, installation: Installed, query: Annotated[PendingQuery, Query()]
+) -> PendingMessages:
+    """Return pending events, oldest first. Events that you do not acknowledge within a minute are pending again.
+
+    With `wait_seconds`, the request waits until an event is pending. Several programs can fetch events at the same
+    time: each event goes to one of them.
+    """
+    async with installation.database.read() as tx:
+        endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id)
+    documents = partial(connection_documents, installation)
+    messages = await pulling.fetch(installation, documents, endpoint, limit=query.limit, wait=query.wait_seconds)
+    return PendingMessages(messages=[WebhookMessage.model_validate(message.document()) for message in messages])
+
+
+@router.route(
+    "POST /v1/webhook-endpoints/{webhook_endpoint_id}/acknowledge",
+    scope="admin",
+    errors=(NotFound, Conflict),
+    summary="Acknowledge events of a pull endpoint",
+)
+async def acknowledge_webhooks(
+    webhook_endpoint_id: str, body: AcknowledgeBody, caller: Authenticated, installation: Installed
+) -> AcknowledgeAnswer:
+    """Mark events as delivered. One Runtime ignores events that are not pending."""
+    async with installation.database.write() as tx:
+        endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id)
+        acknowledged = await pulling.acknowledge(tx, installation, endpoint, body.event_ids)
+    return AcknowledgeAnswer(acknowledged=acknowledged)
+
+
+def _document(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "event_id": delivery.id,
+        "event_type": delivery.type,
+        "event_created_at": delivery.occurred_at,
+        "status": delivery.status,
+        "failed_attempts": delivery.failures,
+        "next_attempt_at": delivery.due_at,
+        "http_status": delivery.response_status,
+        "error_code": delivery.error,
+        "settled_at": delivery.settled_at,
+    }
+
+
+def _answer(delivery: Delivery) -> DeliveryAnswer:
+    return DeliveryAnswer.model_validate(_document(delivery))
+
+
+def _attempt(made: Attempt) -> dict[str, Any]:
+    renamed = {
+        "created_at": made.attempted_at,
+        "http_status": made.response_status,
+        "error_code": made.error,
+        "response_excerpt": made.excerpt,
+    }
+    return asdict(made) | renamed

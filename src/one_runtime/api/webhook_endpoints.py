@@ -1,0 +1,352 @@
+"""Serve `/v1/webhook-endpoints`: the endpoints to which One Runtime delivers events."""
+
+from datetime import timedelta
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import Response
+from pydantic import AfterValidator, Field, StringConstraints
+
+from one_runtime.api.conditions import Conditional
+from one_runtime.api.event_types import EventTypes
+from one_runtime.api.fields import NOT_NULL, Answer, Body, Link, Time, clean_text, example, whole_number
+from one_runtime.api.idempotency import Repeatable
+from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
+from one_runtime.clock import rfc3339
+from one_runtime.context import Installation
+from one_runtime.db.engine import Transaction
+from one_runtime.db.ids import new_id
+from one_runtime.egress.errors import TargetRefused
+from one_runtime.errors import Conflict, InvalidInput, NotFound
+from one_runtime.tenancy.authentication import Principal
+from one_runtime.tenancy.events import Event
+from one_runtime.webhooks import endpoints, event_types, secrets
+from one_runtime.webhooks.attempts import attempt
+from one_runtime.webhooks.endpoints import DisabledReason, EndpointDetails, Include, Kind, Status, WebhookEndpoint
+from one_runtime.webhooks.messages import Message
+from one_runtime.webhooks.targets import clean_url
+
+router = Routes("Webhook endpoints")
+
+MAX_OVERLAP: Final = 7 * 24 * 3600
+_Description = Annotated[str, StringConstraints(max_length=500), AfterValidator(str.strip), AfterValidator(clean_text)]
+
+
+class WebhookSettings(Answer):
+    """The settings of a webhook endpoint."""
+
+    id: str
+    kind: Kind
+    url: str | None
+    event_types: tuple[str, ...]
+    include: tuple[Include, ...]
+    description: str
+    status: Status
+    disabled_reason: DisabledReason | None
+    expires_at: Time | None
+    created_at: Time
+    updated_at: Time
+
+
+class WebhookEndpointAnswer(WebhookSettings, title="WebhookEndpoint"):
+    """A webhook endpoint, without its secret.
+
+    - `kind`: `push` if One Runtime sends events to the URL, `pull` if your program fetches the events.
+    - `event_types`: the types of the events that the endpoint receives, or `*` for all types.
+    - `disabled_reason`: `gone` if the receiver answered 410, `failing` after five days without a success, `overflow`
+      if too many events waited. Null if the endpoint is not disabled.
+    - `failing_since`: the time of the first failed attempt since the last success. Null if the last attempt succeeded.
+    - `last_success_at`: the time of the last success, up to a minute too early.
+    - `pending_deliveries`: the number of events that the endpoint has not received yet.
+    """
+
+    failing_since: Time | None
+    last_success_at: Time | None
+    pending_deliveries: int
+
+
+class CreatedWebhookEndpoint(WebhookEndpointAnswer, title="CreatedWebhookEndpoint"):
+    """A new webhook endpoint. Only this response contains `secret`, with which you verify the messages."""
+
+    secret: str
+
+
+class WebhookEndpointList(Answer):
+    """The webhook endpoints of your organization, oldest first. The URLs have no query, which can contain a secret."""
+
+    webhook_endpoints: list[WebhookEndpointAnswer]
+
+
+class RotatedSecret(Answer):
+    """The new secret. Only this response contains the secret. The old secret is valid until `old_secret_expires_at`."""
+
+    secret: str
+    old_secret_expires_at: Time
+
+
+class WebhookTest(Answer):
+    """The receiver's answer to a test message. `error_code`: the reason why there is no answer, or null."""
+
+    is_success: bool
+    http_status: int | None
+    error_code: str | None
+    duration_ms: int
+    response_excerpt: str | None
+
+
+class CreateWebhookEndpoint(Body, title="NewWebhookEndpoint"):
+    """A webhook endpoint.
+
+    - `kind`: `push` needs `url`. `pull` has no URL: your program fetches the events.
+    - `event_types`: types such as `connection.created`, groups such as `connection.*`, or `*` for all types. One
+      Runtime stores the types of a group. Only `*` includes types that later versions add.
+    - `include`: with `connection`, each message contains the connection, as it is at the time of sending.
+    """
+
+    model_config = example(
+        url="https://app.northwind.example/hooks/one-runtime", event_types=["connection.*"], include=["connection"]
+    )
+
+    kind: Kind = "push"
+    url: Link | None = None
+    event_types: EventTypes
+    include: list[Include] = Field(default=[], max_length=1)
+    description: _Description = ""
+
+
+class PatchWebhookEndpoint(Body, title="WebhookEndpointUpdate"):
+    """The fields to change. An omitted field keeps its value.
+
+    `status`: a paused endpoint collects events for up to 72 hours. With `active`, One Runtime sends these events. A
+    disabled endpoint becomes active again, and `POST …/replay` sends what the endpoint missed.
+    """
+
+    model_config = example(event_types=["connection.needs_reauth", "connection.deleted"])
+
+    url: Annotated[Link | None, NOT_NULL] = None
+    event_types: Annotated[EventTypes | None, NOT_NULL] = None
+    include: Annotated[Annotated[list[Include], Field(max_length=1)] | None, NOT_NULL] = None
+    description: Annotated[_Description | None, NOT_NULL] = None
+    status: Annotated[Literal["active", "paused"] | None, NOT_NULL] = None
+
+
+class RotateSecret(Body, title="SecretRotation"):
+    """`overlap_seconds`: the time for which One Runtime signs with the old secret too, at most 7 days."""
+
+    model_config = example(overlap_seconds=86400)
+
+    overlap_seconds: Annotated[int, Field(ge=0, le=MAX_OVERLAP), whole_number(0, MAX_OVERLAP)] = 86400
+
+
+@router.route("GET /v1/webhook-endpoints", scope="admin", summary="List webhook endpoints")
+async def list_webhook_endpoints(caller: Authenticated, installation: Installed) -> WebhookEndpointList:
+    """List all webhook endpoints of your organization, oldest first."""
+    async with installation.database.read() as tx:
+        rows = await endpoints.list_all(tx, caller.organization_id)
+        detailed = await endpoints.details(tx, caller.organization_id, rows)
+    shown = [{**_values(each), "url": each.endpoint.shown_url} for each in detailed]
+    return WebhookEndpointList(webhook_endpoints=[WebhookEndpointAnswer.model_validate(each) for each in shown])
+
+
+@router.route(
+    "POST /v1/webhook-endpoints",
+    scope="admin",
+    errors=(TargetRefused, Conflict),
+    idempotent=True,
+    summary="Create a webhook endpoint",
+    status_code=201,
+)
+async def create_webhook_endpoint(
+    body: CreateWebhookEndpoint, caller: Authenticated, installation: Installed, repeatable: Repeatable
+) -> CreatedWebhookEndpoint:
+    """Create a webhook endpoint. It receives the events that happen from now on.
+
+    Only this response contains the secret. Your organization can have at most 100 endpoints.
+    """
+    url = await _url_for(installation, body)
+    kinds = event_types.expand(body.event_types)
+    now = installation.clock()
+    endpoint = endpoints.new(
+        caller.organization_id, url=url, description=body.description, include=body.include, now=now
+    )
+    async with installation.database.write() as tx:
+        await endpoints.create(tx, caller.actor, endpoint, kinds)
+        secret = await secrets.create(tx, installation.vault, endpoint, now)
+        values = {**_values(EndpointDetails(endpoint, tuple(kinds), 0)), "secret": secret}
+        return await repeatable.store(tx, CreatedWebhookEndpoint.model_validate(values))
+
+
+@router.route(
+    "GET /v1/webhook-endpoints/{webhook_endpoint_id}",
+    scope="admin",
+    errors=(NotFound,),
+    conditional=True,
+    summary="Read one webhook endpoint",
+)
+async def get_webhook_endpoint(
+    webhook_endpoint_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+) -> WebhookEndpointAnswer:
+    """Return a webhook endpoint of your organization. The `ETag` changes only with the settings."""
+    async with installation.database.read() as tx:
+        present = await _read(tx, caller, webhook_endpoint_id)
+    return conditions.tag(_answer(present), _settings(present))
+
+
+@router.route(
+    "PATCH /v1/webhook-endpoints/{webhook_endpoint_id}",
+    scope="admin",
+    errors=(NotFound, TargetRefused),
+    conditional=True,
+    summary="Change, pause or activate a webhook endpoint",
+)
+async def update_webhook_endpoint(
+    webhook_endpoint_id: str,
+    body: PatchWebhookEndpoint,
+    caller: Authenticated,
+    installation: Installed,
+    conditions: Conditional,
+) -> WebhookEndpointAnswer:
+    """Change a webhook endpoint. A request that changes nothing writes no event.
+
+    Waiting events go to the new URL.
+    """
+    changes = body.model_dump(exclude_unset=True)
+    kinds = event_types.expand(changes.pop("event_types")) if "event_types" in changes else None
+    if "url" in changes:
+        changes["url"] = await clean_url(installation.webhook_egress, changes["url"])
+    async with installation.database.write() as tx:
+        present = await _read(tx, caller, webhook_endpoint_id, lock=True)
+        conditions.require(lambda: _settings(present))
+        if "url" in changes and present.endpoint.kind == "pull":
+            raise InvalidInput.of("url", "must be omitted: an endpoint of the kind pull has no URL")
+        changed = endpoints.change(present.endpoint, changes)
+        await endpoints.save(
+            tx, caller.actor, present, changed, kinds or list(present.event_types), installation.clock()
+        )
+        saved = await _read(tx, caller, webhook_endpoint_id)
+    return conditions.tag(_answer(saved), _settings(saved))
+
+
+@router.route(
+    "DELETE /v1/webhook-endpoints/{webhook_endpoint_id}",
+    scope="admin",
+    errors=(NotFound,),
+    conditional=True,
+    summary="Delete a webhook endpoint",
+    status_code=204,
+)
+async def delete_webhook_endpoint(
+    webhook_endpoint_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+) -> Response:
+    """Delete a webhook endpoint with its deliveries. One Runtime does not send its waiting events."""
+    async with installation.database.write() as tx:
+        present = await _read(tx, caller, webhook_endpoint_id, lock=True)
+        conditions.require(lambda: _settings(present))
+        await endpoints.remove(tx, caller.actor, present.endpoint, installation.clock())
+    return Response(status_code=204)
+
+
+@router.route(
+    "POST /v1/webhook-endpoints/{webhook_endpoint_id}/rotate-secret",
+    scope="admin",
+    errors=(NotFound,),
+    idempotent=True,
+    summary="Replace the secret of a webhook endpoint",
+)
+async def rotate_webhook_secret(
+    webhook_endpoint_id: str,
+    body: RotateSecret,
+    caller: Authenticated,
+    installation: Installed,
+    repeatable: Repeatable,
+) -> RotatedSecret:
+    """Create a new secret. During the overlap, each message has a signature by each of the two secrets.
+
+    A second rotation during the overlap ends the validity of the oldest secret immediately.
+    """
+    now, overlap = installation.clock(), timedelta(seconds=body.overlap_seconds)
+    async with installation.database.write() as tx:
+        endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id, lock=True)
+        secret = await secrets.rotate(tx, installation.vault, endpoint, overlap, now)
+        return await repeatable.store(tx, RotatedSecret(secret=secret, old_secret_expires_at=now + overlap))
+
+
+@router.route(
+    "POST /v1/webhook-endpoints/{webhook_endpoint_id}/test",
+    scope="admin",
+    errors=(NotFound, Conflict, *UNREADABLE_CREDENTIALS),
+    summary="Send a test message",
+)
+async def test_webhook_endpoint(
+    webhook_endpoint_id: str, caller: Authenticated, installation: Installed
+) -> WebhookTest:
+    """Send a message of the type `webhook.test` to the URL now, and return the receiver's answer.
+
+    One Runtime does not store the message, and does not repeat it. The status of the endpoint stays the same.
+    """
+    now = installation.clock()
+    async with installation.database.read() as tx:
+        endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id)
+        if endpoint.kind == "pull":
+            raise Conflict("This endpoint has no URL: your program fetches its events with GET …/pending.")
+        keys = await secrets.require(tx, installation.vault, endpoint, now)
+    message = Message(_test_event(caller, now))
+    answer = await attempt(installation.webhook_egress, endpoint, keys, message, installation.clock)
+    return WebhookTest(
+        is_success=answer.is_success,
+        http_status=answer.attempt.response_status,
+        error_code=answer.attempt.error,
+        duration_ms=answer.attempt.duration_ms,
+        response_excerpt=answer.attempt.excerpt,
+    )
+
+
+def _test_event(caller: Principal, now: Any) -> Event:
+    actor = caller.actor
+    return Event(
+        id=new_id(),
+        organization_id=caller.organization_id,
+        type="webhook.test",
+        occurred_at=now,
+        actor_type=actor.type,
+        actor_id=actor.id,
+        address=actor.address,
+        end_user_id=None,
+        connection_id=None,
+        data={"sent_at": rfc3339(now)},
+        request_id=None,
+    )
+
+
+async def _url_for(installation: Installation, body: CreateWebhookEndpoint) -> str | None:
+    if body.kind == "pull":
+        if body.url:
+            raise InvalidInput.of("url", 'must be omitted with the kind "pull": your program fetches the events')
+        return None
+    if not body.url:
+        raise InvalidInput.of("url", 'is required. To fetch the events instead, send the kind "pull" without a URL')
+    return await clean_url(installation.webhook_egress, body.url)
+
+
+async def _read(tx: Transaction, caller: Principal, endpoint_id: str, *, lock: bool = False) -> EndpointDetails:
+    endpoint = await endpoints.get(tx, caller.organization_id, endpoint_id, lock=lock)
+    return (await endpoints.details(tx, caller.organization_id, [endpoint]))[0]
+
+
+def _values(present: EndpointDetails) -> dict[str, Any]:
+    endpoint = present.endpoint
+    names = WebhookEndpointAnswer.model_fields.keys() & WebhookEndpoint.__dataclass_fields__.keys()
+    return {
+        **{name: getattr(endpoint, name) for name in names},
+        "event_types": present.event_types,
+        "last_success_at": endpoint.succeeded_at,
+        "pending_deliveries": present.pending,
+    }
+
+
+def _answer(present: EndpointDetails) -> WebhookEndpointAnswer:
+    return WebhookEndpointAnswer.model_validate(_values(present))
+
+
+def _settings(present: EndpointDetails) -> WebhookSettings:
+    values = _values(present)
+    return WebhookSettings.model_validate({name: values[name] for name in WebhookSettings.model_fields})

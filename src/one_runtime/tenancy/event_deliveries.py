@@ -1,0 +1,128 @@
+"""Queue the deliveries of an event to the organization's webhook endpoints. `webhooks/` sends the deliveries.
+
+A delivery is a row of the table `webhook_deliveries`, for one event and one endpoint. The row is written in the
+transaction of the event, so a crash loses no delivery (promise P10 of docs/security.md).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final, NamedTuple
+
+from sqlalchemy import Text, and_, bindparam, insert, literal, or_, select, update
+
+from one_runtime.db.engine import Transaction
+from one_runtime.db.id_lists import in_list
+from one_runtime.db.schema import TIME, events
+from one_runtime.db.webhook_tables import webhook_attempts, webhook_deliveries, webhook_endpoints, webhook_subscriptions
+from one_runtime.jobs.queue import wake_on_commit
+
+FIRST: Final = 0
+TROUBLED: Final = 1
+HELD: Final = 2
+PULL: Final = 3
+"""The lanes of the queue. The endpoint's lane becomes the lane of its new deliveries.
+
+`FIRST`: endpoints that work. `TROUBLED`: endpoints that fail or that are slow, and every retry. `HELD`: paused
+endpoints. `PULL`: deliveries that the organization's own program fetches.
+"""
+
+ALL_TYPES: Final = "*"
+"""The event type of a subscription to all events, including types that later versions add."""
+
+_NO_ENDPOINT: Final = "00000000-0000-0000-0000-000000000000"
+
+_matching = (
+    select(
+        events.c.id,
+        webhook_endpoints.c.id,
+        webhook_endpoints.c.organization_id,
+        literal("pending", Text),
+        literal(0),
+        literal(0),
+        bindparam("now", type_=TIME),
+        webhook_endpoints.c.lane,
+        bindparam("end_user", type_=Text),
+    )
+    .select_from(events)
+    .join(
+        webhook_subscriptions,
+        and_(
+            webhook_subscriptions.c.organization_id == events.c.organization_id,
+            or_(
+                webhook_subscriptions.c.event_type == events.c.type,
+                webhook_subscriptions.c.event_type == ALL_TYPES,
+            ),
+        ),
+    )
+    .join(webhook_endpoints, webhook_endpoints.c.id == webhook_subscriptions.c.endpoint_id)
+    .where(
+        in_list(events.c.id, "events"),
+        or_(webhook_endpoints.c.status == "active", webhook_endpoints.c.status == "paused"),
+        webhook_endpoints.c.id != bindparam("except_endpoint"),
+    )
+)
+_COLUMNS: Final = [
+    "event_id",
+    "endpoint_id",
+    "organization_id",
+    "status",
+    "attempts",
+    "failures",
+    "due_at",
+    "lane",
+    "end_user_id",
+]
+_QUEUE: Final = (
+    insert(webhook_deliveries)
+    .from_select(_COLUMNS, _matching)
+    .returning(webhook_deliveries.c.endpoint_id, webhook_deliveries.c.lane)
+)
+_ABOUT_END_USER: Final = select(events.c.id).where(
+    events.c.organization_id == bindparam("organization"), events.c.end_user_id == bindparam("end_user")
+)
+_CANCEL_ABOUT: Final = (
+    update(webhook_deliveries)
+    .where(webhook_deliveries.c.due_at.is_not(None), webhook_deliveries.c.event_id.in_(_ABOUT_END_USER))
+    .values(status="cancelled", due_at=None, settled_at=bindparam("now"), error="end_user_deleted")
+)
+_FORGET_EXCERPTS: Final = (
+    update(webhook_attempts)
+    .where(webhook_attempts.c.excerpt.is_not(None), webhook_attempts.c.event_id.in_(_ABOUT_END_USER))
+    .values(excerpt=None)
+)
+
+
+class _Queued(NamedTuple):
+    endpoint_id: str
+    lane: int
+
+
+async def queue(
+    tx: Transaction,
+    event_ids: Sequence[str],
+    now: datetime,
+    *,
+    except_endpoint: str | None = None,
+    end_user_id: str | None = None,
+) -> None:
+    """Queue new events for every endpoint of their organizations that receives events of their types.
+
+    Wake the sender, and the requests that wait for events of a pull endpoint, as soon as the transaction commits.
+
+    `except_endpoint`: the endpoint that the event is about. `end_user_id`: the identifier of a deleted end user.
+    """
+    except_id = except_endpoint or _NO_ENDPOINT
+    queued = await tx.all(
+        _QUEUE, _Queued, events=list(event_ids), now=now, except_endpoint=except_id, end_user=end_user_id
+    )
+    if any(delivery.lane in {FIRST, TROUBLED} for delivery in queued):
+        wake_on_commit(tx, webhook_deliveries)
+    for endpoint_id in {delivery.endpoint_id for delivery in queued if delivery.lane == PULL}:
+        wake_on_commit(tx, webhook_deliveries, endpoint_id)
+
+
+async def cancel_about(tx: Transaction, organization_id: str, end_user_id: str, now: datetime) -> None:
+    """Cancel the pending deliveries of events about an end user, and delete the excerpts of responses to the events."""
+    key = {"organization": organization_id, "end_user": end_user_id}
+    await tx.execute(_CANCEL_ABOUT, now=now, **key)
+    await tx.execute(_FORGET_EXCERPTS, **key)

@@ -1,0 +1,311 @@
+"""Claim and settle the deliveries of events to webhook endpoints, and list the deliveries of an endpoint.
+
+A delivery has no id of its own. The ids of its event and of its endpoint identify the delivery.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, TypeAlias
+
+from sqlalchemy import ColumnElement, bindparam, insert, select, update
+
+from one_runtime.clock import Clock
+from one_runtime.db.engine import Transaction
+from one_runtime.db.id_lists import in_list, not_in_list
+from one_runtime.db.ids import is_id, new_id
+from one_runtime.db.scanning import SCANNED_ROWS, Page, Values, matches, read_page, within
+from one_runtime.db.schema import ID, TIME, events
+from one_runtime.db.webhook_tables import webhook_attempts, webhook_deliveries
+from one_runtime.errors import NotFound
+from one_runtime.jobs.queue import Queue, database_now
+from one_runtime.tenancy.event_deliveries import FIRST, TROUBLED
+from one_runtime.tenancy.events import Event
+from one_runtime.webhooks.endpoints import WebhookEndpoint
+
+Status: TypeAlias = Literal["pending", "delivered", "failed", "cancelled"]
+
+LEASE: Final = timedelta(seconds=60)
+"""Time for which one process, or one program that fetches events, reserves a delivery."""
+
+_NOT_BUSY: Final = not_in_list(webhook_deliveries.c.endpoint_id, "busy")
+_QUEUES: Final = {
+    lane: Queue(webhook_deliveries, LEASE, webhook_deliveries.c.lane == lane, _NOT_BUSY) for lane in (FIRST, TROUBLED)
+}
+_EVENT_COLUMNS: Final = tuple(events.c[name] for name in Event.__dataclass_fields__)
+_EVENTS: Final = select(*_EVENT_COLUMNS).where(in_list(events.c.id, "events"))
+_KEY: Final = (
+    webhook_deliveries.c.event_id == bindparam("event"),
+    webhook_deliveries.c.endpoint_id == bindparam("endpoint"),
+)
+_PENDING: Final = webhook_deliveries.c.due_at.is_not(None)
+
+
+def failed_values() -> dict[str, object]:
+    """Return the values of a pending delivery that fails because its endpoint is disabled. The parameter is `now`."""
+    return {
+        "status": "failed",
+        "due_at": None,
+        "settled_at": bindparam("now"),
+        "error": "endpoint_disabled",
+        "end_user_id": None,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedDelivery:
+    """A delivery that this process has reserved. `attempts`: the fencing token of the claim."""
+
+    event_id: str
+    endpoint_id: str
+    organization_id: str
+    lane: int
+    attempts: int
+    failures: int
+    deleted_end_user_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """The result of one attempt to deliver an event.
+
+    `error`: a code such as `timeout`, or None if the receiver sent a response. `excerpt`: the beginning of the response
+    body as printable text, without secrets.
+    """
+
+    attempted_at: datetime
+    duration_ms: int
+    response_status: int | None
+    error: str | None
+    excerpt: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """The new status of a delivery after an attempt. `delay`: time until the next attempt, if an attempt follows."""
+
+    claimed: ClaimedDelivery
+    attempt: Attempt
+    status: Status
+    delay: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A delivery of an endpoint, with the type and the time of its event.
+
+    `id`: the id of the event. `due_at`: time of the next attempt, or None if the status is not `pending`.
+    """
+
+    id: str
+    type: str
+    occurred_at: datetime
+    status: str
+    failures: int
+    due_at: datetime | None
+    response_status: int | None
+    error: str | None
+    settled_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """Filters for a list of deliveries. A field with the value None matches every delivery."""
+
+    status: Values[str] = None
+    type: Values[str] = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def conditions(self, columns: Any) -> list[ColumnElement[bool]]:
+        """Return the conditions that no index supports."""
+        return [*matches(columns.status, self.status), *matches(columns.type, self.type)]
+
+
+_DELIVERIES: Final = select(
+    webhook_deliveries.c.event_id.label("id"),
+    events.c.type,
+    events.c.occurred_at,
+    webhook_deliveries.c.status,
+    webhook_deliveries.c.failures,
+    webhook_deliveries.c.due_at,
+    webhook_deliveries.c.response_status,
+    webhook_deliveries.c.error,
+    webhook_deliveries.c.settled_at,
+).join(events, events.c.id == webhook_deliveries.c.event_id)
+_ONE: Final = _DELIVERIES.where(*_KEY, webhook_deliveries.c.organization_id == bindparam("organization"))
+_ATTEMPTS: Final = (
+    select(*(webhook_attempts.c[name] for name in Attempt.__dataclass_fields__))
+    .where(
+        webhook_attempts.c.organization_id == bindparam("organization"),
+        webhook_attempts.c.event_id == bindparam("event"),
+        webhook_attempts.c.endpoint_id == bindparam("endpoint"),
+    )
+    .order_by(webhook_attempts.c.id)
+)
+_SETTLE: Final = (
+    update(webhook_deliveries)
+    .where(*_KEY, webhook_deliveries.c.attempts == bindparam("fence"))
+    .values(
+        status=bindparam("status"),
+        failures=bindparam("failures"),
+        due_at=bindparam("due_at"),
+        lane=bindparam("lane"),
+        response_status=bindparam("response_status"),
+        error=bindparam("error"),
+        settled_at=bindparam("settled_at"),
+        end_user_id=bindparam("end_user_id"),
+    )
+)
+# The SELECT inserts nothing if the delivery was deleted during the attempt. A foreign key would refuse the row.
+_ADD_ATTEMPT: Final = insert(webhook_attempts).from_select(
+    [
+        "id",
+        "organization_id",
+        "event_id",
+        "endpoint_id",
+        "attempted_at",
+        "duration_ms",
+        "response_status",
+        "error",
+        "excerpt",
+    ],
+    select(
+        bindparam("id", type_=ID),
+        webhook_deliveries.c.organization_id,
+        webhook_deliveries.c.event_id,
+        webhook_deliveries.c.endpoint_id,
+        bindparam("attempted_at", type_=TIME),
+        *(
+            bindparam(name, type_=webhook_attempts.c[name].type)
+            for name in ("duration_ms", "response_status", "error", "excerpt")
+        ),
+    ).where(*_KEY),
+)
+_GIVE_BACK: Final = (
+    update(webhook_deliveries)
+    .where(*_KEY, webhook_deliveries.c.attempts == bindparam("fence"))
+    .values(lane=bindparam("lane"), due_at=bindparam("now"))
+)
+_FAIL: Final = update(webhook_deliveries).where(*_KEY, _PENDING).values(failed_values())
+
+
+async def claim(tx: Transaction, clock: Clock, lane: int, limit: int, busy: Collection[str]) -> list[ClaimedDelivery]:
+    """Reserve and return at most `limit` due deliveries of a lane, without the endpoints `busy`."""
+    return [
+        ClaimedDelivery(
+            row.event_id,
+            row.endpoint_id,
+            row.organization_id,
+            row.lane,
+            row.attempts,
+            row.failures,
+            row.end_user_id,
+        )
+        for row in await _QUEUES[lane].claim(tx, clock, limit, busy=list(busy))
+    ]
+
+
+async def events_of(tx: Transaction, event_ids: Collection[str]) -> dict[str, Event]:
+    """Return the events of claimed deliveries by id. An event that was deleted is missing."""
+    return {event.id: event for event in await tx.all(_EVENTS, Event, events=list(event_ids))}
+
+
+async def settle(tx: Transaction, clock: Clock, settlements: Sequence[Settlement]) -> None:
+    """Store the results of attempts. A result changes no delivery that another process has claimed since."""
+    now = await database_now(tx, clock)
+    changes, attempts = list[Mapping[str, object]](), list[Mapping[str, object]]()
+    for settlement in settlements:
+        claimed, attempt, pending = settlement.claimed, settlement.attempt, settlement.status == "pending"
+        key = {"event": claimed.event_id, "endpoint": claimed.endpoint_id}
+        changes.append(
+            {
+                **key,
+                "fence": claimed.attempts,
+                "status": settlement.status,
+                "failures": claimed.failures + (settlement.status != "delivered"),
+                "due_at": now + settlement.delay if settlement.delay is not None else None,
+                "lane": TROUBLED if pending else FIRST,
+                "response_status": attempt.response_status,
+                "error": attempt.error,
+                "settled_at": None if pending else now,
+                "end_user_id": claimed.deleted_end_user_id if pending else None,
+            }
+        )
+        attempts.append(
+            {
+                **key,
+                "id": new_id(),
+                "attempted_at": attempt.attempted_at,
+                "duration_ms": attempt.duration_ms,
+                "response_status": attempt.response_status,
+                "error": attempt.error,
+                "excerpt": attempt.excerpt,
+            }
+        )
+    await tx.execute_many(_SETTLE, changes)
+    await tx.execute_many(_ADD_ATTEMPT, attempts)
+
+
+async def give_back(
+    tx: Transaction, claimed: Sequence[ClaimedDelivery], now: datetime, lane: int | None = None
+) -> None:
+    """Return claimed deliveries to the queue, so that they are due now. `lane`: the new lane. None: the same lane."""
+    await tx.execute_many(
+        _GIVE_BACK,
+        [
+            {
+                "event": each.event_id,
+                "endpoint": each.endpoint_id,
+                "fence": each.attempts,
+                "lane": each.lane if lane is None else lane,
+                "now": now,
+            }
+            for each in claimed
+        ],
+    )
+
+
+async def fail(tx: Transaction, claimed: Sequence[ClaimedDelivery], now: datetime) -> None:
+    """Settle claimed deliveries as failed, because their endpoint is disabled."""
+    await tx.execute_many(
+        _FAIL, [{"event": each.event_id, "endpoint": each.endpoint_id, "now": now} for each in claimed]
+    )
+
+
+async def list_page(
+    tx: Transaction,
+    endpoint: WebhookEndpoint,
+    matching: DeliveryFilter,
+    *,
+    limit: int,
+    before: str | None,
+    scanned: int = SCANNED_ROWS,
+) -> Page[Delivery]:
+    """Return at most `limit` deliveries of an endpoint, by the newest event first, and the cursor of the next page."""
+    statement = _DELIVERIES.where(
+        webhook_deliveries.c.organization_id == endpoint.organization_id,
+        webhook_deliveries.c.endpoint_id == endpoint.id,
+        *within(webhook_deliveries.c.event_id, matching.since, matching.until),
+    )
+    if before is not None:
+        statement = statement.where(webhook_deliveries.c.event_id < before)
+    return await read_page(tx, statement, matching.conditions, Delivery, limit=limit, scanned=scanned)
+
+
+async def get(tx: Transaction, endpoint: WebhookEndpoint, event_id: str) -> Delivery:
+    """Return the delivery of an event to an endpoint. Raises: NotFound."""
+    key = {"organization": endpoint.organization_id, "endpoint": endpoint.id, "event": event_id}
+    delivery = await tx.one(_ONE, Delivery, **key) if is_id(event_id) else None
+    if delivery is None:
+        raise NotFound(
+            f"This endpoint has no delivery of an event {event_id[:64]!r}. "
+            f"GET /v1/webhook-endpoints/{endpoint.id}/deliveries lists the deliveries."
+        )
+    return delivery
+
+
+async def attempts_of(tx: Transaction, endpoint: WebhookEndpoint, event_id: str) -> list[Attempt]:
+    """Return the attempts of a delivery, oldest first."""
+    key = {"organization": endpoint.organization_id, "endpoint": endpoint.id, "event": event_id}
+    return await tx.all(_ATTEMPTS, Attempt, **key)

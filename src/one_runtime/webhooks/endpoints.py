@@ -1,0 +1,305 @@
+"""Store webhook endpoints. An endpoint receives the events of an organization, by HTTP requests or in a list.
+
+An endpoint of the kind `push` has a URL, to which One Runtime sends each event. For an endpoint of the kind `pull`, a
+program of the organization fetches the events.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from urllib.parse import urlsplit, urlunsplit
+
+from sqlalchemy import bindparam, delete, func, insert, select, update
+
+from one_runtime.db.engine import Transaction
+from one_runtime.db.id_lists import in_list
+from one_runtime.db.ids import is_id, new_id
+from one_runtime.db.webhook_tables import webhook_deliveries, webhook_endpoints, webhook_secrets, webhook_subscriptions
+from one_runtime.errors import Conflict, NotFound
+from one_runtime.tenancy import events, organizations
+from one_runtime.tenancy.event_deliveries import FIRST, HELD, PULL
+from one_runtime.tenancy.events import Actor, EventType, Subject
+
+Kind: TypeAlias = Literal["push", "pull"]
+Status: TypeAlias = Literal["active", "paused", "disabled"]
+DisabledReason: TypeAlias = Literal["gone", "failing", "overflow", "secret_lost"]
+Include: TypeAlias = Literal["connection"]
+
+MAX_ENDPOINTS: Final = 100
+"""Maximum number of endpoints of an organization."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEndpoint:
+    """A webhook endpoint.
+
+    - `event_types`: the types of the events that the endpoint receives, or only `*` for all types.
+    - `include`: documents that One Runtime adds to each event, as they are at the time of sending.
+    - `disabled_reason`: `gone` if the receiver answered 410, `failing` after five days without a success, `overflow`
+      if the receiver fetched no events for too long, `secret_lost` if the operator lost the secret's encryption key.
+    - `failing_since`: time of the first failed attempt since the last success, or None.
+    - `succeeded_at`: time of the last successful delivery, or None. The stored time can be a minute too early.
+    """
+
+    id: str
+    organization_id: str
+    kind: str
+    url: str | None
+    description: str
+    include: Sequence[str]
+    status: str
+    disabled_reason: str | None
+    lane: int
+    failing_since: datetime | None
+    failed_attempts: int
+    succeeded_at: datetime | None
+    expires_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def shown_url(self) -> str | None:
+        """Return the URL without its query, which can contain a secret. For lists, events and logs."""
+        return None if self.url is None else urlunsplit(urlsplit(self.url)._replace(query=""))
+
+
+class EndpointDetails(NamedTuple):
+    """An endpoint with its event types and the number of its pending deliveries."""
+
+    endpoint: WebhookEndpoint
+    event_types: tuple[str, ...]
+    pending: int
+
+
+class _Subscription(NamedTuple):
+    endpoint_id: str
+    event_type: str
+
+
+class _Pending(NamedTuple):
+    endpoint_id: str
+    pending: int
+
+
+class _EndpointCount(NamedTuple):
+    endpoints: int
+
+
+_EXISTS: Final = webhook_endpoints.c.status != "deleted"
+_MINE: Final = (webhook_endpoints.c.organization_id == bindparam("organization"), _EXISTS)
+_ONE: Final = select(webhook_endpoints).where(*_MINE, webhook_endpoints.c.id == bindparam("endpoint"))
+_ONE_LOCKED: Final = _ONE.with_for_update(key_share=True)
+_LIST: Final = select(webhook_endpoints).where(*_MINE).order_by(webhook_endpoints.c.id)
+_BY_ID: Final = select(webhook_endpoints).where(in_list(webhook_endpoints.c.id, "endpoints"))
+_COUNT: Final = select(func.count().label("endpoints")).select_from(webhook_endpoints).where(*_MINE)
+_SUBSCRIPTIONS: Final = select(webhook_subscriptions.c.endpoint_id, webhook_subscriptions.c.event_type).where(
+    webhook_subscriptions.c.organization_id == bindparam("organization")
+)
+_PENDING: Final = (
+    select(webhook_deliveries.c.endpoint_id, func.count().label("pending"))
+    .where(
+        webhook_deliveries.c.endpoint_id.in_(select(webhook_endpoints.c.id).where(*_MINE)),
+        webhook_deliveries.c.due_at.is_not(None),
+    )
+    .group_by(webhook_deliveries.c.endpoint_id)
+)
+_INSERT: Final = insert(webhook_endpoints)
+_SUBSCRIBE: Final = insert(webhook_subscriptions)
+_UNSUBSCRIBE: Final = delete(webhook_subscriptions).where(webhook_subscriptions.c.endpoint_id == bindparam("endpoint"))
+_DELETE_SECRETS: Final = delete(webhook_secrets).where(webhook_secrets.c.endpoint_id == bindparam("endpoint"))
+_CHANGEABLE: Final = (
+    "url",
+    "description",
+    "include",
+    "status",
+    "disabled_reason",
+    "lane",
+    "failing_since",
+    "failed_attempts",
+    "updated_at",
+)
+_UPDATE: Final = (
+    update(webhook_endpoints)
+    .where(webhook_endpoints.c.id == bindparam("endpoint"))
+    .values({name: bindparam(name) for name in _CHANGEABLE})
+)
+_RESUME: Final = (
+    update(webhook_deliveries)
+    .where(
+        webhook_deliveries.c.endpoint_id == bindparam("endpoint"),
+        webhook_deliveries.c.due_at.is_not(None),
+        webhook_deliveries.c.lane == HELD,
+    )
+    .values(lane=FIRST)
+)
+
+
+async def create(tx: Transaction, actor: Actor, endpoint: WebhookEndpoint, event_types: Sequence[str]) -> None:
+    """Store a new endpoint, and write the event `webhook_endpoint.created`.
+
+    The transaction locks the organization, so that two requests cannot exceed `MAX_ENDPOINTS` together.
+
+    Raises: Conflict if the organization has too many endpoints.
+    """
+    await organizations.get(tx, actor.organization_id, lock=True)
+    count = await tx.one(_COUNT, _EndpointCount, organization=actor.organization_id)
+    if count is not None and count.endpoints >= MAX_ENDPOINTS:
+        raise Conflict(
+            f"Your organization has {MAX_ENDPOINTS} webhook endpoints, which is the maximum. Delete an endpoint first. "
+            "GET /v1/webhook-endpoints lists your endpoints."
+        )
+    await tx.execute(_INSERT, **asdict(endpoint))
+    await _subscribe(tx, endpoint, event_types)
+    await _record(tx, actor, "webhook_endpoint.created", endpoint, endpoint.created_at)
+
+
+def new(
+    organization_id: str,
+    *,
+    url: str | None,
+    description: str,
+    include: Sequence[str],
+    now: datetime,
+    expires_at: datetime | None = None,
+) -> WebhookEndpoint:
+    """Return a new endpoint. Without a URL, its kind is `pull`."""
+    return WebhookEndpoint(
+        id=new_id(),
+        organization_id=organization_id,
+        kind="pull" if url is None else "push",
+        url=url,
+        description=description,
+        include=list(include),
+        status="active",
+        disabled_reason=None,
+        lane=PULL if url is None else FIRST,
+        failing_since=None,
+        failed_attempts=0,
+        succeeded_at=None,
+        expires_at=expires_at,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+async def get(tx: Transaction, organization_id: str, endpoint_id: str, *, lock: bool = False) -> WebhookEndpoint:
+    """Return an endpoint of this organization. `lock`: lock the row until `tx` ends. Raises: NotFound."""
+    key = {"organization": organization_id, "endpoint": endpoint_id}
+    statement = _ONE_LOCKED if lock else _ONE
+    endpoint = await tx.one(statement, WebhookEndpoint, **key) if is_id(endpoint_id) else None
+    if endpoint is None:
+        raise NotFound(
+            f"There is no webhook endpoint {endpoint_id[:64]!r}. GET /v1/webhook-endpoints lists your endpoints."
+        )
+    return endpoint
+
+
+async def list_all(tx: Transaction, organization_id: str) -> list[WebhookEndpoint]:
+    """Return all endpoints of an organization, oldest first."""
+    return await tx.all(_LIST, WebhookEndpoint, organization=organization_id)
+
+
+async def list_by_id(tx: Transaction, endpoint_ids: Iterable[str]) -> list[WebhookEndpoint]:
+    """Return endpoints of all organizations. The list includes deleted endpoints whose rows still exist."""
+    return await tx.all(_BY_ID, WebhookEndpoint, endpoints=list(endpoint_ids))
+
+
+async def details(tx: Transaction, organization_id: str, endpoints: Iterable[WebhookEndpoint]) -> list[EndpointDetails]:
+    """Return endpoints with their event types and the numbers of their pending deliveries."""
+    types: dict[str, set[str]] = {}
+    for row in await tx.all(_SUBSCRIPTIONS, _Subscription, organization=organization_id):
+        types.setdefault(row.endpoint_id, set()).add(row.event_type)
+    pending = {row.endpoint_id: row.pending for row in await tx.all(_PENDING, _Pending, organization=organization_id)}
+    order = {kind: index for index, kind in enumerate(events.TYPES)}
+    return [
+        EndpointDetails(
+            endpoint,
+            tuple(sorted(types.get(endpoint.id, ()), key=lambda kind: (order.get(kind, len(order)), kind))),
+            pending.get(endpoint.id, 0),
+        )
+        for endpoint in endpoints
+    ]
+
+
+def change(endpoint: WebhookEndpoint, changes: Mapping[str, Any]) -> WebhookEndpoint:
+    """Return an endpoint with other values of its fields."""
+    return replace(endpoint, **changes)
+
+
+async def save(
+    tx: Transaction,
+    actor: Actor,
+    present: EndpointDetails,
+    changed: WebhookEndpoint,
+    event_types: Sequence[str],
+    now: datetime,
+) -> WebhookEndpoint:
+    """Store changes of a locked endpoint, and write the event `webhook_endpoint.updated`.
+
+    If nothing changed, store nothing, and write no event. If the endpoint becomes active again, its waiting deliveries
+    are sent. Return the stored endpoint.
+    """
+    before = present.endpoint
+    names = [n for n in ("url", "description", "include", "status") if getattr(changed, n) != getattr(before, n)]
+    if set(event_types) != set(present.event_types):
+        names.append("event_types")
+        await tx.execute(_UNSUBSCRIBE, endpoint=before.id)
+        await _subscribe(tx, before, event_types)
+    if not names:
+        return before
+    saved = replace(changed, updated_at=now)
+    if "status" in names:
+        saved = replace(saved, disabled_reason=None, failing_since=None, failed_attempts=0, lane=_lane(saved))
+    await tx.execute(_UPDATE, endpoint=saved.id, **{name: getattr(saved, name) for name in _CHANGEABLE})
+    if before.status == "paused" and saved.status == "active":
+        await tx.execute(_RESUME, endpoint=saved.id)
+    await _record(tx, actor, "webhook_endpoint.updated", saved, now, changed=names)
+    return saved
+
+
+async def remove(tx: Transaction, actor: Actor, endpoint: WebhookEndpoint, now: datetime) -> None:
+    """Delete a locked endpoint, and write the event `webhook_endpoint.deleted`.
+
+    The endpoint receives no further event. Its row stays until the worker has deleted its deliveries in small steps.
+    """
+    await tx.execute(_UNSUBSCRIBE, endpoint=endpoint.id)
+    await tx.execute(_DELETE_SECRETS, endpoint=endpoint.id)
+    removed = replace(endpoint, status="deleted", lane=HELD, updated_at=now)
+    await tx.execute(_UPDATE, endpoint=endpoint.id, **{name: getattr(removed, name) for name in _CHANGEABLE})
+    await _record(tx, actor, "webhook_endpoint.deleted", endpoint, now)
+
+
+async def disable(tx: Transaction, endpoint: WebhookEndpoint, reason: DisabledReason, now: datetime) -> None:
+    """Disable a locked endpoint, and write the event `webhook_endpoint.disabled`. Other endpoints receive the event."""
+    changed = replace(endpoint, status="disabled", disabled_reason=reason, lane=HELD, updated_at=now)
+    await tx.execute(_UPDATE, endpoint=endpoint.id, **{name: getattr(changed, name) for name in _CHANGEABLE})
+    actor = Actor(endpoint.organization_id, "system")
+    await _record(tx, actor, "webhook_endpoint.disabled", endpoint, now, reason=reason)
+
+
+def require_active(endpoint: WebhookEndpoint) -> None:
+    """Raises: Conflict if the endpoint is paused or disabled."""
+    if endpoint.status != "active":
+        raise Conflict(
+            f"This webhook endpoint is {endpoint.status}. Send PATCH /v1/webhook-endpoints/{endpoint.id} with "
+            '{"status": "active"} first.'
+        )
+
+
+def _lane(endpoint: WebhookEndpoint) -> int:
+    if endpoint.kind == "pull":
+        return PULL
+    return FIRST if endpoint.status == "active" else HELD
+
+
+async def _subscribe(tx: Transaction, endpoint: WebhookEndpoint, event_types: Sequence[str]) -> None:
+    key = {"endpoint_id": endpoint.id, "organization_id": endpoint.organization_id}
+    await tx.execute_many(_SUBSCRIBE, [{**key, "event_type": kind} for kind in event_types])
+
+
+async def _record(
+    tx: Transaction, actor: Actor, kind: EventType, endpoint: WebhookEndpoint, now: datetime, **more: object
+) -> None:
+    data = {"webhook_endpoint_id": endpoint.id, "kind": endpoint.kind, "url": endpoint.shown_url, **more}
+    await events.record(tx, actor, kind, now, Subject(data=data, webhook_endpoint_id=endpoint.id))

@@ -1,0 +1,143 @@
+"""Queue settled deliveries of an endpoint again, and queue events that the endpoint never received."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal, TypeAlias
+
+from sqlalchemy import (
+    ColumnElement,
+    Insert,
+    Integer,
+    Text,
+    Update,
+    exists,
+    insert,
+    literal,
+    literal_column,
+    select,
+    update,
+)
+
+from one_runtime.context import Installation
+from one_runtime.db.engine import Transaction
+from one_runtime.db.scanning import within
+from one_runtime.db.schema import ID, TIME, events
+from one_runtime.db.webhook_tables import webhook_deliveries
+from one_runtime.jobs.queue import BATCH, wake_on_commit
+from one_runtime.tenancy.event_deliveries import ALL_TYPES, PULL, TROUBLED
+from one_runtime.webhooks import deliveries, endpoints
+from one_runtime.webhooks.endpoints import WebhookEndpoint
+
+ReplayStatus: TypeAlias = Literal["failed", "missing", "all"]
+
+MAX_QUEUED: Final = 100_000
+"""Maximum number of deliveries that one replay queues."""
+
+_ENDPOINT_KEY: Final[ColumnElement[str]] = literal_column("'webhook_endpoint_id'")
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """The events to deliver again: of these types, from `since` on, and before `until`."""
+
+    since: datetime
+    until: datetime
+    types: Sequence[str]
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        """Return the conditions for the table `events`."""
+        of_types = [] if ALL_TYPES in self.types else [events.c.type.in_(list(self.types))]
+        return [*within(events.c.id, self.since, self.until), *of_types]
+
+
+async def retry(tx: Transaction, endpoint: WebhookEndpoint, event_id: str, now: datetime) -> None:
+    """Make a delivery due now, with a new schedule of attempts. Raises: NotFound; Conflict for an inactive endpoint."""
+    endpoints.require_active(endpoint)
+    await deliveries.get(tx, endpoint, event_id)
+    mine = (webhook_deliveries.c.endpoint_id == endpoint.id, webhook_deliveries.c.event_id == event_id)
+    await tx.execute(update(webhook_deliveries).where(*mine).values(_queued_again(now, endpoint.lane)))
+    _wake(tx, endpoint)
+
+
+async def replay(installation: Installation, endpoint: WebhookEndpoint, events_: Range, status: ReplayStatus) -> int:
+    """Queue deliveries again, in small steps. Return their number, at most `MAX_QUEUED`.
+
+    `failed`: the failed deliveries. `missing`: also the events that have no delivery to this endpoint, for example
+    because the endpoint was disabled. `all`: also the delivered events. An event about a deleted end user is not
+    queued again.
+
+    Raises: Conflict for an inactive endpoint.
+    """
+    endpoints.require_active(endpoint)
+    statuses = ["failed", "delivered"] if status == "all" else ["failed"]
+    begun = installation.clock()
+    settled = select(webhook_deliveries.c.event_id).join(events, events.c.id == webhook_deliveries.c.event_id)
+    settled = settled.where(
+        webhook_deliveries.c.organization_id == endpoint.organization_id,
+        webhook_deliveries.c.endpoint_id == endpoint.id,
+        webhook_deliveries.c.status.in_(statuses),
+        webhook_deliveries.c.settled_at < begun,  # a delivery that this replay has sent again is settled later
+        *events_.conditions(),
+    )
+    again = (
+        update(webhook_deliveries)
+        .where(
+            webhook_deliveries.c.endpoint_id == endpoint.id,
+            webhook_deliveries.c.event_id.in_(settled.limit(BATCH)),
+            webhook_deliveries.c.status.in_(statuses),
+        )
+        .values(_queued_again(begun, TROUBLED if endpoint.kind == "push" else PULL))
+    )
+    queued = await _repeat(installation, endpoint, again, MAX_QUEUED)
+    if status != "failed":
+        queued += await _repeat(installation, endpoint, _insert_missing(endpoint, events_, begun), MAX_QUEUED - queued)
+    return queued
+
+
+def _insert_missing(endpoint: WebhookEndpoint, events_: Range, now: datetime) -> Insert:
+    """Build a statement that queues events without a delivery, except for events about the endpoint itself."""
+    delivered = exists().where(
+        webhook_deliveries.c.event_id == events.c.id, webhook_deliveries.c.endpoint_id == endpoint.id
+    )
+    values = {
+        "event_id": events.c.id,
+        "endpoint_id": literal(endpoint.id, ID),
+        "organization_id": events.c.organization_id,
+        "status": literal("pending", Text),
+        "attempts": literal(0, Integer),
+        "failures": literal(0, Integer),
+        "due_at": literal(now, TIME),
+        "lane": literal(TROUBLED if endpoint.kind == "push" else PULL, Integer),
+    }
+    about = events.c.data.op("->>", return_type=Text())(_ENDPOINT_KEY)
+    missing = select(*values.values()).where(
+        events.c.organization_id == endpoint.organization_id,
+        ~delivered,
+        about.is_distinct_from(endpoint.id),
+        *events_.conditions(),
+    )
+    return insert(webhook_deliveries).from_select(list(values), missing.limit(BATCH))
+
+
+async def _repeat(installation: Installation, endpoint: WebhookEndpoint, statement: Update | Insert, limit: int) -> int:
+    """Run a statement, which changes at most `BATCH` rows, until no row is left. Return the number of rows."""
+    changed = 0
+    while changed < limit:
+        async with installation.database.write() as tx:
+            rows = await tx.execute(statement)
+            _wake(tx, endpoint)
+        changed += rows
+        if rows < BATCH:
+            break
+        await asyncio.sleep(0)
+    return changed
+
+
+def _queued_again(now: datetime, lane: int) -> dict[str, object]:
+    return {"status": "pending", "failures": 0, "due_at": now, "lane": lane, "settled_at": None, "error": None}
+
+
+def _wake(tx: Transaction, endpoint: WebhookEndpoint) -> None:
+    wake_on_commit(tx, webhook_deliveries, endpoint.id if endpoint.kind == "pull" else "")

@@ -1,0 +1,267 @@
+"""Send the due deliveries to webhook endpoints (promise P10 of docs/security.md).
+
+Each server process has one sender. The sender claims due deliveries, sends the messages concurrently, and stores the
+results in batches. An endpoint that fails, hangs or is slow delays no other endpoint, because each endpoint has its own
+limit of concurrent requests, and troubled endpoints have their own lane.
+"""
+
+import asyncio
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from one_runtime.context import Installation
+from one_runtime.db.webhook_tables import webhook_deliveries
+from one_runtime.errors import Unavailable
+from one_runtime.jobs.queue import wake
+from one_runtime.jobs.worker import PeriodicTask
+from one_runtime.telemetry.logger import Logger
+from one_runtime.tenancy.event_deliveries import FIRST, HELD, TROUBLED
+from one_runtime.webhooks import deliveries, endpoints, health, secrets
+from one_runtime.webhooks.attempts import GONE, AttemptResult, attempt
+from one_runtime.webhooks.deliveries import ClaimedDelivery, Settlement
+from one_runtime.webhooks.endpoints import WebhookEndpoint
+from one_runtime.webhooks.health import Outcome
+from one_runtime.webhooks.messages import ConnectionDocuments, Message, build_messages
+from one_runtime.webhooks.schedule import next_delay
+
+BATCH: Final = 100
+"""Maximum number of deliveries of one claim."""
+
+CLAIMED: Final[Mapping[int, int]] = {FIRST: 1000, TROUBLED: 250}
+"""Maximum number of deliveries by lane that one process has claimed."""
+
+CONCURRENT: Final[Mapping[int, int]] = {FIRST: 16, TROUBLED: 4}
+"""Maximum number of concurrent requests to one endpoint, by the endpoint's lane."""
+
+PATIENCE: Final = 30.0
+"""Seconds for which a claimed delivery waits for a free request. With the request, this is less than the lease."""
+
+_BETWEEN_CLAIMS: Final = 0.2
+"""Minimum seconds between two claims of the lane `TROUBLED`. A claim can skip many rows of busy endpoints."""
+
+_STOP: Final = 5.0
+"""Seconds for which a stopping server waits for running requests."""
+
+_RETRY_STORING: Final = 1.0
+
+log = Logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    claimed: ClaimedDelivery
+    endpoint: WebhookEndpoint
+    secrets: list[str] = field(repr=False)
+    message: Message
+    claimed_at: float
+
+
+@dataclass(slots=True)
+class _Outbox:
+    """The claimed deliveries of one endpoint. `running`: number of running requests."""
+
+    waiting: deque[_Work] = field(default_factory=deque)
+    running: int = 0
+
+
+class Sender:
+    """Sends the deliveries of this process."""
+
+    def __init__(self, installation: Installation, documents: ConnectionDocuments) -> None:
+        self._installation, self._documents = installation, documents
+        self._outboxes = defaultdict[str, _Outbox](_Outbox)
+        self._claimed = Counter[int]()
+        self._settlements = list[Settlement]()
+        self._returned = list[ClaimedDelivery]()
+        self._sending = set[asyncio.Task[None]]()
+        self._storing: asyncio.Task[None] | None = None
+        self._following = set[asyncio.Task[None]]()
+        self._next_claim = {FIRST: 0.0, TROUBLED: 0.0}
+        self._stopping = False
+
+    def task(self) -> PeriodicTask[Installation]:
+        """Return the background task that sends due deliveries. A commit of an event starts the task."""
+        return PeriodicTask("send_webhooks", 1.0, self.send_due, queue=webhook_deliveries)
+
+    async def send_due(self, _: Installation) -> int:
+        """Claim all due deliveries that this process can send now, and start the requests. Return their number.
+
+        Do not wait for the requests. On an unconfirmed copy of the database, do nothing.
+        """
+        if not self._installation.liveness.is_live:
+            return 0
+        return sum([await self._claim_lane(lane) for lane in (FIRST, TROUBLED)])
+
+    async def stop(self) -> None:
+        """Wait for running requests, store the results, and return the other claimed deliveries to the queue."""
+        self._stopping = True
+        for outbox in self._outboxes.values():
+            self._returned += (work.claimed for work in outbox.waiting)
+            outbox.waiting.clear()
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=_STOP)
+        for task in self._sending:
+            task.cancel()
+        await asyncio.gather(*self._sending, return_exceptions=True)
+        if self._storing is not None:
+            await asyncio.wait([self._storing], timeout=_STOP)
+        if self._settlements or self._returned:
+            with suppress(Unavailable):  # the deliveries are due again after the lease
+                await self._store_once()
+        await asyncio.gather(*self._following, return_exceptions=True)
+
+    async def _claim_lane(self, lane: int) -> int:
+        total, now = 0, time.monotonic()
+        if now < self._next_claim[lane]:
+            return 0
+        while (free := min(BATCH, CLAIMED[lane] - self._claimed[lane])) > 0:
+            busy = [
+                endpoint_id
+                for endpoint_id, outbox in self._outboxes.items()
+                if outbox.waiting or outbox.running >= CONCURRENT[lane]
+            ]
+            async with self._installation.database.write() as tx:
+                claimed = await deliveries.claim(tx, self._installation.clock, lane, free, busy)
+            if claimed:
+                self._claimed[lane] += len(claimed)
+                await self._start(claimed)
+            total += len(claimed)
+            if len(claimed) < free:
+                break
+        if lane == TROUBLED:
+            self._next_claim[lane] = time.monotonic() + _BETWEEN_CLAIMS
+        return total
+
+    async def _start(self, claimed: list[ClaimedDelivery]) -> None:
+        """Read what the messages need, and start the requests. Settle deliveries that cannot be sent."""
+        installation, claimed_at = self._installation, time.monotonic()
+        now = installation.clock()
+        paused, dead = list[ClaimedDelivery](), list[ClaimedDelivery]()
+        async with installation.database.read() as tx:
+            of_endpoint = defaultdict[str, list[ClaimedDelivery]](list)
+            for each in claimed:
+                of_endpoint[each.endpoint_id].append(each)
+            keys = await secrets.of_endpoints(tx, installation.vault, of_endpoint, now)
+            events = await deliveries.events_of(tx, {each.event_id for each in claimed})
+            for endpoint in await endpoints.list_by_id(tx, of_endpoint):
+                mine = [each for each in of_endpoint[endpoint.id] if each.event_id in events]
+                if endpoint.status == "paused":
+                    paused += mine
+                elif endpoint.status != "active":
+                    dead += mine
+                elif (key := keys.get(endpoint.id)) is not None:
+                    pairs = [(events[each.event_id], each.deleted_end_user_id) for each in mine]
+                    messages = await build_messages(tx, self._documents, endpoint.include, pairs)
+                    self._outboxes[endpoint.id].waiting += (
+                        _Work(each, endpoint, key, message, claimed_at)
+                        for each, message in zip(mine, messages, strict=True)
+                    )
+        # The queue offers the other deliveries again after the lease. Their event or endpoint was deleted since the
+        # claim, or this process cannot decrypt their secret.
+        taken = sum(len(outbox.waiting) for name, outbox in self._outboxes.items() if name in of_endpoint)
+        self._claimed[claimed[0].lane] -= len(claimed) - taken
+        for endpoint_id in of_endpoint.keys() & self._outboxes.keys():
+            self._pump(endpoint_id)
+        if paused or dead:
+            async with installation.database.write() as tx:
+                await deliveries.give_back(tx, paused, now, HELD)
+                await deliveries.fail(tx, dead, now)
+
+    def _pump(self, endpoint_id: str) -> None:
+        """Start waiting requests of an endpoint, up to its limit."""
+        outbox = self._outboxes[endpoint_id]
+        while outbox.waiting and outbox.running < CONCURRENT[outbox.waiting[0].endpoint.lane]:
+            work = outbox.waiting.popleft()
+            if self._stopping or time.monotonic() - work.claimed_at > PATIENCE:
+                self._returned.append(work.claimed)
+                self._store()
+                continue
+            outbox.running += 1
+            task = asyncio.create_task(self._send(work))
+            self._sending.add(task)
+            task.add_done_callback(self._sending.discard)
+        if not outbox.waiting and not outbox.running:
+            del self._outboxes[endpoint_id]
+
+    async def _send(self, work: _Work) -> None:
+        egress = self._installation.webhook_egress
+        try:
+            answer = await attempt(egress, work.endpoint, work.secrets, work.message, self._installation.clock)
+            self._settlements.append(_settlement(work.claimed, answer))
+        except asyncio.CancelledError:
+            self._returned.append(work.claimed)
+            raise
+        except Exception:  # the delivery is due again after the lease
+            log.exception("webhook_attempt_failed", endpoint_id=work.endpoint.id)
+            self._claimed[work.claimed.lane] -= 1
+        finally:
+            self._outboxes[work.endpoint.id].running -= 1
+            self._pump(work.endpoint.id)
+            self._store()
+
+    def _store(self) -> None:
+        """Store all results. While one transaction runs, further results wait for the next transaction."""
+        if self._storing is None or self._storing.done():
+            self._storing = asyncio.create_task(self._store_all())
+
+    async def _store_all(self) -> None:
+        while self._settlements or self._returned:
+            try:
+                await self._store_once()
+            except Unavailable as error:
+                log.warning("webhook_results_wait", code=error.code, results=len(self._settlements))
+                if self._stopping:
+                    return
+                await asyncio.sleep(_RETRY_STORING)
+        wake(webhook_deliveries)  # this process has free places for further deliveries
+
+    async def _store_once(self) -> None:
+        settlements, self._settlements = self._settlements, []
+        returned, self._returned = self._returned, []
+        now = self._installation.clock()
+        try:
+            async with self._installation.database.write() as tx:
+                await deliveries.settle(tx, self._installation.clock, settlements)
+                await deliveries.give_back(tx, returned, now)
+                changes = await health.record(tx, _outcomes(settlements), now)
+        except BaseException:
+            self._settlements, self._returned = settlements + self._settlements, returned + self._returned
+            raise
+        self._claimed.subtract(claimed.lane for claimed in returned)
+        self._claimed.subtract(settlement.claimed.lane for settlement in settlements)
+        for change in changes:
+            task = asyncio.create_task(health.follow(self._installation.database, change, now))
+            self._following.add(task)
+            task.add_done_callback(self._end_following)
+
+    def _end_following(self, task: asyncio.Task[None]) -> None:
+        self._following.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            # `upkeep` repeats the change for disabled endpoints. Otherwise, only the order of deliveries differs.
+            log.warning("webhook_lane_unchanged", exc_info=task.exception())
+
+
+def _settlement(claimed: ClaimedDelivery, answer: AttemptResult) -> Settlement:
+    if answer.is_success:
+        return Settlement(claimed, answer.attempt, "delivered")
+    delay = None if answer.is_gone else next_delay(claimed.failures + 1, answer.retry_after)
+    return Settlement(claimed, answer.attempt, "failed" if delay is None else "pending", delay)
+
+
+def _outcomes(settlements: Iterable[Settlement]) -> dict[str, Outcome]:
+    outcomes = defaultdict[str, Outcome](Outcome)
+    for settlement in settlements:
+        outcome, made = outcomes[settlement.claimed.endpoint_id], settlement.attempt
+        if settlement.status == "delivered":
+            outcome.successes += 1
+            duration = timedelta(milliseconds=made.duration_ms)
+            outcome.fastest = duration if outcome.fastest is None else min(outcome.fastest, duration)
+        else:
+            outcome.failures += 1
+            outcome.is_gone |= made.response_status == GONE
+    return outcomes

@@ -1,0 +1,132 @@
+"""The routes of webhook endpoints: create, change, pause, rotate the secret, test, delete."""
+
+import pytest
+
+from tests.application import Application, Client
+from tests.waiting import eventually
+from tests.webhooks.conftest import subscribe
+from tests.webhooks.receiver import Receiver, never, with_status
+
+
+async def test_a_secret_is_shown_only_once(client: Client, receiver: Receiver) -> None:
+    endpoint = await subscribe(client, receiver.url())
+    assert endpoint["secret"].startswith("whsec_")
+    shown = [
+        (await client.get(f"/v1/webhook-endpoints/{endpoint['id']}")).text,
+        (await client.get("/v1/webhook-endpoints")).text,
+        (await client.get("/v1/events")).text,
+    ]
+    assert not [text for text in shown if endpoint["secret"] in text]
+
+
+async def test_groups_are_stored_as_their_types_and_a_list_hides_the_query(client: Client, receiver: Receiver) -> None:
+    endpoint = await subscribe(client, receiver.url("/hook?token=secret"), "end_user.*", "connection.created")
+    assert endpoint["event_types"] == ["connection.created", "end_user.updated", "end_user.deleted"]
+    listed = (await client.get("/v1/webhook-endpoints")).json()["webhook_endpoints"]
+    assert [each["url"] for each in listed] == [receiver.url("/hook")]
+    assert "token=secret" not in (await client.get("/v1/events")).text
+
+
+async def test_only_chosen_types_arrive(client: Client, receiver: Receiver) -> None:
+    await subscribe(client, receiver.url("/chosen"), "connection.deleted")
+    await subscribe(client, receiver.url("/all"))
+    connection = await client.connect()
+    await client.send("DELETE", f"/v1/connections/{connection['id']}")
+    await receiver.wait_for("connection.deleted", "/chosen")
+    await receiver.wait_for("connection.deleted", "/all")
+    assert [message.type for message in receiver.at("/chosen")] == ["connection.deleted"]
+    assert {message.type for message in receiver.at("/all")} == {"connection.created", "connection.deleted"}
+
+
+async def test_a_paused_endpoint_collects_events(client: Client, receiver: Receiver) -> None:
+    endpoint = await subscribe(client, receiver.url())
+    path = f"/v1/webhook-endpoints/{endpoint['id']}"
+    assert (await client.send("PATCH", path, {"status": "paused"})).json()["status"] == "paused"
+    await client.connect()
+    assert (await client.get(path)).json()["pending_deliveries"] == 1
+    assert receiver.messages == []
+    await client.send("PATCH", path, {"status": "active"})
+    await receiver.wait_for("connection.created")
+
+
+async def test_messages_carry_both_signatures_during_the_overlap(
+    application: Application, client: Client, receiver: Receiver
+) -> None:
+    endpoint = await subscribe(client, receiver.url())
+    rotated = await client.post(f"/v1/webhook-endpoints/{endpoint['id']}/rotate-secret", {"overlap_seconds": 3600})
+    old, new = endpoint["secret"], rotated.json()["secret"]
+    await client.connect()
+    message = await receiver.wait_for("connection.created")
+    assert message.verify(old) == message.verify(new)
+    application.clock.advance(seconds=3601)
+    await client.connect("user_456")
+    late = await receiver.wait_for("connection.created", count=2)
+    assert len(late.headers["webhook-signature"].split()) == 1
+
+
+async def test_a_test_message_reports_the_answer(client: Client, receiver: Receiver) -> None:
+    receiver.answers["/hook"] = with_status(401)
+    endpoint = await subscribe(client, receiver.url())
+    tested = (await client.post(f"/v1/webhook-endpoints/{endpoint['id']}/test")).json()
+    assert (tested["is_success"], tested["http_status"], tested["response_excerpt"]) == (False, 401, "answer 401")
+    message = await receiver.wait_for("webhook.test")
+    message.verify(endpoint["secret"])
+    assert (await client.get(f"/v1/events/{message.id}")).status_code == 404
+
+
+async def test_a_deleted_endpoint_receives_nothing_and_another_learns_of_it(client: Client, receiver: Receiver) -> None:
+    watcher = await subscribe(client, receiver.url("/watcher"), "webhook_endpoint.*")
+    endpoint = await subscribe(client, receiver.url())
+    assert (await client.send("DELETE", f"/v1/webhook-endpoints/{endpoint['id']}")).status_code == 204
+    await client.connect()
+    message = await receiver.wait_for("webhook_endpoint.deleted", "/watcher")
+    assert message.body["data"]["webhook_endpoint_id"] == endpoint["id"] != watcher["id"]
+    assert receiver.at() == []
+    assert (await client.get(f"/v1/webhook-endpoints/{endpoint['id']}")).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "url, words",
+    [
+        ("http://example.com/hook", "https"),
+        ("https://169.254.169.254/latest", "public internet"),
+        ("https://localhost/hook", "public internet"),
+        ("https://10.0.0.1/hook", "public internet"),
+        ("https://[::1]/hook", "public internet"),
+        ("ftp://example.com/hook", "http"),
+        ("https://user:secret@example.com/", "user name"),
+        ("https://example.com/#part", "fragment"),
+    ],
+)
+async def test_a_url_that_one_runtime_cannot_use_is_refused(client: Client, url: str, words: str) -> None:
+    answer = await client.post("/v1/webhook-endpoints", {"url": url, "event_types": ["*"]})
+    assert answer.status_code == 422
+    assert words in answer.json()["detail"]
+
+
+async def test_an_endpoint_that_is_gone_is_disabled_and_can_be_activated(client: Client, receiver: Receiver) -> None:
+    await subscribe(client, receiver.url("/watcher"), "webhook_endpoint.disabled")
+    receiver.answers["/hook"] = with_status(410)
+    endpoint = await subscribe(client, receiver.url(), "connection.*")
+    await client.connect()
+    message = await receiver.wait_for("webhook_endpoint.disabled", "/watcher")
+    assert message.body["data"]["reason"] == "gone"
+    path = f"/v1/webhook-endpoints/{endpoint['id']}"
+    assert (await client.get(path)).json()["disabled_reason"] == "gone"
+    await client.connect("user_456")
+    del receiver.answers["/hook"]
+    assert (await client.post(f"{path}/replay", {"since": "2020-01-01T00:00:00Z"})).status_code == 409
+    assert (await client.send("PATCH", path, {"status": "active"})).json()["disabled_reason"] is None
+    replayed = await client.post(f"{path}/replay", {"since": "2020-01-01T00:00:00Z", "status": "missing"})
+    assert replayed.json() == {"queued_deliveries": 2}
+    await receiver.wait_for("connection.created", count=3)  # the first attempt, and both events again
+
+
+async def test_a_hanging_endpoint_delays_no_other(application: Application, client: Client, receiver: Receiver) -> None:
+    receiver.answers["/hangs"] = never
+    await subscribe(client, receiver.url("/hangs"))
+    await subscribe(client, receiver.url("/works"))
+    for number in range(40):
+        await client.connect(f"user_{number}")
+    await eventually(lambda: len(receiver.at("/works")) == 40, seconds=10)
+    assert len(receiver.at("/hangs")) == 16  # the limit of concurrent requests to one endpoint

@@ -1,0 +1,68 @@
+"""A program fetches the events of a pull endpoint, and acknowledges them."""
+
+import asyncio
+from typing import Any
+
+from one_runtime.webhooks import upkeep
+from tests.application import Application, Client
+from tests.webhooks.conftest import subscribe
+
+
+async def fetch(client: Client, endpoint: dict[str, Any], **options: Any) -> list[dict[str, Any]]:
+    answer = await client.get(f"/v1/webhook-endpoints/{endpoint['id']}/pending", **options)
+    assert answer.status_code == 200, answer.text
+    messages: list[dict[str, Any]] = answer.json()["messages"]
+    return messages
+
+
+async def acknowledge(client: Client, endpoint: dict[str, Any], *event_ids: str) -> int:
+    path = f"/v1/webhook-endpoints/{endpoint['id']}/acknowledge"
+    acknowledged: int = (await client.post(path, {"event_ids": list(event_ids)})).json()["acknowledged"]
+    return acknowledged
+
+
+async def test_events_come_in_order_until_they_are_acknowledged(application: Application, client: Client) -> None:
+    endpoint = await subscribe(client, None, "connection.*", include=["connection"])
+    connections = [await client.connect(f"user_{number}") for number in range(3)]
+    first = await fetch(client, endpoint, limit=2)
+    assert [message["data"]["connection"] for message in first] == connections[:2]
+    assert [message["data"]["connection_id"] for message in await fetch(client, endpoint)] == [connections[2]["id"]]
+    assert await acknowledge(client, endpoint, first[0]["id"], first[0]["id"]) == 1
+    assert await acknowledge(client, endpoint, first[0]["id"]) == 0
+    assert await fetch(client, endpoint) == []
+    application.clock.advance(seconds=61)  # the lease ends
+    assert (await fetch(client, endpoint))[0]["id"] == first[1]["id"]
+
+
+async def test_a_waiting_request_returns_as_soon_as_an_event_is_committed(client: Client) -> None:
+    endpoint = await subscribe(client, None, "connection.created")
+    waiting = asyncio.create_task(fetch(client, endpoint, wait_seconds=30))
+    await asyncio.sleep(0)
+    connection = await client.connect()
+    assert [message["data"]["connection_id"] for message in await waiting] == [connection["id"]]
+
+
+async def test_events_that_wait_for_days_disable_the_endpoint(application: Application, client: Client) -> None:
+    endpoint = await subscribe(client, None, "connection.created")
+    await client.connect()
+    application.clock.advance(hours=73)
+    await upkeep.run(application.installation)
+    await upkeep.run(application.installation)
+    path = f"/v1/webhook-endpoints/{endpoint['id']}"
+    disabled = (await client.get(path)).json()
+    assert (disabled["status"], disabled["disabled_reason"], disabled["pending_deliveries"]) == (
+        "disabled",
+        "overflow",
+        0,
+    )
+    assert (await client.get(f"{path}/pending")).status_code == 409
+    await client.send("PATCH", path, {"status": "active"})
+    await client.post(f"{path}/replay", {"since": "2020-01-01T00:00:00Z", "status": "failed"})
+    assert [message["type"] for message in await fetch(client, endpoint)] == ["connection.created"]
+
+
+async def test_a_push_endpoint_cannot_be_fetched(client: Client) -> None:
+    endpoint = await subscribe(client, "https://example.com/hook", "connection.created")
+    answer = await client.get(f"/v1/webhook-endpoints/{endpoint['id']}/pending")
+    assert answer.status_code == 409
+    assert '"pull"' in answer.json()["detail"]

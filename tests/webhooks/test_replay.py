@@ -1,0 +1,64 @@
+"""Deliver events again: one event, the failed ones, the missing ones, or all."""
+
+from typing import Any
+
+import pytest
+
+from tests.application import Application, Client
+from tests.webhooks.conftest import deliveries, subscribe, wait_for_deliveries
+from tests.webhooks.receiver import Receiver, with_status
+
+BEGINNING = "2020-01-01T00:00:00Z"
+
+
+async def replay(client: Client, endpoint: dict[str, Any], **body: Any) -> int:
+    path = f"/v1/webhook-endpoints/{endpoint['id']}/replay"
+    answer = await client.post(path, {"since": BEGINNING, **body})
+    assert answer.status_code == 202, answer.text
+    queued: int = answer.json()["queued_deliveries"]
+    return queued
+
+
+async def test_one_event_is_delivered_again_with_the_same_id(client: Client, receiver: Receiver) -> None:
+    endpoint = await subscribe(client, receiver.url(), "connection.created")
+    await client.connect()
+    message = await receiver.wait_for("connection.created")
+    await wait_for_deliveries(client, endpoint, status="delivered")
+    again = await client.post(f"/v1/webhook-endpoints/{endpoint['id']}/deliveries/{message.id}/retry")
+    assert (again.status_code, again.json()["status"]) == (202, "pending")
+    assert (await receiver.wait_for("connection.created", count=2)).id == message.id
+
+
+@pytest.mark.parametrize("status, queued", [("missing", 2), ("all", 3)])
+async def test_missing_events_are_queued(client: Client, receiver: Receiver, status: str, queued: int) -> None:
+    """Two events precede the endpoint, and the endpoint has received the third one."""
+    for number in range(2):
+        await client.connect(f"user_{number}")
+    endpoint = await subscribe(client, receiver.url(), "connection.created")
+    await client.connect("user_2")
+    await receiver.wait_for("connection.created")
+    await wait_for_deliveries(client, endpoint, status="delivered")
+    assert await replay(client, endpoint, status="failed") == 0
+    assert await replay(client, endpoint, status=status) == queued
+    await receiver.wait_for("connection.created", count=1 + queued)
+    assert await replay(client, endpoint, status="missing") == 0
+    assert await replay(client, endpoint, status="all", types=["end_user.deleted"]) == 0
+    assert await replay(client, endpoint, status="all", until="2020-01-02T00:00:00Z") == 0
+
+
+async def test_pending_deliveries_of_a_forgotten_end_user_are_cancelled(
+    application: Application, client: Client, receiver: Receiver
+) -> None:
+    receiver.answers["/fails"] = with_status(500)
+    failing = await subscribe(client, receiver.url("/fails"), "connection.created")
+    await subscribe(client, receiver.url("/works"), "end_user.deleted")
+    await client.connect("user_123")
+    await receiver.wait_for("connection.created", "/fails")
+    await wait_for_deliveries(client, failing, failed_attempts=1)
+    assert (await client.send("DELETE", "/v1/end-users/user_123")).status_code == 200
+    message = await receiver.wait_for("end_user.deleted", "/works")
+    assert message.body["data"]["end_user_id"] == "user_123"
+    assert "user_123" not in (await client.get("/v1/events")).text
+    assert [each["status"] for each in await deliveries(client, failing)] == ["cancelled"]
+    application.clock.advance(days=1)
+    assert await replay(client, failing, status="all") == 0
