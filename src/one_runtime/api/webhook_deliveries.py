@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import Query
 from pydantic import AfterValidator, Field
 
+from one_runtime.api.conditions import Conditional
 from one_runtime.api.connections import connection_documents
 from one_runtime.api.event_types import EventTypes
 from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Moment, RowId, Several, Time, example, whole_number
@@ -172,17 +173,19 @@ async def list_webhook_deliveries(
     "GET /v1/webhook-endpoints/{webhook_endpoint_id}/deliveries/{event_id}",
     scope="admin",
     errors=(NotFound,),
+    conditional=True,
     summary="Read one delivery with its attempts",
 )
 async def get_webhook_delivery(
-    webhook_endpoint_id: str, event_id: str, caller: Authenticated, installation: Installed
+    webhook_endpoint_id: str, event_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
 ) -> DeliveryDetails:
     """Return the delivery of an event to a webhook endpoint, with its attempts."""
     async with installation.database.read() as tx:
         endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id)
         delivery = await deliveries.get(tx, endpoint, event_id)
         attempts = await deliveries.attempts_of(tx, endpoint, event_id)
-    return DeliveryDetails.model_validate({**_document(delivery), "attempts": [_attempt(each) for each in attempts]})
+    details = {**_document(delivery), "attempts": [_attempt(each) for each in attempts]}
+    return conditions.tag(DeliveryDetails.model_validate(details))
 
 
 @router.route(
