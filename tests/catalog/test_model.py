@@ -1,12 +1,15 @@
 """Validation of an entry."""
 
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
 from one_runtime.catalog.model import Integration, dump
+from one_runtime.catalog.parts import EntryPart
 from tests.catalog.example import API_KEY, OAUTH2, SUBDOMAIN, api_key, entry_of
 
 HOST = {"base_url": "https://{subdomain}.example.com"}
@@ -237,3 +240,32 @@ def test_a_verified_entry_has_a_date_and_an_unverified_one_has_none() -> None:
 def test_a_condition_has_exactly_one_rule() -> None:
     for rule in ({"path": "a"}, {"path": "a", "equals": 1, "exists": True}):
         refused("exactly one of", {**API_KEY, "check": {"path": "/me", "expect": {"json": [rule]}}})
+
+
+def parts(base: type[EntryPart] = EntryPart) -> Iterator[type[EntryPart]]:
+    for part in base.__subclasses__():
+        yield part
+        yield from parts(part)
+
+
+def test_defaults_are_valid_although_pydantic_does_not_validate_them() -> None:
+    defaults = [field.default for part in parts() for field in part.model_fields.values()]
+    checked = [default for default in defaults if isinstance(default, EntryPart)]
+    assert len(checked) > 10
+    for default in checked:
+        assert type(default).model_validate(default.model_dump(by_alias=True, exclude_unset=True)) == default
+
+
+def test_import_builds_no_validators_which_most_commands_do_not_need() -> None:
+    script = """
+from one_runtime.catalog.loader import CompiledCatalog
+from one_runtime.catalog.model import Integration
+from one_runtime.catalog.parts import EntryPart
+def parts(base):
+    yield base
+    for part in base.__subclasses__():
+        yield from parts(part)
+print([part.__name__ for part in (CompiledCatalog, *parts(EntryPart)) if part.__pydantic_complete__])
+"""
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"

@@ -59,7 +59,7 @@ class AuthBase(EntryPart):
     allow_dot_segments: bool = False
     """True if the path of a proxy call may contain the segment `..`. Such a path can leave the base URL."""
     headers: Annotated[dict[HeaderName, HeaderValue], Many] = Field(default_factory=dict)
-    send: CredentialPlacement = CredentialPlacement()
+    send: CredentialPlacement = CredentialPlacement.model_construct()
     check: RequestTemplate | None = None
     check_missing: Text | None = None
     identity: AccountIdentity | None = None
@@ -197,7 +197,9 @@ class BasicAuth(AuthBase):
     type: Literal["basic"]
     default_label: ClassVar[str] = "Username and password"
 
-    send: CredentialPlacement = CredentialPlacement(basic=HttpBasic(username="{username}", password="{password}"))
+    send: CredentialPlacement = CredentialPlacement.model_construct(
+        basic=HttpBasic.model_construct(username="{username}", password="{password}")
+    )
 
     def _require_consistency(self) -> None:
         super()._require_consistency()

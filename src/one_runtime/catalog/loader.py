@@ -35,7 +35,7 @@ class CatalogError(ConfigurationError):
 class CompiledCatalog(BaseModel):
     """The content of `catalog.json`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     revision: str
     integrations: tuple[Integration, ...]

@@ -160,8 +160,8 @@ class TokenEndpointSpec(EntryPart):
     client_id_param: ParamName = "client_id"
     client_secret_param: ParamName = "client_secret"
     code_param: ParamName = "code"
-    response: TokenResponsePaths = TokenResponsePaths()
-    refused: TokenRefusal = TokenRefusal()
+    response: TokenResponsePaths = TokenResponsePaths.model_construct()
+    refused: TokenRefusal = TokenRefusal.model_construct()
     exchange: LongLivedTokenExchange | None = None
 
     def refuse_own(self, own: frozenset[str]) -> None:
@@ -199,8 +199,8 @@ class RevocationEndpointSpec(EntryPart):
     tokens: tuple[TokenKind, ...] = ("refresh_token", "access_token")
     params: Annotated[dict[ParamName, Template], Many] = Field(default_factory=dict)
     headers: Annotated[dict[HeaderName, Template], Many] = Field(default_factory=dict)
-    expect: ExpectedResponse = ExpectedResponse(status=(200, 202, 204))
-    gone: RefusalResponse = RefusalResponse(status=())
+    expect: ExpectedResponse = ExpectedResponse.model_construct(status=(200, 202, 204))
+    gone: RefusalResponse = RefusalResponse.model_construct(status=())
 
     def _require_consistency(self) -> None:
         if not self.tokens:
@@ -238,18 +238,18 @@ class OAuth2Auth(AuthBase):
     predefined: ClassVar[frozenset[str]] = frozenset({"access_token", "client_id"})
     verifies_by_connecting: ClassVar[bool] = True
 
-    client: ClientRegistration = ClientRegistration()
+    client: ClientRegistration = ClientRegistration.model_construct()
     authorization: AuthorizationEndpointSpec
-    scopes: ScopeList = ScopeList()
+    scopes: ScopeList = ScopeList.model_construct()
     more_scopes: ScopeList | None = None
     pkce: Pkce
     token: TokenEndpointSpec
     refresh: Refresh = "rotates"
-    lifetimes: TokenLifetimes = TokenLifetimes()
+    lifetimes: TokenLifetimes = TokenLifetimes.model_construct()
     received: Annotated[tuple[ReceivedValue, ...], Many] = ()
     lookup: LookupRequest | None = None
     revocation: RevocationEndpointSpec | None = None
-    send: CredentialPlacement = CredentialPlacement(headers={"Authorization": "Bearer {access_token}"})
+    send: CredentialPlacement = CredentialPlacement.model_construct(headers={"Authorization": "Bearer {access_token}"})
 
     def _require_consistency(self) -> None:
         super()._require_consistency()
@@ -389,9 +389,9 @@ class ClientCredentialsAuth(AuthBase):
     verifies_by_connecting: ClassVar[bool] = True
 
     token: TokenEndpointSpec
-    scopes: ScopeList = ScopeList()
-    lifetimes: TokenLifetimes = TokenLifetimes()
-    send: CredentialPlacement = CredentialPlacement(headers={"Authorization": "Bearer {access_token}"})
+    scopes: ScopeList = ScopeList.model_construct()
+    lifetimes: TokenLifetimes = TokenLifetimes.model_construct()
+    send: CredentialPlacement = CredentialPlacement.model_construct(headers={"Authorization": "Bearer {access_token}"})
 
     def _require_consistency(self) -> None:
         super()._require_consistency()

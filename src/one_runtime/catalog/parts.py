@@ -105,7 +105,7 @@ IdentityText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 class EntryPart(BaseModel):
     """Base class of the parts of an entry. A part is immutable and refuses unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=False, defer_build=True)
 
     def __deepcopy__(self, _: dict[int, Any] | None = None) -> Self:
         """Return the part itself instead of a copy, because parts are immutable.
@@ -319,9 +319,9 @@ class RequestTemplate(EntryPart):
     query: Annotated[dict[str, Template], Many] = Field(default_factory=dict)
     json_body: JsonValue = Field(default=None, alias="json")
     form: Annotated[dict[str, Template], Many] | None = None
-    expect: ExpectedResponse = ExpectedResponse()
-    refused: RefusalResponse = RefusalResponse()
-    permission_missing: PermissionResponse = PermissionResponse()
+    expect: ExpectedResponse = ExpectedResponse.model_construct()
+    refused: RefusalResponse = RefusalResponse.model_construct()
+    permission_missing: PermissionResponse = PermissionResponse.model_construct()
     reason: Annotated[tuple[JsonPath, ...], BeforeValidator(_wrap_single_path), Many] = ()
 
     def _require_consistency(self) -> None:
