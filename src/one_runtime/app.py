@@ -94,6 +94,7 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
     installation = services.installation
     url = installation.settings.database_url.get_secret_value()
     await asyncio.to_thread(require_compatible, url)
+    installation.egress.prepare()
     await installation.database.open()
     try:
         server = await _register(installation)

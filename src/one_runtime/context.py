@@ -5,7 +5,6 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 from one_runtime.catalog.disabled_integrations import DisabledIntegrations
 from one_runtime.catalog.loader import Catalog
@@ -13,6 +12,7 @@ from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import Clock
 from one_runtime.db.engine import Database
 from one_runtime.db.row_counts import RowCounts
+from one_runtime.egress.client import Egress
 from one_runtime.encryption.vault import Vault
 from one_runtime.jobs.liveness import Liveness
 from one_runtime.jobs.recheck_queue import RecheckQueue
@@ -20,9 +20,6 @@ from one_runtime.jobs.single_flight import SingleFlight
 from one_runtime.jobs.token_hosts import TokenHosts
 from one_runtime.settings import Settings
 from one_runtime.telemetry.failure_log import FailureLog
-
-if TYPE_CHECKING:
-    from one_runtime.egress.client import Egress  # the HTTP client, which most commands do not need
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ class Installation:
     database: Database
     catalog: Catalog
     vault: Vault
-    egress: "Egress"
+    egress: Egress
     clock: Clock
     timing: Timing = Timing()
     flights: SingleFlight = field(default_factory=SingleFlight)
@@ -62,12 +59,12 @@ class Installation:
     token_hosts: TokenHosts = field(default_factory=TokenHosts)
     failures: FailureLog = field(default_factory=FailureLog)
     unopened_sessions: RowCounts = field(default_factory=RowCounts)
-    proxy_egress: "Egress | None" = None
+    proxy_egress: Egress | None = None
     """Separate outbound network for proxy calls, so that proxy calls cannot use up the connections of other requests.
 
     None: proxy calls use `egress`.
     """
-    webhooks: "Egress | None" = None
+    webhooks: Egress | None = None
     """Separate outbound network for webhooks, so that slow receivers cannot use up the connections of other requests.
 
     None: webhooks use `egress`.
@@ -76,12 +73,12 @@ class Installation:
     """The catalogs of all organizations, with custom integrations. `catalog` has only the built-in integrations."""
 
     @property
-    def relay(self) -> "Egress":
+    def relay(self) -> Egress:
         """Return the outbound network for proxy calls."""
         return self.proxy_egress or self.egress
 
     @property
-    def webhook_egress(self) -> "Egress":
+    def webhook_egress(self) -> Egress:
         """Return the outbound network for webhooks."""
         return self.webhooks or self.egress
 

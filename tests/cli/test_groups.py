@@ -56,6 +56,10 @@ IMPORTED: Final[dict[str, set[str]]] = {
     "connections list": OF_THE_DATABASE | OF_CONNECTIONS,
     "sessions list": OF_THE_DATABASE | OF_CONNECTIONS,
     "oauth-clients list": OF_THE_DATABASE | OF_CONNECTIONS,
+    "oauth-clients delete hubspot": OF_THE_DATABASE | OF_CONNECTIONS,
+    "custom-integrations delete x-crm --organization nothing": OF_THE_DATABASE | OF_CONNECTIONS,
+    "connections check nothing": OF_THE_DATABASE | OF_CONNECTIONS,
+    "integrations disable hubspot": OF_THE_DATABASE | OF_CONNECTIONS,
     "catalog search hubspot": {"one_runtime.catalog.loader", "one_runtime.catalog.model", "pydantic", "yaml"},
     "api-keys revoke nothing": OF_THE_DATABASE,
 }

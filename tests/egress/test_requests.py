@@ -225,6 +225,15 @@ async def test_closed_egress_sends_nothing(upstream: Upstream) -> None:
         await egress.request("GET", "http://public.example/")
 
 
+async def test_egress_that_is_closed_before_its_first_request_sends_nothing(upstream: Upstream) -> None:
+    network = LoopbackNetwork(upstream.port)
+    egress = Egress(network=network)
+    await egress.close()
+    with pytest.raises(RuntimeError, match="this egress is closed"):
+        await egress.for_tenant("northwind").request("GET", "http://public.example/")
+    assert network.dialled == []
+
+
 async def test_closing_twice_is_harmless(upstream: Upstream) -> None:
     egress = Egress(network=LoopbackNetwork(upstream.port))
     await egress.request("GET", "http://public.example/")

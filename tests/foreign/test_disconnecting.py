@@ -71,9 +71,9 @@ async def unreachable_provider(runtime: Connecting) -> AsyncIterator[None]:
     """Make the provider unreachable until the block ends."""
     egress = runtime.application.installation.egress
     async with Egress() as without_allow_list:
-        egress._pool, without_allow_list._pool = without_allow_list._pool, egress._pool
+        egress._lazy_pool, without_allow_list._lazy_pool = without_allow_list._lazy_pool, egress._lazy_pool
         yield
-        egress._pool, without_allow_list._pool = without_allow_list._pool, egress._pool
+        egress._lazy_pool, without_allow_list._lazy_pool = without_allow_list._lazy_pool, egress._lazy_pool
 
 
 @asynccontextmanager

@@ -5,11 +5,12 @@ The size limit `cap`, in bytes, applies before and after decompression (promise 
 
 import zlib
 from contextlib import suppress
-from typing import Final
-
-import aiohttp
+from typing import TYPE_CHECKING, Final
 
 from one_runtime.egress.errors import UpstreamProtocolError, UpstreamTooLarge
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _ENCODINGS: Final = frozenset({"", "identity", "gzip", "x-gzip", "deflate"})
@@ -17,7 +18,7 @@ _ZLIB_METHOD: Final = 8
 _NO_BODY: Final = frozenset({204, 304})  # no body, even with a Content-Length header (RFC 9110 section 8.6)
 
 
-async def read_body(answer: aiohttp.ClientResponse, authority: str, cap: int) -> bytes:
+async def read_body(answer: "ClientResponse", authority: str, cap: int) -> bytes:
     """Return the whole body. Decode a body with the encoding gzip or deflate.
 
     `authority`: host and port of the provider, for error texts.
@@ -52,12 +53,12 @@ def decompress(body: bytes, encoding: str, cap: int) -> bytes | None:
     return None
 
 
-def content_encoding(answer: aiohttp.ClientResponse) -> str:
+def content_encoding(answer: "ClientResponse") -> str:
     """Return the content encoding in lower case, or an empty text if the response has no content encoding."""
     return ",".join(answer.headers.getall("Content-Encoding", ())).strip().lower()
 
 
-async def _received(answer: aiohttp.ClientResponse, authority: str, cap: int) -> bytes:
+async def _received(answer: "ClientResponse", authority: str, cap: int) -> bytes:
     declared = 0 if answer.method == "HEAD" or answer.status in _NO_BODY else answer.content_length or 0
     if declared > cap:
         raise _too_large(authority, cap)

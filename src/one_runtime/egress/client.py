@@ -6,19 +6,22 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Final, Self
-
-import aiohttp
+from typing import TYPE_CHECKING, Final, Self
 
 from one_runtime.egress.body import content_encoding, read_body
 from one_runtime.egress.errors import UpstreamProtocolError, UpstreamTimeout
 from one_runtime.egress.hop import Body, Hop, first_hop, next_hop
+from one_runtime.egress.lazy_pool import LazyPool
 from one_runtime.egress.limits import DEFAULT_LIMITS, DEFAULT_POOL_LIMITS, Limits, PoolLimits
 from one_runtime.egress.network import Network
 from one_runtime.egress.observation import observed
-from one_runtime.egress.pool import Certificate, Pool
 from one_runtime.egress.response import Relayed, Response
 from one_runtime.egress.target import Target, canonical_allow_list, parse
+
+if TYPE_CHECKING:
+    from aiohttp import ClientResponse
+
+    from one_runtime.egress.pool import Certificate, Pool
 
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -55,7 +58,15 @@ class Egress:
         self._network = network or Network()
         self._owns_network = network is None
         self._limits = limits
-        self._pool = Pool(canonical_allow_list(allow), self._network, pool_limits, before_request)
+        self._lazy_pool = LazyPool(canonical_allow_list(allow), self._network, pool_limits, before_request)
+
+    def prepare(self) -> None:
+        """Import the HTTP client now. Otherwise, the first request of the process imports the HTTP client."""
+        self._lazy_pool.get()
+
+    @property
+    def _pool(self) -> "Pool":
+        return self._lazy_pool.get()
 
     def for_tenant(self, tenant: str) -> Self:
         """Return an egress for the requests of one tenant (organization), with the limits and the pool of this egress.
@@ -139,7 +150,7 @@ class Egress:
                     raise UpstreamProtocolError(f"{hop.target.authority} sent a header with a control character.")
                 yield Relayed(answer.status, answer.raw_headers, answer.content.iter_any())
 
-    async def certificate(self, url: str, *, limits: Limits | None = None) -> Certificate:
+    async def certificate(self, url: str, *, limits: Limits | None = None) -> "Certificate":
         """Return the validity period of the TLS certificate at an https URL. Check the address as for a request.
 
         Raises:
@@ -166,11 +177,11 @@ class Egress:
 
     def allows(self, target: Target) -> bool:
         """Return True if the operator's allow-list contains the host and port of a target."""
-        return self._pool.allows(target)
+        return (target.host, target.port) in self._lazy_pool.allow
 
     async def close(self) -> None:
         """Close every connection. Every later request fails."""
-        await self._pool.close()
+        await self._lazy_pool.close()
         if self._owns_network:
             self._network.close()
 
@@ -195,7 +206,7 @@ class Egress:
             hop = following
 
 
-async def _read_response(answer: aiohttp.ClientResponse, hop: Hop, limits: Limits) -> Response:
+async def _read_response(answer: "ClientResponse", hop: Hop, limits: Limits) -> Response:
     body = await read_body(answer, hop.target.authority, limits.body)
     # Content-Encoding and Content-Length describe the encoded body, but `Response` contains the decoded body.
     dropped = {b"content-encoding", b"content-length"} if content_encoding(answer) else set()
@@ -207,6 +218,6 @@ async def _read_response(answer: aiohttp.ClientResponse, hop: Hop, limits: Limit
     return Response(answer.status, headers, body)
 
 
-def _location(answer: aiohttp.ClientResponse) -> str | None:
+def _location(answer: "ClientResponse") -> str | None:
     locations = (value.decode("latin-1") for name, value in answer.raw_headers if name.lower() == b"location")
     return next(locations, None)

@@ -171,10 +171,6 @@ class Pool:
                 failure = UpstreamUnreachable(f"No TLS connection to {target.authority} could be made.")
         raise failure
 
-    def allows(self, target: Target) -> bool:
-        """Return True if the operator's allow-list contains the host and port of a target."""
-        return (target.host, target.port) in self._allow
-
     async def require_allowed(self, target: Target, timeout: float) -> None:
         """Check the port, the name and the addresses of a target, without a connection. Ignore an unknown name.
 
