@@ -208,7 +208,7 @@ async def test_error_in_a_json_entry_names_its_line(client: Client) -> None:
     assert (broken.status_code, broken.json()["code"]) == (400, "malformed_request")
     assert "line 3" in broken.json()["detail"]
     colon = await send(client, "POST", PATH, ENTRY.replace("Billing\n", "Billing: it bills\n", 1))
-    assert (colon.status_code, colon.json()["detail"][:36]) == (400, "line 2: a colon is not allowed here;")
+    assert (colon.status_code, colon.json()["detail"][:33]) == (400, "line 2: the colon in column 14 fo")
     unclosed = await send(client, "POST", PATH, "a: [", "text/yaml")
     assert unclosed.status_code == 400
     assert (await send(client, "POST", PATH, ENTRY, "text/csv")).status_code == 422

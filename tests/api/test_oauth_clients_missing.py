@@ -23,7 +23,7 @@ async def test_oauth2_session_without_a_client_names_the_working_auth_types(clie
     assert answer.status_code == 422
     assert [error["field"] for error in answer.json()["errors"]] == ["auth_type"]
     assert "needs an OAuth client" in answer.json()["detail"]
-    assert "Available auth types: api_key." in answer.json()["detail"]
+    assert "Available without an OAuth client: api_key." in answer.json()["detail"]
 
 
 async def test_popup_offers_only_the_key_without_a_client(client: Client) -> None:

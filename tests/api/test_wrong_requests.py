@@ -61,7 +61,8 @@ class Callers:
     async def send(self, case: Case) -> httpx2.Response:
         client = self.clients[case.get("key", "all scopes")]
         method, _, address = self._filled(case["request"]).partition(" ")
-        headers, content = dict(case.get("headers", {})), case.get("raw")
+        headers = {name: self._filled(value) for name, value in case.get("headers", {}).items()}
+        content = case.get("raw")
         if "entry" in case or "check path" in case:
             auth = {**AUTH, "check": {**AUTH["check"], "path": case.get("check path", "/me")}}
             entry = {**ENTRY, "auth": [auth], **case.get("entry", {})}

@@ -100,6 +100,9 @@ def test_aliases_and_tags_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text, expected",
     [
+        ("slug: a name: b: c\n", "hubspot.yaml:1: the colon in column 13 follows another colon in the same line. If a"),
+        ("name: a\n  b: c\n", "hubspot.yaml:2: the colon in column 4 is not allowed here. If the line begins"),
+        ("a: |\n  b: c: d\nb: c: d\n", "hubspot.yaml:3: the colon in column 5"),
         ("slug: [\n", "hubspot.yaml:1: the bracket [ in column 7 is not closed; add ]"),
         ("a: {b: 1\nc: 2\n", "hubspot.yaml:1: the bracket { in column 4 is not closed; add }"),
         ("a: [[1], {b: [2}\n", "hubspot.yaml:1: the bracket [ in column 14 is not closed; add ]"),

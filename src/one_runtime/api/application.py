@@ -1,5 +1,6 @@
 """Build the FastAPI application from the routes of all API modules."""
 
+import re
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -67,6 +68,12 @@ _WITHOUT_HEAD: Final = frozenset(spec.path for spec in SPECS if spec.method == "
 }
 
 
+def _path_below(method: str, path: str) -> str | None:
+    """Return the path of one item of the list at `path`. Return None if no such path has the method."""
+    below = re.compile(re.escape(path) + r"/\{\w+\}")
+    return next((spec.path for spec in SPECS if spec.method == method and below.fullmatch(spec.path)), None)
+
+
 class ApiApplication(FastAPI):
     """The FastAPI application with the routes of the API."""
 
@@ -91,7 +98,7 @@ class ApiApplication(FastAPI):
             if isinstance(route, Route) and "GET" in (route.methods or ()) and route.path_format not in _WITHOUT_HEAD
         ]
         self.router.routes += more_routes
-        problems.install(self, public_url, self._methods_at)
+        problems.install(self, public_url, self._methods_at, _path_below)
 
     def answers_head(self, path: str) -> bool:
         """Return True if the API answers HEAD at this path: as it answers GET, but without a body."""

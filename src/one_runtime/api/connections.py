@@ -171,6 +171,8 @@ class CreateConnection(Body, title="NewConnection"):
         credentials={"api_key": "pat-na1-00000000-0000-0000-0000-000000000000"},
     )
 
+    usual_fields = frozenset({"credentials"})
+
     integration_slug: Slug
     end_user_id: Text
     auth_type: AuthType

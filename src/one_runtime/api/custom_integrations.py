@@ -32,7 +32,7 @@ from one_runtime.validation.descriptions import dotted
 
 router = Routes("Custom integrations")
 
-_LINE_BREAKS: Final = "With curl, use the option --data-binary to keep line breaks."
+_LINE_BREAKS: Final = "With curl, send a file with --data-binary, because -d removes the line breaks of the file."
 _SYNTAXES: Final[dict[str, Literal["yaml", "json"]]] = {
     "application/json": "json",
     "application/openapi+json": "json",
@@ -83,6 +83,33 @@ _PROPERTIES: Final = {
 }
 
 
+_FORMATS: Final = """
+A definition of the integration, or an OpenAPI 3 document. Both can be YAML or JSON. A definition has these keys:
+
+- `slug`: the slug, which begins with `x-`.
+- `name`: the name of the product.
+- `description`: the purpose of the product, in one sentence.
+- `category`: one of the categories of `GET /v1/catalog/categories`.
+- `website`, `docs`: https URLs of the product's website and of its API documentation.
+- `auth`: a list with one item for each auth type.
+- `logo`: an SVG image, or the data URI of an SVG image. This key is optional.
+
+An item of `auth` has these keys, and others for OAuth:
+
+- `type`: `api_key`, `basic`, `none`, `oauth2` or `client_credentials`.
+- `fields`: the values that the end user enters, such as an API key. `where` says where the end user finds the value.
+- `base_url`: the base URL of the provider's API.
+- `send`: the headers and query parameters that contain the values. `{api_key}` stands for the value of this field.
+- `check`: a request that verifies the values. `expect` describes the response to valid values.
+- `identity`: the JSON paths of the account's id and name in this response.
+- `verified`: `how: unverified` for a definition that you have not verified with the provider.
+
+One Runtime converts an OpenAPI document to a definition. The property `definition` of the response contains the result.
+The pages `docs/custom-integrations.md` and `docs/adding-an-integration.md` of One Runtime's documentation describe all
+keys, also for OAuth and OpenAPI. `one-runtime catalog new` asks questions and writes a definition.
+""".strip()
+
+
 def _body(*required: str) -> dict[str, Any]:
     """Return the OpenAPI description of the request body. `required`: the names of the required properties.
 
@@ -93,9 +120,7 @@ def _body(*required: str) -> dict[str, Any]:
     return {
         "requestBody": {
             "required": True,
-            "description": "A definition of the integration in the catalog's format "
-            "(docs/adding-an-integration.md), or an OpenAPI 3 document. The optional key `logo` contains an SVG image "
-            "or the data URI of an SVG image.",
+            "description": _FORMATS,
             "content": {
                 "application/yaml": {"schema": {"type": "string"}, "example": as_yaml},
                 "application/json": {"schema": schema},

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Final, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar
 
 from fastapi import Query
 from pydantic import (
@@ -136,9 +136,10 @@ def whole_number(minimum: int, maximum: int, unit: str | None = None) -> WrapVal
 
 def _scope_name(text: str) -> str:
     if _SCOPE_NAME.fullmatch(text) is None:
+        hint = ". Send each scope as its own item of the list" if " " in text.strip() else ""
         raise PydanticCustomError(
             "scope",
-            "must have 1 to 200 printable ASCII characters, without spaces, quotes and backslashes",
+            f"must have 1 to 200 printable ASCII characters, without spaces, double quotes and backslashes{hint}",
         )
     return text
 
@@ -232,6 +233,8 @@ class Body(BaseModel):
     """A request body or query. One Runtime refuses unknown fields, because an unknown field can be a mistyped name."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    usual_fields: ClassVar[frozenset[str]] = frozenset()
+    """The optional fields that most requests contain. An error shows the fields in the example of the body."""
 
 
 def example(**values: JsonValue) -> ConfigDict:

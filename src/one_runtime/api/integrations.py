@@ -32,7 +32,7 @@ from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.connecting.disconnect import MAX_CONNECTIONS
 from one_runtime.connections import connections
 from one_runtime.connections.connection_filter import ConnectionFilter
-from one_runtime.errors import InvalidInput, NotFound
+from one_runtime.errors import FieldError, InvalidInput, NotFound
 from one_runtime.integrations.content_coding import MIN_SIZE
 from one_runtime.integrations.listing import ListState, load_state, reload_state
 from one_runtime.integrations.rendering import Listed, Logo, Options
@@ -118,8 +118,7 @@ async def list_integrations(scope: Scope, _: Receive, send: Send) -> None:
     async with installation.database.read() as tx:
         state = await load_state(tx, installation, key, end_user_id)
     authorize(scope, state.principal, _SCOPE)
-    _check_end_user_id(end_user_id, times=len(end_user_ids))
-    options, expand = _QUERY.parse(query)
+    options, expand = _parse(end_user_ids, query)
     listed = lists.listed(state, options)
     if expand:
         await send_json(send, await _expanded(services, state, end_user_id, listed), _HEADERS)
@@ -220,11 +219,25 @@ def _decode(end_user_id: bytes) -> str:
     return clean("end_user_id", decoded)
 
 
-def _check_end_user_id(end_user_id: str, *, times: int) -> None:
-    if times > 1:
-        raise InvalidInput.of("end_user_id", "must occur only once")
-    if not end_user_id:
-        raise InvalidInput.of("end_user_id", required("list_integrations", "end_user_id"))
+def _parse(end_user_ids: list[str], query: bytes) -> tuple[Options, bool]:
+    """Return the options of a query, and True if the query contains `expand`. Raises: InvalidInput."""
+    problem = _end_user_id_problem(end_user_ids)
+    if problem is None:
+        return _QUERY.parse(query)
+    errors = [FieldError("end_user_id", problem)]
+    try:
+        _QUERY.parse(query)
+    except InvalidInput as error:  # an unknown parameter can be a mistyped `end_user_id`
+        errors += error.errors
+    raise InvalidInput.of_all(errors)
+
+
+def _end_user_id_problem(end_user_ids: list[str]) -> str | None:
+    if not end_user_ids:
+        return required("list_integrations", "end_user_id", place="query")
+    if len(end_user_ids) > 1:
+        return "must occur only once"
+    return None if end_user_ids[0] else "must not be blank"
 
 
 _EXAMPLE: Final = {

@@ -20,6 +20,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from one_runtime.api import property_descriptions
+from one_runtime.api.fields import Body
 from one_runtime.errors import FieldError, InvalidInput, MalformedRequest, OneRuntimeError
 from one_runtime.validation.descriptions import OBJECTS, describe, describe_json, dotted, one_of
 
@@ -100,7 +101,7 @@ def unknown_name(names: Iterable[str], received: str, what: str) -> str:
     """Return the message for an unknown field or parameter. `names`: the valid names. `what`: `field`, for example."""
     known = list(names)
     longer = [name for name in known if received in name.split("_")]
-    close = difflib.get_close_matches(received, known, n=1) or longer[:1]
+    close = longer[:1] or difflib.get_close_matches(received, known, n=1)
     hint = f"Did you mean {close[0]}?" if close else f"The {what}s are: {', '.join(known)}"
     return f"is not a {what} of this request. {hint if known else f'The request has no {what}s'}"
 
@@ -109,18 +110,22 @@ def _json_sentence(message: str, text: str, position: int) -> str:
     return f"The body is not valid JSON: {describe_json(JSONDecodeError(message, text, position))}."
 
 
-def required(owner: str, name: str, values: Iterable[str] = ()) -> str:
+def required(owner: str, name: str, values: Iterable[str] = (), *, place: str = _BODY) -> str:
     """Return the message for a missing field or parameter.
 
     `owner`: the schema or the operation id, as in `property_descriptions`. `values`: the valid values, if listed.
+    `place`: `body` or `query`.
     """
     listed, described = tuple(values), property_descriptions.find(owner, name)
+    predicate = "is required" if place == _BODY else f"is required in the {place}"
+    if described is not None and described.missing:
+        return f"{predicate}: {described.missing.format(values=', '.join(listed))}"
     if listed:
-        return f"is required, and {one_of(listed)}"
+        return f"{predicate}, and {one_of(listed)}"
     if described is None:
-        return "is required"
+        return predicate
     text = described.description
-    return f"is required: {text[0].lower()}{text[1:].removesuffix('.')}"
+    return f"{predicate}: {text[0].lower()}{text[1:].removesuffix('.')}"
 
 
 def _field_error(detail: Mapping[str, Any], route: object, explain: Explain | None) -> FieldError:
@@ -144,7 +149,7 @@ def _message(detail: Mapping[str, Any], path: list[str | int], route: object) ->
         values = _values(annotations.get(name))
         if kind == "missing":
             schema = str(owner.model_config.get("title", owner.__name__))
-            return required(schema if where == _BODY else getattr(route, "name", ""), name, values)
+            return required(schema if where == _BODY else getattr(route, "name", ""), name, values, place=where)
         if kind == "literal_error" and values:
             return one_of(values)
     described = describe(detail)  # type: ignore[arg-type] # FastAPI has no type for its details
@@ -180,12 +185,14 @@ def _model_in(annotation: object) -> type[BaseModel] | None:
 
 
 def _such_as(model: type[BaseModel] | None) -> str:
-    """Return an example of the object: its required fields, or all fields of the example if no field is required."""
+    """Return an example of the object: its required and usual fields. Without such fields, return all."""
     extra = model.model_config.get("json_schema_extra") if model is not None else None
     if model is None or not isinstance(extra, dict):
         return ""
     (example,) = cast("list[dict[str, object]]", extra["examples"])
-    needed = {name: example[name] for name, field in model.model_fields.items() if field.is_required()}
+    usual = model.usual_fields if issubclass(model, Body) else frozenset[str]()
+    fields = model.model_fields.items()
+    needed = {name: example[name] for name, field in fields if field.is_required() or name in usual}
     return f", such as {json.dumps(needed or example, ensure_ascii=False)}"
 
 

@@ -30,6 +30,9 @@ from one_runtime.telemetry.logger import Logger
 MEDIA_TYPE: Final = "application/problem+json"
 _CHALLENGE: Final = 'Bearer realm="One Runtime"'
 
+MethodsAt: TypeAlias = Callable[[str], set[str]]
+PathBelow: TypeAlias = Callable[[str, str], str | None]
+
 log = Logger()
 
 
@@ -105,14 +108,15 @@ def headers_of(error: OneRuntimeError) -> dict[str, str]:
     return headers
 
 
-def install(app: FastAPI, public_url: str, methods_at: Callable[[str], set[str]]) -> None:
+def install(app: FastAPI, public_url: str, methods_at: MethodsAt, path_below: PathBelow) -> None:
     """Make the application send every error as `application/problem+json`.
 
-    `methods_at`: returns the methods of a path, for the header `Allow` (RFC 9110 section 10.2.1).
+    `methods_at`: returns the methods of a path, for the header `Allow` (RFC 9110 section 10.2.1). `path_below`: returns
+    the path of one item of a list, such as `/v1/connections/{connection_id}`, if the path has this method.
     """
 
     async def render(request: Request, error: Exception) -> Response:
-        converted = await _convert(request, error, methods_at)
+        converted = await _convert(request, error, methods_at, path_below)
         request.scope["error_code"] = converted.code
         return problem(converted, request.scope["request_id"], public_url)
 
@@ -122,7 +126,7 @@ def install(app: FastAPI, public_url: str, methods_at: Callable[[str], set[str]]
     app.add_exception_handler(Exception, render)
 
 
-async def _convert(request: Request, error: Exception, methods_at: Callable[[str], set[str]]) -> OneRuntimeError:
+async def _convert(request: Request, error: Exception, methods_at: MethodsAt, path_below: PathBelow) -> OneRuntimeError:
     if isinstance(error, NotFound | HTTPException) and _has_extra_slash(request, methods_at):
         return NotFound("There is nothing at this address. Remove the slash at the end of the path.")
     if isinstance(error, OneRuntimeError):
@@ -134,15 +138,16 @@ async def _convert(request: Request, error: Exception, methods_at: Callable[[str
         explain = named.explain if named is not None else None
         return invalid_requests.convert(error, request.scope.get("route"), explain)
     if isinstance(error, HTTPException):
-        return _of_status(error.status_code, methods_at(request.url.path))
+        if error.status_code == MethodNotAllowed.status:
+            path = request.url.path
+            return _method_not_allowed(request.method, methods_at(path), path_below(request.method, path))
+        return _of_status(error.status_code)
     return internal_error(request.scope["request_id"])
 
 
-def _of_status(status: int, allowed: set[str]) -> OneRuntimeError:
+def _of_status(status: int) -> OneRuntimeError:
     if status == NotFound.status:
         return NotFound("There is nothing at this address. The page /docs lists all routes.")
-    if status == MethodNotAllowed.status:
-        return MethodNotAllowed(f"This address allows only these methods: {', '.join(sorted(allowed))}.", allowed)
     if status == TooLarge.status:
         return TooLarge("The body must be at most 1 MB.")
     if status == RequestTimeout.status:
@@ -150,7 +155,12 @@ def _of_status(status: int, allowed: set[str]) -> OneRuntimeError:
     return MalformedRequest("The body is not JSON in UTF-8, or it is nested too deeply.")
 
 
-def _has_extra_slash(request: Request, methods_at: Callable[[str], set[str]]) -> bool:
+def _method_not_allowed(method: str, allowed: set[str], below: str | None) -> OneRuntimeError:
+    hint = f" {method} is allowed at {below}." if below is not None else ""
+    return MethodNotAllowed(f"This address allows only these methods: {', '.join(sorted(allowed))}.{hint}", allowed)
+
+
+def _has_extra_slash(request: Request, methods_at: MethodsAt) -> bool:
     """Return True if no resource has this path, and a route has the path without the slash at the end.
 
     The path of an end user can end with a slash, because an identifier can contain slashes. But no identifier is empty.

@@ -15,11 +15,13 @@ from pydantic import JsonValue
 class Described(NamedTuple):
     """The description of a property or parameter, and an example of its value.
 
-    `example`: `...` if the example follows from the schema, for example for an object.
+    `example`: `...` if the example follows from the schema, for example for an object. `missing`: what a caller has to
+    send, for the error of a missing value, if `description` does not suffice. `{values}` stands for the listed values.
     """
 
     description: str
     example: JsonValue | EllipsisType = ...
+    missing: str = ""
 
 
 _CONNECTION_ID: Final = "01a21077-a507-76f0-a326-42b1c2b20688"
@@ -38,7 +40,12 @@ _KEY_USE: Final = Described(
 _COMMON: Final[Mapping[str, Described]] = {
     "id": Described("The id. Ids are UUIDs.", _CONNECTION_ID),
     "end_user_id": Described("Your own identifier of the end user.", "user_123"),
-    "integration_slug": Described("The slug of the integration.", "hubspot"),
+    "integration_slug": Described(
+        "The slug of the integration.",
+        "hubspot",
+        "the slug of an integration, such as hubspot. GET /v1/catalog/integrations lists the built-in integrations, "
+        "and GET /v1/custom-integrations lists your own",
+    ),
     "connection_id": Described("The id of the connection.", _CONNECTION_ID),
     "session_id": Described("The id of the session.", "01a21077-b2c1-7a52-8f43-9d1be0a7c310"),
     "api_keys": Described("The API keys, newest first, with the revoked keys."),
@@ -116,6 +123,11 @@ _INTEGRATIONS: Final[Mapping[str, Described]] = {
     "docs": Described("The provider's API documentation, or null.", "https://developers.hubspot.com/docs"),
     "auth": Described("The auth types, each with its fields."),
     "auth_type": Described("The auth type: the way to authenticate with the provider.", "api_key"),
+    "NewConnection.auth_type": Described(
+        "The auth type: the way to authenticate with the provider.",
+        "api_key",
+        "an auth type of the integration ({values})",
+    ),
     "NewSession.auth_type": Described("The only auth type that the popup offers. Default: all.", None),
     "params": Described("Values that are not secret, such as a subdomain.", {}),
     "CatalogAuth.params": Described("The values that are not secret. The popup asks the end user for them.", []),

@@ -24,7 +24,9 @@ MAX_BYTES: Final = 64 * 1024
 The limit is small, because every process caches the entry.
 """
 FORMATS: Final = (
-    "Send the definition of an integration, or an OpenAPI document. docs/custom-integrations.md describes both formats"
+    "Send a definition with the keys slug, name, description, category, website, docs and auth (in YAML, each on its "
+    "own line, such as slug: x-acme), or send an OpenAPI document. The page /docs describes both at "
+    "POST /v1/custom-integrations, with an example"
 )
 _MOST_COMPLAINTS: Final = 20
 _SVG_URI: Final = re.compile(r"data:image/svg\+xml(?:;[a-z0-9=-]+)*?(;base64)?,(.*)", re.DOTALL | re.IGNORECASE)
@@ -69,11 +71,7 @@ def read_custom(text: str, syntax: Syntax, slug: str | None = None, *, allow_htt
 
 def _custom_entry(source: EntrySource, slug: str | None = None, *, allow_http: bool = False) -> CustomEntry:
     if not isinstance(source.data, Mapping):
-        source.refuse(
-            (),
-            f"the body must consist of keys and values, such as slug: x-acme. {FORMATS}. "
-            "With curl, use the option --data-binary to keep line breaks",
-        )
+        source.refuse((), f"the body must consist of keys and values. {FORMATS}")
     if is_openapi(source.data):
         return _from_openapi(source, slug, allow_http=allow_http)
     data = dict(source.data)

@@ -5,7 +5,8 @@ The parsers fetch no files or URLs, and execute no code.
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import cache
@@ -52,8 +53,9 @@ _BRACKETS: Final[Mapping[type[yaml.Token], tuple[str, str, type[yaml.Token]]]] =
 """The opening and the closing bracket, and the token of the closing bracket, by the token of the opening bracket."""
 
 _ADVICE: Final = {
-    "mapping values are not allowed in this context": "a colon is not allowed here; put the text in quotes",
-    "did not find expected key": "the indentation does not match the lines before",
+    "did not find expected key": (
+        "the indentation does not match the lines before, or a text follows a closing quote or bracket"
+    ),
     "did not find expected node content": "a value is missing, or a bracket is not closed",
     "did not find expected ',' or ']'": "a comma or the closing bracket ] is missing",
     "did not find expected ',' or '}'": "a comma or the closing brace } is missing",
@@ -63,6 +65,7 @@ _ADVICE: Final = {
         "a value must not begin with this character; put the value in quotes. Indent with spaces, not with tabs"
     ),
 }
+_MISPLACED_COLON: Final = "mapping values are not allowed in this context"
 _NO_TAGS: Final = "YAML tags of a language, such as !!python/tuple, are not supported; remove the tag"
 _NOT_YAML: Final = (
     "this is not valid YAML; check the indentation, the colons and the quotes of this line and the line before"
@@ -265,8 +268,29 @@ def _syntax_complaint(error: yaml.YAMLError, text: str) -> Complaint:
     bracket = _unclosed_bracket(text) if problem in _IN_BRACKETS else None
     if bracket is not None:
         return bracket
+    if problem == _MISPLACED_COLON and mark is not None:
+        return _misplaced_colon(text, mark)
     advice = _NO_TAGS if isinstance(error, yaml.constructor.ConstructorError) else _ADVICE.get(str(problem), _NOT_YAML)
     return Complaint(mark.line + 1 if mark is not None else None, (), advice)
+
+
+def _misplaced_colon(text: str, mark: yaml.Mark) -> Complaint:
+    """Return a complaint about a colon. A line break or quotes can be missing, or the indentation can be wrong."""
+    if any(isinstance(token, yaml.ValueToken) and token.start_mark.line == mark.line for token in _scan(text)):
+        cause = "follows another colon in the same line. If a line break is missing, write each key on its own line"
+    else:
+        cause = "is not allowed here. If the line begins with a key, indent the line like the other keys of this part"
+    return Complaint(
+        mark.line + 1,
+        (),
+        f"the colon in column {mark.column + 1} {cause}. If the colon belongs to a text, put the whole text in quotes",
+    )
+
+
+def _scan(text: str) -> Iterator[yaml.Token]:
+    """Yield the tokens before the first error."""
+    with suppress(yaml.YAMLError):
+        yield from yaml.scan(text, Loader=EntryLoader)
 
 
 def _unclosed_bracket(text: str) -> Complaint | None:

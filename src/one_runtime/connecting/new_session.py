@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import NamedTuple, NoReturn
+from typing import Final, NamedTuple, NoReturn
 from urllib.parse import urlencode
 
 from sqlalchemy import bindparam, func, select
@@ -51,6 +51,11 @@ class NewSession:
     allowed_origins: tuple[str, ...] = ()
     metadata: Mapping[str, object] = field(default_factory=dict)
     scopes: tuple[str, ...] = ()
+
+
+_RETURN_URLS: Final = (
+    "GET /v1/organization shows them. To add a URL, send the whole new list with PATCH /v1/organization."
+)
 
 
 class _UnopenedCount(NamedTuple):
@@ -144,7 +149,11 @@ def _require_mode(session: ConnectSession, organization: Organization, requested
         )
     if session.mode == "redirect":
         if not session.return_url:
-            _refuse("return_url", f"is required with {mode}: the browser returns to this URL at the end")
+            _refuse(
+                "return_url",
+                f"is required with {mode}: the browser returns to this URL at the end. It must be one of your "
+                f"organization's return_urls. {_RETURN_URLS}",
+            )
         if not organization.return_urls:
             _refuse(
                 "return_url",
@@ -154,8 +163,7 @@ def _require_mode(session: ConnectSession, organization: Organization, requested
         if not organization.returns_to(session.return_url):
             _refuse(
                 "return_url",
-                "must be one of your organization's return_urls; only the query can be different. To add a URL, send "
-                "the whole list of return_urls with PATCH /v1/organization.",
+                f"must be one of your organization's return_urls; only the query can be different. {_RETURN_URLS}",
             )
 
 

@@ -43,6 +43,10 @@ BATCH: Final = 100
 
 _ENDED: Final[Mapping[Status, str]] = {"cancelled": "was cancelled", "failed": "failed"}
 
+_WRONG_CODE: Final = (
+    "must be the code of this session: the parameter code in the query when the browser returns to your return_url"
+)
+
 TABLE: Final = "unredeemed_connections"
 _VERSION: Final = 1  # `SealContext` requires a row's version, which never changes, because rows are never updated
 
@@ -168,7 +172,7 @@ def _require_code(session: ConnectSession, code: str, now: datetime) -> None:
     if session.mode != "redirect" or known is None:
         raise _no_code_error(session, now)
     if not secret_tokens.same(known, secret_tokens.digest(code)):
-        raise InvalidInput.of("code", "must be the code of this session, from the query of your return_url")
+        raise InvalidInput.of("code", _WRONG_CODE)
 
 
 def _no_code_error(session: ConnectSession, now: datetime) -> OneRuntimeError:
@@ -181,7 +185,10 @@ def _no_code_error(session: ConnectSession, now: datetime) -> OneRuntimeError:
             f"This session expired before the end user connected an account. Create a new session.{note}"
         )
     if state in {"cancelled", "failed"}:
-        return Conflict(f"This session {_ENDED[state]}, so there is no code to redeem. Create a new session.{note}")
+        return Conflict(
+            f"This session {_ENDED[state]}, so there is no code to redeem. {_reason(session)}"
+            f"Create a new session.{note}"
+        )
     if session.mode == "redirect":
         return Conflict(
             "The end user has not connected an account in this session yet. Redeem the code when the browser returns "
@@ -214,7 +221,16 @@ def _not_redeemable_error(session: ConnectSession, now: datetime) -> OneRuntimeE
             "The code was not redeemed within 10 minutes, so One Runtime deletes the connection. Start again."
         )
     ended = _ENDED.get(session.state(now), "has ended")
-    return Conflict(f"This session {ended}, so there is no connection to redeem. Create a new session.")
+    return Conflict(
+        f"This session {ended}, so there is no connection to redeem. {_reason(session)}Create a new session."
+    )
+
+
+def _reason(session: ConnectSession) -> str:
+    """Return the sentence that says where a caller finds the reason of a failure, or an empty text."""
+    if session.status != "failed" or session.last_error is None:
+        return ""
+    return f"GET /v1/hosted-connection-sessions/{session.id} shows the reason in last_error. "
 
 
 async def _find_connection(tx: Transaction, session: ConnectSession) -> Connection | None:

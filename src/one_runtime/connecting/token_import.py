@@ -14,6 +14,7 @@ from one_runtime.catalog.request import (
     NO_NAMES,
     NOT_AN_OPTION,
     REQUIRED,
+    ConnectionValues,
     Group,
     Wording,
     clean_values,
@@ -135,11 +136,7 @@ async def _verify_tokens(
     auth: OAuth2Auth,
     request: CredentialImport,
 ) -> VerifiedAccount:
-    other_names = _names_of_tokens(auth)
-    values = clean_values(
-        auth, request.params, request.credentials, wording=_wording(integration), other_names=other_names
-    )
-    tokens = _read_tokens(request.credentials)
+    values, tokens = _clean_tokens(integration, auth, request)
     async with installation.database.read() as tx:
         client = await oauth_clients.require(tx, installation.vault, organization_id, integration, auth, values.params)
     # `auth.received` lists values that the provider sends with the tokens, such as a subdomain. An import has no such
@@ -152,6 +149,26 @@ async def _verify_tokens(
         return await verify_tokens(installation, organization_id, integration, auth, granted, check=request.check)
     except UnexpectedValue as error:
         raise InvalidInput.of("params", str(error)) from error
+
+
+def _clean_tokens(
+    integration: Integration, auth: OAuth2Auth, request: CredentialImport
+) -> tuple[ConnectionValues, TokenSet]:
+    """Return the valid values and tokens. Raises: InvalidInput, with the errors of both."""
+    tokens, errors = _read_tokens(request.credentials)
+    try:
+        values = clean_values(
+            auth,
+            request.params,
+            request.credentials,
+            wording=_wording(integration),
+            other_names=_names_of_tokens(auth),
+        )
+    except InvalidInput as error:
+        raise InvalidInput.of_all([*errors, *error.errors]) from error
+    if errors:
+        raise InvalidInput.of_all(errors)
+    return values, tokens
 
 
 def field_names(auth: Auth, group: Group) -> list[str]:
@@ -179,20 +196,19 @@ def _wording(integration: Integration) -> Wording:
     return describe
 
 
-def _read_tokens(credentials: Mapping[str, str]) -> TokenSet:
-    """Raises: InvalidInput."""
-    errors = []
+def _read_tokens(credentials: Mapping[str, str]) -> tuple[TokenSet, list[FieldError]]:
+    """Return the tokens, and the errors of invalid values. With an error, the tokens are not usable."""
+    errors = list[FieldError]()
     access, refresh = (credentials.get(name, "").strip() for name in ("access_token", "refresh_token"))
-    if not is_token(access):
+    if not access:
         errors.append(FieldError("credentials.access_token", "is required: the token exactly as the provider sent it"))
-    if refresh and not is_token(refresh):
-        errors.append(
-            FieldError("credentials.refresh_token", "must be the token exactly as the provider sent it, in ASCII")
-        )
+    for name, token in (("access_token", access), ("refresh_token", refresh)):
+        if token and not is_token(token):
+            errors.append(
+                FieldError(f"credentials.{name}", "must be the token exactly as the provider sent it, in ASCII")
+            )
     expires_at = _read_time(credentials.get("expires_at", ""), errors)
-    if errors:
-        raise InvalidInput.of_all(errors)
-    return TokenSet(access, refresh or None, expires_at, parse_granted_scopes(credentials.get("scope")))
+    return TokenSet(access, refresh or None, expires_at, parse_granted_scopes(credentials.get("scope"))), errors
 
 
 def _read_time(text: str, errors: list[FieldError]) -> datetime | None:

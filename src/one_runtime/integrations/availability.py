@@ -131,4 +131,5 @@ def unavailable_reason(integration: Integration, clients: Collection[str], auth_
         reason = (
             f"The auth type oauth2 of {integration.name} needs an OAuth client. {_register_client(integration.slug)}"
         )
-    return f"{reason} Available auth types: {', '.join(available)}." if available else reason
+        return f"{reason} Available without an OAuth client: {', '.join(available)}." if available else reason
+    return f"{reason} Available auth types: {', '.join(available)}."

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, bindparam, select
 
-from one_runtime.catalog.model import CUSTOM
+from one_runtime.catalog.model import CUSTOM, Integration
 from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.connections import credentials
 from one_runtime.connections.connections import Connection
@@ -111,15 +111,23 @@ async def load(
             "is required. Send this header with your own identifier of the end user, or the header "
             "One-Runtime-Connection with the id of a connection",
         )
-    if selector.connection_id is not None:
-        raise ConnectRequired(
-            f"{integration.name} has no connection with the id in One-Runtime-Connection. Find the id with "
-            f"GET /v1/connections?integration_slug={integration.slug}, or let the end user connect with "
-            "POST /v1/hosted-connection-sessions."
+    raise _connect_required(integration, selector)
+
+
+def _connect_required(integration: Integration, selector: ConnectionSelector) -> ConnectRequired:
+    name, slug = integration.name, integration.slug
+    if selector.connection_id is None:
+        return ConnectRequired(
+            f"The end user in One-Runtime-End-User has no connection to {name}. Check the identifier, or let the end "
+            f'user connect: POST /v1/hosted-connection-sessions with "integration_slug": "{slug}".'
         )
-    raise ConnectRequired(
-        f"No connection to {integration.name} matches this request. Let the end user connect: "
-        f'POST /v1/hosted-connection-sessions with "integration_slug": "{integration.slug}".'
+    subject, target = name, ""
+    if selector.end_user_id is not None:
+        subject, target = "The end user in One-Runtime-End-User", f" to {name}"
+    return ConnectRequired(
+        f"{subject} has no connection{target} with the id in One-Runtime-Connection. Find the id with "
+        f"GET /v1/connections?integration_slug={slug}, or let the end user connect with "
+        "POST /v1/hosted-connection-sessions."
     )
 
 

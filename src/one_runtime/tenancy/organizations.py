@@ -289,7 +289,8 @@ def clean_logo(value: str | None) -> str | None:
     if match is None:
         raise InvalidInput.of(
             "logo_url",
-            "must be a data URI with a PNG, JPEG, WebP or SVG in base64. Hosted pages load nothing from other hosts",
+            "must contain the image, because hosted pages load nothing from other hosts. Send a base64 data URI of a "
+            "PNG, JPEG, WebP or SVG, such as data:image/png;base64,…",
         )
     try:
         image = base64.b64decode(match[1], validate=True)

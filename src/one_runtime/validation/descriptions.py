@@ -4,6 +4,7 @@ The library's own messages, such as "Input should be a valid string", never reac
 the refused value, because the value can be a secret.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from json import JSONDecodeError
 from typing import Any, Final, TypeAlias, get_args
@@ -88,11 +89,13 @@ _REMEDIES: Final[Mapping[tuple[str, str], str]] = {
 }
 """The step that repairs a value, by the needed kind and the received kind."""
 
+_JSON_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
+_BRACKETS: Final = re.compile(r"[{}\[\]]")
+_NO_COMMA: Final = "Expecting ',' delimiter"
 _OF_JSON: Final[Mapping[str, str]] = {
     "Expecting value": "a value is missing or not valid. Put a text in double quotes",
     "Expecting property name enclosed in double quotes": "expected a name in double quotes",
     "Expecting ':' delimiter": "a colon is missing",
-    "Expecting ',' delimiter": "a comma or a closing bracket is missing",
     "Illegal trailing comma before end of object": "remove the comma before the closing brace",
     "Illegal trailing comma before end of array": "remove the comma before the closing bracket",
     "Extra data": "the JSON value ends before this place",
@@ -151,7 +154,21 @@ def json_cause(error: JSONDecodeError) -> str:
         return "names and texts must be in double quotes, not in single quotes"
     if character in _EXTRA_COMMA and error.doc[: error.pos].rstrip().endswith(","):
         return _EXTRA_COMMA[character]
+    if error.msg == _NO_COMMA:
+        closing = _closing_bracket(error.doc[: error.pos])
+        return f"{'' if error.doc[error.pos :].strip() == '' else 'a comma or '}the {closing} is missing"
     return _OF_JSON.get(error.msg, "this is not valid JSON")
+
+
+def _closing_bracket(start: str) -> str:
+    """Return the name of the bracket that closes the innermost open object or list. `start`: the beginning of JSON."""
+    opened = list[str]()
+    for character in _BRACKETS.findall(_JSON_STRING.sub("", start)):
+        if character in "{[":
+            opened.append(character)
+        else:
+            opened.pop()
+    return "closing brace }" if opened[-1] == "{" else "closing bracket ]"
 
 
 def _at_least(minimum: int, unit: str) -> str:
