@@ -75,7 +75,9 @@ def split_url(url: str, *, allow_http: bool = False) -> UrlTemplate:
     """
     match = _URL.fullmatch(url)
     if match is None:
-        raise ValueError("must be an absolute https URL without query, fragment, spaces and control characters")
+        raise ValueError(
+            "must be an https URL such as https://acme.example, without query, fragment, spaces and control characters"
+        )
     parts = UrlTemplate(match.group(1), match.group(2), match.group(3) or "")
     names_in(url)
     if not is_authority(_PLACEHOLDER.sub("x", parts.authority)):
