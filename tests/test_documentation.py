@@ -37,7 +37,7 @@ from tests.running_demo import Demo, running_demo
 pytestmark = pytest.mark.docs
 
 PAGES: Final = pages()
-CUSTOMERS_NAMES: Final = {"ONE_RUNTIME_URL", "ONE_RUNTIME_API_KEY"}
+CUSTOMERS_NAMES: Final = {"ONE_RUNTIME_URL", "ONE_RUNTIME_API_KEY", "ONE_RUNTIME_WEBHOOK_SECRET"}
 EVENT: Final = re.compile(r"\b(?:connection|hosted_connection_session|end_user|api_key|organization)\.[a-z_]+\b")
 ROUTE: Final = re.compile(r"(?:\b(GET|POST|PUT|PATCH|DELETE) )?(/v1/[\w{}./-]*[\w}])")
 PACKAGE: Final = ROOT / "src" / "one_runtime"

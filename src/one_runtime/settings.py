@@ -33,8 +33,8 @@ _INJECTED: Final = re.compile(r"(_PORT(_.*)?|_SERVICE(_.*)?|_HOST)$")
 
 One Runtime ignores these variables.
 """
-_OF_CUSTOMERS: Final = frozenset({"ONE_RUNTIME_URL", "ONE_RUNTIME_API_KEY"})
-"""Variables that the documentation uses for a backend that calls One Runtime. The server ignores these variables."""
+_OF_CUSTOMERS: Final = frozenset({"ONE_RUNTIME_URL", "ONE_RUNTIME_API_KEY", "ONE_RUNTIME_WEBHOOK_SECRET"})
+"""Variables that the documentation uses for a backend of a customer. The server ignores these variables."""
 
 _MAX_OPERATOR_NAME: Final = 255
 

@@ -70,7 +70,7 @@ class Receiver:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await _accept_lifespan(receive, send)
+            await accept_lifespan(scope, receive, send)
             return
         request = Request(scope, receive)
         message = Message(request.url.path, dict(request.headers), await request.body())
@@ -84,7 +84,7 @@ def _accept(_: Message) -> Response:
     return Response(status_code=204)
 
 
-async def _accept_lifespan(receive: Receive, send: Send) -> None:
+async def accept_lifespan(_: Scope, receive: Receive, send: Send) -> None:
     for stage in ("startup", "shutdown"):
         await receive()
         await send({"type": f"lifespan.{stage}.complete"})

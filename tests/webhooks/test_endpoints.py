@@ -2,6 +2,7 @@
 
 import pytest
 
+from one_runtime.webhooks import upkeep
 from tests.application import Application, Client
 from tests.waiting import eventually
 from tests.webhooks.conftest import subscribe
@@ -130,3 +131,45 @@ async def test_a_hanging_endpoint_delays_no_other(application: Application, clie
         await client.connect(f"user_{number}")
     await eventually(lambda: len(receiver.at("/works")) == 40, seconds=10)
     assert len(receiver.at("/hangs")) == 16  # the limit of concurrent requests to one endpoint
+
+
+async def test_a_temporary_endpoint_is_deleted_after_its_time(
+    application: Application, client: Client, receiver: Receiver
+) -> None:
+    renewed, expired = [await subscribe(client, None, "connection.*", expires_in=60) for _ in range(2)]
+    kept = await subscribe(client, receiver.url(), expires_in=60)
+    path = f"/v1/webhook-endpoints/{renewed['id']}"
+    application.clock.advance(seconds=50)
+    answer = (await client.send("PATCH", path, {"expires_in": 120})).json()
+    assert answer["expires_at"] > expired["expires_at"]
+    assert (await client.send("PATCH", f"/v1/webhook-endpoints/{kept['id']}", {"expires_in": None})).json()[
+        "expires_at"
+    ] is None
+    application.clock.advance(seconds=20)
+    await upkeep.run(application.installation)
+    listed = (await client.get("/v1/webhook-endpoints")).json()["webhook_endpoints"]
+    assert [each["id"] for each in listed] == [renewed["id"], kept["id"]]
+    too_long = await client.post(
+        "/v1/webhook-endpoints", {"kind": "pull", "event_types": ["*"], "expires_in": 2_592_001}
+    )
+    assert "expires_in must be a whole number of seconds from 60 to 2592000" in too_long.json()["detail"]
+
+
+async def test_a_test_message_can_be_a_made_up_event(client: Client, receiver: Receiver) -> None:
+    endpoint = await subscribe(client, receiver.url(), "organization.updated")
+    path = f"/v1/webhook-endpoints/{endpoint['id']}/test"
+    assert (await client.post(f"{path}?type=connection.needs_reauth")).json()["is_success"] is True
+    message = await receiver.wait_for("connection.needs_reauth")
+    message.verify(endpoint["secret"])
+    data = message.body["data"]
+    assert data["reconnect"] == {
+        "integration_slug": "hubspot",
+        "end_user_id": "user_123",
+        "connection_id": data["connection_id"],
+    }
+    assert (await client.get(f"/v1/events/{message.id}")).status_code == 404
+    assert (await client.http.post(path)).json()["is_success"] is True  # without a body
+    await receiver.wait_for("webhook.test")
+    unknown = await client.post(f"{path}?type=connection.*")
+    assert unknown.status_code == 422
+    assert "connection.created" in unknown.json()["detail"]

@@ -66,3 +66,34 @@ async def test_a_push_endpoint_cannot_be_fetched(client: Client) -> None:
     answer = await client.get(f"/v1/webhook-endpoints/{endpoint['id']}/pending")
     assert answer.status_code == 409
     assert '"pull"' in answer.json()["detail"]
+
+
+async def test_a_program_that_has_gone_leases_no_event(application: Application, client: Client) -> None:
+    endpoint = await subscribe(client, None, "connection.created")
+    gone = asyncio.Event()
+
+    async def receive() -> dict[str, object]:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(_: object) -> None:
+        """Ignore the response, as a closed connection does."""
+
+    path = f"/v1/webhook-endpoints/{endpoint['id']}/pending"
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"wait_seconds=30",
+        "headers": [(b"authorization", client.http.headers["authorization"].encode())],
+        "client": ("127.0.0.1", 1),
+        "state": {},
+    }
+    waiting = asyncio.create_task(application.app(scope, receive, send))
+    watching = asyncio.create_task(fetch(client, endpoint, wait_seconds=30))
+    await asyncio.sleep(0)
+    gone.set()
+    await client.connect()
+    assert len(await watching) == 1
+    await waiting

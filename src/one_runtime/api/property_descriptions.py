@@ -329,6 +329,13 @@ _WEBHOOKS: Final[Mapping[str, Described]] = {
     "WebhookEndpoint.status": Described("`active`, `paused`, or `disabled` by One Runtime.", "active"),
     "CreatedWebhookEndpoint.status": Described("The status of a new endpoint is `active`.", "active"),
     "WebhookEndpointUpdate.status": Described("`paused` keeps the events back. `active` sends them.", "paused"),
+    "NewWebhookEndpoint.expires_in": Described(
+        "The time in seconds after which One Runtime deletes the endpoint, 60 to 2,592,000.", 86400
+    ),
+    "WebhookEndpointUpdate.expires_in": Described(
+        "The time in seconds, from now, after which One Runtime deletes the endpoint. Null: never.", 86400
+    ),
+    "test_webhook_endpoint.type": Described("The type of the message.", "connection.needs_reauth"),
     "disabled_reason": Described("The reason why One Runtime disabled the endpoint, or null.", None),
     "failing_since": Described("The time of the first failed attempt since the last success, or null.", None),
     "last_success_at": Described("The time of the last success, up to a minute too early, or null.", _TIME),

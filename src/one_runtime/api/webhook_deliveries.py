@@ -4,7 +4,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Annotated, Any
 
-from fastapi import Query
+from fastapi import Query, Request
 from pydantic import AfterValidator, Field
 
 from one_runtime.api.conditions import Conditional
@@ -243,7 +243,11 @@ async def replay_webhooks(
     summary="Fetch the pending events of a pull endpoint",
 )
 async def pull_webhooks(
-    webhook_endpoint_id: str, caller: Authenticated, installation: Installed, query: Annotated[PendingQuery, Query()]
+    webhook_endpoint_id: str,
+    caller: Authenticated,
+    installation: Installed,
+    query: Annotated[PendingQuery, Query()],
+    request: Request,
 ) -> PendingMessages:
     """Return pending events, oldest first. Events that you do not acknowledge within a minute are pending again.
 
@@ -253,7 +257,14 @@ async def pull_webhooks(
     async with installation.database.read() as tx:
         endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id)
     documents = partial(connection_documents, installation)
-    messages = await pulling.fetch(installation, documents, endpoint, limit=query.limit, wait=query.wait_seconds)
+    messages = await pulling.fetch(
+        installation,
+        documents,
+        endpoint,
+        limit=query.limit,
+        wait=query.wait_seconds,
+        is_gone=partial(_is_gone, request),
+    )
     return PendingMessages(messages=[WebhookMessage.model_validate(message.document()) for message in messages])
 
 
@@ -271,6 +282,11 @@ async def acknowledge_webhooks(
         endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id)
         acknowledged = await pulling.acknowledge(tx, installation, endpoint, body.event_ids)
     return AcknowledgeAnswer(acknowledged=acknowledged)
+
+
+async def _is_gone(request: Request) -> bool:
+    """Return True if the caller has closed its connection. The first message of a request is its empty body."""
+    return await request.is_disconnected() or await request.is_disconnected()
 
 
 def _document(delivery: Delivery) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Serve `/v1/webhook-endpoints`: the endpoints to which One Runtime delivers events."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import Response
+from fastapi import Query, Response
 from pydantic import AfterValidator, Field, StringConstraints
 
 from one_runtime.api.conditions import Conditional
@@ -11,15 +11,12 @@ from one_runtime.api.event_types import EventTypes
 from one_runtime.api.fields import NOT_NULL, Answer, Body, Link, Time, clean_text, example, whole_number
 from one_runtime.api.idempotency import Repeatable
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
-from one_runtime.clock import rfc3339
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
-from one_runtime.db.ids import new_id
 from one_runtime.egress.errors import TargetRefused
 from one_runtime.errors import Conflict, InvalidInput, NotFound
 from one_runtime.tenancy.authentication import Principal
-from one_runtime.tenancy.events import Event
-from one_runtime.webhooks import endpoints, event_types, secrets
+from one_runtime.webhooks import endpoints, event_types, samples, secrets
 from one_runtime.webhooks.attempts import attempt
 from one_runtime.webhooks.endpoints import DisabledReason, EndpointDetails, Include, Kind, Status, WebhookEndpoint
 from one_runtime.webhooks.messages import Message
@@ -28,6 +25,10 @@ from one_runtime.webhooks.targets import clean_url
 router = Routes("Webhook endpoints")
 
 MAX_OVERLAP: Final = 7 * 24 * 3600
+MIN_EXPIRES_IN, MAX_EXPIRES_IN = 60, 30 * 24 * 3600
+_ExpiresIn = Annotated[
+    int, Field(ge=MIN_EXPIRES_IN, le=MAX_EXPIRES_IN), whole_number(MIN_EXPIRES_IN, MAX_EXPIRES_IN, "seconds")
+]
 _Description = Annotated[str, StringConstraints(max_length=500), AfterValidator(str.strip), AfterValidator(clean_text)]
 
 
@@ -100,6 +101,7 @@ class CreateWebhookEndpoint(Body, title="NewWebhookEndpoint"):
     - `event_types`: types such as `connection.created`, groups such as `connection.*`, or `*` for all types. One
       Runtime stores the types of a group. Only `*` includes types that later versions add.
     - `include`: with `connection`, each message contains the connection, as it is at the time of sending.
+    - `expires_in`: seconds until One Runtime deletes the endpoint. Without it, the endpoint stays.
     """
 
     model_config = example(
@@ -111,6 +113,7 @@ class CreateWebhookEndpoint(Body, title="NewWebhookEndpoint"):
     event_types: EventTypes
     include: list[Include] = Field(default=[], max_length=1)
     description: _Description = ""
+    expires_in: _ExpiresIn | None = None
 
 
 class PatchWebhookEndpoint(Body, title="WebhookEndpointUpdate"):
@@ -118,6 +121,8 @@ class PatchWebhookEndpoint(Body, title="WebhookEndpointUpdate"):
 
     `status`: a paused endpoint collects events for up to 72 hours. With `active`, One Runtime sends these events. A
     disabled endpoint becomes active again, and `POST …/replay` sends what the endpoint missed.
+
+    `expires_in`: seconds from now until One Runtime deletes the endpoint. With null, the endpoint stays.
     """
 
     model_config = example(event_types=["connection.needs_reauth", "connection.deleted"])
@@ -127,6 +132,7 @@ class PatchWebhookEndpoint(Body, title="WebhookEndpointUpdate"):
     include: Annotated[Annotated[list[Include], Field(max_length=1)] | None, NOT_NULL] = None
     description: Annotated[_Description | None, NOT_NULL] = None
     status: Annotated[Literal["active", "paused"] | None, NOT_NULL] = None
+    expires_in: _ExpiresIn | None = None
 
 
 class RotateSecret(Body, title="SecretRotation"):
@@ -135,6 +141,12 @@ class RotateSecret(Body, title="SecretRotation"):
     model_config = example(overlap_seconds=86400)
 
     overlap_seconds: Annotated[int, Field(ge=0, le=MAX_OVERLAP), whole_number(0, MAX_OVERLAP)] = 86400
+
+
+class TestQuery(Body):
+    """`type`: the type of a made-up event, such as `connection.created`."""
+
+    type: Annotated[str, Field(max_length=100), AfterValidator(clean_text)] = samples.TEST
 
 
 @router.route("GET /v1/webhook-endpoints", scope="admin", summary="List webhook endpoints")
@@ -166,7 +178,12 @@ async def create_webhook_endpoint(
     kinds = event_types.expand(body.event_types)
     now = installation.clock()
     endpoint = endpoints.new(
-        caller.organization_id, url=url, description=body.description, include=body.include, now=now
+        caller.organization_id,
+        url=url,
+        description=body.description,
+        include=body.include,
+        now=now,
+        expires_at=_expiry(now, body.expires_in),
     )
     async with installation.database.write() as tx:
         await endpoints.create(tx, caller.actor, endpoint, kinds)
@@ -213,15 +230,16 @@ async def update_webhook_endpoint(
     kinds = event_types.expand(changes.pop("event_types")) if "event_types" in changes else None
     if "url" in changes:
         changes["url"] = await clean_url(installation.webhook_egress, changes["url"])
+    now = installation.clock()
+    if "expires_in" in changes:
+        changes["expires_at"] = _expiry(now, changes.pop("expires_in"))
     async with installation.database.write() as tx:
         present = await _read(tx, caller, webhook_endpoint_id, lock=True)
         conditions.require(lambda: _settings(present))
         if "url" in changes and present.endpoint.kind == "pull":
             raise InvalidInput.of("url", "must be omitted: an endpoint of the kind pull has no URL")
         changed = endpoints.change(present.endpoint, changes)
-        await endpoints.save(
-            tx, caller.actor, present, changed, kinds or list(present.event_types), installation.clock()
-        )
+        await endpoints.save(tx, caller.actor, present, changed, kinds or list(present.event_types), now)
         saved = await _read(tx, caller, webhook_endpoint_id)
     return conditions.tag(_answer(saved), _settings(saved))
 
@@ -277,19 +295,20 @@ async def rotate_webhook_secret(
     summary="Send a test message",
 )
 async def test_webhook_endpoint(
-    webhook_endpoint_id: str, caller: Authenticated, installation: Installed
+    webhook_endpoint_id: str, caller: Authenticated, installation: Installed, query: Annotated[TestQuery, Query()]
 ) -> WebhookTest:
-    """Send a message of the type `webhook.test` to the URL now, and return the receiver's answer.
+    """Send a test message to the URL now, and return the receiver's answer.
 
-    One Runtime does not store the message, and does not repeat it. The status of the endpoint stays the same.
+    `type` selects the type of a made-up event, also a type that the endpoint does not receive. One Runtime does not
+    store the message, and does not repeat it. The status of the endpoint stays the same.
     """
     now = installation.clock()
+    message = Message(samples.make_up(query.type, caller.actor, now))
     async with installation.database.read() as tx:
         endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id)
         if endpoint.kind == "pull":
             raise Conflict("This endpoint has no URL: your program fetches its events with GET …/pending.")
         keys = await secrets.require(tx, installation.vault, endpoint, now)
-    message = Message(_test_event(caller, now))
     answer = await attempt(installation.webhook_egress, endpoint, keys, message, installation.clock)
     return WebhookTest(
         is_success=answer.is_success,
@@ -300,21 +319,8 @@ async def test_webhook_endpoint(
     )
 
 
-def _test_event(caller: Principal, now: Any) -> Event:
-    actor = caller.actor
-    return Event(
-        id=new_id(),
-        organization_id=caller.organization_id,
-        type="webhook.test",
-        occurred_at=now,
-        actor_type=actor.type,
-        actor_id=actor.id,
-        address=actor.address,
-        end_user_id=None,
-        connection_id=None,
-        data={"sent_at": rfc3339(now)},
-        request_id=None,
-    )
+def _expiry(now: datetime, seconds: int | None) -> datetime | None:
+    return None if seconds is None else now + timedelta(seconds=seconds)
 
 
 async def _url_for(installation: Installation, body: CreateWebhookEndpoint) -> str | None:

@@ -27,6 +27,7 @@ _GROUPS: Final = {
     "sessions": "Hosted connection sessions of all organizations.",
     "connections": "The connections of all organizations.",
     "events": "The audit log of all organizations.",
+    "webhooks": "Webhook endpoints: local development with an API key, and the endpoints of all organizations.",
     "proxy-requests": "The calls through the proxy of all organizations.",
 }
 """The groups of subcommands, with their help. The module with the name of the group defines the subcommands."""

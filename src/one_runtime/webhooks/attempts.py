@@ -56,14 +56,21 @@ async def attempt(
 ) -> AttemptResult:
     """Send a message to a push endpoint. Do not follow redirects. Failures do not raise an error."""
     assert endpoint.url is not None  # noqa: S101 - only push endpoints have attempts
-    body, now, begun = message.body(), clock(), time.monotonic()
-    signed = signed_headers(secrets, message.event.id, now, body)
-    headers = (*signed.items(), ("content-type", "application/json"), ("user-agent", USER_AGENT))
     sender = egress.for_tenant(endpoint.organization_id)
+    return await post(sender, endpoint.url, secrets, message.event.id, message.body(), clock)
+
+
+async def post(
+    egress: Egress, url: str, secrets: list[str], message_id: str, body: bytes, clock: Clock
+) -> AttemptResult:
+    """Sign a message, and send the message to a URL. Do not follow redirects. Failures do not raise an error."""
+    now, begun = clock(), time.monotonic()
+    signed = signed_headers(secrets, message_id, now, body)
+    headers = (*signed.items(), ("content-type", "application/json"), ("user-agent", USER_AGENT))
     status, error, excerpt, retry_after = None, None, None, None
     try:
         async with asyncio.timeout(LIMITS.total) as deadline:
-            async with sender.relay("POST", endpoint.url, headers=headers, body=body, limits=LIMITS) as response:
+            async with egress.relay("POST", url, headers=headers, body=body, limits=LIMITS) as response:
                 deadline.reschedule(None)
                 status = response.status
                 retry_after = _retry_after(response, now)

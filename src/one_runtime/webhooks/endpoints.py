@@ -40,6 +40,7 @@ class WebhookEndpoint:
       if the receiver fetched no events for too long, `secret_lost` if the operator lost the secret's encryption key.
     - `failing_since`: time of the first failed attempt since the last success, or None.
     - `succeeded_at`: time of the last successful delivery, or None. The stored time can be a minute too early.
+    - `expires_at`: time at which the worker deletes the endpoint, or None.
     """
 
     id: str
@@ -117,8 +118,11 @@ _CHANGEABLE: Final = (
     "lane",
     "failing_since",
     "failed_attempts",
+    "expires_at",
     "updated_at",
 )
+_SETTINGS: Final = ("url", "description", "include", "status", "expires_at")
+
 _UPDATE: Final = (
     update(webhook_endpoints)
     .where(webhook_endpoints.c.id == bindparam("endpoint"))
@@ -241,7 +245,7 @@ async def save(
     are sent. Return the stored endpoint.
     """
     before = present.endpoint
-    names = [n for n in ("url", "description", "include", "status") if getattr(changed, n) != getattr(before, n)]
+    names = [name for name in _SETTINGS if getattr(changed, name) != getattr(before, name)]
     if set(event_types) != set(present.event_types):
         names.append("event_types")
         await tx.execute(_UNSUBSCRIBE, endpoint=before.id)

@@ -46,7 +46,12 @@ class Message:
 
     def body(self) -> bytes:
         """Return the message as JSON."""
-        return json.dumps(self.document(), ensure_ascii=False, separators=(",", ":")).encode()
+        return to_json(self.document())
+
+
+def to_json(document: Mapping[str, object]) -> bytes:
+    """Return the JSON of a message's document, in the form that One Runtime sends."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 async def build_messages(

@@ -5,7 +5,7 @@ late is not skipped.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from sqlalchemy import bindparam, select, update
@@ -59,12 +59,19 @@ _FETCHED: Final = (
 
 
 async def fetch(
-    installation: Installation, documents: ConnectionDocuments, endpoint: WebhookEndpoint, *, limit: int, wait: float
+    installation: Installation,
+    documents: ConnectionDocuments,
+    endpoint: WebhookEndpoint,
+    *,
+    limit: int,
+    wait: float,
+    is_gone: Callable[[], Awaitable[bool]],
 ) -> list[Message]:
     """Lease and return at most `limit` pending events of a pull endpoint, oldest first.
 
     Events that the program does not acknowledge within a minute are pending again. `wait`: seconds to wait for an event
-    if no event is pending.
+    if no event is pending. `is_gone`: returns True after the program has closed its connection. Such a program must not
+    lease an event, because another request could not fetch the event for a minute.
 
     Raises: Conflict if the endpoint is not an active pull endpoint.
     """
@@ -82,7 +89,9 @@ async def fetch(
                 async with asyncio.timeout(min(left, _POLL)):
                     await wakeup.wait()
             except TimeoutError:
-                continue
+                pass
+            if await is_gone():
+                return []
 
 
 async def _lease(

@@ -10,11 +10,22 @@ from typing import Final
 
 PREFIX: Final = "whsec_"
 _SECRET_BYTES: Final = 32
+_ALLOWED_BYTES: Final = range(24, 65)
+"""Lengths of secrets that Standard Webhooks allows."""
 
 
 def new_secret() -> str:
     """Return a new secret: `whsec_` and 32 random bytes in base64."""
     return PREFIX + base64.b64encode(secrets.token_bytes(_SECRET_BYTES)).decode("ascii")
+
+
+def is_secret(text: str) -> bool:
+    """Return True for a signing secret: `whsec_` and 24 to 64 bytes in base64."""
+    try:
+        key = base64.b64decode(text.removeprefix(PREFIX), validate=True)
+    except ValueError:
+        return False
+    return text.startswith(PREFIX) and len(key) in _ALLOWED_BYTES
 
 
 def signed_headers(secrets_: Iterable[str], message_id: str, now: datetime, body: bytes) -> dict[str, str]:

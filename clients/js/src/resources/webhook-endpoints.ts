@@ -75,9 +75,10 @@ export interface WebhookEndpoints {
    */
   rotate(webhookEndpointId: string, input: SecretRotation, options?: RequestOptions): Promise<RotatedSecret>;
   /**
-   * Send a message of the type `webhook.test` to the URL now, and return the receiver's answer.
+   * Send a test message to the URL now, and return the receiver's answer.
    *
-   * One Runtime does not store the message, and does not repeat it. The status of the endpoint stays the same.
+   * `type` selects the type of a made-up event, also a type that the endpoint does not receive. One Runtime does not
+   * store the message, and does not repeat it. The status of the endpoint stays the same.
    *
    * The API key needs the scope `admin`.
    *
@@ -86,7 +87,14 @@ export interface WebhookEndpoints {
    * @throws {Conflict} with the code `conflict`.
    * @throws {InvalidInput} with the code `invalid_input`.
    */
-  test(webhookEndpointId: string, options?: RequestOptions): Promise<WebhookTest>;
+  test(
+    webhookEndpointId: string,
+    query?: {
+      /** The type of the message. Default: `"webhook.test"`. */
+      type?: string;
+    },
+    options?: RequestOptions,
+  ): Promise<WebhookTest>;
 }
 
 /** A webhook endpoint. */
@@ -101,6 +109,8 @@ export interface NewWebhookEndpoint {
   include?: "connection"[];
   /** Your own note about the endpoint. Default: `""`. */
   description?: string;
+  /** The time in seconds after which One Runtime deletes the endpoint, 60 to 2,592,000. */
+  expiresIn?: number;
 }
 
 /**
@@ -108,6 +118,8 @@ export interface NewWebhookEndpoint {
  *
  * `status`: a paused endpoint collects events for up to 72 hours. With `active`, One Runtime sends these events. A
  * disabled endpoint becomes active again, and `POST …/replay` sends what the endpoint missed.
+ *
+ * `expiresIn`: seconds from now until One Runtime deletes the endpoint. With null, the endpoint stays.
  */
 export interface WebhookEndpointUpdate {
   /** The new URL. */
@@ -120,6 +132,8 @@ export interface WebhookEndpointUpdate {
   description?: string | null;
   /** `paused` keeps the events back. `active` sends them. */
   status?: "active" | "paused" | null;
+  /** The time in seconds, from now, after which One Runtime deletes the endpoint. Null: never. */
+  expiresIn?: number | null;
 }
 
 /** `overlapSeconds`: the time for which One Runtime signs with the old secret too, at most 7 days. */
@@ -229,6 +243,7 @@ export default resource<WebhookEndpoints>("webhookEndpoints")({
   test: {
     method: "POST",
     path: "/v1/webhook-endpoints/{webhook_endpoint_id}/test",
+    takes: "query",
     returns: ["isSuccess", "durationMs"],
   },
 });

@@ -67,6 +67,7 @@ class AsyncWebhookEndpoints(AsyncResource):
         url: str | None = None,
         include: Iterable[Literal["connection"]] | None = None,
         description: str | None = None,
+        expires_in: int | None = None,
         idempotency_key: str | None = None,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
@@ -83,6 +84,7 @@ class AsyncWebhookEndpoints(AsyncResource):
             url: The https URL that receives the events. Omit it for the kind `pull`.
             include: `connection` adds the connection to each message.
             description: Your own note about the endpoint. Default: .
+            expires_in: The time in seconds after which One Runtime deletes the endpoint, 60 to 2,592,000.
             idempotency_key: A unique value for this creation. A second call with the value creates nothing. Default: a
                 random UUID.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
@@ -105,6 +107,7 @@ class AsyncWebhookEndpoints(AsyncResource):
                     "event_types": as_list(event_types),
                     "include": as_list(include),
                     "description": description,
+                    "expires_in": expires_in,
                 },
                 idempotency_key=idempotency_key or new_idempotency_key(),
                 timeout=timeout,
@@ -158,6 +161,7 @@ class AsyncWebhookEndpoints(AsyncResource):
         include: Iterable[Literal["connection"]] | Omitted | None = OMITTED,
         description: str | Omitted | None = OMITTED,
         status: Literal["active", "paused"] | Omitted | None = OMITTED,
+        expires_in: int | Omitted | None = OMITTED,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> WebhookEndpoint:
@@ -172,6 +176,8 @@ class AsyncWebhookEndpoints(AsyncResource):
         `status`: a paused endpoint collects events for up to 72 hours. With `active`, One Runtime sends these events. A
         disabled endpoint becomes active again, and `POST …/replay` sends what the endpoint missed.
 
+        `expires_in`: seconds from now until One Runtime deletes the endpoint. With None, the endpoint stays.
+
         Args:
             webhook_endpoint_id: The id of the webhook endpoint.
             url: The new URL.
@@ -179,6 +185,7 @@ class AsyncWebhookEndpoints(AsyncResource):
             include: `connection` adds the connection to each message.
             description: Your own note about the endpoint.
             status: `paused` keeps the events back. `active` sends them.
+            expires_in: The time in seconds, from now, after which One Runtime deletes the endpoint. None: never.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
 
@@ -203,6 +210,7 @@ class AsyncWebhookEndpoints(AsyncResource):
                     "include": as_list(include),
                     "description": description,
                     "status": status,
+                    "expires_in": expires_in,
                 },
                 timeout=timeout,
                 headers=headers,
@@ -296,17 +304,20 @@ class AsyncWebhookEndpoints(AsyncResource):
         self,
         webhook_endpoint_id: str,
         *,
+        type: str = "webhook.test",
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> WebhookTest:
-        """Send a message of the type `webhook.test` to the URL now, and return the receiver's answer.
+        """Send a test message to the URL now, and return the receiver's answer.
 
-        One Runtime does not store the message, and does not repeat it. The status of the endpoint stays the same.
+        `type` selects the type of a made-up event, also a type that the endpoint does not receive. One Runtime does not
+        store the message, and does not repeat it. The status of the endpoint stays the same.
 
         The API key needs the scope `admin`.
 
         Args:
             webhook_endpoint_id: The id of the webhook endpoint.
+            type: The type of the message. Default: webhook.test.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
 
@@ -324,6 +335,9 @@ class AsyncWebhookEndpoints(AsyncResource):
                 "POST /v1/webhook-endpoints/{webhook_endpoint_id}/test",
                 path={
                     "webhook_endpoint_id": webhook_endpoint_id,
+                },
+                query={
+                    "type": type,
                 },
                 timeout=timeout,
                 headers=headers,

@@ -1,0 +1,79 @@
+"""Make up an event of each type, with which a developer tests a receiver. One Runtime does not store these events."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+
+from one_runtime.clock import rfc3339
+from one_runtime.db.ids import new_id
+from one_runtime.errors import InvalidInput
+from one_runtime.tenancy.events import TYPES, Actor, Event
+
+TEST: Final = "webhook.test"
+"""The type of a test message that looks like no event."""
+
+END_USER: Final = "user_123"
+"""The end user of all made-up events."""
+
+_INTEGRATION: Final = {"integration_slug": "hubspot"}
+_CONNECTION: Final = {**_INTEGRATION, "auth_type": "oauth2"}
+_SESSION: Final = {"session_id": "01a21077-a4f0-7d11-8c52-6a9b1e0f3d24", **_INTEGRATION}
+_API_KEY: Final = {"api_key_id": "01a21077-a4c3-7e5f-9b0a-2d4c6e8f1a35", "name": "production"}
+_CUSTOM: Final = {"integration_slug": "x-billing"}
+_ENDPOINT: Final = {
+    "webhook_endpoint_id": "01a21077-a4d8-7b26-8e4f-3c5d7f9a2b46",
+    "kind": "push",
+    "url": "https://app.example.com/hooks/one-runtime",
+}
+_DATA: Final[Mapping[str, Mapping[str, object]]] = {
+    "connection.created": _CONNECTION,
+    "connection.updated": {**_CONNECTION, "reason": "permission_missing"},
+    "connection.reconnected": _CONNECTION,
+    "connection.needs_reauth": {**_CONNECTION, "reason": "invalid_grant"},
+    "connection.recovered": _CONNECTION,
+    "connection.refresh_failed": {**_CONNECTION, "reason": "provider_trouble"},
+    "connection.deleted": _CONNECTION,
+    "connection.credentials_read": _CONNECTION,
+    "hosted_connection_session.created": _SESSION,
+    "hosted_connection_session.failed": {**_SESSION, "reason": "consent_denied"},
+    "end_user.updated": {"changed": ["name", "email"]},
+    "end_user.deleted": {"deleted_connections": 2},
+    "api_key.created": {**_API_KEY, "scopes": ["read", "connect", "use"]},
+    "api_key.revoked": _API_KEY,
+    "custom_integration.created": _CUSTOM,
+    "custom_integration.updated": _CUSTOM,
+    "custom_integration.deleted": _CUSTOM,
+    "oauth_client.updated": _INTEGRATION,
+    "oauth_client.deleted": _INTEGRATION,
+    "organization.updated": {"changed": ["display_name"]},
+    "webhook_endpoint.created": _ENDPOINT,
+    "webhook_endpoint.updated": {**_ENDPOINT, "changed": ["event_types"]},
+    "webhook_endpoint.deleted": _ENDPOINT,
+    "webhook_endpoint.disabled": {**_ENDPOINT, "reason": "failing"},
+}
+"""The data of an event of each type, as docs/events.md describes the data."""
+
+
+def check_type(kind: str) -> str:
+    """Return the type unchanged. Raises: InvalidInput if no event has this type."""
+    if kind != TEST and kind not in TYPES:
+        raise InvalidInput.of("type", f"must be one of: {TEST}, {', '.join(TYPES)}")
+    return kind
+
+
+def make_up(kind: str, actor: Actor, now: datetime) -> Event:
+    """Return a new event of the type `kind`, with a new id. `actor`: who sends the test. Raises: InvalidInput."""
+    is_about_end_user = check_type(kind).startswith(("connection.", "hosted_connection_session.", "end_user."))
+    return Event(
+        id=new_id(),
+        organization_id=actor.organization_id,
+        type=kind,
+        occurred_at=now,
+        actor_type=actor.type,
+        actor_id=actor.id,
+        address=actor.address,
+        end_user_id=END_USER if is_about_end_user else None,
+        connection_id=new_id() if kind.startswith("connection.") else None,
+        data=_DATA.get(kind, {"sent_at": rfc3339(now)}),
+        request_id=None,
+    )
