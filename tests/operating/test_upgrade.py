@@ -39,6 +39,7 @@ COMMITS: Final = {
     "0009": "732bdba20c8dac87f152e4abe7bcca2f305ffa1b",
     "0010": "f90c7ead0e11ca7ee8c6f3fd46c79b9588b91891",
     "0011": "2596ba7815460c50ac58951af59bbb3b182a41b2",
+    "0012": "e9254e7e380b29030ebd57fb408fc4e3a2ca1d38",
 }
 """By migration, the last commit without a later one. With a new migration, add the commit before it."""
 ENOUGH: Final = 15

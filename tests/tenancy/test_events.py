@@ -93,19 +93,6 @@ async def test_filtered_page_searches_a_limited_number_of_events(application: Ap
     assert everything == (found, None)
 
 
-async def test_ascending_page_searches_a_limited_number_of_events(application: Application) -> None:
-    organization, settled = await application.organization(), application.clock() + timedelta(minutes=1)
-    async with application.installation.database.write() as tx:
-        for actor in ("leaked", None, None, "leaked"):
-            await recorded(tx, application, Actor(organization, "api_key", actor))
-        page = partial(events.list_oldest, tx, organization, EventFilter(actor_id=["leaked", "other"]), settled=settled)
-        rows, cursor = await page(limit=9, after=None, scanned=3)
-        found, end = await page(limit=9, after=cursor, scanned=3)
-        (every, _) = await events.list_oldest(tx, organization, EventFilter(), limit=9, after=None, settled=settled)
-    assert ([event.id for event in rows], cursor) == ([every[0].id], every[2].id)
-    assert ([event.id for event in found], end) == ([every[3].id], None)
-
-
 async def test_events_recorded_during_the_search_of_a_page_repeat_no_event(application: Application) -> None:
     organization = await application.organization()
 

@@ -124,7 +124,9 @@ ERROR_DESCRIPTIONS: Final[Mapping[str, str]] = {
         "Your organization has too many concurrent proxy calls, in total or to one integration. Try again later."
     ),
     "unauthenticated": "The API key is missing, mistyped or revoked, or belongs to another installation.",
-    "unavailable": "The database is unavailable. Try again.",
+    "unavailable": (
+        "One Runtime cannot answer at the moment, usually because of the database. `detail` says why. Try again."
+    ),
     "unconfirmed_copy": (
         "The server uses an unconfirmed copy of the database, and the access token needs a refresh. The operator "
         "has to confirm the copy. The end user does not have to connect again."

@@ -11,6 +11,7 @@ from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import ActorType, Event, EventFilter, EventType
+from one_runtime.tenancy.followed_events import list_followed
 
 router = Routes("Events")
 
@@ -59,7 +60,7 @@ class EventQuery(Body):
 
     - `order`: `desc` lists the newest event first, `asc` the oldest event first. The default is `asc` if you send
       `after`, and otherwise `desc`.
-    - `after`: the id of an event. The list contains only newer events.
+    - `after`: the id of an event. The list contains only the events that follow this event in the ascending order.
     """
 
     type: Several[EventType] = []
@@ -84,7 +85,7 @@ async def list_events(
     """List the events of your organization, newest first.
 
     To follow the events, read them in ascending order: send `order=asc` first, and then the id of the last event as
-    `after`. With PostgreSQL, an event appears in the ascending order 10 seconds late, so that you never miss an event.
+    `after`. In this order, you receive each event exactly once, even if a transaction stores an event late.
 
     One Runtime keeps events for 90 days. The operator can change this time.
     """
@@ -92,14 +93,13 @@ async def list_events(
         raise InvalidInput.of("after", "requires the ascending order. Omit `order`, or send order=asc")
     ascending = query.order == "asc" or query.after is not None
     matching = EventFilter(**query.model_dump(exclude={"order", "after", "limit", "cursor"}))
-    async with installation.database.read() as tx:
-        if ascending:
-            settled = installation.clock() - installation.database.commit_delay
-            newer_than = max(filter(None, (query.after, query.cursor)), default=None)
-            rows, next_cursor = await events.list_oldest(
-                tx, caller.organization_id, matching, limit=query.limit, after=newer_than, settled=settled
-            )
-        else:
+    if ascending:
+        after = [event_id for event_id in (query.after, query.cursor) if event_id is not None]
+        rows, next_cursor = await list_followed(
+            installation.database, caller.organization_id, matching, limit=query.limit, after=after
+        )
+    else:
+        async with installation.database.read() as tx:
             rows, next_cursor = await events.list_newest(
                 tx, caller.organization_id, matching, limit=query.limit, before=query.cursor
             )

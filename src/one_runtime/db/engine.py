@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar
-from datetime import timedelta
 from typing import Any, ClassVar, Final, TypeVar, overload
 
 from sqlalchemy import literal, select
@@ -135,14 +134,9 @@ class Database(ABC):
 
     `refusal`: the error of the last write of this process, if the database refuses all writes. A transaction that
     changes no row can succeed nevertheless. So only a transaction that changes a row ends the refusal.
-
-    `commit_delay`: the time from the creation of a row's id to the commit is at most this long. Until then, PostgreSQL
-    can still commit a row with a lower id than a row that is visible already. SQLite commits rows in the order of ids.
-    The time also covers differences between the clocks of the servers.
     """
 
     refusal: type[DiskFull] | type[WritesRefused] | None = None
-    commit_delay: ClassVar[timedelta] = timedelta()
 
     @abstractmethod
     async def open(self) -> None:

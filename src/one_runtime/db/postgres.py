@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, LiteralString, TypeAlias
 
 import psycopg
@@ -118,8 +118,6 @@ async def _configure(connection: psycopg.AsyncConnection[Any]) -> None:
 
 class PostgresDatabase(Database):
     """A PostgreSQL database with a pool of connections."""
-
-    commit_delay = timedelta(seconds=10)
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self._url = url

@@ -65,7 +65,7 @@ def within(ids: ColumnElement[Any], since: datetime | None, until: datetime | No
     return from_since if until is None else [*from_since, ids < lowest_id(until)]
 
 
-async def read_page(  # noqa: PLR0913 - by name
+async def read_page(
     tx: Transaction,
     statement: Select[Any],
     conditions: Conditions,
@@ -73,21 +73,18 @@ async def read_page(  # noqa: PLR0913 - by name
     *,
     limit: int,
     scanned: int,
-    ascending: bool = False,
 ) -> Page[R]:
-    """Return at most `limit` rows of the statement that match the conditions, in the order of their ids.
+    """Return at most `limit` rows of the statement that match the conditions, newest first.
 
     `statement`: selects the columns of `row_type` with the column `id`, without an order. `scanned`: the maximum number
-    of rows to search, if there are conditions. `ascending`: True for the oldest row first.
+    of rows to search, if there are conditions.
     """
-    ids = statement.selected_columns.id
-    statement = statement.order_by(ids if ascending else ids.desc())
+    statement = statement.order_by(statement.selected_columns.id.desc())
     if not conditions(statement.selected_columns):
         rows = await tx.all(statement.limit(limit + 1), row_type)
         return rows[:limit], rows[limit - 1].id if len(rows) > limit else None
     inner = statement.limit(scanned).subquery()
-    order = inner.c.id if ascending else inner.c.id.desc()
-    matching = select(inner).where(*conditions(inner.c)).order_by(order).limit(limit + 1)
+    matching = select(inner).where(*conditions(inner.c)).order_by(inner.c.id.desc()).limit(limit + 1)
     rows = await tx.all(matching, row_type)
     if len(rows) > limit:
         return rows[:limit], rows[limit - 1].id
@@ -95,10 +92,9 @@ async def read_page(  # noqa: PLR0913 - by name
     row: Row | None = await tx.one(last)
     if row is None:
         return rows, None
-    # If rows were inserted between the two statements, the second statement finds a higher id. In the descending order,
-    # the search has compared all rows down to the lower of the two ids.
-    compared = [row.id, *(found.id for found in rows)]
-    return rows, max(compared) if ascending else min(compared)
+    # If rows were inserted between the two statements, the second statement finds a higher id. The search has compared
+    # all rows down to the lower of the two ids.
+    return rows, min([row.id, *(found.id for found in rows)])
 
 
 async def read_pages(read: ReadPage[R], *, limit: int, cursor: str | None) -> Page[R]:

@@ -429,7 +429,22 @@ events = Table(
     Column("connection_id", ID),
     Column("data", DOCUMENT, nullable=False),
     Column("request_id", ID),  # id of the HTTP request that caused the event, or null
+    Column("position", BigInteger),  # place in the order of `tenancy/followed_events.py`, or null: not yet assigned
     Index("ix_events_organization_id_id", "organization_id", "id"),
+    Index(
+        "ix_events_unpositioned",
+        "organization_id",
+        "id",
+        postgresql_where=text("position IS NULL"),
+        sqlite_where=text("position IS NULL"),
+    ),
+    Index(
+        "ix_events_organization_id_position",
+        "organization_id",
+        "position",
+        postgresql_where=text("position IS NOT NULL"),
+        sqlite_where=text("position IS NOT NULL"),
+    ),
     Index(
         "ix_events_organization_id_request_id",
         "organization_id",

@@ -71,7 +71,11 @@ class Actor:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A row of the audit log. `request_id`: the HTTP request that caused the event. None: no request caused it."""
+    """A row of the audit log.
+
+    `request_id`: the HTTP request that caused the event. None: no request caused it. `position`: the place of the event
+    in the order of `followed_events`, or None.
+    """
 
     id: str
     organization_id: str
@@ -84,6 +88,7 @@ class Event:
     connection_id: str | None
     data: Mapping[str, object]
     request_id: str | None
+    position: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +163,7 @@ def _values(actor: Actor, kind: EventType, now: datetime, subject: Subject) -> d
         "connection_id": subject.connection_id,
         "data": dict(subject.data),
         "request_id": current_request_id(),
+        "position": None,
     }
 
 
@@ -211,37 +217,15 @@ async def list_newest(
     `organization_id`: None for the events of all organizations. If `before` is the id of an event, return only older
     events. If no index supports a filter, search only the next `scanned` events.
     """
-    statement = _select(organization_id, matching)
+    statement = select_events(organization_id, matching)
     if before:
         statement = statement.where(events.c.id < before)
     conditions = partial(matching.conditions, indexed=organization_id is not None)
     return await read_page(tx, statement, conditions, Event, limit=limit, scanned=scanned)
 
 
-async def list_oldest(  # noqa: PLR0913 - by name
-    tx: Transaction,
-    organization_id: str,
-    matching: EventFilter,
-    *,
-    limit: int,
-    after: str | None,
-    settled: datetime,
-    scanned: int = SCANNED_ROWS,
-) -> Page[Event]:
-    """Return at most `limit` events, oldest first. Also return the cursor of the next page, or None at the end.
-
-    If `after` is the id of an event, return only newer events. `settled`: a time at which all older events were
-    committed. The function returns no newer events, because an event that is committed later can have a lower id. A
-    caller that has continued after the newer event would never receive the other event.
-    """
-    statement = _select(organization_id, matching).where(events.c.id < lowest_id(settled))
-    if after:
-        statement = statement.where(events.c.id > after)
-    conditions = partial(matching.conditions, indexed=True)
-    return await read_page(tx, statement, conditions, Event, limit=limit, scanned=scanned, ascending=True)
-
-
-def _select(organization_id: str | None, matching: EventFilter) -> Select[Any]:
+def select_events(organization_id: str | None, matching: EventFilter) -> Select[Any]:
+    """Build a statement for the events that match the filters with an index. `organization_id`: None for all."""
     statement = select(events).where(*within(events.c.id, matching.since, matching.until))
     if organization_id is None:
         return statement

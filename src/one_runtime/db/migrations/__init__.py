@@ -14,10 +14,11 @@ from one_runtime.db.sqlite import connect_sqlite
 from one_runtime.errors import ConfigurationError
 from one_runtime.settings import Settings
 
-HEAD: Final = "0012"
+HEAD: Final = "0013"
 """The newest revision in `versions/`. A test compares this value with the revision that Alembic finds."""
 
 _LOCK: Final = 0x6F6E655F72756E  # advisory lock of the process that migrates a PostgreSQL database
+_LOCK_PAUSE: Final = 0.1  # seconds between two attempts to get this lock
 
 LOCK_TIMEOUT: Final = 400
 """Milliseconds that a migration waits for the lock of a table. During this time, servers that need the table wait too.
@@ -218,7 +219,9 @@ def _exclusive(url: str) -> Iterator[None]:
     import psycopg  # noqa: PLC0415 - see _read_postgres_state
 
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        # A waiting statement would have a snapshot, and CREATE INDEX CONCURRENTLY waits for all snapshots.
+        while not connection.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK]).fetchall()[0][0]:
+            time.sleep(_LOCK_PAUSE)
         try:
             yield
         finally:

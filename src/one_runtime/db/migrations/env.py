@@ -8,7 +8,7 @@ from one_runtime.db.tables import metadata
 
 
 def run() -> None:
-    """Migrate in one transaction."""
+    """Migrate in one transaction, except for the parts of migrations that PostgreSQL runs outside a transaction."""
     url = make_url(context.config.attributes["url"])
     if url.drivername in {"postgresql", "postgres"}:
         url = url.set(drivername="postgresql+psycopg")

@@ -48,8 +48,7 @@ class AsyncEvents(AsyncResource):
         """List the events of your organization, newest first.
 
         To follow the events, read them in ascending order: send `order=asc` first, and then the id of the last event as
-        `after`. With PostgreSQL, an event appears in the ascending order 10 seconds late, so that you never miss an
-        event.
+        `after`. In this order, you receive each event exactly once, even if a transaction stores an event late.
 
         One Runtime keeps events for 90 days. The operator can change this time.
 

@@ -1,0 +1,149 @@
+"""List the events of an organization for programs that follow the log, so that no program misses an event.
+
+The id of an event is created before the commit. So an event can become visible after an event with a higher id, and the
+order of ids cannot serve a follower. The order of positions can: a request that follows the log first assigns positions
+to all committed events that have none, and an assigned position never changes. So an event that is committed later
+always gets a higher position than every event that a follower has received (docs/decisions/0035-event-positions.md).
+"""
+
+import asyncio
+from collections.abc import Collection
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import ColumnElement, bindparam, func, select, update
+
+from one_runtime.db.engine import Database, Transaction
+from one_runtime.db.scanning import SCANNED_ROWS, Page
+from one_runtime.db.schema import events, organizations
+from one_runtime.errors import Unavailable
+from one_runtime.jobs.queue import BATCH
+from one_runtime.tenancy.events import Event, EventFilter, select_events
+
+_MAX_BATCHES: Final = 50
+"""Maximum number of batches of `BATCH` events that one request positions. On PostgreSQL, 50 batches take seconds."""
+
+
+class PositionsMissing(Unavailable):
+    """The event of `after` or `cursor` has no position yet. Later requests continue the work of earlier requests."""
+
+    retry_after = 1
+
+    def __init__(self) -> None:
+        super().__init__(
+            "One Runtime is preparing the ascending order of your events, because the log contains many events that no "
+            "request has listed in this order yet. Send the same request again."
+        )
+
+
+class _Place(NamedTuple):
+    id: str
+    position: int | None
+
+
+_MINE: Final = events.c.organization_id == bindparam("organization")
+_HAS_POSITION: Final = events.c.position.is_not(None)
+_PLACE: Final = select(events.c.id, events.c.position)
+_PLACE_OF: Final = _PLACE.where(_MINE, events.c.id == bindparam("event"))
+_LAST: Final = _PLACE.where(_MINE, _HAS_POSITION).order_by(events.c.position.desc()).limit(1)
+_UNPOSITIONED: Final = _PLACE.where(_MINE, ~_HAS_POSITION).order_by(events.c.id)
+
+# FOR NO KEY UPDATE: two requests never assign at the same time. Transactions that write events do not wait.
+_LOCK: Final = (
+    select(organizations.c.id).where(organizations.c.id == bindparam("organization")).with_for_update(key_share=True)
+)
+# SKIP LOCKED: a request never waits for a transaction that changes old events. A later request positions these events.
+_batch = (
+    _UNPOSITIONED.limit(bindparam("limit")).with_for_update(skip_locked=True, key_share=True).cte("batch", nesting=True)
+)
+_numbered = select(_batch.c.id, func.row_number().over(order_by=_batch.c.id).label("number")).subquery("numbered")
+_highest = select(func.coalesce(func.max(events.c.position), 0)).where(_MINE, _HAS_POSITION).scalar_subquery()
+_ASSIGN: Final = update(events).where(events.c.id == _numbered.c.id).values(position=_highest + _numbered.c.number)
+
+
+async def list_followed(
+    database: Database,
+    organization_id: str,
+    matching: EventFilter,
+    *,
+    limit: int,
+    after: Collection[str] = (),
+    scanned: int = SCANNED_ROWS,
+) -> Page[Event]:
+    """Return at most `limit` events in the order of their positions. Also return the cursor of the next page, or None.
+
+    `after`: ids of events. Return only events with a higher position. If the log does not contain such an event any
+    more, return only events with a higher id. If no index supports a filter, search only the next `scanned` events.
+
+    Raises: PositionsMissing if an event of `after` has no position, and needs more work than one request may do.
+    """
+    for _ in range(_MAX_BATCHES):
+        more = await _assign_missing(database, organization_id) == BATCH
+        async with database.read() as tx:
+            newer = await _newer_than(tx, organization_id, after)
+            if newer is not None:
+                return await _read_page(tx, organization_id, matching, newer, limit, scanned, more=more)
+        if not more:
+            break
+        await asyncio.sleep(0)
+    raise PositionsMissing
+
+
+async def assign_positions(tx: Transaction, organization_id: str) -> int:
+    """Assign positions to at most `BATCH` committed events, in the order of their ids. Return the number of events."""
+    await tx.one(_LOCK, organization=organization_id)
+    return await tx.execute(_ASSIGN, organization=organization_id, limit=BATCH)
+
+
+async def _assign_missing(database: Database, organization_id: str) -> int:
+    """Assign positions if an event has none. A request without new events writes nothing."""
+    async with database.read() as tx:
+        if await tx.one(_UNPOSITIONED.limit(1), _Place, organization=organization_id) is None:
+            return 0
+    async with database.write() as tx:
+        return await assign_positions(tx, organization_id)
+
+
+async def _newer_than(
+    tx: Transaction, organization_id: str, after: Collection[str]
+) -> list[ColumnElement[bool]] | None:
+    """Return conditions for the events after all events of `after`. Return None if one of these has no position."""
+    conditions: list[ColumnElement[bool]] = []
+    for event_id in after:
+        place = await tx.one(_PLACE_OF, _Place, organization=organization_id, event=event_id)
+        if place is None:
+            conditions.append(events.c.id > event_id)
+        elif place.position is None:
+            return None
+        else:
+            conditions.append(events.c.position > place.position)
+    return conditions
+
+
+async def _read_page(  # noqa: PLR0913 - by name
+    tx: Transaction,
+    organization_id: str,
+    matching: EventFilter,
+    newer: list[ColumnElement[bool]],
+    limit: int,
+    scanned: int,
+    *,
+    more: bool,
+) -> Page[Event]:
+    """Return a page. `more`: True if other committed events have no position yet, so that the page is not the last.
+
+    The three statements can see different events. So the first two statements choose the last event to compare.
+    """
+    last = await tx.one(_LAST, _Place, organization=organization_id)
+    if last is None:
+        return [], None
+    statement = select_events(organization_id, matching).where(*newer).order_by(events.c.position)
+    conditions = matching.conditions(events.c, indexed=True)
+    if conditions:
+        places: Any = statement.with_only_columns(events.c.id, events.c.position)
+        bound = await tx.one(places.where(events.c.position <= last.position).offset(scanned - 1).limit(1), _Place)
+        last, more = bound or last, more or bound is not None
+    found = statement.where(events.c.position <= last.position, *conditions)
+    rows = await tx.all(found.limit(limit + 1), Event)
+    if len(rows) > limit:
+        return rows[:limit], rows[limit - 1].id
+    return rows, last.id if more else None
