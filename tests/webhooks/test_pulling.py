@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+import pytest
+
 from one_runtime.webhooks import upkeep
 from tests.application import Application, Client
 from tests.webhooks.conftest import subscribe
@@ -59,6 +61,18 @@ async def test_events_that_wait_for_days_disable_the_endpoint(application: Appli
     await client.send("PATCH", path, {"status": "active"})
     await client.post(f"{path}/replay", {"since": "2020-01-01T00:00:00Z", "status": "failed"})
     assert [message["type"] for message in await fetch(client, endpoint)] == ["connection.created"]
+
+
+@pytest.mark.parametrize("waiting, status", [(2, "active"), (3, "disabled")])
+async def test_too_many_waiting_events_disable_the_endpoint(
+    application: Application, client: Client, monkeypatch: pytest.MonkeyPatch, waiting: int, status: str
+) -> None:
+    monkeypatch.setattr(upkeep, "MAX_WAITING", 2)
+    endpoint = await subscribe(client, None, "connection.created")
+    for number in range(waiting):
+        await client.connect(f"user_{number}")
+    await upkeep.run(application.installation)
+    assert (await client.get(f"/v1/webhook-endpoints/{endpoint['id']}")).json()["status"] == status
 
 
 async def test_a_push_endpoint_cannot_be_fetched(client: Client) -> None:

@@ -29,14 +29,13 @@ MAX_WAIT: Final = 30
 _POLL: Final = 1.0  # seconds between two queries of a waiting request. Another process can write the next event
 
 _KEY: Final = (webhook_deliveries.c.endpoint_id == bindparam("endpoint"), webhook_deliveries.c.due_at.is_not(None))
-_due = (
+_DUE: Final = (
     select(webhook_deliveries.c.event_id)
     .where(*_KEY, webhook_deliveries.c.due_at <= bindparam("now"))
     .order_by(webhook_deliveries.c.event_id)
     .limit(bindparam("limit"))
-    .with_for_update(skip_locked=True)
-    .cte("due", nesting=True)
 )
+_due = _DUE.with_for_update(skip_locked=True).cte("due", nesting=True)
 _LEASE: Final = (
     update(webhook_deliveries)
     .where(webhook_deliveries.c.endpoint_id == bindparam("endpoint"), webhook_deliveries.c.event_id.in_(select(_due)))
@@ -97,8 +96,11 @@ async def fetch(
 async def _lease(
     installation: Installation, documents: ConnectionDocuments, endpoint: WebhookEndpoint, limit: int
 ) -> list[Message]:
-    async with installation.database.write() as tx:
+    async with installation.database.read() as tx:  # most waiting requests find nothing, and need no transaction
         now = await database_now(tx, installation.clock)
+        if await tx.one(_DUE, endpoint=endpoint.id, now=now, limit=1) is None:
+            return []
+    async with installation.database.write() as tx:
         rows: list[Row] = await tx.all(_LEASE, endpoint=endpoint.id, limit=limit, now=now, until=now + LEASE)
         await tx.execute(_FETCHED, endpoint=endpoint.id, now=now, stale=now - SUCCESS_RESOLUTION)
         events = await deliveries.events_of(tx, [row.event_id for row in rows]) if rows else {}
