@@ -22,7 +22,17 @@ from tests.organization_rows import OrganizationRows, fill
 from tests.promises.stores import query
 from tests.sealed_rows import FIRST
 
-KINDS = {"organization", "api_key", "custom_integration", "oauth_client", "end_user", "connection", "event"}
+KINDS = {
+    "organization",
+    "api_key",
+    "custom_integration",
+    "oauth_client",
+    "end_user",
+    "connection",
+    "event",
+    "webhook_endpoint",
+    "webhook_delivery",
+}
 TOKENS = ("0 of Northwind", "custom of Northwind")
 
 
@@ -70,7 +80,7 @@ async def test_lines_are_the_objects_of_the_api(application: Application) -> Non
     lines = await export(application, identifier)
     assert list(lines) == [
         "export", "organization", "api_key", "custom_integration", "oauth_client", "end_user", "connection", "event",
-        "proxy_request", "end",
+        "webhook_endpoint", "webhook_delivery", "proxy_request", "end",
     ]  # fmt: skip
     assert lines["organization"] == [(await client.get("/v1/organization")).json()]
     assert lines["end_user"] == await listed(client, "/v1/end-users")
@@ -179,3 +189,28 @@ def test_credentials_are_refused_to_a_terminal_and_audited_with_the_operator(
         assert f'"{token}"' in exported.out
     events = run("events", "list", "--type", "connection.credentials_read", "--json").rows
     assert [event["actor"] for event in events] == [{"type": "system", "id": "alice"}] * 2
+
+
+async def test_webhooks_are_exported_without_secrets(application: Application) -> None:
+    organization = await application.organization()
+    client = application.client(await application.key(organization))
+    path = "/v1/webhook-endpoints"
+    created = [
+        (await client.post(path, {"url": "https://app.example.com/hook?token=hidden", "event_types": ["*"]})).json(),
+        (await client.post(path, {"kind": "pull", "event_types": ["connection.*"]})).json(),
+    ]
+    rotated = (await client.post(f"{path}/{created[0]['id']}/rotate-secret")).json()
+    for number in range(3):
+        await client.connect(f"user_{number}")
+    lines = await export(application, organization)
+    exported = [without(line, "organization_id", "endpoint_kind") for line in lines["webhook_endpoint"]]
+    assert exported == [without(line, "kind") for line in await listed(client, path)]
+    assert [line["endpoint_kind"] for line in lines["webhook_endpoint"]] == ["push", "pull"]
+    deliveries = lines["webhook_delivery"]
+    for endpoint in created:
+        mine = [line for line in deliveries if line["webhook_endpoint_id"] == endpoint["id"]]
+        api = await listed(client, f"{path}/{endpoint['id']}/deliveries")
+        assert [without(line, "webhook_endpoint_id", "attempts") for line in mine] == api
+    text = json.dumps(lines)
+    secrets = (*(endpoint["secret"] for endpoint in created), rotated["secret"], "hidden", "whsec_")
+    assert not [secret for secret in secrets if secret in text]

@@ -164,6 +164,9 @@ SCENARIOS: Final = {
             'one_runtime_refresh_overdue_oldest_seconds{state="waiting"}': "5x90",
             'one_runtime_refresh_overdue_oldest_seconds{state="paused"}': "0+60x90",
             'one_runtime_token_hosts_paused{integration="acme"}': "0 1 0 0x88",
+            'one_runtime_webhook_overdue_oldest_seconds{lane="first"}': "1x90",
+            'one_runtime_webhook_overdue_oldest_seconds{lane="troubled"}': "0+60x90",
+            'one_runtime_webhook_endpoints{state="disabled"}': "2x90",
             f'{TOKENS}{{{REFRESHES},result="granted"}}': "0+60x90",
             f'{TOKENS}{{{REFRESHES},result="provider_trouble"}}': "0+6x90",
             f'{TOKENS}{{integration="other",grant="refresh_token",result="invalid_grant"}}': "0+1x90",
@@ -220,6 +223,18 @@ SCENARIOS: Final = {
         25,
         {"OneRuntimeRefreshesOverdue": {}},
         quiet_at=15,
+    ),
+    "sender of webhooks stands still": Scenario(
+        {'one_runtime_webhook_overdue_oldest_seconds{lane="first"}': "0+60x30"},
+        10,
+        {"OneRuntimeWebhooksOverdue": {}},
+        quiet_at=5,
+    ),
+    "disabled webhook endpoint": Scenario(
+        {'one_runtime_webhook_endpoints{state="disabled"}': "1x70 2x30"},
+        80,
+        {"WebhookEndpointDisabled": {}},
+        quiet_at=69,
     ),
     "paused token host": Scenario(
         {'one_runtime_token_hosts_paused{integration="acme"}': "0x5 1x20"},

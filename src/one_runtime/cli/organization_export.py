@@ -17,6 +17,7 @@ from one_runtime.catalog.model import Integration
 from one_runtime.catalog.public_values import public_values
 from one_runtime.cli import events as events_command
 from one_runtime.cli import proxy_requests as requests_command
+from one_runtime.cli import webhooks as webhooks_command
 from one_runtime.cli.listing import time_text
 from one_runtime.connections import connections
 from one_runtime.connections.connection_filter import ConnectionFilter
@@ -33,6 +34,10 @@ from one_runtime.tenancy.end_users import EndUser, EndUserFilter
 from one_runtime.tenancy.events import Actor, EventFilter
 from one_runtime.tenancy.organizations import Organization
 from one_runtime.tokens.credential_export import read_stored_credentials
+from one_runtime.webhooks import deliveries
+from one_runtime.webhooks import endpoints as webhook_endpoints
+from one_runtime.webhooks.deliveries import DeliveryFilter
+from one_runtime.webhooks.endpoints import WebhookEndpoint
 
 R = TypeVar("R")
 
@@ -106,10 +111,35 @@ async def _rows(
         lambda before: events.list_newest(tx, identifier, EventFilter(), limit=page, before=before)
     ):
         yield "event", events_command.describe(event)
+    async for kind, line in _webhooks(tx, identifier, page):
+        yield kind, line
     async for call in _pages(
         lambda before: request_log.list_newest(tx, identifier, RequestFilter(), limit=page, before=before)
     ):
         yield "proxy_request", requests_command.describe(call)
+
+
+async def _webhooks(tx: Transaction, organization_id: str, page: int) -> AsyncIterator[tuple[str, Line]]:
+    """Yield the endpoints without their secrets, and the deliveries of each endpoint with their attempts."""
+    listed = await webhook_endpoints.list_all(tx, organization_id)
+    for details in await webhook_endpoints.details(tx, organization_id, listed):
+        described = webhooks_command.describe_endpoint(details)
+        yield "webhook_endpoint", {"endpoint_kind": described.pop("kind"), **described}  # a line has a `kind` too
+        async for line in _deliveries(tx, details.endpoint, page):
+            yield "webhook_delivery", line
+
+
+async def _deliveries(tx: Transaction, endpoint: WebhookEndpoint, page: int) -> AsyncIterator[Line]:
+    before = None
+    while True:
+        rows, before = await deliveries.list_page(tx, endpoint, DeliveryFilter(), limit=page, before=before)
+        attempts = await deliveries.attempts_of_page(tx, endpoint, rows)
+        for row in rows:
+            described = webhooks_command.describe_delivery(row)
+            made = [webhooks_command.describe_attempt(each) for each in attempts[row.id]]
+            yield {"webhook_endpoint_id": endpoint.id, **described, "attempts": made}
+        if before is None:
+            return
 
 
 async def _pages(read: Callable[[str | None], Awaitable[tuple[list[R], str | None]]]) -> AsyncIterator[R]:

@@ -23,6 +23,7 @@ from one_runtime.db.pooler import is_pooled, keeps_prepared_statements
 from one_runtime.db.vitals import PostgresVitals, database_clock, postgres_vitals
 from one_runtime.doctor.clock import ahead
 from one_runtime.doctor.finding import Finding, Report, ok, problem, warning
+from one_runtime.doctor.webhooks import examine_webhooks
 from one_runtime.encryption import key_ring, self_check
 from one_runtime.encryption.key_ring import Ring
 from one_runtime.encryption.vault import Vault
@@ -136,6 +137,7 @@ async def _examine_contents(
             report.findings.append(_examine_ring(await key_ring.find_all(tx, vault, clock())))
         report.findings.append(_examine_organizations(await organizations.list_all(tx), settings))
         report.findings.append(_examine_integrations(await disabled_integrations.list_all(tx)))
+        report.findings += await examine_webhooks(tx, clock())
 
 
 def _examine_installation(row: InstallationRow, location: str) -> Finding:

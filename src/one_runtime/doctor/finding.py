@@ -20,6 +20,7 @@ CHECKS: Final = (
     "key ring",
     "organizations",
     "integrations",
+    "webhooks",
     "certificate",
     "public URL",
     "readiness",

@@ -15,6 +15,7 @@ from one_runtime.proxy import request_log
 from one_runtime.tenancy import events, idempotency_keys
 from one_runtime.tokens import revocation
 from one_runtime.tokens.refresh_due import refresh_due
+from one_runtime.webhooks import measurement as webhook_measurement
 from one_runtime.webhooks import upkeep
 
 
@@ -42,6 +43,7 @@ PERIODIC_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
 MEASURING_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
     PeriodicTask("measure_connections", 60.0, measurement.measure_statuses),
     PeriodicTask("measure_refreshes", 60.0, measurement.measure_overdue),
+    PeriodicTask("measure_webhooks", 60.0, webhook_measurement.measure),
 )
 """Background tasks of a server that serves metrics."""
 

@@ -114,6 +114,26 @@ sessions: Final = Counter(
 events: Final = Counter(
     "one_runtime_events", "Committed events of the audit log, by type.", ["type", "integration"], registry=REGISTRY
 )
+webhook_attempts: Final = Counter(
+    "one_runtime_webhook_attempts",
+    "Attempts to send a webhook, by outcome.",
+    ["outcome"],
+    registry=REGISTRY,
+)
+webhook_endpoints: Final = Gauge(
+    "one_runtime_webhook_endpoints",
+    "Webhook endpoints of all organizations, by state. One process of a server counts the endpoints.",
+    ["state"],
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
+)
+oldest_webhook: Final = Gauge(
+    "one_runtime_webhook_overdue_oldest_seconds",
+    "Time since the earliest due time of the webhooks that a server can send now, or 0 without due webhooks.",
+    ["lane"],
+    registry=REGISTRY,
+    multiprocess_mode="livemax",
+)
 worker_tasks: Final = Summary(
     "one_runtime_worker_task_duration_seconds",
     "Duration of the runs of background tasks, by task and result.",

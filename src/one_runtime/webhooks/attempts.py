@@ -15,6 +15,7 @@ from one_runtime.egress.limits import Limits
 from one_runtime.egress.provider_text import redact
 from one_runtime.egress.response import Relayed
 from one_runtime.egress.retry_after import parse_retry_after
+from one_runtime.telemetry import metrics
 from one_runtime.webhooks.deliveries import Attempt
 from one_runtime.webhooks.endpoints import WebhookEndpoint
 from one_runtime.webhooks.messages import Message
@@ -44,6 +45,12 @@ class AttemptResult:
         """Return True if the receiver accepted the message."""
         status = self.attempt.response_status
         return status is not None and 200 <= status < 300
+
+    @property
+    def outcome(self) -> str:
+        """Return the class of the status, such as `2xx`, or the error code. For metrics."""
+        status = self.attempt.response_status
+        return f"{status // 100}xx" if status is not None else self.attempt.error or metrics.OTHER
 
     @property
     def is_gone(self) -> bool:

@@ -143,6 +143,11 @@ _ATTEMPTS: Final = (
     )
     .order_by(webhook_attempts.c.id)
 )
+_ATTEMPTS_OF_PAGE: Final = (
+    select(webhook_attempts.c.event_id, *(webhook_attempts.c[name] for name in Attempt.__dataclass_fields__))
+    .where(in_list(webhook_attempts.c.event_id, "events"), webhook_attempts.c.endpoint_id == bindparam("endpoint"))
+    .order_by(webhook_attempts.c.id)
+)
 _SETTLE: Final = (
     update(webhook_deliveries)
     .where(*_KEY, webhook_deliveries.c.attempts == bindparam("fence"))
@@ -309,3 +314,14 @@ async def attempts_of(tx: Transaction, endpoint: WebhookEndpoint, event_id: str)
     """Return the attempts of a delivery, oldest first."""
     key = {"organization": endpoint.organization_id, "endpoint": endpoint.id, "event": event_id}
     return await tx.all(_ATTEMPTS, Attempt, **key)
+
+
+async def attempts_of_page(
+    tx: Transaction, endpoint: WebhookEndpoint, page: Collection[Delivery]
+) -> dict[str, list[Attempt]]:
+    """Return the attempts of several deliveries of an endpoint by the ids of their events, oldest first."""
+    attempts: dict[str, list[Attempt]] = {delivery.id: [] for delivery in page}
+    for row in await tx.all(_ATTEMPTS_OF_PAGE, endpoint=endpoint.id, events=list(attempts)):
+        values = {name: getattr(row, name) for name in Attempt.__dataclass_fields__}
+        attempts[row.event_id].append(Attempt(**values))
+    return attempts

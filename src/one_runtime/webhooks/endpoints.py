@@ -92,6 +92,8 @@ _MINE: Final = (webhook_endpoints.c.organization_id == bindparam("organization")
 _ONE: Final = select(webhook_endpoints).where(*_MINE, webhook_endpoints.c.id == bindparam("endpoint"))
 _ONE_LOCKED: Final = _ONE.with_for_update(key_share=True)
 _LIST: Final = select(webhook_endpoints).where(*_MINE).order_by(webhook_endpoints.c.id)
+_LIST_OF_ALL: Final = select(webhook_endpoints).where(_EXISTS).order_by(webhook_endpoints.c.id)
+_FIND: Final = select(webhook_endpoints).where(_EXISTS, webhook_endpoints.c.id == bindparam("endpoint"))
 _BY_ID: Final = select(webhook_endpoints).where(in_list(webhook_endpoints.c.id, "endpoints"))
 _COUNT: Final = select(func.count().label("endpoints")).select_from(webhook_endpoints).where(*_MINE)
 _SUBSCRIPTIONS: Final = select(webhook_subscriptions.c.endpoint_id, webhook_subscriptions.c.event_type).where(
@@ -199,9 +201,16 @@ async def get(tx: Transaction, organization_id: str, endpoint_id: str, *, lock: 
     return endpoint
 
 
-async def list_all(tx: Transaction, organization_id: str) -> list[WebhookEndpoint]:
-    """Return all endpoints of an organization, oldest first."""
+async def list_all(tx: Transaction, organization_id: str | None) -> list[WebhookEndpoint]:
+    """Return all endpoints of an organization, oldest first. None: of all organizations, for the operator."""
+    if organization_id is None:
+        return await tx.all(_LIST_OF_ALL, WebhookEndpoint)
     return await tx.all(_LIST, WebhookEndpoint, organization=organization_id)
+
+
+async def find(tx: Transaction, endpoint_id: str) -> WebhookEndpoint | None:
+    """Return an endpoint of any organization, for the operator. Return None if there is none."""
+    return await tx.one(_FIND, WebhookEndpoint, endpoint=endpoint_id) if is_id(endpoint_id) else None
 
 
 async def list_by_id(tx: Transaction, endpoint_ids: Iterable[str]) -> list[WebhookEndpoint]:

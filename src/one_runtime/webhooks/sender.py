@@ -19,6 +19,7 @@ from one_runtime.db.webhook_tables import webhook_deliveries
 from one_runtime.errors import Unavailable
 from one_runtime.jobs.queue import wake
 from one_runtime.jobs.worker import PeriodicTask
+from one_runtime.telemetry import metrics
 from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy.event_deliveries import FIRST, HELD, TROUBLED
 from one_runtime.webhooks import deliveries, endpoints, health, secrets
@@ -193,6 +194,7 @@ class Sender:
         try:
             answer = await attempt(egress, work.endpoint, work.secrets, work.message, self._installation.clock)
             self._settlements.append(_settlement(work.claimed, answer))
+            metrics.webhook_attempts.labels(answer.outcome).inc()
         except asyncio.CancelledError:
             self._returned.append(work.claimed)
             raise
