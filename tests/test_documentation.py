@@ -20,11 +20,13 @@ from pydantic import SecretStr
 from starlette.routing import Route
 
 from one_runtime import cli
-from one_runtime.api.error_descriptions import ERROR_DESCRIPTIONS
 from one_runtime.api.reference import error_kinds
 from one_runtime.app import create_app
 from one_runtime.db import schema
 from one_runtime.encryption.vault import new_key
+from one_runtime.explanations.api_errors import API_ERRORS
+from one_runtime.explanations.event_reasons import EVENT_REASONS
+from one_runtime.explanations.webhook_errors import DELIVERY_ERRORS
 from one_runtime.settings import PREFIX, Settings
 from one_runtime.tenancy import api_keys, events
 from one_runtime.tenancy.installation_events import INSTALLATION_EVENT_TYPES
@@ -157,12 +159,31 @@ def test_every_error_code_is_documented_with_its_status() -> None:
     assert documented == {kind.code: kind.status for kind in own_errors}
 
 
-def test_page_of_errors_has_the_descriptions_of_the_api_page() -> None:
-    link = re.compile(r"\[([^\]]+)\]\([^)]*\)")
-    documented = {
-        code(row[0]): link.sub(r"\1", row[2]).removesuffix(".") for row in page("docs/api.md").table("Errors")
+_LINK: Final = re.compile(r"\[([^\]]+)\]\([^)]*\)")
+
+
+def sentences(cell: str) -> str:
+    """Return the text of a table's cell as sentences, without links."""
+    text = _LINK.sub(r"\1", cell).removesuffix(".")
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def test_page_of_errors_has_the_explanations_of_the_api_page() -> None:
+    documented = {code(row[0]): sentences(row[2]) for row in page("docs/api.md").table("Errors")}
+    assert documented == {name: " ".join(explanation) for name, explanation in API_ERRORS.items()}
+
+
+def test_tables_of_reasons_have_the_explanations_of_events_and_deliveries() -> None:
+    tables = {
+        **{("docs/events.md", f"Reasons of `{kind}`", 3): EVENT_REASONS[kind] for kind in EVENT_REASONS},
+        ("docs/webhooks.md", "Disabled endpoints", 2): EVENT_REASONS["webhook_endpoint.disabled"],
+        ("docs/webhooks.md", "Read the deliveries", 2): DELIVERY_ERRORS,
     }
-    assert {name: f"{text[0].upper()}{text[1:]}." for name, text in documented.items()} == ERROR_DESCRIPTIONS
+    del tables["docs/events.md", "Reasons of `webhook_endpoint.disabled`", 3]
+    for (name, title, level), explanations in tables.items():
+        rows = [row for row in page(name).table(title, level) if row[0].startswith("`")]
+        documented = {code(row[0]): (sentences(row[1]), sentences(row[2])) for row in rows}
+        assert documented == {reason: tuple(explanation) for reason, explanation in explanations.items()}, title
 
 
 def test_every_scope_is_documented() -> None:

@@ -9,9 +9,9 @@ from fastapi import APIRouter, Request
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from one_runtime.api.error_descriptions import ERROR_DESCRIPTIONS
 from one_runtime.api.headers import public_answer
 from one_runtime.errors import NotFound, OneRuntimeError
+from one_runtime.explanations.api_errors import API_ERRORS
 
 router = APIRouter(include_in_schema=False)
 
@@ -61,7 +61,7 @@ async def get_errors() -> HTMLResponse:
     errors = [
         {"code": kind.code, "status": kind.status, "title": kind.title, "parts": _parts(kind)}
         for kind in error_kinds()
-        if kind.code in ERROR_DESCRIPTIONS
+        if kind.code in API_ERRORS
     ]
     return HTMLResponse(_PAGES.get_template("errors.html").render(errors=errors), headers=_HEADERS)
 
@@ -88,5 +88,5 @@ def error_kinds() -> list[type[OneRuntimeError]]:
 
 
 def _parts(kind: type[OneRuntimeError]) -> list[str]:
-    """Return the description of an error. Each second part is code, which stands in backquotes."""
-    return ERROR_DESCRIPTIONS[kind.code].split("`")
+    """Return the explanation of an error. Each second part is code, which stands in backquotes."""
+    return " ".join(API_ERRORS[kind.code]).split("`")

@@ -16,6 +16,7 @@ from one_runtime.db.ids import is_id, lowest_id, new_id
 from one_runtime.db.scanning import SCANNED_ROWS, Page, Values, matches, read_page, within
 from one_runtime.db.schema import events, installation_events
 from one_runtime.errors import NotFound
+from one_runtime.explanations.event_reasons import explain_event
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.telemetry import metrics
 from one_runtime.telemetry.current_request import current_request_id
@@ -248,8 +249,13 @@ def details(event: Event) -> dict[str, object]:
 
     The event `connection.needs_reauth` also has `reconnect`: the body for `POST /v1/hosted-connection-sessions` that
     repairs the connection. The end user's identifier is missing after the deletion of the end user.
+
+    An event with a reason also has `explanation`: for people, what happened (`message`) and what to do (`action`).
     """
     data = dict(event.data)
+    explanation = explain_event(event.type, data.get("reason"))
+    if explanation is not None:
+        data["explanation"] = explanation._asdict()
     if event.type == "connection.needs_reauth" and event.end_user_id is not None:
         data["reconnect"] = {
             "integration_slug": event.data.get("integration_slug"),
