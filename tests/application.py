@@ -29,7 +29,8 @@ from one_runtime.api.application import SPECS
 from one_runtime.api.middleware import RequestMiddleware
 from one_runtime.api.problems import MEDIA_TYPE
 from one_runtime.app import create_app
-from one_runtime.catalog.loader import Catalog, load_catalog, load_yaml
+from one_runtime.catalog.entry_files import load_yaml
+from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.model import Auth, Integration, dump
 from one_runtime.clock import system_clock
 from one_runtime.context import Installation

@@ -7,7 +7,7 @@ from typing import Any, Final
 import httpx2
 import pytest
 
-from one_runtime.catalog.loader import load_yaml
+from one_runtime.catalog.entry_files import load_yaml
 from one_runtime.connections import credentials
 from one_runtime.connections.credentials import ConnectionKey
 from one_runtime.demo.acme import GLOBEX, INITECH

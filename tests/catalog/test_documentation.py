@@ -8,8 +8,8 @@ from pydantic import BaseModel
 
 from one_runtime.catalog import auth, lookup, model, oauth2, parts, received_values
 from one_runtime.catalog.custom import read_custom
+from one_runtime.catalog.entry_files import load_yaml
 from one_runtime.catalog.lint import complaints
-from one_runtime.catalog.loader import load_yaml
 from one_runtime.catalog.request import build_check, clean_values
 from one_runtime.catalog.response import read_received
 from one_runtime.catalog.tools.sheet import counts, table

@@ -12,7 +12,7 @@ from threading import Thread
 import pytest
 import typer
 
-from one_runtime.catalog.loader import load_yaml
+from one_runtime.catalog.entry_files import load_yaml
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.tools.build import HERE
 from one_runtime.cli import catalog_probe, catalog_trial

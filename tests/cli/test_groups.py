@@ -42,7 +42,7 @@ SLOW_MODULES: Final = {
 OF_THE_DATABASE: Final = {"cryptography", "prometheus_client", "pydantic", "sqlalchemy"}
 """The slow modules that every command needs that uses the database."""
 
-OF_CONNECTIONS: Final = {"one_runtime.catalog.loader", "one_runtime.catalog.model", "yaml", "yarl"}
+OF_CONNECTIONS: Final = {"one_runtime.catalog.loader", "one_runtime.catalog.model", "yarl"}
 """Further slow modules of commands that use the functions of connections or sessions."""
 
 IMPORTED: Final[dict[str, set[str]]] = {
@@ -60,7 +60,7 @@ IMPORTED: Final[dict[str, set[str]]] = {
     "custom-integrations delete x-crm --organization nothing": OF_THE_DATABASE | OF_CONNECTIONS,
     "connections check nothing": OF_THE_DATABASE | OF_CONNECTIONS,
     "integrations disable hubspot": OF_THE_DATABASE | OF_CONNECTIONS,
-    "catalog search hubspot": {"one_runtime.catalog.loader", "one_runtime.catalog.model", "pydantic", "yaml"},
+    "catalog search hubspot": {"one_runtime.catalog.loader", "one_runtime.catalog.model", "pydantic"},
     "api-keys revoke nothing": OF_THE_DATABASE,
 }
 """The slow modules that each command may import."""

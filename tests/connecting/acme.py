@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from one_runtime.catalog.loader import load_yaml
+from one_runtime.catalog.entry_files import load_yaml
 from one_runtime.connecting import sessions
 from one_runtime.demo.acme import GLOBEX
 from tests.application import PUBLIC_URL, Application, RunningAcme, part_of_the_catalog, running, settings_for, started

@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from one_runtime.catalog.loader import load_catalog, load_yaml
+from one_runtime.catalog.entry_files import load_yaml
+from one_runtime.catalog.loader import load_catalog
 from one_runtime.connecting import account_selection
 from one_runtime.db.schema import consents
 from one_runtime.encryption.vault import SealContext, Sealed

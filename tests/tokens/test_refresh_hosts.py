@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import update
 
-from one_runtime.catalog.loader import Catalog, load_yaml
+from one_runtime.catalog.entry_files import load_yaml
+from one_runtime.catalog.loader import Catalog
 from one_runtime.connections.credentials import ProviderUnavailable
 from one_runtime.context import Installation, Timing
 from one_runtime.db.schema import connections, credentials

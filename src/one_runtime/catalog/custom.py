@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from one_runtime.catalog.entry_files import file_error, read_file
 from one_runtime.catalog.lint import placed_complaints
-from one_runtime.catalog.loader import CatalogError, read_file
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, monogram
 from one_runtime.catalog.model import CUSTOM, CustomIntegration, Integration, dump, is_custom
 from one_runtime.catalog.openapi import ImportedEntry, entry_from, is_openapi
@@ -96,7 +96,7 @@ def load_custom_file(path: Path, *, allow_http: bool = False) -> CustomEntry:
     try:
         return _custom_entry(read_file(path), allow_http=allow_http)
     except SourceError as error:
-        raise CatalogError.of(path, error) from error
+        raise file_error(path, error) from error
 
 
 def load_file(path: Path, *, allow_http: bool = False) -> Integration:
@@ -115,7 +115,7 @@ def load_file(path: Path, *, allow_http: bool = False) -> Integration:
             return _custom_entry(source, allow_http=allow_http).integration
         return source.integration(Integration)
     except SourceError as error:
-        raise CatalogError.of(path, error) from error
+        raise file_error(path, error) from error
 
 
 def _from_openapi(source: EntrySource, slug: str | None, *, allow_http: bool) -> CustomEntry:

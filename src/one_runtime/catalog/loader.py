@@ -1,35 +1,28 @@
-"""Load the built-in catalog from `catalog.json`, or one entry (the description of an integration) from a file."""
+"""Load the built-in catalog from `catalog.json`. An entry of the catalog describes one integration."""
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from importlib.resources import files
-from pathlib import Path
 from types import MappingProxyType
-from typing import Self, TypeVar
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, logo_hash
 from one_runtime.catalog.model import CustomIntegration, Integration, dump
-from one_runtime.catalog.source import Complaint, EntrySource, SourceError
 from one_runtime.errors import ConfigurationError, NotFound
 
 T = TypeVar("T")
 
-MAX_CHARACTERS = 1024 * 1024
-_BUILD = "To build it, run: python -m one_runtime.catalog.tools.build"
+_BUILD: Final = "To build it, run: python -m one_runtime.catalog.tools.build"
+_OUTDATED: Final = f"Another version of One Runtime wrote catalog.json. {_BUILD}"
 
 
 class CatalogError(ConfigurationError):
     """An entry, a logo or `catalog.json` is not valid. The message names the file or the integration."""
-
-    @classmethod
-    def of(cls, path: Path, error: SourceError) -> Self:
-        """Return one error for a file. Each line of the message describes one complaint."""
-        return cls("\n".join(located(path, complaint) for complaint in error.complaints))
 
 
 class CompiledCatalog(BaseModel):
@@ -38,11 +31,31 @@ class CompiledCatalog(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     revision: str
-    integrations: tuple[Integration, ...]
+    integrations: tuple[dict[str, Any], ...]
+    """The definitions of the entries. `_CompiledEntries` validates each definition at its first use."""
     logos: dict[str, str]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+class _CompiledEntries(Mapping[str, Integration]):
+    """Entries by slug. Each entry is validated at its first use, because most commands use one entry or none."""
+
+    def __init__(self, definitions: Iterable[dict[str, Any]]) -> None:
+        self._entries: dict[str, Integration | dict[str, Any]] = {entry["slug"]: entry for entry in definitions}
+
+    def __getitem__(self, slug: str) -> Integration:
+        entry = self._entries[slug]
+        if isinstance(entry, dict):
+            entry = self._entries[slug] = _validated(entry)
+        return entry
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+@dataclass(frozen=True, eq=False)
 class Catalog:
     """A read-only list of integrations, ordered by name. The order ignores case.
 
@@ -50,25 +63,37 @@ class Catalog:
     """
 
     revision: str
-    integrations: tuple[Integration, ...]
-    _logos: Mapping[str, bytes] = field(repr=False)
     _by_slug: Mapping[str, Integration] = field(repr=False)
+    _logos: Mapping[str, bytes] = field(repr=False)
     _hashes: Mapping[str, str] = field(repr=False)
 
     @classmethod
     def of(cls, integrations: tuple[Integration, ...], logos: Mapping[str, bytes], revision: str) -> "Catalog":
         """Return a catalog of these integrations, each with its logo."""
-        ordered = tuple(sorted(integrations, key=_sort_key))
-        return cls(
-            revision=revision,
-            integrations=ordered,
-            _logos=MappingProxyType(dict(logos)),
-            _by_slug=MappingProxyType({entry.slug: entry for entry in ordered}),
-            _hashes=MappingProxyType({slug: logo_hash(svg) for slug, svg in logos.items()}),
-        )
+        return cls._with_logos({entry.slug: entry for entry in integrations}, logos, revision)
+
+    @classmethod
+    def of_compiled(cls, compiled: CompiledCatalog) -> "Catalog":
+        """Return the catalog of `catalog.json`. The catalog validates each entry at its first use."""
+        logos = {slug: svg.encode() for slug, svg in compiled.logos.items()}
+        return cls._with_logos(_CompiledEntries(compiled.integrations), logos, compiled.revision)
+
+    @classmethod
+    def _with_logos(cls, entries: Mapping[str, Integration], logos: Mapping[str, bytes], revision: str) -> "Catalog":
+        hashes = {slug: logo_hash(svg) for slug, svg in logos.items()}
+        return cls(revision, entries, MappingProxyType(dict(logos)), MappingProxyType(hashes))
+
+    @cached_property
+    def integrations(self) -> tuple[Integration, ...]:
+        """Return all integrations.
+
+        Raises:
+            CatalogError: another version of One Runtime wrote `catalog.json`.
+        """
+        return tuple(sorted(self._by_slug.values(), key=_sort_key))
 
     def get(self, slug: str) -> Integration | None:
-        """Return the integration with this slug, or None."""
+        """Return the integration with this slug, or None. Raises: the same error as `integrations`."""
         return self._by_slug.get(slug)
 
     def logo(self, slug: str) -> bytes:
@@ -92,9 +117,8 @@ class Catalog:
 
         The new catalog stores no logos of custom integrations, because each `CustomIntegration` contains its logo.
         """
-        ordered = tuple(sorted((*self.integrations, *own), key=_sort_key))
-        revision = digest([self.revision, revision])
-        return Catalog(revision, ordered, self._logos, {entry.slug: entry for entry in ordered}, self._hashes)
+        entries = {entry.slug: entry for entry in (*self.integrations, *own)}
+        return Catalog(digest([self.revision, revision]), entries, self._logos, self._hashes)
 
     def with_extra(self, integration: Integration, svg: str) -> "Catalog":
         """Return a new catalog, in which an integration is added or replaced.
@@ -109,6 +133,13 @@ class Catalog:
         others = tuple(entry for entry in self.integrations if entry.slug != integration.slug)
         revision = digest([self.revision, dump(integration), logo.decode()])
         return Catalog.of((*others, integration), {**self._logos, integration.slug: logo}, revision)
+
+
+def _validated(definition: dict[str, Any]) -> Integration:
+    try:
+        return Integration.model_validate(definition, context={"trusted": True})
+    except ValidationError as error:
+        raise CatalogError(_OUTDATED) from error
 
 
 def _sort_key(entry: Integration) -> tuple[str, str]:
@@ -138,50 +169,8 @@ def load_catalog() -> Catalog:
     """
     try:
         data = files("one_runtime.catalog").joinpath("catalog.json").read_bytes()
-        compiled = CompiledCatalog.model_validate_json(data, context={"trusted": True})
+        return Catalog.of_compiled(CompiledCatalog.model_validate_json(data))
     except FileNotFoundError as error:
         raise CatalogError(f"catalog.json is missing. {_BUILD}") from error
-    except (OSError, ValidationError) as error:
-        raise CatalogError(f"Another version of One Runtime wrote catalog.json. {_BUILD}") from error
-    logos = {slug: svg.encode() for slug, svg in compiled.logos.items()}
-    return Catalog.of(compiled.integrations, logos, compiled.revision)
-
-
-def load_yaml(path: Path, *, allow_http: bool = False, replace: Mapping[str, str] | None = None) -> Integration:
-    """Return the validated entry of a YAML file.
-
-    `replace`: values by name. Each value replaces `{name}` in the text before the parsing. `allow_http`: allow http
-    URLs on loopback. Only the entry of the demo's provider needs these two arguments.
-
-    Raises:
-        CatalogError: the entry is not valid. The error names the file and the line.
-    """
-    try:
-        return read_file(path, replace).integration(Integration, allow_http=allow_http)
-    except SourceError as error:
-        raise CatalogError.of(path, error) from error
-
-
-def read_file(path: Path, replace: Mapping[str, str] | None = None) -> EntrySource:
-    """Parse a file as JSON if the suffix is `.json`, and otherwise as YAML. `load_yaml` explains `replace`.
-
-    Raises:
-        CatalogError: the file cannot be read.
-        SourceError: the text cannot be parsed.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise CatalogError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise CatalogError(f"{path}: must be UTF-8") from error
-    if len(text) > MAX_CHARACTERS:
-        raise CatalogError(f"{path}: must be at most {MAX_CHARACTERS:,} characters")
-    for name, value in (replace or {}).items():
-        text = text.replace(f"{{{name}}}", value)
-    return EntrySource.read(text, "json" if path.suffix == ".json" else "yaml")
-
-
-def located(path: Path, complaint: Complaint) -> str:
-    """Format a complaint as `file:line: message`, which editors recognize."""
-    return f"{path}{f':{complaint.line}' if complaint.line is not None else ''}: {complaint.statement}"
+    except (OSError, ValidationError, KeyError) as error:
+        raise CatalogError(_OUTDATED) from error

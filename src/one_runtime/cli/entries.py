@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from one_runtime.catalog.custom import load_file
+from one_runtime.catalog.entry_files import located, read_file
 from one_runtime.catalog.lint import complaints, placed_complaints
-from one_runtime.catalog.loader import Catalog, CatalogError, load_catalog, located, read_file
+from one_runtime.catalog.loader import Catalog, CatalogError, load_catalog
 from one_runtime.catalog.model import CustomIntegration, Integration
 from one_runtime.catalog.source import Complaint
 from one_runtime.catalog.targets import refused_targets

@@ -3,7 +3,7 @@
 from importlib.resources import as_file, files
 from typing import Final
 
-from one_runtime.catalog.loader import Catalog, load_catalog, load_yaml
+from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.model import Integration
 from one_runtime.egress.target import AllowList
 from one_runtime.settings import Settings, parse_host_port
@@ -16,6 +16,8 @@ _FOLDER: Final = files("one_runtime.demo")
 
 def acme_entry(url: str) -> Integration:
     """Return the entry of an Acme at this URL."""
+    from one_runtime.catalog.entry_files import load_yaml  # noqa: PLC0415 - imports the YAML parser
+
     with as_file(_FOLDER / "acme.yaml") as path:
         return load_yaml(path, allow_http=True, replace={"acme_url": url})
 

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from one_runtime.catalog.loader import CatalogError, digest, load_yaml
+from one_runtime.catalog.entry_files import load_yaml
+from one_runtime.catalog.loader import CatalogError, digest
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg
 from one_runtime.catalog.model import CUSTOM, Integration, dump
 
