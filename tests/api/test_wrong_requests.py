@@ -98,6 +98,10 @@ async def callers(application: Application) -> Callers:
     await client.send("DELETE", f"/v1/hosted-connection-sessions/{cancelled['id']}")
     waiting, used = await connect_and_return(application, client), await connect_and_return(application, client)
     await redeem(client, used)
+    push = await webhook_endpoint(client, url=f"{application.acme.url}/hook")
+    pull = await webhook_endpoint(client, kind="pull")
+    paused = await webhook_endpoint(client, kind="pull")
+    await client.send("PATCH", f"/v1/webhook-endpoints/{paused}", {"status": "paused"})
     return Callers(
         clients={
             "all scopes": client,
@@ -118,8 +122,18 @@ async def callers(application: Application) -> Callers:
             "waiting": waiting.session_id,
             "code": waiting.code,
             "used": used.session_id,
+            "push": push,
+            "pull": pull,
+            "paused": paused,
         },
     )
+
+
+async def webhook_endpoint(client: Client, **fields: str) -> str:
+    """Create a webhook endpoint. Return its id."""
+    response = await client.post("/v1/webhook-endpoints", {"event_types": ["connection.created"], **fields})
+    endpoint_id: str = response.json()["id"]
+    return endpoint_id
 
 
 async def test_every_wrong_request_has_the_answer_of_the_table(application: Application) -> None:

@@ -54,7 +54,8 @@ class WebhookEndpointAnswer(WebhookSettings, title="WebhookEndpoint"):
     - `kind`: `push` if One Runtime sends events to the URL, `pull` if your program fetches the events.
     - `event_types`: the types of the events that the endpoint receives, or `*` for all types.
     - `disabled_reason`: `gone` if the receiver answered 410, `failing` after five days without a success, `overflow`
-      if too many events waited. Null if the endpoint is not disabled.
+      if too many events waited or an event waited too long, `secret_lost` if the operator lost the encryption key of
+      the secret. Null if the endpoint is not disabled.
     - `failing_since`: the time of the first failed attempt since the last success. Null if the last attempt succeeded.
     - `last_success_at`: the time of the last success, up to a minute too early.
     - `pending_deliveries`: the number of events that the endpoint has not received yet.
@@ -307,7 +308,10 @@ async def test_webhook_endpoint(
     async with installation.database.read() as tx:
         endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id)
         if endpoint.kind == "pull":
-            raise Conflict("This endpoint has no URL: your program fetches its events with GET …/pending.")
+            raise Conflict(
+                "This endpoint has no URL, so One Runtime cannot send a test message. Your program fetches the events "
+                f"with GET /v1/webhook-endpoints/{endpoint.id}/pending."
+            )
         keys = await secrets.require(tx, installation.vault, endpoint, now)
     answer = await attempt(installation.webhook_egress, endpoint, keys, message, installation.clock)
     return WebhookTest(

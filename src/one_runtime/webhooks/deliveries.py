@@ -304,7 +304,7 @@ async def get(tx: Transaction, endpoint: WebhookEndpoint, event_id: str) -> Deli
     delivery = await tx.one(_ONE, Delivery, **key) if is_id(event_id) else None
     if delivery is None:
         raise NotFound(
-            f"This endpoint has no delivery of an event {event_id[:64]!r}. "
+            f"This endpoint has no delivery of the event {event_id[:64]!r}. "
             f"GET /v1/webhook-endpoints/{endpoint.id}/deliveries lists the deliveries."
         )
     return delivery

@@ -24,11 +24,18 @@ def expand(patterns: Iterable[str], field: str = "event_types") -> list[str]:
         matching = [kind for kind in TYPES if kind == pattern or (prefix and kind.startswith(prefix))]
         chosen.update(matching)
         if not matching:
-            errors.append(FieldError(f"{field}.{index}", f"is not an event type. {_ADVICE}"))
+            errors.append(FieldError(f"{field}[{index}]", f"is not an event type. {_advice(pattern)}"))
     if errors:
         raise InvalidInput.of_all(errors)
     return [kind for kind in TYPES if kind in chosen]
 
 
-_GROUPS: Final = ", ".join(dict.fromkeys(f"{kind.partition('.')[0]}.*" for kind in TYPES))
-_ADVICE: Final = f"Send a type from docs/events.md, * for all types, or one of: {_GROUPS}"
+_GROUPS: Final = tuple(dict.fromkeys(f"{kind.partition('.')[0]}.*" for kind in TYPES))
+
+
+def _advice(pattern: str) -> str:
+    """Return the types of the group to which an unknown type belongs, or else the groups of all types."""
+    group = f"{pattern.partition('.')[0]}.*"
+    if group not in _GROUPS:
+        return f"Send a type such as {TYPES[0]}, * for all types, or one of these groups: {', '.join(_GROUPS)}"
+    return f"The types of {group} are: {', '.join(kind for kind in TYPES if kind.startswith(group[:-1]))}"

@@ -22,8 +22,8 @@ async def clean_url(egress: Egress, url: str) -> str:
             raise InvalidInput.of("url", f"must be a URL such as {_EXAMPLE}. {refused.detail}") from refused
         raise InvalidInput.of(
             "url",
-            "must be on the public internet. The operator of One Runtime can allow your own host and port in "
-            "ONE_RUNTIME_EGRESS_ALLOW",
+            "must be on the public internet. To receive events on your own machine, run `one-runtime webhooks listen`. "
+            "The operator of One Runtime can allow other hosts and ports in ONE_RUNTIME_EGRESS_ALLOW",
         ) from refused
     if target.scheme != "https" and not egress.allows(target):
         raise InvalidInput.of("url", f"must be an https URL, such as {_EXAMPLE}")

@@ -125,7 +125,7 @@ export interface WebhookAcknowledgement {
  * - `since`, `until`: events at or after `since`, and before `until`. Without `until`, up to now.
  */
 export interface WebhookReplay {
-  /** Only items at or after this time, as in RFC 3339. */
+  /** Only events at or after this time, such as `2026-11-25T01:02:03Z`. */
   since: string;
   /** Only items before this time, as in RFC 3339. */
   until?: string;

@@ -103,7 +103,7 @@ export interface NewWebhookEndpoint {
   kind?: "push" | "pull";
   /** The https URL that receives the events. Omit it for the kind `pull`. */
   url?: string;
-  /** Types, groups such as `connection.*`, or `*`. */
+  /** A list of types such as `connection.created`, groups such as `connection.*`, or `*` for all types. */
   eventTypes: string[];
   /** `connection` adds the connection to each message. */
   include?: "connection"[];

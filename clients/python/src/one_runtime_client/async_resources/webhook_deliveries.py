@@ -285,7 +285,7 @@ class AsyncWebhookDeliveries(AsyncResource):
 
         Args:
             webhook_endpoint_id: The id of the webhook endpoint.
-            since: Only items at or after this time, as in RFC 3339.
+            since: Only events at or after this time, such as `2026-11-25T01:02:03Z`.
             until: Only items before this time, as in RFC 3339.
             status: `failed`, `missing` or `all`. Default: failed.
             types: Only events of these types. Default: the types of the endpoint.

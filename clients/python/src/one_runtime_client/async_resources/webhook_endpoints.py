@@ -79,7 +79,8 @@ class AsyncWebhookEndpoints(AsyncResource):
         The API key needs the scope `admin`.
 
         Args:
-            event_types: Types, groups such as `connection.*`, or `*`.
+            event_types: A list of types such as `connection.created`, groups such as `connection.*`, or `*` for all
+                types.
             kind: `push`: One Runtime sends the events to `url`. `pull`: your program fetches the events. Default: push.
             url: The https URL that receives the events. Omit it for the kind `pull`.
             include: `connection` adds the connection to each message.
