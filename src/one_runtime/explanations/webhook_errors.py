@@ -18,7 +18,10 @@ DISABLED_ENDPOINTS: Final[Explanations] = {
             "More than 100,000 events waited at a pull endpoint or at a paused endpoint, or an event waited for more "
             "than 72 hours."
         ),
-        "Start the program that fetches the events. Then activate the endpoint, and replay the missing events.",
+        (
+            "Start the program that fetches the events of a pull endpoint. Then activate the endpoint, and replay the "
+            "missing events."
+        ),
     ),
     "secret_lost": Explanation(
         "The operator lost the encryption key of the secret.",
