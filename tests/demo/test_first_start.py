@@ -17,6 +17,8 @@ from one_runtime.errors import ConfigurationError
 from one_runtime.integrations import oauth_clients
 from one_runtime.tenancy import api_keys, events, organizations
 from one_runtime.tenancy.events import Actor
+from one_runtime.webhooks import endpoints
+from one_runtime.webhooks.endpoints import WebhookEndpoint
 from tests.application import catalog_with_acme
 
 ORIGIN = "http://127.0.0.1:8001"
@@ -54,6 +56,25 @@ async def test_first_start_creates_everything(tmp_path: Path) -> None:
 async def test_next_start_keeps_everything(tmp_path: Path) -> None:
     first, second = await started(tmp_path), await started(tmp_path)
     assert second == replace(first, api_key_is_new=False)
+
+
+async def test_webhooks_go_to_the_playground_of_the_newest_start(tmp_path: Path) -> None:
+    async def listed(data: DemoData) -> list[WebhookEndpoint]:
+        async with opened(data) as database, database.read() as tx:
+            return await endpoints.list_all(tx, data.organization_id)
+
+    first = await started(tmp_path)
+    (endpoint,) = await listed(first)
+    assert endpoint.url == f"{ORIGIN}/webhooks"
+    moved = await started(tmp_path, "http://127.0.0.1:9001")
+    (kept,) = await listed(moved)
+    assert (kept.id, kept.url) == (endpoint.id, "http://127.0.0.1:9001/webhooks")
+    assert moved.webhook_secret == first.webhook_secret
+    (tmp_path / "webhook-secret").unlink()
+    renewed = await started(tmp_path)
+    (replaced,) = await listed(renewed)
+    assert replaced.id != endpoint.id
+    assert renewed.webhook_secret != first.webhook_secret
 
 
 async def test_only_the_owner_can_read_the_secrets(tmp_path: Path) -> None:

@@ -7,18 +7,22 @@ import subprocess
 import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import httpx2
 import pytest
 
+from one_runtime.clock import system_clock
 from one_runtime.demo.playground.backend import create_playground
 from one_runtime.demo.playground.calls import ApiRequest, ApiResponse, Unreachable, over_http
 from one_runtime.demo.playground.product import Playground
+from one_runtime.webhooks.signatures import new_secret, signed_headers
 
 ORIGIN = "http://127.0.0.1:8001"
 ONE_RUNTIME = "http://127.0.0.1:8000"
 API_KEY = "oru_canary"
+SECRET = new_secret()
 SESSION_TOKEN = "orcs_abcdefgh_secret"
 
 
@@ -44,7 +48,7 @@ def wire() -> Wire:
 
 @pytest.fixture
 async def client(wire: Wire) -> AsyncIterator[httpx2.AsyncClient]:
-    app = create_playground(Playground(ORIGIN, ONE_RUNTIME, API_KEY, {"Globex": "acme_key"}), wire)
+    app = create_playground(Playground(ORIGIN, ONE_RUNTIME, API_KEY, {"Globex": "acme_key"}, SECRET), wire)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=ORIGIN) as client:
         yield client
 
@@ -248,7 +252,7 @@ def test_curl_command_repeats_the_request() -> None:
 
 
 async def _shown_disconnect(end_user_id: str) -> dict[str, str]:
-    app = create_playground(Playground(ORIGIN, ONE_RUNTIME, API_KEY, {}), Wire())
+    app = create_playground(Playground(ORIGIN, ONE_RUNTIME, API_KEY, {}, SECRET), Wire())
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=ORIGIN) as client:
         await sign_in(client, end_user_id)
         answer = await client.post("/api/disconnect", json={"integration_slug": "acme"})
@@ -284,7 +288,7 @@ def echo() -> Iterator[str]:
 
 
 async def test_backend_sends_http_requests(echo: str) -> None:
-    app = create_playground(Playground(ORIGIN, echo, API_KEY, {}))
+    app = create_playground(Playground(ORIGIN, echo, API_KEY, {}, SECRET))
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=ORIGIN) as client:
         await sign_in(client, "Zoë")
         answer = (await client.post("/api/disconnect", json={"integration_slug": "acme"})).json()
@@ -296,3 +300,24 @@ async def test_backend_sends_http_requests(echo: str) -> None:
 async def test_missing_server_is_unreachable() -> None:
     with pytest.raises(Unreachable):
         await over_http("http://127.0.0.1:9")(ApiRequest("GET", "/", {}, None))
+
+
+async def test_only_signed_messages_become_events(client: httpx2.AsyncClient) -> None:
+    now = system_clock()
+
+    async def send(number: int, secret: str = SECRET, *, seconds: float = 0, changed: bytes = b"") -> int:
+        name, data = f"id-{number}", {"end_user_id": "user_123", "integration_slug": "acme"}
+        body = json.dumps({"id": name, "type": "connection.created", "timestamp": "", "data": data}).encode()
+        headers = signed_headers([new_secret(), secret], name, now + timedelta(seconds=seconds), body)
+        return (await client.post("/webhooks", content=body + changed, headers=headers)).status_code
+
+    assert [await send(1), await send(2), await send(1)] == [204, 204, 204]
+    refused = [await send(3, new_secret()), await send(4, seconds=-301), await send(5, seconds=301)]
+    refused += [await send(6, changed=b" "), (await client.post("/webhooks", content=b"{}")).status_code]
+    assert refused == [400] * 5
+
+    async def numbers(after: str) -> list[str]:
+        return [event["id"] for event in (await client.get("/api/events", params={"after": after})).json()["events"]]
+
+    assert await numbers("0") == await numbers("x") == ["id-1", "id-2"]
+    assert await numbers("1") == ["id-2"]

@@ -22,7 +22,7 @@ from one_runtime.db.database_url import create_database
 from one_runtime.db.engine import Transaction
 from one_runtime.db.migrations import migrate
 from one_runtime.demo import acme
-from one_runtime.demo.playground.product import CONNECTED
+from one_runtime.demo.playground.product import CONNECTED, WEBHOOKS
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.errors import ConfigurationError, Unauthenticated
@@ -34,13 +34,18 @@ from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.authentication import PresentedKey, read_principal
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.organizations import Organization
+from one_runtime.webhooks import endpoints, event_types, secrets
 
 CUSTOMER: Final = "Fernhill"
+
+_PLAYGROUND: Final = "Playground"
+_RECEIVED: Final = ("connection.*", "hosted_connection_session.*", "end_user.*")
 
 _DATABASE: Final = "one-runtime.db"
 _KEY_RING: Final = "encryption-keys"
 _API_KEY: Final = "api-key"
 _ADMIN_KEY: Final = "admin-api-key"
+_WEBHOOK_SECRET: Final = "webhook-secret"
 _ACME_KEYS: Final = "acme-keys.json"
 _ACME_CLIENT: Final = "acme-oauth-client.json"
 
@@ -61,6 +66,7 @@ class DemoData:
     api_key_is_new: bool
     acme_keys: Mapping[str, str] = field(repr=False)
     acme_client: ClientIdentity
+    webhook_secret: str = field(repr=False)
 
     @property
     def api_key_file(self) -> Path:
@@ -108,12 +114,14 @@ async def prepare(folder: Path, playground_origin: str, acme_entry: Integration)
     try:
         async with database.write() as tx:
             organization_id = (await _organization(tx, playground_origin)).id
-            api_key = await _api_key(tx, folder / _API_KEY, organization_id, "Playground", api_keys.DEFAULT_SCOPES)
+            api_key = await _api_key(tx, folder / _API_KEY, organization_id, _PLAYGROUND, api_keys.DEFAULT_SCOPES)
             await _api_key(tx, folder / _ADMIN_KEY, organization_id, "Administrator", ("read", "admin"))
-            await register_client(tx, Vault(parse_keys(encryption_keys)), organization_id, acme_entry, acme_client)
+            vault = Vault(parse_keys(encryption_keys))
+            await register_client(tx, vault, organization_id, acme_entry, acme_client)
+            secret = await _webhook_secret(tx, vault, folder / _WEBHOOK_SECRET, organization_id, playground_origin)
     finally:
         await database.close()
-    return DemoData(folder, url, encryption_keys, organization_id, *api_key, acme_keys, acme_client)
+    return DemoData(folder, url, encryption_keys, organization_id, *api_key, acme_keys, acme_client, secret)
 
 
 async def register_client(
@@ -147,6 +155,26 @@ async def _api_key(
         return stored, False
     _, token = await api_keys.create(tx, Actor(organization_id, "system"), name, scopes, system_clock())
     return _write(path, token.secret), True
+
+
+async def _webhook_secret(tx: Transaction, vault: Vault, path: Path, organization_id: str, origin: str) -> str:
+    """Return the secret of the webhook endpoint that sends events to the playground.
+
+    If the file or the endpoint is missing, create both. If an earlier start used another port, change the URL.
+    """
+    actor, now, url = Actor(organization_id, "system"), system_clock(), origin + WEBHOOKS
+    found = [each for each in await endpoints.list_all(tx, organization_id) if each.description == _PLAYGROUND]
+    stored = _read(path)
+    if stored and found:
+        present = (await endpoints.details(tx, organization_id, found))[0]
+        changed = endpoints.change(present.endpoint, {"url": url, "status": "active"})
+        await endpoints.save(tx, actor, present, changed, present.event_types, now)
+        return stored
+    for each in found:
+        await endpoints.remove(tx, actor, each, now)
+    new = endpoints.new(organization_id, url=url, description=_PLAYGROUND, include=(), now=now)
+    await endpoints.create(tx, actor, new, event_types.expand(_RECEIVED))
+    return _write(path, await secrets.create(tx, vault, new, now))
 
 
 async def _is_key_of(tx: Transaction, token: str, organization_id: str) -> bool:

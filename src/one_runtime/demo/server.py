@@ -83,7 +83,7 @@ def _create_apps(
     """Return the applications: One Runtime, the playground and Acme.
 
     One Runtime's catalog also contains Acme. One Runtime refuses requests to loopback addresses, so the setting
-    `egress_allow` contains Acme's address.
+    `egress_allow` contains the address of Acme, and of the playground, which receives webhooks.
     """
     host, playground_host, acme_host = addresses.hosts
     settings = Settings(
@@ -91,7 +91,7 @@ def _create_apps(
         listen=host,
         database_url=SecretStr(demo.database_url),
         encryption_keys=SecretStr(demo.encryption_keys),
-        egress_allow=allow | {(LOOPBACK, addresses.ports[2])},
+        egress_allow=allow | {(LOOPBACK, port) for port in addresses.ports[1:]},
         log_level="warning",
         log_format="console",
     )
@@ -100,7 +100,7 @@ def _create_apps(
     client, callback = demo.acme_client, callback_url(addresses.one_runtime, ACME)
     provider.register_client(callback, name=CUSTOMER, client_id=client.client_id, client_secret=client.client_secret)
     keys = {account.name: account.key for account in provider.accounts.values()}
-    playground = Playground(addresses.playground, addresses.one_runtime, demo.api_key, keys)
+    playground = Playground(addresses.playground, addresses.one_runtime, demo.api_key, keys, demo.webhook_secret)
     return (
         CanonicalHost(create_app(settings, catalog), host=host),
         CanonicalHost(create_playground(playground), host=playground_host, redirect=True),

@@ -22,6 +22,7 @@ from one_runtime.demo.playground.calls import (
     over_http,
     session_path,
 )
+from one_runtime.demo.playground.inbox import Inbox
 from one_runtime.demo.playground.page import file_routes, show_page
 from one_runtime.demo.playground.product import CONNECTED, END_USERS, Playground
 from one_runtime.demo.playground.returning import handle_return
@@ -70,6 +71,7 @@ def create_playground(playground: Playground, send: Send | None = None) -> Starl
         Route("/api/sessions", api(_create_session), methods=["POST"]),
         Route("/api/sessions/{session_id}", api(_get_session), methods=["GET"]),
         Route("/api/disconnect", api(_disconnect), methods=["POST"]),
+        *Inbox(playground.webhook_secret).routes(),
     ]
     return Starlette(routes=routes)
 

@@ -1,6 +1,7 @@
 // Fernhill's integrations page. The page calls only Fernhill's backend, and loads only connect.js from One Runtime.
 import { ask, BackendError } from "./backend.js";
 import { connect as connectIn } from "./connecting.js";
+import { follow } from "./events.js";
 import { copy, show as showRequests, unpack } from "./requests.js";
 
 const facts = JSON.parse(document.getElementById("facts").textContent);
@@ -355,5 +356,6 @@ $("keys").replaceChildren(...facts.acme_keys.map(keyRow));
 fillEndUsers();
 skeletons();
 unpack();
+follow();
 if (facts.returned) comeBack(facts.returned);
 else load();

@@ -18,6 +18,7 @@ _FILES: Final = {
     "connecting.js": "text/javascript",
     "backend.js": "text/javascript",
     "requests.js": "text/javascript",
+    "events.js": "text/javascript",
     "page.css": "text/css",
     "mark.svg": "image/svg+xml",
 }

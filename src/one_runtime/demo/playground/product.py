@@ -12,11 +12,19 @@ CONNECTED: Final = "/connected"
 """Path of the return URL. In the mode `redirect`, the browser returns to this URL."""
 
 
+WEBHOOKS: Final = "/webhooks"
+"""Path of the URL to which One Runtime sends events."""
+
+
 @dataclass(frozen=True, slots=True)
 class Playground:
-    """The backend's configuration: the backend's origin, One Runtime's address, the API key, and Acme's sample keys."""
+    """The backend's configuration: the backend's origin, One Runtime's address, the API key, and Acme's sample keys.
+
+    `webhook_secret`: the secret with which the backend verifies One Runtime's webhooks.
+    """
 
     origin: str
     one_runtime_url: str
     api_key: str = field(repr=False)
     acme_keys: Mapping[str, str] = field(repr=False)
+    webhook_secret: str = field(repr=False)
