@@ -10,6 +10,7 @@ from typing import Final
 import httpx2
 import pytest
 import pytest_asyncio
+from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from one_runtime_client.calls import Body, Server
@@ -105,3 +106,26 @@ def test_client_waits_longer_than_one_runtime(timeout: float | None, retry: bool
     with httpx2.Client(timeout=TIMEOUT) as http:
         waits = Server("http://127.0.0.1", KEY, TIMEOUT).request(http, call).extensions["timeout"]
     assert (waits["read"], waits["connect"]) == (patience, min(patience, TIMEOUT))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_pull_waits_for_events_longer_than_its_timeout(northwind: tuple[Faults, str], kind: Kind) -> None:
+    faults, url = northwind
+    limits: list[float] = []
+
+    def note(request: httpx2.Request) -> None:
+        limits.append(request.extensions["timeout"]["read"])
+
+    async def note_later(request: httpx2.Request) -> None:
+        note(request)
+
+    http = {
+        "blocking": lambda: httpx2.Client(event_hooks={"request": [note]}),
+        "awaiting": lambda: httpx2.AsyncClient(event_hooks={"request": [note_later]}),
+    }[kind]
+    faults.answers = [Response('{"messages": []}', media_type="application/json") for _ in range(3)]
+    async with calling(kind, url, KEY, timeout=20, http_client=http) as caller:
+        await caller.do("webhook_deliveries.pull", "endpoint", wait_seconds=30)
+        await caller.do("webhook_deliveries.pull", "endpoint", wait_seconds=30, timeout=4)
+        await caller.do("webhook_deliveries.pull", "endpoint")
+    assert limits == [20 + 30, 4 + 30, 20]

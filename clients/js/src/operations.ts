@@ -136,6 +136,7 @@ async function send(
   return transport.json(path + query(parameters as QueryInput), {
     method: operation.method,
     options,
+    waitSeconds: (input as { waitSeconds?: number } | undefined)?.waitSeconds,
     ...contentOf(operation, input),
     read: (value, response) => answerOf(operation, fromWire(value), response),
   });

@@ -68,6 +68,8 @@ export interface Exchange<Answer> {
   readonly streamed?: boolean | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly timeout?: number | undefined;
+  /** Seconds for which One Runtime waits before the answer. The client waits longer by this time. */
+  readonly waitSeconds?: number | undefined;
   readonly maxRetries?: number | undefined;
   readonly isAnswer: (response: Response) => boolean;
   readonly isOurs: (response: Response) => boolean;
@@ -79,6 +81,7 @@ interface JsonRequest<Answer> {
   readonly type?: string | undefined;
   readonly body?: string | undefined;
   readonly options?: RequestOptions | undefined;
+  readonly waitSeconds?: number | undefined;
   /** Converts the value of the JSON response. The value is undefined for a 204. */
   readonly read: (value: unknown, response: Response) => Answer;
 }
@@ -109,7 +112,7 @@ export class Transport {
   }
 
   /** Returns the converted value of the JSON response. @throws {OneRuntimeError} */
-  async json<Answer>(path: string, { method, type, body, options = {}, read }: JsonRequest<Answer>): Promise<Answer> {
+  async json<Answer>(path: string, { method, type, body, options = {}, waitSeconds, read }: JsonRequest<Answer>): Promise<Answer> {
     const headers = headersOf(options, type);
     if (headers.has("if-none-match")) {
       throw new TypeError("this method has no result for a 304: send If-None-Match with the method request");
@@ -119,6 +122,7 @@ export class Transport {
       method,
       headers,
       body,
+      waitSeconds,
       isAnswer: (response) => response.ok,
       isOurs: isProblem,
       read: async (response) => {
@@ -172,9 +176,9 @@ export class Transport {
     path: string,
     request: Exchange<Answer>,
   ): Promise<{ answer: Answer } | { error: OneRuntimeError }> {
-    const { method, headers, body, streamed, signal, timeout = this.timeout } = request;
+    const { method, headers, body, streamed, signal, timeout = this.timeout, waitSeconds = 0 } = request;
     const init = { method, headers, redirect: "manual", ...(body != null && { body }) } as const;
-    const deadline = new Deadline(millisecondsOf(timeout), signal);
+    const deadline = new Deadline(millisecondsOf(timeout) + waitSeconds * 1000, signal);
     try {
       const sent = { ...init, ...(streamed && { duplex: "half" }), signal: deadline.signal };
       const response = await this.#fetch.call(undefined, this.#baseUrl + path, sent);

@@ -18,7 +18,8 @@ function silence(context, options = {}) {
     given.signal = signal;
     return new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
   };
-  return { given, proxy: new OneRuntime({ baseUrl: URL_OF_US, apiKey: KEY, fetch, ...options }).proxy };
+  const client = new OneRuntime({ baseUrl: URL_OF_US, apiKey: KEY, fetch, ...options });
+  return { given, client, proxy: client.proxy };
 }
 
 /** A One Runtime that answers at once, and the seconds of each request's time limit. */
@@ -67,6 +68,21 @@ for (const [what, options, seconds] of [
   test(`${what} times out after ${seconds} seconds of silence and no sooner`, async (context) => {
     const { given, proxy } = silence(context);
     const call = assert.rejects(proxy.put("raw", "/x", { ...user, json: {}, ...options }), { code: "timeout" });
+    context.mock.timers.tick(seconds * SECOND - 1);
+    assert.equal(given.signal.aborted, false);
+    context.mock.timers.tick(1);
+    await call;
+  });
+}
+
+for (const [options, seconds] of [
+  [{}, 60 + 30],
+  [{ timeout: 5 * SECOND }, 5 + 30],
+]) {
+  test(`a call that waits 30 seconds for events times out after ${seconds} seconds and no sooner`, async (context) => {
+    const { given, client } = silence(context);
+    const pulled = client.webhookDeliveries.pull("endpoint", { waitSeconds: 30 }, options);
+    const call = assert.rejects(pulled, { code: "timeout" });
     context.mock.timers.tick(seconds * SECOND - 1);
     assert.equal(given.signal.aborted, false);
     context.mock.timers.tick(1);

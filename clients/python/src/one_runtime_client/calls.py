@@ -30,7 +30,8 @@ class Call:
 
     `route`: the path with the names of its parameters, for logs. `relayed`: True if One Runtime forwards the request to
     a provider. The client then returns every response of the provider, even an error. `repeatable`: True if the caller
-    allows that a provider receives the request twice. `timeout`: maximum seconds of each wait.
+    allows that a provider receives the request twice. `timeout`: maximum seconds of each wait. `wait_seconds`: the
+    seconds for which the request asks One Runtime to wait before the answer. The client waits longer by this time.
     """
 
     method: str
@@ -43,6 +44,7 @@ class Call:
     relayed: bool = False
     repeatable: bool = False
     timeout: float | None = None
+    wait_seconds: float = 0
 
     @property
     def replayable(self) -> bool:
@@ -81,7 +83,7 @@ class Server:
             self.base_url.rstrip("/") + call.path + (f"?{call.query}" if call.query else ""),
             json=call.json,
             content=call.body,
-            timeout=httpx2.Timeout(timeout, connect=min(timeout, self.timeout)),
+            timeout=httpx2.Timeout(timeout, connect=min(timeout, self.timeout), read=timeout + call.wait_seconds),
         )
         _require_body_of(http, request)
         # An `http_client` can store cookies. A provider's cookie must not reach the request of another end user.

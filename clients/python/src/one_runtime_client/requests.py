@@ -60,6 +60,7 @@ class Request:
             body=body,
             headers=tuple(headers.items()),
             timeout=self.timeout,
+            wait_seconds=self.query.get("wait_seconds") or 0,
         )
 
 
