@@ -118,7 +118,7 @@ class WebhookMessage(Answer):
 
     id: str
     type: str
-    timestamp: str
+    timestamp: Time
     data: dict[str, Any]
 
 

@@ -40,7 +40,7 @@ class WebhookMessage:
 
     id: str
     type: str
-    timestamp: str
+    timestamp: datetime
     data: Mapping[str, Any]
 
 
