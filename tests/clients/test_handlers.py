@@ -5,27 +5,23 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-import django  # type: ignore[import-untyped]
 import httpx2
 import pytest
 import pytest_asyncio
-from django.conf import settings  # type: ignore[import-untyped]
-from django.core.asgi import get_asgi_application  # type: ignore[import-untyped]
-from django.urls import clear_url_caches, include, path  # type: ignore[import-untyped]
+from django.urls import include, path  # type: ignore[import-untyped]
 from fastapi import Cookie, FastAPI
 
 from one_runtime.db.ids import new_id
 from one_runtime_client import AsyncOneRuntime, OneRuntime
 from one_runtime_client.django import connect_urls
 from one_runtime_client.fastapi import SignedInUser, connect_router
+from tests.clients.django_site import django_site
 from tests.running_demo import Demo
 
 pytestmark = [pytest.mark.slow]
 
 SESSION: Final = {"allowed_origins": ["https://app.example.com"]}
 SAME_ORIGIN: Final = {"sec-fetch-site": "same-origin"}
-urlpatterns: list[Any] = []
-"""The routes of the Django project, whose URL configuration is this module."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +49,11 @@ def fastapi_app(client: AsyncOneRuntime) -> FastAPI:
 
 
 def django_app(client: OneRuntime) -> Any:
-    if not settings.configured:
-        middleware = ["django.middleware.csrf.CsrfViewMiddleware"]
-        settings.configure(
-            ALLOWED_HOSTS=["*"], ROOT_URLCONF=__name__, SECRET_KEY="of-a-test", MIDDLEWARE=middleware, USE_TZ=True
-        )
-        django.setup()
-
     def signed_in(request: Any) -> SignedInUser | None:
         user = request.COOKIES.get("user")
         return SignedInUser(user, name="Ada") if user else None
 
-    urlpatterns[:] = [path("api/", include(connect_urls(client, signed_in, session=SESSION)))]
-    clear_url_caches()
-    return get_asgi_application()
+    return django_site([path("api/", include(connect_urls(client, signed_in, session=SESSION)))])
 
 
 PYTHON: Final = ("fastapi", "django")
