@@ -294,6 +294,7 @@ def test_both_clients_raise_the_class_of_the_page() -> None:
         "connection_failed": "ConnectionFailed",
         "timeout": "ConnectionFailed",
         "unexpected_answer": "OneRuntimeError",
+        "webhook_not_verified": "WebhookVerificationError",
     }
     python = {code: kind.__name__ for code, kind in errors.CLASS_OF_CODE.items()}
     assert of_code == python | own

@@ -5,10 +5,13 @@ import {
   OneRuntime,
   OneRuntimeError,
   RateLimited,
+  WebhookVerificationError,
   forward,
+  webhooks,
   type Connection,
   type Integration,
   type Page,
+  type WebhookEvent,
 } from "@one-runtime/client";
 
 const oneRuntime = new OneRuntime({ baseUrl: "https://connect.example.com", apiKey: "oru_test" });
@@ -79,4 +82,22 @@ export async function options(): Promise<Response> {
   await oneRuntime.organization.get({ retries: 0 });
   const restored: OneRuntimeError = OneRuntimeError.from(new ConnectRequired("Connect.").toJSON());
   return new OneRuntime().request("GET", "/v1/integrations", { headers: { "if-none-match": restored.code } });
+}
+
+export async function receive(request: Request): Promise<Response> {
+  try {
+    const event: WebhookEvent = await webhooks.verify(["whsec_new", "whsec_old"], request.headers, await request.text());
+    const connection: Connection | null = event.connection;
+    if (event.type === "connection.deleted" || event.type === "a.later_type") return new Response(event.endUserId);
+    // @ts-expect-error connection may be null
+    connection.id;
+    // @ts-expect-error a parsed body
+    await webhooks.verify("whsec_new", request.headers, await request.json().then((body: object) => body));
+    // @ts-expect-error the variable may be missing
+    await webhooks.verify(undefined, { "webhook-id": ["1"], host: undefined }, new Uint8Array(3));
+    return new Response(null, { status: 204 });
+  } catch (error) {
+    if (error instanceof WebhookVerificationError) return new Response(error.detail, { status: 400 });
+    throw error;
+  }
 }

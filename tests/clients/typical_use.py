@@ -23,6 +23,8 @@ from one_runtime_client import (
     Page,
     Pages,
     RawResponse,
+    WebhookVerificationError,
+    webhooks,
 )
 
 
@@ -79,6 +81,17 @@ async def asynchronous(client: AsyncOneRuntime) -> None:
         assert_type(streamed, httpx2.Response)
 
 
+def webhook(headers: dict[str, str], body: bytes) -> str | None:
+    try:
+        event = webhooks.verify(["whsec_new", "whsec_old"], headers, body)
+    except WebhookVerificationError as error:
+        return error.detail
+    assert_type(event, webhooks.WebhookEvent)
+    assert_type(event.timestamp, datetime)
+    assert_type(event.connection, Connection | None)
+    return event.end_user_id if event.type == "connection.needs_reauth" else event.type
+
+
 def options() -> None:
     OneRuntime(http_client=httpx2.Client(), max_retries=0).close()
     OneRuntime("https://connect.example.com", "oru_key", http_client=lambda: httpx2.Client(verify=False)).close()
@@ -91,5 +104,6 @@ def mistakes(client: OneRuntime) -> None:
     client.sessions.create()  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     client.disconnect("acme", "u")  # type: ignore[call-arg] # pyright: ignore[reportCallIssue]
     client.connections.list(status="nope")  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
+    webhooks.verify("whsec_1", {}, {"id": "1"})  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     client.sessions.create(end_user_id=1)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
     print(client.events.get("id").nothing)  # type: ignore[attr-defined] # pyright: ignore[reportUnknownMemberType, reportAttributeAccessIssue, reportUnknownArgumentType] # noqa: T201

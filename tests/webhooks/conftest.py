@@ -1,27 +1,17 @@
-"""Fixtures: a receiver of webhooks, and an application that may send requests to it."""
+"""The application may send requests to the receiver of webhooks. Also create endpoints, and read their deliveries."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from one_runtime.settings import Settings
-from tests.application import Client, RunningAcme, settings_for
+from tests.application import Client
 from tests.waiting import async_attempts
-from tests.webhooks.receiver import Receiver, receiving
-
-
-@pytest_asyncio.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    async with receiving() as receiver:
-        yield receiver
 
 
 @pytest.fixture
-def settings(database_url: str, acme: RunningAcme, receiver: Receiver) -> Settings:
-    allowed = frozenset({("127.0.0.1", acme.port), ("127.0.0.1", receiver.port)})
-    return settings_for(database_url, acme, egress_allow=allowed)
+def settings(settings_with_receiver: Settings) -> Settings:
+    return settings_with_receiver
 
 
 async def subscribe(client: Client, url: str | None, *event_types: str, **more: Any) -> dict[str, Any]:

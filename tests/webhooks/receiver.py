@@ -7,12 +7,15 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import pytest
+import pytest_asyncio
 from standardwebhooks import Webhook
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tests.application import running
+from one_runtime.settings import Settings
+from tests.application import RunningAcme, running, settings_for
 from tests.waiting import eventually
 
 Answer: TypeAlias = Callable[["Message"], Response | Awaitable[Response]]
@@ -109,3 +112,16 @@ async def receiving() -> AsyncIterator[Receiver]:
     async with running(receiver) as port:
         receiver.port = port
         yield receiver
+
+
+@pytest_asyncio.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def settings_with_receiver(database_url: str, acme: RunningAcme, receiver: Receiver) -> Settings:
+    """The settings of an installation that may send requests to the receiver."""
+    allowed = frozenset({("127.0.0.1", acme.port), ("127.0.0.1", receiver.port)})
+    return settings_for(database_url, acme, egress_allow=allowed)

@@ -37,7 +37,10 @@ const CLASSES = Symbol.for("one-runtime.error");
  * program can contain several copies, such as an ES module and a CommonJS module.
  */
 export class OneRuntimeError extends Error {
-  /** A code of One Runtime, or a code of the client: `connection_failed`, `timeout` or `unexpected_answer`. */
+  /**
+   * A code of One Runtime, or a code of the client: `connection_failed`, `timeout`, `unexpected_answer` or
+   * `webhook_not_verified`.
+   */
   readonly code: string;
   /** Null if no server answered. */
   readonly status: number | null;
@@ -118,6 +121,9 @@ export class Unavailable extends OneRuntimeError {}
  */
 export class ConnectionFailed extends OneRuntimeError {}
 
+/** `webhooks.verify` refused a message. Answer with the status 400. `detail` names the reason, without secrets. */
+export class WebhookVerificationError extends OneRuntimeError {}
+
 /** The names as text, because a minifier renames classes. */
 const NAMED = {
   OneRuntimeError,
@@ -133,6 +139,7 @@ const NAMED = {
   ProviderUnavailable,
   Unavailable,
   ConnectionFailed,
+  WebhookVerificationError,
 };
 for (const [name, { prototype }] of Object.entries(NAMED)) {
   const classes = prototype === OneRuntimeError.prototype ? [name] : ["OneRuntimeError", name];
@@ -145,6 +152,7 @@ for (const [name, { prototype }] of Object.entries(NAMED)) {
  * never repeats a request after such a response.
  */
 export const UNEXPECTED = "unexpected_answer";
+export const NOT_VERIFIED = "webhook_not_verified";
 
 /** The codes with a class of their own. The status decides the class of every other code. */
 export const CLASS_OF_CODE: ReadonlyMap<string, typeof OneRuntimeError> = new Map([
@@ -156,6 +164,7 @@ const CLASS_OF_OWN_CODE: ReadonlyMap<string, typeof OneRuntimeError> = new Map([
   ["connection_failed", ConnectionFailed],
   ["timeout", ConnectionFailed],
   [UNEXPECTED, OneRuntimeError],
+  [NOT_VERIFIED, WebhookVerificationError],
 ]);
 
 /** The class of each status. The Python client has the same two tables, and a test compares them. */

@@ -19,6 +19,7 @@ export {
   ServerError,
   Unauthenticated,
   Unavailable,
+  WebhookVerificationError,
 } from "./errors.js";
 export { forward } from "./forward.js";
 export {
@@ -34,3 +35,5 @@ export { OPERATIONS } from "./resources/api.js";
 export type * from "./resources/index.js";
 export type { Options, RawRequestOptions, RequestOptions, ResponseHead } from "./transport.js";
 export type * from "./values.js";
+export type { EventType, WebhookEvent, WebhookHeaders } from "./webhooks.js";
+export * as webhooks from "./webhooks.js";

@@ -19,6 +19,7 @@ __all__ = [
     "ServerError",
     "Unauthenticated",
     "Unavailable",
+    "WebhookVerificationError",
 ]
 
 
@@ -154,6 +155,12 @@ class ConnectionFailed(OneRuntimeError):
     """
 
     default_code = "connection_failed"
+
+
+class WebhookVerificationError(OneRuntimeError):
+    """`webhooks.verify` refused a message. Answer with the status 400. `detail` names the reason, without secrets."""
+
+    default_code = "webhook_not_verified"
 
 
 CLASS_OF_CODE: Final[Mapping[str, type[OneRuntimeError]]] = {
