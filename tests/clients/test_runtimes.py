@@ -16,6 +16,7 @@ import pytest
 from playwright.async_api import BrowserContext, Page, expect
 
 from one_runtime.db.ids import new_id
+from tests.clients.webhook_cases import BODY, SECRET, headers_of
 from tests.demo.steps import type_key
 from tests.foreign.process import NODE, ROOT
 from tests.journeys.steps import expect_closed
@@ -36,6 +37,7 @@ PASSED: Final = {
     "missing": [True, "ConnectRequired", "connect_required"],
     "unknown": [True, False, 404],
     "aborted": True,
+    "webhook": ["connection.needs_reauth", "user_é", "WebhookVerificationError"],
     "pages": 1,
 }
 """The result of `everywhere.mjs`."""
@@ -84,13 +86,14 @@ def execute(folder: Path, *command: str | Path, **variables: str) -> str:
     return process.stdout
 
 
-def given(demo: Demo, runtime: str) -> dict[str, str]:
+def given(demo: Demo, runtime: str) -> dict[str, Any]:
     """Return the input of `everywhere.mjs`, with an end user of its own."""
     return {
         "baseUrl": demo.url,
         "apiKey": demo.api_key,
         "acmeKey": demo.acme_key,
         "runtime": f"{runtime}-{new_id()}",
+        "webhook": {"secret": SECRET, "headers": headers_of(), "body": BODY.decode()},
     }
 
 
@@ -165,7 +168,11 @@ def next_server(project: Path, demo: Demo, *options: str) -> Iterator[str]:
     """Build the product with Next.js, and run it on a free port. Yield its URL."""
     folder, port = project / "next", free_port()
     url = f"http://localhost:{port}"
-    variables = {"ONE_RUNTIME_URL": demo.url, "ONE_RUNTIME_API_KEY": demo.api_key, "ORIGIN": url}
+    keys = {"ONE_RUNTIME_API_KEY": demo.api_key, "WEBHOOK_SECRET": SECRET}
+    variables = {"ONE_RUNTIME_URL": demo.url, "ORIGIN": url, **keys}
+    receiver = folder / "app" / "hooks" / "one-runtime"
+    receiver.mkdir(parents=True, exist_ok=True)
+    shutil.copy(ROOT / "docs" / "snippets" / "webhooks_next.mjs", receiver / "route.js")
     script = program(project, "next").resolve()
     shutil.rmtree(folder / ".next", ignore_errors=True)
     if "--webpack" in options:  # with webpack, Next.js 16.4.6 cannot build any route of its edge runtime
@@ -200,6 +207,10 @@ async def test_settings_page_and_edge_route_work_in_next(
         if "--webpack" not in options:
             edge = await asyncio.to_thread(httpx2.post, f"{url}/edge", json=given(demo, "edge"), timeout=60)
             assert edge.json() == PASSED
+        messages = [(BODY, headers_of()), (BODY + b" ", headers_of())]
+        hook = f"{url}/hooks/one-runtime"
+        answers = [await asyncio.to_thread(httpx2.post, hook, content=body, headers=sent) for body, sent in messages]
+        assert [answer.status_code for answer in answers] == [204, 400]
         await browser_context.add_cookies([{"name": "user", "value": f"next-{new_id()}", "url": url}])
         await page.goto(f"{url}/settings")
         acme: Any = page.locator("[data-slug=acme]")

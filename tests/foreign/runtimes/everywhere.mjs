@@ -1,9 +1,9 @@
 /** The client's tests that every runtime passes. `run` uses only what every runtime has. */
 
-import { ConnectRequired, forward, NotFound, OneRuntime, OneRuntimeError } from "@one-runtime/client";
+import { ConnectRequired, forward, NotFound, OneRuntime, OneRuntimeError, webhooks } from "@one-runtime/client";
 
-/** Calls One Runtime, and returns what happened. `runtime` names the end user. */
-export async function run({ baseUrl, apiKey, acmeKey, runtime }) {
+/** Calls One Runtime, and returns what happened. `runtime` names the end user. `webhook`: arguments of `verify`. */
+export async function run({ baseUrl, apiKey, acmeKey, runtime, webhook }) {
   const client = new OneRuntime({ baseUrl, apiKey });
   const endUserId = `${runtime}-é`;
   const credentials = { api_key: acmeKey };
@@ -24,6 +24,9 @@ export async function run({ baseUrl, apiKey, acmeKey, runtime }) {
   const waiting = new AbortController();
   const aborted = client.organization.get({ signal: waiting.signal }).catch((error) => error);
   waiting.abort(new Error("enough"));
+  const { secret, headers: signed, body: text } = webhook;
+  const event = await webhooks.verify(secret, new Headers(signed), text);
+  const changed = await webhooks.verify(secret, signed, new TextEncoder().encode(`${text} `)).catch((error) => error);
   return {
     status: listed.status,
     token: session.sessionToken.startsWith("orcs_"),
@@ -33,6 +36,7 @@ export async function run({ baseUrl, apiKey, acmeKey, runtime }) {
     missing: [missing instanceof ConnectRequired, missing.name, missing.code],
     unknown: [unknown instanceof NotFound, unknown instanceof ConnectRequired, unknown.status],
     aborted: waiting.signal.aborted && !((await aborted) instanceof OneRuntimeError),
+    webhook: [event.type, event.endUserId, changed.name],
     pages: (await client.connections.list({ endUserId, limit: 1 }).toArray()).length,
   };
 }
