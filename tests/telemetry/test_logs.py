@@ -104,6 +104,15 @@ async def test_slow_request_is_logged(application: Application, client: Client, 
     assert (line["level"], line["route"], line["status"]) == ("warning", "/healthz", 200)
 
 
+async def test_request_that_waits_for_events_is_not_slow(application: Application, client: Client, logged: Log) -> None:
+    endpoint = (await client.post("/v1/webhook-endpoints", {"kind": "pull", "event_types": ["*"]})).json()
+    application.app.observer.slow = 0.0
+    await client.connect()
+    await client.get(f"/v1/webhook-endpoints/{endpoint['id']}/pending", wait_seconds=30)
+    await client.get("/healthz")
+    assert [line["route"] for line in logged.lines("request")] == ["/v1/connections", "/healthz"]
+
+
 async def test_access_log_has_every_request_without_its_address(
     database_url: str, acme: RunningAcme, logged: Log
 ) -> None:

@@ -84,9 +84,13 @@ async def test_a_push_endpoint_cannot_be_fetched(client: Client) -> None:
 
 async def test_a_program_that_has_gone_leases_no_event(application: Application, client: Client) -> None:
     endpoint = await subscribe(client, None, "connection.created")
-    gone = asyncio.Event()
+    asked, gone = asyncio.Event(), asyncio.Event()
+    body = iter([{"type": "http.request"}])
 
-    async def receive() -> dict[str, object]:
+    async def receive() -> dict[str, str]:
+        if message := next(body, None):
+            return message
+        asked.set()  # the request found no event, and waits
         await gone.wait()
         return {"type": "http.disconnect"}
 
@@ -105,9 +109,8 @@ async def test_a_program_that_has_gone_leases_no_event(application: Application,
         "state": {},
     }
     waiting = asyncio.create_task(application.app(scope, receive, send))
-    watching = asyncio.create_task(fetch(client, endpoint, wait_seconds=30))
-    await asyncio.sleep(0)
+    await asked.wait()
     gone.set()
     await client.connect()
-    assert len(await watching) == 1
     await waiting
+    assert len(await fetch(client, endpoint)) == 1

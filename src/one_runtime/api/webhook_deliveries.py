@@ -13,6 +13,7 @@ from one_runtime.api.event_types import EventTypes
 from one_runtime.api.fields import Answer, Body, IdCursor, Limit, Moment, RowId, Several, Time, example, whole_number
 from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.errors import Conflict, InvalidInput, NotFound
+from one_runtime.telemetry.request_observer import WAITS
 from one_runtime.tenancy.events import EventType
 from one_runtime.webhooks import deliveries, endpoints, event_types, pulling, replay
 from one_runtime.webhooks.deliveries import Attempt, Delivery, DeliveryFilter
@@ -254,6 +255,7 @@ async def pull_webhooks(
     With `wait_seconds`, the request waits until an event is pending. Several programs can fetch events at the same
     time: each event goes to one of them.
     """
+    request.scope[WAITS] = query.wait_seconds
     async with installation.database.read() as tx:
         endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id)
     documents = partial(connection_documents, installation)

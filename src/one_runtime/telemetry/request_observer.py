@@ -22,6 +22,9 @@ SLOW: Final = 5.0
 UNMATCHED: Final = "unmatched"
 """Route label of requests that match no route."""
 
+WAITS: Final = "one_runtime.waits"
+"""Key of the scope: the seconds for which the caller asked the server to wait. Such a request is not slow."""
+
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _INTERVAL: Final = 1.0
 """Seconds between two updates of the gauges."""
@@ -63,8 +66,9 @@ class Observer:
             if duration is None:
                 duration = self._durations[key] = metrics.duration_of(*key)
             duration.observe(seconds)
-        if self._all or status >= 500 or seconds >= self.slow:
-            self._log(scope, status, seconds)
+        is_slow = seconds >= self.slow and seconds >= self.slow + scope.get(WAITS, 0)
+        if self._all or status >= 500 or is_slow:
+            self._log(scope, status, seconds, is_slow=is_slow)
         if "span" in scope:
             _end_span(scope, self.route_of(scope), status)
 
@@ -73,8 +77,8 @@ class Observer:
         route = scope.get("route")
         return str(route.path_format) if route else self._plain_routes.get(scope.get("endpoint"), UNMATCHED)
 
-    def _log(self, scope: Scope, status: int, seconds: float) -> None:
-        write = log.error if status >= 500 else log.warning if seconds >= self.slow else log.info
+    def _log(self, scope: Scope, status: int, seconds: float, *, is_slow: bool) -> None:
+        write = log.error if status >= 500 else log.warning if is_slow else log.info
         write(
             "request",
             method=_method(scope),

@@ -35,11 +35,7 @@ class _Due(NamedTuple):
 
 _is_failing = (webhook_endpoints.c.status == "active") & webhook_endpoints.c.failing_since.is_not(None)
 _state = case((_is_failing, "failing"), else_=webhook_endpoints.c.status)
-_COUNT: Final = (
-    select(_state.label("state"), func.count().label("endpoints"))
-    .where(webhook_endpoints.c.status != "deleted")
-    .group_by(_state)
-)
+_COUNT: Final = select(_state.label("state"), func.count().label("endpoints")).group_by(_state)
 _OLDEST_DUE: Final = (
     select(webhook_deliveries.c.due_at)
     .where(webhook_deliveries.c.lane == bindparam("lane"), webhook_deliveries.c.due_at <= bindparam("now"))
