@@ -149,8 +149,9 @@ async def test_events_wait_while_the_local_server_restarts(
     secret, port = new_secret(), free_port()
     for name, value in {**variables_of(client, served), "ONE_RUNTIME_WEBHOOK_SECRET": secret}.items():
         monkeypatch.setenv(name, value)
-    listening = asyncio.create_task(forward(f"http://127.0.0.1:{port}/hook"))
+    listening = asyncio.create_task(forward(f"http://127.0.0.1:{port}/hook?token=hidden"))
     await wait_for_endpoint(client, 0)
+    assert "hidden" not in json.dumps(await endpoints(client))
     for number in range(3):
         await client.connect(f"user_{number}")
     noted = await eventually(lambda: capsys.readouterr().err)

@@ -194,7 +194,8 @@ async def _patiently(
 async def _open(api: RemoteApi, url: str, event_types: Sequence[str]) -> Endpoint:
     """Create the endpoint, or continue with the endpoint of a command that was killed."""
     secret, settings = own_secret(), {"event_types": list(event_types), "expires_in": _seconds(_KEPT)}
-    description = f"one-runtime webhooks listen on {socket.gethostname()}, {url}"[:500]
+    target = url.partition("?")[0]  # the query can contain a secret, and other people can read the description
+    description = f"one-runtime webhooks listen on {socket.gethostname()}, {target}"[:500]
     listed = (await api.call("GET", ENDPOINTS))["webhook_endpoints"]
     for each in listed:
         is_temporary = each["kind"] == "pull" and each["status"] == "active" and each["expires_at"] is not None
