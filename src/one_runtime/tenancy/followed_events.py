@@ -45,7 +45,9 @@ _HAS_POSITION: Final = events.c.position.is_not(None)
 _PLACE: Final = select(events.c.id, events.c.position)
 _PLACE_OF: Final = _PLACE.where(_MINE, events.c.id == bindparam("event"))
 _LAST: Final = _PLACE.where(_MINE, _HAS_POSITION).order_by(events.c.position.desc()).limit(1)
-_UNPOSITIONED: Final = _PLACE.where(_MINE, ~_HAS_POSITION).order_by(events.c.id)
+_unpositioned = _PLACE.where(_MINE, ~_HAS_POSITION)
+_NEWEST_UNPOSITIONED: Final = _unpositioned.order_by(events.c.id.desc()).limit(1)
+_LOWEST_ID: Final = "00000000-0000-0000-0000-000000000000"
 
 # FOR NO KEY UPDATE: two requests never assign at the same time. Transactions that write events do not wait.
 _LOCK: Final = (
@@ -53,7 +55,11 @@ _LOCK: Final = (
 )
 # SKIP LOCKED: a request never waits for a transaction that changes old events. A later request positions these events.
 _batch = (
-    _UNPOSITIONED.limit(bindparam("limit")).with_for_update(skip_locked=True, key_share=True).cte("batch", nesting=True)
+    _unpositioned.where(events.c.id > bindparam("above"))
+    .order_by(events.c.id)
+    .limit(bindparam("limit"))
+    .with_for_update(skip_locked=True, key_share=True)
+    .cte("batch", nesting=True)
 )
 _numbered = select(_batch.c.id, func.row_number().over(order_by=_batch.c.id).label("number")).subquery("numbered")
 _highest = select(func.coalesce(func.max(events.c.position), 0)).where(_MINE, _HAS_POSITION).scalar_subquery()
@@ -89,15 +95,25 @@ async def list_followed(
 
 
 async def assign_positions(tx: Transaction, organization_id: str) -> int:
-    """Assign positions to at most `BATCH` committed events, in the order of their ids. Return the number of events."""
+    """Assign positions to at most `BATCH` committed events. Return the number of events.
+
+    Events above the last positioned event come first, and then events that were committed late. So a request that
+    continues the work of earlier requests does not search the index entries of events that now have a position.
+    PostgreSQL keeps such entries until the next vacuum.
+    """
     await tx.one(_LOCK, organization=organization_id)
-    return await tx.execute(_ASSIGN, organization=organization_id, limit=BATCH)
+    last = await tx.one(_LAST, _Place, organization=organization_id)
+    assigned = 0
+    for above in (_LOWEST_ID,) if last is None else (last.id, _LOWEST_ID):
+        if assigned < BATCH:
+            assigned += await tx.execute(_ASSIGN, organization=organization_id, above=above, limit=BATCH - assigned)
+    return assigned
 
 
 async def _assign_missing(database: Database, organization_id: str) -> int:
     """Assign positions if an event has none. A request without new events writes nothing."""
     async with database.read() as tx:
-        if await tx.one(_UNPOSITIONED.limit(1), _Place, organization=organization_id) is None:
+        if await tx.one(_NEWEST_UNPOSITIONED, _Place, organization=organization_id) is None:
             return 0
     async with database.write() as tx:
         return await assign_positions(tx, organization_id)
