@@ -22,7 +22,7 @@ SLOW: Final = 5.0
 UNMATCHED: Final = "unmatched"
 """Route label of requests that match no route."""
 
-WAITS: Final = "one_runtime.waits"
+WAITS: Final = "waits"
 """Key of the scope: the seconds for which the caller asked the server to wait. Such a request is not slow."""
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
