@@ -11,7 +11,13 @@ import one_runtime_client
 from one_runtime_client import (
     OneRuntime,
 )
-from one_runtime_client.errors import CLASS_OF_CODE, CLASS_OF_STATUS, ConnectionFailed, OneRuntimeError
+from one_runtime_client.errors import (
+    CLASS_OF_CODE,
+    CLASS_OF_STATUS,
+    ConnectionFailed,
+    OneRuntimeError,
+    WebhookVerificationError,
+)
 from tests.api.operations import Schema, operations
 from tests.application import Client
 from tests.clients.python_callers import ROUTES
@@ -54,4 +60,6 @@ def test_every_exported_error_is_a_one_runtime_error() -> None:
     classes = [value for value in vars(one_runtime_client).values() if isinstance(value, type)]
     errors = [exported for exported in classes if issubclass(exported, Exception)]
     assert all(issubclass(error, OneRuntimeError) for error in errors)
-    assert {*CLASS_OF_CODE.values(), *CLASS_OF_STATUS.values(), ConnectionFailed, OneRuntimeError} == {*errors}
+    raised_without_a_response = {ConnectionFailed, WebhookVerificationError}
+    raised_for_responses = {*CLASS_OF_CODE.values(), *CLASS_OF_STATUS.values(), OneRuntimeError}
+    assert raised_for_responses | raised_without_a_response == {*errors}
