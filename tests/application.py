@@ -28,7 +28,7 @@ from one_runtime.api import response_headers
 from one_runtime.api.application import SPECS
 from one_runtime.api.middleware import RequestMiddleware
 from one_runtime.api.problems import MEDIA_TYPE
-from one_runtime.app import create_app
+from one_runtime.app import WEBHOOK_LIMITS, create_app
 from one_runtime.catalog.entry_files import load_yaml
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.model import Auth, Integration, dump
@@ -313,7 +313,7 @@ async def started(
     `worker`: False if the test itself runs a periodic task and counts the task's rows. A worker could claim these rows.
     """
     clock = SetClock()
-    egress = Egress(allow=settings.egress_allow, before_request=refuse_open_transaction)
+    egress = Egress(allow=settings.egress_allow, pool_limits=WEBHOOK_LIMITS, before_request=refuse_open_transaction)
     app = create_app(settings, catalog or catalog_with_acme(acme.url), clock=clock, egress=egress)
     installation = app.services.installation
     async with lifespan(app) if worker else without_worker(installation):

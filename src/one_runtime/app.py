@@ -40,8 +40,12 @@ A proxy call needs two open files: the connection to the caller and the connecti
 lower than half of the limit of open files (`OPEN_FILES` in serving/server.py).
 """
 
-WEBHOOK_LIMITS: Final = PoolLimits(connections=1024)
-"""Limits of the connections to webhook receivers. They exceed the limits of `webhooks/sender.py`."""
+WEBHOOK_LIMITS: Final = PoolLimits(connections=2048, per_upstream=2048)
+"""Limits of the connections to webhook receivers. They exceed the limits of `webhooks/sender.py`.
+
+The sender limits the requests to each endpoint. With a limit for each host, a hanging endpoint would delay the other
+endpoints of its host.
+"""
 
 log = Logger()
 

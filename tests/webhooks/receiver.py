@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -104,6 +104,50 @@ async def never(_: Message) -> Response:
     """Never answer."""
     await asyncio.Event().wait()
     raise AssertionError
+
+
+def after(seconds: float) -> Answer:
+    """Accept every message after some seconds."""
+
+    async def answer(message: Message) -> Response:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await never(message)
+        return _accept(message)
+
+    return answer
+
+
+class _Dripping(asyncio.Protocol):
+    """Sends response headers byte by byte, and never ends them."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: asyncio.Transport = transport  # type: ignore[assignment] # of a TCP server
+        self.transport.write(b"HTTP/1.1 200 OK\r\nx-drip: ")
+        self._drip()
+
+    def _drip(self) -> None:
+        if not self.transport.is_closing():
+            self.transport.write(b"x")
+            asyncio.get_running_loop().call_later(0.5, self._drip)
+
+
+@asynccontextmanager
+async def dripping() -> AsyncIterator[int]:
+    """Run a receiver that never ends its response headers. Yield the port."""
+    protocols: list[_Dripping] = []
+
+    def connect() -> _Dripping:
+        protocols.append(_Dripping())
+        return protocols[-1]
+
+    server = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for protocol in protocols:
+            protocol.transport.abort()
 
 
 @asynccontextmanager

@@ -31,7 +31,7 @@ from one_runtime.tenancy.end_users import EndUser
 from one_runtime.tenancy.events import Actor, Subject, record
 from tests.figures import Figures
 from tests.promises.serving import Served, Serving, start, stop
-from tests.waiting import eventually
+from tests.waiting import async_attempts, eventually
 from tests.webhooks.receiver import Message, Receiver, receiving
 
 pytestmark = [pytest.mark.promise("P10"), pytest.mark.slow]
@@ -113,15 +113,17 @@ class Story:
 
     async def subscribe(self) -> None:
         """Create two push endpoints and a pull endpoint for the events of the load."""
-        kinds = [{"url": self.receiver.url(path)} for path in PATHS] + [{"kind": "pull"}]
-        for kind in kinds:
-            body = {**kind, "event_types": ["end_user.updated"]}
-            answer = await self.http.post(self.url("/v1/webhook-endpoints"), json=body)
-            assert answer.status_code == 201, answer.text
-            if "url" in kind:
-                self.secrets[kind["url"]] = answer.json()["secret"]
-            else:
-                self.pull_path = f"/v1/webhook-endpoints/{answer.json()['id']}"
+        for path in PATHS:
+            self.secrets[path] = (await self.create_endpoint(url=self.receiver.url(path)))["secret"]
+        self.pull_path = f"/v1/webhook-endpoints/{(await self.create_endpoint(kind='pull'))['id']}"
+
+    async def create_endpoint(self, **fields: str) -> dict[str, Any]:
+        """Create a webhook endpoint for the events of the load."""
+        body = {**fields, "event_types": ["end_user.updated"]}
+        answer = await self.http.post(self.url("/v1/webhook-endpoints"), json=body)
+        assert answer.status_code == 201, answer.text
+        endpoint: dict[str, Any] = answer.json()
+        return endpoint
 
     async def change_end_users(self) -> None:
         """Change end users, so that each answered change writes an event. Every fifth change is refused."""
@@ -183,14 +185,11 @@ class Story:
             async with self.database.write() as tx:
                 await tx.execute(_END_LEASES, now=system_clock())
             with suppress(TimeoutError):
-                await eventually(self._is_settled, 15)
-                return
+                async for _ in async_attempts(15):
+                    async with self.database.read() as tx:
+                        if await tx.one(_PENDING, _RowCount) == (0,):
+                            return
         raise AssertionError("Deliveries are still pending.")
-
-    async def _is_settled(self) -> bool:
-        async with self.database.read() as tx:
-            pending = await tx.one(_PENDING, _RowCount)
-        return pending is not None and pending.rows == 0
 
     async def check(self) -> None:
         """Compare the received messages with the committed events."""
@@ -202,7 +201,7 @@ class Story:
         for path in PATHS:
             messages = self.receiver.at(path)
             for message in messages:
-                message.verify(self.secrets[self.receiver.url(path)])
+                message.verify(self.secrets[path])
             self._check_messages(path, committed, [(message.id, message.raw) for message in messages])
         self._check_messages("pull", committed, [(message["id"], message) for message in self.pulled])
         assert self.counts["rolled back"] > 0
@@ -236,8 +235,8 @@ async def make_organization(database: Database) -> tuple[str, str]:
 
 
 @asynccontextmanager
-async def told(database_url: str, folder: Path, servers: int) -> AsyncIterator[Story]:
-    """Start the receiver and the servers of a story."""
+async def told(database_url: str, folder: Path, servers: int, *allowed_ports: int) -> AsyncIterator[Story]:
+    """Start the receiver and the servers of a story. The servers may also send messages to `allowed_ports`."""
     async with AsyncExitStack() as stack:
         receiver = await stack.enter_async_context(receiving())
         receiver.answers["/failing"] = failing_sometimes()
@@ -247,7 +246,7 @@ async def told(database_url: str, folder: Path, servers: int) -> AsyncIterator[S
         organization_id, key = await make_organization(database)
         settings = {
             "ONE_RUNTIME_ENCRYPTION_KEYS": new_key(),
-            "ONE_RUNTIME_EGRESS_ALLOW": f"127.0.0.1:{receiver.port}",
+            "ONE_RUNTIME_EGRESS_ALLOW": ",".join(f"127.0.0.1:{port}" for port in (receiver.port, *allowed_ports)),
             "ONE_RUNTIME_RATE_LIMIT": "0",
             "ONE_RUNTIME_LOG_LEVEL": "warning",
         }

@@ -4,9 +4,8 @@ import pytest
 
 from one_runtime.webhooks import upkeep
 from tests.application import Application, Client
-from tests.waiting import eventually
 from tests.webhooks.conftest import subscribe
-from tests.webhooks.receiver import Receiver, never, with_status
+from tests.webhooks.receiver import Receiver, with_status
 
 
 async def test_a_secret_is_shown_only_once(client: Client, receiver: Receiver) -> None:
@@ -121,16 +120,6 @@ async def test_an_endpoint_that_is_gone_is_disabled_and_can_be_activated(client:
     replayed = await client.post(f"{path}/replay", {"since": "2020-01-01T00:00:00Z", "status": "missing"})
     assert replayed.json() == {"queued_deliveries": 2}
     await receiver.wait_for("connection.created", count=3)  # the first attempt, and both events again
-
-
-async def test_a_hanging_endpoint_delays_no_other(application: Application, client: Client, receiver: Receiver) -> None:
-    receiver.answers["/hangs"] = never
-    await subscribe(client, receiver.url("/hangs"))
-    await subscribe(client, receiver.url("/works"))
-    for number in range(40):
-        await client.connect(f"user_{number}")
-    await eventually(lambda: len(receiver.at("/works")) == 40, seconds=10)
-    assert len(receiver.at("/hangs")) == 16  # the limit of concurrent requests to one endpoint
 
 
 async def test_a_temporary_endpoint_is_deleted_after_its_time(

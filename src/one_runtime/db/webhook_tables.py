@@ -72,6 +72,7 @@ webhook_deliveries = Table(
     Index(
         "ix_webhook_deliveries_due",
         "lane",
+        "endpoint_id",
         "due_at",
         postgresql_where=text("due_at IS NOT NULL"),
         sqlite_where=text("due_at IS NOT NULL"),

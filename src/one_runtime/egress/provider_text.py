@@ -40,8 +40,12 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     case do not matter. `redact` also masks a part of a secret if the part has at least 12 characters.
     """
     plain = printable(text[:_MOST_READ])
+    if len(plain) < _SHORTEST_SECRET:  # saves the time to build the forms
+        return plain
     forms = sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True)
     for form in forms:
+        if len(form) > len(plain):  # saves the time to compile the expression
+            continue
         plain = re.sub(re.escape(form), MASK, plain, flags=re.IGNORECASE)
     return _mask_parts(plain, forms)[:MAX_TEXT].strip()
 
@@ -95,6 +99,8 @@ def _base64_forms(data: bytes) -> Iterator[str]:
 
 def _mask_parts(text: str, forms: Iterable[str]) -> str:
     """Mask each part of a form if the part has at least 12 characters."""
+    if len(text) < _SHORTEST_PART:
+        return text
     parts = {
         folded[start : start + _SHORTEST_PART]
         for folded in map(_lower, forms)

@@ -6,13 +6,13 @@ A delivery has no id of its own. The ids of its event and of its endpoint identi
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import ColumnElement, bindparam, insert, select, update
 
 from one_runtime.clock import Clock
 from one_runtime.db.engine import Transaction
-from one_runtime.db.id_lists import in_list, not_in_list
+from one_runtime.db.id_lists import in_list
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.scanning import SCANNED_ROWS, Page, Values, matches, read_page, within
 from one_runtime.db.schema import ID, TIME, events
@@ -28,10 +28,40 @@ Status: TypeAlias = Literal["pending", "delivered", "failed", "cancelled"]
 LEASE: Final = timedelta(seconds=60)
 """Time for which one process, or one program that fetches events, reserves a delivery."""
 
-_NOT_BUSY: Final = not_in_list(webhook_deliveries.c.endpoint_id, "busy")
-_QUEUES: Final = {
-    lane: Queue(webhook_deliveries, LEASE, webhook_deliveries.c.lane == lane, _NOT_BUSY) for lane in (FIRST, TROUBLED)
-}
+_LOWEST: Final = "00000000-0000-0000-0000-000000000000"
+_IN_LANE: Final = webhook_deliveries.c.lane == bindparam("lane")
+_QUEUE: Final = Queue(webhook_deliveries, LEASE, _IN_LANE, webhook_deliveries.c.endpoint_id == bindparam("endpoint"))
+
+
+def _next_endpoint(after: ColumnElement[str]) -> ColumnElement[str]:
+    """Build an expression: the lowest id above `after` of an endpoint with pending deliveries in the lane, or null."""
+    pending = webhook_deliveries.alias()
+    return (
+        select(pending.c.endpoint_id)
+        .where(pending.c.lane == bindparam("lane"), pending.c.due_at.is_not(None), pending.c.endpoint_id > after)
+        .order_by(pending.c.endpoint_id)
+        .limit(1)
+        .scalar_subquery()
+    )
+
+
+# Steps from endpoint to endpoint in the index, so the number of pending deliveries does not matter.
+_first = select(_next_endpoint(bindparam("lowest", type_=ID)).label("endpoint_id")).cte("pending", recursive=True)
+_pending = _first.union_all(select(_next_endpoint(_first.c.endpoint_id)).where(_first.c.endpoint_id.is_not(None)))
+_earliest = (
+    select(webhook_deliveries.c.due_at)
+    .where(
+        _IN_LANE, webhook_deliveries.c.endpoint_id == _pending.c.endpoint_id, webhook_deliveries.c.due_at.is_not(None)
+    )
+    .order_by(webhook_deliveries.c.due_at)
+    .limit(1)
+    .scalar_subquery()
+)
+_DUE_ENDPOINTS: Final = (
+    select(_pending.c.endpoint_id)
+    .where(_pending.c.endpoint_id.is_not(None), _earliest <= bindparam("now"))
+    .order_by(_earliest)
+)
 _EVENT_COLUMNS: Final = tuple(events.c[name] for name in Event.__dataclass_fields__)
 _EVENTS: Final = select(*_EVENT_COLUMNS).where(in_list(events.c.id, "events"))
 _KEY: Final = (
@@ -50,6 +80,10 @@ def failed_values() -> dict[str, object]:
         "error": "endpoint_disabled",
         "end_user_id": None,
     }
+
+
+class _EndpointId(NamedTuple):
+    endpoint_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +229,14 @@ _GIVE_BACK: Final = (
 _FAIL: Final = update(webhook_deliveries).where(*_KEY, _PENDING).values(failed_values())
 
 
-async def claim(tx: Transaction, clock: Clock, lane: int, limit: int, busy: Collection[str]) -> list[ClaimedDelivery]:
-    """Reserve and return at most `limit` due deliveries of a lane, without the endpoints `busy`."""
+async def due_endpoints(tx: Transaction, clock: Clock, lane: int) -> list[str]:
+    """Return the ids of the endpoints with due deliveries in a lane. The endpoint of the earliest delivery is first."""
+    now = await database_now(tx, clock)
+    return [row.endpoint_id for row in await tx.all(_DUE_ENDPOINTS, _EndpointId, lane=lane, lowest=_LOWEST, now=now)]
+
+
+async def claim(tx: Transaction, clock: Clock, lane: int, endpoint_id: str, limit: int) -> list[ClaimedDelivery]:
+    """Reserve and return at most `limit` due deliveries of an endpoint in a lane."""
     return [
         ClaimedDelivery(
             row.event_id,
@@ -207,7 +247,7 @@ async def claim(tx: Transaction, clock: Clock, lane: int, limit: int, busy: Coll
             row.failures,
             row.end_user_id,
         )
-        for row in await _QUEUES[lane].claim(tx, clock, limit, busy=list(busy))
+        for row in await _QUEUE.claim(tx, clock, limit, lane=lane, endpoint=endpoint_id)
     ]
 
 

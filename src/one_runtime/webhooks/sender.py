@@ -33,20 +33,25 @@ from one_runtime.webhooks.schedule import next_delay
 BATCH: Final = 100
 """Maximum number of deliveries of one claim."""
 
-CLAIMED: Final[Mapping[int, int]] = {FIRST: 1000, TROUBLED: 250}
+CLAIMED: Final[Mapping[int, int]] = {FIRST: 1000, TROUBLED: 500}
 """Maximum number of deliveries by lane that one process has claimed."""
 
 CONCURRENT: Final[Mapping[int, int]] = {FIRST: 16, TROUBLED: 4}
 """Maximum number of concurrent requests to one endpoint, by the endpoint's lane."""
 
-PATIENCE: Final = 30.0
+UNPROVEN: Final = 4
+"""Maximum number of concurrent requests to an endpoint whose last request did not succeed within a second."""
+
+PATIENCE: Final = 10.0
 """Seconds for which a claimed delivery waits for a free request. With the request, this is less than the lease."""
 
-_BETWEEN_CLAIMS: Final = 0.2
-"""Minimum seconds between two claims of the lane `TROUBLED`. A claim can skip many rows of busy endpoints."""
+_BETWEEN_RETRIES: Final = 0.2
+"""Minimum seconds between two claims of the lane `TROUBLED`, which can contain many endpoints."""
 
-_STOP: Final = 5.0
-"""Seconds for which a stopping server waits for running requests."""
+_STOP: Final = 2.0
+"""Seconds from the start of a request for which a stopping server waits for the response."""
+
+_PROVEN_MS: Final = 1000
 
 _RETRY_STORING: Final = 1.0
 
@@ -70,19 +75,25 @@ class _Outbox:
     running: int = 0
 
 
+_NO_OUTBOX: Final = _Outbox()
+
+
 class Sender:
     """Sends the deliveries of this process."""
 
     def __init__(self, installation: Installation, documents: ConnectionDocuments) -> None:
         self._installation, self._documents = installation, documents
         self._outboxes = defaultdict[str, _Outbox](_Outbox)
+        self._proven = set[str]()
+        """The ids of the endpoints whose last request succeeded within a second."""
         self._claimed = Counter[int]()
         self._settlements = list[Settlement]()
         self._returned = list[ClaimedDelivery]()
         self._sending = set[asyncio.Task[None]]()
         self._storing: asyncio.Task[None] | None = None
         self._following = set[asyncio.Task[None]]()
-        self._next_claim = {FIRST: 0.0, TROUBLED: 0.0}
+        self._next_retries, self._wakes_for_retries = 0.0, False
+        self._newest_request = 0.0
         self._stopping = False
 
     def task(self) -> PeriodicTask[Installation]:
@@ -96,7 +107,8 @@ class Sender:
         """
         if not self._installation.liveness.is_live:
             return 0
-        return sum([await self._claim_lane(lane) for lane in (FIRST, TROUBLED)])
+        self._return_impatient()
+        return await self._claim_lane(FIRST) + await self._claim_retries()
 
     async def stop(self) -> None:
         """Wait for running requests, store the results, and return the other claimed deliveries to the queue."""
@@ -105,7 +117,8 @@ class Sender:
             self._returned += (work.claimed for work in outbox.waiting)
             outbox.waiting.clear()
         if self._sending:
-            await asyncio.wait(self._sending, timeout=_STOP)
+            patience = self._newest_request + _STOP - time.monotonic()
+            await asyncio.wait(self._sending, timeout=max(patience, 0))
         for task in self._sending:
             task.cancel()
         await asyncio.gather(*self._sending, return_exceptions=True)
@@ -116,32 +129,55 @@ class Sender:
                 await self._store_once()
         await asyncio.gather(*self._following, return_exceptions=True)
 
-    async def _claim_lane(self, lane: int) -> int:
-        total, now = 0, time.monotonic()
-        if now < self._next_claim[lane]:
+    async def _claim_retries(self) -> int:
+        """Claim deliveries of the lane `TROUBLED`, or wake this task later if the last claim is recent."""
+        now = time.monotonic()
+        if now < self._next_retries:
+            if not self._wakes_for_retries:
+                self._wakes_for_retries = True
+                asyncio.get_running_loop().call_later(self._next_retries - now, wake, webhook_deliveries)
             return 0
-        while (free := min(BATCH, CLAIMED[lane] - self._claimed[lane])) > 0:
-            busy = [
-                endpoint_id
-                for endpoint_id, outbox in self._outboxes.items()
-                if outbox.waiting or outbox.running >= CONCURRENT[lane]
-            ]
-            async with self._installation.database.write() as tx:
-                claimed = await deliveries.claim(tx, self._installation.clock, lane, free, busy)
+        claimed = await self._claim_lane(TROUBLED)
+        self._next_retries, self._wakes_for_retries = time.monotonic() + _BETWEEN_RETRIES, False
+        return claimed
+
+    async def _claim_lane(self, lane: int) -> int:
+        database, clock, total = self._installation.database, self._installation.clock, 0
+        async with database.read() as tx:
+            listed = await deliveries.due_endpoints(tx, clock, lane)
+        due = deque(endpoint_id for endpoint_id in listed if self._room(endpoint_id, lane) > 0)
+        while due and self._claimed[lane] < CLAIMED[lane]:
+            claimed = list[ClaimedDelivery]()
+            async with database.write() as tx:
+                while due and (free := min(BATCH, CLAIMED[lane] - self._claimed[lane]) - len(claimed)) > 0:
+                    endpoint_id = due.popleft()
+                    limit = min(free, self._room(endpoint_id, lane))
+                    if limit > 0:
+                        claimed += await deliveries.claim(tx, clock, lane, endpoint_id, limit)
             if claimed:
                 self._claimed[lane] += len(claimed)
                 await self._start(claimed)
             total += len(claimed)
-            if len(claimed) < free:
-                break
-        if lane == TROUBLED:
-            self._next_claim[lane] = time.monotonic() + _BETWEEN_CLAIMS
         return total
+
+    def _limit(self, endpoint_id: str, lane: int) -> int:
+        """Return the maximum number of concurrent requests to an endpoint."""
+        return CONCURRENT[lane] if endpoint_id in self._proven else min(UNPROVEN, CONCURRENT[lane])
+
+    def _room(self, endpoint_id: str, lane: int) -> int:
+        """Return the number of further deliveries to claim for an endpoint.
+
+        Only a proven endpoint has waiting deliveries. Otherwise a hanging endpoint would occupy them for nothing.
+        """
+        outbox, limit = self._outboxes.get(endpoint_id, _NO_OUTBOX), self._limit(endpoint_id, lane)
+        if endpoint_id in self._proven:
+            return BATCH if len(outbox.waiting) < limit else 0
+        return limit - outbox.running - len(outbox.waiting)
 
     async def _start(self, claimed: list[ClaimedDelivery]) -> None:
         """Read what the messages need, and start the requests. Settle deliveries that cannot be sent."""
         installation, claimed_at = self._installation, time.monotonic()
-        now = installation.clock()
+        now, taken = installation.clock(), 0
         paused, dead = list[ClaimedDelivery](), list[ClaimedDelivery]()
         async with installation.database.read() as tx:
             of_endpoint = defaultdict[str, list[ClaimedDelivery]](list)
@@ -162,9 +198,9 @@ class Sender:
                         _Work(each, endpoint, key, message, claimed_at)
                         for each, message in zip(mine, messages, strict=True)
                     )
+                    taken += len(mine)
         # The queue offers the other deliveries again after the lease. Their event or endpoint was deleted since the
         # claim, or this process cannot decrypt their secret.
-        taken = sum(len(outbox.waiting) for name, outbox in self._outboxes.items() if name in of_endpoint)
         self._claimed[claimed[0].lane] -= len(claimed) - taken
         for endpoint_id in of_endpoint.keys() & self._outboxes.keys():
             self._pump(endpoint_id)
@@ -176,34 +212,42 @@ class Sender:
     def _pump(self, endpoint_id: str) -> None:
         """Start waiting requests of an endpoint, up to its limit."""
         outbox = self._outboxes[endpoint_id]
-        while outbox.waiting and outbox.running < CONCURRENT[outbox.waiting[0].endpoint.lane]:
+        while outbox.waiting and outbox.running < self._limit(endpoint_id, outbox.waiting[0].endpoint.lane):
             work = outbox.waiting.popleft()
-            if self._stopping or time.monotonic() - work.claimed_at > PATIENCE:
-                self._returned.append(work.claimed)
-                self._store()
-                continue
             outbox.running += 1
+            self._newest_request = time.monotonic()
             task = asyncio.create_task(self._send(work))
             self._sending.add(task)
             task.add_done_callback(self._sending.discard)
         if not outbox.waiting and not outbox.running:
             del self._outboxes[endpoint_id]
 
+    def _return_impatient(self) -> None:
+        """Return deliveries to the queue that have waited too long for a free request."""
+        before = time.monotonic() - PATIENCE
+        for outbox in self._outboxes.values():
+            while outbox.waiting and outbox.waiting[0].claimed_at < before:
+                self._returned.append(outbox.waiting.popleft().claimed)
+        if self._returned:
+            self._store()
+
     async def _send(self, work: _Work) -> None:
-        egress = self._installation.webhook_egress
+        egress, endpoint_id = self._installation.webhook_egress, work.endpoint.id
         try:
             answer = await attempt(egress, work.endpoint, work.secrets, work.message, self._installation.clock)
+            is_proven = answer.is_success and answer.attempt.duration_ms < _PROVEN_MS
+            (self._proven.add if is_proven else self._proven.discard)(endpoint_id)
             self._settlements.append(_settlement(work.claimed, answer))
             metrics.webhook_attempts.labels(answer.outcome).inc()
         except asyncio.CancelledError:
             self._returned.append(work.claimed)
             raise
         except Exception:  # the delivery is due again after the lease
-            log.exception("webhook_attempt_failed", endpoint_id=work.endpoint.id)
+            log.exception("webhook_attempt_failed", endpoint_id=endpoint_id)
             self._claimed[work.claimed.lane] -= 1
         finally:
-            self._outboxes[work.endpoint.id].running -= 1
-            self._pump(work.endpoint.id)
+            self._outboxes[endpoint_id].running -= 1
+            self._pump(endpoint_id)
             self._store()
 
     def _store(self) -> None:

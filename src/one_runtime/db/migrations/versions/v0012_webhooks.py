@@ -78,7 +78,7 @@ def _create_deliveries() -> None:
         sa.Column("settled_at", TIME),
         sa.Column("end_user_id", sa.Text()),
     )
-    for name, columns in (("due", ["lane", "due_at"]), ("pending", ["endpoint_id", "event_id"])):
+    for name, columns in (("due", ["lane", "endpoint_id", "due_at"]), ("pending", ["endpoint_id", "event_id"])):
         op.create_index(
             f"ix_webhook_deliveries_{name}",
             "webhook_deliveries",
