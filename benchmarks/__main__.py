@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure the integration list, credentials, proxy calls and the catalog. Print Markdown."""
+"""`python -m benchmarks`: measure the list, credentials, proxy calls, webhooks and the catalog. Print Markdown."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ from typing import Final
 
 import psycopg
 
-from benchmarks import catalog, credentials, report
+from benchmarks import catalog, credentials, report, webhooks
 from benchmarks.processes import Server, measured_server, served
 from benchmarks.proxy.measure import Extent, measure, tables
 from benchmarks.report import Result
@@ -47,6 +47,7 @@ class Plan:
     seconds: float
     starts: int
     calls: int
+    deliveries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +84,13 @@ def main() -> None:
         ]
         fresh = [credentials.measure(name, new) for name, new in makers.items()]
         calls = [measure(name, new, Extent(plan.seconds * 4, plan.calls)) for name, new in makers.items()]
+    delivered = [webhooks.measure(name, new, _webhooks(plan)) for name, new in makers.items()]
     print("`" + " ".join(["python -m benchmarks", *sys.argv[1:]]) + f"`, {time.monotonic() - begun:.0f} s in total\n")
     print("\n".join([*report.machine(version, busy), ""]))
     print("\n".join(line for result in results for line in report.tables(result)))
     print("\n".join([*credentials.table(fresh), ""]))
     print("\n".join([*tables(calls), ""]))
+    print("\n".join([*webhooks.table(delivered), ""]))
     print("\n".join(catalog.table(catalog.measure())))
 
 
@@ -109,7 +112,12 @@ def _plan(arguments: Sequence[str]) -> Plan:
         seconds=0.25 if options.quick else 0.75,
         starts=3 if options.quick else 5,
         calls=2_000 if options.quick else 100_000,
+        deliveries=2_000 if options.quick else 100_000,
     )
+
+
+def _webhooks(plan: Plan) -> webhooks.Extent:
+    return webhooks.Extent(plan.deliveries, events=plan.deliveries // 100, seconds=plan.seconds * 8)
 
 
 def _databases(stack: ExitStack, plan: Plan) -> tuple[str | None, dict[str, NewDatabase]]:

@@ -90,4 +90,9 @@ async def _opened(call: Call) -> _Opened:
 async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: bytes) -> None:
     writer.write(request)
     head = await reader.readuntil(b"\r\n\r\n")
-    await reader.readexactly(int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]))
+    await reader.readexactly(content_length(head))
+
+
+def content_length(head: bytes) -> int:
+    """Return the length of the body of a request or of a response, from its head."""
+    return int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])

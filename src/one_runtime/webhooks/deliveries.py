@@ -58,7 +58,7 @@ _earliest = (
     .scalar_subquery()
 )
 _DUE_ENDPOINTS: Final = (
-    select(_pending.c.endpoint_id)
+    select(_pending.c.endpoint_id, _earliest.label("due_at"))
     .where(_pending.c.endpoint_id.is_not(None), _earliest <= bindparam("now"))
     .order_by(_earliest)
 )
@@ -82,8 +82,11 @@ def failed_values() -> dict[str, object]:
     }
 
 
-class _EndpointId(NamedTuple):
+class DueEndpoint(NamedTuple):
+    """An endpoint with due deliveries in a lane. `due_at`: the time of the earliest of them."""
+
     endpoint_id: str
+    due_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,10 +232,9 @@ _GIVE_BACK: Final = (
 _FAIL: Final = update(webhook_deliveries).where(*_KEY, _PENDING).values(failed_values())
 
 
-async def due_endpoints(tx: Transaction, clock: Clock, lane: int) -> list[str]:
-    """Return the ids of the endpoints with due deliveries in a lane. The endpoint of the earliest delivery is first."""
-    now = await database_now(tx, clock)
-    return [row.endpoint_id for row in await tx.all(_DUE_ENDPOINTS, _EndpointId, lane=lane, lowest=_LOWEST, now=now)]
+async def due_endpoints(tx: Transaction, lane: int, now: datetime) -> list[DueEndpoint]:
+    """Return the endpoints with due deliveries in a lane. The endpoint of the earliest delivery is first."""
+    return await tx.all(_DUE_ENDPOINTS, DueEndpoint, lane=lane, lowest=_LOWEST, now=now)
 
 
 async def claim(tx: Transaction, clock: Clock, lane: int, endpoint_id: str, limit: int) -> list[ClaimedDelivery]:

@@ -11,10 +11,11 @@ from sqlalchemy import bindparam, case, func, or_, select
 
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
-from one_runtime.db.webhook_tables import webhook_deliveries, webhook_endpoints
+from one_runtime.db.webhook_tables import webhook_endpoints
 from one_runtime.telemetry import metrics
 from one_runtime.telemetry.metrics_server import is_measuring_process
 from one_runtime.tenancy.event_deliveries import FIRST, TROUBLED
+from one_runtime.webhooks import deliveries
 from one_runtime.webhooks.endpoints import WebhookEndpoint
 
 STATES: Final = ("active", "failing", "paused", "disabled")
@@ -29,19 +30,9 @@ class _StateCount(NamedTuple):
     endpoints: int
 
 
-class _Due(NamedTuple):
-    due_at: datetime
-
-
 _is_failing = (webhook_endpoints.c.status == "active") & webhook_endpoints.c.failing_since.is_not(None)
 _state = case((_is_failing, "failing"), else_=webhook_endpoints.c.status)
 _COUNT: Final = select(_state.label("state"), func.count().label("endpoints")).group_by(_state)
-_OLDEST_DUE: Final = (
-    select(webhook_deliveries.c.due_at)
-    .where(webhook_deliveries.c.lane == bindparam("lane"), webhook_deliveries.c.due_at <= bindparam("now"))
-    .order_by(webhook_deliveries.c.due_at)
-    .limit(1)
-)
 _IN_TROUBLE: Final = (
     select(webhook_endpoints)
     .where(
@@ -62,8 +53,8 @@ async def count_by_state(tx: Transaction) -> dict[str, int]:
 
 async def seconds_overdue(tx: Transaction, lane: int, now: datetime) -> float:
     """Return the seconds for which the oldest due delivery of a lane has waited for the sender, or 0."""
-    oldest = await tx.one(_OLDEST_DUE, _Due, lane=lane, now=now)
-    return 0.0 if oldest is None else (now - oldest.due_at).total_seconds()
+    due = await deliveries.due_endpoints(tx, lane, now)
+    return (now - due[0].due_at).total_seconds() if due else 0.0
 
 
 async def list_in_trouble(tx: Transaction, since: datetime) -> list[WebhookEndpoint]:

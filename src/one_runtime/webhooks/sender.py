@@ -17,7 +17,7 @@ from typing import Final
 from one_runtime.context import Installation
 from one_runtime.db.webhook_tables import webhook_deliveries
 from one_runtime.errors import Unavailable
-from one_runtime.jobs.queue import wake
+from one_runtime.jobs.queue import database_now, wake
 from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.telemetry import metrics
 from one_runtime.telemetry.logger import Logger
@@ -144,8 +144,8 @@ class Sender:
     async def _claim_lane(self, lane: int) -> int:
         database, clock, total = self._installation.database, self._installation.clock, 0
         async with database.read() as tx:
-            listed = await deliveries.due_endpoints(tx, clock, lane)
-        due = deque(endpoint_id for endpoint_id in listed if self._room(endpoint_id, lane) > 0)
+            listed = await deliveries.due_endpoints(tx, lane, await database_now(tx, clock))
+        due = deque(each.endpoint_id for each in listed if self._room(each.endpoint_id, lane) > 0)
         while due and self._claimed[lane] < CLAIMED[lane]:
             claimed = list[ClaimedDelivery]()
             async with database.write() as tx:

@@ -1,0 +1,264 @@
+"""Webhooks: deliveries per second, the time from an event to its receipt, and the cost of an event."""
+
+import asyncio
+import json
+import statistics
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+
+import uvloop
+from sqlalchemy import select
+
+from benchmarks.processes import Server, served
+from benchmarks.proxy.load import Call, Load, content_length, load
+from benchmarks.rows import NewDatabase, Target
+from one_runtime.clock import system_clock
+from one_runtime.db import schema
+from one_runtime.db.database_url import create_database
+from one_runtime.db.engine import Database
+from one_runtime.db.migrations import migrate
+from one_runtime.encryption import key_ring
+from one_runtime.encryption.vault import Vault, new_key, parse_keys
+from one_runtime.tenancy import api_keys, end_users, event_deliveries, events, organizations
+from one_runtime.tenancy.end_users import EndUser
+from one_runtime.tenancy.events import Actor, Subject
+from one_runtime.webhooks import endpoints, secrets
+from tests.ports import free_port
+
+CALLERS: Final = 4
+USER: Final = "user_1"
+_BATCH: Final = 1000
+_ANY_EVENT: Final = select(schema.events.c.id)
+_WARM: Final = 50
+_PATIENCE: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Size of the measurements: number of waiting deliveries, of single events, and seconds of load."""
+
+    backlog: int
+    events: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Results of one database.
+
+    - `rate`: deliveries per second of a backlog, without other work.
+    - `delays`: seconds from an event to its receipt on an idle server.
+    - `alone`, `beside`: API requests without deliveries, and while the server delivers a backlog.
+    - `fan_out`: seconds that the search for endpoints adds to an event of an organization without endpoints.
+    """
+
+    database: str
+    backlog: int
+    rate: float
+    cpu: float
+    delays: list[float]
+    alone: Load
+    beside: Load
+    beside_rate: float
+    fan_out: float
+
+
+@dataclass(slots=True)
+class Receipts:
+    """The messages that the receiver has accepted. `delays`: seconds from each event to its receipt."""
+
+    count: int = 0
+    delays: list[float] = field(default_factory=list)
+    _awaited: int = 0
+    _arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, body: bytes) -> None:
+        """Add a message."""
+        written = datetime.fromisoformat(json.loads(body)["timestamp"])
+        self.delays.append((system_clock() - written).total_seconds())
+        self.count += 1
+        if self.count == self._awaited:
+            self._arrived.set()
+
+    async def wait_for(self, count: int) -> None:
+        """Wait until there are this many messages. Raises: TimeoutError."""
+        self._awaited = count
+        self._arrived.clear()
+        if self.count < count:
+            async with asyncio.timeout(_PATIENCE):
+                await self._arrived.wait()
+
+
+class _Receiver(asyncio.Protocol):
+    """Accepts every message."""
+
+    def __init__(self, receipts: Receipts) -> None:
+        self._receipts = receipts
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: asyncio.WriteTransport = transport  # type: ignore[assignment] # of a TCP server
+        self._received = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        head, separator, body = self._received.partition(b"\r\n\r\n")
+        if separator and len(body) == content_length(head):
+            self._received = b""
+            self._receipts.add(body)
+            self._transport.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """A server, its database, and an organization whose endpoint is the receiver."""
+
+    server: Server
+    receipts: Receipts
+    database: Database
+    actor: Actor
+    token: str
+
+    async def queue(self, number: int) -> None:
+        """Write events in few transactions."""
+        causes = [(self.actor, Subject(USER, data={"changed": ["metadata"]}))] * _BATCH
+        for _ in range(number // _BATCH):
+            async with self.database.write() as tx:
+                await events.record_many(tx, "end_user.updated", system_clock(), causes)
+
+    def start(self) -> None:
+        self.server.start()
+        self.server.wait_for(Target(self.token, USER))
+
+    def call(self, line: str, body: bytes = b"") -> Call:
+        fields = [
+            f"{line} HTTP/1.1",
+            "Host: 127.0.0.1",
+            f"Authorization: Bearer {self.token}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+        ]
+        return Call(self.server.port, "\r\n".join([*fields, "", ""]).encode() + body)
+
+
+def measure(database: str, new: NewDatabase, extent: Extent) -> Measured:
+    """Measure on a new database."""
+    return uvloop.run(_measure(database, new(f"webhooks_{database.lower()}"), extent))
+
+
+async def _measure(database: str, url: str, extent: Extent) -> Measured:
+    fan_out = await _fan_out(url)
+    async with _ground(url) as ground:
+        await ground.queue(extent.backlog)
+        rate, cpu = await _drain(ground, extent.backlog)
+        delays = await _delays(ground, extent.events)
+        listed = ground.call(f"GET /v1/integrations?end_user_id={USER}&logo=url")
+        alone = await load(listed, CALLERS, extent.seconds)
+        await ground.queue(extent.backlog)
+        before = ground.receipts.count
+        beside = await load(listed, CALLERS, extent.seconds)
+        beside_rate = (ground.receipts.count - before) / extent.seconds
+    return Measured(database, extent.backlog, rate, cpu, delays, alone, beside, beside_rate, fan_out)
+
+
+async def _drain(ground: Ground, backlog: int) -> tuple[float, float]:
+    """Start the server. Return its deliveries per second of a backlog, and its CPU seconds per delivery."""
+    await asyncio.to_thread(ground.start)
+    begun, cpu, first = time.perf_counter(), ground.server.cpu_seconds(), ground.receipts.count
+    await ground.receipts.wait_for(backlog)
+    delivered = backlog - first
+    return delivered / (time.perf_counter() - begun), (ground.server.cpu_seconds() - cpu) / delivered
+
+
+async def _delays(ground: Ground, number: int) -> list[float]:
+    """Change an end user this many times, each time after the receipt of the previous event. Return the sorted times.
+
+    The first events are not measured.
+    """
+    first = ground.receipts.count
+    reader, writer = await asyncio.open_connection("127.0.0.1", ground.server.port)
+    for event in range(number + _WARM):
+        body = json.dumps({"metadata": {"event": str(event)}}).encode()
+        writer.write(ground.call(f"PATCH /v1/end-users/{USER}", body).request)
+        head = await reader.readuntil(b"\r\n\r\n")
+        assert b" 200 " in head, head
+        await reader.readexactly(content_length(head))
+        await ground.receipts.wait_for(first + event + 1)
+    writer.close()
+    return sorted(ground.receipts.delays[first + _WARM :])
+
+
+async def _fan_out(url: str) -> float:
+    """Return the seconds that the search for endpoints takes for an event, without endpoints."""
+    migrate(url)
+    database = create_database(url, pool_size=2)
+    await database.open()
+    try:
+        now = system_clock()
+        async with database.write() as tx:
+            organization = await organizations.create(tx, "Without endpoints", now)
+        actor, took = Actor(organization.id, "system"), list[float]()
+        async with database.write() as tx:
+            await events.record(tx, actor, "end_user.updated", now, Subject(USER))
+            event = await tx.one(_ANY_EVENT)
+            assert event is not None
+            for _ in range(2000):
+                begun = time.perf_counter()
+                await event_deliveries.queue(tx, [event.id], now)
+                took.append(time.perf_counter() - begun)
+        return statistics.median(took)
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def _ground(url: str) -> AsyncIterator[Ground]:
+    key, port, now = new_key(), free_port(), system_clock()
+    vault, database = Vault(parse_keys(key)), create_database(url, pool_size=4)
+    receipts = Receipts()
+    receiver = await asyncio.get_running_loop().create_server(lambda: _Receiver(receipts), "127.0.0.1", port)
+    await database.open()
+    async with database.write() as tx:
+        await key_ring.register(tx, vault, now)
+        organization = await organizations.create(tx, "Benchmark", now)
+        actor = Actor(organization.id, "system")
+        _, token = await api_keys.create(tx, actor, "benchmark", api_keys.SCOPES, now)
+        await end_users.ensure(tx, organization.id, EndUser(USER, None, None, now, now))
+        address = f"http://127.0.0.1:{port}/"
+        endpoint = endpoints.new(organization.id, url=address, description="", include=[], now=now)
+        await endpoints.create(tx, actor, endpoint, ["end_user.updated"])
+        await secrets.create(tx, vault, endpoint, now)
+    server = served(url, key)
+    server.environment = {"ONE_RUNTIME_EGRESS_ALLOW": f"127.0.0.1:{port}"}
+    try:
+        yield Ground(server, receipts, database, actor, token.secret)
+    finally:
+        await asyncio.to_thread(server.stop)
+        await database.close()
+        receiver.close()
+
+
+def table(measured: list[Measured]) -> Iterator[str]:
+    """Render the results as Markdown."""
+    yield "### Webhooks"
+    yield ""
+    yield (
+        "| database | deliveries/s | server CPU per delivery | p50 from event to receipt | p99 | p99 of the list "
+        "| p99 of the list during a backlog | deliveries/s beside the list | cost of an event without endpoints |"
+    )
+    yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+    for result in measured:
+        p50, p99 = (result.delays[int((len(result.delays) - 1) * part)] * 1000 for part in (0.5, 0.99))
+        yield (
+            f"| {result.database} | **{result.rate:,.0f}** | {result.cpu * 1_000_000:,.0f} µs | **{p50:.1f} ms** "
+            f"| {p99:.1f} ms | {result.alone.p99:.2f} ms | {result.beside.p99:.2f} ms | {result.beside_rate:,.0f} "
+            f"| {result.fan_out * 1_000_000:.0f} µs |"
+        )
+    yield ""
+    yield (
+        f"- The backlog has {measured[0].backlog:,} deliveries to one endpoint. The receiver answers at once, and "
+        f"shares the cores with the server. {CALLERS} callers request the list."
+    )
