@@ -23,7 +23,7 @@ async def test_provider_that_decodes_no_form_in_http_basic_gives_refreshes_and_r
     runtime: AcmeAuthorizing,
 ) -> None:
     registered = (await runtime.client.get(f"/v1/integrations/{SLUG}/oauth-client")).json()
-    callback, secret = f"{PUBLIC_URL}/connect/callback/{SLUG}", "a+b c%/=é:"
+    callback, secret = f"{PUBLIC_URL}/connect/callback/{SLUG}", "a+b c%/=:"
     client_id, _ = runtime.acme.acme.register_client(callback, client_id=registered["client_id"], client_secret=secret)
     body = {"client_id": client_id, "client_secret": secret}
     assert (await runtime.client.send("PUT", f"/v1/integrations/{SLUG}/oauth-client", body)).status_code == 200

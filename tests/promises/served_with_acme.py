@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from one_runtime import app, cli
 from one_runtime.api.middleware import RequestMiddleware
-from one_runtime.cli import installation
+from one_runtime.catalog import loader
 from one_runtime.serving import server
 from tests.application import catalog_with_acme
 
@@ -38,7 +38,7 @@ def main() -> None:
         return app
 
     vars(app)["catalog_of"] = lambda _: catalog
-    vars(installation)["load_catalog"] = lambda: catalog
+    vars(loader)["load_catalog"] = lambda: catalog
     vars(server)["create_app"] = create_app_that_crashes
     cli.main()
 

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-import structlog
 from starlette.applications import Starlette
 from starlette.types import Message
 
@@ -64,7 +63,7 @@ def logged() -> Iterator[Log]:
     yield Log(stream)
     root.removeHandler(ours)
     root.setLevel(level)
-    structlog.reset_defaults()  # the next application configures the log again
+    logs.configure("info", "json")  # as an application does; a later `capture_logs` restores this configuration
 
 
 async def test_every_line_of_a_request_has_its_id_and_trace(

@@ -10,6 +10,7 @@ import structlog
 from structlog.testing import capture_logs
 
 from one_runtime.connections.credentials import ProviderUnavailable
+from one_runtime.telemetry import logs
 from one_runtime.tokens.refresh import ClientRefused, fresh_credentials
 from one_runtime.tokens.refresh_due import refresh_due
 from tests.telemetry.test_logs import forget_cached_loggers
@@ -25,6 +26,8 @@ def lines() -> Iterator[list[Any]]:
     structlog.reset_defaults()
     with capture_logs() as lines:
         yield lines
+    forget_cached_loggers()
+    logs.configure("info", "json")  # `capture_logs` leaves a configuration that writes to standard output
 
 
 def shown(lines: list[Any]) -> list[Any]:
