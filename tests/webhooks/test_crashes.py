@@ -237,7 +237,7 @@ async def make_organization(database: Database) -> tuple[str, str]:
 
 
 @asynccontextmanager
-async def told(database_url: str, folder: Path, servers: int, *allowed_ports: int) -> AsyncIterator[Story]:
+async def running_story(database_url: str, folder: Path, servers: int, *allowed_ports: int) -> AsyncIterator[Story]:
     """Start the receiver and the servers of a story. The servers may also send messages to `allowed_ports`."""
     async with AsyncExitStack() as stack:
         receiver = await stack.enter_async_context(receiving())
@@ -274,7 +274,7 @@ async def crashes(database_url: str, folder: Path, kills: int) -> str:
     """Run a story from its start to its checks. Return its figures."""
     began = time.monotonic()
     servers = 1 if database_url.startswith("sqlite") else 2  # SQLite allows one process
-    async with told(database_url, folder, servers) as story:
+    async with running_story(database_url, folder, servers) as story:
         await story.subscribe()
         async with running_beside([story.pull()]):
             async with running_beside([story.roll_back(), *(story.change_end_users() for _ in range(CALLERS))]):

@@ -17,7 +17,7 @@ from tests.figures import Figures
 from tests.waiting import eventually
 from tests.webhooks.conftest import subscribe
 from tests.webhooks.receiver import Message, Receiver, after, dripping, never
-from tests.webhooks.test_crashes import Story, told
+from tests.webhooks.test_crashes import Story, running_story
 
 EVENTS: Final = 40
 MANY_EVENTS: Final = 2000
@@ -91,7 +91,7 @@ async def test_bad_endpoints_hardly_change_the_time_from_commit_to_receipt(
         delays.append((system_clock() - written).total_seconds())
         return Response(status_code=204)
 
-    async with told(database_url, tmp_path, 1, dripping_port) as story:
+    async with running_story(database_url, tmp_path, 1, dripping_port) as story:
         story.receiver.answers["/works"] = accept
         await story.create_endpoint(url=story.receiver.url("/works"))
         await measure(story, delays)
