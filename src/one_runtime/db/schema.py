@@ -107,6 +107,7 @@ organizations = Table(
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
     Column("custom_revision", ID),  # a new id after each change of a custom integration
+    Column("webhooks_since", TIME),  # creation of the first webhook endpoint, or null (`tenancy/event_deliveries.py`)
 )
 
 # Custom integrations of an organization, in addition to the built-in integrations of the catalog.

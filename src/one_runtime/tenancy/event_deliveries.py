@@ -2,17 +2,20 @@
 
 A delivery is a row of the table `webhook_deliveries`, for one event and one endpoint. The row is written in the
 transaction of the event, so a crash loses no delivery (promise P10 of docs/security.md).
+
+The statement that writes an event also reads `webhooks_since` of the organization. So an event of an organization that
+never had an endpoint needs no further statement.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import Text, and_, bindparam, insert, literal, or_, select, update
+from sqlalchemy import Text, and_, bindparam, func, insert, literal, or_, select, update
 
 from one_runtime.db.engine import Transaction
 from one_runtime.db.id_lists import in_list
-from one_runtime.db.schema import TIME, events
+from one_runtime.db.schema import ID, TIME, events, organizations
 from one_runtime.db.webhook_tables import webhook_attempts, webhook_deliveries, webhook_endpoints, webhook_subscriptions
 from one_runtime.jobs.queue import wake_on_commit
 
@@ -77,6 +80,25 @@ _QUEUE: Final = (
     .from_select(_COLUMNS, _matching)
     .returning(webhook_deliveries.c.endpoint_id, webhook_deliveries.c.lane)
 )
+_LOCK: Final = select(organizations.c.id).where(organizations.c.id == bindparam("organization")).with_for_update()
+_BEGIN: Final = (
+    update(organizations)
+    .where(organizations.c.id == bindparam("organization"))
+    .values(webhooks_since=func.coalesce(organizations.c.webhooks_since, bindparam("now", type_=TIME)))
+)
+# FOR KEY SHARE: the statement waits for `begin`, and then returns the value that `begin` has committed.
+WEBHOOKS_SINCE: Final = (
+    select(organizations.c.webhooks_since)
+    .where(organizations.c.id == bindparam("of_organization", type_=ID))
+    .with_for_update(read=True, key_share=True)
+    .scalar_subquery()
+    .label("webhooks_since")
+)
+"""A column for `RETURNING` of the statement that writes an event. Null: the organization never had an endpoint.
+
+The parameter is `of_organization`, because the statement's `organization_id` belongs to the event.
+"""
+
 _ABOUT_END_USER: Final = select(events.c.id).where(
     events.c.organization_id == bindparam("organization"), events.c.end_user_id == bindparam("end_user")
 )
@@ -95,6 +117,17 @@ _FORGET_EXCERPTS: Final = (
 class _Queued(NamedTuple):
     endpoint_id: str
     lane: int
+
+
+async def begin(tx: Transaction, organization_id: str, now: datetime) -> None:
+    """Queue deliveries for all events of an organization that are committed after this transaction.
+
+    Call the function before the transaction creates an endpoint. The lock FOR UPDATE waits for each transaction that
+    has written an event of the organization, because the foreign key locks the organization FOR KEY SHARE. Until this
+    transaction ends, no other transaction can write an event of the organization.
+    """
+    await tx.one(_LOCK, organization=organization_id)
+    await tx.execute(_BEGIN, organization=organization_id, now=now)
 
 
 async def queue(

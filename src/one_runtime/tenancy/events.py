@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, get_args
 
 from sqlalchemy import ColumnElement, Select, Text, bindparam, insert, literal_column, select, update
 
@@ -108,7 +108,12 @@ class Subject:
     webhook_endpoint_id: str | None = None
 
 
+class _Organization(NamedTuple):
+    webhooks_since: datetime | None
+
+
 _INSERT = insert(events)
+_INSERT_ONE = _INSERT.returning(event_deliveries.WEBHOOKS_SINCE)
 _PURGE = batched_delete(events, events.c.id < bindparam("before"))
 _PURGE_OF_INSTALLATION = batched_delete(installation_events, installation_events.c.id < bindparam("before"))
 _MINE = events.c.organization_id == bindparam("organization")
@@ -128,14 +133,15 @@ async def record(tx: Transaction, actor: Actor, kind: EventType, now: datetime, 
     the event (promise P10 of docs/security.md).
     """
     values = _values(actor, kind, now, subject)
-    await tx.execute(_INSERT, **values)
-    await event_deliveries.queue(
-        tx,
-        [str(values["id"])],
-        now,
-        except_endpoint=subject.webhook_endpoint_id,
-        end_user_id=subject.deleted_end_user_id,
-    )
+    organization = await tx.one(_INSERT_ONE, _Organization, of_organization=actor.organization_id, **values)
+    if organization is not None and organization.webhooks_since is not None:
+        await event_deliveries.queue(
+            tx,
+            [str(values["id"])],
+            now,
+            except_endpoint=subject.webhook_endpoint_id,
+            end_user_id=subject.deleted_end_user_id,
+        )
     _count_on_commit(tx, kind, subject)
 
 

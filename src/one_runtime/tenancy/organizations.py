@@ -72,7 +72,7 @@ class _OrganizationId(NamedTuple):
 _NOT_SETTINGS: Final = frozenset({"id", "created_at", "updated_at", "custom_revision"})
 _SETTINGS: Final = tuple(name for name in Organization.__dataclass_fields__ if name not in _NOT_SETTINGS)
 _INSERT = insert(organizations)
-_SELECT = select(organizations)
+_SELECT = select(*(organizations.c[name] for name in Organization.__dataclass_fields__))
 _IS_ID = organizations.c.id == bindparam("organization")
 _PRESENT = organizations.c.display_name != _DELETED
 _ONE = _SELECT.where(_IS_ID, _PRESENT)
@@ -129,7 +129,7 @@ async def create(
         created_at=now,
         updated_at=now,
     )
-    await tx.execute(_INSERT, **asdict(organization))
+    await tx.execute(_INSERT, **asdict(organization), webhooks_since=None)
     return organization
 
 
