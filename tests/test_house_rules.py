@@ -29,7 +29,7 @@ FORBIDDEN_NAMES: Final = {
     "base",
 }
 PACKAGE: Final = ROOT / "src" / "one_runtime"
-PLANNED_FOLDERS: Final = {"dashboard", "mcp", "agents"}
+PLANNED_FOLDERS: Final = {"dashboard", "mcp"}
 """Folders that the design names, but that do not exist yet."""
 CROSSING_FOLDERS: Final = {"clients", "deploy", "foreign", "journeys", "operating", "promises", "refresh"}
 """Folders with tests of several domains."""

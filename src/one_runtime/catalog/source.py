@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from one_runtime.catalog.model import ALIAS, CATEGORIES, CUSTOM_SLUG, DESCRIPTION, SLUG, Integration
+from one_runtime.catalog.operation import ARGUMENT_NAME, OPERATION_NAME
 from one_runtime.catalog.parts import HEADER_NAME, HEADER_VALUE, JSON_PATH, NAME, PARAM_NAME, PATH, PRINTABLE
 from one_runtime.catalog.yaml_loader import MERGE, EntryLoader, InvalidNumber
 from one_runtime.errors import FieldError
@@ -82,6 +83,8 @@ _FORMS: Final = {
     HEADER_NAME: "must be the name of an HTTP header, such as X-Api-Key",
     HEADER_VALUE: "must be printable ASCII, without spaces at the start and the end",
     PARAM_NAME: "must have 1 to 64 letters, digits and the characters _ . [ ] -",
+    OPERATION_NAME: "must begin with a lower-case letter, followed by 1 to 63 of these: a-z, 0-9 and _",
+    ARGUMENT_NAME: "must be a Python identifier of ASCII characters; add the name of the API as `name`",
     JSON_PATH: "must be a path in the JSON response, such as data.id",
 }
 

@@ -1,10 +1,11 @@
-"""The catalog entry of Acme CRM, the demo's provider. The built-in catalog does not contain this entry."""
+"""The catalog entry and the operations of Acme CRM, the demo's provider. The built-in catalog does not contain Acme."""
 
 from importlib.resources import as_file, files
 from typing import Final
 
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.model import Integration
+from one_runtime.catalog.operation import Operation
 from one_runtime.egress.target import AllowList
 from one_runtime.settings import Settings, parse_host_port
 
@@ -20,6 +21,14 @@ def acme_entry(url: str) -> Integration:
 
     with as_file(_FOLDER / "acme.yaml") as path:
         return load_yaml(path, allow_http=True, replace={"acme_url": url})
+
+
+def acme_operations(url: str) -> dict[str, tuple[Operation, ...]]:
+    """Return the operations of an Acme at this URL, by slug. An `OperationLibrary` can read them."""
+    from one_runtime.agents.operations.data import read_data  # noqa: PLC0415 - imports the YAML parser
+
+    with as_file(_FOLDER / "acme_operations.yaml") as path:
+        return {ACME: read_data(path, ACME, allow_http=True, replace={"acme_url": url})}
 
 
 def with_acme(catalog: Catalog, url: str) -> Catalog:

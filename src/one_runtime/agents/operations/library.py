@@ -1,0 +1,90 @@
+"""Find operations in all sources of a server process, such as One Runtime's own data.
+
+A process reads One Runtime's own data at the first search, and not at its start. All searches run on threads.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Final, TypeAlias, TypeVar
+
+from one_runtime.agents.operations.data import read_folder
+from one_runtime.agents.operations.index import IndexedIntegration, OperationIndex
+from one_runtime.agents.operations.search import Match, search
+from one_runtime.catalog.loader import Catalog
+from one_runtime.catalog.operation import Operation
+
+T = TypeVar("T")
+Reader: TypeAlias = Callable[[], Mapping[str, Sequence[Operation]]]
+"""Returns operations by the slug of the integration. Raises: CatalogError."""
+
+_THREADS: Final = 4
+
+
+class OperationLibrary:
+    """The operations of the integrations of a catalog.
+
+    `own` is the index of an organization's custom integrations, or None. Its operations come before the others.
+    """
+
+    def __init__(self, catalog: Catalog, readers: Sequence[Reader] = (read_folder,)) -> None:
+        """Prepare a library. `readers`: functions that read One Runtime's own data."""
+        self._catalog, self._readers = catalog, readers
+        self._builtin: OperationIndex | None = None
+        self._loading = Lock()
+        self._threads = ThreadPoolExecutor(_THREADS, "operations")
+
+    def close(self) -> None:
+        """End the threads after the last search."""
+        self._threads.shutdown()
+
+    async def search(
+        self,
+        query: str,
+        slugs: Collection[str] | None,
+        connected: Collection[str],
+        limit: int,
+        own: OperationIndex | None = None,
+    ) -> list[Match]:
+        """Return the operations that match a query best. `search.search` explains the arguments."""
+        return await self._run(lambda: search(self._indexes(own), query, slugs, connected, limit))
+
+    async def get(self, slug: str, name: str, own: OperationIndex | None = None) -> Operation | None:
+        """Return an operation, or None if no source has the operation."""
+        return await self._run(lambda: _first(index.get(slug, name) for index in self._indexes(own)))
+
+    async def of_integration(self, slug: str, own: OperationIndex | None = None) -> list[Operation]:
+        """Return all operations of an integration. Each name occurs once."""
+
+        def collect() -> list[Operation]:
+            operations = (operation for index in self._indexes(own) for operation in index.of_integration(slug))
+            by_name: dict[str, Operation] = {}
+            for operation in operations:
+                by_name.setdefault(operation.name, operation)
+            return list(by_name.values())
+
+        return await self._run(collect)
+
+    async def _run(self, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function)
+
+    def _indexes(self, own: OperationIndex | None) -> list[OperationIndex]:
+        return [index for index in (own, self._load_builtin()) if index is not None]
+
+    def _load_builtin(self) -> OperationIndex:
+        """Raises: CatalogError if a file of the data is not valid."""
+        with self._loading:
+            if self._builtin is None:
+                data = {slug: operations for read in self._readers for slug, operations in read().items()}
+                known = ((self._catalog.get(slug), operations) for slug, operations in data.items())
+                self._builtin = OperationIndex.in_memory(
+                    IndexedIntegration.of(integration, operations)
+                    for integration, operations in known
+                    if integration is not None
+                )
+            return self._builtin
+
+
+def _first(operations: Iterable[Operation | None]) -> Operation | None:
+    return next((operation for operation in operations if operation is not None), None)
