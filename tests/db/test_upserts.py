@@ -1,4 +1,4 @@
-"""Decision 8: upserts of SQLAlchemy's PostgreSQL dialect compile to the same SQL on SQLite."""
+"""Decision 8: upserts of SQLAlchemy's SQLite dialect compile to the same SQL for PostgreSQL."""
 
 import re
 from importlib import import_module
@@ -6,11 +6,11 @@ from typing import Final
 
 import pytest
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.postgresql import Insert
 
+from one_runtime.db.upsert import Insert
 from tests.documentation import ROOT
 
-IMPORT: Final = "from sqlalchemy.dialects.postgresql import insert"
+IMPORT: Final = "from one_runtime.db.upsert import insert"
 SOURCE: Final = ROOT / "src"
 MODULES: Final = sorted(
     ".".join(path.relative_to(SOURCE).with_suffix("").parts)

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import bindparam, select, update
-from sqlalchemy.dialects.postgresql import insert  # the ON CONFLICT of this insert also compiles for SQLite
 
 from one_runtime.clock import Clock
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import credentials
+from one_runtime.db.upsert import insert
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import NotFound, OneRuntimeError

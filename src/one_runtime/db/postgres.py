@@ -10,6 +10,7 @@ from psycopg.adapt import Loader
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy import JSON, DateTime, Integer
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import JSONB
 
 from one_runtime.db.compiled import Params, StatementCompiler, dump_json
 from one_runtime.db.engine import (
@@ -53,8 +54,14 @@ def _utc(value: datetime) -> datetime:
     return value.astimezone(UTC)
 
 
+class _Dialect(postgresql.psycopg.dialect):
+    """The dialect of psycopg, in which every JSON column is a JSONB column."""
+
+    colspecs = postgresql.psycopg.dialect.colspecs | {JSON: JSONB}
+
+
 _COMPILER: Final = StatementCompiler(
-    postgresql.psycopg.dialect(),  # type: ignore[no-untyped-call]
+    _Dialect(),  # type: ignore[no-untyped-call]
     binds={JSON: dump_json},
     results={DateTime: _utc, Integer: int},
 )

@@ -25,11 +25,10 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 
 ID: Final = Uuid(as_uuid=False).with_variant(Text(), "sqlite")
 TIME: Final = DateTime(timezone=True).with_variant(Text(), "sqlite")
-DOCUMENT: Final = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+DOCUMENT: Final = JSON(none_as_null=True)  # JSONB in PostgreSQL (`db/postgres`)
 
 metadata: Final = MetaData(
     naming_convention={
@@ -39,6 +38,15 @@ metadata: Final = MetaData(
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
     }
 )
+
+
+def partial_index(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """Return an index of the rows that match an SQL condition.
+
+    SQLAlchemy has an option of each dialect for the condition, and would import both dialects for these options.
+    """
+    return Index(name, *columns, unique=unique, info={"where": where})
+
 
 # One row. A copy of the database has the same id.
 installation = Table(
@@ -124,13 +132,12 @@ custom_integrations = Table(
     Column("updated_at", TIME, nullable=False),
     Column("moved_at", TIME, nullable=False),  # last change of the places that receive credentials (`audience`)
     Column("deleted_at", TIME),  # pending revocations still use the row of a deleted integration
-    Index(
+    partial_index(
         "ix_custom_integrations_organization_id_slug",
         "organization_id",
         "slug",
         unique=True,
-        postgresql_where=text("deleted_at IS NULL"),
-        sqlite_where=text("deleted_at IS NULL"),
+        where="deleted_at IS NULL",
     ),
     Index("ix_custom_integrations_logo_hash", "logo_hash"),
 )
@@ -238,13 +245,12 @@ oauth_clients = Table(
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
     Column("retired_at", TIME),  # time when the client was replaced or deleted
-    Index(
+    partial_index(
         "ix_oauth_clients_organization_id_integration_slug",
         "organization_id",
         "integration_slug",
         unique=True,
-        postgresql_where=text("retired_at IS NULL"),
-        sqlite_where=text("retired_at IS NULL"),
+        where="retired_at IS NULL",
     ),
     Index("ix_oauth_clients_key_id_id", "key_id", "id"),
 )
@@ -283,11 +289,8 @@ hosted_connection_sessions = Table(
     Index("ix_hosted_connection_sessions_organization_id_id", "organization_id", "id"),
     Index("ix_hosted_connection_sessions_end_user", "organization_id", "end_user_id"),
     Index("ix_hosted_connection_sessions_token_hash", "token_hash", unique=True),
-    Index(
-        "ix_hosted_connection_sessions_unopened",
-        "organization_id",
-        postgresql_where=text("status = 'pending' AND opened_at IS NULL"),
-        sqlite_where=text("status = 'pending' AND opened_at IS NULL"),
+    partial_index(
+        "ix_hosted_connection_sessions_unopened", "organization_id", where="status = 'pending' AND opened_at IS NULL"
     ),
 )
 
@@ -407,12 +410,8 @@ requests = Table(
     Index("ix_requests_organization_id_id", "organization_id", "id"),
     Index("ix_requests_organization_id_end_user_id_id", "organization_id", "end_user_id", "id"),
     Index("ix_requests_organization_id_connection_id_id", "organization_id", "connection_id", "id"),
-    Index(
-        "ix_requests_organization_id_request_id",
-        "organization_id",
-        "request_id",
-        postgresql_where=text("request_id IS NOT NULL"),
-        sqlite_where=text("request_id IS NOT NULL"),
+    partial_index(
+        "ix_requests_organization_id_request_id", "organization_id", "request_id", where="request_id IS NOT NULL"
     ),
 )
 
@@ -432,25 +431,9 @@ events = Table(
     Column("request_id", ID),  # id of the HTTP request that caused the event, or null
     Column("position", BigInteger),  # place in the order of `tenancy/followed_events.py`, or null: not yet assigned
     Index("ix_events_organization_id_id", "organization_id", "id"),
-    Index(
-        "ix_events_unpositioned",
-        "organization_id",
-        "id",
-        postgresql_where=text("position IS NULL"),
-        sqlite_where=text("position IS NULL"),
-    ),
-    Index(
-        "ix_events_organization_id_position",
-        "organization_id",
-        "position",
-        postgresql_where=text("position IS NOT NULL"),
-        sqlite_where=text("position IS NOT NULL"),
-    ),
-    Index(
-        "ix_events_organization_id_request_id",
-        "organization_id",
-        "request_id",
-        postgresql_where=text("request_id IS NOT NULL"),
-        sqlite_where=text("request_id IS NOT NULL"),
+    partial_index("ix_events_unpositioned", "organization_id", "id", where="position IS NULL"),
+    partial_index("ix_events_organization_id_position", "organization_id", "position", where="position IS NOT NULL"),
+    partial_index(
+        "ix_events_organization_id_request_id", "organization_id", "request_id", where="request_id IS NOT NULL"
     ),
 )

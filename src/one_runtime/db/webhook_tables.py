@@ -1,8 +1,8 @@
 """Define the tables of webhooks. `schema` defines all other tables."""
 
-from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Index, Integer, LargeBinary, Table, Text, text
+from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Index, Integer, LargeBinary, Table, Text
 
-from one_runtime.db.schema import DOCUMENT, ID, TIME, metadata
+from one_runtime.db.schema import DOCUMENT, ID, TIME, metadata, partial_index
 
 # URLs of an organization that receive events (kind `push`), and lists of events that the organization's own programs
 # fetch (kind `pull`).
@@ -69,21 +69,8 @@ webhook_deliveries = Table(
     Column("settled_at", TIME),  # time at which the status became another than `pending`
     # Identifier of a deleted end user for the event `end_user.deleted`. Null after the delivery, and for other events.
     Column("end_user_id", Text),
-    Index(
-        "ix_webhook_deliveries_due",
-        "lane",
-        "endpoint_id",
-        "due_at",
-        postgresql_where=text("due_at IS NOT NULL"),
-        sqlite_where=text("due_at IS NOT NULL"),
-    ),
-    Index(
-        "ix_webhook_deliveries_pending",
-        "endpoint_id",
-        "event_id",
-        postgresql_where=text("due_at IS NOT NULL"),
-        sqlite_where=text("due_at IS NOT NULL"),
-    ),
+    partial_index("ix_webhook_deliveries_due", "lane", "endpoint_id", "due_at", where="due_at IS NOT NULL"),
+    partial_index("ix_webhook_deliveries_pending", "endpoint_id", "event_id", where="due_at IS NOT NULL"),
     Index("ix_webhook_deliveries_endpoint", "organization_id", "endpoint_id", "event_id"),
 )
 

@@ -15,7 +15,6 @@ from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import Table, bindparam, func, select, union_all, update
-from sqlalchemy.dialects.postgresql import insert  # the ON CONFLICT of this insert also compiles for SQLite
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -30,6 +29,7 @@ from one_runtime.db.schema import (
     revocations,
     unredeemed_connections,
 )
+from one_runtime.db.upsert import insert
 from one_runtime.db.webhook_tables import webhook_secrets
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import ConfigurationError, Unavailable

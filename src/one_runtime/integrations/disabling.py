@@ -4,13 +4,13 @@ from datetime import datetime
 from typing import Final
 
 from sqlalchemy import bindparam, delete
-from sqlalchemy.dialects.postgresql import insert  # the ON CONFLICT of this insert also compiles for SQLite
 
 from one_runtime.catalog.disabled_integrations import DisabledIntegration
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import CUSTOM
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import disabled_integrations as disabled
+from one_runtime.db.upsert import insert
 from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.tenancy.installation_events import record_for_installation
 

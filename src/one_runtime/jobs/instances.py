@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import bindparam, delete, select
-from sqlalchemy.dialects.postgresql import insert  # the ON CONFLICT of this insert also compiles for SQLite
 
 from one_runtime import __version__
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import servers
+from one_runtime.db.upsert import insert
 from one_runtime.jobs.queue import clock_skew
 from one_runtime.telemetry import metrics
 

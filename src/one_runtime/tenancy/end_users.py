@@ -6,11 +6,11 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, select, update
-from sqlalchemy.dialects.postgresql import insert  # the ON CONFLICT of this insert also compiles for SQLite
 
 from one_runtime.db.engine import Transaction
 from one_runtime.db.scanning import Values, matches
 from one_runtime.db.schema import connections, end_users, hosted_connection_sessions, requests
+from one_runtime.db.upsert import insert
 from one_runtime.errors import NotFound
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Actor, Subject

@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, delete, or_, select, update
-from sqlalchemy.dialects.postgresql import insert  # the ON CONFLICT of this insert also compiles for SQLite
 
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import lowest_id, new_id
 from one_runtime.db.schema import idempotency_keys as keys
+from one_runtime.db.upsert import insert
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, OneRuntimeError
