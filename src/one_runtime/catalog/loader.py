@@ -48,6 +48,9 @@ class _CompiledEntries(Mapping[str, Integration]):
             entry = self._entries[slug] = _validated(entry)
         return entry
 
+    def __contains__(self, slug: object) -> bool:
+        return slug in self._entries  # the method of the parent class would validate the entry
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 
@@ -95,6 +98,10 @@ class Catalog:
     def get(self, slug: str) -> Integration | None:
         """Return the integration with this slug, or None. Raises: the same error as `integrations`."""
         return self._by_slug.get(slug)
+
+    def __contains__(self, slug: str) -> bool:
+        """Return True if the catalog has an integration with this slug. Unlike `get`, do not validate the entry."""
+        return slug in self._by_slug
 
     def logo(self, slug: str) -> bytes:
         """Return the integration's logo, an SVG.

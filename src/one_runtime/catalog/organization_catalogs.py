@@ -193,6 +193,10 @@ class OrganizationCatalogs:
             return self._built_in.get(slug)
         return (await self.of(tx, organization_id)).get(slug)
 
+    async def contains(self, tx: Transaction, organization_id: str, slug: str) -> bool:
+        """Return True if `get` would return an integration. The entry of a built-in integration is not validated."""
+        return slug in (await self.of(tx, organization_id) if slug.startswith(CUSTOM) else self._built_in)
+
     async def own(self, tx: Transaction, organization_id: str, revision: str | None) -> Catalog | None:
         """Return the catalog of an organization at a revision. Return None if `revision` is None.
 

@@ -8,13 +8,12 @@ from one_runtime.clock import system_clock
 from one_runtime.db.database_url import create_database
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.migrations import require_compatible
-from one_runtime.encryption import key_ring
-from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.jobs import liveness
 from one_runtime.settings import load_settings
 
 if TYPE_CHECKING:
     from one_runtime.context import Installation
+    from one_runtime.encryption.vault import Vault
 
 T = TypeVar("T")
 
@@ -64,8 +63,10 @@ def write(work: Callable[[Transaction], Awaitable[T]], *, allow_moved: bool = Fa
     return run(in_transaction, allow_moved=allow_moved)
 
 
-def load_vault() -> Vault:
+def load_vault() -> "Vault":
     """Return the vault, which encrypts with the configured keys. Raises: ConfigurationError."""
+    from one_runtime.encryption.vault import Vault, parse_keys
+
     return Vault(parse_keys(load_settings().encryption_keys.get_secret_value()))
 
 
@@ -74,6 +75,7 @@ def run_installed(work: Callable[["Installation"], Awaitable[T]], *, pool_size: 
     from one_runtime.context import Installation
     from one_runtime.demo.acme_entry import allowed_targets, catalog_of
     from one_runtime.egress.client import Egress
+    from one_runtime.encryption import key_ring
 
     settings = load_settings()
 

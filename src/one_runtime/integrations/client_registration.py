@@ -75,7 +75,8 @@ async def unregister(
     """
     async with installation.database.write() as tx:
         await organization_catalogs.lock(tx, actor.organization_id)
-        await _integration(tx, installation, actor.organization_id, slug)
+        if not await installation.catalogs.contains(tx, actor.organization_id, slug):
+            raise unknown(slug)
         if condition is not None:
             present = await oauth_clients.find_own(tx, installation.vault, actor.organization_id, slug)
             await condition(tx, None if present is None else _registered(installation.settings.public_url, present))

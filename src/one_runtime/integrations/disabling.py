@@ -35,7 +35,7 @@ async def disable(
         raise InvalidInput(
             f"{slug[:64]} is a custom integration of an organization. Only built-in integrations can be disabled."
         )
-    if catalog.get(slug) is None:
+    if slug not in catalog:
         raise NotFound(f"There is no integration {slug[:64]!r}. `one-runtime catalog list` shows all integrations.")
     text = (reason or "").strip() or None
     if text is not None and not (len(text) <= MAX_REASON and text.isprintable()):

@@ -1,9 +1,11 @@
 """Write log lines. A process imports structlog for its first line, because most commands write no line.
 
-The import of structlog takes a fifth of the time of a short command.
+The import of structlog takes a fifth of the time of a short command. Commands write only errors, so no other line
+imports structlog in a command.
 """
 
 import logging
+import sys
 from functools import cache
 from typing import Any
 
@@ -13,15 +15,18 @@ class Logger:
 
     def debug(self, event: str, **fields: object) -> None:
         """Write a line for the developer of One Runtime."""
-        _structlog().debug(event, **fields)
+        if _is_configured():
+            _structlog().debug(event, **fields)
 
     def info(self, event: str, **fields: object) -> None:
         """Write a line about a normal event."""
-        _structlog().info(event, **fields)
+        if _is_configured():
+            _structlog().info(event, **fields)
 
     def warning(self, event: str, **fields: object) -> None:
         """Write a line about an event that the operator can need to know."""
-        _structlog().warning(event, **fields)
+        if _is_configured():
+            _structlog().warning(event, **fields)
 
     def error(self, event: str, **fields: object) -> None:
         """Write a line about an event that the operator has to know."""
@@ -46,6 +51,12 @@ class _FirstError(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         _configure()
         logging.getLogger().handle(record)
+
+
+def _is_configured() -> bool:
+    """Return True after the configuration of the log. Until then, the log contains only errors."""
+    structlog = sys.modules.get("structlog")
+    return structlog is not None and structlog.is_configured()
 
 
 def _configure() -> None:
