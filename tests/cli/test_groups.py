@@ -32,6 +32,7 @@ SLOW_MODULES: Final = {
     "pydantic",
     "rich",
     "sqlalchemy",
+    "sqlalchemy.dialects.postgresql",
     "structlog",
     "uvicorn",
     "yaml",
@@ -39,10 +40,11 @@ SLOW_MODULES: Final = {
 }
 """Modules whose import takes more than 10 ms."""
 
-OF_THE_DATABASE: Final = {"cryptography", "prometheus_client", "pydantic", "sqlalchemy"}
+OF_THE_DATABASE: Final = {"prometheus_client", "pydantic", "sqlalchemy"}
 """The slow modules that every command needs that uses the database."""
 
-OF_CONNECTIONS: Final = {"one_runtime.catalog.loader", "one_runtime.catalog.model", "yarl"}
+OF_THE_CATALOG: Final = {"one_runtime.catalog.loader", "one_runtime.catalog.model"}
+OF_CONNECTIONS: Final = {"cryptography", "yarl", *OF_THE_CATALOG}
 """Further slow modules of commands that use the functions of connections or sessions."""
 
 IMPORTED: Final[dict[str, set[str]]] = {
@@ -51,15 +53,23 @@ IMPORTED: Final[dict[str, set[str]]] = {
     "organizations list": OF_THE_DATABASE,
     "events list": OF_THE_DATABASE,
     "proxy-requests list": OF_THE_DATABASE,
-    "keys list": OF_THE_DATABASE,
+    "keys list": OF_THE_DATABASE | {"cryptography"},
     "installation events": OF_THE_DATABASE,
+    "installation hold": OF_THE_DATABASE,
+    "installation show": OF_THE_DATABASE | OF_CONNECTIONS,
     "connections list": OF_THE_DATABASE | OF_CONNECTIONS,
+    "connections show nothing": OF_THE_DATABASE | OF_CONNECTIONS,
     "sessions list": OF_THE_DATABASE | OF_CONNECTIONS,
+    "end-users list --organization nothing": OF_THE_DATABASE | OF_CONNECTIONS,
+    "webhooks list": OF_THE_DATABASE | OF_CONNECTIONS,
     "oauth-clients list": OF_THE_DATABASE | OF_CONNECTIONS,
     "oauth-clients delete hubspot": OF_THE_DATABASE | OF_CONNECTIONS,
+    "custom-integrations list --organization nothing": OF_THE_DATABASE | OF_CONNECTIONS,
     "custom-integrations delete x-crm --organization nothing": OF_THE_DATABASE | OF_CONNECTIONS,
     "connections check nothing": OF_THE_DATABASE | OF_CONNECTIONS,
-    "integrations disable hubspot": OF_THE_DATABASE | OF_CONNECTIONS,
+    "integrations disable hubspot": OF_THE_DATABASE | OF_THE_CATALOG,
+    "integrations enable hubspot": OF_THE_DATABASE | OF_THE_CATALOG,
+    "integrations list-disabled": OF_THE_DATABASE,
     "catalog search hubspot": {"one_runtime.catalog.loader", "one_runtime.catalog.model", "pydantic"},
     "api-keys revoke nothing": OF_THE_DATABASE,
 }
@@ -69,18 +79,20 @@ IMPORTED: Final[dict[str, set[str]]] = {
 def slow_steps(words: str, database_url: str) -> set[str]:
     """Run a command in a process of its own. Return the slow modules that the command imports.
 
-    The set contains `gc` if Python looks for reference cycles, which takes 20 ms.
+    The set contains `gc` if Python looks for reference cycles before its exit, and `exit` if the exit looks for them.
     """
     script = f"""
-import gc, sys
+import atexit, contextlib, gc, sys
 sys.argv = ["one-runtime", *{words.split()!r}]
 from one_runtime.cli import main
 searches = gc.get_stats()[0]["collections"]
-try:
+def report():
+    searched = {{"gc"}} if gc.get_stats()[0]["collections"] > searches else set()
+    searched |= set() if gc.get_freeze_count() else {{"exit"}}
+    print(*sorted({SLOW_MODULES!r} & set(sys.modules) | searched), file=sys.stderr)
+atexit.register(report)  # runs after the functions that the command registers
+with contextlib.suppress(SystemExit):
     main()
-except SystemExit:
-    steps = {SLOW_MODULES!r} & set(sys.modules) | ({{"gc"}} if gc.get_stats()[0]["collections"] > searches else set())
-    print(*sorted(steps), file=sys.stderr)
 """
     variables = {"ONE_RUNTIME_DATABASE_URL": database_url, "ONE_RUNTIME_ENCRYPTION_KEYS": FIRST}
     run = subprocess.run(

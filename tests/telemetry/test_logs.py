@@ -201,6 +201,19 @@ def test_line_outside_of_a_request_has_no_request_id(logged: Log) -> None:
     assert line.keys() == {"event", "level", "timestamp", "key"}
 
 
+def test_command_imports_structlog_only_for_an_error() -> None:
+    script = (
+        "import sys; from one_runtime.telemetry import logger; logger.log_errors_only(); log = logger.Logger(); "
+        'log.debug("a"); log.info("b"); log.warning("c"); print("structlog" in sys.modules); '
+        'log.error("failed", port=1)'
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout == "False\n"
+    (line,) = run.stderr.splitlines()
+    assert "failed" in line
+    assert "port=1" in line
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_format_auto_is_text_for_a_terminal_and_json_otherwise(*, terminal: bool) -> None:
     script = (
