@@ -176,15 +176,38 @@ class Sender:
 
     async def _start(self, claimed: list[ClaimedDelivery]) -> None:
         """Read what the messages need, and start the requests. Settle deliveries that cannot be sent."""
-        installation, claimed_at = self._installation, time.monotonic()
-        now, taken = installation.clock(), 0
-        paused, dead = list[ClaimedDelivery](), list[ClaimedDelivery]()
+        of_endpoint = defaultdict[str, list[ClaimedDelivery]](list)
+        for each in claimed:
+            of_endpoint[each.endpoint_id].append(each)
+        paused, dead, works = list[ClaimedDelivery](), list[ClaimedDelivery](), list[_Work]()
+        try:
+            works = await self._read_works(of_endpoint, paused, dead)
+        finally:
+            # The queue offers the other deliveries again after the lease. Their event or endpoint was deleted since the
+            # claim, this process cannot decrypt their secret, or the database is unavailable.
+            self._claimed[claimed[0].lane] -= len(claimed) - len(works)
+        for work in works:
+            self._outboxes[work.endpoint.id].waiting.append(work)
+        for endpoint_id in of_endpoint.keys() & self._outboxes.keys():
+            self._pump(endpoint_id)
+        if paused or dead:
+            now = self._installation.clock()
+            async with self._installation.database.write() as tx:
+                await deliveries.give_back(tx, paused, now, HELD)
+                await deliveries.fail(tx, dead, now)
+
+    async def _read_works(
+        self,
+        of_endpoint: Mapping[str, list[ClaimedDelivery]],
+        paused: list[ClaimedDelivery],
+        dead: list[ClaimedDelivery],
+    ) -> list[_Work]:
+        """Return the messages to send. Add the deliveries of inactive endpoints to `paused` or to `dead`."""
+        installation, claimed_at, works = self._installation, time.monotonic(), list[_Work]()
         async with installation.database.read() as tx:
-            of_endpoint = defaultdict[str, list[ClaimedDelivery]](list)
-            for each in claimed:
-                of_endpoint[each.endpoint_id].append(each)
-            keys = await secrets.of_endpoints(tx, installation.vault, of_endpoint, now)
-            events = await deliveries.events_of(tx, {each.event_id for each in claimed})
+            keys = await secrets.of_endpoints(tx, installation.vault, of_endpoint, installation.clock())
+            event_ids = {each.event_id for claimed in of_endpoint.values() for each in claimed}
+            events = await deliveries.events_of(tx, event_ids)
             for endpoint in await endpoints.list_by_id(tx, of_endpoint):
                 mine = [each for each in of_endpoint[endpoint.id] if each.event_id in events]
                 if endpoint.status == "paused":
@@ -194,20 +217,11 @@ class Sender:
                 elif (key := keys.get(endpoint.id)) is not None:
                     pairs = [(events[each.event_id], each.deleted_end_user_id) for each in mine]
                     messages = await build_messages(tx, self._documents, endpoint.include, pairs)
-                    self._outboxes[endpoint.id].waiting += (
+                    works += (
                         _Work(each, endpoint, key, message, claimed_at)
                         for each, message in zip(mine, messages, strict=True)
                     )
-                    taken += len(mine)
-        # The queue offers the other deliveries again after the lease. Their event or endpoint was deleted since the
-        # claim, or this process cannot decrypt their secret.
-        self._claimed[claimed[0].lane] -= len(claimed) - taken
-        for endpoint_id in of_endpoint.keys() & self._outboxes.keys():
-            self._pump(endpoint_id)
-        if paused or dead:
-            async with installation.database.write() as tx:
-                await deliveries.give_back(tx, paused, now, HELD)
-                await deliveries.fail(tx, dead, now)
+        return works
 
     def _pump(self, endpoint_id: str) -> None:
         """Start waiting requests of an endpoint, up to its limit."""
