@@ -1,9 +1,14 @@
 """Deliver events again: one event, the failed ones, the missing ones, or all."""
 
+import asyncio
 from typing import Any
 
 import pytest
+from sqlalchemy import insert, update
 
+from one_runtime.db.ids import new_id
+from one_runtime.db.schema import events
+from one_runtime.db.webhook_tables import webhook_deliveries
 from tests.application import Application, Client
 from tests.webhooks.conftest import deliveries, subscribe, wait_for_deliveries
 from tests.webhooks.receiver import Receiver, with_status
@@ -27,6 +32,27 @@ async def test_one_event_is_delivered_again_with_the_same_id(client: Client, rec
     again = await client.post(f"/v1/webhook-endpoints/{endpoint['id']}/deliveries/{message.id}/retry")
     assert (again.status_code, again.json()["status"]) == (202, "pending")
     assert (await receiver.wait_for("connection.created", count=2)).id == message.id
+
+
+@pytest.mark.slow
+async def test_two_replays_at_the_same_time_queue_ten_thousand_events_once(
+    application: Application, client: Client
+) -> None:
+    endpoint = await subscribe(client, None, "connection.created")
+    database, now = application.installation.database, application.clock()
+    values = {"organization_id": (await client.get("/v1/organization")).json()["id"], "type": "connection.created"}
+    system = {"actor_type": "system", "actor_id": None, "address": None, "end_user_id": None, "connection_id": None}
+    more = {"occurred_at": now, "data": {}, "request_id": None, "position": None}
+    async with database.write() as tx:
+        await tx.execute_many(insert(events), [{"id": new_id(), **values, **system, **more} for _ in range(10_000)])
+    for status in ("missing", "failed", "all"):
+        both = await asyncio.gather(*(replay(client, endpoint, status=status) for _ in range(2)))
+        assert sum(both) == 10_000, status
+        details = (await client.get(f"/v1/webhook-endpoints/{endpoint['id']}")).json()
+        assert details["pending_deliveries"] == 10_000
+        settled = {"status": "failed" if status == "missing" else "delivered", "due_at": None, "settled_at": now}
+        async with database.write() as tx:
+            await tx.execute(update(webhook_deliveries).values(**settled))
 
 
 @pytest.mark.parametrize("status, queued", [("missing", 2), ("all", 3)])

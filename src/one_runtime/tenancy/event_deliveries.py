@@ -7,7 +7,7 @@ The statement that writes an event also reads `webhooks_since` of the organizati
 never had an endpoint needs no further statement.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
 
@@ -31,6 +31,15 @@ endpoints. `PULL`: deliveries that the organization's own program fetches.
 
 ALL_TYPES: Final = "*"
 """The event type of a subscription to all events, including types that later versions add."""
+
+CANCELLED: Final = "cancelled"
+"""The status of a delivery whose event is about an end user that was deleted before the delivery."""
+
+END_CLAIM: Final[Mapping[str, object]] = {"attempts": webhook_deliveries.c.attempts + 1}
+"""The value of `attempts` with which any change of a delivery ends the claim of a process that is sending the message.
+
+So the result of this attempt does not undo the change.
+"""
 
 _NO_ENDPOINT: Final = "00000000-0000-0000-0000-000000000000"
 
@@ -105,7 +114,7 @@ _ABOUT_END_USER: Final = select(events.c.id).where(
 _CANCEL_ABOUT: Final = (
     update(webhook_deliveries)
     .where(webhook_deliveries.c.due_at.is_not(None), webhook_deliveries.c.event_id.in_(_ABOUT_END_USER))
-    .values(status="cancelled", due_at=None, settled_at=bindparam("now"), error="end_user_deleted")
+    .values(**END_CLAIM, status=CANCELLED, due_at=None, settled_at=bindparam("now"), error="end_user_deleted")
 )
 _FORGET_EXCERPTS: Final = (
     update(webhook_attempts)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Text, bindparam, case, insert, null, select, update
 
 from one_runtime.clock import Clock
 from one_runtime.db.engine import Transaction
@@ -19,7 +19,7 @@ from one_runtime.db.schema import ID, TIME, events
 from one_runtime.db.webhook_tables import webhook_attempts, webhook_deliveries
 from one_runtime.errors import NotFound
 from one_runtime.jobs.queue import Queue, database_now
-from one_runtime.tenancy.event_deliveries import FIRST, TROUBLED
+from one_runtime.tenancy.event_deliveries import CANCELLED, END_CLAIM, FIRST, TROUBLED
 from one_runtime.tenancy.events import Event
 from one_runtime.webhooks.endpoints import WebhookEndpoint
 
@@ -74,6 +74,7 @@ _PENDING: Final = webhook_deliveries.c.due_at.is_not(None)
 def failed_values() -> dict[str, object]:
     """Return the values of a pending delivery that fails because its endpoint is disabled. The parameter is `now`."""
     return {
+        **END_CLAIM,
         "status": "failed",
         "due_at": None,
         "settled_at": bindparam("now"),
@@ -199,7 +200,8 @@ _SETTLE: Final = (
         end_user_id=bindparam("end_user_id"),
     )
 )
-# The SELECT inserts nothing if the delivery was deleted during the attempt. A foreign key would refuse the row.
+# The SELECT inserts nothing if the delivery was deleted during the attempt. A foreign key would refuse the row. If the
+# end user of the event was deleted during the attempt, the excerpt can contain data of the end user.
 _ADD_ATTEMPT: Final = insert(webhook_attempts).from_select(
     [
         "id",
@@ -218,10 +220,8 @@ _ADD_ATTEMPT: Final = insert(webhook_attempts).from_select(
         webhook_deliveries.c.event_id,
         webhook_deliveries.c.endpoint_id,
         bindparam("attempted_at", type_=TIME),
-        *(
-            bindparam(name, type_=webhook_attempts.c[name].type)
-            for name in ("duration_ms", "response_status", "error", "excerpt")
-        ),
+        *(bindparam(name, type_=webhook_attempts.c[name].type) for name in ("duration_ms", "response_status", "error")),
+        case((webhook_deliveries.c.status == CANCELLED, null()), else_=bindparam("excerpt", type_=Text)),
     ).where(*_KEY),
 )
 _GIVE_BACK: Final = (

@@ -12,21 +12,24 @@ from sqlalchemy import (
     Integer,
     Text,
     Update,
+    bindparam,
     exists,
-    insert,
     literal,
     literal_column,
     select,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert
 
+from one_runtime.clock import Clock
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
-from one_runtime.db.scanning import within
+from one_runtime.db.scanning import matches, within
 from one_runtime.db.schema import ID, TIME, events
 from one_runtime.db.webhook_tables import webhook_deliveries
-from one_runtime.jobs.queue import BATCH, wake_on_commit
-from one_runtime.tenancy.event_deliveries import ALL_TYPES, PULL, TROUBLED
+from one_runtime.errors import Conflict
+from one_runtime.jobs.queue import BATCH, batched_update, database_now, wake_on_commit
+from one_runtime.tenancy.event_deliveries import ALL_TYPES, CANCELLED, END_CLAIM, PULL, TROUBLED
 from one_runtime.webhooks import deliveries, endpoints
 from one_runtime.webhooks.endpoints import WebhookEndpoint
 
@@ -46,17 +49,24 @@ class Range:
     until: datetime
     types: Sequence[str]
 
-    def conditions(self) -> list[ColumnElement[bool]]:
-        """Return the conditions for the table `events`."""
-        of_types = [] if ALL_TYPES in self.types else [events.c.type.in_(list(self.types))]
-        return [*within(events.c.id, self.since, self.until), *of_types]
+    def has_type(self) -> list[ColumnElement[bool]]:
+        """Return the condition for the type of an event. `*` needs no condition."""
+        return [] if ALL_TYPES in self.types else matches(events.c.type, self.types)
 
 
-async def retry(tx: Transaction, endpoint: WebhookEndpoint, event_id: str, now: datetime) -> None:
-    """Make a delivery due now, with a new schedule of attempts. Raises: NotFound; Conflict for an inactive endpoint."""
+async def retry(tx: Transaction, clock: Clock, endpoint: WebhookEndpoint, event_id: str) -> None:
+    """Make a delivery due now, with a new schedule of attempts.
+
+    Raises: NotFound; Conflict for an inactive endpoint, and for an event about a deleted end user.
+    """
     endpoints.require_active(endpoint)
-    await deliveries.get(tx, endpoint, event_id)
+    delivery = await deliveries.get(tx, endpoint, event_id)
+    if delivery.status == CANCELLED:
+        raise Conflict(
+            "This event is about an end user that your organization has deleted, so One Runtime does not deliver it."
+        )
     mine = (webhook_deliveries.c.endpoint_id == endpoint.id, webhook_deliveries.c.event_id == event_id)
+    now = await database_now(tx, clock)
     await tx.execute(update(webhook_deliveries).where(*mine).values(_queued_again(now, endpoint.lane)))
     _wake(tx, endpoint)
 
@@ -65,30 +75,25 @@ async def replay(installation: Installation, endpoint: WebhookEndpoint, events_:
     """Queue deliveries again, in small steps. Return their number, at most `MAX_QUEUED`.
 
     `failed`: the failed deliveries. `missing`: also the events that have no delivery to this endpoint, for example
-    because the endpoint was disabled. `all`: also the delivered events. An event about a deleted end user is not
-    queued again.
+    because the endpoint was disabled. `all`: also the delivered events. A cancelled delivery stays cancelled.
+
+    Two replays at the same time queue each delivery only once.
 
     Raises: Conflict for an inactive endpoint.
     """
     endpoints.require_active(endpoint)
+    async with installation.database.read() as tx:
+        begun = await database_now(tx, installation.clock)
     statuses = ["failed", "delivered"] if status == "all" else ["failed"]
-    begun = installation.clock()
-    settled = select(webhook_deliveries.c.event_id).join(events, events.c.id == webhook_deliveries.c.event_id)
-    settled = settled.where(
+    again = batched_update(
+        webhook_deliveries,
+        _queued_again(begun, TROUBLED if endpoint.kind == "push" else PULL),
         webhook_deliveries.c.organization_id == endpoint.organization_id,
         webhook_deliveries.c.endpoint_id == endpoint.id,
-        webhook_deliveries.c.status.in_(statuses),
+        *matches(webhook_deliveries.c.status, statuses),
         webhook_deliveries.c.settled_at < begun,  # a delivery that this replay has sent again is settled later
-        *events_.conditions(),
-    )
-    again = (
-        update(webhook_deliveries)
-        .where(
-            webhook_deliveries.c.endpoint_id == endpoint.id,
-            webhook_deliveries.c.event_id.in_(settled.limit(BATCH)),
-            webhook_deliveries.c.status.in_(statuses),
-        )
-        .values(_queued_again(begun, TROUBLED if endpoint.kind == "push" else PULL))
+        *within(webhook_deliveries.c.event_id, events_.since, events_.until),
+        *(exists().where(events.c.id == webhook_deliveries.c.event_id, of_type) for of_type in events_.has_type()),
     )
     queued = await _repeat(installation, endpoint, again, MAX_QUEUED)
     if status != "failed":
@@ -116,9 +121,11 @@ def _insert_missing(endpoint: WebhookEndpoint, events_: Range, now: datetime) ->
         events.c.organization_id == endpoint.organization_id,
         ~delivered,
         about.is_distinct_from(endpoint.id),
-        *events_.conditions(),
+        *within(events.c.id, events_.since, events_.until),
+        *events_.has_type(),
     )
-    return insert(webhook_deliveries).from_select(list(values), missing.limit(BATCH))
+    queued = insert(webhook_deliveries).from_select(list(values), missing.limit(bindparam("limit")))
+    return queued.on_conflict_do_nothing()  # another replay can have queued the event since
 
 
 async def _repeat(installation: Installation, endpoint: WebhookEndpoint, statement: Update | Insert, limit: int) -> int:
@@ -126,7 +133,7 @@ async def _repeat(installation: Installation, endpoint: WebhookEndpoint, stateme
     changed = 0
     while changed < limit:
         async with installation.database.write() as tx:
-            rows = await tx.execute(statement)
+            rows = await tx.execute(statement, limit=BATCH)
             _wake(tx, endpoint)
         changed += rows
         if rows < BATCH:
@@ -136,7 +143,8 @@ async def _repeat(installation: Installation, endpoint: WebhookEndpoint, stateme
 
 
 def _queued_again(now: datetime, lane: int) -> dict[str, object]:
-    return {"status": "pending", "failures": 0, "due_at": now, "lane": lane, "settled_at": None, "error": None}
+    fresh = {"status": "pending", "failures": 0, "due_at": now, "lane": lane, "settled_at": None, "error": None}
+    return {**END_CLAIM, **fresh}
 
 
 def _wake(tx: Transaction, endpoint: WebhookEndpoint) -> None:
