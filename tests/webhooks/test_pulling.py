@@ -44,6 +44,36 @@ async def test_a_waiting_request_returns_as_soon_as_an_event_is_committed(client
     assert [message["data"]["connection_id"] for message in await waiting] == [connection["id"]]
 
 
+@pytest.mark.parametrize(
+    "method, body, status, code",
+    [("DELETE", None, 404, "not_found"), ("PATCH", {"status": "paused"}, 409, "conflict")],
+)
+async def test_a_waiting_request_ends_when_the_endpoint_ends(
+    client: Client, method: str, body: dict[str, str] | None, status: int, code: str
+) -> None:
+    path = f"/v1/webhook-endpoints/{(await subscribe(client, None, 'connection.created'))['id']}"
+    waiting = asyncio.create_task(client.get(f"{path}/pending", wait_seconds=30))
+    await asyncio.sleep(0)
+    await client.send(method, path, body)
+    async with asyncio.timeout(10):
+        answer = await waiting
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_a_waiting_request_ends_when_one_runtime_disables_the_endpoint(
+    application: Application, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "MAX_WAITING", 0)
+    endpoint = await subscribe(client, None, "connection.created")
+    await client.connect()
+    assert len(await fetch(client, endpoint)) == 1  # the lease hides the event from the waiting request
+    waiting = asyncio.create_task(client.get(f"/v1/webhook-endpoints/{endpoint['id']}/pending", wait_seconds=30))
+    await asyncio.sleep(0)
+    await upkeep.run(application.installation)
+    async with asyncio.timeout(10):
+        assert (await waiting).status_code == 409
+
+
 async def test_events_that_wait_for_days_disable_the_endpoint(application: Application, client: Client) -> None:
     endpoint = await subscribe(client, None, "connection.created")
     await client.connect()

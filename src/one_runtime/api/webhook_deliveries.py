@@ -18,7 +18,7 @@ from one_runtime.tenancy.events import EventType
 from one_runtime.webhooks import deliveries, endpoints, event_types, pulling, replay
 from one_runtime.webhooks.deliveries import Attempt, Delivery, DeliveryFilter
 from one_runtime.webhooks.deliveries import Status as DeliveryStatus
-from one_runtime.webhooks.pulling import MAX_WAIT
+from one_runtime.webhooks.pulling import MAX_WAIT, EndpointKey
 from one_runtime.webhooks.replay import Range, ReplayStatus
 
 router = Routes("Webhook deliveries")
@@ -205,7 +205,7 @@ async def retry_webhook_delivery(
     """
     async with installation.database.write() as tx:
         endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id)
-        await replay.retry(tx, endpoint, event_id, installation.clock())
+        await replay.retry(tx, installation.clock, endpoint, event_id)
         delivery = await deliveries.get(tx, endpoint, event_id)
     return _answer(delivery)
 
@@ -252,17 +252,15 @@ async def pull_webhooks(
 ) -> PendingMessages:
     """Return pending events, oldest first. Events that you do not acknowledge within a minute are pending again.
 
-    With `wait_seconds`, the request waits until an event is pending. Several programs can fetch events at the same
+    With `wait_seconds`, the request waits until an event is pending. If the endpoint is deleted, paused or disabled
+    meanwhile, the wait ends with an error. Several programs can fetch events at the same
     time: each event goes to one of them.
     """
     request.scope[WAITS] = query.wait_seconds
-    async with installation.database.read() as tx:
-        endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id)
-    documents = partial(connection_documents, installation)
     messages = await pulling.fetch(
         installation,
-        documents,
-        endpoint,
+        partial(connection_documents, installation),
+        EndpointKey(caller.organization_id, webhook_endpoint_id),
         limit=query.limit,
         wait=query.wait_seconds,
         is_gone=partial(_is_gone, request),

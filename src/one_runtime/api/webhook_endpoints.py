@@ -285,7 +285,7 @@ async def rotate_webhook_secret(
     now, overlap = installation.clock(), timedelta(seconds=body.overlap_seconds)
     async with installation.database.write() as tx:
         endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id, lock=True)
-        secret = await secrets.rotate(tx, installation.vault, endpoint, overlap, now)
+        secret = await secrets.rotate(tx, installation.vault, caller.actor, endpoint, overlap=overlap, now=now)
         return await repeatable.store(tx, RotatedSecret(secret=secret, old_secret_expires_at=now + overlap))
 
 

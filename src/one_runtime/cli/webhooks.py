@@ -179,7 +179,8 @@ def rotate_secret(
 
     async def rotate(tx: Transaction) -> str:
         endpoint = await _find(tx, endpoint_id, lock=True)
-        return await secrets.rotate(tx, vault, endpoint, timedelta(hours=overlap), now)
+        actor = operator_actor(endpoint.organization_id)
+        return await secrets.rotate(tx, vault, actor, endpoint, overlap=timedelta(hours=overlap), now=now)
 
     secret = write(rotate)
     if as_json:
@@ -271,7 +272,7 @@ def retry_delivery(
 
     async def retry(tx: Transaction) -> Delivery:
         endpoint = await _find(tx, endpoint_id)
-        await replay.retry(tx, endpoint, event_id, system_clock())
+        await replay.retry(tx, system_clock, endpoint, event_id)
         return await deliveries.get(tx, endpoint, event_id)
 
     _print(describe_delivery(write(retry)), as_json=as_json)

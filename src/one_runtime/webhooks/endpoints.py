@@ -17,6 +17,7 @@ from one_runtime.db.id_lists import in_list
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.webhook_tables import webhook_deliveries, webhook_endpoints, webhook_secrets, webhook_subscriptions
 from one_runtime.errors import Conflict, NotFound
+from one_runtime.jobs.queue import wake_on_commit
 from one_runtime.tenancy import event_deliveries, events
 from one_runtime.tenancy.event_deliveries import FIRST, HELD, PULL
 from one_runtime.tenancy.events import Actor, EventType, Subject
@@ -129,6 +130,9 @@ _UPDATE: Final = (
     update(webhook_endpoints)
     .where(webhook_endpoints.c.id == bindparam("endpoint"))
     .values({name: bindparam(name) for name in _CHANGEABLE})
+)
+_TOUCH: Final = (
+    update(webhook_endpoints).where(webhook_endpoints.c.id == bindparam("endpoint")).values(updated_at=bindparam("now"))
 )
 _RESUME: Final = (
     update(webhook_deliveries)
@@ -268,8 +272,15 @@ async def save(
     await tx.execute(_UPDATE, endpoint=saved.id, **{name: getattr(saved, name) for name in _CHANGEABLE})
     if before.status == "paused" and saved.status == "active":
         await tx.execute(_RESUME, endpoint=saved.id)
+    _wake_requests(tx, saved)
     await _record(tx, actor, "webhook_endpoint.updated", saved, now, changed=names)
     return saved
+
+
+async def record_rotation(tx: Transaction, actor: Actor, endpoint: WebhookEndpoint, now: datetime) -> None:
+    """Write the event `webhook_endpoint.updated` for the new secret of a locked endpoint."""
+    await tx.execute(_TOUCH, endpoint=endpoint.id, now=now)
+    await _record(tx, actor, "webhook_endpoint.updated", endpoint, now, changed=["secret"])
 
 
 async def remove(tx: Transaction, actor: Actor, endpoint: WebhookEndpoint, now: datetime) -> None:
@@ -281,6 +292,7 @@ async def remove(tx: Transaction, actor: Actor, endpoint: WebhookEndpoint, now: 
     await tx.execute(_DELETE_SECRETS, endpoint=endpoint.id)
     removed = replace(endpoint, status="deleted", lane=HELD, updated_at=now)
     await tx.execute(_UPDATE, endpoint=endpoint.id, **{name: getattr(removed, name) for name in _CHANGEABLE})
+    _wake_requests(tx, endpoint)
     await _record(tx, actor, "webhook_endpoint.deleted", endpoint, now)
 
 
@@ -288,6 +300,7 @@ async def disable(tx: Transaction, endpoint: WebhookEndpoint, reason: DisabledRe
     """Disable a locked endpoint, and write the event `webhook_endpoint.disabled`. Other endpoints receive the event."""
     changed = replace(endpoint, status="disabled", disabled_reason=reason, lane=HELD, updated_at=now)
     await tx.execute(_UPDATE, endpoint=endpoint.id, **{name: getattr(changed, name) for name in _CHANGEABLE})
+    _wake_requests(tx, endpoint)
     actor = Actor(endpoint.organization_id, "system")
     await _record(tx, actor, "webhook_endpoint.disabled", endpoint, now, reason=reason)
 
@@ -299,6 +312,11 @@ def require_active(endpoint: WebhookEndpoint) -> None:
             f"This webhook endpoint is {endpoint.status}. Send PATCH /v1/webhook-endpoints/{endpoint.id} with "
             '{"status": "active"} first.'
         )
+
+
+def _wake_requests(tx: Transaction, endpoint: WebhookEndpoint) -> None:
+    """Wake the requests that wait for events of a pull endpoint, so that they learn its new status."""
+    wake_on_commit(tx, webhook_deliveries, endpoint.id)
 
 
 def _lane(endpoint: WebhookEndpoint) -> int:

@@ -6,7 +6,7 @@ late is not skipped.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
-from typing import Final
+from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, select, update
 
@@ -57,10 +57,17 @@ _FETCHED: Final = (
 )
 
 
+class EndpointKey(NamedTuple):
+    """The organization and the id of an endpoint."""
+
+    organization_id: str
+    endpoint_id: str
+
+
 async def fetch(
     installation: Installation,
     documents: ConnectionDocuments,
-    endpoint: WebhookEndpoint,
+    key: EndpointKey,
     *,
     limit: int,
     wait: float,
@@ -72,15 +79,15 @@ async def fetch(
     if no event is pending. `is_gone`: returns True after the program has closed its connection. Such a program must not
     lease an event, because another request could not fetch the event for a minute.
 
-    Raises: Conflict if the endpoint is not an active pull endpoint.
+    Raises: NotFound; Conflict if the endpoint is not an active pull endpoint. If the endpoint is deleted, disabled or
+    paused during the wait, the wait ends with the same errors.
     """
-    require_active_pull(endpoint)
     loop = asyncio.get_running_loop()
     end = loop.time() + wait
-    with wakeups_of(webhook_deliveries, endpoint.id) as wakeup:
+    with wakeups_of(webhook_deliveries, key.endpoint_id) as wakeup:
         while True:
             wakeup.clear()
-            messages = await _lease(installation, documents, endpoint, limit)
+            messages = await _lease(installation, documents, key, limit)
             left = end - loop.time()
             if messages or left <= 0:
                 return messages
@@ -94,9 +101,11 @@ async def fetch(
 
 
 async def _lease(
-    installation: Installation, documents: ConnectionDocuments, endpoint: WebhookEndpoint, limit: int
+    installation: Installation, documents: ConnectionDocuments, key: EndpointKey, limit: int
 ) -> list[Message]:
     async with installation.database.read() as tx:  # most waiting requests find nothing, and need no transaction
+        endpoint = await endpoints.get(tx, key.organization_id, key.endpoint_id)
+        require_active_pull(endpoint)
         now = await database_now(tx, installation.clock)
         if await tx.one(_DUE, endpoint=endpoint.id, now=now, limit=1) is None:
             return []

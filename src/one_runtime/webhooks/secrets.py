@@ -17,6 +17,8 @@ from one_runtime.db.webhook_tables import webhook_secrets
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealBroken, SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, Unavailable
+from one_runtime.tenancy.events import Actor
+from one_runtime.webhooks import endpoints
 from one_runtime.webhooks.endpoints import WebhookEndpoint
 from one_runtime.webhooks.signatures import new_secret
 
@@ -73,14 +75,17 @@ async def create(tx: Transaction, vault: Vault, endpoint: WebhookEndpoint, now: 
     return secret
 
 
-async def rotate(tx: Transaction, vault: Vault, endpoint: WebhookEndpoint, overlap: timedelta, now: datetime) -> str:
-    """Replace the secret of a locked endpoint, and return the new secret.
+async def rotate(
+    tx: Transaction, vault: Vault, actor: Actor, endpoint: WebhookEndpoint, *, overlap: timedelta, now: datetime
+) -> str:
+    """Replace the secret of a locked endpoint, and write the event `webhook_endpoint.updated`. Return the new secret.
 
     During the overlap, One Runtime signs with both secrets. A rotation during the overlap of an earlier rotation ends
     the earlier overlap, so an endpoint never has more than two secrets.
     """
     await tx.execute(_END_OVERLAP, endpoint=endpoint.id)
     await tx.execute(_EXPIRE, endpoint=endpoint.id, at=now + overlap)
+    await endpoints.record_rotation(tx, actor, endpoint, now)
     return await create(tx, vault, endpoint, now)
 
 

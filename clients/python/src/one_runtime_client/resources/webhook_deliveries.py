@@ -224,8 +224,9 @@ class WebhookDeliveries(Resource):
     ) -> PendingWebhookMessages:
         """Return pending events, oldest first. Events that you do not acknowledge within a minute are pending again.
 
-        With `wait_seconds`, the request waits until an event is pending. Several programs can fetch events at the same
-        time: each event goes to one of them.
+        With `wait_seconds`, the request waits until an event is pending. If the endpoint is deleted, paused or disabled
+        meanwhile, the wait ends with an error. Several programs can fetch events at the same time: each event goes to
+        one of them.
 
         The API key needs the scope `admin`.
 
