@@ -58,7 +58,7 @@ def test_endpoints_are_managed(run: Run, database_url: str) -> None:
     assert [row["id"] for row in run("webhooks", "list", "--json").rows] == [endpoint]
     log = run("events", "list", "--actor", "ada", "--json").out
     kinds = [row["type"] for row in json.loads(log)]
-    assert kinds == [f"webhook_endpoint.{verb}" for verb in ("deleted", "updated", "created", "created")]
+    assert kinds == [f"webhook_endpoint.{verb}" for verb in ("deleted", "updated", "updated", "created", "created")]
     assert not [text for text in (created["secret"], rotated, "hidden") if text in log + run("webhooks", "list").out]
 
 
