@@ -18,6 +18,7 @@ from collections import OrderedDict
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from ipaddress import ip_address
 from typing import Final, TypeAlias, cast
 
@@ -27,6 +28,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.connector import Connection
+from aiohttp.http import RawResponseMessage
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.streams import StreamReader
 from aiohttp.tracing import Trace
 
 from one_runtime.egress.addresses import why_refused
@@ -42,6 +46,8 @@ _KEEPALIVE: Final = 4.0
 Many servers, such as Node.js and uvicorn, close an idle connection after 5 seconds. A request that is sent at the same
 moment gets no response, and a POST must not be repeated. So this side closes the connection first.
 """
+_MOST_INFORMATIONAL: Final = 100
+"""Maximum number of informational responses (1xx) before the final response."""
 _ABORT_TIME: Final = 1.0
 """Maximum number of seconds to wait until aborted connections are closed."""
 
@@ -92,10 +98,15 @@ The dictionary stores each transport, because a protocol that is closing no long
 
 
 class _Protocol(ResponseHandler):
-    """Closes an idle connection that receives data. No request asked for this data."""
+    """Closes an idle connection that receives data. No request asked for this data.
+
+    Also closes a connection with too many informational responses (1xx). aiohttp reads any number of these responses.
+    So a server that sends them without an end would keep the event loop busy until the timeout of the request.
+    """
 
     def __init__(self, idle: _Idle, single_use: _SingleUse, loop: AbstractEventLoop) -> None:
         super().__init__(loop)
+        self._informational = 0
         self._idle = idle
         self._single_use = single_use
         self._readable = select.poll()
@@ -110,6 +121,15 @@ class _Protocol(ResponseHandler):
             self.abort()
         else:
             super().data_received(data)
+
+    def feed_data(self, data: tuple[RawResponseMessage, StreamReader], size: int = 0) -> None:
+        message, _ = data
+        self._informational = self._informational + 1 if message.code < HTTPStatus.OK else 0
+        if self._informational <= _MOST_INFORMATIONAL:
+            super().feed_data(data, size)
+        elif self.transport is not None:
+            self.abort()
+            self.set_exception(HttpProcessingError(message="too many informational responses"))
 
     def has_received(self) -> bool:
         """Return True if this idle connection has received data since the last response, or is closed.
