@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
+from urllib.parse import urlsplit
 
 from one_runtime import RELEASE
 from one_runtime.clock import Clock
@@ -70,7 +71,10 @@ async def attempt(
 async def post(
     egress: Egress, url: str, secrets: list[str], message_id: str, body: bytes, clock: Clock
 ) -> AttemptResult:
-    """Sign a message, and send the message to a URL. Do not follow redirects. Failures do not raise an error."""
+    """Sign a message, and send the message to a URL. Do not follow redirects. Failures do not raise an error.
+
+    The excerpt of the response contains neither the secrets, nor the signatures, nor the query of the URL.
+    """
     now, begun = clock(), time.monotonic()
     signed = signed_headers(secrets, message_id, now, body)
     headers = (*signed.items(), ("content-type", "application/json"), ("user-agent", USER_AGENT))
@@ -81,7 +85,8 @@ async def post(
                 deadline.reschedule(None)
                 status = response.status
                 retry_after = _retry_after(response, now)
-                excerpt = await _read_excerpt(response, [*secrets, *signed["webhook-signature"].split()])
+                hidden = [*secrets, *signed["webhook-signature"].split(), urlsplit(url).query]
+                excerpt = await _read_excerpt(response, hidden)
     except TimeoutError:
         error = UpstreamTimeout.code
     except EgressError as failure:
@@ -92,7 +97,7 @@ async def post(
 
 
 async def _read_excerpt(response: Relayed, secrets: list[str]) -> str | None:
-    """Read the response body, so that the connection can be used again. Return the beginning without our secrets."""
+    """Read the response body, so that the connection can be used again. Return the beginning without the secrets."""
     read, size = bytearray(), 0
     with suppress(TimeoutError, EgressError):
         async with asyncio.timeout(_BODY_TIME):
