@@ -18,7 +18,7 @@ from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.webhook_tables import webhook_deliveries, webhook_endpoints, webhook_secrets, webhook_subscriptions
 from one_runtime.errors import Conflict, NotFound
 from one_runtime.jobs.queue import wake_on_commit
-from one_runtime.tenancy import event_deliveries, events
+from one_runtime.tenancy import event_deliveries, events, organizations
 from one_runtime.tenancy.event_deliveries import FIRST, HELD, PULL
 from one_runtime.tenancy.events import Actor, EventType, Subject
 
@@ -151,8 +151,9 @@ async def create(tx: Transaction, actor: Actor, endpoint: WebhookEndpoint, event
     The transaction locks the organization. So two requests cannot exceed `MAX_ENDPOINTS` together, and the endpoint
     receives each event that is committed after the endpoint (`event_deliveries.begin`).
 
-    Raises: Conflict if the organization has too many endpoints.
+    Raises: NotFound; Conflict if the organization has too many endpoints.
     """
+    await organizations.get(tx, actor.organization_id, lock=True)
     await event_deliveries.begin(tx, actor.organization_id, endpoint.created_at)
     count = await tx.one(_COUNT, _EndpointCount, organization=actor.organization_id)
     if count is not None and count.endpoints >= MAX_ENDPOINTS:
