@@ -1,5 +1,6 @@
 """One Runtime's own operations: every packaged file, and the errors that a file can have."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -33,7 +34,7 @@ operations:
     scopes: [contacts.read]
     documentation: https://developers.example.com/search
 """
-_EXAMPLES: Final = {"string": "text", "integer": 1, "number": 1.5, "boolean": True}
+_EXAMPLES: Final[Mapping[str, object]] = {"string": "text", "integer": 1, "number": 1.5, "boolean": True, "array": [1]}
 
 
 def example_of(argument: Argument) -> object:
