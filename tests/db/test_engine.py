@@ -72,6 +72,7 @@ async def organization(database: Database) -> str:
             created_at=NOW,
             updated_at=NOW.astimezone(timezone(timedelta(hours=5, minutes=30))),
             custom_revision=None,
+            webhooks_since=None,
         )
         for name, revoked in (("live", None), ("revoked", EARLIER)):
             await tx.execute(insert(api_keys), **key_of(identifier, name, revoked))

@@ -153,7 +153,7 @@ async def create(tx: Transaction, actor: Actor, endpoint: WebhookEndpoint, event
 
     Raises: NotFound; Conflict if the organization has too many endpoints.
     """
-    await organizations.get(tx, actor.organization_id, lock=True)
+    await organizations.get(tx, actor.organization_id)
     await event_deliveries.begin(tx, actor.organization_id, endpoint.created_at)
     count = await tx.one(_COUNT, _EndpointCount, organization=actor.organization_id)
     if count is not None and count.endpoints >= MAX_ENDPOINTS:
