@@ -1,16 +1,19 @@
 """One Runtime's own operations: every packaged file, and the errors that a file can have."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import pytest
 
 from one_runtime.agents.operations.data import FOLDER, read_data, read_folder
+from one_runtime.agents.operations.library import OperationLibrary
 from one_runtime.agents.operations.request import arguments_to_request
 from one_runtime.catalog.loader import CatalogError, load_catalog
 from one_runtime.catalog.operation import Argument, Operation
 from one_runtime.demo.acme_entry import acme_operations
+from one_runtime.errors import InvalidInput
 
 VALID: Final = """
 documentation: https://developers.example.com/reference
@@ -48,12 +51,20 @@ def example_of(argument: Argument) -> object:
     return _EXAMPLES[argument.type]
 
 
+@pytest.fixture(scope="module")
+def library() -> Iterator[OperationLibrary]:
+    library = OperationLibrary(load_catalog(), (read_folder,))
+    yield library
+    library.close()
+
+
 def write(folder: Path, text: str) -> Path:
     path = folder / "hubspot.yaml"
     path.write_text(text, encoding="utf-8")
     return path
 
 
+@cache
 def packaged() -> list[Operation]:
     data = {**read_folder(), **acme_operations("http://127.0.0.1:8002")}
     return [operation for operations in data.values() for operation in operations]
@@ -132,3 +143,48 @@ def test_all_errors_of_a_file_are_reported_together(tmp_path: Path) -> None:
         f"{tmp_path / 'hubspot.yaml'}:6: operations.contacts_list.method",
         f"{tmp_path / 'hubspot.yaml'}:16: operations.contacts_search.access",
     ]
+
+
+def test_a_read_with_the_path_of_a_write_has_a_fixed_document() -> None:
+    """A caller who may only read must not be able to send a mutation to a GraphQL API."""
+    writes = {(item.integration_slug, item.method, item.path) for item in packaged() if item.access == "write"}
+    reads = (item for item in packaged() if item.access == "read")
+    checked = set[str]()
+    for item in reads:
+        if (item.integration_slug, item.method, item.path) in writes:
+            (document,) = (argument for argument in item.body if argument.name == "query")
+            assert (document.required, document.enum) == (True, (document.default,)), item.full_name
+            assert str(document.default).startswith("query "), item.full_name
+            with pytest.raises(InvalidInput, match="query must be"):
+                arguments_to_request(item, {"query": "mutation { issueDelete }", "variables": {}})
+            checked.add(item.integration_slug)
+    assert checked == {"linear", "monday", "shopify"}
+
+
+def test_the_summary_of_a_deleting_operation_says_what_happens() -> None:
+    verbs = {"Archive", "Cancel", "Delete", "Remove"}
+    assert {item.summary.partition(" ")[0] for item in packaged() if item.method == "DELETE"} <= verbs
+
+
+@pytest.mark.parametrize(
+    "question, name",
+    [
+        ("send a message to a channel", "slack.messages_send"),
+        ("unread emails", "gmail.messages_list"),
+        ("send an email", "sendgrid.emails_send"),
+        ("create a calendar event", "google-calendar.events_create"),
+        ("search contacts by email", "hubspot.contacts_search"),
+        ("merge a pull request", "github.pull_requests_merge"),
+        ("refund a payment", "stripe.refunds_create"),
+        ("vacation of employees", "bamboohr.absences_list"),
+        ("append rows to a spreadsheet", "google-sheets.values_append"),
+        ("schedule a meeting", "zoom.meetings_create"),
+        ("query records with SOQL", "salesforce.records_query"),
+        ("export a document as PDF", "google-drive.files_export"),
+        ("assign a ticket", "zendesk.tickets_update"),
+        ("profit and loss", "xero.profit_and_loss_get"),
+    ],
+)
+async def test_a_common_question_finds_the_operation(library: OperationLibrary, question: str, name: str) -> None:
+    matches = await library.search(question, None, set(), 5)
+    assert name in {match.operation.full_name for match in matches}
