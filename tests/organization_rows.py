@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from sqlalchemy import Select, Table, bindparam, insert, select
 
+from one_runtime.agents import connect_requests
+from one_runtime.agents.caller import AgentCaller
 from one_runtime.catalog import organization_catalogs
 from one_runtime.catalog.custom import read_custom
 from one_runtime.clock import system_clock
@@ -24,7 +26,9 @@ from one_runtime.db.tables import metadata
 from one_runtime.db.webhook_tables import webhook_attempts, webhook_deliveries
 from one_runtime.integrations.oauth_clients import OAuthClient
 from one_runtime.oauth.token_response import TokenSet
-from one_runtime.tenancy import api_keys, end_users, events, idempotency_keys, organizations
+from one_runtime.tenancy import api_keys, end_user_tokens, end_users, events, idempotency_keys, organizations
+from one_runtime.tenancy.agent_policy import AgentPolicy
+from one_runtime.tenancy.end_user_tokens import NewToken
 from one_runtime.tenancy.end_users import EndUser
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.webhooks import endpoints, secrets
@@ -107,6 +111,7 @@ class OrganizationRows:
             "connection_id": connection.id, "integration_slug": connection.integration_slug, "method": "GET",
             "path": "user", "status": 200, "error": None, "attempts": 1, "request_bytes": 0, "response_bytes": 5,
             "duration_ms": 3, "upstream_ms": 2, "api_key_id": None, "request_id": None,
+            "end_user_token_id": None, "run_id": None,
         }  # fmt: skip
         async with self.installation.database.write() as tx:
             await tx.execute_many(insert(requests), [{**call, "id": new_id()} for _ in range(count)])
@@ -126,6 +131,16 @@ class OrganizationRows:
             keys = {"organization_id": self.organization_id, "event_id": delivery.event_id, "endpoint_id": endpoint.id}
             await tx.execute(insert(webhook_attempts), **attempt, **keys, excerpt=None)
 
+    async def agent(self) -> None:
+        """Create an end-user token and a connect request."""
+        now, end_user, policy = system_clock(), "agent's user", AgentPolicy()
+        async with self.installation.database.write() as tx:
+            await end_user_tokens.create(tx, self.actor, NewToken(end_user, policy), now)
+            caller = AgentCaller(self.organization_id, end_user, self.actor, policy, "https://app.example.com/connect")
+            entry = self.installation.catalog.get(oauth_rows.SLUG)
+            assert entry is not None
+            await connect_requests.ask(tx, self.installation, caller, entry)
+
 
 async def fill(installation: Installation, name: str, end_users: int = 1) -> tuple[OrganizationRows, set[str]]:
     """Insert an organization with a row in each table of `OWNED`. Return it, and the tokens that a deletion revokes."""
@@ -137,6 +152,7 @@ async def fill(installation: Installation, name: str, end_users: int = 1) -> tup
         await organization_catalogs.create(tx, organization_id, entry.integration, SVG, now)
     client = await oauth_rows.client(oauth_rows.Place(database, vault, organization_id), f"client of {name}", "secret")
     rows = OrganizationRows(installation, organization_id, client)
+    await rows.agent()
     await rows.webhook()
     reserved = await idempotency_keys.reserve(installation, organization_id, new_id(), "key", "fingerprint")
     assert isinstance(reserved, idempotency_keys.Reservation)

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx2
 
 from one_runtime.connecting import popup
-from one_runtime.connecting.popup import Connected, ConnectRequest
+from one_runtime.connecting.popup import Connected, SubmittedForm
 from one_runtime.demo.acme import GLOBEX
 from tests.application import ACME_KEYS, Application, Client
 
@@ -32,7 +32,7 @@ async def register(client: Client, *urls: str) -> None:
 
 async def type_key(application: Application, token: str, key: str = ACME_KEYS[GLOBEX], **more: Any) -> Connected:
     """Submit an API key on our page, as an end user does."""
-    request = ConnectRequest("api_key", credentials={"api_key": key}, **more)
+    request = SubmittedForm("api_key", credentials={"api_key": key}, **more)
     view = await popup.load_view(application.installation, token, presentation="page", opening=False)
     return await popup.connect(application.installation, view, request, None)
 

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from one_runtime.api.application import ASGI_ROUTES, ApiApplication
 from one_runtime.api.connections import connection_documents
 from one_runtime.api.middleware import RequestMiddleware
+from one_runtime.api.routing import AsgiRoute
 from one_runtime.api.services import Services
 from one_runtime.catalog.loader import Catalog
 from one_runtime.clock import Clock, system_clock
@@ -26,6 +27,8 @@ from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import Unavailable
 from one_runtime.jobs import instances, worker
+from one_runtime.mcp.endpoint import PATH as MCP_PATH
+from one_runtime.mcp.endpoint import McpEndpoint
 from one_runtime.serving.periodic_tasks import MEASURING_TASKS, PERIODIC_TASKS, heartbeat_task
 from one_runtime.settings import Settings
 from one_runtime.telemetry import logs, tracing
@@ -69,9 +72,12 @@ def create_app(
     services = Services.of(_installation(settings, catalog or catalog_of(settings), clock, egress))
     logo_url = partial(services.integration_list.renderer.logo_url, logo="url")
     popup = PopupRoutes(services.installation, logo_url).routes()
-    observer = Observer(settings, {route.endpoint: route.path_format for route in (*ASGI_ROUTES, *popup)})
-    api = ApiApplication(settings.public_url, popup, partial(_lifespan, services, observer))
-    return RequestMiddleware(api, services, observer, ASGI_ROUTES)
+    agents = McpEndpoint(services.installation, services.authenticator, services.proxy_calls)
+    mcp_route = AsgiRoute(MCP_PATH, agents.handle, methods=["POST"])
+    more = (mcp_route, *agents.routes(), *popup)
+    observer = Observer(settings, {route.endpoint: route.path_format for route in (*ASGI_ROUTES, *more)})
+    api = ApiApplication(settings.public_url, more, partial(_lifespan, services, agents, observer))
+    return RequestMiddleware(api, services, observer, (*ASGI_ROUTES, mcp_route))
 
 
 def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Egress | None) -> Installation:
@@ -94,7 +100,7 @@ def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Eg
 
 
 @asynccontextmanager
-async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(services: Services, agents: McpEndpoint, observer: Observer, _: FastAPI) -> AsyncIterator[None]:
     installation = services.installation
     url = installation.settings.database_url.get_secret_value()
     await asyncio.to_thread(require_compatible, url)
@@ -117,6 +123,7 @@ async def _lifespan(services: Services, observer: Observer, _: FastAPI) -> Async
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await agents.stop()
         await sender.stop()
         await installation.flights.land()  # wait until all running token refreshes have ended
         await services.request_log.flush()

@@ -88,9 +88,13 @@ class MalformedRequest(OneRuntimeError):
 
 
 class Unauthenticated(OneRuntimeError):
-    """The request has no valid API key or session token."""
+    """The request has no valid API key, session token or end-user token.
+
+    `parameters`: more parameters of the header `WWW-Authenticate`, or an empty text.
+    """
 
     code, status, title = "unauthenticated", 401, "A valid API key is required"
+    parameters: str = ""
 
 
 class InsufficientScope(OneRuntimeError):
@@ -101,6 +105,12 @@ class InsufficientScope(OneRuntimeError):
     def __init__(self, detail: str, scope: str) -> None:
         super().__init__(detail)
         self.scope = scope
+
+
+class NotAllowed(OneRuntimeError):
+    """The policy of an agent does not allow the call."""
+
+    code, status, title = "not_allowed", 403, "The policy of the agent does not allow this"
 
 
 class NotFound(OneRuntimeError):

@@ -18,7 +18,7 @@ from one_runtime.connecting.authorization import (
     prepare_authorization,
     start_authorization,
 )
-from one_runtime.connecting.popup import ConnectRequest
+from one_runtime.connecting.popup import SubmittedForm
 from one_runtime.connections import pending_revocations
 from one_runtime.integrations import custom, oauth_clients
 from one_runtime.tokens.revocation import revoke_due
@@ -49,7 +49,7 @@ async def start(billing: Billing, client: Client, token: str) -> AuthorizationRe
     installation = billing.application.installation
     await client.popup("", token)
     view = await popup.load_view(installation, token, opening=False)
-    _, ticket = await prepare_authorization(installation, view, ConnectRequest("oauth2"))
+    _, ticket = await prepare_authorization(installation, view, SubmittedForm("oauth2"))
     return await start_authorization(installation, ticket.secret)
 
 
@@ -303,7 +303,7 @@ async def test_unredeemed_connection_is_invalidated_too(billing: Billing) -> Non
     session = await client.session(integration_slug=SLUG, return_url="https://app.example.com/done")
     installation = billing.application.installation
     view = await popup.load_view(installation, session["session_token"], presentation="page", opening=False)
-    request = ConnectRequest("api_key", credentials={"api_key": "bk_0123456789abcdef"})
+    request = SubmittedForm("api_key", credentials={"api_key": "bk_0123456789abcdef"})
     connected = await popup.connect(installation, view, request, None)
     code = parse_qs(urlsplit(connected.return_to or "").query)["code"][0]
     request_count = len(billing.reached)

@@ -36,6 +36,7 @@ CREATING: Final[Mapping[str, Mapping[str, Any] | str]] = {
     CONNECTIONS: NEW_CONNECTION,
     CUSTOM: ENTRY,
     "/v1/api-keys": {"name": "billing service"},
+    "/v1/end-user-tokens": {"end_user_id": "user_123"},
     "/v1/webhook-endpoints": {"kind": "pull", "event_types": ["*"]},
 }
 """A body for each route that creates something."""

@@ -8,12 +8,16 @@ import httpx2
 import pytest
 from sqlalchemy import insert, select
 
+from one_runtime.agents import connect_requests
+from one_runtime.agents.caller import AgentCaller
 from one_runtime.connecting.authorization_attempts import AttemptSecret
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import organizations
 from one_runtime.db.tables import metadata
 from one_runtime.db.webhook_tables import webhook_attempts
 from one_runtime.demo.acme import GLOBEX, INITECH
+from one_runtime.tenancy.agent_policy import AgentPolicy
+from one_runtime.tenancy.events import Actor
 from tests import oauth_rows
 from tests.api.operations import Operation, example, operations, put, texts
 from tests.application import ACME_KEYS, JSON, Application, Client
@@ -38,6 +42,8 @@ class Tenant:
     custom: dict[str, Any]
     webhook: dict[str, Any]
     events: tuple[str, ...]
+    token: dict[str, Any]
+    connect_request: str
 
     @property
     def ids(self) -> dict[str, str]:
@@ -53,6 +59,8 @@ class Tenant:
             "custom": self.custom["slug"],
             "webhook_endpoint_id": self.webhook["id"],
             "event_id": self.events[0],
+            "end_user_token_id": self.token["id"],
+            "connect_request_id": self.connect_request,
         }
 
     @property
@@ -91,10 +99,35 @@ async def tenant(application: Application, name: str, account: str) -> Tenant:
     await client.http.get(f"/v1/proxy/acme/mark-of-{name}", headers={"One-Runtime-End-User": own})
     await application.app.services.request_log.flush()
     custom = await client.send("PUT", f"/v1/custom-integrations/x-{name}", custom_entry(f"x-{name}", f"mark of {own}"))
+    token = await client.post("/v1/end-user-tokens", {"end_user_id": own, "name": f"mark of {own}"})
+    request = await connect_request(application, organization, own)
     events = (await client.get("/v1/events")).json()["events"]
     event_ids = tuple(event["id"] for event in events)
     await attempt_of(application, event_ids[0], webhook.json()["id"], organization)
-    return Tenant(organization, client, connection, session, back, own, custom.json(), webhook.json(), event_ids)
+    return Tenant(
+        organization,
+        client,
+        connection,
+        session,
+        back,
+        own,
+        custom.json(),
+        webhook.json(),
+        event_ids,
+        token.json(),
+        request,
+    )
+
+
+async def connect_request(application: Application, organization: str, end_user: str) -> str:
+    """Ask the end user to connect Acme CRM, and return the id of the request."""
+    entry, actor = application.installation.catalog.get("acme"), Actor(organization, "system")
+    assert entry is not None
+    caller = AgentCaller(organization, end_user, actor, AgentPolicy(), "https://app.example.com/connect")
+    async with application.installation.database.write() as tx:
+        link = await connect_requests.ask(tx, application.installation, caller, entry)
+    assert link.request_id is not None
+    return link.request_id
 
 
 async def attempt_of(application: Application, event_id: str, endpoint_id: str, organization: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from one_runtime.connecting import popup
 from one_runtime.connecting.authorization import prepare_authorization, start_authorization
-from one_runtime.connecting.popup import ConnectRequest
+from one_runtime.connecting.popup import SubmittedForm
 from one_runtime.db.schema import oauth_clients as clients
 from tests.api.test_custom_integrations_audience import call_back
 from tests.application import Client
@@ -180,7 +180,7 @@ async def test_secret_field_never_becomes_public(billing: Billing) -> None:
     token = (await client.session(integration_slug=SLUG))["session_token"]
     await client.popup("", token)
     view = await popup.load_view(installation, token, opening=False)
-    _, ticket = await prepare_authorization(installation, view, ConnectRequest("oauth2"))
+    _, ticket = await prepare_authorization(installation, view, SubmittedForm("oauth2"))
     in_scope = PUBLIC.replace("default: [read]", "default: [read, '{developer_token}']")
     assert len((await register(client, in_scope))["warnings"]) == 1
     assert (await client.get(PATH)).status_code == 404
@@ -200,7 +200,7 @@ async def test_public_field_is_part_of_the_authorization_url(billing: Billing) -
     token = (await client.session(integration_slug=SLUG))["session_token"]
     await client.popup("", token)
     view = await popup.load_view(installation, token, opening=False)
-    _, ticket = await prepare_authorization(installation, view, ConnectRequest("oauth2"))
+    _, ticket = await prepare_authorization(installation, view, SubmittedForm("oauth2"))
     assert f"developer={TOKEN}" in (await start_authorization(installation, ticket.secret)).url
 
 

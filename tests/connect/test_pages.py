@@ -13,7 +13,7 @@ from one_runtime.connect.assets import POPUP_MODULES, STYLESHEETS, WINDOW_MODULE
 from one_runtime.connect.pages import Site, render, rich
 from one_runtime.connect.texts import TEXTS, text
 from one_runtime.connect.wire import ConnectBody, read_json
-from one_runtime.connecting.popup import ConnectRequest, PopupShell, ShellState
+from one_runtime.connecting.popup import PopupShell, ShellState, SubmittedForm
 from one_runtime.errors import InvalidInput, MalformedRequest
 
 # 60,000 before the popup had a searchable list, which costs 4,000; 64,000 before it supported OAuth authorizations,
@@ -249,6 +249,6 @@ def test_values_with_nul_or_excessive_length_are_refused(value: str) -> None:
 
 def test_repr_hides_typed_values() -> None:
     body = read_json(ConnectBody, b'{"auth_type": "api_key", "credentials": {"api_key": "canary-5f1d"}}')
-    request = ConnectRequest(**dict(body))
+    request = SubmittedForm(**dict(body))
     assert request.credentials == {"api_key": "canary-5f1d"}
     assert "canary" not in repr(body) + repr(request)

@@ -40,6 +40,8 @@ COMMITS: Final = {
     "0010": "f90c7ead0e11ca7ee8c6f3fd46c79b9588b91891",
     "0011": "2596ba7815460c50ac58951af59bbb3b182a41b2",
     "0012": "e9254e7e380b29030ebd57fb408fc4e3a2ca1d38",
+    "0013": "e6aec96555fe0a6c07092b9a7718268dc1609b03",
+    "0014": "e640434eadd3e5d141377edba9816e00868aba03",
 }
 """By migration, the last commit without a later one. With a new migration, add the commit before it."""
 ENOUGH: Final = 15

@@ -89,6 +89,9 @@ def test_every_column_for_a_secret_holds_a_hash_or_is_sealed() -> None:
     }
     assert columns == {
         "api_keys.secret_hash",
+        "end_user_tokens.secret_hash",
+        "connect_requests.end_user_token_id",  # the id of the token, not the token
+        "requests.end_user_token_id",  # the id of the token, not the token
         "hosted_connection_sessions.token_hash",
         "hosted_connection_sessions.code_hash",
         "credentials.sealed",
@@ -117,6 +120,7 @@ def test_every_column_for_a_secret_holds_a_hash_or_is_sealed() -> None:
     "kind",
     [
         secret_tokens.API_KEY,
+        secret_tokens.END_USER_TOKEN,
         secret_tokens.SESSION,
         secret_tokens.CODE,
         secret_tokens.TICKET,

@@ -25,7 +25,7 @@ from pydantic_core import PydanticCustomError
 from one_runtime.clock import parse_rfc3339, rfc3339
 from one_runtime.db.ids import ID_PATTERN, is_id
 from one_runtime.errors import InvalidInput
-from one_runtime.validation.names import name_problem
+from one_runtime.validation.names import name_problem, text_problem
 
 MAX_METADATA_BYTES: Final = 16 * 1024
 MAX_METADATA_DEPTH: Final = 20
@@ -34,14 +34,10 @@ _ID: Final = "01a21077-a507-76f0-a326-42b1c2b20688"
 
 
 def clean_text(text: str) -> str:
-    """Return the text unchanged. Raises: PydanticCustomError if the database cannot store the text.
-
-    PostgreSQL cannot store NUL. UTF-8 cannot encode lone surrogates.
-    """
-    if "\x00" in text:
-        raise PydanticCustomError("text", "must not contain a NUL character")
-    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-        raise PydanticCustomError("text", "must be valid Unicode, without lone surrogates")
+    """Return the text unchanged. Raises: PydanticCustomError if the database cannot store the text."""
+    problem = text_problem(text)
+    if problem is not None:
+        raise PydanticCustomError("text", problem)
     return text
 
 

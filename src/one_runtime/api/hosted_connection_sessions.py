@@ -1,7 +1,7 @@
 """Serve `/v1/hosted-connection-sessions`. A session is a permission to make one connection in the hosted popup."""
 
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from functools import partial
 from typing import Annotated
@@ -9,6 +9,8 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import Field
 
+from one_runtime.agents import connect_requests
+from one_runtime.agents.connect_requests import ConnectRequestClosed
 from one_runtime.api.conditions import Conditional
 from one_runtime.api.connections import ConnectionAnswer
 from one_runtime.api.fields import (
@@ -56,7 +58,8 @@ from one_runtime.connecting.sessions import (
 from one_runtime.connections import connections
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
-from one_runtime.errors import Conflict, NotFound
+from one_runtime.errors import Conflict, InvalidInput, NotFound
+from one_runtime.tenancy.authentication import Principal
 from one_runtime.tenancy.end_users import EndUser
 
 router = Routes("Hosted connection sessions")
@@ -72,6 +75,8 @@ class CreateSession(Body, title="NewSession"):
       the browser returns to `return_url`. `link` is for a link in an e-mail or a chat. The default is `redirect` if you
       send a `return_url`, and otherwise `embed`.
     - `connection_id`: the id of a connection. The session can only reconnect this connection.
+    - `connect_request_id`: the connect request of an agent. The request names the integration. If `end_user_id` is not
+      the end user of the request, the response is 409.
     - `multiple`: if true, a second account of the end user gets its own connection. If false, the second account
       replaces the first account.
     - `scopes`: the OAuth scopes to request. The default is the list of the OAuth client. If the client has no such
@@ -95,6 +100,7 @@ class CreateSession(Body, title="NewSession"):
     return_url: Annotated[Link | None, BLANK_IS_ABSENT] = None
     mode: Annotated[Mode | None, BLANK_IS_ABSENT] = None
     connection_id: OptionalText = None
+    connect_request_id: OptionalText = None
     multiple: bool = False
     auth_type: Annotated[AuthType | None, BLANK_IS_ABSENT] = None
     scopes: list[ScopeName] = Field([], max_length=200)
@@ -181,7 +187,7 @@ class RedeemCode(Body, title="Redemption"):
 @router.route(
     "POST /v1/hosted-connection-sessions",
     scope="connect",
-    errors=(NotFound, Conflict, IntegrationDisabled),
+    errors=(NotFound, Conflict, EndUserMismatch, ConnectRequestClosed, IntegrationDisabled),
     idempotent=True,
     summary="Start a hosted connection",
 )
@@ -205,6 +211,8 @@ async def create_hosted_connection_session(
         scopes=tuple(dict.fromkeys(body.scopes)),
     )
     async with installation.database.write() as tx:
+        if body.connect_request_id is not None:
+            new = replace(new, integration_slug=await _requested_slug(tx, caller, body, body.connect_request_id, now))
         session, token = await create_session(tx, installation, caller.actor, new)
         created = CreatedSession(
             session_token=token.secret,
@@ -213,6 +221,19 @@ async def create_hosted_connection_session(
             expires_at=session.expires_at,
         )
         return await repeatable.store(tx, created)
+
+
+async def _requested_slug(
+    tx: Transaction, caller: Principal, body: CreateSession, request_id: str, now: datetime
+) -> str:
+    """Return the integration of an agent's connect request. Raises: NotFound; Conflict; InvalidInput."""
+    request = await connect_requests.require_open(tx, caller.organization_id, request_id, body.end_user_id, now)
+    if body.integration_slug not in {None, request.integration_slug}:
+        raise InvalidInput.of(
+            "integration_slug",
+            f"must be {request.integration_slug!r}, the integration of the connect request, or be omitted",
+        )
+    return request.integration_slug
 
 
 @router.route("GET /v1/hosted-connection-sessions", scope="read", summary="List sessions, newest first")

@@ -29,6 +29,8 @@ _TAGS: Final = {
     "OAuth clients": "The OAuth clients that your organization has registered with providers.",
     "Custom integrations": "Integrations that your organization defines itself.",
     "End users": "The users of your product.",
+    "End user tokens": "Tokens with which an agent acts for one end user.",
+    "Connect requests": "Requests of agents that an end user connects an account.",
     "Organization": "The settings of your organization.",
     "API keys": "The API keys of your organization, and the key of the request.",
     "Events": "The audit log of your organization.",

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from one_runtime.api.agent_policy import Calls, PolicyFields, policy_fields, policy_of
 from one_runtime.api.conditions import Conditional
 from one_runtime.api.fields import (
     NOT_NULL,
@@ -27,8 +28,9 @@ from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.tenancy import organizations
+from one_runtime.tenancy.agent_policy import Access
 from one_runtime.tenancy.events import Actor
-from one_runtime.tenancy.organizations import Organization
+from one_runtime.tenancy.organizations import AgentSettings, Organization
 
 router = Routes("Organization")
 
@@ -44,6 +46,17 @@ class Integrations(Body, title="Availability"):
 
     mode: Literal["all", "listed", "all_but"] = "all"
     slugs: list[Slug] = Field([], max_length=2000)
+
+
+class Agents(PolicyFields, title="AgentSettings"):
+    """The limits of all agents of your organization. The limits of an end-user token apply too.
+
+    `connect_url`: a page of your product, on which an end user connects an account for an agent. One Runtime adds the
+    query parameter `connect_request_id`. Null: One Runtime's own page, in the mode `link`.
+    """
+
+    connect_url: Link | None = None
+    access: Access = "write"
 
 
 class PutOrganization(Body, title="NewOrganization"):
@@ -67,6 +80,7 @@ class PutOrganization(Body, title="NewOrganization"):
     allowed_origins: list[Link] = Field([], max_length=50)
     return_urls: list[Link] = Field([], max_length=50)
     integrations: Integrations = Integrations()
+    agents: Agents = Agents()
     id: Text | None = Field(None, json_schema_extra=READ_ONLY)
     created_at: Moment | None = Field(None, json_schema_extra=READ_ONLY)
     updated_at: Moment | None = Field(None, json_schema_extra=READ_ONLY)
@@ -79,6 +93,14 @@ class PatchIntegrations(Body, title="AvailabilityUpdate"):
 
     mode: Literal["all", "listed", "all_but"] | None = None
     slugs: list[Slug] | None = Field(None, max_length=2000)
+
+
+class PatchAgents(PolicyFields, title="AgentSettingsUpdate"):
+    """The limits to change. A new list replaces the old list."""
+
+    connect_url: Link | None = None
+    access: Access | None = None  # type: ignore[assignment] # null resets the access
+    calls_per_run: Calls | None = None  # type: ignore[assignment] # null resets the number
 
 
 class PatchOrganization(Body, title="OrganizationUpdate"):
@@ -95,6 +117,7 @@ class PatchOrganization(Body, title="OrganizationUpdate"):
     allowed_origins: list[Link] | None = Field(None, max_length=50)
     return_urls: list[Link] | None = Field(None, max_length=50)
     integrations: PatchIntegrations | None = None
+    agents: PatchAgents | None = None
 
 
 class OrganizationAnswer(Answer, title="Organization"):
@@ -107,6 +130,7 @@ class OrganizationAnswer(Answer, title="Organization"):
     allowed_origins: tuple[str, ...]
     return_urls: tuple[str, ...]
     integrations: Integrations
+    agents: Agents
     created_at: Time
     updated_at: Time
 
@@ -179,6 +203,10 @@ async def _save(
         return_urls=tuple(settings.return_urls),
         integrations_mode=settings.integrations.mode,
         integrations_slugs=slugs,
+        agents=AgentSettings(
+            settings.agents.connect_url,
+            policy_of(settings.agents, catalog, "agents.", organization.agents.policy),
+        ),
     )
     return _answer(await organizations.save(tx, actor, changed, installation.clock()))
 
@@ -191,4 +219,5 @@ def _settings(organization: Organization) -> dict[str, object]:
     """Return the settings with the names and the form of the API."""
     names = ("display_name", "logo_url", "privacy_url", "allowed_origins", "return_urls")
     integrations = {"mode": organization.integrations_mode, "slugs": organization.integrations_slugs}
-    return {**{name: getattr(organization, name) for name in names}, "integrations": integrations}
+    agents = {"connect_url": organization.agents.connect_url, **policy_fields(organization.agents.policy)}
+    return {**{name: getattr(organization, name) for name in names}, "integrations": integrations, "agents": agents}

@@ -96,7 +96,7 @@ def headers_of(error: OneRuntimeError) -> dict[str, str]:
     """Return the response headers for an error."""
     headers = {"cache-control": "no-store"}
     if isinstance(error, Unauthenticated):
-        headers["www-authenticate"] = _CHALLENGE
+        headers["www-authenticate"] = ", ".join(part for part in (_CHALLENGE, error.parameters) if part)
     if isinstance(error, InsufficientScope):
         headers["www-authenticate"] = f'{_CHALLENGE}, error="insufficient_scope", scope="{error.scope}"'
     if isinstance(error, MethodNotAllowed):

@@ -278,6 +278,48 @@ _ORGANIZATION: Final[Mapping[str, Described]] = {
     ),
 }
 
+_AGENT_HOSTS: Final = Described("The hosts that the agent can call. Null: all hosts of the integrations.", None)
+_AGENT_INTEGRATIONS: Final = Described("The slugs that the agent can use. Null: all integrations.", ["hubspot"])
+_TOKEN_ID: Final = "01a21078-0d2e-7b41-8c52-6f1e2a9b3d47"
+_AGENTS: Final[Mapping[str, Described]] = {
+    "agents": Described("The limits of all agents of your organization."),
+    "AgentSettings.connect_url": Described(
+        "The page of your product on which an end user connects an account for an agent, or null.",
+        "https://app.example.com/connect",
+    ),
+    "AgentSettingsUpdate.connect_url": Described("The new page, or null.", "https://app.example.com/connect"),
+    "end_user_tokens": Described("The tokens, newest first, with revoked and expired tokens."),
+    "end_user_token": Described("The token itself. No other response contains the token. Do not log it.", "orut_…"),
+    "end_user_token_id": Described("The id of the end-user token.", _TOKEN_ID),
+    "ProxyRequest.end_user_token_id": Described("The end-user token of the agent that made the call, or null.", None),
+    "run_id": Described("The run of an agent's program that made the call, or null.", None),
+    "list_proxy_requests.run_id": Described("Only calls of these runs of an agent's programs.", [_TOKEN_ID]),
+    "mcp_url": Described("The address to which the agent sends the token.", "https://connect.example.com/v1/mcp"),
+    "audience": Described("The place that accepts the token. `agent`: `/v1/mcp`.", "agent"),
+    "access": Described("`read`: only reading calls. `ask`: also approved calls. `write`: all calls.", "read"),
+    "methods": Described("The HTTP methods that the agent can use. Null: all methods.", None),
+    "calls_per_run": Described("The number of calls that one program of the agent can make.", 300),
+    **{
+        f"{owner}.{name}": described
+        for owner in ("NewEndUserToken", "EndUserToken", "CreatedEndUserToken", "AgentSettings", "AgentSettingsUpdate")
+        for name, described in (("hosts", _AGENT_HOSTS), ("integrations", _AGENT_INTEGRATIONS))
+    },
+    "NewEndUserToken.name": Described("Your name for the agent, or null.", "support agent"),
+    "NewEndUserToken.expires_in": Described("The lifetime of the token in seconds.", 3600),
+    **{
+        f"{owner}.{name}": described
+        for owner in ("EndUserToken", "CreatedEndUserToken")
+        for name, described in (
+            ("name", Described("Your name for the agent, or null.", "support agent")),
+            ("prefix", Described("The beginning of the token.", "orut_abcdefgh")),
+            ("last_used_at", Described("The last use of the token, or null, up to 10 minutes old.", None)),
+            ("revoked_at", Described("The time of the revocation. Null for a token that is not revoked.", None)),
+        )
+    },
+    "connect_request_id": Described("The id of an agent's connect request.", "01a21078-3f60-7c15-9b24-8e7d5c4a1f02"),
+    "ConnectRequest.status": Described("`open`, `connected`, `declined` or `expired`.", "open"),
+}
+
 _LOGS: Final[Mapping[str, Described]] = {
     "events": Described("The events of the page."),
     "event_id": Described("The id of the event.", _CONNECTION_ID),
@@ -286,7 +328,7 @@ _LOGS: Final[Mapping[str, Described]] = {
     "Event.type": Described("The type of the event.", "connection.created"),
     "list_events.type": Described("Only events of this type.", "connection.created"),
     "type": Described("The type.", "api_key"),
-    "Actor.type": Described("The kind of actor: `api_key`, `end_user` or `system`.", "api_key"),
+    "Actor.type": Described("The kind of actor: `api_key`, `end_user`, `end_user_token` or `system`.", "api_key"),
     "Actor.id": Described("The id of the API key, the identifier of the end user, or the name of the operator."),
     "actor": Described("The actor that caused the event."),
     "actor_type": Described("Only events of this kind of actor.", "api_key"),
@@ -403,6 +445,7 @@ DESCRIPTIONS: Final[Mapping[str, Described]] = {
     **_CONNECTIONS,
     **_SESSIONS,
     **_ORGANIZATION,
+    **_AGENTS,
     **_LOGS,
     **_WEBHOOKS,
     **_ERRORS,

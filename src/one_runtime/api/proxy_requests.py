@@ -20,7 +20,10 @@ class ProxyRequestAnswer(Answer, title="ProxyRequest"):
     - `path`: the path without the query.
     - `http_status`: the status of the response. 0 means that the caller closed the connection before the response.
     - `error_code`: the code of One Runtime's own error, or null.
-    - `api_key_id`: the API key of the caller. Null if an older version of One Runtime logged the call.
+    - `api_key_id`: the API key of the caller. Null if an agent used an end-user token, or if an older version of One
+      Runtime logged the call.
+    - `end_user_token_id`: the end-user token of the agent that made the call, or null.
+    - `run_id`: the run of an agent's program that made the call, or null.
     - `request_id`: the header `Request-Id` of the response. Null if an older version of One Runtime logged the call.
     """
 
@@ -40,13 +43,16 @@ class ProxyRequestAnswer(Answer, title="ProxyRequest"):
     upstream_ms: int | None
     api_key_id: str | None
     request_id: str | None
+    end_user_token_id: str | None
+    run_id: str | None
 
 
 class ProxyRequestPage(Answer):
     """A page of calls. `next_cursor` is null on the last page.
 
-    If you filter by `http_status`, `integration_slug` or `api_key_id`, or by several values of any field, One Runtime
-    searches at most 10,000 calls for each page. So a page with a `next_cursor` can contain few calls or no calls.
+    One Runtime searches at most 10,000 calls for each page if you filter by `http_status`, `integration_slug`,
+    `api_key_id`, `end_user_token_id` or `run_id`, or by several values of any field. So a page with a `next_cursor` can
+    contain few calls or no calls.
     """
 
     proxy_requests: list[ProxyRequestAnswer]
@@ -61,6 +67,8 @@ class ProxyRequestQuery(Body):
     integration_slug: Several[Slug] = []
     http_status: Several[Annotated[int, Field(ge=0, le=599), whole_number(0, 599)]] = []
     api_key_id: Several[RowId] = []
+    end_user_token_id: Several[RowId] = []
+    run_id: Several[RowId] = []
     request_id: RowId | None = None
     since: Moment | None = None
     until: Moment | None = None
@@ -82,6 +90,8 @@ async def list_proxy_requests(
         integration_slug=query.integration_slug,
         status=query.http_status,
         api_key_id=query.api_key_id,
+        end_user_token_id=query.end_user_token_id,
+        run_id=query.run_id,
         request_id=query.request_id,
         since=query.since,
         until=query.until,

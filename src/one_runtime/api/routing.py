@@ -152,11 +152,16 @@ class AsgiRoute(Route):
 
     If the specs relay requests, the endpoint receives requests with every method. The middleware marks One Runtime's
     own errors with the header `One-Runtime-Error`, because callers also receive the provider's errors.
+
+    `methods`: the methods of a route without specs. The OpenAPI document omits this route.
     """
 
-    def __init__(self, path: str, endpoint: ASGIApp, specs: Iterable[RouteSpec]) -> None:
+    def __init__(
+        self, path: str, endpoint: ASGIApp, specs: Iterable[RouteSpec] = (), *, methods: Iterable[str] = ()
+    ) -> None:
         self.specs = tuple(specs)
-        super().__init__(path, endpoint, methods=[spec.method for spec in self.specs])
+        names = [*methods, *(spec.method for spec in self.specs)]
+        super().__init__(path, endpoint, methods=names, include_in_schema=bool(self.specs))
         self.app = endpoint  # Starlette would treat a plain function as a request handler
         self.relays = any(spec.relays for spec in self.specs)
 

@@ -9,6 +9,7 @@ from typing import Final
 from starlette.types import Scope
 
 from one_runtime.context import Installation
+from one_runtime.db.agent_tables import end_user_tokens
 from one_runtime.integrations.entry_parser import EntryParser
 from one_runtime.integrations.listing import IntegrationList
 from one_runtime.proxy.concurrency import ProxyCalls
@@ -35,10 +36,11 @@ class Services:
         """Build the services of an installation from its settings."""
         settings = installation.settings
         key_uses = KeyUses(installation.database, installation.clock)
-        request_log = RequestLog(installation.database, key_uses, kept=settings.request_retention_days > 0)
+        token_uses = KeyUses(installation.database, installation.clock, end_user_tokens)
+        request_log = RequestLog(installation.database, key_uses, token_uses, kept=settings.request_retention_days > 0)
         return cls(
             installation=installation,
-            authenticator=Authenticator(settings.rate_limit, key_uses),
+            authenticator=Authenticator(settings.rate_limit, key_uses, token_uses),
             integration_list=IntegrationList(installation.catalog, settings.public_url),
             request_log=request_log,
             proxy_calls=ProxyCalls(settings.proxy_calls, request_log, installation.clock),

@@ -16,7 +16,7 @@ from one_runtime.catalog.model import Auth
 from one_runtime.catalog.parts import ParamOption
 from one_runtime.connect.texts import TEXTS
 from one_runtime.connect.wire import ConnectionName, Name, Sent, Values
-from one_runtime.connecting.popup import ConnectRequest, PopupView
+from one_runtime.connecting.popup import PopupView, SubmittedForm
 from one_runtime.errors import MalformedRequest
 
 MAX_FIELDS: Final = 120
@@ -44,9 +44,9 @@ class FormPost(Sent):
     credentials: Values = Field(default_factory=dict, repr=False)
     name: ConnectionName | None = None
 
-    def request(self) -> ConnectRequest:
+    def request(self) -> SubmittedForm:
         """Return the form as a request to connect. Omit empty fields."""
-        return ConnectRequest(
+        return SubmittedForm(
             auth_type=self.auth_type or "",
             params={name: value for name, value in self.params.items() if value},
             credentials={name: value for name, value in self.credentials.items() if value},

@@ -35,7 +35,7 @@ from one_runtime.connect.wire import (
 from one_runtime.connecting import authorization, authorization_outcome, popup
 from one_runtime.connecting.authorization import CallbackResult
 from one_runtime.connecting.authorization_attempts import AuthorizationExpired
-from one_runtime.connecting.popup import ConnectRequest, PopupView
+from one_runtime.connecting.popup import PopupView, SubmittedForm
 from one_runtime.context import Installation
 from one_runtime.errors import MalformedRequest, NotFound, OneRuntimeError, TooLarge
 from one_runtime.oauth.callback import CALLBACK_PATH
@@ -126,8 +126,8 @@ class PopupRoutes:
         authorization_id, ticket = await authorization.prepare_authorization(self._installation, view, submitted)
         return PreparedAnswer(authorization_id=authorization_id, ticket=ticket.secret)
 
-    async def _read_form(self, token: str, request: Request) -> tuple[PopupView, ConnectRequest]:
-        submitted = ConnectRequest(**dict(read_json(ConnectBody, await read_body(request))))
+    async def _read_form(self, token: str, request: Request) -> tuple[PopupView, SubmittedForm]:
+        submitted = SubmittedForm(**dict(read_json(ConnectBody, await read_body(request))))
         slug = submitted.integration_slug
         return await popup.load_view(self._installation, token, integration_slug=slug, opening=False), submitted
 

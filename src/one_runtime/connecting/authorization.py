@@ -37,8 +37,8 @@ from one_runtime.connecting.authorization_attempts import (
 )
 from one_runtime.connecting.popup import (
     Connected,
-    ConnectRequest,
     PopupView,
+    SubmittedForm,
     complete_session,
     new_connection,
     validate_request,
@@ -139,7 +139,7 @@ class CallbackResult:
 
 
 async def prepare_authorization(
-    installation: Installation, view: PopupView, request: ConnectRequest
+    installation: Installation, view: PopupView, request: SubmittedForm
 ) -> tuple[str, SecretToken]:
     """Create an authorization attempt for a submitted form. Return the attempt's id, and the ticket to start it.
 

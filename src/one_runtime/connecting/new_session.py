@@ -171,6 +171,17 @@ def _refuse(field: str, message: str) -> NoReturn:
     raise InvalidInput.of(field, message)
 
 
+async def require_connectable(tx: Transaction, installation: Installation, organization_id: str, slug: str) -> None:
+    """Check that the end users of the organization can connect the integration.
+
+    Raises: NotFound, InvalidInput, IntegrationDisabled.
+    """
+    organization = await organizations.get(tx, organization_id)
+    clients = await oauth_clients.list_slugs(tx, organization_id)
+    catalog = await installation.catalogs.of(tx, organization_id)
+    _require_available(installation, catalog, organization, clients, slug, None)
+
+
 def _require_connectable(
     installation: Installation, catalog: Catalog, organization: Organization, clients: Collection[str], new: NewSession
 ) -> None:
@@ -195,21 +206,34 @@ def _require_connectable(
                 "PATCH /v1/organization, and register the OAuth clients that the integrations need.",
             )
         return
-    integration = catalog.get(new.integration_slug)
+    integration = _require_available(installation, catalog, organization, clients, new.integration_slug, new.auth_type)
+    if new.scopes:
+        _require_scopes(integration, new)
+
+
+def _require_available(
+    installation: Installation,
+    catalog: Catalog,
+    organization: Organization,
+    clients: Collection[str],
+    slug: str,
+    auth_type: str | None,
+) -> Integration:
+    """Return the integration. Raises: NotFound, InvalidInput, IntegrationDisabled."""
+    integration = catalog.get(slug)
     if integration is None:
-        raise unknown(new.integration_slug)
+        raise unknown(slug)
     if not organization.offers(integration.slug):
         _refuse(
             "integration_slug",
             f"{integration.name} is not enabled for your organization. Enable it with PATCH /v1/organization.",
         )
     installation.disabled.require_enabled(integration.slug, "integration_slug")
-    for name, auth_type in (("integration_slug", None), ("auth_type", new.auth_type)):
-        reason = unavailable_reason(integration, clients, auth_type)
+    for name, wanted in (("integration_slug", None), ("auth_type", auth_type)):
+        reason = unavailable_reason(integration, clients, wanted)
         if reason is not None:
             _refuse(name, reason)
-    if new.scopes:
-        _require_scopes(integration, new)
+    return integration
 
 
 def _require_scopes(integration: Integration, new: NewSession) -> None:

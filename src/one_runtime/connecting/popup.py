@@ -111,7 +111,7 @@ class PopupView:
 
 
 @dataclass(frozen=True, slots=True)
-class ConnectRequest:
+class SubmittedForm:
     """A submitted form.
 
     `replace_account`: True if the end user agreed that the new account replaces the present account.
@@ -261,7 +261,7 @@ def _require_open(session: ConnectSession | None, presentation: Presentation, no
     return session
 
 
-def validate_request(view: PopupView, request: ConnectRequest) -> tuple[Integration, Auth, ConnectionValues]:
+def validate_request(view: PopupView, request: SubmittedForm) -> tuple[Integration, Auth, ConnectionValues]:
     """Check a submitted form. Return the integration, the auth type and the values. Do not verify the credential.
 
     Raises: InvalidInput; IntegrationChanged.
@@ -283,7 +283,7 @@ def validate_request(view: PopupView, request: ConnectRequest) -> tuple[Integrat
 
 
 async def connect(
-    installation: Installation, view: PopupView, request: ConnectRequest, address: str | None
+    installation: Installation, view: PopupView, request: SubmittedForm, address: str | None
 ) -> Connected:
     """Verify the credential that the end user entered, store the connection, and end the session.
 

@@ -116,6 +116,7 @@ organizations = Table(
     Column("updated_at", TIME, nullable=False),
     Column("custom_revision", ID),  # a new id after each change of a custom integration
     Column("webhooks_since", TIME),  # creation of the first webhook endpoint, or null (`tenancy/event_deliveries.py`)
+    Column("agents", DOCUMENT),  # {connect_url, policy} (`organizations.AgentSettings`), or null: the defaults
 )
 
 # Custom integrations of an organization, in addition to the built-in integrations of the catalog.
@@ -407,6 +408,8 @@ requests = Table(
     Column("upstream_ms", Integer),
     Column("api_key_id", ID),  # null: an older version wrote the row
     Column("request_id", ID),  # id of the caller's HTTP request. Null: an older version wrote the row
+    Column("end_user_token_id", ID),  # token of the agent that made the call, or null
+    Column("run_id", ID),  # run of an agent's program that made the call, or null
     Index("ix_requests_organization_id_id", "organization_id", "id"),
     Index("ix_requests_organization_id_end_user_id_id", "organization_id", "end_user_id", "id"),
     Index("ix_requests_organization_id_connection_id_id", "organization_id", "connection_id", "id"),

@@ -1,8 +1,11 @@
-"""Collect all tables: those of `schema`, and those of webhooks."""
+"""Collect all tables: those of `schema`, of webhooks and of agents."""
 
 from typing import Final
 
-from one_runtime.db.webhook_tables import webhook_endpoints
+from one_runtime.db import agent_tables, schema, webhook_tables
 
-metadata: Final = webhook_endpoints.metadata
-"""All tables. `webhook_tables` imports `schema`, so this module imports both."""
+MODULES: Final = (schema, webhook_tables, agent_tables)
+"""The modules that define tables. Each module adds its tables to `metadata`."""
+
+metadata: Final = schema.metadata
+"""All tables."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 API_KEY: Final = "oru"
+END_USER_TOKEN: Final = "orut"
 SESSION: Final = "orcs"
 CODE: Final = "orcc"
 TICKET: Final = "orct"

@@ -28,6 +28,14 @@ API_ERRORS: Final[Explanations] = {
         "The present state of the resource does not allow this request. `detail` says why.",
         "Read the resource again, and decide if the request is still necessary.",
     ),
+    "connect_declined": Explanation(
+        "The end user has declined to connect the account for an agent.",
+        "The agent goes on without the account.",
+    ),
+    "connect_request_closed": Explanation(
+        "The connect request of an agent was declined, or has expired.",
+        "Let the end user ask the agent again. The agent then sends a new link.",
+    ),
     "connect_required": Explanation(
         "The end user has no usable connection.",
         "Create a session, in which the end user can connect.",
@@ -57,8 +65,8 @@ API_ERRORS: Final[Explanations] = {
     ),
     "end_user_mismatch": Explanation(
         (
-            "The `end_user_id` of your request is not the session's end user. One Runtime has deleted the credentials "
-            "that waited for the redemption."
+            "The `end_user_id` of your request is not the end user of the session or of the connect request. If you "
+            "redeemed a code, One Runtime has deleted the credentials that waited for the redemption."
         ),
         "Create a new session, and redeem its code only for the end user who is signed in to your product.",
     ),
@@ -124,6 +132,10 @@ API_ERRORS: Final[Explanations] = {
         "One Runtime can no longer use the stored credential.",
         "The end user has to connect again.",
     ),
+    "not_allowed": Explanation(
+        "The policy of the end-user token, or of the organization, does not allow this call of an agent.",
+        "Create a token with a wider policy, if the agent needs this call.",
+    ),
     "not_found": Explanation(
         "The requested resource does not exist, or belongs to another organization.",
         "Check the path and the id.",
@@ -181,6 +193,10 @@ API_ERRORS: Final[Explanations] = {
     "several_accounts": Explanation(
         "The end user granted access to several accounts, but the integration needs exactly one account.",
         "The end user has to start again and select one account.",
+    ),
+    "several_connections": Explanation(
+        "The end user has several connections to the integration, and the agent has not chosen one of them.",
+        "The agent repeats the call with `connection`. `detail` lists the connections.",
     ),
     "target_refused": Explanation(
         "The provider's address is not on the public internet. So One Runtime sent no request and stored nothing.",

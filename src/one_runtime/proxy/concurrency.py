@@ -29,10 +29,11 @@ class CallRecord:
     """Progress of one call. Sizes are in bytes.
 
     `status`: 0 until there is a response. `max_bytes`: maximum size of the request body and of the response body.
+    Either `api_key_id` or `end_user_token_id` has a value. `run_id`: the run of an agent's program, or None.
     """
 
     connection: Connection
-    api_key_id: str
+    api_key_id: str | None
     method: str
     path: str
     request_id: str
@@ -44,6 +45,8 @@ class CallRecord:
     request_bytes: int = 0
     response_bytes: int = 0
     max_bytes: int = 1 << 62
+    end_user_token_id: str | None = None
+    run_id: str | None = None
 
     def count_response(self, size: int) -> None:
         """Count bytes of the response body. Raises: UpstreamTooLarge for more than `max_bytes`."""
@@ -76,6 +79,8 @@ class CallRecord:
             upstream_ms=None if upstream is None else round(upstream * 1000),
             api_key_id=self.api_key_id,
             request_id=self.request_id,
+            end_user_token_id=self.end_user_token_id,
+            run_id=self.run_id,
         )
 
 

@@ -1,4 +1,7 @@
-"""Read the API key, the connection and the connection's credential for a proxy call, in one SQL statement."""
+"""Read the API key, the connection and the connection's credential for a proxy call, in one SQL statement.
+
+For an agent, the caller is known already: `list_of_end_user` reads the end user's connections to an integration.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,6 +57,51 @@ class _LookUpRow:
         self.connection = Connection(*cells[:width]) if cells[0] is not None else None
         self.credential = CredentialRow(*cells[width:end]) if cells[width] is not None else None
         self.key, self.custom_revision = ApiKeyRow(*cells[end:-1]), cells[-1]
+
+
+_OF_END_USER = (
+    select(*_CONNECTION, *CREDENTIAL_COLUMNS, organizations.c.custom_revision)
+    .select_from(
+        connected.join(held, held.c.connection_id == connected.c.id).join(
+            organizations, organizations.c.id == connected.c.organization_id
+        )
+    )
+    .where(
+        connected.c.organization_id == bindparam("organization"),
+        connected.c.end_user_id == bindparam("end_user"),
+        connected.c.integration_slug == bindparam("slug"),
+    )
+    .order_by(connected.c.status != "active", connected.c.id.desc())
+    .limit(bindparam("limit"))
+)
+
+
+class EndUserConnection:
+    """A connection of an end user, with its encrypted credential."""
+
+    _fields = (*Connection.__dataclass_fields__, *CredentialRow._fields, "custom_revision")
+
+    def __init__(self, *cells: Any) -> None:
+        width = len(_CONNECTION)
+        self.connection, self.credential = Connection(*cells[:width]), CredentialRow(*cells[width:-1])
+        self.custom_revision: str | None = cells[-1]
+
+
+async def list_of_end_user(
+    tx: Transaction, organization_id: str, end_user_id: str, slug: str, *, limit: int
+) -> list[EndUserConnection]:
+    """Return at most `limit` connections of an end user to an integration: active connections first, newest first."""
+    return await tx.all(
+        _OF_END_USER, EndUserConnection, organization=organization_id, end_user=end_user_id, slug=slug, limit=limit
+    )
+
+
+async def open_connection(tx: Transaction, installation: Installation, found: EndUserConnection) -> CredentialState:
+    """Return the connection with its decrypted credential. Raises: IntegrationDisabled; SealBroken."""
+    connection = found.connection
+    installation.disabled.require_enabled(connection.integration_slug)
+    stored = credentials.decrypt(found.credential, installation.vault, connection.key)
+    return await _with_entry(tx, installation, connection, stored, found.custom_revision)
 
 
 def _statement(selected: ColumnElement[bool]) -> Select[tuple[object, ...]]:

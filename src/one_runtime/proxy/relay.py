@@ -16,7 +16,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
-from urllib.parse import quote, unquote_plus
+from urllib.parse import quote, unquote_plus, urlsplit
 
 from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.request import ConnectionValues, Injection, inject, resolve_url
@@ -29,7 +29,7 @@ from one_runtime.egress.hop import HOP_BY_HOP, USER_AGENT, Body
 from one_runtime.egress.limits import Limits
 from one_runtime.egress.response import Relayed
 from one_runtime.egress.retry_after import parse_retry_after
-from one_runtime.errors import Conflict, InvalidInput
+from one_runtime.errors import Conflict, InvalidInput, NotAllowed
 from one_runtime.jobs.recheck_queue import RecheckRequest
 from one_runtime.proxy import refusal
 from one_runtime.proxy.concurrency import CallRecord
@@ -103,6 +103,7 @@ class ProxyRequest:
     - `replayable`: True if One Runtime can send the body again.
     - `retry`: True if the caller asked for retries.
     - `trace`: True to forward the caller's trace headers.
+    - `hosts`: the host names to which the request can go, or None for all hosts of the integration.
     """
 
     method: str
@@ -116,6 +117,7 @@ class ProxyRequest:
     retry: bool = False
     trace: bool = False
     limits: Limits = field(default_factory=Limits)
+    hosts: frozenset[str] | None = None
 
 
 @asynccontextmanager
@@ -199,6 +201,7 @@ def _sent(
         raise ConnectRequired("The integration of this connection no longer exists.")
     injection = inject(credential.auth, credential.values)
     base_url = _base_url(credential.auth, credential.values, injection, request)
+    _require_host(base_url, request.hosts)
     return installation.relay.for_tenant(credential.connection.organization_id).relay(
         request.method,
         base_url + request.path + _query(injection, request.query),
@@ -262,6 +265,13 @@ def _base_url(auth: AuthBase, values: ConnectionValues, injection: Injection, re
         allowed = ", ".join(templates)  # the templates without values, because a value can be the API key
         raise InvalidInput.of("One-Runtime-Base-Url", f"must be a base URL of this integration: {allowed}")
     return base_url
+
+
+def _require_host(base_url: str, hosts: frozenset[str] | None) -> None:
+    """Raises: NotAllowed."""
+    host = urlsplit(base_url).hostname
+    if hosts is not None and host not in hosts:
+        raise NotAllowed(f"This caller may not send requests to {host}. Allowed: {', '.join(sorted(hosts))}.")
 
 
 def _require_path_below_base_url(auth: AuthBase | None, path: str) -> None:

@@ -2,7 +2,7 @@
 
 One Runtime collects entries in memory and writes the entries every second, so that no call waits for the database. A
 killed process loses the collected entries. While the database is unavailable, a process collects up to 20,000 entries.
-The same loop writes the last uses of API keys (`tenancy/key_uses.py`).
+The same loop writes the last uses of API keys and end-user tokens (`tenancy/key_uses.py`).
 """
 
 import asyncio
@@ -51,7 +51,9 @@ log = Logger()
 class LoggedRequest:
     """One proxy call. Durations are in milliseconds, sizes in bytes. `error`: the code of One Runtime's own error.
 
-    `request_id`: the caller's HTTP request. None if an older version of One Runtime logged the call.
+    - `api_key_id`, `end_user_token_id`: the API key or the end-user token of the caller.
+    - `request_id`: the caller's HTTP request. None if an older version of One Runtime logged the call.
+    - `run_id`: the run of an agent's program that made the call, or None.
     """
 
     id: str
@@ -71,6 +73,8 @@ class LoggedRequest:
     upstream_ms: int | None
     api_key_id: str | None
     request_id: str | None
+    end_user_token_id: str | None = None
+    run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,8 @@ class RequestFilter:
     integration_slug: Values[str] = None
     status: Values[int] = None
     api_key_id: Values[str] = None
+    end_user_token_id: Values[str] = None
+    run_id: Values[str] = None
     request_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -105,7 +111,7 @@ class RequestFilter:
 
 _COLUMNS = tuple(rows.c[name] for name in LoggedRequest.__dataclass_fields__)
 _INDEXED_OF_ORGANIZATION: Final = ("end_user_id", "connection_id", "request_id")
-_UNINDEXED: Final[tuple[str, ...]] = ("integration_slug", "status", "api_key_id")
+_UNINDEXED: Final[tuple[str, ...]] = ("integration_slug", "status", "api_key_id", "end_user_token_id", "run_id")
 _OF_ORGANIZATION = rows.c.organization_id == bindparam("organization")
 # The subquery yields NULL if the end user was deleted after the call. The lock (FOR KEY SHARE) makes a later deletion
 # of the end user wait for this write. So the deletion also removes the identifier from the new entries.
@@ -176,10 +182,10 @@ class RequestLog:
 
     With `kept=False`, the process stores no entries. The process stores only the time of each connection's last use.
 
-    `key_uses`: the uses of API keys, which the log writes too.
+    `key_uses`: the uses of API keys and of end-user tokens, which the log writes too.
     """
 
-    def __init__(self, database: Database, key_uses: KeyUses, *, kept: bool) -> None:
+    def __init__(self, database: Database, *key_uses: KeyUses, kept: bool) -> None:
         self._database, self._key_uses, self._kept = database, key_uses, kept
         self._pending: deque[LoggedRequest] = deque()
         self._lock = asyncio.Lock()
@@ -204,7 +210,8 @@ class RequestLog:
         """Write the collected entries and key uses. If the database is unavailable, keep both for the next write."""
         async with self._lock:
             await self._flush()
-            await self._key_uses.flush()
+            for uses in self._key_uses:
+                await uses.flush()
 
     async def _flush(self) -> None:
         while self._pending:

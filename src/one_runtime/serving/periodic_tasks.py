@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from one_runtime.agents import upkeep as agents
 from one_runtime.catalog import disabled_integrations
 from one_runtime.connecting import account_selection, organization_deletion, recheck, redirect_mode, sessions
 from one_runtime.connections import measurement
@@ -37,6 +38,7 @@ PERIODIC_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
     PeriodicTask("purge_oauth_clients", 3600.0, oauth_clients.purge),
     PeriodicTask("purge_custom_integrations", 3600.0, custom.purge),
     PeriodicTask("purge_idempotency_keys", 3600.0, idempotency_keys.purge),
+    PeriodicTask("purge_agents", 3600.0, agents.purge),
     PeriodicTask("purge_organizations", 3600.0, organization_deletion.finish_all),
 )
 

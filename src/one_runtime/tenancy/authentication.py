@@ -53,7 +53,14 @@ RATE_LIMIT_HEADERS: Final = "one_runtime.rate_limit_headers"
 """Key of the response headers of `RateLimit.headers` in the ASGI scope. The key is absent if there is no rate limit."""
 
 _MISSING: Final = "Send the header `Authorization: Bearer oru_…` with one of your organization's API keys."
-_SESSION: Final = "This is a session token, not an API key. Send one of your organization's API keys: `oru_…`."
+_ELSEWHERE: Final = {
+    secret_tokens.SESSION: (
+        "This is a session token, not an API key. Send one of your organization's API keys: `oru_…`."
+    ),
+    secret_tokens.END_USER_TOKEN: (
+        "This is an end-user token, which is valid only at /v1/mcp. Send one of your organization's API keys: `oru_…`."
+    ),
+}
 _INVALID: Final = (
     "This API key is not valid. The key is mistyped or revoked, or belongs to another installation. Copy the whole key "
     "again, or create an API key with `one-runtime api-keys create <organization>`."
@@ -110,20 +117,29 @@ class PresentedKey(NamedTuple):
         """
         if row is None or not secret_tokens.same(row.key_hash, self.hash) or row.key_revoked_at is not None:
             raise Unauthenticated(_INVALID)
+        self.confirm(row.key_id)
+        return Principal(row.key_organization_id, row.key_id, _parse_scopes(row.key_scopes), self.address)
+
+    def confirm(self, key_id: str) -> None:
+        """Note that the key exists and is used. `key_id`: the id of its row."""
         if self.rate_limit is not None:
             self.rate_limit.confirm(self.hash)
         if self.uses is not None:
-            self.uses.note(row.key_id)
-        return Principal(row.key_organization_id, row.key_id, _parse_scopes(row.key_scopes), self.address)
+            self.uses.note(key_id)
 
 
 class Authenticator:
-    """Authenticates requests by their API keys, limits the rate of requests of each key, and notes the use of keys."""
+    """Authenticates requests by their API keys, limits the rate of requests of each key, and notes the use of keys.
 
-    def __init__(self, requests_per_minute: int, uses: KeyUses | None = None) -> None:
-        """Set the rate limit for each API key. With 0, there is no limit."""
+    End-user tokens have the same limit.
+    """
+
+    def __init__(
+        self, requests_per_minute: int, uses: KeyUses | None = None, token_uses: KeyUses | None = None
+    ) -> None:
+        """Set the rate limit for each API key and each end-user token. With 0, there is no limit."""
         self._rate_limit = RateLimit(requests_per_minute) if requests_per_minute else None
-        self._uses = uses
+        self._uses, self._token_uses = uses, token_uses
 
     def present(self, request: MutableMapping[str, Any]) -> PresentedKey:
         """Count a request for the rate limit, and return the request's API key. `request` is the ASGI scope.
@@ -139,7 +155,21 @@ class Authenticator:
         if token is None:
             raise Unauthenticated(_MISSING)
         if not secret_tokens.recognize(secret_tokens.API_KEY, token):
-            raise Unauthenticated(_SESSION if token.startswith(f"{secret_tokens.SESSION}_") else _INVALID)
+            kind = token.partition("_")[0]
+            raise Unauthenticated(_ELSEWHERE.get(kind, _INVALID))
+        return self._count(request, token, self._uses)
+
+    def present_end_user_token(self, request: MutableMapping[str, Any]) -> PresentedKey | None:
+        """Count a request as `present` does, and return the request's end-user token.
+
+        Return None, and count nothing, if the request has no token of this kind. Raises: RateLimited.
+        """
+        token = bearer_token(request["headers"])
+        if token is None or not secret_tokens.recognize(secret_tokens.END_USER_TOKEN, token):
+            return None
+        return self._count(request, token, self._token_uses)
+
+    def _count(self, request: MutableMapping[str, Any], token: str, uses: KeyUses | None) -> PresentedKey:
         key_hash = secret_tokens.digest(token)
         if self._rate_limit is not None:
             bucket = self._rate_limit.bucket_of(key_hash)
@@ -147,7 +177,7 @@ class Authenticator:
                 self._rate_limit.count(bucket)
             finally:
                 request[RATE_LIMIT_HEADERS] = self._rate_limit.headers(bucket)
-        return PresentedKey(key_hash, client_address(request), self._rate_limit, self._uses)
+        return PresentedKey(key_hash, client_address(request), self._rate_limit, uses)
 
     async def authenticate(self, database: Database, request: MutableMapping[str, Any]) -> Principal:
         """Return the principal of a request. Raises: Unauthenticated; RateLimited."""

@@ -46,6 +46,10 @@ EventType: TypeAlias = Literal[
     "oauth_client.updated",
     "oauth_client.deleted",
     "organization.updated",
+    "agent.connect_requested",
+    "agent.connect_declined",
+    "end_user_token.created",
+    "end_user_token.revoked",
     "webhook_endpoint.created",
     "webhook_endpoint.updated",
     "webhook_endpoint.deleted",
@@ -53,15 +57,15 @@ EventType: TypeAlias = Literal[
 ]
 TYPES: Final[tuple[str, ...]] = get_args(EventType)
 
-ActorType: TypeAlias = Literal["api_key", "end_user", "system"]
+ActorType: TypeAlias = Literal["api_key", "end_user", "end_user_token", "system"]
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The API key, the end user or the system that caused an event in an organization.
+    """The API key, the end user, the end-user token or the system that caused an event in an organization.
 
-    `id`: the id of the API key or the end user. For the type `system`, the name of the operator who ran a command, or
-    None. `address`: the IP address of the request, or None.
+    `id`: the id of the API key, the end user or the end-user token. For the type `system`, the name of the operator who
+    ran a command, or None. `address`: the IP address of the request, or None.
     """
 
     organization_id: str

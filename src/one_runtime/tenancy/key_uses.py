@@ -1,7 +1,7 @@
-"""Record the times at which API keys were used, with few writes to the database.
+"""Record the times at which API keys and end-user tokens were used, with few writes to the database.
 
-A request only adds its key to a set in memory. The request log (`proxy/request_log.py`) calls `flush` every second.
-A killed process loses the uses of the last second.
+A request only adds its key or token to a set in memory. The request log (`proxy/request_log.py`) calls `flush` every
+second. A killed process loses the uses of the last second.
 """
 
 from collections.abc import Collection
@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from cachetools import LRUCache
-from sqlalchemy import bindparam, or_, update
+from sqlalchemy import Table, bindparam, or_, update
 
 from one_runtime.clock import Clock
 from one_runtime.db.engine import Database
@@ -19,23 +19,25 @@ from one_runtime.errors import Unavailable
 PRECISION: Final = timedelta(minutes=10)
 """Minimum time between two writes for one key. `last_used_at` can be older than the last use by this time."""
 
-# The condition limits the writes of several processes together, and the writes after a restart.
-_SET_LAST_USED = (
-    update(api_keys)
-    .where(
-        api_keys.c.id == bindparam("key"),
-        or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at <= bindparam("before")),
-    )
-    .values(last_used_at=bindparam("now"))
-)
-
 
 class KeyUses:
-    """Collects the ids of the API keys that this process has authenticated."""
+    """Collects the ids of the API keys that this process has authenticated, or of the end-user tokens.
 
-    def __init__(self, database: Database, clock: Clock, *, capacity: int = 10_000) -> None:
+    `table`: the table of the keys, with the columns `id` and `last_used_at`.
+    """
+
+    def __init__(self, database: Database, clock: Clock, table: Table = api_keys, *, capacity: int = 10_000) -> None:
         """`capacity`: number of keys whose last write the process remembers."""
         self._database, self._clock = database, clock
+        # The condition limits the writes of several processes together, and the writes after a restart.
+        self._set_last_used = (
+            update(table)
+            .where(
+                table.c.id == bindparam("key"),
+                or_(table.c.last_used_at.is_(None), table.c.last_used_at <= bindparam("before")),
+            )
+            .values(last_used_at=bindparam("now"))
+        )
         self._used = set[str]()
         self._written: LRUCache[str, datetime] = LRUCache(capacity)
 
@@ -58,5 +60,7 @@ class KeyUses:
         if not due:
             return
         async with self._database.write() as tx:
-            await tx.execute_many(_SET_LAST_USED, [{"key": key_id, "before": before, "now": now} for key_id in due])
+            await tx.execute_many(
+                self._set_last_used, [{"key": key_id, "before": before, "now": now} for key_id in due]
+            )
         self._written.update(dict.fromkeys(due, now))

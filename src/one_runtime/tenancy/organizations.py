@@ -3,11 +3,11 @@
 import base64
 import binascii
 import re
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Literal, NamedTuple, TypeAlias
-from urllib.parse import urlsplit
+from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias
+from urllib.parse import parse_qs, urlsplit
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
@@ -17,6 +17,7 @@ from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.schema import organizations
 from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.settings import is_loopback
+from one_runtime.tenancy.agent_policy import UNLIMITED, AgentPolicy
 from one_runtime.tenancy.events import Actor, Subject, record
 from one_runtime.validation.names import name_problem
 
@@ -25,9 +26,38 @@ IntegrationsMode: TypeAlias = Literal["all", "listed", "all_but"]
 MAX_NAME: Final = 255
 MAX_ORIGINS: Final = 50
 MAX_LOGO_BYTES: Final = 64 * 1024
+REQUEST_PARAMETER: Final = "connect_request_id"
+"""Query parameter that One Runtime adds to the `connect_url` of an organization."""
+
 _DELETED: Final = ""
 """Name of an organization whose deletion has begun. The row has no other content, and stays until the deletion ends."""
 _LOGO: Final = re.compile(r"data:image/(?:png|jpeg|webp|svg\+xml);base64,([A-Za-z0-9+/]+={0,2})")
+
+
+@dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """The settings for all agents of an organization.
+
+    `connect_url`: the page of the organization's product on which an end user connects an account for an agent. None:
+    One Runtime's own page, in the mode `link`.
+    """
+
+    connect_url: str | None = None
+    policy: AgentPolicy = UNLIMITED
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any] | None) -> Self:
+        """Return the settings of a stored document. None means the defaults."""
+        document = document or {}
+        return cls(document.get("connect_url"), AgentPolicy.parse(document.get("policy") or {}))
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """Return the settings as a JSON document."""
+        return {"connect_url": self.connect_url, "policy": self.policy.document}
+
+
+DEFAULT_AGENT_SETTINGS: Final = AgentSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +79,7 @@ class Organization:
     created_at: datetime
     updated_at: datetime
     custom_revision: str | None = None
+    agents: AgentSettings = DEFAULT_AGENT_SETTINGS
 
     def offers(self, slug: str) -> bool:
         """Return True if the integration is enabled for the organization."""
@@ -93,6 +124,7 @@ _EMPTY = (
         return_urls=[],
         integrations_mode="listed",
         integrations_slugs=[],
+        agents=None,
         updated_at=bindparam("now"),
     )
 )
@@ -110,7 +142,14 @@ def _from_row(row: tuple[object, ...]) -> Organization:
         allowed_origins=tuple(organization.allowed_origins),
         return_urls=tuple(organization.return_urls),
         integrations_slugs=tuple(organization.integrations_slugs),
+        agents=AgentSettings.parse(organization.agents),  # type: ignore[arg-type] # the row has a document
     )
+
+
+def _values(organization: Organization, names: Iterable[str]) -> dict[str, Any]:
+    """Return the values of these columns."""
+    values = {name: getattr(organization, name) for name in names}
+    return values | {"agents": organization.agents.document}
 
 
 async def create(
@@ -129,7 +168,7 @@ async def create(
         created_at=now,
         updated_at=now,
     )
-    await tx.execute(_INSERT, **asdict(organization), webhooks_since=None)
+    await tx.execute(_INSERT, **_values(organization, Organization.__dataclass_fields__), webhooks_since=None)
     return organization
 
 
@@ -163,14 +202,14 @@ async def save(tx: Transaction, actor: Actor, organization: Organization, now: d
         return_urls=clean_return_urls(organization.return_urls),
         logo_url=clean_logo(organization.logo_url),
         privacy_url=clean_link("privacy_url", organization.privacy_url),
+        agents=replace(organization.agents, connect_url=_clean_connect_url(organization.agents.connect_url)),
     )
     before = await get(tx, organization.id)
     changed = [name for name in _SETTINGS if getattr(cleaned, name) != getattr(before, name)]
     if not changed:
         return before
     saved = replace(cleaned, updated_at=now)
-    values = {name: getattr(saved, name) for name in (*_SETTINGS, "updated_at")}
-    await tx.execute(_UPDATE, organization=organization.id, **values)
+    await tx.execute(_UPDATE, organization=organization.id, **_values(saved, (*_SETTINGS, "updated_at")))
     await record(tx, actor, "organization.updated", now, Subject(data={"changed": sorted(changed)}))
     return saved
 
@@ -276,6 +315,14 @@ def clean_link(field: str, value: str | None) -> str | None:
     if len(link) > 2000 or re.search(r"[\s\\<>\"]", link):
         raise InvalidInput.of(field, 'must have at most 2000 characters, without spaces and without \\, <, > or "')
     return link
+
+
+def _clean_connect_url(value: str | None) -> str | None:
+    """Raises: InvalidInput."""
+    url = clean_link("agents.connect_url", value)
+    if url is not None and REQUEST_PARAMETER in parse_qs(urlsplit(url).query):
+        raise InvalidInput.of("agents.connect_url", f"must not contain {REQUEST_PARAMETER}. One Runtime adds it")
+    return url
 
 
 def clean_logo(value: str | None) -> str | None:

@@ -17,3 +17,15 @@ def name_problem(name: str) -> str | None:
     if not any(unicodedata.category(character)[0] in "LNPSM" and character not in _BLANK for character in name):
         return "must contain a visible character"
     return None
+
+
+def text_problem(text: str) -> str | None:
+    """Return the reason why the database cannot store a text, or None.
+
+    PostgreSQL cannot store NUL. UTF-8 cannot encode lone surrogates.
+    """
+    if "\x00" in text:
+        return "must not contain a NUL character"
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        return "must be valid Unicode, without lone surrogates"
+    return None

@@ -5,8 +5,10 @@ import type { RequestOptions, Transport } from "../transport.js";
 import type { Disconnection } from "./connections.js";
 import apiKeys, { type ApiKeys } from "./api-keys.js";
 import catalog, { type Catalog } from "./catalog.js";
+import connectRequests, { type ConnectRequests } from "./connect-requests.js";
 import connections, { type Connections } from "./connections.js";
 import customIntegrations, { type CustomIntegrations } from "./custom-integrations.js";
+import endUserTokens, { type EndUserTokens } from "./end-user-tokens.js";
 import endUsers, { type EndUsers } from "./end-users.js";
 import events, { type Events } from "./events.js";
 import integrations, { type Integrations } from "./integrations.js";
@@ -23,10 +25,14 @@ export class Api {
   readonly apiKeys: ApiKeys;
   /** The public list of the built-in integrations. These requests need no API key. */
   readonly catalog: Catalog;
+  /** Requests of agents that an end user connects an account. */
+  readonly connectRequests: ConnectRequests;
   /** Connected accounts of end users, and their credentials. */
   readonly connections: Connections;
   /** Integrations that your organization defines itself. */
   readonly customIntegrations: CustomIntegrations;
+  /** Tokens with which an agent acts for one end user. */
+  readonly endUserTokens: EndUserTokens;
   /** The users of your product. */
   readonly endUsers: EndUsers;
   /** The audit log of your organization. */
@@ -67,8 +73,10 @@ export class Api {
   constructor(transport: Transport) {
     this.apiKeys = apiKeys.methods(transport);
     this.catalog = catalog.methods(transport);
+    this.connectRequests = connectRequests.methods(transport);
     this.connections = connections.methods(transport);
     this.customIntegrations = customIntegrations.methods(transport);
+    this.endUserTokens = endUserTokens.methods(transport);
     this.endUsers = endUsers.methods(transport);
     this.events = events.methods(transport);
     this.integrations = integrations.methods(transport);
@@ -96,8 +104,10 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = Object.freeze({
   ...withoutNoun.operations,
   ...apiKeys.operations,
   ...catalog.operations,
+  ...connectRequests.operations,
   ...connections.operations,
   ...customIntegrations.operations,
+  ...endUserTokens.operations,
   ...endUsers.operations,
   ...events.operations,
   ...integrations.operations,

@@ -66,7 +66,7 @@ export interface Events {
  * If an operator ran a command, the type is `system`, and `id` is the name of the operator.
  */
 export interface Actor {
-  /** The kind of actor: `api_key`, `end_user` or `system`. */
+  /** The kind of actor: `api_key`, `end_user`, `end_user_token` or `system`. */
   type: string;
   /** The id of the API key, the identifier of the end user, or the name of the operator. */
   id: string | null;

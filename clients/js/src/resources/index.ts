@@ -2,8 +2,10 @@
 
 export type * from "./api-keys.js";
 export type * from "./catalog.js";
+export type * from "./connect-requests.js";
 export type * from "./connections.js";
 export type * from "./custom-integrations.js";
+export type * from "./end-user-tokens.js";
 export type * from "./end-users.js";
 export type * from "./events.js";
 export type * from "./integrations.js";

@@ -59,6 +59,8 @@ export interface NewOrganization {
   returnUrls?: string[];
   /** The integrations that your end users can connect. Default: all. */
   integrations?: Partial<Availability>;
+  /** The limits of all agents of your organization. */
+  agents?: Partial<AgentSettings>;
 }
 
 /**
@@ -79,6 +81,24 @@ export interface OrganizationUpdate {
   returnUrls?: string[] | null;
   /** The integrations that your end users can connect. */
   integrations?: AvailabilityUpdate | null;
+  /** The limits of all agents of your organization. */
+  agents?: AgentSettingsUpdate | null;
+}
+
+/** The limits to change. A new list replaces the old list. */
+export interface AgentSettingsUpdate {
+  /** `read`: only reading calls. `ask`: also approved calls. `write`: all calls. */
+  access?: "read" | "ask" | "write" | null;
+  /** The slugs that the agent can use. Null: all integrations. */
+  integrations?: string[] | null;
+  /** The hosts that the agent can call. Null: all hosts of the integrations. */
+  hosts?: string[] | null;
+  /** The HTTP methods that the agent can use. Null: all methods. */
+  methods?: ("GET" | "HEAD" | "OPTIONS" | "POST" | "PUT" | "PATCH" | "DELETE")[] | null;
+  /** The number of calls that one program of the agent can make. */
+  callsPerRun?: number | null;
+  /** The new page, or null. */
+  connectUrl?: string | null;
 }
 
 /** The part of the availability to change. A new list of `slugs` replaces the old list. */
@@ -102,6 +122,27 @@ export interface Availability {
   slugs: string[];
 }
 
+/**
+ * The limits of all agents of your organization. The limits of an end-user token apply too.
+ *
+ * `connectUrl`: a page of your product, on which an end user connects an account for an agent. One Runtime adds the
+ * query parameter `connectRequestId`. Null: One Runtime's own page, in the mode `link`.
+ */
+export interface AgentSettings {
+  /** `read`: only reading calls. `ask`: also approved calls. `write`: all calls. */
+  access: "read" | "ask" | "write";
+  /** The slugs that the agent can use. Null: all integrations. */
+  integrations?: string[];
+  /** The hosts that the agent can call. Null: all hosts of the integrations. */
+  hosts?: string[];
+  /** The HTTP methods that the agent can use. Null: all methods. */
+  methods?: ("GET" | "HEAD" | "OPTIONS" | "POST" | "PUT" | "PATCH" | "DELETE")[];
+  /** The number of calls that one program of the agent can make. */
+  callsPerRun: number;
+  /** The page of your product on which an end user connects an account for an agent, or null. */
+  connectUrl?: string;
+}
+
 /** Your organization, with all its settings. */
 export interface Organization {
   /** The id. Ids are UUIDs. */
@@ -118,6 +159,8 @@ export interface Organization {
   returnUrls: string[];
   /** The integrations that your end users can connect. */
   integrations: Availability;
+  /** The limits of all agents of your organization. */
+  agents: AgentSettings;
   /** The time of the creation, as in RFC 3339. */
   createdAt: string;
   /** The time of the last change, as in RFC 3339. */

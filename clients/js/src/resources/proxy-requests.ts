@@ -30,6 +30,10 @@ export interface ProxyRequests {
       httpStatus?: number | number[];
       /** The id of the API key. */
       apiKeyId?: string | string[];
+      /** The id of the end-user token. */
+      endUserTokenId?: string | string[];
+      /** Only calls of these runs of an agent's programs. */
+      runId?: string | string[];
       /** The id of the request, as in the header `Request-Id`. The server's log contains this id. */
       requestId?: string;
       /** Only items at or after this time, as in RFC 3339. */
@@ -75,6 +79,10 @@ export interface ProxyRequest {
   apiKeyId: string | null;
   /** The id of the request, as in the header `Request-Id`. The server's log contains this id. */
   requestId: string | null;
+  /** The end-user token of the agent that made the call, or null. */
+  endUserTokenId: string | null;
+  /** The run of an agent's program that made the call, or null. */
+  runId: string | null;
 }
 
 export default resource<ProxyRequests>("proxyRequests")({

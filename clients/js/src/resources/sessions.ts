@@ -22,7 +22,8 @@ export interface Sessions {
    * The API key needs the scope `connect`.
    *
    * @throws {NotFound} with the code `not_found`.
-   * @throws {Conflict} with the code `idempotency_key_in_use` or `conflict`.
+   * @throws {Conflict} with the code `idempotency_key_in_use`, `conflict`, `end_user_mismatch` or
+   * `connect_request_closed`.
    * @throws {InvalidInput} with the code `invalid_input`, `idempotency_key_reused` or `integration_disabled`.
    */
   create(input: NewSession, options?: RequestOptions): Promise<CreatedSession>;
@@ -129,6 +130,8 @@ export interface NewSession {
   mode?: Mode;
   /** The id of the connection to reconnect. */
   connectionId?: string;
+  /** The id of an agent's connect request. */
+  connectRequestId?: string;
   /** True gives a new account its own connection. False replaces the present account. Default: `false`. */
   multiple?: boolean;
   /** The only auth type that the popup offers. Default: all. */

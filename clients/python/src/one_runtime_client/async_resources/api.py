@@ -5,8 +5,10 @@ from functools import cached_property
 
 from one_runtime_client.async_resources.api_keys import AsyncAPIKeys
 from one_runtime_client.async_resources.catalog import AsyncCatalog
+from one_runtime_client.async_resources.connect_requests import AsyncConnectRequests
 from one_runtime_client.async_resources.connections import AsyncConnections
 from one_runtime_client.async_resources.custom_integrations import AsyncCustomIntegrations
+from one_runtime_client.async_resources.end_user_tokens import AsyncEndUserTokens
 from one_runtime_client.async_resources.end_users import AsyncEndUsers
 from one_runtime_client.async_resources.events import AsyncEvents
 from one_runtime_client.async_resources.integrations import AsyncIntegrations
@@ -37,6 +39,11 @@ class AsyncApi(AsyncResource):
         return AsyncCatalog(self._transport)
 
     @cached_property
+    def connect_requests(self) -> AsyncConnectRequests:
+        """Requests of agents that an end user connects an account."""
+        return AsyncConnectRequests(self._transport)
+
+    @cached_property
     def connections(self) -> AsyncConnections:
         """Connected accounts of end users, and their credentials."""
         return AsyncConnections(self._transport)
@@ -45,6 +52,11 @@ class AsyncApi(AsyncResource):
     def custom_integrations(self) -> AsyncCustomIntegrations:
         """Integrations that your organization defines itself."""
         return AsyncCustomIntegrations(self._transport)
+
+    @cached_property
+    def end_user_tokens(self) -> AsyncEndUserTokens:
+        """Tokens with which an agent acts for one end user."""
+        return AsyncEndUserTokens(self._transport)
 
     @cached_property
     def end_users(self) -> AsyncEndUsers:

@@ -33,7 +33,8 @@ class AsyncEvents(AsyncResource):
         end_user_id: str | Iterable[str] = (),
         connection_id: str | Iterable[str] = (),
         integration_slug: str | Iterable[str] = (),
-        actor_type: Literal["api_key", "end_user", "system"] | Iterable[Literal["api_key", "end_user", "system"]] = (),
+        actor_type: Literal["api_key", "end_user", "end_user_token", "system"]
+        | Iterable[Literal["api_key", "end_user", "end_user_token", "system"]] = (),
         actor_id: str | Iterable[str] = (),
         request_id: str | None = None,
         since: datetime | None = None,
@@ -86,7 +87,9 @@ class AsyncEvents(AsyncResource):
                     "end_user_id": one_or_more(end_user_id),
                     "connection_id": one_or_more(connection_id),
                     "integration_slug": one_or_more(integration_slug),
-                    "actor_type": choices("actor_type", actor_type, ("api_key", "end_user", "system")),
+                    "actor_type": choices(
+                        "actor_type", actor_type, ("api_key", "end_user", "end_user_token", "system")
+                    ),
                     "actor_id": one_or_more(actor_id),
                     "request_id": request_id,
                     "since": since,

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from one_runtime_client.models import (
+    AgentSettings,
     Availability,
     Organization,
 )
@@ -65,6 +66,7 @@ class AsyncOrganizations(AsyncResource):
         allowed_origins: Iterable[str] | None = None,
         return_urls: Iterable[str] | None = None,
         integrations: Availability | None = None,
+        agents: AgentSettings | None = None,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Organization:
@@ -87,6 +89,7 @@ class AsyncOrganizations(AsyncResource):
             allowed_origins: The origins of pages that can show the popup.
             return_urls: The registered return URLs.
             integrations: The integrations that your end users can connect. Default: all.
+            agents: The limits of all agents of your organization.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
 
@@ -108,6 +111,7 @@ class AsyncOrganizations(AsyncResource):
                     "allowed_origins": as_list(allowed_origins),
                     "return_urls": as_list(return_urls),
                     "integrations": integrations,
+                    "agents": agents,
                 },
                 timeout=timeout,
                 headers=headers,
@@ -124,6 +128,7 @@ class AsyncOrganizations(AsyncResource):
         allowed_origins: Iterable[str] | Omitted | None = OMITTED,
         return_urls: Iterable[str] | Omitted | None = OMITTED,
         integrations: Availability | Mapping[str, Any] | Omitted | None = OMITTED,
+        agents: AgentSettings | Mapping[str, Any] | Omitted | None = OMITTED,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Organization:
@@ -144,6 +149,7 @@ class AsyncOrganizations(AsyncResource):
             allowed_origins: The origins of pages that can show the popup.
             return_urls: The registered return URLs.
             integrations: The integrations that your end users can connect.
+            agents: The limits of all agents of your organization.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
 
@@ -165,6 +171,7 @@ class AsyncOrganizations(AsyncResource):
                     "allowed_origins": as_list(allowed_origins),
                     "return_urls": as_list(return_urls),
                     "integrations": integrations,
+                    "agents": agents,
                 },
                 timeout=timeout,
                 headers=headers,

@@ -31,6 +31,8 @@ class AsyncProxyRequests(AsyncResource):
         integration_slug: str | Iterable[str] = (),
         http_status: int | Iterable[int] = (),
         api_key_id: str | Iterable[str] = (),
+        end_user_token_id: str | Iterable[str] = (),
+        run_id: str | Iterable[str] = (),
         request_id: str | None = None,
         since: datetime | None = None,
         until: datetime | None = None,
@@ -52,6 +54,8 @@ class AsyncProxyRequests(AsyncResource):
             integration_slug: The slug of the integration.
             http_status: The HTTP status of the response.
             api_key_id: The id of the API key.
+            end_user_token_id: The id of the end-user token.
+            run_id: Only calls of these runs of an agent's programs.
             request_id: The id of the request, as in the header `Request-Id`. The server's log contains this id.
             since: Only items at or after this time, as in RFC 3339.
             until: Only items before this time, as in RFC 3339.
@@ -76,6 +80,8 @@ class AsyncProxyRequests(AsyncResource):
                     "integration_slug": one_or_more(integration_slug),
                     "http_status": one_or_more(http_status),
                     "api_key_id": one_or_more(api_key_id),
+                    "end_user_token_id": one_or_more(end_user_token_id),
+                    "run_id": one_or_more(run_id),
                     "request_id": request_id,
                     "since": since,
                     "until": until,

@@ -41,6 +41,7 @@ class AsyncSessions(AsyncResource):
         return_url: str | None = None,
         mode: Literal["embed", "redirect", "link"] | None = None,
         connection_id: str | None = None,
+        connect_request_id: str | None = None,
         multiple: bool | None = None,
         auth_type: Literal["api_key", "basic", "none", "oauth2", "client_credentials"] | None = None,
         scopes: Iterable[str] | None = None,
@@ -68,6 +69,7 @@ class AsyncSessions(AsyncResource):
             return_url: The URL to which the browser returns in the mode `redirect`.
             mode: The place where the popup opens: `embed`, `redirect` or `link`.
             connection_id: The id of the connection to reconnect.
+            connect_request_id: The id of an agent's connect request.
             multiple: True gives a new account its own connection. False replaces the present account. Default: False.
             auth_type: The only auth type that the popup offers. Default: all.
             scopes: The OAuth scopes to request. Default: the scopes of the OAuth client.
@@ -84,7 +86,7 @@ class AsyncSessions(AsyncResource):
 
         Raises:
             NotFound: `not_found`.
-            Conflict: `idempotency_key_in_use`, `conflict`.
+            Conflict: `idempotency_key_in_use`, `conflict`, `end_user_mismatch`, `connect_request_closed`.
             InvalidInput: `invalid_input`, `idempotency_key_reused`, `integration_disabled`.
             OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
         """
@@ -101,6 +103,7 @@ class AsyncSessions(AsyncResource):
                     "return_url": return_url,
                     "mode": mode,
                     "connection_id": connection_id,
+                    "connect_request_id": connect_request_id,
                     "multiple": multiple,
                     "auth_type": auth_type,
                     "scopes": as_list(scopes),

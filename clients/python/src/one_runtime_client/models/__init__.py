@@ -4,8 +4,10 @@
 
 from one_runtime_client.models.api_keys import *
 from one_runtime_client.models.catalog import *
+from one_runtime_client.models.connect_requests import *
 from one_runtime_client.models.connections import *
 from one_runtime_client.models.custom_integrations import *
+from one_runtime_client.models.end_user_tokens import *
 from one_runtime_client.models.end_users import *
 from one_runtime_client.models.events import *
 from one_runtime_client.models.integrations import *

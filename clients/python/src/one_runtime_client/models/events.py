@@ -18,7 +18,7 @@ class Actor:
     If an operator ran a command, the type is `system`, and `id` is the name of the operator.
 
     Attributes:
-        type: The kind of actor: `api_key`, `end_user` or `system`.
+        type: The kind of actor: `api_key`, `end_user`, `end_user_token` or `system`.
         id: The id of the API key, the identifier of the end user, or the name of the operator.
     """
 

@@ -1,13 +1,10 @@
 """Define the classes of the answers of `organization`. `python -m scripts.generate_clients` writes this file."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-__all__ = [
-    "Availability",
-    "Organization",
-]
+__all__ = ["AgentSettings", "Availability", "Organization"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +24,30 @@ class Availability:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings:
+    """The limits of all agents of your organization. The limits of an end-user token apply too.
+
+    `connect_url`: a page of your product, on which an end user connects an account for an agent. One Runtime adds
+    the query parameter `connect_request_id`. None: One Runtime's own page, in the mode `link`.
+
+    Attributes:
+        access: `read`: only reading calls. `ask`: also approved calls. `write`: all calls.
+        integrations: The slugs that the agent can use. None: all integrations.
+        hosts: The hosts that the agent can call. None: all hosts of the integrations.
+        methods: The HTTP methods that the agent can use. None: all methods.
+        calls_per_run: The number of calls that one program of the agent can make.
+        connect_url: The page of your product on which an end user connects an account for an agent, or None.
+    """
+
+    access: Literal["read", "ask", "write"] = "write"
+    integrations: tuple[str, ...] | None = None
+    hosts: tuple[str, ...] | None = None
+    methods: tuple[Literal["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"], ...] | None = None
+    calls_per_run: int = 300
+    connect_url: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
     """Your organization, with all its settings.
 
@@ -38,6 +59,7 @@ class Organization:
         allowed_origins: The origins of pages that can show the popup.
         return_urls: The registered return URLs.
         integrations: The integrations that your end users can connect.
+        agents: The limits of all agents of your organization.
         created_at: The time of the creation, as in RFC 3339.
         updated_at: The time of the last change, as in RFC 3339.
     """
@@ -49,5 +71,6 @@ class Organization:
     allowed_origins: tuple[str, ...]
     return_urls: tuple[str, ...]
     integrations: Availability
+    agents: AgentSettings
     created_at: datetime
     updated_at: datetime

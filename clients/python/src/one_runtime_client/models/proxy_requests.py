@@ -29,6 +29,8 @@ class ProxyRequest:
         upstream_ms: The time until the provider's response in milliseconds, or None.
         api_key_id: The id of the API key.
         request_id: The id of the request, as in the header `Request-Id`. The server's log contains this id.
+        end_user_token_id: The end-user token of the agent that made the call, or None.
+        run_id: The run of an agent's program that made the call, or None.
     """
 
     id: str
@@ -47,3 +49,5 @@ class ProxyRequest:
     upstream_ms: int | None
     api_key_id: str | None
     request_id: str | None
+    end_user_token_id: str | None
+    run_id: str | None

@@ -9,8 +9,10 @@ from one_runtime_client.parsing import answer
 from one_runtime_client.requests import Request
 from one_runtime_client.resources.api_keys import APIKeys
 from one_runtime_client.resources.catalog import Catalog
+from one_runtime_client.resources.connect_requests import ConnectRequests
 from one_runtime_client.resources.connections import Connections
 from one_runtime_client.resources.custom_integrations import CustomIntegrations
+from one_runtime_client.resources.end_user_tokens import EndUserTokens
 from one_runtime_client.resources.end_users import EndUsers
 from one_runtime_client.resources.events import Events
 from one_runtime_client.resources.integrations import Integrations
@@ -37,6 +39,11 @@ class Api(Resource):
         return Catalog(self._transport)
 
     @cached_property
+    def connect_requests(self) -> ConnectRequests:
+        """Requests of agents that an end user connects an account."""
+        return ConnectRequests(self._transport)
+
+    @cached_property
     def connections(self) -> Connections:
         """Connected accounts of end users, and their credentials."""
         return Connections(self._transport)
@@ -45,6 +52,11 @@ class Api(Resource):
     def custom_integrations(self) -> CustomIntegrations:
         """Integrations that your organization defines itself."""
         return CustomIntegrations(self._transport)
+
+    @cached_property
+    def end_user_tokens(self) -> EndUserTokens:
+        """Tokens with which an agent acts for one end user."""
+        return EndUserTokens(self._transport)
 
     @cached_property
     def end_users(self) -> EndUsers:

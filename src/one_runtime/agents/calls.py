@@ -1,0 +1,239 @@
+"""Call a provider for an agent, within the agent's policy, and return the response as data.
+
+The calls use the proxy: its credentials, its limits and its request log.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+from urllib.parse import parse_qsl
+
+from one_runtime.agents.caller import AgentCaller
+from one_runtime.catalog.model import Integration
+from one_runtime.catalog.organization_catalogs import unknown
+from one_runtime.connections.connections import Connection
+from one_runtime.context import Installation
+from one_runtime.egress.body import decompress
+from one_runtime.egress.errors import UpstreamTooLarge
+from one_runtime.egress.response import Relayed
+from one_runtime.errors import Conflict, InvalidInput, NotAllowed
+from one_runtime.proxy import lookup
+from one_runtime.proxy.concurrency import CallRecord, ProxyCalls
+from one_runtime.proxy.lookup import ConnectRequired, EndUserConnection
+from one_runtime.proxy.relay import ProxyRequest, call
+from one_runtime.tenancy.agent_policy import READ_METHODS
+
+MAX_RESPONSE: Final = 2 * 1024 * 1024
+"""Maximum size in bytes of a provider's response to an agent's call."""
+
+METHODS: Final = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+
+_MAX_CONNECTIONS: Final = 50
+_RETURNED: Final = ("content-type", "etag", "last-modified", "link", "location", "retry-after")
+_RETURNED_PREFIXES: Final = ("ratelimit", "x-ratelimit", "x-rate-limit")
+_HEADERS: Final = (("accept", "application/json"), ("accept-encoding", "gzip, deflate"))
+_METHOD_OVERRIDES: Final = frozenset(
+    {"_method", "$httpmethod", "httpmethod", "x-http-method-override", "x-http-method"}
+)
+"""Query parameters with which some servers replace the method of a request, in lower case."""
+
+
+class SeveralConnections(Conflict):
+    """The end user has several connections to the integration, and the agent has not chosen one of them."""
+
+    code = "several_connections"
+
+
+class AccountRequired(ConnectRequired):
+    """The end user has no usable connection to the integration. `integration`: the integration to connect."""
+
+    def __init__(self, detail: str, integration: Integration) -> None:
+        super().__init__(detail)
+        self.integration = integration
+
+
+@dataclass(frozen=True, slots=True)
+class AgentCall:
+    """A call of an agent. `connection`: the id or the label of a connection, or None if the end user has only one.
+
+    - `path`, `query`: percent-encoded. The path is below the base URL of the integration, and begins with a slash.
+    - `is_read`: True if the call changes nothing at the provider, although its method can be POST.
+    """
+
+    integration_slug: str
+    method: str
+    path: str
+    query: str = ""
+    body: bytes | None = field(repr=False, default=None)
+    headers: tuple[tuple[str, str], ...] = field(repr=False, default=())
+    connection: str | None = None
+    is_read: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AgentResponse:
+    """The response of a provider. `data`: the JSON value, or the text of the body, or None without a body."""
+
+    status: int
+    headers: Mapping[str, str]
+    data: Any = field(repr=False)
+    connection: Connection
+
+
+class AgentCalls:
+    """Makes the calls of agents."""
+
+    def __init__(self, installation: Installation, proxy_calls: ProxyCalls) -> None:
+        self._installation, self._proxy_calls = installation, proxy_calls
+
+    async def call(
+        self, caller: AgentCaller, requested: AgentCall, *, request_id: str, run_id: str | None = None
+    ) -> AgentResponse:
+        """Call the provider and return its response, whatever its status.
+
+        Raises: NotAllowed; InvalidInput; NotFound for an unknown integration; AccountRequired; SeveralConnections; the
+        exceptions of `relay.call`.
+        """
+        require_allowed(caller, requested)
+        installation = self._installation
+        async with installation.database.read() as tx:
+            slug, organization_id = requested.integration_slug, caller.organization_id
+            found = await lookup.list_of_end_user(tx, organization_id, caller.end_user_id, slug, limit=_MAX_CONNECTIONS)
+            if not found:
+                integration = await installation.catalogs.get(tx, organization_id, slug)
+                if integration is None:
+                    raise unknown(slug)
+                raise AccountRequired(f"The end user has not connected {integration.name}.", integration)
+            state = await lookup.open_connection(tx, installation, _choose(found, requested.connection))
+        record = CallRecord(
+            connection=state.connection,
+            api_key_id=caller.api_key_id,
+            end_user_token_id=caller.end_user_token_id,
+            method=requested.method,
+            path=requested.path,
+            request_id=request_id,
+            run_id=run_id,
+            request_bytes=len(requested.body or b""),
+        )
+        with self._proxy_calls.track(record):
+            try:
+                async with call(installation, state, _proxy_request(caller, requested), record) as response:
+                    body = await _read(response, record)
+            except ConnectRequired as error:
+                if state.integration is None:
+                    raise
+                raise AccountRequired(error.detail, state.integration) from error
+        return AgentResponse(response.status, _headers(response), _decode(response, body), state.connection)
+
+
+def require_allowed(caller: AgentCaller, requested: AgentCall) -> None:
+    """Check the call against the policy of the agent, except the hosts. Raises: NotAllowed; InvalidInput."""
+    policy, method = caller.policy, requested.method
+    if method not in METHODS:
+        raise InvalidInput.of("method", f"must be one of {', '.join(METHODS)}")
+    if not policy.allows_integration(requested.integration_slug):
+        allowed = ", ".join(sorted(policy.integrations or ())) or "none"
+        raise NotAllowed(f"This agent may not use {requested.integration_slug}. It may use: {allowed}.")
+    if not policy.allows_method(method):
+        raise NotAllowed(f"This agent may not send {method}. It may send: {', '.join(sorted(policy.methods or ()))}.")
+    reads = method in READ_METHODS or requested.is_read
+    if policy.access != "write" and not reads:
+        raise NotAllowed("This agent may only read. It may not change anything at a provider.")
+    if reads:
+        _require_no_override(requested)
+
+
+def _require_no_override(requested: AgentCall) -> None:
+    """Refuse a query parameter with which a server could replace the method. Raises: NotAllowed."""
+    names = {name.lower() for name, _ in parse_qsl(requested.query, keep_blank_values=True)}
+    if names & _METHOD_OVERRIDES:
+        raise NotAllowed("A call that reads may not have a query parameter that replaces the method.")
+
+
+def _choose(found: Sequence[EndUserConnection], wanted: str | None) -> EndUserConnection:
+    """Return the connection that the agent means. Raises: InvalidInput; SeveralConnections."""
+    if wanted is not None:
+        named = [one for one in found if wanted in {one.connection.id, label_of(one.connection)}]
+        if len(named) == 1:
+            return named[0]
+        raise InvalidInput.of(
+            "connection", f"must be the id or the label of one of these connections: {_listed(found)}"
+        )
+    active = [one for one in found if one.connection.status == "active"]
+    if len(active) > 1:
+        _refuse_choice(active)
+    return active[0] if active else found[0]
+
+
+def _refuse_choice(found: Sequence[EndUserConnection]) -> NoReturn:
+    raise SeveralConnections(
+        f"The end user has {len(found)} connections to this integration. Repeat the call with `connection`, the id of "
+        f"one of these connections: {_listed(found)}. If the task does not say which one, ask the end user."
+    )
+
+
+def _listed(found: Sequence[EndUserConnection]) -> str:
+    return "; ".join(f"{one.connection.id} ({label_of(one.connection)})" for one in found)
+
+
+def label_of(connection: Connection) -> str:
+    """Return the text by which a person recognizes the account of a connection."""
+    return connection.account_label or connection.name
+
+
+def _proxy_request(caller: AgentCaller, requested: AgentCall) -> ProxyRequest:
+    headers = [(name.encode(), value.encode()) for name, value in (*_HEADERS, *requested.headers)]
+    return ProxyRequest(
+        method=requested.method,
+        path=requested.path,
+        query=requested.query,
+        headers=tuple(headers),
+        body=requested.body,
+        retry=requested.method in READ_METHODS,
+        hosts=caller.policy.hosts,
+    )
+
+
+async def _read(response: Relayed, record: CallRecord) -> bytes:
+    """Raises: UpstreamTooLarge."""
+    pieces = bytearray()
+    async for piece in response.body:
+        record.count_response(len(piece))
+        pieces += piece
+        if len(pieces) > MAX_RESPONSE:
+            raise UpstreamTooLarge(
+                f"The response has more than {MAX_RESPONSE // 1024 // 1024} MB. Request less data, for example a "
+                "smaller page."
+            )
+    encoding = _header(response, "content-encoding").lower()
+    plain = decompress(bytes(pieces), encoding, MAX_RESPONSE)
+    if plain is None:
+        raise UpstreamTooLarge("The decompressed response is too large, or its content encoding is not supported.")
+    return plain
+
+
+def _decode(response: Relayed, body: bytes) -> Any:
+    """Return the JSON value of a body, its text, or a description of binary data."""
+    if not body:
+        return None
+    kind = _header(response, "content-type")
+    if "json" in kind or body[:1] in b"{[":
+        with suppress(ValueError, RecursionError):
+            return json.loads(body)
+    with suppress(UnicodeDecodeError):
+        text = body.decode()
+        if "\x00" not in text:
+            return text
+    return {"binary": True, "content_type": kind, "bytes": len(body)}
+
+
+def _header(response: Relayed, wanted: str) -> str:
+    return ",".join(value.decode("latin-1") for name, value in response.headers if name.lower() == wanted.encode())
+
+
+def _headers(response: Relayed) -> dict[str, str]:
+    """Return the headers that an agent can need."""
+    names = dict.fromkeys(name.decode("latin-1").lower() for name, _ in response.headers)
+    return {name: _header(response, name) for name in names if name in _RETURNED or name.startswith(_RETURNED_PREFIXES)}

@@ -1,0 +1,96 @@
+"""Compose the HTTP request of an agent's call from a path, a query and a body."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from urllib.parse import quote, urlencode
+
+from one_runtime.errors import InvalidInput
+
+BodyFormat: TypeAlias = Literal["json", "form", "text"]
+
+_CONTENT_TYPES: Final[Mapping[BodyFormat, str]] = {
+    "json": "application/json",
+    "form": "application/x-www-form-urlencoded",
+    "text": "text/plain; charset=utf-8",
+}
+
+
+class ComposedRequest(NamedTuple):
+    """The parts of a request. `path` and `query` are percent-encoded."""
+
+    path: str
+    query: str
+    body: bytes | None
+    headers: tuple[tuple[str, str], ...]
+
+
+def compose(
+    path: str,
+    query: Mapping[str, Any],
+    body: object = None,
+    body_format: BodyFormat = "json",
+    idempotency_key: str | None = None,
+) -> ComposedRequest:
+    """Return the request. `path`: the path below the base URL, which can have a query. `body`: None for no body.
+
+    Raises: InvalidInput.
+    """
+    encoded_path, encoded_query = _target(path, query)
+    headers, content = [], None
+    if body is not None:
+        content = _encode(body, body_format)
+        headers.append(("content-type", _CONTENT_TYPES[body_format]))
+    if idempotency_key is not None:
+        _require_header_value(idempotency_key)
+        headers.append(("idempotency-key", idempotency_key))
+    return ComposedRequest(encoded_path, encoded_query, content, tuple(headers))
+
+
+def _target(path: str, parameters: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the encoded path and query. Raises: InvalidInput."""
+    if "#" in path:
+        raise InvalidInput.of("path", "must not contain #. Write the character as %23")
+    path, _, query = path.partition("?")
+    if "://" in path or not path.startswith("/"):
+        raise InvalidInput.of(
+            "path", "must be a path below the base URL of the integration and begin with a slash, such as /v1/users"
+        )
+    more = urlencode(list(_pairs(parameters)), quote_via=quote)
+    path = quote(path, safe="/%:@!$&'()*+,;=~-._|")
+    return path, "&".join(part for part in (quote(query, safe="/%:@!$&'()*+,;=~-._?|[]"), more) if part)
+
+
+def _pairs(query: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the names and the values of a query. A list repeats its name."""
+    return [
+        (name, _text(item))
+        for name, value in query.items()
+        for item in (value if isinstance(value, list) else [value])
+        if item is not None
+    ]
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _encode(body: object, body_format: BodyFormat) -> bytes:
+    """Raises: InvalidInput."""
+    if body_format == "json":
+        return json.dumps(body, separators=(",", ":")).encode()
+    if body_format == "form":
+        if not isinstance(body, dict):
+            raise InvalidInput.of("body", "must be an object if body_format is form")
+        return urlencode(_pairs(body)).encode()
+    if not isinstance(body, str):
+        raise InvalidInput.of("body", "must be a text if body_format is text")
+    return body.encode()
+
+
+def _require_header_value(text: str) -> None:
+    """Raises: InvalidInput."""
+    if not text.isascii() or not text.isprintable():
+        raise InvalidInput.of("idempotency_key", "must contain only printable ASCII characters")

@@ -1,0 +1,14 @@
+"""Delete the end-user tokens and the connect requests that expired long ago."""
+
+from one_runtime.agents import connect_requests
+from one_runtime.context import Installation
+from one_runtime.jobs.queue import run_in_batches
+from one_runtime.tenancy import end_user_tokens
+
+
+async def purge(installation: Installation) -> int:
+    """Delete the expired rows. Return the number of deleted rows."""
+    now, database = installation.clock(), installation.database
+    tokens = await run_in_batches(database, end_user_tokens.PURGE, before=now - end_user_tokens.KEPT)
+    requests = await run_in_batches(database, connect_requests.PURGE, before=now - connect_requests.KEPT)
+    return tokens + requests

@@ -1,0 +1,75 @@
+"""Serve `/v1/connect-requests`: requests of agents that an end user connects an account."""
+
+from dataclasses import asdict
+
+from one_runtime.agents import connect_requests
+from one_runtime.agents.connect_requests import ConnectRequest, Status
+from one_runtime.api.conditions import Conditional
+from one_runtime.api.fields import Answer, Time
+from one_runtime.api.routing import Authenticated, Installed, Routes
+from one_runtime.context import Installation
+from one_runtime.db.engine import Transaction
+from one_runtime.errors import NotFound
+
+router = Routes("Connect requests")
+
+
+class ConnectRequestAnswer(Answer, title="ConnectRequest"):
+    """A request of an agent that an end user connects an account. The request gives no permission.
+
+    `status`: `open`, `connected`, `declined` or `expired`. A request expires after 10 minutes.
+    """
+
+    id: str
+    end_user_id: str
+    integration_slug: str
+    status: Status
+    created_at: Time
+    expires_at: Time
+
+
+@router.route(
+    "GET /v1/connect-requests/{connect_request_id}",
+    scope="connect",
+    errors=(NotFound,),
+    conditional=True,
+    summary="Read a connect request",
+)
+async def get_connect_request(
+    connect_request_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+) -> ConnectRequestAnswer:
+    """Return a connect request. Compare `end_user_id` with the user who is signed in to your product.
+
+    The id is the query parameter `connect_request_id` of the page of your product that the end user opened.
+    """
+    async with installation.database.read() as tx:
+        request = await connect_requests.get(tx, caller.organization_id, connect_request_id)
+    return conditions.tag(_answer(request, installation))
+
+
+@router.route(
+    "DELETE /v1/connect-requests/{connect_request_id}",
+    scope="connect",
+    errors=(NotFound,),
+    conditional=True,
+    summary="Decline a connect request",
+)
+async def decline_connect_request(
+    connect_request_id: str, caller: Authenticated, installation: Installed, conditions: Conditional
+) -> ConnectRequestAnswer:
+    """Decline an open connect request, because the end user does not want to connect. The agent learns it.
+
+    A second call changes nothing.
+    """
+
+    async def read(_: Transaction, request: ConnectRequest) -> ConnectRequestAnswer:
+        return _answer(request, installation)
+
+    now = installation.clock()
+    async with installation.database.write() as tx:
+        request = await connect_requests.decline(tx, caller.actor, connect_request_id, now, conditions.on(read))
+    return _answer(request, installation)
+
+
+def _answer(request: ConnectRequest, installation: Installation) -> ConnectRequestAnswer:
+    return ConnectRequestAnswer.model_validate(asdict(request) | {"status": request.status(installation.clock())})

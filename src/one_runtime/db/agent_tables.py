@@ -1,0 +1,56 @@
+"""Define the tables of agents. `schema` and `webhook_tables` define all other tables."""
+
+from sqlalchemy import Column, ForeignKeyConstraint, Index, LargeBinary, Table, Text
+
+from one_runtime.db.schema import DOCUMENT, ID, TIME, metadata
+
+
+def _of_end_user() -> ForeignKeyConstraint:
+    return ForeignKeyConstraint(
+        ["organization_id", "end_user_id"],
+        ["end_users.organization_id", "end_users.end_user_id"],
+        ondelete="CASCADE",
+    )
+
+
+# Tokens with which an agent acts for one end user.
+end_user_tokens = Table(
+    "end_user_tokens",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, nullable=False),
+    Column("end_user_id", Text, nullable=False),
+    Column("audience", Text, nullable=False),  # agent
+    Column("name", Text),
+    Column("prefix", Text, nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("policy", DOCUMENT, nullable=False),  # `tenancy/agent_policy.py`
+    Column("created_at", TIME, nullable=False),
+    Column("expires_at", TIME, nullable=False),
+    Column("last_used_at", TIME),  # `tenancy/key_uses.py` writes this time at most every ten minutes
+    Column("revoked_at", TIME),
+    _of_end_user(),
+    Index("ix_end_user_tokens_secret_hash", "secret_hash", unique=True),
+    Index("ix_end_user_tokens_organization_id_id", "organization_id", "id"),
+    Index("ix_end_user_tokens_end_user", "organization_id", "end_user_id", "id"),
+    Index("ix_end_user_tokens_expires_at", "expires_at"),
+)
+
+# Requests of agents that an end user connects an account. A request gives no permission: the organization's backend
+# creates the session for the end user who is signed in.
+connect_requests = Table(
+    "connect_requests",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, nullable=False),
+    Column("end_user_id", Text, nullable=False),
+    Column("integration_slug", Text, nullable=False),
+    Column("end_user_token_id", ID),  # token of the agent. Null: the agent used an API key
+    Column("created_at", TIME, nullable=False),
+    Column("expires_at", TIME, nullable=False),
+    Column("declined_at", TIME),
+    _of_end_user(),
+    Index("ix_connect_requests_organization_id_id", "organization_id", "id"),
+    Index("ix_connect_requests_end_user", "organization_id", "end_user_id", "integration_slug", "id"),
+    Index("ix_connect_requests_expires_at", "expires_at"),
+)

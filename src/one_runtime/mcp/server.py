@@ -1,0 +1,180 @@
+"""Build the MCP server with the official SDK: both eras of the protocol, without sessions.
+
+Any process can answer any request, because no process keeps a state for a client. Only `endpoint` imports this module.
+"""
+
+import base64
+import logging
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from mcp.server.lowlevel import Server
+from mcp.server.request_state import InvalidRequestState, RequestStateBoundary, RequestStateSecurity
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecuritySettings
+from mcp_types import (
+    CallToolRequestParams,
+    CallToolResult,
+    ElicitRequest,
+    ElicitRequestURLParams,
+    InputRequiredResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    TextContent,
+    ToolAnnotations,
+)
+from mcp_types import Tool as ToolDeclaration
+from starlette.types import Receive, Scope, Send
+
+from one_runtime import RELEASE
+from one_runtime.agents.caller import AgentCaller
+from one_runtime.encryption.vault import SealBroken, SealContext, Sealed, Vault
+from one_runtime.mcp.tools import INSTRUCTIONS, TOOLS, ConnectNeeded, Tool, ToolAnswer, ToolCall, Tools
+
+CALLER: Final = "one_runtime.agent_caller"
+"""Key of the `AgentCaller` in the ASGI scope."""
+
+NAME: Final = "One Runtime"
+logging.getLogger("mcp").setLevel(logging.WARNING)  # the SDK logs each request, and One Runtime does so itself
+
+_STATE_LIFETIME: Final = 600.0
+_LIST_LIFETIME: Final = 300_000
+_CAPABILITIES: Final = "io.modelcontextprotocol/clientCapabilities"
+_CONNECT: Final = "connect"
+"""Name of the input request with which the server asks the user to connect an account."""
+
+
+class McpServer:
+    """Answers the requests of agents. `run` must be active while the server answers."""
+
+    def __init__(self, tools: Tools, vault: Vault, public_url: str, max_body: int) -> None:
+        self._tools = tools
+        server: Server[Any] = Server(
+            NAME,
+            version=RELEASE,
+            instructions=INSTRUCTIONS,
+            on_list_tools=self._list_tools,
+            on_call_tool=self._call_tool,
+            get_tool_input_schema=_SCHEMAS.get,
+        )
+        state = RequestStateSecurity(codec=_VaultCodec(vault), ttl=_STATE_LIFETIME, bind_principal=_identity_of)
+        # This assignment removes the SDK's tracing, because One Runtime traces requests itself.
+        server.middleware[:] = [RequestStateBoundary(state, default_audience=public_url)]
+        self._manager = StreamableHTTPSessionManager(
+            server,
+            stateless=True,
+            max_request_body_size=max_body,
+            security_settings=_transport_security(public_url),
+        )
+
+    def run(self) -> AbstractAsyncContextManager[None]:
+        """Return the context in which the server answers requests. The server cannot run a second time."""
+        return self._manager.run()
+
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request. The scope contains the authenticated caller."""
+        await self._manager.asgi_app(scope, receive, send)
+
+    async def _list_tools(self, context: Any, _: PaginatedRequestParams | None) -> ListToolsResult:
+        tools = [_declaration(tool) for tool in self._tools.listed(_caller_of(context))]
+        return ListToolsResult(tools=tools, ttl_ms=_LIST_LIFETIME, cache_scope="private")
+
+    async def _call_tool(self, context: Any, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
+        caller = _caller_of(context)
+        refusal = await self._read_response(caller, params)
+        if refusal is not None:
+            return _result(refusal)
+        call = ToolCall(caller, params.arguments, context.request.scope["request_id"])
+        answer = await self._tools.run(params.name, call)
+        if isinstance(answer, ConnectNeeded):
+            return _elicitation(answer) if _shows_urls(context) else _result(answer.answer)
+        return _result(answer)
+
+    async def _read_response(self, caller: AgentCaller, params: CallToolRequestParams) -> ToolAnswer | None:
+        """Read the user's response to the request to connect. Return an answer if the user refused."""
+        response = (params.input_responses or {}).get(_CONNECT)
+        if response is None or params.request_state is None:
+            return None
+        if getattr(response, "action", None) != "accept":
+            text = f"connect_declined: The user does not want to connect {params.request_state}. Go on without it."
+            return ToolAnswer({"code": "connect_declined", "message": text}, is_error=True, message=text)
+        await self._tools.wait_for_end_user(caller, params.request_state)
+        return None
+
+
+class _VaultCodec:
+    """Encrypts the state that a client sends back, with the keys of the installation."""
+
+    _ORGANIZATION: Final = "mcp"
+    _PLACE: Final = SealContext("mcp_request_state", "", 1)
+
+    def __init__(self, vault: Vault) -> None:
+        self._vault = vault
+
+    def seal(self, payload: bytes) -> str:
+        """Return an encrypted text for a URL."""
+        sealed = self._vault.seal(self._vault.key_ids[0], self._ORGANIZATION, payload, self._PLACE)
+        return f"{sealed.key_id}.{base64.urlsafe_b64encode(sealed.data).decode().rstrip('=')}"
+
+    def unseal(self, token: str) -> bytes:
+        """Return the payload. Raises: InvalidRequestState."""
+        key_id, _, text = token.partition(".")
+        try:
+            data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+            return self._vault.open(self._ORGANIZATION, Sealed(key_id, data), self._PLACE)
+        except (ValueError, SealBroken) as error:
+            raise InvalidRequestState("seal") from error
+
+
+def _caller_of(context: Any) -> AgentCaller:
+    caller: AgentCaller = context.request.scope[CALLER]
+    return caller
+
+
+def _identity_of(context: Any) -> str:
+    return _caller_of(context).identity
+
+
+def _shows_urls(context: Any) -> bool:
+    """Return True if the client can ask its user to open a URL, and can send the request again."""
+    meta = (context.params or {}).get("_meta") or {}
+    elicitation = (meta.get(_CAPABILITIES) or {}).get("elicitation") or {}
+    return isinstance(elicitation, dict) and "url" in elicitation
+
+
+def _elicitation(needed: ConnectNeeded) -> InputRequiredResult:
+    message = f"To go on, connect {needed.integration.name}. {needed.reason}"
+    ask = ElicitRequest(params=ElicitRequestURLParams(message=message, url=needed.link.url))
+    return InputRequiredResult(input_requests={_CONNECT: ask}, request_state=needed.integration.slug)
+
+
+def _result(answer: ToolAnswer) -> CallToolResult:
+    return CallToolResult(
+        content=[TextContent(type="text", text=answer.text)],
+        structured_content=dict(answer.data),
+        is_error=answer.is_error,
+    )
+
+
+def _declaration(tool: Tool) -> ToolDeclaration:
+    hints = ToolAnnotations(
+        read_only_hint=tool.reads,
+        destructive_hint=None if tool.reads else tool.open_world,
+        idempotent_hint=tool.idempotent,
+        open_world_hint=tool.open_world,
+    )
+    return ToolDeclaration(
+        name=tool.name, description=tool.description, input_schema=_SCHEMAS[tool.name], annotations=hints
+    )
+
+
+def _transport_security(public_url: str) -> TransportSecuritySettings:
+    """Accept requests to the public host only, and pages of the public origin only (against DNS rebinding)."""
+    address = urlsplit(public_url)
+    return TransportSecuritySettings(
+        allowed_hosts=[address.netloc], allowed_origins=[f"{address.scheme}://{address.netloc}"]
+    )
+
+
+_SCHEMAS: Final[dict[str, Any]] = {tool.name: tool.schema for tool in TOOLS}

@@ -1,0 +1,187 @@
+"""An account is missing: the agent asks the end user to connect, and the link has no power of its own."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+import mcp_types as types
+import pytest
+
+from one_runtime.agents.connect_requests import MAX_OPEN
+from one_runtime.mcp import tools
+from tests.application import PUBLIC_URL, Application, Client, started
+from tests.mcp.conftest import MODERN, Agents, connected
+
+ME: Final = {"integration": "acme", "path": "/v1/me"}
+PAGE: Final = "https://app.example.com/connect?tab=agents"
+Step = Callable[[str], Awaitable[None]]
+
+
+async def use_own_page(client: Client) -> None:
+    answer = await client.send("PATCH", "/v1/organization", {"agents": {"connect_url": PAGE}})
+    assert answer.status_code == 200, answer.text
+
+
+def request_of(url: str) -> str:
+    """Return the id of the connect request in an address."""
+    assert url.startswith(f"{PAGE}&"), url
+    parameters = parse_qs(urlsplit(url).query)
+    assert parameters["integration"] == ["acme"]
+    return parameters["connect_request_id"][0]
+
+
+def answering(step: Step, action: str = "accept", asked: list[str] | None = None) -> Any:
+    """Return an elicitation callback: it shows the link to the end user, who does `step`."""
+
+    async def callback(_: Any, params: Any) -> types.ElicitResult:
+        assert params.mode == "url"
+        if asked is not None:
+            asked.append(params.url)
+        await step(params.url)
+        return types.ElicitResult(action=action)  # type: ignore[arg-type]
+
+    return callback
+
+
+@pytest.mark.parametrize("mode", ["auto", MODERN])
+async def test_agent_with_url_elicitation_goes_on_after_the_end_user_has_connected(
+    client: Client, agents: Agents, mode: str
+) -> None:
+    await use_own_page(client)
+
+    async def connect(url: str) -> None:
+        session = await client.session(connect_request_id=request_of(url))
+        assert (await client.type_key(session["session_token"], "acme_globex0123456789")).status_code == 200
+
+    asked = list[str]()
+    async with agents.connect(mode, elicitation_callback=answering(connect, asked=asked)) as agent:
+        answer = await agent.call("call_read", **ME)
+    assert (answer.is_error, answer.data["data"]["plan"], len(asked)) == (False, "team", 1)
+    request = await client.get(f"/v1/connect-requests/{request_of(asked[0])}")
+    assert (request.json()["status"], request.json()["end_user_id"]) == ("connected", "user_123")
+
+
+@pytest.mark.parametrize("mode", ["legacy", MODERN])
+async def test_other_agents_receive_a_readable_text(client: Client, agents: Agents, mode: str) -> None:
+    async with agents.connect(mode) as agent:
+        answer = await agent.call("call_read", **ME)
+        assert (answer.is_error, answer.data["code"], answer.data["integration"]) == (True, "connect_required", "acme")
+        assert answer.data["connect_url"].startswith(f"{PUBLIC_URL}/connect?session_token=orcs_")
+        assert answer.data["connect_url"] in answer.text
+        await use_own_page(client)
+        first, second = [(await agent.call("call_read", **ME)).data["connect_url"] for _ in range(2)]
+        assert request_of(first) == request_of(second), "an open request is used again"
+        link = (await agent.call("get_tool_connect_url", tool_name="acme.contacts_list")).data
+        assert (link["connect_url"], link["request_id"], link["status"]) == (first, request_of(first), "not_connected")
+    events = (await client.get("/v1/events", type="agent.connect_requested")).json()["events"]
+    assert [event["data"]["connect_request_id"] for event in events] == [request_of(first)]
+    assert events[0]["actor"]["type"] == "end_user_token"
+
+
+async def test_end_user_who_declines_is_not_asked_again(client: Client, agents: Agents) -> None:
+    await use_own_page(client)
+
+    async def decline(url: str) -> None:
+        for _ in range(2):
+            declined = await client.send("DELETE", f"/v1/connect-requests/{request_of(url)}")
+            assert declined.json()["status"] == "declined"
+
+    async with agents.connect(elicitation_callback=answering(decline)) as agent:
+        assert (await agent.call("call_read", **ME)).data["code"] == "connect_declined"
+        assert (await agent.call("call_read", **ME)).data["code"] == "connect_declined"
+        again = await agent.call("get_tool_connect_url", tool_name="acme")
+        assert request_of(again.data["connect_url"])
+    assert len((await client.get("/v1/events", type="agent.connect_declined")).json()["events"]) == 1
+
+    async def look(_: str) -> None:
+        pass
+
+    for action in ("decline", "cancel"):
+        async with agents.connect(end_user_id=action, elicitation_callback=answering(look, action)) as agent:
+            assert (await agent.call("call_read", **ME)).data["code"] == "connect_declined", action
+
+
+@pytest.mark.promise("P6")
+async def test_link_opened_by_another_user_changes_nothing(application: Application, agents: Agents) -> None:
+    client = agents.owner
+    await use_own_page(client)
+    async with agents.connect() as agent:
+        request = request_of((await agent.call("call_read", **ME)).data["connect_url"])
+    body = {"connect_request_id": request, "end_user_id": "mallory"}
+    refused = await client.post("/v1/hosted-connection-sessions", body)
+    assert (refused.status_code, refused.json()["code"]) == (409, "end_user_mismatch")
+    assert (await client.get("/v1/hosted-connection-sessions")).json()["sessions"] == []
+    other = application.client(await application.key(await application.organization("Southwind")))
+    for method, path in (("GET", f"/v1/connect-requests/{request}"), ("DELETE", f"/v1/connect-requests/{request}")):
+        assert (await other.send(method, path)).status_code == 404
+    stolen = await other.post("/v1/hosted-connection-sessions", {**body, "end_user_id": "user_123"})
+    assert stolen.status_code == 404
+    wrong = await client.post(
+        "/v1/hosted-connection-sessions", {**body, "end_user_id": "user_123", "integration_slug": "x"}
+    )
+    assert wrong.json()["errors"][0]["field"] == "integration_slug"
+    application.clock.advance(minutes=11)
+    late = await client.post("/v1/hosted-connection-sessions", {**body, "end_user_id": "user_123"})
+    assert (late.status_code, late.json()["code"]) == (409, "connect_request_closed")
+
+
+async def test_number_of_open_requests_is_limited(client: Client, agents: Agents) -> None:
+    await use_own_page(client)
+    slugs = [
+        slug for slug, entry in (await client.integrations()).items() if "oauth2" not in entry["supported_auth_types"]
+    ]
+    async with agents.connect() as agent:
+        answers = [await agent.call("call_read", integration=slug, path="/") for slug in slugs[: MAX_OPEN + 1]]
+    assert [answer.data["code"] for answer in answers] == ["connect_required"] * MAX_OPEN + ["rate_limited"]
+
+
+async def test_integration_that_no_end_user_can_connect_is_refused_with_the_reason(
+    client: Client, agents: Agents
+) -> None:
+    await client.send("PATCH", "/v1/organization", {"integrations": {"mode": "listed", "slugs": ["hubspot"]}})
+    async with agents.connect() as agent:
+        answer = await agent.call("call_read", **ME)
+        assert "not enabled for your organization" in answer.text
+        assert (await agent.call("tool_search", query="acme")).data["matches"] == []
+
+
+async def test_state_of_a_request_is_bound_to_its_user_and_its_arguments(
+    application: Application, agents: Agents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tools, "CONNECT_WAIT", 0.0)
+    await use_own_page(agents.owner)
+    mine, other = [(await agents.token(user))["end_user_token"] for user in ("user_123", "user_456")]
+    capable = {"elicitation_callback": answering(lambda _: _nothing())}
+    answers = {"connect": types.ElicitResult(action="accept")}
+    installation = application.installation
+    async with (
+        started(installation.settings, application.acme) as second,
+        connected(application.app, mine, **capable) as agent,
+        connected(second.app, mine, **capable) as elsewhere,
+        connected(second.app, other, **capable) as stranger,
+    ):
+        asked = await agent.client.session.call_tool("call_read", ME, allow_input_required=True)
+        assert isinstance(asked, types.InputRequiredResult)
+        state = asked.request_state
+        assert state is not None
+        await agents.owner.connect()
+
+        async def send(to: Any, arguments: dict[str, Any], text: str) -> Any:
+            return await to.client.session.call_tool(
+                "call_read", arguments, input_responses=answers, request_state=text, allow_input_required=True
+            )
+
+        answered = await send(elsewhere, ME, state)
+        assert answered.structured_content["data"]["plan"] == "team"
+        for to, arguments, text in (
+            (stranger, ME, state),
+            (elsewhere, {**ME, "path": "/v1/contacts"}, state),
+            (elsewhere, ME, state[:-4] + "AAAA"),
+            (elsewhere, ME, "x"),
+        ):
+            with pytest.raises(Exception, match="Invalid or expired requestState"):
+                await send(to, arguments, text)
+
+
+async def _nothing() -> None:
+    pass

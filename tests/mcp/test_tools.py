@@ -1,0 +1,218 @@
+"""The tools of agents: what they answer, what they refuse, and whose accounts they use."""
+
+from typing import Any, Final
+
+import pytest
+
+from one_runtime.demo.acme import GLOBEX, INITECH
+from tests.application import ACME_KEYS, Application, Client
+from tests.mcp.conftest import MODERN, Agent, Agents, connected
+
+ME: Final = {"integration": "acme", "path": "/v1/me"}
+CONTACT: Final = {"integration": "acme", "path": "/v1/contacts", "method": "POST", "body": {"name": "Ada"}}
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy", MODERN])
+async def test_agent_finds_an_integration_and_calls_it(client: Client, agents: Agents, mode: str) -> None:
+    await client.connect(name="Sales")
+    async with agents.connect(mode) as agent:
+        (match,) = (await agent.call("tool_search", query="acme")).data["matches"]
+        assert (match["integration"], match["connected"]) == ("acme", True)
+        described = (await agent.call("tool_help", name=match["name"])).data
+        assert described["accounts"][0]["label"] == "Globex Corporation"
+        read = await agent.call("call_read", **ME)
+        assert (read.is_error, read.data["status"], read.data["data"]["plan"]) == (False, 200, "team")
+        assert read.data["connection"]["label"] == "Globex Corporation"
+        written = await agent.call("call_write", **CONTACT)
+        assert (written.data["status"], written.data["data"]["name"]) == (201, "Ada")
+        (listed,) = (await agent.call("list_connections")).data["integrations"]
+        assert (listed["slug"], listed["status"]) == ("acme", "connected")
+        missing = await agent.call("call_read", integration="acme", path="/v1/contacts/none")
+        assert (missing.is_error, missing.data["status"]) == (True, 404)
+
+
+async def test_errors_say_what_is_possible(client: Client, agents: Agents) -> None:
+    await client.connect()
+    table: list[tuple[str, dict[str, Any], str]] = [
+        ("call_read", {"integration": "acme", "pth": "/v1/me"}, "The arguments of this tool are: name, arguments,"),
+        ("call_read", {"path": "/v1/me"}, "integration is required"),
+        ("call_read", {"integration": "acmee", "path": "/v1/me"}, "There is no integration 'acmee'"),
+        ("call_read", {"integration": "acme", "path": "v1/me"}, "begin with a slash"),
+        ("call_read", {"integration": "acme", "path": "https://evil.example/v1/me"}, "below the base URL"),
+        ("call_read", {"integration": "acme", "path": "/../admin"}, 'must not contain the segment ".."'),
+        ("call_read", {**ME, "connection": "other"}, "must be the id or the label of one of these connections"),
+        ("call_read", {**ME, "integration": "a\x00"}, "NUL"),
+        ("call_write", {**ME}, "method is required"),
+        ("call_write", {**CONTACT, "body_format": "form", "body": "x"}, "must be an object"),
+        ("call_write", {**CONTACT, "idempotency_key": "a\nb"}, "printable ASCII"),
+        ("tool_help", {"name": "acmee.contacts"}, "There is no integration 'acmee'"),
+        ("tool_search", {"query": "x", "limit": 100}, "must be at most 20"),
+        ("no_tool", {}, "The tools are: tool_search, tool_help"),
+    ]
+    async with agents.connect() as agent:
+        for tool, arguments, text in table:
+            answer = await agent.call(tool, **arguments)
+            assert (answer.is_error, text in answer.text) == (True, True), (tool, arguments, answer.text)
+
+
+@pytest.mark.promise("P1")
+async def test_agent_uses_only_the_connections_of_its_end_user(application: Application, agents: Agents) -> None:
+    await agents.owner.connect("user_123", ACME_KEYS[GLOBEX])
+    other = application.client(await application.key(await application.organization("Southwind")))
+    foreign = await other.connect("user_123", ACME_KEYS[INITECH])
+    neighbor = await agents.owner.connect("user_456", ACME_KEYS[INITECH])
+    foreign_token = await Agents(application, other).token("user_789")
+    async with agents.connect() as agent:
+        assert (await agent.call("call_read", **ME)).data["data"]["account"]["id"] == GLOBEX
+        for connection in (foreign, neighbor):
+            for name in ("id", "name"):
+                refused = await agent.call("call_read", **ME, connection=connection[name])
+                assert refused.is_error or refused.data["data"]["account"]["id"] == GLOBEX
+        for answer in (await agent.call("list_connections"), await agent.call("tool_help", name="acme")):
+            assert "Globex" in answer.text
+            assert "Initech" not in answer.text
+        assert foreign_token["id"] not in (await agent.call("list_connections")).text
+    for user in ("user_789", "unknown"):
+        async with agents.connect(end_user_id=user) as stranger:
+            assert (await stranger.call("list_connections")).data == {"integrations": []}
+            assert (await stranger.call("call_read", **ME)).data["code"] == "connect_required"
+
+
+async def test_token_that_reads_cannot_write(client: Client, agents: Agents) -> None:
+    await client.connect()
+    before = len((await contacts(agents)).data["data"]["contacts"])
+    for access in ("read", "ask"):
+        async with agents.connect(access=access) as agent:
+            tools = await agent.tools()
+            refused = await agent.call("call_write", **CONTACT)
+            for query in ({"_method": "POST"}, {"X-HTTP-Method-Override": "DELETE"}, {"$httpMethod": ["POST"]}):
+                answer = await agent.call("call_read", **ME, query=query)
+                assert (answer.is_error, answer.data["code"]) == (True, "not_allowed"), query
+            answer = await agent.call("call_read", integration="acme", path="/v1/me?_METHOD=DELETE")
+            assert answer.data["code"] == "not_allowed"
+        assert refused.data["code"] == "unknown_tool"
+        assert "call_write" not in tools
+    assert len((await contacts(agents)).data["data"]["contacts"]) == before
+
+
+async def contacts(agents: Agents) -> Any:
+    async with agents.connect() as agent:
+        return await agent.call("call_read", integration="acme", path="/v1/contacts")
+
+
+async def test_policies_of_the_token_and_of_the_organization_both_apply(client: Client, agents: Agents) -> None:
+    await client.connect()
+    port = agents.application.acme.port
+    table: list[tuple[dict[str, Any], dict[str, Any], bool]] = [
+        ({}, {}, True),
+        ({"integrations": ["hubspot"]}, {}, False),
+        ({"integrations": []}, {}, False),
+        ({"hosts": ["api.acme.example"]}, {}, False),
+        ({"hosts": ["127.0.0.1"]}, {}, True),
+        ({"methods": ["GET"]}, {}, False),
+        ({}, {"integrations": ["hubspot"]}, False),
+        ({"integrations": ["acme"]}, {"integrations": ["acme", "hubspot"], "methods": ["POST"]}, True),
+        ({}, {"access": "read"}, False),
+        ({"methods": ["POST", "GET"]}, {"methods": ["GET"]}, False),
+    ]
+    assert port
+    for of_token, of_organization, allowed in table:
+        changed = await client.send("PATCH", "/v1/organization", {"agents": None})
+        changed = await client.send("PATCH", "/v1/organization", {"agents": of_organization})
+        assert changed.status_code == 200, changed.text
+        async with agents.connect(**of_token) as agent:
+            answer = await agent.call("call_write", **CONTACT)
+        assert answer.is_error is not allowed, (of_token, of_organization, answer.text)
+        assert allowed or answer.data["code"] in {"not_allowed", "unknown_tool"}, answer.text
+
+
+async def test_agent_names_one_of_several_accounts(client: Client, agents: Agents) -> None:
+    first = await client.connect("user_123", ACME_KEYS[GLOBEX])
+    second = await client.connect("user_123", ACME_KEYS[INITECH], multiple=True)
+    async with agents.connect() as agent:
+        refused = await agent.call("call_read", **ME)
+        assert refused.data["code"] == "several_connections"
+        assert all(each["id"] in refused.text for each in (first, second))
+        for name, key in ((GLOBEX, first["id"]), (INITECH, second["id"]), (INITECH, second["account"]["label"])):
+            answer = await agent.call("call_read", **ME, connection=key)
+            assert answer.data["data"]["account"]["id"] == name
+
+
+async def test_long_answers_are_read_in_parts(client: Client, agents: Agents) -> None:
+    await client.connect()
+    async with agents.connect() as agent:
+        for number in range(40):
+            await agent.call("call_write", **{**CONTACT, "body": {"name": f"Contact {number}", "company": "x" * 50}})
+        whole = (await agent.call("call_read", integration="acme", path="/v1/contacts")).data["data"]["contacts"]
+        names, offset = list[str](), 0
+        while True:
+            part = await agent.call(
+                "call_read",
+                integration="acme",
+                path="/v1/contacts",
+                max_bytes=1000,
+                offset=offset,
+                fields=["contacts.name"],
+            )
+            assert len(part.text) < 1500
+            names += [contact["name"] for contact in part.data["data"]["contacts"]]
+            if "offset" not in part.data:
+                break
+            offset = part.data["offset"]
+        assert names == [contact["name"] for contact in whole]
+
+
+async def test_calls_are_in_the_request_log(application: Application, client: Client, agents: Agents) -> None:
+    await client.connect()
+    token = await agents.token()
+    async with agents.connect() as agent:
+        await agent.call("call_read", **ME, query={"secret": "canary"})
+    await application.app.services.request_log.flush()
+    (logged,) = (await client.get("/v1/proxy-requests")).json()["proxy_requests"]
+    assert (logged["path"], logged["api_key_id"]) == ("/v1/me", None)
+    (used,) = [
+        one for one in (await client.get("/v1/end-user-tokens")).json()["end_user_tokens"] if one["last_used_at"]
+    ]
+    assert (logged["end_user_token_id"], used["id"] != token["id"]) == (used["id"], True)
+    filtered = await client.get("/v1/proxy-requests", end_user_token_id=token["id"])
+    assert filtered.json()["proxy_requests"] == []
+
+
+async def test_connection_that_needs_a_new_authorization_asks_to_connect(client: Client, agents: Agents) -> None:
+    connection = await client.connect()
+    application = agents.application
+    account = next(iter(application.acme.acme.accounts.values()))
+    account.revoked = True
+    await client.post(f"/v1/connections/{connection['id']}/check")
+    async with agents.connect() as agent:
+        (listed,) = (await agent.call("list_connections", status="needs_reauth")).data["integrations"]
+        assert listed["reason"]
+        assert (await agent.call("call_read", **ME)).data["code"] == "connect_required"
+
+
+async def run_every_tool(agent: Agent) -> list[str]:
+    """Call each tool, and return the texts of the answers."""
+    calls: list[tuple[str, dict[str, Any]]] = [
+        ("tool_search", {"query": "acme"}),
+        ("tool_help", {"name": "acme"}),
+        ("list_connections", {}),
+        ("call_read", ME),
+        ("call_write", CONTACT),
+        ("get_tool_connect_url", {"tool_name": "acme"}),
+    ]
+    assert [name for name, _ in calls] == await agent.tools()
+    return [(await agent.call(name, **arguments)).text for name, arguments in calls]
+
+
+@pytest.mark.promise("P11")
+async def test_no_answer_and_no_log_contains_a_credential_or_the_token(
+    client: Client, agents: Agents, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    await client.connect("user_123", ACME_KEYS[GLOBEX])
+    token = (await agents.token())["end_user_token"]
+    async with connected(agents.application.app, token) as agent:
+        texts = await run_every_tool(agent)
+    events = (await client.get("/v1/events")).text
+    everything = "\n".join([*texts, events, caplog.text, *capfd.readouterr()])
+    assert ACME_KEYS[GLOBEX] not in everything
+    assert token not in everything
