@@ -23,7 +23,7 @@ from tests.api.operations import Operation, example, operations, put, texts
 from tests.application import ACME_KEYS, JSON, Application, Client
 from tests.redirects import RETURN_URL, Redirected, connect_and_return, register
 
-pytestmark = [pytest.mark.promise("P1"), pytest.mark.slow]
+pytestmark = [pytest.mark.promise("P1"), pytest.mark.slow, pytest.mark.worker]
 
 USER: Final = "user-of-both"
 """An end user id of both organizations, for two different people."""

@@ -26,6 +26,8 @@ from tests.ports import free_port
 from tests.waiting import async_attempts, eventually
 from tests.webhooks.receiver import Receiver, accept_lifespan, receiving, with_status
 
+pytestmark = pytest.mark.worker
+
 PROGRAM: Final = Path(sys.executable).with_name("one-runtime")
 
 

@@ -33,7 +33,7 @@ from tests.foreign.process import NODE, ROOT, running
 from tests.webhooks.conftest import subscribe, wait_for_deliveries
 from tests.webhooks.receiver import Message, Receiver
 
-pytestmark = pytest.mark.only_database("sqlite")
+pytestmark = [pytest.mark.only_database("sqlite"), pytest.mark.worker]
 
 SNIPPETS: Final = ROOT / "docs" / "snippets"
 PATH: Final = "/hooks/one-runtime"

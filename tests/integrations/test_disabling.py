@@ -20,6 +20,8 @@ from tests.application import ACME_KEYS, Application, Client, RunningAcme, start
 from tests.database import ANY_DATABASE
 from tests.disabling import OPERATOR
 
+pytestmark = pytest.mark.worker
+
 REASON: Final = "breach at the provider"
 
 

@@ -16,7 +16,7 @@ from tests.application import Application, RunningAcme, started
 from tests.sealed_rows import FIRST, ID, SECOND, ring
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.promise("P3")
+pytestmark = [pytest.mark.promise("P3"), pytest.mark.worker]
 
 
 async def live(application: Application) -> list[ServerInstance]:

@@ -19,6 +19,8 @@ from tests import sealed_rows
 from tests.application import Application
 from tests.database_roles import role_on
 
+pytestmark = pytest.mark.worker
+
 NOW = datetime(2026, 11, 28, 9, tzinfo=UTC)
 
 

@@ -3,6 +3,8 @@
 import asyncio
 from contextlib import suppress
 
+import pytest
+
 from one_runtime.context import Installation
 from one_runtime.demo.acme import GLOBEX
 from one_runtime.jobs import worker
@@ -11,6 +13,8 @@ from tests.application import ACME_KEYS, Application, Client
 from tests.promises.stores import query
 from tests.purging import purge
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.worker
 
 
 def count(application: Application, table: str) -> int:

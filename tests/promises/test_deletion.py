@@ -11,7 +11,7 @@ from one_runtime.demo.acme import GLOBEX, INITECH
 from tests.application import ACME_KEYS, Application, Client
 from tests.promises.stores import everything_stored, query, url_of
 
-pytestmark = pytest.mark.promise("P9")
+pytestmark = [pytest.mark.promise("P9"), pytest.mark.worker]
 
 WAYS = ("disconnect", "delete", "forget", "replace")
 

@@ -21,6 +21,8 @@ from one_runtime.telemetry import logger, logs
 from one_runtime.telemetry.logger import Logger
 from tests.application import Application, Client, RunningAcme, settings_for, started
 
+pytestmark = pytest.mark.worker
+
 CANARY: Final = "canary_0123456789"
 TRACE: Final = "0af7651916cd43dd8448eb211c80319c"
 

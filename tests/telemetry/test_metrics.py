@@ -18,6 +18,8 @@ from one_runtime.tenancy.events import Actor, Subject, record
 from tests.application import ACME_KEYS, JSON, Application, Client, RunningAcme, settings_for, started
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.worker
+
 KEY: Final = ACME_KEYS[GLOBEX]
 LISTEN: Final = "127.0.0.1:9464"
 """Address in the settings that enables timing of requests. Only `serve` opens the listener."""

@@ -29,6 +29,8 @@ from tests.promises.serving import Serving, make_key, serving
 from tests.proxy.relay import relaying
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.worker
+
 ROOT: Final = Path(__file__).resolve().parents[2]
 TRACE: Final = "0af7651916cd43dd8448eb211c80319c"
 CALLER: Final = "b7ad6b7169203331"

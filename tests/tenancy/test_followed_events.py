@@ -17,7 +17,7 @@ from one_runtime.tenancy.followed_events import PositionsMissing, assign_positio
 from tests.application import Application
 from tests.waiting import async_attempts
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.worker]
 ALL: Final = EventFilter()
 CONCURRENT: Final = pytest.mark.only_database("postgresql")
 """SQLite has only one writing transaction at a time."""

@@ -14,6 +14,12 @@ def settings(settings_with_receiver: Settings) -> Settings:
     return settings_with_receiver
 
 
+@pytest.fixture
+def with_worker() -> bool:
+    """Run the worker in all tests of this folder, because the worker sends the webhooks."""
+    return True
+
+
 async def subscribe(client: Client, url: str | None, *event_types: str, **more: Any) -> dict[str, Any]:
     """Create a webhook endpoint. Without a URL, its kind is `pull`."""
     kind = {"kind": "pull"} if url is None else {"url": url}
