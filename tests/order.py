@@ -2,6 +2,9 @@
 
 With `--dist worksteal`, each worker receives an equal number of consecutive tests, and a worker without tests takes
 tests from the end of another worker's share. So no worker is left alone with a slow test at the end of the run.
+
+Half of the workers run the tests with a browser, and the other half run the other slow tests. So fewer workers start
+browsers, demos and providers. Each of them needs seconds of CPU time until its first test.
 """
 
 import os
@@ -13,7 +16,7 @@ import pytest
 
 Test = TypeVar("Test")
 
-_SLOW: Final = ("slow", "foreign")  # marks
+GROUPS: Final = ("browser", "foreign", "slow", "quick")
 
 
 @pytest.hookimpl(trylast=True)
@@ -21,37 +24,55 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Reorder the tests for the workers of pytest-xdist."""
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if workers > 1:
-        groups: tuple[list[pytest.Item], ...] = ([], [], [])
+        groups: tuple[list[pytest.Item], ...] = ([], [], [], [])
         for item in items:
             groups[_group(item)].append(item)
-        # Only one worker starts Firefox, because the start and the first page need several seconds of CPU time.
-        groups[0].sort(key=_needs_firefox, reverse=True)
+        groups[0].sort(key=_program)
         items[:] = in_shares(groups, workers)
 
 
 def in_shares(groups: Sequence[Sequence[Test]], workers: int) -> list[Test]:
-    """Return all tests in an order in which each of pytest-xdist's shares has an equal part of each group, in order.
+    """Return the tests of the four `GROUPS` in an order for pytest-xdist, which divides the order into equal shares.
+
+    The first half of the shares have the tests with a browser, the last share of this half has the other tests with a
+    foreign program, and the second half have the other slow tests. Quick tests fill all shares. If there are not enough
+    quick tests, other tests fill the shares.
 
     From share to share, pytest-xdist divides the number of the other tests by the number of the other workers. It
     rounds down.
     """
     tests, left, ordered = [iter(group) for group in groups], [len(group) for group in groups], list[Test]()
-    for others in range(workers, 0, -1):
-        parts = [count // others for count in left]
-        parts[-1] += sum(left) // others - sum(parts)
-        for group, part in zip(tests, parts, strict=True):
-            ordered += islice(group, part)
-        left = [count - part for count, part in zip(left, parts, strict=True)]
+    half = (workers + 1) // 2
+    shares_of_groups = (range(half), range(half - 1, half), range(half, workers), range(0))
+    for share in range(workers):
+        free = sum(left) // (workers - share)
+        parts = [0, 0, 0, 0]
+        for group, shares in enumerate(shares_of_groups):
+            if share in shares:
+                parts[group] = min(left[group] // (shares.stop - share), free)
+                free -= parts[group]
+        for group in (3, 2, 1, 0):
+            more = min(left[group] - parts[group], free)
+            parts[group] += more
+            free -= more
+        for group, part in enumerate(parts):
+            ordered += islice(tests[group], part)
+            left[group] -= part
     return ordered
 
 
 def _group(item: pytest.Item) -> int:
-    """Return 0 for a test with a browser, 1 for another slow test, and 2 for a quick test."""
-    if item.get_closest_marker("browser"):
-        return 0
-    return 1 if any(item.get_closest_marker(name) for name in _SLOW) else 2
+    """Return the index of the test's group in `GROUPS`."""
+    marks = (name for name in GROUPS if item.get_closest_marker(name))
+    return GROUPS.index(next(marks, "quick"))
 
 
-def _needs_firefox(item: pytest.Item) -> bool:
+def _program(item: pytest.Item) -> int:
+    """Return 0 for a test with Firefox, 2 for a test with a foreign program, and otherwise 1.
+
+    In this order, one worker starts Firefox, and another worker starts the foreign programs.
+    """
     parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-    return parameters.get("browser") == "firefox"
+    if parameters.get("browser") == "firefox":
+        return 0
+    return 2 if item.get_closest_marker("foreign") else 1
