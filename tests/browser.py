@@ -52,6 +52,7 @@ FLAGS: Final = (
 _FIREFOX_PREFERENCES: Final[dict[str, str | float | bool]] = {
     "fission.autostart": False,  # WebDriver BiDi sends the events of mouse and keyboard to one process only
     "fission.webContentIsolationStrategy": 0,
+    "layout.frame_rate": 20,  # instead of 60 per second, because each frame needs CPU time: a quarter of a test's
     "ui.prefersReducedMotion": 1,  # with WebDriver BiDi, Playwright cannot set this for a page
 }
 # Without a screen, Firefox finds no pointer.

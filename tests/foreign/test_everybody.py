@@ -136,17 +136,11 @@ REACHED: list[Reach] = [
 
 @each("oidc")
 @pytest.mark.parametrize("reach", REACHED)
-async def test_axe_finds_nothing_and_nothing_is_wider_than_a_small_phone(
+async def test_axe_finds_nothing_controls_are_a_finger_wide_and_nothing_is_wider_than_a_small_phone(
     page: Page, runtime: Served, reach: Reach
 ) -> None:
     window, where = await reach(page, runtime)
+    assert await where.evaluate(TOO_SMALL) == []
     assert await find_violations(window, where) == []
     await window.set_viewport_size({"width": 320, "height": 568})
     assert await where.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
-
-
-@each("oidc")
-@pytest.mark.parametrize("reach", [waiting, blocked, another_account, returned_without_success, leaving])
-async def test_controls_are_a_finger_wide(page: Page, runtime: Served, reach: Reach) -> None:
-    _, where = await reach(page, runtime)
-    assert await where.evaluate(TOO_SMALL) == []

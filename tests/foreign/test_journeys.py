@@ -16,7 +16,7 @@ from tests.foreign.windows import (
     open_provider_window,
     open_sign_in,
 )
-from tests.journeys.steps import button, expect_closed, heading, open_popup, outcome
+from tests.journeys.steps import button, expect_closed, heading, list_row, open_popup, outcome
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.foreign
@@ -134,7 +134,7 @@ async def test_leaving_while_waiting_cancels_and_a_later_callback_connects_nothi
 async def test_going_back_while_waiting_shows_the_working_form(page: Page, runtime: Served) -> None:
     frame = await open_popup(page, runtime.site, (await runtime.session(integration_slug=None))["session_token"])
     await frame.get_by_role("button", name="Show all").click()
-    await frame.get_by_role("button", name=runtime.name).click()
+    await list_row(frame, runtime.name).click()
     await open_provider_window(frame, runtime.provider)
     await button(frame, "Back").click()
     await expect(button(frame, continue_button(runtime.provider))).to_be_focused()

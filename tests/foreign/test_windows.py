@@ -11,7 +11,7 @@ from tests.foreign.person import ALICE, BOB
 from tests.foreign.served import END_USER, NORTHWIND, Served
 from tests.foreign.windows import allow_in_window, continue_button, each, expect_provider_page, open_sign_in
 from tests.journeys.site import _Handler
-from tests.journeys.steps import button, click, heading, outcome, wait_until_settled
+from tests.journeys.steps import button, click, heading, list_row, outcome, wait_until_settled
 from tests.journeys.test_window import CONFIRM, return_params
 
 pytestmark = pytest.mark.foreign
@@ -234,7 +234,7 @@ async def pick(window: Page, runtime: Served) -> None:
     everything = window.get_by_role("button", name="Show all")
     if await everything.is_visible():
         await everything.click()
-    await window.get_by_role("button").filter(has_text=runtime.name).click()
+    await list_row(window, runtime.name).click()
 
 
 @each("oidc")

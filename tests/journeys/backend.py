@@ -77,9 +77,12 @@ class Backend:
     def register(self, *return_urls: str) -> None:
         """Register further return URLs, as the organization does with an admin key. The playground needs its own."""
         with closing(sqlite3.connect(f"{self.demo.data}/one-runtime.db", timeout=30)) as database, database:
-            ((registered,),) = database.execute("SELECT return_urls FROM organizations")
+            # The demo creates its organization first. Tests can create others.
+            sql = "SELECT id, return_urls FROM organizations ORDER BY created_at LIMIT 1"
+            ((organization_id, registered),) = database.execute(sql)
             urls = dict.fromkeys((*json.loads(registered), *return_urls))
-            database.execute("UPDATE organizations SET return_urls = ?", (json.dumps(list(urls)),))
+            sql = "UPDATE organizations SET return_urls = ? WHERE id = ?"
+            database.execute(sql, (json.dumps(list(urls)), organization_id))
 
     async def turn_key(self, switch: str, key: str) -> None:
         """Revoke or restore an API key at Acme."""

@@ -85,6 +85,11 @@ def button(frame: Frame, name: str) -> Locator:
     return frame.get_by_role("button", name=name, exact=True)
 
 
+def list_row(frame: Frame | Page, name: str) -> Locator:
+    """Return a row of the list of integrations. A selector by role needs seconds of CPU time for 600 rows."""
+    return frame.locator(".picks button", has_text=name)
+
+
 async def wait_until_settled(frame: Frame) -> None:
     """Wait until the popup has the height that it requested, or fills a low window. Until then, its controls move."""
     fits = """(room) => {

@@ -44,44 +44,43 @@ async def expect_cancelled(page: Page, backend: Backend, session: dict[str, Any]
     assert await page.evaluate("() => document.documentElement.style.overflow") == ""
 
 
-@pytest.mark.firefox
-async def test_escape_inside_the_frame_cancels_and_returns_the_focus(page: Page, site: Site, backend: Backend) -> None:
-    session = await backend.session()
-    frame = await open_popup(page, site, session["session_token"])
+async def escape_inside_the_frame(page: Page, frame: Frame) -> None:
     await expect(key_field(frame)).to_be_focused()
     assert await page.evaluate("() => document.documentElement.style.overflow") == "hidden"
-    request = request_id(frame)
     await key_field(frame).press("Escape")
-    await expect_cancelled(page, backend, session, request)
+
+
+async def escape_in_the_page(page: Page, _: Frame) -> None:
+    await page.evaluate("() => window.focus()")  # the window of the page, not of the frame
+    await page.keyboard.press("Escape")
+
+
+async def the_close_button(_: Page, frame: Frame) -> None:
+    await click(frame, "Cancel and close")
 
 
 @pytest.mark.firefox
-async def test_escape_in_the_page_asks_the_frame_to_cancel(page: Page, site: Site, backend: Backend) -> None:
-    session = await backend.session()
-    frame = await open_popup(page, site, session["session_token"])
-    request = request_id(frame)
+async def test_escape_and_the_close_button_cancel_and_return_the_focus(
+    page: Page, site: Site, backend: Backend
+) -> None:
     heard: list[dict[str, Any]] = []
 
     def note(data: dict[str, Any]) -> None:
         heard.append(data)
 
     await page.expose_function("heard", note)
-    await frame.evaluate("() => addEventListener('message', (event) => heard(event.data))")
-    await page.evaluate("() => window.focus()")  # the window of the page, not of the frame
-    await page.keyboard.press("Escape")
-    await expect_cancelled(page, backend, session, request)
-    assert heard == [{"source": "one-runtime-host", "type": "cancel", "requestId": request}]
-
-
-@pytest.mark.firefox
-async def test_the_close_button_cancels(page: Page, site: Site, backend: Backend) -> None:
-    session = await backend.session()
-    frame = await open_popup(page, site, session["session_token"])
-    request = request_id(frame)
-    await click(frame, "Cancel and close")
-    await expect_cancelled(page, backend, session, request)
-    outcomes = [message["data"] for message in await messages(page) if message["data"].get("source")]
-    assert outcomes == [cancelled(request)]
+    for leave in (escape_inside_the_frame, escape_in_the_page, the_close_button):
+        session = await backend.session()
+        frame = await open_popup(page, site, session["session_token"])
+        request = request_id(frame)
+        heard.clear()
+        await frame.evaluate("() => addEventListener('message', (event) => heard(event.data))")
+        await leave(page, frame)
+        await expect_cancelled(page, backend, session, request)
+        outcomes = [message["data"] for message in await messages(page) if message["data"].get("source")]
+        assert outcomes == [cancelled(request)], leave
+        asked = {"source": "one-runtime-host", "type": "cancel", "requestId": request}
+        assert heard == ([asked] if leave is escape_in_the_page else []), leave
 
 
 async def test_escape_before_the_frame_has_loaded_closes_at_once(page: Page, site: Site, backend: Backend) -> None:

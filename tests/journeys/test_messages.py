@@ -90,17 +90,17 @@ async def test_outcome_is_sent_once_and_only_to_allowed_origins(
 
 
 @pytest.mark.firefox
-@pytest.mark.parametrize("path", ["/", "/embedder"])
 async def test_browser_logs_nothing_when_several_origins_are_allowed(
-    page: Page, demo: Demo, site: Site, foreign: Site, backend: Backend, path: str
+    page: Page, demo: Demo, site: Site, foreign: Site, backend: Backend
 ) -> None:
     logged: list[str] = []
     page.on("console", lambda message: logged.append(message.text))
     origins = [foreign.origin, site.origin, "https://app.example.com"]
-    frame = await open_popup(page, site, await backend.token(allowed_origins=origins), path)
-    await submit_key(frame, demo.acme_key)
-    await outcome(page)
-    assert logged == []
+    for path in ("/", "/embedder"):
+        frame = await open_popup(page, site, await backend.token(allowed_origins=origins), path)
+        await submit_key(frame, demo.acme_key)
+        await outcome(page)
+        assert logged == [], path
 
 
 @pytest.mark.promise("P6")
