@@ -1,0 +1,1 @@
+"""Run the Python programs of agents in a sandbox. `Sandbox` is the interface for the other folders."""

@@ -1,0 +1,212 @@
+"""Follow a program from its start, or from its resumption, to its end or its next pause."""
+
+import asyncio
+from collections.abc import Collection, Coroutine, Mapping
+from dataclasses import asdict
+from typing import Any, Final
+
+from one_runtime.agents.programs import dump
+from one_runtime.agents.programs.calls import Answer, Calls, raising
+from one_runtime.agents.programs.diagnostics import describe_types
+from one_runtime.agents.programs.dump import ProgramState
+from one_runtime.agents.programs.host import ProgramHost, ProgramModule
+from one_runtime.agents.programs.limits import ProgramLimits
+from one_runtime.agents.programs.outcome import (
+    Failed,
+    FailureKind,
+    Finished,
+    PendingCall,
+    ProgramOutcome,
+    Suspended,
+)
+from one_runtime.agents.programs.prelude import CONNECT_REQUIRED, MODULE, displayed
+from one_runtime.agents.programs.process import ProcessEnded, ProgramProcess
+from one_runtime.agents.programs.rendering import cut
+from one_runtime.agents.programs.stubs import (
+    ONE_RUNTIME,
+    functions_by_name,
+    identifier,
+    parameter_names,
+    stub,
+)
+
+MOST_FUNCTIONS: Final = 100
+"""Number of functions up to which the type checker sees all functions of a module.
+
+Of a larger module, the type checker sees the functions whose names occur in the program.
+"""
+
+
+class _Exceeded(Exception):
+    """The program exceeded a limit of the server. The message is for the author."""
+
+
+class ProgramRun:
+    """A program in a process. Build one object for each run, and call either `start` or `resume`."""
+
+    def __init__(
+        self, process: ProgramProcess, host: ProgramHost, limits: ProgramLimits, modules: Mapping[str, ProgramModule]
+    ) -> None:
+        self.process, self.host, self.limits, self.modules = process, host, limits, modules
+        self.calls = Calls(host, limits, modules)
+        self.stdout = ""
+        self.code = ""
+        self.argument_bytes = 0
+        self.tasks: dict[int, asyncio.Task[Answer | PendingCall]] = {}
+        self.pending: dict[int, PendingCall] = {}
+
+    async def start(self, code: str) -> ProgramOutcome:
+        """Run a program."""
+        self.code = code
+        seen = {name: _seen(module, code) for name, module in self.modules.items()}
+        functions = {
+            name: {key: list(parameter_names(function)) for key, function in functions_by_name(module).items()}
+            for name, module in seen.items()
+        }
+        stubs = {name: stub(module) for name, module in seen.items()}
+        request = {"op": "start", "functions": functions, "stubs": {MODULE: ONE_RUNTIME, **stubs}}
+        return await self._follow(request, code.encode(errors="replace"))
+
+    async def resume(self, state: ProgramState, refused: Mapping[int, str]) -> ProgramOutcome:
+        """Continue a paused program. `refused`: messages for the calls to which the end user did not agree."""
+        self.stdout, self.argument_bytes = state.stdout, state.argument_bytes
+        self.calls.made = list(state.calls)
+        self.calls.used, self.calls.answer_bytes = state.calls_used, state.answer_bytes
+        for id_, (reason, call) in state.pending.items():
+            if id_ in refused:
+                type_ = CONNECT_REQUIRED if reason == "connection" else "PermissionError"
+                self._begin(id_, _value(raising(id_, type_, refused[id_])))
+            else:
+                self._begin(id_, self.calls.carry_out(id_, call))
+        request = {"op": "resume", "modules": dict(state.handles), "stubs": {}}
+        return await self._follow(request, state.interpreter)
+
+    async def _follow(self, request: Mapping[str, Any], blob: bytes) -> ProgramOutcome:
+        self.process.reusable = False
+        deadline = asyncio.timeout(self.limits.wall_seconds)
+        try:
+            async with deadline:
+                header = {**request, "limits": asdict(self.limits), "argument_bytes": self.argument_bytes}
+                await self.process.send(header, blob)
+                return await self._until_the_end()
+        except TimeoutError:
+            if not deadline.expired():
+                raise
+            return self._failed("limit", f"The program ran longer than {self.limits.wall_seconds:g} seconds.")
+        except _Exceeded as error:
+            return self._failed("limit", str(error))
+        except ProcessEnded:
+            return self._failed("crashed", "The process of the program ended unexpectedly. Run the program again.")
+        finally:
+            await self._cancel_calls()
+
+    async def _until_the_end(self) -> ProgramOutcome:
+        while True:
+            event, _ = await self.process.receive(max_blob=0)
+            self._add_stdout(event["stdout"])
+            if event["event"] != "waiting":
+                return await self._end(event)
+            self.argument_bytes = event["arguments"]
+            for call in event["calls"]:
+                self._announce(call["id"], call["function"], call["arguments"])
+            answer = await self._next_answer(event["pending"])
+            if answer is None:
+                return await self._pause(event["pending"])
+            await self.process.send(*answer)
+
+    def _announce(self, id_: int, function: str, arguments: str) -> None:
+        """Begin a call that the program has made."""
+        if function == "sleep":
+            self._begin(id_, _sleep(id_, float(arguments)))
+            return
+        self.calls.used += 1
+        if self.calls.used > self.limits.calls:
+            raise _Exceeded(f"The program made more than {self.limits.calls} calls.")
+        self._begin(id_, self.calls.answer(id_, self.calls.used, function, arguments))
+
+    def _begin(self, id_: int, answer: Coroutine[Any, Any, Answer | PendingCall]) -> None:
+        self.tasks[id_] = asyncio.create_task(answer)
+
+    async def _next_answer(self, awaited: Collection[int]) -> Answer | None:
+        """Return the answer to a call that the program awaits. Return None if all of them wait for the end user.
+
+        Before None is returned, all other calls have ended, so that a pause repeats no call.
+        """
+        while True:
+            for id_ in [id_ for id_, task in self.tasks.items() if task.done()]:
+                answer = self.tasks.pop(id_).result()
+                if isinstance(answer, PendingCall):
+                    self.pending[id_] = answer
+                elif id_ in awaited:
+                    return answer
+            if not self.tasks:
+                if not self.pending.keys() >= set(awaited):
+                    raise ProcessEnded  # the process awaits a call that it has not announced
+                return None
+            await asyncio.wait(self.tasks.values(), return_when=asyncio.FIRST_COMPLETED)
+
+    async def _pause(self, awaited: Collection[int]) -> ProgramOutcome:
+        await self.process.send({"op": "pause"})
+        event, interpreter = await self.process.receive(max_blob=self.limits.dump_bytes)
+        if event["event"] != "paused":
+            return await self._end(event)
+        self.process.reusable = not event["last"]
+        pending = tuple(self.pending[id_] for id_ in sorted(awaited))
+        state = ProgramState(
+            interpreter=interpreter,
+            handles=event["modules"],
+            pending={each.id: (dump.reason_name(each), each.call) for each in pending},
+            calls=self.calls.made,
+            calls_used=self.calls.used,
+            answer_bytes=self.calls.answer_bytes,
+            argument_bytes=self.argument_bytes,
+            stdout=self.stdout,
+        )
+        return Suspended(dump.encode(state), pending, self._shown_stdout()[0], tuple(self.calls.made), self.calls.used)
+
+    async def _end(self, event: Mapping[str, Any]) -> ProgramOutcome:
+        self.process.reusable = not event["last"]
+        if event["event"] == "failed":
+            kind, message = event["kind"], event["message"]
+            if kind == "types":
+                kind, message = describe_types(message, self.code, self.modules, await self.host.module_names())
+            return self._failed(kind, message)
+        stdout, cut_stdout = self._shown_stdout()
+        note = ""
+        if event["forgotten"] > 0:
+            note = f"The program did not await all calls. Calls that were not sent: {event['forgotten']}."
+        truncated = event["truncated"] or cut_stdout
+        return Finished(displayed(event["result"]), stdout, tuple(self.calls.made), truncated, note)
+
+    def _failed(self, kind: FailureKind, message: str) -> Failed:
+        return Failed(kind, message, self._shown_stdout()[0], tuple(self.calls.made))
+
+    def _add_stdout(self, text: str) -> None:
+        self.stdout = (self.stdout + text)[: self.limits.stdout_bytes + 1]
+
+    def _shown_stdout(self) -> tuple[str, bool]:
+        return cut(displayed(self.stdout), self.limits.stdout_bytes)
+
+    async def _cancel_calls(self) -> None:
+        """Cancel the calls that the program does not await any more, and wait for their end."""
+        tasks = list(self.tasks.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+
+
+def _seen(module: ProgramModule, code: str) -> ProgramModule:
+    """Return the module with the functions that the type checker needs."""
+    if len(module.functions) <= MOST_FUNCTIONS:
+        return module
+    return ProgramModule(module.integration, tuple(each for each in module.functions if identifier(each.name) in code))
+
+
+async def _value(answer: Answer) -> Answer:
+    return answer
+
+
+async def _sleep(id_: int, seconds: float) -> Answer:
+    await asyncio.sleep(seconds)
+    return {"op": "answer", "id": id_}, b""
