@@ -18,7 +18,7 @@ from one_runtime.agents.programs.host import (
 )
 from one_runtime.agents.programs.limits import ProgramLimits
 from one_runtime.agents.programs.outcome import MadeCall, PendingCall
-from one_runtime.agents.programs.prelude import API_ERROR
+from one_runtime.agents.programs.prelude import API_ERROR, CALL_REFUSED
 from one_runtime.agents.programs.stubs import functions_by_name, parameter_names
 
 Answer: TypeAlias = tuple[dict[str, Any], bytes]
@@ -68,7 +68,7 @@ class Calls:
             try:
                 response = await self._recorded(call)
             except CallRefused as error:
-                return raising(id_, "PermissionError", str(error))
+                return raising(id_, CALL_REFUSED, str(error))
             except (ConnectionNeeded, ApprovalNeeded) as reason:
                 return PendingCall(id_, call, reason)
             return self._answer(id_, _shown(call), response)

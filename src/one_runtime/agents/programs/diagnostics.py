@@ -29,10 +29,16 @@ LIBRARY: Final = (
     "typing",
 )
 """Modules of the standard library that the interpreter has, and that programs need often."""
-NAMES: Final = ("call", "connections", "response_of", "Response", "ApiError", "ConnectRequired")
+NAMES: Final = ("call", "connections", "response_of", "Response", "ApiError", "ConnectRequired", "CallRefused")
 """Names of the module `one_runtime`."""
 CALL_PARAMETERS: Final = ("integration", "method", "path", "query", "body", "connection")
 
+_HINTS: Final = (
+    ("`CoroutineType", ". Write `await` before the call."),
+    ("`ApiError`", ". Use `response_of(error).status` and `response_of(error).data`."),
+    ("Module `asyncio`", ". The sandbox has only `asyncio.gather`, `asyncio.run` and `asyncio.sleep`."),
+)
+"""Hints for findings that contain certain words."""
 _FINDING: Final = re.compile(r"^main\.py:(\d+):(\d+): \w+\[([\w-]+)\] (.*)$", re.MULTILINE)
 _QUOTED: Final = re.compile(r"`([^`]*)`")
 _MOST_FINDINGS: Final = 10
@@ -64,10 +70,9 @@ class _Vocabulary:
 
     def hint(self, rule: str, text: str) -> str:
         """Return a sentence that says what to do, or an empty string. `rule`: the name of ty's rule."""
-        if "CoroutineType" in text:
-            return ". Write `await` before the call."
-        if "`ApiError`" in text:
-            return ". Use `response_of(error).status` and `response_of(error).data`."
+        for words, hint in _HINTS:
+            if words in text:
+                return hint
         names = _QUOTED.findall(text)
         if text.startswith("Module"):
             return _did_you_mean(names[-1], self._members(names[0]))

@@ -87,7 +87,7 @@ class ApprovalNeeded(Exception):
 
 
 class CallRefused(Exception):
-    """The policy does not allow this call. The program gets a PermissionError with this message."""
+    """The policy does not allow this call. The call raises CallRefused with this message in the program."""
 
 
 class ProgramHost(Protocol):

@@ -21,8 +21,6 @@ class ProgramLimits:
     """Time until the program ends or pauses, in seconds. The time of a pause does not count."""
     slot_seconds: float = 5.0
     """Time for which a program waits while other programs use all processes, in seconds."""
-    check_seconds: float = 10.0
-    """Time for the type check, or between two answers of the interpreter, in seconds. Then the interpreter is ended."""
     cpu_seconds: float = 5.0
     """CPU time of the whole program, in seconds. The time of calls does not count."""
     step_cpu_seconds: float = 2.0

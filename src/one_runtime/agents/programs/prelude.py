@@ -1,7 +1,7 @@
 """Code that runs in the interpreter before the program. The code defines the modules that a program can import.
 
-Monty has no exception classes of a program's own, and no attributes of exceptions. So two exceptions of the standard
-library, which nothing else raises in Monty, act as `ApiError` and `ConnectRequired`.
+Monty has no exception classes of a program's own, and no attributes of exceptions. So three exceptions of the standard
+library, which nothing else raises in Monty, act as `ApiError`, `ConnectRequired` and `CallRefused`.
 
 Values are JSON text at the boundary of the interpreter, because a value of Monty can need 20 times its size there.
 """
@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 MODULE: Final = "one_runtime"
+SEND: Final = "_send"
+"""Name of the function that the code calls for each request to the host."""
 API_ERROR: Final = "binascii.Incomplete"
 CONNECT_REQUIRED: Final = "decimal.Clamped"
+CALL_REFUSED: Final = "decimal.Subnormal"
 
-DISPLAYED: Final = {API_ERROR: "ApiError", CONNECT_REQUIRED: "ConnectRequired"}
+DISPLAYED: Final = {API_ERROR: "ApiError", CONNECT_REQUIRED: "ConnectRequired", CALL_REFUSED: "CallRefused"}
 """Names of exceptions in the interpreter, and their names in programs."""
 
 
@@ -28,7 +31,7 @@ _CODE: Final = """
 import json as _json
 from binascii import Incomplete as _ApiError
 from collections import namedtuple as _namedtuple
-from decimal import Clamped as _ConnectRequired
+from decimal import Clamped as _ConnectRequired, Subnormal as _CallRefused
 
 _made = 0
 _started = 0
@@ -100,6 +103,7 @@ def _prepare(send, functions):
     main.Response = _Response
     main.ApiError = _ApiError
     main.ConnectRequired = _ConnectRequired
+    main.CallRefused = _CallRefused
     modules = [main]
     for module, names in functions:
         imported = _Module(module)

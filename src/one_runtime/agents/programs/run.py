@@ -19,7 +19,7 @@ from one_runtime.agents.programs.outcome import (
     ProgramOutcome,
     Suspended,
 )
-from one_runtime.agents.programs.prelude import CONNECT_REQUIRED, MODULE, displayed
+from one_runtime.agents.programs.prelude import CALL_REFUSED, CONNECT_REQUIRED, MODULE, displayed
 from one_runtime.agents.programs.process import ProcessEnded, ProgramProcess
 from one_runtime.agents.programs.rendering import cut
 from one_runtime.agents.programs.stubs import (
@@ -74,7 +74,7 @@ class ProgramRun:
         self.calls.used, self.calls.answer_bytes = state.calls_used, state.answer_bytes
         for id_, (reason, call) in state.pending.items():
             if id_ in refused:
-                type_ = CONNECT_REQUIRED if reason == "connection" else "PermissionError"
+                type_ = CONNECT_REQUIRED if reason == "connection" else CALL_REFUSED
                 self._begin(id_, _value(raising(id_, type_, refused[id_])))
             else:
                 self._begin(id_, self.calls.carry_out(id_, call))

@@ -63,7 +63,7 @@ class Sandbox:
 
         Load only a state that this server has made: the interpreter does not check it. The sandbox sends the pending
         calls to the host again, except the calls in `refused`. Its keys are the `id` of the pending calls, and its
-        values are messages. A refused call raises ConnectRequired or PermissionError in the program.
+        values are messages. A refused call raises ConnectRequired or CallRefused in the program.
         """
         try:
             loaded = dump.decode(state)

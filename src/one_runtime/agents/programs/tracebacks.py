@@ -1,4 +1,4 @@
-"""Describe the errors of the interpreter for the author of a program. This module belongs to the process of programs."""
+"""Describe the errors of the interpreter for a program's author. The process of programs uses this module."""
 
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ def describe(error: monty.MontyError, limits: ProgramLimits) -> dict[str, Any]:
         return _failure("types", error.display())
     if isinstance(error, monty.MontyCrashedError):
         if error.timed_out:
-            return _failure("limit", f"The interpreter did not answer within {limits.check_seconds:g} seconds.")
+            return _failure("limit", "The type check, or a single operation of the program, took too long.")
         return _failure("crashed", "The process of the program ended unexpectedly.")
     if not isinstance(error, monty.MontyRuntimeError | monty.MontySyntaxError):
         return _failure("exception", str(error))
@@ -38,6 +38,10 @@ def _exceeded(headline: str, limits: ProgramLimits) -> str | None:
         (
             "TimeoutError: turn time limit",
             f"The program used more than {limits.step_cpu_seconds:g} seconds of CPU time without a call.",
+        ),
+        (
+            "TimeoutError: sleep limit",
+            f"The program slept longer than {limits.sleep_seconds:g} seconds in total.",
         ),
         ("MemoryError: memory limit", _memory(limits)),
         ("MemoryError: the worker exceeded its memory limit", _memory(limits)),

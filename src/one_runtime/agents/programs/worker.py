@@ -5,6 +5,7 @@ native code. So neither is part of the server's process. The process reads messa
 to standard output, and ends at the end of standard input. `process.py` is the other side.
 """
 
+import os
 import resource
 import sys
 import time
@@ -27,13 +28,8 @@ MAX_RESIDENT: Final = 192 * MIB
 """Memory of this process after which the process ends with the program, in bytes."""
 _MAX_DATA: Final = 1024 * MIB
 """Memory that this process and the interpreter can each reserve, in bytes."""
-_OS_POLICY: Final[monty.OSPolicy] = {
-    "datetime": "system",
-    "timezone": "utc",
-    "sleep": "system",
-    "sleep_system_max": 2,
-    "random_start": "system",
-}
+_ANSWER_SECONDS: Final = 10.0
+"""Time after which this process ends an interpreter that does not answer. The limits of CPU time usually act first."""
 Snapshot: TypeAlias = monty.FunctionSnapshot | monty.NameLookupSnapshot | monty.FutureSnapshot | monty.MontyComplete
 
 
@@ -72,8 +68,8 @@ def serve() -> None:
                 pool = monty.Monty(
                     min_processes=1,
                     max_processes=1,
-                    checkout_timeout=limits.check_seconds,
-                    request_timeout=limits.check_seconds,
+                    checkout_timeout=_ANSWER_SECONDS,
+                    request_timeout=_ANSWER_SECONDS,
                     max_checkouts_per_worker=MAX_PROGRAMS,
                 ).__enter__()
             _Execution(stdin, stdout, limits).serve(pool, frame)
@@ -95,7 +91,6 @@ class _Execution:
         self.modules: dict[str, monty.ClassInstance] = {}
         self.new_calls: list[dict[str, Any]] = []
         self.sleeping: set[int] = set()
-        self.slept = 0.0
         self.argument_bytes = 0
 
     def serve(self, pool: monty.Monty, frame: Frame) -> None:
@@ -124,7 +119,13 @@ class _Execution:
                 "max_suspensions": limits.suspensions,
                 "max_total_sleep_secs": limits.sleep_seconds,
             },
-            os_policy=_OS_POLICY,
+            os_policy={
+                "datetime": "system",
+                "timezone": "utc",
+                "sleep": "system",
+                "sleep_system_max": limits.single_sleep_seconds,
+                "random_start": "system",
+            },
             type_check=request["op"] == "start",
             type_check_format="concise",
             external_modules={name: monty.ExternalModule({}, stubs=stubs) for name, stubs in request["stubs"].items()},
@@ -133,7 +134,7 @@ class _Execution:
     def _run(self, session: monty.MontySession, request: Mapping[str, Any], blob: bytes) -> dict[str, Any]:
         if request["op"] == "start":
             code = prelude.prelude(request["functions"])
-            made = session.feed_run(code, skip_type_check=True, external_lookup={"_send": _unused})
+            made = session.feed_run(code, skip_type_check=True, external_lookup={prelude.SEND: _unused})
             self._name_modules([prelude.MODULE, *request["functions"]], [module.id for module in made])
             snapshot: Snapshot = session.feed_start(blob.decode(), print_callback=self.printed.write)
         else:
@@ -171,17 +172,21 @@ class _Execution:
         if name in {"import", "import_stubs"}:
             return snapshot.resume_auto()
         if name == "system.sleep":
-            time.sleep(self._sleep(arguments[0]))
+            time.sleep(self._seconds(arguments[0]))
             return snapshot.resume({"return_value": None})
         if name == "system.async_sleep":
             self.sleeping.add(snapshot.call_id)
-            self._announce(snapshot.call_id, "sleep", str(self._sleep(arguments[0])))
+            self._announce(snapshot.call_id, "sleep", str(self._seconds(arguments[0])))
             return snapshot.resume({"future": ...})
         if snapshot.is_os_function:
             return snapshot.resume_not_handled()
-        if len(arguments) != 2 or not all(isinstance(argument, str) for argument in arguments):
-            return snapshot.resume({"exc_type": "TypeError", "message": "The call is not valid."})
+        if name != prelude.SEND or len(arguments) != 2 or not all(isinstance(each, str) for each in arguments):
+            return snapshot.resume({"exc_type": "NameError", "message": f"name '{name}' is not defined"})
         return self._request(snapshot, *arguments)
+
+    def _seconds(self, seconds: float) -> float:
+        """Return the duration of a sleep. The interpreter limits the total duration."""
+        return max(0.0, min(float(seconds), self.limits.single_sleep_seconds))
 
     def _request(self, snapshot: monty.FunctionSnapshot, function: str, arguments: str) -> Snapshot:
         size = len(arguments.encode(errors="replace"))
@@ -196,13 +201,6 @@ class _Execution:
 
     def _announce(self, call_id: int, function: str, arguments: str) -> None:
         self.new_calls.append({"id": call_id, "function": function, "arguments": arguments})
-
-    def _sleep(self, seconds: float) -> float:
-        seconds = min(float(seconds), self.limits.single_sleep_seconds)
-        self.slept += seconds
-        if self.slept > self.limits.sleep_seconds:
-            raise _Exceeded(f"The program slept longer than {self.limits.sleep_seconds:g} seconds in total.")
-        return seconds
 
     def _wait(self, snapshot: monty.FutureSnapshot) -> Snapshot:
         """Report the new calls to the server, and continue with the server's answer to one of them."""
@@ -254,6 +252,7 @@ def _limit_this_process() -> None:
         lambda: resource.setrlimit(resource.RLIMIT_DATA, (_MAX_DATA, _MAX_DATA)),
         lambda: resource.setrlimit(resource.RLIMIT_CORE, (0, 0)),
         lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0)),
+        lambda: os.nice(5),
         lambda: Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii"),  # Linux ends this process first
     ):
         with suppress(ValueError, OSError):
