@@ -40,6 +40,8 @@ class ProgramProcess:
         if process.stdin is None or process.stdout is None:
             raise ValueError("The process needs pipes for its standard input and output.")
         self._process, self._stdin, self._stdout = process, process.stdin, process.stdout
+        self.ended = asyncio.create_task(process.wait())
+        """The end of the process. Wait for the task, but do not cancel it."""
         self.reusable = True
         """True between two programs. False while a program runs, and after its process became unusable."""
 
@@ -64,7 +66,7 @@ class ProgramProcess:
     @property
     def is_alive(self) -> bool:
         """Return True if the process has not ended."""
-        return self._process.returncode is None
+        return not self.ended.done()
 
     async def send(self, header: Mapping[str, Any], blob: bytes = b"") -> None:
         """Send a message. Raises: ProcessEnded."""
@@ -86,7 +88,7 @@ class ProgramProcess:
         self.reusable = False
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
-        await self._process.wait()
+        await asyncio.wait([self.ended])
 
 
 async def _receive(reader: asyncio.StreamReader, max_blob: int) -> Frame:

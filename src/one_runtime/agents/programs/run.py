@@ -143,7 +143,9 @@ class ProgramRun:
                 if not self.pending.keys() >= set(awaited):
                     raise ProcessEnded  # the process awaits a call that it has not announced
                 return None
-            await asyncio.wait(self.tasks.values(), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([self.process.ended, *self.tasks.values()], return_when=asyncio.FIRST_COMPLETED)
+            if not self.process.is_alive:
+                raise ProcessEnded
 
     async def _pause(self, awaited: Collection[int]) -> ProgramOutcome:
         await self.process.send({"op": "pause"})

@@ -1,0 +1,209 @@
+"""The pool of processes: lazy start, isolation, crashes, overload, and the end of the processes."""
+
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from one_runtime.agents.programs.limits import ProgramLimits
+from one_runtime.agents.programs.outcome import Failed, Finished, ProgramOutcome
+from one_runtime.agents.programs.process import ProgramProcess
+from one_runtime.agents.programs.sandbox import Sandbox
+from tests.agents.programs.acme_host import IMPORTS, PATIENT, AcmeHost
+from tests.waiting import eventually
+
+BLOCKED: Final = f"{IMPORTS}await call('slow', 'GET', '/')\n'done'"
+
+
+def blocking_host() -> AcmeHost:
+    host = AcmeHost()
+    host.blocks = {"slow"}
+    return host
+
+
+def proc(pid: int, name: str) -> str:
+    return Path(f"/proc/{pid}/{name}").read_text(encoding="utf-8")
+
+
+def children(pid: int) -> list[int]:
+    return [int(word) for word in proc(pid, f"task/{pid}/children").split()]
+
+
+def exists(pid: int) -> bool:
+    """Return True if the process runs. A process that has ended, but that its parent has not awaited, does not run."""
+    try:
+        return proc(pid, "stat").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def processes(sandbox: Sandbox) -> list[ProgramProcess]:
+    return [*sandbox._busy, *sandbox._idle]
+
+
+def result(outcome: ProgramOutcome) -> str:
+    assert isinstance(outcome, Finished), outcome
+    return outcome.result
+
+
+def test_the_server_does_not_load_the_interpreter() -> None:
+    code = (
+        "import sys, one_runtime.app, one_runtime.serving, one_runtime.agents.programs.sandbox\n"
+        "one_runtime.agents.programs.sandbox.Sandbox\n"
+        "print([name for name in sys.modules if 'monty' in name])"
+    )
+    completed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert completed.stdout == "[]\n"
+
+
+async def test_a_process_starts_with_the_first_program_and_is_used_again(sandbox: Sandbox) -> None:
+    assert processes(sandbox) == []
+    await sandbox.run("1", AcmeHost())
+    (process,) = processes(sandbox)
+    for _ in range(3):
+        await sandbox.run("raise ValueError", AcmeHost())
+    assert processes(sandbox) == [process]
+
+
+async def test_programs_in_one_process_share_no_variables(sandbox: Sandbox) -> None:
+    for code in (
+        "canary = 1\nimport json\njson.canary = 2",
+        "from one_runtime import Response\nexec('global canary; canary = 1')",
+        "import one_runtime\none_runtime.canary = 1",
+    ):
+        await sandbox.run(code, AcmeHost())
+        for probe in ("canary", "import json; json.canary", "import one_runtime; one_runtime.canary"):
+            outcome = await sandbox.run(f"exec({probe!r})", AcmeHost())
+            assert isinstance(outcome, Failed), (code, probe)
+    assert len(processes(sandbox)) == 1
+
+
+async def see_only_their_own(count: int) -> None:
+    """Run programs at once, each with a variable of its own before and after a call."""
+    sandbox = Sandbox(size=4)
+
+    async def run(number: int) -> None:
+        host = AcmeHost()
+        code = (
+            f"{IMPORTS}mine = globals_seen = [{number}]\n"
+            f"response = await call('acme-crm', 'POST', '/', body={number})\n"
+            f"mine.append(response.data['body'])\nprint({number})\nmine"
+        )
+        outcome = await sandbox.run(code, host, PATIENT)
+        assert isinstance(outcome, Finished), outcome
+        assert (outcome.result, outcome.stdout) == (f"[{number}, {number}]", f"{number}\n")
+        assert [call.body for call in host.received if hasattr(call, "body")] == [number]
+
+    await asyncio.gather(*map(run, range(count)))
+    await sandbox.close()
+
+
+async def test_30_programs_at_once_see_only_their_own_data() -> None:
+    await see_only_their_own(30)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(300)
+async def test_200_programs_at_once_see_only_their_own_data() -> None:
+    await see_only_their_own(200)
+
+
+@pytest.mark.parametrize("victim", ["process", "interpreter"])
+async def test_a_killed_process_loses_one_program(sandbox: Sandbox, victim: str) -> None:
+    hosts = [blocking_host(), blocking_host()]
+    first = asyncio.create_task(sandbox.run(BLOCKED, hosts[0]))
+    await eventually(lambda: hosts[0].concurrent)
+    (process,) = processes(sandbox)
+    second = asyncio.create_task(sandbox.run(BLOCKED, hosts[1]))
+    await eventually(lambda: hosts[1].concurrent)
+    os.kill(process.pid if victim == "process" else children(process.pid)[0], signal.SIGKILL)
+    for host in hosts:
+        host.release.set()
+    lost = await first
+    assert isinstance(lost, Failed)
+    assert lost.kind == "crashed"
+    assert result(await second) == "done"
+    assert [result(outcome) for outcome in await asyncio.gather(*(sandbox.run("1", AcmeHost()) for _ in range(4)))] == [
+        "1"
+    ] * 4
+
+
+async def test_a_program_that_gets_no_process_in_time_is_told_that_the_sandbox_is_busy() -> None:
+    sandbox, host = Sandbox(size=1), blocking_host()
+    running = asyncio.create_task(sandbox.run(BLOCKED, host))
+    await eventually(lambda: host.concurrent)
+    busy = await sandbox.run("1", AcmeHost(), ProgramLimits(slot_seconds=0.05))
+    assert isinstance(busy, Failed)
+    assert (busy.kind, busy.message.count("Try again in a few seconds.")) == ("busy", 1)
+    host.release.set()
+    assert result(await running) == "done"
+    await sandbox.close()
+
+
+async def test_unused_processes_end() -> None:
+    sandbox = Sandbox(size=1, idle_seconds=0.05)
+    await sandbox.run("1", AcmeHost())
+    (process,) = processes(sandbox)
+    interpreter = children(process.pid)[0]
+    await eventually(lambda: not exists(process.pid) and not exists(interpreter))
+    assert processes(sandbox) == []
+    assert result(await sandbox.run("1", AcmeHost())) == "1"
+    await sandbox.close()
+
+
+async def test_close_ends_all_processes_and_running_programs() -> None:
+    sandbox, host = Sandbox(size=2), blocking_host()
+    await sandbox.run("1", AcmeHost())
+    running = [asyncio.create_task(sandbox.run(BLOCKED, host)) for _ in range(2)]
+    await eventually(lambda: host.concurrent == 2)
+    pids = [pid for process in processes(sandbox) for pid in (process.pid, *children(process.pid))]
+    assert len(pids) == 4
+    await sandbox.close()
+    for outcome in await asyncio.gather(*running):
+        assert isinstance(outcome, Failed)
+        assert outcome.kind == "crashed"
+    await eventually(lambda: not any(map(exists, pids)))
+
+
+async def test_a_cancelled_program_leaves_no_process_that_uses_the_cpu(sandbox: Sandbox) -> None:
+    running = asyncio.create_task(sandbox.run("while True:\n    pass", AcmeHost()))
+    await eventually(lambda: processes(sandbox) and len(children(processes(sandbox)[0].pid)) == 1)
+    pids = [processes(sandbox)[0].pid, *children(processes(sandbox)[0].pid)]
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    await eventually(lambda: not any(map(exists, pids)))
+
+
+async def test_the_processes_have_no_environment_and_cannot_write_files(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONE_RUNTIME_CANARY", "canary-6b1f")
+    await sandbox.run("1", AcmeHost())
+    (process,) = processes(sandbox)
+    for pid in (process.pid, *children(process.pid)):
+        assert "canary-6b1f" not in proc(pid, "environ")
+        (line,) = (line for line in proc(pid, "limits").splitlines() if line.startswith("Max file size"))
+        assert line.split()[3:5] == ["0", "0"]
+
+
+async def test_no_log_line_contains_code_output_or_data(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    host = AcmeHost(canary=b'"canary-response"')
+    host.missing = {"github"}
+    for code in (
+        "print('canary-stdout')\nawait call('acme-crm', 'GET', '/canary', body='canary-body')\n'canary-result'",
+        "raise ValueError('canary-exception')",
+        "canary_syntax = (",
+        "canary_name",
+        "while True:\n    'canary-limit'",
+        "await call('github', 'GET', '/canary-path')",
+    ):
+        await sandbox.run(IMPORTS + code, host, ProgramLimits(step_cpu_seconds=0.2))
+    assert "canary" not in caplog.text
