@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure the list, credentials, proxy calls, webhooks and the catalog. Print Markdown."""
+"""`python -m benchmarks`: measure the list, credentials, proxy calls, webhooks, the catalog and programs."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ from typing import Final
 
 import psycopg
 
-from benchmarks import catalog, credentials, report, webhooks
+from benchmarks import catalog, credentials, programs, report, webhooks
 from benchmarks.processes import Server, measured_server, served
 from benchmarks.proxy.measure import Extent, measure, tables
 from benchmarks.report import Result
@@ -92,6 +92,7 @@ def main() -> None:
     print("\n".join([*tables(calls), ""]))
     print("\n".join([*webhooks.table(delivered), ""]))
     print("\n".join(catalog.table(catalog.measure())))
+    print("\n".join(programs.table(programs.measure())))
 
 
 def _plan(arguments: Sequence[str]) -> Plan:

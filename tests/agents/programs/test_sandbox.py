@@ -134,7 +134,7 @@ async def test_a_killed_process_loses_one_program(sandbox: Sandbox, victim: str)
     ] * 4
 
 
-async def test_a_program_that_gets_no_process_in_time_is_told_that_the_sandbox_is_busy() -> None:
+async def test_a_program_that_gets_no_process_in_time_fails_because_the_sandbox_is_busy() -> None:
     sandbox, host = Sandbox(size=1), blocking_host()
     running = asyncio.create_task(sandbox.run(BLOCKED, host))
     await eventually(lambda: host.concurrent)
