@@ -137,6 +137,12 @@ HOSTILE: Final[dict[str, Hostile]] = {
         f"{IMPORTS}exec('_made = None\\n_json = None\\n_modules = None')\nawait call('acme-crm', 'GET', '/')",
         kind="exception",
     ),
+    "sleep by the prelude's own function": Hostile(
+        'await eval(\'_send("sleep", "x")\')', kind="exception", words="TypeError: The arguments are not JSON"
+    ),
+    "lone surrogate in the arguments": Hostile(
+        r'''await eval("""_send('call', r'{"path": "\ud800"}')""")''', kind="exception", words="not JSON in UTF-8"
+    ),
     "call of the prelude's own function": Hostile("exec('_send([1] * 1000, 2)')", kind=None),
     # the outside
     "/etc/passwd": Hostile("exec(\"open('/etc/passwd').read()\")", kind="exception", words="PermissionError"),

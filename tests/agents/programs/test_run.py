@@ -216,7 +216,7 @@ async def test_running_calls_are_cancelled_before_the_outcome_if_the_program_has
     outcome = failed(await sandbox.run(IMPORTS + code, host))
     assert outcome.kind == "exception"
     assert (host.cancelled, host.concurrent) == (2, 0)
-    assert [(call.path, call.status) for call in outcome.calls] == [("/status/500", 500)]
+    assert [(call.path, call.status) for call in outcome.calls] == [("/status/500", 500), ("/a", None), ("/b", None)]
 
 
 async def test_an_unexpected_exception_of_the_host_passes_to_the_caller(sandbox: Sandbox) -> None:

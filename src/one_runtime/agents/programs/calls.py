@@ -143,8 +143,9 @@ def _shown(call: ProgramCall) -> str:
 def _object(text: str) -> dict[str, Any]:
     try:
         values = json.loads(text)
+        json.dumps(values, ensure_ascii=False).encode()  # JSON can contain half of a character: a lone surrogate
     except (ValueError, RecursionError) as error:
-        raise InvalidCall("The arguments are not JSON.") from error
+        raise InvalidCall("The arguments are not JSON in UTF-8.") from error
     if not isinstance(values, dict):
         raise InvalidCall("The arguments are not a JSON object.")
     return values

@@ -58,5 +58,9 @@ class ProgramLimits:
         return 2 * self.calls + 200
 
 
+class LimitExceeded(Exception):
+    """The program exceeded a limit of One Runtime. The message is for the author of the program."""
+
+
 LIMITS: Final = ProgramLimits()
 """The default limits."""

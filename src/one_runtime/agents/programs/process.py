@@ -44,6 +44,8 @@ class ProgramProcess:
         """The end of the process. Wait for the task, but do not cancel it."""
         self.reusable = True
         """True between two programs. False while a program runs, and after its process became unusable."""
+        self.was_killed = False
+        """True if the server ended the process."""
 
     @classmethod
     async def start(cls) -> Self:
@@ -83,12 +85,13 @@ class ProgramProcess:
         except (frames.MalformedFrame, asyncio.IncompleteReadError, OSError) as error:
             raise ProcessEnded from error
 
-    async def kill(self) -> None:
-        """End the process and its interpreter at once."""
-        self.reusable = False
+    async def kill(self) -> int | None:
+        """End the process and its interpreter at once. Return the exit status, or the number of the signal below 0."""
+        self.reusable, self.was_killed = False, True
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         await asyncio.wait([self.ended])
+        return self._process.returncode
 
 
 async def _receive(reader: asyncio.StreamReader, max_blob: int) -> Frame:

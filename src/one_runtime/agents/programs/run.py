@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Coroutine, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from one_runtime.agents.programs import dump
@@ -10,7 +10,7 @@ from one_runtime.agents.programs.calls import Answer, Calls, raising
 from one_runtime.agents.programs.diagnostics import describe_types
 from one_runtime.agents.programs.dump import ProgramState
 from one_runtime.agents.programs.host import ProgramHost, ProgramModule
-from one_runtime.agents.programs.limits import ProgramLimits
+from one_runtime.agents.programs.limits import LimitExceeded, ProgramLimits
 from one_runtime.agents.programs.outcome import (
     Failed,
     FailureKind,
@@ -29,16 +29,15 @@ from one_runtime.agents.programs.stubs import (
     parameter_names,
     stub,
 )
+from one_runtime.telemetry.logger import Logger
+
+log = Logger()
 
 MOST_FUNCTIONS: Final = 100
 """Number of functions up to which the type checker sees all functions of a module.
 
 Of a larger module, the type checker sees the functions whose names occur in the program.
 """
-
-
-class _Exceeded(Exception):
-    """The program exceeded a limit of the server. The message is for the author."""
 
 
 class ProgramRun:
@@ -53,6 +52,7 @@ class ProgramRun:
         self.code = ""
         self.argument_bytes = 0
         self.tasks: dict[int, asyncio.Task[Answer | PendingCall]] = {}
+        self.resumed: dict[int, Coroutine[Any, Any, Answer | PendingCall]] = {}
         self.pending: dict[int, PendingCall] = {}
 
     async def start(self, code: str) -> ProgramOutcome:
@@ -75,30 +75,33 @@ class ProgramRun:
         for id_, (reason, call) in state.pending.items():
             if id_ in refused:
                 type_ = CONNECT_REQUIRED if reason == "connection" else CALL_REFUSED
-                self._begin(id_, _value(raising(id_, type_, refused[id_])))
+                self.resumed[id_] = _value(raising(id_, type_, refused[id_]))
             else:
-                self._begin(id_, self.calls.carry_out(id_, call))
+                self.resumed[id_] = self.calls.carry_out(id_, call)
         request = {"op": "resume", "modules": dict(state.handles), "stubs": {}}
         return await self._follow(request, state.interpreter)
 
     async def _follow(self, request: Mapping[str, Any], blob: bytes) -> ProgramOutcome:
         self.process.reusable = False
+        header = {**request, "limits": asdict(self.limits), "argument_bytes": self.argument_bytes}
         deadline = asyncio.timeout(self.limits.wall_seconds)
         try:
             async with deadline:
-                header = {**request, "limits": asdict(self.limits), "argument_bytes": self.argument_bytes}
                 await self.process.send(header, blob)
-                return await self._until_the_end()
+                outcome = await self._until_the_end()
         except TimeoutError:
             if not deadline.expired():
                 raise
-            return self._failed("limit", f"The program ran longer than {self.limits.wall_seconds:g} seconds.")
-        except _Exceeded as error:
-            return self._failed("limit", str(error))
+            outcome = self._failed("limit", f"The program ran longer than {self.limits.wall_seconds:g} seconds.")
+        except LimitExceeded as error:
+            outcome = self._failed("limit", str(error))
         except ProcessEnded:
-            return self._failed("crashed", "The process of the program ended unexpectedly. Run the program again.")
+            if not self.process.was_killed:
+                log.warning("program_process_ended", status=await self.process.kill())
+            outcome = self._failed("crashed", "The process of the program ended unexpectedly. Run the program again.")
         finally:
             await self._cancel_calls()
+        return replace(outcome, calls=tuple(self.calls.made))  # with the cancelled calls
 
     async def _until_the_end(self) -> ProgramOutcome:
         while True:
@@ -106,22 +109,28 @@ class ProgramRun:
             self._add_stdout(event["stdout"])
             if event["event"] != "waiting":
                 return await self._end(event)
+            self._begin_resumed()
             self.argument_bytes = event["arguments"]
             for call in event["calls"]:
                 self._announce(call["id"], call["function"], call["arguments"])
+            for id_, seconds in event["sleeps"]:
+                self._begin(id_, _sleep(id_, seconds))
             answer = await self._next_answer(event["pending"])
             if answer is None:
                 return await self._pause(event["pending"])
             await self.process.send(*answer)
 
+    def _begin_resumed(self) -> None:
+        """Begin the calls that waited during a pause. By then, the process has loaded the program."""
+        for id_, answer in self.resumed.items():
+            self._begin(id_, answer)
+        self.resumed = {}
+
     def _announce(self, id_: int, function: str, arguments: str) -> None:
         """Begin a call that the program has made."""
-        if function == "sleep":
-            self._begin(id_, _sleep(id_, float(arguments)))
-            return
         self.calls.used += 1
         if self.calls.used > self.limits.calls:
-            raise _Exceeded(f"The program made more than {self.limits.calls} calls.")
+            raise LimitExceeded(f"The program made more than {self.limits.calls} calls.")
         self._begin(id_, self.calls.answer(id_, self.calls.used, function, arguments))
 
     def _begin(self, id_: int, answer: Coroutine[Any, Any, Answer | PendingCall]) -> None:
@@ -164,7 +173,7 @@ class ProgramRun:
             argument_bytes=self.argument_bytes,
             stdout=self.stdout,
         )
-        return Suspended(dump.encode(state), pending, self._shown_stdout()[0], tuple(self.calls.made), self.calls.used)
+        return Suspended(dump.encode(state), pending, self._shown_stdout()[0], (), self.calls.used)
 
     async def _end(self, event: Mapping[str, Any]) -> ProgramOutcome:
         self.process.reusable = not event["last"]
@@ -178,10 +187,10 @@ class ProgramRun:
         if event["forgotten"] > 0:
             note = f"The program did not await all calls. Calls that were not sent: {event['forgotten']}."
         truncated = event["truncated"] or cut_stdout
-        return Finished(displayed(event["result"]), stdout, tuple(self.calls.made), truncated, note)
+        return Finished(displayed(event["result"]), stdout, (), truncated, note)
 
     def _failed(self, kind: FailureKind, message: str) -> Failed:
-        return Failed(kind, message, self._shown_stdout()[0], tuple(self.calls.made))
+        return Failed(kind, message, self._shown_stdout()[0])
 
     def _add_stdout(self, text: str) -> None:
         self.stdout = (self.stdout + text)[: self.limits.stdout_bytes + 1]
@@ -191,6 +200,8 @@ class ProgramRun:
 
     async def _cancel_calls(self) -> None:
         """Cancel the calls that the program does not await any more, and wait for their end."""
+        for answer in self.resumed.values():
+            answer.close()
         tasks = list(self.tasks.values())
         for task in tasks:
             task.cancel()

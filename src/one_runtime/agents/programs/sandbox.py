@@ -39,7 +39,7 @@ class Sandbox:
         self._idle_seconds = idle_seconds
         self._idle: dict[ProgramProcess, asyncio.TimerHandle] = {}
         self._busy: set[ProgramProcess] = set()
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending: set[asyncio.Task[int | None]] = set()
 
     async def run(self, code: str, host: ProgramHost, limits: ProgramLimits = LIMITS) -> ProgramOutcome:
         """Check the types of a program, and run it. Exceptions of the host pass to the caller."""

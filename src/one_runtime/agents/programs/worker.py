@@ -19,7 +19,7 @@ import pydantic_monty as monty
 
 from one_runtime.agents.programs import frames, prelude, tracebacks
 from one_runtime.agents.programs.frames import Frame
-from one_runtime.agents.programs.limits import MIB, ProgramLimits
+from one_runtime.agents.programs.limits import MIB, LimitExceeded, ProgramLimits
 from one_runtime.agents.programs.rendering import Printed, render
 
 MAX_PROGRAMS: Final = 200
@@ -31,10 +31,6 @@ _MAX_DATA: Final = 1024 * MIB
 _ANSWER_SECONDS: Final = 10.0
 """Time after which this process ends an interpreter that does not answer. The limits of CPU time usually act first."""
 Snapshot: TypeAlias = monty.FunctionSnapshot | monty.NameLookupSnapshot | monty.FutureSnapshot | monty.MontyComplete
-
-
-class _Exceeded(Exception):
-    """The program exceeded a limit that this process enforces. The message is for the author."""
 
 
 class _Paused(Exception):
@@ -90,6 +86,7 @@ class _Execution:
         self.printed = Printed(limits.stdout_bytes)
         self.modules: dict[str, monty.ClassInstance] = {}
         self.new_calls: list[dict[str, Any]] = []
+        self.new_sleeps: list[tuple[int, float]] = []
         self.sleeping: set[int] = set()
         self.argument_bytes = 0
 
@@ -101,7 +98,7 @@ class _Execution:
             with self._session(pool, request) as session:
                 try:
                     self._send(self._run(session, request, blob))
-                except _Exceeded as error:
+                except LimitExceeded as error:
                     self._send({"event": "failed", "kind": "limit", "message": str(error)})
         except _Paused:
             return
@@ -176,7 +173,7 @@ class _Execution:
             return snapshot.resume({"return_value": None})
         if name == "system.async_sleep":
             self.sleeping.add(snapshot.call_id)
-            self._announce(snapshot.call_id, "sleep", str(self._seconds(arguments[0])))
+            self.new_sleeps.append((snapshot.call_id, self._seconds(arguments[0])))
             return snapshot.resume({"future": ...})
         if snapshot.is_os_function:
             return snapshot.resume_not_handled()
@@ -195,18 +192,22 @@ class _Execution:
             return snapshot.resume({"exc_type": "ValueError", "message": message})
         self.argument_bytes += size
         if self.argument_bytes > self.limits.total_argument_bytes:
-            raise _Exceeded(f"The arguments of all calls exceed {self.limits.total_argument_bytes} bytes.")
-        self._announce(snapshot.call_id, function, arguments)
+            raise LimitExceeded(f"The arguments of all calls exceed {self.limits.total_argument_bytes} bytes.")
+        self.new_calls.append({"id": snapshot.call_id, "function": function, "arguments": arguments})
         return snapshot.resume({"future": ...})
-
-    def _announce(self, call_id: int, function: str, arguments: str) -> None:
-        self.new_calls.append({"id": call_id, "function": function, "arguments": arguments})
 
     def _wait(self, snapshot: monty.FutureSnapshot) -> Snapshot:
         """Report the new calls to the server, and continue with the server's answer to one of them."""
-        pending = snapshot.pending_call_ids
-        self._send({"event": "waiting", "calls": self.new_calls, "pending": pending, "arguments": self.argument_bytes})
-        self.new_calls = []
+        self._send(
+            {
+                "event": "waiting",
+                "calls": self.new_calls,
+                "sleeps": self.new_sleeps,
+                "pending": snapshot.pending_call_ids,
+                "arguments": self.argument_bytes,
+            }
+        )
+        self.new_calls, self.new_sleeps = [], []
         frame = frames.read(self.stdin)
         if frame is None:
             raise _EndOfInput
@@ -224,7 +225,7 @@ class _Execution:
     def _pause(self, snapshot: monty.FutureSnapshot) -> None:
         dump = snapshot.dump()
         if len(dump) > self.limits.dump_bytes:
-            raise _Exceeded(
+            raise LimitExceeded(
                 f"The program has to wait for the end user, but its data have {len(dump)} bytes. "
                 f"The limit for a pause is {self.limits.dump_bytes}."
             )
