@@ -47,6 +47,8 @@ class ProgramLimits:
     """Size of all response bodies of a program. Further calls raise ValueError in the program, and are not sent."""
     result_bytes: int = 16 * KIB
     """Size of the result's text. A longer text is cut."""
+    result_seconds: float = 2.0
+    """Time for the conversion of the result to text, in seconds."""
     stdout_bytes: int = 16 * KIB
     """Size of the printed text. A longer text is cut."""
     dump_bytes: int = 8 * MIB

@@ -1,6 +1,7 @@
 """Follow a program from its start, or from its resumption, to its end or its next pause."""
 
 import asyncio
+import signal
 from collections.abc import Collection, Coroutine, Mapping
 from dataclasses import asdict, replace
 from typing import Any, Final
@@ -96,12 +97,19 @@ class ProgramRun:
         except LimitExceeded as error:
             outcome = self._failed("limit", str(error))
         except ProcessEnded:
-            if not self.process.was_killed:
-                log.warning("program_process_ended", status=await self.process.kill())
-            outcome = self._failed("crashed", "The process of the program ended unexpectedly. Run the program again.")
+            outcome = await self._crashed()
         finally:
             await self._cancel_calls()
         return replace(outcome, calls=tuple(self.calls.made))  # with the cancelled calls
+
+    async def _crashed(self) -> ProgramOutcome:
+        expected = self.process.was_killed
+        status = await self.process.kill()
+        if status == -signal.SIGALRM:
+            return self._failed("limit", "The result is too complex. Return a list, or a dictionary with simple keys.")
+        if not expected:
+            log.warning("program_process_ended", status=status)
+        return self._failed("crashed", "The process of the program ended unexpectedly. Run the program again.")
 
     async def _until_the_end(self) -> ProgramOutcome:
         while True:

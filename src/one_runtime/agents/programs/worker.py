@@ -7,6 +7,7 @@ to standard output, and ends at the end of standard input. `process.py` is the o
 
 import os
 import resource
+import signal
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -139,11 +140,23 @@ class _Execution:
             snapshot = session.load_snapshot(blob, print_callback=self.printed.write)
         while not isinstance(snapshot, monty.MontyComplete):
             snapshot = self._step(snapshot)
-        result, truncated = render(snapshot.output, self.limits.result_bytes)
+        result, truncated = self._result(snapshot)
         forgotten = 0
         with suppress(monty.MontyError):  # the program has replaced the counters
             forgotten = session.feed_run(prelude.FORGOTTEN, skip_type_check=True)
         return {"event": "done", "result": result, "truncated": truncated, "forgotten": forgotten}
+
+    def _result(self, complete: monty.MontyComplete) -> tuple[str, bool]:
+        """Return the result as text, and True if the text was cut.
+
+        A dictionary with nested tuples as keys can need years, and Python cannot stop the computation of a hash. So
+        after some seconds, the signal ends this process. The server then reports a limit.
+        """
+        signal.setitimer(signal.ITIMER_REAL, self.limits.result_seconds)
+        try:
+            return render(complete.output, self.limits.result_bytes)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
     def _name_modules(self, names: Iterable[str], ids: Iterable[Any]) -> None:
         """Remember the modules of the program. An instance with the ID stands for the program's own object."""
