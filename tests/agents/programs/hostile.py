@@ -18,7 +18,7 @@ class Hostile:
     """True if the program needs more than 0.3 seconds even with short limits. Such programs run in `make soak`."""
 
 
-CPU: Final = "of CPU time"
+CPU: Final = "computed for more than"
 MEMORY: Final = "of memory"
 
 HOSTILE: Final[dict[str, Hostile]] = {
@@ -57,18 +57,18 @@ HOSTILE: Final[dict[str, Hostile]] = {
     # memory
     "text of 10 GB": Hostile("'a' * 10 ** 10", words=MEMORY),
     "list of 10^9 items": Hostile("[0] * 10 ** 9", words=MEMORY),
-    "text that doubles": Hostile("x = 'a'\nwhile True:\n    x = x + x", words=MEMORY),
-    "list that doubles": Hostile("x = [0]\nwhile True:\n    x = x + x", words=MEMORY, slow=True),
+    "text that doubles": Hostile("x = 'a'\nwhile True:\n    x = x + x", words="more than"),
+    "list that doubles": Hostile("x = [0]\nwhile True:\n    x = x + x", words="more than", slow=True),
     "dictionary of 10^8 items": Hostile("{i: i for i in range(10 ** 8)}", slow=True),
     "set of 10^8 items": Hostile("set(range(10 ** 8))"),
     "nested lists": Hostile("x = []\nwhile True:\n    x = [x]", slow=True),
     "padding": Hostile("'a'.ljust(10 ** 10)", words=MEMORY),
     "format width": Hostile("f'{1:{10 ** 10}}'", kind=None),
-    "replace": Hostile("('a' * 10 ** 6).replace('a', 'b' * 10 ** 6)", words=MEMORY),
-    "join": Hostile("'x'.join(['a' * 10 ** 6] * 10 ** 4)", words=MEMORY),
+    "replace": Hostile("('a' * 10 ** 6).replace('a', 'b' * 10 ** 6)", words="more than"),
+    "join": Hostile("'x'.join(['a' * 10 ** 6] * 10 ** 4)", words="more than"),
     "bytes": Hostile("bytes(10 ** 10)", kind=None),
     "deep JSON": Hostile("import json\njson.loads('[' * 10 ** 5)", kind=None),
-    "wide JSON": Hostile("import json\njson.loads('[' + '0,' * 10 ** 7 + '0]')", words=MEMORY, slow=True),
+    "wide JSON": Hostile("import json\njson.loads('[' + '0,' * 10 ** 7 + '0]')", words="more than", slow=True),
     "JSON of shared lists": Hostile(
         "import json\nx = []\nfor i in range(60):\n    x = [x, x]\njson.dumps(x)", kind=None, slow=True
     ),

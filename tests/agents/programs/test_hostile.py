@@ -14,7 +14,7 @@ from tests.agents.programs.acme_host import AcmeHost
 from tests.agents.programs.hostile import HOSTILE, Hostile
 
 SHORT: Final = ProgramLimits(
-    cpu_seconds=0.5, step_cpu_seconds=0.3, sleep_seconds=0.3, single_sleep_seconds=0.2, slot_seconds=120
+    compute_seconds=1.5, step_compute_seconds=1.0, sleep_seconds=0.3, single_sleep_seconds=0.2, slot_seconds=120
 )
 """The default limits with short times."""
 MOST_GROWTH: Final = 50 * MIB

@@ -52,6 +52,7 @@ def result(outcome: ProgramOutcome) -> str:
     return outcome.result
 
 
+@pytest.mark.slow
 def test_the_server_does_not_load_the_interpreter() -> None:
     code = (
         "import sys, one_runtime.app, one_runtime.serving, one_runtime.agents.programs.sandbox\n"
@@ -205,5 +206,5 @@ async def test_no_log_line_contains_code_output_or_data(sandbox: Sandbox, caplog
         "while True:\n    'canary-limit'",
         "await call('github', 'GET', '/canary-path')",
     ):
-        await sandbox.run(IMPORTS + code, host, ProgramLimits(step_cpu_seconds=0.2))
+        await sandbox.run(IMPORTS + code, host, ProgramLimits(step_compute_seconds=0.2))
     assert "canary" not in caplog.text

@@ -11,8 +11,8 @@ MIB: Final = 1024 * KIB
 class ProgramLimits:
     """Limits of one program. A resumed program continues with the counters of the time before the pause.
 
-    The interpreter (Monty) enforces the limits of CPU time, memory, recursion and sleep. One Runtime enforces all other
-    limits. The source of the values is decision 37, except where a comment says otherwise.
+    The interpreter (Monty) enforces the limits of computation, memory, recursion and sleep. One Runtime enforces the other
+    limits. The source of the values is docs/decisions/0037-sandbox.md.
     """
 
     code_bytes: int = 32 * KIB
@@ -21,10 +21,10 @@ class ProgramLimits:
     """Time until the program ends or pauses, in seconds. The time of a pause does not count."""
     slot_seconds: float = 5.0
     """Time for which a program waits while other programs use all processes, in seconds."""
-    cpu_seconds: float = 5.0
-    """CPU time of the whole program, in seconds. The time of calls does not count."""
-    step_cpu_seconds: float = 2.0
-    """CPU time between two calls, in seconds."""
+    compute_seconds: float = 5.0
+    """Time for the computations of the whole program, in seconds. The time of calls does not count."""
+    step_compute_seconds: float = 2.0
+    """Time for the computations between two calls, in seconds. The type check has one second more."""
     memory_bytes: int = 64 * MIB
     """Memory of the program's values."""
     recursion_depth: int = 200

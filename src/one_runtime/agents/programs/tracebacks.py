@@ -34,10 +34,10 @@ def describe(error: monty.MontyError, limits: ProgramLimits) -> dict[str, Any]:
 def _exceeded(headline: str, limits: ProgramLimits) -> str | None:
     """Return the description of the exceeded limit, or None. The interpreter names a limit only in the message."""
     for words, description in (
-        ("TimeoutError: feed time limit", f"The program used more than {limits.cpu_seconds:g} seconds of CPU time."),
+        ("TimeoutError: feed time limit", f"The program computed for more than {limits.compute_seconds:g} seconds."),
         (
             "TimeoutError: turn time limit",
-            f"The program used more than {limits.step_cpu_seconds:g} seconds of CPU time without a call.",
+            f"The program computed for more than {limits.step_compute_seconds:g} seconds without a call.",
         ),
         (
             "TimeoutError: sleep limit",

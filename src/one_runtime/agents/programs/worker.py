@@ -30,7 +30,7 @@ MAX_RESIDENT: Final = 192 * MIB
 _MAX_DATA: Final = 1024 * MIB
 """Memory that this process and the interpreter can each reserve, in bytes."""
 _ANSWER_SECONDS: Final = 10.0
-"""Time after which this process ends an interpreter that does not answer. The limits of CPU time usually act first."""
+"""Time after which this process ends an interpreter that does not answer. A limit of computation usually acts first."""
 Snapshot: TypeAlias = monty.FunctionSnapshot | monty.NameLookupSnapshot | monty.FutureSnapshot | monty.MontyComplete
 
 
@@ -110,8 +110,8 @@ class _Execution:
         limits = self.limits
         return pool.checkout(
             limits={
-                "max_feed_duration_secs": limits.cpu_seconds,
-                "max_turn_duration_secs": limits.step_cpu_seconds,
+                "max_feed_duration_secs": limits.compute_seconds,
+                "max_turn_duration_secs": limits.step_compute_seconds,
                 "max_memory": limits.memory_bytes,
                 "max_recursion_depth": limits.recursion_depth,
                 "max_suspensions": limits.suspensions,
