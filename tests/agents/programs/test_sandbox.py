@@ -11,10 +11,11 @@ from typing import Final
 
 import pytest
 
-from one_runtime.agents.programs.limits import ProgramLimits
+from one_runtime.agents.programs.limits import MIB, ProgramLimits
 from one_runtime.agents.programs.outcome import Failed, Finished, ProgramOutcome
 from one_runtime.agents.programs.process import ProgramProcess
 from one_runtime.agents.programs.sandbox import Sandbox
+from one_runtime.agents.programs.worker import MAX_RESIDENT
 from tests.agents.programs.acme_host import IMPORTS, PATIENT, AcmeHost
 from tests.waiting import eventually
 
@@ -70,6 +71,23 @@ async def test_a_process_starts_with_the_first_program_and_is_used_again(sandbox
     for _ in range(3):
         await sandbox.run("raise ValueError", AcmeHost())
     assert processes(sandbox) == [process]
+
+
+async def test_a_large_server_uses_its_processes_again(sandbox: Sandbox) -> None:
+    ballast = b"x" * (MAX_RESIDENT + 50 * MIB)
+    await sandbox.run("1", AcmeHost())
+    assert len(processes(sandbox)) == 1
+    assert len(ballast) > MAX_RESIDENT
+
+
+async def test_a_process_that_has_grown_ends_with_its_program() -> None:
+    sandbox = Sandbox(size=1)
+    large = ProgramLimits(memory_bytes=512 * MIB, compute_seconds=30, step_compute_seconds=30)
+    outcome = await sandbox.run("'a' * 100_000_000", AcmeHost(), large)
+    assert isinstance(outcome, Finished)
+    await eventually(lambda: not sandbox._ending)
+    assert processes(sandbox) == []
+    await sandbox.close()
 
 
 async def test_programs_in_one_process_share_no_variables(sandbox: Sandbox) -> None:
@@ -149,9 +167,13 @@ async def test_a_program_that_gets_no_process_in_time_fails_because_the_sandbox_
 
 async def test_unused_processes_end() -> None:
     sandbox = Sandbox(size=1, idle_seconds=0.05)
-    await sandbox.run("1", AcmeHost())
+    host = blocking_host()
+    running = asyncio.create_task(sandbox.run(BLOCKED, host))
+    await eventually(lambda: host.concurrent)
     (process,) = processes(sandbox)
     interpreter = children(process.pid)[0]
+    host.release.set()
+    assert result(await running) == "done"
     await eventually(lambda: not exists(process.pid) and not exists(interpreter))
     assert processes(sandbox) == []
     assert result(await sandbox.run("1", AcmeHost())) == "1"

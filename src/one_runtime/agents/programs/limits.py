@@ -11,8 +11,8 @@ MIB: Final = 1024 * KIB
 class ProgramLimits:
     """Limits of one program. A resumed program continues with the counters of the time before the pause.
 
-    The interpreter (Monty) enforces the limits of computation, memory, recursion and sleep. One Runtime enforces the other
-    limits. The source of the values is docs/decisions/0037-sandbox.md.
+    The interpreter (Monty) enforces the limits of computation, memory, recursion and sleep. One Runtime enforces all
+    others. The source of the values is docs/decisions/0037-sandbox.md.
     """
 
     code_bytes: int = 32 * KIB

@@ -70,7 +70,7 @@ def serve() -> None:
                     max_checkouts_per_worker=MAX_PROGRAMS,
                 ).__enter__()
             _Execution(stdin, stdout, limits).serve(pool, frame)
-            if _resident() > MAX_RESIDENT:
+            if _most_resident() > MAX_RESIDENT:
                 return
     except _EndOfInput:
         return
@@ -247,7 +247,7 @@ class _Execution:
         raise _Paused
 
     def _send(self, header: dict[str, Any], blob: bytes = b"") -> None:
-        last = header["event"] != "waiting" and _resident() > MAX_RESIDENT
+        last = header["event"] != "waiting" and _most_resident() > MAX_RESIDENT
         message = {**header, "stdout": self.printed.take(), "last": last}
         self.stdout.write(frames.encode(message, blob))
         self.stdout.flush()
@@ -273,9 +273,16 @@ def _limit_this_process() -> None:
             limit()
 
 
-def _resident() -> int:
-    """Return the largest amount of memory that this process has used, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+def _most_resident() -> int:
+    """Return the largest memory that this process has used, in bytes. Return 0 on a system without `/proc`.
+
+    `getrusage` is not suitable: on Linux, its maximum also counts the server, which has started this process.
+    """
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 if __name__ == "__main__":
