@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 from fastapi import FastAPI
 
+from one_runtime.agents.operations.data import read_folder
 from one_runtime.api.application import ASGI_ROUTES, ApiApplication
 from one_runtime.api.connections import connection_documents
 from one_runtime.api.middleware import RequestMiddleware
@@ -20,7 +21,7 @@ from one_runtime.connect.routes import PopupRoutes
 from one_runtime.context import Installation
 from one_runtime.db.database_url import create_database
 from one_runtime.db.migrations import require_compatible
-from one_runtime.demo.acme_entry import allowed_targets, catalog_of
+from one_runtime.demo.acme_entry import allowed_targets, catalog_of, operation_readers
 from one_runtime.egress.client import Egress
 from one_runtime.egress.limits import PoolLimits
 from one_runtime.encryption import key_ring
@@ -72,7 +73,8 @@ def create_app(
     services = Services.of(_installation(settings, catalog or catalog_of(settings), clock, egress))
     logo_url = partial(services.integration_list.renderer.logo_url, logo="url")
     popup = PopupRoutes(services.installation, logo_url).routes()
-    agents = McpEndpoint(services.installation, services.authenticator, services.proxy_calls)
+    readers = (read_folder, *operation_readers(services.installation.catalog))
+    agents = McpEndpoint(services.installation, services.authenticator, services.proxy_calls, readers)
     mcp_route = AsgiRoute(MCP_PATH, agents.handle, methods=["POST"])
     more = (mcp_route, *agents.routes(), *popup)
     observer = Observer(settings, {route.endpoint: route.path_format for route in (*ASGI_ROUTES, *more)})

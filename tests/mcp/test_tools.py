@@ -16,9 +16,9 @@ CONTACT: Final = {"integration": "acme", "path": "/v1/contacts", "method": "POST
 async def test_agent_finds_an_integration_and_calls_it(client: Client, agents: Agents, mode: str) -> None:
     await client.connect(name="Sales")
     async with agents.connect(mode) as agent:
-        (match,) = (await agent.call("tool_search", query="acme")).data["matches"]
-        assert (match["integration"], match["connected"]) == ("acme", True)
-        described = (await agent.call("tool_help", name=match["name"])).data
+        matches = (await agent.call("tool_search", query="acme")).data["matches"]
+        assert {"name": "acme", "integration": "acme", "connected": True}.items() <= matches[-1].items()
+        described = (await agent.call("tool_help", name="acme")).data
         assert described["accounts"][0]["label"] == "Globex Corporation"
         read = await agent.call("call_read", **ME)
         assert (read.is_error, read.data["status"], read.data["data"]["plan"]) == (False, 200, "team")
@@ -31,11 +31,49 @@ async def test_agent_finds_an_integration_and_calls_it(client: Client, agents: A
         assert (missing.is_error, missing.data["status"]) == (True, 404)
 
 
+async def test_agent_finds_a_function_and_calls_it(client: Client, agents: Agents) -> None:
+    await client.connect()
+    async with agents.connect() as agent:
+        match = (await agent.call("tool_search", query="create a contact")).data["matches"][0]
+        assert (match["name"], match["access"], match["connected"]) == ("acme.contact_create", "write", True)
+        assert match["signature"].startswith("name: string")
+        described = (await agent.call("tool_help", name=match["name"])).data
+        assert (described["method"], described["path"], described["source"]) == ("POST", "/v1/contacts", "builtin")
+        assert {"name": "name", "location": "body", "required": True}.items() <= described["parameters"][0].items()
+        written = await agent.call("call_write", name=match["name"], arguments={"name": "Ada", "company": "Analytical"})
+        assert (written.data["status"], written.data["data"]["company"]) == (201, "Analytical")
+        key = written.data["data"]["id"]
+        read = await agent.call("call_read", name="acme.contact_get", arguments={"contact_id": key})
+        assert read.data["data"]["name"] == "Ada"
+        for tool, arguments, text in (
+            ("call_read", {"name": match["name"], "arguments": {"name": "x"}}, "Call it with call_write"),
+            ("call_write", {"name": match["name"], "arguments": {"nam": "x"}}, "name"),
+            ("call_write", {"name": "acme.contact_creat", "arguments": {}}, "Did you mean acme.contact_create"),
+            ("call_read", {"name": "acme.contacts_list", "path": "/v1/me"}, "must be left out beside name"),
+            ("call_read", {"name": "acme.contact_get", "arguments": {"contact_id": "../me"}}, "acme.contact_get"),
+        ):
+            answer = await agent.call(tool, **arguments)
+            assert (answer.is_error, text in answer.text) == (True, True), (arguments, answer.text)
+    async with agents.connect(access="read") as reader:
+        names = [match["name"] for match in (await reader.call("tool_search", query="acme contacts")).data["matches"]]
+        assert "acme.contacts_list" in names
+        assert match["name"] not in names
+
+
+async def test_get_that_can_write_is_refused(agents: Agents) -> None:
+    async with agents.connect(access="read") as agent:
+        for slug, path in (("slack", "/chat.postMessage"), ("slack", "/chat.meMessage"), ("telegram", "/sendMessage")):
+            refused = await agent.call("call_read", integration=slug, path=path)
+            assert refused.data["code"] == "not_allowed", (slug, path)
+        listed = await agent.call("call_read", name="slack.channels_list", arguments={})
+        assert listed.data["code"] == "connect_required"
+
+
 async def test_errors_say_what_is_possible(client: Client, agents: Agents) -> None:
     await client.connect()
     table: list[tuple[str, dict[str, Any], str]] = [
         ("call_read", {"integration": "acme", "pth": "/v1/me"}, "The arguments of this tool are: name, arguments,"),
-        ("call_read", {"path": "/v1/me"}, "integration is required"),
+        ("call_read", {"path": "/v1/me"}, "name is required, or integration and path"),
         ("call_read", {"integration": "acmee", "path": "/v1/me"}, "There is no integration 'acmee'"),
         ("call_read", {"integration": "acme", "path": "v1/me"}, "begin with a slash"),
         ("call_read", {"integration": "acme", "path": "https://evil.example/v1/me"}, "below the base URL"),

@@ -1,28 +1,34 @@
-"""Find the integrations and functions that an agent can use, and describe them."""
+"""Find the functions and integrations that an agent can use, and describe them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
 from typing import Any, Final
 
 from one_runtime.agents.accounts import account_fields, list_connected
 from one_runtime.agents.caller import AgentCaller
+from one_runtime.agents.operations.library import OperationLibrary
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Integration
+from one_runtime.catalog.operation import Argument, Operation
 from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.catalog.search import search
 from one_runtime.connections import connections
 from one_runtime.context import Installation
-from one_runtime.errors import NotAllowed
+from one_runtime.errors import NotAllowed, NotFound
 from one_runtime.tenancy import organizations
 from one_runtime.tenancy.organizations import Organization
 
-_USAGE: Final = (
-    "This integration has no listed functions. Call its API with call_read, or with call_write to change something. "
-    "Send the integration {slug!r} and a path from the documentation."
-)
+GET_CAN_WRITE: Final = frozenset({"slack", "telegram", "vk"})
+"""Integrations at which a GET can change something. An agent can read only with the listed functions that read."""
+
+_MAX_LISTED: Final = 60
+_MAX_INTEGRATIONS: Final = 3
+"""Maximum number of integrations in a list of functions."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Offer:
     """The integrations that an agent can use for its end user, and the slugs of those that the end user connected."""
 
@@ -36,6 +42,14 @@ class Offer:
         offered = self.organization.offers(slug) or slug in self.connected
         return offered and slug not in self.disabled and self.caller.policy.allows_integration(slug)
 
+    @cached_property
+    def slugs(self) -> frozenset[str] | None:
+        """Return the slugs of the integrations, or None if the agent can use every integration."""
+        policy, mode = self.caller.policy, self.organization.integrations_mode
+        if policy.integrations is None and mode == "all" and not self.disabled:
+            return None
+        return frozenset(entry.slug for entry in self.catalog.integrations if entry.slug in self)
+
     def find(self, slug: str) -> Integration:
         """Return an integration. Raises: NotFound; NotAllowed."""
         integration = self.catalog.get(slug)
@@ -46,21 +60,113 @@ class Offer:
         return integration
 
 
-async def load_offer(installation: Installation, caller: AgentCaller) -> Offer:
-    """Read the integrations that an agent can use."""
-    async with installation.database.read() as tx:
-        organization = await organizations.get(tx, caller.organization_id)
-        connected = await connections.list_connected_slugs(tx, caller.organization_id, caller.end_user_id)
-        catalog = await installation.catalogs.of(tx, caller.organization_id)
-    return Offer(catalog, organization, connected, caller, installation.disabled.slugs)
+class Discovery:
+    """Finds and describes functions and integrations, as the tools `tool_search` and `tool_help` show them."""
 
+    def __init__(self, installation: Installation, library: OperationLibrary) -> None:
+        self._installation, self._library = installation, library
 
-def search_integrations(offer: Offer, query: str, slug: str | None, limit: int) -> list[dict[str, Any]]:
-    """Return the integrations that match a query, connected integrations first, as `tool_search` lists them."""
-    candidates = [entry for entry in offer.catalog.integrations if entry.slug in offer and slug in {None, entry.slug}]
-    found = candidates if slug is not None else search(candidates, query)
-    found = sorted(found, key=lambda entry: entry.slug not in offer.connected)
-    return [_match(offer, integration) for integration in found[:limit]]
+    async def offer(self, caller: AgentCaller) -> Offer:
+        """Read the integrations that an agent can use."""
+        installation = self._installation
+        async with installation.database.read() as tx:
+            organization = await organizations.get(tx, caller.organization_id)
+            connected = await connections.list_connected_slugs(tx, caller.organization_id, caller.end_user_id)
+            catalog = await installation.catalogs.of(tx, caller.organization_id)
+        return Offer(catalog, organization, connected, caller, installation.disabled.slugs)
+
+    async def search(self, offer: Offer, query: str, slug: str | None, limit: int) -> list[dict[str, Any]]:
+        """Return the functions that match a query, and then integrations. Connected integrations come first."""
+        slugs = offer.slugs if slug is None else {offer.find(slug).slug}
+        found = await self._library.search(query, slugs, offer.connected, limit)
+        matches = [
+            _operation_fields(match.operation)
+            | {"connected": match.connected, "signature": _signature(match.operation)}
+            for match in found
+            if match.operation.access == "read" or offer.caller.policy.access == "write"
+        ]
+        entries = [entry for entry in offer.catalog.integrations if entry.slug in offer and slug in {None, entry.slug}]
+        integrations = entries if slug is not None else search(entries, query)
+        integrations = sorted(integrations, key=lambda entry: entry.slug not in offer.connected)
+        room = min(limit - len(matches), _MAX_INTEGRATIONS if matches else limit)
+        return matches + [_match(offer, integration) for integration in integrations[: max(room, 0)]]
+
+    async def describe(self, offer: Offer, name: str) -> dict[str, Any]:
+        """Describe a function such as `hubspot.contacts_list`, or an integration. Raises: NotFound; NotAllowed."""
+        slug, _, function = name.partition(".")
+        integration = offer.find(slug.lower())
+        description = await self._describe_operation(integration, function) if function else None
+        if description is None:
+            description = await self._describe_integration(integration)
+        auth_types = " or ".join(integration.auth_types)
+        auth = {"auth_requirement": f"The end user connects {integration.name} once ({auth_types})."}
+        return {**description, **auth, **await self._accounts(offer.caller, integration.slug)}
+
+    async def find_operation(self, offer: Offer, name: str) -> Operation:
+        """Return a function by its full name. Raises: NotFound with the nearest names; NotAllowed."""
+        slug, _, function = name.partition(".")
+        return await self._operation(offer.find(slug.lower()), function)
+
+    async def require_read(self, slug: str, path: str) -> None:
+        """Refuse a GET that can change something at the provider. Raises: NotAllowed."""
+        if slug not in GET_CAN_WRITE:
+            return
+        operations = await self._library.of_integration(slug)
+        if not any(each.access == "read" and each.path == path for each in operations):
+            names = ", ".join(each.full_name for each in operations if each.access == "read")
+            raise NotAllowed(
+                f"At {slug}, a GET can change something. Only these functions read: {names or 'none'}. Send other "
+                "calls with call_write."
+            )
+
+    async def _operation(self, integration: Integration, function: str) -> Operation:
+        operation = await self._library.get(integration.slug, function)
+        if operation is not None:
+            return operation
+        names = [each.name for each in await self._library.of_integration(integration.slug)]
+        near = get_close_matches(function, names, 5, 0.5)
+        listed = ", ".join(f"{integration.slug}.{each}" for each in near)
+        hint = f" Did you mean {listed}?" if near else " tool_search finds functions by what you want to do."
+        raise NotFound(f"{integration.name} has no function {function[:64]!r}.{hint}")
+
+    async def _describe_operation(self, integration: Integration, function: str) -> dict[str, Any]:
+        operation = await self._operation(integration, function)
+        tool = "call_read" if operation.access == "read" else "call_write"
+        return {
+            **_operation_fields(operation),
+            "usage": f"Call {tool} with name {operation.full_name!r} and arguments.",
+            "parameters": [_parameter(argument) for argument in operation.arguments],
+            "method": operation.method,
+            "path": operation.path,
+            "returns": operation.returns,
+            "documentation": operation.documentation or integration.docs,
+        }
+
+    async def _describe_integration(self, integration: Integration) -> dict[str, Any]:
+        slug = integration.slug
+        functions = [f"{operation.name}: {operation.summary}" for operation in await self._library.of_integration(slug)]
+        return {
+            "integration": slug,
+            "name": slug,
+            "description": f"{integration.name}: {integration.description}",
+            "usage": (
+                f"Call a function with name '{slug}.…', or any path of the API with integration {slug!r} and a path "
+                "below base_url: call_read for a GET, call_write for other methods."
+            ),
+            "parameters": [],
+            "functions": functions[:_MAX_LISTED],
+            "base_url": integration.auth[0].base_url,
+            "documentation": integration.docs,
+        }
+
+    async def _accounts(self, caller: AgentCaller, slug: str) -> Mapping[str, Any]:
+        async with self._installation.database.read() as tx:
+            connected = {entry.slug: entry for entry in await list_connected(tx, self._installation, caller)}
+        entry = connected.get(slug)
+        return {
+            "connected": entry is not None and entry.status == "connected",
+            "accounts": [account_fields(account) for account in entry.accounts] if entry is not None else [],
+        }
 
 
 def _match(offer: Offer, integration: Integration) -> dict[str, Any]:
@@ -73,33 +179,33 @@ def _match(offer: Offer, integration: Integration) -> dict[str, Any]:
     }
 
 
-async def describe_integration(installation: Installation, offer: Offer, integration: Integration) -> dict[str, Any]:
-    """Return the description of an integration, as `tool_help` returns it."""
-    slug = integration.slug
+def _operation_fields(operation: Operation) -> dict[str, Any]:
     return {
-        "integration": slug,
-        "name": slug,
-        "description": f"{integration.name}: {integration.description}",
-        "usage": _USAGE.format(slug=slug),
-        "auth_requirement": auth_requirement(integration),
-        "parameters": [],
-        "base_url": integration.auth[0].base_url,
-        "documentation": integration.docs,
-        **await describe_accounts(installation, offer.caller, slug),
+        "integration": operation.integration_slug,
+        "name": operation.full_name,
+        "description": operation.summary,
+        "source": operation.source,
+        "access": operation.access,
     }
 
 
-def auth_requirement(integration: Integration) -> str:
-    """Return a sentence that says what the end user has to do once."""
-    return f"The end user connects {integration.name} once ({' or '.join(integration.auth_types)})."
+def _signature(operation: Operation) -> str:
+    """Return the arguments of a function in a short form, such as `contact_id: string, limit?: integer`."""
+    arguments = operation.arguments
+    shown = [each for each in arguments if each.required] or arguments[:4]
+    listed = [f"{each.name}{'' if each.required else '?'}: {each.type}" for each in shown]
+    return ", ".join([*listed, "…"] if len(shown) < len(arguments) else listed)
 
 
-async def describe_accounts(installation: Installation, caller: AgentCaller, slug: str) -> Mapping[str, Any]:
-    """Return the accounts that the end user has connected at an integration."""
-    async with installation.database.read() as tx:
-        connected = {entry.slug: entry for entry in await list_connected(tx, installation, caller)}
-    entry = connected.get(slug)
-    return {
-        "connected": entry is not None and entry.status == "connected",
-        "accounts": [account_fields(account) for account in entry.accounts] if entry is not None else [],
+def _parameter(argument: Argument) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "name": argument.name,
+        "location": argument.location,
+        "required": argument.required,
+        "schema_type": argument.type if argument.items is None else f"array of {argument.items}",
     }
+    more = {"description": argument.description, "default": argument.default, "enum": list(argument.enum)}
+    described |= {name: value for name, value in more.items() if value is not None and value not in ("", [])}
+    if argument.fields:
+        described["fields"] = [_parameter(field) for field in argument.fields]
+    return described

@@ -1,8 +1,10 @@
 """The catalog entry and the operations of Acme CRM, the demo's provider. The built-in catalog does not contain Acme."""
 
+from functools import partial
 from importlib.resources import as_file, files
 from typing import Final
 
+from one_runtime.agents.operations.library import Reader
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.operation import Operation
@@ -29,6 +31,12 @@ def acme_operations(url: str) -> dict[str, tuple[Operation, ...]]:
 
     with as_file(_FOLDER / "acme_operations.yaml") as path:
         return {ACME: read_data(path, ACME, allow_http=True, replace={"acme_url": url})}
+
+
+def operation_readers(catalog: Catalog) -> tuple[Reader, ...]:
+    """Return a function that reads Acme's operations, if the catalog contains Acme."""
+    entry = catalog.get(ACME)
+    return () if entry is None else (partial(acme_operations, entry.auth[0].base_url),)
 
 
 def with_acme(catalog: Catalog, url: str) -> Catalog:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import Context
 from importlib import import_module
@@ -15,6 +15,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from one_runtime.agents.caller import AgentCaller, verify_key, verify_token
 from one_runtime.agents.calls import AgentCalls
+from one_runtime.agents.operations.data import read_folder
+from one_runtime.agents.operations.library import OperationLibrary, Reader
 from one_runtime.context import Installation
 from one_runtime.errors import InvalidInput, RequestTimeout, TooLarge, Unauthenticated
 from one_runtime.mcp.tools import Tools
@@ -45,9 +47,17 @@ _MISSING: Final = (
 class McpEndpoint:
     """The ASGI endpoint of `/v1/mcp`."""
 
-    def __init__(self, installation: Installation, authenticator: Authenticator, proxy_calls: ProxyCalls) -> None:
+    def __init__(
+        self,
+        installation: Installation,
+        authenticator: Authenticator,
+        proxy_calls: ProxyCalls,
+        readers: Sequence[Reader] = (read_folder,),
+    ) -> None:
+        """`readers`: functions that read the functions of integrations."""
         self._installation, self._authenticator = installation, authenticator
-        self._tools = Tools(installation, AgentCalls(installation, proxy_calls))
+        self._library = OperationLibrary(installation.catalog, readers)
+        self._tools = Tools(installation, AgentCalls(installation, proxy_calls), self._library)
         self._counts: Counter[str] = Counter()
         self._starting = asyncio.Lock()
         self._stopping = asyncio.Event()
@@ -70,6 +80,7 @@ class McpEndpoint:
         if self._running is not None:
             with suppress(asyncio.CancelledError):
                 await self._running
+        self._library.close()
 
     def routes(self) -> list[Route]:
         """Return the route of the metadata."""

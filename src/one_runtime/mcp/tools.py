@@ -11,7 +11,9 @@ from one_runtime.agents.accounts import ConnectedIntegration, account_fields, li
 from one_runtime.agents.caller import AgentCaller
 from one_runtime.agents.calls import AccountRequired, AgentCall, AgentCalls, AgentResponse
 from one_runtime.agents.connect_requests import LIFETIME, ConnectDeclined, ConnectLink
-from one_runtime.agents.discovery import describe_integration, load_offer, search_integrations
+from one_runtime.agents.discovery import Discovery
+from one_runtime.agents.operations.library import OperationLibrary
+from one_runtime.agents.operations.request import arguments_to_request
 from one_runtime.agents.requests import compose
 from one_runtime.agents.shaping import compact, shape
 from one_runtime.catalog.model import Integration
@@ -111,8 +113,9 @@ class Tool:
 class Tools:
     """Runs the tools of the MCP endpoint."""
 
-    def __init__(self, installation: Installation, calls: AgentCalls) -> None:
+    def __init__(self, installation: Installation, calls: AgentCalls, library: OperationLibrary) -> None:
         self._installation, self._calls = installation, calls
+        self._discovery = Discovery(installation, library)
         self._functions: dict[str, Callable[[ToolCall, Any], Awaitable[ToolAnswer]]] = {
             "tool_search": self._search,
             "tool_help": self._help,
@@ -160,18 +163,15 @@ class Tools:
         return ConnectNeeded(error.integration, link, error.detail)
 
     async def _search(self, call: ToolCall, arguments: SearchArguments) -> ToolAnswer:
-        offer = await load_offer(self._installation, call.caller)
-        if arguments.integration is not None:
-            offer.find(arguments.integration)
-        matches = search_integrations(offer, arguments.query, arguments.integration, arguments.limit)
+        offer = await self._discovery.offer(call.caller)
+        matches = await self._discovery.search(offer, arguments.query, arguments.integration, arguments.limit)
         if not matches:
             return ToolAnswer({"matches": [], "hint": "Nothing matches. Try other words, or the name of a product."})
         return ToolAnswer({"matches": matches})
 
     async def _help(self, call: ToolCall, arguments: HelpArguments) -> ToolAnswer:
-        offer = await load_offer(self._installation, call.caller)
-        integration = offer.find(_slug_of(arguments.name))
-        return ToolAnswer(await describe_integration(self._installation, offer, integration))
+        offer = await self._discovery.offer(call.caller)
+        return ToolAnswer(await self._discovery.describe(offer, arguments.name))
 
     async def _list(self, call: ToolCall, arguments: ListArguments) -> ToolAnswer:
         async with self._installation.database.read() as tx:
@@ -184,8 +184,8 @@ class Tools:
         return ToolAnswer({"integrations": listed})
 
     async def _connect_url(self, call: ToolCall, arguments: ConnectArguments) -> ToolAnswer:
-        offer = await load_offer(self._installation, call.caller)
-        integration = offer.find(_slug_of(arguments.tool_name))
+        offer = await self._discovery.offer(call.caller)
+        integration = offer.find(arguments.tool_name.partition(".")[0].lower())
         async with self._installation.database.write() as tx:
             link = await connect_requests.ask(tx, self._installation, call.caller, integration, again=True)
         connected = integration.slug in offer.connected
@@ -206,34 +206,60 @@ class Tools:
             }
         )
 
+    async def _request(
+        self, call: ToolCall, arguments: CallArguments, write: WriteArguments | None = None
+    ) -> AgentCall:
+        """Return the request for a function, or for an integration and a path. Raises: OneRuntimeError."""
+        if arguments.name is None:
+            return _request(arguments, write)
+        _require_only_arguments(arguments)
+        operation = await self._discovery.find_operation(await self._discovery.offer(call.caller), arguments.name)
+        if write is None and operation.access != "read":
+            raise InvalidInput.of("name", f"{operation.full_name} changes something. Call it with call_write")
+        request = arguments_to_request(operation, arguments.arguments or {})
+        key = [("idempotency-key", write.idempotency_key)] if write is not None and write.idempotency_key else []
+        return AgentCall(
+            operation.integration_slug,
+            request.method,
+            request.path,
+            request.query,
+            request.body,
+            (*request.headers, *key),
+            arguments.connection,
+            is_read=operation.access == "read",
+        )
+
     async def _read(self, call: ToolCall, arguments: ReadArguments) -> ToolAnswer:
-        request = _request(arguments, "GET")
+        request = await self._request(call, arguments)
+        await self._discovery.require_read(request.integration_slug, request.path)
         response = await self._calls.call(call.caller, request, request_id=call.request_id)
         return _response(response, arguments, arguments.offset)
 
     async def _write(self, call: ToolCall, arguments: WriteArguments) -> ToolAnswer:
-        if arguments.method is None:
-            raise InvalidInput.of("method", "is required with integration and path")
-        request = _request(arguments, arguments.method, arguments)
+        request = await self._request(call, arguments, write=arguments)
         response = await self._calls.call(call.caller, request, request_id=call.request_id)
         return _response(response, arguments)
 
 
-def _request(arguments: CallArguments, method: str, write: WriteArguments | None = None) -> AgentCall:
-    """Raises: InvalidInput."""
+def _request(arguments: CallArguments, write: WriteArguments | None) -> AgentCall:
+    """Return the request for an integration and a path. Raises: InvalidInput."""
     if arguments.integration is None or arguments.path is None:
-        raise InvalidInput.of("integration", "is required, and so is path")
+        raise InvalidInput.of("name", "is required, or integration and path. tool_search finds the names of functions")
+    if arguments.arguments is not None:
+        raise InvalidInput.of("arguments", "must be left out without name")
+    if write is not None and write.method is None:
+        raise InvalidInput.of("method", "is required with integration and path")
     more = (write.body, write.body_format, write.idempotency_key) if write is not None else ()
     composed = compose(arguments.path, arguments.query, *more)
-    return AgentCall(
-        arguments.integration.lower(),
-        method,
-        composed.path,
-        composed.query,
-        composed.body,
-        composed.headers,
-        arguments.connection,
-    )
+    method = write.method if write is not None and write.method is not None else "GET"
+    return AgentCall(arguments.integration.lower(), method, *composed, arguments.connection)
+
+
+def _require_only_arguments(arguments: CallArguments) -> None:
+    """Refuse the arguments of a path beside the name of a function. Raises: InvalidInput."""
+    given = arguments.model_dump(exclude_defaults=True).keys() & {"integration", "path", "query", "method", "body"}
+    if given:
+        raise InvalidInput.of(min(given), "must be left out beside name. Put the values of the function into arguments")
 
 
 def _response(response: AgentResponse, arguments: CallArguments, offset: int = 0) -> ToolAnswer:
@@ -251,11 +277,6 @@ def _listed(entry: ConnectedIntegration) -> dict[str, Any]:
     accounts = [account_fields(account) for account in entry.accounts]
     listed = {"slug": entry.slug, "name": entry.name, "status": entry.status, "accounts": accounts}
     return listed if entry.reason is None else {**listed, "reason": entry.reason}
-
-
-def _slug_of(name: str) -> str:
-    """Return the slug of a name such as `hubspot.contacts_list` or `hubspot`."""
-    return name.partition(".")[0].lower()
 
 
 def _error(code: str, detail: str) -> ToolAnswer:
