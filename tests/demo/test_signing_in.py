@@ -54,20 +54,6 @@ def request_api(demo: Demo, method: str, path: str) -> dict[str, Any]:
 
 
 @pytest.mark.firefox
-async def test_popup_connects_the_account_selected_at_acme(page: Page, demo: Demo) -> None:
-    user = f"signs-popup-{new_id()}"  # each browser gets its own end user
-    await open_settings_page(page, demo, user)
-    await press(await open_consent_window(page), "Allow", "Initech")
-    await expect(card(page)).to_contain_text("Initech")
-    await eventually(lambda: not popups(page))
-    connection = find_connection(demo, user)
-    assert (connection["auth_type"], connection["account"]) == ("oauth2", {"id": "acc_initech", "label": "Initech"})
-    assert connection["scopes"] == ["account:read", "contacts:read", "contacts:write"]
-    assert connection["missing_scopes"] == []
-    assert request_api(demo, "POST", f"/v1/connections/{connection['id']}/check")["working"] is True
-
-
-@pytest.mark.firefox
 async def test_denied_consent_connects_nothing_and_can_be_repeated(page: Page, demo: Demo) -> None:
     user = f"signs-denies-{new_id()}"  # each browser gets its own end user
     await open_settings_page(page, demo, user)
@@ -151,13 +137,18 @@ async def test_link_in_another_browser_leads_to_acme(page: Page, browser: Browse
 
 
 @pytest.mark.firefox
-async def test_revoked_grant_is_noticed_at_the_next_use_and_repaired_in_place(page: Page, demo: Demo) -> None:
+async def test_popup_connects_the_selected_account_and_repairs_a_revoked_grant_in_place(page: Page, demo: Demo) -> None:
     user = f"signs-revoked-{new_id()}"  # each browser gets its own end user
     await open_settings_page(page, demo, user)
     await press(await open_consent_window(page), "Allow", "Initech")
     await expect(card(page)).to_contain_text("Initech")
     await eventually(lambda: not popups(page))
     before = find_connection(demo, user)
+    assert (before["auth_type"], before["account"]) == ("oauth2", {"id": "acc_initech", "label": "Initech"})
+    assert before["scopes"] == ["account:read", "contacts:read", "contacts:write"]
+    assert before["missing_scopes"] == []
+    assert request_api(demo, "POST", f"/v1/connections/{before['id']}/check")["working"] is True
+
     await page.goto(f"{demo.acme}/switches")
     await page.get_by_role("listitem").filter(has_text="Initech").get_by_role("button", name="Revoke all").click()
     await expect(page.get_by_role("listitem").filter(has_text="Initech")).to_contain_text("No active grant")

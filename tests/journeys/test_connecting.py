@@ -56,7 +56,6 @@ async def test_wrong_key_shows_the_reason_and_keeps_the_input(page: Page, demo: 
     assert (await backend.status(), await backend.connections()) == ("not_connected", [])
 
 
-@pytest.mark.firefox
 async def test_broken_connection_is_reconnected_in_place_with_the_same_id(page: Page, backend: Backend) -> None:
     key = backend.demo.acme_key
     card = await playground(page, backend)
