@@ -1,6 +1,7 @@
 """Implement `Database` for SQLite, with Python's module sqlite3.
 
-Statements run on the event loop, because SQLite needs no network and mostly reads from memory.
+Statements run on the event loop, because SQLite needs no network and mostly reads from memory. COMMIT waits for the
+disk, so it runs on a thread.
 """
 
 import asyncio
@@ -8,6 +9,7 @@ import errno
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, closing
 from datetime import datetime
 from pathlib import Path
@@ -82,6 +84,7 @@ class SqliteDatabase(Database):
         self._path, self._patience = path, patience
         self._reserve = DiskReserve(Path(f"{Path(path).resolve()}.reserve")) if disk_reserve else None
         self._lock = asyncio.Lock()
+        self._disk = ThreadPoolExecutor(1, "sqlite-commit")
         self._reader: _SqliteReader
         self._writing: sqlite3.Connection
 
@@ -104,6 +107,7 @@ class SqliteDatabase(Database):
                 self._reserve.release()
             self._reader.connection.close()
             self._writing.close()
+            self._disk.shutdown()
 
     async def location(self, *, create: bool = False) -> str:
         return file_location(self._path, create=create)
@@ -126,13 +130,14 @@ class SqliteDatabase(Database):
     async def write(self, *, use_reserve: bool = False) -> AsyncIterator[Transaction]:
         connection = self._writing
         transaction = _SqliteTransaction(connection)
+        cancellation = None
         with tracing.span("database transaction"):
             async with self._lock, self._disk_space(transaction, use_reserve=use_reserve):
                 await _begin(connection, self._patience)
                 token = transaction_open.set(True)
                 try:
                     yield transaction
-                    connection.execute("COMMIT")
+                    cancellation = await self._commit(connection)
                 except BaseException as error:
                     if connection.in_transaction:
                         connection.execute("ROLLBACK")
@@ -143,6 +148,20 @@ class SqliteDatabase(Database):
                     transaction_open.reset(token)
         for call in transaction.committed:
             call()
+        if cancellation is not None:
+            raise cancellation
+
+    async def _commit(self, connection: sqlite3.Connection) -> asyncio.CancelledError | None:
+        """Commit. The event loop does not wait for the disk. Return a cancellation that arrived in this time."""
+        commit = asyncio.get_running_loop().run_in_executor(self._disk, connection.execute, "COMMIT")
+        cancellation = None
+        while not commit.done():
+            try:
+                await asyncio.wait([commit])
+            except asyncio.CancelledError as error:
+                cancellation = error
+        commit.result()
+        return cancellation
 
     @asynccontextmanager
     async def _disk_space(self, transaction: Transaction, *, use_reserve: bool) -> AsyncIterator[None]:
