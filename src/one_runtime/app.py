@@ -110,7 +110,7 @@ async def _lifespan(services: Services, agents: McpEndpoint, observer: Observer,
     await installation.database.open()
     try:
         server = await _register(installation)
-        sender = Sender(installation, partial(connection_documents, installation))
+        sender = Sender(installation, partial(connection_documents, installation), lambda: observer.last_request)
         measuring = MEASURING_TASKS if installation.settings.metrics_listen else ()
         periodic = (*PERIODIC_TASKS, heartbeat_task(server), sender.task(), *measuring)
         tasks = [

@@ -12,6 +12,11 @@ from starlette.responses import Response
 
 from one_runtime.clock import system_clock
 from one_runtime.settings import Settings
+from one_runtime.tenancy import events
+from one_runtime.tenancy.events import Actor, Subject
+from one_runtime.webhooks import endpoints, secrets
+from one_runtime.webhooks.endpoints import MAX_ENDPOINTS
+from one_runtime.webhooks.sender import UNPROVEN
 from tests.application import Application, Client, RunningAcme, settings_for
 from tests.figures import Figures
 from tests.waiting import eventually
@@ -62,6 +67,30 @@ async def test_many_hanging_endpoints_do_not_delay_another(
     for number in range(EVENTS):
         await client.connect(f"user_{number}")
     await eventually(lambda: len(receiver.at("/works")) == EVENTS, seconds=10)
+
+
+@pytest.mark.slow
+async def test_hanging_endpoints_of_other_organizations_do_not_delay_an_endpoint(
+    application: Application, client: Client, receiver: Receiver
+) -> None:
+    """Without a limit for each organization, 300 hanging endpoints occupy all places until the time-out of 15 s."""
+    receiver.answers["/hangs"] = never
+    installation = application.installation
+    for _ in range(3):
+        actor, now = Actor(await application.organization(), "system"), application.clock()
+        async with installation.database.write() as tx:
+            for _ in range(MAX_ENDPOINTS):
+                url = receiver.url("/hangs")
+                endpoint = endpoints.new(actor.organization_id, url=url, description="", include=[], now=now)
+                await endpoints.create(tx, actor, endpoint, ["end_user.updated"])
+                await secrets.create(tx, installation.vault, endpoint, now)
+            for number in range(UNPROVEN):
+                await events.record(tx, actor, "end_user.updated", now, Subject(f"user_{number}"))
+    await eventually(lambda: len(receiver.at("/hangs")) >= 800)
+    await subscribe(client, receiver.url("/works"), "connection.created")
+    await client.connect()
+    await receiver.wait_for("connection.created", "/works")
+    assert len(receiver.at("/hangs")) < 1000, "no request of a hanging endpoint has ended"
 
 
 def percentile(values: list[float], part: float) -> float:

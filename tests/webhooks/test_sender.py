@@ -1,5 +1,6 @@
 """The sender after errors, and at its end."""
 
+import time
 from collections.abc import AsyncIterator, Mapping
 
 import pytest
@@ -8,7 +9,7 @@ import pytest_asyncio
 from one_runtime.errors import Unavailable
 from one_runtime.settings import Settings
 from one_runtime.tenancy.event_deliveries import FIRST, TROUBLED
-from one_runtime.webhooks import sender
+from one_runtime.webhooks import places
 from one_runtime.webhooks.sender import Sender
 from tests.application import Application, Client, RunningAcme, started
 from tests.webhooks.conftest import subscribe
@@ -25,7 +26,7 @@ async def application(settings: Settings, acme: RunningAcme) -> AsyncIterator[Ap
 async def test_a_database_that_fails_after_a_claim_uses_up_no_capacity(
     application: Application, client: Client, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sender, "CLAIMED", {FIRST: 1, TROUBLED: 1})
+    monkeypatch.setattr(places, "PLACES", {FIRST: 1, TROUBLED: 1})
     await subscribe(client, receiver.url(), "connection.created", include=["connection"])
     await client.connect()
     fails = True
@@ -35,7 +36,7 @@ async def test_a_database_that_fails_after_a_claim_uses_up_no_capacity(
             raise Unavailable("The database has stopped.")
         return {}
 
-    sending = Sender(application.installation, documents)
+    sending = Sender(application.installation, documents, time.perf_counter)
     for _ in range(2):
         with pytest.raises(Unavailable):
             await sending.send_due(application.installation)

@@ -41,6 +41,8 @@ class Observer:
         The framework sets `scope["route"]` only for FastAPI's own routes.
         """
         self.slow = SLOW
+        self.last_request = float("-inf")
+        """Start of the newest request, by `perf_counter`."""
         self._plain_routes = plain_routes
         self._timed = bool(settings.metrics_listen)
         self._all = settings.access_log == "all"
@@ -52,7 +54,8 @@ class Observer:
         self._in_flight += 1
         if tracing.active():
             scope["span"] = tracing.request_span(_method(scope), scope["headers"])
-        return perf_counter()
+        self.last_request = perf_counter()
+        return self.last_request
 
     def end(self, scope: Scope, status: int, begun: float) -> None:
         """Record the end of a request. `status`: 0 if the request ended without a response."""

@@ -3,6 +3,7 @@
 A delivery has no id of its own. The ids of its event and of its endpoint identify the delivery.
 """
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +17,7 @@ from one_runtime.db.id_lists import in_list
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.scanning import SCANNED_ROWS, Page, Values, matches, read_page, within
 from one_runtime.db.schema import ID, TIME, events
-from one_runtime.db.webhook_tables import webhook_attempts, webhook_deliveries
+from one_runtime.db.webhook_tables import webhook_attempts, webhook_deliveries, webhook_endpoints
 from one_runtime.errors import NotFound
 from one_runtime.jobs.queue import Queue, database_now
 from one_runtime.tenancy.event_deliveries import CANCELLED, END_CLAIM, FIRST, TROUBLED
@@ -27,6 +28,9 @@ Status: TypeAlias = Literal["pending", "delivered", "failed", "cancelled"]
 
 LEASE: Final = timedelta(seconds=60)
 """Time for which one process, or one program that fetches events, reserves a delivery."""
+
+_STEP: Final = 10
+"""Number of results that `settle` stores without a pause."""
 
 _LOWEST: Final = "00000000-0000-0000-0000-000000000000"
 _IN_LANE: Final = webhook_deliveries.c.lane == bindparam("lane")
@@ -58,7 +62,8 @@ _earliest = (
     .scalar_subquery()
 )
 _DUE_ENDPOINTS: Final = (
-    select(_pending.c.endpoint_id, _earliest.label("due_at"))
+    select(_pending.c.endpoint_id, webhook_endpoints.c.organization_id, _earliest.label("due_at"))
+    .join(webhook_endpoints, webhook_endpoints.c.id == _pending.c.endpoint_id)
     .where(_pending.c.endpoint_id.is_not(None), _earliest <= bindparam("now"))
     .order_by(_earliest)
 )
@@ -87,6 +92,7 @@ class DueEndpoint(NamedTuple):
     """An endpoint with due deliveries in a lane. `due_at`: the time of the earliest of them."""
 
     endpoint_id: str
+    organization_id: str
     due_at: datetime
 
 
@@ -290,8 +296,11 @@ async def settle(tx: Transaction, clock: Clock, settlements: Sequence[Settlement
                 "excerpt": attempt.excerpt,
             }
         )
-    await tx.execute_many(_SETTLE, changes)
-    await tx.execute_many(_ADD_ATTEMPT, attempts)
+    for first in range(0, len(changes), _STEP):
+        step = slice(first, first + _STEP)
+        await tx.execute_many(_SETTLE, changes[step])
+        await tx.execute_many(_ADD_ATTEMPT, attempts[step])
+        await asyncio.sleep(0)  # SQLite runs statements on the event loop
 
 
 async def give_back(

@@ -7,8 +7,8 @@ limit of concurrent requests, and troubled endpoints have their own lane.
 
 import asyncio
 import time
-from collections import Counter, defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -24,17 +24,16 @@ from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy.event_deliveries import FIRST, HELD, TROUBLED
 from one_runtime.webhooks import deliveries, endpoints, health, secrets
 from one_runtime.webhooks.attempts import GONE, AttemptResult, attempt
-from one_runtime.webhooks.deliveries import ClaimedDelivery, Settlement
+from one_runtime.webhooks.deliveries import ClaimedDelivery, DueEndpoint, Settlement
 from one_runtime.webhooks.endpoints import WebhookEndpoint
 from one_runtime.webhooks.health import Outcome
 from one_runtime.webhooks.messages import ConnectionDocuments, Message, build_messages
+from one_runtime.webhooks.pace import Pace
+from one_runtime.webhooks.places import Places
 from one_runtime.webhooks.schedule import next_delay
 
-BATCH: Final = 100
+BATCH: Final = 50
 """Maximum number of deliveries of one claim."""
-
-CLAIMED: Final[Mapping[int, int]] = {FIRST: 1000, TROUBLED: 500}
-"""Maximum number of deliveries by lane that one process has claimed."""
 
 CONCURRENT: Final[Mapping[int, int]] = {FIRST: 16, TROUBLED: 4}
 """Maximum number of concurrent requests to one endpoint, by the endpoint's lane."""
@@ -52,6 +51,9 @@ _STOP: Final = 2.0
 """Seconds from the start of a request for which a stopping server waits for the response."""
 
 _PROVEN_MS: Final = 1000
+
+_GATHER: Final = 0.05
+"""Seconds for which a result waits, so that one transaction stores the results of many attempts."""
 
 _RETRY_STORING: Final = 1.0
 
@@ -81,12 +83,18 @@ _NO_OUTBOX: Final = _Outbox()
 class Sender:
     """Sends the deliveries of this process."""
 
-    def __init__(self, installation: Installation, documents: ConnectionDocuments) -> None:
+    def __init__(
+        self, installation: Installation, documents: ConnectionDocuments, last_request: Callable[[], float]
+    ) -> None:
+        """`last_request`: as in `Pace`."""
         self._installation, self._documents = installation, documents
         self._outboxes = defaultdict[str, _Outbox](_Outbox)
+        self._ready = dict[str, None]()
+        """The ids of the endpoints with waiting deliveries, in the order in which the endpoints can start requests."""
+        self._pace = Pace(self._start_next, last_request)
         self._proven = set[str]()
         """The ids of the endpoints whose last request succeeded within a second."""
-        self._claimed = Counter[int]()
+        self._places = Places()
         self._settlements = list[Settlement]()
         self._returned = list[ClaimedDelivery]()
         self._sending = set[asyncio.Task[None]]()
@@ -142,23 +150,35 @@ class Sender:
         return claimed
 
     async def _claim_lane(self, lane: int) -> int:
-        database, clock, total = self._installation.database, self._installation.clock, 0
-        async with database.read() as tx:
-            listed = await deliveries.due_endpoints(tx, lane, await database_now(tx, clock))
-        due = deque(each.endpoint_id for each in listed if self._room(each.endpoint_id, lane) > 0)
-        while due and self._claimed[lane] < CLAIMED[lane]:
-            claimed = list[ClaimedDelivery]()
-            async with database.write() as tx:
-                while due and (free := min(BATCH, CLAIMED[lane] - self._claimed[lane]) - len(claimed)) > 0:
-                    endpoint_id = due.popleft()
-                    limit = min(free, self._room(endpoint_id, lane))
-                    if limit > 0:
-                        claimed += await deliveries.claim(tx, clock, lane, endpoint_id, limit)
+        total = 0
+        async with self._installation.database.read() as tx:
+            now = await database_now(tx, self._installation.clock)
+            listed = await deliveries.due_endpoints(tx, lane, now)
+        due = deque(each for each in listed if self._room(each.endpoint_id, lane) > 0)
+        while due:
+            claimed = await self._claim_batch(lane, due)
             if claimed:
-                self._claimed[lane] += len(claimed)
                 await self._start(claimed)
             total += len(claimed)
         return total
+
+    async def _claim_batch(self, lane: int, due: deque[DueEndpoint]) -> list[ClaimedDelivery]:
+        """Claim at most `BATCH` deliveries. Remove the endpoints from `due`."""
+        claimed = list[ClaimedDelivery]()
+        try:
+            async with self._installation.database.write() as tx:
+                while due and (free := BATCH - len(claimed)) > 0:
+                    each = due.popleft()
+                    room = self._room(each.endpoint_id, lane)
+                    limit = min(free, room, self._places.left(lane, each.organization_id))
+                    if limit > 0:
+                        more = await deliveries.claim(tx, self._installation.clock, lane, each.endpoint_id, limit)
+                        self._places.occupy(more)
+                        claimed += more
+        except BaseException:
+            self._places.release(claimed)
+            raise
+        return claimed
 
     def _limit(self, endpoint_id: str, lane: int) -> int:
         """Return the maximum number of concurrent requests to an endpoint."""
@@ -185,11 +205,12 @@ class Sender:
         finally:
             # The queue offers the other deliveries again after the lease. Their event or endpoint was deleted since the
             # claim, this process cannot decrypt their secret, or the database is unavailable.
-            self._claimed[claimed[0].lane] -= len(claimed) - len(works)
+            sent = {work.claimed for work in works}
+            self._places.release(each for each in claimed if each not in sent)
         for work in works:
             self._outboxes[work.endpoint.id].waiting.append(work)
-        for endpoint_id in of_endpoint.keys() & self._outboxes.keys():
-            self._pump(endpoint_id)
+        self._ready |= dict.fromkeys(of_endpoint.keys() & self._outboxes.keys())
+        self._pace.start()
         if paused or dead:
             now = self._installation.clock()
             async with self._installation.database.write() as tx:
@@ -223,18 +244,29 @@ class Sender:
                     )
         return works
 
-    def _pump(self, endpoint_id: str) -> None:
-        """Start waiting requests of an endpoint, up to its limit."""
-        outbox = self._outboxes[endpoint_id]
-        while outbox.waiting and outbox.running < self._limit(endpoint_id, outbox.waiting[0].endpoint.lane):
-            work = outbox.waiting.popleft()
-            outbox.running += 1
-            self._newest_request = time.monotonic()
-            task = asyncio.create_task(self._send(work))
-            self._sending.add(task)
-            task.add_done_callback(self._sending.discard)
-        if not outbox.waiting and not outbox.running:
-            del self._outboxes[endpoint_id]
+    def _start_next(self) -> bool:
+        """Start a request of the next endpoint that can start one. Return False if no endpoint can."""
+        while self._ready:
+            endpoint_id = next(iter(self._ready))
+            del self._ready[endpoint_id]
+            outbox = self._outboxes[endpoint_id]
+            limit = self._limit(endpoint_id, outbox.waiting[0].endpoint.lane) if outbox.waiting else 0
+            if outbox.running < limit:
+                self._start_request(outbox)
+                self._ready[endpoint_id] = None
+                if len(outbox.waiting) == limit - 1:
+                    wake(webhook_deliveries)  # this process has room for further deliveries of the endpoint
+                return True
+            if not outbox.waiting and not outbox.running:
+                del self._outboxes[endpoint_id]
+        return False
+
+    def _start_request(self, outbox: _Outbox) -> None:
+        outbox.running += 1
+        self._newest_request = time.monotonic()
+        task = asyncio.create_task(self._send(outbox.waiting.popleft()))
+        self._sending.add(task)
+        task.add_done_callback(self._sending.discard)
 
     def _return_impatient(self) -> None:
         """Return deliveries to the queue that have waited too long for a free request."""
@@ -258,10 +290,11 @@ class Sender:
             raise
         except Exception:  # the delivery is due again after the lease
             log.exception("webhook_attempt_failed", endpoint_id=endpoint_id)
-            self._claimed[work.claimed.lane] -= 1
+            self._places.release([work.claimed])
         finally:
             self._outboxes[endpoint_id].running -= 1
-            self._pump(endpoint_id)
+            self._ready[endpoint_id] = None
+            self._pace.start()
             self._store()
 
     def _store(self) -> None:
@@ -271,6 +304,8 @@ class Sender:
 
     async def _store_all(self) -> None:
         while self._settlements or self._returned:
+            if not self._stopping:
+                await asyncio.sleep(_GATHER)
             try:
                 await self._store_once()
             except Unavailable as error:
@@ -278,7 +313,7 @@ class Sender:
                 if self._stopping:
                     return
                 await asyncio.sleep(_RETRY_STORING)
-        wake(webhook_deliveries)  # this process has free places for further deliveries
+            wake(webhook_deliveries)  # this process has room for further deliveries
 
     async def _store_once(self) -> None:
         settlements, self._settlements = self._settlements, []
@@ -292,8 +327,7 @@ class Sender:
         except BaseException:
             self._settlements, self._returned = settlements + self._settlements, returned + self._returned
             raise
-        self._claimed.subtract(claimed.lane for claimed in returned)
-        self._claimed.subtract(settlement.claimed.lane for settlement in settlements)
+        self._places.release([*returned, *(settlement.claimed for settlement in settlements)])
         for change in changes:
             task = asyncio.create_task(health.follow(self._installation.database, change, now))
             self._following.add(task)
