@@ -11,12 +11,13 @@ from datetime import datetime
 from typing import Final
 
 import uvloop
-from sqlalchemy import insert, select
+from sqlalchemy import bindparam, insert, select
 
 from benchmarks.processes import Server, served
-from benchmarks.proxy.load import Call, Load, content_length, load
+from benchmarks.proxy.load import Call, content_length
 from benchmarks.rows import NewDatabase, Target
-from one_runtime.clock import system_clock
+from benchmarks.steady import Steady, steady
+from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db import schema
 from one_runtime.db.database_url import create_database
 from one_runtime.db.engine import Database
@@ -30,13 +31,18 @@ from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.webhooks import endpoints, secrets
 from tests.ports import free_port
 
-CALLERS: Final = 4
+LIST_RATE: Final = 200.0
+"""Requests of the list per second."""
 USER: Final = "user_1"
 _BATCH: Final = 1000
 _ANY_EVENT: Final = select(schema.events)
 _INSERT_EVENT: Final = insert(schema.events)
+_NEWEST: Final = (
+    select(schema.events.c.occurred_at).order_by(schema.events.c.id.desc()).offset(bindparam("offset")).limit(1)
+)
 _WARM: Final = 50
-_PATIENCE: Final = 600.0
+_PATIENCE: Final = 1800.0
+_START: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,9 @@ class Measured:
 
     - `rate`: deliveries per second of a backlog, without other work.
     - `delays`: seconds from an event to its receipt on an idle server.
-    - `alone`, `beside`: API requests without deliveries, and while the server delivers a backlog.
+    - `alone`: list requests without deliveries. `beside`: list requests while the server delivers a backlog.
+    - `elsewhere`: list requests while another program sends as many messages to the receiver.
+    - `replayed`, `replay`: number of deliveries that one request queues again, and seconds until their receipt.
     - `fan_out`: seconds that webhooks add to an event of an organization without endpoints.
     """
 
@@ -63,9 +71,12 @@ class Measured:
     rate: float
     cpu: float
     delays: list[float]
-    alone: Load
-    beside: Load
+    alone: Steady
+    beside: Steady
     beside_rate: float
+    elsewhere: Steady
+    replayed: int
+    replay: float
     fan_out: float
 
 
@@ -75,6 +86,8 @@ class Receipts:
 
     count: int = 0
     delays: list[float] = field(default_factory=list)
+    last: bytes = b""
+    """The last request, with its head."""
     _awaited: int = 0
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -109,7 +122,7 @@ class _Receiver(asyncio.Protocol):
         self._received += data
         head, separator, body = self._received.partition(b"\r\n\r\n")
         if separator and len(body) == content_length(head):
-            self._received = b""
+            self._receipts.last, self._received = self._received, b""
             self._receipts.add(body)
             self._transport.write(b"HTTP/1.1 204 No Content\r\n\r\n")
 
@@ -120,16 +133,26 @@ class Ground:
 
     server: Server
     receipts: Receipts
+    receiver_port: int
     database: Database
     actor: Actor
     token: str
+    endpoint_id: str
 
-    async def queue(self, number: int) -> None:
-        """Write events in few transactions."""
+    async def queue(self, number: int) -> int:
+        """Write events in few transactions. Return the number of messages after which all have arrived."""
         causes = [(self.actor, Subject(USER, data={"changed": ["metadata"]}))] * _BATCH
         for _ in range(number // _BATCH):
             async with self.database.write() as tx:
                 await events.record_many(tx, "end_user.updated", system_clock(), causes)
+        return self.receipts.count + number
+
+    async def newest(self, number: int) -> str:
+        """Return the time of the event with this place from the end, as text."""
+        async with self.database.read() as tx:
+            event = await tx.one(_NEWEST, offset=number - 1)
+        assert event is not None
+        return rfc3339(event.occurred_at)
 
     def start(self) -> None:
         self.server.start()
@@ -157,13 +180,49 @@ async def _measure(database: str, url: str, extent: Extent) -> Measured:
         await ground.queue(extent.backlog)
         rate, cpu = await _drain(ground, extent.backlog)
         delays = await _delays(ground, extent.events)
-        listed = ground.call(f"GET /v1/integrations?end_user_id={USER}&logo=url")
-        alone = await load(listed, CALLERS, extent.seconds)
-        await ground.queue(extent.backlog)
-        before = ground.receipts.count
-        beside = await load(listed, CALLERS, extent.seconds)
-        beside_rate = (ground.receipts.count - before) / extent.seconds
-    return Measured(database, extent.backlog, rate, cpu, delays, alone, beside, beside_rate, fan_out)
+        replayed, replay = await _replay(ground, extent.backlog // 10)
+        listed = ground.call(f"GET /v1/integrations?end_user_id={USER}&logo=url").request
+        alone = await _steady(ground.server.port, listed, extent.seconds)
+        beside, beside_rate = await _beside(ground, listed, extent.backlog)
+        async with steady(ground.receiver_port, ground.receipts.last, beside_rate):
+            elsewhere = await _steady(ground.server.port, listed, extent.seconds)
+    return Measured(
+        database, extent.backlog, rate, cpu, delays, alone, beside, beside_rate, elsewhere, replayed, replay, fan_out
+    )
+
+
+async def _steady(port: int, request: bytes, seconds: float) -> Steady:
+    async with steady(port, request, LIST_RATE) as requests:
+        await asyncio.sleep(seconds)
+    return requests.result()
+
+
+async def _beside(ground: Ground, listed: bytes, backlog: int) -> tuple[Steady, float]:
+    """Request the list from the start of a backlog to its end. Return the durations, and the deliveries per second."""
+    await asyncio.to_thread(ground.server.stop)
+    expected = await ground.queue(backlog)
+    await asyncio.to_thread(ground.start)
+    async with steady(ground.server.port, listed, LIST_RATE) as requests:
+        await asyncio.sleep(_START)  # the process of the requests needs this time to start
+        begun, first = time.perf_counter(), ground.receipts.count
+        await ground.receipts.wait_for(expected)
+        rate = (ground.receipts.count - first) / (time.perf_counter() - begun)
+    return requests.result(), rate
+
+
+async def _replay(ground: Ground, number: int) -> tuple[int, float]:
+    """Replay the newest events. Return their number, and the seconds from the request to the last receipt."""
+    since = await ground.newest(number)
+    body = json.dumps({"since": since, "status": "all"}).encode()
+    begun, first = time.perf_counter(), ground.receipts.count
+    reader, writer = await asyncio.open_connection("127.0.0.1", ground.server.port)
+    writer.write(ground.call(f"POST /v1/webhook-endpoints/{ground.endpoint_id}/replay", body).request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert b" 202 " in head, head
+    queued = int(json.loads(await reader.readexactly(content_length(head)))["queued_deliveries"])
+    writer.close()
+    await ground.receipts.wait_for(first + queued)
+    return queued, time.perf_counter() - begun
 
 
 async def _drain(ground: Ground, backlog: int) -> tuple[float, float]:
@@ -240,7 +299,7 @@ async def _ground(url: str) -> AsyncIterator[Ground]:
     server = served(url, key)
     server.environment = {"ONE_RUNTIME_EGRESS_ALLOW": f"127.0.0.1:{port}"}
     try:
-        yield Ground(server, receipts, database, actor, token.secret)
+        yield Ground(server, receipts, port, database, actor, token.secret, endpoint.id)
     finally:
         await asyncio.to_thread(server.stop)
         await database.close()
@@ -252,19 +311,39 @@ def table(measured: list[Measured]) -> Iterator[str]:
     yield "### Webhooks"
     yield ""
     yield (
-        "| database | deliveries/s | server CPU per delivery | p50 from event to receipt | p99 | p99 of the list "
-        "| p99 of the list during a backlog | deliveries/s beside the list | cost of an event without endpoints |"
+        "| database | deliveries/s | server CPU per delivery | p50 from event to receipt | p99 "
+        "| cost of an event without endpoints | replayed deliveries/s |"
     )
-    yield "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+    yield "|---|---:|---:|---:|---:|---:|---:|"
     for result in measured:
         p50, p99 = (result.delays[int((len(result.delays) - 1) * part)] * 1000 for part in (0.5, 0.99))
         yield (
             f"| {result.database} | **{result.rate:,.0f}** | {result.cpu * 1_000_000:,.0f} µs | **{p50:.1f} ms** "
-            f"| {p99:.1f} ms | {result.alone.p99:.2f} ms | {result.beside.p99:.2f} ms | {result.beside_rate:,.0f} "
-            f"| {result.fan_out * 1_000_000:.0f} µs |"
+            f"| {p99:.1f} ms | {result.fan_out * 1_000_000:.0f} µs | {result.replayed / result.replay:,.0f} |"
         )
     yield ""
+    yield f"The list, requested {LIST_RATE:g} times per second:"
+    yield ""
+    yield "| database | besides the list | messages/s | p50 of the list | p99 | p99 in relation to the list alone |"
+    yield "|---|---|---:|---:|---:|---:|"
+    for result in measured:
+        cases = (
+            ("nothing", 0.0, result.alone),
+            ("the server delivers a backlog", result.beside_rate, result.beside),
+            ("another program sends the messages", result.beside_rate, result.elsewhere),
+        )
+        for name, rate, listed in cases:
+            yield (
+                f"| {result.database} | {name} | {rate:,.0f} | {listed.p50:.2f} ms | {listed.p99:.2f} ms "
+                f"| **{listed.p99 / result.alone.p99:.2f}** |"
+            )
+    yield ""
     yield (
-        f"- The backlog has {measured[0].backlog:,} deliveries to one endpoint. The receiver answers at once, and "
-        f"shares the cores with the server. {CALLERS} callers request the list."
+        f"- Each backlog has {measured[0].backlog:,} deliveries to one endpoint. The receiver answers at once, and "
+        "shares the cores with the server."
     )
+    for result in measured:
+        yield (
+            f"- {result.database}: A replay of {result.replayed:,} deliveries takes {result.replay:.1f} s, from the "
+            "request to the last receipt."
+        )
