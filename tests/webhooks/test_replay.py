@@ -1,6 +1,7 @@
 """Deliver events again: one event, the failed ones, the missing ones, or all."""
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -9,7 +10,10 @@ from sqlalchemy import insert, update
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import events
 from one_runtime.db.webhook_tables import webhook_deliveries
+from one_runtime.tenancy.events import Actor, Subject, record_many
 from tests.application import Application, Client
+from tests.figures import Figures
+from tests.waiting import eventually
 from tests.webhooks.conftest import deliveries, subscribe, wait_for_deliveries
 from tests.webhooks.receiver import Receiver, with_status
 
@@ -53,6 +57,26 @@ async def test_two_replays_at_the_same_time_queue_ten_thousand_events_once(
         settled = {"status": "failed" if status == "missing" else "delivered", "due_at": None, "settled_at": now}
         async with database.write() as tx:
             await tx.execute(update(webhook_deliveries).values(**settled))
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+async def test_ten_thousand_replayed_events_arrive_once_each(
+    application: Application, client: Client, receiver: Receiver, figures: Figures
+) -> None:
+    """The events precede the endpoint."""
+    actor = Actor((await client.get("/v1/organization")).json()["id"], "system")
+    causes = [(actor, Subject("user_1", data={"changed": ["metadata"]}))] * 10_000
+    async with application.installation.database.write() as tx:
+        await record_many(tx, "end_user.updated", application.clock(), causes)
+    endpoint = await subscribe(client, receiver.url(), "end_user.updated")
+    begun = time.perf_counter()
+    assert await replay(client, endpoint, status="missing") == 10_000
+    queued = time.perf_counter() - begun
+    await eventually(lambda: len(receiver.messages) >= 10_000, seconds=500)
+    figures(f"10,000 events: queued in {queued:.1f} s, received in {time.perf_counter() - begun:.1f} s")
+    assert await replay(client, endpoint, status="missing") == 0
+    assert len({message.id for message in receiver.messages}) == len(receiver.messages) == 10_000
 
 
 @pytest.mark.parametrize("status, queued", [("missing", 2), ("all", 3)])

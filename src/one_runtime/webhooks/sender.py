@@ -32,8 +32,8 @@ from one_runtime.webhooks.pace import Pace
 from one_runtime.webhooks.places import Places
 from one_runtime.webhooks.schedule import next_delay
 
-BATCH: Final = 50
-"""Maximum number of deliveries of one claim."""
+BATCH: Final[Mapping[int, int]] = {FIRST: 50, TROUBLED: 100}
+"""Maximum number of deliveries of one claim, by lane. Claims of the lane `TROUBLED` are rare."""
 
 CONCURRENT: Final[Mapping[int, int]] = {FIRST: 16, TROUBLED: 4}
 """Maximum number of concurrent requests to one endpoint, by the endpoint's lane."""
@@ -163,11 +163,11 @@ class Sender:
         return total
 
     async def _claim_batch(self, lane: int, due: deque[DueEndpoint]) -> list[ClaimedDelivery]:
-        """Claim at most `BATCH` deliveries. Remove the endpoints from `due`."""
+        """Claim at most `BATCH` deliveries, and remove their endpoints from `due`."""
         claimed = list[ClaimedDelivery]()
         try:
             async with self._installation.database.write() as tx:
-                while due and (free := BATCH - len(claimed)) > 0:
+                while due and (free := BATCH[lane] - len(claimed)) > 0:
                     each = due.popleft()
                     room = self._room(each.endpoint_id, lane)
                     limit = min(free, room, self._places.left(lane, each.organization_id))
@@ -191,7 +191,7 @@ class Sender:
         """
         outbox, limit = self._outboxes.get(endpoint_id, _NO_OUTBOX), self._limit(endpoint_id, lane)
         if endpoint_id in self._proven:
-            return BATCH if len(outbox.waiting) < limit else 0
+            return BATCH[lane] if len(outbox.waiting) < limit else 0
         return limit - outbox.running - len(outbox.waiting)
 
     async def _start(self, claimed: list[ClaimedDelivery]) -> None:
@@ -313,7 +313,8 @@ class Sender:
                 if self._stopping:
                     return
                 await asyncio.sleep(_RETRY_STORING)
-            wake(webhook_deliveries)  # this process has room for further deliveries
+            if any(not outbox.waiting for outbox in self._outboxes.values()) or not self._outboxes:
+                wake(webhook_deliveries)  # this process has room for further deliveries
 
     async def _store_once(self) -> None:
         settlements, self._settlements = self._settlements, []
