@@ -5,7 +5,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,7 @@ class Plan:
     starts: int
     calls: int
     deliveries: int
+    only_webhooks: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,19 @@ def main() -> None:
     begun, busy = time.monotonic(), os.getloadavg()[0]
     with ExitStack() as stack:
         version, makers = _databases(stack, plan)
+        lines = [] if plan.only_webhooks else _report_requests(plan, makers)
+        _say("measuring webhooks")
+        lines += webhooks.table([webhooks.measure(name, new, _webhooks(plan)) for name, new in makers.items()])
+    if not plan.only_webhooks:
+        lines += ["", *catalog.table(catalog.measure()), *programs.table(programs.measure())]
+    print("`" + " ".join(["python -m benchmarks", *sys.argv[1:]]) + f"`, {time.monotonic() - begun:.0f} s in total\n")
+    print("\n".join([*report.machine(version, busy), ""]))
+    print("\n".join(lines))
+
+
+def _report_requests(plan: Plan, makers: Mapping[str, NewDatabase]) -> list[str]:
+    """Measure the list, credentials and proxy calls. Return the report as Markdown."""
+    with ExitStack() as stack:
         subjects = {name: _subjects(stack, plan, name, new) for name, new in makers.items()}
         cases = {
             name: (many.cases(_KINDS, (False, True)), few.cases(_KINDS[:1], (False,)))
@@ -84,15 +98,8 @@ def main() -> None:
         ]
         fresh = [credentials.measure(name, new) for name, new in makers.items()]
         calls = [measure(name, new, Extent(plan.seconds * 4, plan.calls)) for name, new in makers.items()]
-    delivered = [webhooks.measure(name, new, _webhooks(plan)) for name, new in makers.items()]
-    print("`" + " ".join(["python -m benchmarks", *sys.argv[1:]]) + f"`, {time.monotonic() - begun:.0f} s in total\n")
-    print("\n".join([*report.machine(version, busy), ""]))
-    print("\n".join(line for result in results for line in report.tables(result)))
-    print("\n".join([*credentials.table(fresh), ""]))
-    print("\n".join([*tables(calls), ""]))
-    print("\n".join([*webhooks.table(delivered), ""]))
-    print("\n".join(catalog.table(catalog.measure())))
-    print("\n".join(programs.table(programs.measure())))
+    lines = [line for result in results for line in report.tables(result)]
+    return [*lines, *credentials.table(fresh), "", *tables(calls), ""]
 
 
 def _plan(arguments: Sequence[str]) -> Plan:
@@ -101,6 +108,7 @@ def _plan(arguments: Sequence[str]) -> Plan:
     parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
     parser.add_argument("--rows", type=int, help="connections (1000000; quick: 20000)")
     parser.add_argument("--rounds", type=int, help="rounds of the interleaved run (8; quick: 2)")
+    parser.add_argument("--only-webhooks", action="store_true", help="measure nothing but webhooks")
     options = parser.parse_args(arguments)
     names = {"sqlite": ["SQLite"], "postgresql": ["PostgreSQL"], "both": ["SQLite", "PostgreSQL"]}
     rows = options.rows or (20_000 if options.quick else 1_000_000)
@@ -114,11 +122,12 @@ def _plan(arguments: Sequence[str]) -> Plan:
         starts=3 if options.quick else 5,
         calls=2_000 if options.quick else 100_000,
         deliveries=2_000 if options.quick else 100_000,
+        only_webhooks=options.only_webhooks,
     )
 
 
 def _webhooks(plan: Plan) -> webhooks.Extent:
-    return webhooks.Extent(plan.deliveries, events=plan.deliveries // 100, seconds=plan.seconds * 8)
+    return webhooks.Extent(plan.deliveries, events=plan.deliveries // 100, seconds=plan.seconds * 40)
 
 
 def _databases(stack: ExitStack, plan: Plan) -> tuple[str | None, dict[str, NewDatabase]]:
