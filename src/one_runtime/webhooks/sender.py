@@ -154,7 +154,7 @@ class Sender:
         async with self._installation.database.read() as tx:
             now = await database_now(tx, self._installation.clock)
             listed = await deliveries.due_endpoints(tx, lane, now)
-        due = deque(each for each in listed if self._room(each.endpoint_id, lane) > 0)
+        due = deque(each for each in listed if self._claimable(each, lane) > 0)
         while due:
             claimed = await self._claim_batch(lane, due)
             if claimed:
@@ -169,8 +169,7 @@ class Sender:
             async with self._installation.database.write() as tx:
                 while due and (free := BATCH[lane] - len(claimed)) > 0:
                     each = due.popleft()
-                    room = self._room(each.endpoint_id, lane)
-                    limit = min(free, room, self._places.left(lane, each.organization_id))
+                    limit = min(free, self._claimable(each, lane))
                     if limit > 0:
                         more = await deliveries.claim(tx, self._installation.clock, lane, each.endpoint_id, limit)
                         self._places.occupy(more)
@@ -179,6 +178,10 @@ class Sender:
             self._places.release(claimed)
             raise
         return claimed
+
+    def _claimable(self, due: DueEndpoint, lane: int) -> int:
+        """Return the number of deliveries to claim for an endpoint, if the lane contains so many."""
+        return min(self._room(due.endpoint_id, lane), self._places.left(lane, due.organization_id))
 
     def _limit(self, endpoint_id: str, lane: int) -> int:
         """Return the maximum number of concurrent requests to an endpoint."""
