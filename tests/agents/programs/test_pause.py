@@ -16,6 +16,7 @@ from one_runtime.agents.programs.limits import LIMITS, ProgramLimits
 from one_runtime.agents.programs.outcome import Failed, Finished, ProgramOutcome, Suspended
 from one_runtime.agents.programs.sandbox import NO_REFUSALS, Sandbox
 from tests.agents.programs.acme_host import IMPORTS, AcmeHost
+from tests.waiting import eventually
 
 ROOT: Final = Path(__file__).parents[3]
 
@@ -149,13 +150,15 @@ async def test_a_suspended_program_names_its_calls_and_keeps_its_output(sandbox:
 async def test_other_calls_end_before_the_pause_and_are_not_repeated(sandbox: Sandbox) -> None:
     host = AcmeHost()
     host.missing, host.blocks = {"github"}, {"slow"}
-    asyncio.get_running_loop().call_later(0.2, host.release.set)
     code = (
         "async def write(name):\n    await call(name, 'POST', f'/{name}/1')\n"
         "    await call(name, 'POST', f'/{name}/2')\n    return name\n"
         "await asyncio.gather(write('github'), write('slow'), write('acme-crm'))"
     )
-    outcome = suspended(await sandbox.run(IMPORTS + code, host))
+    running = asyncio.create_task(sandbox.run(IMPORTS + code, host))
+    await eventually(lambda: host.concurrent == 1 and "/acme-crm/2" in host.paths)
+    host.release.set()
+    outcome = suspended(await running)
     assert sorted(host.paths) == ["/acme-crm/1", "/acme-crm/2", "/slow/1", "/slow/2"]
     assert [pending.call.path for pending in outcome.pending] == ["/github/1"]
     host.missing = set()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from structlog.testing import capture_logs
 
 from one_runtime.agents.programs.limits import MIB, ProgramLimits
 from one_runtime.agents.programs.outcome import Failed, Finished, ProgramOutcome
@@ -142,9 +143,12 @@ async def test_a_killed_process_loses_one_program(sandbox: Sandbox, victim: str)
     second = asyncio.create_task(sandbox.run(BLOCKED, hosts[1]))
     await eventually(lambda: hosts[1].concurrent)
     os.kill(process.pid if victim == "process" else children(process.pid)[0], signal.SIGKILL)
-    for host in hosts:
-        host.release.set()
-    lost = await first
+    with capture_logs() as lines:
+        hosts[0].release.set()
+        lost = await first
+    hosts[1].release.set()
+    assert [line["event"] for line in lines] == ["program_process_ended"]
+    assert [line["status"] for line in lines] == [-signal.SIGKILL if victim == "process" else None]
     assert isinstance(lost, Failed)
     assert lost.kind == "crashed"
     assert result(await second) == "done"
@@ -157,7 +161,8 @@ async def test_a_program_that_gets_no_process_in_time_fails_because_the_sandbox_
     sandbox, host = Sandbox(size=1), blocking_host()
     running = asyncio.create_task(sandbox.run(BLOCKED, host))
     await eventually(lambda: host.concurrent)
-    busy = await sandbox.run("1", AcmeHost(), ProgramLimits(slot_seconds=0.05))
+    async with asyncio.timeout(4):
+        busy = await sandbox.run("1", AcmeHost(), ProgramLimits(slot_seconds=0.05))
     assert isinstance(busy, Failed)
     assert (busy.kind, busy.message.count("Try again in a few seconds.")) == ("busy", 1)
     host.release.set()
@@ -195,7 +200,8 @@ async def test_close_ends_all_processes_and_running_programs() -> None:
 
 
 async def test_a_cancelled_program_leaves_no_process_that_uses_the_cpu(sandbox: Sandbox) -> None:
-    running = asyncio.create_task(sandbox.run("while True:\n    pass", AcmeHost()))
+    limits = ProgramLimits(compute_seconds=300, step_compute_seconds=300)
+    running = asyncio.create_task(sandbox.run("while True:\n    pass", AcmeHost(), limits))
     await eventually(lambda: processes(sandbox) and len(children(processes(sandbox)[0].pid)) == 1)
     pids = [processes(sandbox)[0].pid, *children(processes(sandbox)[0].pid)]
     running.cancel()

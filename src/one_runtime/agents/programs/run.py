@@ -187,6 +187,8 @@ class ProgramRun:
         self.process.reusable = not event["last"]
         if event["event"] == "failed":
             kind, message = event["kind"], event["message"]
+            if kind == "crashed":
+                log.warning("program_process_ended", status=None)
             if kind == "types":
                 kind, message = describe_types(message, self.code, self.modules, await self.host.module_names())
             return self._failed(kind, message)
