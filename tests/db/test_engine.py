@@ -58,22 +58,19 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 async def organization(database: Database) -> str:
     """Insert an organization with an active and a revoked API key."""
     identifier = new_id()
+    row: dict[str, Any] = dict.fromkeys(organizations.columns.keys())
+    row |= {
+        "id": identifier,
+        "display_name": "Zoë 'n' \"Co\" % :x ?",
+        "allowed_origins": ["https://a.example"],
+        "return_urls": [],
+        "integrations_mode": "all",
+        "integrations_slugs": DOCUMENT,
+        "created_at": NOW,
+        "updated_at": NOW.astimezone(timezone(timedelta(hours=5, minutes=30))),
+    }
     async with database.write() as tx:
-        await tx.execute(
-            insert(organizations),
-            id=identifier,
-            display_name="Zoë 'n' \"Co\" % :x ?",
-            logo_url=None,
-            privacy_url=None,
-            allowed_origins=["https://a.example"],
-            return_urls=[],
-            integrations_mode="all",
-            integrations_slugs=DOCUMENT,
-            created_at=NOW,
-            updated_at=NOW.astimezone(timezone(timedelta(hours=5, minutes=30))),
-            custom_revision=None,
-            webhooks_since=None,
-        )
+        await tx.execute(insert(organizations), **row)
         for name, revoked in (("live", None), ("revoked", EARLIER)):
             await tx.execute(insert(api_keys), **key_of(identifier, name, revoked))
     return identifier
