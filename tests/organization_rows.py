@@ -1,6 +1,6 @@
 """Rows of one organization in every table with an organization id, and the tokens that a deletion has to revoke."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -149,7 +149,7 @@ async def fill(installation: Installation, name: str, end_users: int = 1) -> tup
         organization_id = (await organizations.create(tx, name, now)).id
         await api_keys.create(tx, Actor(organization_id, "system"), "backend", ["read"], now)
         entry = read_custom(ENTRY + OAUTH, "yaml")
-        await organization_catalogs.create(tx, organization_id, entry.integration, SVG, now)
+        await organization_catalogs.create(tx, organization_id, replace(entry, logo=SVG), now)
     client = await oauth_rows.client(oauth_rows.Place(database, vault, organization_id), f"client of {name}", "secret")
     rows = OrganizationRows(installation, organization_id, client)
     await rows.agent()

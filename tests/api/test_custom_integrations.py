@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -406,7 +407,7 @@ async def test_number_of_custom_integrations_is_limited(billing: Billing) -> Non
     async with billing.application.installation.database.write() as tx:
         for number in range(organization_catalogs.MOST):
             integration = entry.integration.model_copy(update={"slug": f"x-{number}"})
-            await organization_catalogs.create(tx, organization, integration, entry.logo, now)
+            await organization_catalogs.create(tx, organization, replace(entry, integration=integration), now)
     assert len((await client.get(PATH)).json()["custom_integrations"]) == organization_catalogs.MOST
     full = await send(client, "POST", PATH, ENTRY)
     assert (full.status_code, full.json()["code"]) == (409, "conflict")

@@ -192,7 +192,7 @@ async def create_custom_integration(
     """
     entry = await _entry(request, installation, caller.organization_id)
     async with installation.database.write() as tx:
-        created = await custom.create(tx, installation, caller.actor, entry.integration, entry.logo)
+        created = await custom.create(tx, installation, caller.actor, entry)
         return await repeatable.store(tx, _answer(request, created, entry.warnings))
 
 
@@ -245,7 +245,7 @@ async def replace_custom_integration(
             f"{slug[:64]!r} is not the slug of a custom integration. The slug {CUSTOM_SLUG_FORM}, as in x-acme-crm."
         )
     condition = conditions.on(partial(_read, request))
-    put = await custom.put(installation, caller.actor, entry.integration, entry.logo, condition)
+    put = await custom.put(installation, caller.actor, entry, condition)
     response.status_code = 201 if put.created else 200
     conditions.tag(_answer(request, CustomIntegrationResult(put.registered, put.enabled)))
     return _answer(request, put, entry.warnings)

@@ -37,12 +37,13 @@ class CustomEntry:
     """A valid custom integration.
 
     `logo`: a sanitized SVG. `warnings`: sentences about parts of an OpenAPI document that One Runtime ignored or
-    guessed.
+    guessed. `operations`: a JSON list of the operations that an OpenAPI document describes, or an empty text.
     """
 
     integration: CustomIntegration
     logo: str
     warnings: tuple[str, ...] = ()
+    operations: str = ""
 
 
 def written(integration: CustomIntegration) -> dict[str, object]:
@@ -133,7 +134,8 @@ def _from_openapi(source: EntrySource, slug: str | None, *, allow_http: bool) ->
     except UnsafeLogo as error:
         logo = _logo(integration, None)
         warnings = [*warnings, f"x-logo is ignored: {error}."]
-    return CustomEntry(integration, logo, tuple(warnings))
+    operations = ",".join(operation.model_dump_json(exclude_defaults=True) for operation in imported.operations)
+    return CustomEntry(integration, logo, tuple(warnings), f"[{operations}]" if operations else "")
 
 
 def _locate_in_document(source: EntrySource, imported: ImportedEntry, complaint: Complaint) -> Complaint:

@@ -1,4 +1,4 @@
-"""Convert an OpenAPI document (3.0 to 3.2) into the entry of a custom integration.
+"""Convert an OpenAPI document (3.0 to 3.2) into the entry of a custom integration, and into operations for agents.
 
 The entry uses the document's title, description, servers and security schemes. OpenAPI lacks some parts of an entry,
 such as a logo or the request that verifies a credential (check). So a document can contain the extensions `x-logo`,
@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from one_runtime.catalog.model import CATEGORIES, CUSTOM, is_custom
+from one_runtime.catalog.openapi_operations import ApiAddress, compile_operations
 from one_runtime.catalog.openapi_schemes import auths_from
 from one_runtime.catalog.openapi_servers import VARIABLE, server_of
 from one_runtime.catalog.openapi_words import sentence_of
+from one_runtime.catalog.operation import Operation
 from one_runtime.catalog.parts import MAX_LABEL
 from one_runtime.catalog.source import EntrySource
 from one_runtime.catalog.templates import check_link, is_https, resolve_reference
@@ -31,13 +33,15 @@ class ImportedEntry:
     """An entry as plain data, in the catalog's format.
 
     `logo`: the unchanged logo of the document. `warnings`: sentences for the developer. `places`: the places of `check`
-    and `identity` in the document. Every auth type except `none` uses the same `check` and `identity`.
+    and `identity` in the document. Every auth type except `none` uses the same `check` and `identity`. `operations`:
+    the operations that agents can call.
     """
 
     entry: dict[str, Any]
     logo: str | None
     warnings: list[str]
     places: Mapping[str, Place]
+    operations: tuple[Operation, ...]
 
 
 def is_openapi(data: object) -> bool:
@@ -86,8 +90,9 @@ class _Reader:
         ]
         if len(title) > MAX_LABEL:
             self._warnings.append(f"The title is shortened to {MAX_LABEL} characters, the maximum length of a name.")
+        slug = slug or self._slug(title)
         entry = {
-            "slug": slug or self._slug(title),
+            "slug": slug,
             "name": title[:MAX_LABEL].strip(),
             "description": self._description(title),
             "category": self._category(),
@@ -95,7 +100,17 @@ class _Reader:
             "auth": auths_with_base,
         }
         places = {part: self._extension(f"x-{part}")[0] for part in ("check", "identity")}
-        return ImportedEntry(entry, self._logo(), self._warnings, places)
+        operations = self._operations(slug, server.url, base_url)
+        return ImportedEntry(entry, self._logo(), self._warnings, places, operations)
+
+    def _operations(self, slug: str, server_url: str, base_url: str) -> tuple[Operation, ...]:
+        address = ApiAddress(server_url, base_url)
+        compiled = compile_operations(self._document, slug, address, self._source.size)
+        self._warnings += [
+            f"Agents cannot call {count:,} operation{'s' if count > 1 else ''} of the document: {reason}."
+            for reason, count in compiled.skipped.items()
+        ]
+        return compiled.operations
 
     def _slug(self, title: str) -> str:
         slug = slug_from(title)

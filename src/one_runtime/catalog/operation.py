@@ -17,7 +17,7 @@ from one_runtime.catalog.parts import EntryPart
 
 Method: TypeAlias = Literal["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 Access: TypeAlias = Literal["read", "write"]
-ArgumentType: TypeAlias = Literal["string", "integer", "number", "boolean", "array", "object"]
+ArgumentType: TypeAlias = Literal["string", "integer", "number", "boolean", "array", "object", "any"]
 Location: TypeAlias = Literal["path", "query", "header", "body"]
 BodyFormat: TypeAlias = Literal["json", "form"]
 Style: TypeAlias = Literal["repeat", "comma", "space", "pipe", "brackets"]
@@ -53,6 +53,7 @@ class Argument(EntryPart):
 
     - `name`: a Python identifier. `wire_name`: the name in the request, if different.
     - `location`: the part of the request that contains the value.
+    - `type`: a type of JSON. `any` allows every value of JSON.
     - `default`: the value that the provider assumes, or None. One Runtime sends the default only for a required
       argument.
     - `items`: the type of the items of an array. `style`: the form of an array in a query or a form.

@@ -8,7 +8,7 @@ the present revision from the database at every request. So no process uses an o
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from cachetools import LRUCache
 from sqlalchemy import bindparam, func, insert, select, update
@@ -22,8 +22,14 @@ from one_runtime.db.schema import organizations
 from one_runtime.errors import Conflict, NotFound
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 
+if TYPE_CHECKING:
+    from one_runtime.catalog.custom import CustomEntry
+
 MOST: Final = 100
 """Maximum number of custom integrations of an organization."""
+
+MAX_OPERATIONS_SIZE: Final = 8 * 1024 * 1024
+"""Maximum number of characters of the operations of an organization's custom integrations."""
 
 _CACHED: Final = 64
 """Maximum number of catalogs that a process caches."""
@@ -41,22 +47,31 @@ class StoredIntegration:
 _OF_ORGANIZATION = customs.c.organization_id == bindparam("organization")
 _SLUG = customs.c.slug == bindparam("slug")
 _PRESENT = customs.c.deleted_at.is_(None)
-_ALL = select(customs).where(_OF_ORGANIZATION, _PRESENT).order_by(customs.c.slug)
-_BY_SLUG = select(customs).where(_OF_ORGANIZATION, _SLUG, _PRESENT)
+_ENTRY = [column for column in customs.c if column is not customs.c.operations]
+"""All columns except the operations, which can be long."""
+_ALL = select(*_ENTRY).where(_OF_ORGANIZATION, _PRESENT).order_by(customs.c.slug)
+_BY_SLUG = select(*_ENTRY).where(_OF_ORGANIZATION, _SLUG, _PRESENT)
 # The rows of deleted integrations stay in the table, so several rows can have the same slug. `_LAST` selects the row
 # that is not deleted. If all rows of the slug are deleted, `_LAST` selects the row that was deleted last.
 _LAST = (
-    select(customs)
+    select(*_ENTRY)
     .where(_OF_ORGANIZATION, _SLUG)
     .order_by(customs.c.deleted_at.is_not(None), customs.c.deleted_at.desc())
     .limit(1)
 )
 _COUNT = select(func.count().label("count")).where(_OF_ORGANIZATION, _PRESENT)
 _INSERT = insert(customs)
-_CHANGED = ("definition", "logo", "logo_hash", "updated_at", "moved_at")
+_CHANGED = ("definition", "logo", "logo_hash", "updated_at", "moved_at", "operations")
 _UPDATE = update(customs).where(_OF_ORGANIZATION, _SLUG, _PRESENT).values({name: bindparam(name) for name in _CHANGED})
-_DELETE = update(customs).where(_OF_ORGANIZATION, _SLUG, _PRESENT).values(deleted_at=bindparam("now"))
+_DELETE = update(customs).where(_OF_ORGANIZATION, _SLUG, _PRESENT).values(deleted_at=bindparam("now"), operations=None)
 _PURGE = batched_delete(customs, customs.c.deleted_at <= bindparam("before"))
+_OPERATIONS = select(customs.c.slug, customs.c.operations).where(
+    _OF_ORGANIZATION, _PRESENT, customs.c.operations.is_not(None)
+)
+_OPERATIONS_OF_SLUG = select(customs.c.operations).where(_OF_ORGANIZATION, _SLUG, _PRESENT)
+_SIZE_OF_OTHERS = select(func.coalesce(func.sum(func.length(customs.c.operations)), 0).label("size")).where(
+    _OF_ORGANIZATION, _PRESENT, customs.c.slug != bindparam("slug")
+)
 _LOGO = select(customs.c.logo).where(customs.c.logo_hash == bindparam("digest"), _SLUG, _PRESENT)
 _BY_ID = organizations.c.id == bindparam("organization")
 _REVISION = select(organizations.c.custom_revision).where(_BY_ID)
@@ -92,17 +107,16 @@ async def lock(tx: Transaction, organization_id: str) -> None:
     await tx.all(_LOCK, organization=organization_id)
 
 
-async def create(
-    tx: Transaction, organization_id: str, entry: Integration, logo: str, now: datetime
-) -> StoredIntegration:
+async def create(tx: Transaction, organization_id: str, entry: "CustomEntry", now: datetime) -> StoredIntegration:
     """Store a new custom integration. The caller ensures that the slug is free.
 
-    Raises: Conflict if the organization already has `MOST` custom integrations.
+    Raises: Conflict if the organization already has `MOST` custom integrations, or too many operations.
     """
     row = await tx.one(_COUNT, organization=organization_id)
     if row is not None and row.count >= MOST:
         raise Conflict(f"An organization may have at most {MOST} custom integrations. First delete some of them.")
-    integration = CustomIntegration.of(dump(entry), new_id(), logo, now)
+    await _require_room(tx, organization_id, entry)
+    integration = CustomIntegration.of(dump(entry.integration), new_id(), entry.logo, now)
     own = {
         "id": integration.id,
         "organization_id": organization_id,
@@ -110,31 +124,48 @@ async def create(
         "created_at": now,
         "deleted_at": None,
     }
-    await tx.execute(_INSERT, **own, **_columns(integration, now))
+    await tx.execute(_INSERT, **own, **_columns(integration, entry.operations, now))
     await _change_revision(tx, organization_id)
     return StoredIntegration(integration, now, now)
 
 
 async def replace(
-    tx: Transaction,
-    organization_id: str,
-    present: StoredIntegration,
-    entry: CustomIntegration,
-    logo: str,
-    now: datetime,
+    tx: Transaction, organization_id: str, present: StoredIntegration, entry: "CustomEntry", now: datetime
 ) -> StoredIntegration:
-    """Replace the definition of a custom integration. The id stays the same."""
+    """Replace the definition and the operations of a custom integration. The id stays the same.
+
+    Raises: Conflict if the organization would have too many operations.
+    """
+    await _require_room(tx, organization_id, entry)
     before = present.integration
-    moved = any(before.audience(kind) != entry.audience(kind) for kind in before.auth_types)
-    integration = CustomIntegration.of(dump(entry), before.id, logo, now if moved else before.moved_at)
-    await tx.execute(_UPDATE, organization=organization_id, slug=integration.slug, **_columns(integration, now))
+    moved = any(before.audience(kind) != entry.integration.audience(kind) for kind in before.auth_types)
+    moved_at = now if moved else before.moved_at
+    integration = CustomIntegration.of(dump(entry.integration), before.id, entry.logo, moved_at)
+    columns = _columns(integration, entry.operations, now)
+    await tx.execute(_UPDATE, organization=organization_id, slug=integration.slug, **columns)
     await _change_revision(tx, organization_id)
     return StoredIntegration(integration, present.created_at, now)
 
 
-def is_same(present: StoredIntegration, entry: Integration, logo: str) -> bool:
-    """Return True if the stored integration has this definition and this logo."""
-    return present.integration.logo == logo and json.dumps(dump(present.integration)) == json.dumps(dump(entry))
+async def is_same(tx: Transaction, organization_id: str, present: StoredIntegration, entry: "CustomEntry") -> bool:
+    """Return True if the stored integration has this definition, this logo and these operations."""
+    stored, new = present.integration, entry.integration
+    if stored.logo != entry.logo or json.dumps(dump(stored)) != json.dumps(dump(new)):
+        return False
+    row = await tx.one(_OPERATIONS_OF_SLUG, organization=organization_id, slug=new.slug)
+    return row is not None and (row.operations or "") == entry.operations
+
+
+async def list_operations(tx: Transaction, organization_id: str) -> dict[str, str]:
+    """Return the operations of an organization's custom integrations: a JSON list for each slug."""
+    return {row.slug: row.operations for row in await tx.all(_OPERATIONS, organization=organization_id)}
+
+
+async def find_revision(tx: Transaction, organization_id: str) -> str | None:
+    """Return the revision of the organization's custom integrations, or None if it never had any."""
+    row = await tx.one(_REVISION, organization=organization_id)
+    revision: str | None = row.custom_revision if row is not None else None
+    return revision
 
 
 async def remove(tx: Transaction, organization_id: str, slug: str, now: datetime) -> None:
@@ -183,8 +214,7 @@ class OrganizationCatalogs:
 
     async def of(self, tx: Transaction, organization_id: str) -> Catalog:
         """Return the catalog of an organization."""
-        row = await tx.one(_REVISION, organization=organization_id)
-        own = await self.own(tx, organization_id, row.custom_revision if row is not None else None)
+        own = await self.own(tx, organization_id, await find_revision(tx, organization_id))
         return own if own is not None else self._built_in
 
     async def get(self, tx: Transaction, organization_id: str, slug: str) -> Integration | None:
@@ -223,10 +253,23 @@ async def _change_revision(tx: Transaction, organization_id: str) -> None:
     await tx.execute(_REVISE, organization=organization_id, revision=new_id())
 
 
-def _columns(integration: CustomIntegration, now: datetime) -> dict[str, object]:
+async def _require_room(tx: Transaction, organization_id: str, entry: "CustomEntry") -> None:
+    """Raises: Conflict if the operations of all custom integrations would be too long."""
+    if not entry.operations:
+        return
+    row = await tx.one(_SIZE_OF_OTHERS, organization=organization_id, slug=entry.integration.slug)
+    if row is not None and row.size + len(entry.operations) > MAX_OPERATIONS_SIZE:
+        raise Conflict(
+            f"The operations of all custom integrations of an organization can have at most {MAX_OPERATIONS_SIZE:,} "
+            "characters as JSON. Send the OpenAPI document with fewer paths."
+        )
+
+
+def _columns(integration: CustomIntegration, operations: str, now: datetime) -> dict[str, object]:
     definition = json.dumps(dump(integration), ensure_ascii=False)
     logo = {"logo": integration.logo, "logo_hash": integration.logo_hash}
-    return {"definition": definition, **logo, "updated_at": now, "moved_at": integration.moved_at}
+    times = {"updated_at": now, "moved_at": integration.moved_at}
+    return {"definition": definition, **logo, **times, "operations": operations or None}
 
 
 def _from_row(row: object) -> StoredIntegration:

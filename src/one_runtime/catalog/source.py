@@ -139,15 +139,16 @@ class UnreadableSource(SourceError):
 
 @dataclass(frozen=True, slots=True)
 class EntrySource:
-    """A parsed source: plain data, with the line number of each part."""
+    """A parsed source: plain data, with the line number of each part. `size`: the number of characters of the text."""
 
     data: object
     _root: yaml.Node | None = field(repr=False, default=None)
+    size: int = 0
 
     @classmethod
     def read(cls, text: str, syntax: Syntax = "yaml") -> "EntrySource":
         """Parse a text. Raises: SourceError; UnreadableSource if the text is not valid in this syntax."""
-        return cls(*(_read_json(text) if syntax == "json" else _read_yaml(text)))
+        return cls(*(_read_json(text) if syntax == "json" else _read_yaml(text)), len(text))
 
     def integration(self, model: type[E], *, allow_http: bool = False) -> E:
         """Return the validated entry. Raises: SourceError."""

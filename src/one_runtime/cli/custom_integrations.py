@@ -72,7 +72,7 @@ def set_custom_integration(
     async def put(installation: "Installation") -> tuple["CustomIntegrationResult", list[str]]:
         async with installation.database.read() as tx:
             owner = await organizations.get(tx, organization)
-        result = await custom.put(installation, operator_actor(owner.id), entry.integration, entry.logo)
+        result = await custom.put(installation, operator_actor(owner.id), entry)
         refused = refused_targets(entry.integration, installation.settings.egress_allow)
         return result, [*entry.warnings, *refused]
 

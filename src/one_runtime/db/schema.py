@@ -133,6 +133,7 @@ custom_integrations = Table(
     Column("updated_at", TIME, nullable=False),
     Column("moved_at", TIME, nullable=False),  # last change of the places that receive credentials (`audience`)
     Column("deleted_at", TIME),  # pending revocations still use the row of a deleted integration
+    Column("operations", Text),  # JSON list of the operations of an OpenAPI document (`catalog/operation.py`), or null
     partial_index(
         "ix_custom_integrations_organization_id_slug",
         "organization_id",

@@ -12,6 +12,7 @@ from typing import Final, get_args
 
 from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog import organization_catalogs
+from one_runtime.catalog.custom import CustomEntry
 from one_runtime.catalog.model import AuthType, CustomIntegration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.organization_catalogs import StoredIntegration
@@ -76,49 +77,50 @@ async def get(tx: Transaction, organization_id: str, slug: str) -> CustomIntegra
 
 
 async def create(
-    tx: Transaction, installation: Installation, actor: Actor, entry: CustomIntegration, logo: str
+    tx: Transaction, installation: Installation, actor: Actor, entry: CustomEntry
 ) -> CustomIntegrationResult:
-    """Register a new custom integration. The caller has validated `entry`. `logo` is a sanitized SVG.
+    """Register a new custom integration. The caller has validated `entry`.
 
     Raises: IntegrationExists; Conflict if the organization has the maximum number of custom integrations.
     """
     await organization_catalogs.lock(tx, actor.organization_id)
-    if await _find(tx, actor, entry.slug) is not None:
+    slug = entry.integration.slug
+    if await _find(tx, actor, slug) is not None:
         raise IntegrationExists(
-            f"The integration {entry.slug!r} exists already. PUT /v1/custom-integrations/{entry.slug} replaces it."
+            f"The integration {slug!r} exists already. PUT /v1/custom-integrations/{slug} replaces it."
         )
-    return await _create(tx, installation, actor, entry, logo)
+    return await _create(tx, installation, actor, entry)
 
 
 async def put(
     installation: Installation,
     actor: Actor,
-    entry: CustomIntegration,
-    logo: str,
+    entry: CustomEntry,
     condition: "Precondition[CustomIntegrationResult] | None" = None,
 ) -> CustomIntegrationResult:
     """Register a custom integration, or replace an existing definition. `create` explains the arguments.
 
-    If the definition and the logo are the present ones, store nothing, and write no event.
+    If the definition, the logo and the operations are the present ones, store nothing, and write no event.
 
     Raises: Conflict; PreconditionFailed.
     """
     async with installation.database.write() as tx:
         await organization_catalogs.lock(tx, actor.organization_id)
-        present = await _find(tx, actor, entry.slug)
+        slug = entry.integration.slug
+        present = await _find(tx, actor, slug)
         organization = await organizations.get(tx, actor.organization_id)
-        enabled = organization.offers(entry.slug)
+        enabled = organization.offers(slug)
         if condition is not None:
             await condition(tx, None if present is None else CustomIntegrationResult(present, enabled))
         if present is None:
-            return await _create(tx, installation, actor, entry, logo)
-        if organization_catalogs.is_same(present, entry, logo):
+            return await _create(tx, installation, actor, entry)
+        if await organization_catalogs.is_same(tx, actor.organization_id, present, entry):
             return CustomIntegrationResult(present, enabled)
         now = installation.clock()
-        saved = await organization_catalogs.replace(tx, actor.organization_id, present, entry, logo, now)
+        saved = await organization_catalogs.replace(tx, actor.organization_id, present, entry, now)
         auth = oauth2_of(saved.integration.auth_of("oauth2"))
-        retired = await _retire_client(tx, installation, actor, entry.slug, auth)
-        await _record(tx, installation, actor, "custom_integration.updated", entry.slug)
+        retired = await _retire_client(tx, installation, actor, slug, auth)
+        await _record(tx, installation, actor, "custom_integration.updated", slug)
     invalidated = await _invalidate_connections(installation, actor, saved.integration)
     return CustomIntegrationResult(saved, enabled, invalidated=invalidated, client_retired=retired)
 
@@ -159,12 +161,13 @@ async def _find(tx: Transaction, actor: Actor, slug: str) -> StoredIntegration |
 
 
 async def _create(
-    tx: Transaction, installation: Installation, actor: Actor, entry: CustomIntegration, logo: str
+    tx: Transaction, installation: Installation, actor: Actor, entry: CustomEntry
 ) -> CustomIntegrationResult:
-    saved = await organization_catalogs.create(tx, actor.organization_id, entry, logo, installation.clock())
-    await _record(tx, installation, actor, "custom_integration.created", entry.slug)
+    slug = entry.integration.slug
+    saved = await organization_catalogs.create(tx, actor.organization_id, entry, installation.clock())
+    await _record(tx, installation, actor, "custom_integration.created", slug)
     organization = await organizations.get(tx, actor.organization_id)
-    return CustomIntegrationResult(saved, organization.offers(entry.slug), created=True)
+    return CustomIntegrationResult(saved, organization.offers(slug), created=True)
 
 
 async def _retire_client(

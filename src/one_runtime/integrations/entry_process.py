@@ -28,7 +28,7 @@ MAX_MEMORY: Final = 512 * 1024 * 1024
 """Maximum memory of the process, in bytes."""
 
 _MAX_WAIT: Final = 60.0  # seconds; longer than `MAX_SECONDS`, because a busy system runs the process slowly
-_TOO_LARGE: Final = "takes too much time or memory to read; send fewer values, for example a document without paths"
+_TOO_LARGE: Final = "takes too much time or memory to read; send fewer values, for example a document with fewer paths"
 _OUT_OF_MEMORY: Final = 70
 """Exit status of the process after a `MemoryError`."""
 # Without free memory, Rust code, such as pydantic's, ends the process with SIGABRT. C code can end with SIGSEGV.
@@ -101,7 +101,7 @@ def _decode(result: dict[str, Any]) -> CustomEntry:
             for complaint in result["complaints"]
         )
     integration = CustomIntegration.model_validate(result["integration"], context={"trusted": True})
-    return CustomEntry(integration, result["logo"], tuple(result["warnings"]))
+    return CustomEntry(integration, result["logo"], tuple(result["warnings"]), result["operations"])
 
 
 def _too_large() -> SourceError:
@@ -115,7 +115,8 @@ def _encode(document: EntryDocument) -> dict[str, object]:
     except SourceError as error:
         complaints = [asdict(complaint) for complaint in error.complaints]
         return {"complaints": complaints, "unreadable": isinstance(error, UnreadableSource)}
-    return {"integration": dump(entry.integration), "logo": entry.logo, "warnings": entry.warnings}
+    texts = {"logo": entry.logo, "warnings": entry.warnings, "operations": entry.operations}
+    return {"integration": dump(entry.integration), **texts}
 
 
 def _limit_this_process(seconds: int, memory: int) -> None:

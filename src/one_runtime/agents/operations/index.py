@@ -43,6 +43,7 @@ INSERT INTO words (words, rank) VALUES ('rank', 'bm25(0, 4, 6, 3, 1)');
 _INSERT_OPERATION: Final = "INSERT INTO operations VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _INSERT_WORDS: Final = "INSERT INTO words (rowid, slug, integration, name, summary, path) VALUES (?, ?, ?, ?, ?, ?)"
 _CANDIDATE: Final = "SELECT slug, name, method, path, deprecated, texts FROM operations WHERE id = ?"
+_SAME: Final = "SELECT 1 FROM operations WHERE slug = ? AND (name = ? OR (method = ? AND path = ?)) LIMIT 1"
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _WORD: Final = re.compile(r"[^\W_]+")
 
@@ -138,6 +139,13 @@ class OperationIndex:
         with self._connection() as connection:
             row = connection.execute("SELECT data FROM operations WHERE slug = ? AND name = ?", (slug, name)).fetchone()
         return _load(row[0]) if row is not None else None
+
+    def has(self, other: Candidate) -> bool:
+        """Return True if the index has an operation with the same name, or with the same method and path."""
+        if other.slug not in self._ranges:
+            return False
+        with self._connection() as connection:
+            return connection.execute(_SAME, (other.slug, other.name, other.method, other.path)).fetchone() is not None
 
     def of_integration(self, slug: str) -> list[Operation]:
         """Return all operations of an integration, in the order of their source."""

@@ -48,25 +48,28 @@ class OperationLibrary:
         own: OperationIndex | None = None,
     ) -> list[Match]:
         """Return the operations that match a query best. `search.search` explains the arguments."""
-        return await self._run(lambda: search(self._indexes(own), query, slugs, connected, limit))
+        return await self.run(lambda: search(self._indexes(own), query, slugs, connected, limit))
 
     async def get(self, slug: str, name: str, own: OperationIndex | None = None) -> Operation | None:
         """Return an operation, or None if no source has the operation."""
-        return await self._run(lambda: _first(index.get(slug, name) for index in self._indexes(own)))
+        return await self.run(lambda: _first(index.get(slug, name) for index in self._indexes(own)))
 
     async def of_integration(self, slug: str, own: OperationIndex | None = None) -> list[Operation]:
-        """Return all operations of an integration. Each name occurs once."""
+        """Return all operations of an integration, without those that `search` would leave out."""
 
         def collect() -> list[Operation]:
-            operations = (operation for index in self._indexes(own) for operation in index.of_integration(slug))
-            by_name: dict[str, Operation] = {}
-            for operation in operations:
-                by_name.setdefault(operation.name, operation)
-            return list(by_name.values())
+            operations: list[Operation] = []
+            seen = set[tuple[str, ...]]()
+            for index in self._indexes(own):
+                new = [each for each in index.of_integration(slug) if seen.isdisjoint(_keys(each))]
+                operations += new
+                seen.update(key for each in new for key in _keys(each))
+            return operations
 
-        return await self._run(collect)
+        return await self.run(collect)
 
-    async def _run(self, function: Callable[[], T]) -> T:
+    async def run(self, function: Callable[[], T]) -> T:
+        """Run a function on a thread of the library."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, function)
 
     def _indexes(self, own: OperationIndex | None) -> list[OperationIndex]:
@@ -88,3 +91,7 @@ class OperationLibrary:
 
 def _first(operations: Iterable[Operation | None]) -> Operation | None:
     return next((operation for operation in operations if operation is not None), None)
+
+
+def _keys(operation: Operation) -> tuple[tuple[str, ...], ...]:
+    return (operation.name,), (operation.method, operation.path)

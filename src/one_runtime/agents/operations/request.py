@@ -27,6 +27,7 @@ _IN_WORDS: Final[Mapping[ArgumentType, str]] = {
     "boolean": "true or false",
     "array": "a list",
     "object": "a JSON object",
+    "any": "a value",
 }
 _CHECKS: Final[Mapping[ArgumentType, Callable[[Any], bool]]] = {
     "string": lambda value: isinstance(value, str),
@@ -35,6 +36,7 @@ _CHECKS: Final[Mapping[ArgumentType, Callable[[Any], bool]]] = {
     "boolean": lambda value: isinstance(value, bool),
     "array": lambda value: isinstance(value, list | tuple),
     "object": lambda value: isinstance(value, Mapping),
+    "any": lambda _: True,
 }
 
 

@@ -5,16 +5,16 @@ rank depends on the size of the index. So `search` ranks all candidates again wi
 """
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice, takewhile
 from typing import Final
 
 from one_runtime.agents.operations.index import Candidate, OperationIndex, words_in
 from one_runtime.catalog.operation import Operation
 from one_runtime.catalog.popular import POPULARITY
 
-MAX_LIMIT: Final = 50
 _MAX_QUERY: Final = 500
 _MAX_WORDS: Final = 10
 _CANDIDATES: Final = 25
@@ -96,7 +96,8 @@ def search(
         return []
     slugs = slugs if slugs is None else frozenset(slugs)
     near = frozenset(connected) if slugs is None else slugs.intersection(connected)
-    candidates = list(_without_repetitions(_candidates(indexes, words, slugs, near, limit)))
+    distinct = {(hit.slug, hit.name, hit.found_in): hit for hit in _candidates(indexes, words, slugs, near, limit)}
+    candidates = list(distinct.values())
     scores = [_score(candidate, words) for candidate in candidates]
     enough = _CONNECTED_FIRST * max(scores, default=0.0)
     ranked = sorted(
@@ -108,8 +109,16 @@ def search(
             POPULARITY.get(hit[1].slug, len(POPULARITY)),
         ),
     )
-    matches = ((candidate, candidate.found_in.get(candidate.slug, candidate.name)) for _, candidate in ranked[:limit])
-    return [Match(operation, candidate.slug in near) for candidate, operation in matches if operation is not None]
+    visible = (candidate for _, candidate in ranked if not _is_replaced(candidate, indexes))
+    found = ((candidate.slug, candidate.found_in.get(candidate.slug, candidate.name)) for candidate in visible)
+    matches = (Match(operation, slug in near) for slug, operation in found if operation is not None)
+    return list(islice(matches, limit))
+
+
+def _is_replaced(candidate: Candidate, indexes: Sequence[OperationIndex]) -> bool:
+    """Return True if an index before the candidate's index has an operation with the same name or the same path."""
+    before = takewhile(lambda index: index is not candidate.found_in, indexes)
+    return any(index.has(candidate) for index in before)
 
 
 def _read_query(query: str) -> list[_Term]:
@@ -153,15 +162,6 @@ def _expressions(words: Sequence[_Term]) -> Iterator[str]:
 
 def _any(words: Sequence[_Term]) -> str:
     return " OR ".join(word.expression for word in words)
-
-
-def _without_repetitions(candidates: Iterable[Candidate]) -> Iterator[Candidate]:
-    seen = set[tuple[str, ...]]()
-    for candidate in candidates:
-        keys = {(candidate.slug, candidate.name), (candidate.slug, candidate.method, candidate.path)}
-        if seen.isdisjoint(keys):
-            yield candidate
-        seen |= keys
 
 
 def _score(candidate: Candidate, words: Sequence[_Term]) -> float:
