@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure the list, credentials, proxy calls, webhooks, the catalog and programs."""
+"""`python -m benchmarks`: measure list, credentials, calls, webhooks, catalog, functions and programs."""
 
 import argparse
 import os
@@ -13,7 +13,7 @@ from typing import Final
 
 import psycopg
 
-from benchmarks import catalog, credentials, programs, report, webhooks
+from benchmarks import catalog, credentials, operations, programs, report, webhooks
 from benchmarks.processes import Server, measured_server, served
 from benchmarks.proxy.measure import Extent, measure, tables
 from benchmarks.report import Result
@@ -75,7 +75,8 @@ def main() -> None:
         _say("measuring webhooks")
         lines += webhooks.table([webhooks.measure(name, new, _webhooks(plan)) for name, new in makers.items()])
     if not plan.only_webhooks:
-        lines += ["", *catalog.table(catalog.measure()), *programs.table(programs.measure())]
+        lines += ["", *catalog.table(catalog.measure()), *operations.table(operations.measure())]
+        lines += programs.table(programs.measure())
     print("`" + " ".join(["python -m benchmarks", *sys.argv[1:]]) + f"`, {time.monotonic() - begun:.0f} s in total\n")
     print("\n".join([*report.machine(version, busy), ""]))
     print("\n".join(lines))

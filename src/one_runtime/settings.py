@@ -126,6 +126,11 @@ class Settings(BaseModel):
         7, ge=0, le=3650, description="Number of days to keep the entries of the request log. 0 disables the log."
     )
     event_retention_days: int = Field(90, ge=1, le=3650, description="Number of days to keep events.")
+    tools_file: str = Field(
+        "one-runtime-tools.db",
+        title="path",
+        description="File with the functions that `one-runtime tools fetch` adds for agents. The file can be missing.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest level of the log lines that One Runtime writes."
     )

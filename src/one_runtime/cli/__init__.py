@@ -29,6 +29,7 @@ _GROUPS: Final = {
     "connections": "The connections of all organizations.",
     "events": "The audit log of all organizations.",
     "webhooks": "Webhook endpoints: local development with an API key, and the endpoints of all organizations.",
+    "tools": "The functions that agents can call.",
     "proxy-requests": "The calls through the proxy of all organizations.",
 }
 """The groups of subcommands, with their help. The module with the name of the group defines the subcommands."""

@@ -41,6 +41,11 @@ def read_entry(catalog: Catalog, name: str) -> Integration:
     """
     if _is_file(name):
         return load_file(Path(name), allow_http=allows_http())
+    return find_entry(catalog, name)
+
+
+def find_entry(catalog: Catalog, name: str) -> Integration:
+    """Return the integration with the slug `name`. Raises: NotFound."""
     integration = catalog.get(name)
     if integration is None:
         near = get_close_matches(name.lower(), [entry.slug for entry in catalog.integrations], cutoff=0.7)

@@ -1,6 +1,7 @@
 """Read single settings of the server, for commands that need no database. Ignore errors in all other settings."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from one_runtime.settings import PREFIX, Settings, load_settings
@@ -17,6 +18,11 @@ def load_egress_allow() -> "AllowList":
 def allows_http() -> bool:
     """Return True if the public URL is an http URL. Raises: ConfigurationError."""
     return not _load_only("PUBLIC_URL").secure
+
+
+def load_tools_file() -> Path:
+    """Return the path of the file with the functions that the operator added. Raises: ConfigurationError."""
+    return Path(_load_only("TOOLS_FILE").tools_file)
 
 
 def _load_only(name: str) -> Settings:

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
+from threading import Barrier, BrokenBarrierError
 
 import pytest
 
@@ -53,9 +55,12 @@ async def test_own_functions_come_beside_the_others(library: OperationLibrary) -
 
 async def test_concurrent_first_searches_load_the_data_once() -> None:
     loads = list[str]()
+    both = Barrier(2)
 
     def read() -> dict[str, tuple[Operation, ...]]:
         loads.append(URL)
+        with suppress(BrokenBarrierError):  # no second thread arrives
+            both.wait(0.2)
         return acme_operations(URL)
 
     library = OperationLibrary(with_acme(load_catalog(), URL), (read,))

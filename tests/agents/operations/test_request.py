@@ -128,7 +128,7 @@ def test_a_path_argument_cannot_be_empty_or_leave_its_segment(value: str) -> Non
     assert "contact_id must not be empty, and must not contain" in refusal(GET, PATHS | {"contact_id": value})
 
 
-def test_two_path_arguments_cannot_combine_into_dots() -> None:
+def test_two_path_arguments_of_one_segment_cannot_be_dots() -> None:
     parameters = [{"name": name, "location": "path", "required": True} for name in ("major", "minor")]
     versions = operation("crm.version_get", path="/v/{major}{minor}", parameters=parameters)
     assert arguments_to_request(versions, {"major": "1", "minor": ".2"}).path == "/v/1.2"

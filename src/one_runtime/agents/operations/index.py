@@ -8,7 +8,7 @@ import re
 import sqlite3
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -111,7 +111,7 @@ class OperationIndex:
         self._slugs: list[str] = [row[0] for row in rows]
         self._ranges = {slug: range(start, end) for slug, start, end, *_ in rows}
         self._words = {row[0]: row[3] for row in rows}
-        self.details: Mapping[str, str] = {row[0]: row[4] for row in rows}
+        self._details = {row[0]: row[4] for row in rows}
 
     @classmethod
     def in_memory(cls, integrations: Iterable[IndexedIntegration]) -> "OperationIndex":
@@ -139,6 +139,11 @@ class OperationIndex:
         with self._connection() as connection:
             row = connection.execute("SELECT data FROM operations WHERE slug = ? AND name = ?", (slug, name)).fetchone()
         return _load(row[0]) if row is not None else None
+
+    def integrations(self) -> Iterator[IndexedIntegration]:
+        """Yield the whole content of the index."""
+        for slug, words in self._words.items():
+            yield IndexedIntegration(slug, words, self.of_integration(slug), self._details[slug])
 
     def has(self, other: Candidate) -> bool:
         """Return True if the index has an operation with the same name, or with the same method and path."""

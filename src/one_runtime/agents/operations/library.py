@@ -10,6 +10,7 @@ from threading import Lock
 from typing import Final, TypeAlias, TypeVar
 
 from one_runtime.agents.operations.data import read_folder
+from one_runtime.agents.operations.file import OperationFile
 from one_runtime.agents.operations.index import IndexedIntegration, OperationIndex
 from one_runtime.agents.operations.search import Match, search
 from one_runtime.catalog.loader import Catalog
@@ -28,9 +29,11 @@ class OperationLibrary:
     `own` is the index of an organization's custom integrations, or None. Its operations come before the others.
     """
 
-    def __init__(self, catalog: Catalog, readers: Sequence[Reader] = (read_folder,)) -> None:
-        """Prepare a library. `readers`: functions that read One Runtime's own data."""
-        self._catalog, self._readers = catalog, readers
+    def __init__(
+        self, catalog: Catalog, readers: Sequence[Reader] = (read_folder,), file: OperationFile | None = None
+    ) -> None:
+        """Prepare a library. `readers`: functions that read One Runtime's own data. `file`: the operator's file."""
+        self._catalog, self._readers, self._file = catalog, readers, file
         self._builtin: OperationIndex | None = None
         self._loading = Lock()
         self._threads = ThreadPoolExecutor(_THREADS, "operations")
@@ -73,7 +76,8 @@ class OperationLibrary:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function)
 
     def _indexes(self, own: OperationIndex | None) -> list[OperationIndex]:
-        return [index for index in (own, self._load_builtin()) if index is not None]
+        fetched = self._file.index() if self._file is not None else None
+        return [index for index in (own, self._load_builtin(), fetched) if index is not None]
 
     def _load_builtin(self) -> OperationIndex:
         """Raises: CatalogError if a file of the data is not valid."""
