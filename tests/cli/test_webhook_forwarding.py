@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+import httpx2
 import pytest
 import pytest_asyncio
 from starlette.types import Receive, Scope, Send
@@ -25,6 +27,7 @@ from tests.command_line import Run
 from tests.ports import free_port
 from tests.waiting import async_attempts, eventually
 from tests.webhooks.receiver import Receiver, accept_lifespan, receiving, with_status
+from tests.webhooks.test_crashes import Story, running_story
 
 pytestmark = pytest.mark.worker
 
@@ -171,6 +174,80 @@ async def test_events_wait_while_the_local_server_restarts(
     ids = [message.id for message in receiver.messages]
     assert ids == sorted(set(ids))
     assert await endpoints(client) == []
+
+
+async def test_two_commands_with_the_same_url_each_forward_all_events(
+    client: Client, served: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables_of(client, served).items():
+        monkeypatch.setenv(name, value)
+    async with receiving() as receiver:
+        commands = [asyncio.create_task(forward(receiver.url())) for _ in range(2)]
+        await wait_for_endpoints(client, 2)
+        await client.connect()
+        await receiver.wait_for("connection.created", count=2)
+        commands.pop().cancel()
+        await wait_for_endpoints(client, 1)
+        commands.append(asyncio.create_task(forward(receiver.url())))
+        await wait_for_endpoints(client, 2)
+        await client.connect("user_456")
+        await receiver.wait_for("connection.created", count=4)
+        for command_ in commands:
+            command_.cancel()
+        await asyncio.gather(*commands)
+    ids = Counter(message.id for message in receiver.messages if message.type == "connection.created")
+    assert sorted(ids.values()) == [2, 2]
+    assert await endpoints(client) == []
+
+
+async def wait_for_endpoints(client: Client, count: int) -> None:
+    async for _ in async_attempts():
+        if len(await endpoints(client)) == count:
+            return
+
+
+@pytest.mark.slow
+@pytest.mark.promise("P10")
+@pytest.mark.timeout(120)
+async def test_no_event_is_lost_when_the_command_or_a_server_is_killed(database_url: str, tmp_path: Path) -> None:
+    """Kill One Runtime, the local server and the command while events are written, and start them again."""
+    async with running_story(database_url, tmp_path, 1) as story:
+        key = story.http.headers["authorization"].removeprefix("Bearer ")
+        variables = {"ONE_RUNTIME_URL": story.url(""), "ONE_RUNTIME_API_KEY": key}
+        receiver = Receiver(free_port())
+        words = ("listen", "--forward", receiver.url(), "--events", "end_user.updated")
+        async with command(*words, **variables) as listening:
+            await eventually(lambda: listening.lines)
+            async with running(receiver, receiver.port):
+                await asyncio.gather(change_end_user(story, 20), story.fleet.kill(0, 0.05))
+                await change_end_user(story, 5)
+                await wait_for_committed(story, receiver)
+            await change_end_user(story, 5)
+            await eventually(lambda: "waits until your server runs" in listening.notes)
+            async with running(receiver, receiver.port):
+                await asyncio.gather(change_end_user(story, 5), listening.end(signal.SIGKILL))
+        async with command(*words, **variables), running(receiver, receiver.port):
+            await wait_for_committed(story, receiver)
+
+
+async def change_end_user(story: Story, count: int) -> None:
+    """Write events. Some requests fail while One Runtime is killed."""
+    for _ in range(count):
+        body = {"metadata": {"number": str(next(story.numbers))}}
+        with suppress(httpx2.TransportError):
+            await story.http.patch(story.url("/v1/end-users/user_1"), json=body)
+
+
+async def wait_for_committed(story: Story, receiver: Receiver) -> None:
+    """Wait until the receiver has received all committed events. A killed command reserves events for a minute."""
+    committed = await story.committed()
+    assert committed
+    for _ in range(15):
+        await story.end_leases()
+        with suppress(TimeoutError):
+            await eventually(lambda: committed <= {message.id for message in receiver.messages}, seconds=2)
+            return
+    raise AssertionError("Events were lost.")
 
 
 async def wait_for_endpoint(client: Client, pending: int) -> None:

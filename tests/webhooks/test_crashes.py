@@ -190,14 +190,23 @@ class Story:
     async def deliver_all(self) -> None:
         """End the leases of killed servers, and wait until no delivery is pending."""
         for _ in range(3):  # a failed attempt postpones a delivery
-            async with self.database.write() as tx:
-                await tx.execute(_END_LEASES, now=system_clock())
+            await self.end_leases()
             with suppress(TimeoutError):
                 async for _ in async_attempts(15):
                     async with self.database.read() as tx:
                         if await tx.one(_PENDING, _RowCount) == (0,):
                             return
         raise AssertionError("Deliveries are still pending.")
+
+    async def end_leases(self) -> None:
+        """Make all pending deliveries due now."""
+        async with self.database.write() as tx:
+            await tx.execute(_END_LEASES, now=system_clock())
+
+    async def committed(self) -> set[str]:
+        """Return the ids of all committed events of the load."""
+        async with self.database.read() as tx:
+            return {row.id for row in await tx.all(_EVENTS, _EventRow)}
 
     async def check(self) -> None:
         """Compare the received messages with the committed events."""

@@ -40,6 +40,11 @@ class RemoteApi:
     def __init__(self, egress: Egress, url: str, api_key: str) -> None:
         self._egress, self._url, self._key = egress, url, api_key
 
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Return the URL of the server and the API key, which together identify an organization."""
+        return self._url, self._key
+
     async def call(self, method: str, path: str, body: Mapping[str, object] | None = None) -> dict[str, Any]:
         """Send a request, and return the JSON object of the response. Raises: ServerAway, RequestFailed."""
         headers = [("authorization", f"Bearer {self._key}")]

@@ -18,6 +18,7 @@ from typing import Any, Final
 
 import typer
 
+from one_runtime.cli.listener_number import reserved_number
 from one_runtime.cli.remote_api import RemoteApi, RequestFailed, ServerAway, egress_to
 from one_runtime.cli.terminal import printable
 from one_runtime.clock import parse_rfc3339, system_clock
@@ -142,12 +143,17 @@ def is_away(result: AttemptResult) -> bool:
 
 
 async def listen(api: RemoteApi, egress: Egress, url: str, event_types: Sequence[str], *, as_json: bool) -> None:
-    """Forward all events until SIGINT or SIGTERM. Then delete the endpoint. Raises: RequestFailed, ServerAway."""
+    """Forward all events until SIGINT or SIGTERM. Then delete the endpoint.
+
+    Several commands with the same URL each forward all events.
+
+    Raises: ConfigurationError, RequestFailed, ServerAway.
+    """
     task, endpoint = asyncio.current_task(), None
     assert task is not None  # noqa: S101 - a coroutine runs in a task
-    with _cancelled_by_signal(task):
+    with _cancelled_by_signal(task), reserved_number(*api.identity, url) as number:
         try:
-            endpoint = await _open(api, url, event_types)
+            endpoint = await _open(api, url, event_types, number)
             forwarder = Forwarder(egress, url, endpoint.secret, as_json=as_json)
             _print_start(endpoint, url, as_json=as_json)
             with _obeying_lines(forwarder):
@@ -191,11 +197,12 @@ async def _patiently(
         return answer
 
 
-async def _open(api: RemoteApi, url: str, event_types: Sequence[str]) -> Endpoint:
-    """Create the endpoint, or continue with the endpoint of a command that was killed."""
+async def _open(api: RemoteApi, url: str, event_types: Sequence[str], number: int) -> Endpoint:
+    """Create the endpoint, or continue with the endpoint of a command with the same number that was killed."""
     secret, settings = own_secret(), {"event_types": list(event_types), "expires_in": _seconds(_KEPT)}
     target = url.partition("?")[0]  # the query can contain a secret, and other people can read the description
-    description = f"one-runtime webhooks listen on {socket.gethostname()}, {target}"[:500]
+    which = f" ({number})" if number > 1 else ""
+    description = f"one-runtime webhooks listen{which} on {socket.gethostname()}, {target}"[:500]
     listed = (await api.call("GET", ENDPOINTS))["webhook_endpoints"]
     for each in listed:
         is_temporary = each["kind"] == "pull" and each["status"] == "active" and each["expires_at"] is not None
