@@ -26,6 +26,7 @@ from one_runtime.db import schema
 from one_runtime.encryption.vault import new_key
 from one_runtime.explanations.api_errors import API_ERRORS
 from one_runtime.explanations.event_reasons import EVENT_REASONS
+from one_runtime.explanations.event_types import EVENT_TYPES
 from one_runtime.explanations.webhook_errors import DELIVERY_ERRORS
 from one_runtime.settings import PREFIX, Settings
 from one_runtime.tenancy import api_keys, events
@@ -184,6 +185,12 @@ def test_tables_of_reasons_have_the_explanations_of_events_and_deliveries() -> N
         rows = [row for row in page(name).table(title, level) if row[0].startswith("`")]
         documented = {code(row[0]): (sentences(row[1]), sentences(row[2])) for row in rows}
         assert documented == {reason: tuple(explanation) for reason, explanation in explanations.items()}, title
+
+
+def test_table_of_event_types_has_their_explanations() -> None:
+    rows = page("docs/events.md").table("Types")
+    assert {code(row[0]): sentences(row[1]) for row in rows} == dict(EVENT_TYPES)
+    assert list(EVENT_TYPES) == list(events.TYPES)
 
 
 def test_every_scope_is_documented() -> None:

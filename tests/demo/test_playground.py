@@ -305,19 +305,24 @@ async def test_missing_server_is_unreachable() -> None:
 async def test_only_signed_messages_become_events(client: httpx2.AsyncClient) -> None:
     now = system_clock()
 
-    async def send(number: int, secret: str = SECRET, *, seconds: float = 0, changed: bytes = b"") -> int:
-        name, data = f"id-{number}", {"end_user_id": "user_123", "integration_slug": "acme"}
+    async def send(
+        number: int, secret: str = SECRET, *, seconds: float = 0, changed: bytes = b"", **more: object
+    ) -> int:
+        name, data = f"id-{number}", {"end_user_id": "user_123", "integration_slug": "acme", **more}
         body = json.dumps({"id": name, "type": "connection.created", "timestamp": "", "data": data}).encode()
         headers = signed_headers([new_secret(), secret], name, now + timedelta(seconds=seconds), body)
         return (await client.post("/webhooks", content=body + changed, headers=headers)).status_code
 
-    assert [await send(1), await send(2), await send(1)] == [204, 204, 204]
+    explanation = {"message": "The provider refused.", "action": "Try again."}
+    assert [await send(1), await send(2, explanation=explanation), await send(1)] == [204, 204, 204]
     refused = [await send(3, new_secret()), await send(4, seconds=-301), await send(5, seconds=301)]
     refused += [await send(6, changed=b" "), (await client.post("/webhooks", content=b"{}")).status_code]
     assert refused == [400] * 5
 
-    async def numbers(after: str) -> list[str]:
-        return [event["id"] for event in (await client.get("/api/events", params={"after": after})).json()["events"]]
+    async def listed(after: str) -> list[tuple[str, str]]:
+        events = (await client.get("/api/events", params={"after": after})).json()["events"]
+        return [(event["message"]["id"], event["explanation"]) for event in events]
 
-    assert await numbers("0") == await numbers("x") == ["id-1", "id-2"]
-    assert await numbers("1") == ["id-2"]
+    first, second = ("id-1", "An account was connected."), ("id-2", "The provider refused. Try again.")
+    assert await listed("0") == await listed("x") == [first, second]
+    assert await listed("1") == [second]

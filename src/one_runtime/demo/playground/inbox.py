@@ -17,6 +17,7 @@ from starlette.routing import Route
 
 from one_runtime.clock import system_clock
 from one_runtime.demo.playground.product import WEBHOOKS
+from one_runtime.explanations.event_types import explain_type
 from one_runtime.webhooks.signatures import signed_headers
 
 KEPT: Final = 50
@@ -27,7 +28,7 @@ TOLERANCE: Final = timedelta(minutes=5)
 
 
 class Inbox:
-    """The newest events of this start of the demo, oldest first. Each event has a number."""
+    """The newest messages of this start of the demo, oldest first. Each message has a number and an explanation."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
@@ -50,7 +51,7 @@ class Inbox:
         if message["id"] not in self._ids:  # One Runtime can repeat a message
             self._count += 1
             self._ids.append(message["id"])
-            self._events.append({**message, "number": self._count})
+            self._events.append({"number": self._count, "explanation": _explain(message), "message": message})
         return Response(status_code=204)
 
     async def _list(self, request: Request) -> Response:
@@ -59,6 +60,12 @@ class Inbox:
         number = int(after) if after.isascii() and after.isdigit() else 0
         events = [event for event in self._events if event["number"] > number]
         return JSONResponse({"events": events}, headers={"Cache-Control": "no-store"})
+
+
+def _explain(message: Mapping[str, Any]) -> str:
+    """Return what happened, and what to do if the event has a reason."""
+    explained = message["data"].get("explanation")
+    return f"{explained['message']} {explained['action']}" if explained else explain_type(message["type"])
 
 
 def is_authentic(secret: str, headers: Mapping[str, str], body: bytes, now: datetime) -> bool:

@@ -1,0 +1,57 @@
+"""Explain each type of event: the change that One Runtime records."""
+
+from collections.abc import Mapping
+from typing import Final
+
+EVENT_TYPES: Final[Mapping[str, str]] = {
+    "connection.created": "An account was connected.",
+    "connection.updated": (
+        "The name or the metadata was changed (without a `reason`), or a check found a missing permission "
+        "(`reason` is `permission_missing`)."
+    ),
+    "connection.reconnected": (
+        "The end user or your backend replaced the connection's credential. The connection kept its id."
+    ),
+    "connection.needs_reauth": (
+        "The credential no longer works, and the end user has to connect again. The `reason` names the cause."
+    ),
+    "connection.recovered": (
+        "The connection works again. Before, its status was `needs_reauth`, or its error was `permission_missing`."
+    ),
+    "connection.refresh_failed": (
+        "A token refresh failed, but the refresh token can still be valid. For example, the provider has an outage "
+        "or refuses the OAuth client, or One Runtime refuses the address of the token endpoint. One Runtime "
+        "records one event for a whole outage."
+    ),
+    "connection.deleted": "The connection and its credentials were deleted.",
+    "connection.credentials_read": (
+        "Your backend read the credentials over the API, or the operator exported the credentials."
+    ),
+    "hosted_connection_session.created": "Your backend created a session.",
+    "hosted_connection_session.failed": "An authorization failed, or the session failed.",
+    "end_user.updated": "Your backend changed the name, the e-mail address or the metadata of an end user.",
+    "end_user.deleted": "Your organization deleted an end user with all connections.",
+    "api_key.created": "An API key was created.",
+    "api_key.revoked": "An API key was revoked.",
+    "custom_integration.created": "The organization created a custom integration.",
+    "custom_integration.updated": "A custom integration was replaced.",
+    "custom_integration.deleted": "A custom integration was deleted.",
+    "oauth_client.updated": (
+        "An OAuth client of the organization was registered or changed, or lost its secret because the operator "
+        "abandoned a lost encryption key."
+    ),
+    "oauth_client.deleted": "An OAuth client was deleted.",
+    "organization.updated": "The organization was changed.",
+    "webhook_endpoint.created": "A webhook endpoint was created.",
+    "webhook_endpoint.updated": (
+        'A webhook endpoint was changed, paused or activated, or got a new secret (`changed` is `["secret"]`).'
+    ),
+    "webhook_endpoint.deleted": "A webhook endpoint was deleted.",
+    "webhook_endpoint.disabled": "One Runtime disabled a webhook endpoint.",
+}
+"""The changes by type of event, in the order of the types. Code has backquotes."""
+
+
+def explain_type(event_type: str) -> str:
+    """Return the change that an event of this type records. Return an empty text for an unknown type."""
+    return EVENT_TYPES.get(event_type, "")
