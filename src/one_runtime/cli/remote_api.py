@@ -105,6 +105,7 @@ async def egress_to(*urls: str) -> AsyncIterator[Egress]:
         parts = urlsplit(url)
         allow.add((parts.hostname or "", parts.port or _PORTS[parts.scheme]))
     async with Egress(allow=frozenset(allow), limits=_LIMITS) as egress:
+        egress.prepare()  # otherwise, the duration of the first request would include the import of the HTTP client
         yield egress
 
 
