@@ -171,6 +171,7 @@ async def require_declared_response(response: httpx2.Response) -> None:
     """Fail the test if the route does not declare a header or the error code of the response (house rule 21)."""
     request = response.request
     path = request.url.raw_path.decode().partition("?")[0]
+    await _require_explanations(response)
     specs = [spec for spec in SPECS if spec.method == request.method and template(spec.path).fullmatch(path)]
     if specs and response.headers.get("content-type") == MEDIA_TYPE:
         await response.aread()
@@ -182,6 +183,26 @@ async def require_declared_response(response: httpx2.Response) -> None:
             name.lower() for spec in specs for status in statuses for name in response_headers.names(spec, status)
         }
         assert set(response.headers) - PLAIN_HEADERS <= headers, f"{specs[0].name} {response.status_code}"
+
+
+async def _require_explanations(response: httpx2.Response) -> None:
+    """Fail the test if an error or the reason of an event has no explanation (`one_runtime/explanations`)."""
+    if response.headers.get("content-type") == "application/json" and not is_relayed(response):
+        await response.aread()
+        if '"explanation"' in response.text or '"reason"' in response.text:
+            _require_explanation(response.json())
+
+
+def _require_explanation(value: Any) -> None:
+    if isinstance(value, list):
+        for each in value:
+            _require_explanation(each)
+    elif isinstance(value, dict):
+        assert value.get("explanation", "") is not None, f"no explanation of {value}"
+        if {"actor", "data"} <= value.keys() and "reason" in value["data"]:
+            assert "explanation" in value["data"], f"no explanation of {value}"
+        for each in value.values():
+            _require_explanation(each)
 
 
 def is_relayed(response: httpx2.Response) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import asdict
+from functools import partial
 from typing import Annotated, Any, Final, Literal, Self, cast
 
 from fastapi import Query, Response
@@ -47,6 +48,7 @@ from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.egress.errors import TargetRefused
 from one_runtime.errors import NotFound
+from one_runtime.explanations.stored_errors import explain_connection_error
 from one_runtime.integrations.oauth_clients import HostNotRegistered, OAuthClientMissing
 from one_runtime.jobs.liveness import UnconfirmedCopy
 from one_runtime.tokens.refresh import ClientRefused, ReauthRequired, read_credentials, refresh
@@ -115,7 +117,7 @@ class ConnectionSummary(Answer):
             {
                 **asdict(connection),
                 "account": {"id": connection.account_id, "label": connection.account_label},
-                "error": note_of(connection.error),
+                "error": note_of(connection.error, partial(explain_connection_error, connection.status)),
                 "params": shown.params,
                 "base_url": shown.base_url,
                 "token_expires_at": connection.expires_at,

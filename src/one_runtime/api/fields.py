@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar
 
@@ -25,6 +25,7 @@ from pydantic_core import PydanticCustomError
 from one_runtime.clock import parse_rfc3339, rfc3339
 from one_runtime.db.ids import ID_PATTERN, is_id
 from one_runtime.errors import InvalidInput
+from one_runtime.explanations.explanation import Explanation
 from one_runtime.validation.names import name_problem, text_problem
 
 MAX_METADATA_BYTES: Final = 16 * 1024
@@ -244,12 +245,20 @@ class Answer(BaseModel):
     model_config = ConfigDict(frozen=True, from_attributes=True)
 
 
+class ExplanationAnswer(Answer, title="Explanation"):
+    """Texts for people: what happened, and what to do."""
+
+    message: str
+    action: str
+
+
 class Note(Answer, title="ErrorNote"):
-    """The newest error of a connection or a session."""
+    """The newest error of a connection or a session. `explanation`: null for a code of a later version."""
 
     code: str
     message: str
     created_at: Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+    explanation: ExplanationAnswer | None
 
 
 def next_cursor(keys: list[str], limit: int) -> str | None:
@@ -260,8 +269,10 @@ def next_cursor(keys: list[str], limit: int) -> str | None:
     return keys[limit - 1] if len(keys) > limit else None
 
 
-def note_of(error: Mapping[str, str] | None) -> Note | None:
+def note_of(error: Mapping[str, str] | None, explain: Callable[[str], Explanation | None]) -> Note | None:
     """Return a stored error note in the API's format, or None if there is no error."""
     if error is None:
         return None
-    return Note(code=error["code"], message=error["message"], created_at=error["at"])
+    texts = explain(error["code"])
+    explanation = None if texts is None else ExplanationAnswer(message=texts.message, action=texts.action)
+    return Note(code=error["code"], message=error["message"], created_at=error["at"], explanation=explanation)

@@ -59,6 +59,7 @@ from one_runtime.connections import connections
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import Conflict, InvalidInput, NotFound
+from one_runtime.explanations.stored_errors import explain_session_error
 from one_runtime.tenancy.authentication import Principal
 from one_runtime.tenancy.end_users import EndUser
 
@@ -332,4 +333,5 @@ def _answer(session: ConnectSession, connection: ConnectionAnswer | None, now: d
 
 def _fields(session: ConnectSession, now: datetime) -> dict[str, object]:
     """Return the fields of `SessionSummary`."""
-    return asdict(session) | {"status": session.state(now), "last_error": note_of(session.last_error)}
+    last_error = note_of(session.last_error, explain_session_error)
+    return asdict(session) | {"status": session.state(now), "last_error": last_error}

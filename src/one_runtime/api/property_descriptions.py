@@ -220,6 +220,9 @@ _CONNECTIONS: Final[Mapping[str, Described]] = {
         "`disconnected`, or `not_found` if the end user had no connection to the integration.", "disconnected"
     ),
     "ErrorNote.code": Described("The code of the error. Codes are stable.", "credentials_refused"),
+    "ErrorNote.explanation": Described("Texts for people about the code: what happened, and what to do.", None),
+    "Explanation.message": Described("What happened.", "The provider refused the refresh token."),
+    "Explanation.action": Described("What to do.", "Ask the end user to connect again."),
     "ErrorNote.created_at": Described("The time of the error, as in RFC 3339.", _TIME),
     "message": Described("The error, as a text for people.", "The provider does not accept these credentials."),
 }

@@ -7,6 +7,8 @@ from one_runtime.explanations.api_errors import API_ERRORS
 from one_runtime.explanations.explanation import Explanation, Explanations
 from one_runtime.explanations.webhook_errors import DISABLED_ENDPOINTS
 
+SESSION_FAILED: Final = "hosted_connection_session.failed"
+
 _REAUTH: Final[Explanations] = {
     "credentials_refused": Explanation(
         (
@@ -174,7 +176,7 @@ EVENT_REASONS: Final[Mapping[str, Explanations]] = {
             "Ask the end user to add the permission at the provider. Then check the connection again.",
         ),
     },
-    "hosted_connection_session.failed": {**_SESSION, **_AUTHORIZATION},
+    SESSION_FAILED: {**_SESSION, **_AUTHORIZATION},
     "webhook_endpoint.disabled": DISABLED_ENDPOINTS,
 }
 """Reasons of events, by type and `reason`."""
@@ -182,4 +184,8 @@ EVENT_REASONS: Final[Mapping[str, Explanations]] = {
 
 def explain_event(event_type: str, reason: object) -> Explanation | None:
     """Return the explanation of an event's reason, or None if the event has no reason with an explanation."""
-    return EVENT_REASONS.get(event_type, {}).get(str(reason))
+    code = str(reason)
+    explanation = EVENT_REASONS.get(event_type, {}).get(code)
+    if explanation is None and event_type == SESSION_FAILED:  # an authorization can fail with each error of the API
+        return API_ERRORS.get(code)
+    return explanation

@@ -187,7 +187,15 @@ export interface ConnectionUpdate {
   metadata?: Metadata | null;
 }
 
-/** The newest error of a connection or a session. */
+/** Texts for people: what happened, and what to do. */
+export interface Explanation {
+  /** What happened. */
+  message: string;
+  /** What to do. */
+  action: string;
+}
+
+/** The newest error of a connection or a session. `explanation`: null for a code of a later version. */
 export interface ErrorNote {
   /** The code of the error. Codes are stable. */
   code: string;
@@ -195,6 +203,8 @@ export interface ErrorNote {
   message: string;
   /** The time of the error, as in RFC 3339. */
   createdAt: string;
+  /** Texts for people about the code: what happened, and what to do. */
+  explanation: Explanation | null;
 }
 
 /** The account at the provider. A field is null if the provider does not report the value. */

@@ -14,23 +14,39 @@ __all__ = [
     "DeletedConnection",
     "Disconnection",
     "ErrorNote",
+    "Explanation",
     "Revocation",
 ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Texts for people: what happened, and what to do.
+
+    Attributes:
+        message: What happened.
+        action: What to do.
+    """
+
+    message: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorNote:
-    """The newest error of a connection or a session.
+    """The newest error of a connection or a session. `explanation`: None for a code of a later version.
 
     Attributes:
         code: The code of the error. Codes are stable.
         message: The error, as a text for people.
         created_at: The time of the error, as in RFC 3339.
+        explanation: Texts for people about the code: what happened, and what to do.
     """
 
     code: str
     message: str
     created_at: datetime
+    explanation: Explanation | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

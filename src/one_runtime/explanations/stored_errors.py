@@ -1,0 +1,34 @@
+"""Explain the errors that One Runtime stores in connections (`error`) and in sessions (`last_error`)."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from one_runtime.explanations.api_errors import API_ERRORS
+from one_runtime.explanations.event_reasons import EVENT_REASONS
+from one_runtime.explanations.explanation import Explanation, Explanations
+
+CONNECTION_ERRORS: Final[Mapping[str, Explanations]] = {
+    "needs_reauth": EVENT_REASONS["connection.needs_reauth"],
+    "active": {**EVENT_REASONS["connection.refresh_failed"], **EVENT_REASONS["connection.updated"]},
+}
+"""Errors of connections, by the status of the connection and by `code`."""
+
+SESSION_ERRORS: Final[Explanations] = {
+    **API_ERRORS,
+    **EVENT_REASONS["hosted_connection_session.failed"],
+    "browser_mismatch": Explanation(
+        "The browser that returned from the provider did not send the cookie of this authorization.",
+        "Let the end user try again, and finish in the browser in which the end user started.",
+    ),
+}
+"""Errors of sessions, by `code`. An authorization can fail with each error of the API."""
+
+
+def explain_connection_error(status: str, code: str) -> Explanation | None:
+    """Return the explanation of a connection's error, or None if the code has no explanation."""
+    return CONNECTION_ERRORS.get(status, {}).get(code)
+
+
+def explain_session_error(code: str) -> Explanation | None:
+    """Return the explanation of a session's error, or None if the code has no explanation."""
+    return SESSION_ERRORS.get(code)
