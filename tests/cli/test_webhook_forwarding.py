@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 from starlette.types import Receive, Scope, Send
 
-from one_runtime.cli.remote_api import connected
+from one_runtime.cli.remote_api import RequestFailed, connected
 from one_runtime.cli.webhook_forwarding import listen, trigger
 from one_runtime.errors import OneRuntimeError
 from one_runtime.webhooks.signatures import new_secret
@@ -198,6 +198,27 @@ async def test_two_commands_with_the_same_url_each_forward_all_events(
     ids = Counter(message.id for message in receiver.messages if message.type == "connection.created")
     assert sorted(ids.values()) == [2, 2]
     assert await endpoints(client) == []
+
+
+@pytest.mark.parametrize("method, body, left", [("PATCH", {"status": "paused"}, 1), ("DELETE", None, 0)])
+async def test_the_command_ends_with_its_endpoint_and_keeps_waiting_events(
+    client: Client,
+    served: str,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    body: dict[str, str] | None,
+    left: int,
+) -> None:
+    for name, value in variables_of(client, served).items():
+        monkeypatch.setenv(name, value)
+    async with receiving() as receiver:
+        listening = asyncio.create_task(forward(receiver.url()))
+        await wait_for_endpoint(client, 0)
+        (endpoint,) = await endpoints(client)
+        await client.send(method, f"/v1/webhook-endpoints/{endpoint['id']}", body)
+        with pytest.raises(RequestFailed):
+            await listening
+    assert len(await endpoints(client)) == left
 
 
 async def wait_for_endpoints(client: Client, count: int) -> None:

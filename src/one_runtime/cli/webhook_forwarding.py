@@ -145,7 +145,8 @@ def is_away(result: AttemptResult) -> bool:
 async def listen(api: RemoteApi, egress: Egress, url: str, event_types: Sequence[str], *, as_json: bool) -> None:
     """Forward all events until SIGINT or SIGTERM. Then delete the endpoint.
 
-    Several commands with the same URL each forward all events.
+    Several commands with the same URL each forward all events. After an error, the endpoint and its waiting events
+    stay, so that the next command can continue.
 
     Raises: ConfigurationError, RequestFailed, ServerAway.
     """
@@ -160,7 +161,6 @@ async def listen(api: RemoteApi, egress: Egress, url: str, event_types: Sequence
                 await _forward_all(api, endpoint, forwarder)
         except asyncio.CancelledError:
             task.uncancel()
-        finally:
             if endpoint is not None:
                 await _delete(api, endpoint)
 
