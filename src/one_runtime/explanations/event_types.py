@@ -42,6 +42,12 @@ EVENT_TYPES: Final[Mapping[str, str]] = {
     ),
     "oauth_client.deleted": "An OAuth client was deleted.",
     "organization.updated": "The organization was changed.",
+    "agent.connect_requested": "An agent asked its end user to connect an account.",
+    "agent.connect_declined": (
+        "Your backend declined a connect request, because the end user does not want to connect."
+    ),
+    "end_user_token.created": "Your backend created an end-user token.",
+    "end_user_token.revoked": "Your backend revoked an end-user token.",
     "webhook_endpoint.created": "A webhook endpoint was created.",
     "webhook_endpoint.updated": (
         'A webhook endpoint was changed, paused or activated, or got a new secret (`changed` is `["secret"]`).'
