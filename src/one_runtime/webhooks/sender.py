@@ -205,11 +205,15 @@ class Sender:
         paused, dead, works = list[ClaimedDelivery](), list[ClaimedDelivery](), list[_Work]()
         try:
             works = await self._read_works(of_endpoint, paused, dead)
+        except (asyncio.CancelledError, Unavailable):
+            self._returned += claimed
+            self._store()
+            raise
         finally:
             # The queue offers the other deliveries again after the lease. Their event or endpoint was deleted since the
-            # claim, this process cannot decrypt their secret, or the database is unavailable.
-            sent = {work.claimed for work in works}
-            self._places.release(each for each in claimed if each not in sent)
+            # claim, or this process cannot decrypt their secret.
+            kept = {work.claimed for work in works}.union(self._returned)
+            self._places.release(each for each in claimed if each not in kept)
         for work in works:
             self._outboxes[work.endpoint.id].waiting.append(work)
         self._ready |= dict.fromkeys(of_endpoint.keys() & self._outboxes.keys())
