@@ -12,6 +12,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from one_runtime.agents.operations.data import read_folder
 from tests.command_line import Run
 
 FILE: Final = "one-runtime-tools.db"
@@ -85,6 +86,14 @@ def test_a_document_is_downloaded_from_an_allowed_address(bare: Run, vendor: str
     assert json.loads(fetched.out)["source"] == f"http://{vendor}/latest"
     missing = bare("tools", "fetch", "hubspot", "--url", f"http://{vendor}/none", EGRESS_ALLOW=vendor).sentence
     assert missing == "The document cannot be downloaded: the server answered with the status 404."
+
+
+def test_check_counts_functions_that_own_data_replaces(bare: Run, folder: Path) -> None:
+    own = next(operation for operation in read_folder()["hubspot"] if operation.method == "GET")
+    paths = {own.path: {"get": {"operationId": "x"}, "put": {"operationId": "y"}}}
+    bare("tools", "fetch", "hubspot", "--file", write(folder, json.dumps(DOCUMENT | {"paths": paths})))
+    checked = bare("tools", "check")
+    assert (checked.code, checked.err) == (0, "hubspot: functions that One Runtime's own data replaces: 1.\n")
 
 
 def test_the_file_is_the_one_of_the_setting(bare: Run, folder: Path) -> None:

@@ -107,7 +107,7 @@ def check_tools(slug: AnySlug = None, *, as_json: AsJson = False) -> None:
         print_json({"integrations": len(indexed), "problems": problems, "replaced": replaced})
     else:
         for replaced_slug, count in replaced.items():
-            typer.echo(f"{replaced_slug}: One Runtime's own data replaces {count:,} functions.", err=True)
+            typer.echo(f"{replaced_slug}: functions that One Runtime's own data replaces: {count:,}.", err=True)
         for problem in problems:
             typer.echo(printable(f"{problem['integration_slug']}: {problem['problem']}"))
         typer.echo(f"Checked {len(indexed)} of the integrations in {load_tools_file()}. Problems: {len(problems)}.")

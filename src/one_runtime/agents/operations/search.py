@@ -12,7 +12,7 @@ from itertools import islice, takewhile
 from typing import Final
 
 from one_runtime.agents.operations.index import Candidate, OperationIndex, words_in
-from one_runtime.catalog.operation import Operation
+from one_runtime.catalog.operation import READ_METHODS, Operation
 from one_runtime.catalog.popular import POPULARITY
 
 _MAX_QUERY: Final = 500
@@ -34,7 +34,7 @@ _SYNONYMS: Final = (
 )
 _SUFFIX: Final = re.compile(r"(?<=[a-z0-9]{3})(?:ing|ions?|ed|es|e|s)$")
 
-_EXACT, _STEM, _SYNONYM, _PREFIX = 1.0, 0.98, 0.8, 0.7
+_EXACT, _STEM, _SYNONYM, _PREFIX = 1.0, 0.98, 0.95, 0.7
 _OF_INTEGRATION, _OF_NAME, _OF_SUMMARY, _OF_PATH = 1.6, 1.0, 0.8, 0.6
 _CONCISE: Final = 0.4
 _MIN_PREFIX: Final = 3
@@ -107,6 +107,7 @@ def search(
             hit[1].deprecated,
             -hit[0],
             POPULARITY.get(hit[1].slug, len(POPULARITY)),
+            hit[1].method not in READ_METHODS,
         ),
     )
     visible = (candidate for _, candidate in ranked if not _is_replaced(candidate, indexes))
