@@ -113,5 +113,5 @@ def test_wrong_values_are_explained(run: Run) -> None:
     assert "--type" in run("webhooks", "create", organization, "--type", "connection").sentence
     assert "has no URL" in run("webhooks", "update", pull, "--url", URL).sentence
     assert "has no URL" in run("webhooks", "test", pull).sentence
-    assert "active or paused" in run("webhooks", "update", pull, "--status", "disabled").sentence
+    assert "must be one of: active, paused" in run("webhooks", "update", pull, "--status", "disabled").sentence
     assert "one-runtime organizations list" in run("webhooks", "create", new_id()).sentence

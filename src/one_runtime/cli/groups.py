@@ -9,17 +9,27 @@ from typing import Any, Final
 import typer
 from typer.core import TyperArgument, TyperGroup
 
+from one_runtime.cli.usage_errors import usage_errors_explained
+
 HELP_OPTIONS: Final = ["-h", "--help"]
 _NAMES: Final[dict[Any, str]] = {Path: "FILE", int: "NUMBER"}
 
 
 class NamedValues(TyperGroup):
-    """The group of the subcommands that are not in a lazy group."""
+    """The group of all subcommands. Its usage errors are sentences of One Runtime."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         for command in self.commands.values():
             _name_values(command)
+
+    def make_context(self, *words: Any, **options: Any) -> Any:
+        with usage_errors_explained():
+            return super().make_context(*words, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with usage_errors_explained():
+            return super().invoke(ctx)
 
     def get_params(self, ctx: Any) -> Any:
         """Return the options of the program. Typer adds some of these options after the start."""

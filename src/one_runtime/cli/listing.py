@@ -11,7 +11,6 @@ from one_runtime.cli.terminal import print_json, print_table
 from one_runtime.clock import parse_rfc3339, rfc3339, system_clock
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id
-from one_runtime.errors import InvalidInput
 from one_runtime.tenancy import organizations
 
 OrganizationId = Annotated[str | None, typer.Option("--organization", help="Id of the organization. Default: all.")]
@@ -33,7 +32,7 @@ _UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 def parse_time(option: str, text: str | None) -> datetime | None:
     """Parse the value of `--since` or `--until`: a time by RFC 3339, a date, or an age such as `24h`.
 
-    Raises: InvalidInput.
+    Raises: typer.BadParameter.
     """
     if text is None:
         return None
@@ -43,7 +42,7 @@ def parse_time(option: str, text: str | None) -> datetime | None:
             return system_clock() - timedelta(**{_UNITS[age[2]]: int(age[1])})
         return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC) if len(text) == 10 else parse_rfc3339(text)
     except (ValueError, OverflowError) as error:
-        raise InvalidInput(
+        raise typer.BadParameter(
             f"{option} must be an age such as 90m, 24h or 7d, a date such as 2026-11-25 (UTC), or a time such as "
             "2026-11-25T01:02:03Z."
         ) from error
@@ -55,9 +54,9 @@ def time_text(moment: datetime | None) -> str | None:
 
 
 def check_id(option: str, value: str | None) -> str | None:
-    """Return the id unchanged. Raises: InvalidInput if the value is not an id."""
+    """Return the id unchanged. Raises: typer.BadParameter if the value is not an id."""
     if value is not None and not is_id(value):
-        raise InvalidInput(f"{option} must be an id that One Runtime printed, such as {_EXAMPLE}.")
+        raise typer.BadParameter(f"{option} must be an id that One Runtime printed, such as {_EXAMPLE}.")
     return value
 
 

@@ -69,7 +69,7 @@ class LogOptions:
     as_json: AsJson = False
 
     def filters(self) -> CommonFilters:
-        """Return the filters. Raises: InvalidInput if a value does not have the form of an id or of a time."""
+        """Return the filters. Raises: typer.BadParameter if a value does not have the form of an id or of a time."""
         check_id("--connection", self.connection)
         check_id("--cursor", self.cursor)
         check_id("--request-id", self.request_id)

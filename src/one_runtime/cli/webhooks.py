@@ -5,7 +5,7 @@
 
 import asyncio
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 from urllib.parse import quote
 
 import typer
@@ -121,15 +121,13 @@ def update_endpoint(
     *,
     url: Annotated[str | None, typer.Option(help="New URL.")] = None,
     type_: Types = None,
-    status: Annotated[str | None, typer.Option(help="active or paused.")] = None,
+    status: Annotated[Literal["active", "paused"] | None, typer.Option(help="New status.")] = None,
     description: Annotated[str | None, typer.Option(help="Note about the endpoint.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Change, pause or activate a webhook endpoint. Waiting events go to the new URL."""
     from one_runtime.webhooks.targets import clean_url
 
-    if status not in {None, "active", "paused"}:
-        raise InvalidInput("--status must be active or paused.")
     given = {"url": url, "status": status, "description": description}
     changes = {name: value for name, value in given.items() if value is not None}
     kinds = None if type_ is None else event_types.expand(type_, "--type")
