@@ -25,12 +25,11 @@ def upserts(module: str) -> list[Insert]:
 
 
 def test_package_has_upserts() -> None:
-    assert MODULES
+    assert sum(len(upserts(module)) for module in MODULES) > 5
 
 
 @pytest.mark.parametrize("module", MODULES)
 def test_upsert_is_the_same_on_both_databases(module: str) -> None:
-    assert upserts(module)
     for statement in upserts(module):
         texts = {
             re.sub(r"::\w+(?: WITH TIME ZONE)?", "", str(statement.compile(dialect=dialect(paramstyle="named"))))
