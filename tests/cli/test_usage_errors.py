@@ -31,7 +31,6 @@ SENTENCES: Final = {
     "organizations lst": f"There is no such command. Did you mean list or set? {OF_ORGANIZATIONS}",
     "organizations it's": f"There is no such command. {OF_ORGANIZATIONS}",
     "connections list --status s3cret": f"The option --status must be one of: active, needs_reauth. {HELP}",
-    "events list --actor-type s3cret": f"The option --actor-type must be one of: api_key, end_user, system. {HELP}",
     "webhooks update nothing --status s3cret": f"The option --status must be one of: active, paused. {HELP}",
     "connections list --limit s3cret": f"The option --limit must be a whole number. {HELP}",
     "connections list --limit 0": f"The option --limit must be at least 1. {HELP}",
