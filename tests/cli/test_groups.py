@@ -141,9 +141,3 @@ def test_shell_completes_groups_subcommands_and_options() -> None:
     assert {"new", "list", "reseal"} <= set(completed("one-runtime", "keys", ""))
     assert "--as-json" not in completed("one-runtime", "doctor", "--")
     assert "--json" in completed("one-runtime", "doctor", "--")
-
-
-def test_unknown_subcommand_is_compared_with_the_subcommands_of_its_group() -> None:
-    run = subprocess.run([PROGRAM, "keys", "reseel"], capture_output=True, text=True, check=False)
-    assert run.returncode == 2
-    assert "'reseal'" in run.stderr
