@@ -1,11 +1,11 @@
-"""`python -m benchmarks`: measure list, credentials, calls, webhooks, catalog, functions and programs."""
+"""`python -m benchmarks`: measure list, credentials, calls, webhooks, catalog, functions, programs and commands."""
 
 import argparse
 import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Final
 
 import psycopg
 
-from benchmarks import catalog, credentials, operations, programs, report, webhooks
+from benchmarks import catalog, commands, credentials, operations, programs, report, webhooks
 from benchmarks.processes import Server, measured_server, served
 from benchmarks.proxy.measure import Extent, measure, tables
 from benchmarks.report import Result
@@ -48,7 +48,8 @@ class Plan:
     starts: int
     calls: int
     deliveries: int
-    only_webhooks: bool
+    runs: int
+    measurement: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,15 +72,10 @@ def main() -> None:
     begun, busy = time.monotonic(), os.getloadavg()[0]
     with ExitStack() as stack:
         version, makers = _databases(stack, plan)
-        lines = [] if plan.only_webhooks else _report_requests(plan, makers)
-        _say("measuring webhooks")
-        lines += webhooks.table([webhooks.measure(name, new, _webhooks(plan)) for name, new in makers.items()])
-    if not plan.only_webhooks:
-        lines += ["", *catalog.table(catalog.measure()), *operations.table(operations.measure())]
-        lines += programs.table(programs.measure())
+        reports = [report_of for name, report_of in _REPORTS.items() if plan.measurement in {"all", name}]
+        lines = [line for report_of in reports for line in (*report_of(plan, makers), "")]
     print("`" + " ".join(["python -m benchmarks", *sys.argv[1:]]) + f"`, {time.monotonic() - begun:.0f} s in total\n")
-    print("\n".join([*report.machine(version, busy), ""]))
-    print("\n".join(lines))
+    print("\n".join([*report.machine(version, busy), "", *lines]))
 
 
 def _report_requests(plan: Plan, makers: Mapping[str, NewDatabase]) -> list[str]:
@@ -100,16 +96,37 @@ def _report_requests(plan: Plan, makers: Mapping[str, NewDatabase]) -> list[str]
         fresh = [credentials.measure(name, new) for name, new in makers.items()]
         calls = [measure(name, new, Extent(plan.seconds * 4, plan.calls)) for name, new in makers.items()]
     lines = [line for result in results for line in report.tables(result)]
-    return [*lines, *credentials.table(fresh), "", *tables(calls), ""]
+    return [*lines, *credentials.table(fresh), "", *tables(calls)]
+
+
+def _report_webhooks(plan: Plan, makers: Mapping[str, NewDatabase]) -> Iterator[str]:
+    _say("measuring webhooks")
+    return webhooks.table([webhooks.measure(name, new, _webhooks(plan)) for name, new in makers.items()])
+
+
+def _report_commands(plan: Plan, makers: Mapping[str, NewDatabase]) -> Iterator[str]:
+    _say(f"measuring: {plan.runs} runs of each command")
+    return commands.table({name: commands.measure(new, plan.runs) for name, new in makers.items()})
+
+
+_REPORTS: Final[Mapping[str, Callable[[Plan, Mapping[str, NewDatabase]], Iterable[str]]]] = {
+    "requests": _report_requests,
+    "webhooks": _report_webhooks,
+    "catalog": lambda _, __: catalog.table(catalog.measure()),
+    "functions": lambda _, __: operations.table(operations.measure()),
+    "programs": lambda _, __: programs.table(programs.measure()),
+    "commands": _report_commands,
+}
+"""The measurements: functions that return the report as Markdown, by name."""
 
 
 def _plan(arguments: Sequence[str]) -> Plan:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="under a minute: fewer rows and rounds")
+    parser.add_argument("measurement", nargs="?", choices=("all", *_REPORTS), default="all")
+    parser.add_argument("--quick", action="store_true", help="about two minutes: fewer rows and rounds")
     parser.add_argument("--database", choices=("sqlite", "postgresql", "both"), default="both")
     parser.add_argument("--rows", type=int, help="connections (1000000; quick: 20000)")
     parser.add_argument("--rounds", type=int, help="rounds of the interleaved run (8; quick: 2)")
-    parser.add_argument("--only-webhooks", action="store_true", help="measure nothing but webhooks")
     options = parser.parse_args(arguments)
     names = {"sqlite": ["SQLite"], "postgresql": ["PostgreSQL"], "both": ["SQLite", "PostgreSQL"]}
     rows = options.rows or (20_000 if options.quick else 1_000_000)
@@ -123,7 +140,8 @@ def _plan(arguments: Sequence[str]) -> Plan:
         starts=3 if options.quick else 5,
         calls=2_000 if options.quick else 100_000,
         deliveries=2_000 if options.quick else 100_000,
-        only_webhooks=options.only_webhooks,
+        runs=1 if options.quick else 6,
+        measurement=options.measurement,
     )
 
 

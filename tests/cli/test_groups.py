@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 import typer
 
+from benchmarks.commands import COMMANDS, OMITTED, Command
 from one_runtime import cli
 from tests.sealed_rows import FIRST
 
@@ -114,19 +115,27 @@ def test_command_imports_no_further_slow_module_and_searches_no_cycles(words: st
     assert slow_steps(words, migrated_sqlite_url) - IMPORTED[words] == set()
 
 
+def commands(command: Any, *words: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the words and the object of each command."""
+    if not hasattr(command, "commands"):
+        yield words, command
+    for name, subcommand in getattr(command, "commands", {}).items():
+        yield from commands(subcommand, *words, name)
+
+
 def test_every_command_with_a_result_prints_the_result_as_json_on_request() -> None:
     def options(command: Any) -> set[str]:
         return {name for param in command.params for name in param.opts}
 
-    def commands(command: Any, *words: str) -> Iterator[tuple[tuple[str, ...], Any]]:
-        if not hasattr(command, "commands"):
-            yield words, command
-        for name, subcommand in getattr(command, "commands", {}).items():
-            yield from commands(subcommand, *words, name)
-
     everything = dict(commands(typer.main.get_command(cli.app)))
     assert len(everything) > 50
     assert {words for words, command in everything.items() if "--json" not in options(command)} == set(WITHOUT_JSON)
+
+
+def test_benchmark_names_only_commands_that_exist() -> None:
+    measured = {Command(words).name for words in COMMANDS} - {"keys --help"}
+    assert measured.isdisjoint(OMITTED)
+    assert measured | OMITTED.keys() <= {" ".join(words) for words, _ in commands(typer.main.get_command(cli.app))}
 
 
 @pytest.mark.parametrize("words", [("-h",), ("keys", "-h"), ("keys", "new", "-h"), ("doctor", "-h")])
