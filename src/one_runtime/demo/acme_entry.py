@@ -2,14 +2,16 @@
 
 from functools import partial
 from importlib.resources import as_file, files
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from one_runtime.agents.operations.library import Reader
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.catalog.model import Integration
-from one_runtime.catalog.operation import Operation
 from one_runtime.egress.target import AllowList
 from one_runtime.settings import Settings, parse_host_port
+
+if TYPE_CHECKING:  # commands do not need operations
+    from one_runtime.agents.operations.library import Reader
+    from one_runtime.catalog.operation import Operation
 
 ACME: Final = "acme"
 """The slug of the entry."""
@@ -25,7 +27,7 @@ def acme_entry(url: str) -> Integration:
         return load_yaml(path, allow_http=True, replace={"acme_url": url})
 
 
-def acme_operations(url: str) -> dict[str, tuple[Operation, ...]]:
+def acme_operations(url: str) -> "dict[str, tuple[Operation, ...]]":
     """Return the operations of an Acme at this URL, by slug. An `OperationLibrary` can read them."""
     from one_runtime.agents.operations.data import read_data  # noqa: PLC0415 - imports the YAML parser
 
@@ -33,7 +35,7 @@ def acme_operations(url: str) -> dict[str, tuple[Operation, ...]]:
         return {ACME: read_data(path, ACME, allow_http=True, replace={"acme_url": url})}
 
 
-def operation_readers(catalog: Catalog) -> tuple[Reader, ...]:
+def operation_readers(catalog: Catalog) -> "tuple[Reader, ...]":
     """Return a function that reads Acme's operations, if the catalog contains Acme."""
     entry = catalog.get(ACME)
     return () if entry is None else (partial(acme_operations, entry.auth[0].base_url),)
