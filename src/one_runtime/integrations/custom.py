@@ -8,11 +8,10 @@ organization must register the client again. docs/security.md describes these ru
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 from one_runtime.auth_types import oauth2_of
 from one_runtime.catalog import organization_catalogs
-from one_runtime.catalog.custom import CustomEntry
 from one_runtime.catalog.model import AuthType, CustomIntegration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.organization_catalogs import StoredIntegration
@@ -24,6 +23,9 @@ from one_runtime.errors import Conflict, NotFound
 from one_runtime.integrations import oauth_clients
 from one_runtime.tenancy import events, organizations
 from one_runtime.tenancy.events import Actor, EventType, Subject
+
+if TYPE_CHECKING:  # the module imports the YAML parser
+    from one_runtime.catalog.custom import CustomEntry
 
 RETENTION: Final = timedelta(days=30)
 """Time for which One Runtime keeps a deleted integration's definition.
@@ -77,7 +79,7 @@ async def get(tx: Transaction, organization_id: str, slug: str) -> CustomIntegra
 
 
 async def create(
-    tx: Transaction, installation: Installation, actor: Actor, entry: CustomEntry
+    tx: Transaction, installation: Installation, actor: Actor, entry: "CustomEntry"
 ) -> CustomIntegrationResult:
     """Register a new custom integration. The caller has validated `entry`.
 
@@ -95,7 +97,7 @@ async def create(
 async def put(
     installation: Installation,
     actor: Actor,
-    entry: CustomEntry,
+    entry: "CustomEntry",
     condition: "Precondition[CustomIntegrationResult] | None" = None,
 ) -> CustomIntegrationResult:
     """Register a custom integration, or replace an existing definition. `create` explains the arguments.
@@ -161,7 +163,7 @@ async def _find(tx: Transaction, actor: Actor, slug: str) -> StoredIntegration |
 
 
 async def _create(
-    tx: Transaction, installation: Installation, actor: Actor, entry: CustomEntry
+    tx: Transaction, installation: Installation, actor: Actor, entry: "CustomEntry"
 ) -> CustomIntegrationResult:
     slug = entry.integration.slug
     saved = await organization_catalogs.create(tx, actor.organization_id, entry, installation.clock())
