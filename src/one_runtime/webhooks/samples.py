@@ -19,6 +19,13 @@ _INTEGRATION: Final = {"integration_slug": "hubspot"}
 _CONNECTION: Final = {**_INTEGRATION, "auth_type": "oauth2"}
 _SESSION: Final = {"session_id": "01a21077-a4f0-7d11-8c52-6a9b1e0f3d24", **_INTEGRATION}
 _API_KEY: Final = {"api_key_id": "01a21077-a4c3-7e5f-9b0a-2d4c6e8f1a35", "name": "production"}
+_CONNECT_REQUEST: Final = {"connect_request_id": "01a21077-a4b1-7c93-8d27-5e6f9a1b3c48", **_INTEGRATION}
+_TOKEN: Final = {
+    "end_user_token_id": "01a21077-a4e2-7a54-9c68-1b3d5f7a9c57",
+    "name": "assistant",
+    "audience": "agent",
+    "access": "read",
+}
 _CUSTOM: Final = {"integration_slug": "x-billing"}
 _ENDPOINT: Final = {
     "webhook_endpoint_id": "01a21077-a4d8-7b26-8e4f-3c5d7f9a2b46",
@@ -36,6 +43,10 @@ _DATA: Final[Mapping[str, Mapping[str, object]]] = {
     "connection.credentials_read": _CONNECTION,
     "hosted_connection_session.created": _SESSION,
     "hosted_connection_session.failed": {**_SESSION, "reason": "consent_denied"},
+    "agent.connect_requested": _CONNECT_REQUEST,
+    "agent.connect_declined": _CONNECT_REQUEST,
+    "end_user_token.created": {**_TOKEN, "expires_at": "2026-12-01T13:52:10.215Z"},
+    "end_user_token.revoked": _TOKEN,
     "end_user.updated": {"changed": ["name", "email"]},
     "end_user.deleted": {"deleted_connections": 2},
     "api_key.created": {**_API_KEY, "scopes": ["read", "connect", "use"]},
@@ -54,6 +65,9 @@ _DATA: Final[Mapping[str, Mapping[str, object]]] = {
 """The data of an event of each type, as docs/events.md describes the data."""
 
 
+_ABOUT_END_USERS: Final = ("connection.", "hosted_connection_session.", "end_user.", "end_user_token.", "agent.")
+
+
 def check_type(kind: str) -> str:
     """Return the type unchanged. Raises: InvalidInput if no event has this type."""
     if kind != TEST and kind not in TYPES:
@@ -63,7 +77,7 @@ def check_type(kind: str) -> str:
 
 def make_up(kind: str, actor: Actor, now: datetime) -> Event:
     """Return a new event of the type `kind`, with a new id. `actor`: who sends the test. Raises: InvalidInput."""
-    is_about_end_user = check_type(kind).startswith(("connection.", "hosted_connection_session.", "end_user."))
+    is_about_end_user = check_type(kind).startswith(_ABOUT_END_USERS)
     return Event(
         id=new_id(),
         organization_id=actor.organization_id,
