@@ -5,7 +5,7 @@ from standardwebhooks import WebhookVerificationError
 
 from one_runtime.webhooks import upkeep
 from tests.application import Application, Client
-from tests.webhooks.conftest import subscribe
+from tests.webhooks.conftest import subscribe, wait_for_deliveries
 from tests.webhooks.receiver import Message, Receiver, with_status
 
 
@@ -65,7 +65,9 @@ async def test_messages_carry_both_signatures_during_the_overlap(
 
     async def signed_with(user: str, count: int) -> Message:
         await client.connect(user)
-        return await receiver.wait_for("connection.created", count=count)
+        message = await receiver.wait_for("connection.created", count=count)
+        await wait_for_deliveries(client, endpoint, status="delivered")  # before the moved clock ends the lease
+        return message
 
     first, second = endpoint["secret"], await rotate(60)
     message = await signed_with("user_1", 1)
