@@ -129,30 +129,26 @@ async def test_body_that_does_not_arrive_answers_408(application: Application, a
 async def test_agent_with_many_requests_in_progress_answers_429(
     application: Application, agents: Agents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoint, "MAX_OF_AGENT", 2)
-    monkeypatch.setattr(endpoint, "MAX_OF_ORGANIZATION", 3)
     first, second = [(await agents.token(user))["end_user_token"] for user in ("user_1", "user_2")]
-    held = asyncio.Event()
-    started = 0
+    held, started = asyncio.Event(), asyncio.Semaphore(0)
+    read = endpoint._read_body
 
-    async def hold(*_: object) -> bytes:
-        nonlocal started
-        started += 1
+    async def hold(*arguments: Any) -> bytes:
+        started.release()
         await held.wait()
-        return b""
+        return await read(*arguments)
 
     monkeypatch.setattr(endpoint, "_read_body", hold)
     async with asyncio.TaskGroup() as group:
-        for token in (first, first, second):
-            group.create_task(post(application, token))
-        while started < 3:  # noqa: ASYNC110 - the requests start in this event loop
-            await asyncio.sleep(0)
-        for token in (first, second):
-            refused = await post(application, token)
-            assert (refused.status_code, refused.json()["code"]) == (429, "too_many_calls")
+        answers = [group.create_task(post(application, first)) for _ in range(endpoint.MAX_OF_AGENT)]
+        for _ in answers:
+            await started.acquire()
+        refused = await post(application, first)
+        assert (refused.status_code, refused.json()["code"]) == (429, "too_many_calls")
+        answers.append(group.create_task(post(application, second)))
+        await started.acquire()
         held.set()
-    monkeypatch.undo()
-    assert (await post(application, first)).status_code == 200
+    assert [answer.result().status_code for answer in answers] == [200] * len(answers)
 
 
 def test_start_of_the_server_does_not_import_the_sdk() -> None:

@@ -5,7 +5,9 @@ from typing import Any, Final
 import pytest
 
 from one_runtime.demo.acme import GLOBEX, INITECH
+from one_runtime.mcp.tools import TOOLS
 from tests.application import ACME_KEYS, Application, Client
+from tests.documentation import page
 from tests.mcp.conftest import MODERN, Agent, Agents, connected
 
 ME: Final = {"integration": "acme", "path": "/v1/me"}
@@ -236,6 +238,7 @@ async def run_every_tool(agent: Agent) -> list[str]:
         ("list_connections", {}),
         ("call_read", ME),
         ("call_write", CONTACT),
+        ("run_python", {"code": "import acme\nawait acme.account_get()"}),
         ("get_tool_connect_url", {"tool_name": "acme"}),
     ]
     assert [name for name, _ in calls] == await agent.tools()
@@ -254,3 +257,9 @@ async def test_no_answer_and_no_log_contains_a_credential_or_the_token(
     everything = "\n".join([*texts, events, caplog.text, *capfd.readouterr()])
     assert ACME_KEYS[GLOBEX] not in everything
     assert token not in everything
+
+
+@pytest.mark.docs
+def test_every_tool_is_documented() -> None:
+    rows = page("docs/agents.md").table("Tools")
+    assert [row[0].strip("`") for row in rows] == [tool.name for tool in TOOLS]

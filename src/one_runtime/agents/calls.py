@@ -74,12 +74,33 @@ class AgentCall:
 
 @dataclass(frozen=True, slots=True)
 class AgentResponse:
-    """The response of a provider. `data`: the JSON value, or the text of the body, or None without a body."""
+    """The response of a provider. `body`: without its content encoding."""
 
     status: int
     headers: Mapping[str, str]
-    data: Any = field(repr=False)
+    body: bytes = field(repr=False)
     connection: Connection
+
+    @property
+    def is_binary(self) -> bool:
+        """Return True if the body is not a text in UTF-8."""
+        try:
+            return "\x00" in self.body.decode()
+        except UnicodeDecodeError:
+            return True
+
+    @property
+    def data(self) -> Any:
+        """Return the JSON value of the body, its text, or a description of binary data. Return None without a body."""
+        if not self.body:
+            return None
+        kind = self.headers.get("content-type", "")
+        if self.is_binary:
+            return {"binary": True, "content_type": kind, "bytes": len(self.body)}
+        if "json" in kind or self.body[:1] in b"{[":
+            with suppress(ValueError, RecursionError):
+                return json.loads(self.body)
+        return self.body.decode()
 
 
 class AgentCalls:
@@ -125,7 +146,7 @@ class AgentCalls:
                 if state.integration is None:
                     raise
                 raise AccountRequired(error.detail, state.integration) from error
-        return AgentResponse(response.status, _headers(response), _decode(response, body), state.connection)
+        return AgentResponse(response.status, _headers(response), body, state.connection)
 
 
 def require_allowed(caller: AgentCaller, requested: AgentCall) -> None:
@@ -212,21 +233,6 @@ async def _read(response: Relayed, record: CallRecord) -> bytes:
     if plain is None:
         raise UpstreamTooLarge("The decompressed response is too large, or its content encoding is not supported.")
     return plain
-
-
-def _decode(response: Relayed, body: bytes) -> Any:
-    """Return the JSON value of a body, its text, or a description of binary data."""
-    if not body:
-        return None
-    kind = _header(response, "content-type")
-    if "json" in kind or body[:1] in b"{[":
-        with suppress(ValueError, RecursionError):
-            return json.loads(body)
-    with suppress(UnicodeDecodeError):
-        text = body.decode()
-        if "\x00" not in text:
-            return text
-    return {"binary": True, "content_type": kind, "bytes": len(body)}
 
 
 def _header(response: Relayed, wanted: str) -> str:

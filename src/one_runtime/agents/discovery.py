@@ -107,6 +107,12 @@ class Discovery:
         slug, _, function = name.partition(".")
         return await self._operation(offer.find(slug.lower()), function)
 
+    async def operations(self, offer: Offer, slug: str) -> list[Operation]:
+        """Return the functions of an integration that the agent can call. Raises: NotFound; NotAllowed."""
+        writes = offer.caller.policy.access == "write"
+        operations = await self._library.of_integration(offer.find(slug).slug)
+        return [operation for operation in operations if writes or operation.access == "read"]
+
     async def require_read(self, slug: str, path: str) -> None:
         """Refuse a GET that can change something at the provider. Raises: NotAllowed."""
         if slug not in GET_CAN_WRITE:

@@ -49,6 +49,13 @@ class ConnectArguments(Arguments):
     tool_name: _Text = Field(description="Function or slug")
 
 
+class RunArguments(Arguments):
+    """Arguments of `run_python`."""
+
+    code: Annotated[str, Field(min_length=1)] = Field(description="Program. Its last expression is the result")
+    timeout_s: int = Field(60, ge=1, le=60)
+
+
 class ListArguments(Arguments):
     """Arguments of `list_connections`."""
 

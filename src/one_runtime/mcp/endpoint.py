@@ -1,9 +1,8 @@
 """Serve `POST /v1/mcp`: authenticate an agent, limit its requests, and hand them to the MCP server."""
 
 import asyncio
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from contextvars import Context
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
@@ -15,12 +14,13 @@ from starlette.types import Message, Receive, Scope, Send
 
 from one_runtime.agents.caller import AgentCaller, verify_key, verify_token
 from one_runtime.agents.calls import AgentCalls
+from one_runtime.agents.concurrency import ConcurrencyLimit
 from one_runtime.agents.operations.data import read_folder
 from one_runtime.agents.operations.library import OperationLibrary, Reader
 from one_runtime.context import Installation
 from one_runtime.errors import InvalidInput, RequestTimeout, TooLarge, Unauthenticated
 from one_runtime.mcp.tools import Tools
-from one_runtime.proxy.concurrency import ProxyCalls, TooManyCalls
+from one_runtime.proxy.concurrency import ProxyCalls
 from one_runtime.tenancy.authentication import Authenticator
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class McpEndpoint:
         self._installation, self._authenticator = installation, authenticator
         self._library = OperationLibrary(installation.catalog, readers)
         self._tools = Tools(installation, AgentCalls(installation, proxy_calls), self._library)
-        self._counts: Counter[str] = Counter()
+        self._requests = ConcurrencyLimit("requests", MAX_OF_AGENT, MAX_OF_ORGANIZATION)
         self._starting = asyncio.Lock()
         self._stopping = asyncio.Event()
         self._server: McpServer | None = None
@@ -68,7 +68,7 @@ class McpEndpoint:
         """Answer one request (the ASGI endpoint). Raises: OneRuntimeError."""
         caller = await self._authenticate(scope)
         scope["organization_id"], scope["api_key_id"] = caller.organization_id, caller.api_key_id
-        with self._admit(caller):
+        with self._requests.admit(caller):
             body = await _read_body(receive, self._installation.settings.body_timeout)
             server = self._server or await self._start()
             scope["one_runtime.agent_caller"] = caller
@@ -80,6 +80,7 @@ class McpEndpoint:
         if self._running is not None:
             with suppress(asyncio.CancelledError):
                 await self._running
+        await self._tools.close()
         self._library.close()
 
     def routes(self) -> list[Route]:
@@ -121,26 +122,6 @@ class McpEndpoint:
         invalid = 'error="invalid_token", ' if has_token else ""
         challenge.parameters = f'{invalid}resource_metadata="{url}", scope="{_SCOPES[0]}"'
         return challenge
-
-    @contextmanager
-    def _admit(self, caller: AgentCaller) -> Iterator[None]:
-        """Count a request while the `with` block runs. Raises: TooManyCalls."""
-        limits = {f"agent {caller.actor.id}": MAX_OF_AGENT, caller.organization_id: MAX_OF_ORGANIZATION}
-        for key, limit in limits.items():
-            if self._counts[key] >= limit:
-                raise TooManyCalls(
-                    f"This agent, or all agents of the organization, have {limit} requests in progress, which is the "
-                    "limit. Try again later.",
-                    1,
-                )
-        self._counts.update(limits.keys())
-        try:
-            yield
-        finally:
-            self._counts.subtract(limits.keys())
-            for key in limits:
-                if not self._counts[key]:
-                    del self._counts[key]
 
     async def _start(self) -> "McpServer":
         """Import the SDK in a thread, because the import takes half a second, and start the server."""

@@ -114,6 +114,11 @@ sessions: Final = Counter(
 events: Final = Counter(
     "one_runtime_events", "Committed events of the audit log, by type.", ["type", "integration"], registry=REGISTRY
 )
+agent_runs: Final = Counter(
+    "one_runtime_agent_runs",
+    "Programs of agents, by outcome.",
+    ["outcome"],
+)
 webhook_attempts: Final = Counter(
     "one_runtime_webhook_attempts",
     "Attempts to send a webhook, by outcome.",

@@ -1,0 +1,131 @@
+"""Carry out the calls of an agent's program, with the connections of the end user and within the agent's policy."""
+
+from collections.abc import Collection
+from typing import Any, Final
+
+from one_runtime.agents.accounts import account_fields, list_connected
+from one_runtime.agents.caller import AgentCaller
+from one_runtime.agents.calls import AccountRequired, AgentCall, AgentCalls
+from one_runtime.agents.discovery import Discovery, Offer
+from one_runtime.agents.operations.request import arguments_to_request
+from one_runtime.agents.programs.host import (
+    CallRefused,
+    ConnectionNeeded,
+    FunctionCall,
+    FunctionParameter,
+    HostCall,
+    HostResponse,
+    ModuleFunction,
+    ProgramModule,
+)
+from one_runtime.agents.programs.stubs import module_name
+from one_runtime.agents.requests import compose
+from one_runtime.agents.shaping import compact
+from one_runtime.catalog.operation import Argument, Operation
+from one_runtime.context import Installation
+from one_runtime.errors import OneRuntimeError
+
+CONNECTION: Final = "connection"
+"""Parameter of every function of an integration: the id or the label of a connection."""
+
+
+class AgentProgramHost:
+    """The `ProgramHost` of one run. `run_id`: the run, for the request log."""
+
+    def __init__(
+        self,
+        installation: Installation,
+        calls: AgentCalls,
+        discovery: Discovery,
+        offer: Offer,
+        request_id: str,
+        run_id: str,
+    ) -> None:
+        self._installation, self._calls, self._discovery, self._offer = installation, calls, discovery, offer
+        self._request_id, self._run_id = request_id, run_id
+        self._slugs = {
+            module_name(entry.slug): entry.slug for entry in offer.catalog.integrations if entry.slug in offer
+        }
+
+    @property
+    def _caller(self) -> AgentCaller:
+        return self._offer.caller
+
+    async def call(self, call: HostCall) -> HostResponse:
+        """Send a request to a provider. Raises: ConnectionNeeded, CallRefused."""
+        try:
+            composed = compose(call.path, call.query or {}, call.body)
+            slug, method = self._slugs.get(call.integration, call.integration).lower(), call.method.upper()
+            if self._caller.policy.access != "write":
+                await self._discovery.require_read(slug, composed.path)
+            return await self._send(AgentCall(slug, method, *composed, call.connection))
+        except OneRuntimeError as error:
+            raise _refused(error) from error
+
+    async def function(self, call: FunctionCall) -> HostResponse:
+        """Send the request of a function. Raises: ConnectionNeeded, CallRefused."""
+        try:
+            operation = await self._discovery.find_operation(self._offer, f"{call.integration}.{call.function}")
+            arguments = dict(call.arguments)
+            connection = arguments.pop(CONNECTION, None) if _is_free(operation) else None
+            request = arguments_to_request(operation, arguments)
+            is_read = operation.access == "read"
+            return await self._send(AgentCall(operation.integration_slug, *request, connection, is_read=is_read))
+        except OneRuntimeError as error:
+            raise _refused(error) from error
+
+    async def connections(self) -> list[dict[str, Any]]:
+        """Return the end user's connections: integration, id, label and status."""
+        async with self._installation.database.read() as tx:
+            connected = await list_connected(tx, self._installation, self._caller)
+        return [
+            {"integration": entry.slug, **account_fields(account), "status": entry.status}
+            for entry in connected
+            for account in entry.accounts
+        ]
+
+    async def module(self, name: str) -> ProgramModule | None:
+        """Return the functions of an integration that the agent can call, or None."""
+        slug = self._slugs.get(name)
+        if slug is None:
+            return None
+        operations = await self._discovery.operations(self._offer, slug)
+        return ProgramModule(slug, tuple(_function(operation) for operation in operations))
+
+    async def module_names(self) -> Collection[str]:
+        """Return the names of all modules."""
+        return self._slugs.keys()
+
+    async def _send(self, call: AgentCall) -> HostResponse:
+        response = await self._calls.call(self._caller, call, request_id=self._request_id, run_id=self._run_id)
+        body = compact(response.data).encode() if response.is_binary else response.body
+        return HostResponse(response.status, body, response.headers)
+
+
+def _refused(error: OneRuntimeError) -> Exception:
+    """Return the exception for the program."""
+    if isinstance(error, AccountRequired):
+        return ConnectionNeeded(error.integration.slug, error.detail)
+    return CallRefused(f"{error.code}: {error.detail}")
+
+
+def _is_free(operation: Operation) -> bool:
+    """Return True if the operation has no argument with the name of the connection."""
+    return all(argument.name != CONNECTION for argument in operation.arguments)
+
+
+def _function(operation: Operation) -> ModuleFunction:
+    parameters = [_parameter(argument) for argument in operation.arguments]
+    if _is_free(operation):
+        parameters.append(FunctionParameter(CONNECTION, "string", description="Id or label of the connection."))
+    return ModuleFunction(operation.name, tuple(parameters), operation.method, operation.path, operation.summary)
+
+
+def _parameter(argument: Argument) -> FunctionParameter:
+    return FunctionParameter(
+        argument.name,
+        argument.type,
+        argument.required and argument.default is None,
+        argument.default,
+        argument.description,
+    )
