@@ -12,8 +12,7 @@ from mcp import Client as McpClient
 from mcp.client.streamable_http import streamable_http_client
 from starlette.types import ASGIApp
 
-from one_runtime.settings import Settings
-from tests.application import PUBLIC_URL, Application, Client, RunningAcme, started
+from tests.application import PUBLIC_URL, Application, Client
 
 MODERN: Final = "2026-07-28"
 MCP_URL: Final = f"{PUBLIC_URL}/v1/mcp"
@@ -97,13 +96,6 @@ def message(method: str = "tools/list", **params: Any) -> tuple[bytes, dict[str,
     if "name" in params:
         headers["mcp-name"] = params["name"]
     return json.dumps(body).encode(), headers
-
-
-@pytest_asyncio.fixture
-async def application(settings: Settings, acme: RunningAcme) -> AsyncIterator[Application]:
-    """The application with its lifespan. At the end, the application stops the MCP server and the sandbox."""
-    async with started(settings, acme, worker=True) as application:
-        yield application
 
 
 @pytest_asyncio.fixture

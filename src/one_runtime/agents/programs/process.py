@@ -91,6 +91,9 @@ class ProgramProcess:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         await asyncio.wait([self.ended])
+        # `wait` returns before asyncio has closed the pipes. Python would warn about a loop that closes in between.
+        self._process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001 - asyncio has no other way
+        await asyncio.sleep(0)
         return self._process.returncode
 
 
