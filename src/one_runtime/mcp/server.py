@@ -29,7 +29,7 @@ from starlette.types import Receive, Scope, Send
 
 from one_runtime import RELEASE
 from one_runtime.agents.caller import AgentCaller
-from one_runtime.encryption.vault import SealBroken, SealContext, Sealed, Vault
+from one_runtime.encryption.vault import Vault
 from one_runtime.mcp.tools import INSTRUCTIONS, TOOLS, ConnectNeeded, Tool, ToolAnswer, ToolCall, Tools
 
 CALLER: Final = "one_runtime.agent_caller"
@@ -104,27 +104,36 @@ class McpServer:
 
 
 class _VaultCodec:
-    """Encrypts the state that a client sends back, with the keys of the installation."""
+    """Signs the state that a client sends back, with the keys of the installation. The state contains no secret."""
 
-    _ORGANIZATION: Final = "mcp"
-    _PLACE: Final = SealContext("mcp_request_state", "", 1)
+    _PURPOSE: Final = b"mcp request state\x00"
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
 
     def seal(self, payload: bytes) -> str:
-        """Return an encrypted text for a URL."""
-        sealed = self._vault.seal(self._vault.key_ids[0], self._ORGANIZATION, payload, self._PLACE)
-        return f"{sealed.key_id}.{base64.urlsafe_b64encode(sealed.data).decode().rstrip('=')}"
+        """Return the payload and its signature, as a text for a URL."""
+        return f"{_encode(payload)}.{_encode(self._vault.mac(self._PURPOSE + payload))}"
 
     def unseal(self, token: str) -> bytes:
         """Return the payload. Raises: InvalidRequestState."""
-        key_id, _, text = token.partition(".")
+        text, _, signature = token.partition(".")
         try:
-            data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-            return self._vault.open(self._ORGANIZATION, Sealed(key_id, data), self._PLACE)
-        except (ValueError, SealBroken) as error:
-            raise InvalidRequestState("seal") from error
+            payload, mac = _decode(text), _decode(signature)
+        except ValueError as error:
+            raise InvalidRequestState("malformed") from error
+        if not self._vault.verify_mac(self._PURPOSE + payload, mac):
+            raise InvalidRequestState("signature")
+        return payload
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def _decode(text: str) -> bytes:
+    """Raises: ValueError."""
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def _caller_of(context: Any) -> AgentCaller:
