@@ -28,6 +28,7 @@ KINDS = {
     "custom_integration",
     "oauth_client",
     "end_user",
+    "end_user_token",
     "connection",
     "event",
     "webhook_endpoint",
@@ -79,11 +80,12 @@ async def test_lines_are_the_objects_of_the_api(application: Application) -> Non
     client = application.client(await application.key(identifier))
     lines = await export(application, identifier)
     assert list(lines) == [
-        "export", "organization", "api_key", "custom_integration", "oauth_client", "end_user", "connection", "event",
-        "webhook_endpoint", "webhook_delivery", "proxy_request", "end",
+        "export", "organization", "api_key", "custom_integration", "oauth_client", "end_user", "end_user_token",
+        "connection", "event", "webhook_endpoint", "webhook_delivery", "proxy_request", "end",
     ]  # fmt: skip
     assert lines["organization"] == [(await client.get("/v1/organization")).json()]
     assert lines["end_user"] == await listed(client, "/v1/end-users")
+    assert lines["end_user_token"] == await listed(client, "/v1/end-user-tokens")
     assert lines["connection"] == await listed(client, "/v1/connections")
     assert [without(line, "organization_id") for line in lines["event"]] == await listed(client, "/v1/events")
     calls = [without(line, "organization_id") for line in lines["proxy_request"]]

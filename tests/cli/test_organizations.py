@@ -87,7 +87,7 @@ def test_deletion_is_reported_as_json_and_in_the_events_of_the_installation(run:
         "pending_revocations": pending,
         "complete": False,
     }
-    assert (rows["connections"], rows["end_users"], rows["api_keys"]) == (2, 3, 1)
+    assert (rows["connections"], rows["end_users"], rows["api_keys"]) == (2, 4, 1)
     (event,) = run("installation", "events", "--json").rows
     assert (event["type"], event["operator"]) == ("organization.deleted", "alice")
     assert event["data"] == {"organization_id": identifier, "display_name": "Northwind"}

@@ -84,6 +84,8 @@ def test_calls_are_filtered_over_all_organizations(run: Run, database_url: str) 
         "upstream_ms": 4,
         "api_key_id": None,
         "request_id": None,
+        "end_user_token_id": None,
+        "run_id": None,
     }
     for options, count in {
         ("--organization", northwind): 2,

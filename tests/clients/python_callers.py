@@ -29,6 +29,8 @@ KINDS: Final[tuple[Kind, ...]] = ("blocking", "awaiting")
 ORGANIZATION: Final = (
     '{"id": "1", "display_name": "Northwind", "logo_url": null, "privacy_url": null, "allowed_origins": [],'
     ' "return_urls": [], "integrations": {"mode": "all", "slugs": [], "later": 1}, "later": {"more": true},'
+    ' "agents": {"connect_url": null, "access": "write", "integrations": null, "hosts": null, "methods": null,'
+    ' "calls_per_run": 300},'
     ' "created_at": "2026-11-25T01:02:03.004Z", "updated_at": "2026-11-25T01:02:03.004Z"}'
 )
 

@@ -62,6 +62,28 @@ async def test_agent_finds_a_function_and_calls_it(client: Client, agents: Agent
         assert match["name"] not in names
 
 
+async def test_functions_of_an_own_integration_are_found_by_its_organization_only(
+    application: Application, client: Client, agents: Agents
+) -> None:
+    url = f"http://127.0.0.1:{application.acme.port}"
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": "Tide", "version": "1"},
+        "servers": [{"url": url}],
+        "security": [{}],
+        "paths": {
+            "/v1/me": {"get": {"operationId": "readTide", "summary": "Read the tide of a port.", "responses": {}}}
+        },
+    }
+    created = await client.send("PUT", "/v1/custom-integrations/x-tide", document)
+    assert created.status_code in {200, 201}, created.text
+    other = Agents(application, application.client(await application.key(await application.organization("Southwind"))))
+    async with agents.connect() as agent, other.connect() as stranger:
+        match = (await agent.call("tool_search", query="tide of a port")).data["matches"][0]
+        assert (match["name"], match["source"]) == ("x-tide.read_tide", "openapi")
+        assert "tide" not in (await stranger.call("tool_search", query="tide of a port")).text.lower()
+
+
 async def test_get_that_can_write_is_refused(agents: Agents) -> None:
     async with agents.connect(access="read") as agent:
         for slug, path in (("slack", "/chat.postMessage"), ("slack", "/chat.meMessage"), ("telegram", "/sendMessage")):

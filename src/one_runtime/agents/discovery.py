@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from one_runtime.agents.accounts import account_fields, list_connected
 from one_runtime.agents.caller import AgentCaller
+from one_runtime.agents.operations.index import OperationIndex
 from one_runtime.agents.operations.library import OperationLibrary
+from one_runtime.agents.operations.own import OwnOperations
 from one_runtime.catalog.loader import Catalog
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.operation import Argument, Operation
@@ -30,13 +32,17 @@ _MAX_INTEGRATIONS: Final = 3
 
 @dataclass(frozen=True)
 class Offer:
-    """The integrations that an agent can use for its end user, and the slugs of those that the end user connected."""
+    """The integrations that an agent can use for its end user, and the slugs of those that the end user connected.
+
+    `own`: the functions of the organization's custom integrations, or None.
+    """
 
     catalog: Catalog
     organization: Organization
     connected: frozenset[str]
     caller: AgentCaller
     disabled: frozenset[str]
+    own: OperationIndex | None = None
 
     def __contains__(self, slug: str) -> bool:
         offered = self.organization.offers(slug) or slug in self.connected
@@ -65,6 +71,7 @@ class Discovery:
 
     def __init__(self, installation: Installation, library: OperationLibrary) -> None:
         self._installation, self._library = installation, library
+        self._own = OwnOperations(library)
 
     async def offer(self, caller: AgentCaller) -> Offer:
         """Read the integrations that an agent can use."""
@@ -73,12 +80,13 @@ class Discovery:
             organization = await organizations.get(tx, caller.organization_id)
             connected = await connections.list_connected_slugs(tx, caller.organization_id, caller.end_user_id)
             catalog = await installation.catalogs.of(tx, caller.organization_id)
-        return Offer(catalog, organization, connected, caller, installation.disabled.slugs)
+        own = await self._own.of(installation, caller.organization_id)
+        return Offer(catalog, organization, connected, caller, installation.disabled.slugs, own)
 
     async def search(self, offer: Offer, query: str, slug: str | None, limit: int) -> list[dict[str, Any]]:
         """Return the functions that match a query, and then integrations. Connected integrations come first."""
         slugs = offer.slugs if slug is None else {offer.find(slug).slug}
-        found = await self._library.search(query, slugs, offer.connected, limit)
+        found = await self._library.search(query, slugs, offer.connected, limit, offer.own)
         matches = [
             _operation_fields(match.operation)
             | {"connected": match.connected, "signature": _signature(match.operation)}
@@ -95,9 +103,10 @@ class Discovery:
         """Describe a function such as `hubspot.contacts_list`, or an integration. Raises: NotFound; NotAllowed."""
         slug, _, function = name.partition(".")
         integration = offer.find(slug.lower())
-        description = await self._describe_operation(integration, function) if function else None
-        if description is None:
-            description = await self._describe_integration(integration)
+        if function:
+            description = await self._describe_operation(offer, integration, function)
+        else:
+            description = await self._describe_integration(offer, integration)
         auth_types = " or ".join(integration.auth_types)
         auth = {"auth_requirement": f"The end user connects {integration.name} once ({auth_types})."}
         return {**description, **auth, **await self._accounts(offer.caller, integration.slug)}
@@ -105,12 +114,12 @@ class Discovery:
     async def find_operation(self, offer: Offer, name: str) -> Operation:
         """Return a function by its full name. Raises: NotFound with the nearest names; NotAllowed."""
         slug, _, function = name.partition(".")
-        return await self._operation(offer.find(slug.lower()), function)
+        return await self._operation(offer, offer.find(slug.lower()), function)
 
     async def operations(self, offer: Offer, slug: str) -> list[Operation]:
         """Return the functions of an integration that the agent can call. Raises: NotFound; NotAllowed."""
         writes = offer.caller.policy.access == "write"
-        operations = await self._library.of_integration(offer.find(slug).slug)
+        operations = await self._library.of_integration(offer.find(slug).slug, offer.own)
         return [operation for operation in operations if writes or operation.access == "read"]
 
     async def require_read(self, slug: str, path: str) -> None:
@@ -125,18 +134,18 @@ class Discovery:
                 "calls with call_write."
             )
 
-    async def _operation(self, integration: Integration, function: str) -> Operation:
-        operation = await self._library.get(integration.slug, function)
+    async def _operation(self, offer: Offer, integration: Integration, function: str) -> Operation:
+        operation = await self._library.get(integration.slug, function, offer.own)
         if operation is not None:
             return operation
-        names = [each.name for each in await self._library.of_integration(integration.slug)]
+        names = [each.name for each in await self._library.of_integration(integration.slug, offer.own)]
         near = get_close_matches(function, names, 5, 0.5)
         listed = ", ".join(f"{integration.slug}.{each}" for each in near)
         hint = f" Did you mean {listed}?" if near else " tool_search finds functions by what you want to do."
         raise NotFound(f"{integration.name} has no function {function[:64]!r}.{hint}")
 
-    async def _describe_operation(self, integration: Integration, function: str) -> dict[str, Any]:
-        operation = await self._operation(integration, function)
+    async def _describe_operation(self, offer: Offer, integration: Integration, function: str) -> dict[str, Any]:
+        operation = await self._operation(offer, integration, function)
         tool = "call_read" if operation.access == "read" else "call_write"
         return {
             **_operation_fields(operation),
@@ -148,9 +157,10 @@ class Discovery:
             "documentation": operation.documentation or integration.docs,
         }
 
-    async def _describe_integration(self, integration: Integration) -> dict[str, Any]:
+    async def _describe_integration(self, offer: Offer, integration: Integration) -> dict[str, Any]:
         slug = integration.slug
-        functions = [f"{operation.name}: {operation.summary}" for operation in await self._library.of_integration(slug)]
+        operations = await self._library.of_integration(slug, offer.own)
+        functions = [f"{operation.name}: {operation.summary}" for operation in operations]
         return {
             "integration": slug,
             "name": slug,

@@ -28,8 +28,9 @@ from one_runtime.integrations import client_registration
 from one_runtime.integrations.client_registration import RegisteredClient
 from one_runtime.proxy import request_log
 from one_runtime.proxy.request_log import RequestFilter
-from one_runtime.tenancy import api_keys, end_users, events, organizations
+from one_runtime.tenancy import api_keys, end_user_tokens, end_users, events, organizations
 from one_runtime.tenancy.api_keys import ApiKey
+from one_runtime.tenancy.end_user_tokens import EndUserToken
 from one_runtime.tenancy.end_users import EndUser, EndUserFilter
 from one_runtime.tenancy.events import Actor, EventFilter
 from one_runtime.tenancy.organizations import Organization
@@ -105,6 +106,8 @@ async def _rows(
         yield "oauth_client", _oauth_client(client)
     async for end_user in _end_users(tx, identifier, page):
         yield "end_user", _end_user(end_user)
+    async for token in _end_user_tokens(tx, identifier, page):
+        yield "end_user_token", _end_user_token(token)
     async for line in _connections(tx, installation, identifier, reader, page):
         yield "connection", line
     async for event in _pages(
@@ -161,6 +164,14 @@ async def _end_users(tx: Transaction, organization_id: str, page: int) -> AsyncI
         after = rows[-1].end_user_id
 
 
+async def _end_user_tokens(tx: Transaction, organization_id: str, page: int) -> AsyncIterator[EndUserToken]:
+    before = None
+    while rows := await end_user_tokens.list_page(tx, organization_id, None, limit=page, before=before):
+        for row in rows:
+            yield row
+        before = rows[-1].id
+
+
 async def _connections(
     tx: Transaction, installation: Installation, organization_id: str, reader: Actor | None, page: int
 ) -> AsyncIterator[Line]:
@@ -182,8 +193,22 @@ def _organization(organization: Organization) -> Line:
         "allowed_origins": organization.allowed_origins,
         "return_urls": organization.return_urls,
         "integrations": {"mode": organization.integrations_mode, "slugs": organization.integrations_slugs},
+        "agents": {"connect_url": organization.agents.connect_url, **organization.agents.policy.document},
         "created_at": time_text(organization.created_at),
         "updated_at": time_text(organization.updated_at),
+    }
+
+
+def _end_user_token(token: EndUserToken) -> Line:
+    times = ("created_at", "expires_at", "last_used_at", "revoked_at")
+    return {
+        "id": token.id,
+        "audience": token.audience,
+        "end_user_id": token.end_user_id,
+        "name": token.name,
+        "prefix": token.prefix,
+        **token.policy.document,
+        **{name: time_text(getattr(token, name)) for name in times},
     }
 
 

@@ -66,4 +66,6 @@ def describe(call: LoggedRequest) -> dict[str, object]:
         "upstream_ms": call.upstream_ms,
         "api_key_id": call.api_key_id,
         "request_id": call.request_id,
+        "end_user_token_id": call.end_user_token_id,
+        "run_id": call.run_id,
     }

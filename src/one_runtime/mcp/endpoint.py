@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from contextvars import Context
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from starlette.requests import Request
@@ -16,6 +17,7 @@ from one_runtime.agents.caller import AgentCaller, verify_key, verify_token
 from one_runtime.agents.calls import AgentCalls
 from one_runtime.agents.concurrency import ConcurrencyLimit
 from one_runtime.agents.operations.data import read_folder
+from one_runtime.agents.operations.file import OperationFile
 from one_runtime.agents.operations.library import OperationLibrary, Reader
 from one_runtime.context import Installation
 from one_runtime.errors import InvalidInput, RequestTimeout, TooLarge, Unauthenticated
@@ -56,7 +58,8 @@ class McpEndpoint:
     ) -> None:
         """`readers`: functions that read the functions of integrations."""
         self._installation, self._authenticator = installation, authenticator
-        self._library = OperationLibrary(installation.catalog, readers)
+        file = OperationFile(Path(installation.settings.tools_file))
+        self._library = OperationLibrary(installation.catalog, readers, file)
         self._tools = Tools(installation, AgentCalls(installation, proxy_calls), self._library)
         self._requests = ConcurrencyLimit("requests", MAX_OF_AGENT, MAX_OF_ORGANIZATION)
         self._starting = asyncio.Lock()

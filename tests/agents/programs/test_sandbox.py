@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from one_runtime.agents.programs.limits import MIB, ProgramLimits
@@ -17,6 +18,7 @@ from one_runtime.agents.programs.outcome import Failed, Finished, ProgramOutcome
 from one_runtime.agents.programs.process import ProgramProcess
 from one_runtime.agents.programs.sandbox import Sandbox
 from one_runtime.agents.programs.worker import MAX_RESIDENT
+from one_runtime.telemetry import logs
 from tests.agents.programs.acme_host import IMPORTS, PATIENT, AcmeHost
 from tests.waiting import eventually
 
@@ -143,6 +145,8 @@ async def test_a_killed_process_loses_one_program(sandbox: Sandbox, victim: str)
     second = asyncio.create_task(sandbox.run(BLOCKED, hosts[1]))
     await eventually(lambda: hosts[1].concurrent)
     os.kill(process.pid if victim == "process" else children(process.pid)[0], signal.SIGKILL)
+    if not structlog.is_configured():
+        logs.configure("info", "json")  # without a configuration, the log contains only errors
     with capture_logs() as lines:
         hosts[0].release.set()
         lost = await first
