@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx2
+import pytest
 import pytest_asyncio
 from mcp import Client as McpClient
 from mcp.client.streamable_http import streamable_http_client
@@ -96,6 +97,12 @@ def message(method: str = "tools/list", **params: Any) -> tuple[bytes, dict[str,
     if "name" in params:
         headers["mcp-name"] = params["name"]
     return json.dumps(body).encode(), headers
+
+
+@pytest.fixture
+def with_worker() -> bool:
+    """Run the whole application, because its end stops the MCP server and the programs."""
+    return True
 
 
 @pytest_asyncio.fixture

@@ -63,6 +63,7 @@ async def test_token_that_is_not_valid_answers_401_and_names_the_metadata(
         assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated"), token
         assert 'error="invalid_token"' in answer.headers["www-authenticate"]
         assert f'resource_metadata="{PUBLIC_URL}{METADATA}"' in answer.headers["www-authenticate"]
+        assert "This end-user token is not valid" in answer.json()["detail"], token
         assert token not in answer.text
     assert (await post(application, session["session_token"])).status_code == 401
     missing = await post(application, None)

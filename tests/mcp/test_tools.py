@@ -50,6 +50,7 @@ async def test_agent_finds_a_function_and_calls_it(client: Client, agents: Agent
         for tool, arguments, text in (
             ("call_read", {"name": match["name"], "arguments": {"name": "x"}}, "Call it with call_write"),
             ("call_write", {"name": match["name"], "arguments": {"nam": "x"}}, "name"),
+            ("call_write", {"name": match["name"], "arguments": {"name": "x"}, "idempotency_key": "a\nb"}, "ASCII"),
             ("call_write", {"name": "acme.contact_creat", "arguments": {}}, "Did you mean acme.contact_create"),
             ("call_read", {"name": "acme.contacts_list", "path": "/v1/me"}, "must be left out beside name"),
             ("call_read", {"name": "acme.contact_get", "arguments": {"contact_id": "../me"}}, "acme.contact_get"),

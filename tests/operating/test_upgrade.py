@@ -42,6 +42,7 @@ COMMITS: Final = {
     "0012": "e9254e7e380b29030ebd57fb408fc4e3a2ca1d38",
     "0013": "e6aec96555fe0a6c07092b9a7718268dc1609b03",
     "0014": "e640434eadd3e5d141377edba9816e00868aba03",
+    "0015": "3e8889b25872b80cc5c21088eb23745ed90a84e4",
 }
 """By migration, the last commit without a later one. With a new migration, add the commit before it."""
 ENOUGH: Final = 15

@@ -16,14 +16,10 @@ from one_runtime.db.schema import api_keys, organizations
 from one_runtime.encryption import secret_tokens
 from one_runtime.errors import Unauthenticated
 from one_runtime.tenancy.agent_policy import UNLIMITED, AgentPolicy
-from one_runtime.tenancy.authentication import KEY_COLUMNS, KEY_MATCHES, ApiKeyRow, PresentedKey
+from one_runtime.tenancy.authentication import INVALID_TOKEN, KEY_COLUMNS, KEY_MATCHES, ApiKeyRow, PresentedKey
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.organizations import AgentSettings
 
-_INVALID: Final = (
-    "This end-user token is not valid. The token is mistyped, expired or revoked, or belongs to another installation. "
-    "Create a token with POST /v1/end-user-tokens."
-)
 _SCOPE: Final = "use"
 
 
@@ -98,7 +94,7 @@ async def verify_token(tx: Transaction, token: PresentedKey, now: datetime) -> A
         or row.revoked_at is not None
         or row.expires_at <= now
     ):
-        raise Unauthenticated(_INVALID)
+        raise Unauthenticated(INVALID_TOKEN)
     token.confirm(row.id)
     actor = Actor(row.organization_id, "end_user_token", row.id, token.address)
     return _caller(actor, row.end_user_id, AgentPolicy.parse(row.policy), row.agents)

@@ -41,10 +41,7 @@ def compose(
     if body is not None:
         content = _encode(body, body_format)
         headers.append(("content-type", _CONTENT_TYPES[body_format]))
-    if idempotency_key is not None:
-        _require_header_value(idempotency_key)
-        headers.append(("idempotency-key", idempotency_key))
-    return ComposedRequest(encoded_path, encoded_query, content, tuple(headers))
+    return ComposedRequest(encoded_path, encoded_query, content, (*headers, *idempotency_headers(idempotency_key)))
 
 
 def _target(path: str, parameters: Mapping[str, Any]) -> tuple[str, str]:
@@ -90,7 +87,10 @@ def _encode(body: object, body_format: BodyFormat) -> bytes:
     return body.encode()
 
 
-def _require_header_value(text: str) -> None:
-    """Raises: InvalidInput."""
-    if not text.isascii() or not text.isprintable():
+def idempotency_headers(key: str | None) -> tuple[tuple[str, str], ...]:
+    """Return the header `Idempotency-Key`, or nothing without a key. Raises: InvalidInput."""
+    if key is None:
+        return ()
+    if not key.isascii() or not key.isprintable():
         raise InvalidInput.of("idempotency_key", "must contain only printable ASCII characters")
+    return (("idempotency-key", key),)

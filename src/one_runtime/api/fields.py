@@ -122,10 +122,13 @@ def whole_number(minimum: int, maximum: int, unit: str | None = None) -> WrapVal
     kind = "a whole number" if unit is None else f"a whole number of {unit}"
 
     def validate(value: object, handler: ValidatorFunctionWrapHandler) -> int:
+        refusal = PydanticCustomError("range", f"must be {kind} from {minimum} to {maximum}")
+        if isinstance(value, bool):  # pydantic would accept true as 1
+            raise refusal
         try:
             number: int = handler(value)
         except ValidationError as error:
-            raise PydanticCustomError("range", f"must be {kind} from {minimum} to {maximum}") from error
+            raise refusal from error
         return number
 
     return WrapValidator(validate)

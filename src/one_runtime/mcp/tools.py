@@ -20,9 +20,10 @@ from one_runtime.agents.programs.host import ConnectionNeeded
 from one_runtime.agents.programs.limits import LIMITS
 from one_runtime.agents.programs.outcome import Failed, Finished, ProgramOutcome, Suspended
 from one_runtime.agents.programs.sandbox import Sandbox
-from one_runtime.agents.requests import compose
+from one_runtime.agents.requests import compose, idempotency_headers
 from one_runtime.agents.shaping import compact, shape
 from one_runtime.catalog.model import Integration
+from one_runtime.clock import rfc3339
 from one_runtime.context import Installation
 from one_runtime.db.ids import new_id
 from one_runtime.errors import InvalidInput, OneRuntimeError
@@ -101,7 +102,7 @@ class ConnectNeeded:
             "code": "connect_required",
             "integration": self.integration.slug,
             "connect_url": self.link.url,
-            "expires_at": self.link.expires_at.isoformat(),
+            "expires_at": rfc3339(self.link.expires_at),
         }
         return ToolAnswer(data, is_error=True, message=text)
 
@@ -227,7 +228,7 @@ class Tools:
                 "connect_url": link.url,
                 "guidance": guidance,
                 "status": "connected" if connected else "not_connected",
-                "expires_at": link.expires_at.isoformat(),
+                "expires_at": rfc3339(link.expires_at),
                 "request_id": link.request_id,
             }
         )
@@ -243,7 +244,7 @@ class Tools:
         if write is None and operation.access != "read":
             raise InvalidInput.of("name", f"{operation.full_name} changes something. Call it with call_write")
         request = arguments_to_request(operation, arguments.arguments or {})
-        key = [("idempotency-key", write.idempotency_key)] if write is not None and write.idempotency_key else []
+        key = idempotency_headers(write.idempotency_key if write is not None else None)
         return AgentCall(
             operation.integration_slug,
             request.method,

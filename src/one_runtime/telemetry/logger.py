@@ -37,6 +37,11 @@ class Logger:
         _structlog().exception(event, **fields)
 
 
+def use_new_configuration() -> None:
+    """Forget the logger of the previous configuration, because it keeps this configuration."""
+    _structlog.cache_clear()
+
+
 def log_errors_only() -> None:
     """Write only errors, as text, to standard error. Commands other than the server call this function."""
     logging.captureWarnings(capture=True)

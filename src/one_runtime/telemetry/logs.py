@@ -12,7 +12,7 @@ from typing import Literal
 import structlog
 
 from one_runtime.errors import OneRuntimeError
-from one_runtime.telemetry import tracing
+from one_runtime.telemetry import logger, tracing
 from one_runtime.telemetry.current_request import current_request
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -41,6 +41,7 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         cache_logger_on_first_use=True,
     )
+    logger.use_new_configuration()
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(

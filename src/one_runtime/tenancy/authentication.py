@@ -65,6 +65,10 @@ _INVALID: Final = (
     "This API key is not valid. The key is mistyped or revoked, or belongs to another installation. Copy the whole key "
     "again, or create an API key with `one-runtime api-keys create <organization>`."
 )
+INVALID_TOKEN: Final = (
+    "This end-user token is not valid. The token is mistyped, expired or revoked, or belongs to another installation. "
+    "Create a token with POST /v1/end-user-tokens."
+)
 
 
 class Principal(NamedTuple):
@@ -162,11 +166,15 @@ class Authenticator:
     def present_end_user_token(self, request: MutableMapping[str, Any]) -> PresentedKey | None:
         """Count a request as `present` does, and return the request's end-user token.
 
-        Return None, and count nothing, if the request has no token of this kind. Raises: RateLimited.
+        Return None, and count nothing, if the request has no token of this kind.
+
+        Raises: RateLimited; Unauthenticated for a wrong checksum.
         """
         token = bearer_token(request["headers"])
-        if token is None or not secret_tokens.recognize(secret_tokens.END_USER_TOKEN, token):
+        if token is None or not token.startswith(f"{secret_tokens.END_USER_TOKEN}_"):
             return None
+        if not secret_tokens.recognize(secret_tokens.END_USER_TOKEN, token):
+            raise Unauthenticated(INVALID_TOKEN)
         return self._count(request, token, self._token_uses)
 
     def _count(self, request: MutableMapping[str, Any], token: str, uses: KeyUses | None) -> PresentedKey:
