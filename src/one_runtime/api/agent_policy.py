@@ -1,7 +1,7 @@
 """Define the fields of a policy of agents. End-user tokens and organizations have these fields."""
 
 import re
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
@@ -56,8 +56,3 @@ def policy_of(body: PolicyFields, catalog: Catalog, prefix: str = "", known: Age
         if slug not in kept and catalog.get(slug) is None:
             raise InvalidInput.of(f"{prefix}integrations", unknown(slug).detail)
     return AgentPolicy.parse(body.model_dump(include=set(PolicyFields.model_fields)))
-
-
-def policy_fields(policy: AgentPolicy) -> dict[str, Any]:
-    """Return a policy with the names and the form of the API."""
-    return policy.document

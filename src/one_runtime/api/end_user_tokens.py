@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Query
 from pydantic import Field
 
-from one_runtime.api.agent_policy import PolicyFields, policy_fields, policy_of
+from one_runtime.api.agent_policy import PolicyFields, policy_of
 from one_runtime.api.conditions import Conditional
 from one_runtime.api.fields import (
     Answer,
@@ -193,4 +193,4 @@ def _answer(token: EndUserToken) -> EndUserTokenAnswer:
 
 
 def _fields(token: EndUserToken) -> dict[str, object]:
-    return asdict(token) | policy_fields(token.policy)
+    return asdict(token) | token.policy.document

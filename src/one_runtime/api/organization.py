@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from one_runtime.api.agent_policy import Calls, PolicyFields, policy_fields, policy_of
+from one_runtime.api.agent_policy import Calls, PolicyFields, policy_of
 from one_runtime.api.conditions import Conditional
 from one_runtime.api.fields import (
     NOT_NULL,
@@ -219,5 +219,5 @@ def _settings(organization: Organization) -> dict[str, object]:
     """Return the settings with the names and the form of the API."""
     names = ("display_name", "logo_url", "privacy_url", "allowed_origins", "return_urls")
     integrations = {"mode": organization.integrations_mode, "slugs": organization.integrations_slugs}
-    agents = {"connect_url": organization.agents.connect_url, **policy_fields(organization.agents.policy)}
+    agents = {"connect_url": organization.agents.connect_url, **organization.agents.policy.document}
     return {**{name: getattr(organization, name) for name in names}, "integrations": integrations, "agents": agents}
