@@ -64,6 +64,7 @@ def main() -> int:
                 if options.foreign:
                     prepare_foreign("node", "simulate providers")
                     prepare_foreign("openapi", "check and use the OpenAPI document")
+                    prepare_foreign("mcp", "check the MCP endpoint")
                     prepare_foreign("dialogs", "show dialogs around the popup")
                     prepare_client_generator()
                     prepare_ntfy()

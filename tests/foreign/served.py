@@ -132,7 +132,7 @@ async def served(database_url: str, provider: Provider, *others: Provider) -> As
     app = create_app(settings, catalog_with(provider, *others), clock=clock, egress=egress)
     async with running(app, port):
         with running_site(url) as site:
-            key = await _key_of_an_organization(app.services.installation)
+            key = await make_key(app.services.installation)
             headers = {"authorization": f"Bearer {key}"}
             async with httpx2.AsyncClient(base_url=url, headers=headers) as http:
                 runtime = Served(url, provider, site, http, clock)
@@ -143,7 +143,7 @@ async def served(database_url: str, provider: Provider, *others: Provider) -> As
                 yield runtime
 
 
-async def _key_of_an_organization(installation: Installation) -> str:
+async def make_key(installation: Installation) -> str:
     """Create an organization and return an API key with every scope."""
     async with installation.database.write() as tx:
         now = installation.clock()

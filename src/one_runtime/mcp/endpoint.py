@@ -75,6 +75,7 @@ class McpEndpoint:
             body = await _read_body(receive, self._installation.settings.body_timeout)
             server = self._server or await self._start()
             scope["one_runtime.agent_caller"] = caller
+            scope["headers"] = _without_spaces(scope["headers"])
             await server.answer(scope, _replay(body, receive), send)
 
     async def stop(self) -> None:
@@ -146,6 +147,11 @@ class McpEndpoint:
         async with server.run():
             started.set()
             await self._stopping.wait()
+
+
+def _without_spaces(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the headers without spaces around their values (RFC 9110 section 5.5). httptools keeps some spaces."""
+    return [(name, value.strip(b" \t")) for name, value in headers]
 
 
 def _end_user_of(scope: Scope) -> str:
