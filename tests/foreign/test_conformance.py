@@ -59,14 +59,7 @@ async def test_server_passes_all_checks_except_the_listed_ones(
     middleware = WithToken()
     async with agent_server(migrated_sqlite_url, middleware.around) as server:
         middleware.token = await server.token("user_123")
-        options = (
-            "--suite",
-            "all",
-            "--spec-version",
-            version,
-            "--expected-failures",
-            str(MCP / "expected-failures.yaml"),
-        )
+        options = ("--suite", "all", "--spec-version", version, "--expected-failures", str(EXPECTED))
         code, output = await check(server.mcp_url, tmp_path, *options)
     assert code == 0, output
     assert "✓ tools-list" in output, "the runner knows no check of this version"
