@@ -69,6 +69,8 @@ def main() -> int:
                     prepare_client_generator()
                     prepare_ntfy()
                 if options.runtimes:
+                    prepare_foreign("agents", "act as agents in the long tests")
+                    prepare_agent_libraries()
                     prepare_foreign("runtimes", "run or bundle the npm packages in the long tests")
                 if options.proxies:
                     prepare_proxies()
@@ -265,20 +267,31 @@ def prepare_foreign(name: str, purpose: str) -> None:
 
 
 def prepare_client_generator() -> None:
-    """Install openapi-python-client apart from `.venv`, because it needs other versions of its dependencies.
+    """Install openapi-python-client. Raises: SetUpError."""
+    prepare_apart("openapi-python-client", CLIENT_GENERATOR, CLIENT_GENERATOR)
 
-    Raises: SetUpError.
+
+def prepare_agent_libraries() -> None:
+    """Install the Python libraries of agents, for each file of requirements. Raises: SetUpError."""
+    for requirements in sorted((ROOT / "tests" / "foreign" / "agents").glob("*.txt")):
+        prepare_apart(requirements.stem, requirements.read_text(), "-r", str(requirements))
+
+
+def prepare_apart(name: str, wanted: str, *packages: str) -> None:
+    """Install packages into `.cache/<name>`, apart from `.venv`, because they need other versions of its packages.
+
+    `wanted`: a text that changes if other packages are wanted. Raises: SetUpError.
     """
-    folder = CACHE / "openapi-python-client"
+    folder = CACHE / name
     done = folder / ".bootstrap"
-    if done.exists() and done.read_text() == CLIENT_GENERATOR:
+    if done.exists() and done.read_text() == wanted:
         return
     uv = str(VENV / "bin" / "uv")
     create = [uv, "venv", "--quiet", "--no-project", "--clear", "--python", str(VENV_PYTHON), str(folder)]
-    run(create, "uv could not create the environment of openapi-python-client.")
-    install = [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), CLIENT_GENERATOR]
-    run(install, "uv could not install openapi-python-client.")
-    done.write_text(CLIENT_GENERATOR)
+    run(create, f"uv could not create the environment {name}.")
+    install = [uv, "pip", "install", "--quiet", "--python", str(folder / "bin" / "python"), *packages]
+    run(install, f"uv could not install the packages of the environment {name}.")
+    done.write_text(wanted)
 
 
 def prepare_ntfy() -> None:

@@ -284,6 +284,12 @@ def test_the_readme_quotes_the_snippets_that_run(language: str, name: str) -> No
     assert page("README.md").code(language) == [(ROOT / "docs" / "snippets" / name).read_text("utf-8")]
 
 
+def test_the_quick_starts_of_agents_quote_the_snippets_that_run() -> None:
+    quick_starts = page("docs/agent-quick-starts.md")
+    snippets = {path.read_text("utf-8") for path in (ROOT / "docs" / "snippets").glob("agent_*")}
+    assert {*quick_starts.code("python"), *quick_starts.code("js")} == snippets
+
+
 def test_every_decision_is_listed_with_its_number_and_title() -> None:
     listed = re.findall(r"^- \[(.+)\]\((decisions/\S+)\)$", page("docs/README.md").text, re.MULTILINE)
     titles = [(path.read_text("utf-8").partition("\n")[0], path) for path in DECISIONS]
