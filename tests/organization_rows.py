@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from sqlalchemy import Select, Table, bindparam, insert, select
 
-from one_runtime.agents import connect_requests
+from one_runtime.agents import connect_requests, paused_runs
 from one_runtime.agents.caller import AgentCaller
+from one_runtime.agents.paused_runs import PausedState, WaitingCall
 from one_runtime.catalog import organization_catalogs
 from one_runtime.catalog.custom import read_custom
 from one_runtime.clock import system_clock
@@ -132,7 +133,7 @@ class OrganizationRows:
             await tx.execute(insert(webhook_attempts), **attempt, **keys, excerpt=None)
 
     async def agent(self) -> None:
-        """Create an end-user token and a connect request."""
+        """Create an end-user token, a connect request and a paused program."""
         now, end_user, policy = system_clock(), "agent's user", AgentPolicy()
         async with self.installation.database.write() as tx:
             await end_user_tokens.create(tx, self.actor, NewToken(end_user, policy), now)
@@ -140,6 +141,8 @@ class OrganizationRows:
             entry = self.installation.catalog.get(oauth_rows.SLUG)
             assert entry is not None
             await connect_requests.ask(tx, self.installation, caller, entry)
+            waiting = PausedState(b"{}", (), (WaitingCall(1, "connect", entry.slug),))
+            await paused_runs.store(tx, self.installation, caller, new_id(), waiting)
 
 
 async def fill(installation: Installation, name: str, end_users: int = 1) -> tuple[OrganizationRows, set[str]]:

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from sqlalchemy import Table, select, update
 
+from one_runtime.agents.programs import frames
 from one_runtime.clock import system_clock
 from one_runtime.connecting import redirect_mode, sessions
 from one_runtime.connecting.authorization_attempts import AttemptSecret
@@ -16,6 +17,7 @@ from one_runtime.connecting.sessions import ConnectSession
 from one_runtime.connections import connections
 from one_runtime.connections.connections import NewConnection
 from one_runtime.connections.credentials import ProviderAccount
+from one_runtime.db.agent_tables import agent_runs
 from one_runtime.db.database_url import create_database
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.ids import new_id
@@ -145,7 +147,7 @@ async def contents(database: Database, vault: Vault) -> Contents:
                 continue
             place = SealContext(table.name, row[0], row.version)
             plaintext = vault.open(row.organization_id, Sealed(row.key_id, row.sealed), place)
-            values[table.name, row[0]] = json.loads(plaintext)
+            values[table.name, row[0]] = frames.decode(plaintext)[0] if table is agent_runs else json.loads(plaintext)
     return values
 
 

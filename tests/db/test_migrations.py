@@ -49,6 +49,8 @@ CROSS_TENANT: Final = {
     "ix_end_user_tokens_secret_hash": "a look-up by the hash of a secret finds the organization",
     "ix_end_user_tokens_expires_at": "purges of expired tokens cover all organizations",
     "ix_connect_requests_expires_at": "purges of expired requests cover all organizations",
+    "ix_agent_runs_due_at": "purges of expired programs cover all organizations",
+    "ix_agent_runs_key_id_id": "key rotation covers all organizations",
     "ix_hosted_connection_sessions_token_hash": "a look-up by the hash of a secret finds the organization",
     "ix_webhook_secrets_endpoint_id": "the sender reads the secrets of endpoints of all organizations",
     "ix_webhook_secrets_key_id_id": "key rotation covers all organizations",

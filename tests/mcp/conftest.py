@@ -1,12 +1,14 @@
 """Agents for tests: the official client of the Model Context Protocol, against the application in this process."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import httpx2
+import mcp_types as types
 import pytest
 import pytest_asyncio
 from mcp import Client as McpClient
@@ -17,6 +19,8 @@ from tests.application import PUBLIC_URL, Application, Client
 
 MODERN: Final = "2026-07-28"
 MCP_URL: Final = f"{PUBLIC_URL}/v1/mcp"
+PAGE: Final = "https://app.example.com/connect?tab=agents"
+Step = Callable[[str], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,32 @@ def message(method: str = "tools/list", **params: Any) -> tuple[bytes, dict[str,
     if "name" in params:
         headers["mcp-name"] = params["name"]
     return json.dumps(body).encode(), headers
+
+
+async def use_own_page(client: Client) -> None:
+    answer = await client.send("PATCH", "/v1/organization", {"agents": {"connect_url": PAGE}})
+    assert answer.status_code == 200, answer.text
+
+
+def request_of(url: str, slug: str = "acme") -> str:
+    """Return the id of the connect request in an address."""
+    assert url.startswith(f"{PAGE}&"), url
+    parameters = parse_qs(urlsplit(url).query)
+    assert parameters["integration"] == [slug]
+    return parameters["connect_request_id"][0]
+
+
+def answering(step: Step, action: str = "accept", asked: list[str] | None = None) -> Any:
+    """Return an elicitation callback: it shows the link to the end user, who does `step`."""
+
+    async def callback(_: Any, params: Any) -> types.ElicitResult:
+        assert params.mode == "url"
+        if asked is not None:
+            asked.append(params.url)
+        await step(params.url)
+        return types.ElicitResult(action=action)  # type: ignore[arg-type]
+
+    return callback
 
 
 @pytest.fixture

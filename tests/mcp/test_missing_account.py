@@ -1,8 +1,6 @@
 """An account is missing: the agent asks the end user to connect, and the link has no power of its own."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
 
 import mcp_types as types
 import pytest
@@ -10,37 +8,9 @@ import pytest
 from one_runtime.agents.connect_requests import MAX_OPEN
 from one_runtime.mcp import tools
 from tests.application import PUBLIC_URL, Application, Client, started
-from tests.mcp.conftest import MODERN, Agents, connected
+from tests.mcp.conftest import MODERN, Agents, answering, connected, request_of, use_own_page
 
 ME: Final = {"integration": "acme", "path": "/v1/me"}
-PAGE: Final = "https://app.example.com/connect?tab=agents"
-Step = Callable[[str], Awaitable[None]]
-
-
-async def use_own_page(client: Client) -> None:
-    answer = await client.send("PATCH", "/v1/organization", {"agents": {"connect_url": PAGE}})
-    assert answer.status_code == 200, answer.text
-
-
-def request_of(url: str) -> str:
-    """Return the id of the connect request in an address."""
-    assert url.startswith(f"{PAGE}&"), url
-    parameters = parse_qs(urlsplit(url).query)
-    assert parameters["integration"] == ["acme"]
-    return parameters["connect_request_id"][0]
-
-
-def answering(step: Step, action: str = "accept", asked: list[str] | None = None) -> Any:
-    """Return an elicitation callback: it shows the link to the end user, who does `step`."""
-
-    async def callback(_: Any, params: Any) -> types.ElicitResult:
-        assert params.mode == "url"
-        if asked is not None:
-            asked.append(params.url)
-        await step(params.url)
-        return types.ElicitResult(action=action)  # type: ignore[arg-type]
-
-    return callback
 
 
 @pytest.mark.parametrize("mode", ["auto", MODERN])

@@ -43,6 +43,7 @@ COMMITS: Final = {
     "0013": "e6aec96555fe0a6c07092b9a7718268dc1609b03",
     "0014": "e640434eadd3e5d141377edba9816e00868aba03",
     "0015": "3e8889b25872b80cc5c21088eb23745ed90a84e4",
+    "0016": "327e7bef8c21e5f4a9f61b7af68c0a17dfe7829e",
 }
 """By migration, the last commit without a later one. With a new migration, add the commit before it."""
 ENOUGH: Final = 15

@@ -110,6 +110,9 @@ def test_every_column_for_a_secret_holds_a_hash_or_is_sealed() -> None:
         "revocations.key_id",
         "webhook_secrets.sealed",
         "webhook_secrets.key_id",
+        "agent_runs.sealed",
+        "agent_runs.key_id",
+        "agent_runs.end_user_token_id",  # the id of the token, not the token
         "key_ring.key_id",
         "requests.api_key_id",  # the id of the API key, not the key
         "servers.key_ids",

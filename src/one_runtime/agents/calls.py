@@ -4,7 +4,7 @@ The calls use the proxy: its credentials, its limits and its request log.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
@@ -71,6 +71,11 @@ class AgentCall:
     connection: str | None = None
     is_read: bool = False
 
+    @property
+    def writes(self) -> bool:
+        """Return True if the call can change something at the provider."""
+        return self.method not in READ_METHODS and not self.is_read
+
 
 @dataclass(frozen=True, slots=True)
 class AgentResponse:
@@ -110,9 +115,17 @@ class AgentCalls:
         self._installation, self._proxy_calls = installation, proxy_calls
 
     async def call(
-        self, caller: AgentCaller, requested: AgentCall, *, request_id: str, run_id: str | None = None
+        self,
+        caller: AgentCaller,
+        requested: AgentCall,
+        *,
+        request_id: str,
+        run_id: str | None = None,
+        before_write: Callable[[], Awaitable[None]] | None = None,
     ) -> AgentResponse:
         """Call the provider and return its response, whatever its status.
+
+        `before_write`: called before One Runtime sends a call that can change something.
 
         Raises: NotAllowed; InvalidInput; NotFound for an unknown integration; AccountRequired; SeveralConnections; the
         exceptions of `relay.call`.
@@ -139,6 +152,8 @@ class AgentCalls:
             request_bytes=len(requested.body or b""),
         )
         with self._proxy_calls.track(record):
+            if requested.writes and before_write is not None:
+                await before_write()
             try:
                 async with call(installation, state, _proxy_request(caller, requested), record) as response:
                     body = await _read(response, record)
@@ -159,10 +174,9 @@ def require_allowed(caller: AgentCaller, requested: AgentCall) -> None:
         raise NotAllowed(f"This agent may not use {requested.integration_slug}. It may use: {allowed}.")
     if not policy.allows_method(method):
         raise NotAllowed(f"This agent may not send {method}. It may send: {', '.join(sorted(policy.methods or ()))}.")
-    reads = method in READ_METHODS or requested.is_read
-    if policy.access != "write" and not reads:
+    if policy.access != "write" and requested.writes:
         raise NotAllowed("This agent may only read. It may not change anything at a provider.")
-    if reads:
+    if not requested.writes:
         _require_no_override(requested)
 
 

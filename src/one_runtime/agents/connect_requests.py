@@ -132,7 +132,12 @@ async def is_answered(tx: Transaction, caller: AgentCaller, slug: str, now: date
     params = {"organization": caller.organization_id, "end_user": caller.end_user_id, "slug": slug}
     if await tx.one(_CONNECTED, **params) is not None:
         return True
-    request = await tx.one(_NEWEST, ConnectRequest, **params, now=now)
+    return await is_declined(tx, caller, slug, now)
+
+
+async def is_declined(tx: Transaction, caller: AgentCaller, slug: str, now: datetime) -> bool:
+    """Return True if the end user has declined to connect the integration a short time ago."""
+    request = await tx.one(_NEWEST, ConnectRequest, **_params(caller, now), slug=slug)
     return request is not None and request.declined_at is not None
 
 

@@ -3,13 +3,16 @@
 from collections.abc import Collection
 from typing import Any, Final
 
+from one_runtime.agents import connect_requests
 from one_runtime.agents.accounts import account_fields, list_connected
 from one_runtime.agents.caller import AgentCaller
 from one_runtime.agents.calls import AccountRequired, AgentCall, AgentCalls
 from one_runtime.agents.discovery import Discovery, Offer
 from one_runtime.agents.operations.request import arguments_to_request
+from one_runtime.agents.paused_runs import CallLog, ProgramInterrupted
 from one_runtime.agents.programs.host import (
     CallRefused,
+    ConnectionDeclined,
     ConnectionNeeded,
     FunctionCall,
     FunctionParameter,
@@ -18,6 +21,7 @@ from one_runtime.agents.programs.host import (
     ModuleFunction,
     ProgramModule,
 )
+from one_runtime.agents.programs.outcome import MadeCall
 from one_runtime.agents.programs.stubs import module_name
 from one_runtime.agents.requests import compose
 from one_runtime.agents.shaping import compact
@@ -30,7 +34,7 @@ CONNECTION: Final = "connection"
 
 
 class AgentProgramHost:
-    """The `ProgramHost` of one run. `run_id`: the run, for the request log."""
+    """The `ProgramHost` of one run."""
 
     def __init__(
         self,
@@ -41,8 +45,11 @@ class AgentProgramHost:
         request_id: str,
         run_id: str,
     ) -> None:
+        """`run_id`: the run, for the request log."""
         self._installation, self._calls, self._discovery, self._offer = installation, calls, discovery, offer
         self._request_id, self._run_id = request_id, run_id
+        self.log: CallLog | None = None
+        """The stored list of calls of a program that continues after a pause, or None."""
         self._slugs = {
             module_name(entry.slug): entry.slug for entry in offer.catalog.integrations if entry.slug in offer
         }
@@ -52,27 +59,33 @@ class AgentProgramHost:
         return self._offer.caller
 
     async def call(self, call: HostCall) -> HostResponse:
-        """Send a request to a provider. Raises: ConnectionNeeded, CallRefused."""
+        """Send a request to a provider. Raises: ConnectionNeeded, ConnectionDeclined, CallRefused."""
         try:
             composed = compose(call.path, call.query or {}, call.body)
             slug, method = self._slugs.get(call.integration, call.integration).lower(), call.method.upper()
             if self._caller.policy.access != "write":
                 await self._discovery.require_read(slug, composed.path)
-            return await self._send(AgentCall(slug, method, *composed, call.connection))
+            return await self._send(AgentCall(slug, method, *composed, call.connection), None)
+        except ProgramInterrupted:
+            raise
         except OneRuntimeError as error:
-            raise _refused(error) from error
+            raise await self._refused(error) from error
 
     async def function(self, call: FunctionCall) -> HostResponse:
-        """Send the request of a function. Raises: ConnectionNeeded, CallRefused."""
+        """Send the request of a function. Raises: the exceptions of `call`."""
         try:
             operation = await self._discovery.find_operation(self._offer, f"{call.integration}.{call.function}")
             arguments = dict(call.arguments)
             connection = arguments.pop(CONNECTION, None) if _is_free(operation) else None
             request = arguments_to_request(operation, arguments)
             is_read = operation.access == "read"
-            return await self._send(AgentCall(operation.integration_slug, *request, connection, is_read=is_read))
+            return await self._send(
+                AgentCall(operation.integration_slug, *request, connection, is_read=is_read), operation.name
+            )
+        except ProgramInterrupted:
+            raise
         except OneRuntimeError as error:
-            raise _refused(error) from error
+            raise await self._refused(error) from error
 
     async def connections(self) -> list[dict[str, Any]]:
         """Return the end user's connections: integration, id, label and status."""
@@ -96,17 +109,33 @@ class AgentProgramHost:
         """Return the names of all modules."""
         return self._slugs.keys()
 
-    async def _send(self, call: AgentCall) -> HostResponse:
-        response = await self._calls.call(self._caller, call, request_id=self._request_id, run_id=self._run_id)
+    async def _send(self, call: AgentCall, function: str | None) -> HostResponse:
+        """Send a call. `function`: the name of the function, for the list of calls."""
+        log, number = self.log, None
+
+        async def add() -> None:
+            nonlocal number
+            if log is not None:
+                number = await log.add(MadeCall(call.integration_slug, call.method, call.path, None, 0, function))
+
+        response = await self._calls.call(
+            self._caller, call, request_id=self._request_id, run_id=self._run_id, before_write=add
+        )
+        if log is not None and number is not None:
+            log.set_status(number, response.status)
         body = compact(response.data).encode() if response.is_binary else response.body
         return HostResponse(response.status, body, response.headers)
 
-
-def _refused(error: OneRuntimeError) -> Exception:
-    """Return the exception for the program."""
-    if isinstance(error, AccountRequired):
-        return ConnectionNeeded(error.integration.slug, error.detail)
-    return CallRefused(f"{error.code}: {error.detail}")
+    async def _refused(self, error: OneRuntimeError) -> Exception:
+        """Return the exception for the program."""
+        if not isinstance(error, AccountRequired):
+            return CallRefused(f"{error.code}: {error.detail}")
+        slug, now = error.integration.slug, self._installation.clock()
+        async with self._installation.database.read() as tx:
+            declined = await connect_requests.is_declined(tx, self._caller, slug, now)
+        if declined:
+            return ConnectionDeclined(f"The end user does not want to connect {error.integration.name}.")
+        return ConnectionNeeded(slug, error.detail)
 
 
 def _is_free(operation: Operation) -> bool:

@@ -1,6 +1,6 @@
-"""Delete the end-user tokens and the connect requests that expired long ago."""
+"""Delete the end-user tokens, the connect requests and the paused programs that expired."""
 
-from one_runtime.agents import connect_requests
+from one_runtime.agents import connect_requests, paused_runs
 from one_runtime.context import Installation
 from one_runtime.jobs.queue import run_in_batches
 from one_runtime.tenancy import end_user_tokens
@@ -11,4 +11,6 @@ async def purge(installation: Installation) -> int:
     now, database = installation.clock(), installation.database
     tokens = await run_in_batches(database, end_user_tokens.PURGE, before=now - end_user_tokens.KEPT)
     requests = await run_in_batches(database, connect_requests.PURGE, before=now - connect_requests.KEPT)
-    return tokens + requests
+    interrupted = now - paused_runs.INTERRUPTION_KEPT
+    runs = await run_in_batches(database, paused_runs.PURGE, now=now, before=interrupted)
+    return tokens + requests + runs

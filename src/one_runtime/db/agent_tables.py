@@ -1,6 +1,6 @@
 """Define the tables of agents. `schema` and `webhook_tables` define all other tables."""
 
-from sqlalchemy import Column, ForeignKeyConstraint, Index, LargeBinary, Table, Text
+from sqlalchemy import Column, ForeignKey, ForeignKeyConstraint, Index, Integer, LargeBinary, Table, Text
 
 from one_runtime.db.schema import DOCUMENT, ID, TIME, metadata
 
@@ -53,4 +53,26 @@ connect_requests = Table(
     Index("ix_connect_requests_organization_id_id", "organization_id", "id"),
     Index("ix_connect_requests_end_user", "organization_id", "end_user_id", "integration_slug", "id"),
     Index("ix_connect_requests_expires_at", "expires_at"),
+)
+
+# Programs that have paused. The sealed value is the state of the program, the calls of a program that continues, or the
+# answer of a program that has ended (`agents/paused_runs.py`).
+agent_runs = Table(
+    "agent_runs",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, nullable=False),
+    Column("end_user_id", Text, nullable=False),
+    Column("end_user_token_id", ID),  # token of the agent. Null: the agent used an API key
+    Column("status", Text, nullable=False),  # waiting, running, ended
+    Column("waiting_for", DOCUMENT, nullable=False),  # list of the calls that wait for the end user
+    Column("sealed", LargeBinary, nullable=False),
+    Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
+    Column("version", Integer, nullable=False),  # increases with each change, and fences the process that continues
+    Column("created_at", TIME, nullable=False),
+    Column("due_at", TIME, nullable=False),  # expiry; of a running program: end of the lease
+    _of_end_user(),
+    Index("ix_agent_runs_end_user", "organization_id", "end_user_id", "id"),
+    Index("ix_agent_runs_key_id_id", "key_id", "id"),
+    Index("ix_agent_runs_due_at", "due_at"),
 )

@@ -155,6 +155,14 @@ API_ERRORS: Final[Explanations] = {
         "The resource does not fulfill the condition in `If-Match` or `If-None-Match`.",
         "Read the resource again, and repeat your change with the new `ETag`.",
     ),
+    "program_interrupted": Explanation(
+        "The server stopped while a program of an agent continued after a pause. The program does not run again.",
+        "`detail` lists the calls that the program has sent. The agent does only the rest.",
+    ),
+    "program_running": Explanation(
+        "Another request runs the program of the agent at this moment.",
+        "The agent repeats the call in a few seconds.",
+    ),
     "provider_unavailable": Explanation(
         "The provider gave no usable answer. One Runtime stored nothing.",
         "Try again later. If the response has the header `Retry-After`, wait for this number of seconds.",

@@ -52,7 +52,10 @@ class ConnectArguments(Arguments):
 class RunArguments(Arguments):
     """Arguments of `run_python`."""
 
-    code: Annotated[str, Field(min_length=1)] = Field(description="Program. Its last expression is the result")
+    code: Annotated[str, Field(min_length=1)] | None = Field(
+        None, description="Program. Its last expression is the result"
+    )
+    run_id: _Text | None = Field(None, description="Paused program to continue, instead of code")
     timeout_s: int = Field(60, ge=1, le=60)
 
 

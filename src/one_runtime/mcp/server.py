@@ -4,8 +4,10 @@ Any process can answer any request, because no process keeps a state for a clien
 """
 
 import base64
+import json
 import logging
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -30,7 +32,8 @@ from starlette.types import Receive, Scope, Send
 from one_runtime import RELEASE
 from one_runtime.agents.caller import AgentCaller
 from one_runtime.encryption.vault import Vault
-from one_runtime.mcp.tools import INSTRUCTIONS, TOOLS, ConnectNeeded, Tool, ToolAnswer, ToolCall, Tools
+from one_runtime.mcp.answers import ActionAnswer, ToolAnswer, error_answer
+from one_runtime.mcp.tools import INSTRUCTIONS, TOOLS, Resumption, Tool, ToolCall, Tools
 
 CALLER: Final = "one_runtime.agent_caller"
 """Key of the `AgentCaller` in the ASGI scope."""
@@ -82,25 +85,40 @@ class McpServer:
 
     async def _call_tool(self, context: Any, params: CallToolRequestParams) -> CallToolResult | InputRequiredResult:
         caller = _caller_of(context)
-        refusal = await self._read_response(caller, params)
-        if refusal is not None:
-            return _result(refusal)
         call = ToolCall(caller, params.arguments, context.request.scope["request_id"])
+        waited = _WaitState.of(params)
+        if waited is not None:
+            if waited.accepted:
+                await self._tools.wait_for_end_user(caller, waited.subject)
+            elif waited.run_id is None:
+                return _result(_declined(waited.subject))
+            if waited.run_id is not None:
+                call = replace(call, resumption=Resumption(waited.run_id, refused=not waited.accepted))
         answer = await self._tools.run(params.name, call)
-        if isinstance(answer, ConnectNeeded):
+        if isinstance(answer, ActionAnswer):
             return _elicitation(answer) if _shows_urls(context) else _result(answer.answer)
         return _result(answer)
 
-    async def _read_response(self, caller: AgentCaller, params: CallToolRequestParams) -> ToolAnswer | None:
-        """Read the user's response to the request to connect. Return an answer if the user refused."""
+
+@dataclass(frozen=True, slots=True)
+class _WaitState:
+    """The end user's response to a request, with the state that One Runtime sent with the request.
+
+    `subject`: the slug of the integration to connect. `run_id`: the program that waits, or None.
+    """
+
+    subject: str
+    run_id: str | None
+    accepted: bool
+
+    @classmethod
+    def of(cls, params: CallToolRequestParams) -> "_WaitState | None":
+        """Return the state, or None if the client did not send a response of the end user."""
         response = (params.input_responses or {}).get(_CONNECT)
         if response is None or params.request_state is None:
             return None
-        if getattr(response, "action", None) != "accept":
-            text = f"connect_declined: The user does not want to connect {params.request_state}. Go on without it."
-            return ToolAnswer({"code": "connect_declined", "message": text}, is_error=True, message=text)
-        await self._tools.wait_for_end_user(caller, params.request_state)
-        return None
+        subject, run_id = json.loads(params.request_state)
+        return cls(subject, run_id, getattr(response, "action", None) == "accept")
 
 
 class _VaultCodec:
@@ -152,10 +170,16 @@ def _shows_urls(context: Any) -> bool:
     return isinstance(elicitation, dict) and "url" in elicitation
 
 
-def _elicitation(needed: ConnectNeeded) -> InputRequiredResult:
-    message = f"To go on, connect {needed.integration.name}. {needed.reason}"
-    ask = ElicitRequest(params=ElicitRequestURLParams(message=message, url=needed.link.url))
-    return InputRequiredResult(input_requests={_CONNECT: ask}, request_state=needed.integration.slug)
+def _elicitation(needed: ActionAnswer) -> InputRequiredResult:
+    action, program = needed.action, needed.program
+    message = f"To go on, connect {action.integration.name}. {action.reason}"
+    ask = ElicitRequest(params=ElicitRequestURLParams(message=message, url=action.url))
+    state = json.dumps([action.integration.slug, program.run_id if program is not None else None])
+    return InputRequiredResult(input_requests={_CONNECT: ask}, request_state=state)
+
+
+def _declined(slug: str) -> ToolAnswer:
+    return error_answer("connect_declined", f"The user does not want to connect {slug}. Go on without it.")
 
 
 def _result(answer: ToolAnswer) -> CallToolResult:

@@ -1,32 +1,25 @@
 """Define the tools of the MCP endpoint, and run them for an agent."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from one_runtime.agents import connect_requests
-from one_runtime.agents.accounts import ConnectedIntegration, account_fields, list_connected
+from one_runtime.agents.accounts import list_connected
 from one_runtime.agents.caller import AgentCaller
-from one_runtime.agents.calls import AccountRequired, AgentCall, AgentCalls, AgentResponse
-from one_runtime.agents.concurrency import ConcurrencyLimit
-from one_runtime.agents.connect_requests import LIFETIME, ConnectDeclined, ConnectLink
-from one_runtime.agents.discovery import Discovery, Offer
+from one_runtime.agents.calls import AccountRequired, AgentCall, AgentCalls
+from one_runtime.agents.discovery import Discovery
+from one_runtime.agents.end_user_action import PausedProgram, need_account
 from one_runtime.agents.operations.library import OperationLibrary
 from one_runtime.agents.operations.request import arguments_to_request
-from one_runtime.agents.program_host import AgentProgramHost
-from one_runtime.agents.programs.host import ConnectionNeeded
-from one_runtime.agents.programs.limits import LIMITS
-from one_runtime.agents.programs.outcome import Failed, Finished, ProgramOutcome, Suspended
-from one_runtime.agents.programs.sandbox import Sandbox
+from one_runtime.agents.program_runs import ProgramRuns
 from one_runtime.agents.requests import compose, idempotency_headers
-from one_runtime.agents.shaping import compact, shape
-from one_runtime.catalog.model import Integration
 from one_runtime.clock import rfc3339
 from one_runtime.context import Installation
-from one_runtime.db.ids import new_id
 from one_runtime.errors import InvalidInput, OneRuntimeError
+from one_runtime.mcp.answers import ActionAnswer, ToolAnswer, error_answer, listed_fields, response_answer
 from one_runtime.mcp.arguments import (
     Arguments,
     CallArguments,
@@ -40,7 +33,6 @@ from one_runtime.mcp.arguments import (
     parse,
     schema_of,
 )
-from one_runtime.telemetry import metrics
 
 INSTRUCTIONS: Final = (
     "You act for one user, with the accounts that this user has connected. tool_search finds functions and "
@@ -51,60 +43,25 @@ INSTRUCTIONS: Final = (
 CONNECT_WAIT: Final = 25.0
 """Maximum number of seconds to wait for the connection after the end user has accepted to connect."""
 
-MAX_RUNS_OF_AGENT: Final = 2
-MAX_RUNS_OF_ORGANIZATION: Final = 8
-"""Maximum numbers of concurrent programs in this process: of one token or API key, and of one organization."""
-
 _POLL: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
+class Resumption:
+    """A paused program. `refused`: True if the end user refused the action for which the program waits."""
+
+    run_id: str
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call of a tool. `request_id`: the HTTP request, for the request log."""
+    """A call of a tool. `request_id`: the HTTP request. `resumption`: the program that waits for this call, or None."""
 
     caller: AgentCaller
     arguments: dict[str, Any] | None
     request_id: str
-
-
-@dataclass(frozen=True, slots=True)
-class ToolAnswer:
-    """The answer of a tool: data for programs, and a text for the language model."""
-
-    data: Mapping[str, Any]
-    is_error: bool = False
-    message: str | None = None
-
-    @property
-    def text(self) -> str:
-        """Return the text for the language model."""
-        return self.message if self.message is not None else compact(self.data)
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectNeeded:
-    """The end user has to connect an account before the tool can run."""
-
-    integration: Integration
-    link: ConnectLink
-    reason: str
-
-    @property
-    def answer(self) -> ToolAnswer:
-        """Return the answer for a client that cannot show a link to its user itself."""
-        minutes = round(LIFETIME.total_seconds() / 60)
-        text = (
-            f"connect_required: {self.reason} Ask the user to open {self.link.url} and to connect "
-            f"{self.integration.name}. Repeat this call when the user says that it is done. The link is valid for "
-            f"{minutes} minutes."
-        )
-        data = {
-            "code": "connect_required",
-            "integration": self.integration.slug,
-            "connect_url": self.link.url,
-            "expires_at": rfc3339(self.link.expires_at),
-        }
-        return ToolAnswer(data, is_error=True, message=text)
+    resumption: Resumption | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +91,8 @@ class Tools:
     def __init__(self, installation: Installation, calls: AgentCalls, library: OperationLibrary) -> None:
         self._installation, self._calls = installation, calls
         self._discovery = Discovery(installation, library)
-        self._sandbox = Sandbox()
-        self._runs = ConcurrencyLimit("programs", MAX_RUNS_OF_AGENT, MAX_RUNS_OF_ORGANIZATION)
-        self._functions: dict[str, Callable[[ToolCall, Any], Awaitable[ToolAnswer]]] = {
+        self._programs = ProgramRuns(installation, calls, self._discovery)
+        self._functions: dict[str, Callable[[ToolCall, Any], Awaitable[ToolAnswer | ActionAnswer]]] = {
             "tool_search": self._search,
             "tool_help": self._help,
             "list_connections": self._list,
@@ -154,20 +110,22 @@ class Tools:
 
     async def close(self) -> None:
         """End the running programs."""
-        await self._sandbox.close()
+        await self._programs.close()
 
-    async def run(self, name: str, call: ToolCall) -> ToolAnswer | ConnectNeeded:
+    async def run(self, name: str, call: ToolCall) -> ToolAnswer | ActionAnswer:
         """Run a tool. An error of One Runtime becomes an answer that the language model can act on."""
         tool = next((tool for tool in self.listed(call.caller) if tool.name == name), None)
         if tool is None:
             names = ", ".join(tool.name for tool in self.listed(call.caller))
-            return _error("unknown_tool", f"There is no tool {name[:64]!r}. The tools are: {names}.")
+            return error_answer("unknown_tool", f"There is no tool {name[:64]!r}. The tools are: {names}.")
         try:
-            return await self._functions[tool.name](call, parse(tool.arguments, call.arguments))
-        except AccountRequired as error:
-            return await self._connect_needed(call.caller, error)
+            try:
+                return await self._functions[tool.name](call, parse(tool.arguments, call.arguments))
+            except AccountRequired as error:
+                async with self._installation.database.write() as tx:
+                    return ActionAnswer(await need_account(tx, self._installation, call.caller, error))
         except OneRuntimeError as error:
-            return _error(error.code, error.detail)
+            return error_answer(error.code, error.detail)
 
     async def wait_for_end_user(self, caller: AgentCaller, slug: str) -> None:
         """Wait until the end user has connected or declined, at most `CONNECT_WAIT` seconds."""
@@ -178,16 +136,6 @@ class Tools:
                         if await connect_requests.is_answered(tx, caller, slug, self._installation.clock()):
                             return
                     await asyncio.sleep(_POLL)
-
-    async def _connect_needed(self, caller: AgentCaller, error: AccountRequired) -> ToolAnswer | ConnectNeeded:
-        try:
-            async with self._installation.database.write() as tx:
-                link = await connect_requests.ask(tx, self._installation, caller, error.integration)
-        except ConnectDeclined as declined:
-            return _error(declined.code, declined.detail)
-        except OneRuntimeError as refusal:
-            return _error(refusal.code, f"{error.detail} The end user cannot connect now: {refusal.detail}")
-        return ConnectNeeded(error.integration, link, error.detail)
 
     async def _search(self, call: ToolCall, arguments: SearchArguments) -> ToolAnswer:
         offer = await self._discovery.offer(call.caller)
@@ -204,7 +152,7 @@ class Tools:
         async with self._installation.database.read() as tx:
             connected = await list_connected(tx, self._installation, call.caller)
         listed = [
-            _listed(entry)
+            listed_fields(entry)
             for entry in connected
             if arguments.status in {None, entry.status} and arguments.integration in {None, entry.slug}
         ]
@@ -256,48 +204,31 @@ class Tools:
             is_read=operation.access == "read",
         )
 
-    async def _run(self, call: ToolCall, arguments: RunArguments) -> ToolAnswer:
-        """Run a program. Raises: TooManyCalls; AccountRequired."""
-        run_id, offer = new_id(), await self._discovery.offer(call.caller)
-        host = AgentProgramHost(self._installation, self._calls, self._discovery, offer, call.request_id, run_id)
-        calls = min(LIMITS.calls, call.caller.policy.calls_per_run)
-        limits = replace(LIMITS, calls=calls, wall_seconds=float(arguments.timeout_s))
-        with self._runs.admit(call.caller):
-            outcome = await self._sandbox.run(arguments.code, host, limits)
-        metrics.agent_runs.labels(_outcome_of(outcome)).inc()
-        data: dict[str, Any] = {"run_id": run_id, "calls": [asdict(made) for made in outcome.calls]}
-        if outcome.stdout:
-            data["stdout"] = outcome.stdout
-        if isinstance(outcome, Finished):
-            more = {"note": outcome.note} if outcome.note else {}
-            return ToolAnswer({"result": outcome.result, **data, "truncated": outcome.truncated, **more})
-        if isinstance(outcome, Failed):
-            code = f"program_{outcome.kind}"
-            return ToolAnswer({"code": code, "message": outcome.message, **data}, is_error=True)
-        return await self._ask_for_account(call.caller, offer, outcome, data)
-
-    async def _ask_for_account(
-        self, caller: AgentCaller, offer: Offer, outcome: Suspended, data: dict[str, Any]
-    ) -> ToolAnswer:
-        """Return the answer for a program that met a missing account, with the calls that it has made."""
-        slugs = [one.reason.integration for one in outcome.pending if isinstance(one.reason, ConnectionNeeded)]
-        integration = offer.find(slugs[0])
-        needed = await self._connect_needed(
-            caller, AccountRequired(f"The program stopped, because {integration.name} is not connected.", integration)
-        )
-        answer = needed.answer if isinstance(needed, ConnectNeeded) else needed
-        return replace(answer, data={**answer.data, **data})
+    async def _run(self, call: ToolCall, arguments: RunArguments) -> ToolAnswer | ActionAnswer:
+        """Run a program, or continue a paused program. Raises: OneRuntimeError."""
+        seconds, resumption = float(arguments.timeout_s), call.resumption
+        run_id = resumption.run_id if resumption is not None else arguments.run_id
+        if run_id is not None:
+            refused = resumption is not None and resumption.refused
+            ran = await self._programs.resume(call.caller, run_id, seconds, call.request_id, refused=refused)
+        elif arguments.code is not None:
+            ran = await self._programs.start(call.caller, arguments.code, seconds, call.request_id)
+        else:
+            raise InvalidInput.of("code", "is required, or run_id to continue a paused program")
+        if isinstance(ran, PausedProgram):
+            return ActionAnswer(ran.action, ran)
+        return ToolAnswer(ran.data, ran.is_error)
 
     async def _read(self, call: ToolCall, arguments: ReadArguments) -> ToolAnswer:
         request = await self._request(call, arguments)
         await self._discovery.require_read(request.integration_slug, request.path)
         response = await self._calls.call(call.caller, request, request_id=call.request_id)
-        return _response(response, arguments, arguments.offset)
+        return response_answer(response, arguments, arguments.offset)
 
     async def _write(self, call: ToolCall, arguments: WriteArguments) -> ToolAnswer:
         request = await self._request(call, arguments, write=arguments)
         response = await self._calls.call(call.caller, request, request_id=call.request_id)
-        return _response(response, arguments)
+        return response_answer(response, arguments)
 
 
 def _request(arguments: CallArguments, write: WriteArguments | None) -> AgentCall:
@@ -319,34 +250,6 @@ def _require_only_arguments(arguments: CallArguments) -> None:
     given = arguments.model_dump(exclude_defaults=True).keys() & {"integration", "path", "query", "method", "body"}
     if given:
         raise InvalidInput.of(min(given), "must be left out beside name. Put the values of the function into arguments")
-
-
-def _response(response: AgentResponse, arguments: CallArguments, offset: int = 0) -> ToolAnswer:
-    shaped = shape(response.data, fields=arguments.fields, max_bytes=arguments.max_bytes, offset=offset)
-    data: dict[str, Any] = {"status": response.status, "data": shaped.data}
-    if shaped.truncated is not None:
-        data |= {"truncated": shaped.truncated, "offset": shaped.offset}
-    if response.headers:
-        data["headers"] = dict(response.headers)
-    data["connection"] = account_fields(response.connection)
-    return ToolAnswer(data, is_error=response.status >= 400)
-
-
-def _listed(entry: ConnectedIntegration) -> dict[str, Any]:
-    accounts = [account_fields(account) for account in entry.accounts]
-    listed = {"slug": entry.slug, "name": entry.name, "status": entry.status, "accounts": accounts}
-    return listed if entry.reason is None else {**listed, "reason": entry.reason}
-
-
-def _outcome_of(outcome: ProgramOutcome) -> str:
-    """Return the label of the metric."""
-    if isinstance(outcome, Failed):
-        return outcome.kind
-    return "finished" if isinstance(outcome, Finished) else "suspended"
-
-
-def _error(code: str, detail: str) -> ToolAnswer:
-    return ToolAnswer({"code": code, "message": detail}, is_error=True, message=f"{code}: {detail}")
 
 
 TOOLS: Final[tuple[Tool, ...]] = (

@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 from one_runtime.agents.programs.host import (
     ApprovalNeeded,
     CallRefused,
+    ConnectionDeclined,
     ConnectionNeeded,
     FunctionCall,
     HostCall,
@@ -18,7 +19,7 @@ from one_runtime.agents.programs.host import (
 )
 from one_runtime.agents.programs.limits import ProgramLimits
 from one_runtime.agents.programs.outcome import MadeCall, PendingCall
-from one_runtime.agents.programs.prelude import API_ERROR, CALL_REFUSED
+from one_runtime.agents.programs.prelude import API_ERROR, CALL_REFUSED, CONNECT_REQUIRED
 from one_runtime.agents.programs.stubs import functions_by_name, parameter_names
 
 Answer: TypeAlias = tuple[dict[str, Any], bytes]
@@ -69,6 +70,8 @@ class Calls:
                 response = await self._recorded(call)
             except CallRefused as error:
                 return raising(id_, CALL_REFUSED, str(error))
+            except ConnectionDeclined as error:
+                return raising(id_, CONNECT_REQUIRED, str(error))
             except (ConnectionNeeded, ApprovalNeeded) as reason:
                 return PendingCall(id_, call, reason)
             return self._answer(id_, _shown(call), response)

@@ -82,6 +82,10 @@ class ConnectionNeeded(Exception):
         self.integration = integration
 
 
+class ConnectionDeclined(Exception):
+    """The end user does not want to connect the account. The call raises ConnectRequired in the program."""
+
+
 class ApprovalNeeded(Exception):
     """The end user has to approve this call. The program pauses."""
 
@@ -97,11 +101,11 @@ class ProgramHost(Protocol):
     """
 
     async def call(self, call: HostCall) -> HostResponse:
-        """Send a request to a provider. Raises: ConnectionNeeded, ApprovalNeeded, CallRefused."""
+        """Send a request to a provider. Raises: ConnectionNeeded, ConnectionDeclined, ApprovalNeeded, CallRefused."""
         ...
 
     async def function(self, call: FunctionCall) -> HostResponse:
-        """Send the request of a function. Raises: ConnectionNeeded, ApprovalNeeded, CallRefused."""
+        """Send the request of a function. Raises: the exceptions of `call`."""
         ...
 
     async def connections(self) -> list[dict[str, Any]]:
