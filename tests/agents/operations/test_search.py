@@ -61,6 +61,9 @@ def names(query: str, connected: set[str] = frozenset(), slugs: set[str] | None 
         ("CREATING DEALS", "hubspot.deals_create"),
         ("survey reponse", "hubspot.feedback_get"),
         ("users in the workspace", "slack.users_list"),
+        ("show all hubspot contacts", "hubspot.contacts_list"),
+        ("find contacts in hubspot", "hubspot.contacts_list"),
+        ("publish a message to a channel", "slack.chat_post_message"),
         ("v3", "hubspot.contacts_create"),
     ],
 )
@@ -77,6 +80,10 @@ def test_connected_integrations_come_first() -> None:
 
 def test_an_integration_that_the_query_names_comes_before_a_connected_one() -> None:
     assert names("slack send message to channel", {"pipe-drive"})[0] == "slack.chat_post_message"
+
+
+def test_functions_of_a_named_integration_are_found_although_their_verb_is_another_word() -> None:
+    assert names("send a reponse to a hubspot survey message", limit=1) == ["hubspot.feedback_get"]
 
 
 def test_only_the_given_integrations_are_searched() -> None:

@@ -20,7 +20,7 @@ _MAX_WORDS: Final = 10
 _CANDIDATES: Final = 25
 _STOP_WORDS: Final = frozenset(
     words_in(
-        "a all an and any api are as at be by can do for from function how i in into is it me my of on or please that "
+        "a an and any api are as at be by can do for from function how i in into is it me my of on or please that "
         "the this to tool use using via want what which with you your"
     )
 )
@@ -28,9 +28,9 @@ _SYNONYMS: Final = (
     frozenset({"create", "add", "insert", "new"}),
     frozenset({"delete", "remove"}),
     frozenset({"update", "edit", "change", "modify"}),
-    frozenset({"get", "read", "retrieve", "fetch", "show"}),
-    frozenset({"list", "find", "search"}),
-    frozenset({"send", "post"}),
+    frozenset({"get", "read", "retrieve", "fetch", "show", "list", "find", "search"}),
+    frozenset({"all", "list", "search"}),
+    frozenset({"send", "post", "publish"}),
 )
 _SUFFIX: Final = re.compile(r"(?<=[a-z0-9]{3})(?:ing|ions?|ed|es|e|s)$")
 
@@ -38,6 +38,8 @@ _EXACT, _STEM, _SYNONYM, _PREFIX = 1.0, 0.98, 0.95, 0.7
 _OF_INTEGRATION, _OF_NAME, _OF_SUMMARY, _OF_PATH = 1.6, 1.0, 0.8, 0.6
 _CONCISE: Final = 0.4
 _MIN_PREFIX: Final = 3
+_MIN_NOUNS: Final = 2
+"""Minimum number of nouns of a query that names an integration and a thing."""
 _CONNECTED_FIRST: Final = 0.7
 """Share of the best score that an operation of a connected integration needs to come first."""
 
@@ -138,10 +140,16 @@ def _candidates(
 ) -> Iterator[Candidate]:
     """Yield operations that match all words. If these are fewer than `limit`, also yield operations that match less.
 
+    Operations of the integrations that the query names come in addition, because their verbs can be other words.
+
     `near`: the connected integrations among `slugs`.
     """
+    named = _of_named_integrations(words)
     for allowed in (near,) if slugs is not None and len(near) == len(slugs) else (near, slugs):
         count = 0
+        if named is not None:
+            for index in indexes:
+                yield from index.find(named, allowed, _CANDIDATES)
         for expression in _expressions(words):
             for index in indexes:
                 found = index.find(expression, allowed, _CANDIDATES)
@@ -149,6 +157,15 @@ def _candidates(
                 yield from found
             if count >= limit:
                 break
+
+
+def _of_named_integrations(words: Sequence[_Term]) -> str | None:
+    """Return an expression for the operations of integrations whose names are in the query, or None."""
+    nouns = [word for word in words if not word.synonyms]
+    if len(nouns) < _MIN_NOUNS:
+        return None
+    texts = " OR ".join(f'"{word.text}"' for word in nouns)
+    return f"integration : ({texts}) AND {{name summary path}} : ({texts})"
 
 
 def _expressions(words: Sequence[_Term]) -> Iterator[str]:
@@ -184,8 +201,8 @@ def _score(candidate: Candidate, words: Sequence[_Term]) -> float:
 
 def _term(text: str) -> _Term:
     stem = _stem(text)
-    group = next((group for group in _SYNONYMS if stem in map(_stem, group)), frozenset[str]())
-    synonyms = frozenset(word for word in group if _stem(word) != stem)
+    groups = [group for group in _SYNONYMS if stem in map(_stem, group)]
+    synonyms = frozenset(word for group in groups for word in group if _stem(word) != stem)
     return _Term(text, stem, synonyms, frozenset(map(_stem, synonyms)))
 
 
