@@ -1,6 +1,6 @@
 """A pytest plugin: Playwright with Debian's Chromium. The fixture `page` opens a new window for each test.
 
-A test with the mark `firefox` runs in Debian's Firefox too.
+A test with the mark `firefox` runs in Debian's Firefox too. A test with the mark `firefox_soak` does so in `make soak`.
 
 Playwright's asynchronous API runs on the event loop of the session. Its synchronous API would leave a running event
 loop in the thread, and asyncio tests fail in such a thread. A hook marks all tests that use a browser. The server of
@@ -99,9 +99,11 @@ def find_firefox() -> str:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test with the mark `firefox` in both browsers."""
-    if metafunc.definition.get_closest_marker("firefox"):
-        metafunc.parametrize("browser", ["chromium", "firefox"], indirect=True)
+    """Run a test with the mark `firefox` or `firefox_soak` in both browsers."""
+    firefox = {"firefox": "firefox", "firefox_soak": pytest.param("firefox", marks=pytest.mark.soak)}
+    for mark, parameter in firefox.items():
+        if metafunc.definition.get_closest_marker(mark):
+            metafunc.parametrize("browser", ["chromium", parameter], indirect=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -172,7 +174,7 @@ async def firefox_with_touch(
 
 @pytest.fixture
 def browser(request: pytest.FixtureRequest) -> Browser:
-    """The browser of the test: Chromium, or Firefox in the second run of a test with the mark `firefox`."""
+    """The browser of the test: Chromium, or Firefox in the second run of a test that also runs in Firefox."""
     browser: Browser = request.getfixturevalue(getattr(request, "param", "chromium"))
     return browser
 

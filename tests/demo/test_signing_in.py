@@ -53,7 +53,7 @@ def request_api(demo: Demo, method: str, path: str) -> dict[str, Any]:
     return body
 
 
-@pytest.mark.firefox
+@pytest.mark.firefox_soak
 async def test_denied_consent_connects_nothing_and_can_be_repeated(page: Page, demo: Demo) -> None:
     user = f"signs-denies-{new_id()}"  # each browser gets its own end user
     await open_settings_page(page, demo, user)

@@ -31,7 +31,7 @@ async def playground(page: Page, backend: Backend) -> Locator:
     return page.get_by_role("listitem", name="Acme CRM", exact=True)
 
 
-@pytest.mark.firefox
+@pytest.mark.firefox_soak
 async def test_wrong_key_shows_the_reason_and_keeps_the_input(page: Page, demo: Demo, backend: Backend) -> None:
     card = await playground(page, backend)
     await card.get_by_role("button", name="Connect Acme CRM").click()

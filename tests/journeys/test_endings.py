@@ -79,7 +79,7 @@ async def test_ended_session_shows_the_reason_and_reports_it_when_closed(
     await expect_closed(page)
 
 
-@pytest.mark.firefox
+@pytest.mark.firefox_soak
 async def test_last_failed_attempt_ends_the_session_at_once(page: Page, site: Site, backend: Backend) -> None:
     token = await backend.token()
     for _ in range(ATTEMPTS - 1):

@@ -74,7 +74,7 @@ async def test_popup_inherits_no_style_of_the_page(page: Page, demo: Demo, site:
     assert (await outcome(page))["status"] == "connected"
 
 
-@pytest.mark.firefox
+@pytest.mark.firefox_soak
 async def test_popup_that_the_page_removes_is_cancelled_and_the_page_is_free(
     page: Page, site: Site, backend: Backend
 ) -> None:
@@ -103,7 +103,7 @@ async def test_popup_opens_in_the_same_step_that_removes_the_previous_popup(
     await expect(key_field(await find_popup(page))).to_be_visible()
 
 
-@pytest.mark.firefox
+@pytest.mark.firefox_soak
 async def test_page_closes_the_popup_by_a_signal_and_by_close(page: Page, site: Site, backend: Backend) -> None:
     session = await backend.session()
     await visit(page, site, "", "/relaxed")

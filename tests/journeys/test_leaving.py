@@ -181,7 +181,7 @@ async def test_success_mark_closes_by_its_button_and_by_keys(
     await expect(page.get_by_role("button", name="Connect")).to_be_focused()
 
 
-@pytest.mark.firefox
+@pytest.mark.firefox_soak
 async def test_popup_can_be_opened_again_after_closing(page: Page, site: Site, backend: Backend) -> None:
     frame = await open_popup(page, site, await backend.token())
     await key_field(frame).press("Escape")

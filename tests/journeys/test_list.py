@@ -47,7 +47,7 @@ def hits_of(frame: Frame, least: int, most: int) -> Callable[[], Any]:
     return counted
 
 
-@pytest.mark.firefox
+@pytest.mark.firefox_soak
 async def test_six_hundred_integrations_are_listed_and_each_key_narrows_the_list(page: Page, large: Backend) -> None:
     frame = await list_in(page, large)
     rows, search = frame.locator(".picks li"), frame.get_by_label("Search", exact=True)

@@ -89,7 +89,7 @@ async def test_expired_redirect_links_back_to_the_app(window: Page, backend: Bac
     assert return_params(window) == {"session_id": session["id"], "status": "error", "error": "session_expired"}
 
 
-@pytest.mark.firefox
+@pytest.mark.firefox_soak
 async def test_link_requires_a_confirmation_and_ends_with_a_page_to_close(
     window: Page, demo: Demo, backend: Backend
 ) -> None:
@@ -146,7 +146,7 @@ async def paste_to_replace(page: Page, key: str) -> None:
     await pressed(page, "Replace it")
 
 
-@pytest.mark.firefox
+@pytest.mark.firefox_soak
 async def test_search_of_the_list_is_preserved_across_the_form(window: Page, demo: Demo, backend: Backend) -> None:
     await backend.type_key(await backend.token(), demo.acme_key)
     await confirmed(window, backend, None)

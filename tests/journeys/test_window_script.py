@@ -65,7 +65,7 @@ async def test_reload_of_a_redirect_continues(page: Page, demo: Demo, backend: B
 
 
 @pytest.mark.promise("P6")
-@pytest.mark.firefox
+@pytest.mark.firefox_soak
 async def test_reload_of_a_link_requires_a_new_confirmation(page: Page, backend: Backend) -> None:
     await confirmed(page, backend)
     await page.reload()
@@ -83,7 +83,7 @@ async def test_browsers_back_button_continues_the_session(page: Page, backend: B
     await expect(page.get_by_role("button", name="Acme CRM")).to_be_visible()
 
 
-@pytest.mark.firefox
+@pytest.mark.firefox_soak
 async def test_session_url_in_another_window_links_back_to_the_app(page: Page, backend: Backend) -> None:
     session = await backend.window()
     await page.goto(f"{backend.demo.url}/connect?session={session['id']}")
