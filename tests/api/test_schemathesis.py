@@ -1,7 +1,8 @@
 """The whole OpenAPI document, tested by Schemathesis with a fixed seed, a real server and a real key.
 
-`make test` sends the boundary values of the coverage phase to PostgreSQL, which refuses more of them than SQLite, and
-few random requests per operation to SQLite. `make soak` runs every phase with many requests on both databases.
+`make test` sends boundary values of the coverage phase to PostgreSQL, which refuses more of them than SQLite: for each
+operation, a third of the values of each kind. To SQLite, it sends few random requests per operation. `make soak` runs
+every phase with many requests and all boundary values on both databases.
 """
 
 import asyncio
@@ -40,7 +41,7 @@ def known(served: Served, key: str) -> dict[str, str]:
 async def test_every_operation_conforms_to_the_openapi_document(
     database_url: str, database_kind: str, acme: RunningAcme, tmp_path: Path
 ) -> None:
-    await conform(database_url, acme, tmp_path, PHASES[database_kind], examples=2)
+    await conform(database_url, acme, tmp_path, PHASES[database_kind], examples=2, each=3)
 
 
 @pytest.mark.soak
@@ -48,11 +49,14 @@ async def test_every_operation_conforms_to_the_openapi_document(
 async def test_every_operation_conforms_with_many_generated_requests(
     database_url: str, acme: RunningAcme, tmp_path: Path
 ) -> None:
-    await conform(database_url, acme, tmp_path, ALL_PHASES, examples=40)
+    await conform(database_url, acme, tmp_path, ALL_PHASES, examples=40, each=1)
 
 
-async def conform(database_url: str, acme: RunningAcme, tmp_path: Path, phases: str, examples: int) -> None:
-    """Run Schemathesis against a server, with this number of generated requests per operation and phase."""
+async def conform(database_url: str, acme: RunningAcme, tmp_path: Path, phases: str, examples: int, each: int) -> None:
+    """Run Schemathesis against a server, with this number of generated requests per operation and phase.
+
+    `each`: Schemathesis sends each n-th boundary value of a kind.
+    """
     key = await make_key(database_url)
     settings = {
         "ONE_RUNTIME_EGRESS_ALLOW": f"127.0.0.1:{acme.port}",
@@ -61,7 +65,7 @@ async def conform(database_url: str, acme: RunningAcme, tmp_path: Path, phases: 
     }
     what = Serving(database_url, ("tests.promises.served_with_acme", acme.url), settings=settings)
     async with serving(what, tmp_path) as served:
-        values = {"ACME_KEY": ACME_KEYS[GLOBEX], "CUSTOMER_ORIGIN": ORIGIN}  # for the hooks
+        values = {"ACME_KEY": ACME_KEYS[GLOBEX], "CUSTOMER_ORIGIN": ORIGIN, "EACH_BOUNDARY_VALUE": str(each)}
         environment = os.environ | values | await asyncio.to_thread(known, served, key)
         command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIGURATION)]
         command += ["--no-color", "run", f"{served.url}/openapi.json", "-H", f"Authorization: Bearer {key}"]
