@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,30 +57,52 @@ def main() -> int:
         (CACHE / ".gitignore").write_text("*\n")
         with (CACHE / "bootstrap.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # a developer can start `make run` and `make test` at the same time
-            prepare_venv(dev=options.dev)
-            prepare_catalog()
-            with compiling_tests() if options.dev else contextlib.nullcontext():
-                if options.browser:
-                    prepare_browsers()
-                if options.foreign:
-                    prepare_foreign("node", "simulate providers")
-                    prepare_foreign("openapi", "check and use the OpenAPI document")
-                    prepare_foreign("mcp", "check the MCP endpoint")
-                    prepare_foreign("dialogs", "show dialogs around the popup")
-                    prepare_client_generator()
-                    prepare_ntfy()
-                if options.runtimes:
-                    prepare_foreign("agents", "act as agents in the long tests")
-                    prepare_agent_libraries()
-                    prepare_foreign("runtimes", "run or bundle the npm packages in the long tests")
-                if options.proxies:
-                    prepare_proxies()
-                    prepare_pgbouncer()
-                    prepare_prometheus()
+            # Downloads mostly wait for the network, so three lanes run at the same time.
+            with ThreadPoolExecutor() as pool:
+                debian = pool.submit(prepare_debian_programs, options)
+                prepare_venv(dev=options.dev)
+                prepare_catalog()
+                with compiling_tests() if options.dev else contextlib.nullcontext():
+                    libraries = pool.submit(prepare_python_libraries, options)
+                    prepare_npm_programs(options)
+                    libraries.result()
+                    debian.result()
     except SetUpError as error:
         say(str(error))
         return 1
     return 0
+
+
+def prepare_debian_programs(options: argparse.Namespace) -> None:
+    """Prepare the programs of Debian packages. Raises: SetUpError."""
+    if options.browser:
+        prepare_browsers()
+    if options.foreign:
+        prepare_ntfy()
+    if options.proxies:
+        prepare_proxies()
+        prepare_pgbouncer()
+        prepare_prometheus()
+
+
+def prepare_python_libraries(options: argparse.Namespace) -> None:
+    """Prepare the Python libraries that have environments of their own. Raises: SetUpError."""
+    if options.foreign:
+        prepare_client_generator()
+    if options.runtimes:
+        prepare_agent_libraries()
+
+
+def prepare_npm_programs(options: argparse.Namespace) -> None:
+    """Prepare the programs of npm packages. Raises: SetUpError."""
+    if options.foreign:
+        prepare_foreign("node", "simulate providers")
+        prepare_foreign("openapi", "check and use the OpenAPI document")
+        prepare_foreign("mcp", "check the MCP endpoint")
+        prepare_foreign("dialogs", "show dialogs around the popup")
+    if options.runtimes:
+        prepare_foreign("agents", "act as agents in the long tests")
+        prepare_foreign("runtimes", "run or bundle the npm packages in the long tests")
 
 
 def check_python() -> None:
