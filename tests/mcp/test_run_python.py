@@ -3,6 +3,8 @@
 import json
 from typing import Final
 
+import pytest
+
 from tests.application import Application, Client
 from tests.mcp.conftest import Agents
 
@@ -54,6 +56,7 @@ async def test_error_is_named_before_any_call(client: Client, agents: Agents) ->
             assert (await agent.call("run_python", **arguments)).data["code"] == "invalid_input"
 
 
+@pytest.mark.promise("P13")
 async def test_program_of_a_token_that_reads_cannot_write(client: Client, agents: Agents) -> None:
     await client.connect()
     programs = (

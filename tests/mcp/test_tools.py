@@ -141,6 +141,7 @@ async def test_agent_uses_only_the_connections_of_its_end_user(application: Appl
             assert (await stranger.call("call_read", **ME)).data["code"] == "connect_required"
 
 
+@pytest.mark.promise("P13")
 async def test_token_that_reads_cannot_write(client: Client, agents: Agents) -> None:
     await client.connect()
     before = len((await contacts(agents)).data["data"]["contacts"])
@@ -156,6 +157,37 @@ async def test_token_that_reads_cannot_write(client: Client, agents: Agents) -> 
         assert refused.data["code"] == "unknown_tool"
         assert "call_write" not in tools
     assert len((await contacts(agents)).data["data"]["contacts"]) == before
+
+
+@pytest.mark.promise("P13")
+async def test_function_that_reads_with_a_post_cannot_replace_the_method(
+    application: Application, client: Client, agents: Agents
+) -> None:
+    values = {"type": "object", "additionalProperties": True, "properties": {"_method": {"type": "string"}}}
+    read = {"x-one-runtime-access": "read", "responses": {}}
+    header = {"name": "X-HTTP-Method-Override", "in": "header", "schema": {"type": "string"}}
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": "Tide", "version": "1"},
+        "servers": [{"url": application.acme.url}],
+        "security": [{}],
+        "paths": {
+            f"/{kind}": {"post": {**read, "operationId": kind, "requestBody": {"content": {media: {"schema": values}}}}}
+            for kind, media in (("json_read", "application/json"), ("form_read", "application/x-www-form-urlencoded"))
+        }
+        | {"/header": {"get": {"operationId": "header_read", "parameters": [header], "responses": {}}}},
+    }
+    created = await client.send("PUT", "/v1/custom-integrations/x-tide", document)
+    assert created.status_code == 201, created.text
+    await client.post("/v1/connections", {"integration_slug": "x-tide", "end_user_id": "user_123", "auth_type": "none"})
+    async with agents.connect(access="read") as agent:
+        for name in ("json_read", "form_read"):
+            answer = await agent.call("call_read", name=f"x-tide.{name}", arguments={"_method": "DELETE"})
+            assert answer.data["code"] == "not_allowed", (name, answer.text)
+        answer = await agent.call("call_read", integration="acme", path="/v1/me?a=1;_method=DELETE")
+        assert answer.data["code"] == "not_allowed"
+        described = await agent.call("tool_help", name="x-tide.header_read")
+        assert described.data["parameters"] == []
 
 
 async def contacts(agents: Agents) -> Any:

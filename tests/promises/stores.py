@@ -18,8 +18,12 @@ def url_of(installation: Installation) -> str:
 
 
 def everything_stored(installation: Installation) -> dict[str, bytes]:
+    """Return the whole content of the database of an installation."""
+    return dump_of(url_of(installation))
+
+
+def dump_of(url: str) -> dict[str, bytes]:
     """Return the bytes of each SQLite file. For PostgreSQL, return each table in COPY's text and binary formats."""
-    url = url_of(installation)
     path = sqlite_path(url)
     if path:
         files = sorted(Path(path).parent.glob(f"{Path(path).name}*"))

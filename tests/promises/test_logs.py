@@ -13,10 +13,12 @@ from tests.application import JSON, ORIGIN
 from tests.egress.upstream import Upstream, answer, running_upstream
 from tests.otlp import running_receiver
 from tests.ports import free_port
+from tests.promises.agents_story import use_agents
 from tests.promises.canaries import fitting, leaks, secret_part
 from tests.promises.hostile import CHECKED, accepted
 from tests.promises.hostile import JSON as PROVIDERS_JSON
 from tests.promises.serving import Served, Serving, make_key, serving
+from tests.promises.stores import dump_of
 from tests.promises.test_no_secret_in_output import MARKUP
 from tests.promises.test_own_window import WINDOW
 from tests.redirects import RETURN_URL
@@ -296,7 +298,10 @@ async def test_no_secret_is_in_logs_metrics_spans_or_responses_of_a_whole_story_
             await import_a_key(story, provider)
             await misplace_secrets(story)
             await use_hostile_end_user_ids(story)
+            contents = await use_agents(story, provider)
             await crash(story)
+            dump = dump_of(database_url)
+            events = (await story.ask("GET", "/v1/events?limit=100", api_key)).content
             metrics = await http.get(f"http://127.0.0.1:{metrics_port}/metrics")
         log = served.log()
     assert b'"level": "debug"' in log
@@ -306,7 +311,9 @@ async def test_no_secret_is_in_logs_metrics_spans_or_responses_of_a_whole_story_
     assert {"POST /connect/session/connect", "GET", "credential check"} <= {span.name for span in receiver.spans}
     canaries = {**story.canaries, **ring_of(served)}
     places = {"log": log, "metrics": metrics.content, "spans": b"\n".join(receiver.bodies)}
-    assert leaks(canaries, places) == []
+    assert leaks({**canaries, **contents}, {**places, "events": events}) == []
+    stored = {name: secret for name, secret in canaries.items() if name != "what the provider says"}
+    assert leaks({**stored, **contents}, dump) == []
     assert leaks(canaries, {"answers": b"\n".join(story.outputs)}) == []
     secret_names = (b"session_token=", b"?code=", b"&code=", b"?state=", b"&state=")
     assert {name for name, place in places.items() for secret_name in secret_names if secret_name in place} == set()

@@ -4,7 +4,7 @@ The calls use the proxy: its credentials, its limits and its request log.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
@@ -17,6 +17,7 @@ from one_runtime.connections.connections import Connection
 from one_runtime.context import Installation
 from one_runtime.egress.body import decompress
 from one_runtime.egress.errors import UpstreamTooLarge
+from one_runtime.egress.provider_text import mask
 from one_runtime.egress.response import Relayed
 from one_runtime.errors import Conflict, InvalidInput, NotAllowed
 from one_runtime.proxy import lookup
@@ -37,7 +38,7 @@ _HEADERS: Final = (("accept", "application/json"), ("accept-encoding", "gzip, de
 _METHOD_OVERRIDES: Final = frozenset(
     {"_method", "$httpmethod", "httpmethod", "x-http-method-override", "x-http-method"}
 )
-"""Query parameters with which some servers replace the method of a request, in lower case."""
+"""Parameters of a query, a form or a JSON object with which some servers replace the method, in lower case."""
 
 
 class SeveralConnections(Conflict):
@@ -161,7 +162,8 @@ class AgentCalls:
                 if state.integration is None:
                     raise
                 raise AccountRequired(error.detail, state.integration) from error
-        return AgentResponse(response.status, _headers(response), body, state.connection)
+        masked = mask(body, response.secrets)
+        return AgentResponse(response.status, _headers(response), masked, state.connection)
 
 
 def require_allowed(caller: AgentCaller, requested: AgentCall) -> None:
@@ -181,10 +183,21 @@ def require_allowed(caller: AgentCaller, requested: AgentCall) -> None:
 
 
 def _require_no_override(requested: AgentCall) -> None:
-    """Refuse a query parameter with which a server could replace the method. Raises: NotAllowed."""
-    names = {name.lower() for name, _ in parse_qsl(requested.query, keep_blank_values=True)}
-    if names & _METHOD_OVERRIDES:
-        raise NotAllowed("A call that reads may not have a query parameter that replaces the method.")
+    """Refuse a parameter with which a server could replace the method of a request that reads. Raises: NotAllowed."""
+    if _METHOD_OVERRIDES.isdisjoint(name.lower() for name in _parameter_names(requested)):
+        return
+    raise NotAllowed("A call that reads may not have a parameter that replaces the method.")
+
+
+def _parameter_names(requested: AgentCall) -> Iterator[str]:
+    """Yield the names of the parameters of a query and a body. Some servers separate parameters with a semicolon."""
+    body = (requested.body or b"").decode("utf-8", "replace")
+    with suppress(ValueError, RecursionError):
+        members = json.loads(body)
+        yield from members if isinstance(members, dict) else ()
+        body = ""
+    for text in (requested.query, body):
+        yield from (name for name, _ in parse_qsl(text.replace(";", "&"), keep_blank_values=True))
 
 
 def _choose(found: Sequence[EndUserConnection], wanted: str | None) -> EndUserConnection:
@@ -256,4 +269,5 @@ def _header(response: Relayed, wanted: str) -> str:
 def _headers(response: Relayed) -> dict[str, str]:
     """Return the headers that an agent can need."""
     names = dict.fromkeys(name.decode("latin-1").lower() for name, _ in response.headers)
-    return {name: _header(response, name) for name in names if name in _RETURNED or name.startswith(_RETURNED_PREFIXES)}
+    returned = [name for name in names if name in _RETURNED or name.startswith(_RETURNED_PREFIXES)]
+    return {name: mask(_header(response, name).encode(), response.secrets).decode() for name in returned}

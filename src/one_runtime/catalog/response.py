@@ -245,15 +245,19 @@ def _fill_identity(auth: AuthBase, text: str, document: object, values: Connecti
     whole = re.sub(r"\{([^{}]*)\}", lambda match: parts[match.group(1)], text) if "{" in text else parts[text]
     shown = printable(whole)
     # One Runtime stores the identity unencrypted. So omit an identity that contains a credential.
+    if contains_secret(shown, secret_values(auth, values)):
+        return None
+    return shown[:255] or None
+
+
+def secret_values(auth: AuthBase, values: ConnectionValues) -> tuple[str, ...]:
+    """Return the secrets of a connection. Fields that are not secret, and short values, are no secrets."""
     public_fields = {part.name for part in auth.fields if not part.secret}
-    secrets = [
+    return tuple(
         value
         for name, value in values.credentials.items()
         if name not in public_fields and len(value) >= _LIKELY_SECRET
-    ]
-    if contains_secret(shown, secrets):
-        return None
-    return shown[:255] or None
+    )
 
 
 def _reason(auth: AuthBase, check: RequestTemplate, document: object, values: ConnectionValues) -> str | None:

@@ -50,6 +50,17 @@ def redact(text: str, secrets: Iterable[str]) -> str:
     return _mask_parts(plain, forms)[:MAX_TEXT].strip()
 
 
+def mask(body: bytes, secrets: Iterable[str]) -> bytes:
+    """Mask every complete secret in the body of a response, in the forms that `redact` masks. Do not change the rest.
+
+    Upper and lower case matter, because a body is long.
+    """
+    forms = {form.encode("utf-8", "surrogatepass") for secret in secrets for form in _forms(secret)}
+    for form in sorted(forms, key=len, reverse=True):
+        body = body.replace(form, MASK.encode())
+    return body
+
+
 def contains_secret(text: str, secrets: Iterable[str]) -> bool:
     """Return True if the text contains a complete secret, in any of the forms that `redact` masks."""
     plain = printable(text)

@@ -27,3 +27,5 @@ class Relayed:
     headers: tuple[tuple[bytes, bytes], ...] = field(repr=False)
     """The headers in the received order, with duplicates."""
     body: AsyncIterator[bytes] = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False, default=())
+    """The secrets with which the request was authenticated. A provider can repeat them."""

@@ -20,6 +20,7 @@ from urllib.parse import quote, unquote_plus, urlsplit
 
 from one_runtime.catalog.auth import AuthBase
 from one_runtime.catalog.request import ConnectionValues, Injection, inject, resolve_url
+from one_runtime.catalog.response import secret_values
 from one_runtime.clock import system_clock
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import ProviderUnavailable
@@ -167,7 +168,8 @@ async def call(
                         (b"one-runtime-attempts", b"%d" % record.attempts),
                         (b"one-runtime-upstream-time", b"%.1f" % (seconds * 1000)),
                     )
-                    yield Relayed(relayed.status, (*_response_headers(relayed), *added), body)
+                    headers = (*_response_headers(relayed), *added)
+                    yield Relayed(relayed.status, headers, body, _secrets_of(credential))
                     return
         except (UpstreamUnreachable, UpstreamTimeout):
             if relayed is not None or not _may_repeat(request, record.attempts):
@@ -210,6 +212,10 @@ def _sent(
         limits=request.limits,
         integration=credential.integration.slug,
     )
+
+
+def _secrets_of(credential: UsableCredential) -> tuple[str, ...]:
+    return secret_values(credential.auth, credential.values) if credential.auth is not None else ()
 
 
 async def _refresh(
