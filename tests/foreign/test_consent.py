@@ -11,7 +11,8 @@ from tests.egress.upstream import running_upstream
 from tests.foreign.consent import consent, deny
 from tests.foreign.person import ALICE, PEOPLE, Person
 from tests.foreign.plain_client import Attempt, PlainClient, granted
-from tests.foreign.providers import VENDORS, Provider
+from tests.foreign.providers import Provider
+from tests.foreign.windows import BOTH, OTHER_VENDORS, in_soak
 
 pytestmark = pytest.mark.foreign
 
@@ -39,7 +40,7 @@ async def decided(page: Page, plain: PlainClient, decide: Decide, person: Person
     return attempt, dict(parse_qsl(urlsplit(page.url).query))
 
 
-@pytest.mark.parametrize("plain", ["django", "oidc", *VENDORS], indirect=True)
+@pytest.mark.parametrize("plain", [*BOTH, "google", "slack", *in_soak(*OTHER_VENDORS)], indirect=True)
 async def test_each_person_can_allow_access_in_the_same_browser(page: Page, plain: PlainClient) -> None:
     for person in PEOPLE:
         attempt, callback = await decided(page, plain, consent, person)

@@ -10,9 +10,11 @@ from tests.foreign.person import ALICE, BOB, Person
 from tests.foreign.served import END_USER, Served
 from tests.foreign.windows import (
     BOTH,
+    OTHER_VENDORS,
     allow_in_window,
     continue_button,
     each,
+    in_soak,
     open_provider_window,
     open_sign_in,
 )
@@ -20,9 +22,6 @@ from tests.journeys.steps import button, expect_closed, heading, list_row, open_
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.foreign
-
-OTHER_VENDORS = ("github", "linear", "microsoft", "okta")
-"""Providers whose consent pages resemble Google's. Tests without a browser connect all of them in `make test`."""
 
 WAITING = "Continue in the other window"
 CLOSED = "Has the other window closed?"
@@ -40,7 +39,7 @@ async def connect(page: Page, runtime: Served, person: Person = ALICE, **more: s
     return result
 
 
-@each(*BOTH, "google", "slack", *(pytest.param(vendor, marks=pytest.mark.soak) for vendor in OTHER_VENDORS))
+@each(*BOTH, "google", "slack", *in_soak(*OTHER_VENDORS))
 async def test_accounts_of_two_people_are_connected_used_refreshed_and_disconnected(
     page: Page, runtime: Served
 ) -> None:
@@ -65,7 +64,7 @@ async def test_accounts_of_two_people_are_connected_used_refreshed_and_disconnec
     assert [await runtime.status(), await runtime.status("user_456")] == ["not_connected", "connected"]
 
 
-@each(*BOTH)
+@each("oidc", *in_soak("django"))
 async def test_denial_shows_the_form_with_the_reason_and_can_be_retried(page: Page, runtime: Served) -> None:
     session = await runtime.session()
     frame = await open_sign_in(page, runtime, session)
@@ -150,7 +149,7 @@ async def answer_in_window(frame: Frame, runtime: Served, answer: str) -> None:
     await window.get_by_role("button", name=answer).click()
 
 
-@each(*BOTH, "google")
+@each("oidc", *in_soak("django", "google"))
 async def test_another_account_replaces_the_first_only_after_the_end_user_agreed(page: Page, runtime: Served) -> None:
     before = await connect(page, runtime)
     frame = await open_sign_in(page, runtime, await runtime.session())

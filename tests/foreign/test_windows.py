@@ -25,6 +25,18 @@ SILENT_WINDOW = "window.open = () => ({ close() {} })"
 # In-app browsers ignore links to another window.
 NO_LINK = "addEventListener('click', (event) => event.target.closest('a') && event.preventDefault())"
 
+# The pages of a window differ with and without scripts, and their end differs between the modes.
+MODES = pytest.mark.parametrize(
+    "window,mode",
+    [
+        pytest.param(True, "redirect", id="script-redirect"),
+        pytest.param(False, "link", id="no-script-link"),
+        pytest.param(True, "link", id="script-link", marks=pytest.mark.soak),
+        pytest.param(False, "redirect", id="no-script-redirect", marks=pytest.mark.soak),
+    ],
+    indirect=["window"],
+)
+
 
 class CutOff(_Handler):
     """The customer's site with `Cross-Origin-Opener-Policy: same-origin`."""
@@ -186,7 +198,7 @@ async def test_redirect_leads_through_the_provider_to_the_app_and_connects_after
 
 
 @each("oidc")
-@pytest.mark.parametrize("mode", ["redirect", "link"])
+@MODES
 async def test_denial_shows_the_form_with_the_reason_and_a_second_try_connects(
     window: Page, runtime: Served, mode: str
 ) -> None:
@@ -203,7 +215,7 @@ async def test_denial_shows_the_form_with_the_reason_and_a_second_try_connects(
 
 
 @each("oidc")
-@pytest.mark.parametrize("mode", ["redirect", "link"])
+@MODES
 async def test_another_account_replaces_the_first_only_after_the_end_user_agreed(
     window: Page, runtime: Served, mode: str
 ) -> None:

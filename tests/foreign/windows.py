@@ -13,11 +13,18 @@ from tests.journeys.steps import button, open_popup, wait_until_settled
 
 BOTH: Final = ("django", "oidc")
 """The two providers with all features."""
+OTHER_VENDORS: Final = ("github", "linear", "microsoft", "okta")
+"""Providers whose consent pages resemble Google's. Tests without a browser connect all of them in `make test`."""
 
 
 def each(*names: object) -> pytest.MarkDecorator:
     """Run the test with each of these providers, as the parameter of the fixture `runtime`."""
     return pytest.mark.parametrize("runtime", names, indirect=True)
+
+
+def in_soak(*names: str) -> list[object]:
+    """Return the providers for `each`, with which the test runs in `make soak` only."""
+    return [pytest.param(name, marks=pytest.mark.soak) for name in names]
 
 
 async def open_sign_in(page: Page, runtime: Served, session: dict[str, str], path: str = "/") -> Frame:
