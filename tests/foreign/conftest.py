@@ -1,4 +1,4 @@
-"""A running One Runtime beside a foreign provider, for the tests with a browser: `each` says which ones."""
+"""A running One Runtime for the tests with a browser: beside a foreign provider, or beside Acme for agents."""
 
 from collections.abc import AsyncIterator, Mapping
 
@@ -7,6 +7,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Page
 
 from tests.browser import PageProblems, new_window
+from tests.foreign.agent_server import AgentServer, agent_server
 from tests.foreign.providers import Provider
 from tests.foreign.served import Served, served
 
@@ -30,3 +31,10 @@ async def window(browser: Browser, page_problems: PageProblems, request: pytest.
     """A top-level window in a browser with and without JavaScript."""
     async with new_window(browser, page_problems, scripts=request.param) as page:
         yield page
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def server(migrated_sqlite_url: str) -> AsyncIterator[AgentServer]:
+    """One Runtime with Acme, for programs of agents."""
+    async with agent_server(migrated_sqlite_url) as server:
+        yield server

@@ -7,13 +7,11 @@ import asyncio
 import json
 import os
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
 import httpx2
 import pytest
-import pytest_asyncio
 from mcp import Client as McpClient
 from mcp.client.stdio import StdioServerParameters, stdio_client
 from mcp.client.streamable_http import streamable_http_client
@@ -26,7 +24,7 @@ from starlette.routing import Route
 from one_runtime.mcp.tools import TOOLS
 from tests.application import running
 from tests.foreign.agent_programs import connect, converse
-from tests.foreign.agent_server import AgentServer, agent_server
+from tests.foreign.agent_server import AgentServer
 from tests.foreign.process import NODE, ROOT
 
 pytestmark = [pytest.mark.foreign, pytest.mark.soak, pytest.mark.timeout(180)]
@@ -38,12 +36,6 @@ INSPECTOR: Final = MODULES / "@modelcontextprotocol" / "inspector" / "clients" /
 INSTALL: Final = "run: python scripts/bootstrap.py --dev --foreign --runtimes"
 ME: Final = {"integration": "acme", "path": "/v1/me"}
 NAMES: Final = [tool.name for tool in TOOLS]
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def server(migrated_sqlite_url: str) -> AsyncIterator[AgentServer]:
-    async with agent_server(migrated_sqlite_url) as server:
-        yield server
 
 
 def assert_account(answer: dict[str, Any]) -> None:

@@ -3,21 +3,19 @@
 The person connects the account in a real browser, and the client's next call, or the same call, answers.
 """
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
 import httpx2
 import mcp_types as types
 import pytest
-import pytest_asyncio
 from mcp import Client as McpClient
 from mcp.client.streamable_http import streamable_http_client
 from playwright.async_api import Page
 
 from one_runtime.mcp.tools import TOOLS
 from tests.foreign.agent_programs import connect, converse
-from tests.foreign.agent_server import AgentServer, agent_server
+from tests.foreign.agent_server import AgentServer
 from tests.foreign.process import NODE
 
 MODES: Final = ("auto", "legacy", "2026-07-28")
@@ -25,12 +23,6 @@ ME: Final = {"integration": "acme", "path": "/v1/me"}
 SCRIPT: Final = Path(__file__).parent / "mcp" / "client.mjs"
 
 pytestmark = pytest.mark.foreign
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def server(migrated_sqlite_url: str) -> AsyncIterator[AgentServer]:
-    async with agent_server(migrated_sqlite_url) as server:
-        yield server
 
 
 def link_of(mode: str) -> str:

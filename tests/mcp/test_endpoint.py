@@ -102,6 +102,15 @@ async def test_only_post_of_a_small_body_to_the_own_host_is_answered(application
     assert (await post(application, token, origin=PUBLIC_URL)).status_code == 200
 
 
+@pytest.mark.promise("P13")
+async def test_header_that_replaces_the_method_gives_no_permission(application: Application, agents: Agents) -> None:
+    token = (await agents.token(access="read"))["end_user_token"]
+    for name in ("x-http-method-override", "x-http-method", "x-method-override"):
+        answer = await post(application, token, **{name: "DELETE"})
+        assert answer.status_code == 200, name
+        assert "call_write" not in answer.text, name
+
+
 async def test_body_that_does_not_arrive_answers_408(application: Application, agents: Agents) -> None:
     token = (await agents.token())["end_user_token"]
     installation = application.installation
