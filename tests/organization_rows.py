@@ -7,6 +7,9 @@ from typing import Any, Final
 from sqlalchemy import Select, Table, bindparam, insert, select
 
 from one_runtime.agents import connect_requests, paused_runs
+from one_runtime.agents.authorization import authorizations
+from one_runtime.agents.authorization.client_documents import ClientDocument
+from one_runtime.agents.authorization.requests import AgentAuthorizationRequest
 from one_runtime.agents.caller import AgentCaller
 from one_runtime.agents.paused_runs import PausedState, WaitingCall
 from one_runtime.catalog import organization_catalogs
@@ -133,7 +136,7 @@ class OrganizationRows:
             await tx.execute(insert(webhook_attempts), **attempt, **keys, excerpt=None)
 
     async def agent(self) -> None:
-        """Create an end-user token, a connect request and a paused program."""
+        """Create an end-user token, a connect request, a paused program and the authorization of an OAuth client."""
         now, end_user, policy = system_clock(), "agent's user", AgentPolicy()
         async with self.installation.database.write() as tx:
             await end_user_tokens.create(tx, self.actor, NewToken(end_user, policy), now)
@@ -143,6 +146,11 @@ class OrganizationRows:
             await connect_requests.ask(tx, self.installation, caller, entry)
             waiting = PausedState(b"{}", (), (WaitingCall(1, "connect", entry.slug),))
             await paused_runs.store(tx, self.installation, caller, new_id(), waiting)
+            client = ClientDocument("https://agent.example/client.json", "Agent", ("https://agent.example/callback",))
+            request = AgentAuthorizationRequest(
+                client, client.redirect_uris[0], self.organization_id, "x", "read", None
+            )
+            await authorizations.create(tx, request, now)
 
 
 async def fill(installation: Installation, name: str, end_users: int = 1) -> tuple[OrganizationRows, set[str]]:

@@ -15,6 +15,8 @@ FOLDER: Final = ROOT / "clients" / "js" / "src" / "resources"
 """The folder contains only generated files."""
 IDENTIFYING: Final[Mapping[str, tuple[str, ...]]] = {
     "AcknowledgedWebhooks": ("acknowledged",),
+    "AgentAuthorization": ("id", "status", "client_id"),
+    "AnsweredAgentAuthorization": ("id", "status", "redirect_host"),
     "ApiKey": ("id", "prefix", "scopes"),
     "CatalogDetail": ("id", "slug", "auth"),
     "CatalogIntegration": ("id", "slug", "name"),

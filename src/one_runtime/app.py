@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 from fastapi import FastAPI
 
+from one_runtime.agents.authorization.resources import PATH as MCP_PATH
 from one_runtime.agents.operations.data import read_folder
 from one_runtime.api.application import ASGI_ROUTES, ApiApplication
 from one_runtime.api.connections import connection_documents
@@ -28,7 +29,7 @@ from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, parse_keys
 from one_runtime.errors import Unavailable
 from one_runtime.jobs import instances, worker
-from one_runtime.mcp.endpoint import PATH as MCP_PATH
+from one_runtime.mcp.authorization_routes import AuthorizationRoutes
 from one_runtime.mcp.endpoint import McpEndpoint
 from one_runtime.serving.periodic_tasks import MEASURING_TASKS, PERIODIC_TASKS, heartbeat_task
 from one_runtime.settings import Settings
@@ -75,11 +76,13 @@ def create_app(
     popup = PopupRoutes(services.installation, logo_url).routes()
     readers = (read_folder, *operation_readers(services.installation.catalog))
     agents = McpEndpoint(services.installation, services.authenticator, services.proxy_calls, readers)
-    mcp_route = AsgiRoute(MCP_PATH, agents.handle, methods=["POST"])
-    more = (mcp_route, *agents.routes(), *popup)
+    mcp_routes = [
+        AsgiRoute(path, agents.handle, methods=["POST"]) for path in (MCP_PATH, MCP_PATH + "/{organization_id}")
+    ]
+    more = (*mcp_routes, *AuthorizationRoutes(services.installation).routes(), *popup)
     observer = Observer(settings, {route.endpoint: route.path_format for route in (*ASGI_ROUTES, *more)})
     api = ApiApplication(settings.public_url, more, partial(_lifespan, services, agents, observer))
-    return RequestMiddleware(api, services, observer, (*ASGI_ROUTES, mcp_route))
+    return RequestMiddleware(api, services, observer, (*ASGI_ROUTES, *mcp_routes))
 
 
 def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Egress | None) -> Installation:

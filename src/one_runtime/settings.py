@@ -7,6 +7,7 @@ import difflib
 import ipaddress
 import os
 import re
+import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -131,6 +132,12 @@ class Settings(BaseModel):
         title="path",
         description="File with the functions that `one-runtime tools fetch` adds for agents. The file can be missing.",
     )
+    mcp_organization: str = Field(
+        "",
+        title="organization id",
+        description="Organization whose end users can sign in at the address /v1/mcp. The address of every other "
+        "organization is /v1/mcp/<organization id>.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Lowest level of the log lines that One Runtime writes."
     )
@@ -186,6 +193,13 @@ class Settings(BaseModel):
         if url.scheme == "http" and not is_loopback(url.hostname):
             raise ValueError("must be https. Only localhost, names under localhost, 127.0.0.0/8 and [::1] can use http")
         return f"{url.scheme}://{url.netloc.lower()}"
+
+    @field_validator("mcp_organization")
+    @classmethod
+    def _check_mcp_organization(cls, value: str) -> str:
+        with suppress(ValueError):
+            return str(uuid.UUID(value)) if value else value
+        raise ValueError("must be the id of an organization. `one-runtime organizations list` shows the ids")
 
     @field_validator("listen", "metrics_listen", "acme_listen")
     @classmethod

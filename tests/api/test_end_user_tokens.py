@@ -64,7 +64,7 @@ async def test_expired_tokens_are_deleted_after_30_days(
 
 async def test_limits_of_agents_are_settings_of_the_organization(client: Client) -> None:
     default = (await client.get("/v1/organization")).json()["agents"]
-    unlimited = dict.fromkeys(("connect_url", "integrations", "hosts", "methods"))
+    unlimited = dict.fromkeys(("connect_url", "sign_in_url", "integrations", "hosts", "methods"))
     assert default == {**unlimited, "access": "write", "calls_per_run": 300}
     changes = {"connect_url": "https://app.example.com/connect", "methods": ["GET"], "integrations": ["acme"]}
     changed = (await client.send("PATCH", "/v1/organization", {"agents": changes})).json()["agents"]

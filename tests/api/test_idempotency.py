@@ -260,4 +260,5 @@ def test_every_route_that_creates_accepts_the_header() -> None:
     accepting = {spec.name for spec in SPECS if spec.idempotent}
     assert creating - accepting <= {"POST /v1/disconnect"}  # a repeated disconnect is harmless
     rotation = "POST /v1/webhook-endpoints/{webhook_endpoint_id}/rotate-secret"
-    assert accepting == {*(f"POST {path}" for path in CREATING), rotation}, "the tests of crashes cover each route"
+    approval = "POST /v1/agent-authorizations/{agent_authorization_id}"  # tests/mcp/test_authorization.py repeats it
+    assert accepting == {*(f"POST {path}" for path in CREATING), rotation, approval}, "crashes cover each route"

@@ -9,6 +9,9 @@ import pytest
 from sqlalchemy import insert, select
 
 from one_runtime.agents import connect_requests
+from one_runtime.agents.authorization import authorizations
+from one_runtime.agents.authorization.client_documents import ClientDocument
+from one_runtime.agents.authorization.requests import AgentAuthorizationRequest
 from one_runtime.agents.caller import AgentCaller
 from one_runtime.connecting.authorization_attempts import AttemptSecret
 from one_runtime.db.ids import new_id
@@ -44,6 +47,7 @@ class Tenant:
     events: tuple[str, ...]
     token: dict[str, Any]
     connect_request: str
+    authorization: str
 
     @property
     def ids(self) -> dict[str, str]:
@@ -61,6 +65,7 @@ class Tenant:
             "event_id": self.events[0],
             "end_user_token_id": self.token["id"],
             "connect_request_id": self.connect_request,
+            "agent_authorization_id": self.authorization,
         }
 
     @property
@@ -101,6 +106,7 @@ async def tenant(application: Application, name: str, account: str) -> Tenant:
     custom = await client.send("PUT", f"/v1/custom-integrations/x-{name}", custom_entry(f"x-{name}", f"mark of {own}"))
     token = await client.post("/v1/end-user-tokens", {"end_user_id": own, "name": f"mark of {own}"})
     request = await connect_request(application, organization, own)
+    authorization = await agent_authorization(application, organization)
     events = (await client.get("/v1/events")).json()["events"]
     event_ids = tuple(event["id"] for event in events)
     await attempt_of(application, event_ids[0], webhook.json()["id"], organization)
@@ -116,7 +122,16 @@ async def tenant(application: Application, name: str, account: str) -> Tenant:
         event_ids,
         token.json(),
         request,
+        authorization,
     )
+
+
+async def agent_authorization(application: Application, organization: str) -> str:
+    """Store the request of an OAuth client, and return the id of the request."""
+    client = ClientDocument("https://agent.example/client.json", "Agent", ("https://agent.example/callback",))
+    request = AgentAuthorizationRequest(client, client.redirect_uris[0], organization, "challenge", "write", "state")
+    async with application.installation.database.write() as tx:
+        return await authorizations.create(tx, request, application.clock())
 
 
 async def connect_request(application: Application, organization: str, end_user: str) -> str:
@@ -245,7 +260,8 @@ async def test_same_requests_work_within_the_own_organization(
             for sent, answer in await everything(victim.client, operation, victim.ids):
                 seen |= {mark for mark in victim.marks - sent if mark in answer.text}
     secret = {victim.session["session_token"], victim.unredeemed.token, victim.unredeemed.code}
-    assert seen >= victim.marks - secret - {victim.ids["cursor"]}
+    # No response contains the id of an authorization, except the responses to requests with this id.
+    assert seen >= victim.marks - secret - {victim.ids["cursor"], victim.authorization}
     assert not seen & secret
     for operation in reading:
         if operation.method != "GET":

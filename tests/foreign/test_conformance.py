@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from one_runtime.mcp.endpoint import PATH
+from one_runtime.agents.authorization.resources import PATH
 from tests.database import ANY_DATABASE
 from tests.foreign.agent_server import agent_server
 from tests.foreign.process import NODE

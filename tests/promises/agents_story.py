@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 
-from one_runtime.mcp.endpoint import PATH
+from one_runtime.agents.authorization.resources import PATH
 from one_runtime.mcp.tools import TOOLS
 from tests.egress.upstream import Upstream, answer
 from tests.mcp.conftest import message

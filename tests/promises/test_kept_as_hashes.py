@@ -90,6 +90,11 @@ def test_every_column_for_a_secret_holds_a_hash_or_is_sealed() -> None:
     assert columns == {
         "api_keys.secret_hash",
         "end_user_tokens.secret_hash",
+        "end_user_tokens.refresh_token_hash",
+        "agent_authorizations.code_challenge",  # the hash of the client's verifier (PKCE)
+        "agent_authorizations.code_hash",
+        "agent_authorizations.code_expires_at",
+        "agent_authorizations.end_user_token_id",  # the id of the token, not the token
         "connect_requests.end_user_token_id",  # the id of the token, not the token
         "requests.end_user_token_id",  # the id of the token, not the token
         "hosted_connection_sessions.token_hash",
@@ -124,6 +129,8 @@ def test_every_column_for_a_secret_holds_a_hash_or_is_sealed() -> None:
     [
         secret_tokens.API_KEY,
         secret_tokens.END_USER_TOKEN,
+        secret_tokens.REFRESH_TOKEN,
+        secret_tokens.AUTHORIZATION_CODE,
         secret_tokens.SESSION,
         secret_tokens.CODE,
         secret_tokens.TICKET,

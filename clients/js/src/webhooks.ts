@@ -27,6 +27,8 @@ export type EventType =
   | "organization.updated"
   | "agent.connect_requested"
   | "agent.connect_declined"
+  | "agent.authorization_approved"
+  | "agent.authorization_declined"
   | "end_user_token.created"
   | "end_user_token.revoked"
   | "webhook_endpoint.created"

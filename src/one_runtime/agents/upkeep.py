@@ -1,6 +1,7 @@
-"""Delete the end-user tokens, the connect requests and the paused programs that expired."""
+"""Delete the end-user tokens, the connect requests, the authorizations and the paused programs that expired."""
 
 from one_runtime.agents import connect_requests, paused_runs
+from one_runtime.agents.authorization import authorizations
 from one_runtime.context import Installation
 from one_runtime.jobs.queue import run_in_batches
 from one_runtime.tenancy import end_user_tokens
@@ -13,4 +14,5 @@ async def purge(installation: Installation) -> int:
     requests = await run_in_batches(database, connect_requests.PURGE, before=now - connect_requests.KEPT)
     interrupted = now - paused_runs.INTERRUPTION_KEPT
     runs = await run_in_batches(database, paused_runs.PURGE, now=now, before=interrupted)
-    return tokens + requests + runs
+    answered = await run_in_batches(database, authorizations.PURGE, before=now - authorizations.KEPT)
+    return tokens + requests + runs + answered

@@ -11,6 +11,7 @@ from starlette.types import Lifespan
 
 from one_runtime import RELEASE
 from one_runtime.api import (
+    agent_authorizations,
     api_keys,
     catalog,
     connect_requests,
@@ -49,6 +50,7 @@ _RESOURCES: Final = (
     end_users.router,
     end_user_tokens.router,
     connect_requests.router,
+    agent_authorizations.router,
     organization.router,
     api_keys.router,
     custom_integrations.router,

@@ -67,6 +67,10 @@ class EndUserTokenAnswer(Answer, title="EndUserToken"):
     """An end-user token, without its secret. `prefix`: the beginning of the token.
 
     `last_used_at`: the time of the last request with the token. One Runtime updates the time at most every 10 minutes.
+
+    `client_id`: the address that identifies the agent to which the end user gave the token, or null for a token that
+    your backend created. `refresh_expires_at`: the time until which the agent can renew the token. A renewal changes
+    `prefix` and `expires_at`. A revocation also ends the renewal.
     """
 
     id: str
@@ -83,6 +87,8 @@ class EndUserTokenAnswer(Answer, title="EndUserToken"):
     expires_at: Time
     last_used_at: Time | None
     revoked_at: Time | None
+    client_id: str | None
+    refresh_expires_at: Time | None
 
 
 class CreatedEndUserToken(EndUserTokenAnswer, title="CreatedEndUserToken"):

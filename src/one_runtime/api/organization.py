@@ -53,9 +53,13 @@ class Agents(PolicyFields, title="AgentSettings"):
 
     `connect_url`: a page of your product, on which an end user connects an account for an agent. One Runtime adds the
     query parameter `connect_request_id`. Null: One Runtime's own page, in the mode `link`.
+
+    `sign_in_url`: a page of your product, on which an end user signs in and approves an agent. One Runtime adds the
+    query parameter `agent_authorization_id`. Null: end users cannot add your MCP address to an agent.
     """
 
     connect_url: Link | None = None
+    sign_in_url: Link | None = None
     access: Access = "write"
 
 
@@ -99,6 +103,7 @@ class PatchAgents(PolicyFields, title="AgentSettingsUpdate"):
     """The limits to change. A new list replaces the old list."""
 
     connect_url: Link | None = None
+    sign_in_url: Link | None = None
     access: Access | None = None  # type: ignore[assignment] # null resets the access
     calls_per_run: Calls | None = None  # type: ignore[assignment] # null resets the number
 
@@ -206,6 +211,7 @@ async def _save(
         agents=AgentSettings(
             settings.agents.connect_url,
             policy_of(settings.agents, catalog, "agents.", organization.agents.policy),
+            settings.agents.sign_in_url,
         ),
     )
     return _answer(await organizations.save(tx, actor, changed, installation.clock()))
@@ -219,5 +225,8 @@ def _settings(organization: Organization) -> dict[str, object]:
     """Return the settings with the names and the form of the API."""
     names = ("display_name", "logo_url", "privacy_url", "allowed_origins", "return_urls")
     integrations = {"mode": organization.integrations_mode, "slugs": organization.integrations_slugs}
-    agents = {"connect_url": organization.agents.connect_url, **organization.agents.policy.document}
-    return {**{name: getattr(organization, name) for name in names}, "integrations": integrations, "agents": agents}
+    return {
+        **{name: getattr(organization, name) for name in names},
+        "integrations": integrations,
+        "agents": organization.agents.fields,
+    }

@@ -283,6 +283,7 @@ _ORGANIZATION: Final[Mapping[str, Described]] = {
 
 _AGENT_HOSTS: Final = Described("The hosts that the agent can call. Null: all hosts of the integrations.", None)
 _AGENT_INTEGRATIONS: Final = Described("The slugs that the agent can use. Null: all integrations.", ["hubspot"])
+_CLIENT_URL: Final = "https://claude.ai/oauth/mcp-oauth-client-metadata"
 _TOKEN_ID: Final = "01a21078-0d2e-7b41-8c52-6f1e2a9b3d47"
 _AGENTS: Final[Mapping[str, Described]] = {
     "agents": Described("The limits of all agents of your organization."),
@@ -291,6 +292,30 @@ _AGENTS: Final[Mapping[str, Described]] = {
         "https://app.example.com/connect",
     ),
     "AgentSettingsUpdate.connect_url": Described("The new page, or null.", "https://app.example.com/connect"),
+    "AgentSettings.sign_in_url": Described(
+        "The page of your product on which an end user signs in and approves an agent, or null.",
+        "https://app.example.com/agents",
+    ),
+    "AgentSettingsUpdate.sign_in_url": Described("The new page, or null.", "https://app.example.com/agents"),
+    "agent_authorization_id": Described("The id of an agent's request.", "01a21078-5d10-7a43-8b61-2c9f0e7d3a58"),
+    "AgentApproval.access": Described("The access to grant. Null: the access that the agent has requested.", "read"),
+    "AgentApproval.hosts": _AGENT_HOSTS,
+    "AgentApproval.integrations": _AGENT_INTEGRATIONS,
+    **{
+        f"{owner}.{name}": described
+        for owner in ("AgentAuthorization", "AnsweredAgentAuthorization")
+        for name, described in (
+            ("status", Described("`open`, `approved`, `declined` or `expired`.", "open")),
+            ("client_id", Described("The address of the document in which the agent describes itself.", _CLIENT_URL)),
+            ("access", Described("The access that the agent has requested, `read` or `write`.", "write")),
+            ("end_user_id", Described("Your identifier of the end user. Null before the approval.", None)),
+            ("expires_at", Described("The time at which the request expires.", _TIME)),
+        )
+    },
+    "client_host": Described("The host of `client_id`. Show it to the end user: it identifies the agent.", "claude.ai"),
+    "client_name": Described("The name that the agent gives itself, or null. The name is not verified.", "Claude"),
+    "redirect_host": Described("The host, or the scheme of an app, to which the browser goes.", "claude.ai"),
+    "continue_url": Described("The address to which you send the browser, or null. Do not log it.", None),
     "end_user_tokens": Described("The tokens, newest first, with revoked and expired tokens."),
     "end_user_token": Described("The token itself. No other response contains the token. Do not log it.", "orut_…"),
     "end_user_token_id": Described("The id of the end-user token.", _TOKEN_ID),
@@ -317,8 +342,10 @@ _AGENTS: Final[Mapping[str, Described]] = {
             ("prefix", Described("The beginning of the token.", "orut_abcdefgh")),
             ("last_used_at", Described("The last use of the token, or null, up to 10 minutes old.", None)),
             ("revoked_at", Described("The time of the revocation. Null for a token that is not revoked.", None)),
+            ("client_id", Described("The agent to which the end user gave the token, or null.", None)),
         )
     },
+    "refresh_expires_at": Described("The time until which the agent can renew the token, or null.", None),
     "connect_request_id": Described("The id of an agent's connect request.", "01a21078-3f60-7c15-9b24-8e7d5c4a1f02"),
     "ConnectRequest.status": Described("`open`, `connected`, `declined` or `expired`.", "open"),
 }

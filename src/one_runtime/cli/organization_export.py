@@ -193,16 +193,17 @@ def _organization(organization: Organization) -> Line:
         "allowed_origins": organization.allowed_origins,
         "return_urls": organization.return_urls,
         "integrations": {"mode": organization.integrations_mode, "slugs": organization.integrations_slugs},
-        "agents": {"connect_url": organization.agents.connect_url, **organization.agents.policy.document},
+        "agents": organization.agents.fields,
         "created_at": time_text(organization.created_at),
         "updated_at": time_text(organization.updated_at),
     }
 
 
 def _end_user_token(token: EndUserToken) -> Line:
-    times = ("created_at", "expires_at", "last_used_at", "revoked_at")
+    times = ("created_at", "expires_at", "last_used_at", "revoked_at", "refresh_expires_at")
     return {
         "id": token.id,
+        "client_id": token.client_id,
         "audience": token.audience,
         "end_user_id": token.end_user_id,
         "name": token.name,

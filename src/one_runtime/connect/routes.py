@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from one_runtime.catalog.model import Integration
+from one_runtime.connect.agent_authorization import AgentAuthorizationPage
 from one_runtime.connect.assets import load_assets
 from one_runtime.connect.cookies import Cookies
 from one_runtime.connect.forms import AccountPost, FormPost, is_from_our_page, read_form
@@ -62,6 +63,7 @@ class PopupRoutes:
         self._site = Site(address.path.rstrip("/"), self._assets.hash)
         self._screens, self._cookies = Screens(self._site, logo_url), Cookies(secure=address.scheme == "https")
         self._pages = TopLevelPages(installation, self._screens, self._cookies)
+        self._agent_page = AgentAuthorizationPage(installation, self._screens)
 
     def routes(self) -> list[Route]:
         """Return all routes of the popup."""
@@ -80,6 +82,7 @@ class PopupRoutes:
             Route("/connect/assets/{hash}/{name}", self._asset),
             Route("/connect.js", _module(self._assets.connect_js, "text/javascript; charset=utf-8")),
             Route("/connect.d.ts", _module(self._assets.connect_types, "text/plain; charset=utf-8")),
+            *self._agent_page.routes(),
         ]
 
     async def _page(self, request: Request) -> Response:

@@ -79,6 +79,15 @@ class Screens:
         """Render an error page that contains no data of a session."""
         return self._notice(refusal, PopupShell("unknown"), status)
 
+    def agent_refused(self, reason: str, status: int, back: str | None = None, host: str = "") -> Response:
+        """Render the error page of `/oauth/authorize`. `reason`: a text of ours, without values of the request.
+
+        `back`: the address that brings the error to the agent, with its `host`. The page has a link to it.
+        """
+        title, body = TEXTS["notice.agent.title"], f"{TEXTS['notice.agent.body']} {reason}"
+        values: dict[str, object] = {"title": title, "body": body, "organization": host, "return_to": back}
+        return self._render("notice", None, values, None, status)
+
     def ended(self, shell: PopupShell) -> Response:
         """Render the page for a session that has ended or is unknown."""
         return self._notice(NOTICES.get(shell.state, shell.state), shell, STATUSES[shell.state])

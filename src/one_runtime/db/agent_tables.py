@@ -29,8 +29,14 @@ end_user_tokens = Table(
     Column("expires_at", TIME, nullable=False),
     Column("last_used_at", TIME),  # `tenancy/key_uses.py` writes this time at most every ten minutes
     Column("revoked_at", TIME),
+    # An OAuth client renews its token with a refresh token. Other tokens have null in these columns.
+    Column("client_id", Text),
+    Column("refresh_family_hash", LargeBinary),  # part of all refresh tokens of this row
+    Column("refresh_token_hash", LargeBinary),  # part of the newest refresh token only
+    Column("refresh_expires_at", TIME),
     _of_end_user(),
     Index("ix_end_user_tokens_secret_hash", "secret_hash", unique=True),
+    Index("ix_end_user_tokens_refresh_family_hash", "refresh_family_hash"),
     Index("ix_end_user_tokens_organization_id_id", "organization_id", "id"),
     Index("ix_end_user_tokens_end_user", "organization_id", "end_user_id", "id"),
     Index("ix_end_user_tokens_expires_at", "expires_at"),
@@ -75,4 +81,32 @@ agent_runs = Table(
     Index("ix_agent_runs_end_user", "organization_id", "end_user_id", "id"),
     Index("ix_agent_runs_key_id_id", "key_id", "id"),
     Index("ix_agent_runs_due_at", "due_at"),
+)
+
+# Requests of OAuth clients to act for an end user. A request gives no permission: the organization's backend approves
+# the request for the end user who is signed in. `end_user_id` is null until then.
+agent_authorizations = Table(
+    "agent_authorizations",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("client_name", Text),
+    Column("redirect_uri", Text, nullable=False),
+    Column("code_challenge", Text, nullable=False),
+    Column("state", Text),  # the client's value, which the client gets back. Null after the approval
+    Column("access", Text, nullable=False),  # the requested access: read | write
+    Column("created_at", TIME, nullable=False),
+    Column("expires_at", TIME, nullable=False),
+    Column("declined_at", TIME),
+    Column("approved_at", TIME),
+    Column("end_user_id", Text),
+    Column("policy", DOCUMENT),  # `tenancy/agent_policy.py`
+    Column("code_hash", LargeBinary),
+    Column("code_expires_at", TIME),
+    Column("end_user_token_id", ID),  # the token that the client received for the code
+    _of_end_user(),
+    Index("ix_agent_authorizations_code_hash", "code_hash", unique=True),
+    Index("ix_agent_authorizations_end_user", "organization_id", "end_user_id", "id"),
+    Index("ix_agent_authorizations_expires_at", "expires_at"),
 )

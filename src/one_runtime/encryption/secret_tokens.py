@@ -12,6 +12,8 @@ from typing import Final
 
 API_KEY: Final = "oru"
 END_USER_TOKEN: Final = "orut"
+REFRESH_TOKEN: Final = "orur"
+AUTHORIZATION_CODE: Final = "orac"
 SESSION: Final = "orcs"
 CODE: Final = "orcc"
 TICKET: Final = "orct"

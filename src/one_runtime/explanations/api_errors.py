@@ -12,6 +12,10 @@ API_ERRORS: Final[Explanations] = {
         ),
         "If your backend gets this error when it redeems a code, create a new session.",
     ),
+    "agent_authorization_closed": Explanation(
+        "The request of an agent to act for an end user was answered before, or has expired.",
+        "Let the end user add the address to the agent again. The agent then opens your sign-in page again.",
+    ),
     "authorization_failed": Explanation(
         "In the popup: the authorization at the provider failed. The session's `last_error` has the reason.",
         "The user can try again in the popup.",

@@ -167,6 +167,24 @@ _REFRESH: Final[Explanations] = {
     "target_refused": _AUTHORIZATION["target_refused"],
 }
 
+_TOKEN: Final[Explanations] = {
+    "client_request": Explanation(
+        "The agent revoked its own token, for example because its user has removed the agent.",
+        "There is nothing to do.",
+    ),
+    "code_replayed": Explanation(
+        "The authorization code of the token was used a second time. A thief can have a copy of the code.",
+        "If the end user still wants the agent, let the end user add the address to the agent again.",
+    ),
+    "refresh_token_reused": Explanation(
+        (
+            "A refresh token was used a second time. A thief can have a copy of the token, or the agent did not store "
+            "its newest token."
+        ),
+        "If the end user still wants the agent, let the end user add the address to the agent again.",
+    ),
+}
+
 EVENT_REASONS: Final[Mapping[str, Explanations]] = {
     "connection.needs_reauth": _REAUTH,
     "connection.refresh_failed": _REFRESH,
@@ -176,6 +194,7 @@ EVENT_REASONS: Final[Mapping[str, Explanations]] = {
             "Ask the end user to add the permission at the provider. Then check the connection again.",
         ),
     },
+    "end_user_token.revoked": _TOKEN,
     SESSION_FAILED: {**_SESSION, **_AUTHORIZATION},
     "webhook_endpoint.disabled": DISABLED_ENDPOINTS,
 }

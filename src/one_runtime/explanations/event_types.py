@@ -46,8 +46,17 @@ EVENT_TYPES: Final[Mapping[str, str]] = {
     "agent.connect_declined": (
         "Your backend declined a connect request, because the end user does not want to connect."
     ),
-    "end_user_token.created": "Your backend created an end-user token.",
-    "end_user_token.revoked": "Your backend revoked an end-user token.",
+    "agent.authorization_approved": "Your backend approved an agent (an OAuth client) for an end user.",
+    "agent.authorization_declined": (
+        "Your backend declined an agent (an OAuth client), because the end user does not want the agent."
+    ),
+    "end_user_token.created": (
+        "Your backend created an end-user token, or an agent that your backend has approved received one."
+    ),
+    "end_user_token.revoked": (
+        "Your backend revoked an end-user token (without a `reason`), or One Runtime revoked the token of an agent. "
+        "The `reason` names the cause."
+    ),
     "webhook_endpoint.created": "A webhook endpoint was created.",
     "webhook_endpoint.updated": (
         'A webhook endpoint was changed, paused or activated, or got a new secret (`changed` is `["secret"]`).'

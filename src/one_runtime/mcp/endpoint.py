@@ -1,4 +1,6 @@
-"""Serve `POST /v1/mcp`: authenticate an agent, limit its requests, and hand them to the MCP server."""
+"""Serve `/v1/mcp` and `/v1/mcp/{organization_id}`: authenticate an agent, limit its requests, and hand them to the MCP
+server.
+"""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,11 +10,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
+from one_runtime.agents.authorization.resources import METADATA_PATH, scopes_of, suffix_of
 from one_runtime.agents.caller import AgentCaller, verify_key, verify_token
 from one_runtime.agents.calls import AgentCalls
 from one_runtime.agents.concurrency import ConcurrencyLimit
@@ -28,17 +28,12 @@ from one_runtime.tenancy.authentication import Authenticator
 if TYPE_CHECKING:
     from one_runtime.mcp.server import McpServer
 
-PATH: Final = "/v1/mcp"
-METADATA_PATH: Final = f"/.well-known/oauth-protected-resource{PATH}"
-"""Address of the metadata of the protected resource (RFC 9728 section 3.1)."""
-
 MAX_BODY: Final = 1024 * 1024
 MAX_OF_AGENT: Final = 8
 MAX_OF_ORGANIZATION: Final = 64
 """Maximum numbers of concurrent requests in this process: of one token or API key, and of one organization."""
 
 _END_USER: Final = b"one-runtime-end-user"
-_SCOPES: Final = ("agent:read", "agent:write")
 _MAX_IDENTIFIER: Final = 255
 _MISSING: Final = (
     "Send the header `Authorization: Bearer orut_…` with an end-user token (POST /v1/end-user-tokens), or one of your "
@@ -47,7 +42,7 @@ _MISSING: Final = (
 
 
 class McpEndpoint:
-    """The ASGI endpoint of `/v1/mcp`."""
+    """The ASGI endpoint of `/v1/mcp` and `/v1/mcp/{organization_id}`."""
 
     def __init__(
         self,
@@ -87,44 +82,38 @@ class McpEndpoint:
         await self._tools.close()
         self._library.close()
 
-    def routes(self) -> list[Route]:
-        """Return the route of the metadata."""
-        return [Route(METADATA_PATH, self._metadata, methods=["GET"])]
-
-    async def _metadata(self, _: Request) -> Response:
-        """Return the metadata of the protected resource (RFC 9728 section 2)."""
-        public_url = self._installation.settings.public_url
-        metadata = {
-            "resource": f"{public_url}{PATH}",
-            "resource_name": "One Runtime",
-            "resource_documentation": f"{public_url}/docs",
-            "bearer_methods_supported": ["header"],
-            "scopes_supported": list(_SCOPES),
-        }
-        return JSONResponse(
-            metadata, headers={"cache-control": "public, max-age=300", "access-control-allow-origin": "*"}
-        )
-
     async def _authenticate(self, scope: Scope) -> AgentCaller:
-        """Raises: Unauthenticated; InsufficientScope; InvalidInput; RateLimited."""
+        """Raises: Unauthenticated; InsufficientScope; InvalidInput; NotFound; RateLimited."""
+        suffix = suffix_of(scope["path"])
         try:
-            token = self._authenticator.present_end_user_token(scope)
-            key = self._authenticator.present(scope) if token is None else None
-            async with self._installation.database.read() as tx:
-                if token is not None:
-                    return await verify_token(tx, token, self._installation.clock())
-                assert key is not None  # noqa: S101 - `present` returns a key, or raises
-                return await verify_key(tx, key, _end_user_of(scope))
+            caller = await self._verify(scope)
+            _require_organization(caller, suffix)
         except Unauthenticated as error:
-            raise self._challenge(scope, error) from error
+            raise self._challenge(scope, suffix, error) from error
+        return caller
 
-    def _challenge(self, scope: Scope, error: Unauthenticated) -> Unauthenticated:
-        """Return the error with the parameters of the header `WWW-Authenticate` (RFC 9728 section 5.1)."""
+    async def _verify(self, scope: Scope) -> AgentCaller:
+        """Raises: Unauthenticated; InsufficientScope; InvalidInput; RateLimited."""
+        token = self._authenticator.present_end_user_token(scope)
+        key = self._authenticator.present(scope) if token is None else None
+        async with self._installation.database.read() as tx:
+            if token is not None:
+                return await verify_token(tx, token, self._installation.clock())
+            assert key is not None  # noqa: S101 - `present` returns a key, or raises
+            return await verify_key(tx, key, _end_user_of(scope))
+
+    def _challenge(self, scope: Scope, suffix: str, error: Unauthenticated) -> Unauthenticated:
+        """Return the error with the parameters of the header `WWW-Authenticate` (RFC 9728 section 5.1).
+
+        `suffix`: the organization's part of the path. An OAuth client requests all scopes that the challenge names, so
+        that the end user can choose on the organization's page.
+        """
         has_token = any(name == b"authorization" for name, _ in scope["headers"])
         challenge = Unauthenticated(error.detail if has_token else _MISSING)
-        url = f"{self._installation.settings.public_url}{METADATA_PATH}"
+        url = f"{self._installation.settings.public_url}{METADATA_PATH}{suffix}"
         invalid = 'error="invalid_token", ' if has_token else ""
-        challenge.parameters = f'{invalid}resource_metadata="{url}", scope="{_SCOPES[0]}"'
+        scopes = scopes_of("write")
+        challenge.parameters = f'{invalid}resource_metadata="{url}", scope="{scopes}"'
         return challenge
 
     async def _start(self) -> "McpServer":
@@ -152,6 +141,12 @@ class McpEndpoint:
 def _without_spaces(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Return the headers without spaces around their values (RFC 9110 section 5.5). httptools keeps some spaces."""
     return [(name, value.strip(b" \t")) for name, value in headers]
+
+
+def _require_organization(caller: AgentCaller, suffix: str) -> None:
+    """Raises: Unauthenticated if the address belongs to another organization. `suffix`: see `suffix_of`."""
+    if suffix and caller.organization_id != suffix.removeprefix("/"):
+        raise Unauthenticated("The token or API key belongs to another organization than this address.")
 
 
 def _end_user_of(scope: Scope) -> str:

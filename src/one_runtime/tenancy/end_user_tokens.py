@@ -26,18 +26,25 @@ from one_runtime.tenancy.events import Actor, Subject, record
 Audience: TypeAlias = Literal["agent"]
 """The place that accepts a token. `agent`: `/v1/mcp`."""
 
+RevocationReason: TypeAlias = Literal["client_request", "code_replayed", "refresh_token_reused"]
+"""The reason for which One Runtime itself revokes the token of an OAuth client."""
+
 DEFAULT_EXPIRES_IN: Final = 3600
 MIN_EXPIRES_IN: Final = 60
 MAX_EXPIRES_IN: Final = 365 * 24 * 3600
 """Limits of the lifetime of a token, in seconds."""
 
 KEPT: Final = timedelta(days=30)
-"""Time after the expiry for which the database keeps a token."""
+"""Time after the expiry for which the database keeps a token. `token_renewal.LIFETIME` must not be longer."""
 
 
 @dataclass(frozen=True, slots=True)
 class EndUserToken:
-    """A stored end-user token, without its secret. `last_used_at`: see `key_uses.PRECISION`."""
+    """A stored end-user token, without its secret. `last_used_at`: see `key_uses.PRECISION`.
+
+    `client_id`: the OAuth client that received the token (`token_renewal.py`). None: the organization's backend
+    created the token. `refresh_expires_at`: the time until which the OAuth client can renew the token.
+    """
 
     id: str
     organization_id: str
@@ -50,17 +57,20 @@ class EndUserToken:
     expires_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
+    client_id: str | None = None
+    refresh_expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NewToken:
-    """A token to create. `expires_in`: the lifetime in seconds."""
+    """A token to create. `expires_in`: the lifetime in seconds. `client_id`: see `EndUserToken`."""
 
     end_user_id: str
     policy: AgentPolicy
     name: str | None = None
     audience: Audience = "agent"
     expires_in: int = DEFAULT_EXPIRES_IN
+    client_id: str | None = None
 
 
 _COLUMNS = tuple(tokens.c[name] for name in EndUserToken.__dataclass_fields__)
@@ -99,10 +109,12 @@ async def create(
         expires_at=now + timedelta(seconds=new.expires_in),
         last_used_at=None,
         revoked_at=None,
+        client_id=new.client_id,
     )
     await end_users.ensure(tx, actor.organization_id, EndUser(new.end_user_id, None, None, now, now))
     values: dict[str, Any] = {column.name: getattr(token, column.name) for column in _COLUMNS}
-    await tx.execute(_INSERT, **values | {"policy": token.policy.document, "secret_hash": secret.hash})
+    hashes = {"secret_hash": secret.hash, "refresh_family_hash": None, "refresh_token_hash": None}
+    await tx.execute(_INSERT, **values | hashes | {"policy": token.policy.document})
     await record(tx, actor, "end_user_token.created", now, _subject(token, expires_at=rfc3339(token.expires_at)))
     return token, secret
 
@@ -133,9 +145,17 @@ async def get(tx: Transaction, organization_id: str, token_id: str, *, lock: boo
 
 
 async def revoke(
-    tx: Transaction, actor: Actor, token_id: str, now: datetime, condition: Precondition[EndUserToken] | None = None
+    tx: Transaction,
+    actor: Actor,
+    token_id: str,
+    now: datetime,
+    condition: Precondition[EndUserToken] | None = None,
+    *,
+    reason: RevocationReason | None = None,
 ) -> EndUserToken:
     """Revoke a token. From now on, every process refuses the token. If the token is revoked already, change nothing.
+
+    `reason`: None if the organization's backend revokes the token.
 
     Raises: NotFound; PreconditionFailed.
     """
@@ -145,10 +165,11 @@ async def revoke(
     if token.revoked_at is not None:
         return token
     await tx.execute(_REVOKE, organization=actor.organization_id, token=token.id, now=now)
-    await record(tx, actor, "end_user_token.revoked", now, _subject(token))
+    await record(tx, actor, "end_user_token.revoked", now, _subject(token, **({"reason": reason} if reason else {})))
     return await get(tx, actor.organization_id, token_id)
 
 
 def _subject(token: EndUserToken, **more: object) -> Subject:
     data = {"end_user_token_id": token.id, "name": token.name, "audience": token.audience}
-    return Subject(token.end_user_id, data={**data, "access": token.policy.access, **more})
+    client = {"client_id": token.client_id} if token.client_id is not None else {}
+    return Subject(token.end_user_id, data={**data, "access": token.policy.access, **client, **more})

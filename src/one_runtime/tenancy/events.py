@@ -48,6 +48,8 @@ EventType: TypeAlias = Literal[
     "organization.updated",
     "agent.connect_requested",
     "agent.connect_declined",
+    "agent.authorization_approved",
+    "agent.authorization_declined",
     "end_user_token.created",
     "end_user_token.revoked",
     "webhook_endpoint.created",

@@ -29,6 +29,9 @@ MAX_LOGO_BYTES: Final = 64 * 1024
 REQUEST_PARAMETER: Final = "connect_request_id"
 """Query parameter that One Runtime adds to the `connect_url` of an organization."""
 
+AUTHORIZATION_PARAMETER: Final = "agent_authorization_id"
+"""Query parameter that One Runtime adds to the `sign_in_url` of an organization."""
+
 _DELETED: Final = ""
 """Name of an organization whose deletion has begun. The row has no other content, and stays until the deletion ends."""
 _LOGO: Final = re.compile(r"data:image/(?:png|jpeg|webp|svg\+xml);base64,([A-Za-z0-9+/]+={0,2})")
@@ -39,22 +42,30 @@ class AgentSettings:
     """The settings for all agents of an organization.
 
     `connect_url`: the page of the organization's product on which an end user connects an account for an agent. None:
-    One Runtime's own page, in the mode `link`.
+    One Runtime's own page, in the mode `link`. `sign_in_url`: the page on which an end user signs in and approves an
+    agent. None: end users cannot add the organization's MCP address to an agent.
     """
 
     connect_url: str | None = None
     policy: AgentPolicy = UNLIMITED
+    sign_in_url: str | None = None
 
     @classmethod
     def parse(cls, document: Mapping[str, Any] | None) -> Self:
         """Return the settings of a stored document. None means the defaults."""
         document = document or {}
-        return cls(document.get("connect_url"), AgentPolicy.parse(document.get("policy") or {}))
+        policy = AgentPolicy.parse(document.get("policy") or {})
+        return cls(document.get("connect_url"), policy, document.get("sign_in_url"))
 
     @property
     def document(self) -> dict[str, Any]:
         """Return the settings as a JSON document."""
-        return {"connect_url": self.connect_url, "policy": self.policy.document}
+        return {"connect_url": self.connect_url, "sign_in_url": self.sign_in_url, "policy": self.policy.document}
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """Return the settings with the names and the form of the API."""
+        return {"connect_url": self.connect_url, "sign_in_url": self.sign_in_url, **self.policy.document}
 
 
 DEFAULT_AGENT_SETTINGS: Final = AgentSettings()
@@ -202,7 +213,11 @@ async def save(tx: Transaction, actor: Actor, organization: Organization, now: d
         return_urls=clean_return_urls(organization.return_urls),
         logo_url=clean_logo(organization.logo_url),
         privacy_url=clean_link("privacy_url", organization.privacy_url),
-        agents=replace(organization.agents, connect_url=_clean_connect_url(organization.agents.connect_url)),
+        agents=replace(
+            organization.agents,
+            connect_url=_clean_page("connect_url", organization.agents.connect_url, REQUEST_PARAMETER),
+            sign_in_url=_clean_page("sign_in_url", organization.agents.sign_in_url, AUTHORIZATION_PARAMETER),
+        ),
     )
     before = await get(tx, organization.id)
     changed = [name for name in _SETTINGS if getattr(cleaned, name) != getattr(before, name)]
@@ -317,11 +332,11 @@ def clean_link(field: str, value: str | None) -> str | None:
     return link
 
 
-def _clean_connect_url(value: str | None) -> str | None:
-    """Raises: InvalidInput."""
-    url = clean_link("agents.connect_url", value)
-    if url is not None and REQUEST_PARAMETER in parse_qs(urlsplit(url).query):
-        raise InvalidInput.of("agents.connect_url", f"must not contain {REQUEST_PARAMETER}. One Runtime adds it")
+def _clean_page(name: str, value: str | None, parameter: str) -> str | None:
+    """Return the URL of a page for agents, to which One Runtime adds a query parameter. Raises: InvalidInput."""
+    url = clean_link(f"agents.{name}", value)
+    if url is not None and parameter in parse_qs(urlsplit(url).query):
+        raise InvalidInput.of(f"agents.{name}", f"must not contain {parameter}. One Runtime adds it")
     return url
 
 

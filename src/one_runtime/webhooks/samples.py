@@ -20,6 +20,12 @@ _CONNECTION: Final = {**_INTEGRATION, "auth_type": "oauth2"}
 _SESSION: Final = {"session_id": "01a21077-a4f0-7d11-8c52-6a9b1e0f3d24", **_INTEGRATION}
 _API_KEY: Final = {"api_key_id": "01a21077-a4c3-7e5f-9b0a-2d4c6e8f1a35", "name": "production"}
 _CONNECT_REQUEST: Final = {"connect_request_id": "01a21077-a4b1-7c93-8d27-5e6f9a1b3c48", **_INTEGRATION}
+_AUTHORIZATION: Final = {
+    "agent_authorization_id": "01a21077-a4b6-7f3d-9a15-7c8e0b2d4f69",
+    "client_id": "https://claude.ai/oauth/mcp-oauth-client-metadata",
+    "name": "Claude",
+    "access": "write",
+}
 _TOKEN: Final = {
     "end_user_token_id": "01a21077-a4e2-7a54-9c68-1b3d5f7a9c57",
     "name": "assistant",
@@ -45,6 +51,8 @@ _DATA: Final[Mapping[str, Mapping[str, object]]] = {
     "hosted_connection_session.failed": {**_SESSION, "reason": "consent_denied"},
     "agent.connect_requested": _CONNECT_REQUEST,
     "agent.connect_declined": _CONNECT_REQUEST,
+    "agent.authorization_approved": _AUTHORIZATION,
+    "agent.authorization_declined": _AUTHORIZATION,
     "end_user_token.created": {**_TOKEN, "expires_at": "2026-12-01T13:52:10.215Z"},
     "end_user_token.revoked": _TOKEN,
     "end_user.updated": {"changed": ["name", "email"]},

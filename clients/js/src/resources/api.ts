@@ -3,6 +3,7 @@
 import { type Operation, resource } from "../operations.js";
 import type { RequestOptions, Transport } from "../transport.js";
 import type { Disconnection } from "./connections.js";
+import agentAuthorizations, { type AgentAuthorizations } from "./agent-authorizations.js";
 import apiKeys, { type ApiKeys } from "./api-keys.js";
 import catalog, { type Catalog } from "./catalog.js";
 import connectRequests, { type ConnectRequests } from "./connect-requests.js";
@@ -21,6 +22,8 @@ import webhookEndpoints, { type WebhookEndpoints } from "./webhook-endpoints.js"
 
 /** The resources of a client. */
 export class Api {
+  /** Requests of agents to act for an end user, which your sign-in page answers. */
+  readonly agentAuthorizations: AgentAuthorizations;
   /** The API keys of your organization, and the key of the request. */
   readonly apiKeys: ApiKeys;
   /** The public list of the built-in integrations. These requests need no API key. */
@@ -71,6 +74,7 @@ export class Api {
   ) => Promise<Disconnection>;
 
   constructor(transport: Transport) {
+    this.agentAuthorizations = agentAuthorizations.methods(transport);
     this.apiKeys = apiKeys.methods(transport);
     this.catalog = catalog.methods(transport);
     this.connectRequests = connectRequests.methods(transport);
@@ -102,6 +106,7 @@ const withoutNoun = resource<Pick<Api, "disconnect">>()({
 /** All operations of the API, by the client's method. */
 export const OPERATIONS: Readonly<Record<string, Operation>> = Object.freeze({
   ...withoutNoun.operations,
+  ...agentAuthorizations.operations,
   ...apiKeys.operations,
   ...catalog.operations,
   ...connectRequests.operations,

@@ -88,6 +88,10 @@ export interface NewEndUserToken {
  * An end-user token, without its secret. `prefix`: the beginning of the token.
  *
  * `lastUsedAt`: the time of the last request with the token. One Runtime updates the time at most every 10 minutes.
+ *
+ * `clientId`: the address that identifies the agent to which the end user gave the token, or null for a token that your
+ * backend created. `refreshExpiresAt`: the time until which the agent can renew the token. A renewal changes `prefix`
+ * and `expiresAt`. A revocation also ends the renewal.
  */
 export interface EndUserToken {
   /** The id. Ids are UUIDs. */
@@ -118,6 +122,10 @@ export interface EndUserToken {
   lastUsedAt: string | null;
   /** The time of the revocation. Null for a token that is not revoked. */
   revokedAt: string | null;
+  /** The agent to which the end user gave the token, or null. */
+  clientId: string | null;
+  /** The time until which the agent can renew the token, or null. */
+  refreshExpiresAt: string | null;
 }
 
 /**

@@ -1,5 +1,6 @@
 /** The types of all resources. `python -m scripts.generate_clients` writes this folder. */
 
+export type * from "./agent-authorizations.js";
 export type * from "./api-keys.js";
 export type * from "./catalog.js";
 export type * from "./connect-requests.js";

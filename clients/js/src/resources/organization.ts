@@ -99,6 +99,8 @@ export interface AgentSettingsUpdate {
   callsPerRun?: number | null;
   /** The new page, or null. */
   connectUrl?: string | null;
+  /** The new page, or null. */
+  signInUrl?: string | null;
 }
 
 /** The part of the availability to change. A new list of `slugs` replaces the old list. */
@@ -127,6 +129,9 @@ export interface Availability {
  *
  * `connectUrl`: a page of your product, on which an end user connects an account for an agent. One Runtime adds the
  * query parameter `connectRequestId`. Null: One Runtime's own page, in the mode `link`.
+ *
+ * `signInUrl`: a page of your product, on which an end user signs in and approves an agent. One Runtime adds the query
+ * parameter `agentAuthorizationId`. Null: end users cannot add your MCP address to an agent.
  */
 export interface AgentSettings {
   /** `read`: only reading calls. `ask`: also approved calls. `write`: all calls. */
@@ -141,6 +146,8 @@ export interface AgentSettings {
   callsPerRun: number;
   /** The page of your product on which an end user connects an account for an agent, or null. */
   connectUrl?: string;
+  /** The page of your product on which an end user signs in and approves an agent, or null. */
+  signInUrl?: string;
 }
 
 /** Your organization, with all its settings. */

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from functools import cached_property
 
+from one_runtime_client.async_resources.agent_authorizations import AsyncAgentAuthorizations
 from one_runtime_client.async_resources.api_keys import AsyncAPIKeys
 from one_runtime_client.async_resources.catalog import AsyncCatalog
 from one_runtime_client.async_resources.connect_requests import AsyncConnectRequests
@@ -27,6 +28,11 @@ from one_runtime_client.requests import Request
 
 class AsyncApi(AsyncResource):
     """All resources of the API."""
+
+    @cached_property
+    def agent_authorizations(self) -> AsyncAgentAuthorizations:
+        """Requests of agents to act for an end user, which your sign-in page answers."""
+        return AsyncAgentAuthorizations(self._transport)
 
     @cached_property
     def api_keys(self) -> AsyncAPIKeys:

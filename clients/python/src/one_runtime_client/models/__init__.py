@@ -2,6 +2,7 @@
 
 # ruff: noqa: F403
 
+from one_runtime_client.models.agent_authorizations import *
 from one_runtime_client.models.api_keys import *
 from one_runtime_client.models.catalog import *
 from one_runtime_client.models.connect_requests import *

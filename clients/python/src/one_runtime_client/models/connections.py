@@ -1,4 +1,4 @@
-"""Define the classes of the answers of `connections`. `python -m scripts.generate_clients` writes this file."""
+"""Define the classes of answers of `connections`. `python -m scripts.generate_clients` writes this file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

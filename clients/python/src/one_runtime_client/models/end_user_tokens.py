@@ -1,4 +1,4 @@
-"""Define the classes of the answers of `end_user_tokens`. `python -m scripts.generate_clients` writes this file."""
+"""Define the classes of answers of `end_user_tokens`. `python -m scripts.generate_clients` writes this file."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +13,10 @@ class EndUserToken:
 
     `last_used_at`: the time of the last request with the token. One Runtime updates the time at most every 10
     minutes.
+
+    `client_id`: the address that identifies the agent to which the end user gave the token, or None for a token
+    that your backend created. `refresh_expires_at`: the time until which the agent can renew the token. A renewal
+    changes `prefix` and `expires_at`. A revocation also ends the renewal.
 
     Attributes:
         id: The id. Ids are UUIDs.
@@ -29,6 +33,8 @@ class EndUserToken:
         expires_at: The time at which the session expires.
         last_used_at: The last use of the token, or None, up to 10 minutes old.
         revoked_at: The time of the revocation. None for a token that is not revoked.
+        client_id: The agent to which the end user gave the token, or None.
+        refresh_expires_at: The time until which the agent can renew the token, or None.
     """
 
     id: str
@@ -45,6 +51,8 @@ class EndUserToken:
     expires_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
+    client_id: str | None
+    refresh_expires_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

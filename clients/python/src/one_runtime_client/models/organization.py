@@ -1,4 +1,4 @@
-"""Define the classes of the answers of `organization`. `python -m scripts.generate_clients` writes this file."""
+"""Define the classes of answers of `organization`. `python -m scripts.generate_clients` writes this file."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,6 +30,9 @@ class AgentSettings:
     `connect_url`: a page of your product, on which an end user connects an account for an agent. One Runtime adds
     the query parameter `connect_request_id`. None: One Runtime's own page, in the mode `link`.
 
+    `sign_in_url`: a page of your product, on which an end user signs in and approves an agent. One Runtime adds the
+    query parameter `agent_authorization_id`. None: end users cannot add your MCP address to an agent.
+
     Attributes:
         access: `read`: only reading calls. `ask`: also approved calls. `write`: all calls.
         integrations: The slugs that the agent can use. None: all integrations.
@@ -37,6 +40,7 @@ class AgentSettings:
         methods: The HTTP methods that the agent can use. None: all methods.
         calls_per_run: The number of calls that one program of the agent can make.
         connect_url: The page of your product on which an end user connects an account for an agent, or None.
+        sign_in_url: The page of your product on which an end user signs in and approves an agent, or None.
     """
 
     access: Literal["read", "ask", "write"] = "write"
@@ -45,6 +49,7 @@ class AgentSettings:
     methods: tuple[Literal["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"], ...] | None = None
     calls_per_run: int = 300
     connect_url: str | None = field(default=None, repr=False)
+    sign_in_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Define the classes of the answers of `proxy_requests`. `python -m scripts.generate_clients` writes this file."""
+"""Define the classes of answers of `proxy_requests`. `python -m scripts.generate_clients` writes this file."""
 
 from dataclasses import dataclass
 from datetime import datetime

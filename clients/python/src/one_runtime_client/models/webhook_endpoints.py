@@ -1,4 +1,4 @@
-"""Define the classes of the answers of `webhook_endpoints`. `python -m scripts.generate_clients` writes this file."""
+"""Define the classes of answers of `webhook_endpoints`. `python -m scripts.generate_clients` writes this file."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

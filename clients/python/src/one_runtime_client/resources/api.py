@@ -7,6 +7,7 @@ from one_runtime_client.models import Disconnection
 from one_runtime_client.operations import Resource, with_response
 from one_runtime_client.parsing import answer
 from one_runtime_client.requests import Request
+from one_runtime_client.resources.agent_authorizations import AgentAuthorizations
 from one_runtime_client.resources.api_keys import APIKeys
 from one_runtime_client.resources.catalog import Catalog
 from one_runtime_client.resources.connect_requests import ConnectRequests
@@ -27,6 +28,11 @@ from one_runtime_client.resources.webhook_endpoints import WebhookEndpoints
 
 class Api(Resource):
     """All resources of the API."""
+
+    @cached_property
+    def agent_authorizations(self) -> AgentAuthorizations:
+        """Requests of agents to act for an end user, which your sign-in page answers."""
+        return AgentAuthorizations(self._transport)
 
     @cached_property
     def api_keys(self) -> APIKeys:

@@ -1,0 +1,366 @@
+"""Hostile requests to the authorization server. Each case fails if its check is removed."""
+
+from collections.abc import AsyncIterator
+from html import unescape
+from typing import Any, Final
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import select
+
+from one_runtime.agents.authorization import client_documents
+from one_runtime.connect import agent_authorization
+from one_runtime.db.tables import metadata
+from one_runtime.settings import Settings
+from tests.agent_clients import REDIRECT_URI, OAuthAgent, Publisher, oauth_agent, publishing, query_of
+from tests.application import PUBLIC_URL, Application, RunningAcme, settings_for
+from tests.mcp.test_authorization import post
+from tests.purging import purge
+
+VERIFIER_OF_OTHERS: Final = "another-code-verifier-which-has-43-characters"
+
+
+@pytest_asyncio.fixture
+async def publisher() -> AsyncIterator[Publisher]:
+    async with publishing() as publisher:
+        yield publisher
+
+
+@pytest.fixture
+def settings(database_url: str, acme: RunningAcme, publisher: Publisher) -> Settings:
+    allowed = frozenset({("127.0.0.1", acme.port), ("127.0.0.1", publisher.port)})
+    return settings_for(database_url, acme, egress_allow=allowed)
+
+
+@pytest_asyncio.fixture
+async def agent(application: Application, publisher: Publisher) -> OAuthAgent:
+    return await oauth_agent(application, publisher)
+
+
+def link_of(page: str) -> str | None:
+    """Return the address of the page's link to the agent, or None."""
+    _, found, rest = page.partition('class="secondary" href="')
+    return unescape(rest.partition('"')[0]) if found else None
+
+
+NO_URL: Final = "The app&#39;s client_id must be the URL of a document."
+NO_DOCUMENT: Final = "The app&#39;s client_id must be an https URL with a path and without a fragment"
+NO_REDIRECT: Final = "The redirect_uri of the request is not in the app&#39;s document."
+UNTRUSTED: Final[dict[str, tuple[dict[str, Any], str]]] = {
+    "no client": ({"client_id": None}, NO_URL),
+    "a client that is no URL": ({"client_id": "claude"}, NO_URL),
+    "a client with credentials": ({"client_id": "https://user:secret@agent.example/client.json"}, NO_URL),
+    "a client without a path": ({"client_id": "https://agent.example"}, NO_DOCUMENT),
+    "a client with a fragment": ({"client_id": "https://agent.example/client.json#x"}, NO_DOCUMENT),
+    "a client with dots in its path": ({"client_id": "https://agent.example/x/%2E./client.json"}, NO_DOCUMENT),
+    "a long client": ({"client_id": f"https://agent.example/{'x' * client_documents.MAX_LENGTH}"}, NO_DOCUMENT),
+    "a client on http": ({"client_id": "http://agent.example/client.json"}, "must be an https URL."),
+    "a client on a private address": ({"client_id": "https://192.168.0.1/client.json"}, "on the public internet."),
+    "a client on this machine": ({"client_id": "https://localhost/client.json"}, "on the public internet."),
+    "no redirect URI": ({"redirect_uri": None}, NO_REDIRECT),
+    "another redirect URI": ({"redirect_uri": "https://evil.example/callback"}, NO_REDIRECT),
+    "a longer path": ({"redirect_uri": f"{REDIRECT_URI}/x"}, NO_REDIRECT),
+    "another query": ({"redirect_uri": f"{REDIRECT_URI}?x=1"}, NO_REDIRECT),
+    "another port": ({"redirect_uri": "https://agent.example:8443/callback"}, NO_REDIRECT),
+    "another path on loopback": ({"redirect_uri": "http://127.0.0.1:5000/x"}, NO_REDIRECT),
+    "an impossible port on loopback": ({"redirect_uri": "http://127.0.0.1:99999/callback"}, NO_REDIRECT),
+    "another host on loopback": ({"redirect_uri": "http://localhost:5000/callback"}, NO_REDIRECT),
+    "a repeated parameter": ({"client_id": [1, 2]}, "must occur only once."),
+}
+
+
+async def test_unknown_client_or_address_gets_a_page_without_a_link(agent: OAuthAgent) -> None:
+    for case, (changes, reason) in UNTRUSTED.items():
+        page = await agent.authorize(**changes)
+        assert (page.status_code, "location" in page.headers) == (400, False), case
+        assert link_of(page.text) is None, case
+        assert "evil.example" not in page.text, case
+        assert reason in page.text, case
+
+
+INVALID: Final[dict[str, tuple[dict[str, Any], str]]] = {
+    "implicit flow": ({"response_type": "token"}, "unsupported_response_type"),
+    "no PKCE": ({"code_challenge": None, "code_challenge_method": None}, "invalid_request"),
+    "PKCE without a method": ({"code_challenge_method": None}, "invalid_request"),
+    "plain PKCE": ({"code_challenge_method": "plain"}, "invalid_request"),
+    "a short challenge": ({"code_challenge": "x"}, "invalid_request"),
+    "no resource": ({"resource": None}, "invalid_target"),
+    "another server": ({"resource": "https://other.example/v1/mcp"}, "invalid_target"),
+    "another path": ({"resource": f"{PUBLIC_URL}/v1/connections"}, "invalid_target"),
+    "an unknown organization": (
+        {"resource": f"{PUBLIC_URL}/v1/mcp/01a21078-3f60-7c15-9b24-8e7d5c4a1f02"},
+        "invalid_target",
+    ),
+    "an unknown scope": ({"scope": "agent:read admin"}, "invalid_scope"),
+    "a long state": ({"state": "x" * 2001}, "invalid_request"),
+}
+
+
+async def test_invalid_request_of_a_known_client_gets_a_page_with_a_link_and_no_redirect(agent: OAuthAgent) -> None:
+    """An automatic redirect to the client would make One Runtime an open redirector (RFC 9700 section 4.11.2)."""
+    for case, (changes, error) in INVALID.items():
+        page = await agent.authorize(**changes)
+        assert (page.status_code, "location" in page.headers) == (400, False), case
+        link = link_of(page.text)
+        assert link is not None, case
+        assert link.startswith(f"{REDIRECT_URI}?"), case
+        query = query_of(link)
+        assert (query["error"], query["iss"]) == (error, PUBLIC_URL), case
+        assert query.get("state") == (None if case == "a long state" else "state of the client"), case
+
+
+def documents(publisher: Publisher) -> dict[str, dict[str, Any]]:
+    """Return responses of a publisher that One Runtime must refuse."""
+    document = publisher.document
+
+    def changed(**changes: Any) -> dict[str, Any]:
+        return {"document": {**document, **changes}}
+
+    return {
+        "another client": changed(client_id="https://claude.ai/client.json"),
+        "no client": {"document": {name: value for name, value in document.items() if name != "client_id"}},
+        "no redirect URIs": changed(redirect_uris=[]),
+        "many redirect URIs": changed(redirect_uris=[REDIRECT_URI] * 51),
+        "a client with a secret": changed(token_endpoint_auth_method="client_secret_basic"),
+        "a client with a key": changed(token_endpoint_auth_method="private_key_jwt"),
+        "another grant": changed(grant_types=["client_credentials"]),
+        "another response": changed(response_types=["token"]),
+        "a list": {"body": b"[]"},
+        "no JSON": {"body": b"{"},
+        "nested JSON": {"body": b"[" * 10_000},
+        "a large document": changed(padding="x" * client_documents.MAX_BYTES),
+        "a page": {"headers": {"content-type": "text/html"}},
+        "no type": {"headers": {}},
+        "a failure": {"status": 500},
+        "a redirect": {
+            "status": 302,
+            "headers": {"location": f"{publisher.client_id}?x", "content-type": "application/json"},
+        },
+    }
+
+
+async def test_document_that_does_not_describe_the_client_is_refused_and_not_cached(
+    agent: OAuthAgent, publisher: Publisher
+) -> None:
+    good = dict(vars(publisher))
+    for case, response in documents(publisher).items():
+        vars(publisher).update({name: value for name, value in good.items() if name != "requests"} | response)
+        page = await agent.authorize()
+        assert (page.status_code, link_of(page.text)) == (400, None), case
+    vars(publisher).update(good)
+    assert (await agent.authorize()).status_code == 303
+
+
+async def test_document_is_cached_as_its_publisher_says(
+    application: Application, agent: OAuthAgent, publisher: Publisher
+) -> None:
+    for header, minutes, fetches in (
+        ("no-store", 0, 2),
+        ("max-age=600", 9, 1),
+        ("max-age=600", 11, 2),
+        ("max-age=99999999", 23 * 60, 1),
+        ("max-age=99999999", 25 * 60, 2),
+        ("", 4, 1),
+        ("", 6, 2),
+    ):
+        application.clock.advance(days=2)
+        publisher.headers["cache-control"] = header
+        publisher.requests = 0
+        await agent.request()
+        application.clock.advance(minutes=minutes)
+        await agent.request()
+        assert publisher.requests == fetches, (header, minutes)
+
+
+async def test_names_and_addresses_of_a_document_are_cleaned(agent: OAuthAgent, publisher: Publisher) -> None:
+    publisher.headers["cache-control"] = "no-store"
+    names = {"Cla\x00u\nde": "Cla u de", "\u202eedualC": None, 7: None, " ": None, "x" * 200: "x" * 100}
+    for name, shown in names.items():
+        publisher.document["client_name"] = name
+        path = f"/v1/agent-authorizations/{await agent.request()}"
+        assert (await agent.owner.get(path)).json()["client_name"] == shown, name
+    for uri in (
+        "javascript:alert(1)//x",
+        "data:text/html,x",
+        "http://evil.example/",
+        "https://a@b.example/",
+        "file:///x",
+    ):
+        publisher.document["redirect_uris"] = [uri]
+        assert (await agent.authorize(redirect_uri=uri)).status_code == 400, uri
+    native = {"cursor://anysphere.cursor-mcp/callback": "cursor:", "com.example.app:/callback": "com.example.app:"}
+    for uri, host in native.items():
+        publisher.document["redirect_uris"] = [uri]
+        path = f"/v1/agent-authorizations/{await agent.request(redirect_uri=uri)}"
+        assert (await agent.owner.get(path)).json()["redirect_host"] == host, uri
+    publisher.document |= {
+        "redirect_uris": [REDIRECT_URI],
+        "token_endpoint_auth_method": "private_key_jwt",
+        "token_endpoint_auth_methods_supported": ["private_key_jwt", "none"],
+    }
+    assert await agent.request(), "ChatGPT's document prefers another method"
+
+
+GRANTS: Final[dict[str, tuple[dict[str, Any], str]]] = {
+    "no verifier": ({"code_verifier": None}, "invalid_request"),
+    "a short verifier": ({"code_verifier": "x"}, "invalid_request"),
+    "another verifier": ({"code_verifier": VERIFIER_OF_OTHERS}, "invalid_grant"),
+    "no client": ({"client_id": None}, "invalid_request"),
+    "another client": ({"client_id": "https://evil.example/client.json"}, "invalid_grant"),
+    "no redirect URI": ({"redirect_uri": None}, "invalid_request"),
+    "another redirect URI": ({"redirect_uri": "http://127.0.0.1/callback"}, "invalid_grant"),
+    "no resource": ({"resource": None}, "invalid_request"),
+    "another server": ({"resource": "https://other.example/v1/mcp"}, "invalid_target"),
+    "no code": ({"code": None}, "invalid_request"),
+    "an unknown code": ({"code": "orac_x"}, "invalid_grant"),
+    "another grant": ({"grant_type": "password"}, "unsupported_grant_type"),
+    "a repeated field": ({"client_id": ["a", "b"]}, "invalid_request"),
+}
+
+
+async def test_wrong_request_for_a_token_is_refused_and_the_right_one_still_works(
+    application: Application, agent: OAuthAgent, publisher: Publisher
+) -> None:
+    other = await oauth_agent(application, publisher, "Southwind")
+    code = await agent.code()
+    cases = {**GRANTS, "another organization": ({"resource": other.resource}, "invalid_target")}
+    for case, (changes, error) in cases.items():
+        refused = await agent.exchange(**{"code": code, **changes})
+        assert (refused.status_code, refused.json()["error"]) == (400, error), case
+        assert refused.headers["cache-control"] == "no-store", case
+        assert code not in refused.text, case
+    as_json = await application.client().post("/oauth/token", {"grant_type": "authorization_code"})
+    assert as_json.json()["error"] == "invalid_request"
+    tokens = await agent.exchange(code)
+    assert tokens.status_code == 200
+    assert tokens.headers["cache-control"] == "no-store"
+
+
+async def test_code_expires_after_a_minute(application: Application, agent: OAuthAgent) -> None:
+    code = await agent.code()
+    application.clock.advance(seconds=61)
+    assert (await agent.exchange(code)).json()["error"] == "invalid_grant"
+
+
+async def works(agent: OAuthAgent, token: str) -> bool:
+    return (await post(agent.application, "/v1/mcp", token)).status_code == 200
+
+
+async def reasons(agent: OAuthAgent) -> list[str | None]:
+    """Return the reasons of all revocations, newest first."""
+    events = (await agent.owner.get("/v1/events", type="end_user_token.revoked")).json()["events"]
+    return [event["data"].get("reason") for event in events]
+
+
+async def test_replayed_code_revokes_the_tokens_that_came_from_it(agent: OAuthAgent) -> None:
+    code = await agent.code()
+    tokens = (await agent.exchange(code)).json()
+    assert await works(agent, tokens["access_token"])
+    for _ in range(2):
+        assert (await agent.exchange(code)).json()["error"] == "invalid_grant"
+    assert not await works(agent, tokens["access_token"])
+    assert (await agent.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
+    assert await reasons(agent) == ["code_replayed"]
+
+
+async def test_refresh_token_that_was_used_before_revokes_the_tokens(agent: OAuthAgent) -> None:
+    first = await agent.tokens()
+    second = (await agent.refresh(first["refresh_token"])).json()
+    assert not await works(agent, first["access_token"]), "the renewal replaces the access token"
+    assert await works(agent, second["access_token"])
+    third = (await agent.refresh(second["refresh_token"])).json()
+    assert (await agent.refresh(first["refresh_token"])).json()["error"] == "invalid_grant"
+    assert not await works(agent, third["access_token"])
+    assert (await agent.refresh(third["refresh_token"])).json()["error"] == "invalid_grant"
+    assert await reasons(agent) == ["refresh_token_reused"]
+
+
+async def test_refresh_token_is_valid_for_its_client_its_resource_and_its_time(
+    application: Application, agent: OAuthAgent
+) -> None:
+    token = (await agent.tokens())["refresh_token"]
+    for changes, error in (
+        ({"client_id": "https://evil.example/client.json"}, "invalid_grant"),
+        ({"client_id": None}, "invalid_request"),
+        ({"resource": "https://other.example/v1/mcp"}, "invalid_target"),
+        ({"refresh_token": token.split(".")[0]}, "invalid_grant"),
+        ({"refresh_token": f"{token.split('.')[0]}.x"}, "invalid_grant"),
+        ({"refresh_token": "orur_x"}, "invalid_grant"),
+    ):
+        refused = await agent.refresh(**{"refresh_token": token, **changes})
+        assert (refused.status_code, refused.json()["error"]) == (400, error), changes
+    application.clock.advance(days=29)
+    renewed = await agent.refresh(token, resource=None)
+    assert renewed.status_code == 200
+    application.clock.advance(days=31)
+    assert (await agent.refresh(renewed.json()["refresh_token"])).json()["error"] == "invalid_grant"
+    assert await reasons(agent) == []
+
+
+@pytest.mark.promise("P2")
+async def test_revocation_by_the_organization_and_by_the_client_ends_the_renewal(agent: OAuthAgent) -> None:
+    by_organization, by_access, by_refresh = [await agent.tokens(f"user_{number}") for number in range(3)]
+    (listed,) = (await agent.owner.get("/v1/end-user-tokens", end_user_id="user_0")).json()["end_user_tokens"]
+    await agent.owner.send("DELETE", f"/v1/end-user-tokens/{listed['id']}")
+    wrong = await agent.revoke(by_access["access_token"], client_id="https://evil.example/client.json")
+    assert (wrong.status_code, wrong.json()["error"]) == (400, "unauthorized_client")
+    assert await works(agent, by_access["access_token"])
+    for token in (by_access["access_token"], by_refresh["refresh_token"], "x", listed["prefix"]):
+        assert (await agent.revoke(token)).status_code == 200
+    for tokens in (by_organization, by_access, by_refresh):
+        assert not await works(agent, tokens["access_token"])
+        assert (await agent.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
+    assert await reasons(agent) == ["client_request", "client_request", None]
+    own = await agent.owner.post("/v1/end-user-tokens", {"end_user_id": "user_123"})
+    assert (await agent.revoke(own.json()["end_user_token"])).status_code == 200
+    assert await works(agent, own.json()["end_user_token"]), "only its backend can revoke this token"
+
+
+async def test_deleted_end_user_loses_codes_and_tokens(agent: OAuthAgent) -> None:
+    code, tokens = await agent.code("ada"), await agent.tokens("ada")
+    assert (await agent.owner.send("DELETE", "/v1/end-users/ada")).status_code == 200
+    assert (await agent.exchange(code)).json()["error"] == "invalid_grant"
+    assert (await agent.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
+    assert not await works(agent, tokens["access_token"])
+
+
+async def test_purge_deletes_old_authorizations_and_no_token_that_can_be_renewed(
+    application: Application, agent: OAuthAgent
+) -> None:
+    tokens = await agent.tokens()
+    authorization_id = await agent.request()
+    path = f"/v1/agent-authorizations/{authorization_id}"
+    await purge(application.installation)
+    assert (await agent.owner.get(path)).status_code == 200
+    application.clock.advance(days=29)
+    await purge(application.installation)
+    assert (await agent.owner.get(path)).status_code == 404
+    assert (await agent.refresh(tokens["refresh_token"])).status_code == 200
+    application.clock.advance(days=31)
+    await purge(application.installation)
+    assert (await agent.owner.get("/v1/end-user-tokens")).json()["end_user_tokens"] == []
+
+
+@pytest.mark.promise("P2")
+async def test_database_contains_no_code_and_no_token(application: Application, agent: OAuthAgent) -> None:
+    unused, tokens = await agent.code("ada"), await agent.tokens()
+    refresh_parts = tokens["refresh_token"].split(".")
+    rows = []
+    async with application.installation.database.read() as tx:
+        for table in metadata.tables.values():
+            rows += await tx.all(select(table))
+    stored = repr(rows)
+    assert "Agent of Tests" in stored
+    for secret in (unused, tokens["access_token"], *refresh_parts):
+        assert secret not in stored
+
+
+async def test_browser_requests_that_start_nothing(agent: OAuthAgent) -> None:
+    http = agent.application.client().http
+    assert (await http.head("/oauth/authorize")).status_code == 405
+    framed = await http.get("/oauth/authorize", headers={"sec-fetch-dest": "iframe"})
+    assert framed.status_code == 403
+    assert (await http.get("/oauth/authorize?" + "&".join(f"p{number}=" for number in range(60)))).status_code == 400
+    assert agent.publisher.requests == 0
+    answers = [(await agent.authorize(client_id="x")).status_code for _ in range(agent_authorization.PER_MINUTE // 4)]
+    assert (answers[0], answers[-1]) == (400, 429)
