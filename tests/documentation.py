@@ -43,12 +43,13 @@ class Page:
 
     def sections(self, level: int) -> dict[str, str]:
         """Return the text under each heading of a level, until the next heading of this level or of a higher level."""
-        headings = [(match.start(), match.end(), len(match[1]), match[2]) for match in _HEADING.finditer(self.prose)]
+        prose = self.prose  # each access searches the whole text
+        headings = [(match.start(), match.end(), len(match[1]), match[2]) for match in _HEADING.finditer(prose)]
         sections = {}
         for index, (_, end, depth, title) in enumerate(headings):
             if depth == level:
                 after = (start for start, _, other, _ in headings[index + 1 :] if other <= level)
-                sections[title] = self.prose[end : next(after, len(self.prose))]
+                sections[title] = prose[end : next(after, len(prose))]
         return sections
 
     def table(self, heading: str, level: int = 2) -> list[list[str]]:

@@ -326,8 +326,11 @@ def test_no_retired_name_is_used() -> None:
     for folder in CHECKED_FOR_RETIRED_NAMES:
         texts |= {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in sources(ROOT / folder)}
     for name in column("Retired names", 0):
-        pattern = re.compile(rf"(?<![\w/]){re.escape(name)}(?![\w-])|(?<!\w){re.escape(camel_case(name))}(?![\w-])")
-        assert [where for where, text in texts.items() if pattern.search(text)] == [], name
+        camel = camel_case(name)
+        pattern = re.compile(rf"(?<![\w/]){re.escape(name)}(?![\w-])|(?<!\w){re.escape(camel)}(?![\w-])")
+        # `in` is faster than the pattern, and almost no text contains a retired name.
+        containing = {where: text for where, text in texts.items() if name in text or camel in text}
+        assert [where for where, text in containing.items() if pattern.search(text)] == [], name
 
 
 def sources(folder: Path) -> Iterator[Path]:
