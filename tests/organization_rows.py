@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from sqlalchemy import Select, Table, bindparam, insert, select
 
-from one_runtime.agents import connect_requests, paused_runs
+from one_runtime.agents import approvals, connect_requests, paused_runs
+from one_runtime.agents.approvals import ExactCall
 from one_runtime.agents.authorization import authorizations
 from one_runtime.agents.authorization.client_documents import ClientDocument
 from one_runtime.agents.authorization.requests import AgentAuthorizationRequest
@@ -136,7 +137,7 @@ class OrganizationRows:
             await tx.execute(insert(webhook_attempts), **attempt, **keys, excerpt=None)
 
     async def agent(self) -> None:
-        """Create an end-user token, a connect request, a paused program and the authorization of an OAuth client."""
+        """Create an end-user token, a paused program, and requests of every kind."""
         now, end_user, policy = system_clock(), "agent's user", AgentPolicy()
         async with self.installation.database.write() as tx:
             await end_user_tokens.create(tx, self.actor, NewToken(end_user, policy), now)
@@ -151,6 +152,8 @@ class OrganizationRows:
                 client, client.redirect_uris[0], self.organization_id, "x", "read", None
             )
             await authorizations.create(tx, request, now)
+            call = ExactCall(entry, new_id(), "POST", "api.example.com", "/contacts", "", (), b"{}")
+            await approvals.ask(tx, self.installation, caller, call)
 
 
 async def fill(installation: Installation, name: str, end_users: int = 1) -> tuple[OrganizationRows, set[str]]:

@@ -21,7 +21,9 @@ DESCRIPTIONS: Final[Mapping[str, str]] = {"": "The client.", "proxy_requests": "
 """Descriptions of resources that do not have a tag of their own."""
 DEFAULTS: Final[Mapping[str, Any]] = {"logo": "url"}
 """Defaults of the clients that differ from the API's defaults."""
-SECRETS: Final = frozenset({"api_key", "connect_url", "credentials", "key", "secret", "session_token", "token"})
+SECRETS: Final = frozenset(
+    {"api_key", "approval_url", "connect_url", "credentials", "key", "secret", "session_token", "token"}
+)
 """Strings and maps with these names are secret. The clients do not print them."""
 MOST_CHOICES: Final = 8
 """A longer enumeration grows in later versions. So its type is a string."""

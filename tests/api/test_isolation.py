@@ -8,11 +8,13 @@ import httpx2
 import pytest
 from sqlalchemy import insert, select
 
-from one_runtime.agents import connect_requests
+from one_runtime.agents import approvals, connect_requests, paused_runs
+from one_runtime.agents.approvals import ExactCall
 from one_runtime.agents.authorization import authorizations
 from one_runtime.agents.authorization.client_documents import ClientDocument
 from one_runtime.agents.authorization.requests import AgentAuthorizationRequest
 from one_runtime.agents.caller import AgentCaller
+from one_runtime.agents.paused_runs import PausedState, WaitingCall
 from one_runtime.connecting.authorization_attempts import AttemptSecret
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import organizations
@@ -48,6 +50,7 @@ class Tenant:
     token: dict[str, Any]
     connect_request: str
     authorization: str
+    approval_request: str
 
     @property
     def ids(self) -> dict[str, str]:
@@ -66,6 +69,7 @@ class Tenant:
             "end_user_token_id": self.token["id"],
             "connect_request_id": self.connect_request,
             "agent_authorization_id": self.authorization,
+            "approval_request_id": self.approval_request,
         }
 
     @property
@@ -107,6 +111,7 @@ async def tenant(application: Application, name: str, account: str) -> Tenant:
     token = await client.post("/v1/end-user-tokens", {"end_user_id": own, "name": f"mark of {own}"})
     request = await connect_request(application, organization, own)
     authorization = await agent_authorization(application, organization)
+    approval = await approval_request(application, organization, own)
     events = (await client.get("/v1/events")).json()["events"]
     event_ids = tuple(event["id"] for event in events)
     await attempt_of(application, event_ids[0], webhook.json()["id"], organization)
@@ -123,6 +128,7 @@ async def tenant(application: Application, name: str, account: str) -> Tenant:
         token.json(),
         request,
         authorization,
+        approval,
     )
 
 
@@ -143,6 +149,18 @@ async def connect_request(application: Application, organization: str, end_user:
         link = await connect_requests.ask(tx, application.installation, caller, entry)
     assert link.request_id is not None
     return link.request_id
+
+
+async def approval_request(application: Application, organization: str, end_user: str) -> str:
+    """Ask the end user to approve a call, and store a paused program. Return the id of the approval request."""
+    entry, actor = application.installation.catalog.get("acme"), Actor(organization, "system")
+    assert entry is not None
+    caller = AgentCaller(organization, end_user, actor, AgentPolicy("ask"), "https://app.example.com/connect")
+    call = ExactCall(entry, new_id(), "POST", "api.example.com", f"/mark of {end_user}", "", (), b"{}")
+    waiting = PausedState(b"{}", (), (WaitingCall(1, "connect", entry.slug),))
+    async with application.installation.database.write() as tx:
+        await paused_runs.store(tx, application.installation, caller, new_id(), waiting)
+        return (await approvals.ask(tx, application.installation, caller, call)).request_id
 
 
 async def attempt_of(application: Application, event_id: str, endpoint_id: str, organization: str) -> None:

@@ -84,6 +84,13 @@ class Backend:
             sql = "UPDATE organizations SET return_urls = ? WHERE id = ?"
             database.execute(sql, (json.dumps(list(urls)), organization_id))
 
+    def use_page_of_agents(self, url: str | None) -> None:
+        """Set the page that the links of agents open, as the organization does with an admin key."""
+        with closing(sqlite3.connect(f"{self.demo.data}/one-runtime.db", timeout=30)) as database, database:
+            first = "SELECT id FROM organizations ORDER BY created_at LIMIT 1"
+            agents = json.dumps({"connect_url": url, "policy": {}})
+            database.execute(f"UPDATE organizations SET agents = ? WHERE id = ({first})", (agents,))
+
     async def turn_key(self, switch: str, key: str) -> None:
         """Revoke or restore an API key at Acme."""
         answer = await self.http.post(f"{self.demo.acme}/v1/test/{switch}", headers={"authorization": f"Bearer {key}"})

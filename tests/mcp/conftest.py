@@ -84,6 +84,15 @@ async def connected(app: ASGIApp, token: str, mode: str = MODERN, **options: Any
         yield Agent(client)
 
 
+async def call_at(url: str, token: str, tool: str, **arguments: Any) -> Answer:
+    """Call a tool of the server at this address."""
+    async with (
+        httpx2.AsyncClient(headers={"authorization": f"Bearer {token}"}, timeout=60) as http,
+        McpClient(streamable_http_client(f"{url}/v1/mcp", http_client=http), mode=MODERN) as client,
+    ):
+        return await Agent(client).call(tool, **arguments)
+
+
 def message(method: str = "tools/list", **params: Any) -> tuple[bytes, dict[str, str]]:
     """Return the body and the headers of a request of MCP 2026-07-28."""
     meta = {

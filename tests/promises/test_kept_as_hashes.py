@@ -118,6 +118,9 @@ def test_every_column_for_a_secret_holds_a_hash_or_is_sealed() -> None:
         "agent_runs.sealed",
         "agent_runs.key_id",
         "agent_runs.end_user_token_id",  # the id of the token, not the token
+        "approval_requests.sealed",
+        "approval_requests.key_id",
+        "approval_requests.end_user_token_id",  # the id of the token, not the token
         "key_ring.key_id",
         "requests.api_key_id",  # the id of the API key, not the key
         "servers.key_ids",
@@ -134,6 +137,7 @@ def test_every_column_for_a_secret_holds_a_hash_or_is_sealed() -> None:
         secret_tokens.SESSION,
         secret_tokens.CODE,
         secret_tokens.TICKET,
+        secret_tokens.APPROVAL,
         secret_tokens.STATE,
         secret_tokens.BROWSER,
     ],

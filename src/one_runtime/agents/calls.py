@@ -8,11 +8,13 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
+from one_runtime.agents.approvals import ExactCall, require_approval
 from one_runtime.agents.caller import AgentCaller
 from one_runtime.catalog.model import Integration
 from one_runtime.catalog.organization_catalogs import unknown
+from one_runtime.catalog.request import inject
 from one_runtime.connections.connections import Connection
 from one_runtime.context import Installation
 from one_runtime.egress.body import decompress
@@ -25,6 +27,7 @@ from one_runtime.proxy.concurrency import CallRecord, ProxyCalls
 from one_runtime.proxy.lookup import ConnectRequired, EndUserConnection
 from one_runtime.proxy.relay import ProxyRequest, call
 from one_runtime.tenancy.agent_policy import READ_METHODS
+from one_runtime.tokens.state import CredentialState
 
 MAX_RESPONSE: Final = 2 * 1024 * 1024
 """Maximum size in bytes of a provider's response to an agent's call."""
@@ -142,6 +145,9 @@ class AgentCalls:
                     raise unknown(slug)
                 raise AccountRequired(f"The end user has not connected {integration.name}.", integration)
             state = await lookup.open_connection(tx, installation, _choose(found, requested.connection))
+        hosts = caller.policy.hosts
+        if requested.writes and caller.policy.access == "ask":
+            hosts = await self._require_approval(caller, state, requested)
         record = CallRecord(
             connection=state.connection,
             api_key_id=caller.api_key_id,
@@ -156,7 +162,7 @@ class AgentCalls:
             if requested.writes and before_write is not None:
                 await before_write()
             try:
-                async with call(installation, state, _proxy_request(caller, requested), record) as response:
+                async with call(installation, state, _proxy_request(requested, hosts), record) as response:
                     body = await _read(response, record)
             except ConnectRequired as error:
                 if state.integration is None:
@@ -164,6 +170,36 @@ class AgentCalls:
                 raise AccountRequired(error.detail, state.integration) from error
         masked = mask(body, response.secrets)
         return AgentResponse(response.status, _headers(response), masked, state.connection)
+
+    async def _require_approval(
+        self, caller: AgentCaller, state: CredentialState, requested: AgentCall
+    ) -> frozenset[str]:
+        """Require the end user's approval of a call, and use it up. Return the host to which the call may go.
+
+        Raises: AccountRequired; ConnectRequired; ApprovalRequired; WriteRefused; NotAllowed.
+        """
+        integration, auth = state.integration, state.auth
+        if integration is None or auth is None:
+            raise ConnectRequired("The integration of this connection no longer exists.")
+        if state.connection.status != "active":  # an approval would be used up without a call
+            raise AccountRequired(f"The end user has to connect {integration.name} again.", integration)
+        address = urlsplit(inject(auth, state.usable.values).base_url)
+        host, name = address.netloc, address.hostname or ""
+        if caller.policy.hosts is not None and name not in caller.policy.hosts:
+            raise NotAllowed(f"This agent may not send requests to {name}.")
+        exact = ExactCall(
+            integration,
+            state.connection.id,
+            requested.method,
+            host,
+            requested.path,
+            requested.query,
+            requested.headers,
+            requested.body,
+        )
+        async with self._installation.database.write() as tx:
+            await require_approval(tx, self._installation, caller, exact)
+        return frozenset({name})
 
 
 def require_allowed(caller: AgentCaller, requested: AgentCall) -> None:
@@ -176,7 +212,7 @@ def require_allowed(caller: AgentCaller, requested: AgentCall) -> None:
         raise NotAllowed(f"This agent may not use {requested.integration_slug}. It may use: {allowed}.")
     if not policy.allows_method(method):
         raise NotAllowed(f"This agent may not send {method}. It may send: {', '.join(sorted(policy.methods or ()))}.")
-    if policy.access != "write" and requested.writes:
+    if requested.writes and not policy.can_write:
         raise NotAllowed("This agent may only read. It may not change anything at a provider.")
     if not requested.writes:
         _require_no_override(requested)
@@ -231,7 +267,7 @@ def label_of(connection: Connection) -> str:
     return connection.account_label or connection.name
 
 
-def _proxy_request(caller: AgentCaller, requested: AgentCall) -> ProxyRequest:
+def _proxy_request(requested: AgentCall, hosts: frozenset[str] | None) -> ProxyRequest:
     headers = [(name.encode(), value.encode()) for name, value in (*_HEADERS, *requested.headers)]
     return ProxyRequest(
         method=requested.method,
@@ -240,7 +276,7 @@ def _proxy_request(caller: AgentCaller, requested: AgentCall) -> ProxyRequest:
         headers=tuple(headers),
         body=requested.body,
         retry=requested.method in READ_METHODS,
-        hosts=caller.policy.hosts,
+        hosts=hosts,
     )
 
 

@@ -91,7 +91,7 @@ class Discovery:
             _operation_fields(match.operation)
             | {"connected": match.connected, "signature": _signature(match.operation)}
             for match in found
-            if match.operation.access == "read" or offer.caller.policy.access == "write"
+            if match.operation.access == "read" or offer.caller.policy.can_write
         ]
         entries = [entry for entry in offer.catalog.integrations if entry.slug in offer and slug in {None, entry.slug}]
         integrations = entries if slug is not None else search(entries, query)
@@ -118,7 +118,7 @@ class Discovery:
 
     async def operations(self, offer: Offer, slug: str) -> list[Operation]:
         """Return the functions of an integration that the agent can call. Raises: NotFound; NotAllowed."""
-        writes = offer.caller.policy.access == "write"
+        writes = offer.caller.policy.can_write
         operations = await self._library.of_integration(offer.find(slug).slug, offer.own)
         return [operation for operation in operations if writes or operation.access == "read"]
 

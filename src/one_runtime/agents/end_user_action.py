@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from one_runtime.agents import connect_requests
+from one_runtime.agents import approvals, connect_requests
+from one_runtime.agents.approvals import ExactCall
 from one_runtime.agents.caller import AgentCaller
 from one_runtime.agents.calls import AccountRequired
 from one_runtime.agents.paused_runs import Kind
@@ -13,14 +14,15 @@ from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import OneRuntimeError
 
-CODES: Final[dict[Kind, str]] = {"connect": "connect_required"}
+CODES: Final[dict[Kind, str]] = {"connect": "connect_required", "approve": "approval_required"}
 
 
 @dataclass(frozen=True, slots=True)
 class ActionNeeded:
-    """An action of the end user. `connect`: connect an account of the integration at the address `url`.
+    """An action of the end user at the address `url`: connect an account of the integration, or approve a call.
 
-    `reason`: a sentence for the language model. `request_id`: the connect request, or None in the mode `link`.
+    `reason`: a sentence for the language model. `request_id`: the connect request or the approval request, or None in
+    the mode `link`.
     """
 
     kind: Kind
@@ -57,3 +59,11 @@ async def need_account(
         refusal.detail = f"{error.detail} The end user cannot connect now: {refusal.detail}"
         raise
     return ActionNeeded("connect", error.integration, error.detail, link.url, link.expires_at, link.request_id)
+
+
+async def need_approval(
+    tx: Transaction, installation: Installation, caller: AgentCaller, call: ExactCall, reason: str
+) -> ActionNeeded:
+    """Ask the end user to approve a call. Raises: NotAllowed; RateLimited."""
+    link = await approvals.ask(tx, installation, caller, call)
+    return ActionNeeded("approve", call.integration, reason, link.url, link.expires_at, link.request_id)

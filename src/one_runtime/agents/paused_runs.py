@@ -64,12 +64,11 @@ class ProgramInterrupted(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class WaitingCall:
-    """A call that waits for the end user. `call`: its number in the interpreter. `request_id`: the approval request."""
+    """A call that waits for the end user. `call`: its number in the interpreter."""
 
     call: int
     kind: Kind
     integration: str
-    request_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,8 +302,7 @@ def _interruption(calls: Sequence[MadeCall]) -> str:
     """Return the message for a program that a crash ended. `calls`: the calls that One Runtime knows."""
     writes = [call for call in calls if call.method not in READ_METHODS]
     listed = "; ".join(
-        f"{call.method} {call.integration} {call.path} ({call.status or 'sent, but the response is unknown'})"
-        for call in writes
+        f"{call.method} {call.integration} {call.path} ({call.status or 'no response known'})" for call in writes
     )
     sent = f"It sent these calls, which can have changed something: {listed}." if writes else "It changed nothing."
     return (

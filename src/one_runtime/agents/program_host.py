@@ -5,12 +5,14 @@ from typing import Any, Final
 
 from one_runtime.agents import connect_requests
 from one_runtime.agents.accounts import account_fields, list_connected
+from one_runtime.agents.approvals import ApprovalRequired, ExactCall
 from one_runtime.agents.caller import AgentCaller
 from one_runtime.agents.calls import AccountRequired, AgentCall, AgentCalls
 from one_runtime.agents.discovery import Discovery, Offer
 from one_runtime.agents.operations.request import arguments_to_request
 from one_runtime.agents.paused_runs import CallLog, ProgramInterrupted
 from one_runtime.agents.programs.host import (
+    ApprovalNeeded,
     CallRefused,
     ConnectionDeclined,
     ConnectionNeeded,
@@ -28,9 +30,18 @@ from one_runtime.agents.shaping import compact
 from one_runtime.catalog.operation import Argument, Operation
 from one_runtime.context import Installation
 from one_runtime.errors import OneRuntimeError
+from one_runtime.tenancy.agent_policy import READ_METHODS
 
 CONNECTION: Final = "connection"
 """Parameter of every function of an integration: the id or the label of a connection."""
+
+
+class CallApprovalNeeded(ApprovalNeeded):
+    """The end user has to approve a call. `call`: the exact call."""
+
+    def __init__(self, detail: str, call: ExactCall) -> None:
+        super().__init__(detail)
+        self.call = call
 
 
 class AgentProgramHost:
@@ -63,7 +74,8 @@ class AgentProgramHost:
         try:
             composed = compose(call.path, call.query or {}, call.body)
             slug, method = self._slugs.get(call.integration, call.integration).lower(), call.method.upper()
-            if self._caller.policy.access != "write":
+            policy = self._caller.policy
+            if not policy.can_write or (policy.access == "ask" and method in READ_METHODS):
                 await self._discovery.require_read(slug, composed.path)
             return await self._send(AgentCall(slug, method, *composed, call.connection), None)
         except ProgramInterrupted:
@@ -128,6 +140,8 @@ class AgentProgramHost:
 
     async def _refused(self, error: OneRuntimeError) -> Exception:
         """Return the exception for the program."""
+        if isinstance(error, ApprovalRequired):
+            return CallApprovalNeeded(error.detail, error.call)
         if not isinstance(error, AccountRequired):
             return CallRefused(f"{error.code}: {error.detail}")
         slug, now = error.integration.slug, self._installation.clock()

@@ -8,9 +8,9 @@ from one_runtime.agents.caller import AgentCaller
 from one_runtime.agents.calls import AccountRequired, AgentCalls
 from one_runtime.agents.concurrency import ConcurrencyLimit
 from one_runtime.agents.discovery import Discovery, Offer
-from one_runtime.agents.end_user_action import ActionNeeded, PausedProgram, need_account
+from one_runtime.agents.end_user_action import ActionNeeded, PausedProgram, need_account, need_approval
 from one_runtime.agents.paused_runs import MAX_STATE, CallLog, ClaimedRun, Kind, PausedState, ProgramAnswer, WaitingCall
-from one_runtime.agents.program_host import AgentProgramHost
+from one_runtime.agents.program_host import AgentProgramHost, CallApprovalNeeded
 from one_runtime.agents.programs.host import ConnectionNeeded
 from one_runtime.agents.programs.limits import LIMITS, ProgramLimits
 from one_runtime.agents.programs.outcome import Failed, Finished, PendingCall, ProgramOutcome, Suspended
@@ -27,6 +27,7 @@ MAX_RUNS_OF_ORGANIZATION: Final = 8
 
 _REFUSALS: Final[dict[Kind, str]] = {
     "connect": "The end user does not want to connect the account.",
+    "approve": "The end user has refused this call.",
 }
 
 
@@ -75,7 +76,8 @@ class ProgramRuns:
             host.log = log = CallLog(installation, claimed)
             refusals = {each.call: _REFUSALS[each.kind] for each in _asked(claimed)} if refused else {}
             outcome = await self._sandbox.resume(claimed.paused.state, host, refusals, _limits(caller, seconds))
-        if isinstance(outcome, Failed) and outcome.kind == "busy":
+        if isinstance(outcome, Failed) and outcome.kind == "busy":  # the program has not started
+            metrics.agent_runs.labels(_label(outcome)).inc()
             async with installation.database.write() as tx:
                 await paused_runs.pause(tx, installation, claimed, claimed.paused)
             return _answer(claimed.id, outcome)
@@ -117,21 +119,27 @@ class ProgramRuns:
 
     async def _ask(self, tx: Transaction, offer: Offer, pending: PendingCall) -> ActionNeeded:
         """Raises: OneRuntimeError."""
-        assert isinstance(pending.reason, ConnectionNeeded)  # noqa: S101 - the host raises no other reason
-        integration = offer.find(pending.reason.integration)
-        reason = f"The program has paused, because {integration.name} is not connected."
-        return await need_account(tx, self._installation, offer.caller, AccountRequired(reason, integration))
+        installation, reason = self._installation, pending.reason
+        if isinstance(reason, CallApprovalNeeded):
+            return await need_approval(tx, installation, offer.caller, reason.call, f"The program has paused. {reason}")
+        assert isinstance(reason, ConnectionNeeded)  # noqa: S101 - the host raises no other reason
+        integration = offer.find(reason.integration)
+        missing = f"The program has paused, because {integration.name} is not connected."
+        return await need_account(tx, installation, offer.caller, AccountRequired(missing, integration))
 
 
 def _asked(run: ClaimedRun) -> list[WaitingCall]:
-    """Return the calls about which One Runtime asked the end user: those like the first one."""
-    first, *_ = waiting_for = run.paused.waiting_for
-    return [each for each in waiting_for if (each.kind, each.integration) == (first.kind, first.integration)]
+    """Return the calls about which One Runtime asked: the first one, or all that need the same account."""
+    first, *others = run.paused.waiting_for
+    if first.kind == "approve":
+        return [first]
+    return [first, *(each for each in others if (each.kind, each.integration) == (first.kind, first.integration))]
 
 
 def _waiting(pending: PendingCall) -> WaitingCall:
-    assert isinstance(pending.reason, ConnectionNeeded)  # noqa: S101 - the host raises no other reason
-    return WaitingCall(pending.id, "connect", pending.reason.integration)
+    if isinstance(pending.reason, ConnectionNeeded):
+        return WaitingCall(pending.id, "connect", pending.reason.integration)
+    return WaitingCall(pending.id, "approve", pending.call.integration)
 
 
 def _limits(caller: AgentCaller, seconds: float) -> ProgramLimits:

@@ -1,6 +1,6 @@
-"""Delete the end-user tokens, the connect requests, the authorizations and the paused programs that expired."""
+"""Delete the end-user tokens, the requests to end users, the authorizations and the paused programs that expired."""
 
-from one_runtime.agents import connect_requests, paused_runs
+from one_runtime.agents import approvals, connect_requests, paused_runs
 from one_runtime.agents.authorization import authorizations
 from one_runtime.context import Installation
 from one_runtime.jobs.queue import run_in_batches
@@ -15,4 +15,5 @@ async def purge(installation: Installation) -> int:
     interrupted = now - paused_runs.INTERRUPTION_KEPT
     runs = await run_in_batches(database, paused_runs.PURGE, now=now, before=interrupted)
     answered = await run_in_batches(database, authorizations.PURGE, before=now - authorizations.KEPT)
-    return tokens + requests + runs + answered
+    approved = await run_in_batches(database, approvals.PURGE, before=now - approvals.KEPT)
+    return tokens + requests + runs + answered + approved

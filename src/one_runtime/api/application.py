@@ -13,6 +13,7 @@ from one_runtime import RELEASE
 from one_runtime.api import (
     agent_authorizations,
     api_keys,
+    approval_requests,
     catalog,
     connect_requests,
     connections,
@@ -51,6 +52,7 @@ _RESOURCES: Final = (
     end_user_tokens.router,
     connect_requests.router,
     agent_authorizations.router,
+    approval_requests.router,
     organization.router,
     api_keys.router,
     custom_integrations.router,

@@ -32,6 +32,7 @@ _TAGS: Final = {
     "End user tokens": "Tokens with which an agent acts for one end user.",
     "Connect requests": "Requests of agents that an end user connects an account.",
     "Agent authorizations": "Requests of agents to act for an end user, which your sign-in page answers.",
+    "Approval requests": "Calls of agents that an end user has to approve.",
     "Organization": "The settings of your organization.",
     "API keys": "The API keys of your organization, and the key of the request.",
     "Events": "The audit log of your organization.",

@@ -346,8 +346,20 @@ _AGENTS: Final[Mapping[str, Described]] = {
         )
     },
     "refresh_expires_at": Described("The time until which the agent can renew the token, or null.", None),
+    "approval_request_id": Described("The id of an agent's approval request.", "01a21079-6b2c-7f48-8d15-2c9e4a7b3f60"),
+    "approval_url": Described(
+        "The address of the page on which the end user approves or refuses the call of an agent.",
+        "https://connect.example.com/connect/approval?approval_token=orap_…",
+    ),
+    "approved_until": Described("End of the approval of all calls with this connection.", "2026-12-01T14:02:10.215Z"),
+    "host": Described("Host of the provider's API.", "api.hubapi.com"),
     "connect_request_id": Described("The id of an agent's connect request.", "01a21078-3f60-7c15-9b24-8e7d5c4a1f02"),
     "ConnectRequest.status": Described("`open`, `connected`, `declined` or `expired`.", "open"),
+    "ApprovalRequest.status": Described("`open`, `approved`, `refused` or `expired`.", "open"),
+    "ApprovalOpening.return_url": Described(
+        "The URL to which the browser returns, or null. It must be one of your organization's return URLs.",
+        "https://app.example.com/agents",
+    ),
 }
 
 _LOGS: Final[Mapping[str, Described]] = {

@@ -27,7 +27,15 @@ _WHOLE_LINE_COMMENT: Final = re.compile(r"^[ \t]*(?://[^\n]*|/\*.*?\*/[ \t]*)\n"
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 _AROUND_PUNCTUATION: Final = re.compile(r"\s*([{};,])\s*|(:) ")
 # Only the server renders these notices, so the scripts do not need the texts.
-_SERVER_NOTICES: Final = ("notice.foreign.", "notice.framed.", "notice.resume.", "notice.consent_lost.")
+_SERVER_NOTICES: Final = (
+    "notice.foreign.",
+    "notice.framed.",
+    "notice.resume.",
+    "notice.consent_lost.",
+    "notice.approval_closed.",
+    "notice.approval_approved.",
+    "notice.approval_refused.",
+)
 _TEXTS_PLACEHOLDER: Final = "__TEXTS__"
 _TYPES: Final = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8"}
 

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from one_runtime.catalog.model import Integration
 from one_runtime.connect.agent_authorization import AgentAuthorizationPage
+from one_runtime.connect.approval_pages import ApprovalPages
 from one_runtime.connect.assets import load_assets
 from one_runtime.connect.cookies import Cookies
 from one_runtime.connect.forms import AccountPost, FormPost, is_from_our_page, read_form
@@ -64,6 +65,7 @@ class PopupRoutes:
         self._screens, self._cookies = Screens(self._site, logo_url), Cookies(secure=address.scheme == "https")
         self._pages = TopLevelPages(installation, self._screens, self._cookies)
         self._agent_page = AgentAuthorizationPage(installation, self._screens)
+        self._approvals = ApprovalPages(installation, self._site, self._screens, logo_url)
 
     def routes(self) -> list[Route]:
         """Return all routes of the popup."""
@@ -79,6 +81,7 @@ class PopupRoutes:
             Route("/connect/authorization/start", self._start, methods=["POST"]),
             Route("/connect/authorization/account", self._answer_question, methods=["POST"]),
             Route(CALLBACK_PATH + "{slug}", self._callback, methods=["GET"]),
+            *self._approvals.routes(),
             Route("/connect/assets/{hash}/{name}", self._asset),
             Route("/connect.js", _module(self._assets.connect_js, "text/javascript; charset=utf-8")),
             Route("/connect.d.ts", _module(self._assets.connect_types, "text/plain; charset=utf-8")),

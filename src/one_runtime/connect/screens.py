@@ -23,7 +23,7 @@ from one_runtime.egress.errors import TargetRefused
 from one_runtime.errors import InvalidInput, OneRuntimeError
 from one_runtime.tenancy.organizations import Organization
 
-Refusal: TypeAlias = Literal["framed", "foreign", "broken", "top_level"]
+Refusal: TypeAlias = Literal["framed", "foreign", "broken", "top_level", "approval_closed"]
 
 SESSION_ENDED: Final = (SessionCancelled, SessionExpired, SessionUsed, TooManyAttempts)
 _HOST: Final = re.compile(r"[a-z0-9.:\[\]_-]+")

@@ -110,3 +110,36 @@ agent_authorizations = Table(
     Index("ix_agent_authorizations_end_user", "organization_id", "end_user_id", "id"),
     Index("ix_agent_authorizations_expires_at", "expires_at"),
 )
+
+# Calls of agents that an end user has to approve. The query, the headers and the body are sealed.
+approval_requests = Table(
+    "approval_requests",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("organization_id", ID, nullable=False),
+    Column("end_user_id", Text, nullable=False),
+    Column("end_user_token_id", ID),  # token of the agent. Null: the agent used an API key
+    Column("integration_slug", Text, nullable=False),
+    Column("connection_id", ID, nullable=False),
+    Column("method", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("path", Text, nullable=False),
+    Column("call_hash", LargeBinary, nullable=False),  # HMAC of the whole call
+    Column("sealed", LargeBinary, nullable=False),
+    Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
+    Column("version", Integer, nullable=False),  # 1, because the sealed value never changes
+    Column("page_hash", LargeBinary),  # hash of the token of the page on which the end user answers
+    Column("return_url", Text),
+    Column("answer", Text),  # approved, refused
+    Column("answered_at", TIME),
+    Column("approved_until", TIME),  # end of the approval of all calls of this connection. Null: only this call
+    Column("used_at", TIME),  # time at which the approved call was sent
+    Column("created_at", TIME, nullable=False),
+    Column("expires_at", TIME, nullable=False),
+    _of_end_user(),
+    Index("ix_approval_requests_organization_id_id", "organization_id", "id"),
+    Index("ix_approval_requests_end_user", "organization_id", "end_user_id", "integration_slug", "id"),
+    Index("ix_approval_requests_key_id_id", "key_id", "id"),
+    Index("ix_approval_requests_page_hash", "page_hash", unique=True),
+    Index("ix_approval_requests_expires_at", "expires_at"),
+)

@@ -19,7 +19,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from one_runtime.db.agent_tables import agent_runs
+from one_runtime.db.agent_tables import agent_runs, approval_requests
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import (
     consents,
@@ -45,6 +45,7 @@ SEALED_TABLES: Final[tuple[Table, ...]] = (
     idempotency_keys,
     webhook_secrets,
     agent_runs,
+    approval_requests,
 )
 """Every table with sealed (encrypted) values. A test compares this list with the schema.
 

@@ -19,6 +19,7 @@ CODE: Final = "orcc"
 TICKET: Final = "orct"
 STATE: Final = "orst"
 BROWSER: Final = "orcb"
+APPROVAL: Final = "orap"
 
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PAIRS: Final = [high + low for high in _ALPHABET for low in _ALPHABET]

@@ -28,6 +28,14 @@ API_ERRORS: Final[Explanations] = {
         "A setting is wrong.",
         "The operator has to change the setting. The server reports most wrong settings at its start.",
     ),
+    "approval_request_closed": Explanation(
+        "The end user has answered the approval request, or the request has expired.",
+        "Let the end user ask the agent again. The agent then sends a new link.",
+    ),
+    "approval_required": Explanation(
+        "The end user has to approve this call of an agent.",
+        "The agent gives the link to the end user, and repeats the call after the approval.",
+    ),
     "conflict": Explanation(
         "The present state of the resource does not allow this request. `detail` says why.",
         "Read the resource again, and decide if the request is still necessary.",
@@ -201,6 +209,10 @@ API_ERRORS: Final[Explanations] = {
     "session_used": Explanation(
         "The session has already made its connection.",
         "To connect another account, create a new session.",
+    ),
+    "write_refused": Explanation(
+        "The end user has refused this call of an agent.",
+        "The agent goes on without the call.",
     ),
     "several_accounts": Explanation(
         "The end user granted access to several accounts, but the integration needs exactly one account.",

@@ -50,6 +50,11 @@ EVENT_TYPES: Final[Mapping[str, str]] = {
     "agent.authorization_declined": (
         "Your backend declined an agent (an OAuth client), because the end user does not want the agent."
     ),
+    "agent.write_requested": "An agent asked its end user to approve a call that changes something.",
+    "agent.write_approved": (
+        "The end user approved the call, or all calls with this connection until `approved_until`."
+    ),
+    "agent.write_refused": "The end user or your backend refused the call.",
     "end_user_token.created": (
         "Your backend created an end-user token, or an agent that your backend has approved received one."
     ),

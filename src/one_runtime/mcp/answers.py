@@ -14,8 +14,8 @@ from one_runtime.clock import rfc3339
 from one_runtime.mcp.arguments import CallArguments
 
 _MINUTES: Final = round(LIFETIME.total_seconds() / 60)
-_TASKS: Final[dict[Kind, str]] = {"connect": "to connect {integration}"}
-_URLS: Final[dict[Kind, str]] = {"connect": "connect_url"}
+_TASKS: Final[dict[Kind, str]] = {"connect": "to connect {integration}", "approve": "to approve the call"}
+_URLS: Final[dict[Kind, str]] = {"connect": "connect_url", "approve": "approval_url"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from starlette.types import Receive, Scope, Send
 
 from one_runtime import RELEASE
 from one_runtime.agents.caller import AgentCaller
+from one_runtime.agents.paused_runs import Kind
 from one_runtime.encryption.vault import Vault
 from one_runtime.mcp.answers import ActionAnswer, ToolAnswer, error_answer
 from one_runtime.mcp.tools import INSTRUCTIONS, TOOLS, Resumption, Tool, ToolCall, Tools
@@ -44,8 +45,6 @@ logging.getLogger("mcp").setLevel(logging.WARNING)  # the SDK logs each request,
 _STATE_LIFETIME: Final = 600.0
 _LIST_LIFETIME: Final = 300_000
 _CAPABILITIES: Final = "io.modelcontextprotocol/clientCapabilities"
-_CONNECT: Final = "connect"
-"""Name of the input request with which the server asks the user to connect an account."""
 
 
 class McpServer:
@@ -89,9 +88,9 @@ class McpServer:
         waited = _WaitState.of(params)
         if waited is not None:
             if waited.accepted:
-                await self._tools.wait_for_end_user(caller, waited.subject)
+                await self._tools.wait_for_end_user(caller, waited.kind, waited.subject)
             elif waited.run_id is None:
-                return _result(_declined(waited.subject))
+                return _result(_declined(waited))
             if waited.run_id is not None:
                 call = replace(call, resumption=Resumption(waited.run_id, refused=not waited.accepted))
         answer = await self._tools.run(params.name, call)
@@ -104,9 +103,11 @@ class McpServer:
 class _WaitState:
     """The end user's response to a request, with the state that One Runtime sent with the request.
 
-    `subject`: the slug of the integration to connect. `run_id`: the program that waits, or None.
+    `subject`: the slug of the integration to connect, or the id of the approval request. `run_id`: the program that
+    waits, or None.
     """
 
+    kind: Kind
     subject: str
     run_id: str | None
     accepted: bool
@@ -114,11 +115,11 @@ class _WaitState:
     @classmethod
     def of(cls, params: CallToolRequestParams) -> "_WaitState | None":
         """Return the state, or None if the client did not send a response of the end user."""
-        response = (params.input_responses or {}).get(_CONNECT)
-        if response is None or params.request_state is None:
+        if params.input_responses is None or params.request_state is None:
             return None
-        subject, run_id = json.loads(params.request_state)
-        return cls(subject, run_id, getattr(response, "action", None) == "accept")
+        kind, subject, run_id = json.loads(params.request_state)
+        response = params.input_responses.get(kind)
+        return cls(kind, subject, run_id, getattr(response, "action", None) == "accept") if response else None
 
 
 class _VaultCodec:
@@ -172,14 +173,18 @@ def _shows_urls(context: Any) -> bool:
 
 def _elicitation(needed: ActionAnswer) -> InputRequiredResult:
     action, program = needed.action, needed.program
-    message = f"To go on, connect {action.integration.name}. {action.reason}"
+    task = f"connect {action.integration.name}" if action.kind == "connect" else "approve a call"
+    message = f"To go on, {task}. {action.reason}"
     ask = ElicitRequest(params=ElicitRequestURLParams(message=message, url=action.url))
-    state = json.dumps([action.integration.slug, program.run_id if program is not None else None])
-    return InputRequiredResult(input_requests={_CONNECT: ask}, request_state=state)
+    subject = action.integration.slug if action.kind == "connect" else action.request_id
+    state = json.dumps([action.kind, subject, program.run_id if program is not None else None])
+    return InputRequiredResult(input_requests={action.kind: ask}, request_state=state)
 
 
-def _declined(slug: str) -> ToolAnswer:
-    return error_answer("connect_declined", f"The user does not want to connect {slug}. Go on without it.")
+def _declined(waited: _WaitState) -> ToolAnswer:
+    if waited.kind == "approve":
+        return error_answer("write_refused", "The user has refused this call. Go on without it.")
+    return error_answer("connect_declined", f"The user does not want to connect {waited.subject}. Go on without it.")
 
 
 def _result(answer: ToolAnswer) -> CallToolResult:

@@ -60,6 +60,11 @@ class AgentPolicy:
             min(self.calls_per_run, other.calls_per_run),
         )
 
+    @property
+    def can_write(self) -> bool:
+        """Return True if the agent can send calls that change something, at least with an approval of the end user."""
+        return self.access != "read"
+
     def allows_integration(self, slug: str) -> bool:
         """Return True if the agent can use the integration."""
         return self.integrations is None or slug in self.integrations

@@ -26,6 +26,13 @@ _AUTHORIZATION: Final = {
     "name": "Claude",
     "access": "write",
 }
+_APPROVAL_REQUEST: Final = {
+    "approval_request_id": "01a21077-a4b9-7d15-9e27-7c8f0a2b4d59",
+    **_INTEGRATION,
+    "method": "POST",
+    "host": "api.hubapi.com",
+    "path": "/crm/v3/objects/contacts",
+}
 _TOKEN: Final = {
     "end_user_token_id": "01a21077-a4e2-7a54-9c68-1b3d5f7a9c57",
     "name": "assistant",
@@ -53,6 +60,9 @@ _DATA: Final[Mapping[str, Mapping[str, object]]] = {
     "agent.connect_declined": _CONNECT_REQUEST,
     "agent.authorization_approved": _AUTHORIZATION,
     "agent.authorization_declined": _AUTHORIZATION,
+    "agent.write_requested": _APPROVAL_REQUEST,
+    "agent.write_approved": {**_APPROVAL_REQUEST, "approved_until": None},
+    "agent.write_refused": _APPROVAL_REQUEST,
     "end_user_token.created": {**_TOKEN, "expires_at": "2026-12-01T13:52:10.215Z"},
     "end_user_token.revoked": _TOKEN,
     "end_user.updated": {"changed": ["name", "email"]},

@@ -5,6 +5,7 @@ import type { RequestOptions, Transport } from "../transport.js";
 import type { Disconnection } from "./connections.js";
 import agentAuthorizations, { type AgentAuthorizations } from "./agent-authorizations.js";
 import apiKeys, { type ApiKeys } from "./api-keys.js";
+import approvalRequests, { type ApprovalRequests } from "./approval-requests.js";
 import catalog, { type Catalog } from "./catalog.js";
 import connectRequests, { type ConnectRequests } from "./connect-requests.js";
 import connections, { type Connections } from "./connections.js";
@@ -26,6 +27,8 @@ export class Api {
   readonly agentAuthorizations: AgentAuthorizations;
   /** The API keys of your organization, and the key of the request. */
   readonly apiKeys: ApiKeys;
+  /** Calls of agents that an end user has to approve. */
+  readonly approvalRequests: ApprovalRequests;
   /** The public list of the built-in integrations. These requests need no API key. */
   readonly catalog: Catalog;
   /** Requests of agents that an end user connects an account. */
@@ -76,6 +79,7 @@ export class Api {
   constructor(transport: Transport) {
     this.agentAuthorizations = agentAuthorizations.methods(transport);
     this.apiKeys = apiKeys.methods(transport);
+    this.approvalRequests = approvalRequests.methods(transport);
     this.catalog = catalog.methods(transport);
     this.connectRequests = connectRequests.methods(transport);
     this.connections = connections.methods(transport);
@@ -108,6 +112,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = Object.freeze({
   ...withoutNoun.operations,
   ...agentAuthorizations.operations,
   ...apiKeys.operations,
+  ...approvalRequests.operations,
   ...catalog.operations,
   ...connectRequests.operations,
   ...connections.operations,

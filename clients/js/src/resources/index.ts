@@ -2,6 +2,7 @@
 
 export type * from "./agent-authorizations.js";
 export type * from "./api-keys.js";
+export type * from "./approval-requests.js";
 export type * from "./catalog.js";
 export type * from "./connect-requests.js";
 export type * from "./connections.js";

@@ -127,8 +127,9 @@ export interface Availability {
 /**
  * The limits of all agents of your organization. The limits of an end-user token apply too.
  *
- * `connectUrl`: a page of your product, on which an end user connects an account for an agent. One Runtime adds the
- * query parameter `connectRequestId`. Null: One Runtime's own page, in the mode `link`.
+ * `connectUrl`: a page of your product, on which an end user connects an account for an agent, or approves a call. One
+ * Runtime adds the query parameter `connectRequestId` or `approvalRequestId`. Null: accounts are connected on One
+ * Runtime's own page, in the mode `link`, and approvals are not possible.
  *
  * `signInUrl`: a page of your product, on which an end user signs in and approves an agent. One Runtime adds the query
  * parameter `agentAuthorizationId`. Null: end users cannot add your MCP address to an agent.

@@ -5,6 +5,7 @@ from functools import cached_property
 
 from one_runtime_client.async_resources.agent_authorizations import AsyncAgentAuthorizations
 from one_runtime_client.async_resources.api_keys import AsyncAPIKeys
+from one_runtime_client.async_resources.approval_requests import AsyncApprovalRequests
 from one_runtime_client.async_resources.catalog import AsyncCatalog
 from one_runtime_client.async_resources.connect_requests import AsyncConnectRequests
 from one_runtime_client.async_resources.connections import AsyncConnections
@@ -38,6 +39,11 @@ class AsyncApi(AsyncResource):
     def api_keys(self) -> AsyncAPIKeys:
         """The API keys of your organization, and the key of the request."""
         return AsyncAPIKeys(self._transport)
+
+    @cached_property
+    def approval_requests(self) -> AsyncApprovalRequests:
+        """Calls of agents that an end user has to approve."""
+        return AsyncApprovalRequests(self._transport)
 
     @cached_property
     def catalog(self) -> AsyncCatalog:

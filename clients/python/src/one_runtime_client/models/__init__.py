@@ -4,6 +4,7 @@
 
 from one_runtime_client.models.agent_authorizations import *
 from one_runtime_client.models.api_keys import *
+from one_runtime_client.models.approval_requests import *
 from one_runtime_client.models.catalog import *
 from one_runtime_client.models.connect_requests import *
 from one_runtime_client.models.connections import *

@@ -27,8 +27,9 @@ class Availability:
 class AgentSettings:
     """The limits of all agents of your organization. The limits of an end-user token apply too.
 
-    `connect_url`: a page of your product, on which an end user connects an account for an agent. One Runtime adds
-    the query parameter `connect_request_id`. None: One Runtime's own page, in the mode `link`.
+    `connect_url`: a page of your product, on which an end user connects an account for an agent, or approves a
+    call. One Runtime adds the query parameter `connect_request_id` or `approval_request_id`. None: accounts are
+    connected on One Runtime's own page, in the mode `link`, and approvals are not possible.
 
     `sign_in_url`: a page of your product, on which an end user signs in and approves an agent. One Runtime adds the
     query parameter `agent_authorization_id`. None: end users cannot add your MCP address to an agent.

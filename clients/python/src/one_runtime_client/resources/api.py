@@ -9,6 +9,7 @@ from one_runtime_client.parsing import answer
 from one_runtime_client.requests import Request
 from one_runtime_client.resources.agent_authorizations import AgentAuthorizations
 from one_runtime_client.resources.api_keys import APIKeys
+from one_runtime_client.resources.approval_requests import ApprovalRequests
 from one_runtime_client.resources.catalog import Catalog
 from one_runtime_client.resources.connect_requests import ConnectRequests
 from one_runtime_client.resources.connections import Connections
@@ -38,6 +39,11 @@ class Api(Resource):
     def api_keys(self) -> APIKeys:
         """The API keys of your organization, and the key of the request."""
         return APIKeys(self._transport)
+
+    @cached_property
+    def approval_requests(self) -> ApprovalRequests:
+        """Calls of agents that an end user has to approve."""
+        return ApprovalRequests(self._transport)
 
     @cached_property
     def catalog(self) -> Catalog:
