@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import uvloop
@@ -35,6 +35,8 @@ LIST_RATE: Final = 200.0
 """Requests of the list per second."""
 USER: Final = "user_1"
 _BATCH: Final = 1000
+_AGE: Final = timedelta(minutes=10)
+"""Age of the events of a backlog."""
 _ANY_EVENT: Final = select(schema.events)
 _INSERT_EVENT: Final = insert(schema.events)
 _NEWEST: Final = (
@@ -144,7 +146,7 @@ class Ground:
         causes = [(self.actor, Subject(USER, data={"changed": ["metadata"]}))] * _BATCH
         for _ in range(number // _BATCH):
             async with self.database.write() as tx:
-                await events.record_many(tx, "end_user.updated", system_clock(), causes)
+                await events.record_many(tx, "end_user.updated", system_clock() - _AGE, causes)
         return self.receipts.count + number
 
     async def newest(self, number: int) -> str:

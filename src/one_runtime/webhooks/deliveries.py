@@ -6,7 +6,7 @@ A delivery has no id of its own. The ids of its event and of its endpoint identi
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import ColumnElement, Text, bindparam, case, insert, null, select, update
@@ -29,12 +29,18 @@ Status: TypeAlias = Literal["pending", "delivered", "failed", "cancelled"]
 LEASE: Final = timedelta(seconds=60)
 """Time for which one process, or one program that fetches events, reserves a delivery."""
 
+EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""A time before all deliveries."""
+
 _STEP: Final = 10
 """Number of results that `settle` stores without a pause."""
 
 _LOWEST: Final = "00000000-0000-0000-0000-000000000000"
 _IN_LANE: Final = webhook_deliveries.c.lane == bindparam("lane")
-_QUEUE: Final = Queue(webhook_deliveries, LEASE, _IN_LANE, webhook_deliveries.c.endpoint_id == bindparam("endpoint"))
+_DUE_SINCE: Final = webhook_deliveries.c.due_at >= bindparam("since", type_=TIME)
+_QUEUE: Final = Queue(
+    webhook_deliveries, LEASE, _IN_LANE, webhook_deliveries.c.endpoint_id == bindparam("endpoint"), _DUE_SINCE
+)
 
 
 def _next_endpoint(after: ColumnElement[str]) -> ColumnElement[str]:
@@ -54,9 +60,7 @@ _first = select(_next_endpoint(bindparam("lowest", type_=ID)).label("endpoint_id
 _pending = _first.union_all(select(_next_endpoint(_first.c.endpoint_id)).where(_first.c.endpoint_id.is_not(None)))
 _earliest = (
     select(webhook_deliveries.c.due_at)
-    .where(
-        _IN_LANE, webhook_deliveries.c.endpoint_id == _pending.c.endpoint_id, webhook_deliveries.c.due_at.is_not(None)
-    )
+    .where(_IN_LANE, webhook_deliveries.c.endpoint_id == _pending.c.endpoint_id, _DUE_SINCE)
     .order_by(webhook_deliveries.c.due_at)
     .limit(1)
     .scalar_subquery()
@@ -89,7 +93,7 @@ def failed_values() -> dict[str, object]:
 
 
 class DueEndpoint(NamedTuple):
-    """An endpoint with due deliveries in a lane. `due_at`: the time of the earliest of them."""
+    """An endpoint with due deliveries in a lane. `due_at`: the time of the earliest of the deliveries."""
 
     endpoint_id: str
     organization_id: str
@@ -238,13 +242,15 @@ _GIVE_BACK: Final = (
 _FAIL: Final = update(webhook_deliveries).where(*_KEY, _PENDING).values(failed_values())
 
 
-async def due_endpoints(tx: Transaction, lane: int, now: datetime) -> list[DueEndpoint]:
-    """Return the endpoints with due deliveries in a lane. The endpoint of the earliest delivery is first."""
-    return await tx.all(_DUE_ENDPOINTS, DueEndpoint, lane=lane, lowest=_LOWEST, now=now)
+async def due_endpoints(tx: Transaction, lane: int, now: datetime, since: datetime = EVER) -> list[DueEndpoint]:
+    """Return the endpoints with deliveries in a lane that are due since a time, by the earliest delivery."""
+    return await tx.all(_DUE_ENDPOINTS, DueEndpoint, lane=lane, lowest=_LOWEST, since=since, now=now)
 
 
-async def claim(tx: Transaction, clock: Clock, lane: int, endpoint_id: str, limit: int) -> list[ClaimedDelivery]:
-    """Reserve and return at most `limit` due deliveries of an endpoint in a lane."""
+async def claim(
+    tx: Transaction, clock: Clock, lane: int, since: datetime, endpoint_id: str, limit: int
+) -> list[ClaimedDelivery]:
+    """Reserve and return at most `limit` deliveries of an endpoint in a lane that are due since a time."""
     return [
         ClaimedDelivery(
             row.event_id,
@@ -255,7 +261,7 @@ async def claim(tx: Transaction, clock: Clock, lane: int, endpoint_id: str, limi
             row.failures,
             row.end_user_id,
         )
-        for row in await _QUEUE.claim(tx, clock, limit, lane=lane, endpoint=endpoint_id)
+        for row in await _QUEUE.claim(tx, clock, limit, lane=lane, since=since, endpoint=endpoint_id)
     ]
 
 

@@ -2,7 +2,7 @@
 
 Deliveries and requests share an event loop. Many deliveries that start together would delay a request by several
 milliseconds. So while requests arrive, one delivery starts at a time, and then the loop is free for a pause. On a busy
-loop, the pause ends later, so the deliveries of a backlog also become slower.
+loop, the pause ends later, so deliveries become slower.
 """
 
 import asyncio
@@ -28,10 +28,15 @@ class Pace:
         self._start_next, self._last_request = start_next, last_request
         self._is_pausing = False
 
+    @property
+    def is_busy(self) -> bool:
+        """Return True while requests arrive."""
+        return time.perf_counter() - self._last_request() < QUIET
+
     def start(self) -> None:
         """Start all deliveries that can start, now or after pauses."""
         while not self._is_pausing and self._start_next():
-            if time.perf_counter() - self._last_request() < QUIET:
+            if self.is_busy:
                 self._is_pausing = True
                 asyncio.get_running_loop().call_later(PAUSE, self._end_pause)
 

@@ -11,7 +11,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from one_runtime.context import Installation
@@ -22,9 +22,10 @@ from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.telemetry import metrics
 from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy.event_deliveries import FIRST, HELD, TROUBLED
-from one_runtime.webhooks import deliveries, endpoints, health, secrets
+from one_runtime.webhooks import backlog, deliveries, endpoints, health, secrets
 from one_runtime.webhooks.attempts import GONE, AttemptResult, attempt
-from one_runtime.webhooks.deliveries import ClaimedDelivery, DueEndpoint, Settlement
+from one_runtime.webhooks.backlog import Rotation
+from one_runtime.webhooks.deliveries import EVER, ClaimedDelivery, DueEndpoint, Settlement
 from one_runtime.webhooks.endpoints import WebhookEndpoint
 from one_runtime.webhooks.health import Outcome
 from one_runtime.webhooks.messages import ConnectionDocuments, Message, build_messages
@@ -44,7 +45,7 @@ UNPROVEN: Final = 4
 PATIENCE: Final = 10.0
 """Seconds for which a claimed delivery waits for a free request. With the request, this is less than the lease."""
 
-_BETWEEN_RETRIES: Final = 0.2
+_CLAIM_INTERVAL: Final = 0.2
 """Minimum seconds between two claims of the lane `TROUBLED`, which can contain many endpoints."""
 
 _STOP: Final = 2.0
@@ -100,7 +101,8 @@ class Sender:
         self._sending = set[asyncio.Task[None]]()
         self._storing: asyncio.Task[None] | None = None
         self._following = set[asyncio.Task[None]]()
-        self._next_retries, self._wakes_for_retries = 0.0, False
+        self._next_spaced, self._wakes_for_spaced = 0.0, False
+        self._rotation, self._backlog = Rotation(), deque[_Work]()
         self._newest_request = 0.0
         self._stopping = False
 
@@ -116,14 +118,16 @@ class Sender:
         if not self._installation.liveness.is_live:
             return 0
         self._return_impatient()
-        return await self._claim_lane(FIRST) + await self._claim_retries()
+        is_busy = self._pace.is_busy
+        since = self._installation.clock() - backlog.RECENT if is_busy else EVER
+        return await self._claim_lane(FIRST, since) + await self._claim_spaced(is_busy=is_busy)
 
     async def stop(self) -> None:
         """Wait for running requests, store the results, and return the other claimed deliveries to the queue."""
         self._stopping = True
-        for outbox in self._outboxes.values():
-            self._returned += (work.claimed for work in outbox.waiting)
-            outbox.waiting.clear()
+        for waiting in (self._backlog, *(outbox.waiting for outbox in self._outboxes.values())):
+            self._returned += (work.claimed for work in waiting)
+            waiting.clear()
         if self._sending:
             patience = self._newest_request + _STOP - time.monotonic()
             await asyncio.wait(self._sending, timeout=max(patience, 0))
@@ -137,41 +141,71 @@ class Sender:
                 await self._store_once()
         await asyncio.gather(*self._following, return_exceptions=True)
 
-    async def _claim_retries(self) -> int:
-        """Claim deliveries of the lane `TROUBLED`, or wake this task later if the last claim is recent."""
+    async def _claim_spaced(self, *, is_busy: bool) -> int:
+        """Claim deliveries that can wait, or wake this task later if the last claim is recent.
+
+        These are the deliveries of the lane `TROUBLED` and, while requests arrive, the backlog of the lane `FIRST`.
+        """
         now = time.monotonic()
-        if now < self._next_retries:
-            if not self._wakes_for_retries:
-                self._wakes_for_retries = True
-                asyncio.get_running_loop().call_later(self._next_retries - now, wake, webhook_deliveries)
+        if now < self._next_spaced:
+            if not self._wakes_for_spaced:
+                self._wakes_for_spaced = True
+                asyncio.get_running_loop().call_later(self._next_spaced - now, wake, webhook_deliveries)
             return 0
-        claimed = await self._claim_lane(TROUBLED)
-        self._next_retries, self._wakes_for_retries = time.monotonic() + _BETWEEN_RETRIES, False
+        if is_busy:
+            claimed = await self._claim_backlog()
+        else:
+            claimed = await self._claim_lane(TROUBLED, EVER)
+        interval = backlog.CLAIM_INTERVAL if is_busy else _CLAIM_INTERVAL
+        self._next_spaced, self._wakes_for_spaced = time.monotonic() + interval, False
         return claimed
 
-    async def _claim_lane(self, lane: int) -> int:
-        total = 0
-        async with self._installation.database.read() as tx:
-            now = await database_now(tx, self._installation.clock)
-            listed = await deliveries.due_endpoints(tx, lane, now)
-        due = deque(each for each in listed if self._claimable(each, lane) > 0)
+    async def _claim_lane(self, lane: int, since: datetime) -> int:
+        """Claim the deliveries of a lane that are due since a time, and start the requests. Return their number."""
+        total, due = 0, deque(await self._due(lane, since))
         while due:
-            claimed = await self._claim_batch(lane, due)
+            claimed = await self._claim_batch(lane, since, due, BATCH[lane])
             if claimed:
-                await self._start(claimed)
+                self._enqueue(await self._read(claimed))
             total += len(claimed)
         return total
 
-    async def _claim_batch(self, lane: int, due: deque[DueEndpoint]) -> list[ClaimedDelivery]:
-        """Claim at most `BATCH` deliveries, and remove their endpoints from `due`."""
-        claimed = list[ClaimedDelivery]()
+    async def _claim_backlog(self) -> int:
+        """Claim few deliveries of both lanes, and start the requests one by one. Return their number."""
+        if self._backlog:
+            return 0
+        total = 0
+        listed = {lane: await self._due(lane, EVER) for lane in (TROUBLED, FIRST)}
+        chosen = self._rotation.next([each for due in listed.values() for each in due])
+        for lane, due in listed.items():
+            mine = deque(each for each in due if each in chosen)
+            while mine:
+                claimed = await self._claim_batch(lane, EVER, mine, backlog.CLAIM // len(chosen))
+                if claimed:
+                    self._backlog += await self._read(claimed)
+                total += len(claimed)
+        self._start_backlog()
+        return total
+
+    async def _due(self, lane: int, since: datetime) -> list[DueEndpoint]:
+        """Return the endpoints with due deliveries of which this process can send further ones now."""
+        async with self._installation.database.read() as tx:
+            now = await database_now(tx, self._installation.clock)
+            listed = await deliveries.due_endpoints(tx, lane, now, since)
+        return [each for each in listed if self._claimable(each, lane) > 0]
+
+    async def _claim_batch(
+        self, lane: int, since: datetime, due: deque[DueEndpoint], share: int
+    ) -> list[ClaimedDelivery]:
+        """Claim at most `BATCH` deliveries, and remove their endpoints from `due`. `share`: maximum by endpoint."""
+        claimed, clock = list[ClaimedDelivery](), self._installation.clock
         try:
             async with self._installation.database.write() as tx:
                 while due and (free := BATCH[lane] - len(claimed)) > 0:
                     each = due.popleft()
-                    limit = min(free, self._claimable(each, lane))
+                    limit = min(free, share, self._claimable(each, lane))
                     if limit > 0:
-                        more = await deliveries.claim(tx, self._installation.clock, lane, each.endpoint_id, limit)
+                        more = await deliveries.claim(tx, clock, lane, since, each.endpoint_id, limit)
                         self._places.occupy(more)
                         claimed += more
         except BaseException:
@@ -197,14 +231,19 @@ class Sender:
             return BATCH[lane] if len(outbox.waiting) < limit else 0
         return limit - outbox.running - len(outbox.waiting)
 
-    async def _start(self, claimed: list[ClaimedDelivery]) -> None:
-        """Read what the messages need, and start the requests. Settle deliveries that cannot be sent."""
+    async def _read(self, claimed: list[ClaimedDelivery]) -> list[_Work]:
+        """Read what the messages need, and return the messages. Settle deliveries that cannot be sent."""
         of_endpoint = defaultdict[str, list[ClaimedDelivery]](list)
         for each in claimed:
             of_endpoint[each.endpoint_id].append(each)
         paused, dead, works = list[ClaimedDelivery](), list[ClaimedDelivery](), list[_Work]()
         try:
             works = await self._read_works(of_endpoint, paused, dead)
+            if paused or dead:
+                now = self._installation.clock()
+                async with self._installation.database.write() as tx:
+                    await deliveries.give_back(tx, paused, now, HELD)
+                    await deliveries.fail(tx, dead, now)
         except (asyncio.CancelledError, Unavailable):
             self._returned += claimed
             self._store()
@@ -214,15 +253,7 @@ class Sender:
             # claim, or this process cannot decrypt their secret.
             kept = {work.claimed for work in works}.union(self._returned)
             self._places.release(each for each in claimed if each not in kept)
-        for work in works:
-            self._outboxes[work.endpoint.id].waiting.append(work)
-        self._ready |= dict.fromkeys(of_endpoint.keys() & self._outboxes.keys())
-        self._pace.start()
-        if paused or dead:
-            now = self._installation.clock()
-            async with self._installation.database.write() as tx:
-                await deliveries.give_back(tx, paused, now, HELD)
-                await deliveries.fail(tx, dead, now)
+        return works
 
     async def _read_works(
         self,
@@ -250,6 +281,21 @@ class Sender:
                         for each, message in zip(mine, messages, strict=True)
                     )
         return works
+
+    def _enqueue(self, works: Iterable[_Work]) -> None:
+        for work in works:
+            self._outboxes[work.endpoint.id].waiting.append(work)
+            self._ready[work.endpoint.id] = None
+        self._pace.start()
+
+    def _start_backlog(self) -> None:
+        """Start the claimed deliveries of the backlog one by one, or at once if no requests arrive."""
+        if self._backlog and self._pace.is_busy:
+            self._enqueue([self._backlog.popleft()])
+            asyncio.get_running_loop().call_later(1 / backlog.RATE, self._start_backlog)
+        else:
+            self._enqueue(self._backlog)
+            self._backlog.clear()
 
     def _start_next(self) -> bool:
         """Start a request of the next endpoint that can start one. Return False if no endpoint can."""
