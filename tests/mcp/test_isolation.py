@@ -1,15 +1,16 @@
 """A walk of every tool over two organizations and two end users: nobody sees or changes anything of the others."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from one_runtime.demo.acme import GLOBEX, INITECH
 from one_runtime.mcp.tools import TOOLS
 from tests.application import ACME_KEYS, Application, Client
-from tests.mcp.conftest import Agents
+from tests.mcp.conftest import Agents, use_own_page
 
 pytestmark = pytest.mark.promise("P1", "P13")
 
@@ -18,12 +19,30 @@ OWN_API: Final = "Tide"
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """An end user with an account. `marks`: texts that only the agent of this end user may see."""
+    """An end user with an account. `marks`: texts that only the agent of this end user may see.
+
+    `run_id`: a program that waits for this end user. `approval_request_id`: a call that waits for the approval.
+    """
 
     agents: Agents
     end_user_id: str
     connection: dict[str, Any]
     marks: tuple[str, ...]
+    run_id: str = ""
+    approval_request_id: str = ""
+
+
+async def waiting(owner: Owner) -> Owner:
+    """Let agents of the end user start a program that pauses, and a call that waits for an approval."""
+    await use_own_page(owner.agents.owner)
+    code = (
+        "from one_runtime import call, connections\nown = await connections()\nawait call('hubspot', 'GET', '/')\nown"
+    )
+    async with owner.agents.connect(end_user_id=owner.end_user_id, access="ask") as agent:
+        run_id = (await agent.call("run_python", code=code)).data["run_id"]
+        asked = await agent.call("call_write", integration="acme", path="/v1/contacts", method="POST", body={})
+    (request,) = parse_qs(urlsplit(asked.data["approval_url"]).query)["approval_request_id"]
+    return replace(owner, run_id=run_id, approval_request_id=request)
 
 
 async def own_integration(application: Application, client: Client, slug: str, title: str) -> None:
@@ -88,7 +107,7 @@ def calls_with(other: Owner) -> list[tuple[str, dict[str, Any]]]:
 
 
 async def test_no_tool_shows_or_changes_anything_of_another_end_user(application: Application, client: Client) -> None:
-    owners = await three_owners(application, client)
+    owners = [await waiting(owner) for owner in await three_owners(application, client)]
     accounts = application.acme.acme.accounts
     for me in owners:
         for other in owners:
@@ -107,6 +126,11 @@ async def test_no_tool_shows_or_changes_anything_of_another_end_user(application
                     everything += seen
                     leaked = {mark for mark in foreign if mark in seen and mark not in str(arguments)}
                     assert not leaked, (me.end_user_id, name, arguments, answer.text)
+                continued = await agent.call("run_python", run_id=other.run_id)
+                assert continued.data["code"] == "not_found", continued.text
+            path = f"/v1/approval-requests/{other.approval_request_id}/open"
+            opened = await me.agents.owner.post(path, {"end_user_id": me.end_user_id})
+            assert opened.json()["code"] in {"end_user_mismatch", "not_found"}
             visible = (me.marks[0], *me.marks[2:])
             assert [mark for mark in visible if mark not in everything] == [], "the agent does not see its own data"
             if account != me.connection["account"]["id"]:

@@ -49,19 +49,52 @@ async def use_agents(story: Storyteller, provider: Upstream) -> dict[str, str | 
         ("call_read", {"integration": "acme", "pth": contents["value in a query"]}),
         ("run_python", {"code": f"1 / 0  # {contents['code of a program']}"}),
         ("run_python", {"code": f"import {contents['code of a program']}"}),
-        ("run_python", {"code": "from one_runtime import call\nawait call('hubspot', 'GET', '/crm/v3/x')"}),
+        ("run_python", {"code": paused_program(contents["code of a program"])}),
     ]
     for tool, arguments in refusals:
         assert (await call(story, token, tool, arguments))["isError"], arguments
+    await ask_for_approval(story, contents)
     provider.answers[CHECKED] = answer(401, JSON, json.dumps({"error": {"message": f"No: {key}"}}).encode())
     await call(story, token, "call_read", {"integration": "acme", "path": "/v1/me"})
     await story.ask("GET", "/v1/connections", token)
     for path in ("/v1/proxy-requests", "/v1/events"):
         assert (await story.ask("GET", path, story.api_key)).status_code == 200, path
-    (listed, *_) = (await story.ask("GET", "/v1/end-user-tokens", story.api_key)).json()["end_user_tokens"]
+    (_, listed, *_) = (await story.ask("GET", "/v1/end-user-tokens", story.api_key)).json()["end_user_tokens"]
     await story.ask("DELETE", f"/v1/end-user-tokens/{listed['id']}", story.api_key)
     assert (await story.ask("POST", PATH, token)).status_code == 401
     return {**contents}
+
+
+def paused_program(content: str) -> str:
+    """Return a program that One Runtime stores, because its end user has not connected HubSpot."""
+    return f"from one_runtime import call\nkept = {content!r}\nawait call('hubspot', 'GET', '/crm/v3/x')\nkept"
+
+
+async def ask_for_approval(story: Storyteller, contents: dict[str, str]) -> None:
+    """Let an agent ask its end user to approve a call, and open the page on which the end user answers."""
+    agents = {"agents": {"connect_url": "https://app.example.com/connect"}}
+    assert (await story.ask("PATCH", "/v1/organization", story.api_key, agents)).status_code == 200
+    token = await end_user_token(story, "ask")
+    query, body = {"q": contents["value in a query"]}, {"name": contents["value in a body"]}
+    write = {"integration": "acme", "path": "/v1/contacts", "method": "POST", "query": query, "body": body}
+    asked = await call(story, token, "call_write", write)
+    (request,) = parse_qs(urlsplit(asked["structuredContent"]["approval_url"]).query)["approval_request_id"]
+    path = f"/v1/approval-requests/{request}"
+    opened = await story.ask("POST", f"{path}/open", story.api_key, {"end_user_id": END_USER})
+    del story.outputs[-2:]  # only this response may contain the token of the page
+    (page_token,) = parse_qs(urlsplit(opened.json()["approval_url"]).query)["approval_token"]
+    story.canaries |= {"token of an approval": page_token, "secret of an approval": secret_part(page_token)}
+    assert (await story.http.get(f"/connect/approval?approval_token={page_token}")).status_code == 200
+    form = {"content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin"}
+    answered = await story.http.post(
+        "/connect/approval", content=f"approval_token={page_token}&answer=once", headers=form
+    )
+    assert answered.status_code == 200
+    for address in (path, "/v1/events"):
+        assert (await story.ask("GET", address, story.api_key)).status_code == 200, address
+    assert not (await call(story, token, "call_write", write))["isError"]
+    nothing = {"agents": {"connect_url": None}}
+    assert (await story.ask("PATCH", "/v1/organization", story.api_key, nothing)).status_code == 200
 
 
 def calls_of_every_tool(contents: dict[str, str]) -> list[tuple[str, dict[str, Any]]]:
@@ -79,13 +112,13 @@ def calls_of_every_tool(contents: dict[str, str]) -> list[tuple[str, dict[str, A
     ]
 
 
-async def end_user_token(story: Storyteller) -> str:
-    """Create an end-user token that can write."""
-    body = {"end_user_id": END_USER, "access": "write"}
+async def end_user_token(story: Storyteller, access: str = "write") -> str:
+    """Create an end-user token."""
+    body = {"end_user_id": END_USER, "access": access}
     created = await story.ask("POST", "/v1/end-user-tokens", story.api_key, body)
     del story.outputs[-2:]  # only this response may contain the token
     token: str = created.json()["end_user_token"]
-    story.canaries |= {"end-user token": token, "its secret part": secret_part(token)}
+    story.canaries |= {f"token to {access}": token, f"secret of the token to {access}": secret_part(token)}
     return token
 
 

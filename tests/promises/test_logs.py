@@ -315,7 +315,7 @@ async def test_no_secret_is_in_logs_metrics_spans_or_responses_of_a_whole_story_
     stored = {name: secret for name, secret in canaries.items() if name != "what the provider says"}
     assert leaks({**stored, **contents}, dump) == []
     assert leaks(canaries, {"answers": b"\n".join(story.outputs)}) == []
-    secret_names = (b"session_token=", b"?code=", b"&code=", b"?state=", b"&state=")
+    secret_names = (b"session_token=", b"approval_token=", b"?code=", b"&code=", b"?state=", b"&state=")
     assert {name for name, place in places.items() for secret_name in secret_names if secret_name in place} == set()
     named = [place for place in places if b"canary" in places[place].lower()]
     assert named == [], "who the end users are"
