@@ -38,6 +38,7 @@ _TOKEN: Final = {
     "name": "assistant",
     "audience": "agent",
     "access": "read",
+    "client_id": "https://claude.ai/oauth/mcp-oauth-client-metadata",
 }
 _CUSTOM: Final = {"integration_slug": "x-billing"}
 _ENDPOINT: Final = {
