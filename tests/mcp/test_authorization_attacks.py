@@ -1,5 +1,6 @@
 """Hostile requests to the authorization server. Each case fails if its check is removed."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from html import unescape
 from typing import Any, Final
@@ -261,6 +262,23 @@ async def test_replayed_code_revokes_the_tokens_that_came_from_it(agent: OAuthAg
     assert not await works(agent, tokens["access_token"])
     assert (await agent.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
     assert await reasons(agent) == ["code_replayed"]
+
+
+@pytest.mark.promise("P2")
+async def test_code_that_is_sent_several_times_at_once_gives_one_token_at_most(agent: OAuthAgent) -> None:
+    code = await agent.code()
+    answers = await asyncio.gather(*(agent.exchange(code) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 400, 400, 400]
+    (issued,) = [answer.json() for answer in answers if answer.status_code == 200]
+    assert not await works(agent, issued["access_token"]), "the others are replays"
+    assert len((await agent.owner.get("/v1/end-user-tokens")).json()["end_user_tokens"]) == 1
+
+
+async def test_refresh_token_that_is_sent_several_times_at_once_is_a_reuse(agent: OAuthAgent) -> None:
+    tokens = await agent.tokens()
+    answers = await asyncio.gather(*(agent.refresh(tokens["refresh_token"]) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 400, 400, 400]
+    assert await reasons(agent) == ["refresh_token_reused"]
 
 
 async def test_refresh_token_that_was_used_before_revokes_the_tokens(agent: OAuthAgent) -> None:

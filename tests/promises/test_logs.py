@@ -13,6 +13,7 @@ from tests.application import JSON, ORIGIN
 from tests.egress.upstream import Upstream, answer, running_upstream
 from tests.otlp import running_receiver
 from tests.ports import free_port
+from tests.promises.agent_authorization_story import authorize_an_agent
 from tests.promises.agents_story import use_agents
 from tests.promises.canaries import fitting, leaks, secret_part
 from tests.promises.hostile import CHECKED, accepted
@@ -299,6 +300,7 @@ async def test_no_secret_is_in_logs_metrics_spans_or_responses_of_a_whole_story_
             await misplace_secrets(story)
             await use_hostile_end_user_ids(story)
             contents = await use_agents(story, provider)
+            await authorize_an_agent(story, provider)
             await crash(story)
             dump = dump_of(database_url)
             events = (await story.ask("GET", "/v1/events?limit=100", api_key)).content
