@@ -42,10 +42,13 @@ class SecretToken:
 
 def make(kind: str) -> SecretToken:
     """Create a token `<kind>_<prefix>_<secret>` with 256 random bits and a checksum at the end."""
-    prefix = f"{kind}_{_random(_PREFIX_LENGTH)}"
-    body = f"{prefix}_{_random(_SECRET_LENGTH)}"
-    secret = body + _checksum(body)
-    return SecretToken(secret=secret, prefix=prefix, hash=digest(secret))
+    return _build(kind, _random(_PREFIX_LENGTH), _random(_SECRET_LENGTH))
+
+
+def derive(kind: str, seed: bytes) -> SecretToken:
+    """Return the token of a secret seed of 32 bytes. The same seed gives the same token."""
+    prefix = hashlib.sha256(b"prefix\x00" + seed).digest()
+    return _build(kind, _encode(prefix, _PREFIX_LENGTH), _encode(seed, _SECRET_LENGTH))
 
 
 def recognize(kind: str, text: str) -> bool:
@@ -71,6 +74,21 @@ def digest(text: str) -> bytes:
 def same(left: bytes, right: bytes) -> bool:
     """Compare two digests in constant time."""
     return hmac.compare_digest(left, right)
+
+
+def _build(kind: str, prefix: str, secret: str) -> SecretToken:
+    body = f"{kind}_{prefix}_{secret}"
+    text = body + _checksum(body)
+    return SecretToken(secret=text, prefix=f"{kind}_{prefix}", hash=digest(text))
+
+
+def _encode(data: bytes, length: int) -> str:
+    """Return the last digits of the number that the bytes encode, in base 62."""
+    number, digits = int.from_bytes(data), list[str]()
+    for _ in range(length):
+        number, digit = divmod(number, len(_ALPHABET))
+        digits.append(_ALPHABET[digit])
+    return "".join(digits)
 
 
 def _random(length: int) -> str:

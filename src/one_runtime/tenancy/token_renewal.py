@@ -7,9 +7,13 @@ A refresh token has two parts. The first part is the same in all refresh tokens 
 is new in each refresh token. A known family with another second part is a refresh token that was used before. Then a
 thief has used it, or the client has lost its newest one. One Runtime cannot distinguish the two, and revokes the row
 (RFC 9700 section 4.14.2). With this format, the database needs no row for each refresh token.
+
+Clients also repeat a renewal without a fault: several requests find an expired token at the same time, or a response is
+lost. So the new tokens are derived from the refresh token and a key of the vault. For a short time, a repeated renewal
+returns the same tokens again.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -19,6 +23,7 @@ from one_runtime.db.agent_tables import end_user_tokens as tokens
 from one_runtime.db.engine import Transaction
 from one_runtime.encryption import secret_tokens
 from one_runtime.encryption.secret_tokens import SecretToken
+from one_runtime.encryption.vault import Vault
 from one_runtime.tenancy import end_user_tokens
 from one_runtime.tenancy.agent_policy import AgentPolicy
 from one_runtime.tenancy.end_user_tokens import DEFAULT_EXPIRES_IN, EndUserToken, RevocationReason
@@ -26,6 +31,9 @@ from one_runtime.tenancy.events import Actor
 
 LIFETIME: Final = timedelta(days=30)
 """Lifetime of a refresh token. Each renewal gives a new refresh token."""
+
+REPEATABLE: Final = timedelta(seconds=30)
+"""Time after a renewal in which a repeated renewal returns the same tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +126,7 @@ async def find(tx: Transaction, text: str) -> RenewalRow | None:
     return None
 
 
-async def renew(tx: Transaction, text: str, client_id: str, now: datetime) -> RenewedToken | None:
+async def renew(tx: Transaction, vault: Vault, text: str, client_id: str, now: datetime) -> RenewedToken | None:
     """Replace the access token and the refresh token of an OAuth client. The old ones are no longer valid.
 
     Return None if the refresh token is not valid. If the refresh token was used before, revoke its row.
@@ -127,12 +135,18 @@ async def renew(tx: Transaction, text: str, client_id: str, now: datetime) -> Re
     row = await tx.one(_LOCKED, RenewalRow, hash=refresh.family_hash) if refresh is not None else None
     if refresh is None or row is None or row.revoked_at is not None:
         return None
+    access = _derive(vault, secret_tokens.END_USER_TOKEN, text)
+    newest = _derive(vault, secret_tokens.REFRESH_TOKEN, text)
+    renewed = RenewedToken(access.secret, f"{text.partition('.')[0]}.{newest.secret}", AgentPolicy.parse(row.policy))
     if not secret_tokens.same(row.refresh_token_hash, refresh.token_hash):
+        elapsed = now - (row.refresh_expires_at - LIFETIME)
+        is_repeated = secret_tokens.same(row.refresh_token_hash, newest.hash) and elapsed < REPEATABLE
+        if is_repeated and row.client_id == client_id:
+            return replace(renewed, expires_in=DEFAULT_EXPIRES_IN - int(elapsed.total_seconds()))
         await revoke(tx, row, "refresh_token_reused", now)
         return None
     if row.client_id != client_id or row.refresh_expires_at <= now:
         return None
-    access, newest = secret_tokens.make(secret_tokens.END_USER_TOKEN), secret_tokens.make(secret_tokens.REFRESH_TOKEN)
     await tx.execute(
         _RENEW,
         token=row.id,
@@ -142,8 +156,12 @@ async def renew(tx: Transaction, text: str, client_id: str, now: datetime) -> Re
         newest=newest.hash,
         until=now + LIFETIME,
     )
-    family = text.partition(".")[0]
-    return RenewedToken(access.secret, f"{family}.{newest.secret}", AgentPolicy.parse(row.policy))
+    return renewed
+
+
+def _derive(vault: Vault, kind: str, refresh_token: str) -> SecretToken:
+    """Return the token of this kind that follows a refresh token."""
+    return secret_tokens.derive(kind, vault.mac(f"renewal\x00{kind}\x00{refresh_token}".encode()))
 
 
 async def revoke(tx: Transaction, row: RenewalRow, reason: RevocationReason, now: datetime) -> None:

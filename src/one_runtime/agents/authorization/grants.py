@@ -104,7 +104,7 @@ async def _renew(installation: Installation, values: Mapping[str, str]) -> Renew
     if "resource" in values:
         _require_resource(installation, values["resource"], known.organization_id)
     async with installation.database.write() as tx:
-        renewed = await token_renewal.renew(tx, refresh_token, client_id, installation.clock())
+        renewed = await token_renewal.renew(tx, installation.vault, refresh_token, client_id, installation.clock())
     if renewed is None:
         raise _INVALID_REFRESH_TOKEN
     return renewed
