@@ -19,7 +19,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -57,16 +57,15 @@ def main() -> int:
         (CACHE / ".gitignore").write_text("*\n")
         with (CACHE / "bootstrap.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # a developer can start `make run` and `make test` at the same time
-            # Downloads mostly wait for the network, so three lanes run at the same time.
+            # The downloads wait for the network most of the time, so they run at the same time.
             with ThreadPoolExecutor() as pool:
-                debian = pool.submit(prepare_debian_programs, options)
+                started = [pool.submit(prepare_debian_programs, options)]
                 prepare_venv(dev=options.dev)
+                started += [pool.submit(step) for step in steps_with_venv(options)]
                 prepare_catalog()
                 with compiling_tests() if options.dev else contextlib.nullcontext():
-                    libraries = pool.submit(prepare_python_libraries, options)
-                    prepare_npm_programs(options)
-                    libraries.result()
-                    debian.result()
+                    for step in started:
+                        step.result()
     except SetUpError as error:
         say(str(error))
         return 1
@@ -85,24 +84,18 @@ def prepare_debian_programs(options: argparse.Namespace) -> None:
         prepare_prometheus()
 
 
-def prepare_python_libraries(options: argparse.Namespace) -> None:
-    """Prepare the Python libraries that have environments of their own. Raises: SetUpError."""
+def steps_with_venv(options: argparse.Namespace) -> Iterator[Callable[[], None]]:
+    """Yield the steps that need `.venv` and can run at the same time. npm's processes can share npm's cache."""
     if options.foreign:
-        prepare_client_generator()
+        yield functools.partial(prepare_foreign, "node", "simulate providers")
+        yield functools.partial(prepare_foreign, "openapi", "check and use the OpenAPI document")
+        yield functools.partial(prepare_foreign, "mcp", "check the MCP endpoint")
+        yield functools.partial(prepare_foreign, "dialogs", "show dialogs around the popup")
+        yield prepare_client_generator
     if options.runtimes:
-        prepare_agent_libraries()
-
-
-def prepare_npm_programs(options: argparse.Namespace) -> None:
-    """Prepare the programs of npm packages. Raises: SetUpError."""
-    if options.foreign:
-        prepare_foreign("node", "simulate providers")
-        prepare_foreign("openapi", "check and use the OpenAPI document")
-        prepare_foreign("mcp", "check the MCP endpoint")
-        prepare_foreign("dialogs", "show dialogs around the popup")
-    if options.runtimes:
-        prepare_foreign("agents", "act as agents in the long tests")
-        prepare_foreign("runtimes", "run or bundle the npm packages in the long tests")
+        yield functools.partial(prepare_foreign, "agents", "act as agents in the long tests")
+        yield functools.partial(prepare_foreign, "runtimes", "run or bundle the npm packages in the long tests")
+        yield prepare_agent_libraries
 
 
 def check_python() -> None:
