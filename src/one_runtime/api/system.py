@@ -58,5 +58,7 @@ async def get_self_check(request: Request, installation: Installed) -> Response:
         now=now,
         client=client_address(request.scope),
         forwarded_for=request.headers.get("x-forwarded-for"),
+        host=request.headers.get("host"),
+        agent_headers={name: value for name in self_check.AGENT_HEADERS if (value := request.headers.get(name))},
     )
     return Response(echo.model_dump_json(), headers={"Cache-Control": "no-store"}, media_type="application/json")

@@ -27,6 +27,7 @@ CHECKS: Final = (
     "proxy",
     "proxy calls",
     "popup",
+    "agents",
     "clock",
     "egress",
 )

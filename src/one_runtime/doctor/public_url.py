@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from one_runtime.clock import Clock
 from one_runtime.db.ids import new_id
+from one_runtime.doctor.agents import examine_agents
 from one_runtime.doctor.clock import ahead, ahead_by_date, header
 from one_runtime.doctor.finding import Finding, Report, ok, problem, warning
 from one_runtime.doctor.proxy_calls import ProxyCallCheck
@@ -91,12 +92,12 @@ async def _examine_server(
 ) -> None:
     """Request the self-check, which identifies the server. Without a key ring, request `/readyz` instead.
 
-    If this installation answers the self-check, also request `/readyz`, and the popup's page and script.
+    If this installation answers the self-check, also request `/readyz`, the popup's page and script, and `/v1/mcp`.
 
     Raises: EgressError.
     """
     address = settings.public_url + (self_check.PATH if vault is not None else "/readyz")
-    headers = [("X-Forwarded-For", FORGED)]
+    headers = [("X-Forwarded-For", FORGED), *self_check.AGENT_HEADERS.items()]
     if vault is not None:
         headers.append((self_check.HEADER, self_check.authorization(vault, clock())))
     before = clock()
@@ -114,6 +115,7 @@ async def _examine_server(
     page = await egress.request("GET", f"{settings.public_url}/connect?session={new_id()}")
     script = await egress.request("GET", f"{settings.public_url}/connect.js")
     report.findings.append(examine_popup(page.headers, script.headers))
+    report.findings.append(await examine_agents(egress, settings.public_url, report.echo))
 
 
 def _foreign_answer(answer: Response, settings: Settings, ahead: float | None, *, ring: bool) -> Finding:

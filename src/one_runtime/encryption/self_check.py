@@ -9,6 +9,7 @@ TLS authenticates the server (docs/decisions/0012-self-check.md).
 """
 
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, TypeVar
 
@@ -24,6 +25,13 @@ PATH: Final = "/self-check"
 PROXY_SLUG: Final = "self-check"
 """The slug of the doctor's proxy calls. No integration has this slug."""
 HEADER: Final = "One-Runtime-Self-Check"
+AGENT_HEADERS: Final[Mapping[str, str]] = {
+    "mcp-protocol-version": "2026-07-28",
+    "mcp-method": "tools/list",
+    "mcp-name": "self-check",
+    "one-runtime-end-user": "self-check",
+}
+"""Headers of agents that the doctor sends, to find a proxy that removes them."""
 LONGEST_WAIT: Final = 60
 """Maximum number of seconds for which the doctor can ask the server to wait before an answer."""
 
@@ -63,6 +71,10 @@ class RequestEcho(BaseModel):
     """The IP address of the caller, as determined by the server."""
     forwarded_for: str | None
     """The header X-Forwarded-For that the server received."""
+    host: str | None = None
+    """The header Host that the server received. None: an older version of the server did not report the header."""
+    agent_headers: dict[str, str] = {}
+    """The headers of `AGENT_HEADERS` that the server received."""
 
 
 class ProxyCallEcho(BaseModel):
