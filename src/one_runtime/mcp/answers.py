@@ -61,6 +61,18 @@ class ActionAnswer:
         return ToolAnswer(data, is_error=True, message=text)
 
 
+def outcome_of(answer: ToolAnswer | ActionAnswer) -> str:
+    """Return a label for metrics.
+
+    The label is `answered`, `waiting` if the end user has to act, an error code, or the class of a provider's error.
+    """
+    if isinstance(answer, ActionAnswer):
+        return "waiting"
+    if not answer.is_error:
+        return "answered"
+    return str(answer.data["code"]) if "code" in answer.data else f"{answer.data['status'] // 100}xx"
+
+
 def error_answer(code: str, detail: str) -> ToolAnswer:
     """Return the answer for an error."""
     return ToolAnswer({"code": code, "message": detail}, is_error=True, message=f"{code}: {detail}")

@@ -21,7 +21,7 @@ from one_runtime.agents.requests import compose, idempotency_headers
 from one_runtime.clock import rfc3339
 from one_runtime.context import Installation
 from one_runtime.errors import InvalidInput, OneRuntimeError
-from one_runtime.mcp.answers import ActionAnswer, ToolAnswer, error_answer, listed_fields, response_answer
+from one_runtime.mcp.answers import ActionAnswer, ToolAnswer, error_answer, listed_fields, outcome_of, response_answer
 from one_runtime.mcp.arguments import (
     Arguments,
     CallArguments,
@@ -35,6 +35,7 @@ from one_runtime.mcp.arguments import (
     parse,
     schema_of,
 )
+from one_runtime.telemetry import metrics
 
 INSTRUCTIONS: Final = (
     "You act for one user, with the accounts that this user has connected. tool_search finds functions and "
@@ -119,7 +120,14 @@ class Tools:
         tool = next((tool for tool in self.listed(call.caller) if tool.name == name), None)
         if tool is None:
             names = ", ".join(tool.name for tool in self.listed(call.caller))
-            return error_answer("unknown_tool", f"There is no tool {name[:64]!r}. The tools are: {names}.")
+            answer = error_answer("unknown_tool", f"There is no tool {name[:64]!r}. The tools are: {names}.")
+            metrics.agent_tool_calls.labels(metrics.OTHER, outcome_of(answer)).inc()
+            return answer
+        answered = await self._run_tool(tool, call)
+        metrics.agent_tool_calls.labels(tool.name, outcome_of(answered)).inc()
+        return answered
+
+    async def _run_tool(self, tool: Tool, call: ToolCall) -> ToolAnswer | ActionAnswer:
         try:
             try:
                 return await self._functions[tool.name](call, parse(tool.arguments, call.arguments))

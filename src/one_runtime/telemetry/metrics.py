@@ -114,11 +114,10 @@ sessions: Final = Counter(
 events: Final = Counter(
     "one_runtime_events", "Committed events of the audit log, by type.", ["type", "integration"], registry=REGISTRY
 )
-agent_runs: Final = Counter(
-    "one_runtime_agent_runs",
-    "Programs of agents, by outcome.",
-    ["outcome"],
+agent_tool_calls: Final = Counter(
+    "one_runtime_agent_tool_calls", "Calls of the tools of agents, by outcome.", ["tool", "outcome"], registry=REGISTRY
 )
+agent_runs: Final = Counter("one_runtime_agent_runs", "Programs of agents, by outcome.", ["outcome"], registry=REGISTRY)
 webhook_attempts: Final = Counter(
     "one_runtime_webhook_attempts",
     "Attempts to send a webhook, by outcome.",
