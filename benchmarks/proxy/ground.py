@@ -23,6 +23,7 @@ from one_runtime.encryption.vault import new_key
 from one_runtime.tenancy import api_keys, organizations
 from one_runtime.tenancy.events import Actor
 from tests.egress.certificates import tls_contexts
+from tests.mcp.conftest import message
 from tests.ports import free_port
 
 PATIENCE: Final = 30.0
@@ -43,6 +44,13 @@ class Ground:
         method, path = line.split(" ")
         ours = (f"Authorization: Bearer {self.token}", "One-Runtime-End-User: user")
         return Call(self.server.port, _request(f"{method} /v1/proxy/{slug}{path}", self.server.port, body, *ours))
+
+    def call_read(self, slug: str, path: str) -> Call:
+        """Return a call of an agent's tool `call_read`, with the API key and the same end user."""
+        body, headers = message("tools/call", name="call_read", arguments={"integration": slug, "path": path})
+        ours = (f"Authorization: Bearer {self.token}", "One-Runtime-End-User: user")
+        fields = [f"{name}: {value}" for name, value in headers.items()]
+        return Call(self.server.port, _request("POST /v1/mcp", self.server.port, body, *ours, *fields))
 
     def direct(self, line: str, slug: str, body: bytes = b"") -> Call:
         """Return the same call without the proxy."""

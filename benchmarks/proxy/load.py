@@ -44,6 +44,16 @@ async def load(call: Call, callers: int, seconds: float) -> Load:
     return Load(len(took) / seconds, took[len(took) // 2] * 1000, took[int(len(took) * 0.99)] * 1000)
 
 
+async def once(call: Call) -> bytes:
+    """Make one call. Return the body of the response."""
+    reader, writer = await _opened(call)
+    writer.write(call.request)
+    head = await reader.readuntil(b"\r\n\r\n")
+    body = await reader.readexactly(content_length(head))
+    writer.close()
+    return body
+
+
 async def repeat(call: Call, callers: int, times: int) -> None:
     """Make this many calls in total."""
     remaining = times

@@ -8,7 +8,7 @@ from typing import Final
 import uvloop
 
 from benchmarks.proxy.ground import Ground, ground
-from benchmarks.proxy.load import Load, load, repeat, waiting
+from benchmarks.proxy.load import Load, load, once, repeat, waiting
 from benchmarks.rows import NewDatabase
 
 CALLERS: Final = (1, 16, 64)
@@ -60,13 +60,16 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Results of one database. `alone`: p99 of calls to the answering provider, in ms per round.
+    """Results of one database.
 
-    `beside`: the same p99 during calls to a hanging provider. `megabytes`: memory before and after many calls.
+    - `agent`: proxy calls, and the same calls with the tool `call_read`, by round, with one caller.
+    - `alone`: p99 of calls to the answering provider, in ms per round. `beside`: during calls to a hanging provider.
+    - `megabytes`: memory before and after many calls.
     """
 
     database: str
     calls: list[Measured]
+    agent: list[tuple[Load, Load]]
     alone: list[float]
     beside: list[float]
     extent: Extent
@@ -78,12 +81,13 @@ def measure(database: str, new: NewDatabase, extent: Extent) -> Report:
     name = f"proxy_{database.lower()}"
     with ground(new(name)) as running_ground:
         calls = [result for kind in KINDS for result in _measured(running_ground, kind, 1, extent.seconds)]
+        agent = [_agent(running_ground, extent.seconds) for _ in range(ROUNDS)]
         alone, beside = uvloop.run(_bulkhead(running_ground, extent.seconds))
         megabytes = _memory(running_ground, extent.calls)
     if database != "SQLite":
         with ground(new(f"{name}_workers"), workers=2) as two:
             calls += _measured(two, KINDS[0], 2, extent.seconds)
-    return Report(database, calls, alone, beside, extent, megabytes)
+    return Report(database, calls, agent, alone, beside, extent, megabytes)
 
 
 def _measured(on: Ground, kind: Kind, workers: int, seconds: float) -> Iterator[Measured]:
@@ -94,6 +98,13 @@ def _measured(on: Ground, kind: Kind, workers: int, seconds: float) -> Iterator[
         proxied = uvloop.run(load(through, callers, seconds))
         cpu = (on.server.cpu_seconds() - before) / max(1.0, proxied.rate * seconds)
         yield Measured(kind.name, workers, callers, direct, proxied, cpu)
+
+
+def _agent(on: Ground, seconds: float) -> tuple[Load, Load]:
+    through, by_agent = on.proxied("GET /", "plain"), on.call_read("plain", "/")
+    answer = uvloop.run(once(by_agent))  # the first call imports the SDK
+    assert b'"isError":false' in answer, answer
+    return uvloop.run(load(through, 1, seconds)), uvloop.run(load(by_agent, 1, seconds))
 
 
 async def _bulkhead(on: Ground, seconds: float) -> tuple[list[float], list[float]]:
@@ -134,6 +145,13 @@ def tables(reports: list[Report]) -> Iterator[str]:
                 f"| **{ours.p50 - theirs.p50:.2f} ms** | {row.cpu * 1_000_000:,.0f} µs |"
             )
     yield ""
+    for report in reports:
+        proxied, by_agent = (statistics.median(load.p50 for load in loads) for loads in zip(*report.agent, strict=True))
+        yield (
+            f"- {report.database}: A proxy call (GET, 1 kB, one caller) takes {proxied:.2f} ms (median of {ROUNDS} "
+            f"rounds). The same call with the tool `call_read` takes {by_agent:.2f} ms. So `call_read` adds "
+            f"**{by_agent - proxied:.2f} ms**."
+        )
     for report in reports:
         alone, beside = statistics.median(report.alone), statistics.median(report.beside)
         yield (
