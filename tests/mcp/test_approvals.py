@@ -180,6 +180,19 @@ async def test_refused_call_is_not_sent(application: Application, client: Client
     assert [event["actor"]["type"] for event in events] == ["api_key", "end_user"]
 
 
+async def test_refused_call_is_not_sent_during_an_approval_of_all_calls(
+    application: Application, client: Client, agents: Agents
+) -> None:
+    await use_pages(client)
+    async with agents.connect(access="ask") as agent:
+        refused, approved = await asked(agent), await asked(agent, body={"name": "Grace"})
+        await decide(client, approved, "all")
+        await decide(client, refused, "refuse")
+        assert (await agent.call("call_write", **ADA)).data["code"] == "write_refused"
+        assert (await agent.call("call_write", **ADA | {"body": {"name": "Edsger"}})).data["status"] == 201
+    assert contacts(application) == ["Edsger"]
+
+
 @pytest.mark.promise("P6")
 async def test_link_has_no_power_of_its_own(
     application: Application, client: Client, agents: Agents, monkeypatch: pytest.MonkeyPatch

@@ -219,17 +219,16 @@ async def require_approval(tx: Transaction, installation: Installation, caller: 
     """
     now, message = installation.clock(), call.message
     candidates = await _candidates(tx, caller, call.integration.slug, now)
+    exact = [each for each in candidates if installation.vault.verify_mac(message, each.call_hash)]
+    if any(each.answer == "refused" for each in exact):  # also during an approval of all calls
+        raise WriteRefused("The user has refused this call. Do not repeat it, and go on without it.")
     for candidate in candidates:
         until = candidate.approved_until
         if candidate.connection_id == call.connection_id and until is not None and until > now:
             return
-    for candidate in candidates:
-        if candidate.used_at is not None or not installation.vault.verify_mac(message, candidate.call_hash):
-            continue
-        if candidate.answer == "refused":
-            raise WriteRefused("The user has refused this call. Do not repeat it, and go on without it.")
+    for candidate in exact:
         is_approved = candidate.answer == "approved" and candidate.approved_until is None
-        if is_approved and await tx.execute(_USE, request=candidate.id, now=now):
+        if candidate.used_at is None and is_approved and await tx.execute(_USE, request=candidate.id, now=now):
             return
     name = call.integration.name
     raise ApprovalRequired(f"The user has to approve this call: {call.method} {call.path} at {name}.", call)
