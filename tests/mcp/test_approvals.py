@@ -193,6 +193,31 @@ async def test_refused_call_is_not_sent_during_an_approval_of_all_calls(
     assert contacts(application) == ["Edsger"]
 
 
+async def test_approval_is_bound_to_the_base_url(application: Application, client: Client, agents: Agents) -> None:
+    await use_own_page(client)
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {"title": "Tide", "version": "1"},
+        "security": [{}],
+        "paths": {},
+    }
+    approved = []
+    for version in ("v1", "v2"):
+        servers = [{"url": f"{application.acme.url}/{version}"}]
+        changed = await client.send("PUT", "/v1/custom-integrations/x-tide", document | {"servers": servers})
+        assert changed.status_code in {200, 201}, changed.text
+        if version == "v1":
+            connection = {"integration_slug": "x-tide", "end_user_id": "user_123", "auth_type": "none"}
+            assert (await client.post("/v1/connections", connection)).status_code == 201
+            token = (await agents.token(access="ask"))["end_user_token"]
+        async with connected(application.app, token) as agent:
+            answer = await agent.call("call_write", **ADA | {"integration": "x-tide", "path": "/contacts"})
+        assert answer.data["code"] == "approval_required", answer.text
+        approved.append(parse_qs(urlsplit(answer.data["approval_url"]).query)["approval_request_id"])
+        await decide(client, approved[-1][0])
+    assert approved[0] != approved[1]
+
+
 @pytest.mark.promise("P6")
 async def test_link_has_no_power_of_its_own(
     application: Application, client: Client, agents: Agents, monkeypatch: pytest.MonkeyPatch

@@ -4,16 +4,16 @@ An approval request has the exact call. The end user opens a page of the organiz
 organization's backend then opens the page on which this end user answers. The agent never receives the address of this
 page, so an agent cannot approve its own call.
 
-An approval is valid for one call with the same method, host, path, query, headers, body and connection, or for all
+An approval is valid for one call with the same method, base URL, path, query, headers, body and connection, or for all
 calls of the agent with this connection for ten minutes.
 """
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from sqlalchemy import bindparam, func, insert, or_, select, update
 
@@ -55,26 +55,32 @@ ApprovalStatus: TypeAlias = Literal["open", "approved", "refused", "expired"]
 
 @dataclass(frozen=True, slots=True)
 class ExactCall:
-    """A call that the end user approves. `host`: with the port, if the port is not the default one.
+    """A call that the end user approves.
 
-    `path`, `query`: percent-encoded. `headers`: the headers that the agent has chosen, such as `content-type`.
+    - `base_url`: the base URL of the connection, whose path can contain a secret. `path`: below the base URL.
+    - `path`, `query`: percent-encoded. `headers`: the headers that the agent has chosen, such as `content-type`.
     """
 
     integration: Integration
     connection_id: str
     method: str
-    host: str
+    base_url: str = field(repr=False)
     path: str
     query: str
     headers: tuple[tuple[str, str], ...]
     body: bytes | None
 
     @property
+    def host(self) -> str:
+        """Return the host, and the port if the base URL names one."""
+        return urlsplit(self.base_url).netloc
+
+    @property
     def message(self) -> bytes:
         """Return bytes that are different for each call."""
         body = None if self.body is None else hashlib.sha256(self.body).hexdigest()
         headers = sorted((name.lower(), value) for name, value in self.headers)
-        place = (self.integration.slug, self.connection_id, self.method, self.host, self.path, self.query)
+        place = (self.integration.slug, self.connection_id, self.method, self.base_url, self.path, self.query)
         return _PURPOSE + json.dumps([*place, headers, body], separators=(",", ":")).encode()
 
 

@@ -183,15 +183,15 @@ class AgentCalls:
             raise ConnectRequired("The integration of this connection no longer exists.")
         if state.connection.status != "active":  # an approval would be used up without a call
             raise AccountRequired(f"The end user has to connect {integration.name} again.", integration)
-        address = urlsplit(inject(auth, state.usable.values).base_url)
-        host, name = address.netloc, address.hostname or ""
+        base_url = inject(auth, state.usable.values).base_url
+        name = urlsplit(base_url).hostname or ""
         if caller.policy.hosts is not None and name not in caller.policy.hosts:
             raise NotAllowed(f"This agent may not send requests to {name}.")
         exact = ExactCall(
             integration,
             state.connection.id,
             requested.method,
-            host,
+            base_url,
             requested.path,
             requested.query,
             requested.headers,
