@@ -294,6 +294,14 @@ async def test_page_shows_the_exact_call_and_only_the_page_does(
     assert CANARY not in "".join(answers) + repr(rows)
 
 
+async def test_line_break_in_a_value_does_not_look_like_another_value(client: Client, agents: Agents) -> None:
+    await use_pages(client)
+    async with agents.connect(access="ask") as agent:
+        request = await asked(agent, query={"note": "1\nto = ada"}, body_format="form", body={"amount": "2\nto = ada"})
+    page = (await client.http.get((await opened(client, request)).json()["approval_url"])).text
+    assert [line for line in ("note = 1\\nto = ada<", "amount = 2\\nto = ada<") if line not in page] == []
+
+
 async def test_approval_is_not_possible_without_a_page_or_for_a_large_body(client: Client, agents: Agents) -> None:
     await client.connect()
     async with agents.connect(access="ask") as agent:

@@ -163,7 +163,8 @@ def visible(value: str) -> str:
 
 
 def _lines(pairs: list[tuple[str, str]]) -> str:
-    return "\n".join(f"{name} = {value}" for name, value in pairs)
+    """Return a line for each pair. A line break in a value must not look like another pair."""
+    return "\n".join(f"{name} = {value}".replace("\n", "\\n") for name, value in pairs)
 
 
 def _body(body: str, content_type: str) -> str:
