@@ -195,6 +195,7 @@ async def test_refused_call_is_not_sent_during_an_approval_of_all_calls(
 
 async def test_approval_is_bound_to_the_base_url(application: Application, client: Client, agents: Agents) -> None:
     await use_own_page(client)
+    token = (await agents.token(access="ask"))["end_user_token"]
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "Tide", "version": "1"},
@@ -209,7 +210,6 @@ async def test_approval_is_bound_to_the_base_url(application: Application, clien
         if version == "v1":
             connection = {"integration_slug": "x-tide", "end_user_id": "user_123", "auth_type": "none"}
             assert (await client.post("/v1/connections", connection)).status_code == 201
-            token = (await agents.token(access="ask"))["end_user_token"]
         async with connected(application.app, token) as agent:
             answer = await agent.call("call_write", **ADA | {"integration": "x-tide", "path": "/contacts"})
         assert answer.data["code"] == "approval_required", answer.text
