@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from html import unescape
 from typing import Any, Final
 
+import httpx2
 import pytest
 import pytest_asyncio
 from sqlalchemy import select
@@ -372,11 +373,17 @@ async def test_purge_deletes_old_authorizations_and_no_token_that_can_be_renewed
     tokens = await agent.tokens()
     authorization_id = await agent.request()
     path = f"/v1/agent-authorizations/{authorization_id}"
+    approved = await agent.request()
+    assert (await agent.approve(approved)).status_code == 200
     await purge(application.installation)
     assert (await agent.owner.get(path)).status_code == 200
+    application.clock.advance(minutes=71)
+    await purge(application.installation)
+    assert (await agent.owner.get(path)).status_code == 404, "strangers must not fill the table"
+    assert (await agent.owner.get(f"/v1/agent-authorizations/{approved}")).status_code == 200
     application.clock.advance(days=29)
     await purge(application.installation)
-    assert (await agent.owner.get(path)).status_code == 404
+    assert (await agent.owner.get(f"/v1/agent-authorizations/{approved}")).status_code == 404
     assert (await agent.refresh(tokens["refresh_token"])).status_code == 200
     application.clock.advance(days=31)
     await purge(application.installation)
@@ -406,3 +413,19 @@ async def test_browser_requests_that_start_nothing(agent: OAuthAgent) -> None:
     assert agent.publisher.requests == 0
     answers = [(await agent.authorize(client_id="x")).status_code for _ in range(agent_authorization.PER_MINUTE // 4)]
     assert (answers[0], answers[-1]) == (400, 429)
+
+
+async def test_addresses_of_one_ipv6_network_share_a_rate_limit(agent: OAuthAgent) -> None:
+    statuses: dict[str, int] = {}
+    for name, pattern in (
+        ("one network", "2001:db8:1:2::{:x}"),
+        ("many networks", "2001:db8:2:{:x}::1"),
+        ("many IPv4 addresses", "::ffff:192.0.2.{}"),
+    ):
+        for number in range(agent_authorization.PER_MINUTE // 3):
+            transport = httpx2.ASGITransport(agent.application.app, client=(pattern.format(number), 1))
+            async with httpx2.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http:
+                statuses[name] = (await http.get("/oauth/authorize?client_id=x")).status_code
+            if statuses[name] != 400:
+                break
+    assert statuses == {"one network": 429, "many networks": 400, "many IPv4 addresses": 400}

@@ -14,6 +14,9 @@ async def purge(installation: Installation) -> int:
     requests = await run_in_batches(database, connect_requests.PURGE, before=now - connect_requests.KEPT)
     interrupted = now - paused_runs.INTERRUPTION_KEPT
     runs = await run_in_batches(database, paused_runs.PURGE, now=now, before=interrupted)
-    answered = await run_in_batches(database, authorizations.PURGE, before=now - authorizations.KEPT)
+    unapproved = now - authorizations.UNAPPROVED_KEPT
+    answered = await run_in_batches(
+        database, authorizations.PURGE, before=now - authorizations.KEPT, before_unapproved=unapproved
+    )
     approved = await run_in_batches(database, approvals.PURGE, before=now - approvals.KEPT)
     return tokens + requests + runs + answered + approved

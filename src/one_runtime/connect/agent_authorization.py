@@ -16,10 +16,10 @@ from one_runtime.connect.screens import Screens
 from one_runtime.context import Installation
 from one_runtime.encryption.secret_tokens import digest
 from one_runtime.errors import RateLimited
-from one_runtime.tenancy.authentication import RateLimit, client_address
+from one_runtime.tenancy.authentication import RateLimit, client_network
 
 PER_MINUTE: Final = 240
-"""Maximum number of requests of one IP address in a minute. Each request can fetch a document, and stores a row.
+"""Maximum number of requests of one network in a minute. Each request can fetch a document, and stores a row.
 
 Many people can share an IP address.
 """
@@ -45,7 +45,8 @@ class AgentAuthorizationPage:
         if is_framed(request):
             return self._screens.refusal("framed", 403)
         try:
-            self._rate_limit.take(digest(client_address(request.scope) or ""))
+            network = client_network(request.scope)
+            self._rate_limit.take(digest(network))
             query = request.scope["query_string"].decode("ascii")
             parameters = parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS, errors="strict")
             address = await authorization_endpoint.start(self._installation, self._documents, parameters)

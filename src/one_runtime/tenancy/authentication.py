@@ -5,6 +5,7 @@ own data: the list of integrations and the proxy. Their SQL statements select `K
 checks the row.
 """
 
+import ipaddress
 import time
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
@@ -283,6 +284,21 @@ def client_address(request: Mapping[str, Any]) -> str | None:
     """
     client = request.get("client")
     return client[0] if client else None
+
+
+def client_network(request: Mapping[str, Any]) -> str:
+    """Return the network of the caller, for a rate limit: the IPv4 address, or the first 64 bits of the IPv6 address.
+
+    One customer of an internet provider has all addresses of such an IPv6 network.
+    """
+    address = client_address(request) or ""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:  # a Unix socket
+        return address
+    if ip.version == 4 or ip.ipv4_mapped is not None:
+        return str(ip if ip.version == 4 else ip.ipv4_mapped)
+    return str(ipaddress.ip_network((ip, 64), strict=False))
 
 
 @lru_cache(maxsize=1024)

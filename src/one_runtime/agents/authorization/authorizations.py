@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeAlias
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, insert, or_, select, update
 
 from one_runtime.agents.authorization import redirect_uris
 from one_runtime.agents.authorization.requests import AgentAuthorizationRequest
@@ -32,7 +32,11 @@ LIFETIME: Final = timedelta(minutes=10)
 
 CODE_LIFETIME: Final = timedelta(seconds=60)
 KEPT: Final = timedelta(days=1)
-"""Time after the expiry for which the database keeps an authorization. Until then, a second use of the code counts."""
+"""Time after the expiry for which the database keeps an approved authorization, to recognize a second use of the code.
+"""
+
+UNAPPROVED_KEPT: Final = timedelta(hours=1)
+"""Time after the expiry for which the database keeps every other authorization. Strangers can create authorizations."""
 
 Status: TypeAlias = Literal["open", "approved", "declined", "expired"]
 
@@ -106,8 +110,12 @@ _APPROVE = (
     )
 )
 _USE = update(authorizations).where(*_IS_ID).values(end_user_token_id=bindparam("token"))
-PURGE: Final = batched_delete(authorizations, authorizations.c.expires_at < bindparam("before"))
-"""Deletes the authorizations that expired before a time."""
+PURGE: Final = batched_delete(
+    authorizations,
+    authorizations.c.expires_at < bindparam("before_unapproved"),
+    or_(authorizations.c.approved_at.is_(None), authorizations.c.expires_at < bindparam("before")),
+)
+"""Deletes the authorizations that expired before a time (`before`), and earlier if the end user did not approve."""
 
 
 async def create(tx: Transaction, request: AgentAuthorizationRequest, now: datetime) -> str:
@@ -147,7 +155,7 @@ async def get(
         raise NotFound(
             f"There is no agent authorization {authorization_id[:64]!r}. Its id is the parameter "
             f"{AUTHORIZATION_PARAMETER} of the address that the end user opened. One Runtime deletes an authorization "
-            "a day after its expiry."
+            "an hour after its expiry if it was not approved."
         )
     return row
 
