@@ -141,6 +141,21 @@ def test_secret_is_redacted_in_any_surrounding_text(before: str, secret: str, af
     assert len(redacted) <= 300
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps([KEY]).replace("/", "\\/"),  # PHP
+        json.dumps([KEY]).replace("<", "\\u003c").replace("&", "\\u0026"),  # Go
+        json.dumps([KEY]).translate({ord(each): f"\\u{ord(each):04X}" for each in "<>&'+"}).replace('\\"', "\\u0022"),
+    ],
+    ids=["PHP", "Go", ".NET"],
+)
+def test_secret_is_masked_in_the_json_of_other_languages(body: str) -> None:
+    assert json.loads(body) == [KEY]
+    assert json.loads(mask(body.encode(), [KEY])) == ["…"]
+    assert contains_secret(body, [KEY])
+
+
 def test_a_masked_body_keeps_everything_except_the_secret() -> None:
     body = json.dumps({"id": 1, "key": KEY, "basic": base64.b64encode(f"user:{KEY}".encode()).decode(), "note": "é"})
     masked = json.loads(mask(body.encode(), [KEY]))

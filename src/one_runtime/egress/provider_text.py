@@ -91,9 +91,18 @@ def _forms(secret: str) -> list[str]:
         html.escape(secret, quote=False),
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
+        *_json_forms(secret),
         *_base64_forms(data),
     ]
     return [form for form in map(printable, forms) if len(form) >= _SHORTEST_SECRET]
+
+
+def _json_forms(secret: str) -> Iterator[str]:
+    """Yield the forms in the JSON of PHP, Go and .NET, which escape more characters than JSON requires."""
+    plain = json.dumps(secret)[1:-1]
+    yield plain.replace("/", "\\/")
+    yield plain.translate({ord(each): f"\\u{ord(each):04x}" for each in "<>&"})
+    yield plain.replace('\\"', "\\u0022").translate({ord(each): f"\\u{ord(each):04X}" for each in "<>&'+`"})
 
 
 def _base64_forms(data: bytes) -> Iterator[str]:
