@@ -59,6 +59,10 @@ UNTRUSTED: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "a client on http": ({"client_id": "http://agent.example/client.json"}, "must be an https URL."),
     "a client on a private address": ({"client_id": "https://192.168.0.1/client.json"}, "on the public internet."),
     "a client on this machine": ({"client_id": "https://localhost/client.json"}, "on the public internet."),
+    "a client whose host looks like another one": (
+        {"client_id": "https://cl\u0430ude.ai/client.json"},
+        "client_id must be ASCII.",
+    ),
     "no redirect URI": ({"redirect_uri": None}, NO_REDIRECT),
     "another redirect URI": ({"redirect_uri": "https://evil.example/callback"}, NO_REDIRECT),
     "a longer path": ({"redirect_uri": f"{REDIRECT_URI}/x"}, NO_REDIRECT),

@@ -91,6 +91,8 @@ class ClientDocuments:
             target = parse(client_id)
         except TargetRefused as error:
             raise AgentClientRefused(f"The app's client_id must be the URL of a document. {error.detail}") from error
+        if not client_id.isascii():  # a host in Unicode can look like the host of another publisher
+            raise AgentClientRefused("The app's client_id must be ASCII. Write its host in Punycode (xn--).")
         path = urlsplit(client_id).path
         has_dots = any(segment in {".", ".."} for segment in path.lower().replace("%2e", ".").split("/"))
         if len(client_id) > MAX_LENGTH or "#" in client_id or path in {"", "/"} or has_dots:
