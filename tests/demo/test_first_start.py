@@ -49,7 +49,8 @@ async def test_first_start_creates_everything(tmp_path: Path) -> None:
     assert key.scopes == api_keys.DEFAULT_SCOPES
     assert organization.id == key.organization_id
     assert organization.allowed_origins == (ORIGIN,)
-    assert organization.return_urls == (f"{ORIGIN}/connected",)
+    assert organization.return_urls == (f"{ORIGIN}/connected", f"{ORIGIN}/agents")
+    assert organization.agents.connect_url == f"{ORIGIN}/agents"
     assert organization.logo_url is not None
 
 
@@ -91,7 +92,9 @@ async def test_start_on_another_port_allows_its_origin_and_return_url_too(tmp_pa
     async with opened(data) as database, database.read() as tx:
         (organization,) = await organizations.list_all(tx)
     assert organization.allowed_origins == (ORIGIN, "http://127.0.0.1:9001")
-    assert organization.return_urls == (f"{ORIGIN}/connected", "http://127.0.0.1:9001/connected")
+    newest = "http://127.0.0.1:9001/connected", "http://127.0.0.1:9001/agents"
+    assert organization.return_urls == (f"{ORIGIN}/connected", f"{ORIGIN}/agents", *newest)
+    assert organization.agents.connect_url == "http://127.0.0.1:9001/agents"
 
 
 async def test_folder_without_a_return_url_gets_one_at_the_next_start(tmp_path: Path) -> None:
@@ -106,7 +109,8 @@ async def test_folder_without_a_return_url_gets_one_at_the_next_start(tmp_path: 
     async with database.read() as tx:
         (organization,) = await organizations.list_all(tx)
     await database.close()
-    assert organization.return_urls == (f"{ORIGIN}/connected",)
+    assert organization.return_urls == (f"{ORIGIN}/connected", f"{ORIGIN}/agents")
+    assert organization.agents.connect_url == f"{ORIGIN}/agents"
     assert (organization.display_name, organization.logo_url) == ("Renamed", before.logo_url)
 
 

@@ -16,6 +16,7 @@ import pytest
 from one_runtime.clock import system_clock
 from one_runtime.demo.playground.backend import create_playground
 from one_runtime.demo.playground.calls import ApiRequest, ApiResponse, Unreachable, over_http
+from one_runtime.demo.playground.page import FILES
 from one_runtime.demo.playground.product import Playground
 from one_runtime.webhooks.signatures import new_secret, signed_headers
 
@@ -152,7 +153,7 @@ async def test_every_request_is_shown_without_the_key(client: httpx2.AsyncClient
 
 
 async def test_no_page_or_file_contains_the_key(client: httpx2.AsyncClient) -> None:
-    for path in ("/", "/page.js", "/connecting.js", "/backend.js", "/requests.js", "/page.css", "/mark.svg"):
+    for path in ("/", *(f"/{name}" for name in FILES)):
         answer = await client.get(path)
         assert answer.status_code == 200
         assert API_KEY not in answer.text

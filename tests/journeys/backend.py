@@ -84,7 +84,7 @@ class Backend:
             sql = "UPDATE organizations SET return_urls = ? WHERE id = ?"
             database.execute(sql, (json.dumps(list(urls)), organization_id))
 
-    def use_page_of_agents(self, url: str | None) -> None:
+    def use_page_of_agents(self, url: str) -> None:
         """Set the page that the links of agents open, as the organization does with an admin key."""
         with closing(sqlite3.connect(f"{self.demo.data}/one-runtime.db", timeout=30)) as database, database:
             first = "SELECT id FROM organizations ORDER BY created_at LIMIT 1"

@@ -22,7 +22,7 @@ from one_runtime.db.database_url import create_database
 from one_runtime.db.engine import Transaction
 from one_runtime.db.migrations import migrate
 from one_runtime.demo import acme
-from one_runtime.demo.playground.product import CONNECTED, WEBHOOKS
+from one_runtime.demo.playground.product import AGENT_LINKS, CONNECTED, WEBHOOKS
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.errors import ConfigurationError, Unauthenticated
@@ -39,7 +39,7 @@ from one_runtime.webhooks import endpoints, event_types, secrets
 CUSTOMER: Final = "Fernhill"
 
 _PLAYGROUND: Final = "Playground"
-_RECEIVED: Final = ("connection.*", "hosted_connection_session.*", "end_user.*")
+_RECEIVED: Final = ("connection.*", "hosted_connection_session.*", "end_user.*", "end_user_token.*", "agent.*")
 
 _DATABASE: Final = "one-runtime.db"
 _KEY_RING: Final = "encryption-keys"
@@ -160,7 +160,8 @@ async def _api_key(
 async def _webhook_secret(tx: Transaction, vault: Vault, path: Path, organization_id: str, origin: str) -> str:
     """Return the secret of the webhook endpoint that sends events to the playground.
 
-    If the file or the endpoint is missing, create both. If an earlier start used another port, change the URL.
+    If the file or the endpoint is missing, create both. If an earlier start used another port or another version,
+    change the URL and the event types.
     """
     actor, now, url = Actor(organization_id, "system"), system_clock(), origin + WEBHOOKS
     found = [each for each in await endpoints.list_all(tx, organization_id) if each.description == _PLAYGROUND]
@@ -168,7 +169,7 @@ async def _webhook_secret(tx: Transaction, vault: Vault, path: Path, organizatio
     if stored and found:
         present = (await endpoints.details(tx, organization_id, found))[0]
         changed = endpoints.change(present.endpoint, {"url": url, "status": "active"})
-        await endpoints.save(tx, actor, present, changed, present.event_types, now)
+        await endpoints.save(tx, actor, present, changed, event_types.expand(_RECEIVED), now)
         return stored
     for each in found:
         await endpoints.remove(tx, actor, each, now)
@@ -188,7 +189,9 @@ async def _is_key_of(tx: Transaction, token: str, organization_id: str) -> bool:
 
 
 async def _organization(tx: Transaction, origin: str) -> Organization:
-    """Return the demo's organization. The organization allows the origin and the return URL of the playground.
+    """Return the demo's organization. The organization allows the origin and the return URLs of the playground.
+
+    The links of agents open the playground of the newest start.
 
     If earlier starts used other ports, the origins and return URLs of those starts stay allowed.
     """
@@ -200,7 +203,8 @@ async def _organization(tx: Transaction, origin: str) -> Organization:
         organization,
         logo_url=organization.logo_url if existing else f"data:image/svg+xml;base64,{logo}",
         allowed_origins=tuple(dict.fromkeys((*organization.allowed_origins, origin))),
-        return_urls=tuple(dict.fromkeys((*organization.return_urls, origin + CONNECTED))),
+        return_urls=tuple(dict.fromkeys((*organization.return_urls, origin + CONNECTED, origin + AGENT_LINKS))),
+        agents=replace(organization.agents, connect_url=origin + AGENT_LINKS),
     )
     if changed == organization:
         return organization

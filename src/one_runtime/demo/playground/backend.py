@@ -5,6 +5,7 @@ In a real product, you write the backend. The backend acts only for the signed-i
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Final
 
 from starlette.applications import Starlette
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from one_runtime.demo.playground.agent_links import decline, open_agent_link
 from one_runtime.demo.playground.calls import (
     SESSIONS,
     ApiResponse,
@@ -24,8 +26,9 @@ from one_runtime.demo.playground.calls import (
 )
 from one_runtime.demo.playground.inbox import Inbox
 from one_runtime.demo.playground.page import file_routes, show_page
-from one_runtime.demo.playground.product import CONNECTED, END_USERS, Playground
+from one_runtime.demo.playground.product import AGENT_LINKS, CONNECTED, END_USERS, Playground
 from one_runtime.demo.playground.returning import handle_return
+from one_runtime.demo.playground.scripted_agent import ScriptedAgent
 from one_runtime.demo.playground.visit import (
     BadRequest,
     Visit,
@@ -45,6 +48,7 @@ _LINK_LIFETIME: Final = 3600  # in seconds: the maximum that One Runtime allows
 def create_playground(playground: Playground, send: Send | None = None) -> Starlette:
     """Create the playground as an ASGI application. Tests replace `send`, the transport to One Runtime."""
     transport = send or over_http(playground.one_runtime_url)
+    agent = ScriptedAgent()
 
     def visit(request: Request) -> Visit:
         one_runtime = OneRuntime(playground.one_runtime_url, playground.api_key, transport)
@@ -71,6 +75,10 @@ def create_playground(playground: Playground, send: Send | None = None) -> Starl
         Route("/api/sessions", api(_create_session), methods=["POST"]),
         Route("/api/sessions/{session_id}", api(_get_session), methods=["GET"]),
         Route("/api/disconnect", api(_disconnect), methods=["POST"]),
+        Route(AGENT_LINKS, page(_open_agent_link)),
+        Route("/api/agents/decline", api(_decline), methods=["POST"]),
+        Route("/api/agents/tokens", api(partial(_create_token, agent)), methods=["POST"]),
+        Route("/api/agents/calls", api(partial(_call_tool, agent)), methods=["POST"]),
         *Inbox(playground.webhook_secret).routes(),
     ]
     return Starlette(routes=routes)
@@ -102,6 +110,14 @@ async def _return(visit: Visit) -> Response:
     return show_page(visit.playground, visit.end_user_id, await handle_return(visit))
 
 
+async def _open_agent_link(visit: Visit) -> Response:
+    """Show the page that the link of an agent opens, or redirect to One Runtime's page for an approval."""
+    link = await open_agent_link(visit)
+    if isinstance(link, str):
+        return RedirectResponse(link, 303)
+    return show_page(visit.playground, visit.end_user_id, agent_link=link)
+
+
 async def _sign_in(visit: Visit) -> Response:
     end_user_id = text(await read_body(visit.request), "end_user_id")
     return sign_in(_answer({"end_user_id": end_user_id}, 200, visit), visit.playground.origin, end_user_id)
@@ -120,6 +136,8 @@ async def _create_session(visit: Visit) -> Response:
         session["integration_slug"] = text(data, "integration_slug")
     if visit.end_user_id in END_USERS:
         session["end_user_name"] = END_USERS[visit.end_user_id]
+    if data.get("connect_request_id") is not None:
+        session["connect_request_id"] = text(data, "connect_request_id")
     session |= _session_fields(data.get("way", "popup"), visit.playground.origin)
     return _pass_on(await visit.one_runtime.post(SESSIONS, session), visit)
 
@@ -151,6 +169,26 @@ async def _disconnect(visit: Visit) -> Response:
     slug = text(await read_body(visit.request), "integration_slug")
     body = {"integration_slug": slug, "end_user_id": visit.end_user_id}
     return _pass_on(await visit.one_runtime.post("/v1/disconnect", body), visit)
+
+
+async def _decline(visit: Visit) -> Response:
+    request_id = text(await read_body(visit.request), "connect_request_id")
+    return _pass_on(await decline(visit, request_id), visit)
+
+
+async def _create_token(agent: ScriptedAgent, visit: Visit) -> Response:
+    await read_body(visit.request)
+    return _pass_on(await agent.create_token(visit), visit)
+
+
+async def _call_tool(agent: ScriptedAgent, visit: Visit) -> Response:
+    """Call a tool of `/v1/mcp` for the scripted agent, and return both messages."""
+    data = await read_body(visit.request)
+    arguments = data.get("arguments")
+    if not isinstance(arguments, dict):
+        raise BadRequest("arguments must be an object.")
+    exchange = await agent.call(visit, text(data, "tool"), arguments)
+    return _answer(asdict(exchange), 200, visit)
 
 
 def _pass_on(answer: ApiResponse, visit: Visit) -> Response:

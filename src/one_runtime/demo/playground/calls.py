@@ -1,7 +1,7 @@
 """Send the requests of the playground's backend to One Runtime. The page shows each request as a curl command.
 
 The curl command contains `$ONE_RUNTIME_API_KEY` instead of the API key. The command and the displayed response contain
-only the prefix of a session token or code.
+only the prefix of any other token or code.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ Send = Callable[["ApiRequest"], Awaitable["ApiResponse"]]
 
 _TIMEOUT: Final = 30.0
 _SHOWN_ANSWER: Final = 20_000
-_TOKEN_OR_CODE: Final = re.compile(r"(orcs_|orcc_)[A-Za-z0-9_]+")
+_TOKEN_OR_CODE: Final = re.compile(r"(orcs_|orcc_|orut_|orap_)[A-Za-z0-9_]+")
 
 
 class Unreachable(Exception):
@@ -78,27 +78,38 @@ def error_detail(response: ApiResponse) -> str:
 
 
 class OneRuntime:
-    """A client of One Runtime's API for one request of the browser. `calls` lists the API requests in order."""
+    """A client of One Runtime's API for one request of the browser. `calls` lists the API requests in order.
 
-    def __init__(self, url: str, api_key: str, send: Send) -> None:
+    `variable`: the environment variable that the curl commands contain instead of the secret.
+    """
+
+    def __init__(self, url: str, secret: str, send: Send, variable: str = "ONE_RUNTIME_API_KEY") -> None:
         self._url = url
-        self._api_key = api_key
+        self._secret = secret
         self._send = send
+        self._variable = variable
         self.calls: list[RecordedCall] = []
+
+    def with_token(self, token: str) -> "OneRuntime":
+        """Return a client that sends an end-user token instead of the API key, as an agent does."""
+        return OneRuntime(self._url, token, self._send, "END_USER_TOKEN")
 
     async def get(self, path: str, query: Mapping[str, str] | None = None) -> ApiResponse:
         """Send a GET. Raises: Unreachable."""
-        return await self._ask("GET", f"{path}?{urlencode(query)}" if query else path, None)
+        return await self._ask("GET", f"{path}?{urlencode(query)}" if query else path, {}, None)
 
-    async def post(self, path: str, body: Mapping[str, Any]) -> ApiResponse:
+    async def delete(self, path: str) -> ApiResponse:
+        """Send a DELETE. Raises: Unreachable."""
+        return await self._ask("DELETE", path, {}, None)
+
+    async def post(self, path: str, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> ApiResponse:
         """Send a POST with JSON. Raises: Unreachable."""
-        return await self._ask("POST", path, json.dumps(body, ensure_ascii=False))
+        sent = {"Content-Type": "application/json", **(headers or {})}
+        return await self._ask("POST", path, sent, json.dumps(body, ensure_ascii=False))
 
-    async def _ask(self, method: str, target: str, body: str | None) -> ApiResponse:
-        headers = {"Authorization": f"Bearer {self._api_key}"}
-        if body is not None:
-            headers["Content-Type"] = "application/json"
-        request = ApiRequest(method, target, headers, None if body is None else body.encode())
+    async def _ask(self, method: str, target: str, headers: Mapping[str, str], body: str | None) -> ApiResponse:
+        sent = {"Authorization": f"Bearer {self._secret}", **headers}
+        request = ApiRequest(method, target, sent, None if body is None else body.encode())
         answer, started = None, time.perf_counter()
         try:
             answer = await self._send(request)
@@ -106,7 +117,8 @@ class OneRuntime:
         finally:
             ms = round((time.perf_counter() - started) * 1000)
             status, text = (answer.status, _shown(answer.body)) if answer else (None, "")
-            self.calls.append(RecordedCall(method, target, _curl(method, self._url + target, body), status, ms, text))
+            curl = _curl(request, self._url, self._variable, headers)
+            self.calls.append(RecordedCall(method, target, curl, status, ms, text))
 
 
 def over_http(url: str) -> Send:
@@ -134,11 +146,13 @@ def _exchange(host: str, request: ApiRequest) -> ApiResponse:
         connection.close()
 
 
-def _curl(method: str, url: str, body: str | None) -> str:
-    parts = ["curl -X POST" if method == "POST" else "curl", '-H "Authorization: Bearer $ONE_RUNTIME_API_KEY"']
-    if body is not None:
-        parts += ["-H 'Content-Type: application/json'", f"-d {shlex.quote(_cut(body))}"]
-    return " \\\n".join([*parts, shlex.quote(url)])
+def _curl(request: ApiRequest, url: str, variable: str, headers: Mapping[str, str]) -> str:
+    method = "" if request.method == "GET" else f" -X {request.method}"
+    parts = [f"curl{method}", f'-H "Authorization: Bearer ${variable}"']
+    parts += [f"-H {shlex.quote(f'{name}: {value}')}" for name, value in headers.items()]
+    if request.body is not None:
+        parts.append(f"-d {shlex.quote(_cut(request.body.decode()))}")
+    return " \\\n".join([*parts, shlex.quote(url + request.target)])
 
 
 def _shown(body: bytes) -> str:

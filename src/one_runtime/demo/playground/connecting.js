@@ -1,6 +1,7 @@
 // The three ways to connect: in a popup over this page, in this window, and by a link.
 import { ask, BackendError } from "./backend.js";
-import { copy, pack } from "./requests.js";
+import { copy } from "./copying.js";
+import { pack } from "./requests.js";
 
 const $ = (id) => document.getElementById(id);
 const CHOSEN = "way";
@@ -23,11 +24,20 @@ function createSession(integration, way) {
   return ask("POST", "/api/sessions", { integration_slug: integration?.slug ?? null, way });
 }
 
-async function inPopup(integration, _whom, oneRuntimeUrl) {
+function inPopup(integration, _whom, oneRuntimeUrl) {
+  return openPopup(oneRuntimeUrl, () => createSession(integration, "popup"));
+}
+
+/** Connects the account for which an agent asks, in the popup. The connect request names the integration. */
+export function connectForAgent(connectRequestId, oneRuntimeUrl) {
+  return openPopup(oneRuntimeUrl, () => ask("POST", "/api/sessions", { connect_request_id: connectRequestId }));
+}
+
+async function openPopup(oneRuntimeUrl, create) {
   const { createOneRuntime } = await import(`${oneRuntimeUrl}/connect.js`).catch(() => {
     throw new BackendError("One Runtime’s connect.js cannot be loaded. Is the demo still running?");
   });
-  const session = await createSession(integration, "popup");
+  const session = await create();
   const { connections } = createOneRuntime({ baseUrl: oneRuntimeUrl });
   const result = await connections.open({ sessionToken: session.session_token, connectUrl: session.connect_url });
   return { status: result.status, slug: result.integrationSlug, sentence: result.error?.message };

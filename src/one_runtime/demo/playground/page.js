@@ -1,8 +1,11 @@
 // Fernhill's integrations page. The page calls only Fernhill's backend, and loads only connect.js from One Runtime.
+import { showAgentLink } from "./agent_link.js";
+import { prepareAgents, reset as resetAgents } from "./agents.js";
 import { ask, BackendError } from "./backend.js";
 import { connect as connectIn } from "./connecting.js";
+import { copy, copyRow, hidden } from "./copying.js";
 import { follow } from "./events.js";
-import { copy, show as showRequests, unpack } from "./requests.js";
+import { show as showRequests, unpack } from "./requests.js";
 
 const facts = JSON.parse(document.getElementById("facts").textContent);
 const $ = (id) => document.getElementById(id);
@@ -77,6 +80,13 @@ async function comeBack({ status, integration_slug: slug, sentence, requests }) 
   if (status === "connected") return connected(slug);
   await load();
   return status === "cancelled" ? toast(sentence) : complain(sentence);
+}
+
+/** Shows the request of an agent whose link the end user has opened. */
+function openAgentLink(link) {
+  showRequests(link.requests);
+  const name = integrations.find((one) => one.slug === link.integration_slug)?.name ?? link.integration_slug;
+  showAgentLink(link, name, facts.one_runtime_url, connected);
 }
 
 function confirmed(integration) {
@@ -196,13 +206,6 @@ function whileBusy(button, act) {
   };
 }
 
-function hidden(text) {
-  const span = document.createElement("span");
-  span.className = "visually-hidden";
-  span.textContent = text;
-  return span;
-}
-
 function logo(place, integration) {
   const image = place.querySelector("img");
   const monogram = () => place.replaceChildren(integration.name.slice(0, 1));
@@ -265,6 +268,7 @@ async function choose(id) {
     fillEndUsers();
   }
   complain(null);
+  resetAgents();
   integrations = null; // if loading fails, the next end user must not see the previous user's integrations
   skeletons();
   load();
@@ -305,21 +309,6 @@ function toast(sentence) {
   toastTimer = setTimeout(() => $("toast").classList.remove("shown"), 4000);
 }
 
-function keyRow({ account, key }) {
-  const row = document.createElement("li");
-  const name = document.createElement("span");
-  const code = document.createElement("code");
-  const button = document.createElement("button");
-  name.textContent = account;
-  code.textContent = key;
-  button.type = "button";
-  button.className = "link";
-  button.append("Copy", hidden(` the key of ${account}`));
-  button.addEventListener("click", () => copy(key, button));
-  row.append(name, button, code);
-  return row;
-}
-
 // All windows of this browser share the cookie with the signed-in end user. After a change, the other windows reload. A
 // page that the browser restores from its cache also reloads, because the end user can be another one.
 const windows = new BroadcastChannel("signed-in");
@@ -352,10 +341,11 @@ $("browse").onclick = whileBusy($("browse"), (button) => connect(null, button));
 $("copy-first-key").addEventListener("click", (event) => copy(facts.acme_keys[0].key, event.currentTarget));
 
 $("first-key").textContent = facts.acme_keys[0]?.key ?? "";
-$("keys").replaceChildren(...facts.acme_keys.map(keyRow));
+$("keys").replaceChildren(...facts.acme_keys.map(({ account, key }) => copyRow(account, key, `the key of ${account}`)));
 fillEndUsers();
 skeletons();
 unpack();
 follow();
+prepareAgents(load);
 if (facts.returned) comeBack(facts.returned);
-else load();
+else load().then(() => facts.agent_link && openAgentLink(facts.agent_link));

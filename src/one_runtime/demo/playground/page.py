@@ -10,22 +10,34 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from one_runtime.catalog.popular import POPULARITY
+from one_runtime.demo.playground.agent_links import AgentLink
 from one_runtime.demo.playground.product import END_USERS, Playground
 from one_runtime.demo.playground.returning import ReturnOutcome
 
-_FILES: Final = {
+FILES: Final = {
     "page.js": "text/javascript",
     "connecting.js": "text/javascript",
     "backend.js": "text/javascript",
     "requests.js": "text/javascript",
     "events.js": "text/javascript",
+    "agents.js": "text/javascript",
+    "agent_link.js": "text/javascript",
+    "copying.js": "text/javascript",
     "page.css": "text/css",
     "mark.svg": "image/svg+xml",
 }
 
 
-def show_page(playground: Playground, end_user_id: str, returned: ReturnOutcome | None = None) -> Response:
-    """Return the page for the signed-in end user. `returned` is set after a return from One Runtime."""
+def show_page(
+    playground: Playground,
+    end_user_id: str,
+    returned: ReturnOutcome | None = None,
+    agent_link: AgentLink | None = None,
+) -> Response:
+    """Return the page for the signed-in end user.
+
+    `returned`: the outcome after a return from One Runtime. `agent_link`: the link of an agent that was opened.
+    """
     facts = {
         "one_runtime_url": playground.one_runtime_url,
         "end_user_id": end_user_id,
@@ -33,6 +45,7 @@ def show_page(playground: Playground, end_user_id: str, returned: ReturnOutcome 
         "acme_keys": [{"account": account, "key": key} for account, key in playground.acme_keys.items()],
         "popular": list(POPULARITY),
         "returned": asdict(returned) if returned else None,
+        "agent_link": asdict(agent_link) if agent_link else None,
     }
     # Escape each `<`, because the text `</script>` would end the script element.
     page = _PAGE.replace("{facts}", json.dumps(facts, ensure_ascii=False).replace("<", "\\u003c"))
@@ -56,7 +69,7 @@ def _policy(playground: Playground) -> str:
 
 def file_routes() -> list[Route]:
     """Return the routes of the page's own files."""
-    return [_file(name, media_type) for name, media_type in _FILES.items()]
+    return [_file(name, media_type) for name, media_type in FILES.items()]
 
 
 def _file(name: str, media_type: str) -> Route:

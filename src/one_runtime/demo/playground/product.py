@@ -11,6 +11,8 @@ FIRST_END_USER: Final = next(iter(END_USERS))
 CONNECTED: Final = "/connected"
 """Path of the return URL. In the mode `redirect`, the browser returns to this URL."""
 
+AGENT_LINKS: Final = "/agents"
+"""Path of the page that the links of agents open."""
 
 WEBHOOKS: Final = "/webhooks"
 """Path of the URL to which One Runtime sends events."""

@@ -1,4 +1,5 @@
 // The panel "Behind this page" lists the requests of Fernhill's backend to One Runtime as curl commands.
+import { copy } from "./copying.js";
 
 const list = document.getElementById("requests");
 const tally = document.getElementById("tally");
@@ -30,20 +31,8 @@ export function unpack() {
   show(kept.reverse());
 }
 
-/** Copies a text to the clipboard. The button then shows the result. */
-export async function copy(text, button) {
-  const label = button.dataset.label ?? button.textContent;
-  button.dataset.label = label;
-  try {
-    await navigator.clipboard.writeText(text);
-    button.textContent = "Copied";
-  } catch {
-    button.textContent = "Select it and copy";
-  }
-  setTimeout(() => { button.textContent = label; }, 1600);
-}
-
-function entry({ method, target, curl, status, ms, answer }) {
+/** Returns an item of a list. `request`: the text to show, if this is not the curl command. */
+export function entry({ method, target, curl, status, ms, answer, request = curl }) {
   const item = template.content.cloneNode(true).firstElementChild;
   const at = (selector) => item.querySelector(selector);
   at("details").open = true;
@@ -52,12 +41,12 @@ function entry({ method, target, curl, status, ms, answer }) {
   at(".status").textContent = status ?? "no answer";
   at(".status").classList.toggle("bad", status === null || status >= 400);
   at(".ms").textContent = `${ms} ms`;
-  at(".curl").textContent = curl;
+  at(".curl").textContent = request;
   at(".copy").addEventListener("click", (event) => copy(curl, event.currentTarget));
   at(".copy").setAttribute("aria-label", `Copy ${method} ${target.split("?")[0]} as curl`);
   if (answer) at(".answer pre").textContent = answer;
   else at(".answer").remove();
-  at(".curl").setAttribute("aria-label", "curl line");
+  at(".curl").setAttribute("aria-label", request === curl ? "curl line" : "Message");
   return item;
 }
 
