@@ -274,7 +274,7 @@ async def test_page_shows_the_exact_call_and_only_the_page_does(
     application: Application, client: Client, agents: Agents
 ) -> None:
     await use_pages(client)
-    body = {"name": "A\u202eda\u200b <b>", "company": f"{CANARY} body"}
+    body = {"name": "A\u202eda\u200b\u3164 <b>", "company": f"{CANARY} body"}
     async with agents.connect(access="ask") as agent:
         request = await asked(agent, body=body, idempotency_key="key-1")
     page = (await client.http.get((await opened(client, request)).json()["approval_url"])).text
@@ -282,7 +282,7 @@ async def test_page_shows_the_exact_call_and_only_the_page_does(
         "POST</strong> 127.0.0.1:",
         "/v1/contacts",
         f"note = {CANARY} query",
-        "&#34;name&#34;: &#34;A\\u202eda\\u200b &lt;b&gt;&#34;",
+        "&#34;name&#34;: &#34;A\\u202eda\\u200b\\u3164 &lt;b&gt;&#34;",
         f"{CANARY} body",
         "idempotency-key = key-1",
         "Globex Corporation",

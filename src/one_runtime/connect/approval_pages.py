@@ -29,6 +29,7 @@ from one_runtime.connect.texts import TEXTS, text
 from one_runtime.connect.wire import Sent
 from one_runtime.connections import connections
 from one_runtime.context import Installation
+from one_runtime.egress.provider_text import INVISIBLE
 from one_runtime.encryption.vault import SealBroken
 from one_runtime.errors import MalformedRequest, NotFound, OneRuntimeError, TooLarge
 from one_runtime.tenancy import organizations
@@ -156,10 +157,13 @@ class ApprovalPages:
 
 def visible(value: str) -> str:
     """Return a text in which each invisible character, and each that reorders the text, is written as its number."""
-    return "".join(
-        f"\\u{ord(each):04x}" if each not in _VISIBLE and unicodedata.category(each) in _INVISIBLE_CATEGORIES else each
-        for each in value
-    )
+    return "".join(f"\\u{ord(each):04x}" if _is_invisible(each) else each for each in value)
+
+
+def _is_invisible(character: str) -> bool:
+    if character in _VISIBLE:
+        return False
+    return unicodedata.category(character) in _INVISIBLE_CATEGORIES or INVISIBLE.match(character) is not None
 
 
 def _lines(pairs: list[tuple[str, str]]) -> str:

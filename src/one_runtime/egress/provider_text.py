@@ -18,7 +18,7 @@ _MOST_READ: Final = 4000
 _DROPPED: Final = frozenset({"Cf", "Cn", "Co"})
 _BREAKS: Final = frozenset({"Cc", "Cs", "Zl", "Zp", "Zs"})
 # Unicode's invisible characters (Default_Ignorable_Code_Point) outside the category Cf, for example fillers.
-_INVISIBLE: Final = re.compile(
+INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
 )
 
@@ -30,7 +30,7 @@ def printable(text: str) -> str:
     """
     if not text.isprintable():  # most texts are printable and skip the slow loop over the characters
         text = "".join(map(_printable_character, text))
-    return " ".join(_INVISIBLE.sub("", text).split())
+    return " ".join(INVISIBLE.sub("", text).split())
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
