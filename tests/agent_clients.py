@@ -4,6 +4,7 @@ The browser, the organization's page and the client are functions of the test. O
 process.
 """
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -35,6 +36,7 @@ class Publisher:
     headers: dict[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
     body: bytes | None = None
     requests: int = 0
+    pause: asyncio.Event | None = None
 
     @property
     def client_id(self) -> str:
@@ -48,6 +50,8 @@ class Publisher:
             await send({"type": "lifespan.shutdown.complete"})
             return
         self.requests += 1
+        if self.pause is not None:
+            await self.pause.wait()
         body = json.dumps(self.document).encode() if self.body is None else self.body
         headers = [(name.encode(), value.encode()) for name, value in self.headers.items()]
         await send({"type": "http.response.start", "status": self.status, "headers": headers})

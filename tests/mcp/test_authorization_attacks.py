@@ -18,6 +18,7 @@ from tests.agent_clients import REDIRECT_URI, OAuthAgent, Publisher, oauth_agent
 from tests.application import PUBLIC_URL, Application, RunningAcme, settings_for
 from tests.mcp.test_authorization import post
 from tests.purging import purge
+from tests.waiting import eventually
 
 VERIFIER_OF_OTHERS: Final = "another-code-verifier-which-has-43-characters"
 
@@ -433,3 +434,20 @@ async def test_addresses_of_one_ipv6_network_share_a_rate_limit(agent: OAuthAgen
             if statuses[name] != 400:
                 break
     assert statuses == {"one network": 429, "many networks": 400, "many IPv4 addresses": 400}
+
+
+async def test_slow_documents_of_one_network_do_not_block_others(agent: OAuthAgent) -> None:
+    agent.publisher.pause = asyncio.Event()
+    limit = client_documents.MAX_FETCHES_OF_NETWORK
+    waiting = [asyncio.create_task(agent.authorize()) for _ in range(limit)]
+    await eventually(lambda: agent.publisher.requests == limit)
+    refused = await agent.authorize()
+    assert "Try again in a minute." in refused.text
+    transport = httpx2.ASGITransport(agent.application.app, client=("192.0.2.1", 1))
+    async with httpx2.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http:
+        other = asyncio.create_task(http.get("/oauth/authorize", params={"client_id": agent.publisher.client_id}))
+        await eventually(lambda: agent.publisher.requests == limit + 1)
+        agent.publisher.pause.set()
+        assert "redirect_uri" in (await other).text
+    assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {303}
+    assert (await agent.authorize()).status_code == 303

@@ -49,7 +49,7 @@ class AgentAuthorizationPage:
             self._rate_limit.take(digest(network))
             query = request.scope["query_string"].decode("ascii")
             parameters = parse_qsl(query, keep_blank_values=True, max_num_fields=_MAX_PARAMETERS, errors="strict")
-            address = await authorization_endpoint.start(self._installation, self._documents, parameters)
+            address = await authorization_endpoint.start(self._installation, self._documents, parameters, network)
         except RateLimited:
             return self._screens.agent_refused("There were too many attempts. Wait a minute, and try again.", 429)
         except ValueError:

@@ -25,8 +25,12 @@ class InvalidAuthorizationRequest(Exception):
         self.problem, self.back = problem, back
 
 
-async def start(installation: Installation, documents: ClientDocuments, parameters: Sequence[tuple[str, str]]) -> str:
+async def start(
+    installation: Installation, documents: ClientDocuments, parameters: Sequence[tuple[str, str]], network: str
+) -> str:
     """Store a request of an OAuth client, and return the address of the organization's sign-in page.
+
+    `network`: the network of the browser (`client_network`).
 
     Raises: AgentClientRefused; InvalidAuthorizationRequest.
     """
@@ -34,7 +38,7 @@ async def start(installation: Installation, documents: ClientDocuments, paramete
         values = requests.single_values(parameters)
     except ProtocolError as problem:
         raise AgentClientRefused(problem.description) from problem
-    client = await documents.get(values.get("client_id", ""))
+    client = await documents.get(values.get("client_id", ""), network)
     redirect_uri = requests.redirect_uri_of(values, client)
     try:
         return await _store(installation, client, redirect_uri, values)

@@ -6,6 +6,7 @@ clients, and the host of the URL shows who publishes the client.
 
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -24,8 +25,12 @@ from one_runtime.validation.names import name_problem, text_problem
 
 MAX_LENGTH: Final = 500
 MAX_BYTES: Final = 16 * 1024
-MAX_FETCHES: Final = 16
-"""Maximum number of documents that this process fetches at the same time. Anybody can start a fetch."""
+MAX_FETCHES: Final = 32
+MAX_FETCHES_OF_NETWORK: Final = 8
+"""Maximum numbers of documents that this process fetches at the same time: of all, and for the requests of one network.
+
+Anybody can start a fetch from a slow server.
+"""
 
 _LIMITS: Final = Limits(connect=3, idle=3, total=5, body=MAX_BYTES)
 _MAX_CACHED: Final = 1000
@@ -55,19 +60,19 @@ class ClientDocuments:
     def __init__(self, egress: Egress, clock: Clock) -> None:
         self._egress, self._clock = egress, clock
         self._cached: LRUCache[str, tuple[ClientDocument, datetime]] = LRUCache(_MAX_CACHED)
-        self._fetches = 0
+        self._fetches: Counter[str] = Counter()
 
-    async def get(self, client_id: str) -> ClientDocument:
-        """Return the document of a client. Raises: AgentClientRefused."""
+    async def get(self, client_id: str, network: str) -> ClientDocument:
+        """Return the document of a client. `network`: the caller (`client_network`). Raises: AgentClientRefused."""
         cached = self._cached.get(client_id)
         if cached is not None and cached[1] > self._clock():
             return cached[0]
         self._require_document_url(client_id)
-        if self._fetches >= MAX_FETCHES:
+        if self._fetches.total() >= MAX_FETCHES or self._fetches[network] >= MAX_FETCHES_OF_NETWORK:
             raise AgentClientRefused(
                 "One Runtime reads the documents of many apps at the moment. Try again in a minute."
             )
-        self._fetches += 1
+        self._fetches[network] += 1
         try:
             response = await self._egress.request(
                 "GET", client_id, headers=[("accept", "application/json")], limits=_LIMITS
@@ -77,7 +82,7 @@ class ClientDocuments:
         except EgressError as error:
             raise AgentClientRefused(f"The document at the app's client_id cannot be read. {error.detail}") from error
         finally:
-            self._fetches -= 1
+            self._fetches -= Counter((network,))  # removes a count of 0
         document = _read(client_id, response)
         self._cached[client_id] = document, self._clock() + timedelta(seconds=_age_of(response))
         return document
