@@ -59,6 +59,19 @@ async def test_next_start_keeps_everything(tmp_path: Path) -> None:
     assert second == replace(first, api_key_is_new=False)
 
 
+async def test_folder_of_an_older_version_receives_the_new_types_of_events(tmp_path: Path) -> None:
+    first = await started(tmp_path)
+    actor = Actor(first.organization_id, "system")
+    async with opened(first) as database, database.write() as tx:
+        listed = await endpoints.list_all(tx, first.organization_id)
+        (present,) = await endpoints.details(tx, first.organization_id, listed)
+        await endpoints.save(tx, actor, present, present.endpoint, ["connection.created"], system_clock())
+    await started(tmp_path)
+    async with opened(first) as database, database.read() as tx:
+        (renewed,) = await endpoints.details(tx, first.organization_id, listed)
+    assert set(renewed.event_types) == set(present.event_types) >= {"connection.created", "agent.connect_requested"}
+
+
 async def test_webhooks_go_to_the_playground_of_the_newest_start(tmp_path: Path) -> None:
     async def listed(data: DemoData) -> list[WebhookEndpoint]:
         async with opened(data) as database, database.read() as tx:
