@@ -47,7 +47,14 @@ class Ground:
 
     def call_read(self, slug: str, path: str) -> Call:
         """Return a call of an agent's tool `call_read`, with the API key and the same end user."""
-        body, headers = message("tools/call", name="call_read", arguments={"integration": slug, "path": path})
+        return self._agent("tools/call", name="call_read", arguments={"integration": slug, "path": path})
+
+    def tools(self) -> Call:
+        """Return a request of an agent for the list of its tools."""
+        return self._agent("tools/list")
+
+    def _agent(self, method: str, **params: object) -> Call:
+        body, headers = message(method, **params)
         ours = (f"Authorization: Bearer {self.token}", "One-Runtime-End-User: user")
         fields = [f"{name}: {value}" for name, value in headers.items()]
         return Call(self.server.port, _request("POST /v1/mcp", self.server.port, body, *ours, *fields))

@@ -63,6 +63,7 @@ class Report:
     """Results of one database.
 
     - `agent`: proxy calls, and the same calls with the tool `call_read`, by round, with one caller.
+    - `tools`: size of the list of tools in bytes.
     - `alone`: p99 of calls to the answering provider, in ms per round. `beside`: during calls to a hanging provider.
     - `megabytes`: memory before and after many calls.
     """
@@ -70,6 +71,7 @@ class Report:
     database: str
     calls: list[Measured]
     agent: list[tuple[Load, Load]]
+    tools: int
     alone: list[float]
     beside: list[float]
     extent: Extent
@@ -82,12 +84,13 @@ def measure(database: str, new: NewDatabase, extent: Extent) -> Report:
     with ground(new(name)) as running_ground:
         calls = [result for kind in KINDS for result in _measured(running_ground, kind, 1, extent.seconds)]
         agent = [_agent(running_ground, extent.seconds) for _ in range(ROUNDS)]
+        tools = len(uvloop.run(once(running_ground.tools())))
         alone, beside = uvloop.run(_bulkhead(running_ground, extent.seconds))
         megabytes = _memory(running_ground, extent.calls)
     if database != "SQLite":
         with ground(new(f"{name}_workers"), workers=2) as two:
             calls += _measured(two, KINDS[0], 2, extent.seconds)
-    return Report(database, calls, agent, alone, beside, extent, megabytes)
+    return Report(database, calls, agent, tools, alone, beside, extent, megabytes)
 
 
 def _measured(on: Ground, kind: Kind, workers: int, seconds: float) -> Iterator[Measured]:
@@ -150,7 +153,7 @@ def tables(reports: list[Report]) -> Iterator[str]:
         yield (
             f"- {report.database}: A proxy call (GET, 1 kB, one caller) takes {proxied:.2f} ms (median of {ROUNDS} "
             f"rounds). The same call with the tool `call_read` takes {by_agent:.2f} ms. So `call_read` adds "
-            f"**{by_agent - proxied:.2f} ms**."
+            f"**{by_agent - proxied:.2f} ms**. The list of tools has {report.tools:,} bytes."
         )
     for report in reports:
         alone, beside = statistics.median(report.alone), statistics.median(report.beside)
