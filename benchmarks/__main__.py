@@ -146,7 +146,7 @@ def _plan(arguments: Sequence[str]) -> Plan:
 
 
 def _webhooks(plan: Plan) -> webhooks.Extent:
-    return webhooks.Extent(plan.deliveries, events=plan.deliveries // 100, seconds=plan.seconds * 40)
+    return webhooks.Extent(plan.deliveries, events=plan.deliveries // 100, seconds=plan.seconds * 20)
 
 
 def _databases(stack: ExitStack, plan: Plan) -> tuple[str | None, dict[str, NewDatabase]]:

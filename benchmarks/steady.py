@@ -32,6 +32,12 @@ class Steady:
     p99: float
 
 
+def figures(took: list[float]) -> Steady:
+    """Return the figures of requests. `took`: their durations in milliseconds."""
+    took = sorted(took)
+    return Steady(len(took), took[len(took) // 2], took[int(len(took) * 0.99)])
+
+
 @asynccontextmanager
 async def steady(port: int, request: bytes, rate: float) -> AsyncIterator["Requests"]:
     """Send the request at this rate per second, until the block ends. Then the results are available."""
@@ -52,7 +58,7 @@ class Requests:
 
     def result(self) -> Steady:
         """Return the figures of all requests."""
-        return Steady(len(self.took), self.took[len(self.took) // 2], self.took[int(len(self.took) * 0.99)])
+        return figures(self.took)
 
 
 class _Connection(threading.Thread):

@@ -16,7 +16,7 @@ from sqlalchemy import bindparam, insert, select
 from benchmarks.processes import Server, served
 from benchmarks.proxy.load import Call, content_length
 from benchmarks.rows import NewDatabase, Target
-from benchmarks.steady import Steady, steady
+from benchmarks.steady import Steady, figures, steady
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db import schema
 from one_runtime.db.database_url import create_database
@@ -44,12 +44,14 @@ _NEWEST: Final = (
 )
 _WARM: Final = 50
 _PATIENCE: Final = 1800.0
-_START: Final = 0.5
+_ROUNDS: Final = 6
+_WARM_UP: Final = 2.0
+"""Seconds of requests after the start of a server that do not count."""
 
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """Size of the measurements: number of waiting deliveries, of single events, and seconds of load."""
+    """Size of the measurements: number of waiting deliveries, of single events, and seconds of each round of load."""
 
     backlog: int
     events: int
@@ -62,8 +64,8 @@ class Measured:
 
     - `rate`: deliveries per second of a backlog, without other work.
     - `delays`: seconds from an event to its receipt on an idle server.
-    - `alone`: list requests without deliveries. `beside`: list requests while the server delivers a backlog.
-    - `elsewhere`: list requests while another program sends as many messages to the receiver.
+    - `alone`: list requests to a server without deliveries. `beside`: list requests while a server delivers a backlog.
+    - `elsewhere`: as `alone`, while another program sends as many messages to the receiver.
     - `replayed`, `replay`: number of deliveries that one request queues again, and seconds until their receipt.
     - `fan_out`: seconds that webhooks add to an event of an organization without endpoints.
     """
@@ -173,43 +175,54 @@ class Ground:
 
 def measure(database: str, new: NewDatabase, extent: Extent) -> Measured:
     """Measure on a new database."""
-    return uvloop.run(_measure(database, new(f"webhooks_{database.lower()}"), extent))
+    name = f"webhooks_{database.lower()}"
+    return uvloop.run(_measure(database, new(name), new(f"{name}_control"), extent))
 
 
-async def _measure(database: str, url: str, extent: Extent) -> Measured:
+async def _measure(database: str, url: str, control_url: str, extent: Extent) -> Measured:
     fan_out = await _fan_out(url)
+    migrate(control_url)
     async with _ground(url) as ground:
         await ground.queue(extent.backlog)
         rate, cpu = await _drain(ground, extent.backlog)
         delays = await _delays(ground, extent.events)
         replayed, replay = await _replay(ground, extent.backlog // 10)
-        listed = ground.call(f"GET /v1/integrations?end_user_id={USER}&logo=url").request
-        alone = await _steady(ground.server.port, listed, extent.seconds)
-        beside, beside_rate = await _beside(ground, listed, extent.backlog)
-        async with steady(ground.receiver_port, ground.receipts.last, beside_rate):
-            elsewhere = await _steady(ground.server.port, listed, extent.seconds)
+        await asyncio.to_thread(ground.server.stop)
+        await ground.queue(extent.backlog)
+        async with _ground(control_url) as control:
+            await asyncio.to_thread(control.start)
+            alone, beside, elsewhere, beside_rate = await _beside(ground, control, extent.seconds)
     return Measured(
         database, extent.backlog, rate, cpu, delays, alone, beside, beside_rate, elsewhere, replayed, replay, fan_out
     )
 
 
-async def _steady(port: int, request: bytes, seconds: float) -> Steady:
-    async with steady(port, request, LIST_RATE) as requests:
-        await asyncio.sleep(seconds)
-    return requests.result()
-
-
-async def _beside(ground: Ground, listed: bytes, backlog: int) -> tuple[Steady, float]:
-    """Request the list from the start of a backlog to its end. Return the durations, and the deliveries per second."""
-    await asyncio.to_thread(ground.server.stop)
-    expected = await ground.queue(backlog)
-    await asyncio.to_thread(ground.start)
+async def _steady(ground: Ground, seconds: float) -> list[float]:
+    """Request the list at a steady rate. Return the durations in milliseconds."""
+    listed = ground.call(f"GET /v1/integrations?end_user_id={USER}&logo=url").request
     async with steady(ground.server.port, listed, LIST_RATE) as requests:
-        await asyncio.sleep(_START)  # the process of the requests needs this time to start
+        await asyncio.sleep(seconds)
+    return requests.took
+
+
+async def _beside(ground: Ground, control: Ground, seconds: float) -> tuple[Steady, Steady, Steady, float]:
+    """Request the list of a server with a backlog, and of a server without deliveries, in turn.
+
+    Other programs of the machine influence both servers, because each round is short. Return the figures `alone`,
+    `beside` and `elsewhere`, and the deliveries per second.
+    """
+    alone, beside, elsewhere, rates = list[float](), list[float](), list[float](), list[float]()
+    for _ in range(_ROUNDS):
+        alone += await _steady(control, seconds)
+        await asyncio.to_thread(ground.start)
+        await _steady(ground, _WARM_UP)
         begun, first = time.perf_counter(), ground.receipts.count
-        await ground.receipts.wait_for(expected)
-        rate = (ground.receipts.count - first) / (time.perf_counter() - begun)
-    return requests.result(), rate
+        beside += await _steady(ground, seconds)
+        rates.append((ground.receipts.count - first) / (time.perf_counter() - begun))
+        await asyncio.to_thread(ground.server.stop)
+        async with steady(ground.receiver_port, ground.receipts.last, rates[-1]):
+            elsewhere += await _steady(control, seconds)
+    return figures(alone), figures(beside), figures(elsewhere), statistics.mean(rates)
 
 
 async def _replay(ground: Ground, number: int) -> tuple[int, float]:

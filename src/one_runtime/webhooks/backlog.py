@@ -14,7 +14,7 @@ RECENT: Final = timedelta(seconds=10)
 """A delivery that has been due for longer belongs to the backlog."""
 
 RATE: Final = 30
-"""Deliveries of the backlog that one process starts per second while requests arrive."""
+"""Maximum number of deliveries of the backlog that one process starts per second while requests arrive."""
 
 CLAIM_INTERVAL: Final = 1.0
 """Minimum seconds between two claims of the backlog while requests arrive."""

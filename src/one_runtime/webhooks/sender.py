@@ -68,6 +68,7 @@ class _Work:
     secrets: list[str] = field(repr=False)
     message: Message
     claimed_at: float
+    in_backlog: bool
 
 
 @dataclass(slots=True)
@@ -182,7 +183,7 @@ class Sender:
             while mine:
                 claimed = await self._claim_batch(lane, EVER, mine, backlog.CLAIM // len(chosen))
                 if claimed:
-                    self._backlog += await self._read(claimed)
+                    self._backlog += await self._read(claimed, in_backlog=True)
                 total += len(claimed)
         self._start_backlog()
         return total
@@ -231,14 +232,14 @@ class Sender:
             return BATCH[lane] if len(outbox.waiting) < limit else 0
         return limit - outbox.running - len(outbox.waiting)
 
-    async def _read(self, claimed: list[ClaimedDelivery]) -> list[_Work]:
+    async def _read(self, claimed: list[ClaimedDelivery], *, in_backlog: bool = False) -> list[_Work]:
         """Read what the messages need, and return the messages. Settle deliveries that cannot be sent."""
         of_endpoint = defaultdict[str, list[ClaimedDelivery]](list)
         for each in claimed:
             of_endpoint[each.endpoint_id].append(each)
         paused, dead, works = list[ClaimedDelivery](), list[ClaimedDelivery](), list[_Work]()
         try:
-            works = await self._read_works(of_endpoint, paused, dead)
+            works = await self._read_works(of_endpoint, paused, dead, in_backlog=in_backlog)
             if paused or dead:
                 now = self._installation.clock()
                 async with self._installation.database.write() as tx:
@@ -260,6 +261,8 @@ class Sender:
         of_endpoint: Mapping[str, list[ClaimedDelivery]],
         paused: list[ClaimedDelivery],
         dead: list[ClaimedDelivery],
+        *,
+        in_backlog: bool,
     ) -> list[_Work]:
         """Return the messages to send. Add the deliveries of inactive endpoints to `paused` or to `dead`."""
         installation, claimed_at, works = self._installation, time.monotonic(), list[_Work]()
@@ -277,7 +280,7 @@ class Sender:
                     pairs = [(events[each.event_id], each.deleted_end_user_id) for each in mine]
                     messages = await build_messages(tx, self._documents, endpoint.include, pairs)
                     works += (
-                        _Work(each, endpoint, key, message, claimed_at)
+                        _Work(each, endpoint, key, message, claimed_at, in_backlog)
                         for each, message in zip(mine, messages, strict=True)
                     )
         return works
@@ -296,6 +299,7 @@ class Sender:
         else:
             self._enqueue(self._backlog)
             self._backlog.clear()
+            self._store()
 
     def _start_next(self) -> bool:
         """Start a request of the next endpoint that can start one. Return False if no endpoint can."""
@@ -348,7 +352,8 @@ class Sender:
             self._outboxes[endpoint_id].running -= 1
             self._ready[endpoint_id] = None
             self._pace.start()
-            self._store()
+            if not (work.in_backlog and self._backlog):  # otherwise, one transaction stores the results of a claim
+                self._store()
 
     def _store(self) -> None:
         """Store all results. While one transaction runs, further results wait for the next transaction."""
