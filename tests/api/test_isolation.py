@@ -28,7 +28,8 @@ from tests.api.operations import Operation, example, operations, put, texts
 from tests.application import ACME_KEYS, JSON, Application, Client
 from tests.redirects import RETURN_URL, Redirected, connect_and_return, register
 
-pytestmark = [pytest.mark.promise("P1"), pytest.mark.slow, pytest.mark.worker]
+# Two tests send more than 3,000 requests each. On a machine that is busy with other programs, this takes a minute.
+pytestmark = [pytest.mark.promise("P1"), pytest.mark.slow, pytest.mark.worker, pytest.mark.timeout(240)]
 
 USER: Final = "user-of-both"
 """An end user id of both organizations, for two different people."""
