@@ -13,7 +13,9 @@ from sqlalchemy import select
 from one_runtime.agents.authorization import client_documents
 from one_runtime.connect import agent_authorization
 from one_runtime.db.tables import metadata
+from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.settings import Settings
+from one_runtime.tenancy import token_renewal
 from tests.agent_clients import REDIRECT_URI, OAuthAgent, Publisher, oauth_agent, publishing, query_of
 from tests.application import PUBLIC_URL, Application, RunningAcme, settings_for
 from tests.mcp.test_authorization import post
@@ -301,6 +303,30 @@ async def test_repeated_renewal_returns_the_same_tokens_for_half_a_minute(
     assert (await agent.refresh(tokens["refresh_token"])).json()["error"] == "invalid_grant"
     assert not await works(agent, late["access_token"])
     assert await reasons(agent) == ["refresh_token_reused"]
+
+
+async def test_repeated_renewal_returns_the_same_tokens_while_servers_receive_a_new_key(
+    application: Application, agent: OAuthAgent
+) -> None:
+    """A server whose ring begins with the new key, and a server without this key, return the same tokens."""
+    installation = application.installation
+    keys = parse_keys(installation.settings.encryption_keys.get_secret_value())
+    with_new_key = Vault([*parse_keys(new_key()), *keys])
+
+    async def refresh_there(refresh_token: str) -> str:
+        async with installation.database.write() as tx:
+            renewed = await token_renewal.renew(
+                tx, with_new_key, refresh_token, agent.publisher.client_id, application.clock()
+            )
+        assert renewed is not None
+        return renewed.refresh_token
+
+    first = (await agent.tokens())["refresh_token"]
+    second = (await agent.refresh(first)).json()["refresh_token"]
+    assert await refresh_there(first) == second
+    third = await refresh_there(second)
+    assert (await agent.refresh(second)).json()["refresh_token"] == third
+    assert await reasons(agent) == []
 
 
 async def test_repeated_renewal_by_another_client_is_a_reuse(agent: OAuthAgent) -> None:

@@ -119,9 +119,15 @@ class Vault:
         except (InvalidTag, ValueError) as error:  # ValueError: the value is shorter than the nonce
             raise SealBroken(_CHANGED) from error
 
-    def mac(self, message: bytes) -> bytes:
-        """Return the HMAC-SHA256 of a message, with a subkey of the ring's first key."""
-        return _mac(next(iter(self._keys.values())), message)
+    def mac(self, message: bytes, key: str | None = None) -> bytes:
+        """Return the HMAC-SHA256 of a message, with a subkey of a key. `key`: a key id. None: the ring's first key.
+
+        Raises: KeyNotInRing.
+        """
+        key = next(iter(self._keys)) if key is None else key
+        if key not in self._keys:
+            raise KeyNotInRing(key)
+        return _mac(self._keys[key], message)
 
     def verify_mac(self, message: bytes, mac: bytes) -> bool:
         """Return True if `mac` is the HMAC of the message with any key of the ring. Compare in constant time."""

@@ -9,11 +9,11 @@ thief has used it, or the client has lost its newest one. One Runtime cannot dis
 (RFC 9700 section 4.14.2). With this format, the database needs no row for each refresh token.
 
 Clients also repeat a renewal without a fault: several requests find an expired token at the same time, or a response is
-lost. So the new tokens are derived from the refresh token and a key of the vault. For a short time, a repeated renewal
-returns the same tokens again.
+lost. So the new tokens are derived from the refresh token and the active key. For a short time, a repeated renewal
+returns the same tokens again, also if another key has become active since.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
@@ -21,7 +21,7 @@ from sqlalchemy import bindparam, select, update
 
 from one_runtime.db.agent_tables import end_user_tokens as tokens
 from one_runtime.db.engine import Transaction
-from one_runtime.encryption import secret_tokens
+from one_runtime.encryption import key_ring, secret_tokens
 from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.encryption.vault import Vault
 from one_runtime.tenancy import end_user_tokens
@@ -135,33 +135,48 @@ async def renew(tx: Transaction, vault: Vault, text: str, client_id: str, now: d
     row = await tx.one(_LOCKED, RenewalRow, hash=refresh.family_hash) if refresh is not None else None
     if refresh is None or row is None or row.revoked_at is not None:
         return None
-    access = _derive(vault, secret_tokens.END_USER_TOKEN, text)
-    newest = _derive(vault, secret_tokens.REFRESH_TOKEN, text)
-    renewed = RenewedToken(access.secret, f"{text.partition('.')[0]}.{newest.secret}", AgentPolicy.parse(row.policy))
+    policy = AgentPolicy.parse(row.policy)
     if not secret_tokens.same(row.refresh_token_hash, refresh.token_hash):
         elapsed = now - (row.refresh_expires_at - LIFETIME)
-        is_repeated = secret_tokens.same(row.refresh_token_hash, newest.hash) and elapsed < REPEATABLE
-        if is_repeated and row.client_id == client_id:
-            return replace(renewed, expires_in=DEFAULT_EXPIRES_IN - int(elapsed.total_seconds()))
+        for key in vault.key_ids if row.client_id == client_id and elapsed < REPEATABLE else ():
+            following = _following(vault, key, text)
+            if secret_tokens.same(row.refresh_token_hash, following.newest.hash):
+                return following.renewed(policy, DEFAULT_EXPIRES_IN - int(elapsed.total_seconds()))
         await revoke(tx, row, "refresh_token_reused", now)
         return None
     if row.client_id != client_id or row.refresh_expires_at <= now:
         return None
+    following = _following(vault, await key_ring.active_key(tx), text)
     await tx.execute(
         _RENEW,
         token=row.id,
-        secret=access.hash,
-        prefix=access.prefix,
+        secret=following.access.hash,
+        prefix=following.access.prefix,
         expires=now + timedelta(seconds=DEFAULT_EXPIRES_IN),
-        newest=newest.hash,
+        newest=following.newest.hash,
         until=now + LIFETIME,
     )
-    return renewed
+    return following.renewed(policy)
 
 
-def _derive(vault: Vault, kind: str, refresh_token: str) -> SecretToken:
-    """Return the token of this kind that follows a refresh token."""
-    return secret_tokens.derive(kind, vault.mac(f"renewal\x00{kind}\x00{refresh_token}".encode()))
+class _Following(NamedTuple):
+    """The tokens that follow a refresh token."""
+
+    family: str
+    access: SecretToken
+    newest: SecretToken
+
+    def renewed(self, policy: AgentPolicy, expires_in: int = DEFAULT_EXPIRES_IN) -> RenewedToken:
+        return RenewedToken(self.access.secret, f"{self.family}.{self.newest.secret}", policy, expires_in)
+
+
+def _following(vault: Vault, key: str, refresh_token: str) -> _Following:
+    """Derive the tokens that follow a refresh token. `key`: a key id. Raises: KeyNotInRing."""
+    access, newest = (
+        secret_tokens.derive(kind, vault.mac(f"renewal\x00{kind}\x00{refresh_token}".encode(), key))
+        for kind in (secret_tokens.END_USER_TOKEN, secret_tokens.REFRESH_TOKEN)
+    )
+    return _Following(refresh_token.partition(".")[0], access, newest)
 
 
 async def revoke(tx: Transaction, row: RenewalRow, reason: RevocationReason, now: datetime) -> None:
