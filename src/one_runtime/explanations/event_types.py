@@ -52,11 +52,11 @@ EVENT_TYPES: Final[Mapping[str, str]] = {
     ),
     "agent.write_requested": "An agent asked its end user to approve a call that changes something.",
     "agent.write_approved": (
-        "The end user approved the call, or all calls with this connection until `approved_until`."
+        "The end user approved a call of an agent, and with `approved_until` all calls with this connection until then."
     ),
     "agent.write_refused": "The end user or your backend refused the call.",
     "end_user_token.created": (
-        "Your backend created an end-user token, or an agent that your backend has approved received one."
+        "An end-user token was created by your backend, or for an agent that your backend approved (`client_id`)."
     ),
     "end_user_token.revoked": (
         "Your backend revoked an end-user token (without a `reason`), or One Runtime revoked the token of an agent. "
