@@ -213,6 +213,9 @@ async def _beside(ground: Ground, control: Ground, seconds: float) -> tuple[Stea
     """
     alone, beside, elsewhere, rates = list[float](), list[float](), list[float](), list[float]()
     for _ in range(_ROUNDS):
+        await asyncio.to_thread(control.server.stop)
+        await asyncio.to_thread(control.start)  # both servers have just started
+        await _steady(control, _WARM_UP)
         alone += await _steady(control, seconds)
         await asyncio.to_thread(ground.start)
         await _steady(ground, _WARM_UP)
