@@ -25,6 +25,7 @@ from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection, NewConnection
 from one_runtime.connections.credentials import ProviderAccount, TokenMetadata
 from one_runtime.context import Installation
+from one_runtime.db.dashboard_tables import invitations, members, memberships, usage_hours
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import requests, revocations
 from one_runtime.db.tables import metadata
@@ -155,6 +156,26 @@ class OrganizationRows:
             call = ExactCall(entry, new_id(), "POST", "https://api.example.com", "/contacts", "", (), b"{}")
             await approvals.ask(tx, self.installation, caller, call)
 
+    async def dashboard(self) -> None:
+        """Insert a member with a role, an invitation and an hour of usage."""
+        now, member_id = system_clock(), new_id()
+        owned = {"organization_id": self.organization_id, "role": "owner", "created_at": now}
+        invitation = {
+            **owned, "id": new_id(), "email": "grace@example.com", "token_hash": new_id().encode(), "invited_by": None,
+            "expires_at": now, "used_at": None,
+        }  # fmt: skip
+        usage = {
+            "organization_id": self.organization_id, "hour": now, "integration_slug": oauth_rows.SLUG,
+            "source": "proxy", "calls": 1, "failures": 0, "duration_ms_sum": 1, "duration_ms_max": 1,
+            "request_bytes": 1, "response_bytes": 1,
+        }  # fmt: skip
+        async with self.installation.database.write() as tx:
+            email = f"{member_id}@example.com"
+            await tx.execute(insert(members), id=member_id, email=email, name=None, created_at=now)
+            await tx.execute(insert(memberships), **owned, member_id=member_id)
+            await tx.execute(insert(invitations), **invitation)
+            await tx.execute(insert(usage_hours), **usage)
+
 
 async def fill(installation: Installation, name: str, end_users: int = 1) -> tuple[OrganizationRows, set[str]]:
     """Insert an organization with a row in each table of `OWNED`. Return it, and the tokens that a deletion revokes."""
@@ -168,6 +189,7 @@ async def fill(installation: Installation, name: str, end_users: int = 1) -> tup
     rows = OrganizationRows(installation, organization_id, client)
     await rows.agent()
     await rows.webhook()
+    await rows.dashboard()
     reserved = await idempotency_keys.reserve(installation, organization_id, new_id(), "key", "fingerprint")
     assert isinstance(reserved, idempotency_keys.Reservation)
     tokens = {f"{kind} of {name}" for kind in ("queued", "custom", "held", "paused")}

@@ -87,6 +87,7 @@ def key_of(organization: str, name: str, revoked: datetime | None = None) -> dic
         "created_at": NOW,
         "revoked_at": revoked,
         "last_used_at": None,
+        "created_by": None,
     }
 
 

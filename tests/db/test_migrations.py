@@ -28,6 +28,19 @@ from one_runtime.errors import ConfigurationError
 pytestmark = pytest.mark.slow
 
 CROSS_TENANT: Final = {
+    "ix_members_email": "a member can belong to several organizations",
+    "ix_memberships_member_id": "the organizations of a member",
+    "ix_invitations_token_hash": "a look-up by the hash of a secret finds the organization",
+    "ix_invitations_expires_at": "purges of invitations cover all organizations",
+    "ix_passkeys_credential_id": "a look-up by the id of a passkey finds the member",
+    "ix_passkeys_member_id": "a member can belong to several organizations",
+    "ix_identities_member_id": "a member can belong to several organizations",
+    "ix_dashboard_sessions_token_hash": "a look-up by the hash of a secret finds the member",
+    "ix_dashboard_sessions_member_id": "a member can belong to several organizations",
+    "ix_dashboard_sessions_expires_at": "purges of dashboard sessions cover all members",
+    "ix_sign_in_steps_member_id": "sign-in steps are deleted with their member",
+    "ix_sign_in_steps_expires_at": "purges of sign-in steps cover all members",
+    "ix_sign_in_attempts_bucket_hash_id": "sign-in attempts belong to no organization",
     "ix_credentials_key_id_connection_id": "key rotation covers all organizations",
     "ix_unredeemed_connections_key_id_session_id": "key rotation covers all organizations",
     "ix_unredeemed_connections_due_at": "purges of unredeemed connections cover all organizations",

@@ -117,6 +117,7 @@ organizations = Table(
     Column("custom_revision", ID),  # a new id after each change of a custom integration
     Column("webhooks_since", TIME),  # creation of the first webhook endpoint, or null (`tenancy/event_deliveries.py`)
     Column("agents", DOCUMENT),  # {connect_url, policy} (`organizations.AgentSettings`), or null: the defaults
+    Column("branding", DOCUMENT),  # appearance of the popup, or null: the defaults
 )
 
 # Custom integrations of an organization, in addition to the built-in integrations of the catalog.
@@ -156,6 +157,7 @@ api_keys = Table(
     Column("created_at", TIME, nullable=False),
     Column("revoked_at", TIME),
     Column("last_used_at", TIME),  # `tenancy/key_uses.py` writes this time at most every ten minutes
+    Column("created_by", ID),  # member. Null: the operator or another API key
     Index("ix_api_keys_organization_id_id", "organization_id", "id"),
     Index("ix_api_keys_secret_hash", "secret_hash", unique=True),
 )
@@ -201,6 +203,7 @@ connections = Table(
     # Contains all columns that the list of integrations reads.
     Index("ix_connections_end_user", "organization_id", "end_user_id", "integration_slug", "status"),
     Index("ix_connections_organization_id_id", "organization_id", "id"),
+    partial_index("ix_connections_needs_reauth", "organization_id", "id", where="status = 'needs_reauth'"),
 )
 
 credentials = Table(
@@ -426,7 +429,7 @@ events = Table(
     Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), nullable=False),
     Column("type", Text, nullable=False),
     Column("occurred_at", TIME, nullable=False),
-    Column("actor_type", Text, nullable=False),  # api_key | end_user | system
+    Column("actor_type", Text, nullable=False),  # api_key | member | end_user | end_user_token | system
     Column("actor_id", Text),
     Column("address", Text),
     Column("end_user_id", Text),

@@ -26,7 +26,10 @@ DEFAULT_SCOPES: Final[tuple[KeyScope, ...]] = ("read", "connect", "use")
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A stored API key, without its secret. `last_used_at`: see `key_uses.PRECISION`."""
+    """A stored API key, without its secret.
+
+    `last_used_at`: see `key_uses.PRECISION`. `created_by`: the id of the member who created the key, or None.
+    """
 
     id: str
     organization_id: str
@@ -36,6 +39,7 @@ class ApiKey:
     created_at: datetime
     revoked_at: datetime | None
     last_used_at: datetime | None
+    created_by: str | None
 
 
 _COLUMNS = tuple(api_keys.c[name] for name in ApiKey.__dataclass_fields__)
@@ -80,7 +84,8 @@ async def create(
         raise InvalidInput.of("scopes", f"must be one or more of {', '.join(SCOPES)}")
     token = secret_tokens.make(secret_tokens.API_KEY)
     ordered = tuple(scope for scope in SCOPES if scope in scopes)
-    key = ApiKey(new_id(), actor.organization_id, name, token.prefix, ordered, now, None, None)
+    created_by = actor.id if actor.type == "member" else None
+    key = ApiKey(new_id(), actor.organization_id, name, token.prefix, ordered, now, None, None, created_by)
     await tx.execute(
         _INSERT,
         id=key.id,
@@ -92,6 +97,7 @@ async def create(
         created_at=now,
         revoked_at=None,
         last_used_at=None,
+        created_by=created_by,
     )
     data = {"api_key_id": key.id, "name": name, "scopes": ordered}
     await record(tx, actor, "api_key.created", now, Subject(data=data))

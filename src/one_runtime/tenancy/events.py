@@ -62,15 +62,15 @@ EventType: TypeAlias = Literal[
 ]
 TYPES: Final[tuple[str, ...]] = get_args(EventType)
 
-ActorType: TypeAlias = Literal["api_key", "end_user", "end_user_token", "system"]
+ActorType: TypeAlias = Literal["api_key", "member", "end_user", "end_user_token", "system"]
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """The API key, the end user, the end-user token or the system that caused an event in an organization.
+    """The API key, the member, the end user, the end-user token or the system that caused an event in an organization.
 
-    `id`: the id of the API key, the end user or the end-user token. For the type `system`, the name of the operator who
-    ran a command, or None. `address`: the IP address of the request, or None.
+    `id`: the id of the API key, the member, the end user or the end-user token. For the type `system`, the name of the
+    operator who ran a command, or None. `address`: the IP address of the request, or None.
     """
 
     organization_id: str

@@ -136,6 +136,7 @@ _EMPTY = (
         integrations_mode="listed",
         integrations_slugs=[],
         agents=None,
+        branding=None,
         updated_at=bindparam("now"),
     )
 )
@@ -179,7 +180,9 @@ async def create(
         created_at=now,
         updated_at=now,
     )
-    await tx.execute(_INSERT, **_values(organization, Organization.__dataclass_fields__), webhooks_since=None)
+    await tx.execute(
+        _INSERT, **_values(organization, Organization.__dataclass_fields__), webhooks_since=None, branding=None
+    )
     return organization
 
 

@@ -33,8 +33,8 @@ class AsyncEvents(AsyncResource):
         end_user_id: str | Iterable[str] = (),
         connection_id: str | Iterable[str] = (),
         integration_slug: str | Iterable[str] = (),
-        actor_type: Literal["api_key", "end_user", "end_user_token", "system"]
-        | Iterable[Literal["api_key", "end_user", "end_user_token", "system"]] = (),
+        actor_type: Literal["api_key", "member", "end_user", "end_user_token", "system"]
+        | Iterable[Literal["api_key", "member", "end_user", "end_user_token", "system"]] = (),
         actor_id: str | Iterable[str] = (),
         request_id: str | None = None,
         since: datetime | None = None,
@@ -88,7 +88,7 @@ class AsyncEvents(AsyncResource):
                     "connection_id": one_or_more(connection_id),
                     "integration_slug": one_or_more(integration_slug),
                     "actor_type": choices(
-                        "actor_type", actor_type, ("api_key", "end_user", "end_user_token", "system")
+                        "actor_type", actor_type, ("api_key", "member", "end_user", "end_user_token", "system")
                     ),
                     "actor_id": one_or_more(actor_id),
                     "request_id": request_id,
