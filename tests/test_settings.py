@@ -225,3 +225,30 @@ def test_metrics_are_never_served_on_the_public_address() -> None:
     for wrong in ("127.0.0.1:8000", "9464"):
         with pytest.raises(ConfigurationError, match=r"^ONE_RUNTIME_METRICS_LISTEN(: '9464'| must differ)"):
             load_settings(listen | {"ONE_RUNTIME_METRICS_LISTEN": wrong})
+
+
+@pytest.mark.parametrize(
+    "variables, problem",
+    [
+        ({"DASHBOARD_URL": "https://team.example.com"}, "also needs ONE_RUNTIME_DASHBOARD_LISTEN"),
+        ({"DASHBOARD_LISTEN": "0.0.0.0:8003"}, "also needs ONE_RUNTIME_DASHBOARD_URL"),
+        ({"DASHBOARD_LISTEN": "127.0.0.1:8000"}, "must differ from ONE_RUNTIME_LISTEN"),
+        ({"DASHBOARD_LISTEN": "127.0.0.1:8003", "DASHBOARD_URL": "http://127.0.0.1:8000"}, "must have another host"),
+        (
+            {
+                "PUBLIC_URL": "https://connect.example.com",
+                "DASHBOARD_URL": "https://connect.example.com:8443",
+                "DASHBOARD_LISTEN": "0.0.0.0:8003",
+            },
+            "must have another host",
+        ),
+        ({"DASHBOARD_LISTEN": "127.0.0.1:8003", "DASHBOARD_URL": "http://team.example.com"}, "must be https"),
+    ],
+)
+def test_dashboard_needs_an_origin_of_its_own(variables: dict[str, str], problem: str) -> None:
+    assert problem in refusal(**variables)
+
+
+def test_there_is_no_dashboard_by_default() -> None:
+    assert (load().dashboard_url, load().dashboard_listen) == ("", "")
+    assert load(DASHBOARD_LISTEN="127.0.0.1:8003").dashboard_url == "http://127.0.0.1:8003"

@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -55,6 +55,16 @@ class Settings(BaseModel):
         "ONE_RUNTIME_LISTEN has a loopback host, the default is http:// followed by ONE_RUNTIME_LISTEN.",
     )
     listen: str = Field("127.0.0.1:8000", title="host:port", description="Address and port of the server.")
+    dashboard_url: str = Field(
+        "",
+        title="origin",
+        description="Address at which browsers of your team reach the dashboard. Its host must differ from the host of "
+        "ONE_RUNTIME_PUBLIC_URL. If ONE_RUNTIME_DASHBOARD_LISTEN has a loopback host, the default is http:// followed "
+        "by ONE_RUNTIME_DASHBOARD_LISTEN. Without both settings, there is no dashboard.",
+    )
+    dashboard_listen: str = Field(
+        "", title="host:port", description="Address and port of the dashboard. The server opens a separate port for it."
+    )
     database_url: SecretStr = Field(
         SecretStr("sqlite:///one-runtime.db"),
         description="URL of the database: sqlite:///file.db or postgresql://user:password@host/name.",
@@ -170,17 +180,23 @@ class Settings(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _derive_public_url(cls, values: object) -> object:
-        """If the public URL is missing and `listen` has a loopback host, derive the public URL from `listen`."""
-        if isinstance(values, dict) and not values.get("public_url") and isinstance(values.get("listen"), str):
-            with suppress(ValueError):  # `_check_listen` reports an invalid address
-                if is_loopback(parse_host_port(values["listen"])[0]):
-                    return {**values, "public_url": f"http://{values['listen'].strip()}"}
-        return values
+    def _derive_urls(cls, values: object) -> object:
+        """If a URL is missing and its listener has a loopback host, derive the URL from the listener."""
+        if not isinstance(values, dict):
+            return values
+        derived = dict(values)
+        for url, listen in (("public_url", "listen"), ("dashboard_url", "dashboard_listen")):
+            if not derived.get(url) and isinstance(derived.get(listen), str):
+                with suppress(ValueError):  # `_check_listen` reports an invalid address
+                    if is_loopback(parse_host_port(derived[listen])[0]):
+                        derived[url] = f"http://{derived[listen].strip()}"
+        return derived
 
-    @field_validator("public_url")
+    @field_validator("public_url", "dashboard_url")
     @classmethod
-    def _check_public_url(cls, value: str) -> str:
+    def _check_url(cls, value: str, others: ValidationInfo) -> str:
+        if not value and others.field_name == "dashboard_url":
+            return value
         try:
             url = urlsplit(value)
             _ = url.port  # raises ValueError for an invalid port
@@ -201,7 +217,21 @@ class Settings(BaseModel):
             return str(uuid.UUID(value)) if value else value
         raise ValueError("must be the id of an organization. `one-runtime organizations list` shows the ids")
 
-    @field_validator("listen", "metrics_listen", "acme_listen")
+    @model_validator(mode="after")
+    def _check_dashboard(self) -> Self:
+        """Browsers isolate the dashboard from the popup by the origin, and cookies by the host name."""
+        if bool(self.dashboard_url) != bool(self.dashboard_listen):
+            missing, present = "DASHBOARD_LISTEN", "DASHBOARD_URL"
+            if not self.dashboard_url:
+                missing, present = present, missing
+            raise ValueError(f"{PREFIX}{present} also needs {PREFIX}{missing}")
+        if self.dashboard_url:
+            host, public_host = (urlsplit(url).hostname or "" for url in (self.dashboard_url, self.public_url))
+            if self.dashboard_url == self.public_url or (host == public_host and not is_loopback(host)):
+                raise ValueError(f"{PREFIX}DASHBOARD_URL must have another host than {PREFIX}PUBLIC_URL")
+        return self
+
+    @field_validator("listen", "metrics_listen", "acme_listen", "dashboard_listen")
     @classmethod
     def _check_listen(cls, value: str, others: ValidationInfo) -> str:
         if value:
@@ -278,7 +308,9 @@ def load_settings(environ: Mapping[str, str] = os.environ, *, workers: int | Non
         return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_input=False)[0]
-        variable = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "The settings"
+        if not first["loc"]:
+            raise ConfigurationError(f"{describe(first)}.") from None
+        variable = PREFIX + str(first["loc"][0]).upper()
         raise ConfigurationError(FieldError(variable, describe(first)).sentence) from None
 
 

@@ -98,7 +98,7 @@ dashboard_sessions = Table(
     Column("created_at", TIME, nullable=False),
     Column("seen_at", TIME, nullable=False),  # written at most every five minutes
     Column("expires_at", TIME, nullable=False),
-    Column("proved_at", TIME, nullable=False),  # last time the member proved their identity
+    Column("authenticated_at", TIME, nullable=False),  # last authentication of the member in this session
     Column("address", Text),
     Column("user_agent", Text),
     Index("ix_dashboard_sessions_token_hash", "token_hash", unique=True),

@@ -20,6 +20,7 @@ TICKET: Final = "orct"
 STATE: Final = "orst"
 BROWSER: Final = "orcb"
 APPROVAL: Final = "orap"
+DASHBOARD_SESSION: Final = "ords"
 
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PAIRS: Final = [high + low for high in _ALPHABET for low in _ALPHABET]

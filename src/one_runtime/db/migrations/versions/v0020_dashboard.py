@@ -112,7 +112,7 @@ def _add_sessions() -> None:
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("seen_at", TIME, nullable=False),
         sa.Column("expires_at", TIME, nullable=False),
-        sa.Column("proved_at", TIME, nullable=False),
+        sa.Column("authenticated_at", TIME, nullable=False),
         sa.Column("address", sa.Text()),
         sa.Column("user_agent", sa.Text()),
     )

@@ -1,0 +1,38 @@
+"""Define the roles of members in an organization, and the permissions of each role.
+
+The dashboard checks permissions, and the API checks the scopes of API keys. Each page of the dashboard declares the
+permission that it needs.
+"""
+
+from typing import Final, Literal, TypeAlias, get_args
+
+Role: TypeAlias = Literal["support", "developer", "admin", "owner"]
+"""Role of a member. Each role has all permissions of the roles before it."""
+
+Permission: TypeAlias = Literal["read", "connect", "use", "develop", "admin", "own"]
+"""Permission of a role:
+
+- `read`: see everything. No role sees credentials and secrets.
+- `connect`: create links to connect again, check, refresh and delete connections.
+- `use`: call providers through connections.
+- `develop`: enable integrations, and change custom integrations, webhook endpoints and API keys with few scopes.
+- `admin`: change OAuth clients, settings, members except owners and all API keys, and delete end users.
+- `own`: change owners.
+"""
+
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+PERMISSIONS: Final[tuple[Permission, ...]] = get_args(Permission)
+
+_LOWEST_ROLE: Final[dict[Permission, Role]] = {
+    "read": "support",
+    "connect": "support",
+    "use": "developer",
+    "develop": "developer",
+    "admin": "admin",
+    "own": "owner",
+}
+
+
+def permits(role: Role, permission: Permission) -> bool:
+    """Return True if the role has the permission."""
+    return ROLES.index(role) >= ROLES.index(_LOWEST_ROLE[permission])
