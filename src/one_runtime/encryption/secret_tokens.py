@@ -21,6 +21,7 @@ STATE: Final = "orst"
 BROWSER: Final = "orcb"
 APPROVAL: Final = "orap"
 DASHBOARD_SESSION: Final = "ords"
+SIGN_IN_STEP: Final = "orss"
 
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PAIRS: Final = [high + low for high in _ALPHABET for low in _ALPHABET]

@@ -1,0 +1,1 @@
+"""Sign in members of the dashboard."""
