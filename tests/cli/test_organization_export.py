@@ -81,7 +81,8 @@ async def test_lines_are_the_objects_of_the_api(application: Application) -> Non
     lines = await export(application, identifier)
     assert list(lines) == [
         "export", "organization", "api_key", "custom_integration", "oauth_client", "end_user", "end_user_token",
-        "connection", "event", "webhook_endpoint", "webhook_delivery", "proxy_request", "end",
+        "connection", "event", "webhook_endpoint", "webhook_delivery", "proxy_request",
+        "usage_hour", "end",
     ]  # fmt: skip
     assert lines["organization"] == [(await client.get("/v1/organization")).json()]
     assert lines["end_user"] == await listed(client, "/v1/end-users")
@@ -162,7 +163,7 @@ def test_command_writes_standard_output_or_a_private_file(run: Run, database_url
     identifier, output = seed(database_url).organization_id, tmp_path / "northwind.jsonl"
     printed = run("organizations", "export", identifier)
     assert (printed.code, printed.err) == (0, "")
-    assert kinds(printed) == {*KINDS, "export", "proxy_request", "end"}
+    assert kinds(printed) == {*KINDS, "export", "proxy_request", "usage_hour", "end"}
     summary = json.loads(run("organizations", "export", identifier, "--output", str(output), "--json").out)
     assert stat.S_IMODE(output.stat().st_mode) == 0o600
     lines = [json.loads(line) for line in output.read_text().splitlines()]

@@ -26,8 +26,9 @@ from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.integrations import client_registration
 from one_runtime.integrations.client_registration import RegisteredClient
-from one_runtime.proxy import request_log
+from one_runtime.proxy import request_log, usage
 from one_runtime.proxy.request_log import RequestFilter
+from one_runtime.proxy.usage import UsageHour
 from one_runtime.tenancy import api_keys, end_user_tokens, end_users, events, organizations
 from one_runtime.tenancy.api_keys import ApiKey
 from one_runtime.tenancy.end_user_tokens import EndUserToken
@@ -116,10 +117,18 @@ async def _rows(
         yield "event", events_command.describe(event)
     async for kind, line in _webhooks(tx, identifier, page):
         yield kind, line
+    async for kind, line in _calls(tx, identifier, page):
+        yield kind, line
+
+
+async def _calls(tx: Transaction, organization_id: str, page: int) -> AsyncIterator[tuple[str, Line]]:
+    """Yield the request log, and the usage by hour."""
     async for call in _pages(
-        lambda before: request_log.list_newest(tx, identifier, RequestFilter(), limit=page, before=before)
+        lambda before: request_log.list_newest(tx, organization_id, RequestFilter(), limit=page, before=before)
     ):
         yield "proxy_request", requests_command.describe(call)
+    async for counts in _usage_hours(tx, organization_id, page):
+        yield "usage_hour", {**asdict(counts), "hour": time_text(counts.hour)}
 
 
 async def _webhooks(tx: Transaction, organization_id: str, page: int) -> AsyncIterator[tuple[str, Line]]:
@@ -162,6 +171,14 @@ async def _end_users(tx: Transaction, organization_id: str, page: int) -> AsyncI
         for row in rows:
             yield row
         after = rows[-1].end_user_id
+
+
+async def _usage_hours(tx: Transaction, organization_id: str, page: int) -> AsyncIterator[UsageHour]:
+    after = None
+    while rows := await usage.list_page(tx, organization_id, limit=page, after=after):
+        for row in rows:
+            yield row
+        after = rows[-1]
 
 
 async def _end_user_tokens(tx: Transaction, organization_id: str, page: int) -> AsyncIterator[EndUserToken]:

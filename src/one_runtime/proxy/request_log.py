@@ -2,7 +2,8 @@
 
 One Runtime collects entries in memory and writes the entries every second, so that no call waits for the database. A
 killed process loses the collected entries. While the database is unavailable, a process collects up to 20,000 entries.
-The same loop writes the last uses of API keys and end-user tokens (`tenancy/key_uses.py`).
+The transaction of a batch also counts the calls of each hour (`usage`). The same loop writes the last uses of API keys
+and end-user tokens (`tenancy/key_uses.py`).
 """
 
 import asyncio
@@ -23,6 +24,7 @@ from one_runtime.db.schema import connections, end_users, organizations
 from one_runtime.db.schema import requests as rows
 from one_runtime.errors import Unavailable
 from one_runtime.jobs.queue import batched_delete, run_in_batches
+from one_runtime.proxy import usage
 from one_runtime.telemetry import metrics
 from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy.key_uses import KeyUses
@@ -180,7 +182,8 @@ async def purge(installation: "Installation") -> int:
 class RequestLog:
     """Collects entries, and writes them in the background.
 
-    With `kept=False`, the process stores no entries. The process stores only the time of each connection's last use.
+    With `kept=False`, the process stores no entries. The process stores only the counts of each hour (`usage`), and the
+    time of each connection's last use.
 
     `key_uses`: the uses of API keys and of end-user tokens, which the log writes too.
     """
@@ -229,12 +232,15 @@ class RequestLog:
             await asyncio.sleep(0)  # let the calls in progress continue first
 
     async def write(self, tx: Transaction, batch: list[LoggedRequest]) -> None:
-        """Write the entries, and the time of each connection's last use, in this transaction.
+        """Write the entries, the counts of each hour, and the time of each connection's last use.
 
-        Omit the entries of organizations that were deleted after the call.
+        Omit the entries of organizations that were deleted after the call. The statements lock organizations, counts
+        and connections in this order. The deletion of an organization also locks the organization first, so that the
+        two transactions cannot deadlock.
         """
         if self._kept:
             await tx.execute_many(_INSERT, [dict(zip(_PARAMS, _VALUES(entry), strict=True)) for entry in batch])
+        await usage.add(tx, batch)
         last = {(entry.organization_id, entry.connection_id): entry.at for entry in batch}
         used = [
             {"organization": organization_id, "connection": connection_id, "at": at}
