@@ -18,6 +18,7 @@ pytest_plugins = [
     "tests.billing",
     "tests.command_line",
     "tests.running_demo",
+    "tests.dashboard.team",
     "tests.webhooks.receiver",
     "tests.foreign.providers",
     "tests.foreign.keyed",

@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from one_runtime.agents.authorization.resources import PATH as MCP_PATH
 from one_runtime.agents.operations.data import read_folder
@@ -18,8 +19,11 @@ from one_runtime.api.routing import AsgiRoute
 from one_runtime.api.services import Services
 from one_runtime.catalog.loader import Catalog
 from one_runtime.clock import Clock, system_clock
+from one_runtime.connect.assets import load_assets
 from one_runtime.connect.routes import PopupRoutes
 from one_runtime.context import Installation
+from one_runtime.dashboard.application import Dashboard
+from one_runtime.dashboard.visit import DashboardServices
 from one_runtime.db.database_url import create_database
 from one_runtime.db.migrations import require_compatible
 from one_runtime.demo.acme_entry import allowed_targets, catalog_of, operation_readers
@@ -31,8 +35,8 @@ from one_runtime.errors import Unavailable
 from one_runtime.jobs import instances, worker
 from one_runtime.mcp.authorization_routes import AuthorizationRoutes
 from one_runtime.mcp.endpoint import McpEndpoint
-from one_runtime.serving.periodic_tasks import MEASURING_TASKS, PERIODIC_TASKS, heartbeat_task
-from one_runtime.settings import Settings
+from one_runtime.serving.periodic_tasks import DASHBOARD_TASKS, MEASURING_TASKS, PERIODIC_TASKS, heartbeat_task
+from one_runtime.settings import Settings, parse_host_port
 from one_runtime.telemetry import logs, tracing
 from one_runtime.telemetry.logger import Logger
 from one_runtime.telemetry.request_observer import Observer
@@ -82,7 +86,17 @@ def create_app(
     more = (*mcp_routes, *AuthorizationRoutes(services.installation).routes(), *popup)
     observer = Observer(settings, {route.endpoint: route.path_format for route in (*ASGI_ROUTES, *more)})
     api = ApiApplication(settings.public_url, more, partial(_lifespan, services, agents, observer))
-    return RequestMiddleware(api, services, observer, (*ASGI_ROUTES, *mcp_routes))
+    listeners = _dashboard(services, observer) if settings.dashboard_listen else {}
+    return RequestMiddleware(api, services, observer, (*ASGI_ROUTES, *mcp_routes), listeners=listeners)
+
+
+def _dashboard(services: Services, observer: Observer) -> dict[int, ASGIApp]:
+    """Return the application of the dashboard, by the port of its listener."""
+    settings = services.installation.settings
+    logo_url = partial(services.integration_list.renderer.logo_url, logo="url")
+    shared = DashboardServices(services.installation, logo_url, services.proxy_calls, services.entry_parser)
+    _, port = parse_host_port(settings.dashboard_listen)
+    return {port: Dashboard(shared, observer, load_assets().connect_js)}
 
 
 def _installation(settings: Settings, catalog: Catalog, clock: Clock, egress: Egress | None) -> Installation:
@@ -115,7 +129,8 @@ async def _lifespan(services: Services, agents: McpEndpoint, observer: Observer,
         server = await _register(installation)
         sender = Sender(installation, partial(connection_documents, installation), lambda: observer.last_request)
         measuring = MEASURING_TASKS if installation.settings.metrics_listen else ()
-        periodic = (*PERIODIC_TASKS, heartbeat_task(server), sender.task(), *measuring)
+        dashboard = DASHBOARD_TASKS if installation.settings.dashboard_listen else ()
+        periodic = (*PERIODIC_TASKS, heartbeat_task(server), sender.task(), *measuring, *dashboard)
         tasks = [
             asyncio.create_task(worker.run(installation, periodic)),
             asyncio.create_task(observer.watch(installation.database.connections)),

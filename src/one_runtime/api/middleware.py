@@ -1,11 +1,11 @@
 """Handle each request before FastAPI: add a request id, measure the request, and convert errors to responses."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from starlette.exceptions import HTTPException
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from one_runtime.api import problems
 from one_runtime.api.application import ApiApplication
@@ -30,9 +30,17 @@ class RequestMiddleware:
     """The outermost middleware of the application. The middleware calls each `AsgiRoute` without FastAPI."""
 
     def __init__(
-        self, app: ApiApplication, services: Services, observer: Observer, routes: Iterable[AsgiRoute]
+        self,
+        app: ApiApplication,
+        services: Services,
+        observer: Observer,
+        routes: Iterable[AsgiRoute],
+        *,
+        listeners: Mapping[int, ASGIApp] | None = None,
     ) -> None:
+        """`listeners`: the applications of other listeners of this process, by port."""
         self.app = app
+        self.listeners = listeners or {}
         self.services = services
         self.observer = observer
         self._exact: dict[str, AsgiRoute] = {}
@@ -49,6 +57,11 @@ class RequestMiddleware:
         if scope["type"] != "http":
             await self._run_lifespan(scope, receive, send)
             return
+        if self.listeners:
+            other = self.listeners.get(_port(scope))
+            if other is not None:
+                await other(scope, receive, send)
+                return
         if scope["method"] == "HEAD" and self.app.answers_head(scope["path"]):
             # The web server keeps the original scope. So it expects no body, although the headers contain a length.
             await self._handle({**scope, "method": "GET", _REQUESTED: "HEAD"}, receive, _without_body(send))
@@ -125,6 +138,12 @@ class RequestMiddleware:
         except Exception as error:  # the process ends with this error
             log.exception("lifespan_failed", kind=type(error).__name__)
             raise
+
+
+def _port(scope: Scope) -> int:
+    """Return the port of the listener that accepted the connection, or 0 for a Unix socket."""
+    server = scope.get("server")
+    return (server[1] or 0) if server else 0
 
 
 def _without_body(send: Send) -> Send:

@@ -11,8 +11,8 @@ from one_runtime.settings import parse_host_port
 
 
 @contextmanager
-def bound_listeners(listen: str) -> Iterator[list[socket.socket]]:
-    """Bind a socket to each address of `ONE_RUNTIME_LISTEN`. A name such as `localhost` can have several addresses.
+def bound_listeners(listen: str, setting: str = "ONE_RUNTIME_LISTEN") -> Iterator[list[socket.socket]]:
+    """Bind a socket to each address of a setting. A name such as `localhost` can have several addresses.
 
     uvicorn starts to listen later, when the application is ready.
 
@@ -22,7 +22,7 @@ def bound_listeners(listen: str) -> Iterator[list[socket.socket]]:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except OSError as error:
-        raise ConfigurationError(f"ONE_RUNTIME_LISTEN: the name {host} cannot be resolved.") from error
+        raise ConfigurationError(f"{setting}: the name {host} cannot be resolved.") from error
     with ExitStack() as stack:
         listeners, absent = [], None
         for family, kind, protocol, _, address in dict.fromkeys(found):
@@ -31,12 +31,12 @@ def bound_listeners(listen: str) -> Iterator[list[socket.socket]]:
                 _bind(listener, address)
             except OSError as error:
                 if error.errno not in {errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT}:  # a machine without IPv6
-                    raise ConfigurationError(_explain(error, host, port)) from error
+                    raise ConfigurationError(_explain(error, host, port, setting)) from error
                 absent = error
             else:
                 listeners.append(listener)
         if absent is not None and not listeners:
-            raise ConfigurationError(_explain(absent, host, port)) from absent
+            raise ConfigurationError(_explain(absent, host, port, setting)) from absent
         yield listeners
 
 
@@ -50,16 +50,14 @@ def _bind(listener: socket.socket, address: Any) -> None:
     listener.set_inheritable(True)
 
 
-def _explain(error: OSError, host: str, port: int) -> str:
+def _explain(error: OSError, host: str, port: int, setting: str) -> str:
     if error.errno == errno.EADDRINUSE:
         return (
-            f"Port {port} of {host} is in use. Stop the other program, or set ONE_RUNTIME_LISTEN to another port, such "
+            f"Port {port} of {host} is in use. Stop the other program, or set {setting} to another port, such "
             f"as {host}:{port + 1 if port < 65535 else port - 1}."
         )
     if error.errno == errno.EACCES:
-        return f"This user cannot use port {port}. Set ONE_RUNTIME_LISTEN to a port above 1023."
+        return f"This user cannot use port {port}. Set {setting} to a port above 1023."
     if error.errno == errno.EADDRNOTAVAIL:
-        return (
-            f"{host} is not an address of this machine. Set ONE_RUNTIME_LISTEN to 127.0.0.1:{port} or 0.0.0.0:{port}."
-        )
-    return f"The server cannot listen on {host}:{port} ({error.strerror}). Change ONE_RUNTIME_LISTEN."
+        return f"{host} is not an address of this machine. Set {setting} to 127.0.0.1:{port} or 0.0.0.0:{port}."
+    return f"The server cannot listen on {host}:{port} ({error.strerror}). Change {setting}."

@@ -13,7 +13,7 @@ from one_runtime.jobs import instances
 from one_runtime.jobs.instances import ServerInstance
 from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.proxy import request_log
-from one_runtime.tenancy import events, idempotency_keys
+from one_runtime.tenancy import dashboard_sessions, events, idempotency_keys
 from one_runtime.tokens import revocation
 from one_runtime.tokens.refresh_due import refresh_due
 from one_runtime.webhooks import measurement as webhook_measurement
@@ -48,6 +48,11 @@ MEASURING_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
     PeriodicTask("measure_webhooks", 60.0, webhook_measurement.measure),
 )
 """Background tasks of a server that serves metrics."""
+
+DASHBOARD_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
+    PeriodicTask("purge_dashboard_sessions", 3600.0, dashboard_sessions.purge),
+)
+"""Background tasks of a server with the dashboard."""
 
 
 def heartbeat_task(server: ServerInstance) -> PeriodicTask[Installation]:

@@ -63,6 +63,8 @@ def serve(settings: Settings, *, migrate_first: bool) -> None:
             refusal = f"Another server uses {path}. Stop the other server first. SQLite allows only one server process."
             stack.enter_context(hold_server_lock(path, refusal))
         listeners = stack.enter_context(bound_listeners(settings.listen))
+        if settings.dashboard_listen:
+            listeners += stack.enter_context(bound_listeners(settings.dashboard_listen, "ONE_RUNTIME_DASHBOARD_LISTEN"))
         if path or migrate_first:
             migrate_configured(settings)
         asyncio.run(_verify(settings))
@@ -93,6 +95,8 @@ def _run(app: ASGIApp, settings: Settings, listeners: list[socket.socket]) -> No
         timeout_worker_healthcheck=int(PATIENCE),
     )
     log.info("listening", address=settings.listen, public_url=settings.public_url)
+    if settings.dashboard_listen:
+        log.info("dashboard_served", address=settings.dashboard_listen, url=settings.dashboard_url)
     with suppress(KeyboardInterrupt):
         if settings.workers > 1:
             Supervisor(config, listeners).run()

@@ -5,7 +5,6 @@ and the member's role from the database. So a removed member has no access from 
 (promise P14).
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
@@ -181,7 +180,7 @@ async def note_authentication(tx: Transaction, session_id: str, now: datetime) -
     await tx.execute(_NOTE_AUTHENTICATION, session=session_id, now=now)
 
 
-async def workplaces(tx: Transaction, member_id: str) -> Sequence[Workplace]:
+async def workplaces(tx: Transaction, member_id: str) -> list[Workplace]:
     """Return the organizations of a member, ordered by name."""
     return [Workplace(*row) for row in await tx.all(_WORKPLACES, member=member_id)]
 

@@ -31,7 +31,7 @@ from one_runtime.demo.playground.returning import handle_return
 from one_runtime.demo.playground.scripted_agent import ScriptedAgent
 from one_runtime.demo.playground.visit import (
     BadRequest,
-    Visit,
+    PlaygroundVisit,
     is_cross_site,
     read_body,
     sign_in,
@@ -39,7 +39,7 @@ from one_runtime.demo.playground.visit import (
     text,
 )
 
-_Handler = Callable[[Visit], Awaitable[Response]]
+_Handler = Callable[[PlaygroundVisit], Awaitable[Response]]
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
 _LINK_LIFETIME: Final = 3600  # in seconds: the maximum that One Runtime allows
@@ -50,9 +50,9 @@ def create_playground(playground: Playground, send: Send | None = None) -> Starl
     transport = send or over_http(playground.one_runtime_url)
     agent = ScriptedAgent()
 
-    def visit(request: Request) -> Visit:
+    def visit(request: Request) -> PlaygroundVisit:
         one_runtime = OneRuntime(playground.one_runtime_url, playground.api_key, transport)
-        return Visit(request, signed_in(request, playground.origin), one_runtime, playground)
+        return PlaygroundVisit(request, signed_in(request, playground.origin), one_runtime, playground)
 
     def page(handler: _Handler) -> _Endpoint:
         async def endpoint(request: Request) -> Response:
@@ -84,7 +84,7 @@ def create_playground(playground: Playground, send: Send | None = None) -> Starl
     return Starlette(routes=routes)
 
 
-async def _answer_own_page(handler: _Handler, visit: Visit) -> Response:
+async def _answer_own_page(handler: _Handler, visit: PlaygroundVisit) -> Response:
     if is_cross_site(visit.request, visit.playground.origin):
         return _answer({"error": "This backend accepts requests only from its own page."}, 403, visit)
     try:
@@ -95,7 +95,7 @@ async def _answer_own_page(handler: _Handler, visit: Visit) -> Response:
         return _answer({"error": str(error)}, 502, visit)
 
 
-async def _open(visit: Visit) -> Response:
+async def _open(visit: PlaygroundVisit) -> Response:
     """Show the settings page. With `?end_user_id=`, first sign in as this end user, so that links can select a user."""
     query, origin = visit.request.query_params, visit.playground.origin
     if "end_user_id" not in query:
@@ -106,11 +106,11 @@ async def _open(visit: Visit) -> Response:
     return sign_in(home, origin, query["end_user_id"].strip())
 
 
-async def _return(visit: Visit) -> Response:
+async def _return(visit: PlaygroundVisit) -> Response:
     return show_page(visit.playground, visit.end_user_id, await handle_return(visit))
 
 
-async def _open_agent_link(visit: Visit) -> Response:
+async def _open_agent_link(visit: PlaygroundVisit) -> Response:
     """Show the page that the link of an agent opens, or redirect to One Runtime's page for an approval."""
     link = await open_agent_link(visit)
     if isinstance(link, str):
@@ -118,17 +118,17 @@ async def _open_agent_link(visit: Visit) -> Response:
     return show_page(visit.playground, visit.end_user_id, agent_link=link)
 
 
-async def _sign_in(visit: Visit) -> Response:
+async def _sign_in(visit: PlaygroundVisit) -> Response:
     end_user_id = text(await read_body(visit.request), "end_user_id")
     return sign_in(_answer({"end_user_id": end_user_id}, 200, visit), visit.playground.origin, end_user_id)
 
 
-async def _list_integrations(visit: Visit) -> Response:
+async def _list_integrations(visit: PlaygroundVisit) -> Response:
     query = {"end_user_id": visit.end_user_id, "logo": "url", "expand": "connections"}
     return _pass_on(await visit.one_runtime.get("/v1/integrations", query), visit)
 
 
-async def _create_session(visit: Visit) -> Response:
+async def _create_session(visit: PlaygroundVisit) -> Response:
     """Create a session for the signed-in end user. Without an integration, the popup lists all integrations."""
     data = await read_body(visit.request)
     session: dict[str, Any] = {"end_user_id": visit.end_user_id}
@@ -154,7 +154,7 @@ def _session_fields(name: object, origin: str) -> dict[str, Any]:
     raise BadRequest("way must be popup, redirect or link.")
 
 
-async def _get_session(visit: Visit) -> Response:
+async def _get_session(visit: PlaygroundVisit) -> Response:
     """Return a session of the signed-in end user.
 
     For a session of the mode `link`, the settings page calls this route to show the session's status.
@@ -165,23 +165,23 @@ async def _get_session(visit: Visit) -> Response:
     return _pass_on(answer, visit)
 
 
-async def _disconnect(visit: Visit) -> Response:
+async def _disconnect(visit: PlaygroundVisit) -> Response:
     slug = text(await read_body(visit.request), "integration_slug")
     body = {"integration_slug": slug, "end_user_id": visit.end_user_id}
     return _pass_on(await visit.one_runtime.post("/v1/disconnect", body), visit)
 
 
-async def _decline(visit: Visit) -> Response:
+async def _decline(visit: PlaygroundVisit) -> Response:
     request_id = text(await read_body(visit.request), "connect_request_id")
     return _pass_on(await decline(visit, request_id), visit)
 
 
-async def _create_token(agent: ScriptedAgent, visit: Visit) -> Response:
+async def _create_token(agent: ScriptedAgent, visit: PlaygroundVisit) -> Response:
     await read_body(visit.request)
     return _pass_on(await agent.create_token(visit), visit)
 
 
-async def _call_tool(agent: ScriptedAgent, visit: Visit) -> Response:
+async def _call_tool(agent: ScriptedAgent, visit: PlaygroundVisit) -> Response:
     """Call a tool of `/v1/mcp` for the scripted agent, and return both messages."""
     data = await read_body(visit.request)
     arguments = data.get("arguments")
@@ -191,7 +191,7 @@ async def _call_tool(agent: ScriptedAgent, visit: Visit) -> Response:
     return _answer(asdict(exchange), 200, visit)
 
 
-def _pass_on(answer: ApiResponse, visit: Visit) -> Response:
+def _pass_on(answer: ApiResponse, visit: PlaygroundVisit) -> Response:
     data = answer.json()
     if answer.status < 400:
         return _answer(data, 200, visit)
@@ -199,6 +199,6 @@ def _pass_on(answer: ApiResponse, visit: Visit) -> Response:
     return _answer(error, 502 if answer.status >= 500 else 422, visit)
 
 
-def _answer(data: Mapping[str, Any], status: int, visit: Visit) -> Response:
+def _answer(data: Mapping[str, Any], status: int, visit: PlaygroundVisit) -> Response:
     content = {**data, "requests": [asdict(call) for call in visit.one_runtime.calls]}
     return JSONResponse(content, status_code=status, headers={"Cache-Control": "no-store"})

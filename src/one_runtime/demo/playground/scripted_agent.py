@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from one_runtime.demo.playground.calls import ApiResponse, error_detail
 from one_runtime.demo.playground.mcp_client import ToolExchange, call_tool
-from one_runtime.demo.playground.visit import BadRequest, Visit
+from one_runtime.demo.playground.visit import BadRequest, PlaygroundVisit
 
 _LIFETIME: Final = 86_400
 _UNAUTHENTICATED: Final = 401
@@ -19,7 +19,7 @@ class ScriptedAgent:
     def __init__(self) -> None:
         self._tokens: dict[str, str] = {}
 
-    async def create_token(self, visit: Visit) -> ApiResponse:
+    async def create_token(self, visit: PlaygroundVisit) -> ApiResponse:
         """Create a token for the signed-in end user. The token needs the end user's approval for each change."""
         body = {
             "end_user_id": visit.end_user_id,
@@ -33,7 +33,7 @@ class ScriptedAgent:
             self._tokens[visit.end_user_id] = token
         return response
 
-    async def call(self, visit: Visit, tool: str, arguments: dict[str, Any]) -> ToolExchange:
+    async def call(self, visit: PlaygroundVisit, tool: str, arguments: dict[str, Any]) -> ToolExchange:
         """Call a tool for the signed-in end user. If there is no valid token, first create a token.
 
         Raises: BadRequest if One Runtime creates no token; Unreachable.

@@ -21,7 +21,7 @@ _MAX_ID: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class PlaygroundVisit:
     """A browser's request, with the signed-in end user and a client of One Runtime's API."""
 
     request: Request

@@ -1,0 +1,200 @@
+"""Build the ASGI application of the dashboard: check the host, the session and the permission, and call the page."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeAlias
+from urllib.parse import quote, urlsplit
+
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from one_runtime.dashboard import organizations, overview, session
+from one_runtime.dashboard.assets import load_static_files
+from one_runtime.dashboard.cookies import SESSION, DashboardCookies
+from one_runtime.dashboard.declarations import PUBLIC, SIGNED_IN, Access, PageSpec
+from one_runtime.dashboard.rendering import Renderer
+from one_runtime.dashboard.visit import DashboardServices, Visit
+from one_runtime.db.ids import new_id
+from one_runtime.errors import NotAllowed, NotFound, OneRuntimeError, RequestTimeout, TooLarge
+from one_runtime.telemetry.current_request import current_request
+from one_runtime.telemetry.logger import Logger
+from one_runtime.telemetry.request_observer import Observer
+from one_runtime.tenancy import dashboard_sessions
+from one_runtime.tenancy.dashboard_sessions import Visitor
+from one_runtime.tenancy.roles import PERMISSIONS
+
+MAX_BODY_BYTES: Final = 4 * 1024 * 1024
+"""Maximum size of a form. The largest form uploads an OpenAPI document."""
+
+_MODULES: Final = (session, organizations, overview)
+
+PAGES: Final[tuple[PageSpec, ...]] = tuple(spec for module in _MODULES for spec in module.pages.specs)
+"""The declarations of all pages and actions."""
+
+_COMPRESSION_LEVEL: Final = 4
+Handle: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+log = Logger()
+
+
+class Dashboard:
+    """The application. `connect_js`: the popup's script."""
+
+    def __init__(self, services: DashboardServices, observer: Observer, connect_js: bytes) -> None:
+        settings = services.installation.settings
+        static = load_static_files(connect_js)
+        self._services, self._observer = services, observer
+        self._body_timeout = settings.body_timeout
+        self._origin, self._host = settings.dashboard_url, urlsplit(settings.dashboard_url).netloc
+        self._renderer = Renderer(static, settings.public_url, settings.dashboard_url)
+        self._cookies = DashboardCookies(secure=settings.dashboard_url.startswith("https://"))
+        routes = [Route(spec.path, _endpoint(self._handle, spec), methods=[spec.method]) for spec in PAGES]
+        routes.append(Route("/assets/{hash}/{name}", static.respond))
+        router = Router(routes, redirect_slashes=False, default=_not_found)
+        self._app: ASGIApp = GZipMiddleware(router, minimum_size=1000, compresslevel=_COMPRESSION_LEVEL)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle a request. Record it, and respond to an error with a page."""
+        request_id = new_id()
+        scope["request_id"] = request_id
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"request-id", request_id.encode())]
+            await send(message)
+
+        current = current_request.set(scope)
+        started = self._observer.begin(scope)
+        try:
+            try:
+                self._check_origin(Request(scope))
+                await self._app(scope, _limit(receive, self._body_timeout), send_with_id)
+            except OneRuntimeError as error:
+                await self._fail(error, scope, receive, send_with_id, has_begun=status != 0)
+            except Exception as error:  # only the log contains the details
+                log.exception("request_crashed", request_id=request_id, kind=type(error).__name__)
+                await self._fail(_crashed(request_id), scope, receive, send_with_id, has_begun=status != 0)
+        finally:
+            self._observer.end(scope, status, started)
+            current_request.reset(current)
+
+    def _check_origin(self, request: Request) -> None:
+        """Refuse a request for another host (DNS rebinding), and a form of another site (CSRF).
+
+        Raises: NotFound, NotAllowed.
+        """
+        if request.headers.getlist("host") != [self._host]:
+            raise NotFound(f"The dashboard answers only at {self._origin}.")
+        if request.method in {"GET", "HEAD"}:
+            return
+        site = request.headers.get("sec-fetch-site")
+        if site != "same-origin" if site is not None else request.headers.get("origin") != self._origin:
+            raise NotAllowed("Another site sent this form. Open the page again, and send the form from there.")
+
+    async def _handle(self, request: Request, spec: PageSpec) -> Response:
+        """Check the session and the permission, and call the page."""
+        request.scope["route"] = _RouteTemplate(spec.path)
+        now = self._services.installation.clock()
+        visitor = await self._visitor(request, spec.access)
+        visit = Visit(request, self._services, self._renderer, self._cookies, visitor, now, spec.messages)
+        if spec.access is not PUBLIC:
+            if visitor is None:
+                return RedirectResponse(f"/sign-in{_next(request)}", 303)
+            if spec.access != SIGNED_IN:
+                _check_permission(visit, spec)
+                request.scope["organization_id"] = visit.organization_id
+            if spec.recent and not visitor.has_authenticated_recently(now):
+                return RedirectResponse(f"/sign-in/again{_next(request)}", 303)
+        return await spec.handler(visit)
+
+    async def _visitor(self, request: Request, access: Access) -> Visitor | None:
+        token = self._cookies.read(request.cookies, SESSION)
+        if token is None:
+            return None
+        installation, organization_id = self._services.installation, request.path_params.get("organization_id")
+        now = installation.clock()
+        async with installation.database.read() as tx:
+            visitor = await dashboard_sessions.find_visitor(tx, token, organization_id, now)
+        if visitor is not None and access is not PUBLIC and dashboard_sessions.is_due(visitor, now):
+            async with installation.database.write() as tx:
+                await dashboard_sessions.touch(tx, visitor.session_id, now)
+        return visitor
+
+    async def _fail(
+        self, error: OneRuntimeError, scope: Scope, receive: Receive, send: Send, *, has_begun: bool
+    ) -> None:
+        if has_begun:
+            return
+        scope["error_code"] = error.code
+        back = "/" if error.status == 404 else ""
+        body = self._renderer.render("error.html", title=error.title, error=error, back=back, message=None)
+        await Response(body, error.status, self._renderer.headers)(scope, receive, send)
+
+
+class _RouteTemplate:
+    """The route of a request for metrics and logs."""
+
+    def __init__(self, path_format: str) -> None:
+        self.path_format = path_format
+
+
+def _endpoint(handle: Callable[[Request, PageSpec], Awaitable[Response]], spec: PageSpec) -> Handle:
+    async def endpoint(request: Request) -> Response:
+        return await handle(request, spec)
+
+    return endpoint
+
+
+def _check_permission(visit: Visit, spec: PageSpec) -> None:
+    """Raises: NotFound for an organization in which the member has no role. NotAllowed without the permission."""
+    member = visit.member
+    if member.role is None:
+        raise NotFound("There is no such page, or you are no member of this organization.")
+    if spec.access not in PERMISSIONS or not member.may(spec.access):
+        raise NotAllowed(
+            f"Your role in {member.organization_name} is {member.role}, which does not allow this. Ask an owner or an "
+            "administrator of the organization."
+        )
+
+
+def _next(request: Request) -> str:
+    """Return a query with the page to which the browser returns after the sign-in."""
+    path = request.url.path if request.method == "GET" else urlsplit(request.headers.get("referer", "")).path
+    return f"?next={quote(path)}" if path not in {"", "/"} else ""
+
+
+async def _not_found(*_: object) -> None:
+    raise NotFound("There is no such page.")
+
+
+def _crashed(request_id: str) -> OneRuntimeError:
+    return OneRuntimeError(f"Something went wrong. If this happens again, report the request id {request_id}.")
+
+
+def _limit(receive: Receive, timeout: float) -> Receive:
+    """Return a `receive` function that limits the body. `timeout`: seconds until the next part of the body arrives.
+
+    The returned function raises TooLarge or RequestTimeout.
+    """
+    size, more = 0, True
+
+    async def receive_limited() -> Message:
+        nonlocal size, more
+        try:
+            async with asyncio.timeout(timeout if more else None):  # after the body, `receive` waits for a disconnect
+                message = await receive()
+        except TimeoutError:
+            raise RequestTimeout("The next part of the form did not arrive in time. Send the form again.") from None
+        more = message.get("more_body", False)
+        size += len(message.get("body", b""))
+        if size > MAX_BODY_BYTES:
+            raise TooLarge(f"A form can have at most {MAX_BODY_BYTES // 1024 // 1024} MB.")
+        return message
+
+    return receive_limited

@@ -1,0 +1,89 @@
+"""Render the templates of the dashboard, and build the HTTP headers of its pages.
+
+docs/security.md describes the reason for these headers (promises P11 and P14).
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from one_runtime.clock import rfc3339
+from one_runtime.dashboard.assets import StaticFiles
+from one_runtime.dashboard.navigation import SECTIONS
+
+_UNITS: Final = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1)))
+
+
+class Renderer:
+    """Renders pages. `public_url`: the origin of the popup and of the logos."""
+
+    def __init__(self, static: StaticFiles, public_url: str, dashboard_url: str) -> None:
+        self._environment = Environment(
+            loader=PackageLoader("one_runtime.dashboard"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            auto_reload=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals.update(
+            assets=static.base, sections=SECTIONS, public_url=public_url, dashboard_url=dashboard_url
+        )
+        self._environment.filters.update(time=rfc3339, ago=ago, number=number, day=day)
+        self.headers: Mapping[str, str] = _headers(public_url)
+
+    def render(self, template: str, **values: object) -> str:
+        """Render a template of the folder `templates`."""
+        return self._environment.get_template(template).render(**values)
+
+
+def _headers(public_url: str) -> Mapping[str, str]:
+    policy = (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        f"img-src 'self' data: {public_url}",  # logos of integrations and organizations
+        "connect-src 'self'",
+        f"frame-src {public_url}",  # the popup
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types htmx",  # static/dashboard.js
+    )
+    return {
+        "Content-Type": "text/html; charset=utf-8",
+        "Content-Security-Policy": "; ".join(policy),
+        "Cache-Control": "no-store",
+        "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Referrer-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "X-Robots-Tag": "noindex",
+        "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    }
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """Return the time between two moments in words, such as `3 min ago` or `in 2 h`. Old moments are dates."""
+    distance = abs(now - moment)
+    if distance >= timedelta(days=30):
+        return day(moment)
+    name, unit = next(((name, unit) for name, unit in _UNITS if distance >= unit), ("s", timedelta(seconds=1)))
+    amount = f"{distance // unit} {name}"
+    if distance < timedelta(seconds=1):
+        return "just now"
+    return f"in {amount}" if moment > now else f"{amount} ago"
+
+
+def day(moment: datetime) -> str:
+    """Return the date of a moment in UTC, such as `2026-11-30`."""
+    return moment.date().isoformat()
+
+
+def number(value: int) -> str:
+    """Return a number with commas between thousands."""
+    return f"{value:,}"

@@ -1,0 +1,57 @@
+"""Pages that begin and end a session: sign-in and sign-out."""
+
+from typing import Final
+
+from starlette.responses import Response
+
+from one_runtime.dashboard.cookies import SESSION
+from one_runtime.dashboard.declarations import PUBLIC, SIGNED_IN, Pages
+from one_runtime.dashboard.visit import Visit
+from one_runtime.db.engine import Transaction
+from one_runtime.encryption.secret_tokens import SecretToken
+from one_runtime.tenancy import dashboard_sessions
+from one_runtime.tenancy.dashboard_sessions import LIFETIME, SignInMethod
+
+_SECONDS: Final = int(LIFETIME.total_seconds())
+
+pages = Pages({"signed_out": "You are signed out."})
+
+
+async def start(visit: Visit, tx: Transaction, member_id: str, method: SignInMethod) -> SecretToken:
+    """Create a session after a sign-in, and end the session that the browser had before. Return the new token."""
+    if visit.visitor is not None:
+        await dashboard_sessions.end(tx, visit.visitor.member_id, visit.visitor.session_id)
+    _, token = await dashboard_sessions.create(
+        tx, member_id, method, visit.now, address=visit.address, user_agent=visit.user_agent
+    )
+    return token
+
+
+def signed_in(visit: Visit, token: SecretToken, path: str = "/") -> Response:
+    """Return the response that gives the session to the browser, and redirects the browser to a page."""
+    response = visit.redirect_to(path)
+    visit.cookies.set(response, SESSION, token.secret, _SECONDS)
+    return response
+
+
+def safe_path(path: str) -> str:
+    """Return a path of the dashboard from a query or a form. Return `/` for the address of another site."""
+    is_ours = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if is_ours else "/"
+
+
+@pages.get("/sign-in", access=PUBLIC)
+async def show_sign_in(visit: Visit) -> Response:
+    """Show how to sign in."""
+    return visit.render("sign_in.html", title="Sign in to One Runtime")
+
+
+@pages.post("/sign-out", access=SIGNED_IN)
+async def sign_out(visit: Visit) -> Response:
+    """End the session."""
+    member = visit.member
+    async with visit.installation.database.write() as tx:
+        await dashboard_sessions.end(tx, member.member_id, member.session_id)
+    response = visit.redirect_to("/sign-in?done=signed_out")
+    visit.cookies.delete(response, SESSION)
+    return response

@@ -1,0 +1,144 @@
+"""Define `Visit`: a request of a browser to the dashboard, with the signed-in member."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from urllib.parse import quote, urlencode
+
+from starlette.datastructures import FormData
+from starlette.formparsers import MultiPartException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from one_runtime.catalog.model import Integration
+from one_runtime.context import Installation
+from one_runtime.dashboard.cookies import DashboardCookies
+from one_runtime.dashboard.rendering import Renderer
+from one_runtime.errors import InvalidInput, MalformedRequest
+from one_runtime.integrations.entry_parser import EntryParser
+from one_runtime.proxy.concurrency import ProxyCalls
+from one_runtime.tenancy.authentication import client_address
+from one_runtime.tenancy.dashboard_sessions import Visitor
+from one_runtime.tenancy.events import Actor
+from one_runtime.tenancy.roles import Permission
+
+MAX_FIELDS: Final = 1000
+MAX_TEXT: Final = 1024 * 1024
+"""Maximum number of bytes of one field of a form. `application.py` limits the whole body."""
+
+
+@dataclass(frozen=True, slots=True)
+class DashboardServices:
+    """The installation, and the objects that pages share with the API of the same process."""
+
+    installation: Installation
+    logo_url: Callable[[Integration], str | None]
+    proxy_calls: ProxyCalls
+    entry_parser: EntryParser
+
+
+@dataclass(frozen=True, slots=True)
+class FormErrors:
+    """The errors of a form. `fields`: the message of each invalid field. `general`: a message about the whole form."""
+
+    fields: Mapping[str, str] = field(default_factory=dict)
+    general: str | None = None
+
+    @classmethod
+    def of(cls, error: InvalidInput, names: Sequence[str] = ()) -> "FormErrors":
+        """Return the errors for a form with these fields. The general message contains the errors of other fields."""
+        fields = {each.field: each.message for each in error.errors if not names or each.field in names}
+        others = [each.sentence for each in error.errors if each.field not in fields]
+        return cls(fields, " ".join(others) or (None if fields else error.detail))
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """A request to a page.
+
+    - `visitor`: the signed-in member. None on a public page without a session.
+    - `now`: time of the request.
+    - `messages`: the texts that the page can show after an action (`PageSpec.messages`).
+    """
+
+    request: Request
+    services: DashboardServices
+    renderer: Renderer
+    cookies: DashboardCookies
+    visitor: Visitor | None
+    now: datetime
+    messages: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def installation(self) -> Installation:
+        """Return the running installation."""
+        return self.services.installation
+
+    @property
+    def member(self) -> Visitor:
+        """Return the signed-in member of a page that needs a sign-in."""
+        if self.visitor is None:
+            raise RuntimeError("This page is public.")
+        return self.visitor
+
+    @property
+    def organization_id(self) -> str:
+        """Return the id of the organization in the path."""
+        return self.parameter("organization_id")
+
+    @property
+    def actor(self) -> Actor:
+        """Return the member as the actor of an event."""
+        return Actor(self.organization_id, "member", self.member.member_id, self.address)
+
+    @property
+    def address(self) -> str | None:
+        """Return the IP address of the browser."""
+        return client_address(self.request.scope)
+
+    @property
+    def user_agent(self) -> str | None:
+        """Return the browser's name."""
+        return self.request.headers.get("user-agent")
+
+    def may(self, permission: Permission) -> bool:
+        """Return True if the member has the permission in the organization of the path."""
+        return self.visitor is not None and self.visitor.may(permission)
+
+    def parameter(self, name: str) -> str:
+        """Return a parameter of the path, such as `connection_id`."""
+        return str(self.request.path_params[name])
+
+    def query(self, name: str, default: str = "") -> str:
+        """Return a parameter of the query without surrounding spaces, or the default."""
+        return self.request.query_params.get(name, default).strip()
+
+    async def form(self) -> FormData:
+        """Return the fields of the posted form. Raises: MalformedRequest."""
+        try:
+            return await self.request.form(max_fields=MAX_FIELDS, max_part_size=MAX_TEXT)
+        except MultiPartException as error:
+            raise MalformedRequest(f"The form cannot be read: {error.message}") from error
+
+    def path(self, *parts: str, **query: str) -> str:
+        """Return the path of a page in the organization, such as `visit.path("connections", id, done="renamed")`."""
+        path = "/".join(("/o", quote(self.organization_id), *(quote(part, safe="") for part in parts)))
+        return path + (f"?{urlencode(query)}" if query else "")
+
+    def redirect(self, *parts: str, **query: str) -> Response:
+        """Redirect the browser to a page of the organization, after an action."""
+        return self.redirect_to(self.path(*parts, **query))
+
+    def redirect_to(self, path: str) -> Response:
+        """Redirect the browser to a path of the dashboard with GET."""
+        return RedirectResponse(path, 303)
+
+    def render(self, template: str, *, status: int = 200, title: str, **values: object) -> Response:
+        """Render a page. `title`: the page's heading. `values`: the variables of the template.
+
+        Every template also has `visit`, `title`, and `message`: the text after an action, or None.
+        """
+        message = self.messages.get(self.query("done")) if self.request.method == "GET" else None
+        body = self.renderer.render(template, visit=self, title=title, message=message, **values)
+        return Response(body, status, self.renderer.headers)
