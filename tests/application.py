@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from importlib.resources import as_file, files
 from itertools import compress
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import httpx2
 import pytest
@@ -217,9 +217,9 @@ def template(path: str) -> re.Pattern[str]:
 
 
 @asynccontextmanager
-async def running(app: ASGIApp, port: int = 0) -> AsyncIterator[int]:
+async def running(app: ASGIApp, port: int = 0, *, lifespan: Literal["on", "off"] = "on") -> AsyncIterator[int]:
     """Serve an application on a loopback port, in this event loop. Yield the port."""
-    config = uvicorn.Config(app, log_config=None, lifespan="on", timeout_graceful_shutdown=1, proxy_headers=False)
+    config = uvicorn.Config(app, log_config=None, lifespan=lifespan, timeout_graceful_shutdown=1, proxy_headers=False)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", port)) as listener:
         # asyncio sets this option only for sockets that name their protocol, and `create_server` names none. Without

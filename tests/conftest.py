@@ -19,6 +19,7 @@ pytest_plugins = [
     "tests.command_line",
     "tests.running_demo",
     "tests.dashboard.team",
+    "tests.dashboard.served",
     "tests.webhooks.receiver",
     "tests.foreign.providers",
     "tests.foreign.keyed",

@@ -1,0 +1,164 @@
+"""A pytest plugin: the dashboard on real ports, with data that look like those of a product in use.
+
+The fixture `served_team` runs one server for all browser tests of a session, on SQLite, in a thread of its own.
+`scripts/dashboard_screenshots.py` uses the same server.
+"""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeVar
+
+import pytest
+from playwright.async_api import BrowserContext
+
+from one_runtime.dashboard.application import PAGES
+from one_runtime.dashboard.declarations import PageSpec
+from one_runtime.db.migrations import migrate
+from one_runtime.demo.acme import INITECH, Acme
+from one_runtime.tenancy import dashboard_sessions
+from one_runtime.tenancy.roles import ROLES
+from tests.application import ACME_KEYS, Application, Client, RunningAcme, running, settings_for, started
+from tests.dashboard.team import Team
+from tests.ports import free_port
+
+R = TypeVar("R")
+
+END_USERS: Final = (
+    ("user_1042", "Ada Lovelace", "ada@lovelace.example"),
+    ("user_1043", "Grace Hopper", "grace@hopper.example"),
+    ("user_1044", None, "katherine@johnson.example"),
+    ("org/7?x=ü", "Zoë Ünïcode", None),
+)
+
+Sample = Callable[[Client], Awaitable[str]]
+
+
+SAMPLES: Final[Mapping[str, Sample]] = {}
+"""Functions that find an existing value of each parameter in the paths of pages, besides `organization_id`.
+
+Add the parameters of new pages here.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ServedTeam:
+    """The server. `tokens`: the token of a session, by role. `paths`: the path of each page that can be opened."""
+
+    url: str
+    organization_id: str
+    tokens: Mapping[str, str]
+    paths: Mapping[str, str]
+
+    async def sign_in(self, context: BrowserContext, role: str = "owner") -> None:
+        """Give the session of a member to a browser."""
+        await context.add_cookies([{"name": "or_session", "value": self.tokens[role], "url": self.url}])
+
+
+@contextmanager
+def running_team(folder: Path) -> Iterator[ServedTeam]:
+    """Run the server in a thread until the block ends."""
+    ready, stop = threading.Event(), asyncio.Event()
+    served: list[ServedTeam] = []
+    loop = asyncio.new_event_loop()
+
+    async def serve() -> None:
+        async with _served(folder) as team:
+            served.append(team)
+            ready.set()
+            await stop.wait()
+
+    def run() -> None:
+        try:
+            loop.run_until_complete(serve())
+        finally:
+            ready.set()
+            loop.close()
+
+    thread = threading.Thread(target=run, name="dashboard")
+    thread.start()
+    ready.wait()
+    assert served, "the server did not start: the traceback is above"
+    try:
+        yield served[0]
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+
+
+@asynccontextmanager
+async def _served(folder: Path) -> AsyncIterator[ServedTeam]:
+    database_url, port = f"sqlite:///{folder}/team.db", free_port(2)
+    migrate(database_url)
+    async with AsyncExitStack() as stack:
+        acme = Acme(ACME_KEYS)
+        acme_port = await stack.enter_async_context(running(acme.app))
+        provider = RunningAcme(f"http://127.0.0.1:{acme_port}", acme_port, acme)
+        settings = settings_for(
+            database_url,
+            provider,
+            public_url=f"http://127.0.0.1:{port}",
+            listen=f"127.0.0.1:{port}",
+            dashboard_listen=f"127.0.0.1:{port + 1}",
+        )
+        application = await stack.enter_async_context(started(settings, provider, worker=False))
+        for each in (port, port + 1):
+            await stack.enter_async_context(running(application.app, each, lifespan="off"))
+        origin = f"http://127.0.0.1:{port + 1}"
+        organization_id = await application.organization("Northwind Traders", origins=(origin,))
+        client = application.client(await application.key(organization_id))
+        team = Team(application, organization_id, client)
+        await _fill(application, client)
+        tokens: dict[str, str] = {role: await _session(application, await team.member(role)) for role in ROLES}
+        values = {name: await find(client) for name, find in SAMPLES.items()}
+        paths = {spec.name: _path(spec, {"organization_id": organization_id, **values}) for spec in PAGES}
+        yield ServedTeam(origin, organization_id, tokens, paths)
+
+
+async def _session(application: Application, member_id: str) -> str:
+    async with application.installation.database.write() as tx:
+        _, token = await dashboard_sessions.create(
+            tx, member_id, "passkey", application.clock(), address="203.0.113.7", user_agent="Mozilla/5.0 Firefox/149"
+        )
+    return token.secret
+
+
+async def _fill(application: Application, client: Client) -> None:
+    """Create connections (two of them broken), calls, sessions, an endpoint, and what agents leave."""
+    for end_user_id, name, email in END_USERS:
+        person = {"end_user_name": name, "end_user_email": email}
+        await client.session(end_user_id, **{key: value for key, value in person.items() if value})
+    healthy = await client.connect("user_1042")
+    broken = await client.connect("user_1043", ACME_KEYS[INITECH])
+    await client.connect("org/7?x=ü")
+    for path in ("contacts", "contacts/missing", "deals"):
+        await client.http.get(f"/v1/proxy/acme/{path}", headers={"one-runtime-connection": healthy["id"]})
+    application.acme.acme.revoke(ACME_KEYS[INITECH])
+    await client.post(f"/v1/connections/{broken['id']}/check")
+    await client.http.get("/v1/proxy/acme/contacts", headers={"one-runtime-connection": broken["id"]})
+    endpoint = {"url": "https://hooks.northwind.example/one-runtime", "event_types": ["connection.*"]}
+    await client.post("/v1/webhook-endpoints", endpoint)
+    await client.post("/v1/end-user-tokens", {"end_user_id": "user_1042", "name": "Assistant"})
+    await client.post("/v1/api-keys", {"name": "Backend", "scopes": ["read", "connect", "use"]})
+    await application.app.services.request_log.flush()
+
+
+def _path(spec: PageSpec, values: Mapping[str, str]) -> str:
+    """Return a path of the page. Raises: AssertionError for a parameter without a sample."""
+    parts = []
+    for part in spec.path.split("/"):
+        name = part[1:-1].partition(":")[0] if part.startswith("{") else None
+        if name is not None and name not in values and spec.method == "GET":
+            raise AssertionError(f"{spec.name}: add {name} to SAMPLES in tests/dashboard/served.py")
+        parts.append(part if name is None else values.get(name, "-"))
+    return "/".join(parts)
+
+
+@pytest.fixture(scope="session")
+def served_team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServedTeam]:
+    """The server for all browser tests of the session."""
+    with running_team(tmp_path_factory.mktemp("team")) as team:
+        yield team

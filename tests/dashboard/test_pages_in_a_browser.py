@@ -1,0 +1,74 @@
+"""Every page of the dashboard in a browser: axe, the Content-Security-Policy, and width."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Final
+
+import pytest
+import pytest_asyncio
+from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
+from playwright.async_api import Browser, Page
+
+from one_runtime.dashboard.application import PAGES
+from tests.browser import PageProblems, new_window
+from tests.dashboard.served import ServedTeam
+from tests.waiting import eventually
+
+NAMES: Final = [spec.name for spec in PAGES if spec.method == "GET"]
+_DARK: Final = "(dark) => matchMedia('(prefers-color-scheme: dark)').matches === dark"
+_OVERFLOW: Final = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+_AXE: Final = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def owner_page(page: Page, served_team: ServedTeam) -> AsyncIterator[Page]:
+    await served_team.sign_in(page.context)
+    yield page
+
+
+async def findings(page: Page, scheme: str, width: int) -> list[str]:
+    """Return the violations that axe finds, and what is wider than the window."""
+    await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light", reduced_motion="reduce")
+    await page.set_viewport_size({"width": width, "height": 760})
+    await eventually(partial(page.evaluate, _DARK, scheme == "dark"))
+    results = await page.evaluate("(options) => axe.run(options)", _AXE)
+    found = [
+        f"{scheme} {width}: {violation['id']}: {node['html']}"
+        for violation in results["violations"]
+        for node in violation["nodes"]
+    ]
+    overflow = await page.evaluate(_OVERFLOW)
+    return found + ([f"{scheme} {width}: the page is {overflow} pixels too wide"] if overflow > 0 else [])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "looks",
+    [
+        pytest.param((("light", 320), ("dark", 1280)), id="two"),
+        pytest.param((("dark", 320), ("light", 1280), ("light", 768)), id="others", marks=pytest.mark.soak),
+    ],
+)
+async def test_every_page_is_accessible_and_fits(
+    owner_page: Page, served_team: ServedTeam, looks: tuple[tuple[str, int], ...]
+) -> None:
+    script, found = Axe().axe_script, dict[str, list[str]]()
+    for name in NAMES:
+        await owner_page.goto(served_team.url + served_team.paths[name])
+        await owner_page.evaluate(script)
+        problems = [problem for scheme, width in looks for problem in await findings(owner_page, scheme, width)]
+        if problems:
+            found[name] = problems
+    assert found == {}
+
+
+async def test_every_page_opens_without_javascript(
+    browser: Browser, page_problems: PageProblems, served_team: ServedTeam
+) -> None:
+    async with new_window(browser, page_problems, scripts=False) as page:
+        await served_team.sign_in(page.context)
+        for name in NAMES:
+            answer = await page.goto(served_team.url + served_team.paths[name])
+            assert answer is not None
+            assert answer.status == 200, name
+            assert await page.locator("h1").count() == 1, name
