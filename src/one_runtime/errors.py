@@ -113,6 +113,12 @@ class NotAllowed(OneRuntimeError):
     code, status, title = "not_allowed", 403, "The policy of the agent does not allow this"
 
 
+class InsufficientRole(OneRuntimeError):
+    """The role of the member in the organization does not allow this."""
+
+    code, status, title = "insufficient_role", 403, "Your role does not allow this"
+
+
 class NotFound(OneRuntimeError):
     """The resource does not exist, or belongs to another organization. The response is the same in both cases."""
 

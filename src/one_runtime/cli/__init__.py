@@ -19,6 +19,7 @@ _GROUPS: Final = {
     "catalog": "The catalog of integrations.",
     "organizations": "Organizations (tenants).",
     "api-keys": "API keys of organizations.",
+    "members": "The members of organizations' teams, who use the dashboard.",
     "keys": "Encryption keys.",
     "installation": "The live database, and copies of the database.",
     "integrations": "Integrations of the whole installation.",

@@ -22,6 +22,7 @@ BROWSER: Final = "orcb"
 APPROVAL: Final = "orap"
 DASHBOARD_SESSION: Final = "ords"
 SIGN_IN_STEP: Final = "orss"
+INVITATION: Final = "orui"
 
 _ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _PAIRS: Final = [high + low for high in _ALPHABET for low in _ALPHABET]

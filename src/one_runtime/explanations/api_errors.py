@@ -94,6 +94,10 @@ API_ERRORS: Final[Explanations] = {
         "An earlier request with this `Idempotency-Key` had another method, path, query or body.",
         "Use a new key for each request.",
     ),
+    "insufficient_role": Explanation(
+        "In the dashboard: the role of the member does not allow this.",
+        "Ask an owner of your organization. The API never returns this error.",
+    ),
     "insufficient_scope": Explanation(
         "The API key lacks a scope.",
         "Use a key with the scope that `detail` and the header `WWW-Authenticate` name.",

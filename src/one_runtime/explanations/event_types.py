@@ -33,6 +33,16 @@ EVENT_TYPES: Final[Mapping[str, str]] = {
     "end_user.deleted": "Your organization deleted an end user with all connections.",
     "api_key.created": "An API key was created.",
     "api_key.revoked": "An API key was revoked.",
+    "member.invited": (
+        "A member of your team or the operator invited a person to your team. The link works until `expires_at`."
+    ),
+    "member.invitation_revoked": "A member of your team or the operator revoked an invitation before its use.",
+    "member.joined": "A person accepted an invitation, and is now a member of your team.",
+    "member.updated": (
+        'A member of your team got another role (`changed` is `["role"]`), or signed in with a link that deleted the '
+        """member's passkeys, password and sessions (`changed` is `["sign_in_methods"]`)."""
+    ),
+    "member.removed": "A member was removed from your team.",
     "custom_integration.created": "The organization created a custom integration.",
     "custom_integration.updated": "A custom integration was replaced.",
     "custom_integration.deleted": "A custom integration was deleted.",

@@ -23,6 +23,7 @@ InstallationEventType: TypeAlias = Literal[
     "oauth_client.deleted",
     "connection.refresh_requested",
     "hosted_connection_session.cancelled",
+    "member.signed_out",
     "encryption_key.activated",
     "encryption_key.disabled",
     "encryption_key.abandoned",

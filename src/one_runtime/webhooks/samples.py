@@ -40,6 +40,17 @@ _TOKEN: Final = {
     "access": "read",
     "client_id": "https://claude.ai/oauth/mcp-oauth-client-metadata",
 }
+_INVITATION: Final = {
+    "invitation_id": "01a21077-a4c8-7b17-8c3d-9e1f2a4b6c58",
+    "email": "ada@example.com",
+    "role": "developer",
+    "expires_at": "2026-12-02T13:52:10.215Z",
+}
+_MEMBER: Final = {
+    "member_id": "01a21077-a4cd-7d42-9f6a-1b2c3d4e5f69",
+    "email": "ada@example.com",
+    "role": "developer",
+}
 _CUSTOM: Final = {"integration_slug": "x-billing"}
 _ENDPOINT: Final = {
     "webhook_endpoint_id": "01a21077-a4d8-7b26-8e4f-3c5d7f9a2b46",
@@ -70,6 +81,11 @@ _DATA: Final[Mapping[str, Mapping[str, object]]] = {
     "end_user.deleted": {"deleted_connections": 2},
     "api_key.created": {**_API_KEY, "scopes": ["read", "connect", "use"]},
     "api_key.revoked": _API_KEY,
+    "member.invited": _INVITATION,
+    "member.invitation_revoked": _INVITATION,
+    "member.joined": _MEMBER,
+    "member.updated": {**_MEMBER, "changed": ["role"]},
+    "member.removed": _MEMBER,
     "custom_integration.created": _CUSTOM,
     "custom_integration.updated": _CUSTOM,
     "custom_integration.deleted": _CUSTOM,

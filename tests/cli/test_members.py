@@ -1,0 +1,107 @@
+"""`one-runtime members`: invite, list, change, remove and sign out the members of teams."""
+
+import json
+import re
+
+import pytest
+
+from one_runtime.clock import system_clock
+from one_runtime.db.engine import Transaction
+from one_runtime.db.ids import new_id
+from one_runtime.tenancy import dashboard_sessions, invitations
+from tests.cli.test_events import on
+from tests.command_line import CommandResult, Run
+
+ADA = "ada@example.com"
+
+
+@pytest.fixture
+def run(bare: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Return a runner of commands on a migrated database."""
+    monkeypatch.setenv("ONE_RUNTIME_DATABASE_URL", database_url)
+    monkeypatch.setenv("ONE_RUNTIME_OPERATOR", "grace")
+    return bare
+
+
+def accept(database_url: str, url: str, sessions: int = 0) -> str:
+    """Open a link, and sign in some times. Return the id of the member."""
+
+    async def do(tx: Transaction) -> str:
+        member = await invitations.accept(tx, url.rpartition("/")[2], system_clock())
+        for _ in range(sessions):
+            await dashboard_sessions.create(tx, member.member_id, "link", system_clock(), address=None, user_agent=None)
+        return member.member_id
+
+    return on(database_url, do)
+
+
+def test_invited_person_becomes_a_member_whom_commands_change_and_remove(run: Run, database_url: str) -> None:
+    organization = run("organizations", "create", "Northwind").line
+    invited = run("members", "invite", " Ada@Example.com", "--role", "owner")
+    (link,) = invited.out.splitlines()
+    assert (invited.code, run("members", "list").out) == (0, "")
+    assert re.fullmatch(r"The link works once, until \d{4}-.*Z\.\n", invited.err)
+    ada = accept(database_url, link, sessions=2)
+    (row,) = run("members", "list", "--json").rows
+    assert re.fullmatch(r"\d{4}-.*Z", row.pop("created_at"))
+    about = {"member_id": ada, "organization_id": organization, "email": ADA, "name": None}
+    assert row == {**about, "role": "owner"}
+    assert run("members", "sign-out", "ADA@example.com").line == f"Ended 2 sessions of {ADA}."
+    assert json.loads(run("members", "sign-out", ADA, "--json").out) == {"email": ADA, "ended_sessions": 0}
+    assert "is the only owner" in run("members", "remove", ADA).sentence
+    assert "is the only owner" in run("members", "set-role", ADA, "admin").sentence
+    second = json.loads(run("members", "invite", "mary@example.com", "--role", "owner", "--json").out)
+    mary = accept(database_url, second["url"])
+    assert run("members", "set-role", ADA, "admin").line == f"{ADA} now has the role admin."
+    assert json.loads(run("members", "remove", ADA, "--json").out)["role"] == "admin"
+    assert [row["email"] for row in run("members", "list", "--json").rows] == ["mary@example.com"]
+    assert "does not have this member" in run("members", "remove", ADA).sentence
+    events = run("events", "list", "--json").rows
+    assert [(event["type"], event["actor"]["id"]) for event in reversed(events)] == [
+        ("member.invited", "grace"),
+        ("member.joined", ada),
+        ("member.invited", "grace"),
+        ("member.joined", mary),
+        ("member.updated", "grace"),
+        ("member.removed", "grace"),
+    ]
+    of_installation = run("installation", "events", "--json").rows
+    assert [row["data"] for row in of_installation if row["type"] == "member.signed_out"] == [
+        {"member_id": ada, "email": ADA}
+    ] * 2
+
+
+def test_organization_can_be_omitted_only_if_there_is_exactly_one(run: Run, database_url: str) -> None:
+    assert "one-runtime organizations create" in run("members", "list").sentence
+    northwind, southwind = (run("organizations", "create", name).line for name in ("Northwind", "Southwind"))
+
+    def commands(*more: str) -> list[CommandResult]:
+        return [
+            run("members", "invite", ADA, "--role", "developer", *more),
+            run("members", "list", *more),
+            run("members", "set-role", "mary@example.com", "support", *more),
+            run("members", "remove", "mary@example.com", *more),
+        ]
+
+    words = ("mary@example.com", "--role", "admin", "--organization", southwind, "--json")
+    invited = json.loads(run("members", "invite", *words).out)
+    accept(database_url, invited["url"])
+    assert invited["organization_id"] == southwind
+    for result in commands():
+        assert result.sentence.startswith("There are 2 organizations. Add --organization with the id")
+    for unknown in (new_id(), "nothing"):
+        for result in commands("--organization", unknown):
+            assert "one-runtime organizations list" in result.sentence
+    assert run("members", "list", "--organization", northwind, "--json").rows == []
+    assert [result.code for result in commands("--organization", southwind)] == [0, 0, 0, 0]
+
+
+def test_invalid_address_role_and_unknown_member_are_refused(run: Run) -> None:
+    run("organizations", "create", "Northwind")
+    assert "must be an e-mail address" in run("members", "invite", "ada", "--role", "owner").sentence
+    assert (
+        "must be one of: support, developer, admin, owner" in run("members", "invite", ADA, "--role", "root").sentence
+    )
+    assert "option --role is missing" in run("members", "invite", ADA).sentence
+    for words in (("set-role", ADA, "admin"), ("remove", ADA), ("sign-out", ADA)):
+        assert "`one-runtime members list`" in run("members", *words).sentence
