@@ -13,6 +13,7 @@ from tests.cli.test_events import on
 from tests.command_line import CommandResult, Run
 
 ADA = "ada@example.com"
+DASHBOARD = "https://one-runtime.internal.example"
 
 
 @pytest.fixture
@@ -20,6 +21,8 @@ def run(bare: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a runner of commands on a migrated database."""
     monkeypatch.setenv("ONE_RUNTIME_DATABASE_URL", database_url)
     monkeypatch.setenv("ONE_RUNTIME_OPERATOR", "grace")
+    monkeypatch.setenv("ONE_RUNTIME_DASHBOARD_URL", DASHBOARD)
+    monkeypatch.setenv("ONE_RUNTIME_DASHBOARD_LISTEN", "127.0.0.1:8003")
     return bare
 
 
@@ -39,6 +42,7 @@ def test_invited_person_becomes_a_member_whom_commands_change_and_remove(run: Ru
     organization = run("organizations", "create", "Northwind").line
     invited = run("members", "invite", " Ada@Example.com", "--role", "owner")
     (link,) = invited.out.splitlines()
+    assert link.startswith(f"{DASHBOARD}/invitations/orui_")
     assert (invited.code, run("members", "list").out) == (0, "")
     assert re.fullmatch(r"The link works once, until \d{4}-.*Z\.\n", invited.err)
     ada = accept(database_url, link, sessions=2)
@@ -94,6 +98,13 @@ def test_organization_can_be_omitted_only_if_there_is_exactly_one(run: Run, data
             assert "one-runtime organizations list" in result.sentence
     assert run("members", "list", "--organization", northwind, "--json").rows == []
     assert [result.code for result in commands("--organization", southwind)] == [0, 0, 0, 0]
+
+
+def test_invitation_without_a_dashboard_is_refused(run: Run) -> None:
+    run("organizations", "create", "Northwind")
+    refused = run("members", "invite", ADA, "--role", "owner", DASHBOARD_URL="", DASHBOARD_LISTEN="")
+    assert "Set ONE_RUNTIME_DASHBOARD_URL and ONE_RUNTIME_DASHBOARD_LISTEN" in refused.sentence
+    assert run("events", "list").out == ""
 
 
 def test_invalid_address_role_and_unknown_member_are_refused(run: Run) -> None:

@@ -10,7 +10,8 @@ from one_runtime.cli.running import read, write
 from one_runtime.cli.terminal import AsJson, print_json, print_rows
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Transaction
-from one_runtime.errors import InvalidInput
+from one_runtime.errors import ConfigurationError, InvalidInput
+from one_runtime.settings import load_settings
 from one_runtime.tenancy import dashboard_sessions, invitations, members, organizations
 from one_runtime.tenancy.invitations import Invitation
 from one_runtime.tenancy.members import Membership
@@ -35,13 +36,20 @@ def invite_member(
 ) -> None:
     """Print a link with which a person joins the team of an organization. The link works once, for 24 hours."""
 
+    dashboard_url = load_settings().dashboard_url
+    if not dashboard_url:
+        raise ConfigurationError(
+            "There is no dashboard. Set ONE_RUNTIME_DASHBOARD_URL and ONE_RUNTIME_DASHBOARD_LISTEN for the server and "
+            "for this command."
+        )
+
     async def invite(tx: Transaction) -> tuple[Invitation, str]:
         actor = operator_actor(await _organization_id(tx, organization))
         invitation, token = await invitations.create(tx, actor, email, role, system_clock())
         return invitation, token.secret
 
     invitation, token = write(invite)
-    url, until = f"/invitations/{token}", rfc3339(invitation.expires_at)
+    url, until = f"{dashboard_url}/invitations/{token}", rfc3339(invitation.expires_at)
     if as_json:
         ids = {"id": invitation.id, "organization_id": invitation.organization_id}
         print_json({**ids, "email": invitation.email, "role": invitation.role, "url": url, "expires_at": until})
