@@ -30,6 +30,8 @@ class Demo:
     acme_key: str
     acme_keys: dict[str, str]
     acme: str
+    dashboard: str
+    dashboard_link: str
     data: str
     process: ForkedProcess
 
@@ -68,5 +70,5 @@ def running_demo(folder: Path, port: int, module: Sequence[str] = ("one_runtime"
 @pytest.fixture(scope="session")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """Run one demo for the session. Each test uses its own end users."""
-    with running_demo(tmp_path_factory.mktemp("demo"), free_port(3)) as demo:
+    with running_demo(tmp_path_factory.mktemp("demo"), free_port(4)) as demo:
         yield demo

@@ -326,7 +326,7 @@ def test_every_module_named_on_the_architecture_page_exists() -> None:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with running_demo(tmp_path_factory.mktemp("demo"), free_port(3)) as demo:
+    with running_demo(tmp_path_factory.mktemp("demo"), free_port(4)) as demo:
         yield demo
 
 

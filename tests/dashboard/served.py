@@ -19,7 +19,8 @@ from one_runtime.dashboard.application import PAGES
 from one_runtime.dashboard.declarations import PageSpec
 from one_runtime.db.migrations import migrate
 from one_runtime.demo.acme import INITECH, Acme
-from one_runtime.tenancy import dashboard_sessions
+from one_runtime.tenancy import dashboard_sessions, invitations
+from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.roles import ROLES
 from tests.application import ACME_KEYS, Application, Client, RunningAcme, running, settings_for, started
 from tests.dashboard.team import Team
@@ -113,9 +114,19 @@ async def _served(folder: Path) -> AsyncIterator[ServedTeam]:
         team = Team(application, organization_id, client)
         await _fill(application, client)
         tokens: dict[str, str] = {role: await _session(application, await team.member(role)) for role in ROLES}
-        values = {name: await find(client) for name, find in SAMPLES.items()}
-        paths = {spec.name: _path(spec, {"organization_id": organization_id, **values}) for spec in PAGES}
-        yield ServedTeam(origin, organization_id, tokens, paths)
+        async with application.installation.database.write() as tx:
+            actor = Actor(organization_id, "system")
+            _, token = await invitations.create(tx, actor, "alan@example.com", "developer", application.clock())
+        yield ServedTeam(origin, organization_id, tokens, await sample_paths(client, organization_id, token.secret))
+
+
+async def sample_paths(client: Client, organization_id: str, token: str = "unknown") -> dict[str, str]:
+    """Return an existing path of each page, by the name of its declaration. The paths of actions can be incomplete.
+
+    `token`: the token of an invitation.
+    """
+    values = {name: await find(client) for name, find in SAMPLES.items()}
+    return {spec.name: _path(spec, {"organization_id": organization_id, "token": token, **values}) for spec in PAGES}
 
 
 async def _session(application: Application, member_id: str) -> str:

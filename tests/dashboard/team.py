@@ -88,7 +88,7 @@ class Team:
             _, token = await dashboard_sessions.create(
                 tx, member_id, "link", self.application.clock(), address="127.0.0.1", user_agent="Test"
             )
-        http.cookies.set("or_session", token.secret)
+        http.cookies.set("or_session", token.secret, domain="127.0.0.1", path="/")
 
 
 def text_of(response: httpx2.Response) -> str:

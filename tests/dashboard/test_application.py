@@ -4,11 +4,9 @@ from datetime import timedelta
 from typing import Final
 
 import pytest
-from sqlalchemy import delete
 
 from one_runtime.dashboard.application import PAGES
 from one_runtime.dashboard.declarations import ORGANIZATION, PUBLIC, SIGNED_IN, Pages, PageSpec
-from one_runtime.db.dashboard_tables import memberships
 from one_runtime.db.ids import new_id
 from one_runtime.tenancy.roles import PERMISSIONS, ROLES, permits
 from tests.application import Application
@@ -68,15 +66,6 @@ async def test_every_form_of_another_site_is_refused(team: Team) -> None:
             answer = await browser.http.post(path, headers=origin)
             assert answer.status_code == 403, spec.name
     assert (await browser.http.post("/sign-out", headers={"origin": "http://127.0.0.1:8003"})).status_code == 303
-
-
-async def test_removed_member_is_out_at_the_next_request(team: Team) -> None:
-    """Promise P14. The session is read from the database, so another process sees the removal too."""
-    browser = await team.browser("owner")
-    assert (await browser.get()).status_code == 200
-    async with team.application.installation.database.write() as tx:
-        await tx.execute(delete(memberships).where(memberships.c.member_id == browser.member_id))
-    assert (await browser.get()).status_code == 404
 
 
 async def test_session_that_is_idle_or_signed_out_needs_a_new_sign_in(team: Team) -> None:

@@ -40,7 +40,7 @@ def test_each_server_answers_under_one_name_only(demo: Demo) -> None:
 
 
 def test_second_start_continues_with_the_data_of_the_first(tmp_path: Path) -> None:
-    port = free_port(3)
+    port = free_port(4)
     with running_demo(tmp_path, port) as first:
         first.process.send_signal(signal.SIGTERM)
         assert first.process.wait(timeout=30) == 0
@@ -56,7 +56,7 @@ def test_operator_can_allow_an_api_on_this_machine(tmp_path: Path, monkeypatch: 
         codes = []
         for allowed in ("", target):
             monkeypatch.setenv("ONE_RUNTIME_EGRESS_ALLOW", allowed)
-            with running_demo(tmp_path, free_port(3)) as demo:
+            with running_demo(tmp_path, free_port(4)) as demo:
                 codes.append(call(demo, tmp_path, f"http://{target}"))
         api.shutdown()
     assert codes == [422, 200]
@@ -64,7 +64,7 @@ def test_operator_can_allow_an_api_on_this_machine(tmp_path: Path, monkeypatch: 
 
 def test_demo_ignores_errors_in_settings_that_it_does_not_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONE_RUNTIME_PUBLIC_URL", "connect.example.com")
-    with running_demo(tmp_path, free_port(3)) as demo:
+    with running_demo(tmp_path, free_port(4)) as demo:
         assert listed(demo.url, demo.api_key, demo.end_user_id).status_code == 200
 
 
@@ -88,7 +88,7 @@ def call(demo: Demo, folder: Path, api: str) -> int:
 
 
 def test_commands_of_the_start_up_text_work(tmp_path: Path) -> None:
-    port = free_port(3)
+    port = free_port(4)
     for first_start in (True, False):
         with ForkedProcess(command(tmp_path, port), stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
@@ -112,7 +112,7 @@ def test_commands_of_the_start_up_text_work(tmp_path: Path) -> None:
 
 
 def test_taken_port_is_reported_in_a_sentence(tmp_path: Path) -> None:
-    port = free_port(3)
+    port = free_port(4)
     with socket.create_server(("127.0.0.1", port + 1)):
         process = run(command(tmp_path, port, "--json"))
     assert process.returncode != 0

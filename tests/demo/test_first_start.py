@@ -56,7 +56,8 @@ async def test_first_start_creates_everything(tmp_path: Path) -> None:
 
 async def test_next_start_keeps_everything(tmp_path: Path) -> None:
     first, second = await started(tmp_path), await started(tmp_path)
-    assert second == replace(first, api_key_is_new=False)
+    assert second == replace(first, api_key_is_new=False, invitation=second.invitation)
+    assert second.invitation != first.invitation, "each start makes a new link"
 
 
 async def test_folder_of_an_older_version_receives_the_new_types_of_events(tmp_path: Path) -> None:

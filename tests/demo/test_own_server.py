@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def what(migrated_sqlite_url: str) -> Serving:
     """The configuration of a server with Acme. Two starts have the same port, so Acme also has the same address."""
-    return Serving(migrated_sqlite_url, options=("--with-acme",), port=free_port(3))
+    return Serving(migrated_sqlite_url, options=("--with-acme",), port=free_port(4))
 
 
 @pytest_asyncio.fixture

@@ -46,7 +46,7 @@ def _end_user(request: pytest.FixtureRequest) -> str:
 def large_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Demo, Site]]:
     """A demo with Acme and 600 other integrations, and a customer's site for this demo."""
     folder, module = tmp_path_factory.mktemp("many"), ("tests.journeys.many", "600")
-    with running_demo(folder, free_port(3), module) as demo, running_site(demo.url) as site:
+    with running_demo(folder, free_port(4), module) as demo, running_site(demo.url) as site:
         yield demo, site
 
 

@@ -30,13 +30,15 @@ from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.client_events import record_client_event
 from one_runtime.integrations.oauth_clients import NewOAuthClient
 from one_runtime.oauth.client import ClientIdentity
-from one_runtime.tenancy import api_keys, organizations
+from one_runtime.tenancy import api_keys, invitations, organizations
 from one_runtime.tenancy.authentication import PresentedKey, read_principal
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.organizations import Organization
 from one_runtime.webhooks import endpoints, event_types, secrets
 
 CUSTOMER: Final = "Fernhill"
+OWNER: Final = "owner@fernhill.example"
+"""E-mail address of the member whom the link of the demo signs in."""
 
 _PLAYGROUND: Final = "Playground"
 _RECEIVED: Final = ("connection.*", "hosted_connection_session.*", "end_user.*", "end_user_token.*", "agent.*")
@@ -52,7 +54,7 @@ _ACME_CLIENT: Final = "acme-oauth-client.json"
 
 @dataclass(frozen=True, slots=True)
 class DemoData:
-    """The data of one start of the demo.
+    """The data of one start of the demo. `invitation`: the token of a link to the dashboard, which works once.
 
     `api_key_is_new` is True if this start created the API key. The start-up text for people
     shows `api_key` only if this key is new.
@@ -67,6 +69,7 @@ class DemoData:
     acme_keys: Mapping[str, str] = field(repr=False)
     acme_client: ClientIdentity
     webhook_secret: str = field(repr=False)
+    invitation: str = field(repr=False)
 
     @property
     def api_key_file(self) -> Path:
@@ -119,9 +122,13 @@ async def prepare(folder: Path, playground_origin: str, acme_entry: Integration)
             vault = Vault(parse_keys(encryption_keys))
             await register_client(tx, vault, organization_id, acme_entry, acme_client)
             secret = await _webhook_secret(tx, vault, folder / _WEBHOOK_SECRET, organization_id, playground_origin)
+            actor = Actor(organization_id, "system")
+            _, invitation = await invitations.create(tx, actor, OWNER, "owner", system_clock())
     finally:
         await database.close()
-    return DemoData(folder, url, encryption_keys, organization_id, *api_key, acme_keys, acme_client, secret)
+    return DemoData(
+        folder, url, encryption_keys, organization_id, *api_key, acme_keys, acme_client, secret, invitation.secret
+    )
 
 
 async def register_client(

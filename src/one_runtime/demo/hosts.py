@@ -5,6 +5,7 @@ of the attacker can then send requests from the user's browser to the demo. The 
 the attacker's host name, so the servers refuse the requests.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -15,19 +16,20 @@ _SAFE_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
 class CanonicalHost:
-    """Middleware that accepts only requests for `host`, such as `127.0.0.1:8000`.
+    """Middleware that accepts only requests for `host`, such as `127.0.0.1:8000`, or for one of the `others`.
 
     A request for another host receives the status 421. With `redirect`, a GET or HEAD request for another host receives
     a redirect to `host` instead.
     """
 
-    def __init__(self, app: ASGIApp, *, host: str, redirect: bool = False) -> None:
+    def __init__(self, app: ASGIApp, *, host: str, others: Sequence[str] = (), redirect: bool = False) -> None:
         self._app = app
         self._host = host
+        self._accepted = [[each] for each in (host, *others)]
         self._redirect = redirect
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or Headers(scope=scope).getlist("host") == [self._host]:
+        if scope["type"] != "http" or Headers(scope=scope).getlist("host") in self._accepted:
             await self._app(scope, receive, send)
         else:
             await self._elsewhere(scope)(scope, receive, send)

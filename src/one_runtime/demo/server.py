@@ -1,4 +1,7 @@
-"""Run the demo in one process: One Runtime, a sample product (the playground) and a sample provider (Acme CRM)."""
+"""Run the demo in one process: One Runtime with its dashboard, a sample product and a sample provider.
+
+The sample product is the playground, and the sample provider is Acme CRM.
+"""
 
 import asyncio
 import json as jsonlib
@@ -40,7 +43,7 @@ The caller of `run_demo` passes this function, because the order of imports does
 LOOPBACK: Final = "127.0.0.1"
 
 _PORTS: Final = (
-    "The demo needs three free ports in a row. Choose another first port: `one-runtime demo --port 9000`, "
+    "The demo needs four free ports in a row. Choose another first port: `one-runtime demo --port 9000`, "
     'or `make run ARGS="--port 9000"`.'
 )
 _GRACE: Final = 5
@@ -48,15 +51,15 @@ _GRACE: Final = 5
 
 
 class Addresses:
-    """The addresses of the three servers, on `port` and the next two ports.
+    """The addresses of One Runtime, the playground, Acme and the dashboard, on `port` and the next three ports.
 
-    The playground and One Runtime have different origins, as in production.
+    All have different origins, as in production.
     """
 
     def __init__(self, port: int) -> None:
-        self.ports = (port, port + 1, port + 2)
-        self.hosts = (f"{LOOPBACK}:{port}", f"{LOOPBACK}:{port + 1}", f"{LOOPBACK}:{port + 2}")
-        self.one_runtime, self.playground, self.acme = (f"http://{host}" for host in self.hosts)
+        self.ports = tuple(range(port, port + 4))
+        self.hosts = tuple(f"{LOOPBACK}:{number}" for number in self.ports)
+        self.one_runtime, self.playground, self.acme, self.dashboard = (f"http://{host}" for host in self.hosts)
 
 
 def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory, allow: AllowList = frozenset()) -> None:
@@ -64,17 +67,18 @@ def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory, allow
 
     Raises: ConfigurationError if the demo cannot use a port or the data folder.
     """
-    if not 1024 <= port <= 65_533:
-        raise ConfigurationError("The demo uses three consecutive ports: --port must be between 1024 and 65533.")
+    if not 1024 <= port <= 65_532:
+        raise ConfigurationError("The demo uses four consecutive ports: --port must be between 1024 and 65532.")
     addresses = Addresses(port)
     with exclusive(data), ExitStack() as stack:
         sockets = [stack.enter_context(bound_socket(LOOPBACK, number, _PORTS)) for number in addresses.ports]
         demo = asyncio.run(prepare(data, addresses.playground, acme_entry(addresses.acme)))
         apps = _create_apps(create_app, addresses, demo, allow)
-        servers = [_Server(app, number) for app, number in zip(apps, addresses.ports, strict=True)]
+        servers = [_Server(app, number) for app, number in zip(apps, addresses.ports, strict=False)]
+        listeners = [[sockets[0], sockets[3]], [sockets[1]], [sockets[2]]]  # the dashboard is a part of One Runtime
         text = _start_up_line(addresses, demo) if json else _welcome(addresses, demo, colour=_wants_colour())
         with asyncio.Runner(loop_factory=servers[0].config.get_loop_factory()) as runner, _stopping(servers):
-            runner.run(_serve(servers, sockets, lambda: print(text, flush=True)))  # noqa: T201 - the start-up text
+            runner.run(_serve(servers, listeners, lambda: print(text, flush=True)))  # noqa: T201 - the start-up text
 
 
 def _create_apps(
@@ -85,13 +89,15 @@ def _create_apps(
     One Runtime's catalog also contains Acme. One Runtime refuses requests to loopback addresses, so the setting
     `egress_allow` contains the address of Acme, and of the playground, which receives webhooks.
     """
-    host, playground_host, acme_host = addresses.hosts
+    host, playground_host, acme_host, dashboard_host = addresses.hosts
     settings = Settings(
         public_url=addresses.one_runtime,
         listen=host,
+        dashboard_url=addresses.dashboard,
+        dashboard_listen=dashboard_host,
         database_url=SecretStr(demo.database_url),
         encryption_keys=SecretStr(demo.encryption_keys),
-        egress_allow=allow | {(LOOPBACK, port) for port in addresses.ports[1:]},
+        egress_allow=allow | {(LOOPBACK, port) for port in addresses.ports[1:3]},
         log_level="warning",
         log_format="console",
     )
@@ -102,7 +108,7 @@ def _create_apps(
     keys = {account.name: account.key for account in provider.accounts.values()}
     playground = Playground(addresses.playground, addresses.one_runtime, demo.api_key, keys, demo.webhook_secret)
     return (
-        CanonicalHost(create_app(settings, catalog), host=host),
+        CanonicalHost(create_app(settings, catalog), host=host, others=(dashboard_host,)),
         CanonicalHost(create_playground(playground), host=playground_host, redirect=True),
         CanonicalHost(provider.app, host=acme_host),
     )
@@ -134,8 +140,10 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _serve(servers: Sequence[_Server], sockets: Sequence[socket.socket], announce: Callable[[], None]) -> None:
-    tasks = [asyncio.create_task(server.serve([bound])) for server, bound in zip(servers, sockets, strict=True)]
+async def _serve(
+    servers: Sequence[_Server], listeners: Sequence[list[socket.socket]], announce: Callable[[], None]
+) -> None:
+    tasks = [asyncio.create_task(server.serve(bound)) for server, bound in zip(servers, listeners, strict=True)]
     up = asyncio.create_task(_all_up(servers))
     await asyncio.wait([up, *tasks], return_when=asyncio.FIRST_COMPLETED)
     if up.done():
@@ -179,6 +187,8 @@ def _start_up_line(addresses: Addresses, demo: DemoData) -> str:
             "acme_key": demo.acme_keys[acme.GLOBEX],
             "acme_keys": dict(demo.acme_keys),
             "acme": addresses.acme,
+            "dashboard": addresses.dashboard,
+            "dashboard_link": _dashboard_link(addresses, demo),
             "data": str(demo.folder.absolute()),
         }
     )
@@ -193,6 +203,10 @@ def _welcome(addresses: Addresses, demo: DemoData, *, colour: bool) -> str:
   {bold}One Runtime{plain} is running. Open the playground and connect an account:
 
     {link}{addresses.playground}{plain}
+
+  For your team, there is the dashboard. This link signs you in once:
+
+    {link}{_dashboard_link(addresses, demo)}{plain}
 
   The playground is the settings page of {CUSTOMER}, a fictional product that embeds One Runtime.
   Acme CRM is the demo's provider. Sign in at Acme CRM, or paste the API key of an account:
@@ -211,6 +225,10 @@ curl -H "Authorization: Bearer $ONE_RUNTIME_API_KEY" "{addresses.one_runtime}/v1
   Documentation  {addresses.one_runtime}/docs
   Stop           Ctrl+C{plain}
 """
+
+
+def _dashboard_link(addresses: Addresses, demo: DemoData) -> str:
+    return f"{addresses.dashboard}/invitations/{demo.invitation}"
 
 
 def _about_the_key(demo: DemoData) -> str:
