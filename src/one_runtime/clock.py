@@ -18,7 +18,8 @@ def system_clock() -> datetime:
 
 def rfc3339(moment: datetime) -> str:
     """Format a time by RFC 3339, in UTC with milliseconds and `Z`, such as `2026-11-25T01:02:03.004Z`."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    # `strftime` takes twice as long.
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_rfc3339(text: str) -> datetime:
