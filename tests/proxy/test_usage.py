@@ -1,7 +1,7 @@
 """Usage by hour: the counts of proxy calls that stay after the request log has deleted its entries."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -43,9 +43,23 @@ async def write(relay: Relay, *calls: LoggedRequest) -> None:
 
 
 async def stored(relay: Relay) -> list[UsageHour]:
-    """Return all rows, in the order of the primary key."""
+    """Return the rows of integrations. Check that the other rows are their totals."""
     async with relay.application.installation.database.read() as tx:
-        return sorted(await tx.all(select(usage_hours), UsageHour), key=lambda row: (row.hour, row.integration_slug))
+        rows = await tx.all(select(usage_hours), UsageHour)
+    parts = [row for row in rows if row.integration_slug != usage.ALL]
+    totals = {(row.organization_id, row.source, row.hour): row for row in rows if row.integration_slug == usage.ALL}
+    starts: dict[str, Callable[[datetime], datetime]] = {
+        "hour": usage.start_of_hour,
+        "day": lambda hour: hour.replace(hour=0),
+    }
+    keys = {(row.organization_id, source, start(row.hour)) for row in parts for source, start in starts.items()}
+    assert totals.keys() == keys
+    for (organization_id, source, start), total in totals.items():
+        mine = [row for row in parts if (row.organization_id, starts[source](row.hour)) == (organization_id, start)]
+        for name in ("calls", "failures", "duration_ms_sum", "request_bytes", "response_bytes"):
+            assert getattr(total, name) == sum(getattr(row, name) for row in mine)
+        assert total.duration_ms_max == max(row.duration_ms_max for row in mine)
+    return parts
 
 
 async def test_calls_are_counted_with_their_failures_sizes_and_durations(relay: Relay) -> None:
@@ -76,7 +90,10 @@ def test_calls_are_grouped_by_hour_integration_and_source() -> None:
         call(mine, integration_slug="slack", end_user_token_id=token, status=500, duration_ms=1 << 40),
     ]
     assert usage.count(calls) == [
+        UsageHour(mine, HOUR.replace(hour=0), "*", "day", 5, 1, 63 + (1 << 40), 1 << 40, 50, 500),
+        UsageHour(mine, HOUR - usage.HOUR, "*", "hour", 1, 0, 7, 7, 10, 100),
         UsageHour(mine, HOUR - usage.HOUR, "hubspot", "proxy", 1, 0, 7, 7, 10, 100),
+        UsageHour(mine, HOUR, "*", "hour", 4, 1, 56 + (1 << 40), 1 << 40, 40, 400),
         UsageHour(mine, HOUR, "slack", "agent", 2, 1, 9 + (1 << 40), 1 << 40, 20, 200),
         UsageHour(mine, HOUR, "slack", "proxy", 2, 0, 47, 40, 20, 200),
     ]
@@ -90,8 +107,7 @@ def test_calls_are_grouped_by_hour_integration_and_source() -> None:
      (200, "upstream_protocol_error", 1), (0, "upstream_timeout", 1)],
 )  # fmt: skip
 def test_failures_are_refused_and_broken_calls(status: int, error: str | None, failed: int) -> None:
-    (row,) = usage.count([call(status=status, error=error)])
-    assert row.failures == failed
+    assert {row.failures for row in usage.count([call(status=status, error=error)])} == {failed}
 
 
 async def test_large_numbers_are_added(relay: Relay) -> None:
@@ -145,40 +161,38 @@ async def test_two_processes_that_count_the_same_hours_do_not_deadlock(relay: Re
     assert {row.calls for row in await stored(relay)} == {60}
 
 
-async def test_usage_is_read_by_hour_and_by_integration(relay: Relay) -> None:
-    mine, earlier = relay.organization, NOW - timedelta(hours=2)
+async def test_usage_is_read_by_hour_by_day_and_by_integration(relay: Relay) -> None:
+    mine, midnight = relay.organization, HOUR.replace(hour=0)
     other = await relay.application.organization("Southwind")
     await write(
         relay,
         call(mine, status=500, duration_ms=3),
         call(mine, integration_slug="slack", duration_ms=20),
         call(mine, integration_slug="slack", end_user_token_id=new_id()),
-        call(mine, at=earlier),
+        call(mine, at=NOW - 2 * usage.HOUR),
+        call(mine, at=midnight - usage.HOUR),
+        call(mine, at=midnight - 40 * usage.DAY),
         call(other),
     )
     async with relay.application.installation.database.read() as tx:
-        hours = await usage.read_hours(tx, mine, earlier)
-        assert hours == [Usage(HOUR - 2 * usage.HOUR, 1, 0, 7, 7), Usage(HOUR, 3, 1, 30, 20)]
-        assert await usage.read_hours(tx, mine, NOW) == hours[1:]
-        assert await usage.read_hours(tx, mine, NOW + usage.HOUR) == []
+        totals = await usage.read_totals(tx, mine, NOW, hours=24, days=30)
+        assert [hour.start for hour in totals.hours] == [HOUR - index * usage.HOUR for index in reversed(range(24))]
+        assert [day.start for day in totals.days] == [midnight - index * usage.DAY for index in reversed(range(30))]
+        assert [hour for hour in totals.hours if hour.calls] == [
+            Usage(midnight - usage.HOUR, 1, 0, 7, 7),
+            Usage(HOUR - 2 * usage.HOUR, 1, 0, 7, 7),
+            Usage(HOUR, 3, 1, 30, 20),
+        ]
+        assert [day for day in totals.days if day.calls] == [
+            Usage(midnight - usage.DAY, 1, 0, 7, 7), Usage(midnight, 4, 1, 37, 20),
+        ]  # fmt: skip
         by_integration = await usage.read_integrations(tx, mine, NOW)
         assert sorted(by_integration) == [IntegrationUsage("hubspot", 1, 1), IntegrationUsage("slack", 2, 0)]
-        assert await usage.read_hours(tx, other, earlier) == [Usage(HOUR, 1, 0, 7, 7)]
+        of_other = await usage.read_totals(tx, other, NOW, hours=2, days=1)
+        assert (of_other.hours[1], of_other.days) == (Usage(HOUR, 1, 0, 7, 7), [Usage(midnight, 1, 0, 7, 7)])
 
 
-def test_hours_and_days_without_calls_are_empty() -> None:
-    midnight = HOUR.replace(hour=0)
-    rows = [
-        Usage(HOUR - 40 * usage.DAY, 9, 9, 9, 9),
-        Usage(midnight - usage.HOUR, 2, 1, 10, 8),
-        Usage(HOUR, 4, 0, 8, 3),
-    ]
-    hours = usage.by_hour(rows, NOW, 24)
-    assert [hour.start for hour in hours] == [HOUR - number * usage.HOUR for number in reversed(range(24))]
-    assert [hour for hour in hours if hour.calls] == rows[1:]
-    days = usage.by_day(rows, NOW, 30)
-    assert [day.start for day in days] == [midnight - number * usage.DAY for number in reversed(range(30))]
-    assert days[-2:] == [Usage(midnight - usage.DAY, 2, 1, 10, 8), Usage(midnight, 4, 0, 8, 3)]
-    assert {day[1:] for day in days[:-2]} == {(0, 0, 0, 0)}
-    assert usage.total(days)[1:] == (6, 1, 18, 8)
-    assert (days[-1].average_ms, days[0].average_ms) == (2.0, 0.0)
+def test_totals_of_several_periods_are_added() -> None:
+    periods = [Usage(HOUR - usage.HOUR, 2, 1, 10, 8), Usage(HOUR), Usage(HOUR + usage.HOUR, 4, 0, 8, 3)]
+    assert usage.total(periods) == Usage(HOUR - usage.HOUR, 6, 1, 18, 8)
+    assert (usage.total(periods).average_ms, Usage(HOUR).average_ms) == (3.0, 0.0)

@@ -134,8 +134,8 @@ usage_hours = Table(
     metadata,
     Column("organization_id", ID, ForeignKey("organizations.id", ondelete="CASCADE"), primary_key=True),
     Column("hour", TIME, primary_key=True),  # start of the hour
-    Column("integration_slug", Text, primary_key=True),
-    Column("source", Text, primary_key=True),  # proxy | agent
+    Column("integration_slug", Text, primary_key=True),  # `*`: total of all integrations
+    Column("source", Text, primary_key=True),  # proxy | agent. Of a total: hour | day
     Column("calls", BigInteger, nullable=False),
     Column("failures", BigInteger, nullable=False),  # `usage.is_failure`
     Column("duration_ms_sum", BigInteger, nullable=False),

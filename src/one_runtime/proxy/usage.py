@@ -1,6 +1,7 @@
 """Count the proxy calls of each hour, by organization, integration and source (docs/decisions/0048-usage-hours.md).
 
-The request log adds the calls of a batch in the transaction that stores the batch. The counts contain no end user. No
+The request log adds the calls of a batch in the transaction that stores the batch. Further rows count the calls of all
+integrations in each hour and in each day, so that a plot of 30 days reads 30 rows. The counts contain no end user. No
 task deletes the rows of past hours.
 """
 
@@ -9,17 +10,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement, Select, bindparam, case, func, select, tuple_
+from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal_column, select, tuple_
 
+from one_runtime.clock import rfc3339
 from one_runtime.db.dashboard_tables import usage_hours
 from one_runtime.db.engine import Transaction
+from one_runtime.db.id_lists import in_list
 from one_runtime.db.schema import organizations
 from one_runtime.db.upsert import insert
 
 if TYPE_CHECKING:  # `request_log` imports this module
     from one_runtime.proxy.request_log import LoggedRequest
 
-Source: TypeAlias = Literal["proxy", "agent"]
+Source: TypeAlias = Literal["proxy", "agent", "hour", "day"]
+
+ALL: Final = "*"
+"""Value of `integration_slug` in the rows with totals. Their `source` is the length of the period: `hour` or `day`."""
 
 HOUR: Final = timedelta(hours=1)
 DAY: Final = timedelta(days=1)
@@ -27,9 +33,9 @@ DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class UsageHour:
-    """Counts of one organization's calls in one hour, with one integration, from one source.
+    """Counts of one organization's calls in one hour, with one integration, from one source. Or a total (`ALL`).
 
-    - `hour`: start of the hour in UTC, in which the calls ended.
+    - `hour`: start of the hour in UTC, in which the calls ended. For the total of a day, start of the day.
     - `source`: `agent` for the calls with an end-user token, otherwise `proxy`.
     - `failures`: calls that `is_failure` selects.
     - `duration_ms_sum`, `duration_ms_max`: sum and maximum of the durations, in milliseconds.
@@ -51,15 +57,31 @@ class Usage(NamedTuple):
     """Counts of the calls in a period. `start`: start of the period in UTC. Durations are in milliseconds."""
 
     start: datetime
-    calls: int
-    failures: int
-    duration_ms_sum: int
-    duration_ms_max: int
+    calls: int = 0
+    failures: int = 0
+    duration_ms_sum: int = 0
+    duration_ms_max: int = 0
 
     @property
     def average_ms(self) -> float:
         """Return the average duration of a call, or 0 without calls."""
         return self.duration_ms_sum / self.calls if self.calls else 0.0
+
+
+class Totals(NamedTuple):
+    """Counts of all calls by hour and by day, oldest first. The last hour and the last day are the present ones."""
+
+    hours: list[Usage]
+    days: list[Usage]
+
+
+class _Total(NamedTuple):
+    source: Source
+    start: datetime
+    calls: int
+    failures: int
+    duration_ms_sum: int
+    duration_ms_max: int
 
 
 class IntegrationUsage(NamedTuple):
@@ -95,35 +117,28 @@ def _sum(column: ColumnElement[int]) -> ColumnElement[int]:
     return func.sum(column).label(column.key)
 
 
-_OF_ORGANIZATION: Final = (
-    usage_hours.c.organization_id == bindparam("organization"),
-    usage_hours.c.hour >= bindparam("since"),
-)
-# The primary key returns the rows in the order of the groups, so that no database sorts them.
-_BY_HOUR: Final[Select[Any]] = (
-    select(
-        usage_hours.c.hour.label("start"),
-        _sum(usage_hours.c.calls),
-        _sum(usage_hours.c.failures),
-        _sum(usage_hours.c.duration_ms_sum),
-        func.max(usage_hours.c.duration_ms_max).label("duration_ms_max"),
-    )
-    .where(*_OF_ORGANIZATION)
-    .group_by(usage_hours.c.hour)
-    .order_by(usage_hours.c.hour)
-)
+_MINE: Final = usage_hours.c.organization_id == bindparam("organization")
+_SINCE: Final = usage_hours.c.hour >= bindparam("since")
+_IS_TOTAL: Final = usage_hours.c.integration_slug == literal_column(f"'{ALL}'")
+# The list of starts makes the databases look up each total. With a range, they would read the rows of all integrations.
+_TOTALS: Final[Select[Any]] = select(
+    usage_hours.c.source,
+    usage_hours.c.hour.label("start"),
+    *(usage_hours.c[name] for name in ("calls", "failures", "duration_ms_sum", "duration_ms_max")),
+).where(_MINE, in_list(usage_hours.c.hour, "starts"), _IS_TOTAL)
 BY_INTEGRATION: Final[Select[Any]] = (
     select(usage_hours.c.integration_slug, _sum(usage_hours.c.calls), _sum(usage_hours.c.failures))
-    .where(*_OF_ORGANIZATION)
+    .where(_MINE, _SINCE, ~_IS_TOTAL)
     .group_by(usage_hours.c.integration_slug)
 )
-"""Counts by integration. Parameters: `organization`, and `since`, the start of the first hour."""
+"""Counts of each integration. Parameters: `organization`, and `since`, the start of the first hour."""
 
 _ORDER: Final = tuple(usage_hours.c[name] for name in ("hour", "integration_slug", "source"))
 _PAGE: Final[Select[Any]] = (
     select(*(usage_hours.c[name] for name in _COLUMNS))
     .where(
-        usage_hours.c.organization_id == bindparam("organization"),
+        _MINE,
+        ~_IS_TOTAL,
         tuple_(*_ORDER) > tuple_(*(bindparam(column.key, type_=column.type) for column in _ORDER)),
     )
     .order_by(*_ORDER)
@@ -142,23 +157,30 @@ def is_failure(call: "LoggedRequest") -> bool:
 
 
 def count(calls: Iterable["LoggedRequest"]) -> list[UsageHour]:
-    """Return the counts of the calls in the order of the primary key.
+    """Return the counts of the calls in the order of the primary key, with totals.
 
     Because of the order, two transactions that add counts cannot wait for each other (a deadlock).
     """
     counts: dict[tuple[str, datetime, str, Source], list[int]] = {}
     for call in calls:
         source: Source = "proxy" if call.end_user_token_id is None else "agent"
-        key = (call.organization_id, start_of_hour(call.at), call.integration_slug, source)
-        numbers = counts.get(key)
-        if numbers is None:
-            numbers = counts[key] = [0, 0, 0, 0, 0, 0]
-        numbers[0] += 1
-        numbers[1] += is_failure(call)
-        numbers[2] += call.duration_ms
-        numbers[3] = max(numbers[3], call.duration_ms)
-        numbers[4] += call.request_bytes
-        numbers[5] += call.response_bytes
+        hour, failed = start_of_hour(call.at), is_failure(call)
+        places: tuple[tuple[datetime, str, Source], ...] = (
+            (hour, call.integration_slug, source),
+            (hour, ALL, "hour"),
+            (hour.replace(hour=0), ALL, "day"),
+        )
+        for place in places:
+            key = (call.organization_id, *place)
+            numbers = counts.get(key)
+            if numbers is None:
+                numbers = counts[key] = [0, 0, 0, 0, 0, 0]
+            numbers[0] += 1
+            numbers[1] += failed
+            numbers[2] += call.duration_ms
+            numbers[3] = max(numbers[3], call.duration_ms)
+            numbers[4] += call.request_bytes
+            numbers[5] += call.response_bytes
     return [UsageHour(*key, *numbers) for key, numbers in sorted(counts.items())]
 
 
@@ -168,9 +190,18 @@ async def add(tx: Transaction, calls: Iterable["LoggedRequest"]) -> None:
     await tx.execute_many(_ADD, rows)
 
 
-async def read_hours(tx: Transaction, organization_id: str, since: datetime) -> list[Usage]:
-    """Return the counts of each hour with calls, oldest first, from the hour that contains `since`."""
-    return await tx.all(_BY_HOUR, Usage, organization=organization_id, since=start_of_hour(since))
+async def read_totals(tx: Transaction, organization_id: str, now: datetime, *, hours: int, days: int) -> Totals:
+    """Return the counts of the last hours and of the last days in UTC, also of those without calls."""
+    hour = start_of_hour(now)
+    hour_starts = [hour - index * HOUR for index in reversed(range(hours))]
+    day_starts = [hour.replace(hour=0) - index * DAY for index in reversed(range(days))]
+    starts = [rfc3339(start) for start in {*hour_starts, *day_starts}]
+    rows = await tx.all(_TOTALS, _Total, organization=organization_id, starts=starts)
+    found = {(source, start): Usage(start, *counts) for source, start, *counts in rows}
+    return Totals(
+        [found.get(("hour", start), Usage(start)) for start in hour_starts],
+        [found.get(("day", start), Usage(start)) for start in day_starts],
+    )
 
 
 async def read_integrations(tx: Transaction, organization_id: str, since: datetime) -> list[IntegrationUsage]:
@@ -179,7 +210,10 @@ async def read_integrations(tx: Transaction, organization_id: str, since: dateti
 
 
 async def list_page(tx: Transaction, organization_id: str, *, limit: int, after: UsageHour | None) -> list[UsageHour]:
-    """Return at most `limit` rows of an organization, oldest first. Return only rows behind `after`, unless None."""
+    """Return at most `limit` rows of an organization, oldest first, without the rows for all calls.
+
+    `after`: return only the rows behind this row, unless None.
+    """
     hour, slug, source = (_START, "", "") if after is None else (after.hour, after.integration_slug, after.source)
     key = {"organization": organization_id, "hour": hour, "integration_slug": slug, "source": source}
     return await tx.all(_PAGE, UsageHour, **key, limit=limit)
@@ -188,22 +222,6 @@ async def list_page(tx: Transaction, organization_id: str, *, limit: int, after:
 def start_of_hour(moment: datetime) -> datetime:
     """Return the start of the hour in UTC."""
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-
-
-def by_hour(usage: Iterable[Usage], now: datetime, hours: int) -> list[Usage]:
-    """Return the counts of the last `hours` hours, oldest first. The last one is the present hour.
-
-    `usage`: counts of hours. The result also contains the hours without calls.
-    """
-    return _complete(usage, start_of_hour(now) - (hours - 1) * HOUR, HOUR, hours)
-
-
-def by_day(usage: Iterable[Usage], now: datetime, days: int) -> list[Usage]:
-    """Return the counts of the last `days` days in UTC, oldest first. The last one is today.
-
-    `usage`: counts of hours. The result also contains the days without calls.
-    """
-    return _complete(usage, start_of_hour(now).replace(hour=0) - (days - 1) * DAY, DAY, days)
 
 
 def total(usage: Sequence[Usage]) -> Usage:
@@ -215,13 +233,3 @@ def total(usage: Sequence[Usage]) -> Usage:
         sum(period.duration_ms_sum for period in usage),
         max(period.duration_ms_max for period in usage),
     )
-
-
-def _complete(usage: Iterable[Usage], start: datetime, step: timedelta, number: int) -> list[Usage]:
-    """Return `number` periods of the length `step`. Ignore counts of other times."""
-    periods = [[Usage(start + index * step, 0, 0, 0, 0)] for index in range(number)]
-    for hour in usage:
-        index = (hour.start - start) // step
-        if 0 <= index < number:
-            periods[index].append(hour)
-    return [total(hours) for hours in periods]
