@@ -63,7 +63,7 @@ class WebhookEndpoint:
     @property
     def shown_url(self) -> str | None:
         """Return the URL without its query, which can contain a secret. For lists, events and logs."""
-        return None if self.url is None else urlunsplit(urlsplit(self.url)._replace(query=""))
+        return None if self.url is None else without_query(self.url)
 
 
 class EndpointDetails(NamedTuple):
@@ -143,6 +143,11 @@ _RESUME: Final = (
     )
     .values(lane=FIRST)
 )
+
+
+def without_query(url: str) -> str:
+    """Return a URL without its query, which can contain a secret."""
+    return urlunsplit(urlsplit(url)._replace(query=""))
 
 
 async def create(tx: Transaction, actor: Actor, endpoint: WebhookEndpoint, event_types: Sequence[str]) -> None:
