@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from one_runtime.clock import rfc3339
 from one_runtime.dashboard.assets import StaticFiles
 from one_runtime.dashboard.navigation import SECTIONS
+from one_runtime.dashboard.quantities import duration, number
 
 _UNITS: Final = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1)))
 
@@ -31,7 +32,7 @@ class Renderer:
         self._environment.globals.update(
             assets=static.base, sections=SECTIONS, public_url=public_url, dashboard_url=dashboard_url
         )
-        self._environment.filters.update(time=rfc3339, ago=ago, number=number, day=day)
+        self._environment.filters.update(time=rfc3339, ago=ago, day=day, number=number, duration=duration)
         self.headers: Mapping[str, str] = _headers(public_url)
 
     def render(self, template: str, **values: object) -> str:
@@ -82,8 +83,3 @@ def ago(moment: datetime, now: datetime) -> str:
 def day(moment: datetime) -> str:
     """Return the date of a moment in UTC, such as `2026-11-30`."""
     return moment.date().isoformat()
-
-
-def number(value: int) -> str:
-    """Return a number with commas between thousands."""
-    return f"{value:,}"
