@@ -252,3 +252,55 @@ def test_dashboard_needs_an_origin_of_its_own(variables: dict[str, str], problem
 def test_there_is_no_dashboard_by_default() -> None:
     assert (load().dashboard_url, load().dashboard_listen) == ("", "")
     assert load(DASHBOARD_LISTEN="127.0.0.1:8003").dashboard_url == "http://127.0.0.1:8003"
+
+
+OIDC = {
+    "DASHBOARD_LISTEN": "127.0.0.1:8003",
+    "OIDC_ISSUER": "https://login.example.com",
+    "OIDC_CLIENT_ID": "one-runtime",
+    "OIDC_CLIENT_SECRET": "secret",
+}
+
+
+def test_oidc_settings_are_parsed() -> None:
+    settings = load(
+        **OIDC, OIDC_ALLOWED_DOMAINS="Example.com, @acme.example", OIDC_ROLES="a b=c=admin, staff = support,"
+    )
+    assert settings.oidc_allowed_domains == {"example.com", "acme.example"}
+    assert settings.oidc_roles == (("a b=c", "admin"), ("staff", "support"))
+    assert settings.oidc_groups_claim == "groups"
+    assert "secret'" not in repr(settings)
+    for issuer in ("https://login.example.com/", "https://login.example.com/v2.0", "http://127.0.0.1:9000"):
+        assert load(**{**OIDC, "OIDC_ISSUER": issuer}).oidc_issuer == issuer
+    whole = "https://login.example.com/.well-known/openid-configuration"
+    assert load(**{**OIDC, "OIDC_ISSUER": whole}).oidc_issuer == "https://login.example.com"
+
+
+@pytest.mark.parametrize(
+    "changes, problem",
+    [
+        ({"OIDC_ISSUER": ""}, "OIDC_CLIENT_ID also needs ONE_RUNTIME_OIDC_ISSUER"),
+        ({"OIDC_CLIENT_ID": ""}, "OIDC_ISSUER also needs ONE_RUNTIME_OIDC_CLIENT_ID"),
+        ({"OIDC_CLIENT_SECRET": ""}, "OIDC_ISSUER also needs ONE_RUNTIME_OIDC_CLIENT_SECRET"),
+        ({"DASHBOARD_LISTEN": ""}, "OIDC_ISSUER also needs ONE_RUNTIME_DASHBOARD_URL"),
+        ({"OIDC_ISSUER": "http://login.example.com"}, "OIDC_ISSUER must be https"),
+        ({"OIDC_ISSUER": "login.example.com"}, "OIDC_ISSUER must be the URL of the provider"),
+        ({"OIDC_ISSUER": "https://login.example.com?a=b"}, "OIDC_ISSUER must be the URL of the provider"),
+        ({"OIDC_ISSUER": "https://a@login.example.com"}, "OIDC_ISSUER must be the URL of the provider"),
+        ({"OIDC_ALLOWED_DOMAINS": "example.com,a@b.example"}, "OIDC_ALLOWED_DOMAINS has 'a@b.example'"),
+        ({"OIDC_ALLOWED_DOMAINS": "*.example.com"}, "OIDC_ALLOWED_DOMAINS has '\\*.example.com'"),
+        ({"OIDC_ROLES": "staff"}, "OIDC_ROLES: 'staff' must be group=role"),
+        ({"OIDC_ROLES": "staff=root"}, "The roles are support, developer, admin, owner"),
+        ({"OIDC_ORGANIZATION": "acme"}, "OIDC_ORGANIZATION must be the id of an organization"),
+    ],
+)
+def test_wrong_or_incomplete_oidc_settings_stop_the_start(changes: dict[str, str], problem: str) -> None:
+    assert re.search(problem, refusal(**{**OIDC, **changes}))
+
+
+@pytest.mark.parametrize("name", ["OIDC_ALLOWED_DOMAINS", "OIDC_ROLES", "OIDC_ORGANIZATION"])
+def test_rules_for_members_need_a_provider(name: str) -> None:
+    value = {"OIDC_ALLOWED_DOMAINS": "example.com", "OIDC_ROLES": "staff=support"}.get(
+        name, "01a21077-a4d8-7b26-8e4f-3c5d7f9a2b46"
+    )
+    assert f"{name} also needs ONE_RUNTIME_OIDC_ISSUER and" in refusal(**{name: value})

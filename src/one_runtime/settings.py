@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -38,8 +38,12 @@ _OF_CUSTOMERS: Final = frozenset({"ONE_RUNTIME_URL", "ONE_RUNTIME_API_KEY", "ONE
 """Variables that the documentation uses for a backend of a customer. The server ignores these variables."""
 
 _MAX_OPERATOR_NAME: Final = 255
+_DOMAIN: Final = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}")
+OPENID_CONFIGURATION: Final = "/.well-known/openid-configuration"
+"""Path of a provider's configuration, after the issuer (OpenID Connect Discovery 1.0, section 4)."""
 
 HostPort: TypeAlias = tuple[str, int]
+OidcRole: TypeAlias = Literal["support", "developer", "admin", "owner"]
 Network: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -64,6 +68,37 @@ class Settings(BaseModel):
     )
     dashboard_listen: str = Field(
         "", title="host:port", description="Address and port of the dashboard. The server opens a separate port for it."
+    )
+    oidc_issuer: str = Field(
+        "",
+        title="URL",
+        description="Issuer of your OpenID provider, at which members of your team can sign in to the dashboard. The "
+        "page [Sign-in with your OpenID provider](openid.md) explains this setting and the next settings.",
+    )
+    oidc_client_id: str = Field("", title="id", description="Client id of the dashboard at the OpenID provider.")
+    oidc_client_secret: SecretStr = Field(
+        SecretStr(""), description="Client secret of the dashboard at the OpenID provider."
+    )
+    oidc_allowed_domains: frozenset[str] = Field(
+        frozenset(),
+        title="domains",
+        description="E-mail domains, separated by commas. People with a verified address in these domains can join "
+        "without an invitation.",
+    )
+    oidc_organization: str = Field(
+        "",
+        title="organization id",
+        description="Organization of ONE_RUNTIME_OIDC_ALLOWED_DOMAINS and ONE_RUNTIME_OIDC_ROLES. Not necessary if the "
+        "installation has only one organization.",
+    )
+    oidc_groups_claim: str = Field(
+        "groups", title="claim", description="Claim of the OpenID provider that lists a person's groups."
+    )
+    oidc_roles: tuple[tuple[str, OidcRole], ...] = Field(
+        (),
+        title="group=role list",
+        description="Roles of people by their group at the OpenID provider, such as acme-admins=admin. Separate the "
+        "entries by commas. The roles are support, developer, admin and owner. The highest role counts.",
     )
     database_url: SecretStr = Field(
         SecretStr("sqlite:///one-runtime.db"),
@@ -210,9 +245,9 @@ class Settings(BaseModel):
             raise ValueError("must be https. Only localhost, names under localhost, 127.0.0.0/8 and [::1] can use http")
         return f"{url.scheme}://{url.netloc.lower()}"
 
-    @field_validator("mcp_organization")
+    @field_validator("mcp_organization", "oidc_organization")
     @classmethod
-    def _check_mcp_organization(cls, value: str) -> str:
+    def _check_organization(cls, value: str) -> str:
         with suppress(ValueError):
             return str(uuid.UUID(value)) if value else value
         raise ValueError("must be the id of an organization. `one-runtime organizations list` shows the ids")
@@ -260,6 +295,54 @@ class Settings(BaseModel):
         if name and not is_operator_name(name):
             raise ValueError(f"must have at most {_MAX_OPERATOR_NAME} characters, all printable")
         return name
+
+    @field_validator("oidc_issuer")
+    @classmethod
+    def _check_issuer(cls, value: str) -> str:
+        try:
+            url = urlsplit(value)
+            _ = url.port  # raises ValueError for an invalid port
+        except ValueError:
+            url = urlsplit("")
+        if value and (not url.hostname or re.search(r"[?#@\\\s]", value)):
+            raise ValueError("must be the URL of the provider, such as https://login.example.com, without a query")
+        if value and url.scheme != "https" and not (url.scheme == "http" and is_loopback(url.hostname or "")):
+            raise ValueError("must be https. Only a provider on a loopback host can use http")
+        return value.removesuffix(OPENID_CONFIGURATION)
+
+    @field_validator("oidc_allowed_domains", mode="before")
+    @classmethod
+    def _split_domains(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        domains = frozenset(part.lower().removeprefix("@") for part in _parts(value))
+        for domain in domains:
+            if not _DOMAIN.fullmatch(domain):
+                raise ValueError(f"has {domain!r}, which must be a domain such as example.com")
+        return domains
+
+    @field_validator("oidc_roles", mode="before")
+    @classmethod
+    def _split_roles(cls, value: object) -> object:
+        return tuple(map(_parse_role, filter(str.strip, value.split(",")))) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _check_oidc(self) -> Self:
+        required = {
+            "ONE_RUNTIME_OIDC_ISSUER": self.oidc_issuer,
+            "ONE_RUNTIME_OIDC_CLIENT_ID": self.oidc_client_id,
+            "ONE_RUNTIME_OIDC_CLIENT_SECRET": self.oidc_client_secret.get_secret_value(),
+        }
+        rules = {
+            "ONE_RUNTIME_OIDC_ALLOWED_DOMAINS": self.oidc_allowed_domains,
+            "ONE_RUNTIME_OIDC_ORGANIZATION": self.oidc_organization,
+            "ONE_RUNTIME_OIDC_ROLES": self.oidc_roles,
+        }
+        present = [name for name, value in (required | rules).items() if value]
+        missing = [name for name, value in required.items() if not value]
+        if present and (missing or not self.dashboard_url):
+            raise ValueError(f"{present[0]} also needs {' and '.join(missing or ['ONE_RUNTIME_DASHBOARD_URL'])}")
+        return self
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod
@@ -328,6 +411,14 @@ def _parse_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
         return ipaddress.ip_network(text)
     except ValueError as error:
         raise ValueError(f"{text!r} must be an address or a network, such as 10.0.0.0/8") from error
+
+
+def _parse_role(text: str) -> tuple[str, str]:
+    """Parse `group=role`. A group can contain spaces and `=`. Raises: ValueError."""
+    group, _, role = (part.strip() for part in text.rpartition("="))
+    if not group or role not in get_args(OidcRole):
+        raise ValueError(f"{text.strip()!r} must be group=role. The roles are {', '.join(get_args(OidcRole))}")
+    return group, role
 
 
 def _parts(value: str) -> list[str]:
