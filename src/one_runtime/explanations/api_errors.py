@@ -140,6 +140,10 @@ API_ERRORS: Final[Explanations] = {
         "The body is not valid JSON, YAML or UTF-8, or `Content-Length` is not a number.",
         "Correct the format of the request.",
     ),
+    "member_refused": Explanation(
+        "In the dashboard: the account at the OpenID provider is valid, but belongs to no member who can sign in.",
+        "`detail` says what to do. The API never returns this error.",
+    ),
     "method_not_allowed": Explanation(
         "The path does not support this method.",
         "The response header `Allow` lists the supported methods.",
@@ -159,6 +163,10 @@ API_ERRORS: Final[Explanations] = {
     "oauth_client_missing": Explanation(
         "There is no OAuth client for this integration.",
         "Register a client.",
+    ),
+    "openid_provider_unavailable": Explanation(
+        "In the dashboard: the OpenID provider does not answer as expected.",
+        "Try again, or sign in with another method. The API never returns this error.",
     ),
     "permission_missing": Explanation(
         (
@@ -225,6 +233,10 @@ API_ERRORS: Final[Explanations] = {
     "several_connections": Explanation(
         "The end user has several connections to the integration, and the agent has not chosen one of them.",
         "The agent repeats the call with `connection`. `detail` lists the connections.",
+    ),
+    "sign_in_failed": Explanation(
+        "In the dashboard: the sign-in at the OpenID provider failed.",
+        "Start the sign-in again. The API never returns this error.",
     ),
     "target_refused": Explanation(
         "The provider's address is not on the public internet. So One Runtime sent no request and stored nothing.",

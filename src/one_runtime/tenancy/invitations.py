@@ -21,7 +21,7 @@ from one_runtime.errors import Conflict, NotFound
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.tenancy import members, organizations
 from one_runtime.tenancy.events import Actor, EventType, Subject, record
-from one_runtime.tenancy.members import AccountState, Membership
+from one_runtime.tenancy.members import AccountState, Member, Membership
 from one_runtime.tenancy.roles import Role
 
 if TYPE_CHECKING:  # commands import this module, and need none of the modules that `context` imports
@@ -92,6 +92,17 @@ _FIND = (
 )
 _USE = update(invitations).where(_IS_ONE, _UNUSED).values(used_at=bindparam("now"))
 _OPEN = select(*_COLUMNS).where(_OF_ORGANIZATION, _UNUSED, invitations.c.expires_at > bindparam("now"))
+_OPEN_OF_EMAIL = (
+    select(*_COLUMNS)
+    .join(organizations_table, organizations_table.c.id == invitations.c.organization_id)
+    .where(
+        invitations.c.email == bindparam("email"),
+        _UNUSED,
+        invitations.c.expires_at > bindparam("now"),
+        organizations_table.c.display_name != "",
+    )
+    .order_by(invitations.c.organization_id)  # the order of the locks
+)
 _LIST_OPEN = _OPEN.order_by(invitations.c.id.desc())
 _ONE_OPEN = _OPEN.where(_IS_ONE)
 _DELETE = delete(invitations).where(_OF_ORGANIZATION, _IS_ONE, _UNUSED)
@@ -192,8 +203,17 @@ async def accept(
     actor = Actor(invitation.organization_id, "member", member.id, address)
     membership = await members.join(tx, actor, member, invitation.role, now)
     if resets_sign_in:
-        await members.reset_sign_in(tx, actor, membership, now)
+        await members.reset_sign_in(tx, member, address, now)
     return membership
+
+
+async def accept_all(tx: Transaction, member: Member, now: datetime, *, address: str | None) -> None:
+    """Use all open invitations of a member. The caller has verified that the e-mail address belongs to the member."""
+    for invitation in await tx.all(_OPEN_OF_EMAIL, Invitation, email=member.email, now=now):
+        await organizations.get(tx, invitation.organization_id, lock=True)
+        if await tx.execute(_USE, invitation=invitation.id, now=now):
+            actor = Actor(invitation.organization_id, "member", member.id, address)
+            await members.join(tx, actor, member, invitation.role, now)
 
 
 async def purge(installation: "Installation") -> int:

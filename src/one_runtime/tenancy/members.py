@@ -79,6 +79,7 @@ class _MemberRole(NamedTuple):
 
 _INSERT = insert(members).on_conflict_do_nothing(index_elements=[members.c.email])
 _MEMBER = select(*(members.c[name] for name in Member.__dataclass_fields__))
+_BY_ID = _MEMBER.where(members.c.id == bindparam("member"))
 _BY_EMAIL = _MEMBER.where(members.c.email == bindparam("email"))
 # FOR NO KEY UPDATE: other transactions can still insert rows that refer to the member.
 _LOCK = select(members.c.id).where(members.c.id == bindparam("member")).with_for_update(key_share=True)
@@ -184,6 +185,11 @@ async def find_account(tx: Transaction, organization_id: str, email: str) -> Acc
     return None if row is None else AccountState(row[0], row[1], bool(row[2]))
 
 
+async def find(tx: Transaction, member_id: str) -> Member | None:
+    """Return a member, or None."""
+    return await tx.one(_BY_ID, Member, member=member_id)
+
+
 async def find_by_email(tx: Transaction, email: str) -> Member | None:
     """Return the member with an e-mail address, or None. `email`: in lower case."""
     return await tx.one(_BY_EMAIL, Member, email=email)
@@ -278,11 +284,17 @@ async def remove(tx: Transaction, actor: Actor, member_id: str, now: datetime) -
     return present
 
 
-async def reset_sign_in(tx: Transaction, actor: Actor, membership: Membership, now: datetime) -> None:
-    """Delete all sign-in methods of a member, and end all sessions of the member. Write the event `member.updated`."""
+async def reset_sign_in(tx: Transaction, member: Member, address: str | None, now: datetime) -> None:
+    """Delete all sign-in methods of a member, and end all sessions of the member.
+
+    Write the event `member.updated` in each organization of the member. `address`: the IP address of the request.
+    """
     for statement in _RESET:
-        await tx.execute(statement, member=membership.member_id)
-    await _record(tx, actor, "member.updated", membership, now, changed=["sign_in_methods"])
+        await tx.execute(statement, member=member.id)
+    for workplace in await dashboard_sessions.workplaces(tx, member.id):
+        membership = await get(tx, workplace.organization_id, member.id)
+        actor = Actor(membership.organization_id, "member", member.id, address)
+        await _record(tx, actor, "member.updated", membership, now, changed=["sign_in_methods"])
 
 
 async def _set_role(tx: Transaction, actor: Actor, present: Membership, role: Role, now: datetime) -> Membership:

@@ -121,6 +121,7 @@ _ONE = _SELECT.where(_IS_ID, _PRESENT)
 # FOR NO KEY UPDATE: other transactions can still insert rows that refer to the organization.
 _ONE_LOCKED = _ONE.with_for_update(key_share=True)
 _ALL = _SELECT.where(_PRESENT).order_by(organizations.c.id)
+_FIRST_TWO = _ALL.limit(2)
 _UPDATE = (
     update(organizations).where(_IS_ID, _PRESENT).values({name: bindparam(name) for name in (*_SETTINGS, "updated_at")})
 )
@@ -200,6 +201,12 @@ async def get(tx: Transaction, organization_id: str, *, lock: bool = False) -> O
 async def list_all(tx: Transaction) -> list[Organization]:
     """Return every organization, oldest first."""
     return [_from_row(row) for row in await tx.all(_ALL)]
+
+
+async def find_only(tx: Transaction) -> Organization | None:
+    """Return the organization of an installation that has only one. Otherwise, return None."""
+    rows = await tx.all(_FIRST_TWO)
+    return _from_row(rows[0]) if len(rows) == 1 else None
 
 
 async def save(tx: Transaction, actor: Actor, organization: Organization, now: datetime) -> Organization:

@@ -16,7 +16,7 @@ const DAY = 86_400;
 
 const configuration = {
   clientAuthMethods: ["client_secret_basic", "client_secret_post"],
-  claims: { openid: ["sub"], profile: ["name"], email: ["email"] },
+  claims: { openid: ["sub"], profile: ["name"], email: ["email", "email_verified"] },
   clockTolerance: 0, // else a token lives 15 seconds longer than it says
   conformIdTokenClaims: false,
   cookies: { keys: ["of-a-server-that-lives-for-a-test"] },
@@ -27,7 +27,8 @@ const configuration = {
   },
   findAccount: (ctx, id) => {
     const person = people.find((one) => one.name === id);
-    return person && { accountId: id, claims: () => ({ sub: id, name: person.name, email: person.email }) };
+    const claims = () => ({ sub: id, name: person.name, email: person.email, email_verified: true });
+    return person && { accountId: id, claims };
   },
   interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
   pkce: { required: () => true },

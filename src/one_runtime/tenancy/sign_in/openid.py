@@ -1,0 +1,140 @@
+"""Sign in a member at the organization's OpenID provider (OpenID Connect Core 1.0, section 3.1).
+
+A cookie of the browser has a random token. The state, the nonce and the PKCE verifier are derived from this token. So
+the database stores none of them, and only the browser that began a sign-in can end it.
+"""
+
+import base64
+import hmac
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from one_runtime.context import Installation
+from one_runtime.errors import OneRuntimeError
+from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url
+from one_runtime.oauth.callback import CallbackQuery, parse_callback, read_callback
+from one_runtime.oauth.client import ClientIdentity
+from one_runtime.oauth.errors import AccessDenied, OAuthError, TemporaryFailure
+from one_runtime.oauth.grants import AuthorizationCode
+from one_runtime.oauth.openid import OpenIDAccount, OpenIDProvider
+from one_runtime.oauth.pkce import code_challenge
+from one_runtime.telemetry.logger import Logger
+from one_runtime.tenancy.sign_in import steps
+from one_runtime.tenancy.sign_in.openid_provider import OpenIDClient, OpenIDUnavailable
+from one_runtime.tenancy.sign_in.steps import SignInStep
+
+CALLBACK_PATH: Final = "/sign-in/oidc/callback"
+LIFETIME: Final = timedelta(minutes=10)
+"""Time that a person has on the provider's pages."""
+
+log = Logger()
+
+
+class SignInFailed(OneRuntimeError):
+    """The sign-in at the OpenID provider failed. The detail says what the person can do."""
+
+    code, status, title = "sign_in_failed", 403, "The sign-in failed"
+
+
+@dataclass(frozen=True, slots=True)
+class BegunSignIn:
+    """A sign-in that has begun. `url`: the provider's page. `cookie`: the value of the browser's cookie."""
+
+    url: str = field(repr=False)
+    cookie: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class VerifiedSignIn:
+    """The verified account of a person. `next_path`: the page of the dashboard after the sign-in."""
+
+    account: OpenIDAccount
+    next_path: str
+
+
+async def begin(installation: Installation, client: OpenIDClient, next_path: str = "/") -> BegunSignIn:
+    """Begin a sign-in. `next_path`: the page of the dashboard after the sign-in. Raises: OpenIDUnavailable."""
+    provider = await client.provider()
+    async with installation.database.write() as tx:
+        step = SignInStep(None, {"next": next_path})
+        token = await steps.begin(tx, "oidc", step, installation.clock(), LIFETIME)
+    request = AuthorizationRequest(
+        redirect_uri=_redirect_uri(installation),
+        state=_derive(token.secret, "state"),
+        challenge=code_challenge(_derive(token.secret, "verifier")),
+        scopes=provider.requested_scopes(client.groups_claim),
+        nonce=_derive(token.secret, "nonce"),
+    )
+    return BegunSignIn(authorization_url(provider.auth, client.identity.client_id, request, {}), token.secret)
+
+
+async def finish(installation: Installation, client: OpenIDClient, query: bytes, cookie: str) -> VerifiedSignIn:
+    """End a sign-in with the query of the callback. Return the verified account, which `admit` needs.
+
+    `cookie`: the value of the browser's cookie, or an empty text.
+
+    Raises:
+        SignInFailed: the callback is not valid, or the provider or the person refused.
+        OpenIDUnavailable: the provider does not answer as expected.
+    """
+    try:
+        callback = parse_callback(query)
+    except OAuthError as error:
+        raise SignInFailed("The answer of the OpenID provider cannot be read. Start the sign-in again.") from error
+    step = await _consume(installation, cookie, callback)
+    return VerifiedSignIn(await _account(installation, client, cookie, callback), str(step.data["next"]))
+
+
+async def _consume(installation: Installation, cookie: str, callback: CallbackQuery) -> SignInStep:
+    """Return the step that the browser began, and delete it. The callback of another browser deletes no step.
+
+    Raises: SignInFailed.
+    """
+    state = (callback.state or "").encode("utf-8", "surrogatepass")
+    if not hmac.compare_digest(state, _derive(cookie, "state").encode()):
+        raise SignInFailed("This sign-in began in another browser, or in another window. Start the sign-in again.")
+    async with installation.database.write() as tx:
+        step = await steps.consume(tx, "oidc", cookie, installation.clock())
+    if step is None:
+        raise SignInFailed("This sign-in was used before or has expired. Start the sign-in again.")
+    return step
+
+
+async def _account(
+    installation: Installation, client: OpenIDClient, cookie: str, callback: CallbackQuery
+) -> OpenIDAccount:
+    """Return the verified account of the person. Raises: SignInFailed; OpenIDUnavailable."""
+    provider = await client.provider()
+    try:
+        code = _read_code(provider, client.identity, callback)
+        grant = AuthorizationCode(code, _redirect_uri(installation), _derive(cookie, "verifier"))
+        return await client.account(provider, grant, _derive(cookie, "nonce"))
+    except AccessDenied as error:
+        raise SignInFailed("The OpenID provider did not let you in, or you cancelled the sign-in.") from error
+    except TemporaryFailure as error:
+        log.warning("openid_sign_in_failed", reason=error.code, cause=str(error))
+        raise OpenIDUnavailable("The OpenID provider is temporarily unavailable. Try again.") from error
+    except OAuthError as error:
+        log.warning("openid_sign_in_failed", reason=error.code, cause=str(error), provider_reason=error.reason)
+        raise SignInFailed(
+            "The answer of the OpenID provider was refused. Start the sign-in again. If this happens again, ask the "
+            "operator: the log of One Runtime names the cause."
+        ) from error
+
+
+def _read_code(provider: OpenIDProvider, client: ClientIdentity, callback: CallbackQuery) -> str:
+    """Return the authorization code. Raises: OAuthError."""
+    # An `iss` must be correct even if the provider does not announce it (RFC 9207, section 2.4).
+    issuer = provider.issuer if provider.names_issuer or callback.get("iss") is not None else None
+    return read_callback(provider.auth, callback, client, issuer).code
+
+
+def _redirect_uri(installation: Installation) -> str:
+    return installation.settings.dashboard_url + CALLBACK_PATH
+
+
+def _derive(cookie: str, purpose: str) -> str:
+    """Derive a value of 256 bits, in 43 characters, from the cookie's random token."""
+    derived = hmac.digest(cookie.encode("utf-8", "surrogatepass"), f"one-runtime/oidc/{purpose}".encode(), "sha256")
+    return base64.urlsafe_b64encode(derived).rstrip(b"=").decode()
