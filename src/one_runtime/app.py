@@ -40,6 +40,7 @@ from one_runtime.settings import Settings, parse_host_port
 from one_runtime.telemetry import logs, tracing
 from one_runtime.telemetry.logger import Logger
 from one_runtime.telemetry.request_observer import Observer
+from one_runtime.tenancy.sign_in.openid_provider import OpenIDClient
 from one_runtime.webhooks.sender import Sender
 
 PROXY_CONNECTIONS: Final = 16_384
@@ -94,7 +95,8 @@ def _dashboard(services: Services, observer: Observer) -> dict[int, ASGIApp]:
     """Return the application of the dashboard, by the port of its listener."""
     settings = services.installation.settings
     logo_url = partial(services.integration_list.renderer.logo_url, logo="url")
-    shared = DashboardServices(services.installation, logo_url, services.proxy_calls, services.entry_parser)
+    openid = OpenIDClient(services.installation) if settings.oidc_issuer else None
+    shared = DashboardServices(services.installation, logo_url, services.proxy_calls, services.entry_parser, openid)
     _, port = parse_host_port(settings.dashboard_listen)
     return {port: Dashboard(shared, observer, load_assets().connect_js)}
 

@@ -11,10 +11,13 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import BrowserContext
+from pydantic import SecretStr
 
+from one_runtime.clock import system_clock
 from one_runtime.dashboard.application import PAGES
 from one_runtime.dashboard.declarations import PageSpec
 from one_runtime.db.migrations import migrate
@@ -24,6 +27,7 @@ from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.roles import ROLES
 from tests.application import ACME_KEYS, Application, Client, RunningAcme, running, settings_for, started
 from tests.dashboard.team import Team
+from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, running_provider
 from tests.ports import free_port
 
 R = TypeVar("R")
@@ -98,12 +102,18 @@ async def _served(folder: Path) -> AsyncIterator[ServedTeam]:
         acme = Acme(ACME_KEYS)
         acme_port = await stack.enter_async_context(running(acme.app))
         provider = RunningAcme(f"http://127.0.0.1:{acme_port}", acme_port, acme)
+        openid = await stack.enter_async_context(running_provider(system_clock))
         settings = settings_for(
             database_url,
             provider,
             public_url=f"http://127.0.0.1:{port}",
             listen=f"127.0.0.1:{port}",
             dashboard_listen=f"127.0.0.1:{port + 1}",
+            egress_allow=frozenset({("127.0.0.1", acme_port), ("127.0.0.1", urlsplit(openid.url).port)}),
+            oidc_issuer=openid.url,
+            oidc_client_id=CLIENT_ID,
+            oidc_client_secret=SecretStr(CLIENT_SECRET),
+            oidc_allowed_domains=frozenset({"acme.example"}),
         )
         application = await stack.enter_async_context(started(settings, provider, worker=False))
         for each in (port, port + 1):

@@ -148,3 +148,10 @@ def test_page_of_an_organization_needs_a_permission() -> None:
     for path, access in ((f"{ORGANIZATION}/x", PUBLIC), (f"{ORGANIZATION}/x", SIGNED_IN), ("/x", "read")):
         with pytest.raises(ValueError, match="must be a permission"):
             pages.get(path, access=access)  # type: ignore[arg-type]
+
+
+async def test_without_a_provider_there_is_no_sign_in_at_a_provider(team: Team) -> None:
+    browser = await team.browser(None)
+    assert "Sign in with" not in text_of(await browser.get("/sign-in"))
+    assert (await browser.post("/sign-in/oidc")).status_code == 404
+    assert (await browser.get("/sign-in/oidc/callback")).status_code == 404

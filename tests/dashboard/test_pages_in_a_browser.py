@@ -14,7 +14,8 @@ from tests.browser import PageProblems, new_window
 from tests.dashboard.served import ServedTeam
 from tests.waiting import eventually
 
-NAMES: Final = [spec.name for spec in PAGES if spec.method == "GET"]
+_CALLBACK: Final = "GET /sign-in/oidc/callback"  # only the OpenID provider opens it
+NAMES: Final = [spec.name for spec in PAGES if spec.method == "GET" and spec.name != _CALLBACK]
 _DARK: Final = "(dark) => matchMedia('(prefers-color-scheme: dark)').matches === dark"
 _OVERFLOW: Final = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 _AXE: Final = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
@@ -72,3 +73,13 @@ async def test_every_page_opens_without_javascript(
             assert answer is not None
             assert answer.status == 200, name
             assert await page.locator("h1").count() == 1, name
+
+
+async def test_member_signs_in_at_the_openid_provider_without_javascript(
+    browser: Browser, page_problems: PageProblems, served_team: ServedTeam
+) -> None:
+    async with new_window(browser, page_problems, scripts=False) as page:
+        await page.goto(f"{served_team.url}/organizations")
+        await page.get_by_role("button", name="Sign in with 127.0.0.1").click()
+        await page.wait_for_url(f"{served_team.url}/organizations")
+        assert await page.get_by_role("link", name="Northwind Traders Support").is_visible()

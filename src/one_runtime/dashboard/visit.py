@@ -22,6 +22,7 @@ from one_runtime.tenancy.authentication import client_address
 from one_runtime.tenancy.dashboard_sessions import Visitor
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.roles import Permission
+from one_runtime.tenancy.sign_in.openid_provider import OpenIDClient
 
 MAX_FIELDS: Final = 1000
 MAX_TEXT: Final = 1024 * 1024
@@ -30,12 +31,16 @@ MAX_TEXT: Final = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class DashboardServices:
-    """The installation, and the objects that pages share with the API of the same process."""
+    """The installation, and the objects that pages share with the API of the same process.
+
+    `openid`: the OpenID provider at which members can sign in, or None.
+    """
 
     installation: Installation
     logo_url: Callable[[Integration], str | None]
     proxy_calls: ProxyCalls
     entry_parser: EntryParser
+    openid: OpenIDClient | None
 
 
 @dataclass(frozen=True, slots=True)

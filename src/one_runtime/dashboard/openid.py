@@ -1,0 +1,53 @@
+"""Sign in at the organization's OpenID provider."""
+
+from typing import Final
+
+from starlette.responses import Response
+
+from one_runtime.dashboard import session
+from one_runtime.dashboard.declarations import PUBLIC, Pages
+from one_runtime.dashboard.session import safe_path
+from one_runtime.dashboard.visit import Visit
+from one_runtime.errors import NotFound
+from one_runtime.tenancy.sign_in import openid
+from one_runtime.tenancy.sign_in.openid import CALLBACK_PATH, LIFETIME
+from one_runtime.tenancy.sign_in.openid_admission import admit
+from one_runtime.tenancy.sign_in.openid_provider import OpenIDClient
+
+_COOKIE: Final = "or_oidc"
+
+pages = Pages()
+
+
+@pages.post("/sign-in/oidc", access=PUBLIC)
+async def begin_openid(visit: Visit) -> Response:
+    """Send the browser to the provider. The field `next` is the page after the sign-in.
+
+    The page sends the browser away by a meta refresh, because the Content-Security-Policy allows no form to redirect to
+    another site.
+    """
+    form = await visit.form()
+    begun = await openid.begin(visit.installation, _client(visit), safe_path(str(form.get("next", "/"))))
+    response = visit.render("openid_leaving.html", title="Sign in", url=begun.url, host=_client(visit).host)
+    visit.cookies.set(response, _COOKIE, begun.cookie, int(LIFETIME.total_seconds()))
+    return response
+
+
+@pages.get(CALLBACK_PATH, access=PUBLIC)
+async def finish_openid(visit: Visit) -> Response:
+    """Sign the member in with the provider's answer."""
+    cookie = visit.cookies.read(visit.request.cookies, _COOKIE) or ""
+    query = visit.request.scope["query_string"]
+    sign_in = await openid.finish(visit.installation, _client(visit), query, cookie)
+    async with visit.installation.database.write() as tx:
+        member = await admit(tx, visit.installation.settings, sign_in.account, visit.now, visit.address)
+        token = await session.start(visit, tx, member.id, "oidc")
+    response = session.signed_in(visit, token, sign_in.next_path)
+    visit.cookies.delete(response, _COOKIE)
+    return response
+
+
+def _client(visit: Visit) -> OpenIDClient:
+    if visit.services.openid is None:
+        raise NotFound("This installation has no OpenID provider. Sign in with another method.")
+    return visit.services.openid

@@ -1,0 +1,98 @@
+"""Sign-in at the OpenID provider, with the pages of the dashboard."""
+
+import re
+from collections.abc import AsyncIterator
+from html import unescape
+from urllib.parse import urlsplit
+
+import pytest_asyncio
+from pydantic import SecretStr
+
+from one_runtime.clock import system_clock
+from tests.application import RunningAcme, settings_for, started
+from tests.dashboard.team import Team, TeamBrowser, text_of
+from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, running_provider
+
+CALLBACK = "/sign-in/oidc/callback"
+
+
+@pytest_asyncio.fixture
+async def provider() -> AsyncIterator[FakeProvider]:
+    async with running_provider(system_clock) as provider:
+        yield provider
+
+
+@pytest_asyncio.fixture
+async def team(database_url: str, acme: RunningAcme, provider: FakeProvider) -> AsyncIterator[Team]:
+    """The application with a provider, and an organization that people join by the domain of their address."""
+    settings = settings_for(
+        database_url,
+        acme,
+        dashboard_listen="127.0.0.1:8003",
+        egress_allow=frozenset({("127.0.0.1", urlsplit(provider.url).port)}),
+        oidc_issuer=provider.url,
+        oidc_client_id=CLIENT_ID,
+        oidc_client_secret=SecretStr(CLIENT_SECRET),
+        oidc_allowed_domains=frozenset({"acme.example"}),
+    )
+    async with started(settings, acme, worker=False) as application:
+        organization_id = await application.organization()
+        yield Team(application, organization_id, application.client(await application.key(organization_id)))
+
+
+async def provider_url(browser: TeamBrowser, **fields: str) -> str:
+    """Press the button on the sign-in page. Return the URL of the provider's page."""
+    page = await browser.post("/sign-in/oidc", fields)
+    assert page.status_code == 200, text_of(page)
+    found = re.search(r'http-equiv="refresh" content="0;url=([^"]+)"', page.text)
+    assert found is not None
+    url = unescape(found[1])
+    assert f'href="{found[1]}"' in page.text, "a browser without meta refresh needs a link"
+    return url
+
+
+async def test_person_signs_in_and_returns_to_the_page(team: Team, provider: FakeProvider) -> None:
+    browser = await team.browser(None)
+    wanted = browser.address("")
+    first = await browser.get()
+    sign_in = await browser.get(first.headers["location"])
+    assert f"Sign in with {urlsplit(provider.url).netloc}" in text_of(sign_in)
+    assert f'name="next" value="{wanted}"' in sign_in.text
+    answer = await browser.get(f"{CALLBACK}?{provider.authorize(await provider_url(browser, next=wanted)).decode()}")
+    assert (answer.status_code, answer.headers["location"]) == (303, wanted)
+    assert set(browser.http.cookies) == {"or_session"}
+    assert "Overview" in text_of(await browser.get())
+
+
+async def test_sign_in_leads_to_no_other_site(team: Team, provider: FakeProvider) -> None:
+    browser = await team.browser(None)
+    for elsewhere in ("https://attacker.example", "//attacker.example", "/\\attacker.example"):
+        url = await provider_url(browser, next=elsewhere)
+        answer = await browser.get(f"{CALLBACK}?{provider.authorize(url).decode()}")
+        assert answer.headers["location"] == "/"
+
+
+async def test_refused_person_sees_one_sentence_and_gets_no_session(team: Team, provider: FakeProvider) -> None:
+    browser = await team.browser(None)
+    provider.claims["email"] = "eve@other.example"
+    answer = await browser.get(f"{CALLBACK}?{provider.authorize(await provider_url(browser)).decode()}")
+    assert answer.status_code == 403
+    assert "eve@other.example is not a member of an organization. Ask an owner" in text_of(answer)
+    stranger = await team.browser(None)
+    foreign = await stranger.get(f"{CALLBACK}?{provider.authorize(await provider_url(browser)).decode()}")
+    assert (foreign.status_code, "began in another browser" in text_of(foreign)) == (403, True)
+    provider.document = {"issuer": "https://other.example"}
+    team.application.clock.advance(hours=1)
+    down = await browser.post("/sign-in/oidc")
+    assert (down.status_code, "Try again, or sign in with another method" in text_of(down)) == (502, True)
+    for each in (browser, stranger):
+        assert "or_session" not in each.http.cookies
+        assert (await each.get()).status_code == 303
+
+
+async def test_sign_in_replaces_the_session_of_the_browser(team: Team, provider: FakeProvider) -> None:
+    browser, thief = await team.browser("owner"), await team.browser(None)
+    thief.http.cookies.set("or_session", browser.http.cookies["or_session"])
+    assert (await thief.get()).status_code == 200
+    await browser.get(f"{CALLBACK}?{provider.authorize(await provider_url(browser)).decode()}")
+    assert (await thief.get()).status_code == 303
