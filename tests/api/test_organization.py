@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import pytest
 
-from one_runtime.tenancy.organizations import MAX_LOGO_BYTES
+from one_runtime.tenancy.organization_logo import MAX_LOGO_BYTES
 from tests.application import ORIGIN, Client
 
 PATH: Final = "/v1/organization"
@@ -101,6 +101,46 @@ async def test_patch_changes_only_the_settings_it_contains(client: Client) -> No
     assert (await events(client))[0]["data"] == {"changed": ["integrations_mode"]}
 
 
+async def test_branding_is_merged_replaced_and_reset(client: Client) -> None:
+    default = {
+        "accent_color": None,
+        "accent_color_dark": None,
+        "radius": "medium",
+        "scheme": "auto",
+        "logo_dark_url": None,
+        "hide_powered_by": False,
+    }
+    assert (await client.get(PATH)).json()["branding"] == default
+    colors = {"accent_color": "#2450C4", "accent_color_dark": "#9db8ff", "radius": "large"}
+    assert (await put(client, branding=colors))["branding"] == {**default, **colors, "accent_color": "#2450c4"}
+    assert (await events(client))[0]["data"]["changed"] == ["allowed_origins", "branding"]
+    for patch, changes in (
+        (
+            {"scheme": "dark", "radius": None},
+            {"accent_color": "#2450c4", "accent_color_dark": "#9db8ff", "scheme": "dark"},
+        ),
+        ({"accent_color": None}, {"accent_color_dark": "#9db8ff", "scheme": "dark"}),
+        (None, {}),
+    ):
+        answer = await client.send("PATCH", PATH, {"branding": patch})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["branding"] == {**default, **changes}
+        assert (await client.get(PATH)).json() == answer.json()
+    logos = {"logo_url": PNG, "branding": {"logo_dark_url": PNG, "hide_powered_by": True}}
+    assert (await put(client, **logos))["branding"] == {**default, **logos["branding"]}
+    answer = await client.send("PATCH", PATH, {"logo_url": None})
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "branding.logo_dark_url")
+    assert (await put(client))["branding"] == default
+
+
+async def test_color_with_too_little_contrast_is_refused_with_the_nearest_color(client: Client) -> None:
+    answer = await client.send("PATCH", PATH, {"branding": {"accent_color": "#ffd400"}})
+    assert answer.status_code == 422
+    assert "contrast of 1.33" in answer.json()["detail"]
+    assert answer.json()["detail"].endswith("The nearest color with enough contrast is #aa8d00.")
+    assert (await client.send("PATCH", PATH, {"branding": {"accent_color": "#aa8d00"}})).status_code == 200
+
+
 async def test_setting_without_a_default_cannot_be_cleared(client: Client) -> None:
     answer = await client.send("PATCH", PATH, {"display_name": None})
     assert answer.status_code == 422
@@ -193,6 +233,13 @@ REFUSED: Final[list[tuple[str, object]]] = [
         ("integrations.slugs", {"mode": "listed", "slugs": ["nothing"]}),
         ("integrations.mode", {"mode": "some"}),
         ("integrations.typo", {"typo": 1}),
+        *(("branding.accent_color", {"accent_color": color}) for color in ("", "blue", "#fff", "#2450c4;", "#ffffff")),
+        *(("branding.accent_color_dark", {"accent_color_dark": color}) for color in ("#000000", "#20212", "x" * 300)),
+        ("branding.logo_dark_url", {"logo_dark_url": "https://example.com/logo.png"}),
+        ("branding.logo_dark_url", {"logo_dark_url": PNG}),
+        ("branding.radius", {"radius": "10px"}),
+        ("branding.scheme", {"scheme": "sepia"}),
+        ("branding.css", {"css": "*{display:none}"}),
         ("display_name", " "),
         ("display_name", "x" * 256),
     ]  # fmt: skip

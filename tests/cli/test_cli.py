@@ -75,6 +75,34 @@ def test_api_key_is_printed_once_and_revoked_by_prefix_or_id(run: Run) -> None:
     assert "no active API key" in run("api-keys", "revoke", key[:12]).sentence, "the key is revoked already"
 
 
+@pytest.mark.only_database("sqlite")
+def test_organizations_set_changes_the_branding_and_the_logos(run: Run, tmp_path: Path) -> None:
+    organization = run("organizations", "create", "Northwind").line
+    logo = tmp_path / "logo.svg"
+    logo.write_text('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path d="M0 0h8v8H0z"/></svg>')
+    png = tmp_path / "dark.png"
+    png.write_bytes(b"\x89PNG\r\n\x1a\n")
+
+    def change(*options: str) -> dict[str, object]:
+        row = json.loads(run("organizations", "set", organization, *options, "--json").out)
+        return {"logo_url": row["logo_url"], **row["branding"]}
+
+    first = change("--accent-color", "#2450c4", "--radius", "large", "--logo", str(logo), "--logo-dark", str(png))
+    assert (first["accent_color"], first["radius"], first["scheme"]) == ("#2450c4", "large", "auto")
+    assert str(first["logo_url"]).startswith("data:image/svg+xml;base64,")
+    assert str(first["logo_dark_url"]).startswith("data:image/png;base64,")
+    assert change("--scheme", "dark", "--hide-powered-by") == {**first, "scheme": "dark", "hide_powered_by": True}
+    assert change("--show-powered-by", "--accent-color-dark", "#9db8ff") == {
+        **first, "scheme": "dark", "accent_color_dark": "#9db8ff",
+    }  # fmt: skip
+    empty = change("--accent-color", "", "--accent-color-dark", "", "--logo", "", "--logo-dark", "")
+    assert empty == {**first, "scheme": "dark", "accent_color": None, "logo_url": None, "logo_dark_url": None}
+    refused = run("organizations", "set", organization, "--accent-color", "#ffd400").sentence
+    assert "The nearest color with enough contrast is #aa8d00." in refused
+    assert "cannot be read" in run("organizations", "set", organization, "--logo", str(tmp_path / "none.png")).sentence
+    assert "PNG, JPEG, WebP or SVG" in run("organizations", "set", organization, "--logo", str(tmp_path / "x")).sentence
+
+
 def test_refused_command_prints_one_sentence(run: Run) -> None:
     organization = run("organizations", "create", "Northwind").line
     assert "must be an origin" in run("organizations", "create", "N", "--allowed-origin", "app.example.com").sentence

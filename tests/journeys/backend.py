@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx2
 
+from one_runtime.tenancy.branding import Branding
 from tests.journeys.site import Site
 from tests.running_demo import Demo
 
@@ -90,6 +91,13 @@ class Backend:
             first = "SELECT id FROM organizations ORDER BY created_at LIMIT 1"
             agents = json.dumps({"connect_url": url, "policy": {}})
             database.execute(f"UPDATE organizations SET agents = ? WHERE id = ({first})", (agents,))
+
+    def brand(self, branding: Branding, logo_url: str | None = None) -> None:
+        """Set the branding of the popup, as the organization does with an admin key."""
+        with closing(sqlite3.connect(f"{self.demo.data}/one-runtime.db", timeout=30)) as database, database:
+            first = "SELECT id FROM organizations ORDER BY created_at LIMIT 1"
+            sql = f"UPDATE organizations SET branding = ?, logo_url = ? WHERE id = ({first})"
+            database.execute(sql, (json.dumps(branding.fields), logo_url))
 
     async def turn_key(self, switch: str, key: str) -> None:
         """Revoke or restore an API key at Acme."""

@@ -93,7 +93,7 @@ def list_row(frame: Frame | Page, name: str) -> Locator:
 async def wait_until_settled(frame: Frame) -> None:
     """Wait until the popup has the height that it requested, or fills a low window. Until then, its controls move."""
     fits = """(room) => {
-      const card = Math.max(240, document.getElementById("card").offsetHeight);
+      const card = Math.max(240, document.querySelector(".card").offsetHeight);
       return Math.abs(innerHeight - card) <= 1 || (card > innerHeight && innerHeight >= room);
     }"""
     assert frame.page.viewport_size is not None

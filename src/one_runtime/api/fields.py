@@ -181,6 +181,8 @@ LongText: TypeAlias = Annotated[
     str, StringConstraints(max_length=100_000), AfterValidator(str.strip), _Clean, _WithoutNul
 ]
 Link: TypeAlias = Annotated[str, StringConstraints(max_length=2000), AfterValidator(str.strip), _Clean, _WithoutNul]
+Color: TypeAlias = Annotated[str, _Clean, Field(json_schema_extra={"pattern": "^#[0-9A-Fa-f]{6}$"})]
+"""A color such as `#2450c4`. The domain validates the color, and explains how to correct it."""
 Slug: TypeAlias = Annotated[
     str, StringConstraints(max_length=100), AfterValidator(_trim), _Clean, AfterValidator(_lower), _NonBlank
 ]

@@ -12,6 +12,7 @@ from one_runtime.api.fields import (
     READ_ONLY,
     Answer,
     Body,
+    Color,
     DisplayName,
     Link,
     LongText,
@@ -29,6 +30,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.tenancy import organizations
 from one_runtime.tenancy.agent_policy import Access
+from one_runtime.tenancy.branding import Branding, Radius, Scheme
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.organizations import AgentSettings, Organization
 
@@ -64,6 +66,27 @@ class Agents(PolicyFields, title="AgentSettings"):
     access: Access = "write"
 
 
+class BrandingFields(Body, title="Branding"):
+    """The appearance of the popup and of its pages.
+
+    `accent_color`: the color of buttons, links and focus rings in the light scheme, such as `#2450c4`. Null: black.
+    `accent_color_dark`: the color in the dark scheme. Null: One Runtime derives the color from `accent_color`. A color
+    needs a contrast of at least 3 to the popup's background. One Runtime chooses black or white text for buttons.
+
+    `radius`: the radius of corners. `scheme`: `auto` follows the end user's browser. `logo_dark_url`: your logo in the
+    dark scheme, as a data URI. Null: the logo in `logo_url`. `hide_powered_by`: hide the line “Powered by One Runtime”.
+    """
+
+    model_config = example(accent_color="#2450c4", radius="large", hide_powered_by=True)
+
+    accent_color: Color | None = None
+    accent_color_dark: Color | None = None
+    radius: Radius = "medium"
+    scheme: Scheme = "auto"
+    logo_dark_url: LongText | None = None
+    hide_powered_by: bool = False
+
+
 class PutOrganization(Body, title="NewOrganization"):
     """All settings of your organization. One Runtime resets an omitted setting to its default.
 
@@ -86,6 +109,7 @@ class PutOrganization(Body, title="NewOrganization"):
     return_urls: list[Link] = Field([], max_length=50)
     integrations: Integrations = Integrations()
     agents: Agents = Agents()
+    branding: BrandingFields = BrandingFields()
     id: Text | None = Field(None, json_schema_extra=READ_ONLY)
     created_at: Moment | None = Field(None, json_schema_extra=READ_ONLY)
     updated_at: Moment | None = Field(None, json_schema_extra=READ_ONLY)
@@ -109,6 +133,19 @@ class PatchAgents(PolicyFields, title="AgentSettingsUpdate"):
     calls_per_run: Calls | None = None  # type: ignore[assignment] # null resets the number
 
 
+class PatchBranding(Body, title="BrandingUpdate"):
+    """The part of the branding to change. Null resets a setting to its default."""
+
+    model_config = example(accent_color="#2450c4", accent_color_dark=None)
+
+    accent_color: Color | None = None
+    accent_color_dark: Color | None = None
+    radius: Radius | None = None
+    scheme: Scheme | None = None
+    logo_dark_url: LongText | None = None
+    hide_powered_by: bool | None = None
+
+
 class PatchOrganization(Body, title="OrganizationUpdate"):
     """The settings to change (RFC 7396). An omitted setting keeps its value, and null resets a setting to its default.
 
@@ -124,6 +161,7 @@ class PatchOrganization(Body, title="OrganizationUpdate"):
     return_urls: list[Link] | None = Field(None, max_length=50)
     integrations: PatchIntegrations | None = None
     agents: PatchAgents | None = None
+    branding: PatchBranding | None = None
 
 
 class OrganizationAnswer(Answer, title="Organization"):
@@ -137,6 +175,7 @@ class OrganizationAnswer(Answer, title="Organization"):
     return_urls: tuple[str, ...]
     integrations: Integrations
     agents: Agents
+    branding: BrandingFields
     created_at: Time
     updated_at: Time
 
@@ -214,6 +253,7 @@ async def _save(
             policy_of(settings.agents, catalog, "agents.", organization.agents.policy),
             settings.agents.sign_in_url,
         ),
+        branding=Branding(**dict(settings.branding)),
     )
     return _answer(await organizations.save(tx, actor, changed, installation.clock()))
 
@@ -230,4 +270,5 @@ def _settings(organization: Organization) -> dict[str, object]:
         **{name: getattr(organization, name) for name in names},
         "integrations": integrations,
         "agents": organization.agents.fields,
+        "branding": organization.branding.fields,
     }

@@ -262,6 +262,13 @@ _SESSIONS: Final[Mapping[str, Described]] = {
 _ORGANIZATION: Final[Mapping[str, Described]] = {
     "display_name": Described("The name that end users see.", "Northwind"),
     "privacy_url": Described("The URL of your privacy policy, or null.", "https://northwind.example/privacy"),
+    "branding": Described("The appearance of the popup and of its pages."),
+    "accent_color": Described("The color of buttons, links and focus rings in the light scheme, or null.", "#2450c4"),
+    "accent_color_dark": Described("The color in the dark scheme. Null: derived from `accent_color`.", None),
+    "radius": Described("The radius of corners.", "medium"),
+    "scheme": Described("The color scheme. `auto` follows the end user's browser.", "auto"),
+    "logo_dark_url": Described("Your logo in the dark scheme, as a data URI. Null: the same logo.", None),
+    "hide_powered_by": Described("True hides the line “Powered by One Runtime”.", False),
     "end_users": Described("The end users, ordered by identifier."),
     "EndUserUpdate.metadata": Described(_METADATA_CHANGES, {"team": "growth"}),
     "EndUser.name": Described("The end user's name, or null.", "Ada Lovelace"),

@@ -211,6 +211,7 @@ def _organization(organization: Organization) -> Line:
         "return_urls": organization.return_urls,
         "integrations": {"mode": organization.integrations_mode, "slugs": organization.integrations_slugs},
         "agents": organization.agents.fields,
+        "branding": organization.branding.fields,
         "created_at": time_text(organization.created_at),
         "updated_at": time_text(organization.updated_at),
     }

@@ -1,11 +1,11 @@
 """`one-runtime organizations`: create, list, change, export and delete organizations."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -17,6 +17,8 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.private_file import new_private_file
 from one_runtime.errors import InvalidInput
 from one_runtime.tenancy import organizations
+from one_runtime.tenancy.branding import Radius, Scheme
+from one_runtime.tenancy.organization_logo import image_data_uri
 
 if TYPE_CHECKING:
     from one_runtime.connecting.organization_deletion import DeletedOrganization
@@ -68,31 +70,63 @@ def describe(organization: organizations.Organization) -> dict[str, object]:
         "allowed_origins": organization.allowed_origins,
         "return_urls": organization.return_urls,
         "integrations": {"mode": organization.integrations_mode, "slugs": organization.integrations_slugs},
+        "branding": organization.branding.fields,
         "created_at": rfc3339(organization.created_at),
         "updated_at": rfc3339(organization.updated_at),
     }
 
 
 @app.command("set")
-def set_organization(
+def set_organization(  # noqa: PLR0913 - one argument for each option
     organization_id: str,
     display_name: Annotated[str | None, typer.Option(help="Name that end users see.")] = None,
     allowed_origin: AllowedOrigins = None,
     return_url: Annotated[list[str] | None, typer.Option(help="Return URL for the mode redirect; repeatable.")] = None,
     privacy_url: Annotated[str | None, typer.Option(help="URL of the privacy policy; empty for none.")] = None,
     *,
+    accent_color: Annotated[str | None, typer.Option(help="Color of the popup's buttons; empty for black.")] = None,
+    accent_color_dark: Annotated[
+        str | None, typer.Option(help="Color in the dark scheme; empty to derive it from --accent-color.")
+    ] = None,
+    radius: Annotated[Radius | None, typer.Option(help="Radius of the popup's corners.")] = None,
+    scheme: Annotated[Scheme | None, typer.Option(help="Scheme of the popup. auto: as the end user's browser.")] = None,
+    logo: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The logo: a PNG, JPEG, WebP or SVG file; empty for none.")
+    ] = None,
+    logo_dark: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The logo for the dark scheme; empty to use --logo.")
+    ] = None,
+    hide_powered_by: Annotated[
+        bool | None,
+        typer.Option(
+            "--hide-powered-by/--show-powered-by", help="Hide or show “Powered by One Runtime”. Default: shown."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Change an organization. Omitted options leave their values unchanged. Given origins replace all origins."""
 
+    look = {
+        "accent_color": accent_color,
+        "accent_color_dark": accent_color_dark,
+        "radius": radius,
+        "scheme": scheme,
+        "logo_dark_url": _image(logo_dark),
+        "hide_powered_by": hide_powered_by,
+    }
+    new_logo = _image(logo)
+
     async def change(tx: Transaction) -> organizations.Organization:
         organization = await organizations.get(tx, organization_id)
+        branding = replace(organization.branding, **_given(look))
         changed = replace(
             organization,
             display_name=display_name or organization.display_name,
             allowed_origins=tuple(allowed_origin) if allowed_origin else organization.allowed_origins,
             return_urls=tuple(return_url) if return_url else organization.return_urls,
             privacy_url=organization.privacy_url if privacy_url is None else privacy_url,
+            logo_url=organization.logo_url if new_logo is None else new_logo,
+            branding=branding,
         )
         return await organizations.save(tx, operator_actor(organization.id), changed, system_clock())
 
@@ -101,6 +135,21 @@ def set_organization(
         print_json(describe(saved))
     else:
         _print_settings([saved])
+
+
+def _image(path: str | None) -> str | None:
+    """Return the image in a file as a data URI. Return an empty path unchanged. Raises: InvalidInput."""
+    if not path:
+        return path
+    try:
+        return image_data_uri(Path(path).read_bytes())
+    except OSError as error:
+        raise InvalidInput(f"The file {path} cannot be read: {error.strerror}.") from error
+
+
+def _given(options: Mapping[str, object]) -> dict[str, Any]:
+    """Return the options that the operator gave. An empty value resets a setting."""
+    return {name: None if value == "" else value for name, value in options.items() if value is not None}
 
 
 def _print_settings(listed: Sequence[organizations.Organization]) -> None:

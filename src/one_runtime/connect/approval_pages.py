@@ -24,7 +24,7 @@ from one_runtime.catalog.model import Integration
 from one_runtime.connect.forms import is_from_our_page, read_form
 from one_runtime.connect.pages import ENVIRONMENT, NO_ANCESTORS, Site, headers
 from one_runtime.connect.requests import is_framed, read_body
-from one_runtime.connect.screens import Screens, origin_of, own_image
+from one_runtime.connect.screens import Screens, organization_values, origin_of
 from one_runtime.connect.texts import TEXTS, text
 from one_runtime.connect.wire import Sent
 from one_runtime.connections import connections
@@ -145,9 +145,8 @@ class ApprovalPages:
             title=text(title, integration=name),
             integration=name,
             integration_logo=self._logo_url(integration) if integration is not None else None,
-            organization=organization.display_name,
-            organization_logo=own_image(organization.logo_url),
             return_to=None,
+            **organization_values(organization),
             **values,
         )
         # Some browsers apply `form-action` to the redirect that follows the form (CSP 3, section 6.1.5).

@@ -14,6 +14,8 @@ from importlib import resources
 from typing import Final
 
 from one_runtime.connect.texts import with_prefix
+from one_runtime.connect.theme import Theme, fix_scheme, scheme_file
+from one_runtime.tenancy.branding import Branding, Scheme
 
 POPUP_MODULES: Final = (
     "api.js", "authorization.js", "dom.js", "field.js", "form.js", "host.js", "list.js", "popup.js", "screens.js",
@@ -23,6 +25,11 @@ WINDOW_MODULES: Final = ("dom.js", "field.js", "list.js", "search.js", "texts.js
 AUTHORIZATION_WINDOW_MODULES: Final = ("authorization_window.js",)
 MODULES: Final = tuple(dict.fromkeys((*POPUP_MODULES, *WINDOW_MODULES, *AUTHORIZATION_WINDOW_MODULES)))
 STYLESHEETS: Final = {"popup.css": ("popup.css", "form.css", "list.css", "notice.css"), "window.css": ("window.css",)}
+_SCHEMES: Final[tuple[Scheme, ...]] = ("light", "dark")
+_THEME_FILE: Final = re.compile(r"theme-([a-z0-9-]+)\.css")
+_SAMPLE: Final = Theme(Branding("#2450c4", "#9db8ff", "large"))
+"""A theme whose stylesheet is part of the hash. So the URLs change with the rules for these stylesheets."""
+
 _WHOLE_LINE_COMMENT: Final = re.compile(r"^[ \t]*(?://[^\n]*|/\*.*?\*/[ \t]*)\n", re.MULTILINE | re.DOTALL)
 _COMMENT: Final = re.compile(r"/\*.*?\*/", re.DOTALL)
 _AROUND_PUNCTUATION: Final = re.compile(r"\s*([{};,])\s*|(:) ")
@@ -57,18 +64,27 @@ class Assets:
     connect_js: bytes
     connect_types: bytes
 
+    def find(self, name: str) -> Asset | None:
+        """Return the file with this name, or the stylesheet of the theme whose key the name contains."""
+        theme_file = _THEME_FILE.fullmatch(name)
+        theme = Theme.parse(theme_file[1]) if theme_file is not None else None
+        return self.files.get(name) if theme is None else Asset(theme.stylesheet.encode(), _TYPES["css"])
+
 
 @cache
 def load_assets() -> Assets:
     """Read the static files of the package, and insert the popup's texts into the scripts."""
     bodies = {name: _minify_script(_read(name)) for name in MODULES if name != "texts.js"}
     bodies |= {name: _minify_stylesheet(b"".join(map(_read, parts))) for name, parts in STYLESHEETS.items()}
+    for name in STYLESHEETS:
+        bodies |= {scheme_file(name, scheme): fix_scheme(bodies[name].decode(), scheme).encode() for scheme in _SCHEMES}
     page_texts = with_prefix("head.", "action.", "pick.", "choice.", "field.", "progress.", "problem.",
                              "foot.", "replace.", "leave.", "waiting.", "done.", "notice.", "message.",
                              "failed.target_refused")  # fmt: skip
     page_texts = {key: value for key, value in page_texts.items() if not key.startswith(_SERVER_NOTICES)}
     bodies["texts.js"] = f"export default Object.freeze({_json(page_texts)});\n".encode()
-    digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + bodies[name] for name in sorted(bodies)))
+    hashed = bodies | {"theme.css": _SAMPLE.stylesheet.encode()}
+    digest = hashlib.sha256(b"\0".join(name.encode() + b"\0" + hashed[name] for name in sorted(hashed)))
     files = {name: Asset(body, _TYPES[name.rpartition(".")[2]]) for name, body in bodies.items()}
     script = _minify_script(
         _read("connect.js")

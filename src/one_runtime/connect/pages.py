@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from one_runtime.connect.assets import POPUP_MODULES
 from one_runtime.connect.texts import TEXTS, shown, text
+from one_runtime.connect.theme import Theme
 from one_runtime.connecting.popup import PopupShell, ShellState
 
 PageState: TypeAlias = ShellState | Literal["top_level"]
@@ -91,6 +92,7 @@ def render(site: Site, shell: PopupShell, *, framed: bool) -> Response:
         session=shell.session_id or "",
         organization=organization,
         origins=json.dumps(shell.allowed_origins),
+        theme=Theme(shell.branding),
     )
     return Response(body, STATUSES[state], headers(_ancestors(shell, framed=framed)) | _EMBEDDABLE)
 

@@ -21,6 +21,7 @@ from one_runtime.connect.forms import AccountPost, FormPost, is_from_our_page, r
 from one_runtime.connect.pages import Site, render
 from one_runtime.connect.requests import PRIVATE, Endpoint, is_framed, json_endpoint, read_body
 from one_runtime.connect.screens import Screens
+from one_runtime.connect.theme import Theme
 from one_runtime.connect.top_level_pages import TopLevelPages
 from one_runtime.connect.wire import (
     ConnectBody,
@@ -145,7 +146,7 @@ class PopupRoutes:
         """Return the first page in the window of an OAuth authorization. The page waits for a ticket from the popup."""
         if is_framed(request):
             return self._screens.refusal("framed", 403)
-        return self._screens.authorization_window()
+        return self._screens.authorization_window(Theme.parse(request.query_params.get("theme", "")) or Theme())
 
     async def _start(self, request: Request) -> Response:
         """Exchange a ticket (a one-time token) for the URL of the provider's authorization page.
@@ -204,7 +205,7 @@ class PopupRoutes:
         return response
 
     async def _asset(self, request: Request) -> Response:
-        file = self._assets.files.get(request.path_params["name"])
+        file = self._assets.find(request.path_params["name"])
         if file is None:
             raise NotFound("There is no such file.")
         current = request.path_params["hash"] == self._assets.hash

@@ -13,6 +13,7 @@ from one_runtime.catalog.search import search
 from one_runtime.connect.forms import FormField, FormPost, form_fields
 from one_runtime.connect.pages import ENVIRONMENT, NO_ANCESTORS, NOTICES, STATUSES, Site, headers
 from one_runtime.connect.texts import TEXTS, failure, text
+from one_runtime.connect.theme import Theme
 from one_runtime.connecting.account_selection import AccountSelection
 from one_runtime.connecting.authorization import AuthorizationRedirect, CallbackResult
 from one_runtime.connecting.authorization_attempts import failure_code, provider_reason
@@ -86,6 +87,7 @@ class Screens:
         """
         title, body = TEXTS["notice.agent.title"], f"{TEXTS['notice.agent.body']} {reason}"
         values: dict[str, object] = {"title": title, "body": body, "organization": host, "return_to": back}
+        values["theme"] = Theme()
         return self._render("notice", None, values, None, status)
 
     def ended(self, shell: PopupShell) -> Response:
@@ -173,12 +175,12 @@ class Screens:
         values = self._view_values(view, None) | self._outcome_values(name, connected)
         return self._render("outcome", view.session.id, values, None)
 
-    def authorization_window(self) -> Response:
+    def authorization_window(self, theme: Theme) -> Response:
         """Render the first page in the window of an OAuth authorization.
 
         The page waits for a ticket (a one-time token) from the popup.
         """
-        values = self._notice_values("consent_lost", PopupShell("unknown"))
+        values = self._notice_values("consent_lost", PopupShell("unknown")) | {"theme": theme}
         return self._render("authorization_window", None, values, None, keeps_opener=True)
 
     def authorization_redirect(self, view: PopupView, redirect: AuthorizationRedirect) -> Response:
@@ -257,6 +259,7 @@ class Screens:
             "body": text(f"notice.{notice}.body", organization=organization),
             "organization": organization,
             "return_to": shell.return_to,
+            "theme": Theme(shell.branding),
         }
 
     @staticmethod
@@ -272,11 +275,9 @@ class Screens:
         }
 
     def _result_values(self, integration: Integration, organization: Organization) -> dict[str, object]:
-        return {
+        return organization_values(organization) | {
             "integration": integration.name,
             "integration_logo": self._logo_url(integration),
-            "organization": organization.display_name,
-            "organization_logo": own_image(organization.logo_url),
         }
 
     def _view_values(self, view: PopupView, form: FormPost | None) -> dict[str, object]:
@@ -286,11 +287,9 @@ class Screens:
         new page also sends these values.
         """
         organization, integration = view.organization, view.integration
-        return {
+        return organization_values(organization) | {
             "title": text("head.title", integration=integration.name) if integration else TEXTS["head.list"],
             "view": view,
-            "organization": organization.display_name,
-            "organization_logo": own_image(organization.logo_url),
             "integration": integration.name if integration else "",
             "integration_logo": self._logo_url(integration) if integration else None,
             "person": _names(view),
@@ -318,6 +317,16 @@ class Screens:
         back = origin_of(return_url)
         form_action = ("'self'", back) if back else ("'self'",)
         return Response(body, status, headers(NO_ANCESTORS, form_action, keeps_opener=keeps_opener))
+
+
+def organization_values(organization: Organization) -> dict[str, object]:
+    """Return the values that show the organization: its name, its logos and the theme of the page."""
+    return {
+        "organization": organization.display_name,
+        "organization_logo": own_image(organization.logo_url),
+        "organization_logo_dark": own_image(organization.branding.logo_dark_url),
+        "theme": Theme(organization.branding),
+    }
 
 
 def own_image(url: str | None) -> str | None:

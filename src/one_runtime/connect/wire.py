@@ -123,6 +123,7 @@ class PopupOrganization(PopupAnswer):
     display_name: str
     logo_url: str | None
     privacy_url: str | None
+    logo_dark_url: str | None = None
 
 
 class PopupEndUser(PopupAnswer):
@@ -245,7 +246,12 @@ def view_answer(view: PopupView, logo_url: Callable[[Integration], str | None]) 
         )
 
     return ViewAnswer(
-        organization=PopupOrganization.model_validate(view.organization),
+        organization=PopupOrganization(
+            display_name=view.organization.display_name,
+            logo_url=view.organization.logo_url,
+            privacy_url=view.organization.privacy_url,
+            logo_dark_url=view.organization.branding.logo_dark_url,
+        ),
         end_user=PopupEndUser.model_validate(view.end_user),
         integration=answer(view.integration) if view.integration else None,
         integrations=[

@@ -29,6 +29,7 @@ from one_runtime.errors import Conflict, InvalidInput, NotFound, OneRuntimeError
 from one_runtime.integrations import oauth_clients
 from one_runtime.integrations.availability import available_auth_types
 from one_runtime.tenancy import end_users, events, organizations
+from one_runtime.tenancy.branding import DEFAULT_BRANDING, Branding
 from one_runtime.tenancy.end_users import EndUser
 from one_runtime.tenancy.events import Actor, Subject
 from one_runtime.tenancy.organizations import Organization
@@ -73,6 +74,7 @@ class PopupShell:
     organization_name: str | None = None
     mode: Mode = "embed"
     return_to: str | None = None
+    branding: Branding = DEFAULT_BRANDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +174,7 @@ async def load_shell(
         organization_name=organization.display_name,
         mode=session.mode,
         return_to=_shell_return_address(session, state, now),
+        branding=organization.branding,
     )
 
 

@@ -1,7 +1,5 @@
 """Store and validate organizations and their settings. Each organization is a tenant."""
 
-import base64
-import binascii
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -11,21 +9,21 @@ from urllib.parse import parse_qs, urlsplit
 
 from sqlalchemy import bindparam, delete, insert, select, update
 
-from one_runtime.catalog.logos import UnsafeLogo, clean_svg
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.schema import organizations
 from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.settings import is_loopback
 from one_runtime.tenancy.agent_policy import UNLIMITED, AgentPolicy
+from one_runtime.tenancy.branding import DEFAULT_BRANDING, Branding, clean_branding
 from one_runtime.tenancy.events import Actor, Subject, record
+from one_runtime.tenancy.organization_logo import clean_logo
 from one_runtime.validation.names import name_problem
 
 IntegrationsMode: TypeAlias = Literal["all", "listed", "all_but"]
 
 MAX_NAME: Final = 255
 MAX_ORIGINS: Final = 50
-MAX_LOGO_BYTES: Final = 64 * 1024
 REQUEST_PARAMETER: Final = "connect_request_id"
 """Query parameter that One Runtime adds to the `connect_url` of an organization."""
 
@@ -34,7 +32,6 @@ AUTHORIZATION_PARAMETER: Final = "agent_authorization_id"
 
 _DELETED: Final = ""
 """Name of an organization whose deletion has begun. The row has no other content, and stays until the deletion ends."""
-_LOGO: Final = re.compile(r"data:image/(?:png|jpeg|webp|svg\+xml);base64,([A-Za-z0-9+/]+={0,2})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +88,7 @@ class Organization:
     updated_at: datetime
     custom_revision: str | None = None
     agents: AgentSettings = DEFAULT_AGENT_SETTINGS
+    branding: Branding = DEFAULT_BRANDING
 
     def offers(self, slug: str) -> bool:
         """Return True if the integration is enabled for the organization."""
@@ -156,13 +154,15 @@ def _from_row(row: tuple[object, ...]) -> Organization:
         return_urls=tuple(organization.return_urls),
         integrations_slugs=tuple(organization.integrations_slugs),
         agents=AgentSettings.parse(organization.agents),  # type: ignore[arg-type] # the row has a document
+        branding=Branding.parse(organization.branding),  # type: ignore[arg-type] # the row has a document
     )
 
 
 def _values(organization: Organization, names: Iterable[str]) -> dict[str, Any]:
     """Return the values of these columns."""
     values = {name: getattr(organization, name) for name in names}
-    return values | {"agents": organization.agents.document}
+    branding = None if organization.branding == DEFAULT_BRANDING else organization.branding.fields
+    return values | {"agents": organization.agents.document, "branding": branding}
 
 
 async def create(
@@ -181,9 +181,7 @@ async def create(
         created_at=now,
         updated_at=now,
     )
-    await tx.execute(
-        _INSERT, **_values(organization, Organization.__dataclass_fields__), webhooks_since=None, branding=None
-    )
+    await tx.execute(_INSERT, **_values(organization, Organization.__dataclass_fields__), webhooks_since=None)
     return organization
 
 
@@ -214,15 +212,17 @@ async def save(tx: Transaction, actor: Actor, organization: Organization, now: d
 
     If the copy has no changes, store nothing, and write no event. Return the stored organization.
 
-    Raises: NotFound; InvalidInput for an invalid name, origin, return URL, logo or privacy link.
+    Raises: NotFound; InvalidInput for an invalid name, origin, return URL, logo, privacy link or branding.
     """
+    logo_url = clean_logo("logo_url", organization.logo_url)
     cleaned = replace(
         organization,
         display_name=clean_name(organization.display_name),
         allowed_origins=clean_origins(organization.allowed_origins),
         return_urls=clean_return_urls(organization.return_urls),
-        logo_url=clean_logo(organization.logo_url),
+        logo_url=logo_url,
         privacy_url=clean_link("privacy_url", organization.privacy_url),
+        branding=clean_branding(organization.branding, logo_url),
         agents=replace(
             organization.agents,
             connect_url=_clean_page("connect_url", organization.agents.connect_url, REQUEST_PARAMETER),
@@ -348,38 +348,3 @@ def _clean_page(name: str, value: str | None, parameter: str) -> str | None:
     if url is not None and parameter in parse_qs(urlsplit(url).query):
         raise InvalidInput.of(f"agents.{name}", f"must not contain {parameter}. One Runtime adds it")
     return url
-
-
-def clean_logo(value: str | None) -> str | None:
-    """Validate a logo, and return the logo as a data URI. Return None for a blank value. Raises: InvalidInput.
-
-    The logo must be a data URI, because hosted pages load nothing from other hosts (promise P11 of docs/security.md).
-    """
-    if value is None or not value.strip():
-        return None
-    match = _LOGO.fullmatch(value.strip())
-    if match is None:
-        raise InvalidInput.of(
-            "logo_url",
-            "must contain the image, because hosted pages load nothing from other hosts. Send a base64 data URI of a "
-            "PNG, JPEG, WebP or SVG, such as data:image/png;base64,…",
-        )
-    try:
-        image = base64.b64decode(match[1], validate=True)
-    except binascii.Error as error:
-        raise InvalidInput.of("logo_url", "must be valid base64") from error
-    if len(image) > MAX_LOGO_BYTES:
-        raise InvalidInput.of("logo_url", f"must be at most {MAX_LOGO_BYTES // 1024} kB")
-    if value.strip().startswith("data:image/svg"):
-        _check_svg(image)
-    return value.strip()
-
-
-def _check_svg(image: bytes) -> None:
-    """Refuse an SVG image whose references expand to more elements than a browser can draw. Raises: InvalidInput."""
-    try:
-        clean_svg(image.decode(), MAX_LOGO_BYTES)
-    except UnicodeDecodeError as error:
-        raise InvalidInput.of("logo_url", "must be an SVG in UTF-8") from error
-    except UnsafeLogo as error:
-        raise InvalidInput.of("logo_url", f"must be a plain SVG drawing: {error}") from error

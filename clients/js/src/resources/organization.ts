@@ -61,6 +61,8 @@ export interface NewOrganization {
   integrations?: Partial<Availability>;
   /** The limits of all agents of your organization. */
   agents?: Partial<AgentSettings>;
+  /** The appearance of the popup and of its pages. */
+  branding?: Partial<Branding>;
 }
 
 /**
@@ -83,6 +85,24 @@ export interface OrganizationUpdate {
   integrations?: AvailabilityUpdate | null;
   /** The limits of all agents of your organization. */
   agents?: AgentSettingsUpdate | null;
+  /** The appearance of the popup and of its pages. */
+  branding?: BrandingUpdate | null;
+}
+
+/** The part of the branding to change. Null resets a setting to its default. */
+export interface BrandingUpdate {
+  /** The color of buttons, links and focus rings in the light scheme, or null. */
+  accentColor?: string | null;
+  /** The color in the dark scheme. Null: derived from `accentColor`. */
+  accentColorDark?: string | null;
+  /** The radius of corners. */
+  radius?: "none" | "small" | "medium" | "large" | null;
+  /** The color scheme. `auto` follows the end user's browser. */
+  scheme?: "auto" | "light" | "dark" | null;
+  /** Your logo in the dark scheme, as a data URI. Null: the same logo. */
+  logoDarkUrl?: string | null;
+  /** True hides the line “Powered by One Runtime”. */
+  hidePoweredBy?: boolean | null;
 }
 
 /** The limits to change. A new list replaces the old list. */
@@ -151,6 +171,31 @@ export interface AgentSettings {
   signInUrl?: string;
 }
 
+/**
+ * The appearance of the popup and of its pages.
+ *
+ * `accentColor`: the color of buttons, links and focus rings in the light scheme, such as `#2450c4`. Null: black.
+ * `accentColorDark`: the color in the dark scheme. Null: One Runtime derives the color from `accentColor`. A color
+ * needs a contrast of at least 3 to the popup's background. One Runtime chooses black or white text for buttons.
+ *
+ * `radius`: the radius of corners. `scheme`: `auto` follows the end user's browser. `logoDarkUrl`: your logo in the
+ * dark scheme, as a data URI. Null: the logo in `logoUrl`. `hidePoweredBy`: hide the line “Powered by One Runtime”.
+ */
+export interface Branding {
+  /** The color of buttons, links and focus rings in the light scheme, or null. */
+  accentColor?: string;
+  /** The color in the dark scheme. Null: derived from `accentColor`. */
+  accentColorDark?: string;
+  /** The radius of corners. */
+  radius: "none" | "small" | "medium" | "large";
+  /** The color scheme. `auto` follows the end user's browser. */
+  scheme: "auto" | "light" | "dark";
+  /** Your logo in the dark scheme, as a data URI. Null: the same logo. */
+  logoDarkUrl?: string;
+  /** True hides the line “Powered by One Runtime”. */
+  hidePoweredBy: boolean;
+}
+
 /** Your organization, with all its settings. */
 export interface Organization {
   /** The id. Ids are UUIDs. */
@@ -169,6 +214,8 @@ export interface Organization {
   integrations: Availability;
   /** The limits of all agents of your organization. */
   agents: AgentSettings;
+  /** The appearance of the popup and of its pages. */
+  branding: Branding;
   /** The time of the creation, as in RFC 3339. */
   createdAt: string;
   /** The time of the last change, as in RFC 3339. */

@@ -9,9 +9,9 @@ export class Authorizations {
   #api;
   #current = null;
 
-  constructor(api, base) {
+  constructor(api, address) {
     this.#api = api;
-    this.address = `${base}/connect/authorization`;
+    this.address = address;
     window.addEventListener("message", (event) => this.#onMessage(event));
   }
 

@@ -26,7 +26,7 @@ const STYLE = `
   .panel {
     position: relative; width: 100%; max-width: 440px; height: var(--height); max-height: 100%; overflow: hidden;
     --first: 400px; --height: 400px; margin-top: max(0px, min((var(--room) - var(--first)) / 2, var(--room) - var(--height)));
-    border-radius: 20px; background: var(--paper); box-shadow: 0 24px 80px rgb(0 0 0 / 28%), 0 2px 6px rgb(0 0 0 / 10%);
+    border-radius: var(--corner); background: var(--paper); box-shadow: 0 24px 80px rgb(0 0 0 / 28%), 0 2px 6px rgb(0 0 0 / 10%);
   }
   iframe { display: block; width: 100%; height: 100%; border: 0; color-scheme: light dark; opacity: 0; }
   .ready iframe { opacity: 1; }
@@ -45,14 +45,14 @@ const STYLE = `
   button:focus-visible { outline: 2px solid var(--ring); outline-offset: 2px; }
   .close { position: absolute; top: 12px; right: 12px; width: 36px; height: 36px; padding: 8px; border: 0; border-radius: 50%; color: var(--soft); }
   .close svg { display: block; fill: none; stroke: currentColor; stroke-width: 1.6; stroke-linecap: round; }
-  .leave { min-width: 160px; margin-top: 12px; padding: 10px 20px; border: 1px solid var(--edge); border-radius: 12px; font-weight: 600; }
+  .leave { min-width: 160px; margin-top: 12px; padding: 10px 20px; border: 1px solid var(--edge); border-radius: calc(var(--corner) * .6); font-weight: 600; }
   @keyframes turn { to { rotate: 1turn; } }
   @keyframes rise { from { opacity: 0; translate: 0 12px; } }
   @keyframes dim { from { opacity: 0; } }
   @media (max-width: 519px) {
     dialog { padding: 24px 0 0; }
     dialog[open] { align-items: end; }
-    .panel { max-width: none; margin: 0; border-radius: 20px 20px 0 0; }
+    .panel { max-width: none; margin: 0; border-radius: var(--corner) var(--corner) 0 0; }
   }
   @media (forced-colors: active) { .panel { border: 2px solid CanvasText; box-sizing: border-box; } .spinner { border-color: Canvas; border-top-color: CanvasText; } }
   @media (prefers-color-scheme: dark) {
@@ -68,6 +68,13 @@ const STYLE = `
   }
   @media (prefers-reduced-motion: reduce) { .spinner { animation-duration: 4s; } }
 `;
+
+const DARK = /\(prefers-color-scheme: dark\)/g;
+const DARK_MEDIA = { light: "not all", dark: "all" };
+const BOTH_SCHEMES = /(color-scheme: )light dark/g;
+
+// The theme of the last popup. The next window shows this theme before its popup has loaded.
+let lastTheme = { scheme: "auto", radius: 10 };
 
 // The open window. All copies of this module on a page share it.
 const OPEN = Symbol.for("one-runtime.open-window");
@@ -121,6 +128,7 @@ class ConnectWindow {
   #panel = null;
   #frame = null;
   #shadow = null;
+  #sheet = null;
   #parts = null;
   #heard = false;
   #ready = false;
@@ -221,6 +229,7 @@ class ConnectWindow {
     if (typeof message !== "object" || message === null || message.requestId !== this.#requestId) return;
     this.#heard = true;
     if (message.type === "one-runtime-hello") this.#post("session", { sessionToken: this.#token });
+    else if (message.type === "one-runtime-theme") this.#applyTheme((lastTheme = { scheme: message.scheme, radius: message.radius }));
     else if (message.type === "one-runtime-ready") this.#showFrame();
     else if (message.type === "one-runtime-resize") this.#resize(message.height);
     else if (message.type === "one-runtime-asks") this.#asks = message.asks === true;
@@ -290,6 +299,13 @@ class ConnectWindow {
     this.#frame.focus();
   }
 
+  /** Draws the panel in the scheme and with the radius of the popup. */
+  #applyTheme({ scheme, radius }) {
+    const media = DARK_MEDIA[scheme];
+    this.#sheet.replaceSync(media ? STYLE.replace(DARK, media).replace(BOTH_SCHEMES, `$1${scheme}`) : STYLE);
+    this.#panel.style.setProperty("--corner", `${2 * radius}px`);
+  }
+
   #showHint(titleKey, bodyKey) {
     if (this.#ready || this.#leaving || this.#settled) return;
     const [title, body] = this.#parts.hint.children;
@@ -346,10 +362,10 @@ class ConnectWindow {
     // The shadow root keeps the page's styles and our styles separate.
     this.#shadow = element("div", {});
     this.#shadow.style.setProperty("display", "contents", "important");
-    const sheet = new CSSStyleSheet();
-    sheet.replaceSync(STYLE);
+    this.#sheet = new CSSStyleSheet();
+    this.#applyTheme(lastTheme);
     const root = this.#shadow.attachShadow({ mode: "closed" });
-    root.adoptedStyleSheets = [sheet];
+    root.adoptedStyleSheets = [this.#sheet];
     root.append(this.#dialog);
   }
 }

@@ -72,8 +72,11 @@ export function leavingLink(href, label) {
   );
 }
 
-/** Returns a logo in a tile. If our policy does not allow the image, the tile shows the first letter of the name. */
-export function logo(url, name, kind) {
+/**
+ * Returns a logo in a tile. If our policy does not allow the image, the tile shows the first letter of the name.
+ * `darkUrl`: another logo for the dark scheme, or null.
+ */
+export function logo(url, name, kind, darkUrl = null) {
   const letter = () => el("span", { class: "letter" }, [...name.trim()][0]?.toUpperCase() ?? "");
   const tile = el("span", { class: `tile tile-${kind}`, "aria-hidden": "true" });
   if (!isOwnImage(url)) {
@@ -82,8 +85,10 @@ export function logo(url, name, kind) {
   }
   const lazy = kind === "small"; // the list has hundreds of small logos
   const image = el("img", { loading: lazy && "lazy", decoding: "async", src: url, alt: "" });
-  image.addEventListener("error", () => image.replaceWith(letter()));
-  tile.append(image);
+  const dark = isOwnImage(darkUrl) ? el("source", { media: document.body.dataset.darkMedia, srcset: darkUrl }) : null;
+  const picture = el("picture", {}, dark, image);
+  image.addEventListener("error", () => picture.replaceWith(letter()));
+  tile.append(picture);
   return tile;
 }
 

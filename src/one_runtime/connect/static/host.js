@@ -26,6 +26,12 @@ export class Host {
     return this.#reported;
   }
 
+  /** Sends the branding of the popup to connect.js, which draws the panel around the popup. `radius`: in pixels. */
+  sendTheme(scheme, radius) {
+    // The target can be any origin, because this message contains no secret.
+    window.parent.postMessage({ type: "one-runtime-theme", requestId: this.#requestId, scheme, radius }, "*");
+  }
+
   /** Asks connect.js in the embedding page for the session token. Returns null if the page does not answer. */
   requestToken() {
     return new Promise((resolve) => {

@@ -67,10 +67,10 @@ class Popup {
 
   constructor(token, host) {
     this.#api = new Api(shell.base, token);
-    this.#authorizations = new Authorizations(this.#api, shell.base);
+    this.#authorizations = new Authorizations(this.#api, `${shell.base}/connect/authorization?theme=${shell.theme}`);
     this.#host = host;
     this.#host.onLeave(() => this.#leave(), () => this.#exit());
-    this.#host.followHeight(card);
+    this.#host.followHeight(card.parentElement);
     this.#keepFocus();
     document.addEventListener("keydown", (event) => {
       // While an input method composes a character, Escape ends only the composition.
@@ -354,6 +354,7 @@ async function start() {
     return;
   }
   const host = new Host(JSON.parse(shell.origins), requestId);
+  host.sendTheme(shell.scheme, Number(shell.radius));
   const sessionToken = token ?? (await host.requestToken());
   keepToken(sessionToken, requestId);
   const popup = new Popup(sessionToken, host);

@@ -15,7 +15,7 @@ function head(view, { done = false } = {}) {
     { class: "pair" },
     logo(view.integration.logo_url, integration, "integration"),
     el("span", { class: "thread", "aria-hidden": "true" }, el("i"), el("i"), el("i")),
-    logo(view.organization.logo_url, organization, "organization"),
+    organizationLogo(view),
   );
   if (done) return pair;
   return el(
@@ -25,6 +25,10 @@ function head(view, { done = false } = {}) {
     el("h1", { id: HEADING, tabindex: "-1" }, rich(key, { organization, integration })),
     forWhom(view),
   );
+}
+
+function organizationLogo({ organization }) {
+  return logo(organization.logo_url, organization.display_name, "organization", organization.logo_dark_url);
 }
 
 function forWhom(view) {
@@ -118,7 +122,7 @@ export function pickScreen(view, onPick) {
   );
   followList(picker);
   return [
-    el("header", { class: "head head-pick" }, logo(view.organization.logo_url, organization, "organization"), el("h1", { id: HEADING, tabindex: "-1" }, rich("pick.title", { organization })), forWhom(view)),
+    el("header", { class: "head head-pick" }, organizationLogo(view), el("h1", { id: HEADING, tabindex: "-1" }, rich("pick.title", { organization })), forWhom(view)),
     picker,
   ];
 }

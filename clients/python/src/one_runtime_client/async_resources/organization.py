@@ -7,6 +7,7 @@ from typing import Any
 from one_runtime_client.models import (
     AgentSettings,
     Availability,
+    Branding,
     Organization,
 )
 from one_runtime_client.operations import AsyncResource, async_with_response
@@ -67,6 +68,7 @@ class AsyncOrganizations(AsyncResource):
         return_urls: Iterable[str] | None = None,
         integrations: Availability | None = None,
         agents: AgentSettings | None = None,
+        branding: Branding | None = None,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Organization:
@@ -90,6 +92,7 @@ class AsyncOrganizations(AsyncResource):
             return_urls: The registered return URLs.
             integrations: The integrations that your end users can connect. Default: all.
             agents: The limits of all agents of your organization.
+            branding: The appearance of the popup and of its pages.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
 
@@ -112,6 +115,7 @@ class AsyncOrganizations(AsyncResource):
                     "return_urls": as_list(return_urls),
                     "integrations": integrations,
                     "agents": agents,
+                    "branding": branding,
                 },
                 timeout=timeout,
                 headers=headers,
@@ -129,6 +133,7 @@ class AsyncOrganizations(AsyncResource):
         return_urls: Iterable[str] | Omitted | None = OMITTED,
         integrations: Availability | Mapping[str, Any] | Omitted | None = OMITTED,
         agents: AgentSettings | Mapping[str, Any] | Omitted | None = OMITTED,
+        branding: Branding | Mapping[str, Any] | Omitted | None = OMITTED,
         timeout: float | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Organization:
@@ -150,6 +155,7 @@ class AsyncOrganizations(AsyncResource):
             return_urls: The registered return URLs.
             integrations: The integrations that your end users can connect.
             agents: The limits of all agents of your organization.
+            branding: The appearance of the popup and of its pages.
             timeout: Seconds for each wait on the network. Default: the timeout of the client.
             headers: Further headers of the request.
 
@@ -172,6 +178,7 @@ class AsyncOrganizations(AsyncResource):
                     "return_urls": as_list(return_urls),
                     "integrations": integrations,
                     "agents": agents,
+                    "branding": branding,
                 },
                 timeout=timeout,
                 headers=headers,

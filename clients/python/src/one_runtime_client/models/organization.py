@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
-__all__ = ["AgentSettings", "Availability", "Organization"]
+__all__ = ["AgentSettings", "Availability", "Branding", "Organization"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +54,36 @@ class AgentSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Branding:
+    """The appearance of the popup and of its pages.
+
+    `accent_color`: the color of buttons, links and focus rings in the light scheme, such as `#2450c4`. None: black.
+    `accent_color_dark`: the color in the dark scheme. None: One Runtime derives the color from `accent_color`. A
+    color needs a contrast of at least 3 to the popup's background. One Runtime chooses black or white text for
+    buttons.
+
+    `radius`: the radius of corners. `scheme`: `auto` follows the end user's browser. `logo_dark_url`: your logo in
+    the dark scheme, as a data URI. None: the logo in `logo_url`. `hide_powered_by`: hide the line “Powered by One
+    Runtime”.
+
+    Attributes:
+        accent_color: The color of buttons, links and focus rings in the light scheme, or None.
+        accent_color_dark: The color in the dark scheme. None: derived from `accent_color`.
+        radius: The radius of corners.
+        scheme: The color scheme. `auto` follows the end user's browser.
+        logo_dark_url: Your logo in the dark scheme, as a data URI. None: the same logo.
+        hide_powered_by: True hides the line “Powered by One Runtime”.
+    """
+
+    accent_color: str | None = None
+    accent_color_dark: str | None = None
+    radius: Literal["none", "small", "medium", "large"] = "medium"
+    scheme: Literal["auto", "light", "dark"] = "auto"
+    logo_dark_url: str | None = None
+    hide_powered_by: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Organization:
     """Your organization, with all its settings.
 
@@ -66,6 +96,7 @@ class Organization:
         return_urls: The registered return URLs.
         integrations: The integrations that your end users can connect.
         agents: The limits of all agents of your organization.
+        branding: The appearance of the popup and of its pages.
         created_at: The time of the creation, as in RFC 3339.
         updated_at: The time of the last change, as in RFC 3339.
     """
@@ -78,5 +109,6 @@ class Organization:
     return_urls: tuple[str, ...]
     integrations: Availability
     agents: AgentSettings
+    branding: Branding
     created_at: datetime
     updated_at: datetime
