@@ -114,19 +114,20 @@ async def test_branding_is_merged_replaced_and_reset(client: Client) -> None:
     colors = {"accent_color": "#2450C4", "accent_color_dark": "#9db8ff", "radius": "large"}
     assert (await put(client, branding=colors))["branding"] == {**default, **colors, "accent_color": "#2450c4"}
     assert (await events(client))[0]["data"]["changed"] == ["allowed_origins", "branding"]
-    for patch, changes in (
+    cases: list[tuple[dict[str, Any] | None, dict[str, Any]]] = [
         (
             {"scheme": "dark", "radius": None},
             {"accent_color": "#2450c4", "accent_color_dark": "#9db8ff", "scheme": "dark"},
         ),
         ({"accent_color": None}, {"accent_color_dark": "#9db8ff", "scheme": "dark"}),
         (None, {}),
-    ):
+    ]
+    for patch, changes in cases:
         answer = await client.send("PATCH", PATH, {"branding": patch})
         assert answer.status_code == 200, answer.text
         assert answer.json()["branding"] == {**default, **changes}
         assert (await client.get(PATH)).json() == answer.json()
-    logos = {"logo_url": PNG, "branding": {"logo_dark_url": PNG, "hide_powered_by": True}}
+    logos: dict[str, Any] = {"logo_url": PNG, "branding": {"logo_dark_url": PNG, "hide_powered_by": True}}
     assert (await put(client, **logos))["branding"] == {**default, **logos["branding"]}
     answer = await client.send("PATCH", PATH, {"logo_url": None})
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "branding.logo_dark_url")

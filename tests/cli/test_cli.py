@@ -100,7 +100,8 @@ def test_organizations_set_changes_the_branding_and_the_logos(run: Run, tmp_path
     refused = run("organizations", "set", organization, "--accent-color", "#ffd400").sentence
     assert "The nearest color with enough contrast is #aa8d00." in refused
     assert "cannot be read" in run("organizations", "set", organization, "--logo", str(tmp_path / "none.png")).sentence
-    assert "PNG, JPEG, WebP or SVG" in run("organizations", "set", organization, "--logo", str(tmp_path / "x")).sentence
+    logo.write_text("<svg onload='alert(1)'/>")
+    assert "logo_url must be a plain SVG" in run("organizations", "set", organization, "--logo", str(logo)).sentence
 
 
 def test_refused_command_prints_one_sentence(run: Run) -> None:
