@@ -6,7 +6,8 @@ from typing import Any, Final, TypeAlias
 
 from pydantic import JsonValue
 
-from one_runtime.api.property_descriptions import Described, find
+from one_runtime.api.described import Described
+from one_runtime.api.property_descriptions import find
 
 _Schema: TypeAlias = dict[str, Any]
 

@@ -6,27 +6,11 @@ operation. Both have priority over the key `type`.
 """
 
 from collections.abc import Mapping
-from types import EllipsisType
-from typing import Final, NamedTuple
+from typing import Final
 
-from pydantic import JsonValue
+from one_runtime.api.described import EXAMPLE_ID, EXAMPLE_TIME, Described
+from one_runtime.api.webhook_descriptions import WEBHOOKS
 
-
-class Described(NamedTuple):
-    """The description of a property or parameter, and an example of its value.
-
-    `example`: `...` if the example follows from the schema, for example for an object. `missing`: what a caller has to
-    send, for the error of a missing value, if `description` does not suffice. `{values}` stands for the listed values.
-    """
-
-    description: str
-    example: JsonValue | EllipsisType = ...
-    missing: str = ""
-
-
-_CONNECTION_ID: Final = "01a21077-a507-76f0-a326-42b1c2b20688"
-_HOOK: Final = "https://app.example.com/hooks/one-runtime"
-_TIME: Final = "2026-11-25T01:02:03.004Z"
 _METADATA_CHANGES: Final = (
     "The changes of the metadata. Each key changes only this key, and a key with null is removed."
 )
@@ -34,11 +18,11 @@ _AVAILABILITY: Final = "`all`: every integration. `listed`: only `slugs`. `all_b
 _KEY_USE: Final = Described(
     "The time of the last request with the key, as in RFC 3339. One Runtime updates the time at most every 10 minutes. "
     "Null for an unused key.",
-    _TIME,
+    EXAMPLE_TIME,
 )
 
 _COMMON: Final[Mapping[str, Described]] = {
-    "id": Described("The id. Ids are UUIDs.", _CONNECTION_ID),
+    "id": Described("The id. Ids are UUIDs.", EXAMPLE_ID),
     "end_user_id": Described("Your own identifier of the end user.", "user_123"),
     "integration_slug": Described(
         "The slug of the integration.",
@@ -46,7 +30,7 @@ _COMMON: Final[Mapping[str, Described]] = {
         "the slug of an integration, such as hubspot. GET /v1/catalog/integrations lists the built-in integrations, "
         "and GET /v1/custom-integrations lists your own",
     ),
-    "connection_id": Described("The id of the connection.", _CONNECTION_ID),
+    "connection_id": Described("The id of the connection.", EXAMPLE_ID),
     "session_id": Described("The id of the session.", "01a21077-b2c1-7a52-8f43-9d1be0a7c310"),
     "api_keys": Described("The API keys, newest first, with the revoked keys."),
     "api_key": Described("The key itself. No other response contains the key. Do not log this value.", "oru_…"),
@@ -66,13 +50,13 @@ _COMMON: Final[Mapping[str, Described]] = {
     "slugs": Described("Slugs of integrations. The meaning depends on `mode`.", ["hubspot", "slack"]),
     "name": Described("The name.", "HubSpot"),
     "description": Described("The purpose of the product, in one sentence.", "CRM and marketing automation."),
-    "created_at": Described("The time of the creation, as in RFC 3339.", _TIME),
-    "updated_at": Described("The time of the last change, as in RFC 3339.", _TIME),
+    "created_at": Described("The time of the creation, as in RFC 3339.", EXAMPLE_TIME),
+    "updated_at": Described("The time of the last change, as in RFC 3339.", EXAMPLE_TIME),
     "limit": Described("Maximum number of items on a page.", 100),
     "cursor": Described("`next_cursor` of the previous page."),
     "next_cursor": Described("The value of `cursor` for the next page. Null on the last page.", None),
-    "since": Described("Only items at or after this time, as in RFC 3339.", _TIME),
-    "until": Described("Only items before this time, as in RFC 3339.", _TIME),
+    "since": Described("Only items at or after this time, as in RFC 3339.", EXAMPLE_TIME),
+    "until": Described("Only items before this time, as in RFC 3339.", EXAMPLE_TIME),
     "metadata": Described(
         "An object with your own data, at most 16 kB of JSON. One Runtime stores the object and does not interpret it.",
         {"team": "growth"},
@@ -223,7 +207,7 @@ _CONNECTIONS: Final[Mapping[str, Described]] = {
     "ErrorNote.explanation": Described("Texts for people about the code: what happened, and what to do.", None),
     "Explanation.message": Described("What happened.", "The provider refused the refresh token."),
     "Explanation.action": Described("What to do.", "Ask the end user to connect again."),
-    "ErrorNote.created_at": Described("The time of the error, as in RFC 3339.", _TIME),
+    "ErrorNote.created_at": Described("The time of the error, as in RFC 3339.", EXAMPLE_TIME),
     "message": Described("The error, as a text for people.", "The provider does not accept these credentials."),
 }
 
@@ -243,7 +227,7 @@ _SESSIONS: Final[Mapping[str, Described]] = {
     "connect_url": Described(
         "The URL of the popup, with the token.", "https://connect.example.com/connect?session_token=orcs_…"
     ),
-    "expires_at": Described("The time at which the session expires.", _TIME),
+    "expires_at": Described("The time at which the session expires.", EXAMPLE_TIME),
     "Session.status": Described("The state of the session.", "connected"),
     "SessionSummary.status": Described("The state of the session.", "connected"),
     "SessionSummary.integration_slug": Described("The slug of the integration, or null before the choice.", "hubspot"),
@@ -316,7 +300,7 @@ _AGENTS: Final[Mapping[str, Described]] = {
             ("client_id", Described("The address of the document in which the agent describes itself.", _CLIENT_URL)),
             ("access", Described("The access that the agent has requested, `read` or `write`.", "write")),
             ("end_user_id", Described("Your identifier of the end user. Null before the approval.", None)),
-            ("expires_at", Described("The time at which the request expires.", _TIME)),
+            ("expires_at", Described("The time at which the request expires.", EXAMPLE_TIME)),
         )
     },
     "client_host": Described("The host of `client_id`. Show it to the end user: it identifies the agent.", "claude.ai"),
@@ -371,9 +355,9 @@ _AGENTS: Final[Mapping[str, Described]] = {
 
 _LOGS: Final[Mapping[str, Described]] = {
     "events": Described("The events of the page."),
-    "event_id": Described("The id of the event.", _CONNECTION_ID),
+    "event_id": Described("The id of the event.", EXAMPLE_ID),
     "order": Described("`desc`: newest first. `asc`: oldest first.", "desc"),
-    "after": Described("Only events after the event with this id, oldest first.", _CONNECTION_ID),
+    "after": Described("Only events after the event with this id, oldest first.", EXAMPLE_ID),
     "Event.type": Described("The type of the event.", "connection.created"),
     "list_events.type": Described("Only events of this type.", "connection.created"),
     "type": Described("The type.", "api_key"),
@@ -398,83 +382,6 @@ _LOGS: Final[Mapping[str, Described]] = {
     "Health.status": Described("The value is always `ok`.", "ok"),
 }
 
-_WEBHOOKS: Final[Mapping[str, Described]] = {
-    "webhook_endpoints": Described("The webhook endpoints, oldest first."),
-    "webhook_endpoint_id": Described("The id of the webhook endpoint.", _CONNECTION_ID),
-    "kind": Described(
-        "`push`: One Runtime sends the events to `url`. `pull`: your program fetches the events.", "push"
-    ),
-    "url": Described("The URL that receives the events. Null for the kind `pull`.", _HOOK),
-    "NewWebhookEndpoint.url": Described("The https URL that receives the events. Omit it for the kind `pull`.", _HOOK),
-    "WebhookEndpointUpdate.url": Described("The new URL.", _HOOK),
-    "event_types": Described("The types of the events that the endpoint receives.", ["connection.created"]),
-    "NewWebhookEndpoint.event_types": Described(
-        "A list of types such as `connection.created`, groups such as `connection.*`, or `*` for all types.",
-        ["connection.*"],
-    ),
-    "WebhookEndpoint.include": Described("What One Runtime adds to each message.", ["connection"]),
-    "CreatedWebhookEndpoint.include": Described("What One Runtime adds to each message.", ["connection"]),
-    "NewWebhookEndpoint.include": Described("`connection` adds the connection to each message.", ["connection"]),
-    "WebhookEndpointUpdate.include": Described("`connection` adds the connection to each message.", ["connection"]),
-    "WebhookEndpoint.description": Described("Your own note about the endpoint.", "production"),
-    "CreatedWebhookEndpoint.description": Described("Your own note about the endpoint.", "production"),
-    "NewWebhookEndpoint.description": Described("Your own note about the endpoint.", "production"),
-    "WebhookEndpointUpdate.description": Described("Your own note about the endpoint.", "production"),
-    "WebhookEndpoint.status": Described("`active`, `paused`, or `disabled` by One Runtime.", "active"),
-    "CreatedWebhookEndpoint.status": Described("The status of a new endpoint is `active`.", "active"),
-    "WebhookEndpointUpdate.status": Described("`paused` keeps the events back. `active` sends them.", "paused"),
-    "NewWebhookEndpoint.expires_in": Described(
-        "The time in seconds after which One Runtime deletes the endpoint, 60 to 2,592,000.", 86400
-    ),
-    "WebhookEndpointUpdate.expires_in": Described(
-        "The time in seconds, from now, after which One Runtime deletes the endpoint. Null: never.", 86400
-    ),
-    "test_webhook_endpoint.type": Described("The type of the message.", "connection.needs_reauth"),
-    "disabled_reason": Described("The reason why One Runtime disabled the endpoint, or null.", None),
-    "failing_since": Described("The time of the first failed attempt since the last success, or null.", None),
-    "last_success_at": Described("The time of the last success, up to a minute too early, or null.", _TIME),
-    "pending_deliveries": Described("The number of events that the endpoint has not received yet.", 0),
-    "WebhookEndpoint.expires_at": Described("The time at which One Runtime deletes the endpoint, or null.", None),
-    "CreatedWebhookEndpoint.expires_at": Described(
-        "The time at which One Runtime deletes the endpoint, or null.", None
-    ),
-    "CreatedWebhookEndpoint.secret": Described("The secret. No other response contains it. Do not log it.", "whsec_…"),
-    "RotatedSecret.secret": Described("The new secret. No other response contains it. Do not log it.", "whsec_…"),
-    "old_secret_expires_at": Described("The time at which the old secret stops signing.", _TIME),
-    "overlap_seconds": Described("The time in seconds for which both secrets sign.", 86400),
-    "is_success": Described("True if the receiver answered with a status from 200 to 299.", True),
-    "response_excerpt": Described("The beginning of the response body, without secrets, or null.", None),
-    "WebhookTest.http_status": Described("The HTTP status of the response, or null.", 204),
-    "WebhookTest.error_code": Described("The reason why there is no response, or null.", None),
-    "WebhookTest.duration_ms": Described("The duration of the request in milliseconds.", 41),
-    "webhook_deliveries": Described("The deliveries, by the newest event first."),
-    "event_type": Described("The type of the event.", "connection.created"),
-    "event_created_at": Described("The time of the event.", _TIME),
-    "WebhookDelivery.status": Described("`pending`, `delivered`, `failed` or `cancelled`.", "delivered"),
-    "WebhookDeliveryDetails.status": Described("`pending`, `delivered`, `failed` or `cancelled`.", "delivered"),
-    "list_webhook_deliveries.status": Described("Only deliveries with this status.", "failed"),
-    "list_webhook_deliveries.type": Described("Only events of this type.", "connection.created"),
-    "failed_attempts": Described("The number of failed attempts.", 0),
-    "next_attempt_at": Described("The time of the next attempt. Null unless the delivery is pending.", None),
-    "WebhookDelivery.error_code": Described("The code of the last failure, or null.", None),
-    "WebhookDeliveryDetails.error_code": Described("The code of the last failure, or null.", None),
-    "WebhookAttempt.error_code": Described("The reason why there is no response, or null.", None),
-    "WebhookAttempt.duration_ms": Described("The duration of the attempt in milliseconds.", 41),
-    "settled_at": Described("The time at which the delivery ended, or null while it is pending.", _TIME),
-    "WebhookDeliveryDetails.attempts": Described("The attempts, oldest first."),
-    "WebhookReplay.since": Described("Only events at or after this time, such as `2026-11-25T01:02:03Z`.", _TIME),
-    "WebhookReplay.status": Described("`failed`, `missing` or `all`.", "missing"),
-    "types": Described("Only events of these types. Default: the types of the endpoint.", None),
-    "queued_deliveries": Described("The number of queued deliveries.", 812),
-    "wait_seconds": Described("The time in seconds to wait for an event.", 30),
-    "messages": Described("The events, oldest first."),
-    "WebhookMessage.type": Described("The type of the event.", "connection.created"),
-    "timestamp": Described("The time of the event.", _TIME),
-    "WebhookMessage.data": Described("The data of the event.", {"integration_slug": "hubspot"}),
-    "event_ids": Described("The ids of the events to acknowledge.", [_CONNECTION_ID]),
-    "acknowledged": Described("The number of events that were pending until now.", 1),
-}
-
 _ERRORS: Final[Mapping[str, Described]] = {
     "Problem.type": Described("The URL of the documentation of the error."),
     "title": Described("The kind of error, as a text for people.", "A value in the request is invalid"),
@@ -496,7 +403,7 @@ DESCRIPTIONS: Final[Mapping[str, Described]] = {
     **_ORGANIZATION,
     **_AGENTS,
     **_LOGS,
-    **_WEBHOOKS,
+    **WEBHOOKS,
     **_ERRORS,
 }
 

@@ -1,7 +1,7 @@
 """Build the stylesheet with an organization's branding.
 
 The URL of the stylesheet contains the colors and the shape, so the server needs no row to build the stylesheet, and
-browsers can cache the stylesheet without an expiry (decision 47).
+browsers can cache the stylesheet without an expiry (docs/decisions/0047-branding.md).
 """
 
 import re
