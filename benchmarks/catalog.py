@@ -15,7 +15,6 @@ from one_runtime.integrations.availability import Availability
 from one_runtime.integrations.content_coding import SMALL, compress
 from one_runtime.integrations.listing import IntegrationList, ListState
 from one_runtime.integrations.rendering import Logo, Options
-from one_runtime.tenancy.authentication import Principal
 
 _QUERIES: Final = Path(__file__).parents[1] / "tests" / "catalog" / "search_queries.yaml"
 _TIMES: Final = 5
@@ -58,9 +57,7 @@ def _best(work: Callable[[], object]) -> float:
 def _listed(catalog: Catalog, logo: Logo) -> bytes:
     lists = IntegrationList(catalog, "https://connect.example.com")
     offer = Availability(clients=frozenset(integration.slug for integration in catalog.integrations))
-    return lists.body(
-        lists.listed(ListState(Principal("organization", "key", ("read",)), offer, ""), Options(logo=logo)), "user_123"
-    )
+    return lists.body(lists.listed(ListState(offer, ""), Options(logo=logo)), "user_123")
 
 
 def _sizes(catalog: Catalog) -> dict[str, int]:

@@ -18,7 +18,6 @@ from one_runtime.catalog.loader import load_catalog
 from one_runtime.integrations.availability import Availability
 from one_runtime.integrations.listing import IntegrationList, ListState
 from one_runtime.integrations.rendering import Listed, Options
-from one_runtime.tenancy.authentication import Principal
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -28,7 +27,6 @@ else:
 ROUNDS: Final = 7
 REQUESTS: Final = 200
 """Requests per round. Each request is for a different end user."""
-PRINCIPAL: Final = Principal("organization", "key", ())
 
 
 def requests(slugs: list[str], choose: random.Random) -> list[str]:
@@ -66,7 +64,7 @@ def measure(size: int) -> None:
     sizes = dict[str, int]()
     for _ in range(ROUNDS):
         listed = [
-            lists.listed(ListState(PRINCIPAL, availability, connected), Options(logo="url"))
+            lists.listed(ListState(availability, connected), Options(logo="url"))
             for connected in requests(enabled, choose)
         ]
         for name, answer in strategies().items():

@@ -11,7 +11,6 @@ from one_runtime.integrations.availability import Availability
 from one_runtime.integrations.content_coding import SMALL, compress
 from one_runtime.integrations.listing import IntegrationList, ListState
 from one_runtime.integrations.rendering import Logo, Options
-from one_runtime.tenancy.authentication import Principal
 from tests.catalog.synthetic import synthetic_catalog
 
 KB: Final = 1000
@@ -19,7 +18,7 @@ KB: Final = 1000
 
 def listed(catalog: Catalog, logo: Logo) -> bytes:
     lists = IntegrationList(catalog, "https://connect.example.com")
-    state = ListState(Principal("organization", "key", ("read",)), Availability(), "")
+    state = ListState(Availability(), "")
     return lists.body(lists.listed(state, Options(logo=logo)), "user_123")
 
 

@@ -12,11 +12,9 @@ from one_runtime.integrations.availability import Availability
 from one_runtime.integrations.byte_cache import ByteCache
 from one_runtime.integrations.listing import IntegrationList, ListState
 from one_runtime.integrations.rendering import Options
-from one_runtime.tenancy.authentication import Principal
 
 MB: Final = 1024 * 1024
-PRINCIPAL: Final = Principal("organization", "key", ("read",))
-STATE: Final = ListState(PRINCIPAL, Availability(), "")
+STATE: Final = ListState(Availability(), "")
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +74,7 @@ def test_lists_with_many_connections_are_bounded_in_bytes(lists: IntegrationList
     with memory_grows_by_at_most(20 * MB):
         for number in range(300):  # one long text for many connections, because a short text is parsed faster
             connections = f"{str(number).ljust(100_000, 'x')}:active"
-            lists.listed(ListState(PRINCIPAL, Availability(), connections), Options(logo="none"))
+            lists.listed(ListState(Availability(), connections), Options(logo="none"))
 
 
 @pytest.mark.slow
@@ -84,7 +82,7 @@ def test_lists_of_many_availabilities_are_bounded_in_bytes(lists: IntegrationLis
     with memory_grows_by_at_most(75 * MB):
         for integration in catalog.integrations[:130]:
             availability = Availability(hidden=frozenset({integration.slug}))
-            lists.listed(ListState(PRINCIPAL, availability, ""), Options())
+            lists.listed(ListState(availability, ""), Options())
 
 
 def test_cache_removes_the_entry_that_was_not_used_for_the_longest_time() -> None:

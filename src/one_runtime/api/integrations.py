@@ -34,7 +34,7 @@ from one_runtime.connections import connections
 from one_runtime.connections.connection_filter import ConnectionFilter
 from one_runtime.errors import FieldError, InvalidInput, NotFound
 from one_runtime.integrations.content_coding import MIN_SIZE
-from one_runtime.integrations.listing import ListState, load_state, reload_state
+from one_runtime.integrations.listing import load_state, reload_state
 from one_runtime.integrations.rendering import Listed, Logo, Options
 
 router = Routes("Integrations")
@@ -116,12 +116,12 @@ async def list_integrations(scope: Scope, _: Receive, send: Send) -> None:
     end_user_ids, query = _split(scope["query_string"])
     end_user_id = end_user_ids[-1] if end_user_ids else ""
     async with installation.database.read() as tx:
-        state = await load_state(tx, installation, key, end_user_id)
-    authorize(scope, state.principal, _SCOPE)
+        principal, state = await load_state(tx, installation, key, end_user_id)
+    authorize(scope, principal, _SCOPE)
     options, expand = _parse(end_user_ids, query)
     listed = lists.listed(state, options)
     if expand:
-        await send_json(send, await _expanded(services, state, end_user_id, listed), _HEADERS)
+        await send_json(send, await _expanded(services, principal.organization_id, end_user_id, listed), _HEADERS)
         return
     headers = (*_HEADERS, (b"etag", listed.etag))
     if is_current(scope, listed.etag):
@@ -166,10 +166,10 @@ async def get_integration(
     slug = integration_slug.lower()
     options = Options(slugs=frozenset([slug]), logo=query.logo, include_unavailable=True)
     async with services.installation.database.read() as tx:
-        state = await reload_state(tx, services.installation, caller, query.end_user_id)
+        state = await reload_state(tx, services.installation, caller.organization_id, query.end_user_id)
     listed = services.integration_list.listed(state, options)
     if query.expand:
-        body = await _expanded(services, state, query.end_user_id, listed)
+        body = await _expanded(services, caller.organization_id, query.end_user_id, listed)
     else:
         body = services.integration_list.body(listed, query.end_user_id)
     integrations = json.loads(body)["integrations"]
@@ -178,12 +178,12 @@ async def get_integration(
     return conditions.tag(ListedIntegration.model_validate(integrations[0]))
 
 
-async def _expanded(services: Services, state: ListState, end_user_id: str, listed: Listed) -> bytes:
+async def _expanded(services: Services, organization_id: str, end_user_id: str, listed: Listed) -> bytes:
     async with services.installation.database.read() as tx:
         rows = await connections.list_page(
-            tx, state.principal.organization_id, ConnectionFilter(end_user_id=end_user_id), limit=MAX_CONNECTIONS
+            tx, organization_id, ConnectionFilter(end_user_id=end_user_id), limit=MAX_CONNECTIONS
         )
-        catalog = await services.installation.catalogs.of(tx, state.principal.organization_id)
+        catalog = await services.installation.catalogs.of(tx, organization_id)
     answer: dict[str, Any] = json.loads(services.integration_list.body(listed, end_user_id))
     for integration in answer["integrations"]:
         integration["connections"] = [

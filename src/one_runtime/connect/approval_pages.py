@@ -141,6 +141,7 @@ class ApprovalPages:
         body = ENVIRONMENT.get_template(f"window/{template}.html").render(
             base=self._site.base,
             assets=self._site.assets,
+            is_inert=self._site.is_inert,
             session="",
             title=text(title, integration=name),
             integration=name,

@@ -65,10 +65,14 @@ _PAGE: Final = ENVIRONMENT.get_template("page.html")
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The URLs of the pages. `base`: the path of the public URL (usually empty). `assets_hash`: see `Assets.hash`."""
+    """The URLs of the pages. `base`: the path of the public URL (usually empty). `assets_hash`: see `Assets.hash`.
+
+    `is_inert`: True for a preview. A preview has no script, and no control of a preview reacts.
+    """
 
     base: str
     assets_hash: str
+    is_inert: bool = False
 
     @property
     def assets(self) -> str:

@@ -310,7 +310,11 @@ class Screens:
         keeps_opener: bool = False,
     ) -> Response:
         body = ENVIRONMENT.get_template(f"window/{name}.html").render(
-            base=self._site.base, assets=self._site.assets, session=session_id or "", **values
+            base=self._site.base,
+            assets=self._site.assets,
+            is_inert=self._site.is_inert,
+            session=session_id or "",
+            **values,
         )
         # The response to this page's form can be a redirect to the app. Some browsers apply `form-action` to this
         # redirect (CSP 3, section 6.1.5). So `form-action` must name the app's origin.

@@ -60,7 +60,7 @@ _STATE = (
     .select_from(keys.join(organizations, organizations.c.id == keys.c.organization_id))
     .where(KEY_MATCHES)
 )
-_STATE_OF_PRINCIPAL = select(*_state_columns(organizations.c.id)).where(organizations.c.id == bindparam("organization"))
+_STATE_BY_ID = select(*_state_columns(organizations.c.id)).where(organizations.c.id == bindparam("organization"))
 
 
 class _StateRow(NamedTuple):
@@ -98,48 +98,45 @@ _ITEM_SIZE: Final = 8
 
 
 class ListState(NamedTuple):
-    """The caller, the integrations that the caller's organization enabled, and the end user's connections.
+    """The integrations that an organization enabled, and the connections of an end user.
 
     `connections`: a text such as `hubspot:active,slack:needs_reauth`. `own`: the catalog with the organization's custom
     integrations, or None if the organization has no custom integrations. `disabled`: the integrations that the operator
     disabled.
     """
 
-    principal: Principal
     availability: Availability
     connections: str
     own: Catalog | None = None
     disabled: frozenset[str] = frozenset()
 
 
-async def load_state(tx: Transaction, installation: Installation, key: PresentedKey, end_user_id: str) -> ListState:
+async def load_state(
+    tx: Transaction, installation: Installation, key: PresentedKey, end_user_id: str
+) -> tuple[Principal, ListState]:
     """Authenticate the key and read all data for the list, in one statement. Raises: Unauthenticated."""
     row = await tx.one(_STATE, _ListRow, key_hash=key.hash, end_user=end_user_id)
     principal = key.verify(ApiKeyRow(*row[:5]) if row is not None else None)
     assert row is not None  # noqa: S101 - `verify` refuses a missing row
-    return await _state_of(tx, installation, principal, row)
+    return principal, await _state_of(tx, installation, principal.organization_id, row)
 
 
 async def reload_state(
-    tx: Transaction, installation: Installation, principal: Principal, end_user_id: str
+    tx: Transaction, installation: Installation, organization_id: str, end_user_id: str
 ) -> ListState:
-    """Read all data for the list of an authenticated caller, in one statement."""
-    row = await tx.one(_STATE_OF_PRINCIPAL, _StateRow, organization=principal.organization_id, end_user=end_user_id)
-    assert row is not None  # noqa: S101 - the organization of an API key exists
-    return await _state_of(tx, installation, principal, row)
+    """Read all data for the list of an organization that exists, in one statement."""
+    row = await tx.one(_STATE_BY_ID, _StateRow, organization=organization_id, end_user=end_user_id)
+    assert row is not None  # noqa: S101 - the caller has authenticated, so the organization exists
+    return await _state_of(tx, installation, organization_id, row)
 
 
 async def _state_of(
-    tx: Transaction, installation: Installation, principal: Principal, row: _ListRow | _StateRow
+    tx: Transaction, installation: Installation, organization_id: str, row: _ListRow | _StateRow
 ) -> ListState:
     disabled = installation.disabled.slugs
     availability = availability_of(row.integrations_mode, row.integrations_slugs, row.clients, disabled)
-    own = (
-        await installation.catalogs.own(tx, principal.organization_id, row.custom_revision)
-        if row.custom_revision
-        else None
-    )
-    return ListState(principal, availability, row.connections, own, disabled)
+    own = await installation.catalogs.own(tx, organization_id, row.custom_revision) if row.custom_revision else None
+    return ListState(availability, row.connections, own, disabled)
 
 
 def connected_slugs(connections: str) -> Mapping[str, bool]:
