@@ -25,7 +25,7 @@ from one_runtime.connections import connections
 from one_runtime.connections.connections import Connection, NewConnection
 from one_runtime.connections.credentials import ProviderAccount, TokenMetadata
 from one_runtime.context import Installation
-from one_runtime.db.dashboard_tables import invitations, members, memberships, usage_hours
+from one_runtime.db.dashboard_tables import invitations, members, memberships, totp_secrets, usage_hours
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import requests, revocations
 from one_runtime.db.tables import metadata
@@ -41,7 +41,9 @@ from one_runtime.webhooks import endpoints, secrets
 from tests import oauth_rows, sealed_rows
 from tests.billing import ENTRY, OAUTH, SLUG, SVG
 
-OWNED: Final = tuple(table for table in metadata.sorted_tables if "organization_id" in table.c)
+OWNED: Final = tuple(
+    table for table in metadata.sorted_tables if "organization_id" in table.c and table is not totp_secrets
+)
 """Every table with rows of organizations."""
 
 

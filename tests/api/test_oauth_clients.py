@@ -9,7 +9,8 @@ from sqlalchemy import select
 
 from one_runtime.db.schema import oauth_clients as clients
 from one_runtime.integrations import oauth_clients
-from one_runtime.integrations.oauth_clients import INSTANCE, NewOAuthClient
+from one_runtime.integrations.oauth_clients import NewOAuthClient
+from one_runtime.tenancy.organizations import INSTANCE
 from tests.application import PUBLIC_URL, Application, Client
 
 SECRET = "a-secret-of-the-client-9f3c"

@@ -156,6 +156,7 @@ def test_lost_key_is_abandoned_after_a_confirmation(
         "webhook_secrets: 0 rows",
         "agent_runs: 0 rows",
         "approval_requests: 0 rows",
+        "totp_secrets: 0 rows",
         f"{ID[FIRST]} is disabled. {ID[SECOND]} is the active key.",
     ]
     assert "No encryption key is set" in run("keys", "abandon", ID[FIRST], "--yes", ENCRYPTION_KEYS="").sentence

@@ -121,6 +121,13 @@ def test_every_column_for_a_secret_holds_a_hash_or_is_sealed() -> None:
         "approval_requests.sealed",
         "approval_requests.key_id",
         "approval_requests.end_user_token_id",  # the id of the token, not the token
+        "invitations.token_hash",
+        "dashboard_sessions.token_hash",
+        "sign_in_steps.token_hash",
+        "passkeys.credential_id",  # public
+        "passkeys.public_key",
+        "totp_secrets.sealed",
+        "totp_secrets.key_id",
         "key_ring.key_id",
         "requests.api_key_id",  # the id of the API key, not the key
         "servers.key_ids",

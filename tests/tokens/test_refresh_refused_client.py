@@ -12,9 +12,10 @@ from sqlalchemy import update
 from one_runtime.catalog.loader import Catalog
 from one_runtime.db.schema import credentials
 from one_runtime.integrations import oauth_clients
-from one_runtime.integrations.oauth_clients import INSTANCE, NewOAuthClient
+from one_runtime.integrations.oauth_clients import NewOAuthClient
 from one_runtime.oauth.errors import InvalidGrant
 from one_runtime.oauth.grants import RefreshToken
+from one_runtime.tenancy.organizations import INSTANCE
 from one_runtime.tokens.decision import CredentialRequest, Refresh
 from one_runtime.tokens.recording import record_refusal
 from one_runtime.tokens.refresh import ClientRefused, fresh_credentials

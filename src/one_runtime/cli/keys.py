@@ -131,7 +131,7 @@ def abandon_encryption_key(
     Connections become `needs_reauth`. OAuth clients lose their secrets.
     """
     from one_runtime.connecting import lost_key
-    from one_runtime.integrations.oauth_clients import INSTANCE
+    from one_runtime.tenancy.organizations import INSTANCE
 
     vault = load_vault()
     lost, rows = read(lambda tx: lost_key.count_lost(tx, vault, key, system_clock()))

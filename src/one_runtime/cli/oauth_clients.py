@@ -14,9 +14,10 @@ from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound
 from one_runtime.integrations import client_registration
 from one_runtime.integrations.client_registration import RegisteredClient
-from one_runtime.integrations.oauth_clients import INSTANCE, NewOAuthClient
+from one_runtime.integrations.oauth_clients import NewOAuthClient
 from one_runtime.settings import load_settings
 from one_runtime.tenancy import organizations
+from one_runtime.tenancy.organizations import INSTANCE
 
 app = typer.Typer()
 

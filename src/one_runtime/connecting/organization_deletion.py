@@ -28,6 +28,7 @@ from one_runtime.connections.connection_filter import ConnectionFilter
 from one_runtime.connections.pending_revocations import PendingRevocation
 from one_runtime.context import Installation
 from one_runtime.db import schema
+from one_runtime.db.dashboard_tables import totp_secrets
 from one_runtime.db.engine import Transaction
 from one_runtime.db.tables import metadata
 from one_runtime.errors import Unavailable
@@ -86,7 +87,11 @@ def _unused(table: Table, *needs: ColumnElement[bool]) -> Delete:
     return _delete(table, ~exists().where(_of_organization(schema.revocations), *needs))
 
 
-_OWNED: Final = tuple(table for table in reversed(metadata.sorted_tables) if "organization_id" in table.c)
+_OWNED: Final = tuple(
+    table
+    for table in reversed(metadata.sorted_tables)
+    if "organization_id" in table.c and table is not totp_secrets  # members belong to the installation
+)
 """Tables with rows of organizations. A table is before the tables that it refers to."""
 
 # Delete no session whose tokens One Runtime has to revoke. A callback can still receive tokens after this statement,

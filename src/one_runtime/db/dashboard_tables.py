@@ -3,7 +3,7 @@
 A member belongs to the installation, and can have a role in several organizations.
 """
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, Table, Text
 
 from one_runtime.db.schema import DOCUMENT, ID, TIME, metadata
 
@@ -59,6 +59,20 @@ passwords = Table(
     _of_member(primary_key=True),
     Column("phc", Text, nullable=False),  # Argon2id in the PHC string format
     Column("changed_at", TIME, nullable=False),
+)
+
+# Secrets that members share with an authenticator app (RFC 6238). A row exists after the member has entered a code.
+totp_secrets = Table(
+    "totp_secrets",
+    metadata,
+    _of_member(primary_key=True),
+    Column("organization_id", ID, nullable=False),  # `organizations.INSTANCE`: members belong to the installation
+    Column("sealed", LargeBinary, nullable=False),
+    Column("key_id", Text, ForeignKey("key_ring.key_id"), nullable=False),
+    Column("version", Integer, nullable=False),  # increases with each new secret
+    Column("created_at", TIME, nullable=False),
+    Column("last_step", BigInteger, nullable=False),  # the 30 seconds of the last accepted code, which works once
+    Index("ix_totp_secrets_key_id_member_id", "key_id", "member_id"),
 )
 
 passkeys = Table(

@@ -234,7 +234,7 @@ credentials = Table(
     Index("ix_credentials_refresh_due_at", "refresh_due_at"),
 )
 
-# OAuth clients of an organization, or of the operator for all organizations (`oauth_clients.INSTANCE`).
+# OAuth clients of an organization, or of the operator for all organizations (`organizations.INSTANCE`).
 oauth_clients = Table(
     "oauth_clients",
     metadata,

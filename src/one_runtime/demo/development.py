@@ -19,11 +19,12 @@ from one_runtime.demo.first_start import register_client
 from one_runtime.demo.hosts import CanonicalHost
 from one_runtime.demo.sockets import bound_socket
 from one_runtime.encryption.vault import Vault, parse_keys
-from one_runtime.integrations.oauth_clients import INSTANCE, find_own
+from one_runtime.integrations.oauth_clients import find_own
 from one_runtime.oauth.callback import callback_url
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.settings import Settings, parse_host_port
 from one_runtime.telemetry.logger import Logger
+from one_runtime.tenancy.organizations import INSTANCE
 
 _START: Final = 10.0
 """Maximum time in seconds until Acme answers, and until Acme has stopped."""

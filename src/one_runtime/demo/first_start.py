@@ -146,7 +146,7 @@ async def register_client(
         return
     new = NewOAuthClient(client.client_id, client.client_secret)
     await oauth_clients.put(tx, vault, owner, integration, new, now)
-    actor, of_operator = Actor(owner, "system"), owner == oauth_clients.INSTANCE
+    actor, of_operator = Actor(owner, "system"), owner == organizations.INSTANCE
     await record_client_event(tx, actor, "oauth_client.updated", integration.slug, now, of_operator=of_operator)
 
 

@@ -20,6 +20,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from one_runtime.db.agent_tables import agent_runs, approval_requests
+from one_runtime.db.dashboard_tables import totp_secrets
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import (
     consents,
@@ -46,6 +47,7 @@ SEALED_TABLES: Final[tuple[Table, ...]] = (
     webhook_secrets,
     agent_runs,
     approval_requests,
+    totp_secrets,
 )
 """Every table with sealed (encrypted) values. A test compares this list with the schema.
 

@@ -14,6 +14,7 @@ from one_runtime.integrations.client_events import ClientEventType, record_clien
 from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClient
 from one_runtime.oauth.callback import callback_url
 from one_runtime.tenancy.events import Actor
+from one_runtime.tenancy.organizations import INSTANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ async def unregister(
 
 
 async def _record(tx: Transaction, installation: Installation, actor: Actor, kind: ClientEventType, slug: str) -> None:
-    of_operator = actor.organization_id == oauth_clients.INSTANCE
+    of_operator = actor.organization_id == INSTANCE
     await record_client_event(tx, actor, kind, slug, installation.clock(), of_operator=of_operator)
 
 

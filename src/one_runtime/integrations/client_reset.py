@@ -11,9 +11,10 @@ from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import oauth_clients as clients
 from one_runtime.encryption.vault import Vault
 from one_runtime.integrations.client_events import record_client_event
-from one_runtime.integrations.oauth_clients import INSTANCE, OAuthClient, seal
+from one_runtime.integrations.oauth_clients import OAuthClient, seal
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.tenancy.events import Actor
+from one_runtime.tenancy.organizations import INSTANCE
 
 _PAUSE: Final = timedelta(days=36_500)
 """Pause of refreshes without the secret. The pause ends when the owner registers the client again."""

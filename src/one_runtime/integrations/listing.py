@@ -23,10 +23,10 @@ from one_runtime.db.schema import connections, oauth_clients, organizations
 from one_runtime.integrations.availability import Availability, availability_of
 from one_runtime.integrations.byte_cache import ByteCache
 from one_runtime.integrations.content_coding import FAST, Coding, Compressor
-from one_runtime.integrations.oauth_clients import INSTANCE
 from one_runtime.integrations.public_list import PublicList
 from one_runtime.integrations.rendering import END, SEPARATOR, Fragments, IntegrationRenderer, Listed, Options
 from one_runtime.tenancy.authentication import KEY_COLUMNS, KEY_MATCHES, ApiKeyRow, PresentedKey, Principal
+from one_runtime.tenancy.organizations import INSTANCE
 
 _encode: Final = json.JSONEncoder(ensure_ascii=False).encode
 

@@ -35,11 +35,9 @@ from one_runtime.integrations.client_hosts import MAX_HOSTS, can_list_hosts, nam
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.scopes import check_scopes
+from one_runtime.tenancy.organizations import INSTANCE
 
 TABLE: Final = "oauth_clients"
-INSTANCE: Final = "00000000-0000-0000-0000-000000000000"
-"""The organization id of the operator's clients. An organization without its own client uses the operator's client."""
-
 RETENTION: Final = timedelta(days=30)
 """Minimum time for which One Runtime keeps a retired client."""
 

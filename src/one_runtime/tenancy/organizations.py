@@ -30,6 +30,9 @@ REQUEST_PARAMETER: Final = "connect_request_id"
 AUTHORIZATION_PARAMETER: Final = "agent_authorization_id"
 """Query parameter that One Runtime adds to the `sign_in_url` of an organization."""
 
+INSTANCE: Final = "00000000-0000-0000-0000-000000000000"
+"""The organization id of rows that belong to the whole installation, such as the OAuth clients of the operator."""
+
 _DELETED: Final = ""
 """Name of an organization whose deletion has begun. The row has no other content, and stays until the deletion ends."""
 

@@ -18,7 +18,6 @@ from one_runtime.connections.pending_revocations import RevocationCause, leave_t
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound, Unavailable, error_note
-from one_runtime.integrations import oauth_clients
 from one_runtime.jobs.recheck_queue import RecheckRequest
 from one_runtime.jobs.token_hosts import jittered
 from one_runtime.oauth.errors import EndpointTargetRefused, InvalidClient, OAuthError, TemporaryFailure
@@ -26,6 +25,7 @@ from one_runtime.oauth.token_response import TokenSet
 from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy import events
 from one_runtime.tenancy.events import Actor
+from one_runtime.tenancy.organizations import INSTANCE
 from one_runtime.tokens.decision import (
     RETRIES_OF_PRESUMED,
     RETRY_CONFIGURATION,
@@ -274,7 +274,7 @@ def _presumed_message(state: CredentialState, verdict: Verdict) -> str:
 
 def client_refused_message(state: CredentialState, reason: str | None = None) -> str:
     """Return the message for a refused OAuth client: what is wrong, and how to correct the client."""
-    is_operators = state.client is not None and state.client.organization_id == oauth_clients.INSTANCE
+    is_operators = state.client is not None and state.client.organization_id == INSTANCE
     name, slug = state.integration_name, state.connection.integration_slug
     remedy = (
         f"The operator of One Runtime has to register the client for {slug} again"
