@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Table, select, update
+from sqlalchemy import Table, insert, select, update
 
 from one_runtime.agents.programs import frames
 from one_runtime.clock import system_clock
@@ -18,6 +18,7 @@ from one_runtime.connections import connections
 from one_runtime.connections.connections import NewConnection
 from one_runtime.connections.credentials import ProviderAccount
 from one_runtime.db.agent_tables import agent_runs
+from one_runtime.db.dashboard_tables import members, totp_secrets
 from one_runtime.db.database_url import create_database
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.ids import new_id
@@ -27,6 +28,7 @@ from one_runtime.encryption import key_ring, key_rotation
 from one_runtime.encryption.vault import SealContext, Sealed, Vault, key_id, new_key, parse_keys
 from one_runtime.tenancy import organizations
 from one_runtime.tenancy.events import Actor
+from one_runtime.tenancy.organizations import INSTANCE
 from tests import oauth_rows
 
 FIRST, SECOND, THIRD = new_key(), new_key(), new_key()
@@ -121,6 +123,18 @@ async def leave_oauth(database: Database, vault: Vault, actor: Actor, session_id
         ("consents", consent.id): {"verifier": secret, "credentials": {}},
         ("revocations", letting): tokens,
     }
+
+
+async def leave_totp(database: Database, vault: Vault, secret: str) -> Contents:
+    """Insert a member with the secret of an authenticator app."""
+    member_id, now, plaintext = new_id(), system_clock(), {"secret": secret}
+    place = SealContext("totp_secrets", member_id, 1)
+    async with database.write() as tx:
+        await tx.execute(insert(members), id=member_id, email=f"{member_id}@example.com", name=None, created_at=now)
+        sealed = await key_ring.seal(tx, vault, INSTANCE, json.dumps(plaintext).encode(), place)
+        row = {"member_id": member_id, "sealed": sealed.data, "key_id": sealed.key_id, "version": 1, "last_step": 0}
+        await tx.execute(insert(totp_secrets), **row, organization_id=INSTANCE, created_at=now)
+    return {("totp_secrets", member_id): plaintext}
 
 
 async def seed(database: Database, vault: Vault, count: int) -> Contents:

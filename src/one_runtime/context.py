@@ -13,6 +13,7 @@ from one_runtime.clock import Clock
 from one_runtime.db.engine import Database
 from one_runtime.db.row_counts import RowCounts
 from one_runtime.egress.client import Egress
+from one_runtime.encryption.password_hashing import PasswordHashing
 from one_runtime.encryption.vault import Vault
 from one_runtime.jobs.liveness import Liveness
 from one_runtime.jobs.recheck_queue import RecheckQueue
@@ -59,6 +60,7 @@ class Installation:
     token_hosts: TokenHosts = field(default_factory=TokenHosts)
     failures: FailureLog = field(default_factory=FailureLog)
     unopened_sessions: RowCounts = field(default_factory=RowCounts)
+    passwords: PasswordHashing = field(default_factory=PasswordHashing)
     proxy_egress: Egress | None = None
     """Separate outbound network for proxy calls, so that proxy calls cannot use up the connections of other requests.
 

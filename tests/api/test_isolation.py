@@ -287,9 +287,11 @@ async def test_same_requests_work_within_the_own_organization(
             answer = await send(victim.client, operation, victim.ids, fitting(operation, victim.ids))
             assert answer.status_code < 500, f"{operation.name}: {answer.text}"
     after = await rows_of(application, victim.organization)
-    # No route shows or changes pending revocations. The worker deletes the attempts of a deleted endpoint.
+    # No route shows or changes pending revocations, or the data of the dashboard.
+    # The worker deletes the attempts of a deleted endpoint.
     unchanged = {name for name in before if before[name] == after[name]}
-    assert unchanged <= {"api_keys", "revocations", "webhook_attempts"}
+    dashboard = {"invitations", "memberships", "totp_secrets", "usage_hours"}
+    assert unchanged <= {"api_keys", "revocations", "webhook_attempts", *dashboard}
 
 
 async def test_lists_hold_only_the_own_rows(tenants: tuple[Tenant, Tenant]) -> None:

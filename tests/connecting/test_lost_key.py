@@ -53,8 +53,9 @@ async def seed(database: Database) -> str:
     await sealed_rows.connect(database, BOTH, actor, "ada", "secret")
     session = await sealed_rows.leave_unredeemed(database, BOTH, actor, "ada", "secret")
     await sealed_rows.leave_oauth(database, BOTH, actor, session, "secret")
+    await sealed_rows.leave_totp(database, BOTH, "secret")
     async with database.read() as tx:
-        assert (await key_ring.count_rows(tx))[ID[FIRST]] == 19
+        assert (await key_ring.count_rows(tx))[ID[FIRST]] == 20
     return actor.organization_id
 
 
@@ -64,7 +65,8 @@ async def test_no_value_of_a_lost_active_key_remains(database: Database, batch: 
     result = await abandon(database, batch=batch)
     assert (result.key_id, result.active_key_id) == (ID[FIRST], ID[SECOND])
     assert result.rows.keys() == {table.name for table in key_ring.SEALED_TABLES}
-    assert result.rows == Counter(credentials=13, unredeemed_connections=3, oauth_clients=1, consents=1, revocations=1)
+    single = dict.fromkeys(("oauth_clients", "consents", "revocations", "totp_secrets"), 1)
+    assert result.rows == Counter(credentials=13, unredeemed_connections=3, **single)
     assert await sealed_rows.used_keys(database) == {ID[SECOND]}
     assert set(await sealed_rows.contents(database, LEFT)) == {
         *await sealed_rows.rows_under(database, credentials, ID[SECOND]),

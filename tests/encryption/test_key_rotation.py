@@ -55,16 +55,17 @@ async def test_every_value_is_resealed_in_steps_and_unchanged(database: Database
     await sealed_rows.register(database, ring(SECOND, THIRD))
 
 
-async def test_oauth_rows_are_resealed_too(database: Database, vault: Vault) -> None:
+async def test_rows_of_oauth_and_of_members_are_resealed_too(database: Database, vault: Vault) -> None:
     actor = await sealed_rows.organization(database)
     await sealed_rows.connect(database, vault, actor, "user_123", "acme_secret_of_a_user")
     session = await sealed_rows.leave_unredeemed(database, vault, actor, "user_123", "acme_secret_of_a_user")
-    oauth_values = await sealed_rows.leave_oauth(database, vault, actor, session, "secret_of_a_client")
+    values = await sealed_rows.leave_oauth(database, vault, actor, session, "secret_of_a_client")
+    values |= await sealed_rows.leave_totp(database, vault, "secret_of_an_app")
     await sealed_rows.activate(database, vault, SECOND)
-    assert (await reseal(database, vault)).resealed == 2 + len(oauth_values)
+    assert (await reseal(database, vault)).resealed == 2 + len(values)
     assert await sealed_rows.used_keys(database) == {ID[SECOND]}
     contents = await sealed_rows.contents(database, ring(SECOND))
-    assert {place: contents[place] for place in oauth_values} == oauth_values
+    assert {place: contents[place] for place in values} == values
 
 
 async def test_rows_of_several_old_keys_are_resealed(database: Database, vault: Vault) -> None:

@@ -125,7 +125,7 @@ sign_in_steps = Table(
     "sign_in_steps",
     metadata,
     Column("token_hash", LargeBinary, primary_key=True),  # of a cookie
-    Column("kind", Text, nullable=False),  # passkey | register_passkey | second_factor | oidc
+    Column("kind", Text, nullable=False),  # `steps.StepKind`
     Column("member_id", ID, ForeignKey("members.id", ondelete="CASCADE")),  # null: not known yet
     Column("data", DOCUMENT, nullable=False),  # such as a challenge, without secrets
     Column("expires_at", TIME, nullable=False),

@@ -1,4 +1,4 @@
-"""Encrypt (seal) and decrypt (open) secrets with AES-256-GCM, and derive a subkey for each organization.
+"""Encrypt (seal) and decrypt (open) secrets with AES-256-GCM, derive a subkey for each organization, hash passwords.
 
 The module keeps the promise P3 of docs/security.md. Only this module imports `cryptography`. A sealed value is bound to
 its table, its row and the row's version. If an attacker copies a value to another row, One Runtime cannot decrypt the
@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidKey, InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from one_runtime.errors import ConfigurationError, OneRuntimeError
@@ -27,6 +28,14 @@ KEY_BYTES: Final = 32
 # encrypts few values.
 _NONCE_BYTES: Final = 12
 _FORMAT: Final = b"\x01"
+# The parameters that OWASP recommends for Argon2id (Password Storage Cheat Sheet): 19 MiB, two passes, one lane.
+_MEMORY_KIB: Final = 19 * 1024
+_PASSES: Final = 2
+_LANES: Final = 1
+_HASH_PREFIX: Final = f"$argon2id$v=19$m={_MEMORY_KIB},t={_PASSES},p={_LANES}$"
+NO_PASSWORD_HASH: Final = f"{_HASH_PREFIX}{'A' * 22}${'A' * 43}"
+"""A hash of no known password. Its verification takes as long as the verification of another hash."""
+
 _CHANGED: Final = "A stored credential was changed or moved. Ask the end user to connect again."
 
 
@@ -157,6 +166,27 @@ def parse_keys(text: str) -> tuple[bytes, ...]:
 def key_id(key: bytes) -> str:
     """Return the id of a key: a fingerprint of 16 bytes, in hex."""
     return _derive(key, "one-runtime/v1/key-id", 16).hex()
+
+
+def hash_password(password: bytes) -> str:
+    """Return the Argon2id hash of a password in the PHC string format. The function takes some 30 milliseconds."""
+    salt = secrets.token_bytes(16)
+    argon2 = Argon2id(salt=salt, length=KEY_BYTES, iterations=_PASSES, lanes=_LANES, memory_cost=_MEMORY_KIB)
+    return argon2.derive_phc_encoded(password)
+
+
+def verify_password(password: bytes, phc: str) -> bool:
+    """Return True if the hash is the hash of the password. The function takes as long as `hash_password`."""
+    try:
+        Argon2id.verify_phc_encoded(password, phc)
+    except InvalidKey:
+        return False
+    return True
+
+
+def has_current_parameters(phc: str) -> bool:
+    """Return False if `hash_password` now uses other parameters."""
+    return phc.startswith(_HASH_PREFIX)
 
 
 def _mac(key: bytes, message: bytes) -> bytes:

@@ -14,6 +14,7 @@ from one_runtime.jobs.instances import ServerInstance
 from one_runtime.jobs.worker import PeriodicTask
 from one_runtime.proxy import request_log
 from one_runtime.tenancy import dashboard_sessions, events, idempotency_keys, invitations
+from one_runtime.tenancy.sign_in import attempts, steps
 from one_runtime.tokens import revocation
 from one_runtime.tokens.refresh_due import refresh_due
 from one_runtime.webhooks import measurement as webhook_measurement
@@ -52,6 +53,8 @@ MEASURING_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
 DASHBOARD_TASKS: Final[tuple[PeriodicTask[Installation], ...]] = (
     PeriodicTask("purge_dashboard_sessions", 3600.0, dashboard_sessions.purge),
     PeriodicTask("purge_invitations", 3600.0, invitations.purge),
+    PeriodicTask("purge_sign_in_steps", 300.0, steps.purge),
+    PeriodicTask("purge_sign_in_attempts", 300.0, attempts.purge),
 )
 """Background tasks of a server with the dashboard."""
 

@@ -123,6 +123,7 @@ _TOUCH = (
     .values(seen_at=bindparam("now"))
 )
 _NOTE_AUTHENTICATION = update(dashboard_sessions).where(_IS_ONE).values(authenticated_at=bindparam("now"))
+_LOCK = select(dashboard_sessions.c.id).where(_MINE, _IS_ONE).with_for_update()
 _END = delete(dashboard_sessions).where(_MINE, _IS_ONE)
 _END_ALL = delete(dashboard_sessions).where(_MINE)
 _END_OTHERS = _END_ALL.where(dashboard_sessions.c.id != bindparam("session"))
@@ -188,6 +189,16 @@ async def workplaces(tx: Transaction, member_id: str) -> list[Workplace]:
 async def list_all(tx: Transaction, member_id: str, now: datetime) -> list[DashboardSession]:
     """Return the sessions of a member. The session with the newest request is first."""
     return await tx.all(_LIST, DashboardSession, member=member_id, now=now, idle=now - IDLE)
+
+
+async def lock(tx: Transaction, member_id: str, session_id: str) -> None:
+    """Lock a session of a member until the transaction ends. Raises: NotFound if the session has ended.
+
+    A transaction that ends all sessions of the member waits for the lock. So a request of an ended session cannot store
+    a new password.
+    """
+    if await tx.one(_LOCK, member=member_id, session=session_id) is None:
+        raise NotFound("Your session has ended. Sign in again.")
 
 
 async def end(tx: Transaction, member_id: str, session_id: str) -> None:

@@ -9,20 +9,25 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
-from sqlalchemy import bindparam, delete, insert
+from sqlalchemy import and_, bindparam, delete, insert, select
 
 from one_runtime.db.dashboard_tables import sign_in_steps
 from one_runtime.db.engine import Transaction
 from one_runtime.encryption import secret_tokens
 from one_runtime.encryption.secret_tokens import SecretToken
+from one_runtime.errors import InvalidInput
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 
 if TYPE_CHECKING:  # commands import this module, and need none of the modules that `context` imports
     from one_runtime.context import Installation
 
-StepKind: TypeAlias = Literal["passkey", "register_passkey", "second_factor", "oidc"]
+StepKind: TypeAlias = Literal["passkey", "register_passkey", "second_factor", "register_totp", "oidc"]
 
 LIFETIME: Final = timedelta(minutes=5)
+
+
+class SignInStepExpired(InvalidInput):
+    """A step was used, has expired, or belongs to another browser."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +39,14 @@ class SignInStep:
 
 
 _INSERT = insert(sign_in_steps)
-_CONSUME = (
-    delete(sign_in_steps)
-    .where(
-        sign_in_steps.c.token_hash == bindparam("hash"),
-        sign_in_steps.c.kind == bindparam("of_kind"),
-        sign_in_steps.c.expires_at > bindparam("now"),
-    )
-    .returning(sign_in_steps.c.member_id, sign_in_steps.c.data)
+_COLUMNS = (sign_in_steps.c.member_id, sign_in_steps.c.data)
+_IS_USABLE = and_(
+    sign_in_steps.c.token_hash == bindparam("hash"),
+    sign_in_steps.c.kind == bindparam("of_kind"),
+    sign_in_steps.c.expires_at > bindparam("now"),
 )
+_FIND = select(*_COLUMNS).where(_IS_USABLE)
+_CONSUME = delete(sign_in_steps).where(_IS_USABLE).returning(*_COLUMNS)
 _PURGE = batched_delete(sign_in_steps, sign_in_steps.c.expires_at <= bindparam("now"))
 
 
@@ -67,6 +71,30 @@ async def consume(tx: Transaction, kind: StepKind, token: str, now: datetime) ->
     if not secret_tokens.recognize(secret_tokens.SIGN_IN_STEP, token):
         return None
     return await tx.one(_CONSUME, SignInStep, hash=secret_tokens.digest(token), of_kind=kind, now=now)
+
+
+async def use(tx: Transaction, kind: StepKind, token: str, now: datetime) -> SignInStep:
+    """Return the step of a token, and delete the step. If the transaction rolls back, the step stays.
+
+    Raises: SignInStepExpired for a used, unknown or expired token.
+    """
+    step = await consume(tx, kind, token, now)
+    if step is None:
+        raise expired()
+    return step
+
+
+async def find(tx: Transaction, kind: StepKind, token: str, now: datetime) -> SignInStep:
+    """Return the step of a token, which stays usable. Raises: SignInStepExpired."""
+    step = await tx.one(_FIND, SignInStep, hash=secret_tokens.digest(token), of_kind=kind, now=now)
+    if step is None:
+        raise expired()
+    return step
+
+
+def expired() -> SignInStepExpired:
+    """Return the error for a step that cannot be used."""
+    return SignInStepExpired("This page has expired, or was already used. Start again.")
 
 
 async def purge(installation: "Installation") -> int:

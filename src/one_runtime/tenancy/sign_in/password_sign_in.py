@@ -1,0 +1,174 @@
+"""Sign in with an e-mail address and a password, and then with a code or a passkey.
+
+A password alone never signs in. For an unknown account, the server does the same work as for a known account. So
+neither the answer nor its duration reveals which accounts exist.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import bindparam, exists, select, update
+
+from one_runtime.context import Installation
+from one_runtime.db.dashboard_tables import members, passwords, totp_secrets
+from one_runtime.db.dashboard_tables import passkeys as passkeys_table
+from one_runtime.db.engine import Transaction
+from one_runtime.encryption import vault
+from one_runtime.encryption.secret_tokens import SecretToken
+from one_runtime.errors import InvalidInput
+from one_runtime.tenancy import dashboard_sessions
+from one_runtime.tenancy.dashboard_sessions import Visitor
+from one_runtime.tenancy.sign_in import attempts, passkeys, password_rules, steps, totp
+from one_runtime.tenancy.sign_in.attempts import StoredAttempt
+from one_runtime.tenancy.sign_in.passkeys import RelyingParty
+from one_runtime.tenancy.sign_in.steps import SignInStep
+
+_WRONG: Final = "The e-mail address or the password is wrong."
+_NO_SECOND_STEP: Final = (
+    "This account has no passkey and no authenticator app, and a password alone is not enough. Ask an owner of your "
+    "organization for a new invitation."
+)
+
+
+class SignInRefused(InvalidInput):
+    """The e-mail address or the password is wrong, or the account has no second step."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecondStep:
+    """The password is correct. `token`: for the browser's cookie. The member continues with a code or a passkey."""
+
+    token: SecretToken
+    accepts_code: bool
+    accepts_passkey: bool
+
+
+class _AccountRow(NamedTuple):
+    member_id: str
+    phc: str | None
+    has_totp: bool
+    has_passkey: bool
+
+
+_HAS_TOTP = exists().where(totp_secrets.c.member_id == members.c.id)
+_HAS_PASSKEY = exists().where(passkeys_table.c.member_id == members.c.id)
+_COLUMNS = (
+    members.c.id.label("member_id"),
+    passwords.c.phc,
+    _HAS_TOTP.label("has_totp"),
+    _HAS_PASSKEY.label("has_passkey"),
+)
+_ACCOUNTS = select(*_COLUMNS).outerjoin_from(members, passwords, passwords.c.member_id == members.c.id)
+_FIND = _ACCOUNTS.where(members.c.email == bindparam("account"))
+_FIND_MEMBER = _ACCOUNTS.where(members.c.id == bindparam("member"))
+_RENEW_HASH = (
+    update(passwords)
+    .where(passwords.c.member_id == bindparam("member"), passwords.c.phc == bindparam("read_phc"))
+    .values(phc=bindparam("new_phc"))
+)
+
+
+async def begin(installation: Installation, email: str, password: str, address: str | None) -> SecondStep:
+    """Check a password, and begin the second step.
+
+    Raises: SignInRefused; RateLimited; Unavailable if too many sign-ins wait.
+    """
+    account, attempt = await _check(installation, email, password, address)
+    if not account.has_totp and not account.has_passkey:
+        raise SignInRefused.of("password", _NO_SECOND_STEP)
+    async with installation.database.write() as tx:
+        await attempts.forgive(tx, attempt)
+        step = SignInStep(account.member_id)
+        token = await steps.begin(tx, "second_factor", step, installation.clock())
+    return SecondStep(token, account.has_totp, account.has_passkey)
+
+
+async def find_second_step(installation: Installation, token: str) -> tuple[bool, bool]:
+    """Return two values: True if the second step accepts a code, and True if it accepts a passkey.
+
+    Raises: SignInStepExpired.
+    """
+    async with installation.database.read() as tx:
+        member_id = await _member_of_step(tx, token, installation.clock())
+        account = await tx.one(_FIND_MEMBER, _AccountRow, member=member_id)
+    if account is None:
+        raise steps.expired()
+    return account.has_totp, account.has_passkey
+
+
+async def finish_with_code(installation: Installation, token: str, code: str, address: str | None) -> str:
+    """Check the code of an authenticator app. Return the id of the member. After a wrong code, the step stays.
+
+    Raises: WrongCode; SignInStepExpired; RateLimited.
+    """
+    now = installation.clock()
+    async with installation.database.read() as tx:
+        member_id = await _member_of_step(tx, token, now)
+    attempt = await attempts.begin(installation, attempts.of_second_step(member_id), attempts.of_network(address))
+    async with installation.database.write() as tx:
+        await steps.use(tx, "second_factor", token, now)
+        await totp.verify(tx, installation.vault, member_id, code, now)
+        await attempts.forgive(tx, attempt)
+    return member_id
+
+
+async def passkey_options(installation: Installation, party: RelyingParty, token: str) -> Mapping[str, Any]:
+    """Return the options for `navigator.credentials.get` of the second step. Raises: SignInStepExpired."""
+    async with installation.database.read() as tx:
+        member_id = await _member_of_step(tx, token, installation.clock())
+        return await passkeys.sign_in_options(tx, party, token, member_id)
+
+
+async def finish_with_passkey(installation: Installation, party: RelyingParty, token: str, response: object) -> str:
+    """Check the passkey of the second step. Return the id of the member. Raises: PasskeyRefused; SignInStepExpired."""
+    now = installation.clock()
+    async with installation.database.write() as tx:
+        step = await steps.use(tx, "second_factor", token, now)
+        return await passkeys.verify(tx, party, token, response, now, step.member_id)
+
+
+async def authenticate_again(
+    installation: Installation, visitor: Visitor, password: str, code: str, address: str | None
+) -> None:
+    """Check the password and a code of a signed-in member, before a sensitive action.
+
+    Raises: SignInRefused; WrongCode; RateLimited; Unavailable if too many sign-ins wait.
+    """
+    second = await attempts.begin(installation, attempts.of_second_step(visitor.member_id))
+    account, attempt = await _check(installation, visitor.email, password, address)
+    if account.member_id != visitor.member_id:  # the member has just changed the e-mail address
+        raise SignInRefused.of("password", _WRONG)
+    async with installation.database.write() as tx:
+        now = installation.clock()
+        await totp.verify(tx, installation.vault, visitor.member_id, code, now)
+        await attempts.forgive(tx, attempt)
+        await attempts.forgive(tx, second)
+        await dashboard_sessions.note_authentication(tx, visitor.session_id, now)
+
+
+async def _check(
+    installation: Installation, email: str, password: str, address: str | None
+) -> tuple[_AccountRow, StoredAttempt]:
+    """Check a password. Replace a hash with old parameters. Raises: as `begin`."""
+    account_name, encoded = email.strip().lower(), password_rules.encode(password)
+    attempt = await attempts.begin(installation, attempts.of_account(account_name), attempts.of_network(address))
+    async with installation.database.read() as tx:
+        account = await tx.one(_FIND, _AccountRow, account=account_name)
+    phc = account.phc if account is not None else None
+    matches = await installation.passwords.verify(encoded, phc)
+    if account is None or phc is None or not matches:
+        raise SignInRefused.of("password", _WRONG)
+    if not vault.has_current_parameters(phc):
+        new_phc = await installation.passwords.hash(encoded)
+        async with installation.database.write() as tx:
+            await tx.execute(_RENEW_HASH, member=account.member_id, read_phc=phc, new_phc=new_phc)
+    return account, attempt
+
+
+async def _member_of_step(tx: Transaction, token: str, now: datetime) -> str:
+    step = await steps.find(tx, "second_factor", token, now)
+    if step.member_id is None:
+        raise steps.expired()
+    return step.member_id

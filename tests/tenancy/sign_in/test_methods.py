@@ -1,0 +1,108 @@
+"""The sign-in methods of a member."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from sqlalchemy import insert
+
+from one_runtime.db.dashboard_tables import identities, passwords
+from one_runtime.db.engine import Transaction
+from one_runtime.db.ids import new_id
+from one_runtime.errors import InvalidInput, NotFound
+from one_runtime.tenancy import dashboard_sessions
+from one_runtime.tenancy.sign_in import methods
+from one_runtime.tenancy.sign_in.methods import LastSignInMethod
+from one_runtime.tenancy.sign_in.password_sign_in import SignInRefused
+from tests.application import Application
+from tests.tenancy.sign_in.members import PASSWORD, SigningMember, count, new_member
+
+
+async def write(member: SigningMember, change: Callable[[Transaction], Awaitable[None]]) -> None:
+    async with member.installation.database.write() as tx:
+        await change(tx)
+
+
+async def test_methods_and_their_times_are_listed(application: Application) -> None:
+    member = await new_member(application)
+    await new_member(application, "grace@example.com")
+
+    async def find() -> methods.SignInMethods:
+        async with application.installation.database.read() as tx:
+            return await methods.find(tx, member.id)
+
+    found = await find()
+    assert (found.email, found.name, found.is_sufficient) == ("ada@example.com", "Ada Lovelace", False)
+    assert (found.password_changed_at, found.totp_created_at, found.passkeys, found.identities) == (None, None, 0, 0)
+    await member.set_password()
+    assert not (await find()).is_sufficient
+    await member.add_totp()
+    assert (await find()).is_sufficient
+    await member.add_passkey()
+    await member.add_passkey()
+    found = await find()
+    assert found.password_changed_at is not None
+    assert found.totp_created_at is not None
+    assert found.passkeys == 2
+    async with application.installation.database.read() as tx:
+        with pytest.raises(NotFound):
+            await methods.find(tx, new_id())
+
+
+async def test_new_password_is_checked_and_ends_other_sessions(application: Application) -> None:
+    member = await new_member(application)
+    await member.set_password()
+    await member.add_totp()
+    await member.other_session()
+    assert len(await member.sessions()) == 2
+    for guessable in ("too short", "Northwind2026", "ada@example.com"):
+        with pytest.raises(InvalidInput):
+            await member.set_password(guessable)
+    assert len(await member.sessions()) == 2
+    await member.set_password("eight quiet herons")
+    assert await member.sessions() == {member.session_id}
+    with pytest.raises(SignInRefused):
+        await member.enter_password(PASSWORD)
+    await member.enter_password("eight quiet herons")
+
+
+async def test_ended_session_stores_no_password(application: Application) -> None:
+    member = await new_member(application)
+    await write(member, lambda tx: dashboard_sessions.end(tx, member.id, member.session_id))
+    with pytest.raises(NotFound, match="Your session has ended"):
+        await member.set_password()
+    assert await count(application, passwords) == 0
+
+
+async def test_last_way_to_sign_in_cannot_be_removed(application: Application) -> None:
+    member = await new_member(application)
+    await member.set_password()
+    await member.add_totp()
+    for remove in (methods.remove_password, methods.remove_totp):
+        with pytest.raises(LastSignInMethod, match="add another way"):
+            await write(member, lambda tx, remove=remove: remove(tx, member.id))  # type: ignore[misc]
+    await member.enter_code(await member.enter_password(), member.code())
+    passkey = await member.add_passkey()
+    await write(member, lambda tx: methods.remove_totp(tx, member.id))
+    with pytest.raises(LastSignInMethod):
+        await write(member, lambda tx: methods.remove_passkey(tx, member.id, passkey.id, member.session_id))
+    await write(member, lambda tx: methods.remove_password(tx, member.id))
+    with pytest.raises(SignInRefused):
+        await member.enter_password()
+    identity = {"issuer": "https://id.example.com", "subject": "ada", "member_id": member.id}
+    await write(member, lambda tx: tx.execute(insert(identities), **identity, created_at=application.clock()))  # type: ignore[arg-type, return-value]
+    other = await member.other_session()
+    assert other in await member.sessions()
+    await write(member, lambda tx: methods.remove_passkey(tx, member.id, passkey.id, member.session_id))
+    assert await member.sessions() == {member.session_id}
+
+
+async def test_two_removals_at_the_same_time_leave_one_method(application: Application) -> None:
+    member = await new_member(application)
+    keys = [await member.add_passkey() for _ in range(2)]
+    removals = (
+        write(member, lambda tx, key=key: methods.remove_passkey(tx, member.id, key.id, member.session_id))  # type: ignore[misc]
+        for key in keys
+    )
+    results = await asyncio.gather(*removals, return_exceptions=True)
+    assert sorted(str(type(result)) for result in results) == sorted([str(LastSignInMethod), str(type(None))])
