@@ -11,7 +11,16 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from one_runtime.dashboard import invitation, openid, organizations, overview, session
+from one_runtime.dashboard import (
+    api_keys,
+    audit,
+    invitation,
+    members,
+    openid,
+    organizations,
+    overview,
+    session,
+)
 from one_runtime.dashboard.assets import load_static_files
 from one_runtime.dashboard.cookies import SESSION, DashboardCookies
 from one_runtime.dashboard.declarations import PUBLIC, SIGNED_IN, Access, PageSpec
@@ -29,7 +38,16 @@ from one_runtime.tenancy.roles import PERMISSIONS
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 """Maximum size of a form. The largest form uploads an OpenAPI document."""
 
-_MODULES: Final = (session, openid, invitation, organizations, overview)
+_MODULES: Final = (
+    session,
+    openid,
+    invitation,
+    organizations,
+    overview,
+    audit,
+    api_keys,
+    members,
+)
 
 PAGES: Final[tuple[PageSpec, ...]] = tuple(spec for module in _MODULES for spec in module.pages.specs)
 """The declarations of all pages and actions."""

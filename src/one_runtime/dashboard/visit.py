@@ -15,6 +15,7 @@ from one_runtime.catalog.model import Integration
 from one_runtime.context import Installation
 from one_runtime.dashboard.cookies import DashboardCookies
 from one_runtime.dashboard.rendering import Renderer
+from one_runtime.db.ids import is_id
 from one_runtime.errors import InvalidInput, MalformedRequest
 from one_runtime.integrations.entry_parser import EntryParser
 from one_runtime.proxy.concurrency import ProxyCalls
@@ -118,6 +119,12 @@ class Visit:
     def query(self, name: str, default: str = "") -> str:
         """Return a parameter of the query without surrounding spaces, or the default."""
         return self.request.query_params.get(name, default).strip()
+
+    @property
+    def cursor(self) -> str | None:
+        """Return the id in the parameter `before`. A page lists only older rows. Return None for the first page."""
+        before = self.query("before")
+        return before if is_id(before) else None
 
     async def form(self) -> FormData:
         """Return the fields of the posted form. Raises: MalformedRequest."""

@@ -15,13 +15,19 @@ from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.precondition import Precondition
 from one_runtime.db.schema import api_keys
 from one_runtime.encryption import secret_tokens
-from one_runtime.errors import Conflict, InvalidInput, NotFound
+from one_runtime.errors import Conflict, InsufficientRole, InvalidInput, NotFound
+from one_runtime.tenancy import members
 from one_runtime.tenancy.events import Actor, Subject, record
+from one_runtime.tenancy.roles import Permission, permits
+from one_runtime.validation.names import text_problem
 
 KeyScope: TypeAlias = Literal["read", "connect", "use", "credentials:read", "admin"]
 
 SCOPES: Final[tuple[KeyScope, ...]] = get_args(KeyScope)
 DEFAULT_SCOPES: Final[tuple[KeyScope, ...]] = ("read", "connect", "use")
+MAX_NAME: Final = 255
+PRIVILEGED_SCOPES: Final[frozenset[str]] = frozenset({"credentials:read", "admin"})
+"""Scopes of keys that only admins and owners can create and revoke in the dashboard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +83,14 @@ async def create(
 ) -> tuple[ApiKey, secret_tokens.SecretToken]:
     """Create an API key for the actor's organization. Return the stored data and the secret token of the key.
 
-    Raises: InvalidInput if `scopes` is empty or contains an unknown scope.
+    Raises: InvalidInput for an invalid name, or if `scopes` is empty or contains an unknown scope; InsufficientRole if
+    the role of a member does not allow these scopes.
     """
     unknown = sorted(set(scopes) - set(SCOPES))
     if unknown or not scopes:
         raise InvalidInput.of("scopes", f"must be one or more of {', '.join(SCOPES)}")
+    name = _clean_name(name)
+    await _require_role(tx, actor, scopes)
     token = secret_tokens.make(secret_tokens.API_KEY)
     ordered = tuple(scope for scope in SCOPES if scope in scopes)
     created_by = actor.id if actor.type == "member" else None
@@ -165,9 +174,11 @@ async def revoke_own(
     """Revoke an API key of the actor's organization. If the key is revoked already, change nothing.
 
     The transaction locks the active keys. Otherwise, two requests could revoke the last two keys with the scope `admin`
-    at the same time. The organization could then create no further key over the API.
+    at the same time. The organization could then create no further key over the API. A member can revoke the last key
+    with this scope, because members create keys in the dashboard.
 
-    Raises: NotFound; PreconditionFailed; Conflict if the key is the only active key with the scope `admin`.
+    Raises: NotFound; PreconditionFailed; InsufficientRole if the role of a member does not allow the key's scopes;
+    Conflict if the key is the only active key with the scope `admin`.
     """
     active = [_from_row(row) for row in await tx.all(_ACTIVE_LOCKED, organization=actor.organization_id)]
     key = await get(tx, actor.organization_id, key_id)
@@ -175,7 +186,9 @@ async def revoke_own(
         await condition(tx, key)
     if key.revoked_at is not None:
         return key
-    if "admin" in key.scopes and not any("admin" in other.scopes for other in active if other.id != key.id):
+    await _require_role(tx, actor, key.scopes)
+    is_needed = actor.type != "member" and "admin" in key.scopes
+    if is_needed and not any("admin" in other.scopes for other in active if other.id != key.id):
         raise Conflict(
             "This is the only active API key with the scope 'admin'. Create another key with this scope first. The "
             "operator can revoke this key with `one-runtime api-keys revoke`."
@@ -185,6 +198,29 @@ async def revoke_own(
     revoked = _from_row(row)
     await _record_revocation(tx, actor, revoked, now)
     return revoked
+
+
+def _clean_name(text: str) -> str:
+    name = text.strip()
+    if not 0 < len(name) <= MAX_NAME:
+        raise InvalidInput.of("name", f"must have 1 to {MAX_NAME} characters")
+    problem = text_problem(name)
+    if problem is not None:
+        raise InvalidInput.of("name", problem)
+    return name
+
+
+async def _require_role(tx: Transaction, actor: Actor, scopes: Collection[str]) -> None:
+    """Check that a member may create and revoke keys with these scopes. Other actors have scopes, and no role."""
+    if actor.type != "member":
+        return
+    role = await members.find_role(tx, actor.organization_id, actor.id) if actor.id else None
+    needed: Permission = "admin" if PRIVILEGED_SCOPES & set(scopes) else "develop"
+    if role is None or not permits(role, needed):
+        raise InsufficientRole(
+            "Only admins and owners can create and revoke API keys with the scopes 'credentials:read' and 'admin'. "
+            "Developers can create and revoke all other API keys."
+        )
 
 
 async def _record_revocation(tx: Transaction, actor: Actor, key: ApiKey, now: datetime) -> None:

@@ -208,6 +208,12 @@ async def list_all(tx: Transaction, organization_id: str) -> list[Membership]:
     return await tx.all(_LIST, Membership, organization=organization_id)
 
 
+async def list_page(tx: Transaction, organization_id: str, *, limit: int, after: str | None = None) -> list[Membership]:
+    """Return at most `limit` members of an organization, ordered by e-mail address. Begin after the address `after`."""
+    statement = _LIST if after is None else _LIST.where(members.c.email > after)
+    return await tx.all(statement.limit(limit), Membership, organization=organization_id)
+
+
 async def get(tx: Transaction, organization_id: str, member_id: str) -> Membership:
     """Return the membership of a member. Raises: NotFound."""
     key = {"organization": organization_id, "member": member_id}

@@ -1,0 +1,109 @@
+"""Pages of the organization's API keys."""
+
+from typing import Final, NamedTuple
+from urllib.parse import urlencode
+
+from starlette.responses import Response
+
+from one_runtime.dashboard.declarations import ORGANIZATION, Pages
+from one_runtime.dashboard.visit import FormErrors, Visit
+from one_runtime.errors import InvalidInput
+from one_runtime.tenancy import actor_names, api_keys
+from one_runtime.tenancy.api_keys import DEFAULT_SCOPES, PRIVILEGED_SCOPES, SCOPES, KeyScope
+
+PAGE_SIZE: Final = 50
+
+SCOPE_TEXTS: Final[dict[KeyScope, tuple[str, str]]] = {
+    "read": ("Read", "Read integrations, connections, end users, sessions, events and the request log."),
+    "connect": ("Connect", "Create sessions, and create, change, check and delete connections."),
+    "use": ("Use", "Call providers for end users, and create tokens for agents."),
+    "credentials:read": ("Read credentials", "Read the tokens and keys of connections in plain text."),
+    "admin": (
+        "Administer",
+        "Change the organization, OAuth clients, webhooks, custom integrations and API keys, and delete end users.",
+    ),
+}
+"""The name of each scope, and what it permits."""
+
+_PATH: Final = f"{ORGANIZATION}/api-keys"
+
+pages = Pages({"revoked": "The API key is revoked. One Runtime refuses every request with this key from now on."})
+
+
+class KeyForm(NamedTuple):
+    """The values of the form that creates a key."""
+
+    name: str = ""
+    scopes: tuple[str, ...] = DEFAULT_SCOPES
+
+
+@pages.get(_PATH, access="develop")
+async def list_keys(visit: Visit) -> Response:
+    """List the keys, newest first. After a new authentication, the form has the values from before."""
+    scopes = visit.request.query_params.getlist("scopes")
+    return await _list(visit, KeyForm(visit.query("name"), tuple(scopes) or DEFAULT_SCOPES))
+
+
+@pages.post(_PATH, access="develop")
+async def create_key(visit: Visit) -> Response:
+    """Create a key. Only this response contains the key.
+
+    A key that can read credentials or administer the organization needs a recent authentication. So a person who finds
+    an open browser cannot create such a key.
+    """
+    fields = await visit.form()
+    form = KeyForm(str(fields.get("name", "")), tuple(map(str, fields.getlist("scopes"))))
+    if PRIVILEGED_SCOPES & set(form.scopes) and not visit.member.has_authenticated_recently(visit.now):
+        return visit.redirect_to(f"/sign-in/again?{urlencode({'next': _path_with(visit, form)})}")
+    try:
+        async with visit.installation.database.write() as tx:
+            key, token = await api_keys.create(tx, visit.actor, form.name, form.scopes, visit.now)
+    except InvalidInput as error:
+        return await _list(visit, form, FormErrors.of(error, ["name", "scopes"]))
+    return visit.render(
+        "api_key_created.html",
+        title="New API key",
+        key=key,
+        secret=token.secret,
+        scope_texts=SCOPE_TEXTS,
+        path="/v1/integrations?end_user_id=user_123&logo=none" if "read" in key.scopes else "/v1/me",
+    )
+
+
+@pages.post(f"{_PATH}/{{api_key_id}}/revoke", access="develop")
+async def revoke_key(visit: Visit) -> Response:
+    """Revoke a key."""
+    async with visit.installation.database.write() as tx:
+        await api_keys.revoke_own(tx, visit.actor, visit.parameter("api_key_id"), visit.now)
+    return visit.redirect("api-keys", done="revoked")
+
+
+async def _list(visit: Visit, form: KeyForm, errors: FormErrors | None = None) -> Response:
+    before = visit.cursor
+    async with visit.installation.database.read() as tx:
+        keys = await api_keys.list_page(tx, visit.organization_id, limit=PAGE_SIZE + 1, before=before)
+        makers = [("member", key.created_by) for key in keys]
+        names = await actor_names.find_names(tx, visit.organization_id, makers)
+    following = keys[PAGE_SIZE - 1].id if len(keys) > PAGE_SIZE else None
+    is_admin = visit.may("admin")
+    return visit.render(
+        "api_keys.html",
+        status=422 if errors else 200,
+        title="API keys",
+        keys=keys[:PAGE_SIZE],
+        names=names,
+        form=form,
+        errors=errors,
+        scopes=[scope for scope in SCOPES if is_admin or scope not in PRIVILEGED_SCOPES],
+        scope_texts=SCOPE_TEXTS,
+        privileged=PRIVILEGED_SCOPES,
+        is_admin=is_admin,
+        older=visit.path("api-keys", before=following) if following else None,
+        first=visit.path("api-keys") if before else None,
+    )
+
+
+def _path_with(visit: Visit, form: KeyForm) -> str:
+    """Return the path of the page whose form has these values."""
+    values = urlencode({"name": form.name, "scopes": form.scopes}, doseq=True)
+    return f"{visit.path('api-keys')}?{values}"
