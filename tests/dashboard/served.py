@@ -123,29 +123,25 @@ async def _served(folder: Path) -> AsyncIterator[ServedTeam]:
         client = application.client(await application.key(organization_id))
         team = Team(application, organization_id, client)
         await _fill(application, client)
-<<<<<<< HEAD
-        tokens: dict[str, str] = {role: await _session(application, await team.member(role)) for role in ROLES}
+        members: dict[str, str] = {role: await team.member(role) for role in ROLES}
+        tokens: dict[str, str] = {role: await _session(application, members[role]) for role in ROLES}
         async with application.installation.database.write() as tx:
-            actor = Actor(organization_id, "system")
-            _, token = await invitations.create(tx, actor, "alan@example.com", "developer", application.clock())
-        yield ServedTeam(origin, organization_id, tokens, await sample_paths(client, organization_id, token.secret))
+            owner = Actor(organization_id, "member", members["owner"])
+            await invitations.create(tx, owner, "mary@example.com", "support", application.clock())
+            operator = Actor(organization_id, "system")
+            _, token = await invitations.create(tx, operator, "alan@example.com", "developer", application.clock())
+        paths = await sample_paths(client, organization_id, members["support"], token.secret)
+        yield ServedTeam(origin, organization_id, tokens, paths)
 
 
-async def sample_paths(client: Client, organization_id: str, token: str = "unknown") -> dict[str, str]:
+async def sample_paths(client: Client, organization_id: str, member_id: str, token: str = "unknown") -> dict[str, str]:
     """Return an existing path of each page, by the name of its declaration. The paths of actions can be incomplete.
 
     `token`: the token of an invitation.
     """
-    values = {name: await find(client) for name, find in SAMPLES.items()}
-    return {spec.name: _path(spec, {"organization_id": organization_id, "token": token, **values}) for spec in PAGES}
-=======
-        members: dict[str, str] = {role: await team.member(role) for role in ROLES}
-        tokens: dict[str, str] = {role: await _session(application, members[role]) for role in ROLES}
-        await _invite(application, organization_id, members["owner"])
-        values = {"member_id": members["support"]} | {name: await find(client) for name, find in SAMPLES.items()}
-        paths = {spec.name: _path(spec, {"organization_id": organization_id, **values}) for spec in PAGES}
-        yield ServedTeam(origin, organization_id, tokens, paths)
->>>>>>> f1ecff01 (dashboard: add pages of members, API keys and the audit log)
+    known = {"organization_id": organization_id, "member_id": member_id, "token": token}
+    values = known | {name: await find(client) for name, find in SAMPLES.items()}
+    return {spec.name: _path(spec, values) for spec in PAGES}
 
 
 async def _session(application: Application, member_id: str) -> str:
@@ -154,14 +150,6 @@ async def _session(application: Application, member_id: str) -> str:
             tx, member_id, "passkey", application.clock(), address="203.0.113.7", user_agent="Mozilla/5.0 Firefox/149"
         )
     return token.secret
-
-
-async def _invite(application: Application, organization_id: str, member_id: str) -> None:
-    """Create two open invitations: of a member, and of the operator."""
-    operator, owner = Actor(organization_id, "system", "ops"), Actor(organization_id, "member", member_id)
-    async with application.installation.database.write() as tx:
-        await invitations.create(tx, owner, "mary@northwind.example", "developer", application.clock())
-        await invitations.create(tx, operator, "dorothy@northwind.example", "owner", application.clock())
 
 
 async def _fill(application: Application, client: Client) -> None:

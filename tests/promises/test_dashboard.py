@@ -37,7 +37,8 @@ async def test_no_page_shows_a_credential_or_a_secret(team: Team) -> None:
     secrets = await secrets_of(team.api)
     await team.api.http.get("/v1/proxy/acme/contacts", headers={"one-runtime-end-user": "user_123"})
     await team.application.app.services.request_log.flush()
-    browser, paths = await team.browser("owner"), await sample_paths(team.api, team.organization_id)
+    browser = await team.browser("owner")
+    paths = await sample_paths(team.api, team.organization_id, str(browser.member_id))
     for spec in PAGES:
         if spec.method == "GET" and not spec.path.startswith("/invitations"):
             answer = await browser.get(paths[spec.name])
@@ -47,7 +48,8 @@ async def test_no_page_shows_a_credential_or_a_secret(team: Team) -> None:
 
 async def test_removed_member_is_out_at_the_next_request(team: Team) -> None:
     """Each request reads the role from the database, so the removal has the same effect in every process."""
-    browser, paths = await team.browser("owner"), await sample_paths(team.api, team.organization_id)
+    browser = await team.browser("owner")
+    paths = await sample_paths(team.api, team.organization_id, str(browser.member_id))
     assert (await browser.get()).status_code == 200
     async with team.application.installation.database.write() as tx:
         await tx.execute(delete(memberships).where(memberships.c.member_id == browser.member_id))

@@ -241,7 +241,7 @@ Named = list[tuple[str, str]]
 
 def _details(event: Event) -> tuple[Named, Named, Explanation | None]:
     """Return the data of an event: names and texts, names and ids, and the explanation of the reason, or None."""
-    ids = {"event": event.id, "connection": event.connection_id, "request": event.request_id}
+    ids: dict[str, object] = {"event": event.id, "connection": event.connection_id, "request": event.request_id}
     ids |= {name.removesuffix("_id"): value for name, value in event.data.items() if name.endswith("_id")}
     data = {name: value for name, value in event.data.items() if not name.endswith("_id")}
     return _texts(data), _texts(ids), explain_event(event.type, event.data.get("reason"))
