@@ -42,7 +42,19 @@ END_USERS: Final = (
 Sample = Callable[[Client], Awaitable[str]]
 
 
-SAMPLES: Final[Mapping[str, Sample]] = {}
+async def _webhook_endpoint(client: Client) -> str:
+    answer = (await client.get("/v1/webhook-endpoints")).json()
+    endpoint_id: str = answer["webhook_endpoints"][0]["id"]
+    return endpoint_id
+
+
+async def _delivery(client: Client) -> str:
+    path = f"/v1/webhook-endpoints/{await _webhook_endpoint(client)}/deliveries"
+    event_id: str = (await client.get(path)).json()["webhook_deliveries"][0]["event_id"]
+    return event_id
+
+
+SAMPLES: Final[Mapping[str, Sample]] = {"webhook_endpoint_id": _webhook_endpoint, "event_id": _delivery}
 """Functions that find an existing value of each parameter in the paths of pages, besides `organization_id`.
 
 Add the parameters of new pages here.
@@ -167,6 +179,7 @@ async def _fill(application: Application, client: Client) -> None:
     await client.http.get("/v1/proxy/acme/contacts", headers={"one-runtime-connection": broken["id"]})
     endpoint = {"url": "https://hooks.northwind.example/one-runtime", "event_types": ["connection.*"]}
     await client.post("/v1/webhook-endpoints", endpoint)
+    await client.connect("user_1044")  # the endpoint receives an event
     await client.post("/v1/end-user-tokens", {"end_user_id": "user_1042", "name": "Assistant"})
     await client.post("/v1/api-keys", {"name": "Backend", "scopes": ["read", "connect", "use"]})
     await application.app.services.request_log.flush()

@@ -230,8 +230,8 @@ async def replay_webhooks(
         raise InvalidInput.of("until", "must be later than `since`")
     async with installation.database.read() as tx:
         endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id)
-        detailed = (await endpoints.details(tx, caller.organization_id, [endpoint]))[0]
-    types = event_types.expand(body.types, "types") if body.types else detailed.event_types
+        present_types = await endpoints.event_types_of(tx, endpoint)
+    types = event_types.expand(body.types, "types") if body.types else present_types
     queued = await replay.replay(installation, endpoint, Range(body.since, until, types), body.status)
     return ReplayAnswer(queued_deliveries=queued)
 

@@ -17,10 +17,9 @@ from one_runtime.egress.errors import TargetRefused
 from one_runtime.errors import Conflict, InvalidInput, NotFound
 from one_runtime.tenancy.authentication import Principal
 from one_runtime.webhooks import endpoints, event_types, samples, secrets
-from one_runtime.webhooks.attempts import attempt
 from one_runtime.webhooks.endpoints import DisabledReason, EndpointDetails, Include, Kind, Status, WebhookEndpoint
-from one_runtime.webhooks.messages import Message
 from one_runtime.webhooks.targets import clean_url
+from one_runtime.webhooks.testing import send_test
 
 router = Routes("Webhook endpoints")
 
@@ -303,17 +302,7 @@ async def test_webhook_endpoint(
     `type` selects the type of a made-up event, also a type that the endpoint does not receive. One Runtime does not
     store the message, and does not repeat it. The status of the endpoint stays the same.
     """
-    now = installation.clock()
-    message = Message(samples.make_up(query.type, caller.actor, now))
-    async with installation.database.read() as tx:
-        endpoint = await endpoints.get(tx, caller.organization_id, webhook_endpoint_id)
-        if endpoint.kind == "pull":
-            raise Conflict(
-                "This endpoint has no URL, so One Runtime cannot send a test message. Your program fetches the events "
-                f"with GET /v1/webhook-endpoints/{endpoint.id}/pending."
-            )
-        keys = await secrets.require(tx, installation.vault, endpoint, now)
-    answer = await attempt(installation.webhook_egress, endpoint, keys, message, installation.clock)
+    answer = await send_test(installation, caller.actor, webhook_endpoint_id, query.type)
     return WebhookTest(
         is_success=answer.is_success,
         http_status=answer.attempt.response_status,

@@ -20,6 +20,8 @@ from one_runtime.dashboard import (
     organizations,
     overview,
     session,
+    webhook_deliveries,
+    webhooks,
 )
 from one_runtime.dashboard.assets import load_static_files
 from one_runtime.dashboard.cookies import SESSION, DashboardCookies
@@ -47,6 +49,8 @@ _MODULES: Final = (
     audit,
     api_keys,
     members,
+    webhooks,
+    webhook_deliveries,
 )
 
 PAGES: Final[tuple[PageSpec, ...]] = tuple(spec for module in _MODULES for spec in module.pages.specs)

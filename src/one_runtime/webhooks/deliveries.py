@@ -182,6 +182,7 @@ _DELIVERIES: Final = select(
     webhook_deliveries.c.settled_at,
 ).join(events, events.c.id == webhook_deliveries.c.event_id)
 _ONE: Final = _DELIVERIES.where(*_KEY, webhook_deliveries.c.organization_id == bindparam("organization"))
+_ONE_WITH_EVENT: Final = _ONE.add_columns(*(column.label(f"event_{column.name}") for column in _EVENT_COLUMNS))
 _ATTEMPTS: Final = (
     select(*(webhook_attempts.c[name] for name in Attempt.__dataclass_fields__))
     .where(
@@ -360,11 +361,18 @@ async def get(tx: Transaction, endpoint: WebhookEndpoint, event_id: str) -> Deli
     key = {"organization": endpoint.organization_id, "endpoint": endpoint.id, "event": event_id}
     delivery = await tx.one(_ONE, Delivery, **key) if is_id(event_id) else None
     if delivery is None:
-        raise NotFound(
-            f"This endpoint has no delivery of the event {event_id[:64]!r}. "
-            f"GET /v1/webhook-endpoints/{endpoint.id}/deliveries lists the deliveries."
-        )
+        raise _not_found(endpoint, event_id)
     return delivery
+
+
+async def get_with_event(tx: Transaction, endpoint: WebhookEndpoint, event_id: str) -> tuple[Delivery, Event]:
+    """Return the delivery of an event to an endpoint, and the event. Raises: NotFound."""
+    key = {"organization": endpoint.organization_id, "endpoint": endpoint.id, "event": event_id}
+    row = await tx.one(_ONE_WITH_EVENT, **key) if is_id(event_id) else None
+    if row is None:
+        raise _not_found(endpoint, event_id)
+    fields = len(Delivery.__dataclass_fields__)
+    return Delivery(*row[:fields]), Event(*row[fields:])
 
 
 async def attempts_of(tx: Transaction, endpoint: WebhookEndpoint, event_id: str) -> list[Attempt]:
@@ -382,3 +390,10 @@ async def attempts_of_page(
         values = {name: getattr(row, name) for name in Attempt.__dataclass_fields__}
         attempts[row.event_id].append(Attempt(**values))
     return attempts
+
+
+def _not_found(endpoint: WebhookEndpoint, event_id: str) -> NotFound:
+    return NotFound(
+        f"This endpoint has no delivery of the event {event_id[:64]!r}. "
+        f"GET /v1/webhook-endpoints/{endpoint.id}/deliveries lists the deliveries."
+    )

@@ -235,15 +235,16 @@ async def details(tx: Transaction, organization_id: str, endpoints: Iterable[Web
     for row in await tx.all(_SUBSCRIPTIONS, _Subscription, organization=organization_id):
         types.setdefault(row.endpoint_id, set()).add(row.event_type)
     pending = {row.endpoint_id: row.pending for row in await tx.all(_PENDING, _Pending, organization=organization_id)}
-    order = {kind: index for index, kind in enumerate(events.TYPES)}
     return [
-        EndpointDetails(
-            endpoint,
-            tuple(sorted(types.get(endpoint.id, ()), key=lambda kind: (order.get(kind, len(order)), kind))),
-            pending.get(endpoint.id, 0),
-        )
+        EndpointDetails(endpoint, _in_order(types.get(endpoint.id, ())), pending.get(endpoint.id, 0))
         for endpoint in endpoints
     ]
+
+
+async def event_types_of(tx: Transaction, endpoint: WebhookEndpoint) -> tuple[str, ...]:
+    """Return the event types of an endpoint."""
+    rows = await tx.all(_SUBSCRIPTIONS, _Subscription, organization=endpoint.organization_id)
+    return _in_order(row.event_type for row in rows if row.endpoint_id == endpoint.id)
 
 
 def change(endpoint: WebhookEndpoint, changes: Mapping[str, Any]) -> WebhookEndpoint:
@@ -318,6 +319,11 @@ def require_active(endpoint: WebhookEndpoint) -> None:
             f"This webhook endpoint is {endpoint.status}. Send PATCH /v1/webhook-endpoints/{endpoint.id} with "
             '{"status": "active"} first.'
         )
+
+
+def _in_order(types: Iterable[str]) -> tuple[str, ...]:
+    order = {kind: index for index, kind in enumerate(events.TYPES)}
+    return tuple(sorted(types, key=lambda kind: (order.get(kind, len(order)), kind)))
 
 
 def _wake_requests(tx: Transaction, endpoint: WebhookEndpoint) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import (
     ColumnElement,
@@ -14,6 +14,7 @@ from sqlalchemy import (
     Update,
     bindparam,
     exists,
+    func,
     literal,
     literal_column,
     select,
@@ -38,7 +39,14 @@ ReplayStatus: TypeAlias = Literal["failed", "missing", "all"]
 MAX_QUEUED: Final = 100_000
 """Maximum number of deliveries that one replay queues."""
 
+MAX_COUNTED: Final = 10_000
+"""Maximum number of deliveries that `count` counts exactly."""
+
 _ENDPOINT_KEY: Final[ColumnElement[str]] = literal_column("'webhook_endpoint_id'")
+
+
+class _DeliveryCount(NamedTuple):
+    deliveries: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +92,11 @@ async def replay(installation: Installation, endpoint: WebhookEndpoint, events_:
     endpoints.require_active(endpoint)
     async with installation.database.read() as tx:
         begun = await database_now(tx, installation.clock)
-    statuses = ["failed", "delivered"] if status == "all" else ["failed"]
     again = batched_update(
         webhook_deliveries,
         _queued_again(begun, TROUBLED if endpoint.kind == "push" else PULL),
-        webhook_deliveries.c.organization_id == endpoint.organization_id,
-        webhook_deliveries.c.endpoint_id == endpoint.id,
-        *matches(webhook_deliveries.c.status, statuses),
+        *_is_settled(endpoint, events_, status),
         webhook_deliveries.c.settled_at < begun,  # a delivery that this replay has sent again is settled later
-        *within(webhook_deliveries.c.event_id, events_.since, events_.until),
-        *(exists().where(events.c.id == webhook_deliveries.c.event_id, of_type) for of_type in events_.has_type()),
     )
     queued = await _repeat(installation, endpoint, again, MAX_QUEUED)
     if status != "failed":
@@ -101,11 +104,46 @@ async def replay(installation: Installation, endpoint: WebhookEndpoint, events_:
     return queued
 
 
-def _insert_missing(endpoint: WebhookEndpoint, events_: Range, now: datetime) -> Insert:
-    """Build a statement that queues events without a delivery, except for events about the endpoint itself."""
+async def count(tx: Transaction, endpoint: WebhookEndpoint, events_: Range, status: ReplayStatus) -> int:
+    """Return the number of deliveries that a replay would queue now. Above `MAX_COUNTED`, the number is too low."""
+    found = [select(webhook_deliveries.c.event_id).where(*_is_settled(endpoint, events_, status))]
+    if status != "failed":
+        found.append(select(events.c.id).where(*_is_missing(endpoint, events_)))
+    numbers = [
+        select(func.count()).select_from(each.limit(MAX_COUNTED + 1).subquery()).scalar_subquery() for each in found
+    ]
+    row = await tx.one(select(sum(numbers[1:], numbers[0]).label("deliveries")), _DeliveryCount)
+    return 0 if row is None else row.deliveries
+
+
+def _is_settled(endpoint: WebhookEndpoint, events_: Range, status: ReplayStatus) -> list[ColumnElement[bool]]:
+    """Return the conditions for the settled deliveries that a replay queues again."""
+    return [
+        webhook_deliveries.c.organization_id == endpoint.organization_id,
+        webhook_deliveries.c.endpoint_id == endpoint.id,
+        *matches(webhook_deliveries.c.status, ["failed", "delivered"] if status == "all" else ["failed"]),
+        *within(webhook_deliveries.c.event_id, events_.since, events_.until),
+        *(exists().where(events.c.id == webhook_deliveries.c.event_id, of_type) for of_type in events_.has_type()),
+    ]
+
+
+def _is_missing(endpoint: WebhookEndpoint, events_: Range) -> list[ColumnElement[bool]]:
+    """Return the conditions for the events without a delivery, except for events about the endpoint itself."""
     delivered = exists().where(
         webhook_deliveries.c.event_id == events.c.id, webhook_deliveries.c.endpoint_id == endpoint.id
     )
+    about = events.c.data.op("->>", return_type=Text())(_ENDPOINT_KEY)
+    return [
+        events.c.organization_id == endpoint.organization_id,
+        ~delivered,
+        about.is_distinct_from(endpoint.id),
+        *within(events.c.id, events_.since, events_.until),
+        *events_.has_type(),
+    ]
+
+
+def _insert_missing(endpoint: WebhookEndpoint, events_: Range, now: datetime) -> Insert:
+    """Build a statement that queues the missing events."""
     values = {
         "event_id": events.c.id,
         "endpoint_id": literal(endpoint.id, ID),
@@ -116,14 +154,7 @@ def _insert_missing(endpoint: WebhookEndpoint, events_: Range, now: datetime) ->
         "due_at": literal(now, TIME),
         "lane": literal(TROUBLED if endpoint.kind == "push" else PULL, Integer),
     }
-    about = events.c.data.op("->>", return_type=Text())(_ENDPOINT_KEY)
-    missing = select(*values.values()).where(
-        events.c.organization_id == endpoint.organization_id,
-        ~delivered,
-        about.is_distinct_from(endpoint.id),
-        *within(events.c.id, events_.since, events_.until),
-        *events_.has_type(),
-    )
+    missing = select(*values.values()).where(*_is_missing(endpoint, events_))
     queued = insert(webhook_deliveries).from_select(list(values), missing.limit(bindparam("limit")))
     return queued.on_conflict_do_nothing()  # another replay can have queued the event since
 
