@@ -30,7 +30,7 @@ def accept(database_url: str, url: str, sessions: int = 0) -> str:
     """Open a link, and sign in some times. Return the id of the member."""
 
     async def do(tx: Transaction) -> str:
-        member = await invitations.accept(tx, url.rpartition("/")[2], system_clock())
+        member = await invitations.accept(tx, url.rpartition("=")[2], system_clock())
         for _ in range(sessions):
             await dashboard_sessions.create(tx, member.member_id, "link", system_clock(), address=None, user_agent=None)
         return member.member_id
@@ -42,7 +42,7 @@ def test_invited_person_becomes_a_member_whom_commands_change_and_remove(run: Ru
     organization = run("organizations", "create", "Northwind").line
     invited = run("members", "invite", " Ada@Example.com", "--role", "owner")
     (link,) = invited.out.splitlines()
-    assert link.startswith(f"{DASHBOARD}/invitations/orui_")
+    assert link.startswith(f"{DASHBOARD}/invitation?token=orui_")
     assert (invited.code, run("members", "list").out) == (0, "")
     assert re.fullmatch(r"The link works once, until \d{4}-.*Z\.\n", invited.err)
     ada = accept(database_url, link, sessions=2)

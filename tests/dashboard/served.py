@@ -151,9 +151,10 @@ async def sample_paths(client: Client, organization_id: str, member_id: str, tok
 
     `token`: the token of an invitation.
     """
-    known = {"organization_id": organization_id, "member_id": member_id, "token": token}
+    known = {"organization_id": organization_id, "member_id": member_id}
     values = known | {name: await find(client) for name, find in SAMPLES.items()}
-    return {spec.name: _path(spec, values) for spec in PAGES}
+    paths = {spec.name: _path(spec, values) for spec in PAGES}
+    return {**paths, "GET /invitation": f"/invitation?token={token}"}
 
 
 async def _session(application: Application, member_id: str) -> str:

@@ -8,6 +8,7 @@ import httpx2
 from one_runtime.dashboard.cookies import SESSION
 from one_runtime.tenancy import invitations
 from one_runtime.tenancy.events import Actor
+from one_runtime.tenancy.invitations import link_url
 from one_runtime.tenancy.roles import Role
 from tests.dashboard.team import Team, TeamBrowser, text_of
 
@@ -17,11 +18,12 @@ async def link(team: Team, email: str = "ada@example.com", role: Role = "owner",
     actor = Actor(team.organization_id, "member" if maker else "system", maker)
     async with team.application.installation.database.write() as tx:
         _, token = await invitations.create(tx, actor, email, role, team.application.clock())
-    return f"/invitations/{token.secret}"
+    return link_url("", token)
 
 
 async def accept(browser: TeamBrowser, path: str) -> httpx2.Response:
-    return await browser.post(path)
+    address, _, token = path.partition("?token=")
+    return await browser.post(address, {"token": token})
 
 
 async def test_first_owner_opens_the_link_joins_and_is_signed_in(team: Team) -> None:
@@ -45,7 +47,12 @@ async def test_link_that_is_used_expired_replaced_or_unknown_is_one_sentence(tea
     expired = await link(team, "grace@example.com")
     other = await team.browser(None)
     team.application.clock.ahead = timedelta(hours=25)
-    cases = {replaced: "does not work", used: "was used already", expired: "has expired", "/invitations/x": "not work"}
+    cases = {
+        replaced: "does not work",
+        used: "was used already",
+        expired: "has expired",
+        "/invitation?token=x": "not work",
+    }
     for path, sentence in cases.items():
         for answer in (await other.get(path), await accept(other, path)):
             assert answer.status_code in {404, 409}

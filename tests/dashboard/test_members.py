@@ -12,7 +12,7 @@ ADA = "ada@example.com"
 
 def link_of(page: str) -> str:
     """Return the token of the link on the page of a new invitation."""
-    tokens: set[str] = set(re.findall(r"http://127\.0\.0\.1:8003/invitations/(orui_\w+)", page))
+    tokens: set[str] = set(re.findall(r"http://127\.0\.0\.1:8003/invitation\?token=(orui_\w+)", page))
     (token,) = tokens
     return token
 

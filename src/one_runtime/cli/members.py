@@ -10,6 +10,7 @@ from one_runtime.cli.running import read, write
 from one_runtime.cli.terminal import AsJson, print_json, print_rows
 from one_runtime.clock import rfc3339, system_clock
 from one_runtime.db.engine import Transaction
+from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.errors import ConfigurationError, InvalidInput
 from one_runtime.settings import load_settings
 from one_runtime.tenancy import dashboard_sessions, invitations, members, organizations
@@ -43,13 +44,13 @@ def invite_member(
             "for this command."
         )
 
-    async def invite(tx: Transaction) -> tuple[Invitation, str]:
+    async def invite(tx: Transaction) -> tuple[Invitation, SecretToken]:
         actor = operator_actor(await _organization_id(tx, organization))
         invitation, token = await invitations.create(tx, actor, email, role, system_clock())
-        return invitation, token.secret
+        return invitation, token
 
     invitation, token = write(invite)
-    url, until = f"{dashboard_url}/invitations/{token}", rfc3339(invitation.expires_at)
+    url, until = invitations.link_url(dashboard_url, token), rfc3339(invitation.expires_at)
     if as_json:
         ids = {"id": invitation.id, "organization_id": invitation.organization_id}
         print_json({**ids, "email": invitation.email, "role": invitation.role, "url": url, "expires_at": until})

@@ -187,7 +187,8 @@ def _check_permission(visit: Visit, spec: PageSpec) -> None:
 
 def _next(request: Request) -> str:
     """Return a query with the page to which the browser returns after the sign-in."""
-    path = request.url.path if request.method == "GET" else urlsplit(request.headers.get("referer", "")).path
+    url = urlsplit(str(request.url) if request.method == "GET" else request.headers.get("referer", ""))
+    path = url.path + (f"?{url.query}" if url.query else "")
     return f"?next={quote(path)}" if path not in {"", "/"} else ""
 
 

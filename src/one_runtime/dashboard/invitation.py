@@ -10,11 +10,11 @@ from one_runtime.tenancy import invitations
 pages = Pages()
 
 
-@pages.get("/invitations/{token}", access=PUBLIC)
+@pages.get("/invitation", access=PUBLIC)
 async def show_invitation(visit: Visit) -> Response:
     """Show who is invited, to which organization, and in which role."""
     async with visit.installation.database.read() as tx:
-        link = await invitations.find(tx, visit.parameter("token"), visit.now)
+        link = await invitations.find(tx, visit.query("token"), visit.now)
     return visit.render(
         "invitation.html",
         title=f"Join {link.organization_name}",
@@ -23,14 +23,13 @@ async def show_invitation(visit: Visit) -> Response:
     )
 
 
-@pages.post("/invitations/{token}", access=PUBLIC)
+@pages.post("/invitation", access=PUBLIC)
 async def accept_invitation(visit: Visit) -> Response:
     """Join the organization, and sign in."""
+    link = str((await visit.form()).get("token", ""))
     signed_in = visit.visitor.member_id if visit.visitor is not None else None
     async with visit.installation.database.write() as tx:
-        membership = await invitations.accept(
-            tx, visit.parameter("token"), visit.now, signed_in=signed_in, address=visit.address
-        )
+        membership = await invitations.accept(tx, link, visit.now, signed_in=signed_in, address=visit.address)
         path = f"/o/{membership.organization_id}"
         if membership.member_id == signed_in:
             return visit.redirect_to(path)

@@ -56,7 +56,7 @@ async def invite_member(visit: Visit) -> Response:
             invitation, token = await invitations.create(tx, visit.actor, form.email, role, visit.now)
     except InvalidInput as error:
         return await _list(visit, form, FormErrors.of(error, ["email", "role"]))
-    url = f"{visit.installation.settings.dashboard_url}/invitations/{token.secret}"
+    url = invitations.link_url(visit.installation.settings.dashboard_url, token)
     return visit.render("invited.html", title="Invitation", invitation=invitation, url=url)
 
 

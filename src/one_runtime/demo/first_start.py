@@ -24,6 +24,7 @@ from one_runtime.db.migrations import migrate
 from one_runtime.demo import acme
 from one_runtime.demo.playground.product import AGENT_LINKS, CONNECTED, WEBHOOKS
 from one_runtime.encryption import key_ring
+from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.errors import ConfigurationError, Unauthenticated
 from one_runtime.integrations import oauth_clients
@@ -69,7 +70,7 @@ class DemoData:
     acme_keys: Mapping[str, str] = field(repr=False)
     acme_client: ClientIdentity
     webhook_secret: str = field(repr=False)
-    invitation: str = field(repr=False)
+    invitation: SecretToken = field(repr=False)
 
     @property
     def api_key_file(self) -> Path:
@@ -126,9 +127,7 @@ async def prepare(folder: Path, playground_origin: str, acme_entry: Integration)
             _, invitation = await invitations.create(tx, actor, OWNER, "owner", system_clock())
     finally:
         await database.close()
-    return DemoData(
-        folder, url, encryption_keys, organization_id, *api_key, acme_keys, acme_client, secret, invitation.secret
-    )
+    return DemoData(folder, url, encryption_keys, organization_id, *api_key, acme_keys, acme_client, secret, invitation)
 
 
 async def register_client(

@@ -32,6 +32,7 @@ from one_runtime.egress.target import AllowList
 from one_runtime.errors import ConfigurationError
 from one_runtime.oauth.callback import callback_url
 from one_runtime.settings import Settings
+from one_runtime.tenancy.invitations import link_url
 
 AppFactory = Callable[[Settings, Catalog], ASGIApp]
 """Type of `one_runtime.app.create_app`.
@@ -228,7 +229,7 @@ curl -H "Authorization: Bearer $ONE_RUNTIME_API_KEY" "{addresses.one_runtime}/v1
 
 
 def _dashboard_link(addresses: Addresses, demo: DemoData) -> str:
-    return f"{addresses.dashboard}/invitations/{demo.invitation}"
+    return link_url(addresses.dashboard, demo.invitation)
 
 
 def _about_the_key(demo: DemoData) -> str:

@@ -109,6 +109,11 @@ _DELETE = delete(invitations).where(_OF_ORGANIZATION, _IS_ONE, _UNUSED)
 _PURGE = batched_delete(invitations, invitations.c.expires_at < bindparam("before"))
 
 
+def link_url(dashboard_url: str, token: secret_tokens.SecretToken) -> str:
+    """Return the link of an invitation. The token is in the query, because logs of proxies omit queries."""
+    return f"{dashboard_url}/invitation?token={token.secret}"
+
+
 async def create(
     tx: Transaction, actor: Actor, email: str, role: Role, now: datetime
 ) -> tuple[Invitation, secret_tokens.SecretToken]:
