@@ -8,21 +8,21 @@ and end-user tokens (`tenancy/key_uses.py`).
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
-from sqlalchemy import ColumnElement, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, insert, select, update
 
 from one_runtime.db.engine import Database, Transaction
-from one_runtime.db.ids import lowest_id
+from one_runtime.db.ids import is_id, lowest_id
 from one_runtime.db.scanning import SCANNED_ROWS, Page, Values, matches, read_page, several, within
 from one_runtime.db.schema import connections, end_users, organizations
 from one_runtime.db.schema import requests as rows
-from one_runtime.errors import Unavailable
+from one_runtime.errors import NotFound, Unavailable
 from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.proxy import usage
 from one_runtime.telemetry import metrics
@@ -79,11 +79,16 @@ class LoggedRequest:
     run_id: str | None = None
 
 
+Outcome: TypeAlias = Literal["failed", "2xx", "3xx", "4xx", "5xx", "cancelled"]
+OUTCOMES: Final[tuple[Outcome, ...]] = get_args(Outcome)
+
+
 @dataclass(frozen=True, slots=True)
 class RequestFilter:
     """Selects entries. The value None in a field selects every entry.
 
-    `since`, `until`: select calls that ended at or after `since`, and before `until`.
+    - `since`, `until`: select calls that ended at or after `since`, and before `until`.
+    - `outcome`: the class of the status, or `failed` for all failures (`usage.is_failure`).
     """
 
     end_user_id: Values[str] = None
@@ -93,13 +98,16 @@ class RequestFilter:
     api_key_id: Values[str] = None
     end_user_token_id: Values[str] = None
     run_id: Values[str] = None
+    error: Values[str] = None
+    outcome: Outcome | None = None
     request_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
 
-    def conditions(self, columns: Any, names: Iterable[str]) -> list[ColumnElement[bool]]:
+    def conditions(self, columns: Any, names: Collection[str]) -> list[ColumnElement[bool]]:
         """Return the conditions for the columns with these names."""
-        return [condition for name in names for condition in matches(columns[name], getattr(self, name))]
+        equal = [condition for name in names for condition in matches(columns[name], getattr(self, name))]
+        return equal if self.outcome is None or "status" not in names else [*equal, _has_outcome(columns, self.outcome)]
 
     def split(self, organization_id: str | None) -> tuple[list[str], list[str]]:
         """Return the names of the filters that an index supports, and the names of the other filters.
@@ -113,7 +121,14 @@ class RequestFilter:
 
 _COLUMNS = tuple(rows.c[name] for name in LoggedRequest.__dataclass_fields__)
 _INDEXED_OF_ORGANIZATION: Final = ("end_user_id", "connection_id", "request_id")
-_UNINDEXED: Final[tuple[str, ...]] = ("integration_slug", "status", "api_key_id", "end_user_token_id", "run_id")
+_UNINDEXED: Final[tuple[str, ...]] = (
+    "integration_slug",
+    "status",
+    "api_key_id",
+    "end_user_token_id",
+    "run_id",
+    "error",
+)
 _OF_ORGANIZATION = rows.c.organization_id == bindparam("organization")
 # The subquery yields NULL if the end user was deleted after the call. The lock (FOR KEY SHARE) makes a later deletion
 # of the end user wait for this write. So the deletion also removes the identifier from the new entries.
@@ -141,12 +156,30 @@ _OF_EXISTING_ORGANIZATION = (
 _INSERT = insert(rows).from_select(list(LoggedRequest.__dataclass_fields__), _OF_EXISTING_ORGANIZATION)
 _PARAMS: Final = tuple(_RENAMED.get(name, name) for name in LoggedRequest.__dataclass_fields__)
 _VALUES: Final = attrgetter(*LoggedRequest.__dataclass_fields__)  # faster than `asdict`, which copies each value
+_ONE = select(*_COLUMNS).where(_OF_ORGANIZATION, rows.c.id == bindparam("id"))
 _PURGE = batched_delete(rows, rows.c.id < bindparam("before"))
 _SET_LAST_USED = (
     update(connections)
     .where(connections.c.organization_id == bindparam("organization"), connections.c.id == bindparam("connection"))
     .values(last_used_at=bindparam("at"))
 )
+
+
+def _has_outcome(columns: Any, outcome: Outcome) -> ColumnElement[bool]:
+    if outcome == "failed":
+        return usage.failure_condition(columns)
+    if outcome == "cancelled":
+        return matches(columns.status, 0)[0]
+    lowest = int(outcome[0]) * 100
+    return and_(columns.status >= lowest, columns.status < lowest + 100)
+
+
+async def get(tx: Transaction, organization_id: str, entry_id: str) -> LoggedRequest:
+    """Return the entry of a call. Raises: NotFound."""
+    found = await tx.one(_ONE, LoggedRequest, organization=organization_id, id=entry_id) if is_id(entry_id) else None
+    if found is None:
+        raise NotFound("There is no such call in the request log. One Runtime deletes the entries of old calls.")
+    return found
 
 
 async def list_newest(

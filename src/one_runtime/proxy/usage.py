@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, Select, bindparam, case, func, literal_column, or_, select, tuple_
 
 from one_runtime.clock import rfc3339
 from one_runtime.db.dashboard_tables import usage_hours
@@ -154,6 +154,11 @@ def is_failure(call: "LoggedRequest") -> bool:
     A call that the caller cancelled has the status 0 and no error. Such a call is not a failure.
     """
     return call.status >= 400 or call.error is not None
+
+
+def failure_condition(columns: Any) -> ColumnElement[bool]:
+    """Return the same condition in SQL. `columns`: the columns `status` and `error` of calls."""
+    return or_(columns.status >= 400, columns.error.is_not(None))
 
 
 def count(calls: Iterable["LoggedRequest"]) -> list[UsageHour]:
