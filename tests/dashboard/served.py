@@ -54,7 +54,16 @@ async def _delivery(client: Client) -> str:
     return event_id
 
 
-SAMPLES: Final[Mapping[str, Sample]] = {"webhook_endpoint_id": _webhook_endpoint, "event_id": _delivery}
+async def _logged_request(client: Client) -> str:
+    identifier: str = (await client.get("/v1/proxy-requests")).json()["proxy_requests"][0]["id"]
+    return identifier
+
+
+SAMPLES: Final[Mapping[str, Sample]] = {
+    "webhook_endpoint_id": _webhook_endpoint,
+    "event_id": _delivery,
+    "logged_request_id": _logged_request,
+}
 """Functions that find an existing value of each parameter in the paths of pages, besides `organization_id`.
 
 Add the parameters of new pages here.

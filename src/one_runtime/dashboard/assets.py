@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 FILES: Final = ("dashboard.js", "htmx.min.js")
-STYLESHEETS: Final = ("base.css", "frame.css", "forms.css", "content.css", "plots.css")
+STYLESHEETS: Final = ("base.css", "frame.css", "forms.css", "content.css", "plots.css", "overview.css")
 """The parts of `dashboard.css`, in order."""
 CONNECT_JS: Final = "connect.js"
 """Name of the popup's script. The dashboard serves it, so that its pages run scripts of no other origin."""

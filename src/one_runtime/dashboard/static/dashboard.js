@@ -30,6 +30,14 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => (button.textContent = "Copy"), 2000);
 });
 
+// Parts of pages that only work with this script
+for (const part of document.querySelectorAll("[data-scripted]")) part.hidden = false;
+
+// A live list asks for new rows only while the page is visible.
+document.addEventListener("htmx:before:request", (event) => {
+  if (document.hidden && event.target.closest("[data-live]")) event.preventDefault();
+});
+
 // A select with this attribute sends its form at once. Without JavaScript, the form has a button.
 document.addEventListener("change", (event) => {
   if (event.target.closest("[data-submit]")) event.target.form.requestSubmit();
