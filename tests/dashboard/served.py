@@ -26,6 +26,7 @@ from one_runtime.tenancy import dashboard_sessions, invitations
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.roles import ROLES
 from tests.application import ACME_KEYS, Application, Client, RunningAcme, running, settings_for, started
+from tests.billing import ENTRY, OAUTH, register
 from tests.dashboard.team import Team
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, running_provider
 from tests.ports import free_port
@@ -38,6 +39,9 @@ END_USERS: Final = (
     ("user_1044", None, "katherine@johnson.example"),
     ("org/7?x=ü", "Zoë Ünïcode", None),
 )
+
+ACME_APP, ACME_SECRET = "northwind-app", "northwind-secret-0123456789"
+"""The organization's OAuth client at Acme. A test registers it at One Runtime."""
 
 Sample = Callable[[Client], Awaitable[str]]
 
@@ -59,10 +63,22 @@ async def _logged_request(client: Client) -> str:
     return identifier
 
 
+async def _custom_slug(client: Client) -> str:
+    answer = await client.get("/v1/custom-integrations")
+    slug: str = answer.json()["custom_integrations"][0]["slug"]
+    return slug
+
+
+async def _acme(_: Client) -> str:
+    return "acme"
+
+
 SAMPLES: Final[Mapping[str, Sample]] = {
     "webhook_endpoint_id": _webhook_endpoint,
     "event_id": _delivery,
     "logged_request_id": _logged_request,
+    "integration_slug": _acme,
+    "custom_slug": _custom_slug,
 }
 """Functions that find an existing value of each parameter in the paths of pages, besides `organization_id`.
 
@@ -139,6 +155,12 @@ async def _served(folder: Path) -> AsyncIterator[ServedTeam]:
         application = await stack.enter_async_context(started(settings, provider, worker=False))
         for each in (port, port + 1):
             await stack.enter_async_context(running(application.app, each, lifespan="off"))
+        acme.register_client(
+            f"http://127.0.0.1:{port}/connect/callback/acme",
+            name="Northwind",
+            client_id=ACME_APP,
+            client_secret=ACME_SECRET,
+        )
         origin = f"http://127.0.0.1:{port + 1}"
         organization_id = await application.organization("Northwind Traders", origins=(origin,))
         client = application.client(await application.key(organization_id))
@@ -191,6 +213,7 @@ async def _fill(application: Application, client: Client) -> None:
     await client.post("/v1/webhook-endpoints", endpoint)
     await client.connect("user_1044")  # the endpoint receives an event
     await client.post("/v1/end-user-tokens", {"end_user_id": "user_1042", "name": "Assistant"})
+    await register(client, ENTRY + OAUTH)
     await client.post("/v1/api-keys", {"name": "Backend", "scopes": ["read", "connect", "use"]})
     await application.app.services.request_log.flush()
 

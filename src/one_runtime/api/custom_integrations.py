@@ -354,7 +354,7 @@ def _answer(request: Request, put: CustomIntegrationResult, warnings: Warnings =
             **lists.renderer.describe(integration, "url"),
             "supported_auth_types": integration.auth_types,
             "enabled": put.enabled,
-            "definition": written(integration),
+            "definition": written(integration, integration.logo),
             "warnings": (*warnings, *_notes(put, allow)),
             "invalidated_connections": put.invalidated,
             "created_at": registered.created_at,

@@ -9,8 +9,9 @@ from one_runtime.api.routing import Authenticated, Installed, Routes
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import NotFound
 from one_runtime.integrations import client_registration
+from one_runtime.integrations.client_hosts import MAX_HOSTS
 from one_runtime.integrations.client_registration import RegisteredClient
-from one_runtime.integrations.oauth_clients import HostNotRegistered, NewOAuthClient
+from one_runtime.integrations.oauth_clients import MAX_CLIENT_SECRET, MAX_SCOPES, HostNotRegistered, NewOAuthClient
 
 router = Routes("OAuth clients")
 
@@ -32,9 +33,9 @@ class PutOAuthClient(Body, title="NewOAuthClient"):
     )
 
     client_id: Text
-    client_secret: LongText | None = Field(None, min_length=1, max_length=10_000, repr=False)
-    scopes: list[ScopeName] | None = Field(None, max_length=200)
-    hosts: list[Link] = Field([], max_length=100)
+    client_secret: LongText | None = Field(None, min_length=1, max_length=MAX_CLIENT_SECRET, repr=False)
+    scopes: list[ScopeName] | None = Field(None, max_length=MAX_SCOPES)
+    hosts: list[Link] = Field([], max_length=MAX_HOSTS)
     fields: dict[FieldName, LongText] = Field(default={}, max_length=20, repr=False)
 
 

@@ -24,10 +24,10 @@ from one_runtime.api.fields import (
 )
 from one_runtime.api.merge_patch import merge_patch
 from one_runtime.api.routing import Authenticated, Installed, Routes
-from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import FieldError, InvalidInput
+from one_runtime.integrations.enabling import MAX_SLUGS, require_known
 from one_runtime.tenancy import organizations
 from one_runtime.tenancy.agent_policy import Access
 from one_runtime.tenancy.branding import Branding, Radius, Scheme
@@ -47,7 +47,7 @@ class Integrations(Body, title="Availability"):
     model_config = example(mode="listed", slugs=["hubspot", "slack"])
 
     mode: Literal["all", "listed", "all_but"] = "all"
-    slugs: list[Slug] = Field([], max_length=2000)
+    slugs: list[Slug] = Field([], max_length=MAX_SLUGS)
 
 
 class Agents(PolicyFields, title="AgentSettings"):
@@ -121,7 +121,7 @@ class PatchIntegrations(Body, title="AvailabilityUpdate"):
     model_config = example(mode="listed", slugs=["hubspot", "slack"])
 
     mode: Literal["all", "listed", "all_but"] | None = None
-    slugs: list[Slug] | None = Field(None, max_length=2000)
+    slugs: list[Slug] | None = Field(None, max_length=MAX_SLUGS)
 
 
 class PatchAgents(PolicyFields, title="AgentSettingsUpdate"):
@@ -236,9 +236,7 @@ async def _save(
     """Raises: InvalidInput for an unknown slug. The organization can keep slugs that have become unknown."""
     slugs = tuple(dict.fromkeys(settings.integrations.slugs))
     catalog = await installation.catalogs.of(tx, organization.id)
-    for slug in slugs:
-        if slug not in organization.integrations_slugs and catalog.get(slug) is None:
-            raise InvalidInput.of("integrations.slugs", unknown(slug).detail)
+    require_known(catalog, organization, slugs, "integrations.slugs")
     changed = replace(
         organization,
         display_name=settings.display_name,

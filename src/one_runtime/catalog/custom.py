@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+import yaml
+
 from one_runtime.catalog.entry_files import file_error, read_file
 from one_runtime.catalog.lint import placed_complaints
 from one_runtime.catalog.logos import UnsafeLogo, clean_svg, monogram
@@ -29,6 +31,7 @@ FORMATS: Final = (
     "POST /v1/custom-integrations, with an example"
 )
 _MOST_COMPLAINTS: Final = 20
+_Dumper: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _SVG_URI: Final = re.compile(r"data:image/svg\+xml(?:;[a-z0-9=-]+)*?(;base64)?,(.*)", re.DOTALL | re.IGNORECASE)
 
 
@@ -46,15 +49,24 @@ class CustomEntry:
     operations: str = ""
 
 
-def written(integration: CustomIntegration) -> dict[str, object]:
+def written(integration: CustomIntegration, logo: str) -> dict[str, object]:
     """Return the entry as a request body that registers the same integration again.
 
     In each auth type, the key `type` comes first. The body omits a logo that One Runtime generated (a monogram).
     """
     entry = dump(integration)
     entry["auth"] = [{"type": auth["type"], **auth} for auth in entry["auth"]]
-    drawn = integration.logo == monogram(integration.slug, integration.name)
-    return entry if drawn else {**entry, "logo": integration.logo}
+    return entry if logo == monogram(integration.slug, integration.name) else {**entry, "logo": logo}
+
+
+def as_yaml(entry: Mapping[str, object]) -> str:
+    """Return the result of `written` as YAML."""
+    return yaml.dump(entry, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+
+
+def syntax_of(text: str) -> Syntax:
+    """Return the syntax of a text with an entry or an OpenAPI document: JSON begins with a bracket."""
+    return "json" if text.lstrip().startswith(("{", "[")) else "yaml"
 
 
 def read_custom(text: str, syntax: Syntax, slug: str | None = None, *, allow_http: bool = False) -> CustomEntry:

@@ -156,6 +156,12 @@ async def is_same(tx: Transaction, organization_id: str, present: StoredIntegrat
     return row is not None and (row.operations or "") == entry.operations
 
 
+async def has_operations(tx: Transaction, organization_id: str, slug: str) -> bool:
+    """Return True if a custom integration has operations for agents."""
+    row = await tx.one(_OPERATIONS_OF_SLUG, organization=organization_id, slug=slug)
+    return row is not None and bool(row.operations)
+
+
 async def list_operations(tx: Transaction, organization_id: str) -> dict[str, str]:
     """Return the operations of an organization's custom integrations: a JSON list for each slug."""
     return {row.slug: row.operations for row in await tx.all(_OPERATIONS, organization=organization_id)}

@@ -147,7 +147,7 @@ def _describe(result: "CustomIntegrationResult") -> dict[str, object]:
         "category": integration.category,
         "supported_auth_types": integration.auth_types,
         "enabled": result.enabled,
-        "definition": written(integration),
+        "definition": written(integration, integration.logo),
         "created_at": rfc3339(result.registered.created_at),
         "updated_at": rfc3339(result.registered.updated_at),
     }

@@ -100,7 +100,7 @@ async def _rows(
     for custom in await organization_catalogs.list_own(tx, identifier):
         enabled = organization.offers(custom.integration.slug)
         times = {"created_at": time_text(custom.created_at), "updated_at": time_text(custom.updated_at)}
-        definition = written(custom.integration)
+        definition = written(custom.integration, custom.integration.logo)
         yield "custom_integration", {"id": custom.integration.id, "enabled": enabled, "definition": definition} | times
     vault, public_url = installation.vault, installation.settings.public_url
     for client in await client_registration.list_registered(tx, vault, public_url, identifier):

@@ -14,6 +14,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from one_runtime.dashboard import (
     api_keys,
     audit,
+    custom_integrations,
+    integration,
+    integrations,
     invitation,
     members,
     openid,
@@ -48,6 +51,9 @@ _MODULES: Final = (
     organizations,
     overview,
     requests,
+    integrations,
+    integration,
+    custom_integrations,
     audit,
     api_keys,
     members,
@@ -135,7 +141,10 @@ class Dashboard:
                 request.scope["organization_id"] = visit.organization_id
             if spec.recent and not visitor.has_authenticated_recently(now):
                 return RedirectResponse(f"/sign-in/again{_next(request)}", 303)
-        return await spec.handler(visit)
+        try:
+            return await spec.handler(visit)
+        finally:
+            await request.close()  # the temporary files of uploads
 
     async def _visitor(self, request: Request, access: Access) -> Visitor | None:
         token = self._cookies.read(request.cookies, SESSION)

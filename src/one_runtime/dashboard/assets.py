@@ -13,7 +13,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-FILES: Final = ("dashboard.js", "htmx.min.js")
+FILES: Final = ("dashboard.js", "htmx.min.js", "try.js")
 STYLESHEETS: Final = ("base.css", "frame.css", "forms.css", "content.css", "plots.css", "overview.css")
 """The parts of `dashboard.css`, in order."""
 CONNECT_JS: Final = "connect.js"

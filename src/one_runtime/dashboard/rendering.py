@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from one_runtime.clock import rfc3339
 from one_runtime.dashboard.assets import StaticFiles
+from one_runtime.dashboard.auth_type_names import AUTH_TYPE_NAMES
 from one_runtime.dashboard.navigation import SECTIONS
 from one_runtime.dashboard.quantities import duration, number
 
@@ -33,6 +34,7 @@ class Renderer:
             assets=static.base, sections=SECTIONS, public_url=public_url, dashboard_url=dashboard_url
         )
         self._environment.filters.update(time=rfc3339, ago=ago, day=day, number=number, duration=duration)
+        self._environment.filters["auth_type"] = AUTH_TYPE_NAMES.__getitem__
         self.headers: Mapping[str, str] = _headers(public_url)
 
     def render(self, template: str, **values: object) -> str:

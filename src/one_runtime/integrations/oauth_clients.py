@@ -41,6 +41,9 @@ TABLE: Final = "oauth_clients"
 RETENTION: Final = timedelta(days=30)
 """Minimum time for which One Runtime keeps a retired client."""
 
+MAX_CLIENT_ID: Final = 255
+MAX_CLIENT_SECRET: Final = 10_000
+MAX_SCOPES: Final = 200
 _PRINTABLE: Final = re.compile(r"[ -~]*")
 _LAST: Final = 4
 _LONG_ENOUGH: Final = 12  # four characters would reveal too much of a shorter secret
@@ -408,15 +411,22 @@ def _require_fit(integration: Integration, auth: OAuth2Auth, new: NewOAuthClient
     errors += [*_field_errors(auth, new), *_host_errors(integration, auth, new)]
     if new.scopes is not None:
         errors += [FieldError("scopes", message) for message in check_scopes(auth.scopes, new.scopes)]
+        if len(new.scopes) > MAX_SCOPES:
+            errors.append(FieldError("scopes", f"must have at most {MAX_SCOPES} scopes"))
     if errors:
         raise InvalidInput.of_all(errors)
 
 
 def _identity_errors(new: NewOAuthClient) -> list[FieldError]:
     """Refuse characters that RFC 6749 (A.1, A.2) does not allow, such as the "…" of an example in the documentation."""
+    errors = [] if new.client_id else [FieldError("client_id", "must not be blank")]
     values = {"client_id": new.client_id, "client_secret": new.client_secret or ""}
+    limited = [("client_id", MAX_CLIENT_ID), ("client_secret", MAX_CLIENT_SECRET)]
+    errors += [
+        FieldError(name, f"must be at most {limit} characters") for name, limit in limited if len(values[name]) > limit
+    ]
     message = "must contain only printable ASCII characters. Copy the value from the provider's page"
-    return [FieldError(name, message) for name, value in values.items() if _PRINTABLE.fullmatch(value) is None]
+    return errors + [FieldError(name, message) for name, value in values.items() if _PRINTABLE.fullmatch(value) is None]
 
 
 def _lacks_secret(auth: OAuth2Auth, client_secret: str | None) -> bool:

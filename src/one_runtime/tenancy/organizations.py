@@ -1,7 +1,7 @@
 """Store and validate organizations and their settings. Each organization is a tenant."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple, Self, TypeAlias
@@ -95,9 +95,7 @@ class Organization:
 
     def offers(self, slug: str) -> bool:
         """Return True if the integration is enabled for the organization."""
-        return self.integrations_mode == "all" or (slug in self.integrations_slugs) == (
-            self.integrations_mode == "listed"
-        )
+        return is_offered(slug, self.integrations_mode, self.integrations_slugs)
 
     def returns_to(self, url: str) -> bool:
         """Return True if One Runtime may redirect a browser to the URL.
@@ -106,6 +104,11 @@ class Organization:
         query. The comparison in RFC 9700 section 4.1.3 includes the query.
         """
         return any(url.partition("?")[0] == known.partition("?")[0] for known in self.return_urls)
+
+
+def is_offered(slug: str, mode: IntegrationsMode, slugs: Collection[str]) -> bool:
+    """Return True if an organization with this mode and these slugs has enabled the integration."""
+    return mode == "all" or (slug in slugs) == (mode == "listed")
 
 
 class _OrganizationId(NamedTuple):

@@ -1,0 +1,182 @@
+"""The list of integrations: search, filters, enabling, and its cost."""
+
+import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from sqlalchemy import ClauseElement
+
+from one_runtime.catalog.loader import load_catalog
+from one_runtime.catalog.model import Auth
+from one_runtime.catalog.oauth2 import ClientRegistration, OAuth2Auth
+from one_runtime.dashboard.integrations import PAGE_SIZE
+from one_runtime.db.compiled import CompiledStatement, StatementCompiler
+from one_runtime.demo.acme import INITECH
+from one_runtime.tenancy import organizations
+from tests.application import ACME_KEYS, RunningAcme, settings_for, started
+from tests.billing import register
+from tests.dashboard.team import Team, text_of
+
+
+async def enabled(team: Team) -> tuple[str, tuple[str, ...]]:
+    """Return the stored mode and the stored slugs."""
+    async with team.application.installation.database.read() as tx:
+        organization = await organizations.get(tx, team.organization_id)
+    return organization.integrations_mode, organization.integrations_slugs
+
+
+async def test_list_shows_the_state_of_each_integration(team: Team) -> None:
+    await team.api.connect("user_1")
+    broken = await team.api.connect("user_2", ACME_KEYS[INITECH])
+    team.application.acme.acme.revoke(ACME_KEYS[INITECH])
+    await team.api.post(f"/v1/connections/{broken['id']}/check")
+    await register(team.api)
+    browser = await team.browser("developer")
+    page = text_of(await browser.get("integrations"))
+    custom, acme = page.index("Billing Accounting Ready"), page.index("Acme CRM CRM Ready")
+    assert max(custom, acme) < page.index("Airtable"), "custom and connected integrations are first"
+    assert "Acme CRM CRM Ready API key, OAuth Missing 2 1 to connect again Disable" in page
+    assert "Billing Accounting Ready API key Not needed 0 Disable" in page
+
+
+async def test_search_and_filters_select_integrations(team: Team) -> None:
+    await team.api.connect()
+    await team.api.send(
+        "PUT", "/v1/integrations/hubspot/oauth-client", {"client_id": "ours", "client_secret": "s" * 20}
+    )
+    browser = await team.browser("support")
+    found = text_of(await browser.get("integrations", search="hubsopt"))
+    assert "1 integration " in found
+    assert "HubSpot CRM Ready" in found
+    assert "Registered" in found
+    connected = text_of(await browser.get("integrations", show="connected"))
+    assert "1 integration " in connected
+    missing = text_of(await browser.get("integrations", show="client_missing", search="hubspot"))
+    assert "No integration matches" in missing
+    crm = text_of(await browser.get("integrations", category="CRM", show="enabled"))
+    assert "Salesforce" in crm
+    assert "Slack Communication" not in crm
+    everything = text_of(await browser.get("integrations", category="no category", show="nothing", page="x"))
+    assert f"1 to {PAGE_SIZE} shown" in everything
+
+
+async def test_pages_contain_every_integration_once(team: Team) -> None:
+    browser, slugs, number = await team.browser("support"), list[str](), 1
+    while True:
+        page = await browser.get("integrations", page=str(number))
+        slugs += [part.partition('"')[0] for part in page.text.split(f"/o/{team.organization_id}/integrations/")[1:]]
+        if 'rel="next"' not in page.text:
+            break
+        number += 1
+    assert sorted(slugs) == sorted(each.slug for each in team.application.installation.catalog.integrations)
+    assert "No integration matches" in text_of(await browser.get("integrations", page="9999"))
+
+
+async def test_developer_enables_and_disables_in_each_mode(team: Team) -> None:
+    browser = await team.browser("developer")
+    answer = await browser.submit("integrations/hubspot/disable", {"list": "search=hub&page=2&bad=1"})
+    assert str(answer.url).endswith("/integrations?search=hub&page=2&done=disabled")
+    assert "Existing connections stay" in text_of(answer)
+    assert await enabled(team) == (
+        "all_but",
+        ("hubspot",),
+    )
+    await browser.submit("integrations/slack/disable")
+    page = await browser.submit("integrations/hubspot/enable")
+    assert "The integration is enabled" in text_of(page)
+    assert await enabled(team) == ("all_but", ("slack",))
+    await browser.submit("integrations", {"mode": "listed", "slugs": "HubSpot, slack\r\nhubspot"})
+    assert await enabled(team) == ("listed", ("hubspot", "slack"))
+    await browser.submit("integrations/hubspot/disable")
+    await browser.submit("integrations/airtable/enable")
+    assert await enabled(team) == ("listed", ("slack", "airtable"))
+    assert "Enabled: 2 integrations" in text_of(await browser.get("integrations"))
+    await browser.submit("integrations", {"mode": "all", "slugs": "slack"})
+    assert await enabled(team) == ("all", ())
+    events = (await team.api.get("/v1/events", type="organization.updated")).json()["events"]
+    assert {event["actor"]["type"] for event in events} == {"member"}
+    assert len(events) == 7
+
+
+async def test_wrong_mode_or_slug_is_an_error_of_the_form(team: Team) -> None:
+    browser = await team.browser("developer")
+    unknown = await browser.post("integrations", {"mode": "listed", "slugs": "hubspot nonsense"})
+    assert unknown.status_code == 422
+    assert "There is no integration 'nonsense'" in text_of(unknown)
+    assert "hubspot nonsense" in unknown.text, "the form keeps the typed text"
+    assert (await browser.post("integrations", {"mode": "some"})).status_code == 422
+    assert await enabled(team) == ("all", ())
+    assert (await browser.post("integrations/nonsense/disable")).status_code == 404
+
+
+async def test_integration_that_the_operator_disabled_is_marked(team: Team) -> None:
+    team.application.installation.disabled.slugs = frozenset({"hubspot"})
+    browser = await team.browser("support")
+    assert "HubSpot CRM Disabled by the operator" in text_of(await browser.get("integrations", search="hubspot"))
+    assert "Ask the operator to enable it" in text_of(await browser.get("integrations/hubspot"))
+
+
+async def test_support_sees_no_forms(team: Team) -> None:
+    page = (await (await team.browser("support")).get("integrations")).text
+    assert "/disable" not in page
+    assert 'name="mode"' not in page
+
+
+@contextmanager
+def counted_statements(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """Collect the SQL statements that run until the block ends."""
+    statements, compile_statement = list[str](), StatementCompiler.compile
+
+    def count(self: StatementCompiler, statement: ClauseElement) -> CompiledStatement:
+        compiled = compile_statement(self, statement)
+        statements.append(compiled.text)
+        return compiled
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StatementCompiler, "compile", count)
+        yield statements
+
+
+@pytest.mark.slow
+async def test_pages_are_small_and_need_few_statements(
+    database_url: str, acme: RunningAcme, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The whole built-in catalog, as in a new installation."""
+    settings = settings_for(database_url, acme, dashboard_listen="127.0.0.1:8003")
+    async with started(settings, acme, load_catalog(), worker=False) as application:
+        organization_id = await application.organization()
+        team = Team(application, organization_id, application.client(await application.key(organization_id)))
+        await register(team.api)
+        client = {"client_id": "ours", "client_secret": "s" * 20}
+        await team.api.send("PUT", "/v1/integrations/hubspot/oauth-client", client)
+        browser = await team.browser("owner")
+        for path in (
+            "integrations",
+            "integrations?search=a&show=enabled",
+            "integrations/hubspot",
+            "custom-integrations",
+        ):
+            address = browser.address(path)
+            await browser.http.get(address)  # the process caches the organization's own catalog
+            with counted_statements(monkeypatch) as statements:
+                answer = await browser.http.get(address)
+            assert answer.status_code == 200
+            assert len(statements) <= 4, (path, statements)
+            assert len(gzip.compress(answer.content, 4)) < 30_000, path
+        for slug in different_slugs():
+            answer = await browser.get(f"integrations/{slug}")
+            assert answer.status_code == 200, slug
+            assert len(gzip.compress(answer.content, 4)) < 30_000, slug
+
+
+def different_slugs() -> list[str]:
+    """Return integrations of the whole catalog that differ in the parts that their pages show."""
+    by_shape = {repr(list(map(_shape, each.auth))): each.slug for each in load_catalog().integrations}
+    return list(by_shape.values())
+
+
+def _shape(auth: Auth) -> tuple[object, ...]:
+    client = auth.client if isinstance(auth, OAuth2Auth) else ClientRegistration()
+    has_options = any(param.options for param in auth.params)
+    return auth.type, bool(auth.params), has_options, bool(auth.fields), client.owner, bool(client.fields)
