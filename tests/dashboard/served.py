@@ -28,6 +28,7 @@ from one_runtime.tenancy.roles import ROLES
 from tests.application import ACME_KEYS, Application, Client, RunningAcme, running, settings_for, started
 from tests.billing import ENTRY, OAUTH, register
 from tests.dashboard.team import Team
+from tests.mcp.conftest import Agents, call_at, use_own_page
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, running_provider
 from tests.ports import free_port
 
@@ -212,8 +213,11 @@ async def _fill(application: Application, client: Client) -> None:
     endpoint = {"url": "https://hooks.northwind.example/one-runtime", "event_types": ["connection.*"]}
     await client.post("/v1/webhook-endpoints", endpoint)
     await client.connect("user_1044")  # the endpoint receives an event
-    await client.post("/v1/end-user-tokens", {"end_user_id": "user_1042", "name": "Assistant"})
     await register(client, ENTRY + OAUTH)
+    await use_own_page(client)
+    token = await Agents(application, client).token("user_1042", name="Assistant", access="ask")
+    write = {"integration": "acme", "method": "POST", "path": "/v1/contacts", "body": {"name": "Ada"}}
+    await call_at(application.installation.settings.public_url, token["end_user_token"], "call_write", **write)
     await client.post("/v1/api-keys", {"name": "Backend", "scopes": ["read", "connect", "use"]})
     await application.app.services.request_log.flush()
 

@@ -181,6 +181,7 @@ _COLUMNS = tuple(requests.c[name] for name in ApprovalRequest.__dataclass_fields
 _OF_ORGANIZATION = requests.c.organization_id == bindparam("organization")
 _OF_END_USER = (_OF_ORGANIZATION, requests.c.end_user_id == bindparam("end_user"))
 _BY_ID = select(*_COLUMNS).where(_OF_ORGANIZATION, requests.c.id == bindparam("request"))
+_LIST = select(*_COLUMNS).where(_OF_ORGANIZATION).order_by(requests.c.id.desc())
 _BY_PAGE = select(*(requests.c[name] for name in _Page._fields)).where(requests.c.page_hash == bindparam("hash"))
 _SEALED = select(requests.c.sealed, requests.c.key_id).where(requests.c.id == bindparam("request"))
 _CANDIDATES = (
@@ -282,6 +283,14 @@ async def get(tx: Transaction, organization_id: str, request_id: str) -> Approva
             "that the end user opened. One Runtime deletes an approval request a day after its expiry."
         )
     return row
+
+
+async def list_page(
+    tx: Transaction, organization_id: str, *, limit: int, before: str | None = None
+) -> list[ApprovalRequest]:
+    """Return at most `limit` requests of an organization, newest first. With `before`, only requests before this id."""
+    statement = _LIST if before is None else _LIST.where(requests.c.id < before)
+    return await tx.all(statement.limit(limit), ApprovalRequest, organization=organization_id)
 
 
 async def open_page(

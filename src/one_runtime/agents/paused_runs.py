@@ -98,6 +98,19 @@ class ClaimedRun:
     paused: PausedState
 
 
+@dataclass(frozen=True, slots=True)
+class ListedRun:
+    """A program that waits for its end user, or that a process continues. `due_at`: the expiry, or end of the lease."""
+
+    id: str
+    end_user_id: str
+    end_user_token_id: str | None
+    status: str
+    waiting_for: Sequence[Mapping[str, Any]]
+    created_at: datetime
+    due_at: datetime
+
+
 class _RunRow(NamedTuple):
     id: str
     organization_id: str
@@ -115,6 +128,15 @@ _LOCKED = (
     select(*(runs.c[name] for name in _RunRow._fields))
     .where(*_OF_END_USER, runs.c.id == bindparam("run"))
     .with_for_update()
+)
+_LIST = (
+    select(*(runs.c[name] for name in ListedRun.__dataclass_fields__))
+    .where(
+        runs.c.organization_id == bindparam("organization"),
+        runs.c.status != "ended",
+        runs.c.due_at > bindparam("now"),
+    )
+    .order_by(runs.c.id.desc())
 )
 _INSERT = insert(runs)
 _OLDEST = select(runs.c.id).where(*_OF_END_USER, runs.c.status != "running").order_by(runs.c.id.desc()).offset(MAX_RUNS)
@@ -148,6 +170,17 @@ PURGE: Final = batched_delete(
     ),
 )
 """Deletes the expired programs (`now`), and the programs that a crash ended (`before`)."""
+
+
+async def list_page(
+    tx: Transaction, organization_id: str, now: datetime, *, limit: int, before: str | None = None
+) -> list[ListedRun]:
+    """Return at most `limit` programs of an organization that have not ended, newest first.
+
+    With `before`, return only programs before this id.
+    """
+    statement = _LIST if before is None else _LIST.where(runs.c.id < before)
+    return await tx.all(statement.limit(limit), ListedRun, organization=organization_id, now=now)
 
 
 async def store(

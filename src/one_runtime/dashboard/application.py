@@ -12,6 +12,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from one_runtime.dashboard import (
+    agents,
     api_keys,
     audit,
     custom_integrations,
@@ -59,6 +60,7 @@ _MODULES: Final = (
     members,
     webhooks,
     webhook_deliveries,
+    agents,
 )
 
 PAGES: Final[tuple[PageSpec, ...]] = tuple(spec for module in _MODULES for spec in module.pages.specs)

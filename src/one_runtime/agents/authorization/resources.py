@@ -28,6 +28,12 @@ def scopes_of(access: Access) -> str:
     return READ_SCOPE if access == "read" else " ".join(SCOPES)
 
 
+def address_of(settings: Settings, organization_id: str) -> str:
+    """Return the address of the MCP endpoint of an organization."""
+    suffix = "" if settings.mcp_organization == organization_id else f"/{organization_id}"
+    return f"{settings.public_url}{PATH}{suffix}"
+
+
 def suffix_of(path: str) -> str:
     """Return the organization's part of the path of a request: an empty text, or a slash and an id.
 
