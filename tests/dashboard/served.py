@@ -166,7 +166,7 @@ async def _served(folder: Path) -> AsyncIterator[ServedTeam]:
         organization_id = await application.organization("Northwind Traders", origins=(origin,))
         client = application.client(await application.key(organization_id))
         team = Team(application, organization_id, client)
-        await _fill(application, client)
+        await fill(application, client)
         members: dict[str, str] = {role: await team.member(role) for role in ROLES}
         tokens: dict[str, str] = {role: await _session(application, members[role]) for role in ROLES}
         async with application.installation.database.write() as tx:
@@ -197,8 +197,8 @@ async def _session(application: Application, member_id: str) -> str:
     return token.secret
 
 
-async def _fill(application: Application, client: Client) -> None:
-    """Create connections (two of them broken), calls, sessions, an endpoint, and what agents leave."""
+async def fill(application: Application, client: Client) -> None:
+    """Create a value of each parameter of the pages: connections (two of them broken), calls, an endpoint, and more."""
     for end_user_id, name, email in END_USERS:
         person = {"end_user_name": name, "end_user_email": email}
         await client.session(end_user_id, **{key: value for key, value in person.items() if value})

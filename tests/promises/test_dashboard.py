@@ -10,7 +10,7 @@ from one_runtime.dashboard.declarations import ORGANIZATION, PUBLIC
 from one_runtime.db.dashboard_tables import memberships
 from one_runtime.demo.acme import GLOBEX
 from tests.application import ACME_KEYS, PUBLIC_URL, Client
-from tests.dashboard.served import sample_paths
+from tests.dashboard.served import fill, sample_paths
 from tests.dashboard.team import Team
 
 pytestmark = pytest.mark.promise("P14")
@@ -35,8 +35,7 @@ async def secrets_of(client: Client) -> list[str]:
 
 async def test_no_page_shows_a_credential_or_a_secret(team: Team) -> None:
     secrets = await secrets_of(team.api)
-    await team.api.http.get("/v1/proxy/acme/contacts", headers={"one-runtime-end-user": "user_123"})
-    await team.application.app.services.request_log.flush()
+    await fill(team.application, team.api)
     browser = await team.browser("owner")
     paths = await sample_paths(team.api, team.organization_id, str(browser.member_id))
     for spec in PAGES:
@@ -48,7 +47,7 @@ async def test_no_page_shows_a_credential_or_a_secret(team: Team) -> None:
 
 async def test_removed_member_is_out_at_the_next_request(team: Team) -> None:
     """Each request reads the role from the database, so the removal has the same effect in every process."""
-    await secrets_of(team.api)
+    await fill(team.application, team.api)
     browser = await team.browser("owner")
     paths = await sample_paths(team.api, team.organization_id, str(browser.member_id))
     assert (await browser.get()).status_code == 200
