@@ -20,6 +20,7 @@ from one_runtime.api.services import Services
 from one_runtime.catalog.loader import Catalog
 from one_runtime.clock import Clock, system_clock
 from one_runtime.connect.assets import load_assets
+from one_runtime.connect.preview import PopupPreview
 from one_runtime.connect.routes import PopupRoutes
 from one_runtime.context import Installation
 from one_runtime.dashboard.application import Dashboard
@@ -96,7 +97,15 @@ def _dashboard(services: Services, observer: Observer) -> dict[int, ASGIApp]:
     settings = services.installation.settings
     logo_url = partial(services.integration_list.renderer.logo_url, logo="url")
     openid = OpenIDClient(services.installation) if settings.oidc_issuer else None
-    shared = DashboardServices(services.installation, logo_url, services.proxy_calls, services.entry_parser, openid)
+    shared = DashboardServices(
+        services.installation,
+        logo_url,
+        services.proxy_calls,
+        services.entry_parser,
+        openid,
+        services.integration_list,
+        PopupPreview(services.installation, logo_url).render,
+    )
     _, port = parse_host_port(settings.dashboard_listen)
     return {port: Dashboard(shared, observer, load_assets().connect_js)}
 

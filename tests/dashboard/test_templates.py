@@ -6,8 +6,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
+from one_runtime.dashboard.assets import load_static_files
 from one_runtime.dashboard.declarations import ORGANIZATION
 from one_runtime.dashboard.navigation import SECTIONS
+from one_runtime.dashboard.rendering import Renderer
 from tests.in_one_test import in_one_test
 
 _FOLDER: Final = Path(str(files("one_runtime.dashboard")))
@@ -55,3 +57,11 @@ def _properties(stylesheet: Path) -> dict[str, list[str]]:
 def test_sections_of_the_menu_have_paths_below_the_organization() -> None:
     assert ORGANIZATION.startswith("/o/")
     assert len({section.path for section in SECTIONS}) == len(SECTIONS)
+
+
+def test_policy_names_the_origin_of_a_public_url_with_a_path() -> None:
+    renderer = Renderer(load_static_files(b""), "https://connect.example.com/one-runtime", "https://team.example.com")
+    for headers in (renderer.headers, renderer.frame_headers):
+        policy = headers["Content-Security-Policy"]
+        assert "img-src 'self' data: https://connect.example.com;" in policy
+        assert "one-runtime" not in policy

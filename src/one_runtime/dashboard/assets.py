@@ -13,8 +13,16 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-FILES: Final = ("dashboard.js", "htmx.min.js", "try.js")
-STYLESHEETS: Final = ("base.css", "frame.css", "forms.css", "content.css", "plots.css", "overview.css")
+FILES: Final = ("branding.js", "dashboard.js", "htmx.min.js", "playground.js", "try.js")
+STYLESHEETS: Final = (
+    "base.css",
+    "frame.css",
+    "forms.css",
+    "content.css",
+    "plots.css",
+    "overview.css",
+    "playground.css",
+)
 """The parts of `dashboard.css`, in order."""
 CONNECT_JS: Final = "connect.js"
 """Name of the popup's script. The dashboard serves it, so that its pages run scripts of no other origin."""

@@ -6,6 +6,7 @@ docs/security.md describes the reason for these headers (promises P11 and P14).
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
+from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -19,7 +20,7 @@ _UNITS: Final = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", ti
 
 
 class Renderer:
-    """Renders pages. `public_url`: the origin of the popup and of the logos."""
+    """Renders pages. `public_url`: the URL of the popup and of the logos."""
 
     def __init__(self, static: StaticFiles, public_url: str, dashboard_url: str) -> None:
         self._environment = Environment(
@@ -35,21 +36,24 @@ class Renderer:
         )
         self._environment.filters.update(time=rfc3339, ago=ago, day=day, number=number, duration=duration)
         self._environment.filters["auth_type"] = AUTH_TYPE_NAMES.__getitem__
-        self.headers: Mapping[str, str] = _headers(public_url)
+        address = urlsplit(public_url)
+        origin = f"{address.scheme}://{address.netloc}"  # a path in a policy would match only this path
+        self.headers: Mapping[str, str] = _headers(origin)
+        self.frame_headers: Mapping[str, str] = _frame_headers(origin)
 
     def render(self, template: str, **values: object) -> str:
         """Render a template of the folder `templates`."""
         return self._environment.get_template(template).render(**values)
 
 
-def _headers(public_url: str) -> Mapping[str, str]:
+def _headers(public_origin: str) -> Mapping[str, str]:
     policy = (
         "default-src 'none'",
         "script-src 'self'",
         "style-src 'self'",
-        f"img-src 'self' data: {public_url}",  # logos of integrations and organizations
+        f"img-src 'self' data: {public_origin}",  # logos of integrations and organizations
         "connect-src 'self'",
-        f"frame-src {public_url}",  # the popup
+        f"frame-src 'self' {public_origin}",  # the preview of the popup, and the popup
         "form-action 'self'",
         "frame-ancestors 'none'",
         "base-uri 'none'",
@@ -68,6 +72,20 @@ def _headers(public_url: str) -> Mapping[str, str]:
         "X-Robots-Tag": "noindex",
         "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     }
+
+
+def _frame_headers(public_origin: str) -> Mapping[str, str]:
+    """Return the headers of a page that a page of the dashboard shows in a frame: the preview of the popup."""
+    policy = (
+        "default-src 'none'",
+        f"style-src 'self' {public_origin}",
+        f"img-src 'self' data: {public_origin}",
+        "form-action 'none'",
+        "frame-ancestors 'self'",
+        "base-uri 'none'",
+    )
+    framed = {"Content-Security-Policy": "; ".join(policy), "X-Frame-Options": "SAMEORIGIN"}
+    return {**_headers(public_origin), **framed}
 
 
 def ago(moment: datetime, now: datetime) -> str:

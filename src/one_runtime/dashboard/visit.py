@@ -18,10 +18,12 @@ from one_runtime.dashboard.rendering import Renderer
 from one_runtime.db.ids import is_id
 from one_runtime.errors import InvalidInput, MalformedRequest
 from one_runtime.integrations.entry_parser import EntryParser
+from one_runtime.integrations.listing import IntegrationList
 from one_runtime.proxy.concurrency import ProxyCalls
 from one_runtime.tenancy.authentication import client_address
 from one_runtime.tenancy.dashboard_sessions import Visitor
 from one_runtime.tenancy.events import Actor
+from one_runtime.tenancy.organizations import Organization
 from one_runtime.tenancy.roles import Permission
 from one_runtime.tenancy.sign_in.openid_provider import OpenIDClient
 
@@ -34,7 +36,8 @@ MAX_TEXT: Final = 1024 * 1024
 class DashboardServices:
     """The installation, and the objects that pages share with the API of the same process.
 
-    `openid`: the OpenID provider at which members can sign in, or None.
+    `openid`: the OpenID provider at which members can sign in, or None. `render_preview`: returns the HTML of the popup
+    for an organization, which can have unsaved settings.
     """
 
     installation: Installation
@@ -42,6 +45,8 @@ class DashboardServices:
     proxy_calls: ProxyCalls
     entry_parser: EntryParser
     openid: OpenIDClient | None
+    integration_list: IntegrationList
+    render_preview: Callable[[Organization], str]
 
 
 @dataclass(frozen=True, slots=True)

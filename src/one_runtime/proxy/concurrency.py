@@ -29,7 +29,8 @@ class CallRecord:
     """Progress of one call. Sizes are in bytes.
 
     `status`: 0 until there is a response. `max_bytes`: maximum size of the request body and of the response body.
-    Either `api_key_id` or `end_user_token_id` has a value. `run_id`: the run of an agent's program, or None.
+    Either `api_key_id` or `end_user_token_id` has a value. Both are None for a call of a member in the dashboard.
+    `run_id`: the run of an agent's program, or None.
     """
 
     connection: Connection

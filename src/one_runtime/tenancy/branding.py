@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from math import floor
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import Any, Final, Literal, Self, TypeAlias, get_args
 
 from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.tenancy.colors import contrast, nearest
@@ -71,6 +71,8 @@ def clean_branding(branding: Branding, logo_url: str | None) -> Branding:
     logo = clean_logo("branding.logo_dark_url", branding.logo_dark_url)
     needs_logo = "needs a logo_url for the light scheme. Set logo_url too, or omit branding.logo_dark_url"
     problems = {
+        "radius": None if branding.radius in get_args(Radius) else f"must be one of {', '.join(get_args(Radius))}",
+        "scheme": None if branding.scheme in get_args(Scheme) else f"must be one of {', '.join(get_args(Scheme))}",
         "accent_color": _color_problem(light, LIGHT_BACKGROUND),
         "accent_color_dark": _color_problem(dark, DARK_BACKGROUND),
         "logo_dark_url": needs_logo if logo is not None and logo_url is None else None,
