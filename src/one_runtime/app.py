@@ -23,8 +23,6 @@ from one_runtime.connect.assets import load_assets
 from one_runtime.connect.preview import PopupPreview
 from one_runtime.connect.routes import PopupRoutes
 from one_runtime.context import Installation
-from one_runtime.dashboard.application import Dashboard
-from one_runtime.dashboard.visit import DashboardServices
 from one_runtime.db.database_url import create_database
 from one_runtime.db.migrations import require_compatible
 from one_runtime.demo.acme_entry import allowed_targets, catalog_of, operation_readers
@@ -94,6 +92,10 @@ def create_app(
 
 def _dashboard(services: Services, observer: Observer) -> dict[int, ASGIApp]:
     """Return the application of the dashboard, by the port of its listener."""
+    # These imports take 50 ms, and a server without the dashboard does not need them.
+    from one_runtime.dashboard.application import Dashboard  # noqa: PLC0415
+    from one_runtime.dashboard.visit import DashboardServices  # noqa: PLC0415
+
     settings = services.installation.settings
     logo_url = partial(services.integration_list.renderer.logo_url, logo="url")
     openid = OpenIDClient(services.installation) if settings.oidc_issuer else None

@@ -95,10 +95,23 @@ class ServedTeam:
     organization_id: str
     tokens: Mapping[str, str]
     paths: Mapping[str, str]
+    team: Team
+    loop: asyncio.AbstractEventLoop
 
     async def sign_in(self, context: BrowserContext, role: str = "owner") -> None:
         """Give the session of a member to a browser."""
         await context.add_cookies([{"name": "or_session", "value": self.tokens[role], "url": self.url}])
+
+    async def invite(self, email: str) -> str:
+        """Invite a new member. Return the URL of the link."""
+
+        async def create() -> str:
+            application, actor = self.team.application, Actor(self.organization_id, "system")
+            async with application.installation.database.write() as tx:
+                _, token = await invitations.create(tx, actor, email, "developer", application.clock())
+            return f"{self.url}/invitation?token={token.secret}"
+
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(create(), self.loop))
 
 
 @contextmanager
@@ -147,6 +160,7 @@ async def _served(folder: Path) -> AsyncIterator[ServedTeam]:
             public_url=f"http://127.0.0.1:{port}",
             listen=f"127.0.0.1:{port}",
             dashboard_listen=f"127.0.0.1:{port + 1}",
+            dashboard_url=f"http://localhost:{port + 1}",  # at an IP address, browsers offer no passkeys
             egress_allow=frozenset({("127.0.0.1", acme_port), ("127.0.0.1", urlsplit(openid.url).port)}),
             oidc_issuer=openid.url,
             oidc_client_id=CLIENT_ID,
@@ -162,7 +176,7 @@ async def _served(folder: Path) -> AsyncIterator[ServedTeam]:
             client_id=ACME_APP,
             client_secret=ACME_SECRET,
         )
-        origin = f"http://127.0.0.1:{port + 1}"
+        origin = settings.dashboard_url
         organization_id = await application.organization("Northwind Traders", origins=(origin,))
         client = application.client(await application.key(organization_id))
         team = Team(application, organization_id, client)
@@ -175,7 +189,7 @@ async def _served(folder: Path) -> AsyncIterator[ServedTeam]:
             operator = Actor(organization_id, "system")
             _, token = await invitations.create(tx, operator, "alan@example.com", "developer", application.clock())
         paths = await sample_paths(client, organization_id, members["support"], token.secret)
-        yield ServedTeam(origin, organization_id, tokens, paths)
+        yield ServedTeam(origin, organization_id, tokens, paths, team, asyncio.get_running_loop())
 
 
 async def sample_paths(client: Client, organization_id: str, member_id: str, token: str = "unknown") -> dict[str, str]:

@@ -33,7 +33,7 @@ async def test_first_owner_opens_the_link_joins_and_is_signed_in(team: Team) -> 
         assert "Join Northwind" in shown
         assert "ada@example.com" in shown
     answer = await accept(browser, path)
-    assert (answer.status_code, answer.headers["location"]) == (303, f"/o/{team.organization_id}")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/welcome?next=%2Fo%2F{team.organization_id}")
     cookie = answer.headers["set-cookie"]
     assert "HttpOnly" in cookie
     assert "SameSite=lax" in cookie

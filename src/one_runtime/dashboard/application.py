@@ -12,6 +12,7 @@ from starlette.routing import Route, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from one_runtime.dashboard import (
+    account,
     agents,
     api_keys,
     audit,
@@ -27,6 +28,8 @@ from one_runtime.dashboard import (
     requests,
     session,
     settings,
+    sign_in,
+    sign_in_again,
     webhook_deliveries,
     webhooks,
 )
@@ -49,8 +52,11 @@ MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 
 _MODULES: Final = (
     session,
+    sign_in,
+    sign_in_again,
     openid,
     invitation,
+    account,
     organizations,
     overview,
     playground,
@@ -173,7 +179,8 @@ class Dashboard:
         scope["error_code"] = error.code
         back = "/" if error.status == 404 else ""
         body = self._renderer.render("error.html", title=error.title, error=error, back=back, message=None)
-        await Response(body, error.status, self._renderer.headers)(scope, receive, send)
+        retry = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+        await Response(body, error.status, {**self._renderer.headers, **retry})(scope, receive, send)
 
 
 class _RouteTemplate:

@@ -13,7 +13,7 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-FILES: Final = ("branding.js", "dashboard.js", "htmx.min.js", "playground.js", "try.js")
+FILES: Final = ("branding.js", "dashboard.js", "htmx.min.js", "passkeys.js", "playground.js", "try.js")
 STYLESHEETS: Final = (
     "base.css",
     "frame.css",

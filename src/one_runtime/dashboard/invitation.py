@@ -1,5 +1,7 @@
 """The page of an invitation link. The link works once, and opening the page does not use it."""
 
+from urllib.parse import urlencode
+
 from starlette.responses import Response
 
 from one_runtime.dashboard import session
@@ -34,4 +36,4 @@ async def accept_invitation(visit: Visit) -> Response:
         if membership.member_id == signed_in:
             return visit.redirect_to(path)
         token = await session.start(visit, tx, membership.member_id, "link")
-    return session.signed_in(visit, token, path)
+    return session.signed_in(visit, token, f"/welcome?{urlencode({'next': path})}")

@@ -1,11 +1,11 @@
-"""Pages that begin and end a session: sign-in and sign-out."""
+"""Begin and end the session of a browser."""
 
 from typing import Final
 
 from starlette.responses import Response
 
 from one_runtime.dashboard.cookies import SESSION
-from one_runtime.dashboard.declarations import PUBLIC, SIGNED_IN, Pages
+from one_runtime.dashboard.declarations import SIGNED_IN, Pages
 from one_runtime.dashboard.visit import Visit
 from one_runtime.db.engine import Transaction
 from one_runtime.encryption.secret_tokens import SecretToken
@@ -14,7 +14,7 @@ from one_runtime.tenancy.dashboard_sessions import LIFETIME, SignInMethod
 
 _SECONDS: Final = int(LIFETIME.total_seconds())
 
-pages = Pages({"signed_out": "You are signed out."})
+pages = Pages()
 
 
 async def start(visit: Visit, tx: Transaction, member_id: str, method: SignInMethod) -> SecretToken:
@@ -38,12 +38,6 @@ def safe_path(path: str) -> str:
     """Return a path of the dashboard from a query or a form. Return `/` for the address of another site."""
     is_ours = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
     return path if is_ours else "/"
-
-
-@pages.get("/sign-in", access=PUBLIC)
-async def show_sign_in(visit: Visit) -> Response:
-    """Show how to sign in."""
-    return visit.render("sign_in.html", title="Sign in to One Runtime")
 
 
 @pages.post("/sign-out", access=SIGNED_IN)

@@ -131,6 +131,10 @@ class Visit:
         before = self.query("before")
         return before if is_id(before) else None
 
+    def cookie(self, name: str) -> str:
+        """Return the value of a cookie, or an empty text."""
+        return self.cookies.read(self.request.cookies, name) or ""
+
     async def form(self) -> FormData:
         """Return the fields of the posted form. Raises: MalformedRequest."""
         try:

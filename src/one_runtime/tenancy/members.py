@@ -30,7 +30,9 @@ from one_runtime.errors import Conflict, InsufficientRole, InvalidInput, NotFoun
 from one_runtime.tenancy import dashboard_sessions, organizations
 from one_runtime.tenancy.events import Actor, EventType, Subject, record
 from one_runtime.tenancy.roles import ROLES, Role, permits
+from one_runtime.validation.names import name_problem, text_problem
 
+MAX_NAME: Final = 100
 MAX_EMAIL: Final = 254
 """Maximum length of an e-mail address (RFC 5321 section 4.5.3.1.3, without the angle brackets)."""
 
@@ -82,6 +84,7 @@ _MEMBER = select(*(members.c[name] for name in Member.__dataclass_fields__))
 _BY_ID = _MEMBER.where(members.c.id == bindparam("member"))
 _BY_EMAIL = _MEMBER.where(members.c.email == bindparam("email"))
 # FOR NO KEY UPDATE: other transactions can still insert rows that refer to the member.
+_RENAME = update(members).where(members.c.id == bindparam("member")).values(name=bindparam("new_name"))
 _LOCK = select(members.c.id).where(members.c.id == bindparam("member")).with_for_update(key_share=True)
 
 _OF_ORGANIZATION = memberships.c.organization_id == bindparam("organization")
@@ -201,6 +204,17 @@ async def ensure(tx: Transaction, email: str, now: datetime) -> tuple[Member, bo
     member = await find_by_email(tx, email)
     assert member is not None  # noqa: S101 - no function deletes members
     return member, is_new
+
+
+async def rename(tx: Transaction, member_id: str, name: str) -> None:
+    """Change the name of a member. An empty name deletes the name. Raises: InvalidInput."""
+    cleaned = name.strip()
+    if len(cleaned) > MAX_NAME:
+        raise InvalidInput.of("name", f"must be at most {MAX_NAME} characters")
+    problem = (text_problem(cleaned) or name_problem(cleaned)) if cleaned else None
+    if problem:
+        raise InvalidInput.of("name", problem)
+    await tx.execute(_RENAME, member=member_id, new_name=cleaned or None)
 
 
 async def list_all(tx: Transaction, organization_id: str) -> list[Membership]:

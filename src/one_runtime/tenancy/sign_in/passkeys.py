@@ -5,6 +5,7 @@ challenge belongs to one browser and works once.
 """
 
 import hashlib
+import logging
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ _MALFORMED: Final = (
 )  # fmt: skip
 
 _log: Final = Logger()
+logging.getLogger("fido2").setLevel(logging.WARNING)  # it writes a line for each registration and sign-in
 
 
 class PasskeyRefused(InvalidInput):

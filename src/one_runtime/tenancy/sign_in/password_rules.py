@@ -46,7 +46,7 @@ def check(password: str, words: Iterable[str]) -> None:
         raise _invalid(f"must be at most {MAX_BYTES:,} bytes")
     text = _normalize(password)
     if len(text) < MIN_CHARACTERS:
-        raise _invalid(f"must have at least {MIN_CHARACTERS} characters. Several words are easy to remember")
+        raise _invalid(f"must have at least {MIN_CHARACTERS} characters")
     lowered = text.casefold()
     if len(set(lowered)) < _MIN_DIFFERENT or _is_repeated(lowered):
         raise _invalid("must not repeat a few characters")

@@ -152,7 +152,7 @@ async def _check(
     installation: Installation, email: str, password: str, address: str | None
 ) -> tuple[_AccountRow, StoredAttempt]:
     """Check a password. Replace a hash with old parameters. Raises: as `begin`."""
-    account_name, encoded = email.strip().lower(), password_rules.encode(password)
+    account_name, encoded = email.strip().lower(), password_rules.encode(password[: password_rules.MAX_BYTES + 1])
     attempt = await attempts.begin(installation, attempts.of_account(account_name), attempts.of_network(address))
     async with installation.database.read() as tx:
         account = await tx.one(_FIND, _AccountRow, account=account_name)
