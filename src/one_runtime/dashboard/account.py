@@ -18,6 +18,7 @@ from one_runtime.errors import InvalidInput
 from one_runtime.tenancy import dashboard_sessions, members
 from one_runtime.tenancy.dashboard_sessions import DashboardSession
 from one_runtime.tenancy.sign_in import methods, passkeys, totp
+from one_runtime.tenancy.sign_in.methods import AccountOwner
 from one_runtime.tenancy.sign_in.passkeys import NewPasskey
 from one_runtime.tenancy.sign_in.steps import SignInStepExpired
 
@@ -76,7 +77,7 @@ async def change_name(visit: Visit) -> Response:
     name = str(form.get("name", ""))
     try:
         async with visit.installation.database.write() as tx:
-            await members.rename(tx, visit.member.member_id, name)
+            await members.rename(tx, visit.member.member_id, name, visit.now, visit.address)
     except InvalidInput as error:
         return await _show_account(visit, FormErrors.of(error, ("name",)), name=name)
     return visit.redirect_to("/account?done=name")
@@ -86,11 +87,8 @@ async def change_name(visit: Visit) -> Response:
 async def set_password(visit: Visit) -> Response:
     """Set or change the password."""
     form = await visit.form()
-    member = visit.member
     try:
-        await methods.set_password(
-            visit.installation, member.member_id, str(form.get("password", "")), member.session_id
-        )
+        await methods.set_password(visit.installation, _owner(visit), str(form.get("password", "")))
     except InvalidInput as error:
         return await _show_again(visit, form, FormErrors.of(error, ("password",)))
     return _back(visit, form, "password")
@@ -100,7 +98,7 @@ async def set_password(visit: Visit) -> Response:
 async def remove_password(visit: Visit) -> Response:
     """Remove the password."""
     async with visit.installation.database.write() as tx:
-        await methods.remove_password(tx, visit.member.member_id)
+        await methods.remove_password(tx, _owner(visit), visit.now)
     return visit.redirect_to("/account?done=password_removed")
 
 
@@ -117,11 +115,9 @@ async def begin_totp(visit: Visit) -> Response:
 @pages.post("/account/authenticator/confirm", access=SIGNED_IN, recent=True)
 async def confirm_totp(visit: Visit) -> Response:
     """Store the secret after the first code of the app."""
-    form, token, member = await visit.form(), visit.cookie(_TOTP), visit.member
+    form, token = await visit.form(), visit.cookie(_TOTP)
     try:
-        await methods.add_totp(
-            visit.installation, member.member_id, token, str(form.get("code", "")), member.session_id
-        )
+        await methods.add_totp(visit.installation, _owner(visit), token, str(form.get("code", "")))
     except SignInStepExpired:
         return _back(visit, form, "expired")
     except InvalidInput as error:
@@ -135,7 +131,7 @@ async def confirm_totp(visit: Visit) -> Response:
 async def remove_totp(visit: Visit) -> Response:
     """Remove the authenticator app."""
     async with visit.installation.database.write() as tx:
-        await methods.remove_totp(tx, visit.member.member_id)
+        await methods.remove_totp(tx, _owner(visit), visit.now)
     return visit.redirect_to("/account?done=totp_removed")
 
 
@@ -153,7 +149,7 @@ async def add_passkey(visit: Visit) -> Response:
     new = NewPasskey(credential_of(form), str(form.get("name", "")))
     token = visit.cookie(passkey_forms.COOKIE)
     try:
-        await methods.add_passkey(visit.installation, require_party(visit), visit.member.member_id, token, new)
+        await methods.add_passkey(visit.installation, require_party(visit), _owner(visit), token, new)
     except InvalidInput as error:
         return await _show_again(visit, form, FormErrors(general=error.detail))
     response = _back(visit, form, "passkey")
@@ -176,9 +172,8 @@ async def rename_passkey(visit: Visit) -> Response:
 @pages.post("/account/passkeys/{passkey_id}/remove", access=SIGNED_IN, recent=True)
 async def remove_passkey(visit: Visit) -> Response:
     """Remove a passkey."""
-    member = visit.member
     async with visit.installation.database.write() as tx:
-        await methods.remove_passkey(tx, member.member_id, visit.parameter("passkey_id"), member.session_id)
+        await methods.remove_passkey(tx, _owner(visit), visit.parameter("passkey_id"), visit.now)
     return visit.redirect_to("/account?done=passkey_removed")
 
 
@@ -236,6 +231,10 @@ async def _show_welcome(visit: Visit, next_path: str, errors: FormErrors | None 
         next_path=next_path,
         **_methods(visit, present, errors),
     )
+
+
+def _owner(visit: Visit) -> AccountOwner:
+    return AccountOwner(visit.member.member_id, visit.member.session_id, visit.address)
 
 
 def _methods(visit: Visit, present: methods.SignInMethods, errors: FormErrors | None) -> dict[str, object]:

@@ -39,8 +39,9 @@ EVENT_TYPES: Final[Mapping[str, str]] = {
     "member.invitation_revoked": "A member of your team or the operator revoked an invitation before its use.",
     "member.joined": "A person accepted an invitation, and is now a member of your team.",
     "member.updated": (
-        'A member of your team got another role (`changed` is `["role"]`), or signed in with a link that deleted the '
-        """member's passkeys, password and sessions (`changed` is `["sign_in_methods"]`)."""
+        'A member of your team got another role (`changed` is `["role"]`), signed in with a link that deleted the '
+        """member's passkeys, password and sessions (`["sign_in_methods"]`), or changed the own account """
+        '(`["name"]`, `["password"]`, `["authenticator_app"]` or `["passkeys"]`).'
     ),
     "member.removed": "A member was removed from your team.",
     "custom_integration.created": "The organization created a custom integration.",

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from sqlalchemy import bindparam, delete, exists, or_, select, update
 
@@ -31,6 +31,9 @@ from one_runtime.tenancy import dashboard_sessions, organizations
 from one_runtime.tenancy.events import Actor, EventType, Subject, record
 from one_runtime.tenancy.roles import ROLES, Role, permits
 from one_runtime.validation.names import name_problem, text_problem
+
+OwnChange: TypeAlias = Literal["name", "password", "authenticator_app", "passkeys"]
+"""The part of the account that a member has changed, for the event `member.updated`."""
 
 MAX_NAME: Final = 100
 MAX_EMAIL: Final = 254
@@ -89,19 +92,16 @@ _LOCK = select(members.c.id).where(members.c.id == bindparam("member")).with_for
 
 _OF_ORGANIZATION = memberships.c.organization_id == bindparam("organization")
 _IS_ONE = memberships.c.member_id == bindparam("member")
-_LIST = (
-    select(
-        memberships.c.organization_id,
-        memberships.c.member_id,
-        members.c.email,
-        members.c.name,
-        memberships.c.role,
-        memberships.c.created_at,
-    )
-    .join(members, members.c.id == memberships.c.member_id)
-    .where(_OF_ORGANIZATION)
-    .order_by(members.c.email)
-)
+_JOINED = select(
+    memberships.c.organization_id,
+    memberships.c.member_id,
+    members.c.email,
+    members.c.name,
+    memberships.c.role,
+    memberships.c.created_at,
+).join(members, members.c.id == memberships.c.member_id)
+_LIST = _JOINED.where(_OF_ORGANIZATION).order_by(members.c.email)
+_OF_MEMBER = _JOINED.where(_IS_ONE)
 _ONE = _LIST.where(_IS_ONE)
 _ROLE = select(memberships.c.role).where(_OF_ORGANIZATION, _IS_ONE)
 _ACCOUNT = select(
@@ -206,8 +206,8 @@ async def ensure(tx: Transaction, email: str, now: datetime) -> tuple[Member, bo
     return member, is_new
 
 
-async def rename(tx: Transaction, member_id: str, name: str) -> None:
-    """Change the name of a member. An empty name deletes the name. Raises: InvalidInput."""
+async def rename(tx: Transaction, member_id: str, name: str, now: datetime, address: str | None) -> None:
+    """Change the name of a member, as the member wants. An empty name deletes the name. Raises: InvalidInput."""
     cleaned = name.strip()
     if len(cleaned) > MAX_NAME:
         raise InvalidInput.of("name", f"must be at most {MAX_NAME} characters")
@@ -215,6 +215,16 @@ async def rename(tx: Transaction, member_id: str, name: str) -> None:
     if problem:
         raise InvalidInput.of("name", problem)
     await tx.execute(_RENAME, member=member_id, new_name=cleaned or None)
+    await record_own_change(tx, member_id, "name", now, address)
+
+
+async def record_own_change(
+    tx: Transaction, member_id: str, changed: OwnChange, now: datetime, address: str | None
+) -> None:
+    """Write the event `member.updated` in each organization of a member who has changed the own account."""
+    for membership in await tx.all(_OF_MEMBER, Membership, member=member_id):
+        actor = Actor(membership.organization_id, "member", member_id, address)
+        await _record(tx, actor, "member.updated", membership, now, changed=[changed])
 
 
 async def list_all(tx: Transaction, organization_id: str) -> list[Membership]:

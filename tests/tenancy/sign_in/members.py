@@ -12,6 +12,7 @@ from one_runtime.db.ids import new_id
 from one_runtime.tenancy import dashboard_sessions
 from one_runtime.tenancy.dashboard_sessions import Visitor
 from one_runtime.tenancy.sign_in import methods, passkey_sign_in, password_sign_in, totp
+from one_runtime.tenancy.sign_in.methods import AccountOwner
 from one_runtime.tenancy.sign_in.passkeys import NewPasskey, Passkey, RelyingParty
 from one_runtime.tenancy.sign_in.password_sign_in import SecondStep
 from tests.application import Application
@@ -29,6 +30,7 @@ class SigningMember:
     """A member who is signed in. The methods of this class do what the pages of the dashboard do."""
 
     application: Application
+    organization_id: str
     visitor: Visitor
     authenticator: Authenticator = field(default_factory=lambda: Authenticator(ORIGIN))
     secret: bytes = b""
@@ -45,21 +47,25 @@ class SigningMember:
     def session_id(self) -> str:
         return self.visitor.session_id
 
+    @property
+    def owner(self) -> AccountOwner:
+        return AccountOwner(self.id, self.session_id, ADDRESS)
+
     async def set_password(self, password: str = PASSWORD) -> None:
-        await methods.set_password(self.installation, self.id, password, self.session_id)
+        await methods.set_password(self.installation, self.owner, password)
 
     async def add_totp(self) -> None:
         """Set up the authenticator app. Its first code is of the previous period, so that the present code is free."""
         token = (await methods.begin_totp(self.installation, self.id)).secret
         set_up = await methods.find_totp_set_up(self.installation, self.id, token, "One Runtime")
         self.secret = base64.b32decode(set_up.key)
-        await methods.add_totp(self.installation, self.id, token, self.code(-1), self.session_id)
+        await methods.add_totp(self.installation, self.owner, token, self.code(-1))
 
     async def add_passkey(self, name: str = "Laptop") -> Passkey:
         ceremony = await methods.begin_passkey(self.installation, PARTY, self.id)
         response = self.authenticator.create(ceremony.options)
         return await methods.add_passkey(
-            self.installation, PARTY, self.id, ceremony.token.secret, NewPasskey(response, name)
+            self.installation, PARTY, self.owner, ceremony.token.secret, NewPasskey(response, name)
         )
 
     def code(self, periods: int = 0) -> str:
@@ -103,7 +109,7 @@ async def new_member(application: Application, email: str = "ada@example.com", *
         _, token = await dashboard_sessions.create(tx, member_id, "link", now, address=ADDRESS, user_agent="Browser")
         visitor = await dashboard_sessions.find_visitor(tx, token.secret, organization_id, now)
     assert visitor is not None
-    return SigningMember(application, visitor)
+    return SigningMember(application, organization_id, visitor)
 
 
 def begin_period(application: Application) -> None:

@@ -4,18 +4,19 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
-from one_runtime.db.dashboard_tables import identities, passwords
+from one_runtime.db.dashboard_tables import identities, memberships, passwords
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
+from one_runtime.db.schema import events
 from one_runtime.errors import InvalidInput, NotFound
-from one_runtime.tenancy import dashboard_sessions
+from one_runtime.tenancy import dashboard_sessions, members
 from one_runtime.tenancy.sign_in import methods
 from one_runtime.tenancy.sign_in.methods import LastSignInMethod
 from one_runtime.tenancy.sign_in.password_sign_in import SignInRefused
 from tests.application import Application
-from tests.tenancy.sign_in.members import PASSWORD, SigningMember, count, new_member
+from tests.tenancy.sign_in.members import ADDRESS, PASSWORD, SigningMember, count, new_member
 
 
 async def write(member: SigningMember, change: Callable[[Transaction], Awaitable[None]]) -> None:
@@ -66,6 +67,32 @@ async def test_new_password_is_checked_and_ends_other_sessions(application: Appl
     await member.enter_password("eight quiet herons")
 
 
+async def test_each_change_of_a_method_is_an_event_in_each_organization_of_the_member(application: Application) -> None:
+    member = await new_member(application)
+    southwind = await application.organization("Southwind")
+    membership = {"organization_id": southwind, "member_id": member.id, "role": "support"}
+    await write(member, lambda tx: tx.execute(insert(memberships), **membership, created_at=application.clock()))  # type: ignore[arg-type, return-value]
+    now = application.clock()
+    await member.set_password()
+    await member.add_totp()
+    passkey = await member.add_passkey()
+    await member.add_passkey()
+    await write(member, lambda tx: methods.remove_passkey(tx, member.owner, passkey.id, now))
+    await write(member, lambda tx: methods.remove_totp(tx, member.owner, now))
+    await write(member, lambda tx: methods.remove_password(tx, member.owner, now))
+    await write(member, lambda tx: members.rename(tx, member.id, "Augusta", now, ADDRESS))
+    async with application.installation.database.read() as tx:
+        rows = await tx.all(select(events).where(events.c.type == "member.updated").order_by(events.c.id))
+    changes = [
+        "password", "authenticator_app", "passkeys", "passkeys", "passkeys", "authenticator_app", "password", "name"
+    ]  # fmt: skip
+    for organization_id in (member.organization_id, southwind):
+        recorded = [row for row in rows if row.organization_id == organization_id]
+        assert [row.data["changed"] for row in recorded] == [[change] for change in changes]
+        assert {(row.actor_type, row.actor_id, row.address) for row in recorded} == {("member", member.id, ADDRESS)}
+        assert {row.data["email"] for row in recorded} == {"ada@example.com"}
+
+
 async def test_ended_session_stores_no_password(application: Application) -> None:
     member = await new_member(application)
     await write(member, lambda tx: dashboard_sessions.end(tx, member.id, member.session_id))
@@ -80,20 +107,20 @@ async def test_last_way_to_sign_in_cannot_be_removed(application: Application) -
     await member.add_totp()
     for remove in (methods.remove_password, methods.remove_totp):
         with pytest.raises(LastSignInMethod, match="add another way"):
-            await write(member, lambda tx, remove=remove: remove(tx, member.id))  # type: ignore[misc]
+            await write(member, lambda tx, remove=remove: remove(tx, member.owner, application.clock()))  # type: ignore[misc]
     await member.enter_code(await member.enter_password(), member.code())
     passkey = await member.add_passkey()
-    await write(member, lambda tx: methods.remove_totp(tx, member.id))
+    await write(member, lambda tx: methods.remove_totp(tx, member.owner, member.application.clock()))
     with pytest.raises(LastSignInMethod):
-        await write(member, lambda tx: methods.remove_passkey(tx, member.id, passkey.id, member.session_id))
-    await write(member, lambda tx: methods.remove_password(tx, member.id))
+        await write(member, lambda tx: methods.remove_passkey(tx, member.owner, passkey.id, member.application.clock()))
+    await write(member, lambda tx: methods.remove_password(tx, member.owner, member.application.clock()))
     with pytest.raises(SignInRefused):
         await member.enter_password()
     identity = {"issuer": "https://id.example.com", "subject": "ada", "member_id": member.id}
     await write(member, lambda tx: tx.execute(insert(identities), **identity, created_at=application.clock()))  # type: ignore[arg-type, return-value]
     other = await member.other_session()
     assert other in await member.sessions()
-    await write(member, lambda tx: methods.remove_passkey(tx, member.id, passkey.id, member.session_id))
+    await write(member, lambda tx: methods.remove_passkey(tx, member.owner, passkey.id, member.application.clock()))
     assert await member.sessions() == {member.session_id}
 
 
@@ -101,7 +128,7 @@ async def test_two_removals_at_the_same_time_leave_one_method(application: Appli
     member = await new_member(application)
     keys = [await member.add_passkey() for _ in range(2)]
     removals = (
-        write(member, lambda tx, key=key: methods.remove_passkey(tx, member.id, key.id, member.session_id))  # type: ignore[misc]
+        write(member, lambda tx, key=key: methods.remove_passkey(tx, member.owner, key.id, member.application.clock()))  # type: ignore[misc]
         for key in keys
     )
     results = await asyncio.gather(*removals, return_exceptions=True)

@@ -17,6 +17,7 @@ from one_runtime.db.dashboard_tables import passkeys as rows
 from one_runtime.db.ids import new_id
 from one_runtime.errors import Conflict, InvalidInput, NotFound, RateLimited
 from one_runtime.tenancy.sign_in import methods, passkey_sign_in, passkeys
+from one_runtime.tenancy.sign_in.methods import AccountOwner
 from one_runtime.tenancy.sign_in.passkeys import MAX_NAME, MOST_PASSKEYS, NewPasskey, PasskeyRefused, RelyingParty
 from one_runtime.tenancy.sign_in.steps import SignInStepExpired
 from tests.application import Application
@@ -109,7 +110,7 @@ async def test_forged_registrations_are_refused(application: Application) -> Non
         response = member.authenticator.create(ceremony.options, **changes)
         with pytest.raises(PasskeyRefused):
             await methods.add_passkey(
-                application.installation, PARTY, member.id, ceremony.token.secret, NewPasskey(response, name)
+                application.installation, PARTY, member.owner, ceremony.token.secret, NewPasskey(response, name)
             )
     for flags in (FLAG.UP, FLAG.UV, AuthenticatorData.FLAG(0)):
         member.authenticator.flags = flags
@@ -160,12 +161,12 @@ async def test_step_works_once_for_its_member_and_its_purpose(application: Appli
     ceremony = await methods.begin_passkey(installation, PARTY, ada.id)
     token, response = ceremony.token.secret, ada.authenticator.create(ceremony.options)
     with pytest.raises(SignInStepExpired):  # of another member
-        await methods.add_passkey(installation, PARTY, grace.id, token, NewPasskey(response, "Phone"))
+        await methods.add_passkey(installation, PARTY, grace.owner, token, NewPasskey(response, "Phone"))
     with pytest.raises(SignInStepExpired):  # a registration does not sign in
         await passkey_sign_in.finish(installation, PARTY, token, response, ADDRESS)
-    await methods.add_passkey(installation, PARTY, ada.id, token, NewPasskey(response, "Phone"))
+    await methods.add_passkey(installation, PARTY, ada.owner, token, NewPasskey(response, "Phone"))
     with pytest.raises(SignInStepExpired):
-        await methods.add_passkey(installation, PARTY, ada.id, token, NewPasskey(response, "Phone"))
+        await methods.add_passkey(installation, PARTY, ada.owner, token, NewPasskey(response, "Phone"))
 
     ceremony = await passkey_sign_in.begin(installation, PARTY, ADDRESS)
     token, response = ceremony.token.secret, ada.authenticator.get(ceremony.options)
@@ -235,10 +236,12 @@ async def test_names_removal_and_limit(application: Application) -> None:
             with pytest.raises(NotFound):
                 await passkeys.rename(tx, member, passkey_id, "Mine")
             with pytest.raises(NotFound):
-                await methods.remove_passkey(tx, member, passkey_id, ada.session_id)
+                await methods.remove_passkey(
+                    tx, AccountOwner(member, ada.session_id, None), passkey_id, application.clock()
+                )
     assert [passkey.name for passkey in await list_all(ada)] == ["Key", "Phone"]
     async with installation.database.write() as tx:
-        await methods.remove_passkey(tx, ada.id, second.id, ada.session_id)
+        await methods.remove_passkey(tx, ada.owner, second.id, ada.application.clock())
     with pytest.raises(PasskeyRefused, match="not registered here"):
         await ada.use_passkey(key=ada.authenticator.keys[1])
     for _ in range(MOST_PASSKEYS - 1):
@@ -252,14 +255,14 @@ async def test_public_id_of_another_members_passkey_is_not_registered_again(appl
     ceremonies = [await methods.begin_passkey(application.installation, PARTY, m.id) for m in (ada, grace)]
     response = ada.authenticator.create(ceremonies[0].options)
     await methods.add_passkey(
-        application.installation, PARTY, ada.id, ceremonies[0].token.secret, NewPasskey(response, "Laptop")
+        application.installation, PARTY, ada.owner, ceremonies[0].token.secret, NewPasskey(response, "Laptop")
     )
     grace.authenticator.keys = ada.authenticator.keys
     client_data = grace.authenticator.create(ceremonies[1].options)["response"]["clientDataJSON"]
     response["response"]["clientDataJSON"] = client_data
     with pytest.raises(PasskeyRefused, match="already registered"):
         await methods.add_passkey(
-            application.installation, PARTY, grace.id, ceremonies[1].token.secret, NewPasskey(response, "Laptop")
+            application.installation, PARTY, grace.owner, ceremonies[1].token.secret, NewPasskey(response, "Laptop")
         )
 
 
@@ -275,7 +278,9 @@ async def test_malformed_responses_are_refused(application: Application) -> None
     installation = application.installation
     registration = await methods.begin_passkey(installation, PARTY, member.id)
     created = member.authenticator.create(registration.options)
-    await methods.add_passkey(installation, PARTY, member.id, registration.token.secret, NewPasskey(created, "Laptop"))
+    await methods.add_passkey(
+        installation, PARTY, member.owner, registration.token.secret, NewPasskey(created, "Laptop")
+    )
     registration = await methods.begin_passkey(installation, PARTY, member.id)
     sign_in = await passkey_sign_in.begin(installation, PARTY, ADDRESS)
     answered = member.authenticator.get((await passkey_sign_in.begin(installation, PARTY, ADDRESS)).options)
@@ -283,7 +288,7 @@ async def test_malformed_responses_are_refused(application: Application) -> None
     for response in (*MALFORMED, *broken(created, nested), *broken(answered, nested)):
         with pytest.raises(PasskeyRefused):
             await methods.add_passkey(
-                installation, PARTY, member.id, registration.token.secret, NewPasskey(response, "Laptop")
+                installation, PARTY, member.owner, registration.token.secret, NewPasskey(response, "Laptop")
             )
         async with installation.database.write() as tx:
             with pytest.raises(PasskeyRefused):

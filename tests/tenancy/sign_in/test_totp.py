@@ -72,17 +72,17 @@ async def test_set_up_shows_the_secret_and_stores_it_sealed_after_a_code(applica
     assert len(member.secret) == 20
     for code in WRONG_CODES:
         with pytest.raises(WrongCode):
-            await methods.add_totp(installation, member.id, token, code, member.session_id)
+            await methods.add_totp(installation, member.owner, token, code)
         assert await stored(application) is None
     code = member.code()
-    await methods.add_totp(installation, member.id, token, f" {code[:3]} {code[3:]}", member.session_id)
+    await methods.add_totp(installation, member.owner, token, f" {code[:3]} {code[3:]}")
     row = await stored(application)
     assert member.secret not in row.sealed
     place = SealContext("totp_secrets", member.id, row.version)
     opened = json.loads(installation.vault.open(INSTANCE, Sealed(row.key_id, row.sealed), place))
     assert opened == {"secret": set_up.key}
     with pytest.raises(SignInStepExpired):
-        await methods.add_totp(installation, member.id, token, member.code(1), member.session_id)
+        await methods.add_totp(installation, member.owner, token, member.code(1))
     with pytest.raises(WrongCode):  # the code of the set-up
         await verify(member, code)
 
@@ -96,10 +96,10 @@ async def test_step_of_a_set_up_expires_and_belongs_to_its_member(application: A
     set_up = await methods.find_totp_set_up(installation, ada.id, token, "One Runtime")
     ada.secret = base64.b32decode(set_up.key)
     with pytest.raises(SignInStepExpired):
-        await methods.add_totp(installation, grace.id, token, ada.code(), grace.session_id)
+        await methods.add_totp(installation, grace.owner, token, ada.code())
     application.clock.advance(seconds=totp.SET_UP_LIFETIME.total_seconds())
     with pytest.raises(SignInStepExpired):
-        await methods.add_totp(installation, ada.id, token, ada.code(), ada.session_id)
+        await methods.add_totp(installation, ada.owner, token, ada.code())
     assert await stored(application) is None
 
 
@@ -161,7 +161,7 @@ async def test_wrong_codes_are_limited(application: Application) -> None:
     token = (await methods.begin_totp(application.installation, member.id)).secret
     for _ in range(10):
         with pytest.raises(WrongCode):
-            await methods.add_totp(application.installation, member.id, token, "000000", member.session_id)
+            await methods.add_totp(application.installation, member.owner, token, "000000")
     with pytest.raises(RateLimited) as caught:
-        await methods.add_totp(application.installation, member.id, token, "000000", member.session_id)
+        await methods.add_totp(application.installation, member.owner, token, "000000")
     assert 3500 < caught.value.retry_after <= 3600

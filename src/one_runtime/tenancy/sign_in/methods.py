@@ -19,6 +19,7 @@ from one_runtime.db.upsert import insert
 from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.errors import Conflict, NotFound
 from one_runtime.tenancy import dashboard_sessions
+from one_runtime.tenancy.members import OwnChange, record_own_change
 from one_runtime.tenancy.sign_in import attempts, passkeys, password_rules, steps, totp
 from one_runtime.tenancy.sign_in.passkey_sign_in import PasskeyCeremony
 from one_runtime.tenancy.sign_in.passkeys import NewPasskey, Passkey, PasskeyOwner, RelyingParty
@@ -52,6 +53,17 @@ class SignInMethods:
         """Return True if the member can sign in."""
         has_both = self.password_changed_at is not None and self.totp_created_at is not None
         return self.passkeys > 0 or self.identities > 0 or has_both
+
+
+class AccountOwner(NamedTuple):
+    """The signed-in member who changes the own account. `session_id`: the session that does not end.
+
+    `address`: the IP address of the request, for the event.
+    """
+
+    member_id: str
+    session_id: str
+    address: str | None
 
 
 class _NameRow(NamedTuple):
@@ -101,21 +113,22 @@ async def find(tx: Transaction, member_id: str) -> SignInMethods:
     return SignInMethods(*row)
 
 
-async def set_password(installation: Installation, member_id: str, password: str, session_id: str) -> None:
+async def set_password(installation: Installation, owner: AccountOwner, password: str) -> None:
     """Set or change the password of a member, and end the member's other sessions.
 
     Raises: InvalidInput for a password that is easy to guess. NotFound if the session has ended. Unavailable if too
     many sign-ins wait.
     """
     async with installation.database.read() as tx:
-        methods = await find(tx, member_id)
-        names = [row.display_name for row in await tx.all(_ORGANIZATIONS, _NameRow, member=member_id)]
+        methods = await find(tx, owner.member_id)
+        names = [row.display_name for row in await tx.all(_ORGANIZATIONS, _NameRow, member=owner.member_id)]
     password_rules.check(password, [methods.email, methods.name or "", *names])
     phc = await installation.passwords.hash(password_rules.encode(password))
     async with installation.database.write() as tx:
-        await dashboard_sessions.lock(tx, member_id, session_id)
-        await tx.execute(_PUT_PASSWORD, member_id=member_id, phc=phc, changed_at=installation.clock())
-        await dashboard_sessions.end_all(tx, member_id, except_session=session_id)
+        now = installation.clock()
+        await dashboard_sessions.lock(tx, owner.member_id, owner.session_id)
+        await tx.execute(_PUT_PASSWORD, member_id=owner.member_id, phc=phc, changed_at=now)
+        await _record_and_end_others(tx, owner, "password", now)
 
 
 async def begin_passkey(installation: Installation, party: RelyingParty, member_id: str) -> PasskeyCeremony:
@@ -128,15 +141,17 @@ async def begin_passkey(installation: Installation, party: RelyingParty, member_
 
 
 async def add_passkey(
-    installation: Installation, party: RelyingParty, member_id: str, token: str, new: NewPasskey
+    installation: Installation, party: RelyingParty, owner: AccountOwner, token: str, new: NewPasskey
 ) -> Passkey:
     """Store the passkey that a browser has created. Raises: PasskeyRefused; SignInStepExpired; InvalidInput."""
     async with installation.database.write() as tx:
         now = installation.clock()
         step = await steps.use(tx, "register_passkey", token, now)
-        if step.member_id != member_id:
+        if step.member_id != owner.member_id:
             raise steps.expired()
-        return await passkeys.register(tx, party, member_id, token, new, now)
+        passkey = await passkeys.register(tx, party, owner.member_id, token, new, now)
+        await record_own_change(tx, owner.member_id, "passkeys", now, owner.address)
+        return passkey
 
 
 async def begin_totp(installation: Installation, member_id: str) -> SecretToken:
@@ -156,38 +171,47 @@ async def find_totp_set_up(installation: Installation, member_id: str, token: st
         return await totp.find_set_up(tx, installation.vault, AppAccount(member_id, service, methods.email), token, now)
 
 
-async def add_totp(installation: Installation, member_id: str, token: str, code: str, session_id: str) -> None:
+async def add_totp(installation: Installation, owner: AccountOwner, token: str, code: str) -> None:
     """Store the secret of an authenticator app after its first code, and end the member's other sessions.
 
     After a wrong code, the step stays. Raises: WrongCode; SignInStepExpired; RateLimited.
     """
-    attempt = await attempts.begin(installation, attempts.of_second_step(member_id))
+    attempt = await attempts.begin(installation, attempts.of_second_step(owner.member_id))
     async with installation.database.write() as tx:
-        await totp.confirm(tx, installation.vault, member_id, token, code, installation.clock())
+        now = installation.clock()
+        await totp.confirm(tx, installation.vault, owner.member_id, token, code, now)
         await attempts.forgive(tx, attempt)
-        await dashboard_sessions.end_all(tx, member_id, except_session=session_id)
+        await _record_and_end_others(tx, owner, "authenticator_app", now)
 
 
-async def remove_password(tx: Transaction, member_id: str) -> None:
+async def remove_password(tx: Transaction, owner: AccountOwner, now: datetime) -> None:
     """Delete the password of a member. Raises: LastSignInMethod."""
-    await _lock(tx, member_id)
-    await tx.execute(_DELETE_PASSWORD, member=member_id)
-    await _require_sufficient(tx, member_id)
+    await _lock(tx, owner.member_id)
+    await tx.execute(_DELETE_PASSWORD, member=owner.member_id)
+    await _require_sufficient(tx, owner.member_id)
+    await record_own_change(tx, owner.member_id, "password", now, owner.address)
 
 
-async def remove_totp(tx: Transaction, member_id: str) -> None:
+async def remove_totp(tx: Transaction, owner: AccountOwner, now: datetime) -> None:
     """Delete the secret of a member's authenticator app. Raises: LastSignInMethod."""
-    await _lock(tx, member_id)
-    await totp.remove(tx, member_id)
-    await _require_sufficient(tx, member_id)
+    await _lock(tx, owner.member_id)
+    await totp.remove(tx, owner.member_id)
+    await _require_sufficient(tx, owner.member_id)
+    await record_own_change(tx, owner.member_id, "authenticator_app", now, owner.address)
 
 
-async def remove_passkey(tx: Transaction, member_id: str, passkey_id: str, session_id: str) -> None:
+async def remove_passkey(tx: Transaction, owner: AccountOwner, passkey_id: str, now: datetime) -> None:
     """Delete a passkey of a member, and end the member's other sessions. Raises: NotFound; LastSignInMethod."""
-    await _lock(tx, member_id)
-    await passkeys.remove(tx, member_id, passkey_id)
-    await _require_sufficient(tx, member_id)
-    await dashboard_sessions.end_all(tx, member_id, except_session=session_id)
+    await _lock(tx, owner.member_id)
+    await passkeys.remove(tx, owner.member_id, passkey_id)
+    await _require_sufficient(tx, owner.member_id)
+    await _record_and_end_others(tx, owner, "passkeys", now)
+
+
+async def _record_and_end_others(tx: Transaction, owner: AccountOwner, changed: OwnChange, now: datetime) -> None:
+    """Write the event, and end the other sessions, because an attacker could have one of them."""
+    await record_own_change(tx, owner.member_id, changed, now, owner.address)
+    await dashboard_sessions.end_all(tx, owner.member_id, except_session=owner.session_id)
 
 
 async def _lock(tx: Transaction, member_id: str) -> None:
