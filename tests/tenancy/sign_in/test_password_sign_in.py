@@ -206,6 +206,12 @@ async def test_password_and_code_confirm_an_action(application: Application) -> 
     assert await authenticated_at(application) > before
     with pytest.raises(WrongCode):
         await confirm(PASSWORD, member.code())
+    application.clock.advance(minutes=2)
+    for _ in range(10):  # a stolen session cannot block the codes of the member
+        with pytest.raises(SignInRefused):
+            await confirm("wrong password", member.code())
+    application.clock.advance(minutes=2)
+    await confirm(PASSWORD, member.code())
 
 
 async def authenticated_at(application: Application) -> Any:

@@ -136,10 +136,10 @@ async def authenticate_again(
 
     Raises: SignInRefused; WrongCode; RateLimited; Unavailable if too many sign-ins wait.
     """
-    second = await attempts.begin(installation, attempts.of_second_step(visitor.member_id))
     account, attempt = await _check(installation, visitor.email, password, address)
     if account.member_id != visitor.member_id:  # the member has just changed the e-mail address
         raise SignInRefused.of("password", _WRONG)
+    second = await attempts.begin(installation, attempts.of_second_step(visitor.member_id))
     async with installation.database.write() as tx:
         now = installation.clock()
         await totp.verify(tx, installation.vault, visitor.member_id, code, now)
