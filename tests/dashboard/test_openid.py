@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from html import unescape
 from urllib.parse import urlsplit
 
@@ -9,6 +10,7 @@ import pytest_asyncio
 from pydantic import SecretStr
 
 from one_runtime.clock import system_clock
+from one_runtime.tenancy import dashboard_sessions
 from tests.application import RunningAcme, settings_for, started
 from tests.dashboard.team import Team, TeamBrowser, text_of
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, running_provider
@@ -96,3 +98,18 @@ async def test_sign_in_replaces_the_session_of_the_browser(team: Team, provider:
     assert (await thief.get()).status_code == 200
     await browser.get(f"{CALLBACK}?{provider.authorize(await provider_url(browser)).decode()}")
     assert (await thief.get()).status_code == 303
+
+
+async def test_time_of_the_proof_at_the_provider_counts_for_actions_that_need_a_recent_one(
+    team: Team, provider: FakeProvider
+) -> None:
+    for minutes, is_recent in ((1, True), (60, False)):
+        browser = await team.browser(None)
+        provider.signed = {"auth_time": int((team.application.clock() - timedelta(minutes=minutes)).timestamp())}
+        await browser.get(f"{CALLBACK}?{provider.authorize(await provider_url(browser)).decode()}")
+        async with team.application.installation.database.read() as tx:
+            token, now = browser.http.cookies["or_session"], team.application.clock()
+            visitor = await dashboard_sessions.find_visitor(tx, token, None, now)
+        assert visitor is not None
+        assert visitor.has_authenticated_recently(now) == is_recent
+        assert "prompt=login" in await provider_url(browser), "the member has signed in"

@@ -40,8 +40,8 @@ async def test_people_join_and_sign_in_again_at_a_certified_provider(
         installation = replace(application.installation, settings=settings, egress=egress)
         client = OpenIDClient(installation)
         ids = set()
-        for person in (ALICE, BOB, ALICE):
-            begun = await openid.begin(installation, client)
+        for person, again in ((ALICE, False), (BOB, False), (ALICE, True)):
+            begun = await openid.begin(installation, client, None, again=again)
             async with Visitor() as visitor:
                 callback = urlencode(await visitor.consent(begun.url, person)).encode()
             verified = await openid.finish(installation, client, callback, begun.cookie)
@@ -50,8 +50,9 @@ async def test_people_join_and_sign_in_again_at_a_certified_provider(
                 role = await members.find_role(tx, organization, member.id)
             assert (member.email, role) == (person.email, "support")
             ids.add(member.id)
+            assert (verified.account.authenticated_at is not None) == again
         assert len(ids) == 2
-        begun = await openid.begin(installation, client)
+        begun = await openid.begin(installation, client, None)
         async with Visitor() as visitor:
             denied = urlencode(await visitor.deny(begun.url, BOB)).encode()
         with pytest.raises(SignInFailed, match="did not let you in"):

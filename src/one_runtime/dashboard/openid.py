@@ -23,11 +23,14 @@ pages = Pages()
 async def begin_openid(visit: Visit) -> Response:
     """Send the browser to the provider. The field `next` is the page after the sign-in.
 
+    For a member who has signed in, the provider has to authenticate the member again.
+
     The page sends the browser away by a meta refresh, because the Content-Security-Policy allows no form to redirect to
     another site.
     """
     form = await visit.form()
-    begun = await openid.begin(visit.installation, _client(visit), safe_path(str(form.get("next", "/"))))
+    next_path, again = safe_path(str(form.get("next", "/"))), visit.visitor is not None
+    begun = await openid.begin(visit.installation, _client(visit), visit.address, next_path, again=again)
     response = visit.render("openid_leaving.html", title="Sign in", url=begun.url, host=_client(visit).host)
     visit.cookies.set(response, _COOKIE, begun.cookie, int(LIFETIME.total_seconds()))
     return response
@@ -41,7 +44,7 @@ async def finish_openid(visit: Visit) -> Response:
     sign_in = await openid.finish(visit.installation, _client(visit), query, cookie)
     async with visit.installation.database.write() as tx:
         member = await admit(tx, visit.installation.settings, sign_in.account, visit.now, visit.address)
-        token = await session.start(visit, tx, member.id, "oidc")
+        token = await session.start(visit, tx, member.id, "oidc", sign_in.account.authenticated_at)
     response = session.signed_in(visit, token, sign_in.next_path)
     visit.cookies.delete(response, _COOKIE)
     return response

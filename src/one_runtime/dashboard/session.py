@@ -1,5 +1,6 @@
 """Begin and end the session of a browser."""
 
+from datetime import datetime
 from typing import Final
 
 from starlette.responses import Response
@@ -17,13 +18,20 @@ _SECONDS: Final = int(LIFETIME.total_seconds())
 pages = Pages()
 
 
-async def start(visit: Visit, tx: Transaction, member_id: str, method: SignInMethod) -> SecretToken:
-    """Create a session after a sign-in, and end the session that the browser had before. Return the new token."""
+async def start(
+    visit: Visit, tx: Transaction, member_id: str, method: SignInMethod, authenticated_at: datetime | None = None
+) -> SecretToken:
+    """Create a session after a sign-in, and end the session that the browser had before. Return the new token.
+
+    `authenticated_at`: the time at which an OpenID provider authenticated the member. None: now.
+    """
     if visit.visitor is not None:
         await dashboard_sessions.end(tx, visit.visitor.member_id, visit.visitor.session_id)
-    _, token = await dashboard_sessions.create(
+    session, token = await dashboard_sessions.create(
         tx, member_id, method, visit.now, address=visit.address, user_agent=visit.user_agent
     )
+    if authenticated_at is not None:
+        await dashboard_sessions.note_authentication(tx, session.id, min(authenticated_at, visit.now))
     return token
 
 

@@ -4,6 +4,7 @@ One Runtime signs in members of the dashboard at such a provider. The requests o
 connection. So `OpenIDProvider.auth` describes the provider in the form of a catalog entry.
 """
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,6 +22,7 @@ from one_runtime.settings import OPENID_CONFIGURATION
 SCOPES: Final = ("openid", "email", "profile")
 _MAX_TEXT: Final = 255
 _MAX_GROUPS: Final = 1000
+_MAX_SECONDS: Final = 253_402_300_800  # the year 10000
 
 
 class ProviderDocumentInvalid(OAuthError):
@@ -54,13 +56,15 @@ class OpenIDAccount:
     """A person's account at the OpenID provider.
 
     `subject`: identifies the account at this issuer, forever. `verified_email`: the e-mail address, if the provider has
-    verified that it belongs to the account. `groups`: empty if the provider sent no groups.
+    verified that it belongs to the account. `groups`: empty if the provider sent no groups. `authenticated_at`: time at
+    which the provider authenticated the person, or None if the provider sent no time.
     """
 
     issuer: str
     subject: str
     verified_email: str | None
     groups: frozenset[str]
+    authenticated_at: dt.datetime | None = None
 
 
 def configuration_url(issuer: str) -> str:
@@ -115,6 +119,7 @@ def read_account(claims: Mapping[str, object], groups_claim: str) -> OpenIDAccou
         subject=str(claims["sub"]),
         verified_email=email if isinstance(email, str) and _has_verified_email(claims) else None,
         groups=_groups(claims.get(groups_claim)),
+        authenticated_at=_moment(claims.get("auth_time")),
     )
 
 
@@ -127,6 +132,12 @@ def _has_verified_email(claims: Mapping[str, object]) -> bool:
     if "email_verified" in claims:
         return claims["email_verified"] is True
     return claims.get("xms_edov") in (True, "1", "true")
+
+
+def _moment(value: object) -> dt.datetime | None:
+    """Return the time of a claim in seconds since 1970, or None."""
+    is_time = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _MAX_SECONDS
+    return dt.datetime.fromtimestamp(float(str(value)), dt.UTC) if is_time else None
 
 
 def _groups(value: object) -> frozenset[str]:

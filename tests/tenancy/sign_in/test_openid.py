@@ -16,6 +16,7 @@ from sqlalchemy import insert, select
 from one_runtime.context import Installation
 from one_runtime.db.dashboard_tables import identities, passwords, sign_in_steps
 from one_runtime.egress.client import Egress
+from one_runtime.errors import RateLimited
 from one_runtime.settings import OidcRole, Settings
 from one_runtime.tenancy import dashboard_sessions, invitations, members
 from one_runtime.tenancy.dashboard_sessions import Visitor
@@ -48,8 +49,8 @@ class Dashboard:
         self.installation = replace(self.installation, settings=changed)
         self.client = OpenIDClient(self.installation)
 
-    async def begin(self) -> openid.BegunSignIn:
-        return await openid.begin(self.installation, self.client)
+    async def begin(self, *, again: bool = False) -> openid.BegunSignIn:
+        return await openid.begin(self.installation, self.client, "192.0.2.7", again=again)
 
     async def finish(self, cookie: str, query: bytes) -> Visitor:
         verified, now = await openid.finish(self.installation, self.client, query, cookie), self.application.clock()
@@ -454,6 +455,33 @@ async def test_scope_for_groups_is_requested_if_the_provider_lists_it(
     dashboard.provider.document = {"scopes_supported": listed}
     url = (await dashboard.begin()).url
     assert (requested or "openid email profile").replace(" ", "%20") in url
+
+
+@ANY_DATABASE
+async def test_second_proof_must_be_recent(dashboard: Dashboard) -> None:
+    await dashboard.join()
+    for seconds_ago, is_enough in ((5, True), (599, True), (601, False), (None, True)):
+        begun = await dashboard.begin(again=True)
+        assert "prompt=login&max_age=0" in begun.url
+        auth_time = None if seconds_ago is None else int(dashboard.application.clock().timestamp()) - seconds_ago
+        dashboard.provider.signed = {"auth_time": auth_time}
+        query = dashboard.provider.authorize(begun.url)
+        if is_enough:
+            assert (await dashboard.finish(begun.cookie, query)).email == ADA
+        else:
+            with pytest.raises(SignInFailed, match="did not ask you to sign in again"):
+                await dashboard.finish(begun.cookie, query)
+    assert "prompt" not in (await dashboard.begin()).url
+
+
+@ANY_DATABASE
+async def test_one_network_can_begin_a_limited_number_of_sign_ins(dashboard: Dashboard) -> None:
+    for _ in range(60):
+        await dashboard.begin()
+    with pytest.raises(RateLimited):
+        await dashboard.begin()
+    dashboard.application.clock.advance(seconds=61)
+    await dashboard.begin()
 
 
 def test_settings_list_the_roles_that_exist() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from one_runtime.catalog.request import with_query
 from one_runtime.context import Installation
 from one_runtime.errors import OneRuntimeError
 from one_runtime.oauth.authorization import AuthorizationRequest, authorization_url
@@ -20,13 +21,17 @@ from one_runtime.oauth.grants import AuthorizationCode
 from one_runtime.oauth.openid import OpenIDAccount, OpenIDProvider
 from one_runtime.oauth.pkce import code_challenge
 from one_runtime.telemetry.logger import Logger
-from one_runtime.tenancy.sign_in import steps
+from one_runtime.tenancy.dashboard_sessions import RECENT
+from one_runtime.tenancy.sign_in import attempts, steps
 from one_runtime.tenancy.sign_in.openid_provider import OpenIDClient, OpenIDUnavailable
 from one_runtime.tenancy.sign_in.steps import SignInStep
 
 CALLBACK_PATH: Final = "/sign-in/oidc/callback"
 LIFETIME: Final = timedelta(minutes=10)
 """Time that a person has on the provider's pages."""
+
+# OpenID Connect Core 1.0, section 3.1.2.1: the provider must authenticate the person, and return `auth_time`.
+_AGAIN: Final = {"prompt": "login", "max_age": "0"}
 
 log = Logger()
 
@@ -53,11 +58,19 @@ class VerifiedSignIn:
     next_path: str
 
 
-async def begin(installation: Installation, client: OpenIDClient, next_path: str = "/") -> BegunSignIn:
-    """Begin a sign-in. `next_path`: the page of the dashboard after the sign-in. Raises: OpenIDUnavailable."""
+async def begin(
+    installation: Installation, client: OpenIDClient, address: str | None, next_path: str = "/", *, again: bool = False
+) -> BegunSignIn:
+    """Begin a sign-in. `next_path`: the page of the dashboard after the sign-in. `address`: of the browser, for limits.
+
+    `again`: True if the provider has to authenticate the person now.
+
+    Raises: OpenIDUnavailable; RateLimited.
+    """
     provider = await client.provider()
+    await attempts.begin(installation, attempts.of_challenges(address))
     async with installation.database.write() as tx:
-        step = SignInStep(None, {"next": next_path})
+        step = SignInStep(None, {"next": next_path, "again": again})
         token = await steps.begin(tx, "oidc", step, installation.clock(), LIFETIME)
     request = AuthorizationRequest(
         redirect_uri=_redirect_uri(installation),
@@ -66,7 +79,8 @@ async def begin(installation: Installation, client: OpenIDClient, next_path: str
         scopes=provider.requested_scopes(client.groups_claim),
         nonce=_derive(token.secret, "nonce"),
     )
-    return BegunSignIn(authorization_url(provider.auth, client.identity.client_id, request, {}), token.secret)
+    url = authorization_url(provider.auth, client.identity.client_id, request, {})
+    return BegunSignIn(with_query(url, _AGAIN if again else {}), token.secret)
 
 
 async def finish(installation: Installation, client: OpenIDClient, query: bytes, cookie: str) -> VerifiedSignIn:
@@ -83,7 +97,13 @@ async def finish(installation: Installation, client: OpenIDClient, query: bytes,
     except OAuthError as error:
         raise SignInFailed("The answer of the OpenID provider cannot be read. Start the sign-in again.") from error
     step = await _consume(installation, cookie, callback)
-    return VerifiedSignIn(await _account(installation, client, cookie, callback), str(step.data["next"]))
+    account = await _account(installation, client, cookie, callback)
+    authenticated_at = account.authenticated_at or installation.clock()
+    if step.data["again"] and installation.clock() - authenticated_at >= RECENT:
+        raise SignInFailed(
+            "The OpenID provider did not ask you to sign in again. Sign out at the provider, and start again."
+        )
+    return VerifiedSignIn(account, str(step.data["next"]))
 
 
 async def _consume(installation: Installation, cookie: str, callback: CallbackQuery) -> SignInStep:
