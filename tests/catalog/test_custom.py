@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from one_runtime.catalog.custom import MAX_BYTES, read_custom
+from one_runtime.catalog.custom import MAX_BYTES, as_yaml, read_custom
+from one_runtime.catalog.loader import load_catalog
+from one_runtime.catalog.model import dump
 from one_runtime.catalog.source import EntrySource, SourceError, UnreadableSource
 from tests.billing import ENTRY, OAUTH
 
@@ -272,3 +274,19 @@ def test_any_openapi_document_is_imported_or_refused(part: dict[str, Any]) -> No
     }
     with suppress(SourceError):
         assert read_custom(yaml.safe_dump(document, allow_unicode=True), "yaml").integration.auth
+
+
+WORDS = ("yes", "no", "null", "~", "1_000", "0x1F", "0o17", "017", "089", "1e3", "1.", ".5", "+1", "-0", "2026-10-01")
+MARKS = ("=", "<<", "*a", "&a", "!a", "%a", "@a", "- a", "a: b", "a #b", " a ", "", "\u2028x", "'", '"', "a\nb\n", "\\")
+
+
+@pytest.mark.parametrize("text", [*WORDS, *MARKS])
+def test_yaml_of_an_entry_has_the_same_texts_when_it_is_read(text: str) -> None:
+    entry = {"name": text, text: [text, {"label": text}]}
+    assert EntrySource.read(as_yaml(entry)).data == entry
+
+
+def test_yaml_of_an_entry_registers_the_same_entry() -> None:
+    for integration in load_catalog().integrations[::20]:
+        entry = dump(integration)
+        assert EntrySource.read(as_yaml(entry)).data == entry, integration.slug

@@ -1,6 +1,6 @@
 """The editor of custom integrations: errors by line, the review, and the effects on connections and clients."""
 
-import hashlib
+import re
 from typing import Any, Final
 
 import httpx2
@@ -49,9 +49,16 @@ def settings(database_url: str, acme: RunningAcme) -> Settings:
     return settings_for(database_url, acme, dashboard_listen="127.0.0.1:8003")
 
 
-def reviewed(text: str) -> dict[str, str]:
-    """Return the form that saves a document after its review."""
-    return {"document": text, "step": "save", "reviewed": hashlib.sha256(text.encode()).hexdigest()}
+async def review(browser: TeamBrowser, path: str, text: str) -> dict[str, str]:
+    """Send a document for its review, and return the form that saves the document."""
+    answer = await browser.post(path, {"document": text, "step": "review"})
+    [digest] = re.findall(r'name="reviewed" value="(\w+)"', answer.text)
+    return {"document": text, "step": "save", "reviewed": digest}
+
+
+async def save(browser: TeamBrowser, path: str, text: str) -> httpx2.Response:
+    """Review and save a document."""
+    return await browser.submit(path, await review(browser, path, text))
 
 
 async def upload(browser: TeamBrowser, path: str, name: str, content: bytes) -> httpx2.Response:
@@ -80,19 +87,20 @@ async def test_new_integration_is_reviewed_and_created(team: Team) -> None:
     browser = await team.browser("developer")
     assert "There is no custom integration yet" in text_of(await browser.get("custom-integrations"))
     assert "slug: x-acme-billing" in (await browser.get("custom-integrations/new")).text
-    review = await browser.post("custom-integrations/new", {"document": ENTRY.replace("\n", "\r\n"), "step": "review"})
-    text = text_of(review)
-    assert review.status_code == 200
+    shown = await browser.post("custom-integrations/new", {"document": ENTRY.replace("\n", "\r\n"), "step": "review"})
+    text = text_of(shown)
+    assert shown.status_code == 200
     assert "This is the definition that One Runtime will store." in text
     assert "1 + added slug: x-billing" in text
-    assert reviewed(ENTRY)["reviewed"] in review.text
+    form = await review(browser, "custom-integrations/new", ENTRY)
+    assert form["reviewed"] in shown.text, "browsers send line breaks as CRLF"
     assert await definition(team) == {}, "a review stores nothing"
-    created = await browser.submit("custom-integrations/new", reviewed(ENTRY))
+    created = await save(browser, "custom-integrations/new", ENTRY)
     assert str(created.url).endswith("/integrations/x-billing?done=created")
     assert "The integration is created." in text_of(created)
     listed = text_of(await browser.get("custom-integrations"))
     assert "Billing Accounting x-billing Enabled API key" in listed
-    again = await browser.post("custom-integrations/new", reviewed(ENTRY))
+    again = await browser.post("custom-integrations/new", form)
     assert again.status_code == 409
     assert "x-billing exists already" in text_of(again)
     first_look = await browser.post("custom-integrations/new", {"document": ENTRY})
@@ -101,10 +109,23 @@ async def test_new_integration_is_reviewed_and_created(team: Team) -> None:
 
 async def test_text_that_was_not_reviewed_is_not_saved(team: Team) -> None:
     browser = await team.browser("developer")
-    answer = await browser.post("custom-integrations/new", {**reviewed(ENTRY), "document": ENTRY + "# more\n"})
+    form = await review(browser, "custom-integrations/new", ENTRY)
+    answer = await browser.post("custom-integrations/new", {**form, "document": ENTRY + "# more\n"})
     assert answer.status_code == 200
     assert "Review" in text_of(answer)
     assert await definition(team) == {}
+
+
+async def test_definition_that_another_member_changed_is_reviewed_again(team: Team) -> None:
+    await register(team.api)
+    browser, path = await team.browser("developer"), f"custom-integrations/{SLUG}"
+    form = await review(browser, path, as_stored(ENTRY).replace("Invoices of", "Bills of"))
+    team.application.clock.advance(seconds=1)
+    await register(team.api, ENTRY.replace("Invoices of", "Receipts of"))
+    answer = await browser.post(path, form)
+    assert answer.status_code == 200
+    assert "removed description: Receipts of" in text_of(answer)
+    assert (await definition(team))["description"].startswith("Receipts of")
 
 
 async def test_errors_name_the_line(team: Team) -> None:
@@ -131,7 +152,7 @@ async def test_document_is_escaped_everywhere(team: Team) -> None:
     attack = ENTRY.replace("label: API key", 'label: "<script>alert(1)</script>"')
     for answer in (
         await browser.post("custom-integrations/new", {"document": attack}),
-        await browser.submit("custom-integrations/new", reviewed(attack)),
+        await save(browser, "custom-integrations/new", attack),
         await browser.get("custom-integrations/x-billing"),
     ):
         assert "&lt;script&gt;alert(1)" in answer.text
@@ -147,21 +168,21 @@ async def test_change_shows_the_difference_and_warns_before_end_users_must_conne
     moved = text.replace("https://billing.acme.com/v1", "https://elsewhere.acme.com/v1").replace(
         "https://id.acme.com/token", "https://id2.acme.com/token"
     )
-    review = text_of(await browser.post(f"custom-integrations/{SLUG}", {"document": moved}))
-    assert "End users have to connect again." in review
-    assert "(API key, OAuth). 1 connection uses this integration." in review
-    assert "One Runtime will delete the OAuth client." in review
-    assert "− removed base_url: https://billing.acme.com/v1" in review
-    assert "+ added base_url: https://elsewhere.acme.com/v1" in review
+    shown = text_of(await browser.post(f"custom-integrations/{SLUG}", {"document": moved}))
+    assert "End users have to connect again." in shown
+    assert "(API key, OAuth). 1 connection uses this integration." in shown
+    assert "One Runtime will delete the OAuth client." in shown
+    assert "− removed base_url: https://billing.acme.com/v1" in shown
+    assert "+ added base_url: https://elsewhere.acme.com/v1" in shown
     assert (await team.api.get("/v1/connections")).json()["connections"][0]["status"] == "active"
-    saved = text_of(await browser.submit(f"custom-integrations/{SLUG}", reviewed(moved)))
+    saved = text_of(await save(browser, f"custom-integrations/{SLUG}", moved))
     assert "End users have to connect again" in saved
     assert "One Runtime deleted the OAuth client." in saved
     assert (await team.api.get("/v1/connections")).json()["connections"][0]["status"] == "needs_reauth"
     harmless = moved.replace("Invoices of", "Bills of")
-    review = text_of(await browser.post(f"custom-integrations/{SLUG}", {"document": harmless}))
-    assert "connect again" not in review
-    saved = text_of(await browser.submit(f"custom-integrations/{SLUG}", reviewed(harmless)))
+    shown = text_of(await browser.post(f"custom-integrations/{SLUG}", {"document": harmless}))
+    assert "connect again" not in shown
+    saved = text_of(await save(browser, f"custom-integrations/{SLUG}", harmless))
     assert "The definition is saved. " in saved
     assert (await definition(team))["description"].startswith("Bills of")
     same = text_of(await browser.post(f"custom-integrations/{SLUG}", {"document": harmless}))
@@ -171,7 +192,7 @@ async def test_change_shows_the_difference_and_warns_before_end_users_must_conne
 async def test_another_slug_cannot_replace_this_integration(team: Team) -> None:
     await register(team.api)
     browser = await team.browser("developer")
-    other = await browser.post(f"custom-integrations/{SLUG}", reviewed(ENTRY.replace("x-billing", "x-other")))
+    other = await browser.post(f"custom-integrations/{SLUG}", {"document": ENTRY.replace("x-billing", "x-other")})
     assert other.status_code == 422
     assert "must be x-billing" in text_of(other)
     assert (await browser.get("custom-integrations/x-other")).status_code == 404
@@ -180,10 +201,10 @@ async def test_another_slug_cannot_replace_this_integration(team: Team) -> None:
 
 async def test_openapi_document_is_uploaded_and_keeps_its_functions(team: Team) -> None:
     browser = await team.browser("developer")
-    review = await upload(browser, "custom-integrations/new", "api.yaml", OPENAPI.encode())
-    assert review.status_code == 200, text_of(review)
-    assert "added slug: x-invoices-api" in text_of(review)
-    created = await browser.submit("custom-integrations/new", reviewed(OPENAPI))
+    uploaded = await upload(browser, "custom-integrations/new", "api.yaml", OPENAPI.encode())
+    assert uploaded.status_code == 200, text_of(uploaded)
+    assert "added slug: x-invoices-api" in text_of(uploaded)
+    created = await save(browser, "custom-integrations/new", OPENAPI)
     assert "The integration is created." in text_of(created)
     stored = await definition(team, "x-invoices-api")
     text = as_yaml(stored)

@@ -94,6 +94,8 @@ async def test_client_of_a_variable_host_needs_hosts(team: Team) -> None:
     fields = {"client_id": "ours", "client_secret": SECRET}
     answer = await browser.post("integrations/x-billing/oauth-client", fields)
     assert "is required. List the provider's hosts" in text_of(answer)
+    many = {**fields, "hosts": " ".join(f"h{number}.acme.com" for number in range(101))}
+    assert "must have at most 100 hosts" in text_of(await browser.post("integrations/x-billing/oauth-client", many))
     await browser.submit("integrations/x-billing/oauth-client", {**fields, "hosts": "id.acme.com\r\nid2.acme.com"})
     assert (await client_of(team.api, "x-billing"))["hosts"] == ["id.acme.com", "id2.acme.com"]
     page = (await browser.get("integrations/x-billing")).text

@@ -13,6 +13,7 @@ from one_runtime.api.idempotency import Repeatable
 from one_runtime.api.routing import UNREADABLE_CREDENTIALS, Authenticated, Installed, Routes
 from one_runtime.api.services import services_of
 from one_runtime.catalog.custom import FORMATS, CustomEntry, written
+from one_runtime.catalog.custom_example import EXAMPLE
 from one_runtime.catalog.model import AuthType, Category, is_custom
 from one_runtime.catalog.source import CUSTOM_SLUG_FORM, SourceError, UnreadableSource
 from one_runtime.catalog.targets import refused_targets
@@ -44,40 +45,14 @@ _SYNTAXES: Final[dict[str, Literal["yaml", "json"]]] = {
     "text/yaml": "yaml",
     "text/x-yaml": "yaml",
 }
-_EXAMPLE: Final[dict[str, Any]] = {
-    "slug": "x-acme-billing",
-    "name": "Acme Billing",
-    "description": "Invoices of Acme's own billing service.",
-    "category": "Accounting",
-    "website": "https://acme.example",
-    "docs": "https://docs.acme.example/api",
-    "auth": [
-        {
-            "type": "api_key",
-            "fields": [
-                {
-                    "name": "api_key",
-                    "label": "API key",
-                    "where": "In Acme Billing, open Settings, then API keys.",
-                    "pattern": "ab_[A-Za-z0-9]{32}",
-                }
-            ],
-            "base_url": "https://billing.acme.example/v1",
-            "send": {"headers": {"Authorization": "Bearer {api_key}"}},
-            "check": {"path": "/me", "expect": {"json": [{"path": "id", "exists": True}]}},
-            "identity": {"id": "id", "label": "name"},
-            "verified": {"how": "unverified"},
-        }
-    ],
-}
 _TEXTS: Final = ("slug", "name", "description", "category", "website", "docs")
 _PROPERTIES: Final = {
-    **{name: {"type": "string", "examples": [_EXAMPLE[name]]} for name in _TEXTS},
+    **{name: {"type": "string", "examples": [EXAMPLE[name]]} for name in _TEXTS},
     "aliases": {"type": "array", "items": {"type": "string"}},
     "auth": {
         "type": "array",
         "items": {"type": "object", "additionalProperties": True},
-        "examples": [_EXAMPLE["auth"]],
+        "examples": [EXAMPLE["auth"]],
     },
     "logo": {"type": "string"},
 }
@@ -115,8 +90,8 @@ def _body(*required: str) -> dict[str, Any]:
 
     FastAPI cannot describe the body, because `_entry` parses the body without FastAPI.
     """
-    schema = {"type": "object", "required": list(required), "properties": _PROPERTIES, "examples": [_EXAMPLE]}
-    as_yaml = yaml.safe_dump(_EXAMPLE, sort_keys=False, allow_unicode=True)
+    schema = {"type": "object", "required": list(required), "properties": _PROPERTIES, "examples": [EXAMPLE]}
+    as_yaml = yaml.safe_dump(EXAMPLE, sort_keys=False, allow_unicode=True)
     return {
         "requestBody": {
             "required": True,

@@ -19,6 +19,7 @@ from one_runtime.catalog.logos import UnsafeLogo, clean_svg, monogram
 from one_runtime.catalog.model import CUSTOM, CustomIntegration, Integration, dump, is_custom
 from one_runtime.catalog.openapi import ImportedEntry, entry_from, is_openapi
 from one_runtime.catalog.source import Complaint, EntrySource, SourceError, Syntax
+from one_runtime.catalog.yaml_loader import EntryDumper
 
 MAX_BYTES: Final = 64 * 1024
 """Maximum size of an entry (the definition of an integration), in bytes of JSON.
@@ -31,7 +32,6 @@ FORMATS: Final = (
     "POST /v1/custom-integrations, with an example"
 )
 _MOST_COMPLAINTS: Final = 20
-_Dumper: Final = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _SVG_URI: Final = re.compile(r"data:image/svg\+xml(?:;[a-z0-9=-]+)*?(;base64)?,(.*)", re.DOTALL | re.IGNORECASE)
 
 
@@ -61,7 +61,7 @@ def written(integration: CustomIntegration, logo: str) -> dict[str, object]:
 
 def as_yaml(entry: Mapping[str, object]) -> str:
     """Return the result of `written` as YAML."""
-    return yaml.dump(entry, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
+    return yaml.dump(entry, Dumper=EntryDumper, sort_keys=False, allow_unicode=True, width=1000)
 
 
 def syntax_of(text: str) -> Syntax:

@@ -70,3 +70,9 @@ EntryLoader.add_implicit_resolver(_INTEGER, _INTEGER_FORM, list("-+0123456789"))
 EntryLoader.add_implicit_resolver(_FLOAT, _FLOAT_FORM, list("-+.0123456789"))
 EntryLoader.add_constructor(_INTEGER, _construct_integer)
 EntryLoader.add_constructor(_FLOAT, _construct_float)
+
+
+class EntryDumper(yaml.CSafeDumper):
+    """Write YAML that `EntryLoader` reads as the same values. Texts such as `0o17` and `089` get quotes."""
+
+    yaml_implicit_resolvers = EntryLoader.yaml_implicit_resolvers

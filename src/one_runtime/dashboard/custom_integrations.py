@@ -8,6 +8,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
 from one_runtime.catalog.custom import CustomEntry, as_yaml, syntax_of, written
+from one_runtime.catalog.custom_example import EXAMPLE
 from one_runtime.catalog.source import SourceError
 from one_runtime.connecting import disconnect
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
@@ -21,32 +22,6 @@ from one_runtime.integrations.entry_process import EntryDocument
 CUSTOM_INTEGRATIONS: Final = f"{ORGANIZATION}/custom-integrations"
 _ONE: Final = f"{CUSTOM_INTEGRATIONS}/{{custom_slug}}"
 _SHOWN_LINE: Final = 120
-_TEMPLATE: Final = """\
-slug: x-acme-billing
-name: Acme Billing
-description: Invoices of Acme's own billing service.
-category: Accounting
-website: https://acme.example
-docs: https://docs.acme.example/api
-auth:
-  - type: api_key
-    fields:
-      - name: api_key
-        label: API key
-        where: In Acme Billing, open Settings, then API keys.
-    base_url: https://billing.acme.example/v1
-    send:
-      headers:
-        Authorization: Bearer {api_key}
-    check:
-      path: /me
-    identity:
-      id: id
-      label: name
-    verified:
-      how: unverified
-"""
-
 _REAUTH: Final = "End users have to connect again, because credentials go to new places."
 _CLIENT: Final = "One Runtime deleted the OAuth client. Register the client again."
 
@@ -71,7 +46,7 @@ class LineError(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Editor:
-    """The form with a document. `digest`: the hash of the document that the preview shows, or an empty text."""
+    """The form with a document. `digest`: see `_digest`. Without a preview, an empty text."""
 
     text: str
     errors: tuple[LineError, ...] = ()
@@ -92,7 +67,7 @@ async def list_custom_integrations(visit: Visit) -> Response:
 @pages.get(f"{CUSTOM_INTEGRATIONS}/new", access="develop")
 async def show_new(visit: Visit) -> Response:
     """Show the editor with an example."""
-    return _show(visit, None, Editor(_TEMPLATE))
+    return _show(visit, None, Editor(as_yaml(EXAMPLE)))
 
 
 @pages.post(f"{CUSTOM_INTEGRATIONS}/new", access="develop")
@@ -143,7 +118,7 @@ async def _review_or_save(visit: Visit, present: CustomIntegrationResult | None)
         entry = await visit.services.entry_parser.parse(visit.organization_id, document)
     except SourceError as error:
         return _show(visit, present, Editor(text, errors=tuple(_line_errors(error, text))), status=422)
-    digest = hashlib.sha256(text.encode()).hexdigest()
+    digest = _digest(present, text)
     if form.get("step") == "save" and form.get("reviewed") == digest:
         return await _save(visit, present, entry, text)
     effects = await preview(visit.installation, visit.organization_id, entry)
@@ -151,6 +126,15 @@ async def _review_or_save(visit: Visit, present: CustomIntegrationResult | None)
         return _show(visit, present, Editor(text, preview=effects, warnings=entry.warnings, digest=digest))
     problem = f"The integration {entry.integration.slug} exists already. Open its page to change it."
     return _show(visit, present, Editor(text, problem=FormErrors(general=problem)), status=409)
+
+
+def _digest(present: CustomIntegrationResult | None, text: str) -> str:
+    """Return a hash of a document and of the time of the definition with which a review compares the document.
+
+    After a change by another member, the hash differs, so that the dashboard shows a new review.
+    """
+    changed = present.registered.updated_at.isoformat() if present is not None else ""
+    return hashlib.sha256(f"{changed}\n{text}".encode()).hexdigest()
 
 
 async def _save(visit: Visit, present: CustomIntegrationResult | None, entry: CustomEntry, text: str) -> Response:

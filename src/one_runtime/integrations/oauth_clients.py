@@ -10,7 +10,7 @@ connections continue to use a retired client. New connections cannot use a retir
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -388,8 +388,10 @@ def _decrypt(vault: Vault, row: _ClientRow) -> OAuthClient:
     )
 
 
-def _hosts(values: Iterable[str]) -> tuple[str, ...]:
+def _hosts(values: Collection[str]) -> tuple[str, ...]:
     """Return the hosts in lower case, without duplicates. A value can also be a URL. Raises: InvalidInput."""
+    if len(values) > MAX_HOSTS:
+        raise InvalidInput.of("hosts", f"must have at most {MAX_HOSTS} hosts")
     hosts = []
     for value in values:
         try:
@@ -409,10 +411,10 @@ def _require_fit(integration: Integration, auth: OAuth2Auth, new: NewOAuthClient
         message = f"is required: the secret that {integration.name} shows for this client_id"
         errors.append(FieldError("client_secret", message))
     errors += [*_field_errors(auth, new), *_host_errors(integration, auth, new)]
-    if new.scopes is not None:
+    if new.scopes is not None and len(new.scopes) > MAX_SCOPES:
+        errors.append(FieldError("scopes", f"must have at most {MAX_SCOPES} scopes"))
+    elif new.scopes is not None:
         errors += [FieldError("scopes", message) for message in check_scopes(auth.scopes, new.scopes)]
-        if len(new.scopes) > MAX_SCOPES:
-            errors.append(FieldError("scopes", f"must have at most {MAX_SCOPES} scopes"))
     if errors:
         raise InvalidInput.of_all(errors)
 
@@ -452,6 +454,4 @@ def _host_errors(integration: Integration, auth: OAuth2Auth, new: NewOAuthClient
     if new.hosts and not must_name_hosts:
         message = f"must be left out: the definition of {integration.name} sets the hosts that receive the secret"
         return [FieldError("hosts", message)]
-    if len(new.hosts) > MAX_HOSTS:
-        return [FieldError("hosts", f"must have at most {MAX_HOSTS} hosts")]
     return []
