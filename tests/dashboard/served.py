@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,11 +21,11 @@ from one_runtime.clock import system_clock
 from one_runtime.dashboard.application import PAGES
 from one_runtime.dashboard.declarations import PageSpec
 from one_runtime.db.migrations import migrate
-from one_runtime.demo.acme import INITECH, Acme
+from one_runtime.demo.acme import GLOBEX, INITECH, Acme
 from one_runtime.tenancy import dashboard_sessions, invitations
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.roles import ROLES
-from tests.application import ACME_KEYS, Application, Client, RunningAcme, running, settings_for, started
+from tests.application import ACME_KEYS, PUBLIC_URL, Application, Client, RunningAcme, running, settings_for, started
 from tests.billing import ENTRY, OAUTH, register
 from tests.dashboard.team import Team
 from tests.mcp.conftest import Agents, call_at, use_own_page
@@ -74,12 +74,24 @@ async def _acme(_: Client) -> str:
     return "acme"
 
 
+async def _broken_connection(client: Client) -> str:
+    answer = await client.get("/v1/connections", status="needs_reauth")
+    connection_id: str = answer.json()["connections"][0]["id"]
+    return connection_id
+
+
+async def _end_user(_: Client) -> str:
+    return "user_1043"
+
+
 SAMPLES: Final[Mapping[str, Sample]] = {
     "webhook_endpoint_id": _webhook_endpoint,
     "event_id": _delivery,
     "logged_request_id": _logged_request,
     "integration_slug": _acme,
     "custom_slug": _custom_slug,
+    "connection_id": _broken_connection,
+    "end_user_id": _end_user,
 }
 """Functions that find an existing value of each parameter in the paths of pages, besides `organization_id`.
 
@@ -212,7 +224,7 @@ async def _session(application: Application, member_id: str) -> str:
 
 
 async def fill(application: Application, client: Client) -> None:
-    """Create a value of each parameter of the pages: connections (two of them broken), calls, an endpoint, and more."""
+    """Create a value of each parameter of the pages: connections (some are broken), calls, an endpoint, and more."""
     for end_user_id, name, email in END_USERS:
         person = {"end_user_name": name, "end_user_email": email}
         await client.session(end_user_id, **{key: value for key, value in person.items() if value})
@@ -221,6 +233,7 @@ async def fill(application: Application, client: Client) -> None:
     await client.connect("org/7?x=ü")
     for path in ("contacts", "contacts/missing", "deals"):
         await client.http.get(f"/v1/proxy/acme/{path}", headers={"one-runtime-connection": healthy["id"]})
+    await _sign_in_to_acme(application, client)
     application.acme.acme.revoke(ACME_KEYS[INITECH])
     await client.post(f"/v1/connections/{broken['id']}/check")
     await client.http.get("/v1/proxy/acme/contacts", headers={"one-runtime-connection": broken["id"]})
@@ -234,6 +247,24 @@ async def fill(application: Application, client: Client) -> None:
     await call_at(application.installation.settings.public_url, token["end_user_token"], "call_write", **write)
     await client.post("/v1/api-keys", {"name": "Backend", "scopes": ["read", "connect", "use"]})
     await application.app.services.request_log.flush()
+
+
+async def _sign_in_to_acme(application: Application, client: Client) -> None:
+    """Create two connections with tokens. Acme cannot refresh the tokens of the second connection."""
+    acme = application.acme.acme
+    client_id, client_secret = acme.register_client(f"{PUBLIC_URL}/connect/callback/acme")
+    await client.send(
+        "PUT", "/v1/integrations/acme/oauth-client", {"client_id": client_id, "client_secret": client_secret}
+    )
+    ids = []
+    for account, scopes in ((GLOBEX, "account:read contacts:read"), (INITECH, "account:read")):
+        tokens = acme.grants.start(account, client_id, tuple(scopes.split()))
+        credentials = {"access_token": tokens.access_token, "refresh_token": tokens.refresh_token, "scope": scopes}
+        imported: dict[str, Any] = {"auth_type": "oauth2", "multiple": True, "metadata": {"team": "sales"}}
+        ids.append((await client.connect("user_1045", **imported, credentials=credentials))["id"])
+    acme.faults.token_status = 503
+    await client.post(f"/v1/connections/{ids[-1]}/refresh")
+    acme.faults.token_status = None
 
 
 def _path(spec: PageSpec, values: Mapping[str, str]) -> str:

@@ -48,6 +48,7 @@ COMMITS: Final = {
     "0018": "377fb3dd216c10454c728e8520e61c109aa9dc1b",
     "0019": "823821011c30e1104af64c030909194e980b7760",
     "0020": "abcf89b5e66d34d7579847cb5cfb4c8ee3f56cd3",
+    "0021": "e0d0acf571bcf19c844caef20f78076e601f92b6",
 }
 """By migration, the last commit without a later one. With a new migration, add the commit before it."""
 ENOUGH: Final = 15

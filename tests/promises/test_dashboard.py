@@ -34,8 +34,8 @@ async def secrets_of(client: Client) -> list[str]:
 
 
 async def test_no_page_shows_a_credential_or_a_secret(team: Team) -> None:
-    secrets = await secrets_of(team.api)
     await fill(team.application, team.api)
+    secrets = await secrets_of(team.api)
     browser = await team.browser("owner")
     paths = await sample_paths(team.api, team.organization_id, str(browser.member_id))
     for spec in PAGES:

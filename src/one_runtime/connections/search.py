@@ -61,17 +61,26 @@ async def list_by_key(tx: Transaction, keys: Collection[tuple[str, str]]) -> lis
     return [row for row in rows if (row.organization_id, row.id) in keys]
 
 
-class FoundConnection:
-    """A connection with its owner and the state of its refreshes."""
+_OWNER: Final = ("organization_name", "custom_revision", "email", "end_user_name")
 
-    _fields = (*Connection.__dataclass_fields__, *RefreshState._fields, "organization_name", "email")
+
+class FoundConnection:
+    """A connection with its owner and the state of its refreshes.
+
+    `custom_revision`: the revision of the organization's custom integrations, or None.
+    """
+
+    _fields = (*Connection.__dataclass_fields__, *RefreshState._fields, *_OWNER)
 
     def __init__(self, *cells: Any) -> None:
         width, end = len(COLUMNS), len(COLUMNS) + len(RefreshState._fields)
         self.connection = Connection(*cells[:width])
         self.refresh = RefreshState(*cells[width:end])
-        self.organization_name: str = cells[end]
-        self.email: str | None = cells[end + 1]
+        self.organization_name: str
+        self.custom_revision: str | None
+        self.email: str | None
+        self.end_user_name: str | None
+        self.organization_name, self.custom_revision, self.email, self.end_user_name = cells[end:]
         self.disabled: DisabledIntegration | None = None
 
     @property
@@ -98,13 +107,17 @@ _ORGANIZATION: Final = select(connections.c.organization_id).where(connections.c
 _OF_END_USER: Final = and_(
     end_users.c.organization_id == connections.c.organization_id, end_users.c.end_user_id == connections.c.end_user_id
 )
-_SELECT: Final = (
-    select(
-        *COLUMNS,
-        *(credentials.c[name] for name in RefreshState._fields),
-        organizations.c.display_name.label("organization_name"),
-        end_users.c.email,
-    )
+FOUND_COLUMNS: Final = (
+    *COLUMNS,
+    *(credentials.c[name] for name in RefreshState._fields),
+    organizations.c.display_name.label("organization_name"),
+    organizations.c.custom_revision,
+    end_users.c.email,
+    end_users.c.name.label("end_user_name"),
+)
+"""The columns of a `FoundConnection`."""
+SELECT_FOUND: Final = (
+    select(*FOUND_COLUMNS)
     .select_from(connections)
     .join(credentials, credentials.c.connection_id == connections.c.id)
     .join(organizations, organizations.c.id == connections.c.organization_id)
@@ -119,7 +132,7 @@ async def find_newest(
 
     `before`: the cursor of the page, or None for the first page.
     """
-    statement = _SELECT.where(*_conditions(wanted)).order_by(connections.c.id.desc()).limit(limit + 1)
+    statement = SELECT_FOUND.where(*_conditions(wanted)).order_by(connections.c.id.desc()).limit(limit + 1)
     if before is not None:
         statement = statement.where(connections.c.id < before)
     rows = await tx.all(statement, FoundConnection)
@@ -129,7 +142,7 @@ async def find_newest(
 
 async def find(tx: Transaction, connection_id: str) -> FoundConnection:
     """Return the connection with this id. Raises: NotFound."""
-    statement = _SELECT.where(connections.c.id == connection_id)
+    statement = SELECT_FOUND.where(connections.c.id == connection_id)
     row = await tx.one(statement, FoundConnection) if is_id(connection_id) else None
     if row is None:
         raise NotFound(

@@ -16,7 +16,10 @@ from one_runtime.dashboard import (
     agents,
     api_keys,
     audit,
+    connection_actions,
+    connections,
     custom_integrations,
+    end_users,
     integration,
     integrations,
     invitation,
@@ -71,6 +74,9 @@ _MODULES: Final = (
     webhooks,
     webhook_deliveries,
     agents,
+    connections,
+    connection_actions,
+    end_users,
 )
 
 PAGES: Final[tuple[PageSpec, ...]] = tuple(spec for module in _MODULES for spec in module.pages.specs)

@@ -172,6 +172,7 @@ end_users = Table(
     Column("created_at", TIME, nullable=False),
     Column("updated_at", TIME, nullable=False),
     Column("metadata", DOCUMENT, nullable=False, server_default=text("'{}'")),
+    partial_index("ix_end_users_organization_id_email", "organization_id", "email", where="email IS NOT NULL"),
 )
 
 connections = Table(
@@ -203,7 +204,9 @@ connections = Table(
     # Contains all columns that the list of integrations reads.
     Index("ix_connections_end_user", "organization_id", "end_user_id", "integration_slug", "status"),
     Index("ix_connections_organization_id_id", "organization_id", "id"),
+    Index("ix_connections_integration", "organization_id", "integration_slug", "id"),
     partial_index("ix_connections_needs_reauth", "organization_id", "id", where="status = 'needs_reauth'"),
+    partial_index("ix_connections_error", "organization_id", "id", where="error IS NOT NULL"),
 )
 
 credentials = Table(
@@ -232,6 +235,7 @@ credentials = Table(
     Index("ix_credentials_key_id_connection_id", "key_id", "connection_id"),
     Index("ix_credentials_oauth_client_id", "oauth_client_id"),
     Index("ix_credentials_refresh_due_at", "refresh_due_at"),
+    partial_index("ix_credentials_failing", "organization_id", "connection_id", where="failures > 0"),
 )
 
 # OAuth clients of an organization, or of the operator for all organizations (`organizations.INSTANCE`).
@@ -438,6 +442,8 @@ events = Table(
     Column("request_id", ID),  # id of the HTTP request that caused the event, or null
     Column("position", BigInteger),  # place in the order of `tenancy/followed_events.py`, or null: not yet assigned
     Index("ix_events_organization_id_id", "organization_id", "id"),
+    partial_index("ix_events_end_user", "organization_id", "end_user_id", "id", where="end_user_id IS NOT NULL"),
+    partial_index("ix_events_connection", "organization_id", "connection_id", "id", where="connection_id IS NOT NULL"),
     partial_index("ix_events_unpositioned", "organization_id", "id", where="position IS NULL"),
     partial_index("ix_events_organization_id_position", "organization_id", "position", where="position IS NOT NULL"),
     partial_index(

@@ -3,7 +3,7 @@
 One Runtime writes an event in the same transaction as the change that the event describes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, Text, bindparam, insert, literal_c
 
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, lowest_id, new_id
-from one_runtime.db.scanning import SCANNED_ROWS, Page, Values, matches, read_page, within
+from one_runtime.db.scanning import SCANNED_ROWS, Page, Values, matches, read_page, several, within
 from one_runtime.db.schema import events, installation_events
 from one_runtime.errors import NotFound
 from one_runtime.explanations.event_reasons import explain_event
@@ -193,6 +193,8 @@ def _count_on_commit(tx: Transaction, kind: EventType, subject: Subject) -> None
     tx.committed.append(metrics.events.labels(kind, integration).inc)
 
 
+_INDEXED_OF_ORGANIZATION: Final = ("end_user_id", "connection_id", "request_id")
+_UNINDEXED: Final = ("type", "integration_slug", "actor_type", "actor_id")
 _SLUG_KEY: Final[ColumnElement[str]] = literal_column("'integration_slug'")
 
 
@@ -213,15 +215,26 @@ class EventFilter:
     since: datetime | None = None
     until: datetime | None = None
 
-    def conditions(self, columns: Any, *, indexed: bool) -> list[ColumnElement[bool]]:
-        """Return the conditions that no index supports. `indexed`: True if an index finds the request id."""
-        names = ("type", "end_user_id", "connection_id", "actor_type", "actor_id")
-        wanted: dict[ColumnElement[Any], Values[str]] = {columns[name]: getattr(self, name) for name in names}
-        # `->>` and its right side are the same text in PostgreSQL and in SQLite.
-        wanted[columns.data.op("->>", return_type=Text())(_SLUG_KEY)] = self.integration_slug
-        if not indexed:
-            wanted[columns.request_id] = self.request_id
-        return [condition for column, values in wanted.items() for condition in matches(column, values)]
+    def conditions(self, columns: Any, names: Iterable[str]) -> list[ColumnElement[bool]]:
+        """Return the conditions of the filters with these names."""
+        return [condition for name in names for condition in matches(_column(columns, name), getattr(self, name))]
+
+    def split(self, organization_id: str | None) -> tuple[list[str], list[str]]:
+        """Return the names of the filters that an index supports, and the names of the other filters.
+
+        The indexes begin with the organization. An index returns the events of one value in the order of their ids.
+        """
+        names = list(_INDEXED_OF_ORGANIZATION) if organization_id is not None else []
+        indexed = [name for name in names if not several(getattr(self, name))]
+        return indexed, [name for name in (*_INDEXED_OF_ORGANIZATION, *_UNINDEXED) if name not in indexed]
+
+
+def _column(columns: Any, name: str) -> ColumnElement[Any]:
+    """Return the column of a filter. The text `->>` is the same in PostgreSQL and in SQLite."""
+    column: ColumnElement[Any] = (
+        columns.data.op("->>", return_type=Text())(_SLUG_KEY) if name == "integration_slug" else columns[name]
+    )
+    return column
 
 
 async def list_newest(
@@ -238,21 +251,23 @@ async def list_newest(
     `organization_id`: None for the events of all organizations. If `before` is the id of an event, return only older
     events. If no index supports a filter, search only the next `scanned` events.
     """
-    statement = select_events(organization_id, matching)
+    indexed, searched = matching.split(organization_id)
+    statement = select_events(organization_id, matching, indexed)
     if before:
         statement = statement.where(events.c.id < before)
-    conditions = partial(matching.conditions, indexed=organization_id is not None)
+    conditions = partial(matching.conditions, names=searched)
     return await read_page(tx, statement, conditions, Event, limit=limit, scanned=scanned)
 
 
-def select_events(organization_id: str | None, matching: EventFilter) -> Select[Any]:
-    """Build a statement for the events that match the filters with an index. `organization_id`: None for all."""
+def select_events(organization_id: str | None, matching: EventFilter, indexed: Iterable[str]) -> Select[Any]:
+    """Build a statement for the events that match the filters `since`, `until` and `indexed`.
+
+    `organization_id`: None for all organizations. Then `indexed` must be empty.
+    """
     statement = select(events).where(*within(events.c.id, matching.since, matching.until))
     if organization_id is None:
         return statement
-    return statement.where(
-        events.c.organization_id == organization_id, *matches(events.c.request_id, matching.request_id)
-    )
+    return statement.where(events.c.organization_id == organization_id, *matching.conditions(events.c, indexed))
 
 
 async def get(tx: Transaction, organization_id: str, event_id: str) -> Event:

@@ -40,6 +40,8 @@ class _Place(NamedTuple):
     position: int | None
 
 
+_SEARCHED: Final = ("type", "end_user_id", "connection_id", "integration_slug", "actor_type", "actor_id")
+"""Filters that no index supports in the order of positions."""
 _MINE: Final = events.c.organization_id == bindparam("organization")
 _HAS_POSITION: Final = events.c.position.is_not(None)
 _PLACE: Final = select(events.c.id, events.c.position)
@@ -152,8 +154,8 @@ async def _read_page(  # noqa: PLR0913 - by name
     last = await tx.one(_LAST, _Place, organization=organization_id)
     if last is None:
         return [], None
-    statement = select_events(organization_id, matching).where(*newer).order_by(events.c.position)
-    conditions = matching.conditions(events.c, indexed=True)
+    statement = select_events(organization_id, matching, ["request_id"]).where(*newer).order_by(events.c.position)
+    conditions = matching.conditions(events.c, _SEARCHED)
     if conditions:
         places: Any = statement.with_only_columns(events.c.id, events.c.position)
         bound = await tx.one(places.where(events.c.position <= last.position).offset(scanned - 1).limit(1), _Place)

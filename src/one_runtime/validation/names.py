@@ -4,6 +4,11 @@ import re
 import unicodedata
 from typing import Final
 
+from one_runtime.errors import InvalidInput
+
+MAX_NAME: Final = 255
+"""Maximum number of characters of a name."""
+
 REORDERING: Final = re.compile("[\u202a-\u202e\u2066-\u2069]")
 """Characters that reorder the text after the name. A warning with such a name would be unreadable (UAX 9)."""
 # Letters and symbols without a glyph. Their Unicode category does not show that they are invisible.
@@ -29,3 +34,14 @@ def text_problem(text: str) -> str | None:
     if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
         return "must be valid Unicode, without lone surrogates"
     return None
+
+
+def check_name(field: str, text: str) -> str:
+    """Return a name without surrounding spaces. Raises: InvalidInput for the field."""
+    name = text.strip()
+    if len(name) > MAX_NAME:
+        raise InvalidInput.of(field, f"must have at most {MAX_NAME} characters")
+    problem = text_problem(name) or name_problem(name)
+    if problem is not None:
+        raise InvalidInput.of(field, problem)
+    return name

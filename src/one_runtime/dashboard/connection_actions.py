@@ -1,0 +1,104 @@
+"""The actions on one connection: check, refresh, link to connect again, rename and disconnect."""
+
+from typing import Final
+
+from starlette.responses import Response
+
+from one_runtime.connecting import disconnect
+from one_runtime.connecting.recheck import recheck
+from one_runtime.connections import connections as stored_connections
+from one_runtime.dashboard.connect_links import LinkRequest, respond_with_link
+from one_runtime.dashboard.connection_views import catalog_of, view
+from one_runtime.dashboard.connections import find, render_connection
+from one_runtime.dashboard.declarations import ORGANIZATION, Pages
+from one_runtime.dashboard.end_user_paths import path_part
+from one_runtime.dashboard.revocations import summarize
+from one_runtime.dashboard.visit import FormErrors, Visit
+from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError
+from one_runtime.tenancy.end_users import EndUser
+from one_runtime.tokens.refresh import ReauthRequired, refresh
+from one_runtime.validation.names import check_name
+
+_CONNECTION: Final = f"{ORGANIZATION}/connections/{{connection_id}}"
+_REAUTH: Final = "The tokens cannot be refreshed. The end user has to connect again."
+
+pages = Pages()
+
+
+@pages.post(f"{_CONNECTION}/check", access="connect")
+async def check_connection(visit: Visit) -> Response:
+    """Ask the provider whether the credential works."""
+    connection_id = visit.parameter("connection_id")
+    try:
+        result = await recheck(visit.installation, visit.actor, connection_id)
+    except NotFound:
+        raise
+    except OneRuntimeError as error:
+        return await render_connection(visit, status=error.status, problem=f"The check has no result. {error.detail}")
+    return visit.redirect("connections", connection_id, done=result.outcome)
+
+
+@pages.post(f"{_CONNECTION}/refresh", access="connect")
+async def refresh_connection(visit: Visit) -> Response:
+    """Refresh the tokens at the provider."""
+    async with visit.installation.database.read() as tx:
+        found = await find(visit, tx)
+    try:
+        await refresh(visit.installation, found.connection.key)
+    except NotFound:
+        raise
+    except ReauthRequired as error:
+        return await render_connection(visit, status=error.status, problem=_REAUTH)
+    except OneRuntimeError as error:
+        return await render_connection(visit, status=error.status, problem=f"The refresh failed. {error.detail}")
+    return visit.redirect("connections", found.id, done="refreshed")
+
+
+@pages.post(f"{_CONNECTION}/link", access="connect")
+async def create_link(visit: Visit) -> Response:
+    """Create a link with which the end user connects this connection again."""
+    async with visit.installation.database.read() as tx:
+        found = await find(visit, tx)
+        shown = view(visit, await catalog_of(visit, tx, [found]), found)
+    connection = found.connection
+    end_user = EndUser(connection.end_user_id, found.end_user_name, found.email, visit.now, visit.now)
+    request = LinkRequest(end_user, connection.integration_slug, shown.integration_name, connection.id)
+    try:
+        return await respond_with_link(visit, request)
+    except NotFound:
+        raise
+    except OneRuntimeError as error:
+        return await render_connection(visit, status=error.status, problem=f"There is no link. {error.detail}")
+
+
+@pages.post(f"{_CONNECTION}/rename", access="connect")
+async def rename_connection(visit: Visit) -> Response:
+    """Store a name. Without a name, the connection has the name of its account."""
+    text = str((await visit.form()).get("name", ""))
+    try:
+        name = check_name("name", text) if text.strip() else None
+    except InvalidInput as error:
+        return await render_connection(visit, status=422, name=text, errors=FormErrors.of(error, ["name"]))
+    async with visit.installation.database.write() as tx:
+        connection = await stored_connections.get(
+            tx, visit.organization_id, visit.parameter("connection_id"), lock=True
+        )
+        await stored_connections.update_connection(tx, visit.actor, connection, name, connection.metadata, visit.now)
+    return visit.redirect("connections", connection.id, done="renamed")
+
+
+@pages.post(f"{_CONNECTION}/disconnect", access="connect")
+async def disconnect_connection(visit: Visit) -> Response:
+    """Delete the connection, revoke its tokens, and show the result for each token."""
+    async with visit.installation.database.read() as tx:
+        found = await find(visit, tx)
+        shown = view(visit, await catalog_of(visit, tx, [found]), found)
+    deleted = await disconnect.delete_connection(visit.installation, visit.actor, found.id)
+    return visit.render(
+        "disconnected.html",
+        title="Disconnected",
+        subject=f"{shown.integration_name} of {found.connection.end_user_id}",
+        outcome=summarize([deleted], [found]),
+        back=visit.path("end-users", path_part(found.connection.end_user_id)),
+        back_text="Go to the end user",
+    )

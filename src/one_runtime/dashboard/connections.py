@@ -1,0 +1,159 @@
+"""The connections of an organization: the list, and the page of one connection."""
+
+from collections.abc import Sequence
+from typing import Final, cast
+
+from starlette.responses import Response
+
+from one_runtime.auth_types import auth_method
+from one_runtime.catalog.model import AuthType
+from one_runtime.catalog.public_values import public_values
+from one_runtime.connections import organization_search
+from one_runtime.connections.organization_search import ConnectionSelection, ConnectionTotals, State
+from one_runtime.connections.search import FoundConnection
+from one_runtime.dashboard import timelines
+from one_runtime.dashboard.auth_type_names import AUTH_TYPE_NAMES
+from one_runtime.dashboard.connection_views import STATES, ConnectionView, catalog_of, view
+from one_runtime.dashboard.declarations import ORGANIZATION, Pages
+from one_runtime.dashboard.visit import FormErrors, Visit
+from one_runtime.db.engine import Transaction
+from one_runtime.explanations.stored_errors import CONNECTION_ERRORS
+from one_runtime.proxy import timeline
+from one_runtime.tenancy import end_user_search
+
+PAGE_SIZE: Final = 50
+_MAX_END_USERS: Final = 50
+"""Maximum number of end users whose connections the list shows. A page of the end users shows more."""
+_MAX_QUERY: Final = 255
+_FILTERS: Final = ("status", "integration", "error", "end_user", "end_user_id")
+
+ERROR_CODES: Final = sorted(
+    {*CONNECTION_ERRORS["needs_reauth"], "client_refused", "permission_missing", "target_refused"}
+)
+"""The errors that connections store. Other errors of a refresh are not stored: the state `failing` finds them."""
+
+pages = Pages(
+    {
+        "accepted": "The check succeeded: the provider accepted the credential.",
+        "refused": "The check failed: the provider refused the credential. The end user has to connect again.",
+        "permission_missing": "The provider accepted the credential, but the credential lacks a permission.",
+        "not_supported": "This integration has no check, so One Runtime cannot check the credential.",
+        "refreshed": "The tokens are new.",
+        "renamed": "The connection has a new name.",
+    }
+)
+
+
+class _Filters:
+    """The filters in the query of the list. `query`: the filters that have a value, for paths of other pages."""
+
+    def __init__(self, visit: Visit) -> None:
+        fields = {name: visit.query(name).replace("\x00", "")[:_MAX_QUERY] for name in _FILTERS}
+        self.query = {name: value for name, value in fields.items() if value}
+        self.state, integration, self.error, self.end_user, self.end_user_id = fields.values()
+        self.integration = integration.lower().replace(" ", "-")
+        self.before = visit.cursor
+
+    def selection(self, end_user_ids: Sequence[str] | None) -> ConnectionSelection:
+        """Return the filters for the search. A state that does not exist selects nothing special."""
+        state = cast("State", self.state) if self.state in STATES else None
+        return ConnectionSelection(state, self.integration or None, self.error or None, end_user_ids)
+
+
+@pages.get(f"{ORGANIZATION}/connections", access="read")
+async def list_connections(visit: Visit) -> Response:
+    """List the connections, newest first."""
+    filters, totals, too_many = _Filters(visit), ConnectionTotals(0, 0), False
+    async with visit.installation.database.read() as tx:
+        end_user_ids = None
+        if filters.end_user_id:
+            end_user_ids = [filters.end_user_id]
+        elif filters.end_user:
+            found = await end_user_search.find(
+                tx, visit.organization_id, filters.end_user, limit=_MAX_END_USERS, after=None
+            )
+            end_user_ids = [each.end_user_id for each in found.end_users]
+            too_many = found.next_cursor is not None
+        rows, cursor = await organization_search.list_newest(
+            tx, visit.organization_id, filters.selection(end_user_ids), limit=PAGE_SIZE, before=filters.before
+        )
+        if not filters.query and filters.before is None:
+            totals = await organization_search.count(tx, visit.organization_id)
+        catalog = await catalog_of(visit, tx, rows)
+    return visit.render(
+        "connections.html",
+        title="Connections",
+        views=[view(visit, catalog, row) for row in rows],
+        filters=filters,
+        states=STATES.items(),
+        error_codes=ERROR_CODES,
+        total=_number(totals.connections, "connection", "connections"),
+        needs_reauth=_number(totals.needs_reauth, "has to connect again", "have to connect again"),
+        too_many=too_many,
+        scanned=organization_search.SEARCHED,
+        older=visit.path("connections", **filters.query, before=cursor) if cursor else None,
+        first=visit.path("connections", **filters.query) if filters.before else None,
+    )
+
+
+def _number(count: int, one: str, several: str) -> str | None:
+    """Return a number of connections in words, or None for 0. If there are more, the words begin with `More than`."""
+    if count > organization_search.MAX_COUNT:
+        return f"More than {organization_search.MAX_COUNT:,} {several}"
+    return None if count == 0 else f"1 {one}" if count == 1 else f"{count:,} {several}"
+
+
+@pages.get(f"{ORGANIZATION}/connections/{{connection_id}}", access="read")
+async def show_connection(visit: Visit) -> Response:
+    """Show a connection with its timeline."""
+    return await render_connection(visit)
+
+
+async def find(visit: Visit, tx: Transaction) -> FoundConnection:
+    """Return the connection of the path. Raises: NotFound."""
+    return await organization_search.find(tx, visit.organization_id, visit.parameter("connection_id"))
+
+
+async def render_connection(
+    visit: Visit,
+    *,
+    status: int = 200,
+    problem: str | None = None,
+    name: str | None = None,
+    errors: FormErrors | None = None,
+) -> Response:
+    """Return the page of the connection in the path.
+
+    - `problem`: a sentence about an action that failed.
+    - `name`, `errors`: the text and the errors of the form that renames the connection.
+
+    Raises: NotFound.
+    """
+    async with visit.installation.database.read() as tx:
+        found = await find(visit, tx)
+        entries, cursor = await timeline.of_connection(
+            tx, visit.organization_id, found.id, limit=timelines.PAGE_SIZE, before=visit.cursor
+        )
+        catalog = await catalog_of(visit, tx, [found])
+    shown = view(visit, catalog, found)
+    connection = shown.connection
+    return visit.render(
+        "connection.html",
+        title=connection.name,
+        status=status,
+        view=shown,
+        auth_type=AUTH_TYPE_NAMES[cast("AuthType", connection.auth_type)],
+        values=public_values(shown.integration, connection.auth_type, connection.params),
+        has_tokens=_has_tokens(shown),
+        items=timelines.describe(visit, catalog, entries),
+        problem=problem,
+        name=connection.name if name is None else name,
+        errors=errors,
+        older=visit.path("connections", connection.id, before=cursor) if cursor else None,
+        first=shown.path if visit.cursor else None,
+    )
+
+
+def _has_tokens(shown: ConnectionView) -> bool:
+    auth = shown.integration.auth_of(shown.connection.auth_type) if shown.integration is not None else None
+    return auth is not None and auth_method(auth).tokens is not None

@@ -1,0 +1,123 @@
+"""Describe the entries of a timeline in words: the events and the proxy calls of a connection or an end user."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from one_runtime.catalog.loader import Catalog
+from one_runtime.dashboard.visit import Visit
+from one_runtime.explanations.api_errors import API_ERRORS
+from one_runtime.explanations.event_reasons import explain_event
+from one_runtime.explanations.explanation import Explanation
+from one_runtime.explanations.provider_statuses import explain_provider_status
+from one_runtime.proxy.request_log import LoggedRequest
+from one_runtime.proxy.timeline import TimelineEntry
+from one_runtime.tenancy.events import Event
+
+PAGE_SIZE: Final = 50
+
+_TITLES: Final = {
+    "connection.created": "Connected",
+    "connection.updated": "Connection changed",
+    "connection.reconnected": "Connected again",
+    "connection.needs_reauth": "Has to connect again",
+    "connection.recovered": "Works again",
+    "connection.refresh_failed": "Refresh of the tokens failed",
+    "connection.deleted": "Disconnected",
+    "connection.credentials_read": "Credentials read",
+    "hosted_connection_session.created": "Session created",
+    "hosted_connection_session.failed": "Connecting failed",
+    "end_user.updated": "End user changed",
+    "agent.connect_requested": "Agent asked for an account",
+    "agent.connect_declined": "Connect request declined",
+    "agent.authorization_approved": "Agent approved",
+    "agent.authorization_declined": "Agent declined",
+    "agent.write_requested": "Agent asked for an approval",
+    "agent.write_approved": "Call of an agent approved",
+    "agent.write_refused": "Call of an agent refused",
+    "end_user_token.created": "End-user token created",
+    "end_user_token.revoked": "End-user token revoked",
+}
+_BAD: Final = frozenset({"connection.needs_reauth", "connection.refresh_failed", "hosted_connection_session.failed"})
+_GOOD: Final = frozenset({"connection.created", "connection.reconnected", "connection.recovered"})
+_ACTORS: Final = {
+    "api_key": "API key",
+    "member": "a member of the team",
+    "end_user": "the end user",
+    "end_user_token": "an agent",
+    "system": "One Runtime",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineItem:
+    """An entry of a timeline for a template.
+
+    - `kind`: `good`, `bad` or an empty text.
+    - `details`: short texts, such as the status of a call and its duration.
+    - `explanation`: the cause of a failure and what to do, or None.
+    - `path`: the list of events that begins with the event, or the page of the call.
+    """
+
+    at: datetime
+    kind: str
+    title: str
+    details: tuple[str, ...]
+    explanation: Explanation | None
+    path: str
+    is_call: bool
+
+
+def describe(visit: Visit, catalog: Catalog, entries: Sequence[TimelineEntry]) -> list[TimelineItem]:
+    """Return the entries for a template."""
+    return [
+        _call(visit, catalog, entry) if isinstance(entry, LoggedRequest) else _event(visit, catalog, entry)
+        for entry in entries
+    ]
+
+
+def _next_id(entry_id: str) -> str:
+    """Return the id after the id of an entry. A list before this id begins with the entry."""
+    return str(UUID(int=UUID(entry_id).int + 1))
+
+
+def _name(catalog: Catalog, slug: str) -> str:
+    integration = catalog.get(slug)
+    return integration.name if integration is not None else slug
+
+
+def _event(visit: Visit, catalog: Catalog, event: Event) -> TimelineItem:
+    slug = event.data.get("integration_slug")
+    by = "you" if event.actor_id == visit.member.member_id else _ACTORS.get(event.actor_type, event.actor_type)
+    integration = () if slug is None else (_name(catalog, str(slug)),)
+    return TimelineItem(
+        event.occurred_at,
+        "bad" if event.type in _BAD else "good" if event.type in _GOOD else "",
+        _TITLES.get(event.type, event.type),
+        (*integration, f"by {by}"),
+        explain_event(event.type, event.data.get("reason")),
+        visit.path("audit", before=_next_id(event.id)),
+        is_call=False,
+    )
+
+
+def _call(visit: Visit, catalog: Catalog, call: LoggedRequest) -> TimelineItem:
+    has_failed = call.error is not None or call.status >= 400
+    explanation = API_ERRORS.get(call.error) if call.error is not None else explain_provider_status(call.status)
+    attempts = (f"{call.attempts} attempts",) if call.attempts > 1 else ()
+    return TimelineItem(
+        call.at,
+        "bad" if has_failed else "",
+        f"{call.method} {call.path}",
+        (
+            _name(catalog, call.integration_slug),
+            f"status {call.status}" + (f" ({call.error})" if call.error is not None else ""),
+            f"{call.duration_ms:,} ms",
+            *attempts,
+        ),
+        explanation,
+        visit.path("requests", call.id),
+        is_call=True,
+    )
