@@ -120,6 +120,19 @@ async def test_htmx_receives_only_the_list(team: Team) -> None:
     assert "every 3s" not in (await browser.get("requests", live="1", before=new_id())).text
 
 
+async def test_live_list_does_not_prolong_the_session(team: Team) -> None:
+    browser = await team.browser("support")
+    address = browser.address("requests") + "?live=1"
+    for _ in range(3):
+        team.application.clock.advance(hours=3)
+        assert "No calls yet" in (await browser.http.get(address, headers={"hx-request": "true"})).text
+    team.application.clock.advance(hours=4)
+    answer = await browser.http.get(address, headers={"hx-request": "true"})
+    assert answer.headers["hx-redirect"].startswith(f"/sign-in?next=/o/{team.organization_id}/requests")
+    assert answer.text == ""
+    assert (await browser.http.get(address)).status_code == 303
+
+
 async def test_one_call_has_its_ids_and_a_command_without_a_key(team: Team) -> None:
     browser = await team.browser("support")
     entry = await add_call(team, "/contacts/7", status=504, error="upstream_timeout", request_id=new_id())

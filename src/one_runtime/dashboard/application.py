@@ -40,7 +40,7 @@ from one_runtime.dashboard.assets import load_static_files
 from one_runtime.dashboard.cookies import SESSION, DashboardCookies
 from one_runtime.dashboard.declarations import PUBLIC, SIGNED_IN, Access, PageSpec
 from one_runtime.dashboard.rendering import Renderer
-from one_runtime.dashboard.visit import DashboardServices, Visit
+from one_runtime.dashboard.visit import DashboardServices, Visit, is_partial
 from one_runtime.db.ids import new_id
 from one_runtime.errors import NotAllowed, NotFound, OneRuntimeError, RequestTimeout, TooLarge
 from one_runtime.telemetry.current_request import current_request
@@ -153,7 +153,7 @@ class Dashboard:
         visit = Visit(request, self._services, self._renderer, self._cookies, visitor, now, spec.messages)
         if spec.access is not PUBLIC:
             if visitor is None:
-                return RedirectResponse(f"/sign-in{_next(request)}", 303)
+                return _to_sign_in(request)
             if spec.access != SIGNED_IN:
                 _check_permission(visit, spec)
                 request.scope["organization_id"] = visit.organization_id
@@ -172,7 +172,9 @@ class Dashboard:
         now = installation.clock()
         async with installation.database.read() as tx:
             visitor = await dashboard_sessions.find_visitor(tx, token, organization_id, now)
-        if visitor is not None and access is not PUBLIC and dashboard_sessions.is_due(visitor, now):
+        # A live list sends requests without the member, so they do not prolong the session.
+        is_used = access is not PUBLIC and not is_partial(request)
+        if visitor is not None and is_used and dashboard_sessions.is_due(visitor, now):
             async with installation.database.write() as tx:
                 await dashboard_sessions.touch(tx, visitor.session_id, now)
         return visitor
@@ -213,6 +215,12 @@ def _check_permission(visit: Visit, spec: PageSpec) -> None:
             f"Your role in {member.organization_name} is {member.role}, which does not allow this. Ask an owner or an "
             "administrator of the organization."
         )
+
+
+def _to_sign_in(request: Request) -> Response:
+    """Redirect the browser. After a request of htmx, the whole page changes, and not only a part of the page."""
+    path = f"/sign-in{_next(request)}"
+    return Response(headers={"HX-Redirect": path}) if is_partial(request) else RedirectResponse(path, 303)
 
 
 def _next(request: Request) -> str:

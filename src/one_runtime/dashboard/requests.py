@@ -100,12 +100,12 @@ async def list_requests(visit: Visit) -> Response:
             calls, following = await request_log.list_newest(
                 tx, organization_id, matching, limit=PAGE_SIZE, before=before, scanned=SCANNED
             )
-            if not _is_partial(visit):
+            if not visit.is_partial:
                 used = await usage.read_integrations(tx, organization_id, visit.now - usage.DAY)
                 slugs = sorted(each.integration_slug for each in used)
     given = query.given
     return visit.render(
-        "requests_list.html" if _is_partial(visit) else "requests.html",
+        "requests_list.html" if visit.is_partial else "requests.html",
         status=422 if errors else 200,
         title="Requests",
         query=query,
@@ -137,11 +137,6 @@ async def show_request(visit: Visit) -> Response:
         curl=as_curl(visit.installation.settings.public_url, call),
         badge_of=badge_of,
     )
-
-
-def _is_partial(visit: Visit) -> bool:
-    """Return True for a request of htmx, which replaces the list."""
-    return visit.request.headers.get("hx-request") == "true"
 
 
 def badge_of(call: LoggedRequest) -> tuple[str, str]:

@@ -64,6 +64,11 @@ class FormErrors:
         return cls(fields, " ".join(others) or (None if fields else error.detail))
 
 
+def is_partial(request: Request) -> bool:
+    """Return True for a request of htmx, which replaces a part of the page."""
+    return request.headers.get("hx-request") == "true"
+
+
 @dataclass(frozen=True, slots=True)
 class Visit:
     """A request to a page.
@@ -107,6 +112,11 @@ class Visit:
     def address(self) -> str | None:
         """Return the IP address of the browser."""
         return client_address(self.request.scope)
+
+    @property
+    def is_partial(self) -> bool:
+        """Return True for a request of htmx, which replaces a part of the page."""
+        return is_partial(self.request)
 
     @property
     def user_agent(self) -> str | None:
