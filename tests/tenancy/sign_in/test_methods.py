@@ -101,6 +101,19 @@ async def test_ended_session_stores_no_password(application: Application) -> Non
     assert await count(application, passwords) == 0
 
 
+@pytest.mark.only_database("postgresql")
+async def test_password_waits_for_a_transaction_that_ends_the_session(application: Application) -> None:
+    member = await new_member(application)
+    async with application.installation.database.write() as tx:
+        await dashboard_sessions.end_all(tx, member.id)
+        change = asyncio.create_task(member.set_password())
+        done, _ = await asyncio.wait({change}, timeout=1)
+        assert not done
+    with pytest.raises(NotFound, match="Your session has ended"):
+        await change
+    assert await count(application, passwords) == 0
+
+
 async def test_last_way_to_sign_in_cannot_be_removed(application: Application) -> None:
     member = await new_member(application)
     await member.set_password()
