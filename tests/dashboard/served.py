@@ -8,7 +8,8 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
@@ -22,13 +23,15 @@ from one_runtime.dashboard.application import PAGES
 from one_runtime.dashboard.declarations import PageSpec
 from one_runtime.db.migrations import migrate
 from one_runtime.demo.acme import GLOBEX, INITECH, Acme
+from one_runtime.proxy import request_log, usage
+from one_runtime.proxy.request_log import RequestFilter
 from one_runtime.tenancy import dashboard_sessions, invitations
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.roles import ROLES
 from tests.application import ACME_KEYS, PUBLIC_URL, Application, Client, RunningAcme, running, settings_for, started
 from tests.billing import ENTRY, OAUTH, register
 from tests.dashboard.team import Team
-from tests.mcp.conftest import Agents, call_at, use_own_page
+from tests.mcp.conftest import Agents, use_own_page
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, running_provider
 from tests.ports import free_port
 
@@ -231,22 +234,39 @@ async def fill(application: Application, client: Client) -> None:
     healthy = await client.connect("user_1042")
     broken = await client.connect("user_1043", ACME_KEYS[INITECH])
     await client.connect("org/7?x=ü")
-    for path in ("contacts", "contacts/missing", "deals"):
+    for path in ("v1/contacts", "v1/contacts", "v1/me", "v1/contacts/missing"):
         await client.http.get(f"/v1/proxy/acme/{path}", headers={"one-runtime-connection": healthy["id"]})
     await _sign_in_to_acme(application, client)
     application.acme.acme.revoke(ACME_KEYS[INITECH])
     await client.post(f"/v1/connections/{broken['id']}/check")
-    await client.http.get("/v1/proxy/acme/contacts", headers={"one-runtime-connection": broken["id"]})
+    await client.http.get("/v1/proxy/acme/v1/contacts", headers={"one-runtime-connection": broken["id"]})
     endpoint = {"url": "https://hooks.northwind.example/one-runtime", "event_types": ["connection.*"]}
     await client.post("/v1/webhook-endpoints", endpoint)
     await client.connect("user_1044")  # the endpoint receives an event
     await register(client, ENTRY + OAUTH)
     await use_own_page(client)
-    token = await Agents(application, client).token("user_1042", name="Assistant", access="ask")
     write = {"integration": "acme", "method": "POST", "path": "/v1/contacts", "body": {"name": "Ada"}}
-    await call_at(application.installation.settings.public_url, token["end_user_token"], "call_write", **write)
+    async with Agents(application, client).connect(end_user_id="user_1042", name="Assistant", access="ask") as agent:
+        await agent.call("call_write", **write)
     await client.post("/v1/api-keys", {"name": "Backend", "scopes": ["read", "connect", "use"]})
     await application.app.services.request_log.flush()
+    await _add_usage(application)
+
+
+async def _add_usage(application: Application) -> None:
+    """Count calls in the last 30 days, with more in the working hours."""
+    async with application.installation.database.write() as tx:
+        (logged, *_), _ = await request_log.list_newest(tx, None, RequestFilter(status=200), limit=1, before=None)
+        calls = []
+        for hours in range(1, 30 * 24):
+            at = logged.at - timedelta(hours=hours)
+            number = 4 + 18 * (7 < at.hour < 19) + hours * 7 % 5
+            slow = 40 + hours * 13 % 60
+            calls += [
+                replace(logged, at=at, duration_ms=slow + each, status=502 if each == 0 and hours % 9 == 0 else 200)
+                for each in range(number)
+            ]
+        await usage.add(tx, calls)
 
 
 async def _sign_in_to_acme(application: Application, client: Client) -> None:

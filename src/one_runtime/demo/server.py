@@ -54,12 +54,14 @@ _GRACE: Final = 5
 class Addresses:
     """The addresses of One Runtime, the playground, Acme and the dashboard, on `port` and the next three ports.
 
-    All have different origins, as in production.
+    All have different origins, as in production. The dashboard's host is a name, because browsers offer no passkeys for
+    an IP address.
     """
 
     def __init__(self, port: int) -> None:
         self.ports = tuple(range(port, port + 4))
-        self.hosts = tuple(f"{LOOPBACK}:{number}" for number in self.ports)
+        names = (LOOPBACK, LOOPBACK, LOOPBACK, "localhost")
+        self.hosts = tuple(f"{name}:{number}" for name, number in zip(names, self.ports, strict=True))
         self.one_runtime, self.playground, self.acme, self.dashboard = (f"http://{host}" for host in self.hosts)
 
 
@@ -95,7 +97,7 @@ def _create_apps(
         public_url=addresses.one_runtime,
         listen=host,
         dashboard_url=addresses.dashboard,
-        dashboard_listen=dashboard_host,
+        dashboard_listen=f"{LOOPBACK}:{addresses.ports[3]}",
         database_url=SecretStr(demo.database_url),
         encryption_keys=SecretStr(demo.encryption_keys),
         egress_allow=allow | {(LOOPBACK, port) for port in addresses.ports[1:3]},
