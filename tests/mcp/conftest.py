@@ -43,7 +43,11 @@ class Agents:
         callback = body.pop("elicitation_callback", None)
         token = await self.token(end_user_id, **body)
         async with connected(
-            self.application.app, token["end_user_token"], mode, elicitation_callback=callback
+            self.application.app,
+            token["end_user_token"],
+            mode,
+            url=token["mcp_url"],
+            elicitation_callback=callback,
         ) as agent:
             yield agent
 
@@ -73,13 +77,15 @@ class Agent:
 
 
 @asynccontextmanager
-async def connected(app: ASGIApp, token: str, mode: str = MODERN, **options: Any) -> AsyncIterator[Agent]:
-    """Connect an agent with this token."""
+async def connected(
+    app: ASGIApp, token: str, mode: str = MODERN, *, url: str = MCP_URL, **options: Any
+) -> AsyncIterator[Agent]:
+    """Connect an agent with this token. `url`: the public address of the endpoint."""
     transport = httpx2.ASGITransport(app, raise_app_exceptions=True)
     headers = {"authorization": f"Bearer {token}"}
     async with (
         httpx2.AsyncClient(transport=transport, headers=headers) as http,
-        McpClient(streamable_http_client(MCP_URL, http_client=http), mode=mode, **options) as client,
+        McpClient(streamable_http_client(url, http_client=http), mode=mode, **options) as client,
     ):
         yield Agent(client)
 
