@@ -42,7 +42,7 @@ from one_runtime.dashboard.declarations import PUBLIC, SIGNED_IN, Access, PageSp
 from one_runtime.dashboard.rendering import Renderer
 from one_runtime.dashboard.visit import DashboardServices, Visit, is_partial
 from one_runtime.db.ids import new_id
-from one_runtime.errors import NotAllowed, NotFound, OneRuntimeError, RequestTimeout, TooLarge
+from one_runtime.errors import InsufficientRole, NotAllowed, NotFound, OneRuntimeError, RequestTimeout, TooLarge
 from one_runtime.telemetry.current_request import current_request
 from one_runtime.telemetry.logger import Logger
 from one_runtime.telemetry.request_observer import Observer
@@ -150,7 +150,9 @@ class Dashboard:
         request.scope["route"] = _RouteTemplate(spec.path)
         now = self._services.installation.clock()
         visitor = await self._visitor(request, spec.access)
-        visit = Visit(request, self._services, self._renderer, self._cookies, visitor, now, spec.messages)
+        visit = Visit(
+            request, self._services, self._renderer, self._cookies, visitor, now, spec.messages, spec.failures
+        )
         if spec.access is not PUBLIC:
             if visitor is None:
                 return _to_sign_in(request)
@@ -206,12 +208,12 @@ def _endpoint(handle: Callable[[Request, PageSpec], Awaitable[Response]], spec: 
 
 
 def _check_permission(visit: Visit, spec: PageSpec) -> None:
-    """Raises: NotFound for an organization in which the member has no role. NotAllowed without the permission."""
+    """Raises: NotFound for an organization in which the member has no role. InsufficientRole without the permission."""
     member = visit.member
     if member.role is None:
         raise NotFound("There is no such page, or you are no member of this organization.")
     if spec.access not in PERMISSIONS or not member.may(spec.access):
-        raise NotAllowed(
+        raise InsufficientRole(
             f"Your role in {member.organization_name} is {member.role}, which does not allow this. Ask an owner or an "
             "administrator of the organization."
         )

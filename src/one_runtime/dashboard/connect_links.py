@@ -90,7 +90,7 @@ def _text(visit: Visit, request: LinkRequest, url: str, expires_at: datetime) ->
     account = f"your {name} account" if name else "your account"
     ask = f"please connect {account} to {organization}."
     if request.connection_id:
-        ask = f"{organization} can no longer use {account}. Please connect it again."
+        ask = f"please connect {account} to {organization} again."
     return (
         f"{greeting}\n\n{ask[0].upper()}{ask[1:]}\n\nOpen this link and follow the steps:\n\n{url}\n\n"
         f"The link works once, and expires at {expires_at.strftime(_EXPIRY)}.\n"

@@ -40,7 +40,8 @@ pages = Pages(
         "not_supported": "This integration has no check, so One Runtime cannot check the credential.",
         "refreshed": "The tokens are new.",
         "renamed": "The connection has a new name.",
-    }
+    },
+    failures=("refused", "permission_missing"),
 )
 
 

@@ -3,7 +3,7 @@
 `application.py` collects the declarations for the routes, the permission check and tests.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias
 
@@ -32,6 +32,7 @@ class PageSpec:
     - `access`: the permission in the organization of the path, `SIGNED_IN` or `PUBLIC`.
     - `recent`: True if the member must have authenticated in the last minutes.
     - `messages`: the texts that the page shows after an action, by the value of the parameter `done`.
+    - `failures`: the values of `done` after an action without success. The page shows their texts as problems.
     """
 
     method: Literal["GET", "POST"]
@@ -40,6 +41,7 @@ class PageSpec:
     handler: Handler = field(repr=False)
     recent: bool = False
     messages: Mapping[str, str] = field(default_factory=dict, repr=False)
+    failures: Collection[str] = ()
 
     @property
     def name(self) -> str:
@@ -48,10 +50,11 @@ class PageSpec:
 
 
 class Pages:
-    """The pages of one module. `messages`: see `PageSpec`."""
+    """The pages of one module. `messages`, `failures`: see `PageSpec`."""
 
-    def __init__(self, messages: Mapping[str, str] | None = None) -> None:
+    def __init__(self, messages: Mapping[str, str] | None = None, failures: Collection[str] = ()) -> None:
         self.specs: list[PageSpec] = []
+        self._failures = failures
         self._messages = messages or {}
 
     def get(self, path: str, *, access: Access, recent: bool = False) -> Callable[[Handler], Handler]:
@@ -70,7 +73,7 @@ class Pages:
             raise ValueError(f"The access of {path} must be a permission exactly if the path has an organization.")
 
         def declare(handler: Handler) -> Handler:
-            self.specs.append(PageSpec(method, path, access, handler, recent, self._messages))
+            self.specs.append(PageSpec(method, path, access, handler, recent, self._messages, self._failures))
             return handler
 
         return declare

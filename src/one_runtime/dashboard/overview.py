@@ -78,8 +78,8 @@ def first_steps(numbers: OverviewNumbers) -> list[Step]:
         ),
         Step(
             "Try it",
-            "Connect an account of yours, and send a first call through One Runtime.",
-            "playground",
+            "Open an integration, and connect an account of yours in the popup of your end users.",
+            "integrations",
             "use",
             numbers.has_connection,
         ),

@@ -1,6 +1,6 @@
 """Define `Visit`: a request of a browser to the dashboard, with the signed-in member."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -75,7 +75,7 @@ class Visit:
 
     - `visitor`: the signed-in member. None on a public page without a session.
     - `now`: time of the request.
-    - `messages`: the texts that the page can show after an action (`PageSpec.messages`).
+    - `messages`, `failures`: the texts that the page can show after an action (`PageSpec`).
     """
 
     request: Request
@@ -85,6 +85,7 @@ class Visit:
     visitor: Visitor | None
     now: datetime
     messages: Mapping[str, str] = field(default_factory=dict)
+    failures: Collection[str] = ()
 
     @property
     def installation(self) -> Installation:
@@ -168,8 +169,10 @@ class Visit:
     def render(self, template: str, *, status: int = 200, title: str, **values: object) -> Response:
         """Render a page. `title`: the page's heading. `values`: the variables of the template.
 
-        Every template also has `visit`, `title`, and `message`: the text after an action, or None.
+        Every template also has `visit`, `title`, `message` (the text after an action, or None), and `has_failed` (True
+        if the action had no success).
         """
-        message = self.messages.get(self.query("done")) if self.request.method == "GET" else None
-        body = self.renderer.render(template, visit=self, title=title, message=message, **values)
+        done = self.query("done") if self.request.method == "GET" else ""
+        after = {"message": self.messages.get(done), "has_failed": done in self.failures}
+        body = self.renderer.render(template, visit=self, title=title, **after, **values)
         return Response(body, status, self.renderer.headers)

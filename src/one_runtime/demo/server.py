@@ -207,7 +207,7 @@ def _welcome(addresses: Addresses, demo: DemoData, *, colour: bool) -> str:
 
     {link}{addresses.playground}{plain}
 
-  For your team, there is the dashboard. This link signs you in once:
+  For your team, there is the dashboard. This link signs you in once (each start prints a new link):
 
     {link}{_dashboard_link(addresses, demo)}{plain}
 

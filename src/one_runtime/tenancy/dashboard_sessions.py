@@ -9,9 +9,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import and_, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Table, and_, bindparam, delete, exists, insert, or_, select, update
 
-from one_runtime.db.dashboard_tables import dashboard_sessions, members, memberships
+from one_runtime.db.dashboard_tables import (
+    dashboard_sessions,
+    identities,
+    members,
+    memberships,
+    passkeys,
+    passwords,
+    totp_secrets,
+)
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.schema import organizations
@@ -56,7 +64,10 @@ class DashboardSession:
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """The signed-in member of a request. `role`, `organization_name`: None if the member has no role there."""
+    """The signed-in member of a request. `role`, `organization_name`: None if the member has no role there.
+
+    `can_sign_in`: False if the member has no complete sign-in method, and so cannot sign in again.
+    """
 
     session_id: str
     member_id: str
@@ -64,6 +75,7 @@ class Visitor:
     name: str | None
     seen_at: datetime
     authenticated_at: datetime
+    can_sign_in: bool
     role: Role | None
     organization_name: str | None
 
@@ -89,6 +101,13 @@ _INSERT = insert(dashboard_sessions)
 _MINE = dashboard_sessions.c.member_id == bindparam("member")
 _IS_ALIVE = and_(dashboard_sessions.c.expires_at > bindparam("now"), dashboard_sessions.c.seen_at > bindparam("idle"))
 _PRESENT = organizations.c.display_name != ""  # the deletion of an organization empties its row first
+
+
+def _has(table: Table) -> ColumnElement[bool]:
+    """Return the condition that the member has a row in the table."""
+    return exists().where(table.c.member_id == members.c.id)
+
+
 _FIND = (
     select(
         dashboard_sessions.c.id,
@@ -97,6 +116,7 @@ _FIND = (
         members.c.name,
         dashboard_sessions.c.seen_at,
         dashboard_sessions.c.authenticated_at,
+        or_(_has(passkeys), _has(identities), and_(_has(passwords), _has(totp_secrets))),
         memberships.c.role,
         organizations.c.display_name,
     )
