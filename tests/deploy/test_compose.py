@@ -106,12 +106,11 @@ def test_processes_and_memory_are_limited(compose: dict[str, Any]) -> None:
         assert int(limit.removesuffix("g")) * 1024**3 > parsers + workers * 200 * 1024**2
 
 
-def test_documented_override_publishes_the_metrics_on_loopback_only() -> None:
-    (text,) = page("docs/deploying.md").code("yaml")
-    server = yaml.safe_load(text)["services"]["server"]
-    settings = load_settings(server["environment"])
-    port = str(settings.metrics_listen).rpartition(":")[2]
-    assert server["ports"] == [f"127.0.0.1:{port}:{port}"]
+def test_documented_overrides_publish_metrics_and_dashboard_on_loopback_only() -> None:
+    metrics, dashboard = (yaml.safe_load(text)["services"]["server"] for text in page("docs/deploying.md").code("yaml"))
+    for server, setting in ((metrics, "metrics_listen"), (dashboard, "dashboard_listen")):
+        port = str(getattr(load_settings(server["environment"]), setting)).rpartition(":")[2]
+        assert server["ports"] == [f"127.0.0.1:{port}:{port}"]
 
 
 def test_no_container_gets_an_anonymous_volume(compose: dict[str, Any]) -> None:

@@ -53,7 +53,7 @@ async def test_window_without_and_with_scripts_has_the_branding(window: Page, br
     await window.emulate_media(color_scheme="dark")
     await expect(button).to_have_css("background-color", "rgb(255, 212, 0)")
     await expect(button).to_have_css("color", "rgb(0, 0, 0)")
-    assert await logo.evaluate("(image) => image.currentSrc") == LOGO_DARK
+    await expect(logo).to_have_js_property("currentSrc", LOGO_DARK)
     assert await logo.evaluate(CENTRED)
     await window.emulate_media(color_scheme="light", contrast="more")
     await expect(button).to_have_css("background-color", "rgb(25, 26, 28)")

@@ -1,10 +1,10 @@
 """Build the ASGI application of the dashboard: check the host, the session and the permission, and call the page."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
 from urllib.parse import quote, urlsplit
 
+from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -39,19 +39,17 @@ from one_runtime.dashboard import (
 from one_runtime.dashboard.assets import load_static_files
 from one_runtime.dashboard.cookies import SESSION, DashboardCookies
 from one_runtime.dashboard.declarations import PUBLIC, SIGNED_IN, Access, PageSpec
+from one_runtime.dashboard.limits import limit_body, require_form, require_text_in_url
 from one_runtime.dashboard.rendering import Renderer
 from one_runtime.dashboard.visit import DashboardServices, Visit, is_partial
 from one_runtime.db.ids import new_id
-from one_runtime.errors import InsufficientRole, NotAllowed, NotFound, OneRuntimeError, RequestTimeout, TooLarge
+from one_runtime.errors import InsufficientRole, MethodNotAllowed, NotAllowed, NotFound, OneRuntimeError
 from one_runtime.telemetry.current_request import current_request
 from one_runtime.telemetry.logger import Logger
 from one_runtime.telemetry.request_observer import Observer
 from one_runtime.tenancy import dashboard_sessions
 from one_runtime.tenancy.dashboard_sessions import Visitor
 from one_runtime.tenancy.roles import PERMISSIONS
-
-MAX_BODY_BYTES: Final = 4 * 1024 * 1024
-"""Maximum size of a form. The largest form uploads an OpenAPI document."""
 
 _MODULES: Final = (
     session,
@@ -122,11 +120,17 @@ class Dashboard:
         try:
             try:
                 self._check_origin(Request(scope))
-                await self._app(scope, _limit(receive, self._body_timeout), send_with_id)
+                require_text_in_url(Request(scope))
+                scope["app"] = self  # with it, the router raises HTTPException for a wrong method
+                await self._app(scope, limit_body(receive, self._body_timeout), send_with_id)
             except OneRuntimeError as error:
                 await self._fail(error, scope, receive, send_with_id, has_begun=status != 0)
+            except HTTPException:
+                wrong = MethodNotAllowed("This address does not accept this method. Open the page again.", ())
+                await self._fail(wrong, scope, receive, send_with_id, has_begun=status != 0)
             except Exception as error:  # only the log contains the details
-                log.exception("request_crashed", request_id=request_id, kind=type(error).__name__)
+                route, kind = self._observer.route_of(scope), type(error).__name__
+                log.exception("request_crashed", request_id=request_id, route=route, kind=kind)
                 await self._fail(_crashed(request_id), scope, receive, send_with_id, has_begun=status != 0)
         finally:
             self._observer.end(scope, status, started)
@@ -146,8 +150,15 @@ class Dashboard:
             raise NotAllowed("Another site sent this form. Open the page again, and send the form from there.")
 
     async def _handle(self, request: Request, spec: PageSpec) -> Response:
-        """Check the session and the permission, and call the page."""
+        """Check the session and the permission, and call the page.
+
+        The whole form arrives before the check. Otherwise, a browser could send the end of a form after the session has
+        ended, or after the member was removed.
+        """
         request.scope["route"] = _RouteTemplate(spec.path)
+        if spec.method == "POST":
+            require_form(request)
+            await request.body()
         now = self._services.installation.clock()
         visitor = await self._visitor(request, spec.access)
         visit = Visit(
@@ -227,7 +238,10 @@ def _to_sign_in(request: Request) -> Response:
 
 def _next(request: Request) -> str:
     """Return a query with the page to which the browser returns after the sign-in."""
-    url = urlsplit(str(request.url) if request.method == "GET" else request.headers.get("referer", ""))
+    try:
+        url = urlsplit(str(request.url) if request.method == "GET" else request.headers.get("referer", ""))
+    except ValueError:
+        return ""
     path = url.path + (f"?{url.query}" if url.query else "")
     return f"?next={quote(path)}" if path not in {"", "/"} else ""
 
@@ -238,26 +252,3 @@ async def _not_found(*_: object) -> None:
 
 def _crashed(request_id: str) -> OneRuntimeError:
     return OneRuntimeError(f"Something went wrong. If this happens again, report the request id {request_id}.")
-
-
-def _limit(receive: Receive, timeout: float) -> Receive:
-    """Return a `receive` function that limits the body. `timeout`: seconds until the next part of the body arrives.
-
-    The returned function raises TooLarge or RequestTimeout.
-    """
-    size, more = 0, True
-
-    async def receive_limited() -> Message:
-        nonlocal size, more
-        try:
-            async with asyncio.timeout(timeout if more else None):  # after the body, `receive` waits for a disconnect
-                message = await receive()
-        except TimeoutError:
-            raise RequestTimeout("The next part of the form did not arrive in time. Send the form again.") from None
-        more = message.get("more_body", False)
-        size += len(message.get("body", b""))
-        if size > MAX_BODY_BYTES:
-            raise TooLarge(f"A form can have at most {MAX_BODY_BYTES // 1024 // 1024} MB.")
-        return message
-
-    return receive_limited

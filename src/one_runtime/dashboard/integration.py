@@ -34,6 +34,12 @@ _TEST_END_USER: Final = "dashboard:"
 _OPENER_POLICY: Final = "same-origin-allow-popups"
 """With `same-origin`, the browser blocks the popup's messages to the window of an OAuth authorization."""
 
+_PRIVATE_JSON: Final = {
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+
 pages = Pages(
     {
         "created": "The integration is created.",
@@ -147,12 +153,12 @@ async def try_integration(visit: Visit) -> Response:
         token = await _create_session(visit, "embed" if is_embedded else "link")
     except OneRuntimeError as error:
         if is_embedded:
-            return JSONResponse({"error": error.detail}, error.status, {"Cache-Control": "no-store"})
+            return JSONResponse({"error": error.detail}, error.status, _PRIVATE_JSON)
         if not isinstance(error, InvalidInput):
             raise
         return await _render(visit, Additions(test_errors=FormErrors(general=error.detail)), status=422)
     if is_embedded:
-        return JSONResponse({"session_token": token}, headers={"Cache-Control": "no-store"})
+        return JSONResponse({"session_token": token}, headers=_PRIVATE_JSON)
     public_url = visit.installation.settings.public_url
     return await _render(visit, Additions(link=f"{public_url}/connect?session_token={token}"))
 

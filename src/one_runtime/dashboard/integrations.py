@@ -25,6 +25,8 @@ from one_runtime.integrations.team_catalog import (
 
 PAGE_SIZE: Final = 50
 _MAX_PAGES: Final = 1_000
+_MAX_QUERY: Final = 2_000
+"""Maximum length of the query that a row sends, so that the browser returns to the same list."""
 _SHOWN: Final[Mapping[Show, str]] = {
     "all": "All integrations",
     "enabled": "Enabled",
@@ -75,7 +77,7 @@ class CatalogQuery:
             CatalogFilter(
                 search=query.get("search", "").strip(), category=category if category in CATEGORIES else "", show=show
             ),
-            min(max(int(page), 1), _MAX_PAGES) if page.isascii() and page.isdigit() else 1,
+            min(max(int(page), 1), _MAX_PAGES) if page.isascii() and page.isdigit() and len(page) < 10 else 1,
         )
 
     def parameters(self, **changes: str) -> dict[str, str]:
@@ -138,7 +140,7 @@ async def _set_enabled(visit: Visit, *, enabled: bool) -> Response:
     done = "enabled" if enabled else "disabled"
     if "list" not in form:
         return visit.redirect("integrations", slug, done=done)
-    query = CatalogQuery.parse(dict(parse_qsl(str(form["list"]), max_num_fields=10)))
+    query = CatalogQuery.parse(dict(parse_qsl(str(form["list"])[:_MAX_QUERY])))
     return visit.redirect("integrations", **query.parameters(done=done))
 
 

@@ -45,7 +45,7 @@ async def list_members(visit: Visit) -> Response:
     return await _list(visit, InvitationForm())
 
 
-@pages.post(f"{_PATH}/invitations", access="admin")
+@pages.post(f"{_PATH}/invitations", access="admin", recent=True)
 async def invite_member(visit: Visit) -> Response:
     """Invite a person, and show the link. Only this response contains the link."""
     fields = await visit.form()

@@ -35,6 +35,7 @@ OUTCOME_TEXTS: Final[Mapping[Outcome, str]] = {
 _FIELDS: Final = ("integration", "outcome", "error", "end_user", "connection", "since", "until")
 _PATH: Final = f"{ORGANIZATION}/requests"
 _FORMAT: Final = "%Y-%m-%dT%H:%M"
+_LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 pages = Pages()
 
@@ -73,7 +74,7 @@ class RequestQuery:
             end_user_id=self.values["end_user"] or None,
             connection_id=self.values["connection"] or None,
             since=since,
-            until=None if until is None else until + timedelta(minutes=1),
+            until=None if until is None else min(until, _LATEST) + timedelta(minutes=1),
         )
 
 

@@ -14,6 +14,7 @@ from starlette.responses import RedirectResponse, Response
 from one_runtime.catalog.model import Integration
 from one_runtime.context import Installation
 from one_runtime.dashboard.cookies import DashboardCookies
+from one_runtime.dashboard.limits import require_text
 from one_runtime.dashboard.rendering import Renderer
 from one_runtime.db.ids import is_id
 from one_runtime.errors import InvalidInput, MalformedRequest
@@ -149,9 +150,14 @@ class Visit:
     async def form(self) -> FormData:
         """Return the fields of the posted form. Raises: MalformedRequest."""
         try:
-            return await self.request.form(max_fields=MAX_FIELDS, max_part_size=MAX_TEXT)
+            form = await self.request.form(max_fields=MAX_FIELDS, max_part_size=MAX_TEXT)
         except MultiPartException as error:
             raise MalformedRequest(f"The form cannot be read: {error.message}") from error
+        for name, value in form.multi_items():
+            require_text(name)
+            if isinstance(value, str):
+                require_text(value)
+        return form
 
     def path(self, *parts: str, **query: str) -> str:
         """Return the path of a page in the organization, such as `visit.path("connections", id, done="renamed")`."""
