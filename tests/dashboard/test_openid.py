@@ -113,3 +113,17 @@ async def test_time_of_the_proof_at_the_provider_counts_for_actions_that_need_a_
         assert visitor is not None
         assert visitor.has_authenticated_recently(now) == is_recent
         assert "prompt=login" in await provider_url(browser), "the member has signed in"
+
+
+async def test_sign_in_without_auth_time_counts_only_if_the_provider_had_to_authenticate_again(
+    team: Team, provider: FakeProvider
+) -> None:
+    """The first sign-in possibly used an old session at the provider."""
+    browser = await team.browser(None)
+    for is_recent in (False, True):
+        await browser.get(f"{CALLBACK}?{provider.authorize(await provider_url(browser)).decode()}")
+        async with team.application.installation.database.read() as tx:
+            token, now = browser.http.cookies["or_session"], team.application.clock()
+            visitor = await dashboard_sessions.find_visitor(tx, token, None, now)
+        assert visitor is not None
+        assert visitor.has_authenticated_recently(now) == is_recent

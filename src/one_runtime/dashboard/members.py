@@ -74,7 +74,7 @@ async def show_member(visit: Visit) -> Response:
     return await _show(visit)
 
 
-@pages.post(f"{_PATH}/{{member_id}}/role", access="admin")
+@pages.post(f"{_PATH}/{{member_id}}/role", access="admin", recent=True)
 async def change_role(visit: Visit) -> Response:
     """Change the role of a member."""
     member_id = visit.parameter("member_id")

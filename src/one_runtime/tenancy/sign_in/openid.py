@@ -6,7 +6,7 @@ the database stores none of them, and only the browser that began a sign-in can 
 
 import base64
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Final
 
@@ -98,12 +98,14 @@ async def finish(installation: Installation, client: OpenIDClient, query: bytes,
         raise SignInFailed("The answer of the OpenID provider cannot be read. Start the sign-in again.") from error
     step = await _consume(installation, cookie, callback)
     account = await _account(installation, client, cookie, callback)
-    authenticated_at = account.authenticated_at or installation.clock()
-    if step.data["again"] and installation.clock() - authenticated_at >= RECENT:
+    now, again = installation.clock(), bool(step.data["again"])
+    # Without `again`, the provider can answer from an old session at the provider, and need not send `auth_time`.
+    authenticated_at = account.authenticated_at or (now if again else now - RECENT)
+    if again and now - authenticated_at >= RECENT:
         raise SignInFailed(
             "The OpenID provider did not ask you to sign in again. Sign out at the provider, and start again."
         )
-    return VerifiedSignIn(account, str(step.data["next"]))
+    return VerifiedSignIn(replace(account, authenticated_at=authenticated_at), str(step.data["next"]))
 
 
 async def _consume(installation: Installation, cookie: str, callback: CallbackQuery) -> SignInStep:
