@@ -88,7 +88,6 @@ async def test_filters_select_events_by_type_actor_end_user_connection_and_day(t
         ({"connection": "nothing"}, "must be the id of a connection"),
         ({"since": "yesterday"}, "must be a date such as 2026-11-30"),
         ({"until": "2026-13-01"}, "must be a date such as 2026-11-30"),
-        ({"end_user": "a\x00b"}, "must not contain a NUL character"),
     ],
 )
 async def test_invalid_filter_is_explained(team: Team, query: dict[str, str], message: str) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -124,7 +125,11 @@ def directives() -> EntryDocument:
 
 def children() -> set[str]:
     """Return the processes that this process started and that have not ended."""
-    return {pid for task in Path("/proc/self/task").iterdir() for pid in (task / "children").read_text().split()}
+    found = set[str]()
+    for task in Path("/proc/self/task").iterdir():
+        with suppress(FileNotFoundError):  # the thread has ended meanwhile
+            found.update((task / "children").read_text().split())
+    return found
 
 
 async def test_process_that_reaches_a_limit_ends(monkeypatch: pytest.MonkeyPatch) -> None:
