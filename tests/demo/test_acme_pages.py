@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator, Callable
 from urllib.parse import urlencode
 
+import httpx2
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, expect
@@ -138,7 +139,7 @@ async def test_button_revokes_the_tokens_of_an_account(plain: Page, running_acme
     for _ in range(2):
         running_acme.acme.grants.start(GLOBEX, "acmeci_of_tests", ("account:read",))
     await plain.goto(f"{running_acme.url}/switches")
-    row = plain.get_by_role("listitem").filter(has_text="Globex Corporation")
+    row = plain.get_by_role("listitem").filter(has=plain.get_by_role("button", name="Revoke all")).first
     await expect(row.locator(".state")).to_have_text("2 active grants")
     await row.get_by_role("button", name="Revoke all").click()
     await expect(row.locator(".state")).to_have_text("No active grant")
@@ -146,7 +147,36 @@ async def test_button_revokes_the_tokens_of_an_account(plain: Page, running_acme
     assert running_acme.acme.grants.revoke_account(GLOBEX) == 0
 
 
-@pytest.mark.parametrize("form", [{}, {"switch": "none", "to": "on"}, {"switch": "slow-tokens", "to": "sideways"}])
+async def test_button_revokes_and_restores_the_api_key_of_an_account(plain: Page, running_acme: RunningAcme) -> None:
+    await plain.goto(f"{running_acme.url}/switches")
+    row = plain.get_by_role("listitem").filter(has_text="Key of Globex Corporation")
+    await expect(row.locator(".state")).to_have_text("Valid")
+    await row.get_by_role("button", name="Revoke the key").click()
+    await expect(row.locator(".state")).to_have_text("Revoked")
+    async with httpx2.AsyncClient(base_url=running_acme.url) as http:
+        statuses = [
+            (await http.get("/v1/me", headers={"authorization": f"Bearer {KEYS[account]}"})).status_code
+            for account in (GLOBEX, INITECH)
+        ]
+    assert statuses == [401, 200]
+    await plain.goto(running_acme.url)
+    await expect(plain.get_by_text("Revoked", exact=True)).to_have_count(1)
+    await plain.goto(f"{running_acme.url}/switches")
+    await row.get_by_role("button", name="Restore the key").click()
+    await expect(row.locator(".state")).to_have_text("Valid")
+    assert not running_acme.acme.accounts[GLOBEX].revoked
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {},
+        {"switch": "none", "to": "on"},
+        {"switch": "slow-tokens", "to": "sideways"},
+        {"switch": "revoke-key", "to": "acc_nobody"},
+        {"switch": "other", "to": GLOBEX},
+    ],
+)
 async def test_unknown_switch_is_refused(app: App, form: dict[str, str]) -> None:
     assert (await app.http.post("/switches", data={**form, "x": "y"})).status_code == 400
     assert app.acme.faults.token_delay == 0
@@ -164,7 +194,7 @@ async def test_the_pages_have_no_accessibility_violation_and_fit(
     page: Page, browser_context: BrowserContext, running_acme: RunningAcme
 ) -> None:
     running_acme.acme.grants.start(GLOBEX, "acmeci_of_tests", ("account:read",))
-    running_acme.acme.faults.deny_next_consent = True
+    running_acme.acme.faults.deny_next_consent = running_acme.acme.accounts[INITECH].revoked = True
     stopped = consent_page(running_acme, client_id="acmeci_nobody")
     for scheme, width in LOOKS:
         await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")

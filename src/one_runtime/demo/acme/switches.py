@@ -13,6 +13,8 @@ from one_runtime.demo.acme.grants import Grants
 from one_runtime.demo.acme.page import PageError, refuse_cross_site, show
 
 PATH: Final = "/switches"
+_REVOKE_KEY: Final = "revoke-key"
+_KEY_SWITCHES: Final = frozenset({_REVOKE_KEY, "restore-key"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class SwitchesPage:
         return show("switches.html", form_action="'self'", switches=switches, accounts=accounts, path=PATH)
 
     async def turn(self, request: Request) -> Response:
-        """Turn a switch, or revoke all access that an account granted. Then show the page again.
+        """Turn a switch, revoke all tokens of an account, or revoke or restore its API key. Then show the page again.
 
         Raises: MalformedForm; PageError.
         """
@@ -102,8 +104,11 @@ class SwitchesPage:
         form = await read_form(request)
         name, to = form.get("switch"), form.get("to") or ""
         switch = next((switch for switch in _SWITCHES if switch.name == name), None)
-        if name == "revoke" and to in self._accounts:
-            self._grants.revoke_account(to)
+        account = self._accounts.get(to)
+        if name == "revoke" and account is not None:
+            self._grants.revoke_account(account.id)
+        elif name in _KEY_SWITCHES and account is not None:
+            account.revoked = name == _REVOKE_KEY
         elif switch is not None and to in ("on", "off"):
             setattr(self._faults, switch.fault, switch.on if to == "on" else switch.off)
         else:
