@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -103,7 +104,8 @@ def test_organization_can_be_omitted_only_if_there_is_exactly_one(run: Run, data
 def test_invitation_without_a_dashboard_is_refused(run: Run) -> None:
     run("organizations", "create", "Northwind")
     refused = run("members", "invite", ADA, "--role", "owner", DASHBOARD_URL="", DASHBOARD_LISTEN="")
-    assert "Set ONE_RUNTIME_DASHBOARD_URL and ONE_RUNTIME_DASHBOARD_LISTEN" in refused.sentence
+    assert "set ONE_RUNTIME_DASHBOARD_URL and ONE_RUNTIME_DASHBOARD_LISTEN" in refused.sentence
+    assert "`--dashboard-url http://localhost:8003`" in refused.sentence
     assert run("events", "list").out == ""
 
 
@@ -116,3 +118,36 @@ def test_invalid_address_role_and_unknown_member_are_refused(run: Run) -> None:
     assert "option --role is missing" in run("members", "invite", ADA).sentence
     for words in (("set-role", ADA, "admin"), ("remove", ADA), ("sign-out", ADA)):
         assert "`one-runtime members list`" in run("members", *words).sentence
+
+
+def test_link_for_a_member_warns_that_it_deletes_the_sign_in_methods(run: Run, database_url: str) -> None:
+    run("organizations", "create", "Northwind")
+    first = run("members", "invite", ADA, "--role", "owner")
+    assert "Warning" not in first.err
+    accept(database_url, first.out.strip())
+    for more in ((), ("--json",)):
+        again = run("members", "invite", ADA, "--role", "owner", *more)
+        assert again.code == 0
+        assert f"Warning: {ADA} is a member already. The link deletes the passkeys" in again.err
+
+
+def test_option_replaces_the_settings_of_the_dashboard(run: Run) -> None:
+    run("organizations", "create", "Northwind")
+    unset = {"DASHBOARD_URL": "", "DASHBOARD_LISTEN": ""}
+    words = ("members", "invite", ADA, "--role", "owner", "--dashboard-url")
+    assert run(*words, "http://localhost:8003/", **unset).out.startswith("http://localhost:8003/invitation?token=")
+    assert run(*words, "localhost:8003", **unset).sentence.startswith("--dashboard-url must be an origin such as")
+
+
+def test_command_beside_the_data_of_the_demo_names_them(
+    bare: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ONE_RUNTIME_DATABASE_URL", raising=False)
+    assert ".one-runtime-demo" not in bare("members", "list").sentence
+    (tmp_path / ".one-runtime-demo").mkdir()
+    (tmp_path / ".one-runtime-demo" / "one-runtime.db").touch()
+    for words in (("members", "list"), ("members", "remove", ADA), ("api-keys", "list")):
+        assert bare(*words).sentence.endswith(
+            "To use the demo's data, set ONE_RUNTIME_DATABASE_URL=sqlite:///.one-runtime-demo/one-runtime.db."
+        )

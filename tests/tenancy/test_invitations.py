@@ -30,7 +30,7 @@ async def find(team: Team, token: str) -> InvitationLink:
 async def test_link_makes_a_person_a_member_once(team: Team) -> None:
     invitation, token = await team.invite(" Ada@Example.com ", "owner")
     link = await find(team, token)
-    assert link == InvitationLink(invitation, "Northwind", member_id=None, signs_in=True)
+    assert link == InvitationLink(invitation, "Northwind", member_id=None, present_role=None, signs_in=True)
     assert (invitation.email, invitation.role, invitation.invited_by) == (ADA, "owner", None)
     assert invitation.expires_at - invitation.created_at == timedelta(hours=24)
     assert await team.roles() == {}, "to find an invitation changes nothing"

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from one_runtime import __version__
+from one_runtime.cli.demo_data import DEMO_FOLDER
 from one_runtime.cli.groups import HELP_OPTIONS, NamedValues, lazy_group
 from one_runtime.cli.terminal import AsJson, explain_file_error, print_json, printable, require_utf8
 from one_runtime.errors import OneRuntimeError
@@ -106,9 +107,9 @@ def serve_command(
 def demo_command(
     *,
     port: Annotated[
-        int, typer.Option(min=1024, max=65533, help="Port of One Runtime. The demo also uses the next two ports.")
+        int, typer.Option(min=1024, max=65532, help="Port of One Runtime. The demo also uses the next three ports.")
     ] = 8000,
-    data: Annotated[Path, typer.Option(help="Folder for the demo's data.")] = Path(".one-runtime-demo"),
+    data: Annotated[Path, typer.Option(help="Folder for the demo's data.")] = DEMO_FOLDER,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line when the demo is ready.")] = False,
 ) -> None:
     """Run One Runtime on this machine, with a playground (a sample product) and a demo provider.

@@ -6,6 +6,7 @@ import typer
 
 from one_runtime.cli.listing import time_text
 from one_runtime.cli.operators import operator_actor, record_command
+from one_runtime.cli.partial_settings import dashboard_address
 from one_runtime.cli.running import read, write
 from one_runtime.cli.terminal import AsJson, print_json, print_rows
 from one_runtime.clock import rfc3339, system_clock
@@ -14,7 +15,7 @@ from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.errors import ConfigurationError, InvalidInput
 from one_runtime.settings import load_settings
 from one_runtime.tenancy import dashboard_sessions, invitations, members, organizations
-from one_runtime.tenancy.invitations import Invitation
+from one_runtime.tenancy.invitations import InvitationLink
 from one_runtime.tenancy.members import Membership
 from one_runtime.tenancy.roles import Role
 
@@ -33,30 +34,45 @@ def invite_member(
     role: Annotated[Role, typer.Option(help="Role of the person.")],
     organization: OrganizationId = None,
     *,
+    dashboard_url: Annotated[
+        str,
+        typer.Option(
+            help="Address of the dashboard, such as http://localhost:8003 for the demo. Default: "
+            "ONE_RUNTIME_DASHBOARD_URL."
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Print a link with which a person joins the team of an organization. The link works once, for 24 hours."""
 
-    dashboard_url = load_settings().dashboard_url
-    if not dashboard_url:
+    address = dashboard_address(dashboard_url) if dashboard_url else load_settings().dashboard_url
+    if not address:
         raise ConfigurationError(
-            "There is no dashboard. Set ONE_RUNTIME_DASHBOARD_URL and ONE_RUNTIME_DASHBOARD_LISTEN for the server and "
-            "for this command."
+            "The address of the dashboard is missing. For a server, set ONE_RUNTIME_DASHBOARD_URL and "
+            "ONE_RUNTIME_DASHBOARD_LISTEN for the server and for this command. For the demo, add `--dashboard-url "
+            "http://localhost:8003`."
         )
 
-    async def invite(tx: Transaction) -> tuple[Invitation, SecretToken]:
-        actor = operator_actor(await _organization_id(tx, organization))
-        invitation, token = await invitations.create(tx, actor, email, role, system_clock())
-        return invitation, token
+    async def invite(tx: Transaction) -> tuple[InvitationLink, SecretToken]:
+        actor, now = operator_actor(await _organization_id(tx, organization)), system_clock()
+        _, token = await invitations.create(tx, actor, email, role, now)
+        return await invitations.find(tx, token.secret, now), token
 
-    invitation, token = write(invite)
-    url, until = invitations.link_url(dashboard_url, token), rfc3339(invitation.expires_at)
+    link, token = write(invite)
+    invitation = link.invitation
+    url, until = invitations.link_url(address, token), rfc3339(invitation.expires_at)
     if as_json:
         ids = {"id": invitation.id, "organization_id": invitation.organization_id}
         print_json({**ids, "email": invitation.email, "role": invitation.role, "url": url, "expires_at": until})
     else:
         typer.echo(url)
         typer.echo(f"The link works once, until {until}.", err=True)
+    if link.resets_sign_in:
+        typer.echo(
+            f"Warning: {invitation.email} is a member already. The link deletes the passkeys, the password and the "
+            "sessions of this member, unless the member has signed in before.",
+            err=True,
+        )
 
 
 @app.command("list")

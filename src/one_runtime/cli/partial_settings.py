@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from one_runtime.errors import ConfigurationError
 from one_runtime.settings import PREFIX, Settings, load_settings
 
 if TYPE_CHECKING:
@@ -23,6 +24,16 @@ def allows_http() -> bool:
 def load_tools_file() -> Path:
     """Return the path of the file with the functions that the operator added. Raises: ConfigurationError."""
     return Path(_load_only("TOOLS_FILE").tools_file)
+
+
+def dashboard_address(url: str) -> str:
+    """Return the address of the dashboard that a command received as an option. Raises: ConfigurationError."""
+    # A listener is required beside the URL, and the public URL must differ. This command uses neither.
+    listen = {f"{PREFIX}DASHBOARD_LISTEN": "127.0.0.1:8003", f"{PREFIX}PUBLIC_URL": "https://one-runtime.invalid"}
+    try:
+        return load_settings({f"{PREFIX}DASHBOARD_URL": url, **listen}).dashboard_url
+    except ConfigurationError as error:
+        raise ConfigurationError(error.detail.replace(f"{PREFIX}DASHBOARD_URL", "--dashboard-url")) from None
 
 
 def _load_only(name: str) -> Settings:

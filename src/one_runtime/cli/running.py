@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from one_runtime.cli.demo_data import DEMO_DATABASE
 from one_runtime.clock import system_clock
-from one_runtime.db.database_url import create_database
+from one_runtime.db.database_url import create_database, sqlite_path
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.migrations import require_compatible
+from one_runtime.errors import ConfigurationError
 from one_runtime.jobs import liveness
 from one_runtime.settings import load_settings
 
@@ -29,7 +32,7 @@ def run(work: Callable[[Database], Awaitable[T]], *, pool_size: int = 1, allow_m
 
     async def opened() -> T:
         url = load_settings().database_url.get_secret_value()
-        require_compatible(url)
+        _require_database(url)
         database = create_database(url, pool_size=pool_size)
         await database.open()
         try:
@@ -41,6 +44,18 @@ def run(work: Callable[[Database], Awaitable[T]], *, pool_size: int = 1, allow_m
             await database.close()
 
     return asyncio.run(opened())
+
+
+def _require_database(url: str) -> None:
+    """Raises: ConfigurationError. If the demo's data are in the current folder, the message names them."""
+    try:
+        require_compatible(url)
+    except ConfigurationError as error:
+        path = sqlite_path(url)
+        if path is None or Path(path).exists() or not DEMO_DATABASE.exists():
+            raise
+        advice = f"To use the demo's data, set ONE_RUNTIME_DATABASE_URL=sqlite:///{DEMO_DATABASE}."
+        raise ConfigurationError(f"{error.detail} {advice}") from None
 
 
 def read(work: Callable[[Transaction], Awaitable[T]], *, allow_moved: bool = False) -> T:

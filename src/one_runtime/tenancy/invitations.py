@@ -22,7 +22,7 @@ from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.tenancy import members, organizations
 from one_runtime.tenancy.events import Actor, EventType, Subject, record
 from one_runtime.tenancy.members import AccountState, Member, Membership
-from one_runtime.tenancy.roles import Role
+from one_runtime.tenancy.roles import ROLES, Role
 
 if TYPE_CHECKING:  # commands import this module, and need none of the modules that `context` imports
     from one_runtime.context import Installation
@@ -55,14 +55,21 @@ class Invitation:
 class InvitationLink:
     """An invitation that a person can accept.
 
-    `member_id`: the member who has the e-mail address already, or None. `signs_in`: True if the link signs the person
-    in. If False, the person has to sign in as this member first.
+    - `member_id`: the member who has the e-mail address already, or None.
+    - `present_role`: the role of this member in the organization, or None.
+    - `signs_in`: True if the link signs the person in. If False, the person has to sign in as this member first.
     """
 
     invitation: Invitation
     organization_name: str
     member_id: str | None
+    present_role: Role | None
     signs_in: bool
+
+    @property
+    def raises_role(self) -> bool:
+        """Return True if a member of the organization gets a higher role. A link never lowers a role."""
+        return self.present_role is not None and ROLES.index(self.invitation.role) > ROLES.index(self.present_role)
 
     @property
     def resets_sign_in(self) -> bool:
@@ -173,7 +180,8 @@ async def find(tx: Transaction, token: str, now: datetime) -> InvitationLink:
         raise Conflict("This invitation link has expired, because it works for 24 hours. Ask for a new link.")
     account = await members.find_account(tx, invitation.organization_id, invitation.email)
     signs_in = await _signs_in(tx, invitation, account)
-    return InvitationLink(invitation, name, account.member_id if account else None, signs_in)
+    member_id, present_role = (account.member_id, account.role) if account is not None else (None, None)
+    return InvitationLink(invitation, name, member_id, present_role, signs_in)
 
 
 async def accept(
