@@ -57,6 +57,8 @@ _ACME_CLIENT: Final = "acme-oauth-client.json"
 class DemoData:
     """The data of one start of the demo. `invitation`: the token of a link to the dashboard, which works once.
 
+    `link_resets_sign_in`: True if the link deletes the sign-in methods of its member.
+
     `api_key_is_new` is True if this start created the API key. The start-up text for people
     shows `api_key` only if this key is new.
     """
@@ -71,6 +73,7 @@ class DemoData:
     acme_client: ClientIdentity
     webhook_secret: str = field(repr=False)
     invitation: SecretToken = field(repr=False)
+    link_resets_sign_in: bool
 
     @property
     def api_key_file(self) -> Path:
@@ -124,10 +127,14 @@ async def prepare(folder: Path, playground_origin: str, acme_entry: Integration)
             await register_client(tx, vault, organization_id, acme_entry, acme_client)
             secret = await _webhook_secret(tx, vault, folder / _WEBHOOK_SECRET, organization_id, playground_origin)
             actor = Actor(organization_id, "system")
-            _, invitation = await invitations.create(tx, actor, OWNER, "owner", system_clock())
+            now = system_clock()
+            _, invitation = await invitations.create(tx, actor, OWNER, "owner", now)
+            resets = (await invitations.find(tx, invitation.secret, now)).resets_sign_in
     finally:
         await database.close()
-    return DemoData(folder, url, encryption_keys, organization_id, *api_key, acme_keys, acme_client, secret, invitation)
+    return DemoData(
+        folder, url, encryption_keys, organization_id, *api_key, acme_keys, acme_client, secret, invitation, resets
+    )
 
 
 async def register_client(

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp
 from one_runtime.catalog.loader import Catalog, load_catalog
 from one_runtime.demo import acme
 from one_runtime.demo.acme_entry import ACME, acme_entry, with_acme
-from one_runtime.demo.first_start import CUSTOMER, DemoData, exclusive, prepare
+from one_runtime.demo.first_start import CUSTOMER, OWNER, DemoData, exclusive, prepare
 from one_runtime.demo.hosts import CanonicalHost
 from one_runtime.demo.playground.backend import create_playground
 from one_runtime.demo.playground.product import FIRST_END_USER, Playground
@@ -201,7 +201,7 @@ def _welcome(addresses: Addresses, demo: DemoData, *, colour: bool) -> str:
     bold, soft, link, plain = ("\033[1m", "\033[2m", "\033[4;36m", "\033[0m") if colour else ("", "", "", "")
     key_file = shlex.quote(str(demo.api_key_file))
     key = demo.api_key if demo.api_key_is_new else f"$(cat {key_file})"
-    query = f"end_user_id={FIRST_END_USER}&logo=none"
+    query = f"end_user_id={FIRST_END_USER}&logo=none&slug={ACME}"
     return f"""
   {bold}One Runtime{plain} is running. Open the playground and connect an account:
 
@@ -210,7 +210,7 @@ def _welcome(addresses: Addresses, demo: DemoData, *, colour: bool) -> str:
   For your team, there is the dashboard. This link signs you in once (each start prints a new link):
 
     {link}{_dashboard_link(addresses, demo)}{plain}
-
+{_about_the_link(addresses, demo)}
   The playground is the settings page of {CUSTOMER}, a fictional product that embeds One Runtime.
   Acme CRM is the demo's provider. Sign in at Acme CRM, or paste the API key of an account:
 
@@ -219,7 +219,7 @@ def _welcome(addresses: Addresses, demo: DemoData, *, colour: bool) -> str:
 
   Acme's switches simulate faults: {addresses.acme}/switches
 
-  Then list the integrations of the end user {bold}{FIRST_END_USER}{plain} in another terminal:
+  Then ask in another terminal if the end user {bold}{FIRST_END_USER}{plain} has connected Acme CRM:
 
 export ONE_RUNTIME_API_KEY={key}
 curl -H "Authorization: Bearer $ONE_RUNTIME_API_KEY" "{addresses.one_runtime}/v1/integrations?{query}"
@@ -232,6 +232,15 @@ curl -H "Authorization: Bearer $ONE_RUNTIME_API_KEY" "{addresses.one_runtime}/v1
 
 def _dashboard_link(addresses: Addresses, demo: DemoData) -> str:
     return link_url(addresses.dashboard, demo.invitation)
+
+
+def _about_the_link(addresses: Addresses, demo: DemoData) -> str:
+    if not demo.link_resets_sign_in:
+        return ""
+    return (
+        f"\n  The link deletes the passkeys, the password and the sessions of {OWNER}.\n"
+        f"  If you can still sign in, use {addresses.dashboard} instead.\n"
+    )
 
 
 def _about_the_key(demo: DemoData) -> str:
