@@ -11,8 +11,8 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    FromClause,
     Select,
-    Subquery,
     Table,
     Text,
     and_,
@@ -27,11 +27,12 @@ from sqlalchemy import (
     union_all,
 )
 
-from one_runtime.db.dashboard_tables import invitations, memberships, usage_hours
+from one_runtime.db.dashboard_tables import usage_hours
 from one_runtime.db.engine import Transaction
-from one_runtime.db.schema import ID, TIME, api_keys, connections, credentials, oauth_clients
+from one_runtime.db.schema import ID, TIME, connections, credentials, end_users, oauth_clients
 from one_runtime.db.webhook_tables import webhook_endpoints
 from one_runtime.proxy import usage
+from one_runtime.tenancy.first_steps import DoneSteps, done_steps
 from one_runtime.webhooks.endpoints import without_query
 
 COUNTED: Final = 10_000
@@ -73,18 +74,14 @@ class OverviewNumbers:
     - `end_users`: end users with an active connection.
     - `needs_reauth`: connections whose end user has to connect again.
     - `webhook_endpoints`: endpoints that are not paused. `failing_endpoints`: those that fail or are disabled.
-    - `has_oauth_client`, `has_api_key`, `has_connection`, `has_colleague`: True after the first steps of a new
-      organization. A colleague is a second member, or a person with an invitation.
+    - `steps`: the first steps that people have done, or None if the organization is not new.
     """
 
     end_users: BoundedCount
     needs_reauth: BoundedCount
     webhook_endpoints: int
     failing_endpoints: int
-    has_oauth_client: bool
-    has_api_key: bool
-    has_connection: bool
-    has_colleague: bool
+    steps: DoneSteps | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +100,8 @@ class AttentionItem:
     id: str | None
     subject: str | None
     end_user_id: str | None
+    end_user_name: str | None
+    end_user_email: str | None
     code: str | None
     message: str | None
     since: datetime | None
@@ -116,10 +115,12 @@ class _NumbersRow(NamedTuple):
     needs_reauth: int
     webhook_endpoints: int
     failing_endpoints: int
-    has_oauth_client: bool
-    has_api_key: bool
-    has_connection: bool
-    has_colleague: bool
+    is_new: bool
+    integration: bool
+    api_key: bool
+    connection: bool
+    link: bool
+    invitation: bool
 
 
 def _mine(table: Table) -> ColumnElement[bool]:
@@ -150,7 +151,7 @@ def _numbers() -> Select[Any]:
         rows.where(connections.c.status == "active", end_user <= edge_or_last).distinct().limit(COUNTED + 1).subquery()
     )
     refused = select(connections.c.id).where(_NEEDS_REAUTH).limit(COUNTED + 1).subquery()
-    members = select(memberships.c.member_id).where(_mine(memberships)).limit(2).subquery()
+    steps = done_steps()
     is_used = or_(*(webhook_endpoints.c.status == status for status in ("active", "disabled")))
     return select(
         number(connected).label("end_users"),
@@ -158,18 +159,18 @@ def _numbers() -> Select[Any]:
         number(refused).label("needs_reauth"),
         number(webhook_endpoints, _mine(webhook_endpoints), is_used).label("webhook_endpoints"),
         number(webhook_endpoints, _mine(webhook_endpoints), _FAILS).label("failing_endpoints"),
-        exists().where(_mine(oauth_clients), oauth_clients.c.retired_at.is_(None)).label("has_oauth_client"),
-        exists().where(_mine(api_keys), api_keys.c.revoked_at.is_(None)).label("has_api_key"),
-        exists().where(_mine(connections)).label("has_connection"),
-        or_(exists().where(_mine(invitations)), number(members) > 1).label("has_colleague"),
-    )
+        *steps.c,
+    ).select_from(steps)
 
 
-def _items(kind: AttentionKind, source: Subquery, **columns: ColumnElement[Any]) -> Select[Any]:
+_TEXTS: Final = ("subject", "end_user_id", "end_user_name", "end_user_email", "code", "message")
+
+
+def _items(kind: AttentionKind, source: FromClause, **columns: ColumnElement[Any]) -> Select[Any]:
     """Select the items of one kind. A column without a value is null or 0."""
     values: dict[str, ColumnElement[Any]] = {
         "id": cast(null(), ID),
-        **dict.fromkeys(("subject", "end_user_id", "code", "message"), cast(null(), Text)),
+        **dict.fromkeys(_TEXTS, cast(null(), Text)),
         "since": cast(null(), TIME),
         **dict.fromkeys(("calls", "failures"), cast(0, BigInteger)),
         **columns,
@@ -245,12 +246,15 @@ def _refused_connections() -> Select[Any]:
         .limit(SHOWN)
         .subquery()
     )
+    person = and_(_mine(end_users), end_users.c.end_user_id == connection.c.end_user_id)
     return _items(
         "connection",
-        connection,
+        connection.outerjoin(end_users, person),
         id=connection.c.id,
         subject=connection.c.integration_slug,
         end_user_id=connection.c.end_user_id,
+        end_user_name=end_users.c.name,
+        end_user_email=end_users.c.email,
         code=connection.c.code,
         message=connection.c.message,
         since=connection.c.updated_at,
@@ -267,13 +271,14 @@ _ITEMS: Final = union_all(_refused_clients(), _failing_integrations(), _failing_
 _ORDER: Final[tuple[AttentionKind, ...]] = ("oauth_client", "integration", "webhook_endpoint", "connection")
 
 
-async def read_numbers(tx: Transaction, organization_id: str) -> OverviewNumbers:
-    """Return the numbers of an organization."""
-    row = await tx.one(_NUMBERS, _NumbersRow, organization=organization_id)
+async def read_numbers(tx: Transaction, organization_id: str, *, new_since: datetime) -> OverviewNumbers:
+    """Return the numbers of an organization. `new_since`: an organization that was created later is new."""
+    row = await tx.one(_NUMBERS, _NumbersRow, organization=organization_id, new_since=new_since)
     assert row is not None  # noqa: S101 - an aggregate returns one row
     end_users = BoundedCount(min(row.end_users, COUNTED), row.is_complete and row.end_users <= COUNTED)
     needs_reauth = BoundedCount(min(row.needs_reauth, COUNTED), row.needs_reauth <= COUNTED)
-    return OverviewNumbers(end_users, needs_reauth, *row[3:])
+    steps = DoneSteps(*map(bool, row[-len(DoneSteps._fields) :])) if row.is_new else None
+    return OverviewNumbers(end_users, needs_reauth, row.webhook_endpoints, row.failing_endpoints, steps)
 
 
 async def list_attention_items(tx: Transaction, organization_id: str, since: datetime) -> list[AttentionItem]:
