@@ -28,7 +28,7 @@ async def test_new_key_works_and_is_shown_once_with_a_first_command(team: Team) 
     assert created.status_code == 200
     (secret,) = {key for key in re.findall(r"oru_\w+", created.text) if recognize(API_KEY, key)}
     command = unescape(created.text)
-    url = "http://127.0.0.1:8000/v1/integrations?end_user_id=user_123&logo=none"
+    url = "http://127.0.0.1:8000/v1/integrations?end_user_id=user_123&logo=none&slug=hubspot"
     assert f"curl '{url}' \\\n  -H 'Authorization: Bearer {secret}'" in command
     me = (await team.application.client(secret).get("/v1/me")).json()
     assert (me["name"], me["scopes"], me["organization"]["id"]) == ("Backend", ["read", "use"], team.organization_id)

@@ -45,6 +45,23 @@ async def test_every_page_follows_the_permission_table(team: Team) -> None:
                 assert await send(browser, spec, elsewhere) == 404, f"{spec.name} of another organization"
 
 
+async def test_error_in_an_organization_keeps_the_menu_for_its_members(team: Team) -> None:
+    other = await team.application.organization("Southwind Traders")
+    support, stranger = await team.browser("support"), await team.browser("support", other)
+    for path, status in (("playground", 403), (f"connections/{new_id()}", 404)):
+        answer = await support.get(path)
+        assert answer.status_code == status
+        assert '<nav aria-label="Sections">' in answer.text
+        assert "Support of Northwind" in text_of(answer)
+        outside = await stranger.get(f"/o/{team.organization_id}/{path}")
+        assert outside.status_code == 404
+        assert "<nav" not in outside.text
+        assert "Northwind" not in outside.text
+    part = await support.http.get(support.address("playground"), headers={"hx-request": "true"})
+    assert "<nav" not in part.text
+    assert "<nav" not in (await support.get("/nothing")).text
+
+
 async def test_every_page_but_the_public_ones_needs_a_session(team: Team) -> None:
     browser = await team.browser(None)
     for spec in PAGES:

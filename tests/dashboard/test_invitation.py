@@ -91,3 +91,28 @@ async def test_sign_in_by_a_link_ends_the_session_of_the_browser_before(team: Te
     thief = await team.browser(None)
     thief.http.cookies.set(SESSION, old, domain="127.0.0.1", path="/")
     assert (await thief.get()).headers["location"].startswith("/sign-in")
+
+
+async def test_link_for_a_member_offers_a_sign_in_instead_of_joining(team: Team) -> None:
+    owner, visitor = await team.browser(), await team.browser(None)
+    email = text_of(await owner.get()).partition("Account of ")[2].split()[0]
+    path = await link(team, email, "support")
+    stranger = text_of(await visitor.get(path))
+    assert "Sign in to Northwind" in stranger
+    assert f"{email} is already a member of Northwind, with the role owner ." in stranger
+    assert "If you can still sign in" in stranger
+    assert "Join" not in stranger
+    shown = await owner.get(path)
+    assert "You are signed in, and do not need the link." in text_of(shown)
+    assert f'href="/o/{team.organization_id}"' in shown.text
+    assert "<form" not in shown.text
+
+
+async def test_link_to_a_higher_role_says_so(team: Team) -> None:
+    support = await team.browser("support")
+    email = text_of(await support.get()).partition("Account of ")[2].split()[0]
+    path = await link(team, email, "admin")
+    assert "The link changes the role to admin ." in text_of(await support.get(path))
+    assert "Take the new role" in text_of(await support.get(path))
+    await accept(support, path)
+    assert "Admin of Northwind" in text_of(await support.get())

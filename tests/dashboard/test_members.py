@@ -23,6 +23,7 @@ async def test_owner_invites_a_person_and_sees_the_link_once(team: Team) -> None
     assert created.status_code == 200
     token = link_of(created.text)
     assert "The link for ada@example.com" in text_of(created)
+    assert re.search(r'Works</dt><dd>once, and expires <time datetime="[^"]+Z" title="[^"]+Z">in 1 d', created.text)
     listed = await owner.get("members")
     assert token not in listed.text
     assert re.search(r"ada@example\.com Developer owner-\w+@example\.com in 23 h", text_of(listed))

@@ -7,7 +7,7 @@ from typing import Any
 from one_runtime.dashboard.overview import bounded
 from one_runtime.db.ids import new_id
 from one_runtime.proxy.overview import BoundedCount
-from tests.dashboard.team import Team, text_of
+from tests.dashboard.team import Team, TeamBrowser, text_of
 from tests.promises.stores import query
 from tests.proxy.test_usage import call
 
@@ -20,21 +20,47 @@ async def add_calls(team: Team, number: int, **values: Any) -> None:
     await log.flush()
 
 
-async def test_new_organization_sees_the_first_steps(team: Team) -> None:
+async def done_steps(browser: TeamBrowser) -> list[str]:
+    """Return the first steps that the overview shows as done."""
+    return re.findall(r'<li class="done">\s*<p><strong><a[^>]*>(.*?)</a>', (await browser.get()).text)
+
+
+async def test_first_steps_stay_until_people_have_done_all_of_them(team: Team) -> None:
     owner, support = await team.browser(), await team.browser("support")
-    page = await owner.get()
-    text = text_of(page)
-    assert "Choose the integrations" in text
-    assert re.search(r"Create an API key\s+Done", text), "the fixture creates a key"
-    assert f'href="/o/{team.organization_id}/members"' in page.text
+    text = text_of(await owner.get())
     assert "Nothing needs attention now." in text
     assert text.count("No calls in the last 24 hours.") == 2
     assert text_of(await support.get()).count("Your role does not allow this step.") == 4
+    assert await done_steps(owner) == [], "the operator's system created the key of the fixture"
+    await owner.submit("integrations/hubspot/disable")
+    await owner.post("api-keys", {"name": "Backend", "scopes": ["read"]})
+    assert await done_steps(owner) == ["Choose the integrations", "Create an API key"]
+    connection = await team.api.connect("user_1")
+    assert (await owner.post("end-users/user_1/link")).status_code == 200
+    assert (await done_steps(owner))[2:] == ["Connect a test account"], "this link connects a new account"
+    assert (await owner.post(f"connections/{connection['id']}/link")).status_code == 200
+    assert (await done_steps(owner))[3:] == ["Create a reconnect link"]
+    await team.api.send("DELETE", f"/v1/connections/{connection['id']}")
+    assert len(await done_steps(owner)) == 4
+    await owner.post("members/invitations", {"email": "mary@example.com", "role": "support"})
+    assert "First steps" not in text_of(await owner.get())
+
+
+async def test_first_steps_are_hidden_by_a_member_and_after_thirty_days(team: Team) -> None:
+    owner, support = await team.browser(), await team.browser("support")
+    other = await team.application.organization("Southwind Traders")
+    assert "First steps" not in text_of(await support.submit("first-steps/hide"))
+    assert "First steps" in text_of(await owner.get())
+    in_both = await team.browser("owner", other)
+    assert "First steps" not in text_of(await in_both.submit("first-steps/hide"))
+    query(team.application.installation, "UPDATE organizations SET created_at = '2026-01-01T00:00:00.000Z'")
+    assert "First steps" not in text_of(await owner.get())
 
 
 async def test_overview_shows_numbers_plots_and_links_to_what_is_broken(team: Team) -> None:
     connection = await team.api.connect("user_1")
     await team.api.connect("user_2")
+    await team.api.session("user_1", end_user_name="Ada Lovelace", end_user_email="ada@lovelace.example")
     error = '{"code": "invalid_grant", "message": "<b>revoked</b>", "at": "2026-11-30T00:00:00Z"}'
     query(
         team.application.installation,
@@ -45,11 +71,10 @@ async def test_overview_shows_numbers_plots_and_links_to_what_is_broken(team: Te
     page = await (await team.browser("support")).get()
     text = text_of(page)
     assert page.status_code == 200
-    assert "First steps" not in text
     assert "40 10 failed (25 %)" in text
     assert "Connected end users 1" in text
     assert "Connections to repair 1" in text
-    assert "user_1 has to connect Acme CRM again" in text
+    assert "Ada Lovelace has to connect Acme CRM again" in text
     assert "25 % of the calls to HubSpot failed" in text
     assert f'href="/o/{team.organization_id}/connections/{connection["id"]}"' in page.text
     assert f'href="/o/{team.organization_id}/requests?integration=hubspot&amp;outcome=failed"' in page.text

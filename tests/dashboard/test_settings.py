@@ -76,7 +76,7 @@ async def test_branding_is_saved_with_uploaded_logos_and_removed_again(team: Tea
     browser = await team.browser("admin")
     logo = f"data:image/svg+xml;base64,{base64.b64encode(SVG).decode()}"
     answer = await upload(browser, "settings/branding", BRANDING, logo_url=SVG, branding__logo_dark_url=SVG)
-    assert answer.headers["location"].endswith("/settings?done=branding")
+    assert answer.headers["location"].endswith("/settings?done=branding#branding")
     expected = {
         "accent_color": "#8b0000",
         "accent_color_dark": None,
@@ -140,3 +140,21 @@ async def test_members_without_the_permission_only_read(team: Team) -> None:
         assert (await browser.get("settings/branding/preview")).status_code == 200
         for path in ("settings", "settings/branding", "settings/branding/preview"):
             assert (await browser.post(path, {**GENERAL, **BRANDING})).status_code == 403
+
+
+async def test_page_shows_the_present_logos_and_returns_to_the_branding(team: Team) -> None:
+    browser = await team.browser("admin")
+    assert 'class="present-logo' not in (await browser.get("settings")).text
+    answer = await upload(browser, "settings/branding", BRANDING, logo_url=SVG, branding__logo_dark_url=SVG)
+    path = f"/o/{team.organization_id}/settings?done=branding#branding"
+    assert (answer.status_code, answer.headers["location"]) == (303, path)
+    page = (await browser.http.get(path)).text
+    source = "data:image/svg+xml;base64," + base64.b64encode(SVG).decode()
+    assert re.findall(r'<img class="(present-logo[^"]*)" src="([^"]*)" alt="([^"]*)"', page) == [
+        ("present-logo", source, "Present logo"),
+        ("present-logo on-dark", source, "Present logo for the dark scheme"),
+    ]
+    _, _, branding = page.partition('id="branding"')
+    assert page.count("The branding is saved.") == branding.count("The branding is saved.") == 1
+    general = (await browser.get("settings", done="saved")).text
+    assert "The settings are saved." in general.partition('id="general"')[0]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
-from sqlalchemy import ColumnElement, Select, Text, bindparam, func, literal_column, select, true
+from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, func, literal_column, select, true
 
 from one_runtime.connections.search import FOUND_COLUMNS, SELECT_FOUND, FoundConnection
 from one_runtime.db.engine import Transaction
@@ -65,6 +65,15 @@ class EndUserTotals(NamedTuple):
     needs_reauth: int
 
 
+class RecentConnection(NamedTuple):
+    """A connection with the name and the e-mail address of its end user."""
+
+    integration_slug: str
+    end_user_id: str
+    name: str | None
+    email: str | None
+
+
 class _SearchedRow(NamedTuple):
     id: str
     status: str
@@ -111,6 +120,19 @@ _COUNT_OF_END_USERS: Final = select(
     func.count().label("connections"),
     func.count().filter(connections.c.status == "needs_reauth").label("needs_reauth"),
 ).group_by(connections.c.end_user_id)
+_RECENT: Final = (
+    select(connections.c.integration_slug, connections.c.end_user_id, end_users.c.name, end_users.c.email)
+    .join(
+        end_users,
+        and_(
+            end_users.c.organization_id == connections.c.organization_id,
+            end_users.c.end_user_id == connections.c.end_user_id,
+        ),
+    )
+    .where(_MINE)
+    .order_by(connections.c.id.desc())
+    .limit(bindparam("limit"))
+)
 # Without MATERIALIZED, SQLite would read all connections of the organization in the order of their ids.
 _ids = (
     select(connections.c.id)
@@ -129,6 +151,11 @@ _END_USER: Final = (
     .where(end_users.c.organization_id == bindparam("organization"), end_users.c.end_user_id == bindparam("end_user"))
     .order_by(connections.c.id.desc())
 )
+
+
+async def list_recent(tx: Transaction, organization_id: str, *, limit: int) -> list[RecentConnection]:
+    """Return the newest connections of the organization."""
+    return await tx.all(_RECENT, RecentConnection, organization=organization_id, limit=limit)
 
 
 async def find(tx: Transaction, organization_id: str, connection_id: str) -> FoundConnection:

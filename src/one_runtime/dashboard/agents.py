@@ -9,6 +9,7 @@ from starlette.responses import Response
 from one_runtime.agents import approvals, paused_runs
 from one_runtime.agents.authorization.resources import address_of
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
+from one_runtime.dashboard.end_user_labels import find_labels
 from one_runtime.dashboard.visit import Visit
 from one_runtime.db.ids import is_id
 from one_runtime.errors import NotFound
@@ -29,11 +30,13 @@ async def list_tokens(visit: Visit) -> Response:
         rows = await end_user_tokens.list_page(
             tx, visit.organization_id, end_user_id or None, limit=ROWS + 1, before=_before(visit)
         )
+        labels = await find_labels(visit, tx, [row.end_user_id for row in rows])
     chosen = {"end_user_id": end_user_id} if end_user_id else {}
     return visit.render(
         "agents.html",
         title="Agents",
         mcp_url=address_of(visit.installation.settings, visit.organization_id),
+        labels=labels,
         tokens=[(token, status_of(token, visit.now)) for token in rows[:ROWS]],
         end_user_id=end_user_id,
         older=visit.path("agents", **chosen, before=rows[ROWS - 1].id) if len(rows) > ROWS else None,
@@ -57,9 +60,11 @@ async def list_approvals(visit: Visit) -> Response:
     """Show the calls that end users have to approve, and their answers."""
     async with visit.installation.database.read() as tx:
         rows = await approvals.list_page(tx, visit.organization_id, limit=ROWS + 1, before=_before(visit))
+        labels = await find_labels(visit, tx, [row.end_user_id for row in rows])
     return visit.render(
         "agent_approvals.html",
         title="Approvals",
+        labels=labels,
         requests=[(request, request.status(visit.now)) for request in rows[:ROWS]],
         older=_older(visit, "approvals", [row.id for row in rows]),
         first=visit.path("agents", "approvals") if _before(visit) else None,
@@ -71,9 +76,11 @@ async def list_programs(visit: Visit) -> Response:
     """Show the programs of agents that wait for their end users."""
     async with visit.installation.database.read() as tx:
         rows = await paused_runs.list_page(tx, visit.organization_id, visit.now, limit=ROWS + 1, before=_before(visit))
+        labels = await find_labels(visit, tx, [row.end_user_id for row in rows])
     return visit.render(
         "agent_programs.html",
         title="Paused programs",
+        labels=labels,
         runs=rows[:ROWS],
         older=_older(visit, "programs", [row.id for row in rows]),
         first=visit.path("agents", "programs") if _before(visit) else None,

@@ -66,7 +66,7 @@ async def create_key(visit: Visit) -> Response:
         key=key,
         secret=token.secret,
         scope_texts=SCOPE_TEXTS,
-        path="/v1/integrations?end_user_id=user_123&logo=none" if "read" in key.scopes else "/v1/me",
+        path="/v1/integrations?end_user_id=user_123&logo=none&slug=hubspot" if "read" in key.scopes else "/v1/me",
     )
 
 

@@ -81,6 +81,7 @@ PAGES: Final[tuple[PageSpec, ...]] = tuple(spec for module in _MODULES for spec 
 """The declarations of all pages and actions."""
 
 _COMPRESSION_LEVEL: Final = 4
+_VISIT: Final = "one_runtime.visit"
 Handle: TypeAlias = Callable[[Request], Awaitable[Response]]
 
 log = Logger()
@@ -167,6 +168,8 @@ class Dashboard:
         if spec.access is not PUBLIC:
             if visitor is None:
                 return _to_sign_in(request)
+            if visitor.role is not None:
+                request.scope[_VISIT] = visit
             if spec.access != SIGNED_IN:
                 _check_permission(visit, spec)
                 request.scope["organization_id"] = visit.organization_id
@@ -198,8 +201,9 @@ class Dashboard:
         if has_begun:
             return
         scope["error_code"] = error.code
-        back = "/" if error.status == 404 else ""
-        body = self._renderer.render("error.html", title=error.title, error=error, back=back, message=None)
+        visit = scope.get(_VISIT)  # set for a member of the organization in the path
+        page = "error.html" if visit is None or visit.is_partial else "error_with_menu.html"
+        body = self._renderer.render(page, title=error.title, error=error, visit=visit, message=None)
         retry = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
         await Response(body, error.status, {**self._renderer.headers, **retry})(scope, receive, send)
 

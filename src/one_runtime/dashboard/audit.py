@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 
 from one_runtime.clock import rfc3339
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
+from one_runtime.dashboard.end_user_labels import EndUserLabel, find_labels
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id
@@ -104,6 +105,7 @@ async def list_events(visit: Visit) -> Response:
     """List the events that match the filters, newest first."""
     query, before = AuditQuery.read(visit.request.query_params), visit.cursor
     errors, rows, following, names = None, list[Event](), None, dict[ActorKey, ActorName]()
+    labels: Mapping[str | None, EndUserLabel] = {}
     try:
         matching = query.filter()
     except InvalidInput as error:
@@ -114,12 +116,14 @@ async def list_events(visit: Visit) -> Response:
                 tx, visit.organization_id, matching, limit=PAGE_SIZE, before=before
             )
             names = await _names(tx, visit.organization_id, rows)
+            labels = await find_labels(visit, tx, [event.end_user_id for event in rows])
     return visit.render(
         "audit.html",
         status=422 if errors else 200,
         title="Audit log",
         events=rows,
         names=names,
+        labels=labels,
         details=_details,
         explain_type=explain_type,
         types=events.TYPES,
@@ -248,7 +252,8 @@ def _details(event: Event) -> tuple[Named, Named, Explanation | None]:
 
 
 def _texts(data: Mapping[str, object]) -> Named:
-    return [(name.replace("_", " "), _text(value)) for name, value in data.items() if value not in (None, [])]
+    texts = [(name.replace("_", " "), _text(value)) for name, value in data.items() if value not in (None, [])]
+    return [(name, text.replace("_", " ") if name == "changed" else text) for name, text in texts]
 
 
 def _text(value: object) -> str:

@@ -14,6 +14,7 @@ from one_runtime.dashboard.declarations import ORGANIZATION, Pages
 from one_runtime.dashboard.end_user_paths import path_part
 from one_runtime.dashboard.revocations import summarize
 from one_runtime.dashboard.visit import FormErrors, Visit
+from one_runtime.dashboard.wording import problem_of
 from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError
 from one_runtime.tenancy.end_users import EndUser
 from one_runtime.tokens.refresh import ReauthRequired, refresh
@@ -34,7 +35,9 @@ async def check_connection(visit: Visit) -> Response:
     except NotFound:
         raise
     except OneRuntimeError as error:
-        return await render_connection(visit, status=error.status, problem=f"The check has no result. {error.detail}")
+        return await render_connection(
+            visit, status=error.status, problem=f"The check has no result. {problem_of(error)}"
+        )
     return visit.redirect("connections", connection_id, done=result.outcome)
 
 
@@ -50,7 +53,7 @@ async def refresh_connection(visit: Visit) -> Response:
     except ReauthRequired as error:
         return await render_connection(visit, status=error.status, problem=_REAUTH)
     except OneRuntimeError as error:
-        return await render_connection(visit, status=error.status, problem=f"The refresh failed. {error.detail}")
+        return await render_connection(visit, status=error.status, problem=f"The refresh failed. {problem_of(error)}")
     return visit.redirect("connections", found.id, done="refreshed")
 
 
@@ -68,7 +71,7 @@ async def create_link(visit: Visit) -> Response:
     except NotFound:
         raise
     except OneRuntimeError as error:
-        return await render_connection(visit, status=error.status, problem=f"There is no link. {error.detail}")
+        return await render_connection(visit, status=error.status, problem=f"There is no link. {problem_of(error)}")
 
 
 @pages.post(f"{_CONNECTION}/rename", access="connect")

@@ -11,7 +11,7 @@ from one_runtime.catalog.model import Integration
 from one_runtime.connections.connections import Connection
 from one_runtime.connections.credentials import PermissionMissing
 from one_runtime.connections.search import FoundConnection
-from one_runtime.dashboard.end_user_paths import path_part
+from one_runtime.dashboard.end_user_labels import EndUserLabel, label_of
 from one_runtime.dashboard.visit import Visit
 from one_runtime.db.engine import Transaction
 from one_runtime.explanations.api_errors import API_ERRORS
@@ -65,7 +65,7 @@ class ConnectionView:
     badge: Badge
     problem: ConnectionProblem | None
     path: str
-    end_user_path: str
+    end_user: EndUserLabel
 
     @property
     def connection(self) -> Connection:
@@ -99,7 +99,7 @@ def view(visit: Visit, catalog: Catalog, row: FoundConnection) -> ConnectionView
         _badge(row, problem),
         problem,
         visit.path("connections", connection.id),
-        visit.path("end-users", path_part(connection.end_user_id)),
+        label_of(visit, connection.end_user_id, row.end_user_name, row.email),
     )
 
 

@@ -147,6 +147,12 @@ async def render_connection(
         values=public_values(shown.integration, connection.auth_type, connection.params),
         has_tokens=_has_tokens(shown),
         items=timelines.describe(visit, catalog, entries),
+        call_path=visit.path(
+            "playground",
+            "calls",
+            end_user_id=connection.end_user_id,
+            integration_slug=connection.integration_slug,
+        ),
         problem=problem,
         name=connection.name if name is None else name,
         errors=errors,

@@ -11,9 +11,11 @@ from one_runtime.dashboard import timelines
 from one_runtime.dashboard.connect_links import LinkRequest, respond_with_link
 from one_runtime.dashboard.connection_views import catalog_of, view
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
+from one_runtime.dashboard.end_user_labels import label_of
 from one_runtime.dashboard.end_user_paths import identifier_of, path_part
 from one_runtime.dashboard.revocations import summarize
 from one_runtime.dashboard.visit import FormErrors, Visit
+from one_runtime.dashboard.wording import problem_of
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError
 from one_runtime.proxy import timeline
@@ -43,8 +45,10 @@ async def list_end_users(visit: Visit) -> Response:
     return visit.render(
         "end_users.html",
         title="End users",
-        rows=[(each, totals.get(each.end_user_id, _NO_CONNECTIONS)) for each in found.end_users],
-        paths={each.end_user_id: visit.path("end-users", path_part(each.end_user_id)) for each in found.end_users},
+        rows=[
+            (each, label_of(visit, each.end_user_id, each.name), totals.get(each.end_user_id, _NO_CONNECTIONS))
+            for each in found.end_users
+        ],
         text=text,
         found=found,
         scanned=end_user_search.SEARCHED,
@@ -132,7 +136,7 @@ async def create_link(visit: Visit) -> Response:
     except NotFound:
         raise
     except OneRuntimeError as error:
-        return await _render(visit, status=error.status, slug=slug, problem=f"There is no link. {error.detail}")
+        return await _render(visit, status=error.status, slug=slug, problem=f"There is no link. {problem_of(error)}")
 
 
 @pages.post(f"{_END_USER}/forget", access="admin")

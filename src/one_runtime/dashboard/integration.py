@@ -18,6 +18,7 @@ from one_runtime.connections import connections
 from one_runtime.dashboard.auth_type_names import AUTH_TYPE_NAMES
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
 from one_runtime.dashboard.visit import FormErrors, Visit
+from one_runtime.dashboard.wording import in_page, problem_of
 from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError
 from one_runtime.explanations.stored_errors import explain_session_error
 from one_runtime.integrations import client_registration, oauth_clients
@@ -153,10 +154,10 @@ async def try_integration(visit: Visit) -> Response:
         token = await _create_session(visit, "embed" if is_embedded else "link")
     except OneRuntimeError as error:
         if is_embedded:
-            return JSONResponse({"error": error.detail}, error.status, _PRIVATE_JSON)
+            return JSONResponse({"error": in_page(problem_of(error))}, error.status, _PRIVATE_JSON)
         if not isinstance(error, InvalidInput):
             raise
-        return await _render(visit, Additions(test_errors=FormErrors(general=error.detail)), status=422)
+        return await _render(visit, Additions(test_errors=FormErrors(general=problem_of(error))), status=422)
     if is_embedded:
         return JSONResponse({"session_token": token}, headers=_PRIVATE_JSON)
     public_url = visit.installation.settings.public_url
@@ -174,7 +175,7 @@ async def check_test_connection(visit: Visit) -> Response:
     try:
         checked = await recheck(visit.installation, visit.actor, present[0].id)
     except OneRuntimeError as error:
-        return await _render(visit, Additions(test_errors=FormErrors(general=error.detail)), status=error.status)
+        return await _render(visit, Additions(test_errors=FormErrors(general=problem_of(error))), status=error.status)
     if checked.outcome in {"accepted", "not_supported"}:
         return visit.redirect("integrations", slug, done=f"check_{checked.outcome}")
     return await _render(visit, Additions(test_errors=FormErrors(general=_refusal(checked))), status=422)

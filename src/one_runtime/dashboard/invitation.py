@@ -19,7 +19,7 @@ async def show_invitation(visit: Visit) -> Response:
         link = await invitations.find(tx, visit.query("token"), visit.now)
     return visit.render(
         "invitation.html",
-        title=f"Join {link.organization_name}",
+        title=f"{'Sign in to' if link.present_role else 'Join'} {link.organization_name}",
         link=link,
         is_signed_in=visit.visitor is not None and visit.visitor.member_id == link.member_id,
     )

@@ -1,22 +1,33 @@
 """The overview of an organization: its numbers, its calls as plots, and what needs attention."""
 
+from datetime import timedelta
 from typing import Final, NamedTuple
 
 from starlette.responses import Response
 
 from one_runtime.dashboard import plots
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
+from one_runtime.dashboard.end_user_labels import EndUserLabel, label_of
 from one_runtime.dashboard.quantities import number, share
 from one_runtime.dashboard.visit import Visit
+from one_runtime.db.ids import is_id
 from one_runtime.explanations.explanation import Explanation
 from one_runtime.explanations.stored_errors import explain_connection_error
 from one_runtime.proxy import overview, usage
-from one_runtime.proxy.overview import AttentionItem, BoundedCount, OverviewNumbers
+from one_runtime.proxy.overview import AttentionItem, BoundedCount
 from one_runtime.proxy.usage import DAY, Totals
+from one_runtime.tenancy import first_steps
+from one_runtime.tenancy.first_steps import DoneSteps
 from one_runtime.tenancy.roles import Permission
 
 _HOURS: Final = 24
 _DAYS: Final = 30
+
+_HIDDEN_STEPS: Final = "or_hidden_steps"
+"""Name of a cookie with the ids of organizations."""
+
+_HIDDEN_SECONDS: Final = round(first_steps.PERIOD.total_seconds())
+_MAX_HIDDEN: Final = 20
 
 pages = Pages()
 
@@ -35,11 +46,13 @@ class Step(NamedTuple):
 async def show_overview(visit: Visit) -> Response:
     """Show the overview."""
     organization_id, now = visit.organization_id, visit.now
+    kept = timedelta(days=visit.installation.settings.event_retention_days)
+    new_since = now - min(first_steps.PERIOD, kept)
     async with visit.installation.database.read() as tx:
-        numbers = await overview.read_numbers(tx, organization_id)
+        numbers = await overview.read_numbers(tx, organization_id, new_since=new_since)
         items = await overview.list_attention_items(tx, organization_id, now - DAY)
         totals = await usage.read_totals(tx, organization_id, now, hours=_HOURS, days=_DAYS)
-    steps = first_steps(numbers)
+    steps = [] if numbers.steps is None or organization_id in _hidden(visit) else list_steps(numbers.steps)
     return visit.render(
         "overview.html",
         title="Overview",
@@ -47,11 +60,20 @@ async def show_overview(visit: Visit) -> Response:
         calls=usage.total(totals.hours),
         calls_by_hour=plots.sparkline([hour.calls for hour in totals.hours], "Calls of each hour"),
         plots=_plots(totals),
-        items=[(item, _integration_name(visit, item), _explanation(item)) for item in items],
-        steps=[] if numbers.has_connection and numbers.has_api_key else steps,
+        items=[(item, _integration_name(visit, item), _explanation(item), _end_user(visit, item)) for item in items],
+        steps=[] if all(step.is_done for step in steps) else steps,
         bounded=bounded,
         share=share,
     )
+
+
+@pages.post(f"{ORGANIZATION}/first-steps/hide", access="read")
+async def hide_first_steps(visit: Visit) -> Response:
+    """Hide the first steps of the organization in this browser."""
+    hidden = dict.fromkeys((visit.organization_id, *filter(is_id, _hidden(visit))))
+    response = visit.redirect()
+    visit.cookies.set(response, _HIDDEN_STEPS, ".".join(list(hidden)[:_MAX_HIDDEN]), _HIDDEN_SECONDS)
+    return response
 
 
 def bounded(count: BoundedCount) -> str:
@@ -59,7 +81,7 @@ def bounded(count: BoundedCount) -> str:
     return number(count.value) + ("" if count.is_exact else "+")
 
 
-def first_steps(numbers: OverviewNumbers) -> list[Step]:
+def list_steps(done: DoneSteps) -> list[Step]:
     """Return what the team of a new organization does first."""
     return [
         Step(
@@ -67,30 +89,42 @@ def first_steps(numbers: OverviewNumbers) -> list[Step]:
             "Enable the integrations of your product. Most integrations with OAuth need an OAuth client of yours.",
             "integrations",
             "develop",
-            numbers.has_oauth_client or numbers.has_connection,
+            done.integration,
         ),
         Step(
             "Create an API key",
             "Your backend sends the key with each request to One Runtime.",
             "api-keys",
             "develop",
-            numbers.has_api_key,
+            done.api_key,
         ),
         Step(
-            "Try it",
+            "Connect a test account",
             "Open an integration, and connect an account of yours in the popup of your end users.",
             "integrations",
             "use",
-            numbers.has_connection,
+            done.connection,
+        ),
+        Step(
+            "Create a reconnect link",
+            "Open a connection, and create the link for an end user who has to connect again.",
+            "connections",
+            "connect",
+            done.link,
         ),
         Step(
             "Invite your colleagues",
             "Each colleague has a role. Support engineers see connections, but cannot change settings.",
             "members",
             "admin",
-            numbers.has_colleague,
+            done.invitation,
         ),
     ]
+
+
+def _hidden(visit: Visit) -> list[str]:
+    """Return the organizations whose first steps this browser hides. The newest is first."""
+    return visit.cookie(_HIDDEN_STEPS).split(".")
 
 
 def _plots(totals: Totals) -> list[plots.Plot]:
@@ -108,6 +142,12 @@ def _integration_name(visit: Visit, item: AttentionItem) -> str | None:
         return item.subject
     entry = visit.installation.catalog.get(item.subject)
     return item.subject if entry is None else entry.name
+
+
+def _end_user(visit: Visit, item: AttentionItem) -> EndUserLabel | None:
+    if item.end_user_id is None:
+        return None
+    return label_of(visit, item.end_user_id, item.end_user_name, item.end_user_email)
 
 
 def _explanation(item: AttentionItem) -> Explanation | None:

@@ -16,6 +16,7 @@ from one_runtime.connecting import new_session
 from one_runtime.connecting.new_session import NewSession
 from one_runtime.dashboard.code_examples import CodeExample, CodeExamples
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
+from one_runtime.dashboard.suggestions import Suggestions, find_suggestions
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.errors import InvalidInput, OneRuntimeError
 from one_runtime.integrations.listing import reload_state
@@ -68,13 +69,13 @@ async def show_list(visit: Visit) -> Response:
             shown = await _listed(visit, end_user_id, search or None, status)
     examples = _examples(visit).list_integrations(end_user_id or "user_123", {**options, "logo": "none"})
     values = {"end_user_id": end_user_id, "search": search, "status": status}
-    return _render(visit, "list", values, examples, shown, errors)
+    return _render(visit, "list", values, examples, shown, errors, suggestions=await find_suggestions(visit))
 
 
 @pages.get(f"{_PATH}/sessions", access="use")
 async def show_session_form(visit: Visit) -> Response:
     """Show the form for a session."""
-    return _session_page(visit, _session_values(visit.request.query_params))
+    return await _session_page(visit, _session_values(visit.request.query_params))
 
 
 @pages.post(f"{_PATH}/sessions", access="use")
@@ -84,7 +85,7 @@ async def create_session(visit: Visit) -> Response:
     values = _session_values({name: str(form.get(name, "")) for name in ("end_user_id", "integration_slug", "mode")})
     errors = _problem_of(values["end_user_id"])
     if errors is not None:
-        return _session_page(visit, values, errors=errors)
+        return await _session_page(visit, values, errors=errors)
     settings, mode = visit.installation.settings, cast("Literal['link', 'embed']", values["mode"])
     new = NewSession(
         end_user=EndUser(values["end_user_id"], None, None, visit.now, visit.now),
@@ -96,12 +97,12 @@ async def create_session(visit: Visit) -> Response:
         async with visit.installation.database.write() as tx:
             session, token = await new_session.create_session(tx, visit.installation, visit.actor, new)
     except InvalidInput as error:
-        return _session_page(visit, values, errors=FormErrors.of(error, tuple(values)))
+        return await _session_page(visit, values, errors=FormErrors.of(error, tuple(values)))
     except OneRuntimeError as error:
-        return _session_page(visit, values, shown=Shown.failure(error))
+        return await _session_page(visit, values, shown=Shown.failure(error))
     connect_url = f"{settings.public_url}/connect?session_token={token.secret}"
     answer = {"id": session.id, "mode": session.mode, "end_user_id": session.end_user_id}
-    return _session_page(
+    return await _session_page(
         visit, values, shown=Shown.of("200 OK", _indented(answer)), connect_url=connect_url, token=token.secret
     )
 
@@ -109,7 +110,9 @@ async def create_session(visit: Visit) -> Response:
 @pages.get(f"{_PATH}/calls", access="use")
 async def show_call_form(visit: Visit) -> Response:
     """Show the form for a call."""
-    return _call_page(visit, _call_values(visit.request.query_params))
+    values = _call_values(visit.request.query_params)
+    suggestions = await find_suggestions(visit, values["integration_slug"].lower())
+    return await _call_page(visit, {**values, "path": values["path"] or suggestions.path or "/"}, suggestions)
 
 
 @pages.post(f"{_PATH}/calls", access="use")
@@ -120,7 +123,7 @@ async def call_provider(visit: Visit) -> Response:
     values = _call_values({name: str(form.get(name, "")) for name in names})
     errors = _problem_of(values["end_user_id"]) or _problem_of_call(values)
     if errors is not None:
-        return _call_page(visit, values, errors=errors)
+        return await _call_page(visit, values, errors=errors)
     path, _, query = values["path"].partition("?")
     body = values["body"].encode() or None
     requested = AgentCall(
@@ -136,8 +139,8 @@ async def call_provider(visit: Visit) -> Response:
     try:
         response = await calls.call(caller, requested, request_id=visit.request.scope["request_id"])
     except OneRuntimeError as error:
-        return _call_page(visit, values, shown=Shown.failure(error))
-    return _call_page(visit, values, shown=_shown(response))
+        return await _call_page(visit, values, shown=Shown.failure(error))
+    return await _call_page(visit, values, shown=_shown(response))
 
 
 async def _listed(visit: Visit, end_user_id: str, search: str | None, status: str) -> Shown:
@@ -193,12 +196,12 @@ def _call_values(given: Mapping[str, str]) -> dict[str, str]:
         "end_user_id": given.get("end_user_id", "").strip(),
         "integration_slug": given.get("integration_slug", "").strip(),
         "method": given.get("method", "") or "GET",
-        "path": given.get("path", "").strip() or "/",
+        "path": given.get("path", "").strip(),
         "body": given.get("body", "").strip(),
     }
 
 
-def _session_page(
+async def _session_page(
     visit: Visit,
     values: Mapping[str, str],
     *,
@@ -212,18 +215,23 @@ def _session_page(
         fields["integration_slug"] = values["integration_slug"]
     extra = {"mode": "link"} if values["mode"] == "link" else {"allowed_origins": ["https://app.example.com"]}
     examples = _examples(visit).create_session({**fields, **extra})
-    return _render(
-        visit, "sessions", values, examples, shown, errors, modes=_MODES, connect_url=connect_url, token=token
-    )
+    suggestions, secrets = await find_suggestions(visit), {"connect_url": connect_url, "token": token}
+    return _render(visit, "sessions", values, examples, shown, errors, suggestions=suggestions, modes=_MODES, **secrets)
 
 
-def _call_page(
-    visit: Visit, values: Mapping[str, str], *, shown: Shown | None = None, errors: FormErrors | None = None
+async def _call_page(
+    visit: Visit,
+    values: Mapping[str, str],
+    suggestions: Suggestions | None = None,
+    *,
+    shown: Shown | None = None,
+    errors: FormErrors | None = None,
 ) -> Response:
     end_user_id, slug = values["end_user_id"] or "user_123", values["integration_slug"] or "hubspot"
     examples = _examples(visit).call_provider(end_user_id, slug, values["method"], values["path"], values["body"])
     methods = [(method, method) for method in METHODS]
-    return _render(visit, "calls", values, examples, shown, errors, methods=methods)
+    found = suggestions or await find_suggestions(visit)
+    return _render(visit, "calls", values, examples, shown, errors, suggestions=found, methods=methods)
 
 
 def _render(

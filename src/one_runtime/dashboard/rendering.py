@@ -15,6 +15,7 @@ from one_runtime.dashboard.assets import StaticFiles
 from one_runtime.dashboard.auth_type_names import AUTH_TYPE_NAMES
 from one_runtime.dashboard.navigation import SECTIONS
 from one_runtime.dashboard.quantities import duration, number
+from one_runtime.dashboard.wording import in_page, without_fields
 
 _UNITS: Final = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1)))
 
@@ -35,6 +36,7 @@ class Renderer:
             assets=static.base, sections=SECTIONS, public_url=public_url, dashboard_url=dashboard_url
         )
         self._environment.filters.update(time=rfc3339, ago=ago, day=day, number=number, duration=duration)
+        self._environment.filters.update(in_page=in_page, without_fields=without_fields)
         self._environment.filters["auth_type"] = AUTH_TYPE_NAMES.__getitem__
         address = urlsplit(public_url)
         origin = f"{address.scheme}://{address.netloc}"  # a path in a policy would match only this path

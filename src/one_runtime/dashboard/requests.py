@@ -11,6 +11,7 @@ from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
+from one_runtime.dashboard.end_user_labels import EndUserLabel, find_labels
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.db.ids import is_id
 from one_runtime.errors import FieldError, InvalidInput
@@ -92,6 +93,7 @@ async def list_requests(visit: Visit) -> Response:
     """List the calls that match the filters, newest first. For htmx, return only the list."""
     query, before, organization_id = RequestQuery.read(visit.request.query_params), visit.cursor, visit.organization_id
     errors, calls, following, slugs = None, list[LoggedRequest](), None, list[str]()
+    labels: Mapping[str | None, EndUserLabel] = {}
     try:
         matching = query.filter()
     except InvalidInput as error:
@@ -101,6 +103,7 @@ async def list_requests(visit: Visit) -> Response:
             calls, following = await request_log.list_newest(
                 tx, organization_id, matching, limit=PAGE_SIZE, before=before, scanned=SCANNED
             )
+            labels = await find_labels(visit, tx, [call.end_user_id for call in calls])
             if not visit.is_partial:
                 used = await usage.read_integrations(tx, organization_id, visit.now - usage.DAY)
                 slugs = sorted(each.integration_slug for each in used)
@@ -112,6 +115,7 @@ async def list_requests(visit: Visit) -> Response:
         query=query,
         errors=errors,
         calls=calls,
+        labels=labels,
         slugs=slugs,
         outcomes=list(OUTCOME_TEXTS.items()),
         is_live=visit.query("live") == "1" and before is None and errors is None,
@@ -130,10 +134,12 @@ async def show_request(visit: Visit) -> Response:
     """Show one call with all its data."""
     async with visit.installation.database.read() as tx:
         call = await request_log.get(tx, visit.organization_id, visit.parameter("logged_request_id"))
+        labels = await find_labels(visit, tx, [call.end_user_id])
     return visit.render(
         "request.html",
         title=f"{call.method} {call.path}",
         call=call,
+        label=labels.get(call.end_user_id),
         explanation=API_ERRORS.get(call.error) if call.error else None,
         curl=as_curl(visit.installation.settings.public_url, call),
         badge_of=badge_of,

@@ -93,7 +93,7 @@ async def save_branding(visit: Visit) -> Response:
         posted = {name: str(form.get(name, "")) for name in (*_BRANDING, "hide_powered_by")}
         branding = FilledForm(posted, FormErrors.of(error, _BRANDING))
         return _settings_page(visit, await _organization(visit), branding=branding)
-    return visit.redirect("settings", done="branding")
+    return visit.redirect("settings", fragment="branding", done="branding")
 
 
 @pages.get(_PREVIEW, access="read")

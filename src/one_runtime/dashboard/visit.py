@@ -164,9 +164,9 @@ class Visit:
         path = "/".join(("/o", quote(self.organization_id), *(quote(part, safe="") for part in parts)))
         return path + (f"?{urlencode(query)}" if query else "")
 
-    def redirect(self, *parts: str, **query: str) -> Response:
-        """Redirect the browser to a page of the organization, after an action."""
-        return self.redirect_to(self.path(*parts, **query))
+    def redirect(self, *parts: str, fragment: str = "", **query: str) -> Response:
+        """Redirect the browser to a page of the organization, after an action. `fragment`: the id of a section."""
+        return self.redirect_to(self.path(*parts, **query) + (f"#{fragment}" if fragment else ""))
 
     def redirect_to(self, path: str) -> Response:
         """Redirect the browser to a path of the dashboard with GET."""

@@ -27,7 +27,7 @@ EVENT_TYPES: Final[Mapping[str, str]] = {
     "connection.credentials_read": (
         "Your backend read the credentials over the API, or the operator exported the credentials."
     ),
-    "hosted_connection_session.created": "Your backend created a session.",
+    "hosted_connection_session.created": "A session was created, by your backend or by a member of your team.",
     "hosted_connection_session.failed": "An authorization failed, or the session failed.",
     "end_user.updated": "Your backend changed the name, the e-mail address or the metadata of an end user.",
     "end_user.deleted": "Your organization deleted an end user with all connections.",

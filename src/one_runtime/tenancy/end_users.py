@@ -1,6 +1,6 @@
 """Store the end users of organizations. The identifier of an end user comes from the organization's product."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import NamedTuple
@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import ColumnElement, and_, bindparam, delete, exists, func, select, update
 
 from one_runtime.db.engine import Transaction
+from one_runtime.db.id_lists import in_list
 from one_runtime.db.scanning import Values, matches
 from one_runtime.db.schema import connections, end_users, hosted_connection_sessions, requests
 from one_runtime.db.upsert import insert
@@ -68,6 +69,7 @@ _UPSERT = _INSERT.on_conflict_do_update(
 _OF_ORGANIZATION = end_users.c.organization_id == bindparam("organization")
 _IS_END_USER = and_(_OF_ORGANIZATION, end_users.c.end_user_id == bindparam("end_user"))
 _SELECT = select(*_COLUMNS).where(_IS_END_USER)
+_ANY_OF = select(*_COLUMNS).where(_OF_ORGANIZATION, in_list(end_users.c.end_user_id, "end_users"))
 _SELECT_LOCKED = _SELECT.with_for_update(key_share=True)
 _CHANGEABLE = ("name", "email", "metadata")
 _UPDATE = update(end_users).where(_IS_END_USER).values({name: bindparam(name) for name in (*_CHANGEABLE, "updated_at")})
@@ -113,6 +115,13 @@ async def ensure(tx: Transaction, organization_id: str, end_user: EndUser) -> No
 async def find(tx: Transaction, organization_id: str, end_user_id: str) -> EndUser | None:
     """Return an end user, or None."""
     return await tx.one(_SELECT, EndUser, organization=organization_id, end_user=end_user_id)
+
+
+async def find_all(tx: Transaction, organization_id: str, end_user_ids: Collection[str]) -> list[EndUser]:
+    """Return the end users with these identifiers. Other identifiers have no end user."""
+    if not end_user_ids:
+        return []
+    return await tx.all(_ANY_OF, EndUser, organization=organization_id, end_users=list(end_user_ids))
 
 
 async def get(tx: Transaction, organization_id: str, end_user_id: str, *, lock: bool = False) -> EndUser:
