@@ -1,6 +1,7 @@
 """The list of integrations: search, filters, enabling, and its cost."""
 
 import gzip
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,6 +18,8 @@ from one_runtime.tenancy import organizations
 from tests.application import ACME_KEYS, RunningAcme, settings_for, started
 from tests.billing import register
 from tests.dashboard.team import Team, text_of
+from tests.dashboard.test_overview import add_calls
+from tests.promises.stores import query
 
 
 async def enabled(team: Team) -> tuple[str, tuple[str, ...]]:
@@ -34,10 +37,14 @@ async def test_list_shows_the_state_of_each_integration(team: Team) -> None:
     await register(team.api)
     browser = await team.browser("developer")
     page = text_of(await browser.get("integrations"))
-    custom, acme = page.index("Billing Accounting Ready"), page.index("Acme CRM CRM Ready")
+    custom, acme = page.index("Billing Accounting"), page.index("Acme CRM CRM")
     assert max(custom, acme) < page.index("Airtable"), "custom and connected integrations are first"
-    assert "Acme CRM CRM Ready API key, OAuth Missing 2 1 to connect again Disable" in page
-    assert "Billing Accounting Ready API key Not needed 0 Disable" in page
+    partly = (
+        "Acme CRM CRM · API key, OAuth Ready Possible now: API key. Register a client for OAuth 2 1 to connect again"
+    )
+    assert f"{partly} The provider refused the credential in a check." in page
+    assert "Billing Accounting · API key Ready 0 – Disable" in page
+    assert "Missing" not in page
 
 
 async def test_search_and_filters_select_integrations(team: Team) -> None:
@@ -49,7 +56,7 @@ async def test_search_and_filters_select_integrations(team: Team) -> None:
     found = text_of(await browser.get("integrations", search="hubsopt"))
     assert "1 integration " in found
     assert "HubSpot CRM Ready" in found
-    assert "Registered" in found
+    assert "HubSpot CRM · API key, OAuth Ready With your OAuth client." in found
     connected = text_of(await browser.get("integrations", show="connected"))
     assert "1 integration " in connected
     missing = text_of(await browser.get("integrations", show="client_missing", search="hubspot"))
@@ -65,7 +72,7 @@ async def test_pages_contain_every_integration_once(team: Team) -> None:
     browser, slugs, number = await team.browser("support"), list[str](), 1
     while True:
         page = await browser.get("integrations", page=str(number))
-        slugs += [part.partition('"')[0] for part in page.text.split(f"/o/{team.organization_id}/integrations/")[1:]]
+        slugs += re.findall(rf'<a href="/o/{team.organization_id}/integrations/([^"/#]+)">', page.text)
         if 'rel="next"' not in page.text:
             break
         number += 1
@@ -113,7 +120,9 @@ async def test_wrong_mode_or_slug_is_an_error_of_the_form(team: Team) -> None:
 async def test_integration_that_the_operator_disabled_is_marked(team: Team) -> None:
     team.application.installation.disabled.slugs = frozenset({"hubspot"})
     browser = await team.browser("support")
-    assert "HubSpot CRM Disabled by the operator" in text_of(await browser.get("integrations", search="hubspot"))
+    assert "HubSpot CRM · API key, OAuth Disabled by the operator" in text_of(
+        await browser.get("integrations", search="hubspot")
+    )
     assert "Ask the operator to enable it" in text_of(await browser.get("integrations/hubspot"))
 
 
@@ -180,3 +189,21 @@ def _shape(auth: Auth) -> tuple[object, ...]:
     client = auth.client if isinstance(auth, OAuth2Auth) else ClientRegistration()
     has_options = any(param.options for param in auth.params)
     return auth.type, bool(auth.params), has_options, bool(auth.fields), client.owner, bool(client.fields)
+
+
+async def test_last_failure_is_in_words_and_links_to_its_details(team: Team) -> None:
+    connection = await team.api.connect("user_1")
+    error = '{"code": "invalid_grant", "message": "revoked", "at": "2026-11-30T00:00:00.000Z"}'
+    query(
+        team.application.installation,
+        f"UPDATE connections SET status = 'needs_reauth', error = '{error}' WHERE id = '{connection['id']}'",
+    )
+    await add_calls(team, 30, integration_slug="hubspot")
+    await add_calls(team, 10, integration_slug="hubspot", status=500)
+    browser = await team.browser("support")
+    page = await browser.get("integrations", search="acme")
+    assert "1 to connect again The provider refused the refresh token" in text_of(page)
+    assert browser.address(f"connections/{connection['id']}") in page.text
+    page = await browser.get("integrations", search="hubspot")
+    assert re.search(r"10 of 40 calls failed in 24 hours\. \d\d:00 to \d\d:59 UTC", text_of(page))
+    assert f'{browser.address("requests")}?integration=hubspot&amp;outcome=failed"' in page.text

@@ -2,21 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, NamedTuple
+from typing import Final
 
 from starlette.datastructures import FormData
 from starlette.responses import JSONResponse, Response
 
 from one_runtime.auth_types import oauth2_of
-from one_runtime.catalog.model import Integration
 from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.connecting.integration_health import summarize_integration
 from one_runtime.connecting.new_session import NewSession, create_session
 from one_runtime.connecting.recheck import RecheckResult, recheck
 from one_runtime.connecting.sessions import Mode
 from one_runtime.connections import connections
-from one_runtime.dashboard.auth_type_names import AUTH_TYPE_NAMES
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
+from one_runtime.dashboard.integration_states import describe_state
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.dashboard.wording import in_page, problem_of
 from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError
@@ -24,7 +23,7 @@ from one_runtime.explanations.stored_errors import explain_session_error
 from one_runtime.integrations import client_registration, oauth_clients
 from one_runtime.integrations.client_hosts import names_hosts
 from one_runtime.integrations.oauth_clients import NewOAuthClient, OAuthClient
-from one_runtime.integrations.team_catalog import TeamCatalog, load_team_catalog, needs_client
+from one_runtime.integrations.team_catalog import load_team_catalog, needs_client
 from one_runtime.oauth.callback import callback_url
 from one_runtime.tenancy.end_users import EndUser
 
@@ -53,14 +52,6 @@ pages = Pages(
         "check_not_supported": "One Runtime has no request to check this credential. The connection is unchanged.",
     }
 )
-
-
-class State(NamedTuple):
-    """The state of an integration. `kind`: the kind of the badge."""
-
-    kind: Literal["good", "wait", "bad", "plain"]
-    name: str
-    sentence: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +238,7 @@ async def _render(visit: Visit, additions: Additions, *, status: int = 200) -> R
         integration=integration,
         additions=additions,
         team=team,
-        state=_state(team, integration),
+        state=describe_state(team, integration),
         can_connect=team.unavailability(integration) is None,
         health=health,
         last_error=error,
@@ -260,24 +251,3 @@ async def _render(visit: Visit, additions: Additions, *, status: int = 200) -> R
     )
     response.headers["Cross-Origin-Opener-Policy"] = _OPENER_POLICY
     return response
-
-
-def _state(team: TeamCatalog, integration: Integration) -> State:
-    """Return the state of an integration in one sentence, with the next step."""
-    name, reason = integration.name, team.unavailability(integration)
-    if reason is None:
-        working = team.availability.working(integration)
-        types = " or ".join(AUTH_TYPE_NAMES[auth.type] for auth in integration.auth if auth.type in working)
-        more = " For OAuth, register an OAuth client." if team.lacks_client(integration) else ""
-        return State("good", "Ready", f"Your end users can connect {name} ({types}).{more}")
-    if reason.code == "disabled_by_operator":
-        return State(
-            "bad",
-            "Disabled by the operator",
-            f"The operator of this server has disabled {name} for all organizations. Ask the operator to enable it.",
-        )
-    if reason.code == "not_offered":
-        return State(
-            "plain", "Not enabled", f"Your organization has not enabled {name}, so no end user can connect it."
-        )
-    return State("wait", "Needs an OAuth client", f"Register an OAuth client first. Then end users can connect {name}.")

@@ -8,23 +8,18 @@ from urllib.parse import parse_qsl
 from starlette.responses import Response
 
 from one_runtime.catalog.model import CATEGORIES, Integration
-from one_runtime.connections.integration_counts import ConnectionCounts, IntegrationCount, count_connections
+from one_runtime.connections.integration_counts import IntegrationCount, count_connections
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
+from one_runtime.dashboard.integration_states import FailureText, IntegrationState, describe_failure, describe_state
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.errors import InvalidInput
 from one_runtime.integrations import enabling
-from one_runtime.integrations.availability import Unavailability
-from one_runtime.integrations.team_catalog import (
-    CatalogFilter,
-    ClientOwner,
-    Show,
-    TeamCatalog,
-    load_team_catalog,
-    needs_client,
-)
+from one_runtime.integrations.team_catalog import CatalogFilter, Show, load_team_catalog
+from one_runtime.proxy.integration_failures import find_last_failures
 
 PAGE_SIZE: Final = 50
 _MAX_PAGES: Final = 1_000
+_NO_CONNECTIONS: Final = IntegrationCount(0, 0)
 _MAX_QUERY: Final = 2_000
 """Maximum length of the query that a row sends, so that the browser returns to the same list."""
 _SHOWN: Final[Mapping[Show, str]] = {
@@ -50,14 +45,13 @@ pages = Pages(
 
 
 class IntegrationRow(NamedTuple):
-    """A row of the list. `client_owner`: None if there is no OAuth client, or the integration needs none."""
+    """A row of the list."""
 
     integration: Integration
     offered: bool
-    unavailability: Unavailability | None
-    needs_client: bool
-    client_owner: ClientOwner | None
+    state: IntegrationState
     connections: IntegrationCount
+    failure: FailureText | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +143,23 @@ async def _render(visit: Visit, form: ModeForm | None = None, *, status: int = 2
     async with visit.installation.database.read() as tx:
         team = await load_team_catalog(tx, visit.installation, visit.organization_id)
         counts = await count_connections(tx, visit.organization_id)
+        failures = await find_last_failures(tx, visit.organization_id, visit.now)
     selected = query.filter.select(team, counts.by_slug)
     start = (query.page - 1) * PAGE_SIZE
     return visit.render(
         "integrations.html",
         status=status,
         title="Integrations",
-        rows=[_row(team, counts, each) for each in selected[start : start + PAGE_SIZE]],
+        rows=[
+            IntegrationRow(
+                each,
+                team.offers(each.slug),
+                describe_state(team, each),
+                counts.by_slug.get(each.slug, _NO_CONNECTIONS),
+                describe_failure(visit, failures.get(each.slug)),
+            )
+            for each in selected[start : start + PAGE_SIZE]
+        ],
         total=len(selected),
         start=start,
         has_next=start + PAGE_SIZE < len(selected),
@@ -166,16 +170,4 @@ async def _render(visit: Visit, form: ModeForm | None = None, *, status: int = 2
         modes=_MODES,
         shown=_SHOWN.items(),
         categories=[("", "All categories"), *((each, each) for each in CATEGORIES)],
-    )
-
-
-def _row(team: TeamCatalog, counts: ConnectionCounts, integration: Integration) -> IntegrationRow:
-    slug = integration.slug
-    return IntegrationRow(
-        integration=integration,
-        offered=team.offers(slug),
-        unavailability=team.unavailability(integration),
-        needs_client=needs_client(integration),
-        client_owner=team.client_owner(slug),
-        connections=counts.by_slug.get(slug, IntegrationCount(0, 0)),
     )
