@@ -44,6 +44,13 @@ END_USERS: Final = (
     ("org/7?x=ü", "Zoë Ünïcode", None),
 )
 
+PROGRAM: Final = """
+from one_runtime import call
+
+for path in ("/v1/me", "/v1/contacts", "/v1/contacts/missing"):
+    await call("acme", "GET", path)
+"""
+
 ACME_APP, ACME_SECRET = "northwind-app", "northwind-secret-0123456789"
 """The organization's OAuth client at Acme. A test registers it at One Runtime."""
 
@@ -87,10 +94,16 @@ async def _end_user(_: Client) -> str:
     return "user_1043"
 
 
+async def _run(client: Client) -> str:
+    calls = (await client.get("/v1/proxy-requests")).json()["proxy_requests"]
+    return next(str(call["run_id"]) for call in calls if call["run_id"])
+
+
 SAMPLES: Final[Mapping[str, Sample]] = {
     "webhook_endpoint_id": _webhook_endpoint,
     "event_id": _delivery,
     "logged_request_id": _logged_request,
+    "run_id": _run,
     "integration_slug": _acme,
     "custom_slug": _custom_slug,
     "connection_id": _broken_connection,
@@ -248,6 +261,7 @@ async def fill(application: Application, client: Client) -> None:
     write = {"integration": "acme", "method": "POST", "path": "/v1/contacts", "body": {"name": "Ada"}}
     async with Agents(application, client).connect(end_user_id="user_1042", name="Assistant", access="ask") as agent:
         await agent.call("call_write", **write)
+        await agent.call("run_python", code=PROGRAM)
     await client.post("/v1/api-keys", {"name": "Backend", "scopes": ["read", "connect", "use"]})
     await application.app.services.request_log.flush()
     await _add_usage(application)

@@ -1,5 +1,8 @@
 """The pages of agents: tokens, approvals and paused programs."""
 
+import re
+
+from tests.billing import register
 from tests.dashboard.team import Team, text_of
 from tests.mcp.conftest import Agents, connected, use_own_page
 
@@ -91,3 +94,52 @@ async def test_long_lists_have_pages(team: Team) -> None:
     older = first.text.partition('rel="next"')[0].rpartition('href="')[2].partition('"')[0]
     second = await browser.get(older.replace("&amp;", "&"))
     assert ("agent-51" in second.text, "agent-01" in second.text, "Newest" in second.text) == (False, True, True)
+
+
+async def test_runs_show_a_program_as_one_item_with_its_calls(team: Team) -> None:
+    await use_own_page(team.api)
+    await team.api.connect("user_1")
+    browser = await team.browser("support")
+    assert "No agent has made a call" in text_of(await browser.get("agents/runs"))
+    async with Agents(team.application, team.api).connect(end_user_id="user_1") as agent:
+        await agent.call("call_read", integration="acme", path="/v1/contacts/missing")
+        run_id = (await agent.call("run_python", code=PROGRAM.replace("status", "status, 1") + PROGRAM)).data["run_id"]
+    await team.application.app.services.request_log.flush()
+    page = await browser.get("agents/runs")
+    shown = text_of(page)
+    assert "Program GET /v1/me · acme user_1 No failed call 2" in shown
+    assert "GET /v1/contacts/missing acme user_1 The call failed 1" in shown
+    run = text_of(await browser.get(f"agents/runs/{run_id}"))
+    assert f"Run id {run_id}" in run
+    assert run.count("GET /v1/me 200 acme") == 2
+    assert "Calls 2 " in run
+    for filters, expected in (
+        ({"end_user": "user_1"}, True),
+        ({"end_user": "user_2"}, False),
+        ({"outcome": "failed"}, False),
+    ):
+        assert ("Program" in text_of(await browser.get("agents/runs", **filters)).partition("Last call")[2]) == expected
+    assert (await browser.get("agents/runs", outcome="nonsense")).status_code == 422
+    stranger = await team.browser("owner", await team.application.organization("Southwind"))
+    assert (await stranger.get(f"agents/runs/{run_id}")).status_code == 404
+    assert "/v1/me" not in text_of(await stranger.get("agents/runs"))
+    assert re.search(r'/requests/[0-9a-f-]{36}"><code>GET /v1/contacts/missing', page.text), "a single call has no run"
+
+
+async def test_run_of_a_paused_program_says_what_it_waits_for(team: Team) -> None:
+    await use_own_page(team.api)
+    await team.api.connect("user_123")
+    browser = await team.browser("support")
+    slack = PROGRAM + PROGRAM.replace("acme", "x-billing")
+    await register(team.api)
+    async with Agents(team.application, team.api).connect() as agent:
+        waiting = (await agent.call("run_python", code=PROGRAM.replace("acme", "x-billing"))).data["run_id"]
+        begun = (await agent.call("run_python", code=slack)).data["run_id"]
+    await team.application.app.services.request_log.flush()
+    page = text_of(await browser.get(f"agents/runs/{waiting}"))
+    assert "The program has made no call yet" in page
+    assert "Waits for an account of x-billing, until" in page
+    page = text_of(await browser.get(f"agents/runs/{begun}"))
+    assert "Waits for the end user" in page
+    assert "GET /v1/me 200 acme" in page
+    assert "Program GET /v1/me · acme user_123 Waits for the end user 1" in text_of(await browser.get("agents/runs"))

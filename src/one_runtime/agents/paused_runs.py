@@ -138,6 +138,7 @@ _LIST = (
     )
     .order_by(runs.c.id.desc())
 )
+_FIND = _LIST.where(runs.c.id == bindparam("run"))
 _INSERT = insert(runs)
 _OLDEST = select(runs.c.id).where(*_OF_END_USER, runs.c.status != "running").order_by(runs.c.id.desc()).offset(MAX_RUNS)
 _DELETE_OLDEST = delete(runs).where(runs.c.id.in_(_OLDEST))
@@ -181,6 +182,11 @@ async def list_page(
     """
     statement = _LIST if before is None else _LIST.where(runs.c.id < before)
     return await tx.all(statement.limit(limit), ListedRun, organization=organization_id, now=now)
+
+
+async def find(tx: Transaction, organization_id: str, run_id: str, now: datetime) -> ListedRun | None:
+    """Return a program of an organization that has not ended, or None."""
+    return await tx.one(_FIND, ListedRun, organization=organization_id, run=run_id, now=now)
 
 
 async def store(

@@ -15,7 +15,7 @@ from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
-from sqlalchemy import ColumnElement, and_, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, insert, or_, select, update
 
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.ids import is_id, lowest_id
@@ -89,6 +89,7 @@ class RequestFilter:
 
     - `since`, `until`: select calls that ended at or after `since`, and before `until`.
     - `outcome`: the class of the status, or `failed` for all failures (`usage.is_failure`).
+    - `of_agents`: select only the calls of agents, which have an end-user token or belong to a run.
     """
 
     end_user_id: Values[str] = None
@@ -100,6 +101,7 @@ class RequestFilter:
     run_id: Values[str] = None
     error: Values[str] = None
     outcome: Outcome | None = None
+    of_agents: bool = False
     request_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -107,7 +109,11 @@ class RequestFilter:
     def conditions(self, columns: Any, names: Collection[str]) -> list[ColumnElement[bool]]:
         """Return the conditions for the columns with these names."""
         equal = [condition for name in names for condition in matches(columns[name], getattr(self, name))]
-        return equal if self.outcome is None or "status" not in names else [*equal, _has_outcome(columns, self.outcome)]
+        if self.outcome is not None and "status" in names:
+            equal.append(_has_outcome(columns, self.outcome))
+        if self.of_agents and "run_id" in names:
+            equal.append(or_(columns.end_user_token_id.is_not(None), columns.run_id.is_not(None)))
+        return equal
 
     def split(self, organization_id: str | None) -> tuple[list[str], list[str]]:
         """Return the names of the filters that an index supports, and the names of the other filters.
