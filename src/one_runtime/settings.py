@@ -69,6 +69,11 @@ class Settings(BaseModel):
     dashboard_listen: str = Field(
         "", title="host:port", description="Address and port of the dashboard. The server opens a separate port for it."
     )
+    dashboard_mask_end_users: bool = Field(
+        True,
+        description="With true, members with the role `support` see e-mail addresses of end users only as "
+        "`a…@example.com`. [Masked addresses](dashboard.md#masked-e-mail-addresses) explains the limits.",
+    )
     oidc_issuer: str = Field(
         "",
         title="URL",

@@ -221,7 +221,8 @@ async def test_reconnect_link_works_once_for_this_connection(desk: Desk) -> None
 
 
 async def test_link_has_an_email_with_the_message(desk: Desk) -> None:
-    answer = await desk.browser.post(f"connections/{desk.healthy}/link")
+    developer = await desk.team.browser("developer")
+    answer = await developer.post(f"connections/{desk.healthy}/link")
     mail = re.search(r'href="(mailto:[^"]+)"', answer.text)
     assert mail is not None
     address, _, query = unescape(mail[1]).partition("?")

@@ -66,7 +66,7 @@ async def test_list_shows_numbers_of_connections_and_is_searched(team: Team) -> 
     team.application.acme.acme.revoke(ACME_KEYS["acc_initech"])
     newest = (await team.api.get("/v1/connections", end_user_id="u1")).json()["connections"][0]
     await team.api.post(f"/v1/connections/{newest['id']}/check")
-    browser = await team.browser("support")
+    browser = await team.browser("developer")
     text = text_of(await browser.get("end-users"))
     assert "Ada Lovelace u1 ada@lovelace.example 2 1 must connect again" in text
     assert "Grace Hopper u2 GRACE@hopper.example 0" in text
@@ -134,7 +134,7 @@ async def test_page_shows_the_connections_and_one_timeline_of_all(team: Team) ->
     for connection in both:
         await team.api.http.get("/v1/proxy/acme/v1/me", headers={"one-runtime-connection": connection["id"]})
     await team.application.app.services.request_log.flush()
-    browser = await team.browser("support")
+    browser = await team.browser("developer")
     text = text_of(await browser.get("end-users/user_1"))
     for words in ("Ada Lovelace", "ada@lovelace.example", "Globex Corporation", "Initech"):
         assert words in text

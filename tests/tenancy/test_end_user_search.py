@@ -3,6 +3,7 @@
 from typing import Final
 
 from one_runtime.tenancy import end_user_search, end_users
+from one_runtime.tenancy.end_user_search import EndUserSearch
 from one_runtime.tenancy.end_users import EndUser
 from tests.application import Application
 
@@ -21,7 +22,9 @@ async def found(application: Application, organization_id: str, text: str, scann
     pages, after = list[list[str]](), None
     async with application.installation.database.read() as tx:
         while True:
-            page = await end_user_search.find(tx, organization_id, text, limit=2, after=after, scanned=scanned)
+            page = await end_user_search.find(
+                tx, organization_id, EndUserSearch(text), limit=2, after=after, scanned=scanned
+            )
             pages.append([each.end_user_id for each in page.end_users])
             after = page.next_cursor
             if after is None:

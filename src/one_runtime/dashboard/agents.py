@@ -11,7 +11,7 @@ from one_runtime.agents import approvals, paused_runs, runs
 from one_runtime.agents.authorization.resources import address_of
 from one_runtime.agents.runs import AgentRun, AgentRunPage
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
-from one_runtime.dashboard.end_user_labels import find_labels
+from one_runtime.dashboard.end_user_labels import find_labels, label_of
 from one_runtime.dashboard.end_user_paths import identifier_of
 from one_runtime.dashboard.quantities import number
 from one_runtime.dashboard.requests import OUTCOME_TEXTS, RequestQuery, badge_of
@@ -118,6 +118,7 @@ async def list_runs(visit: Visit) -> Response:
         first=path if visit.cursor else None,
         scanned=runs.SCANNED,
         badge_of=badge_of_run,
+        label_of=label_of,
     )
 
 
@@ -140,6 +141,7 @@ async def show_run(visit: Visit) -> Response:
         later=visit.path("agents", "runs", run_id, after=calls[-1].id) if details.has_more else None,
         first=visit.path("agents", "runs", run_id) if after else None,
         badge_of=badge_of,
+        label_of=label_of,
         badge=badge_of_run(details.run) if details.run else ("Waiting", "wait"),
     )
 

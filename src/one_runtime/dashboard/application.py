@@ -203,7 +203,8 @@ class Dashboard:
         scope["error_code"] = error.code
         visit = scope.get(_VISIT)  # set for a member of the organization in the path
         page = "error.html" if visit is None or visit.is_partial else "error_with_menu.html"
-        body = self._renderer.render(page, title=error.title, error=error, visit=visit, message=None)
+        shown = {"title": error.title, "error": error, "visit": visit, "message": None}
+        body = self._renderer.render(page, is_masked=visit is not None and visit.is_masked, **shown)
         retry = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
         await Response(body, error.status, {**self._renderer.headers, **retry})(scope, receive, send)
 

@@ -15,6 +15,7 @@ from starlette.responses import Response, StreamingResponse
 from one_runtime.clock import rfc3339
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
 from one_runtime.dashboard.end_user_labels import EndUserLabel, find_labels
+from one_runtime.dashboard.end_user_paths import identifier_of
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id
@@ -80,10 +81,10 @@ class AuditQuery:
             raise InvalidInput.of_all(errors)
         return EventFilter(
             type=given.get("type"),
-            end_user_id=given.get("end_user"),
+            end_user_id=identifier_of(given["end_user"]) if "end_user" in given else None,
             connection_id=given.get("connection"),
             actor_type=given.get("actor_type"),
-            actor_id=given.get("actor"),
+            actor_id=identifier_of(given["actor"]) if "actor" in given else None,
             since=since,
             until=None if until is None or until.date() == date.max else until + timedelta(days=1),
         )
@@ -171,7 +172,7 @@ async def _stream(
                 tx, visit.organization_id, matching, limit=EXPORT_BATCH, before=before
             )
             names = await _names(tx, visit.organization_id, rows)
-        yield "".join(line(event, _name_of(event, names)) for event in rows)
+        yield visit.mask("".join(line(event, _name_of(event, names)) for event in rows))
         if before is None:
             return
         await asyncio.sleep(0)

@@ -12,7 +12,6 @@ from starlette.responses import Response
 
 from one_runtime.connecting.new_session import NewSession, create_session
 from one_runtime.connecting.sessions import MAX_EXPIRES_IN
-from one_runtime.dashboard.end_user_paths import path_part
 from one_runtime.dashboard.visit import Visit
 from one_runtime.tenancy.end_users import EndUser
 
@@ -34,11 +33,15 @@ class LinkRequest:
 
 @dataclass(frozen=True, slots=True)
 class TeamLink:
-    """A new link. `text`: the message for the end user. `mail_to`: a URL that opens a new e-mail with this message."""
+    """A new link. `text`: the message for the end user. `mail_to`: a URL that opens a new e-mail with this message.
+
+    `recipient`: the end user's e-mail address, or an empty text if the member may not see the address.
+    """
 
     url: str
     expires_at: datetime
     text: str
+    recipient: str
     mail_to: str
 
 
@@ -48,7 +51,7 @@ async def respond_with_link(visit: Visit, request: LinkRequest) -> Response:
     Raises: the exceptions of `create_session`.
     """
     link, person = await _create(visit, request), request.end_user
-    section, back = "End users", visit.path("end-users", path_part(person.end_user_id))
+    section, back = "End users", visit.end_user_path(person.end_user_id)
     name = person.name or person.end_user_id
     if request.connection_id is not None:
         section, back, name = "Connections", visit.path("connections", request.connection_id), "Connection"
@@ -76,7 +79,8 @@ async def _create(visit: Visit, request: LinkRequest) -> TeamLink:
     text = _text(visit, request, url, session.expires_at)
     subject = _subject(visit, request)
     mail = urlencode({"subject": subject, "body": text}, quote_via=quote)
-    return TeamLink(url, session.expires_at, text, f"mailto:{quote(request.end_user.email or '', safe='@')}?{mail}")
+    recipient = "" if visit.is_masked else quote(request.end_user.email or "", safe="@")
+    return TeamLink(url, session.expires_at, text, recipient, f"mailto:{recipient}?{mail}")
 
 
 def _subject(visit: Visit, request: LinkRequest) -> str:

@@ -11,7 +11,6 @@ from one_runtime.dashboard.connect_links import LinkRequest, respond_with_link
 from one_runtime.dashboard.connection_views import catalog_of, view
 from one_runtime.dashboard.connections import find, render_connection
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
-from one_runtime.dashboard.end_user_paths import path_part
 from one_runtime.dashboard.revocations import summarize
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.dashboard.wording import problem_of
@@ -102,6 +101,6 @@ async def disconnect_connection(visit: Visit) -> Response:
         title="Disconnected",
         subject=f"{shown.integration_name} of {found.connection.end_user_id}",
         outcome=summarize([deleted], [found]),
-        back=visit.path("end-users", path_part(found.connection.end_user_id)),
+        back=visit.end_user_path(found.connection.end_user_id),
         back_text="Go to the end user",
     )

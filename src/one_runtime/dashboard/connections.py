@@ -15,11 +15,14 @@ from one_runtime.dashboard import timelines
 from one_runtime.dashboard.auth_type_names import AUTH_TYPE_NAMES
 from one_runtime.dashboard.connection_views import STATES, ConnectionView, catalog_of, view
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
+from one_runtime.dashboard.end_user_paths import identifier_of
+from one_runtime.dashboard.masking import Whole
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.db.engine import Transaction
 from one_runtime.explanations.stored_errors import CONNECTION_ERRORS
 from one_runtime.proxy import timeline
 from one_runtime.tenancy import end_user_search
+from one_runtime.tenancy.end_user_search import EndUserSearch
 
 PAGE_SIZE: Final = 50
 _MAX_END_USERS: Final = 50
@@ -52,6 +55,7 @@ class _Filters:
         fields = {name: visit.query(name).replace("\x00", "")[:_MAX_QUERY] for name in _FILTERS}
         self.query = {name: value for name, value in fields.items() if value}
         self.state, integration, self.error, self.end_user, self.end_user_id = fields.values()
+        self.end_user_id = identifier_of(self.end_user_id)
         self.integration = integration.lower().replace(" ", "-")
         self.before = visit.cursor
 
@@ -71,7 +75,11 @@ async def list_connections(visit: Visit) -> Response:
             end_user_ids = [filters.end_user_id]
         elif filters.end_user:
             found = await end_user_search.find(
-                tx, visit.organization_id, filters.end_user, limit=_MAX_END_USERS, after=None
+                tx,
+                visit.organization_id,
+                EndUserSearch(filters.end_user, in_emails=not visit.is_masked),
+                limit=_MAX_END_USERS,
+                after=None,
             )
             end_user_ids = [each.end_user_id for each in found.end_users]
             too_many = found.next_cursor is not None
@@ -154,11 +162,16 @@ async def render_connection(
             integration_slug=connection.integration_slug,
         ),
         problem=problem,
-        name=connection.name if name is None else name,
+        name=_name_in_form(visit, connection.name) if name is None else Whole(name),
         errors=errors,
         older=visit.path("connections", connection.id, before=cursor) if cursor else None,
         first=shown.path if visit.cursor else None,
     )
+
+
+def _name_in_form(visit: Visit, name: str) -> str:
+    """Return an empty text for a name that the page masks. Otherwise, the form would store the masked name."""
+    return name if visit.mask(name) == name else ""
 
 
 def _has_tokens(shown: ConnectionView) -> bool:

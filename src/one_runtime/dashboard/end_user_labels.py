@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from one_runtime.dashboard.end_user_paths import path_part
 from one_runtime.dashboard.visit import Visit
 from one_runtime.db.engine import Transaction
 from one_runtime.tenancy import end_users
@@ -25,8 +24,8 @@ class EndUserLabel(NamedTuple):
 def label_of(visit: Visit, end_user_id: str, name: str | None = None, email: str | None = None) -> EndUserLabel:
     """Return the label of an end user with this name and this e-mail address."""
     text = name or email or end_user_id
-    path = visit.path("end-users", path_part(end_user_id))
-    return EndUserLabel(text, None if text == end_user_id else end_user_id, path)
+    identifier = None if text == end_user_id else end_user_id
+    return EndUserLabel(text, identifier, visit.end_user_path(end_user_id))
 
 
 async def find_labels(

@@ -12,7 +12,7 @@ from one_runtime.dashboard.connect_links import LinkRequest, respond_with_link
 from one_runtime.dashboard.connection_views import catalog_of, view
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
 from one_runtime.dashboard.end_user_labels import label_of
-from one_runtime.dashboard.end_user_paths import identifier_of, path_part
+from one_runtime.dashboard.end_user_paths import identifier_of, query_value
 from one_runtime.dashboard.revocations import summarize
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.dashboard.wording import problem_of
@@ -20,7 +20,7 @@ from one_runtime.db.engine import Transaction
 from one_runtime.errors import InvalidInput, NotFound, OneRuntimeError
 from one_runtime.proxy import timeline
 from one_runtime.tenancy import end_user_search, end_users
-from one_runtime.tenancy.end_user_search import FoundEndUsers
+from one_runtime.tenancy.end_user_search import EndUserSearch, FoundEndUsers
 from one_runtime.tenancy.end_users import EndUserFilter
 
 PAGE_SIZE: Final = 50
@@ -36,12 +36,12 @@ pages = Pages()
 async def list_end_users(visit: Visit) -> Response:
     """List the end users, or search them by a text."""
     text = visit.query("q")[:_MAX_QUERY]
-    after = visit.request.query_params.get("after", "").replace("\x00", "") or None
+    after = identifier_of(visit.request.query_params.get("after", "").replace("\x00", "")) or None
     async with visit.installation.database.read() as tx:
         found = await _search(visit, tx, text, after)
         ids = [each.end_user_id for each in found.end_users]
         totals = await organization_search.count_of_end_users(tx, visit.organization_id, ids)
-    query = {"q": text} if text else {}
+    query, cursor = {"q": text} if text else {}, found.next_cursor
     return visit.render(
         "end_users.html",
         title="End users",
@@ -52,7 +52,7 @@ async def list_end_users(visit: Visit) -> Response:
         text=text,
         found=found,
         scanned=end_user_search.SEARCHED,
-        next=visit.path("end-users", **query, after=found.next_cursor) if found.next_cursor is not None else None,
+        next=visit.path("end-users", **query, after=query_value(cursor)) if cursor is not None else None,
         first=visit.path("end-users", **query) if after is not None else None,
     )
 
@@ -60,7 +60,9 @@ async def list_end_users(visit: Visit) -> Response:
 async def _search(visit: Visit, tx: Transaction, text: str, after: str | None) -> FoundEndUsers:
     organization_id = visit.organization_id
     if text:
-        return await end_user_search.find(tx, organization_id, text, limit=PAGE_SIZE, after=after)
+        return await end_user_search.find(
+            tx, organization_id, EndUserSearch(text, in_emails=not visit.is_masked), limit=PAGE_SIZE, after=after
+        )
     rows = await end_users.list_page(tx, organization_id, EndUserFilter(), limit=PAGE_SIZE + 1, after=after)
     return FoundEndUsers(rows[:PAGE_SIZE], rows[PAGE_SIZE - 1].end_user_id if len(rows) > PAGE_SIZE else None)
 
@@ -99,22 +101,21 @@ async def _render(
             tx, visit.organization_id, end_user.end_user_id, limit=timelines.PAGE_SIZE, before=visit.cursor
         )
         catalog = await catalog_of(visit, tx, found.connections)
-    part = path_part(end_user.end_user_id)
     return visit.render(
         "end_user.html",
         title=end_user.name or end_user.end_user_id,
         status=status,
         end_user=end_user,
         views=[view(visit, catalog, row) for row in found.connections],
-        path=visit.path("end-users", part),
-        all_path=visit.path("connections", end_user_id=end_user.end_user_id) if found.has_more else None,
+        path=visit.end_user_path(end_user.end_user_id),
+        all_path=visit.path_of_list("connections", "end_user_id", end_user.end_user_id) if found.has_more else None,
         slugs=sorted({row.connection.integration_slug for row in found.connections}),
         items=timelines.describe(visit, catalog, entries),
         problem=problem,
         slug=slug,
         errors=errors or FormErrors(),
-        older=visit.path("end-users", part, before=cursor) if cursor else None,
-        first=visit.path("end-users", part) if visit.cursor else None,
+        older=visit.end_user_path(end_user.end_user_id, before=cursor) if cursor else None,
+        first=visit.end_user_path(end_user.end_user_id) if visit.cursor else None,
     )
 
 

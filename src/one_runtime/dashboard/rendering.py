@@ -3,6 +3,7 @@
 docs/security.md describes the reason for these headers (promises P11 and P14).
 """
 
+import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
@@ -13,6 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from one_runtime.clock import rfc3339
 from one_runtime.dashboard.assets import StaticFiles
 from one_runtime.dashboard.auth_type_names import AUTH_TYPE_NAMES
+from one_runtime.dashboard.end_user_paths import query_value
+from one_runtime.dashboard.masking import Whole, mask_output
 from one_runtime.dashboard.navigation import SECTIONS
 from one_runtime.dashboard.quantities import duration, number
 from one_runtime.dashboard.wording import in_page, without_fields
@@ -36,16 +39,24 @@ class Renderer:
             assets=static.base, sections=SECTIONS, public_url=public_url, dashboard_url=dashboard_url
         )
         self._environment.filters.update(time=rfc3339, ago=ago, day=day, number=number, duration=duration)
-        self._environment.filters.update(in_page=in_page, without_fields=without_fields)
-        self._environment.filters["auth_type"] = AUTH_TYPE_NAMES.__getitem__
+        self._environment.filters.update(
+            auth_type=AUTH_TYPE_NAMES.__getitem__,
+            in_page=in_page,
+            json=_json,
+            query_value=query_value,
+            whole=Whole,
+            without_fields=without_fields,
+        )
+        self._masking = self._environment.overlay(finalize=mask_output)
         address = urlsplit(public_url)
         origin = f"{address.scheme}://{address.netloc}"  # a path in a policy would match only this path
         self.headers: Mapping[str, str] = _headers(origin)
         self.frame_headers: Mapping[str, str] = _frame_headers(origin)
 
-    def render(self, template: str, **values: object) -> str:
-        """Render a template of the folder `templates`."""
-        return self._environment.get_template(template).render(**values)
+    def render(self, template: str, *, is_masked: bool = False, **values: object) -> str:
+        """Render a template of the folder `templates`. `is_masked`: mask e-mail addresses (`masking`)."""
+        environment = self._masking if is_masked else self._environment
+        return environment.get_template(template).render(**values)
 
 
 def _headers(public_origin: str) -> Mapping[str, str]:
@@ -88,6 +99,11 @@ def _frame_headers(public_origin: str) -> Mapping[str, str]:
     )
     framed = {"Content-Security-Policy": "; ".join(policy), "X-Frame-Options": "SAMEORIGIN"}
     return {**_headers(public_origin), **framed}
+
+
+def _json(value: object) -> str:
+    """Return a value as JSON. The filter `tojson` of Jinja2 returns markup, which escapes and masks nothing again."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 def ago(moment: datetime, now: datetime) -> str:

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
 from one_runtime.dashboard.end_user_labels import EndUserLabel, find_labels
+from one_runtime.dashboard.end_user_paths import identifier_of
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.db.ids import is_id
 from one_runtime.errors import FieldError, InvalidInput
@@ -72,7 +73,7 @@ class RequestQuery:
             integration_slug=self.values["integration"] or None,
             outcome=outcome,
             error=self.values["error"] or None,
-            end_user_id=self.values["end_user"] or None,
+            end_user_id=identifier_of(self.values["end_user"]) or None,
             connection_id=self.values["connection"] or None,
             since=since,
             until=None if until is None else min(until, _LATEST) + timedelta(minutes=1),

@@ -14,7 +14,9 @@ from starlette.responses import RedirectResponse, Response
 from one_runtime.catalog.model import Integration
 from one_runtime.context import Installation
 from one_runtime.dashboard.cookies import DashboardCookies
+from one_runtime.dashboard.end_user_paths import identifier_of, path_part, query_value
 from one_runtime.dashboard.limits import require_text
+from one_runtime.dashboard.masking import Whole, mask
 from one_runtime.dashboard.rendering import Renderer
 from one_runtime.db.ids import is_id
 from one_runtime.errors import InvalidInput, MalformedRequest
@@ -129,6 +131,24 @@ class Visit:
         """Return True if the member has the permission in the organization of the path."""
         return self.visitor is not None and self.visitor.may(permission)
 
+    @property
+    def is_masked(self) -> bool:
+        """Return True if the member may not see the e-mail addresses of end users."""
+        visitor = self.visitor
+        is_member = visitor is not None and visitor.role is not None
+        return is_member and self.installation.settings.dashboard_mask_end_users and not self.may("identify")
+
+    def mask(self, text: str) -> str:
+        """Return a text as the pages show it to the member."""
+        return mask(text) if self.is_masked else text
+
+    def typed(self, text: str) -> Whole:
+        """Return a value of the query for the field in which the member has entered the value.
+
+        Links contain identifiers of end users as `query_value` writes them.
+        """
+        return Whole(text if self.is_masked else identifier_of(text))
+
     def parameter(self, name: str) -> str:
         """Return a parameter of the path, such as `connection_id`."""
         return str(self.request.path_params[name])
@@ -159,10 +179,21 @@ class Visit:
                 require_text(value)
         return form
 
-    def path(self, *parts: str, **query: str) -> str:
-        """Return the path of a page in the organization, such as `visit.path("connections", id, done="renamed")`."""
+    def path(self, *parts: str, **query: str) -> Whole:
+        """Return the path of a page in the organization, such as `visit.path("connections", id, done="renamed")`.
+
+        Write the identifier of an end user with `path_part` or `query_value`.
+        """
         path = "/".join(("/o", quote(self.organization_id), *(quote(part, safe="") for part in parts)))
-        return path + (f"?{urlencode(query)}" if query else "")
+        return Whole(path + (f"?{urlencode(query)}" if query else ""))
+
+    def end_user_path(self, end_user_id: str, *parts: str, **query: str) -> Whole:
+        """Return the path of the page of an end user, or of an action of this page."""
+        return self.path("end-users", path_part(end_user_id), *parts, **query)
+
+    def path_of_list(self, section: str, name: str, end_user_id: str) -> Whole:
+        """Return the path of a list with the filter `name` for an end user, such as the events of the end user."""
+        return self.path(section, **{name: query_value(end_user_id)})
 
     def redirect(self, *parts: str, fragment: str = "", **query: str) -> Response:
         """Redirect the browser to a page of the organization, after an action. `fragment`: the id of a section."""
@@ -180,5 +211,6 @@ class Visit:
         """
         done = self.query("done") if self.request.method == "GET" else ""
         after = {"message": self.messages.get(done), "has_failed": done in self.failures}
-        body = self.renderer.render(template, visit=self, title=title, **after, **values)
+        values |= {"visit": self, "title": title, **after}
+        body = self.renderer.render(template, is_masked=self.is_masked, **values)
         return Response(body, status, self.renderer.headers)

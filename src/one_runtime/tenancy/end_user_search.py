@@ -15,6 +15,24 @@ SEARCHED: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
+class EndUserSearch:
+    """A text to search for. `in_emails`: False to compare e-mail addresses only with the whole text.
+
+    Otherwise, a member who may not see the addresses could find them letter by letter.
+    """
+
+    text: str
+    in_emails: bool = True
+
+    def matches(self, columns: Any) -> ColumnElement[bool]:
+        """Return the condition for the columns of end users. The case of letters does not matter."""
+        email = _contains(columns.email, self.text)
+        if not self.in_emails:
+            email = func.lower(columns.email) == func.lower(self.text)
+        return or_(_contains(columns.end_user_id, self.text), email, _contains(columns.name, self.text))
+
+
+@dataclass(frozen=True, slots=True)
 class FoundEndUsers:
     """A page of end users, ordered by identifier.
 
@@ -50,7 +68,7 @@ _EXACT: Final = (
 async def find(
     tx: Transaction,
     organization_id: str,
-    text: str,
+    query: EndUserSearch,
     *,
     limit: int,
     after: str | None,
@@ -62,6 +80,7 @@ async def find(
     letters does not matter. No index supports this search, so the function searches only the next `scanned` end users
     after the identifier `after`.
     """
+    text = query.text
     if "\x00" in text:  # PostgreSQL refuses the character
         return FoundEndUsers([])
     if after is None:
@@ -69,14 +88,14 @@ async def find(
         found = await tx.all(_EXACT, EndUser, limit=limit, **key)
         if found:
             return FoundEndUsers(found)
-    rows = await tx.all(_matching(organization_id, text, limit + 1, after, scanned), _MatchRow)
+    rows = await tx.all(_matching(organization_id, query, limit + 1, after, scanned), _MatchRow)
     matches = [row.end_user for row in rows if row.end_user is not None]
     if len(matches) > limit:
         return FoundEndUsers(matches[:limit], matches[limit - 1].end_user_id)
     return FoundEndUsers(matches, rows[0].last if rows else None)
 
 
-def _matching(organization_id: str, text: str, limit: int, after: str | None, scanned: int) -> Select[Any]:
+def _matching(organization_id: str, query: EndUserSearch, limit: int, after: str | None, scanned: int) -> Select[Any]:
     """Build a statement for the matches in the next rows. The column `last` contains the last of these rows.
 
     `last` is NULL if the search reaches the end. Without a match, the statement returns one row with `last`.
@@ -88,7 +107,7 @@ def _matching(organization_id: str, text: str, limit: int, after: str | None, sc
     searched = rows.limit(scanned).subquery("searched")
     found = (
         select(searched)
-        .where(or_(*(_contains(searched.c[name], text) for name in ("end_user_id", "email", "name"))))
+        .where(query.matches(searched.c))
         .order_by(searched.c.end_user_id)
         .limit(limit)
         .subquery("found")

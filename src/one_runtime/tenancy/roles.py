@@ -9,11 +9,12 @@ from typing import Final, Literal, TypeAlias, get_args
 Role: TypeAlias = Literal["support", "developer", "admin", "owner"]
 """Role of a member. Each role has all permissions of the roles before it."""
 
-Permission: TypeAlias = Literal["read", "connect", "use", "develop", "admin", "own"]
+Permission: TypeAlias = Literal["read", "connect", "identify", "use", "develop", "admin", "own"]
 """Permission of a role:
 
 - `read`: see everything. No role sees credentials and secrets.
 - `connect`: create links to connect again, check, refresh and delete connections.
+- `identify`: see the e-mail addresses of end users. The setting `dashboard_mask_end_users` can allow it to all roles.
 - `use`: call providers through connections.
 - `develop`: enable integrations, and change custom integrations, webhook endpoints and API keys with few scopes.
 - `admin`: change OAuth clients, settings, members except owners and all API keys, and delete end users.
@@ -26,6 +27,7 @@ PERMISSIONS: Final[tuple[Permission, ...]] = get_args(Permission)
 _LOWEST_ROLE: Final[dict[Permission, Role]] = {
     "read": "support",
     "connect": "support",
+    "identify": "developer",
     "use": "developer",
     "develop": "developer",
     "admin": "admin",
