@@ -18,7 +18,7 @@ CHECKED := src tests scripts clients/python $(wildcard benchmarks)
 help: ## list these commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
 
-run: set-up ## start the demo: One Runtime, a playground and Acme CRM, on loopback (ARGS=… for options)
+run: set-up ## start the demo: One Runtime, a sample product and Acme CRM, on loopback (ARGS=… for options)
 	@$(BIN)/one-runtime demo $(ARGS)
 
 test: set-up-test ## linters, types and all tests: both databases, a real browser

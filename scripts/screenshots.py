@@ -1,4 +1,4 @@
-"""Take the pictures in docs/images: playground, popup and confirmation page of a demo, light and dark.
+"""Take the pictures in docs/images: product, popup and confirmation page of a demo, light and dark.
 
 Run `.venv/bin/python scripts/screenshots.py [FOLDER]`.
 """
@@ -42,15 +42,15 @@ class Picture:
     scheme: Literal["light", "dark"]
 
 
-def playground(page: Page, demo: Demo) -> None:
+def product(page: Page, demo: Demo) -> None:
     """Open the settings page with one connected account."""
-    page.goto(f"{demo['playground']}/?end_user_id={END_USER}")
+    page.goto(f"{demo['product']}/?end_user_id={END_USER}")
     page.locator(".card.connected").wait_for()
 
 
 def nothing_connected(page: Page, demo: Demo) -> None:
     """Open the settings page of an end user without connections."""
-    page.goto(f"{demo['playground']}/?end_user_id={OTHER_END_USER}")
+    page.goto(f"{demo['product']}/?end_user_id={OTHER_END_USER}")
     page.locator("#nothing-connected").wait_for()
 
 
@@ -71,7 +71,7 @@ def refused(page: Page, demo: Demo) -> None:
 
 def popup_list(page: Page, demo: Demo) -> None:
     """Open the popup with the list of integrations. One integration is connected."""
-    playground(page, demo)
+    product(page, demo)
     frame = frame_of(page, "Browse all integrations")
     frame.get_by_role("searchbox", name="Search").wait_for()
     frame.evaluate(DRAWN)
@@ -93,10 +93,10 @@ def confirmation(page: Page, demo: Demo) -> None:
 
 
 PICTURES: Final = (
-    Picture("playground-light-wide", playground, WIDE, "light"),
-    Picture("playground-dark-wide", playground, WIDE, "dark"),
-    Picture("playground-light-narrow", nothing_connected, NARROW, "light"),
-    Picture("playground-dark-narrow", nothing_connected, NARROW, "dark"),
+    Picture("product-light-wide", product, WIDE, "light"),
+    Picture("product-dark-wide", product, WIDE, "dark"),
+    Picture("product-light-narrow", nothing_connected, NARROW, "light"),
+    Picture("product-dark-narrow", nothing_connected, NARROW, "dark"),
     Picture("popup-light-wide", popup, WIDE, "light"),
     Picture("popup-dark-wide", popup, WIDE, "dark"),
     Picture("popup-light-narrow", popup, NARROW, "light"),
@@ -128,7 +128,7 @@ def frame_of(page: Page, button: str) -> Frame:
 
 def connect(page: Page, demo: Demo) -> None:
     """Connect Acme CRM for the end user of the picture."""
-    page.goto(f"{demo['playground']}/?end_user_id={END_USER}")
+    page.goto(f"{demo['product']}/?end_user_id={END_USER}")
     frame = open_popup(page)
     frame.get_by_label("API key", exact=True).fill(demo["acme_key"])
     frame.get_by_role("button", name="Connect Acme CRM").click()

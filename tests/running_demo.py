@@ -1,6 +1,6 @@
 """A pytest plugin: a process that runs `one-runtime demo --json`.
 
-The fixture `demo` runs one demo for all tests of a session. One Runtime, the playground and Acme CRM have real ports.
+The fixture `demo` runs one demo for all tests of a session. One Runtime, the sample product and Acme have real ports.
 """
 
 import json
@@ -24,7 +24,7 @@ class Demo:
     """The values that a demo prints at its start, and the demo's process."""
 
     url: str
-    playground: str
+    product: str
     api_key: str
     end_user_id: str
     acme_key: str

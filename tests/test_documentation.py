@@ -354,7 +354,7 @@ def send_like_curl(words: list[str]) -> httpx2.Response:
 
 
 def connect_acme(demo: Demo) -> None:
-    """Connect Acme CRM, as a reader does in the playground."""
+    """Connect Acme CRM, as a reader does in the sample product."""
     connection = {"integration_slug": "acme", "end_user_id": "user_123", "auth_type": "api_key"}
     body = {**connection, "credentials": {"api_key": demo.acme_key}}
     headers = {"Authorization": f"Bearer {demo.api_key}"}

@@ -39,7 +39,7 @@ CHECKED_FOR_RETIRED_NAMES: Final = (
     "clients",
     "docs/snippets",
     "src/one_runtime/connect/static",
-    "src/one_runtime/demo/playground",
+    "src/one_runtime/demo/sample_product",
 )
 _CODE: Final = re.compile(r"`([^`]+)`")
 _TYPESCRIPT_NAME: Final = re.compile(r"(?:^|[{;,(])\s*(?:readonly )?(\w+)\??:", re.MULTILINE)

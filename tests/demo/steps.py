@@ -1,4 +1,4 @@
-"""Common steps of the browser tests of the playground."""
+"""Common steps of the browser tests of the sample product."""
 
 from axe_playwright_python.async_playwright import Axe  # type: ignore[import-untyped]
 from playwright.async_api import Frame, Locator, Page, expect
@@ -10,7 +10,7 @@ from tests.waiting import eventually
 
 async def open_settings_page(page: Page, demo: Demo, end_user: str) -> Page:
     """Open the settings page of an end user and wait until it has loaded."""
-    await page.goto(f"{demo.playground}/?end_user_id={end_user}")
+    await page.goto(f"{demo.product}/?end_user_id={end_user}")
     await expect(page.locator(".card:not(.skeleton)").first).to_be_visible()
     return page
 

@@ -1,4 +1,4 @@
-"""The scripted agent of the playground in a real browser: a missing account, a paused program, and an approval."""
+"""The scripted agent of the sample product in a real browser: a missing account, a paused program, and an approval."""
 
 import re
 

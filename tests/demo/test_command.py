@@ -29,14 +29,14 @@ def test_start_up_line_is_complete_for_machines(demo: Demo) -> None:
     assert listed_acme["supported_auth_types"] == ["api_key", "oauth2"]
     account = httpx2.get(f"{demo.acme}/v1/me", headers={"Authorization": f"Bearer {demo.acme_key}"})
     assert account.json()["account"]["id"] == "acc_globex"
-    assert httpx2.get(demo.playground).status_code == 200
+    assert httpx2.get(demo.product).status_code == 200
 
 
 def test_each_server_answers_under_one_name_only(demo: Demo) -> None:
     for origin in (demo.url, demo.acme):
         assert httpx2.get(f"{origin}/", headers={"Host": "evil.example"}).status_code == 421
-    sent_on = httpx2.get(f"{demo.playground}/", headers={"Host": "evil.example"})
-    assert (sent_on.status_code, sent_on.headers["location"]) == (307, f"{demo.playground}/")
+    sent_on = httpx2.get(f"{demo.product}/", headers={"Host": "evil.example"})
+    assert (sent_on.status_code, sent_on.headers["location"]) == (307, f"{demo.product}/")
 
 
 def test_second_start_continues_with_the_data_of_the_first(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ async def test_folder_of_an_older_version_receives_the_new_types_of_events(tmp_p
     assert set(renewed.event_types) == set(present.event_types) >= {"connection.created", "agent.connect_requested"}
 
 
-async def test_webhooks_go_to_the_playground_of_the_newest_start(tmp_path: Path) -> None:
+async def test_webhooks_go_to_the_sample_product_of_the_newest_start(tmp_path: Path) -> None:
     async def listed(data: DemoData) -> list[WebhookEndpoint]:
         async with opened(data) as database, database.read() as tx:
             return await endpoints.list_all(tx, data.organization_id)

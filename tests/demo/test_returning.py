@@ -1,4 +1,4 @@
-"""The playground's return URL: the backend redeems the code for the signed-in end user only."""
+"""The sample product's return URL: the backend redeems the code for the signed-in end user only."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def client(demo: Demo) -> Iterator[httpx2.Client]:
     """A client that stores cookies and does not follow redirects."""
-    with httpx2.Client(base_url=demo.playground) as browser:
+    with httpx2.Client(base_url=demo.product) as browser:
         yield browser
 
 
@@ -120,7 +120,7 @@ def test_error_returns_with_its_reason_for_the_signed_in_user_only(demo: Demo, c
     for _ in range(10):
         assert connect(demo, token, "acme_wrong_wrong").status_code != 303
     answer = connect(demo, token, demo.acme_key)
-    address = answer.text.partition(f'href="{demo.playground}/connected?')[2].partition('"')[0].replace("&amp;", "&")
+    address = answer.text.partition(f'href="{demo.product}/connected?')[2].partition('"')[0].replace("&amp;", "&")
     outcome = open_return_url(client, f"/connected?{address}")
     assert outcome["status"] == "error"
     assert outcome["sentence"].startswith("Too many attempts were refused, so nothing was connected.")

@@ -8,9 +8,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from one_runtime.demo.playground.backend import create_playground
-from one_runtime.demo.playground.calls import ApiRequest, ApiResponse, Unreachable
-from one_runtime.demo.playground.product import Playground
+from one_runtime.demo.sample_product.backend import create_sample_product
+from one_runtime.demo.sample_product.calls import ApiRequest, ApiResponse, Unreachable
+from one_runtime.demo.sample_product.product import SampleProduct
 
 ORIGIN = "http://127.0.0.1:8001"
 ADA = "user_123"
@@ -54,8 +54,8 @@ def server() -> Server:
 
 @pytest.fixture
 async def client(server: Server) -> AsyncIterator[httpx2.AsyncClient]:
-    playground = Playground(ORIGIN, "http://127.0.0.1:8000", "oru_canary", {}, "whsec_secret")
-    transport = httpx2.ASGITransport(app=create_playground(playground, server))
+    product = SampleProduct(ORIGIN, "http://127.0.0.1:8000", "oru_canary", {}, "whsec_secret")
+    transport = httpx2.ASGITransport(app=create_sample_product(product, server))
     async with httpx2.AsyncClient(transport=transport, base_url=ORIGIN) as client:
         yield client
 
@@ -74,7 +74,7 @@ async def test_agent_has_a_token_of_its_end_user_and_a_new_one_after_a_revocatio
     first, *calls = server.requests
     assert json.loads(first.body or b"") == {
         "end_user_id": ADA,
-        "name": "playground",
+        "name": "Sample product",
         "access": "ask",
         "expires_in": 86_400,
     }

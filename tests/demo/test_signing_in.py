@@ -106,19 +106,19 @@ async def test_redirect_goes_to_acme_and_returns_to_the_app(page: Page, demo: De
     await press(page, "Allow")
     await expect(card(page)).to_contain_text("Globex Corporation")
     await expect(page.locator("#toast")).to_have_text("Acme CRM is connected.")
-    assert page.url == f"{demo.playground}/"
+    assert page.url == f"{demo.product}/"
 
 
 async def test_redirect_without_javascript_goes_to_acme_and_returns_to_the_app(browser: Browser, demo: Demo) -> None:
     headers = {"authorization": f"Bearer {demo.api_key}"}
-    body = {"integration_slug": "acme", "end_user_id": "signs-plain", "return_url": f"{demo.playground}/connected"}
+    body = {"integration_slug": "acme", "end_user_id": "signs-plain", "return_url": f"{demo.product}/connected"}
     session = httpx2.post(f"{demo.url}/v1/hosted-connection-sessions", headers=headers, json=body).json()
     async with await browser.new_context(java_script_enabled=False) as context:
         page = await context.new_page()
         await page.goto(session["connect_url"])
         await choose_signing_in(page)
         await press(page, "Allow")
-        await page.wait_for_url(f"{demo.playground}/connected?*status=connected*")
+        await page.wait_for_url(f"{demo.product}/connected?*status=connected*")
 
 
 async def test_link_in_another_browser_leads_to_acme(page: Page, browser: Browser, demo: Demo) -> None:

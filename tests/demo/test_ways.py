@@ -40,7 +40,7 @@ async def test_redirect_goes_to_one_runtime_and_returns_connected(page: Page, de
     await type_key(page, demo.acme_key)
     await expect(card(page)).to_contain_text("Globex Corporation")
     await expect(page.locator("#toast")).to_have_text("Acme CRM is connected.")
-    assert page.url == f"{demo.playground}/"
+    assert page.url == f"{demo.product}/"
     methods = page.locator(".request .target")
     await expect(methods).to_have_count(4)  # newest first: list, redeem, session, list
     await expect(methods.nth(1)).to_have_text(re.compile("/redeem$"))
@@ -103,7 +103,7 @@ async def test_link_works_in_another_browser_after_confirmation(page: Page, brow
 
 
 async def test_link_can_be_copied(page: Page, browser_context: BrowserContext, demo: Demo) -> None:
-    await browser_context.grant_permissions(["clipboard-read", "clipboard-write"], origin=demo.playground)
+    await browser_context.grant_permissions(["clipboard-read", "clipboard-write"], origin=demo.product)
     await open_settings_page(page, demo, "ways-copies")
     await choose(page, "By a link")
     await page.get_by_role("button", name="Browse all integrations").click()

@@ -76,7 +76,7 @@ class Backend:
             assert database.execute(sql, (session["id"],)).rowcount == 1
 
     def register(self, *return_urls: str) -> None:
-        """Register further return URLs, as the organization does with an admin key. The playground needs its own."""
+        """Register further return URLs, as the organization does with an admin key. The product needs its own."""
         with closing(sqlite3.connect(f"{self.demo.data}/one-runtime.db", timeout=30)) as database, database:
             # The demo creates its organization first. Tests can create others.
             sql = "SELECT id, return_urls FROM organizations ORDER BY created_at LIMIT 1"

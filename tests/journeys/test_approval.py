@@ -26,10 +26,10 @@ CALL: Final[dict[str, Any]] = {
 
 @pytest.fixture
 def page_of_agents(backend: Backend, demo: Demo) -> Iterator[str]:
-    """The organization's page that the links of agents open. Afterwards, the links open the playground again."""
+    """The organization's page that the links of agents open. Afterwards, the links open the sample product again."""
     backend.use_page_of_agents("https://app.example.com/agents")
     yield "https://app.example.com/agents"
-    backend.use_page_of_agents(f"{demo.playground}/agents")
+    backend.use_page_of_agents(f"{demo.product}/agents")
 
 
 async def token_of(backend: Backend, demo: Demo) -> str:

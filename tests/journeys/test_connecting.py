@@ -1,4 +1,4 @@
-"""Connect and disconnect an account: in the playground, and on a page of another site."""
+"""Connect and disconnect an account: in the sample product, and on a page of another site."""
 
 import pytest
 from playwright.async_api import Locator, Page, expect
@@ -25,15 +25,15 @@ from tests.running_demo import Demo, find_popup
 GLOBEX, INITECH = "acc_globex", "acc_initech"
 
 
-async def playground(page: Page, backend: Backend) -> Locator:
-    """Open the playground's page for the test's end user. Return the card of Acme CRM."""
-    await page.goto(f"{backend.demo.playground}/?end_user_id={backend.end_user_id}")
+async def product(page: Page, backend: Backend) -> Locator:
+    """Open the sample product's page for the test's end user. Return the card of Acme CRM."""
+    await page.goto(f"{backend.demo.product}/?end_user_id={backend.end_user_id}")
     return page.get_by_role("listitem", name="Acme CRM", exact=True)
 
 
 @pytest.mark.firefox_soak
 async def test_wrong_key_shows_the_reason_and_keeps_the_input(page: Page, demo: Demo, backend: Backend) -> None:
-    card = await playground(page, backend)
+    card = await product(page, backend)
     await card.get_by_role("button", name="Connect Acme CRM").click()
     frame = await find_popup(page)
     await choose_key(frame)
@@ -58,7 +58,7 @@ async def test_wrong_key_shows_the_reason_and_keeps_the_input(page: Page, demo: 
 
 async def test_broken_connection_is_reconnected_in_place_with_the_same_id(page: Page, backend: Backend) -> None:
     key = backend.demo.acme_key
-    card = await playground(page, backend)
+    card = await product(page, backend)
     await card.get_by_role("button", name="Connect Acme CRM").click()
     frame = await find_popup(page)
     await choose_key(frame)

@@ -112,7 +112,7 @@ def demo_command(
     data: Annotated[Path, typer.Option(help="Folder for the demo's data.")] = DEMO_FOLDER,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line when the demo is ready.")] = False,
 ) -> None:
-    """Run One Runtime on this machine, with a playground (a sample product) and a demo provider.
+    """Run One Runtime on this machine, with a sample product and a demo provider.
 
     One Runtime can also call the targets in `ONE_RUNTIME_EGRESS_ALLOW`, such as an API on this machine.
     """

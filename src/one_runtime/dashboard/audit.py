@@ -253,7 +253,11 @@ def _details(event: Event) -> tuple[Named, Named, Explanation | None]:
 
 
 def _texts(data: Mapping[str, object]) -> Named:
-    texts = [(name.replace("_", " "), _text(value)) for name, value in data.items() if value not in (None, [])]
+    texts = [
+        (name.removesuffix("_slug").replace("_", " "), _text(value))
+        for name, value in data.items()
+        if value not in (None, [])
+    ]
     return [(name, text.replace("_", " ") if name == "changed" else text) for name, text in texts]
 
 

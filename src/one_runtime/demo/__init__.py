@@ -1,1 +1,1 @@
-"""The demo runs One Runtime with a sample product (the playground) and a sample provider (Acme CRM)."""
+"""The demo runs One Runtime with a sample product and a sample provider (Acme CRM)."""

@@ -1,8 +1,8 @@
 """Create the demo's data folder: database, encryption keys, API keys, and an OAuth client for the provider Acme.
 
 Each start of the demo creates the missing files. Only the owner of the folder can read the files with secrets. The
-playground's backend needs its API key at every start, so the folder also stores this API key. A real product keeps the
-API key in a secret store.
+sample product's backend needs its API key at every start, so the folder also stores this API key. A real product keeps
+the API key in a secret store.
 """
 
 import base64
@@ -22,7 +22,7 @@ from one_runtime.db.database_url import create_database
 from one_runtime.db.engine import Transaction
 from one_runtime.db.migrations import migrate
 from one_runtime.demo import acme
-from one_runtime.demo.playground.product import AGENT_LINKS, CONNECTED, WEBHOOKS
+from one_runtime.demo.sample_product.product import AGENT_LINKS, CONNECTED, WEBHOOKS
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
@@ -41,7 +41,10 @@ CUSTOMER: Final = "Fernhill"
 OWNER: Final = "owner@fernhill.example"
 """E-mail address of the member whom the link of the demo signs in."""
 
-_PLAYGROUND: Final = "Playground"
+_PRODUCT: Final = "Sample product"
+_NAMES: Final = (_PRODUCT, "Playground")
+"""Descriptions of the webhook endpoint: the present one, and the one in data folders of earlier versions."""
+
 _RECEIVED: Final = ("connection.*", "hosted_connection_session.*", "end_user.*", "end_user_token.*", "agent.*")
 
 _DATABASE: Final = "one-runtime.db"
@@ -77,7 +80,7 @@ class DemoData:
 
     @property
     def api_key_file(self) -> Path:
-        """Return the path of the file with the playground's API key."""
+        """Return the path of the file with the sample product's API key."""
         return self.folder / _API_KEY
 
 
@@ -103,7 +106,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         yield
 
 
-async def prepare(folder: Path, playground_origin: str, acme_entry: Integration) -> DemoData:
+async def prepare(folder: Path, product_origin: str, acme_entry: Integration) -> DemoData:
     """Create the missing files of the folder, and return the data. Raises: ConfigurationError."""
     (folder / ".gitignore").write_text("*\n", encoding="utf-8")
     path = (folder / _DATABASE).absolute()
@@ -120,12 +123,12 @@ async def prepare(folder: Path, playground_origin: str, acme_entry: Integration)
     await database.open()
     try:
         async with database.write() as tx:
-            organization_id = (await _organization(tx, playground_origin)).id
-            api_key = await _api_key(tx, folder / _API_KEY, organization_id, _PLAYGROUND, api_keys.DEFAULT_SCOPES)
+            organization_id = (await _organization(tx, product_origin)).id
+            api_key = await _api_key(tx, folder / _API_KEY, organization_id, _PRODUCT, api_keys.DEFAULT_SCOPES)
             await _api_key(tx, folder / _ADMIN_KEY, organization_id, "Administrator", ("read", "admin"))
             vault = Vault(parse_keys(encryption_keys))
             await register_client(tx, vault, organization_id, acme_entry, acme_client)
-            secret = await _webhook_secret(tx, vault, folder / _WEBHOOK_SECRET, organization_id, playground_origin)
+            secret = await _webhook_secret(tx, vault, folder / _WEBHOOK_SECRET, organization_id, product_origin)
             actor = Actor(organization_id, "system")
             now = system_clock()
             _, invitation = await invitations.create(tx, actor, OWNER, "owner", now)
@@ -171,22 +174,22 @@ async def _api_key(
 
 
 async def _webhook_secret(tx: Transaction, vault: Vault, path: Path, organization_id: str, origin: str) -> str:
-    """Return the secret of the webhook endpoint that sends events to the playground.
+    """Return the secret of the webhook endpoint that sends events to the sample product.
 
     If the file or the endpoint is missing, create both. If an earlier start used another port or another version,
     change the URL and the event types.
     """
     actor, now, url = Actor(organization_id, "system"), system_clock(), origin + WEBHOOKS
-    found = [each for each in await endpoints.list_all(tx, organization_id) if each.description == _PLAYGROUND]
+    found = [each for each in await endpoints.list_all(tx, organization_id) if each.description in _NAMES]
     stored = _read(path)
     if stored and found:
         present = (await endpoints.details(tx, organization_id, found))[0]
-        changed = endpoints.change(present.endpoint, {"url": url, "status": "active"})
+        changed = endpoints.change(present.endpoint, {"url": url, "status": "active", "description": _PRODUCT})
         await endpoints.save(tx, actor, present, changed, event_types.expand(_RECEIVED), now)
         return stored
     for each in found:
         await endpoints.remove(tx, actor, each, now)
-    new = endpoints.new(organization_id, url=url, description=_PLAYGROUND, include=(), now=now)
+    new = endpoints.new(organization_id, url=url, description=_PRODUCT, include=(), now=now)
     await endpoints.create(tx, actor, new, event_types.expand(_RECEIVED))
     return _write(path, await secrets.create(tx, vault, new, now))
 
@@ -202,16 +205,16 @@ async def _is_key_of(tx: Transaction, token: str, organization_id: str) -> bool:
 
 
 async def _organization(tx: Transaction, origin: str) -> Organization:
-    """Return the demo's organization. The organization allows the origin and the return URLs of the playground.
+    """Return the demo's organization. The organization allows the origin and the return URLs of the sample product.
 
-    The links of agents open the playground of the newest start.
+    The links of agents open the sample product of the newest start.
 
     If earlier starts used other ports, the origins and return URLs of those starts stay allowed.
     """
     now = system_clock()
     existing = await organizations.list_all(tx)
     organization = existing[0] if existing else await organizations.create(tx, CUSTOMER, now)
-    logo = base64.b64encode((files("one_runtime.demo.playground") / "mark.svg").read_bytes()).decode()
+    logo = base64.b64encode((files("one_runtime.demo.sample_product") / "mark.svg").read_bytes()).decode()
     changed = replace(
         organization,
         logo_url=organization.logo_url if existing else f"data:image/svg+xml;base64,{logo}",

@@ -1,6 +1,6 @@
 """Run the demo in one process: One Runtime with its dashboard, a sample product and a sample provider.
 
-The sample product is the playground, and the sample provider is Acme CRM.
+The sample product is the settings page of Fernhill, and the sample provider is Acme CRM.
 """
 
 import asyncio
@@ -25,8 +25,8 @@ from one_runtime.demo import acme
 from one_runtime.demo.acme_entry import ACME, acme_entry, with_acme
 from one_runtime.demo.first_start import CUSTOMER, OWNER, DemoData, exclusive, prepare
 from one_runtime.demo.hosts import CanonicalHost
-from one_runtime.demo.playground.backend import create_playground
-from one_runtime.demo.playground.product import FIRST_END_USER, Playground
+from one_runtime.demo.sample_product.backend import create_sample_product
+from one_runtime.demo.sample_product.product import FIRST_END_USER, SampleProduct
 from one_runtime.demo.sockets import bound_socket
 from one_runtime.egress.target import AllowList
 from one_runtime.errors import ConfigurationError
@@ -52,7 +52,7 @@ _GRACE: Final = 5
 
 
 class Addresses:
-    """The addresses of One Runtime, the playground, Acme and the dashboard, on `port` and the next three ports.
+    """The addresses of One Runtime, the sample product, Acme and the dashboard, on `port` and the next three ports.
 
     All have different origins, as in production. The dashboard's host is a name, because browsers offer no passkeys for
     an IP address.
@@ -62,7 +62,7 @@ class Addresses:
         self.ports = tuple(range(port, port + 4))
         names = (LOOPBACK, LOOPBACK, LOOPBACK, "localhost")
         self.hosts = tuple(f"{name}:{number}" for name, number in zip(names, self.ports, strict=True))
-        self.one_runtime, self.playground, self.acme, self.dashboard = (f"http://{host}" for host in self.hosts)
+        self.one_runtime, self.product, self.acme, self.dashboard = (f"http://{host}" for host in self.hosts)
 
 
 def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory, allow: AllowList = frozenset()) -> None:
@@ -75,7 +75,7 @@ def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory, allow
     addresses = Addresses(port)
     with exclusive(data), ExitStack() as stack:
         sockets = [stack.enter_context(bound_socket(LOOPBACK, number, _PORTS)) for number in addresses.ports]
-        demo = asyncio.run(prepare(data, addresses.playground, acme_entry(addresses.acme)))
+        demo = asyncio.run(prepare(data, addresses.product, acme_entry(addresses.acme)))
         apps = _create_apps(create_app, addresses, demo, allow)
         servers = [_Server(app, number) for app, number in zip(apps, addresses.ports, strict=False)]
         listeners = [[sockets[0], sockets[3]], [sockets[1]], [sockets[2]]]  # the dashboard is a part of One Runtime
@@ -87,12 +87,12 @@ def run_demo(*, port: int, data: Path, json: bool, create_app: AppFactory, allow
 def _create_apps(
     create_app: AppFactory, addresses: Addresses, demo: DemoData, allow: AllowList
 ) -> tuple[ASGIApp, ASGIApp, ASGIApp]:
-    """Return the applications: One Runtime, the playground and Acme.
+    """Return the applications: One Runtime, the sample product and Acme.
 
     One Runtime's catalog also contains Acme. One Runtime refuses requests to loopback addresses, so the setting
-    `egress_allow` contains the address of Acme, and of the playground, which receives webhooks.
+    `egress_allow` contains the address of Acme, and of the sample product, which receives webhooks.
     """
-    host, playground_host, acme_host, dashboard_host = addresses.hosts
+    host, product_host, acme_host, dashboard_host = addresses.hosts
     settings = Settings(
         public_url=addresses.one_runtime,
         listen=host,
@@ -109,10 +109,10 @@ def _create_apps(
     client, callback = demo.acme_client, callback_url(addresses.one_runtime, ACME)
     provider.register_client(callback, name=CUSTOMER, client_id=client.client_id, client_secret=client.client_secret)
     keys = {account.name: account.key for account in provider.accounts.values()}
-    playground = Playground(addresses.playground, addresses.one_runtime, demo.api_key, keys, demo.webhook_secret)
+    product = SampleProduct(addresses.product, addresses.one_runtime, demo.api_key, keys, demo.webhook_secret)
     return (
         CanonicalHost(create_app(settings, catalog), host=host, others=(dashboard_host,)),
-        CanonicalHost(create_playground(playground), host=playground_host, redirect=True),
+        CanonicalHost(create_sample_product(product), host=product_host, redirect=True),
         CanonicalHost(provider.app, host=acme_host),
     )
 
@@ -184,7 +184,7 @@ def _start_up_line(addresses: Addresses, demo: DemoData) -> str:
     return jsonlib.dumps(
         {
             "url": addresses.one_runtime,
-            "playground": addresses.playground,
+            "product": addresses.product,
             "api_key": demo.api_key,
             "end_user_id": FIRST_END_USER,
             "acme_key": demo.acme_keys[acme.GLOBEX],
@@ -203,15 +203,15 @@ def _welcome(addresses: Addresses, demo: DemoData, *, colour: bool) -> str:
     key = demo.api_key if demo.api_key_is_new else f"$(cat {key_file})"
     query = f"end_user_id={FIRST_END_USER}&logo=none&slug={ACME}"
     return f"""
-  {bold}One Runtime{plain} is running. Open the playground and connect an account:
+  {bold}One Runtime{plain} is running. Open the sample product and connect an account:
 
-    {link}{addresses.playground}{plain}
+    {link}{addresses.product}{plain}
 
   For your team, there is the dashboard. This link signs you in once (each start prints a new link):
 
     {link}{_dashboard_link(addresses, demo)}{plain}
 {_about_the_link(addresses, demo)}
-  The playground is the settings page of {CUSTOMER}, a fictional product that embeds One Runtime.
+  The sample product is the settings page of {CUSTOMER}, a fictional product that embeds One Runtime.
   Acme CRM is the demo's provider. Sign in at Acme CRM, or paste the API key of an account:
 
     Globex   {demo.acme_keys[acme.GLOBEX]}
@@ -246,7 +246,7 @@ def _about_the_link(addresses: Addresses, demo: DemoData) -> str:
 def _about_the_key(demo: DemoData) -> str:
     file = demo.api_key_file
     if demo.api_key_is_new:
-        return f"API key        shown only now, and stored in {file} for the playground"
+        return f"API key        shown only now, and stored in {file} for the sample product"
     database = f"ONE_RUNTIME_DATABASE_URL={shlex.quote(demo.database_url)}"
     another = f"{database} one-runtime api-keys create {demo.organization_id}"
     return f"API key        stored in {file}. This command creates another key:\n  {another}"

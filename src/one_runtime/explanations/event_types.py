@@ -34,7 +34,7 @@ EVENT_TYPES: Final[Mapping[str, str]] = {
     "api_key.created": "An API key was created.",
     "api_key.revoked": "An API key was revoked.",
     "member.invited": (
-        "A member of your team or the operator invited a person to your team. The link works until `expires_at`."
+        "A member of your team or the operator invited a person to your team (the link works until `expires_at`)."
     ),
     "member.invitation_revoked": "A member of your team or the operator revoked an invitation before its use.",
     "member.joined": "A person accepted an invitation, and is now a member of your team.",

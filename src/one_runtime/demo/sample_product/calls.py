@@ -1,4 +1,4 @@
-"""Send the requests of the playground's backend to One Runtime. The page shows each request as a curl command.
+"""Send the requests of the sample product's backend to One Runtime. The page shows each request as a curl command.
 
 The curl command contains `$ONE_RUNTIME_API_KEY` instead of the API key. The command and the displayed response contain
 only the prefix of any other token or code.

@@ -1,4 +1,4 @@
-"""Receive One Runtime's webhooks in the playground's backend, and keep the newest events for the page.
+"""Receive One Runtime's webhooks in the sample product's backend, and keep the newest events for the page.
 
 The backend verifies each message, as every receiver of webhooks must. A real product uses a library for Standard
 Webhooks, or `verify` of One Runtime's clients (docs/webhooks.md).
@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from one_runtime.clock import system_clock
-from one_runtime.demo.playground.product import WEBHOOKS
+from one_runtime.demo.sample_product.product import WEBHOOKS
 from one_runtime.explanations.event_types import explain_type
 from one_runtime.webhooks.signatures import signed_headers
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 from urllib.parse import quote
 
-from one_runtime.demo.playground.calls import ApiResponse, RecordedCall, Unreachable, error_detail
-from one_runtime.demo.playground.product import AGENT_LINKS, END_USERS
-from one_runtime.demo.playground.visit import BadRequest, PlaygroundVisit
+from one_runtime.demo.sample_product.calls import ApiResponse, RecordedCall, Unreachable, error_detail
+from one_runtime.demo.sample_product.product import AGENT_LINKS, END_USERS
+from one_runtime.demo.sample_product.visit import BadRequest, ProductVisit
 
 _Kind = Literal["connect", "approval"]
 
@@ -29,7 +29,7 @@ class AgentLink:
     requests: tuple[RecordedCall, ...] = ()
 
 
-async def open_agent_link(visit: PlaygroundVisit) -> AgentLink | str:
+async def open_agent_link(visit: ProductVisit) -> AgentLink | str:
     """Return the content of the page, or the URL of One Runtime's page on which the end user approves the call."""
     query = visit.request.query_params
     kind: _Kind = "connect" if "connect_request_id" in query else "approval"
@@ -52,7 +52,7 @@ async def open_agent_link(visit: PlaygroundVisit) -> AgentLink | str:
     return outcome if isinstance(outcome, str) else replace(outcome, requests=tuple(visit.one_runtime.calls))
 
 
-async def decline(visit: PlaygroundVisit, connect_request_id: str) -> ApiResponse:
+async def decline(visit: ProductVisit, connect_request_id: str) -> ApiResponse:
     """Decline a connect request of the signed-in end user. Raises: BadRequest; Unreachable."""
     path = _path("connect", connect_request_id)
     response = await visit.one_runtime.get(path)
@@ -65,8 +65,8 @@ def _path(kind: _Kind, request_id: str) -> str:
     return f"/v1/{kind}-requests/{quote(request_id, safe='')}"
 
 
-async def _open_approval(visit: PlaygroundVisit, path: str) -> ApiResponse:
-    body: dict[str, Any] = {"end_user_id": visit.end_user_id, "return_url": visit.playground.origin + AGENT_LINKS}
+async def _open_approval(visit: ProductVisit, path: str) -> ApiResponse:
+    body: dict[str, Any] = {"end_user_id": visit.end_user_id, "return_url": visit.product.origin + AGENT_LINKS}
     return await visit.one_runtime.post(f"{path}/open", body)
 
 

@@ -1,4 +1,4 @@
-"""Read a request from the playground's page to the playground's backend: the signed-in end user and the JSON body.
+"""Read a request from the sample product's page to its backend: the signed-in end user and the JSON body.
 
 A cookie contains the id of the end user. A real product has a login here. In the demo, a visitor can sign in as any end
 user, so the cookie needs no protection. The backend acts only for the end user in the cookie.
@@ -13,21 +13,21 @@ from urllib.parse import quote, unquote, urlsplit
 from starlette.requests import Request
 from starlette.responses import Response
 
-from one_runtime.demo.playground.calls import OneRuntime
-from one_runtime.demo.playground.product import FIRST_END_USER, Playground
+from one_runtime.demo.sample_product.calls import OneRuntime
+from one_runtime.demo.sample_product.product import FIRST_END_USER, SampleProduct
 
 _MAX_BODY: Final = 16_384
 _MAX_ID: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
-class PlaygroundVisit:
+class ProductVisit:
     """A browser's request, with the signed-in end user and a client of One Runtime's API."""
 
     request: Request
     end_user_id: str
     one_runtime: OneRuntime
-    playground: Playground
+    product: SampleProduct
 
 
 class BadRequest(Exception):

@@ -1,4 +1,4 @@
-"""Serve the playground's settings page and the files of the page. The page never receives the API key."""
+"""Serve the sample product's settings page and the files of the page. The page never receives the API key."""
 
 import json
 from dataclasses import asdict
@@ -10,9 +10,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from one_runtime.catalog.popular import POPULARITY
-from one_runtime.demo.playground.agent_links import AgentLink
-from one_runtime.demo.playground.product import END_USERS, Playground
-from one_runtime.demo.playground.returning import ReturnOutcome
+from one_runtime.demo.sample_product.agent_links import AgentLink
+from one_runtime.demo.sample_product.product import END_USERS, SampleProduct
+from one_runtime.demo.sample_product.returning import ReturnOutcome
 
 FILES: Final = {
     "page.js": "text/javascript",
@@ -29,7 +29,7 @@ FILES: Final = {
 
 
 def show_page(
-    playground: Playground,
+    product: SampleProduct,
     end_user_id: str,
     returned: ReturnOutcome | None = None,
     agent_link: AgentLink | None = None,
@@ -39,27 +39,27 @@ def show_page(
     `returned`: the outcome after a return from One Runtime. `agent_link`: the link of an agent that was opened.
     """
     facts = {
-        "one_runtime_url": playground.one_runtime_url,
+        "one_runtime_url": product.one_runtime_url,
         "end_user_id": end_user_id,
         "end_users": [{"id": id_, "name": name} for id_, name in END_USERS.items()],
-        "acme_keys": [{"account": account, "key": key} for account, key in playground.acme_keys.items()],
+        "acme_keys": [{"account": account, "key": key} for account, key in product.acme_keys.items()],
         "popular": list(POPULARITY),
         "returned": asdict(returned) if returned else None,
         "agent_link": asdict(agent_link) if agent_link else None,
     }
     # Escape each `<`, because the text `</script>` would end the script element.
     page = _PAGE.replace("{facts}", json.dumps(facts, ensure_ascii=False).replace("<", "\\u003c"))
-    headers = {**_HEADERS, "Cache-Control": "no-store", "Content-Security-Policy": _policy(playground)}
+    headers = {**_HEADERS, "Cache-Control": "no-store", "Content-Security-Policy": _policy(product)}
     return Response(page, media_type="text/html", headers=headers)
 
 
-def _policy(playground: Playground) -> str:
+def _policy(product: SampleProduct) -> str:
     """Return a strict Content-Security-Policy.
 
     A page that embeds One Runtime must allow images, scripts and frames from One Runtime. Such a page does not need
     `unsafe-inline`.
     """
-    one_runtime = playground.one_runtime_url
+    one_runtime = product.one_runtime_url
     return (
         "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
         f"connect-src 'self'; style-src 'self'; img-src 'self' {one_runtime} data:; "

@@ -19,7 +19,7 @@ WEBHOOKS: Final = "/webhooks"
 
 
 @dataclass(frozen=True, slots=True)
-class Playground:
+class SampleProduct:
     """The backend's configuration: the backend's origin, One Runtime's address, the API key, and Acme's sample keys.
 
     `webhook_secret`: the secret with which the backend verifies One Runtime's webhooks.

@@ -1,4 +1,4 @@
-"""The playground in a real browser, against the demo: connect, look, disconnect, by mouse and by keyboard."""
+"""The sample product in a real browser, against the demo: connect, look, disconnect, by mouse and by keyboard."""
 
 from playwright.async_api import Page, expect
 
@@ -102,7 +102,7 @@ async def test_page_fits_a_small_phone(page: Page, demo: Demo) -> None:
 
 async def test_error_of_the_backend_is_shown_with_a_retry(page: Page, demo: Demo) -> None:
     await page.route("**/api/integrations*", lambda route: route.abort())
-    await page.goto(demo.playground)
+    await page.goto(demo.product)
     await expect(page.get_by_role("alert")).to_contain_text("does not answer")
     assert await find_violations(page) == []
     await page.unroute("**/api/integrations*")

@@ -8,9 +8,9 @@ signed-in user's id to One Runtime. One Runtime creates the connection only if t
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from one_runtime.demo.playground.calls import ApiResponse, RecordedCall, Unreachable, error_detail, session_path
-from one_runtime.demo.playground.product import END_USERS
-from one_runtime.demo.playground.visit import PlaygroundVisit
+from one_runtime.demo.sample_product.calls import ApiResponse, RecordedCall, Unreachable, error_detail, session_path
+from one_runtime.demo.sample_product.product import END_USERS
+from one_runtime.demo.sample_product.visit import ProductVisit
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class ReturnOutcome:
     requests: tuple[RecordedCall, ...] = ()
 
 
-async def handle_return(visit: PlaygroundVisit) -> ReturnOutcome:
+async def handle_return(visit: ProductVisit) -> ReturnOutcome:
     """Return the outcome for the page. If the URL has the status `connected`, first redeem the URL's code."""
     query = visit.request.query_params
     session = session_path(query.get("session_id", ""))
@@ -43,7 +43,7 @@ async def handle_return(visit: PlaygroundVisit) -> ReturnOutcome:
     return replace(outcome, requests=tuple(visit.one_runtime.calls))
 
 
-def _read_redemption(answer: ApiResponse, visit: PlaygroundVisit) -> ReturnOutcome:
+def _read_redemption(answer: ApiResponse, visit: ProductVisit) -> ReturnOutcome:
     data = answer.json()
     if answer.status == 200:
         connection = data.get("connection")
@@ -58,7 +58,7 @@ def _read_redemption(answer: ApiResponse, visit: PlaygroundVisit) -> ReturnOutco
     return ReturnOutcome("error", f"Nothing was connected. {error_detail(answer)}")
 
 
-def _failure_sentence(answer: ApiResponse, visit: PlaygroundVisit) -> str:
+def _failure_sentence(answer: ApiResponse, visit: ProductVisit) -> str:
     """Return the reason why no account was connected, as a sentence.
 
     The reason comes from the session, because the return URL contains no reason.

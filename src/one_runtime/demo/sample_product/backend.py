@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from one_runtime.demo.playground.agent_links import decline, open_agent_link
-from one_runtime.demo.playground.calls import (
+from one_runtime.demo.sample_product.agent_links import decline, open_agent_link
+from one_runtime.demo.sample_product.calls import (
     SESSIONS,
     ApiResponse,
     OneRuntime,
@@ -24,14 +24,14 @@ from one_runtime.demo.playground.calls import (
     over_http,
     session_path,
 )
-from one_runtime.demo.playground.inbox import Inbox
-from one_runtime.demo.playground.page import file_routes, show_page
-from one_runtime.demo.playground.product import AGENT_LINKS, CONNECTED, END_USERS, Playground
-from one_runtime.demo.playground.returning import handle_return
-from one_runtime.demo.playground.scripted_agent import ScriptedAgent
-from one_runtime.demo.playground.visit import (
+from one_runtime.demo.sample_product.inbox import Inbox
+from one_runtime.demo.sample_product.page import file_routes, show_page
+from one_runtime.demo.sample_product.product import AGENT_LINKS, CONNECTED, END_USERS, SampleProduct
+from one_runtime.demo.sample_product.returning import handle_return
+from one_runtime.demo.sample_product.scripted_agent import ScriptedAgent
+from one_runtime.demo.sample_product.visit import (
     BadRequest,
-    PlaygroundVisit,
+    ProductVisit,
     is_cross_site,
     read_body,
     sign_in,
@@ -39,20 +39,20 @@ from one_runtime.demo.playground.visit import (
     text,
 )
 
-_Handler = Callable[[PlaygroundVisit], Awaitable[Response]]
+_Handler = Callable[[ProductVisit], Awaitable[Response]]
 _Endpoint = Callable[[Request], Awaitable[Response]]
 
 _LINK_LIFETIME: Final = 3600  # in seconds: the maximum that One Runtime allows
 
 
-def create_playground(playground: Playground, send: Send | None = None) -> Starlette:
-    """Create the playground as an ASGI application. Tests replace `send`, the transport to One Runtime."""
-    transport = send or over_http(playground.one_runtime_url)
+def create_sample_product(product: SampleProduct, send: Send | None = None) -> Starlette:
+    """Create the sample product as an ASGI application. Tests replace `send`, the transport to One Runtime."""
+    transport = send or over_http(product.one_runtime_url)
     agent = ScriptedAgent()
 
-    def visit(request: Request) -> PlaygroundVisit:
-        one_runtime = OneRuntime(playground.one_runtime_url, playground.api_key, transport)
-        return PlaygroundVisit(request, signed_in(request, playground.origin), one_runtime, playground)
+    def visit(request: Request) -> ProductVisit:
+        one_runtime = OneRuntime(product.one_runtime_url, product.api_key, transport)
+        return ProductVisit(request, signed_in(request, product.origin), one_runtime, product)
 
     def page(handler: _Handler) -> _Endpoint:
         async def endpoint(request: Request) -> Response:
@@ -79,13 +79,13 @@ def create_playground(playground: Playground, send: Send | None = None) -> Starl
         Route("/api/agents/decline", api(_decline), methods=["POST"]),
         Route("/api/agents/tokens", api(partial(_create_token, agent)), methods=["POST"]),
         Route("/api/agents/calls", api(partial(_call_tool, agent)), methods=["POST"]),
-        *Inbox(playground.webhook_secret).routes(),
+        *Inbox(product.webhook_secret).routes(),
     ]
     return Starlette(routes=routes)
 
 
-async def _answer_own_page(handler: _Handler, visit: PlaygroundVisit) -> Response:
-    if is_cross_site(visit.request, visit.playground.origin):
+async def _answer_own_page(handler: _Handler, visit: ProductVisit) -> Response:
+    if is_cross_site(visit.request, visit.product.origin):
         return _answer({"error": "This backend accepts requests only from its own page."}, 403, visit)
     try:
         return await handler(visit)
@@ -95,40 +95,40 @@ async def _answer_own_page(handler: _Handler, visit: PlaygroundVisit) -> Respons
         return _answer({"error": str(error)}, 502, visit)
 
 
-async def _open(visit: PlaygroundVisit) -> Response:
+async def _open(visit: ProductVisit) -> Response:
     """Show the settings page. With `?end_user_id=`, first sign in as this end user, so that links can select a user."""
-    query, origin = visit.request.query_params, visit.playground.origin
+    query, origin = visit.request.query_params, visit.product.origin
     if "end_user_id" not in query:
-        return show_page(visit.playground, visit.end_user_id)
+        return show_page(visit.product, visit.end_user_id)
     home = RedirectResponse("/", 303)
     if is_cross_site(visit.request, origin) or not query["end_user_id"].strip():
         return home
     return sign_in(home, origin, query["end_user_id"].strip())
 
 
-async def _return(visit: PlaygroundVisit) -> Response:
-    return show_page(visit.playground, visit.end_user_id, await handle_return(visit))
+async def _return(visit: ProductVisit) -> Response:
+    return show_page(visit.product, visit.end_user_id, await handle_return(visit))
 
 
-async def _open_agent_link(visit: PlaygroundVisit) -> Response:
+async def _open_agent_link(visit: ProductVisit) -> Response:
     """Show the page that the link of an agent opens, or redirect to One Runtime's page for an approval."""
     link = await open_agent_link(visit)
     if isinstance(link, str):
         return RedirectResponse(link, 303)
-    return show_page(visit.playground, visit.end_user_id, agent_link=link)
+    return show_page(visit.product, visit.end_user_id, agent_link=link)
 
 
-async def _sign_in(visit: PlaygroundVisit) -> Response:
+async def _sign_in(visit: ProductVisit) -> Response:
     end_user_id = text(await read_body(visit.request), "end_user_id")
-    return sign_in(_answer({"end_user_id": end_user_id}, 200, visit), visit.playground.origin, end_user_id)
+    return sign_in(_answer({"end_user_id": end_user_id}, 200, visit), visit.product.origin, end_user_id)
 
 
-async def _list_integrations(visit: PlaygroundVisit) -> Response:
+async def _list_integrations(visit: ProductVisit) -> Response:
     query = {"end_user_id": visit.end_user_id, "logo": "url", "expand": "connections"}
     return _pass_on(await visit.one_runtime.get("/v1/integrations", query), visit)
 
 
-async def _create_session(visit: PlaygroundVisit) -> Response:
+async def _create_session(visit: ProductVisit) -> Response:
     """Create a session for the signed-in end user. Without an integration, the popup lists all integrations."""
     data = await read_body(visit.request)
     session: dict[str, Any] = {"end_user_id": visit.end_user_id}
@@ -138,7 +138,7 @@ async def _create_session(visit: PlaygroundVisit) -> Response:
         session["end_user_name"] = END_USERS[visit.end_user_id]
     if data.get("connect_request_id") is not None:
         session["connect_request_id"] = text(data, "connect_request_id")
-    session |= _session_fields(data.get("way", "popup"), visit.playground.origin)
+    session |= _session_fields(data.get("way", "popup"), visit.product.origin)
     return _pass_on(await visit.one_runtime.post(SESSIONS, session), visit)
 
 
@@ -154,7 +154,7 @@ def _session_fields(name: object, origin: str) -> dict[str, Any]:
     raise BadRequest("way must be popup, redirect or link.")
 
 
-async def _get_session(visit: PlaygroundVisit) -> Response:
+async def _get_session(visit: ProductVisit) -> Response:
     """Return a session of the signed-in end user.
 
     For a session of the mode `link`, the settings page calls this route to show the session's status.
@@ -165,23 +165,23 @@ async def _get_session(visit: PlaygroundVisit) -> Response:
     return _pass_on(answer, visit)
 
 
-async def _disconnect(visit: PlaygroundVisit) -> Response:
+async def _disconnect(visit: ProductVisit) -> Response:
     slug = text(await read_body(visit.request), "integration_slug")
     body = {"integration_slug": slug, "end_user_id": visit.end_user_id}
     return _pass_on(await visit.one_runtime.post("/v1/disconnect", body), visit)
 
 
-async def _decline(visit: PlaygroundVisit) -> Response:
+async def _decline(visit: ProductVisit) -> Response:
     request_id = text(await read_body(visit.request), "connect_request_id")
     return _pass_on(await decline(visit, request_id), visit)
 
 
-async def _create_token(agent: ScriptedAgent, visit: PlaygroundVisit) -> Response:
+async def _create_token(agent: ScriptedAgent, visit: ProductVisit) -> Response:
     await read_body(visit.request)
     return _pass_on(await agent.create_token(visit), visit)
 
 
-async def _call_tool(agent: ScriptedAgent, visit: PlaygroundVisit) -> Response:
+async def _call_tool(agent: ScriptedAgent, visit: ProductVisit) -> Response:
     """Call a tool of `/v1/mcp` for the scripted agent, and return both messages."""
     data = await read_body(visit.request)
     arguments = data.get("arguments")
@@ -191,7 +191,7 @@ async def _call_tool(agent: ScriptedAgent, visit: PlaygroundVisit) -> Response:
     return _answer(asdict(exchange), 200, visit)
 
 
-def _pass_on(answer: ApiResponse, visit: PlaygroundVisit) -> Response:
+def _pass_on(answer: ApiResponse, visit: ProductVisit) -> Response:
     data = answer.json()
     if answer.status < 400:
         return _answer(data, 200, visit)
@@ -199,6 +199,6 @@ def _pass_on(answer: ApiResponse, visit: PlaygroundVisit) -> Response:
     return _answer(error, 502 if answer.status >= 500 else 422, visit)
 
 
-def _answer(data: Mapping[str, Any], status: int, visit: PlaygroundVisit) -> Response:
+def _answer(data: Mapping[str, Any], status: int, visit: ProductVisit) -> Response:
     content = {**data, "requests": [asdict(call) for call in visit.one_runtime.calls]}
     return JSONResponse(content, status_code=status, headers={"Cache-Control": "no-store"})

@@ -1,12 +1,12 @@
 """Call a tool of `/v1/mcp` as a client of MCP 2026-07-28 does: one JSON-RPC message in one POST, without a session.
 
-Most agents use a library. The playground shows the messages themselves, so its backend builds the messages.
+Most agents use a library. The sample product shows the messages themselves, so its backend builds the messages.
 """
 
 from dataclasses import dataclass
 from typing import Any, Final
 
-from one_runtime.demo.playground.calls import OneRuntime, RecordedCall
+from one_runtime.demo.sample_product.calls import OneRuntime, RecordedCall
 
 PATH: Final = "/v1/mcp"
 

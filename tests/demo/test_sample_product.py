@@ -14,10 +14,10 @@ import httpx2
 import pytest
 
 from one_runtime.clock import system_clock
-from one_runtime.demo.playground.backend import create_playground
-from one_runtime.demo.playground.calls import ApiRequest, ApiResponse, Unreachable, over_http
-from one_runtime.demo.playground.page import FILES
-from one_runtime.demo.playground.product import Playground
+from one_runtime.demo.sample_product.backend import create_sample_product
+from one_runtime.demo.sample_product.calls import ApiRequest, ApiResponse, Unreachable, over_http
+from one_runtime.demo.sample_product.page import FILES
+from one_runtime.demo.sample_product.product import SampleProduct
 from one_runtime.webhooks.signatures import new_secret, signed_headers
 
 ORIGIN = "http://127.0.0.1:8001"
@@ -49,7 +49,7 @@ def wire() -> Wire:
 
 @pytest.fixture
 async def client(wire: Wire) -> AsyncIterator[httpx2.AsyncClient]:
-    app = create_playground(Playground(ORIGIN, ONE_RUNTIME, API_KEY, {"Globex": "acme_key"}, SECRET), wire)
+    app = create_sample_product(SampleProduct(ORIGIN, ONE_RUNTIME, API_KEY, {"Globex": "acme_key"}, SECRET), wire)
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=ORIGIN) as client:
         yield client
 
@@ -253,7 +253,7 @@ def test_curl_command_repeats_the_request() -> None:
 
 
 async def _shown_disconnect(end_user_id: str) -> dict[str, str]:
-    app = create_playground(Playground(ORIGIN, ONE_RUNTIME, API_KEY, {}, SECRET), Wire())
+    app = create_sample_product(SampleProduct(ORIGIN, ONE_RUNTIME, API_KEY, {}, SECRET), Wire())
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=ORIGIN) as client:
         await sign_in(client, end_user_id)
         answer = await client.post("/api/disconnect", json={"integration_slug": "acme"})
@@ -289,7 +289,7 @@ def echo() -> Iterator[str]:
 
 
 async def test_backend_sends_http_requests(echo: str) -> None:
-    app = create_playground(Playground(ORIGIN, echo, API_KEY, {}, SECRET))
+    app = create_sample_product(SampleProduct(ORIGIN, echo, API_KEY, {}, SECRET))
     async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app), base_url=ORIGIN) as client:
         await sign_in(client, "Zoë")
         answer = (await client.post("/api/disconnect", json={"integration_slug": "acme"})).json()

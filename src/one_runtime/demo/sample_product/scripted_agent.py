@@ -1,29 +1,29 @@
-"""Create end-user tokens, and send the messages of the playground's scripted agent with such a token.
+"""Create end-user tokens, and send the messages of the sample product's scripted agent with such a token.
 
 A real agent runs in another program. Your backend creates the token for the signed-in end user (docs/agents.md).
 """
 
 from typing import Any, Final
 
-from one_runtime.demo.playground.calls import ApiResponse, error_detail
-from one_runtime.demo.playground.mcp_client import ToolExchange, call_tool
-from one_runtime.demo.playground.visit import BadRequest, PlaygroundVisit
+from one_runtime.demo.sample_product.calls import ApiResponse, error_detail
+from one_runtime.demo.sample_product.mcp_client import ToolExchange, call_tool
+from one_runtime.demo.sample_product.visit import BadRequest, ProductVisit
 
 _LIFETIME: Final = 86_400
 _UNAUTHENTICATED: Final = 401
 
 
 class ScriptedAgent:
-    """The agent of the playground. It uses the newest end-user token of each end user of this start of the demo."""
+    """The agent of the sample product. It uses the newest token of each end user of this start of the demo."""
 
     def __init__(self) -> None:
         self._tokens: dict[str, str] = {}
 
-    async def create_token(self, visit: PlaygroundVisit) -> ApiResponse:
+    async def create_token(self, visit: ProductVisit) -> ApiResponse:
         """Create a token for the signed-in end user. The token needs the end user's approval for each change."""
         body = {
             "end_user_id": visit.end_user_id,
-            "name": "playground",
+            "name": "Sample product",
             "access": "ask",
             "expires_in": _LIFETIME,
         }
@@ -33,7 +33,7 @@ class ScriptedAgent:
             self._tokens[visit.end_user_id] = token
         return response
 
-    async def call(self, visit: PlaygroundVisit, tool: str, arguments: dict[str, Any]) -> ToolExchange:
+    async def call(self, visit: ProductVisit, tool: str, arguments: dict[str, Any]) -> ToolExchange:
         """Call a tool for the signed-in end user. If there is no valid token, first create a token.
 
         Raises: BadRequest if One Runtime creates no token; Unreachable.
