@@ -101,7 +101,8 @@ async def test_pages_show_the_words_of_the_dashboard(team: Team) -> None:
     browser = await team.browser()
     connection = await team.api.connect("user_1")
     await browser.submit("integrations/acme/disable")
-    for path in ("end-users/user_1/link", f"connections/{connection['id']}/link", "playground/sessions"):
+    link, reconnect = "end-users/user_1/link", f"connections/{connection['id']}/link"
+    for path in (link, reconnect, "playground/sessions", "integrations/acme/try"):
         fields = {"integration": "acme", "integration_slug": "acme", "end_user_id": "user_1"}
         text = text_of(await browser.post(path, fields))
         assert "Acme CRM is not enabled for your organization. Enable it on the page “Integrations”." in text, path
