@@ -215,7 +215,8 @@ async def _session_page(
         fields["integration_slug"] = values["integration_slug"]
     extra = {"mode": "link"} if values["mode"] == "link" else {"allowed_origins": ["https://app.example.com"]}
     examples = _examples(visit).create_session({**fields, **extra})
-    suggestions, secrets = await find_suggestions(visit), {"connect_url": connect_url, "token": token}
+    suggestions = await find_suggestions(visit, with_enabled=True)
+    secrets = {"connect_url": connect_url, "token": token}
     return _render(visit, "sessions", values, examples, shown, errors, suggestions=suggestions, modes=_MODES, **secrets)
 
 

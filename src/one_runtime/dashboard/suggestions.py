@@ -28,7 +28,7 @@ class Suggestions:
     """Suggestions for fields, without duplicates.
 
     - `end_users`: the end users of the newest connections.
-    - `connected`: the integrations of these connections. `enabled`: all enabled integrations.
+    - `connected`: the integrations of these connections. `enabled`: all enabled integrations, on request.
     - `paths`: the paths of requests that only read, for the connected integrations.
     - `path`: such a path for the integration that the form names, or None.
     """
@@ -40,7 +40,7 @@ class Suggestions:
     path: str | None
 
 
-async def find_suggestions(visit: Visit, slug: str = "") -> Suggestions:
+async def find_suggestions(visit: Visit, slug: str = "", *, with_enabled: bool = False) -> Suggestions:
     """Return the suggestions for the organization of the page. `slug`: the integration that the form names."""
     async with visit.installation.database.read() as tx:
         recent = await organization_search.list_recent(tx, visit.organization_id, limit=_CONNECTIONS)
@@ -48,11 +48,12 @@ async def find_suggestions(visit: Visit, slug: str = "") -> Suggestions:
     slugs = dict.fromkeys(row.integration_slug for row in recent)
     connected = [integration for slug in slugs if (integration := team.catalog.get(slug)) is not None]
     paths = [(sample_path(integration), integration.name) for integration in connected]
+    enabled = [each for each in team.catalog.integrations if each.slug in team.availability] if with_enabled else []
     named = team.catalog.get(slug) if slug else None
     return Suggestions(
         end_users=_suggest_end_users(visit, recent),
         connected=_suggest_integrations(connected),
-        enabled=_suggest_integrations(each for each in team.catalog.integrations if each.slug in team.availability),
+        enabled=_suggest_integrations(enabled),
         paths=[Suggestion(path, name) for path, name in paths if path is not None],
         path=sample_path(named) if named is not None else None,
     )
