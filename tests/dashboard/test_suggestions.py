@@ -6,7 +6,7 @@ from html import unescape
 import pytest
 
 from one_runtime.catalog.loader import load_catalog
-from one_runtime.dashboard.suggestions import sample_path
+from one_runtime.dashboard.suggestions import Suggestion, _suggest_paths, sample_path
 from tests.dashboard.team import Team
 
 
@@ -68,3 +68,10 @@ def test_most_integrations_have_a_sample_path_without_placeholders() -> None:
     known = [path for path in paths if path is not None]
     assert len(known) > len(paths) / 2
     assert all(path.startswith("/") and path.isascii() and not set(path) & set("{} ") for path in known)
+
+
+def test_path_of_several_integrations_is_suggested_once() -> None:
+    catalog = load_catalog()
+    chosen = [integration for slug in ("github", "linear", "airtable", "github") if (integration := catalog.get(slug))]
+    assert _suggest_paths(chosen)[0] == Suggestion("/user", "GitHub, GitHub")
+    assert len(_suggest_paths(chosen)) == 2

@@ -47,14 +47,13 @@ async def find_suggestions(visit: Visit, slug: str = "", *, with_enabled: bool =
         team = await load_team_catalog(tx, visit.installation, visit.organization_id)
     slugs = dict.fromkeys(row.integration_slug for row in recent)
     connected = [integration for slug in slugs if (integration := team.catalog.get(slug)) is not None]
-    paths = [(sample_path(integration), integration.name) for integration in connected]
     enabled = [each for each in team.catalog.integrations if each.slug in team.availability] if with_enabled else []
     named = team.catalog.get(slug) if slug else None
     return Suggestions(
         end_users=_suggest_end_users(visit, recent),
         connected=_suggest_integrations(connected),
         enabled=_suggest_integrations(enabled),
-        paths=[Suggestion(path, name) for path, name in paths if path is not None],
+        paths=_suggest_paths(connected),
         path=sample_path(named) if named is not None else None,
     )
 
@@ -82,3 +81,13 @@ def sample_path(integration: Integration) -> str | None:
 
 def _suggest_integrations(integrations: Iterable[Integration]) -> list[Suggestion]:
     return [Suggestion(integration.slug, integration.name) for integration in integrations]
+
+
+def _suggest_paths(integrations: Iterable[Integration]) -> list[Suggestion]:
+    """Return the sample paths of integrations. Several integrations can have the same path."""
+    names: dict[str, list[str]] = {}
+    for integration in integrations:
+        path = sample_path(integration)
+        if path is not None:
+            names.setdefault(path, []).append(integration.name)
+    return [Suggestion(path, ", ".join(of_path)) for path, of_path in names.items()]
