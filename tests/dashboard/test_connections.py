@@ -12,6 +12,7 @@ import pytest_asyncio
 from one_runtime.demo.acme import GLOBEX, INITECH
 from tests.application import ACME_KEYS, PUBLIC_URL
 from tests.dashboard.team import Team, TeamBrowser, text_of
+from tests.promises import stores
 
 SECRETS: Final = (*ACME_KEYS.values(), "acmeat_", "acmert_", "acmecs_")
 
@@ -291,3 +292,15 @@ async def test_no_page_contains_a_credential(desk: Desk) -> None:
         assert page.status_code == 200
         for secret in SECRETS:
             assert secret not in page.text
+
+
+async def test_scopes_of_a_connection_are_in_words(team: Team) -> None:
+    credentials = {"access_token": "canary-access-token", "scope": "chat:write own.scope"}
+    client = {"client_id": "ours", "client_secret": "s" * 20}
+    assert (await team.api.send("PUT", "/v1/integrations/slack/oauth-client", client)).status_code == 200
+    slack = {"integration_slug": "slack", "auth_type": "oauth2", "credentials": credentials, "check": False}
+    connection = (await team.api.post("/v1/connections", {"end_user_id": "user_1", **slack})).json()
+    stores.query(team.application.installation, "UPDATE connections SET missing_scopes = '[\"channels:read\"]'")
+    page = text_of(await (await team.browser("support")).get(f"connections/{connection['id']}"))
+    assert "Allowed scopes chat:write Send messages in channels that the app is in. own.scope" in page
+    assert "Scopes that are missing channels:read Read the list and the details of public channels." in page

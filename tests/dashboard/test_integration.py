@@ -45,6 +45,19 @@ async def test_page_has_the_redirect_url_the_scopes_and_the_fields(team: Team) -
     assert "Ask an administrator of Northwind to register the client id" in page
 
 
+async def test_scopes_are_in_words(team: Team) -> None:
+    browser = await team.browser("admin")
+    hubspot = text_of(await browser.get("integrations/hubspot"))
+    assert "unless a session names others. oauth Connect an account. Every app needs this scope. Set up" in hubspot
+    client = {"client_id": "ours", "client_secret": SECRET, "scopes": "crm.objects.contacts.read own.scope"}
+    await browser.submit("integrations/hubspot/oauth-client", client)
+    page = await browser.get("integrations/hubspot")
+    text = text_of(page)
+    assert "crm.objects.contacts.read Read contacts. own.scope Set up" in text
+    assert "The documentation of HubSpot describes the scopes without a text." in text
+    assert 'href="https://developers.hubspot.com/docs"' in page.text
+
+
 async def test_administrator_registers_and_deletes_a_client_without_seeing_its_secret(team: Team) -> None:
     browser = await team.browser("admin")
     saved = await browser.submit("integrations/acme/oauth-client", CLIENT)

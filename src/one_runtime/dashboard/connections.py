@@ -5,9 +5,10 @@ from typing import Final, cast
 
 from starlette.responses import Response
 
-from one_runtime.auth_types import auth_method
+from one_runtime.auth_types import auth_method, oauth2_of
 from one_runtime.catalog.model import AuthType
 from one_runtime.catalog.public_values import public_values
+from one_runtime.catalog.scopes import DescribedScope, describe_scopes
 from one_runtime.connections import organization_search
 from one_runtime.connections.organization_search import ConnectionSelection, ConnectionTotals, State
 from one_runtime.connections.search import FoundConnection
@@ -154,6 +155,8 @@ async def render_connection(
         auth_type=AUTH_TYPE_NAMES[cast("AuthType", connection.auth_type)],
         values=public_values(shown.integration, connection.auth_type, connection.params),
         has_tokens=_has_tokens(shown),
+        scopes=_describe(shown, connection.scopes),
+        missing_scopes=_describe(shown, connection.missing_scopes),
         items=timelines.describe(visit, catalog, entries),
         call_path=visit.path(
             "playground",
@@ -172,6 +175,14 @@ async def render_connection(
 def _name_in_form(visit: Visit, name: str) -> str:
     """Return an empty text for a name that the page masks. Otherwise, the form would store the masked name."""
     return name if visit.mask(name) == name else ""
+
+
+def _describe(shown: ConnectionView, scopes: Sequence[str]) -> list[DescribedScope]:
+    integration = shown.integration
+    auth = oauth2_of(integration.auth_of("oauth2")) if integration is not None else None
+    if integration is None or auth is None:
+        return [DescribedScope(scope, None) for scope in scopes]
+    return describe_scopes(integration.slug, auth, scopes)
 
 
 def _has_tokens(shown: ConnectionView) -> bool:

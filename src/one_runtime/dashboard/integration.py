@@ -8,7 +8,8 @@ from starlette.datastructures import FormData
 from starlette.responses import JSONResponse, Response
 
 from one_runtime.auth_types import oauth2_of
-from one_runtime.catalog.oauth2 import OAuth2Auth
+from one_runtime.catalog.oauth2 import OAuth2Auth, ScopeList
+from one_runtime.catalog.scopes import DescribedScope, describe_scopes
 from one_runtime.connecting.integration_health import summarize_integration
 from one_runtime.connecting.new_session import NewSession, create_session
 from one_runtime.connecting.recheck import RecheckResult, recheck
@@ -218,6 +219,14 @@ def _client_names(slug: str, auth: OAuth2Auth) -> tuple[str, ...]:
     return ("client_id", "client_secret", "scopes", *hosts, *(f"fields.{part.name}" for part in auth.client.fields))
 
 
+def _requested_scopes(slug: str, auth: OAuth2Auth, client: OAuthClient | None) -> list[DescribedScope]:
+    """Return the scopes that One Runtime requests if the session names none."""
+    more = auth.more_scopes or ScopeList()
+    chosen = client.scopes if client is not None else None
+    names = (*auth.scopes.always, *(auth.scopes.default if chosen is None else chosen), *more.always, *more.default)
+    return describe_scopes(slug, auth, names)
+
+
 async def _render(visit: Visit, additions: Additions, *, status: int = 200) -> Response:
     slug, vault = visit.parameter("integration_slug"), visit.installation.vault
     client = None
@@ -246,6 +255,7 @@ async def _render(visit: Visit, additions: Additions, *, status: int = 200) -> R
         oauth=auth if auth is not None and needs_client(integration) else None,
         client=client,
         client_form=additions.client_form or (ClientForm.of(client, auth) if auth is not None else None),
+        scopes=_requested_scopes(slug, auth, client) if auth is not None else [],
         names_hosts=auth is not None and names_hosts(slug, auth),
         redirect_url=callback_url(visit.installation.settings.public_url, slug),
     )
