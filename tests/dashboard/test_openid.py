@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from html import unescape
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest_asyncio
@@ -14,6 +16,7 @@ from one_runtime.tenancy import dashboard_sessions
 from tests.application import RunningAcme, settings_for, started
 from tests.dashboard.team import Team, TeamBrowser, text_of
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, running_provider
+from tests.promises.stores import query
 
 CALLBACK = "/sign-in/oidc/callback"
 
@@ -127,3 +130,52 @@ async def test_sign_in_without_auth_time_counts_only_if_the_provider_had_to_auth
             visitor = await dashboard_sessions.find_visitor(tx, token, None, now)
         assert visitor is not None
         assert visitor.has_authenticated_recently(now) == is_recent
+
+
+async def test_member_of_the_provider_adds_another_way_to_sign_in_and_keeps_both(
+    team: Team, provider: FakeProvider
+) -> None:
+    host = urlsplit(provider.url).netloc
+
+    async def sign_in(**fields: str) -> TeamBrowser:
+        await browser.get(f"{CALLBACK}?{provider.authorize(await provider_url(browser, **fields)).decode()}")
+        return browser
+
+    browser = await team.browser(None)
+    account = text_of(await (await sign_in()).get("/account"))
+    assert f"You sign in with your account at {host}." in account
+    assert "confirm that it is you" in account
+    assert "New password" not in account, "the provider possibly used an old session"
+    again = await browser.get("/sign-in/again", next="/account")
+    assert f"Sign in with {host}" in text_of(again)
+    assert "Ask for a new invitation" not in text_of(again)
+    account = text_of(await (await sign_in(next="/account")).get("/account"))
+    assert ("confirm that it is you" in account, "New password" in account) == (False, True)
+    password = await browser.submit("/account/password", {"password": "seven quiet herons"})
+    assert "Your password is saved." in text_of(password)
+    account = text_of(await (await sign_in()).get("/account"))
+    assert f"You sign in with your account at {host}." in account
+    assert "You have no password" not in account, "a further sign-in at the provider keeps the password"
+
+
+async def test_member_with_a_session_signs_in_at_the_provider_for_the_first_time(
+    team: Team, provider: FakeProvider
+) -> None:
+    browser = await team.browser("admin")
+    query(
+        team.application.installation, f"UPDATE members SET email = 'ada@acme.example' WHERE id = '{browser.member_id}'"
+    )
+    answer = await browser.get(f"{CALLBACK}?{provider.authorize(await provider_url(browser)).decode()}")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/"), text_of(answer)
+    assert "You sign in with your account at" in text_of(await browser.get("/account"))
+    assert (await browser.get("members")).status_code == 200
+
+
+async def test_member_whose_provider_is_turned_off_reads_what_to_do(team: Team, provider: FakeProvider) -> None:
+    browser = await team.browser(None)
+    await browser.get(f"{CALLBACK}?{provider.authorize(await provider_url(browser)).decode()}")
+    dashboard: Any = team.application.app.listeners[8003]
+    dashboard._services = replace(dashboard._services, openid=None)
+    assert "This server has no OpenID provider now" in text_of(await browser.get("/account"))
+    again = text_of(await browser.get("/sign-in/again", next="/account"))
+    assert "None of your ways to sign in works at this address. Ask for a new invitation" in again

@@ -229,3 +229,30 @@ async def test_pages_between_the_link_and_the_account_are_accessible_and_need_no
     await expect(page).to_have_url(f"{served_team.url}/o/{served_team.organization_id}")
     assert found == []
     assert page_problems == []
+
+
+@pytest.mark.slow
+async def test_member_of_an_openid_provider_adds_a_passkey_and_keeps_both(
+    page: Page, served_team: ServedTeam, device: Device, page_problems: PageProblems
+) -> None:
+    home, account = f"{served_team.url}/o/{served_team.organization_id}", f"{served_team.url}/account"
+    provider = page.get_by_role("button", name="Sign in with 127.0.0.1")
+    await page.goto(f"{served_team.url}/sign-in")
+    await provider.click()
+    await expect(page).to_have_url(home)
+    await page.goto(account)
+    await page.get_by_role("link", name="confirm that it is you").click()
+    await provider.click()
+    await expect(page).to_have_url(account)
+    await press(page, "Add a passkey")
+    await expect(page.get_by_role("status")).to_have_text("Your passkey is added.")
+    await press(page, "Sign out")  # the virtual authenticator selects the passkey that the browser offers in the field
+    await expect(page).to_have_url(home)
+    for _ in range(2):
+        await page.goto(account)
+        await expect(page.get_by_text("You sign in with your account at 127.0.0.1")).to_be_visible()
+        await expect(page.get_by_text("last used")).to_be_visible()
+        await page.goto(f"{served_team.url}/sign-in/again?next=/account")
+        await provider.click()
+        await expect(page).to_have_url(account)
+    assert page_problems == []

@@ -1,5 +1,6 @@
 """Begin and end the session of a browser."""
 
+from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
@@ -10,6 +11,7 @@ from one_runtime.dashboard.declarations import SIGNED_IN, Pages
 from one_runtime.dashboard.visit import Visit
 from one_runtime.db.engine import Transaction
 from one_runtime.encryption.secret_tokens import SecretToken
+from one_runtime.errors import NotFound
 from one_runtime.tenancy import dashboard_sessions
 from one_runtime.tenancy.dashboard_sessions import LIFETIME, SignInMethod
 
@@ -26,7 +28,8 @@ async def start(
     `authenticated_at`: the time at which an OpenID provider authenticated the member. None: now.
     """
     if visit.visitor is not None:
-        await dashboard_sessions.end(tx, visit.visitor.member_id, visit.visitor.session_id)
+        with suppress(NotFound):  # the first sign-in at a provider has ended all sessions of the member
+            await dashboard_sessions.end(tx, visit.visitor.member_id, visit.visitor.session_id)
     session, token = await dashboard_sessions.create(
         tx, member_id, method, visit.now, address=visit.address, user_agent=visit.user_agent
     )
