@@ -9,9 +9,10 @@ never had an endpoint needs no further statement.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Text, and_, bindparam, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, Text, bindparam, func, insert, literal, or_, select, update
+from sqlalchemy.sql.dml import ReturningInsert
 
 from one_runtime.db.engine import Transaction
 from one_runtime.db.id_lists import in_list
@@ -43,36 +44,6 @@ So the result of this attempt does not undo the change.
 
 _NO_ENDPOINT: Final = "00000000-0000-0000-0000-000000000000"
 
-_matching = (
-    select(
-        events.c.id,
-        webhook_endpoints.c.id,
-        webhook_endpoints.c.organization_id,
-        literal("pending", Text),
-        literal(0),
-        literal(0),
-        bindparam("now", type_=TIME),
-        webhook_endpoints.c.lane,
-        bindparam("end_user", type_=Text),
-    )
-    .select_from(events)
-    .join(
-        webhook_subscriptions,
-        and_(
-            webhook_subscriptions.c.organization_id == events.c.organization_id,
-            or_(
-                webhook_subscriptions.c.event_type == events.c.type,
-                webhook_subscriptions.c.event_type == ALL_TYPES,
-            ),
-        ),
-    )
-    .join(webhook_endpoints, webhook_endpoints.c.id == webhook_subscriptions.c.endpoint_id)
-    .where(
-        in_list(events.c.id, "events"),
-        or_(webhook_endpoints.c.status == "active", webhook_endpoints.c.status == "paused"),
-        webhook_endpoints.c.id != bindparam("except_endpoint"),
-    )
-)
 _COLUMNS: Final = [
     "event_id",
     "endpoint_id",
@@ -84,10 +55,50 @@ _COLUMNS: Final = [
     "lane",
     "end_user_id",
 ]
-_QUEUE: Final = (
-    insert(webhook_deliveries)
-    .from_select(_COLUMNS, _matching)
-    .returning(webhook_deliveries.c.endpoint_id, webhook_deliveries.c.lane)
+
+
+def _queue(event_id: ColumnElement[str], *conditions: ColumnElement[bool]) -> ReturningInsert[Any]:
+    """Build the statement that queues events. `conditions`: select the subscriptions to each event."""
+    matching = (
+        select(
+            event_id,
+            webhook_endpoints.c.id,
+            webhook_endpoints.c.organization_id,
+            literal("pending", Text),
+            literal(0),
+            literal(0),
+            bindparam("now", type_=TIME),
+            webhook_endpoints.c.lane,
+            bindparam("end_user", type_=Text),
+        )
+        .join_from(
+            webhook_subscriptions, webhook_endpoints, webhook_endpoints.c.id == webhook_subscriptions.c.endpoint_id
+        )
+        .where(
+            *conditions,
+            or_(webhook_endpoints.c.status == "active", webhook_endpoints.c.status == "paused"),
+            webhook_endpoints.c.id != bindparam("except_endpoint"),
+        )
+    )
+    return (
+        insert(webhook_deliveries)
+        .from_select(_COLUMNS, matching)
+        .returning(webhook_deliveries.c.endpoint_id, webhook_deliveries.c.lane)
+    )
+
+
+# The statement for one event does not read `events`. PostgreSQL would keep a plan from the time when the table was
+# small, and read the whole table until the next ANALYZE.
+_QUEUE_ONE: Final = _queue(
+    bindparam("event", type_=ID),
+    webhook_subscriptions.c.organization_id == bindparam("organization"),
+    webhook_subscriptions.c.event_type.in_([bindparam("type"), ALL_TYPES]),
+)
+_QUEUE_MANY: Final = _queue(
+    events.c.id,
+    in_list(events.c.id, "events"),
+    webhook_subscriptions.c.organization_id == events.c.organization_id,
+    or_(webhook_subscriptions.c.event_type == events.c.type, webhook_subscriptions.c.event_type == ALL_TYPES),
 )
 _LOCK: Final = select(organizations.c.id).where(organizations.c.id == bindparam("organization")).with_for_update()
 _BEGIN: Final = (
@@ -123,6 +134,14 @@ _FORGET_EXCERPTS: Final = (
 )
 
 
+class NewEvent(NamedTuple):
+    """What decides which endpoints receive an event."""
+
+    id: str
+    type: str
+    organization_id: str
+
+
 class _Queued(NamedTuple):
     endpoint_id: str
     lane: int
@@ -141,22 +160,36 @@ async def begin(tx: Transaction, organization_id: str, now: datetime) -> None:
 
 async def queue(
     tx: Transaction,
-    event_ids: Sequence[str],
+    event: NewEvent,
     now: datetime,
     *,
     except_endpoint: str | None = None,
     end_user_id: str | None = None,
 ) -> None:
-    """Queue new events for every endpoint of their organizations that receives events of their types.
+    """Queue an event for every endpoint of its organization that receives events of its type.
 
     Wake the sender, and the requests that wait for events of a pull endpoint, as soon as the transaction commits.
 
     `except_endpoint`: the endpoint that the event is about. `end_user_id`: the identifier of a deleted end user.
     """
+    key = {"event": event.id, "type": event.type, "organization": event.organization_id}
     except_id = except_endpoint or _NO_ENDPOINT
-    queued = await tx.all(
-        _QUEUE, _Queued, events=list(event_ids), now=now, except_endpoint=except_id, end_user=end_user_id
+    _wake_on_commit(
+        tx, await tx.all(_QUEUE_ONE, _Queued, **key, now=now, except_endpoint=except_id, end_user=end_user_id)
     )
+
+
+async def queue_many(tx: Transaction, event_ids: Sequence[str], now: datetime) -> None:
+    """Queue new events, of any organization and type, as `queue` does."""
+    _wake_on_commit(
+        tx,
+        await tx.all(
+            _QUEUE_MANY, _Queued, events=list(event_ids), now=now, except_endpoint=_NO_ENDPOINT, end_user=None
+        ),
+    )
+
+
+def _wake_on_commit(tx: Transaction, queued: Sequence[_Queued]) -> None:
     if any(delivery.lane in {FIRST, TROUBLED} for delivery in queued):
         wake_on_commit(tx, webhook_deliveries)
     for endpoint_id in {delivery.endpoint_id for delivery in queued if delivery.lane == PULL}:

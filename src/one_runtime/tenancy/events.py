@@ -21,6 +21,7 @@ from one_runtime.jobs.queue import batched_delete, run_in_batches
 from one_runtime.telemetry import metrics
 from one_runtime.telemetry.current_request import current_request_id
 from one_runtime.tenancy import event_deliveries
+from one_runtime.tenancy.event_deliveries import NewEvent
 
 if TYPE_CHECKING:  # most commands import this module, and need none of the modules that `context` imports
     from one_runtime.context import Installation
@@ -151,7 +152,7 @@ async def record(tx: Transaction, actor: Actor, kind: EventType, now: datetime, 
     if organization is not None and organization.webhooks_since is not None:
         await event_deliveries.queue(
             tx,
-            [str(values["id"])],
+            NewEvent(str(values["id"]), kind, actor.organization_id),
             now,
             except_endpoint=subject.webhook_endpoint_id,
             end_user_id=subject.deleted_end_user_id,
@@ -166,7 +167,7 @@ async def record_many(tx: Transaction, kind: EventType, now: datetime, causes: S
     """
     rows = [_values(actor, kind, now, subject) for actor, subject in causes]
     await tx.execute_many(_INSERT, rows)
-    await event_deliveries.queue(tx, [str(row["id"]) for row in rows], now)
+    await event_deliveries.queue_many(tx, [str(row["id"]) for row in rows], now)
     for _, subject in causes:
         _count_on_commit(tx, kind, subject)
 
