@@ -23,31 +23,58 @@ from one_runtime.dashboard.wording import in_page, without_fields
 _UNITS: Final = (("d", timedelta(days=1)), ("h", timedelta(hours=1)), ("min", timedelta(minutes=1)))
 
 
+def _json(value: object) -> str:
+    """Return a value as JSON. The filter `tojson` of Jinja2 returns markup, which escapes and masks nothing again."""
+    return json.dumps(value, ensure_ascii=False)
+
+
+def ago(moment: datetime, now: datetime) -> str:
+    """Return the time between two moments in words, such as `3 min ago` or `in 2 h`. Old moments are dates."""
+    distance = abs(now - moment)
+    if distance >= timedelta(days=30):
+        return day(moment)
+    name, unit = next(((name, unit) for name, unit in _UNITS if distance >= unit), ("s", timedelta(seconds=1)))
+    amount = f"{distance // unit} {name}"
+    if distance < timedelta(seconds=1):
+        return "just now"
+    return f"in {amount}" if moment > now else f"{amount} ago"
+
+
+def day(moment: datetime) -> str:
+    """Return the date of a moment in UTC, such as `2026-11-30`."""
+    return moment.date().isoformat()
+
+
+_ENVIRONMENT: Final = Environment(
+    loader=PackageLoader("one_runtime.dashboard"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    auto_reload=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+_ENVIRONMENT.globals.update(sections=SECTIONS)
+_ENVIRONMENT.filters.update(
+    time=rfc3339,
+    ago=ago,
+    day=day,
+    number=number,
+    duration=duration,
+    auth_type=AUTH_TYPE_NAMES.__getitem__,
+    in_page=in_page,
+    json=_json,
+    query_value=query_value,
+    whole=Whole,
+    without_fields=without_fields,
+)
+_MASKING: Final = _ENVIRONMENT.overlay(finalize=mask_output)
+
+
 class Renderer:
     """Renders pages. `public_url`: the URL of the popup and of the logos."""
 
     def __init__(self, static: StaticFiles, public_url: str, dashboard_url: str) -> None:
-        self._environment = Environment(
-            loader=PackageLoader("one_runtime.dashboard"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            auto_reload=False,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
-        self._environment.globals.update(
-            assets=static.base, sections=SECTIONS, public_url=public_url, dashboard_url=dashboard_url
-        )
-        self._environment.filters.update(time=rfc3339, ago=ago, day=day, number=number, duration=duration)
-        self._environment.filters.update(
-            auth_type=AUTH_TYPE_NAMES.__getitem__,
-            in_page=in_page,
-            json=_json,
-            query_value=query_value,
-            whole=Whole,
-            without_fields=without_fields,
-        )
-        self._masking = self._environment.overlay(finalize=mask_output)
+        self._site = {"assets": static.base, "public_url": public_url, "dashboard_url": dashboard_url}
         address = urlsplit(public_url)
         origin = f"{address.scheme}://{address.netloc}"  # a path in a policy would match only this path
         self.headers: Mapping[str, str] = _headers(origin)
@@ -55,8 +82,8 @@ class Renderer:
 
     def render(self, template: str, *, is_masked: bool = False, **values: object) -> str:
         """Render a template of the folder `templates`. `is_masked`: mask e-mail addresses (`masking`)."""
-        environment = self._masking if is_masked else self._environment
-        return environment.get_template(template).render(**values)
+        environment = _MASKING if is_masked else _ENVIRONMENT
+        return environment.get_template(template).render(**self._site, **values)
 
 
 def _headers(public_origin: str) -> Mapping[str, str]:
@@ -99,25 +126,3 @@ def _frame_headers(public_origin: str) -> Mapping[str, str]:
     )
     framed = {"Content-Security-Policy": "; ".join(policy), "X-Frame-Options": "SAMEORIGIN"}
     return {**_headers(public_origin), **framed}
-
-
-def _json(value: object) -> str:
-    """Return a value as JSON. The filter `tojson` of Jinja2 returns markup, which escapes and masks nothing again."""
-    return json.dumps(value, ensure_ascii=False)
-
-
-def ago(moment: datetime, now: datetime) -> str:
-    """Return the time between two moments in words, such as `3 min ago` or `in 2 h`. Old moments are dates."""
-    distance = abs(now - moment)
-    if distance >= timedelta(days=30):
-        return day(moment)
-    name, unit = next(((name, unit) for name, unit in _UNITS if distance >= unit), ("s", timedelta(seconds=1)))
-    amount = f"{distance // unit} {name}"
-    if distance < timedelta(seconds=1):
-        return "just now"
-    return f"in {amount}" if moment > now else f"{amount} ago"
-
-
-def day(moment: datetime) -> str:
-    """Return the date of a moment in UTC, such as `2026-11-30`."""
-    return moment.date().isoformat()
