@@ -135,7 +135,7 @@ _FORGET_EXCERPTS: Final = (
 
 
 class NewEvent(NamedTuple):
-    """What decides which endpoints receive an event."""
+    """The properties of an event that select the endpoints."""
 
     id: str
     type: str
