@@ -5,8 +5,9 @@ The fixture `served_team` runs one server for all browser tests of a session, on
 """
 
 import asyncio
+import re
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -17,10 +18,13 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.async_api import BrowserContext
 from pydantic import SecretStr
+from sqlalchemy import insert
 
 from one_runtime.clock import system_clock
 from one_runtime.dashboard.application import PAGES
-from one_runtime.dashboard.declarations import PageSpec
+from one_runtime.dashboard.declarations import ORGANIZATION, PageSpec
+from one_runtime.db.dashboard_tables import passkeys
+from one_runtime.db.ids import new_id
 from one_runtime.db.migrations import migrate
 from one_runtime.demo.acme import GLOBEX, INITECH, Acme
 from one_runtime.proxy import request_log, usage
@@ -55,6 +59,7 @@ ACME_APP, ACME_SECRET = "northwind-app", "northwind-secret-0123456789"
 """The organization's OAuth client at Acme. A test registers it at One Runtime."""
 
 Sample = Callable[[Client], Awaitable[str]]
+_PARAMETER: Final = re.compile(r"\{(\w+)[^}]*\}")
 
 
 async def _webhook_endpoint(client: Client) -> str:
@@ -141,6 +146,24 @@ class ServedTeam:
 
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(create(), self.loop))
 
+    async def empty(self) -> "ServedTeam":
+        """Return a new organization that has only its owner. `paths` has the pages that need no further rows."""
+
+        async def create() -> ServedTeam:
+            application = self.team.application
+            organization_id = await application.organization("Southwind Traders", origins=())
+            owner_id = await self.team.member("owner", organization_id)
+            values = {"organization_id": organization_id, "member_id": owner_id, "integration_slug": "acme"}
+            specs = [spec for spec in PAGES if spec.path.startswith(ORGANIZATION) and _parameters(spec) <= set(values)]
+            return replace(
+                self,
+                organization_id=organization_id,
+                tokens={"owner": await _session(application, owner_id)},
+                paths={spec.name: _path(spec, values) for spec in specs},
+            )
+
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(create(), self.loop))
+
 
 @contextmanager
 def running_team(folder: Path) -> Iterator[ServedTeam]:
@@ -211,6 +234,7 @@ async def _served(folder: Path) -> AsyncIterator[ServedTeam]:
         await fill(application, client)
         members: dict[str, str] = {role: await team.member(role) for role in ROLES}
         tokens: dict[str, str] = {role: await _session(application, members[role]) for role in ROLES}
+        await _add_passkeys(application, members.values())
         async with application.installation.database.write() as tx:
             owner = Actor(organization_id, "member", members["owner"])
             await invitations.create(tx, owner, "mary@example.com", "support", application.clock())
@@ -237,6 +261,27 @@ async def _session(application: Application, member_id: str) -> str:
             tx, member_id, "passkey", application.clock(), address="203.0.113.7", user_agent="Mozilla/5.0 Firefox/149"
         )
     return token.secret
+
+
+async def _add_passkeys(application: Application, member_ids: Iterable[str]) -> None:
+    """Give each member a passkey that only pages show. Without a passkey, each page has a note about the sign-in."""
+    now = application.clock()
+    rows: list[dict[str, Any]] = [
+        {
+            "id": new_id(),
+            "member_id": member_id,
+            "credential_id": member_id.encode(),
+            "public_key": b"",
+            "sign_count": 1,
+            "transports": [],
+            "name": "Laptop",
+            "last_used_at": None,
+            "created_at": now,
+        }
+        for member_id in member_ids
+    ]
+    async with application.installation.database.write() as tx:
+        await tx.execute_many(insert(passkeys), rows)
 
 
 async def fill(application: Application, client: Client) -> None:
@@ -301,15 +346,15 @@ async def _sign_in_to_acme(application: Application, client: Client) -> None:
     acme.faults.token_status = None
 
 
+def _parameters(spec: PageSpec) -> set[str]:
+    return {match[1] for match in _PARAMETER.finditer(spec.path)}
+
+
 def _path(spec: PageSpec, values: Mapping[str, str]) -> str:
     """Return a path of the page. Raises: AssertionError for a parameter without a sample."""
-    parts = []
-    for part in spec.path.split("/"):
-        name = part[1:-1].partition(":")[0] if part.startswith("{") else None
-        if name is not None and name not in values and spec.method == "GET":
-            raise AssertionError(f"{spec.name}: add {name} to SAMPLES in tests/dashboard/served.py")
-        parts.append(part if name is None else values.get(name, "-"))
-    return "/".join(parts)
+    missing = _parameters(spec) - set(values) if spec.method == "GET" else set()
+    assert not missing, f"{spec.name}: add {missing} to SAMPLES in tests/dashboard/served.py"
+    return _PARAMETER.sub(lambda match: values.get(match[1], "-"), spec.path)
 
 
 @pytest.fixture(scope="session")
