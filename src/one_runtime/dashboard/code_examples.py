@@ -2,9 +2,12 @@
 
 import json
 import shlex
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
+
+_WIDTH: Final = 56
+"""Characters of a line beside the form. A longer call has one argument per line."""
 
 
 class CodeExample(NamedTuple):
@@ -22,18 +25,17 @@ class CodeExamples:
 
     def list_integrations(self, end_user_id: str, options: Mapping[str, str]) -> list[CodeExample]:
         """Return the code that lists the integrations of an end user."""
-        query = urlencode({"end_user_id": end_user_id, **options})
-        arguments = {"end_user_id": end_user_id, **options}
+        query = {"end_user_id": end_user_id, **options}
         return [
-            CodeExample("curl", _curl("GET", f"{self._url}/v1/integrations?{query}")),
+            CodeExample("curl", _curl("GET", f"{self._url}/v1/integrations?{urlencode(query)}")),
             CodeExample(
                 "Python",
-                self._python(f"for integration in one_runtime.integrations.list({_keywords(arguments)}):")
+                self._python("for integration in one_runtime.integrations.list(", _keywords(query), "):")
                 + "\n    print(integration.slug, integration.status)",
             ),
             CodeExample(
                 "JavaScript",
-                self._javascript(f"const integrations = await oneRuntime.integrations.list({_object(arguments)});")
+                self._javascript("const integrations = await oneRuntime.integrations.list({", _members(query), "});")
                 + "\nconsole.log(integrations);",
             ),
         ]
@@ -45,12 +47,12 @@ class CodeExamples:
             CodeExample("curl", _curl("POST", url, json.dumps(fields, ensure_ascii=False))),
             CodeExample(
                 "Python",
-                self._python(f"session = one_runtime.sessions.create({_keywords(fields)})")
+                self._python("session = one_runtime.sessions.create(", _keywords(fields), ")")
                 + "\nprint(session.connect_url)",
             ),
             CodeExample(
                 "JavaScript",
-                self._javascript(f"const session = await oneRuntime.sessions.create({_object(fields)});")
+                self._javascript("const session = await oneRuntime.sessions.create({", _members(fields), "});")
                 + "\nconsole.log(session.connectUrl);",
             ),
         ]
@@ -58,36 +60,54 @@ class CodeExamples:
     def call_provider(self, end_user_id: str, slug: str, method: str, path: str, body: str) -> list[CodeExample]:
         """Return the code that calls a provider through the proxy."""
         url = f"{self._url}/v1/proxy/{quote(slug)}{path}"
-        arguments = f"{_text(method)}, {_text(slug)}, {_text(path)}"
+        arguments = [_text(method), _text(slug), _text(path)]
         options: dict[str, object] = {"end_user_id": end_user_id}
         if body:
             options |= {"body": body, "headers": {"Content-Type": "application/json"}}
-        python = f"response = one_runtime.proxy.request({arguments}, {_keywords(options)})"
-        javascript = f"const response = await oneRuntime.proxy.request({arguments}, {_object(options)});"
+        python = self._python("response = one_runtime.proxy.request(", [*arguments, *_keywords(options)], ")")
+        members = _call("{", _members(options), "}", "  ")
+        javascript = self._javascript("const response = await oneRuntime.proxy.request(", [*arguments, members], ");")
         return [
             CodeExample("curl", _curl(method, url, body, f"One-Runtime-End-User: {end_user_id}")),
-            CodeExample("Python", self._python(python) + "\nprint(response.text)"),
-            CodeExample("JavaScript", self._javascript(javascript) + "\nconsole.log(await response.text());"),
+            CodeExample("Python", python + "\nprint(response.text)"),
+            CodeExample("JavaScript", javascript + "\nconsole.log(await response.text());"),
         ]
 
-    def _python(self, line: str) -> str:
-        client = f'OneRuntime({_text(self._url)}, os.environ["ONE_RUNTIME_API_KEY"])'
-        return f"import os\n\nfrom one_runtime_client import OneRuntime\n\none_runtime = {client}\n{line}"
+    def _python(self, start: str, arguments: Sequence[str], end: str) -> str:
+        """Return a program with a call, whose arguments are between `start` and `end`."""
+        client = _call("one_runtime = OneRuntime(", [_text(self._url), 'os.environ["ONE_RUNTIME_API_KEY"]'], ")")
+        call = _call(start, arguments, end)
+        return f"import os\n\nfrom one_runtime_client import OneRuntime\n\n{client}\n{call}"
 
-    def _javascript(self, line: str) -> str:
-        client = f"new OneRuntime({{ baseUrl: {_text(self._url)}, apiKey: process.env.ONE_RUNTIME_API_KEY }})"
-        return f'import {{ OneRuntime }} from "@one-runtime/client";\n\nconst oneRuntime = {client};\n{line}'
+    def _javascript(self, start: str, arguments: Sequence[str], end: str) -> str:
+        """Return a program with a call, whose arguments are between `start` and `end`."""
+        options = [f"baseUrl: {_text(self._url)}", "apiKey: process.env.ONE_RUNTIME_API_KEY"]
+        client = _call("const oneRuntime = new OneRuntime({", options, "});", "  ")
+        call = _call(start, arguments, end, "  ")
+        return f'import {{ OneRuntime }} from "@one-runtime/client";\n\n{client}\n{call}'
+
+
+def _call(start: str, arguments: Sequence[str], end: str, indent: str = "    ") -> str:
+    """Return a call in one line, or with one argument per line if the line is too long."""
+    space = " " if start.endswith("{") else ""
+    line = f"{start}{space}{', '.join(arguments)}{space}{end}"
+    if len(line) <= _WIDTH:
+        return line
+    lines = [argument.replace("\n", f"\n{indent}") for argument in arguments]
+    return f"{start}\n" + "".join(f"{indent}{line},\n" for line in lines) + end
 
 
 def _curl(method: str, url: str, body: str = "", header: str = "") -> str:
     """Return a command for a POSIX shell."""
     verb = {"GET": "curl", "HEAD": "curl --head"}.get(method, f"curl -X {method}")
     glob = " --globoff" if any(character in url for character in "[]{}") else ""
-    lines = [f'{verb}{glob} -H "Authorization: Bearer $ONE_RUNTIME_API_KEY"']
+    lines = [f"{verb}{glob}", '-H "Authorization: Bearer $ONE_RUNTIME_API_KEY"']
+    if verb == "curl":
+        lines = [" ".join(lines)]
     if header:
         lines.append(f"-H {shlex.quote(header)}")
     if body:
-        lines.append(f"-H 'Content-Type: application/json' --data-raw {shlex.quote(body)}")
+        lines += ["-H 'Content-Type: application/json'", f"--data-raw {shlex.quote(body)}"]
     return " \\\n  ".join([*lines, shlex.quote(url)])
 
 
@@ -96,14 +116,14 @@ def _text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _keywords(arguments: Mapping[str, object]) -> str:
+def _keywords(arguments: Mapping[str, object]) -> list[str]:
     """Return the arguments of a call in Python."""
-    return ", ".join(f"{name}={_text(value)}" for name, value in arguments.items())
+    return [f"{name}={_text(value)}" for name, value in arguments.items()]
 
 
-def _object(arguments: Mapping[str, object]) -> str:
-    """Return the arguments of a call as an object in JavaScript."""
-    return "{ " + ", ".join(f"{_camel(name)}: {_text(value)}" for name, value in arguments.items()) + " }"
+def _members(arguments: Mapping[str, object]) -> list[str]:
+    """Return the members of an object in JavaScript."""
+    return [f"{_camel(name)}: {_text(value)}" for name, value in arguments.items()]
 
 
 def _camel(name: str) -> str:
