@@ -43,6 +43,19 @@ document.addEventListener("change", (event) => {
   if (event.target.closest("[data-submit]")) event.target.form.requestSubmit();
 });
 
+// A form is sent once. A second press has no effect while the server works. A file download keeps its page.
+document.addEventListener("submit", (event) => {
+  const { target: form, submitter: button } = event;
+  if (event.defaultPrevented || form.method !== "post" || button?.formTarget || "download" in form.dataset) return;
+  if (form.ariaBusy === "true") event.preventDefault();
+  form.ariaBusy = "true";
+});
+
+// The browser keeps the page of a form in its history.
+addEventListener("pageshow", () => {
+  for (const form of document.querySelectorAll("form[aria-busy]")) form.ariaBusy = null;
+});
+
 // A menu closes when the focus leaves it, and with Escape.
 for (const menu of document.querySelectorAll("details.person, details.menu")) {
   menu.addEventListener("focusout", (event) => {
