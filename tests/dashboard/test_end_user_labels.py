@@ -25,13 +25,13 @@ async def test_every_list_names_the_end_user_first_and_then_shows_the_identifier
     await team.application.app.services.request_log.flush()
     call = (await team.api.get("/v1/proxy-requests")).json()["proxy_requests"][0]
     browser = await team.browser("developer")
-    second = "" if first == ID else f'<div class="soft identifier">{ID}</div>'
+    second = "" if first == ID else f'<div class="soft">{ID}</div>'
     link = f'<a href="/o/{team.organization_id}/end-users/{path_part(ID)}">{first}</a>{second}'
     paths = ("requests", f"requests/{call['id']}", "connections", f"connections/{connection['id']}", "agents")
     for path in paths:
         assert link in unescape((await browser.get(path)).text), path
     audit = unescape((await browser.get("audit")).text)
-    assert ID not in re.sub(r'href="[^"]*"|<span class="soft identifier">[^<]*', "", audit) or first == ID
+    assert ID not in re.sub(r'href="[^"]*"|<span class="soft">[^<]*', "", audit) or first == ID
     assert re.search(rf'<p>End user <a href="[^"]*end_user=user%2F7">{first}</a>', audit)
 
 

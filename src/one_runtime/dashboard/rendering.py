@@ -5,7 +5,7 @@ docs/security.md describes the reason for these headers (promises P11 and P14).
 
 import json
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -45,6 +45,11 @@ def day(moment: datetime) -> str:
     return moment.date().isoformat()
 
 
+def exact(moment: datetime) -> str:
+    """Return the date and the time of a moment, such as `2026-11-30 14:05:09 UTC`."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 _ENVIRONMENT: Final = Environment(
     loader=PackageLoader("one_runtime.dashboard"),
     autoescape=True,
@@ -58,6 +63,7 @@ _ENVIRONMENT.filters.update(
     time=rfc3339,
     ago=ago,
     day=day,
+    exact=exact,
     number=number,
     duration=duration,
     auth_type=AUTH_TYPE_NAMES.__getitem__,
