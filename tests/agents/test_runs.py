@@ -13,6 +13,7 @@ from one_runtime.db.ids import lowest_id, new_id
 from one_runtime.errors import NotFound
 from one_runtime.proxy.request_log import LoggedRequest, RequestFilter
 from tests.application import Application
+from tests.promises.stores import query
 from tests.proxy.test_usage import call
 
 OF_AGENTS = RequestFilter(of_agents=True)
@@ -108,6 +109,28 @@ async def test_run_is_on_the_page_of_its_newest_call_that_matches(application: A
     assert numbers(found) == [(None, 1, 1), (run_id, 2, 1)]
 
 
+async def test_calls_outside_the_period_do_not_hide_a_run(application: Application) -> None:
+    organization_id, run_id, now = await application.organization(), lowest_id(application.clock()), application.clock()
+    ids = [lowest_id(now + timedelta(seconds=seconds)) for seconds in (1, 2, 3)]
+    calls: list[dict[str, Any]] = [{"run_id": run_id}, {"end_user_token_id": new_id()}, {"run_id": run_id}]
+    await add(application, organization_id, *({"id": row_id, **each} for row_id, each in zip(ids, calls, strict=True)))
+    early = replace(OF_AGENTS, until=now + timedelta(seconds=3))
+    page = await page_of(application, organization_id, early, limit=1)
+    following = await page_of(application, organization_id, early, limit=1, before=page.next_cursor)
+    assert numbers([*page.runs, *following.runs]) == [(None, 1, 0), (run_id, 2, 0)]
+
+
+async def test_calls_of_a_deleted_end_user_are_counted_by_page(application: Application) -> None:
+    organization_id, run_id = await application.organization(), new_id()
+    await add(application, organization_id, {"run_id": run_id}, {"run_id": run_id, "status": 500})
+    query(application.installation, "UPDATE requests SET end_user_id = NULL")
+    page = await page_of(application, organization_id)
+    assert numbers(page.runs) == [(run_id, 2, 1)]
+    async with application.installation.database.read() as tx:
+        with pytest.raises(NotFound, match="deleted end users"):
+            await runs.find(tx, organization_id, run_id, application.clock(), limit=2, after=None)
+
+
 async def test_search_without_a_match_in_the_newest_calls_continues(
     application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,7 +153,12 @@ async def test_run_has_its_calls_in_order_and_pages(application: Application) ->
         assert found.run is not None
         assert (found.run.calls, found.paused) == (3, None)
         other = await application.organization("Southwind Traders")
-        for organization, unknown in ((other, run_id), (organization_id, new_id()), (organization_id, "nonsense")):
+        for organization, unknown in (
+            (other, run_id),
+            (organization_id, new_id()),
+            (organization_id, "nonsense"),
+            (organization_id, "f" * 8 + "-ffff" * 3 + "-" + "f" * 12),
+        ):
             with pytest.raises(NotFound):
                 await runs.find(tx, organization, unknown, application.clock(), limit=2, after=None)
 

@@ -16,7 +16,8 @@ from one_runtime.agents import paused_runs
 from one_runtime.db.agent_tables import agent_runs
 from one_runtime.db.engine import Transaction
 from one_runtime.db.id_lists import in_list
-from one_runtime.db.ids import is_id, lowest_id, time_of
+from one_runtime.db.ids import is_id, later_id, time_of
+from one_runtime.db.scanning import within
 from one_runtime.db.schema import requests as rows
 from one_runtime.errors import NotFound
 from one_runtime.proxy import request_log, usage
@@ -132,14 +133,15 @@ async def list_page(
     calls, cursor = await request_log.list_newest(
         tx, organization_id, matching, limit=READ, before=before, scanned=SCANNED
     )
-    newest = dict[str, LoggedRequest]()
+    groups = dict[str, list[LoggedRequest]]()
     for index, call in enumerate(calls):
-        if len(newest) == limit and _key(call) not in newest:
+        key = call.run_id or call.id
+        if len(groups) == limit and key not in groups:
             cursor = calls[index - 1].id
             break
-        newest.setdefault(_key(call), call)
-    totals = await _read_totals(tx, organization_id, matching, list(newest.values()), now)
-    runs = [_run(call, totals.get(call.run_id or "")) for call in newest.values()]
+        groups.setdefault(key, []).append(call)
+    totals = await _read_totals(tx, organization_id, matching, [group[0] for group in groups.values()], now)
+    runs = [_run(group, totals.get(key)) for key, group in groups.items()]
     if before is not None:
         shown = {each.run_id for each in totals.values() if (each.newest_matching or "") >= before}
         runs = [run for run in runs if run.run_id is None or run.run_id not in shown]
@@ -155,39 +157,35 @@ async def find(
     """
     calls, paused = list[LoggedRequest](), None
     if is_id(run_id):
-        started_at = time_of(run_id)
         calls = await tx.all(
             _CALLS,
             LoggedRequest,
             organization=organization_id,
             run=run_id,
             after=after or run_id,
-            last=lowest_id(started_at + SPAN),
-            found_before=lowest_id(started_at + FOUND_WITHIN),
+            last=later_id(run_id, SPAN),
+            found_before=later_id(run_id, FOUND_WITHIN),
             limit=limit + 1,
         )
         paused = await paused_runs.find(tx, organization_id, run_id, now)
     if not calls and paused is None:
         raise NotFound(
-            "There is no call of such a run. One Runtime deletes old calls, and stores nothing about a program without "
-            "a call."
+            "There is no call of such a run. One Runtime deletes old calls, stores nothing about a program without a "
+            "call, and does not group the calls of deleted end users."
         )
     totals = await _read_totals(tx, organization_id, RequestFilter(), calls[:1], now)
-    run = _run(calls[0], totals.get(run_id)) if calls else None
+    run = _run(calls[:1], totals.get(run_id)) if calls else None
     return RunDetails(run, calls[:limit], len(calls) > limit, paused)
 
 
-def _key(call: LoggedRequest) -> str:
-    return call.run_id or call.id
-
-
-def _run(call: LoggedRequest, totals: _TotalsRow | None) -> AgentRun:
-    """Return the run of a call. Without totals, the call is the only call that the function knows."""
+def _run(calls: Sequence[LoggedRequest], totals: _TotalsRow | None) -> AgentRun:
+    """Return a run. `calls`: the calls that the caller knows, newest first. `totals`: the numbers of all calls."""
+    call = calls[0]
     started_at = call.at - timedelta(milliseconds=call.duration_ms)
     if call.run_id is not None:
         started_at = time_of(call.run_id)
     if totals is None:
-        return AgentRun(call.run_id, call, 1, int(usage.is_failure(call)), started_at, call.at)
+        return AgentRun(call.run_id, call, len(calls), sum(map(usage.is_failure, calls)), started_at, call.at)
     return AgentRun(call.run_id, call, totals.calls, totals.failures, started_at, totals.ended_at, totals.paused)
 
 
@@ -200,6 +198,7 @@ async def _read_totals(
         return {}
     indexed, searched = matching.split(organization_id)
     conditions = matching.conditions(rows.c, [*indexed, *searched])
+    conditions += within(rows.c.id, matching.since, matching.until)
     counted = (
         select(
             rows.c.run_id,
@@ -222,6 +221,6 @@ async def _read_totals(
         end_users=sorted(set(found.values())),
         runs=list(found),
         first=min(found),
-        last=lowest_id(time_of(max(found)) + SPAN),
+        last=later_id(max(found), SPAN),
     )
     return {row.run_id: row for row in listed}

@@ -1,7 +1,7 @@
 """Create and recognize row ids: UUIDs version 7 (RFC 9562 section 5.7) as text, in the order of their creation."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import uuid_utils
@@ -18,6 +18,13 @@ def lowest_id(moment: datetime) -> str:
     """Return the lowest possible id for a time. Every id that was created earlier is lower."""
     milliseconds = f"{max(0, int(moment.timestamp() * 1000)):012x}"
     return f"{milliseconds[:8]}-{milliseconds[8:]}-7000-8000-000000000000"
+
+
+def later_id(row_id: str, delay: timedelta) -> str:
+    """Return the lowest possible id for a time after the creation of an id. Accept every text that `is_id` accepts."""
+    milliseconds = int(row_id.replace("-", "")[:12], 16) + delay // timedelta(milliseconds=1)
+    text = f"{min(milliseconds, 2**48 - 1):012x}"
+    return f"{text[:8]}-{text[8:]}-7000-8000-000000000000"
 
 
 def time_of(row_id: str) -> datetime:
