@@ -13,7 +13,7 @@ import jwt
 from one_runtime.catalog.response import MISSING, parse_json
 from one_runtime.egress.response import Response
 from one_runtime.oauth.errors import OAuthError
-from one_runtime.oauth.openid import ProviderDocumentInvalid, read_document
+from one_runtime.oauth.openid import ProviderDocumentInvalid, read_document, read_numeric_date
 
 LEEWAY: Final = dt.timedelta(seconds=60)
 """Maximum difference between the clocks of One Runtime and of the provider."""
@@ -146,13 +146,15 @@ def _check_times(claims: Mapping[str, object], now: dt.datetime) -> None:
         raise IdTokenRefused("The ID token has expired. Check the clock of this server.")
     if max(_time(claims, "iat"), _time(claims, "nbf") if "nbf" in claims else 0) > seconds + leeway:
         raise IdTokenRefused("The ID token is not valid yet. Check the clock of this server.")
+    if claims.get("auth_time") is not None:
+        _time(claims, "auth_time")
 
 
 def _time(claims: Mapping[str, object], name: str) -> float:
-    value = claims.get(name)
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        raise IdTokenRefused(f"The ID token needs the time {name}.")
-    return value
+    seconds = read_numeric_date(claims.get(name))
+    if seconds is None:
+        raise IdTokenRefused(f"The ID token needs the time {name}, in seconds since 1970.")
+    return seconds
 
 
 def _half_hash(access_token: str, algorithm: str) -> str:

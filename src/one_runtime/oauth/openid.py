@@ -111,15 +111,25 @@ def has_same_subject(claims: Mapping[str, object], userinfo: Mapping[str, object
     return isinstance(userinfo.get("sub"), str) and userinfo["sub"] == claims["sub"]
 
 
+def read_numeric_date(value: object) -> float | None:
+    """Return the seconds since 1970 of a time claim (NumericDate of RFC 7519, section 2). Return None for other values.
+
+    JSON parsers also accept NaN and Infinity, with which every comparison of times would succeed.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    return float(value) if 0 <= value < _MAX_SECONDS else None
+
+
 def read_account(claims: Mapping[str, object], groups_claim: str) -> OpenIDAccount:
     """Return the account that verified claims describe."""
-    email = claims.get("email")
+    email, seconds = claims.get("email"), read_numeric_date(claims.get("auth_time"))
     return OpenIDAccount(
         issuer=str(claims["iss"]),
         subject=str(claims["sub"]),
         verified_email=email if isinstance(email, str) and _has_verified_email(claims) else None,
         groups=_groups(claims.get(groups_claim)),
-        authenticated_at=_moment(claims.get("auth_time")),
+        authenticated_at=None if seconds is None else dt.datetime.fromtimestamp(seconds, dt.UTC),
     )
 
 
@@ -132,12 +142,6 @@ def _has_verified_email(claims: Mapping[str, object]) -> bool:
     if "email_verified" in claims:
         return claims["email_verified"] is True
     return claims.get("xms_edov") in (True, "1", "true")
-
-
-def _moment(value: object) -> dt.datetime | None:
-    """Return the time of a claim in seconds since 1970, or None."""
-    is_time = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < _MAX_SECONDS
-    return dt.datetime.fromtimestamp(float(str(value)), dt.UTC) if is_time else None
 
 
 def _groups(value: object) -> frozenset[str]:

@@ -139,6 +139,7 @@ class OpenIDClient:
             raise _unavailable(str(error)) from error
         if not has_same_subject(claims, userinfo):
             raise _unavailable("The UserInfo response describes another account than the ID token.")
+        userinfo.pop("auth_time", None)  # only the signed ID token says when the provider authenticated the person
         return {**userinfo, **claims}
 
     async def _get(self, url: str, *headers: tuple[str, str]) -> Response:
