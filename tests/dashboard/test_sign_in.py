@@ -10,11 +10,12 @@ import pytest
 from sqlalchemy import select
 
 from one_runtime.dashboard.account import describe_browser
+from one_runtime.dashboard.cookies import SESSION
 from one_runtime.db.dashboard_tables import dashboard_sessions as sessions_table
 from one_runtime.tenancy import invitations
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.sign_in import totp
-from tests.dashboard.team import DASHBOARD_URL, Team, TeamBrowser, text_of
+from tests.dashboard.team import Team, TeamBrowser, text_of
 from tests.tenancy.sign_in.members import begin_period
 
 PASSWORD = "seven quiet herons"
@@ -163,16 +164,21 @@ async def test_methods_change_only_after_a_recent_authentication(team: Team) -> 
     assert "confirm that it is you" in text_of(shown)
     for path, fields in actions.items():
         assert f'action="{path}"' not in shown.text
-        answer = await browser.post(path, fields, referer=f"{DASHBOARD_URL}/account")
+        answer = await browser.post(path, fields)
         assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in/again?next=/account"), path
     again = {"password": PASSWORD, "code": code_of(team, page), "next": "/account"}
     for wrong in ({"password": "wrong password"}, {"code": "000000"}):
         assert (await browser.post("/sign-in/again", {**again, **wrong})).status_code == 422
+    old = browser.http.cookies[SESSION]
     confirmed = await browser.submit("/sign-in/again", again)
     assert "Change the password" in text_of(confirmed)
     last = await browser.post("/account/password/remove")
     assert last.status_code == 409
     assert "This is your last way to sign in" in text_of(last)
+    thief = await team.browser(None)
+    thief.http.cookies.set(SESSION, old, domain="127.0.0.1", path="/")
+    answer = await thief.get("/account")
+    assert answer.headers["location"].startswith("/sign-in?"), "the confirmation must not help a copied cookie"
 
 
 async def test_link_session_without_methods_needs_a_new_invitation(team: Team) -> None:

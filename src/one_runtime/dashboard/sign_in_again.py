@@ -2,7 +2,7 @@
 
 from starlette.responses import Response
 
-from one_runtime.dashboard import passkey_forms
+from one_runtime.dashboard import passkey_forms, session
 from one_runtime.dashboard.declarations import SIGNED_IN, Pages
 from one_runtime.dashboard.passkey_forms import credential_of, find_party, require_party
 from one_runtime.dashboard.session import safe_path
@@ -25,7 +25,7 @@ async def enter_password_again(visit: Visit) -> Response:
     form = await visit.form()
     next_path = safe_path(str(form.get("next", "/")))
     try:
-        await password_sign_in.authenticate_again(
+        token = await password_sign_in.authenticate_again(
             visit.installation,
             visit.member,
             str(form.get("password", "")),
@@ -34,7 +34,7 @@ async def enter_password_again(visit: Visit) -> Response:
         )
     except InvalidInput as error:
         return await _show(visit, next_path, error)
-    return visit.redirect_to(next_path)
+    return session.signed_in(visit, token, next_path)
 
 
 @pages.post("/sign-in/again/passkey/options", access=SIGNED_IN)
@@ -50,7 +50,7 @@ async def enter_passkey_again(visit: Visit) -> Response:
     form = await visit.form()
     next_path = safe_path(str(form.get("next", "/")))
     try:
-        await passkey_sign_in.authenticate_again(
+        token = await passkey_sign_in.authenticate_again(
             visit.installation,
             require_party(visit),
             visit.member,
@@ -59,7 +59,9 @@ async def enter_passkey_again(visit: Visit) -> Response:
         )
     except InvalidInput as error:
         return await _show(visit, next_path, error)
-    return visit.redirect_to(next_path)
+    response = session.signed_in(visit, token, next_path)
+    visit.cookies.delete(response, passkey_forms.COOKIE)
+    return response
 
 
 async def _show(visit: Visit, next_path: str, error: InvalidInput | None = None) -> Response:

@@ -20,7 +20,7 @@ from one_runtime.db.dashboard_tables import (
     passwords,
     totp_secrets,
 )
-from one_runtime.db.engine import Transaction
+from one_runtime.db.engine import Row, Transaction
 from one_runtime.db.ids import is_id, new_id
 from one_runtime.db.schema import organizations
 from one_runtime.encryption import secret_tokens
@@ -108,7 +108,7 @@ def _has(table: Table) -> ColumnElement[bool]:
     return exists().where(table.c.member_id == members.c.id)
 
 
-_FIND = (
+_VISITOR = (
     select(
         dashboard_sessions.c.id,
         members.c.id,
@@ -127,8 +127,9 @@ _FIND = (
         and_(memberships.c.organization_id == bindparam("organization"), memberships.c.member_id == members.c.id),
     )
     .outerjoin(organizations, and_(organizations.c.id == memberships.c.organization_id, _PRESENT))
-    .where(dashboard_sessions.c.token_hash == bindparam("token_hash"), _IS_ALIVE)
+    .where(_IS_ALIVE)
 )
+_FIND = _VISITOR.where(dashboard_sessions.c.token_hash == bindparam("token_hash"))
 _WORKPLACES = (
     select(organizations.c.id, organizations.c.display_name, memberships.c.role)
     .join(memberships, memberships.c.organization_id == organizations.c.id)
@@ -137,12 +138,14 @@ _WORKPLACES = (
 )
 _LIST = select(*_COLUMNS).where(_MINE, _IS_ALIVE).order_by(dashboard_sessions.c.seen_at.desc())
 _IS_ONE = dashboard_sessions.c.id == bindparam("session")
+_FIND_AGAIN = _VISITOR.where(_IS_ONE)
 _TOUCH = (
     update(dashboard_sessions)
     .where(_IS_ONE, dashboard_sessions.c.seen_at <= bindparam("before"))
     .values(seen_at=bindparam("now"))
 )
 _NOTE_AUTHENTICATION = update(dashboard_sessions).where(_IS_ONE).values(authenticated_at=bindparam("now"))
+_RENEW = _NOTE_AUTHENTICATION.values(token_hash=bindparam("new_hash"))
 _LOCK = select(dashboard_sessions.c.id).where(_MINE, _IS_ONE).with_for_update()
 _END = delete(dashboard_sessions).where(_MINE, _IS_ONE)
 _END_ALL = delete(dashboard_sessions).where(_MINE)
@@ -179,8 +182,18 @@ async def find_visitor(tx: Transaction, token: str, organization_id: str | None,
     row = await tx.one(
         _FIND, token_hash=secret_tokens.digest(token), organization=organization, now=now, idle=now - IDLE
     )
-    if row is None:
-        return None
+    return None if row is None else _visitor(row)
+
+
+async def has_permission(
+    tx: Transaction, session_id: str, organization_id: str, permission: Permission, now: datetime
+) -> bool:
+    """Return True if the session is still alive, and its member still has the permission in the organization."""
+    row = await tx.one(_FIND_AGAIN, session=session_id, organization=organization_id, now=now, idle=now - IDLE)
+    return row is not None and _visitor(row).may(permission)
+
+
+def _visitor(row: Row) -> Visitor:
     visitor = Visitor(*row)
     # Without a name, the organization is being deleted.
     return visitor if visitor.organization_name else replace(visitor, role=None, organization_name=None)
@@ -197,8 +210,18 @@ async def touch(tx: Transaction, session_id: str, now: datetime) -> None:
 
 
 async def note_authentication(tx: Transaction, session_id: str, now: datetime) -> None:
-    """Note that the member has authenticated again."""
+    """Note when the member has authenticated."""
     await tx.execute(_NOTE_AUTHENTICATION, session=session_id, now=now)
+
+
+async def renew(tx: Transaction, session_id: str, now: datetime) -> secret_tokens.SecretToken:
+    """Note that the member has authenticated again. Return a new token for the browser's cookie.
+
+    The previous token stops working. Otherwise, a person who has copied the cookie could do sensitive actions too.
+    """
+    token = secret_tokens.make(secret_tokens.DASHBOARD_SESSION)
+    await tx.execute(_RENEW, session=session_id, now=now, new_hash=token.hash)
+    return token
 
 
 async def workplaces(tx: Transaction, member_id: str) -> list[Workplace]:

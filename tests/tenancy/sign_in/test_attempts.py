@@ -64,8 +64,10 @@ def test_network_is_a_prefix_of_the_address(first: str | None, second: str, same
 
 
 def test_kinds_of_buckets_differ() -> None:
-    kinds = (attempts.of_account, attempts.of_network, attempts.of_second_step, attempts.of_challenges)
-    assert len({kind("192.0.2.0/24").hash for kind in kinds}) == 4
+    kinds = (
+        attempts.of_account, attempts.of_network, attempts.of_second_step, attempts.of_challenges, attempts.of_steps,
+    )  # fmt: skip
+    assert len({kind("192.0.2.0/24").hash for kind in kinds}) == 5
 
 
 async def test_purge_deletes_attempts_that_no_limit_counts(application: Application) -> None:

@@ -6,17 +6,17 @@ from collections.abc import Awaitable, Callable
 import pytest
 from sqlalchemy import insert, select
 
-from one_runtime.db.dashboard_tables import identities, memberships, passwords
+from one_runtime.db.dashboard_tables import identities, memberships, passwords, sign_in_steps
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import events
-from one_runtime.errors import InvalidInput, NotFound
+from one_runtime.errors import InvalidInput, NotFound, RateLimited
 from one_runtime.tenancy import dashboard_sessions, members
-from one_runtime.tenancy.sign_in import methods
+from one_runtime.tenancy.sign_in import methods, passkey_sign_in
 from one_runtime.tenancy.sign_in.methods import LastSignInMethod
 from one_runtime.tenancy.sign_in.password_sign_in import SignInRefused
 from tests.application import Application
-from tests.tenancy.sign_in.members import ADDRESS, PASSWORD, SigningMember, count, new_member
+from tests.tenancy.sign_in.members import ADDRESS, PARTY, PASSWORD, SigningMember, count, new_member
 
 
 async def write(member: SigningMember, change: Callable[[Transaction], Awaitable[None]]) -> None:
@@ -146,3 +146,29 @@ async def test_two_removals_at_the_same_time_leave_one_method(application: Appli
     )
     results = await asyncio.gather(*removals, return_exceptions=True)
     assert sorted(str(type(result)) for result in results) == sorted([str(LastSignInMethod), str(type(None))])
+
+
+async def test_member_can_begin_only_some_steps_in_a_minute(application: Application) -> None:
+    """Each step stores a row. All kinds of steps count together."""
+    member, other = await new_member(application), await new_member(application, "grace@example.com")
+    await member.set_password()
+    await member.add_totp()
+    await member.add_passkey()
+    installation = application.installation
+    begins: list[Callable[[], Awaitable[object]]] = [
+        lambda: methods.begin_passkey(installation, PARTY, member.id),
+        lambda: methods.begin_totp(installation, member.id),
+        lambda: passkey_sign_in.begin(installation, PARTY, ADDRESS, member.visitor),
+        member.enter_password,
+    ]
+    for number in range(18):  # the app and the passkey have needed two steps
+        await begins[number % len(begins)]()
+    before = await count(application, sign_in_steps)
+    for begin in begins:
+        with pytest.raises(RateLimited):
+            await begin()
+    assert await count(application, sign_in_steps) == before
+    await methods.begin_passkey(installation, PARTY, other.id)
+    application.clock.advance(minutes=2)
+    for begin in begins:
+        await begin()

@@ -8,6 +8,7 @@ const supported =
 const CANCELLED = "The browser did not finish. Try again.";
 const PRESENT = "This device already has a passkey for your account.";
 const FAILED = "The server did not answer. Load the page again.";
+const LIMITED = "There were too many attempts. Try again in a minute.";
 
 // The challenge of the server is valid for five minutes.
 const RENEWAL = 4 * 60 * 1000;
@@ -20,7 +21,7 @@ async function readOptions(form) {
     location.assign(response.url); // the session has ended, or the member has to authenticate again
     return null;
   }
-  if (!response.ok) throw new Error(FAILED);
+  if (!response.ok) throw new Error(response.status === 429 ? LIMITED : FAILED);
   return response.json();
 }
 
@@ -51,7 +52,7 @@ async function use(form) {
     const options = await readOptions(form);
     if (options) send(form, await askBrowser(form, options));
   } catch (error) {
-    if (error.message === FAILED) show(form, FAILED);
+    if ([FAILED, LIMITED].includes(error.message)) show(form, error.message);
     else show(form, error.name === "InvalidStateError" ? PRESENT : CANCELLED);
     button.disabled = false;
     button.focus();

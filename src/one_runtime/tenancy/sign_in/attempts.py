@@ -83,6 +83,14 @@ def of_challenges(address: str | None) -> Bucket:
     return _bucket("challenges", _network(address), 60, _MINUTE)
 
 
+def of_steps(member_id: str) -> Bucket:
+    """Return the bucket of a member's begun steps, such as the registration of a passkey: 20 in a minute.
+
+    Each step stores a row. A signed-in member, or a person who knows the password, could store very many.
+    """
+    return _bucket("steps", member_id, 20, _MINUTE)
+
+
 async def begin(installation: "Installation", *buckets: Bucket) -> StoredAttempt:
     """Store an attempt in each bucket, and check the limits. Raises: RateLimited."""
     attempt = StoredAttempt([new_id() for _ in buckets])

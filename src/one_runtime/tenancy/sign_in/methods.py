@@ -132,7 +132,11 @@ async def set_password(installation: Installation, owner: AccountOwner, password
 
 
 async def begin_passkey(installation: Installation, party: RelyingParty, member_id: str) -> PasskeyCeremony:
-    """Begin to register a passkey of a signed-in member. Raises: Conflict if the member has too many passkeys."""
+    """Begin to register a passkey of a signed-in member.
+
+    Raises: Conflict if the member has too many passkeys; RateLimited.
+    """
+    await attempts.begin(installation, attempts.of_steps(member_id))
     async with installation.database.write() as tx:
         methods = await find(tx, member_id)
         token = await steps.begin(tx, "register_passkey", SignInStep(member_id), installation.clock())
@@ -155,7 +159,11 @@ async def add_passkey(
 
 
 async def begin_totp(installation: Installation, member_id: str) -> SecretToken:
-    """Begin to set up an authenticator app. Return the token for the browser's cookie. A present app still works."""
+    """Begin to set up an authenticator app. Return the token for the browser's cookie. A present app still works.
+
+    Raises: RateLimited.
+    """
+    await attempts.begin(installation, attempts.of_steps(member_id))
     async with installation.database.write() as tx:
         return await totp.begin(tx, member_id, installation.clock())
 

@@ -26,8 +26,9 @@ async def begin(
 
     Raises: RateLimited.
     """
-    await attempts.begin(installation, attempts.of_challenges(address))
     member_id = visitor.member_id if visitor is not None else None
+    limits = (attempts.of_challenges(address), *((attempts.of_steps(member_id),) if member_id is not None else ()))
+    await attempts.begin(installation, *limits)
     async with installation.database.write() as tx:
         token = await steps.begin(tx, "passkey", SignInStep(member_id), installation.clock())
         return PasskeyCeremony(token, await passkeys.sign_in_options(tx, party, token.secret, member_id))
@@ -50,12 +51,15 @@ async def finish(
 
 async def authenticate_again(
     installation: Installation, party: RelyingParty, visitor: Visitor, token: str, response: object
-) -> None:
-    """Check a passkey of a signed-in member, before a sensitive action. Raises: PasskeyRefused; SignInStepExpired."""
+) -> SecretToken:
+    """Check a passkey of a signed-in member, before a sensitive action. Return the session's new token.
+
+    Raises: PasskeyRefused; SignInStepExpired.
+    """
     async with installation.database.write() as tx:
         now = installation.clock()
         step = await steps.use(tx, "passkey", token, now)
         if step.member_id != visitor.member_id:
             raise steps.expired()
         await passkeys.verify(tx, party, token, response, now, visitor.member_id)
-        await dashboard_sessions.note_authentication(tx, visitor.session_id, now)
+        return await dashboard_sessions.renew(tx, visitor.session_id, now)

@@ -78,6 +78,7 @@ async def begin(installation: Installation, email: str, password: str, address: 
     account, attempt = await _check(installation, email, password, address)
     if not account.has_totp and not account.has_passkey:
         raise SignInRefused.of("password", _NO_SECOND_STEP)
+    await attempts.begin(installation, attempts.of_steps(account.member_id))
     async with installation.database.write() as tx:
         await attempts.forgive(tx, attempt)
         step = SignInStep(account.member_id)
@@ -131,8 +132,8 @@ async def finish_with_passkey(installation: Installation, party: RelyingParty, t
 
 async def authenticate_again(
     installation: Installation, visitor: Visitor, password: str, code: str, address: str | None
-) -> None:
-    """Check the password and a code of a signed-in member, before a sensitive action.
+) -> SecretToken:
+    """Check the password and a code of a signed-in member, before a sensitive action. Return the session's new token.
 
     Raises: SignInRefused; WrongCode; RateLimited; Unavailable if too many sign-ins wait.
     """
@@ -145,7 +146,7 @@ async def authenticate_again(
         await totp.verify(tx, installation.vault, visitor.member_id, code, now)
         await attempts.forgive(tx, attempt)
         await attempts.forgive(tx, second)
-        await dashboard_sessions.note_authentication(tx, visitor.session_id, now)
+        return await dashboard_sessions.renew(tx, visitor.session_id, now)
 
 
 async def _check(
