@@ -119,7 +119,7 @@ class OrganizationRows:
             "connection_id": connection.id, "integration_slug": connection.integration_slug, "method": "GET",
             "path": "user", "status": 200, "error": None, "attempts": 1, "request_bytes": 0, "response_bytes": 5,
             "duration_ms": 3, "upstream_ms": 2, "api_key_id": None, "request_id": None,
-            "end_user_token_id": None, "run_id": None,
+            "end_user_token_id": None, "run_id": None, "member_id": None,
         }  # fmt: skip
         async with self.installation.database.write() as tx:
             await tx.execute_many(insert(requests), [{**call, "id": new_id()} for _ in range(count)])

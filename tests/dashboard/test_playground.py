@@ -80,6 +80,9 @@ async def test_call_goes_through_the_connection_of_the_end_user(team: Team) -> N
     await team.application.app.services.request_log.flush()
     [logged] = (await team.api.get("/v1/proxy-requests")).json()["proxy_requests"]
     assert (logged["connection_id"], logged["path"], logged["api_key_id"]) == (connection["id"], "/v1/contacts", None)
+    assert logged["member_id"] == browser.member_id
+    shown = text_of(await (await team.browser("support")).get(f"requests/{logged['id']}"))
+    assert f"Caller Member developer-{str(browser.member_id)[-6:]}@example.com" in shown
     missing = await browser.post("playground/calls", {**CALL, "path": "/v1/contacts/missing?x=1"})
     assert "404 from the provider" in text_of(missing)
 

@@ -48,6 +48,11 @@ class AgentCaller:
         return self.actor.id if self.actor.type == "api_key" else None
 
     @property
+    def member_id(self) -> str | None:
+        """Return the id of the member who makes the call in the dashboard, or None."""
+        return self.actor.id if self.actor.type == "member" else None
+
+    @property
     def identity(self) -> str:
         """Return a text that is different for each end user of each organization."""
         return f"{self.organization_id}/{self.end_user_id}"

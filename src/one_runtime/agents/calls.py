@@ -152,6 +152,7 @@ class AgentCalls:
             connection=state.connection,
             api_key_id=caller.api_key_id,
             end_user_token_id=caller.end_user_token_id,
+            member_id=caller.member_id,
             method=requested.method,
             path=requested.path,
             request_id=request_id,

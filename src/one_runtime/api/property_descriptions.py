@@ -312,6 +312,7 @@ _AGENTS: Final[Mapping[str, Described]] = {
     "end_user_token_id": Described("The id of the end-user token.", _TOKEN_ID),
     "ProxyRequest.end_user_token_id": Described("The end-user token of the agent that made the call, or null.", None),
     "run_id": Described("The run of an agent's program that made the call, or null.", None),
+    "member_id": Described("The member who made the call in the playground of the dashboard, or null.", None),
     "list_proxy_requests.run_id": Described("Only calls of these runs of an agent's programs.", [_TOKEN_ID]),
     "mcp_url": Described("The address to which the agent sends the token.", "https://connect.example.com/v1/mcp"),
     "audience": Described("The place that accepts the token. `agent`: `/v1/mcp`.", "agent"),

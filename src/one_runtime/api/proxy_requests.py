@@ -20,10 +20,11 @@ class ProxyRequestAnswer(Answer, title="ProxyRequest"):
     - `path`: the path without the query.
     - `http_status`: the status of the response. 0 means that the caller closed the connection before the response.
     - `error_code`: the code of One Runtime's own error, or null.
-    - `api_key_id`: the API key of the caller. Null if an agent used an end-user token, or if an older version of One
-      Runtime logged the call.
+    - `api_key_id`: the API key of the caller. Null if an agent used an end-user token, if a member made the call in the
+      dashboard, or if an older version of One Runtime logged the call.
     - `end_user_token_id`: the end-user token of the agent that made the call, or null.
     - `run_id`: the run of an agent's program that made the call, or null.
+    - `member_id`: the member who made the call in the playground of the dashboard, or null.
     - `request_id`: the header `Request-Id` of the response. Null if an older version of One Runtime logged the call.
     """
 
@@ -45,6 +46,7 @@ class ProxyRequestAnswer(Answer, title="ProxyRequest"):
     request_id: str | None
     end_user_token_id: str | None
     run_id: str | None
+    member_id: str | None
 
 
 class ProxyRequestPage(Answer):

@@ -68,4 +68,5 @@ def describe(call: LoggedRequest) -> dict[str, object]:
         "request_id": call.request_id,
         "end_user_token_id": call.end_user_token_id,
         "run_id": call.run_id,
+        "member_id": call.member_id,
     }

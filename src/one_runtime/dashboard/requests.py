@@ -10,6 +10,7 @@ from urllib.parse import quote
 from starlette.datastructures import QueryParams
 from starlette.responses import Response
 
+from one_runtime.dashboard.audit import ACTOR_TEXTS
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
 from one_runtime.dashboard.end_user_labels import EndUserLabel, find_labels
 from one_runtime.dashboard.end_user_paths import identifier_of
@@ -19,6 +20,8 @@ from one_runtime.errors import FieldError, InvalidInput
 from one_runtime.explanations.api_errors import API_ERRORS
 from one_runtime.proxy import request_log, usage
 from one_runtime.proxy.request_log import OUTCOMES, LoggedRequest, Outcome, RequestFilter
+from one_runtime.tenancy import actor_names
+from one_runtime.tenancy.actor_names import ActorKey
 from one_runtime.validation.names import text_problem
 
 PAGE_SIZE: Final = 50
@@ -136,15 +139,25 @@ async def show_request(visit: Visit) -> Response:
     async with visit.installation.database.read() as tx:
         call = await request_log.get(tx, visit.organization_id, visit.parameter("logged_request_id"))
         labels = await find_labels(visit, tx, [call.end_user_id])
+        caller = caller_of(call)
+        names = await actor_names.find_names(tx, visit.organization_id, [caller] if caller is not None else [])
     return visit.render(
         "request.html",
         title=f"{call.method} {call.path}",
         call=call,
         label=labels.get(call.end_user_id),
+        caller=(ACTOR_TEXTS[caller[0]], caller[1]) if caller is not None else None,
+        name=names.get(caller) if caller is not None else None,
         explanation=API_ERRORS.get(call.error) if call.error else None,
         curl=as_curl(visit.installation.settings.public_url, call),
         badge_of=badge_of,
     )
+
+
+def caller_of(call: LoggedRequest) -> ActorKey | None:
+    """Return the type and the id of the caller. Return None if an older version of One Runtime logged the call."""
+    callers = (("member", call.member_id), ("end_user_token", call.end_user_token_id), ("api_key", call.api_key_id))
+    return next(((kind, caller_id) for kind, caller_id in callers if caller_id is not None), None)
 
 
 def badge_of(call: LoggedRequest) -> tuple[str, str]:

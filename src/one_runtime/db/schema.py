@@ -414,10 +414,11 @@ requests = Table(
     Column("response_bytes", BigInteger, nullable=False),
     Column("duration_ms", Integer, nullable=False),
     Column("upstream_ms", Integer),
-    Column("api_key_id", ID),  # null: an older version wrote the row
+    Column("api_key_id", ID),  # null: another caller, or an older version wrote the row
     Column("request_id", ID),  # id of the caller's HTTP request. Null: an older version wrote the row
     Column("end_user_token_id", ID),  # token of the agent that made the call, or null
     Column("run_id", ID),  # run of an agent's program that made the call, or null
+    Column("member_id", ID),  # member who made the call in the dashboard, or null. No foreign key: the row outlives it
     Index("ix_requests_organization_id_id", "organization_id", "id"),
     Index("ix_requests_organization_id_end_user_id_id", "organization_id", "end_user_id", "id"),
     Index("ix_requests_organization_id_connection_id_id", "organization_id", "connection_id", "id"),

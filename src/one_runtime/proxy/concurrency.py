@@ -29,7 +29,7 @@ class CallRecord:
     """Progress of one call. Sizes are in bytes.
 
     `status`: 0 until there is a response. `max_bytes`: maximum size of the request body and of the response body.
-    Either `api_key_id` or `end_user_token_id` has a value. Both are None for a call of a member in the dashboard.
+    The caller is `api_key_id`, `end_user_token_id`, or `member_id` for a call in the dashboard. The others are None.
     `run_id`: the run of an agent's program, or None.
     """
 
@@ -47,6 +47,7 @@ class CallRecord:
     response_bytes: int = 0
     max_bytes: int = 1 << 62
     end_user_token_id: str | None = None
+    member_id: str | None = None
     run_id: str | None = None
 
     def count_response(self, size: int) -> None:
@@ -81,6 +82,7 @@ class CallRecord:
             api_key_id=self.api_key_id,
             request_id=self.request_id,
             end_user_token_id=self.end_user_token_id,
+            member_id=self.member_id,
             run_id=self.run_id,
         )
 

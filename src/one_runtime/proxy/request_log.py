@@ -53,7 +53,8 @@ log = Logger()
 class LoggedRequest:
     """One proxy call. Durations are in milliseconds, sizes in bytes. `error`: the code of One Runtime's own error.
 
-    - `api_key_id`, `end_user_token_id`: the API key or the end-user token of the caller.
+    - `api_key_id`, `end_user_token_id`, `member_id`: the API key or the end-user token of the caller, or the member who
+      made the call in the dashboard.
     - `request_id`: the caller's HTTP request. None if an older version of One Runtime logged the call.
     - `run_id`: the run of an agent's program that made the call, or None.
     """
@@ -77,6 +78,7 @@ class LoggedRequest:
     request_id: str | None
     end_user_token_id: str | None = None
     run_id: str | None = None
+    member_id: str | None = None
 
 
 Outcome: TypeAlias = Literal["failed", "2xx", "3xx", "4xx", "5xx", "cancelled"]

@@ -83,6 +83,8 @@ export interface ProxyRequest {
   endUserTokenId: string | null;
   /** The run of an agent's program that made the call, or null. */
   runId: string | null;
+  /** The member who made the call in the playground of the dashboard, or null. */
+  memberId: string | null;
 }
 
 export default resource<ProxyRequests>("proxyRequests")({

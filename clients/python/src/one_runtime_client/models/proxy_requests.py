@@ -31,6 +31,7 @@ class ProxyRequest:
         request_id: The id of the request, as in the header `Request-Id`. The server's log contains this id.
         end_user_token_id: The end-user token of the agent that made the call, or None.
         run_id: The run of an agent's program that made the call, or None.
+        member_id: The member who made the call in the playground of the dashboard, or None.
     """
 
     id: str
@@ -51,3 +52,4 @@ class ProxyRequest:
     request_id: str | None
     end_user_token_id: str | None
     run_id: str | None
+    member_id: str | None
