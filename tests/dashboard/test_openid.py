@@ -6,17 +6,20 @@ from dataclasses import replace
 from datetime import timedelta
 from html import unescape
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
+import pytest
 import pytest_asyncio
 from pydantic import SecretStr
 
 from one_runtime.clock import system_clock
+from one_runtime.encryption import secret_tokens
 from one_runtime.tenancy import dashboard_sessions
 from tests.application import RunningAcme, settings_for, started
 from tests.dashboard.team import Team, TeamBrowser, text_of
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, running_provider
-from tests.promises.stores import query
+from tests.promises.canaries import leaks
+from tests.promises.stores import everything_stored, query
 
 CALLBACK = "/sign-in/oidc/callback"
 
@@ -75,6 +78,20 @@ async def test_sign_in_leads_to_no_other_site(team: Team, provider: FakeProvider
         url = await provider_url(browser, next=elsewhere)
         answer = await browser.get(f"{CALLBACK}?{provider.authorize(url).decode()}")
         assert answer.headers["location"] == "/"
+        url = await provider_url(browser)
+        browser.http.cookies.set("or_oidc_next", quote(elsewhere, safe="/"), domain="127.0.0.1", path="/")
+        answer = await browser.get(f"{CALLBACK}?{provider.authorize(url).decode()}")
+        assert answer.headers["location"] == "/"
+
+
+@pytest.mark.promise("P2")
+async def test_token_of_an_invitation_is_not_stored_during_the_sign_in(team: Team, provider: FakeProvider) -> None:
+    browser, token = await team.browser(None), secret_tokens.make(secret_tokens.INVITATION).secret
+    path = f"/invitation?token={token}"
+    url = await provider_url(browser, next=path)
+    assert leaks({"token": token}, everything_stored(team.application.installation)) == []
+    answer = await browser.get(f"{CALLBACK}?{provider.authorize(url).decode()}")
+    assert answer.headers["location"] == path
 
 
 async def test_refused_person_sees_one_sentence_and_gets_no_session(team: Team, provider: FakeProvider) -> None:

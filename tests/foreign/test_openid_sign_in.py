@@ -45,14 +45,14 @@ async def test_people_join_and_sign_in_again_at_a_certified_provider(
             begun = await openid.begin(installation, client, None, again=again)
             async with Visitor() as visitor:
                 callback = urlencode(await visitor.consent(begun.url, person)).encode()
-            verified = await openid.finish(installation, client, callback, begun.cookie)
+            account = await openid.finish(installation, client, callback, begun.cookie)
             async with installation.database.write() as tx:
-                member = await admit(tx, settings, verified.account, application.clock(), None)
+                member = await admit(tx, settings, account, application.clock(), None)
                 role = await members.find_role(tx, organization, member.id)
             assert (member.email, role) == (person.email, "support")
             ids.add(member.id)
             # Without a request to authenticate again, this provider sends no `auth_time`.
-            authenticated_at = verified.account.authenticated_at
+            authenticated_at = account.authenticated_at
             assert authenticated_at is not None
             assert (application.clock() - authenticated_at < RECENT) == again
         assert len(ids) == 2

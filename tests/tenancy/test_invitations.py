@@ -135,7 +135,7 @@ async def test_member_who_has_signed_in_keeps_sessions_and_passkeys(application:
         ("owner", "owner", "", True),
         ("admin", None, "", True),
         ("owner", "developer", "passkey", False),
-        ("owner", None, "passkey", False),
+        ("admin", None, "passkey", True),
         ("owner", "developer", "organization", False),
         ("owner", None, "organization", False),
     ],
@@ -145,7 +145,8 @@ async def test_link_of_a_member_is_no_way_into_an_account_that_its_maker_does_no
 ) -> None:
     """A member can open a link that they make for the address of another member.
 
-    So without a sign-in, the link works only for members without a sign-in method and another organization.
+    So without a sign-in, the link works only for accounts without any role, and for members of this organization
+    without a sign-in method and another organization.
     """
     team, other = await new_team(application), await new_team(application, "Southwind")
     await team.add("first.owner@example.com", "owner")
@@ -167,6 +168,30 @@ async def test_link_of_a_member_is_no_way_into_an_account_that_its_maker_does_no
         assert await team.roles() == before
     membership = await team.accept(token, signed_in=None if signs_in else ada)
     assert (membership.member_id, membership.role) == (ada, "owner" if role == "owner" else "admin")
+
+
+@pytest.mark.parametrize("remedy", ["nothing", "removal", "operator"])
+async def test_person_whose_address_another_organization_has_registered_can_join_nevertheless(
+    application: Application, remedy: str
+) -> None:
+    """An admin opens a link for the address of a stranger, and registers a passkey. The stranger has two remedies."""
+    northwind, southwind = await new_team(application), await new_team(application, "Southwind")
+    attacker = northwind.actor(await northwind.add("attacker@example.com", "admin"))
+    owner = southwind.actor(await southwind.add("owner@example.com", "owner"))
+    await northwind.link(ADA, "support", attacker)
+    assert (await find(southwind, await southwind.link(ADA, "developer", owner))).member_id is None, "no account yet"
+    ada = (await northwind.accept(await northwind.link(ADA, "support", attacker))).member_id
+    await add_passkey(application, ada)
+    await sign_in(application, ada)
+    if remedy == "removal":
+        await northwind.remove(ada)
+    token = await southwind.link(ADA, "developer", southwind.operator if remedy == "operator" else owner)
+    if remedy == "nothing":
+        assert not (await find(southwind, token)).signs_in
+        return
+    membership = await southwind.accept(token)
+    assert (membership.member_id, membership.role) == (ada, "developer")
+    assert await count_sign_ins(application, ada) == (0, 0), "the attacker's passkey and session no longer work"
 
 
 async def test_owner_whose_role_rose_after_the_invitation_has_to_sign_in(team: Team) -> None:

@@ -1,6 +1,7 @@
 """Sign in at the organization's OpenID provider."""
 
 from typing import Final
+from urllib.parse import quote, unquote
 
 from starlette.responses import Response
 
@@ -15,6 +16,10 @@ from one_runtime.tenancy.sign_in.openid_admission import admit
 from one_runtime.tenancy.sign_in.openid_provider import OpenIDClient
 
 _COOKIE: Final = "or_oidc"
+_NEXT: Final = "or_oidc_next"
+"""Cookie with the page after the sign-in. The page of an invitation has a token, which the database must not store."""
+
+_SECONDS: Final = int(LIFETIME.total_seconds())
 
 pages = Pages()
 
@@ -30,23 +35,24 @@ async def begin_openid(visit: Visit) -> Response:
     """
     form = await visit.form()
     next_path, again = safe_path(str(form.get("next", "/"))), visit.visitor is not None
-    begun = await openid.begin(visit.installation, _client(visit), visit.address, next_path, again=again)
+    begun = await openid.begin(visit.installation, _client(visit), visit.address, again=again)
     response = visit.render("openid_leaving.html", title="Sign in", url=begun.url, host=_client(visit).host)
-    visit.cookies.set(response, _COOKIE, begun.cookie, int(LIFETIME.total_seconds()))
+    visit.cookies.set(response, _COOKIE, begun.cookie, _SECONDS)
+    visit.cookies.set(response, _NEXT, quote(next_path, safe="/"), _SECONDS)
     return response
 
 
 @pages.get(CALLBACK_PATH, access=PUBLIC)
 async def finish_openid(visit: Visit) -> Response:
     """Sign the member in with the provider's answer."""
-    cookie = visit.cookies.read(visit.request.cookies, _COOKIE) or ""
-    query = visit.request.scope["query_string"]
-    sign_in = await openid.finish(visit.installation, _client(visit), query, cookie)
+    query, cookie = visit.request.scope["query_string"], visit.cookie(_COOKIE)
+    account = await openid.finish(visit.installation, _client(visit), query, cookie)
     async with visit.installation.database.write() as tx:
-        member = await admit(tx, visit.installation.settings, sign_in.account, visit.now, visit.address)
-        token = await session.start(visit, tx, member.id, "oidc", sign_in.account.authenticated_at)
-    response = session.signed_in(visit, token, sign_in.next_path)
-    visit.cookies.delete(response, _COOKIE)
+        member = await admit(tx, visit.installation.settings, account, visit.now, visit.address)
+        token = await session.start(visit, tx, member.id, "oidc", account.authenticated_at)
+    response = session.signed_in(visit, token, safe_path(unquote(visit.cookie(_NEXT))))
+    for name in (_COOKIE, _NEXT):
+        visit.cookies.delete(response, name)
     return response
 
 

@@ -5,6 +5,7 @@ prove that a person owns the e-mail address: the maker of a link can also open t
 addresses a link is enough. docs/decisions/0049-invitations.md gives the reasons.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -108,7 +109,6 @@ _OPEN_OF_EMAIL = (
         invitations.c.expires_at > bindparam("now"),
         organizations_table.c.display_name != "",
     )
-    .order_by(invitations.c.organization_id)  # the order of the locks
 )
 _LIST_OPEN = _OPEN.order_by(invitations.c.id.desc())
 _ONE_OPEN = _OPEN.where(_IS_ONE)
@@ -220,10 +220,19 @@ async def accept(
     return membership
 
 
-async def accept_all(tx: Transaction, member: Member, now: datetime, *, address: str | None) -> None:
-    """Use all open invitations of a member. The caller has verified that the e-mail address belongs to the member."""
-    for invitation in await tx.all(_OPEN_OF_EMAIL, Invitation, email=member.email, now=now):
-        await organizations.get(tx, invitation.organization_id, lock=True)
+async def find_open(tx: Transaction, email: str, now: datetime) -> list[Invitation]:
+    """Return the open invitations of an e-mail address (in lower case), in all organizations."""
+    return await tx.all(_OPEN_OF_EMAIL, Invitation, email=email, now=now)
+
+
+async def accept_all(
+    tx: Transaction, member: Member, found: Sequence[Invitation], now: datetime, *, address: str | None
+) -> None:
+    """Use open invitations of a member. The caller has verified that the e-mail address belongs to the member.
+
+    The caller has locked the organizations of these invitations.
+    """
+    for invitation in found:
         if await tx.execute(_USE, invitation=invitation.id, now=now):
             actor = Actor(invitation.organization_id, "member", member.id, address)
             await members.join(tx, actor, member, invitation.role, now)
@@ -239,11 +248,14 @@ async def _signs_in(tx: Transaction, invitation: Invitation, account: AccountSta
 
     A link of the operator is always enough. A link of a member is not enough if its maker could use it to act with
     rights that the maker cannot take away: those of an owner, or those in another organization. The link is also not
-    enough if the address belongs to a member with a sign-in method.
+    enough for a member of the organization who has a sign-in method.
+
+    An account without any role has no rights. So its sign-in methods do not count. Otherwise, a person who was a member
+    once could keep the e-mail address of another person for ever.
     """
     if account is None or invitation.invited_by is None:
         return True
-    if account.is_established:
+    if account.has_other_role or (account.role is not None and account.has_method):
         return False
     inviter = await members.find_role(tx, invitation.organization_id, invitation.invited_by)
     return inviter is not None and (account.role is None or members.may_manage(inviter, account.role))

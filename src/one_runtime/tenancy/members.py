@@ -70,12 +70,14 @@ class Membership:
 class AccountState(NamedTuple):
     """The member who has an e-mail address. `role`: in one organization. None: the member has no role there.
 
-    `is_established`: True if the member has a sign-in method, or a role in another organization.
+    `has_other_role`: True if the member has a role in another organization. `has_method`: True if the member has a
+    sign-in method.
     """
 
     member_id: str
     role: Role | None
-    is_established: bool
+    has_other_role: bool
+    has_method: bool
 
 
 class _MemberRole(NamedTuple):
@@ -107,12 +109,8 @@ _ROLE = select(memberships.c.role).where(_OF_ORGANIZATION, _IS_ONE)
 _ACCOUNT = select(
     members.c.id,
     select(memberships.c.role).where(_OF_ORGANIZATION, memberships.c.member_id == members.c.id).scalar_subquery(),
-    or_(
-        *(exists().where(method.c.member_id == members.c.id) for method in (passkeys, passwords, identities)),
-        exists().where(
-            memberships.c.member_id == members.c.id, memberships.c.organization_id != bindparam("organization")
-        ),
-    ),
+    exists().where(memberships.c.member_id == members.c.id, memberships.c.organization_id != bindparam("organization")),
+    or_(*(exists().where(method.c.member_id == members.c.id) for method in (passkeys, passwords, identities))),
 ).where(members.c.email == bindparam("email"))
 _OTHER_OWNER = select(memberships.c.member_id).where(
     _OF_ORGANIZATION, memberships.c.role == "owner", memberships.c.member_id != bindparam("member")
@@ -185,7 +183,7 @@ async def find_role(tx: Transaction, organization_id: str, member_id: str) -> Ro
 async def find_account(tx: Transaction, organization_id: str, email: str) -> AccountState | None:
     """Return the member who has an e-mail address (in lower case), with the role in an organization, or None."""
     row = await tx.one(_ACCOUNT, organization=organization_id, email=email)
-    return None if row is None else AccountState(row[0], row[1], bool(row[2]))
+    return None if row is None else AccountState(row[0], row[1], bool(row[2]), bool(row[3]))
 
 
 async def find(tx: Transaction, member_id: str) -> Member | None:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 from urllib.parse import urlsplit
 
 import jwt
+import psycopg
 import pytest
 import pytest_asyncio
 from aiohttp import web
@@ -17,6 +18,7 @@ from one_runtime.context import Installation
 from one_runtime.db.dashboard_tables import identities, passwords, sign_in_steps
 from one_runtime.egress.client import Egress
 from one_runtime.errors import RateLimited
+from one_runtime.oauth.openid import OpenIDAccount
 from one_runtime.settings import OidcRole, Settings
 from one_runtime.tenancy import dashboard_sessions, invitations, members
 from one_runtime.tenancy.dashboard_sessions import Visitor
@@ -29,8 +31,10 @@ from one_runtime.tenancy.sign_in.openid_provider import OpenIDClient, OpenIDUnav
 from tests.application import Application
 from tests.database import ANY_DATABASE
 from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, SigningKey, json_answer, running_provider
+from tests.waiting import eventually
 
 ADA = "ada@acme.example"
+WAITING = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 @dataclass
@@ -53,9 +57,9 @@ class Dashboard:
         return await openid.begin(self.installation, self.client, "192.0.2.7", again=again)
 
     async def finish(self, cookie: str, query: bytes) -> Visitor:
-        verified, now = await openid.finish(self.installation, self.client, query, cookie), self.application.clock()
+        account, now = await openid.finish(self.installation, self.client, query, cookie), self.application.clock()
         async with self.installation.database.write() as tx:
-            member = await admit(tx, self.installation.settings, verified.account, now, "192.0.2.7")
+            member = await admit(tx, self.installation.settings, account, now, "192.0.2.7")
             _, token = await dashboard_sessions.create(tx, member.id, "oidc", now, address=None, user_agent=None)
         async with self.installation.database.read() as tx:
             visitor = await dashboard_sessions.find_visitor(tx, token.secret, self.organization, now)
@@ -280,6 +284,62 @@ async def test_new_keys_of_the_provider_are_read_once_a_minute_at_most(dashboard
 
 
 @ANY_DATABASE
+async def test_userinfo_endpoint_does_not_say_when_the_person_signed_in(dashboard: Dashboard) -> None:
+    del dashboard.provider.claims["email"]
+    now = int(dashboard.application.clock().timestamp())
+    dashboard.provider.userinfo = {"sub": "00u1", "email": ADA, "email_verified": True, "auth_time": now}
+    begun = await dashboard.begin()
+    query = dashboard.provider.authorize(begun.url)
+    account = await openid.finish(dashboard.installation, dashboard.client, query, begun.cookie)
+    assert account.authenticated_at is not None
+    assert account.authenticated_at <= dashboard.application.clock() - dashboard_sessions.RECENT
+
+
+@pytest.mark.only_database("postgresql")
+@pytest.mark.parametrize("second", ["sign-in", "removal"])
+async def test_sign_in_and_another_transaction_that_lock_the_same_rows_do_not_deadlock(
+    dashboard: Dashboard, database_url: str, second: str
+) -> None:
+    """The first sign-in changes Southwind (an invitation) and the organization of the groups, or its own member.
+
+    Each transaction locks the organizations in the order of their ids, and then members.
+    """
+    southwind = await dashboard.application.organization("Southwind")
+    assert dashboard.organization < southwind
+    dashboard.configure(
+        roles=(("staff", "admin"),), organization=dashboard.organization, allowed_domains=frozenset({"acme.example"})
+    )
+    ada = OpenIDAccount(dashboard.provider.url, "00u1", ADA, frozenset({"staff"}))
+    installation, now = dashboard.installation, dashboard.application.clock()
+
+    async def admit_member(account: OpenIDAccount) -> None:
+        async with installation.database.write() as tx:
+            await admit(tx, installation.settings, account, now, None)
+
+    async def remove(member_id: str) -> None:
+        async with installation.database.write() as tx:
+            await members.remove(tx, Actor(dashboard.organization, "system"), member_id, now)
+
+    if second == "sign-in":
+        await dashboard.invite(ADA, organization=southwind)
+        grace = replace(ada, subject="00u2", verified_email="grace@acme.example")
+        for organization in (dashboard.organization, southwind):
+            await dashboard.invite("grace@acme.example", organization=organization)
+        works, locked = [admit_member(ada), admit_member(grace)], southwind
+    else:
+        works, locked = [remove(await dashboard.join(ADA)), admit_member(ada)], dashboard.organization
+    with psycopg.connect(database_url, autocommit=True) as observer, psycopg.connect(database_url) as holder:
+        holder.execute("SELECT FROM organizations WHERE id = %s FOR UPDATE", [locked])
+        tasks = list[asyncio.Task[None]]()
+        for work in works:
+            tasks.append(asyncio.create_task(work))
+            await eventually(lambda: len(observer.execute(WAITING).fetchall()) == len(tasks))
+        holder.rollback()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+    expected = [None, None] if second == "sign-in" else [None, MemberRefused]
+    assert [result and type(result) for result in results] == expected, results
+
+
 async def test_claims_that_the_id_token_omits_come_from_the_userinfo_endpoint(dashboard: Dashboard) -> None:
     await dashboard.join()
     provider = dashboard.provider

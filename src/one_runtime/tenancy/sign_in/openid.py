@@ -50,18 +50,10 @@ class BegunSignIn:
     cookie: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class VerifiedSignIn:
-    """The verified account of a person. `next_path`: the page of the dashboard after the sign-in."""
-
-    account: OpenIDAccount
-    next_path: str
-
-
 async def begin(
-    installation: Installation, client: OpenIDClient, address: str | None, next_path: str = "/", *, again: bool = False
+    installation: Installation, client: OpenIDClient, address: str | None, *, again: bool = False
 ) -> BegunSignIn:
-    """Begin a sign-in. `next_path`: the page of the dashboard after the sign-in. `address`: of the browser, for limits.
+    """Begin a sign-in. `address`: of the browser, for limits.
 
     `again`: True if the provider has to authenticate the person now.
 
@@ -70,7 +62,7 @@ async def begin(
     provider = await client.provider()
     await attempts.begin(installation, attempts.of_challenges(address))
     async with installation.database.write() as tx:
-        step = SignInStep(None, {"next": next_path, "again": again})
+        step = SignInStep(None, {"again": again})
         token = await steps.begin(tx, "oidc", step, installation.clock(), LIFETIME)
     request = AuthorizationRequest(
         redirect_uri=_redirect_uri(installation),
@@ -83,7 +75,7 @@ async def begin(
     return BegunSignIn(with_query(url, _AGAIN if again else {}), token.secret)
 
 
-async def finish(installation: Installation, client: OpenIDClient, query: bytes, cookie: str) -> VerifiedSignIn:
+async def finish(installation: Installation, client: OpenIDClient, query: bytes, cookie: str) -> OpenIDAccount:
     """End a sign-in with the query of the callback. Return the verified account, which `admit` needs.
 
     `cookie`: the value of the browser's cookie, or an empty text.
@@ -105,7 +97,7 @@ async def finish(installation: Installation, client: OpenIDClient, query: bytes,
         raise SignInFailed(
             "The OpenID provider did not ask you to sign in again. Sign out at the provider, and start again."
         )
-    return VerifiedSignIn(replace(account, authenticated_at=authenticated_at), str(step.data["next"]))
+    return replace(account, authenticated_at=authenticated_at)
 
 
 async def _consume(installation: Installation, cookie: str, callback: CallbackQuery) -> SignInStep:

@@ -1,5 +1,6 @@
 """Decide which member an account at the OpenID provider is, and let new people join. docs/openid.md has the rules."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Final
@@ -11,6 +12,7 @@ from one_runtime.settings import Settings
 from one_runtime.telemetry.logger import Logger
 from one_runtime.tenancy import dashboard_sessions, identities, invitations, members, organizations
 from one_runtime.tenancy.events import Actor
+from one_runtime.tenancy.invitations import Invitation
 from one_runtime.tenancy.members import Member
 from one_runtime.tenancy.organizations import Organization
 from one_runtime.tenancy.roles import ROLES, Role
@@ -36,14 +38,20 @@ async def admit(
 
     Raises: MemberRefused.
     """
+    email = _email(account)
+    invited = await invitations.find_open(tx, email, now) if email is not None else []
+    organization = await _lock_organizations(tx, settings, account, email, invited)
     member, is_new = await identities.find_member(tx, account.issuer, account.subject), False
     if member is None:
         member, is_new = await _link(tx, account, now, address)
-    if not await dashboard_sessions.workplaces(tx, member.id) and member.email == _email(account):
-        await invitations.accept_all(tx, member, now, address=address)
-    if is_new and not await dashboard_sessions.workplaces(tx, member.id):
-        await _join(tx, settings, account, member, now, address)
-    await _apply_groups(tx, settings, account, member, now)
+    if not await dashboard_sessions.workplaces(tx, member.id) and member.email == email:
+        await invitations.accept_all(tx, member, invited, now, address=address)
+    if organization is not None:
+        may_join = is_new and _has_allowed_domain(settings, email)
+        if may_join and not await dashboard_sessions.workplaces(tx, member.id):
+            actor = Actor(organization.id, "member", member.id, address)
+            await members.join(tx, actor, member, _role_of_new_member(settings, account), now)
+        await _apply_groups(tx, settings, account, member, organization, now)
     if not await dashboard_sessions.workplaces(tx, member.id):
         raise MemberRefused(f"{member.email} is not a member of an organization. {_ASK}")
     return member
@@ -73,42 +81,54 @@ async def _link(tx: Transaction, account: OpenIDAccount, now: datetime, address:
     return member, is_new
 
 
-async def _join(
-    tx: Transaction, settings: Settings, account: OpenIDAccount, member: Member, now: datetime, address: str | None
-) -> None:
-    """Let a new person join if the domain of the e-mail address is allowed."""
-    domain = member.email.rpartition("@")[2]
-    organization = await _organization(tx, settings) if domain in settings.oidc_allowed_domains else None
-    if organization is None:
-        return
+def _role_of_new_member(settings: Settings, account: OpenIDAccount) -> Role:
+    """Return the role of a person who joins. Raises: MemberRefused."""
     role = _role_of(settings, account) if settings.oidc_roles else _DEFAULT_ROLE
     if role is None:
         raise MemberRefused(f"None of your groups at the OpenID provider has a role in One Runtime. {_ASK}")
-    await members.join(tx, Actor(organization.id, "member", member.id, address), member, role, now)
+    return role
 
 
 async def _apply_groups(
-    tx: Transaction, settings: Settings, account: OpenIDAccount, member: Member, now: datetime
+    tx: Transaction,
+    settings: Settings,
+    account: OpenIDAccount,
+    member: Member,
+    organization: Organization,
+    now: datetime,
 ) -> None:
     """Give the member the role of the groups in the organization. The last owner of the organization stays an owner."""
     role = _role_of(settings, account)
-    organization = await _organization(tx, settings) if role is not None else None
-    if role is None or organization is None:
+    if role is None:
         return
     if await members.find_role(tx, organization.id, member.id) not in {None, role}:
         with suppress(Conflict):
             await members.change_role(tx, Actor(organization.id, "system"), member.id, role, now)
 
 
-async def _organization(tx: Transaction, settings: Settings) -> Organization | None:
-    """Return the locked organization that people can join, or None."""
-    only = None if settings.oidc_organization else await organizations.find_only(tx)
-    organization_id = only.id if only is not None else settings.oidc_organization
-    try:
-        return await organizations.get(tx, organization_id, lock=True)
-    except NotFound:
-        log.warning("openid_organization_missing", organization_id=organization_id)
-        return None
+async def _lock_organizations(
+    tx: Transaction, settings: Settings, account: OpenIDAccount, email: str | None, invited: Sequence[Invitation]
+) -> Organization | None:
+    """Lock all organizations that the sign-in can change. Return the organization that people can join, or None.
+
+    Transactions lock organizations in the order of their ids, and then members. With another order, a sign-in and
+    another sign-in, an invitation link or the removal of the member could deadlock on PostgreSQL.
+    """
+    joined = None
+    if _has_allowed_domain(settings, email) or _role_of(settings, account) is not None:
+        only = None if settings.oidc_organization else await organizations.find_only(tx)
+        joined = only.id if only is not None else settings.oidc_organization
+    locked: dict[str, Organization] = {}
+    for organization_id in sorted({each.organization_id for each in invited} | ({joined} if joined else set())):
+        with suppress(NotFound):
+            locked[organization_id] = await organizations.get(tx, organization_id, lock=True)
+    if joined is not None and joined not in locked:
+        log.warning("openid_organization_missing", organization_id=joined)
+    return locked.get(joined or "")
+
+
+def _has_allowed_domain(settings: Settings, email: str | None) -> bool:
+    return (email or "").rpartition("@")[2] in settings.oidc_allowed_domains
 
 
 def _another_account(member: Member) -> MemberRefused:
