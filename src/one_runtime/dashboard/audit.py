@@ -10,12 +10,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Final, get_args
 
 from starlette.datastructures import FormData, QueryParams
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from one_runtime.clock import rfc3339
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
 from one_runtime.dashboard.end_user_labels import EndUserLabel, find_labels
 from one_runtime.dashboard.end_user_paths import identifier_of
+from one_runtime.dashboard.exports import ExportResponse
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id
@@ -44,7 +45,7 @@ _CSV_COLUMNS: Final = (
     "id", "created_at", "type", "actor_type", "actor_id", "actor_name", "address", "end_user_id", "connection_id",
     "request_id", "data",
 )  # fmt: skip
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 _PATH: Final = f"{ORGANIZATION}/audit"
 
@@ -156,18 +157,24 @@ async def export_events(visit: Visit) -> Response:
         "Content-Type": media_type,
         "Content-Disposition": f'attachment; filename="{name}"',
     }
-    return StreamingResponse(_stream(visit, matching, first_line, line), headers=headers)
+    parts = _stream(visit, matching, first_line, line)
+    return ExportResponse(visit.services.exports, visit.organization_id, parts, headers)
 
 
 async def _stream(
     visit: Visit, matching: EventFilter, first_line: str, line: Callable[[Event, ActorName | None], str]
 ) -> AsyncIterator[str]:
-    """Yield the file in parts. Each part is read in a transaction of its own, so that no transaction is long."""
+    """Yield the file in parts. Each part is read in a transaction of its own, so that no transaction is long.
+
+    Raises: InsufficientRole if the member loses the access while the export runs.
+    """
     if first_line:
         yield first_line
     before: str | None = None
     while True:
         async with visit.installation.database.read() as tx:
+            if before is not None:
+                await visit.require_access(tx, "read")
             rows, before = await events.list_newest(
                 tx, visit.organization_id, matching, limit=EXPORT_BATCH, before=before
             )
@@ -220,7 +227,7 @@ def _csv(cells: Sequence[str | None]) -> str:
     """
     buffer = io.StringIO()
     csv.writer(buffer).writerow(
-        "" if cell is None else f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell for cell in cells
+        "" if cell is None else f"'{cell}" if cell.lstrip().startswith(_FORMULA_STARTS) else cell for cell in cells
     )
     return buffer.getvalue()
 

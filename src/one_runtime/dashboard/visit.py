@@ -15,14 +15,17 @@ from one_runtime.catalog.model import Integration
 from one_runtime.context import Installation
 from one_runtime.dashboard.cookies import DashboardCookies
 from one_runtime.dashboard.end_user_paths import identifier_of, path_part, query_value
+from one_runtime.dashboard.exports import ExportLimit
 from one_runtime.dashboard.limits import require_text
 from one_runtime.dashboard.masking import Whole, mask
 from one_runtime.dashboard.rendering import Renderer
+from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id
-from one_runtime.errors import InvalidInput, MalformedRequest
+from one_runtime.errors import InsufficientRole, InvalidInput, MalformedRequest
 from one_runtime.integrations.entry_parser import EntryParser
 from one_runtime.integrations.listing import IntegrationList
 from one_runtime.proxy.concurrency import ProxyCalls
+from one_runtime.tenancy import dashboard_sessions
 from one_runtime.tenancy.authentication import client_address
 from one_runtime.tenancy.dashboard_sessions import Visitor
 from one_runtime.tenancy.events import Actor
@@ -40,7 +43,7 @@ class DashboardServices:
     """The installation, and the objects that pages share with the API of the same process.
 
     `openid`: the OpenID provider at which members can sign in, or None. `render_preview`: returns the HTML of the popup
-    for an organization, which can have unsaved settings.
+    for an organization, which can have unsaved settings. `exports`: the exports in progress.
     """
 
     installation: Installation
@@ -50,6 +53,7 @@ class DashboardServices:
     openid: OpenIDClient | None
     integration_list: IntegrationList
     render_preview: Callable[[Organization], str]
+    exports: ExportLimit = field(default_factory=ExportLimit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,12 @@ class Visit:
         Links contain identifiers of end users as `query_value` writes them.
         """
         return Whole(text if self.is_masked else identifier_of(text))
+
+    async def require_access(self, tx: Transaction, permission: Permission) -> None:
+        """Check again, while a long response is in progress, that the member has access. Raises: InsufficientRole."""
+        session_id, now = self.member.session_id, self.installation.clock()
+        if not await dashboard_sessions.has_permission(tx, session_id, self.organization_id, permission, now):
+            raise InsufficientRole("Your session has ended, or you are no member of this organization any more.")
 
     def parameter(self, name: str) -> str:
         """Return a parameter of the path, such as `connection_id`."""
