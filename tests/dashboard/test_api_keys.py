@@ -81,7 +81,7 @@ async def test_key_that_reads_credentials_or_administers_needs_a_recent_authenti
         assert answer.status_code == 303
         path, _, query = answer.headers["location"].partition("?next=")
         assert path == "/sign-in/again"
-        (again,) = re.findall(r"%2Fapi-keys%3F(.*)", query)
+        (again,) = re.findall(r"/api-keys%3F(.*)", query)
         assert again == f"name%3DKey%2B%2526%2Bmore%26scopes%3Dread%26scopes%3D{scope.replace(':', '%253A')}"
     assert "Key" not in [row["name"] for row in (await team.api.get("/v1/api-keys")).json()["api_keys"]]
     form = await admin.get("api-keys", name="Key & more", scopes="admin")

@@ -55,6 +55,8 @@ async def test_character_that_the_database_cannot_store_is_an_error_of_the_reque
     browser = await team.browser()
     for path in ("members?after=%00", "connections?end_user=%00", "integrations/%00", "audit?actor=a%00"):
         assert (await browser.get(path)).status_code == 400, path
+    for answer in (await browser.get("end-users/~AA"), await browser.post("end-users/~YQBi/forget")):
+        assert answer.status_code == 404, "the encoded identifier contains a NUL"
     forms = {
         "settings": "display_name",
         "members/invitations": "email",
@@ -73,9 +75,6 @@ async def test_unusual_values_in_addresses_are_no_crash(team: Team) -> None:
     assert (await browser.get("integrations?page=" + "9" * 5000)).status_code == 200
     rows = "&".join(f"x{number}=1" for number in range(12))
     assert (await browser.post("integrations/acme/disable", {"list": rows})).status_code == 303
-    visitor = await team.browser(None)
-    answer = await visitor.post(f"/o/{team.organization_id}/settings", None, referer="http://[bad")
-    assert (answer.status_code, answer.headers["location"]) == (303, "/sign-in")
 
 
 async def test_wrong_method_is_a_page_with_the_headers_of_all_pages(team: Team) -> None:
@@ -87,11 +86,3 @@ async def test_wrong_method_is_a_page_with_the_headers_of_all_pages(team: Team) 
     for answer in answers:
         assert answer.status_code == 405
         assert "default-src 'none'" in answer.headers["content-security-policy"]
-
-
-async def test_invitation_needs_a_recent_authentication(team: Team) -> None:
-    """Otherwise, the link of an old session would give a new session, which counts as a recent authentication."""
-    browser = await team.browser("owner")
-    team.application.clock.advance(minutes=11)
-    answer = await browser.post("members/invitations", {"email": "eve@example.com", "role": "owner"})
-    assert (answer.status_code, answer.headers["location"].partition("?")[0]) == (303, "/sign-in/again")

@@ -32,7 +32,7 @@ pages = Pages({"revoked": "The token is revoked. The agent has no access from no
 @pages.get(f"{ORGANIZATION}/agents", access="read")
 async def list_tokens(visit: Visit) -> Response:
     """Show the address of the MCP endpoint, and the tokens of agents."""
-    end_user_id = visit.query("end_user_id").replace("\0", "")[:_MAX_END_USER]
+    end_user_id = visit.query("end_user_id")[:_MAX_END_USER]
     async with visit.installation.database.read() as tx:
         rows = await end_user_tokens.list_page(
             tx, visit.organization_id, identifier_of(end_user_id) or None, limit=ROWS + 1, before=_before(visit)

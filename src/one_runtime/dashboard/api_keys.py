@@ -1,8 +1,8 @@
 """Pages of the organization's API keys."""
 
 from typing import Final, NamedTuple
-from urllib.parse import urlencode
 
+from starlette.datastructures import FormData
 from starlette.responses import Response
 
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
@@ -44,17 +44,16 @@ async def list_keys(visit: Visit) -> Response:
     return await _list(visit, KeyForm(visit.query("name"), tuple(scopes) or DEFAULT_SCOPES))
 
 
-@pages.post(_PATH, access="develop")
-async def create_key(visit: Visit) -> Response:
-    """Create a key. Only this response contains the key.
+def _has_privileged_scope(form: FormData) -> bool:
+    """Return True for a key that can read credentials or administer the organization."""
+    return not PRIVILEGED_SCOPES.isdisjoint(map(str, form.getlist("scopes")))
 
-    A key that can read credentials or administer the organization needs a recent authentication. So a person who finds
-    an open browser cannot create such a key.
-    """
+
+@pages.post(_PATH, access="develop", recent=_has_privileged_scope, kept=("name", "scopes"))
+async def create_key(visit: Visit) -> Response:
+    """Create a key. Only this response contains the key."""
     fields = await visit.form()
     form = KeyForm(str(fields.get("name", "")), tuple(map(str, fields.getlist("scopes"))))
-    if PRIVILEGED_SCOPES & set(form.scopes) and not visit.member.has_authenticated_recently(visit.now):
-        return visit.redirect_to(f"/sign-in/again?{urlencode({'next': _path_with(visit, form)})}")
     try:
         async with visit.installation.database.write() as tx:
             key, token = await api_keys.create(tx, visit.actor, form.name, form.scopes, visit.now)
@@ -101,9 +100,3 @@ async def _list(visit: Visit, form: KeyForm, errors: FormErrors | None = None) -
         older=visit.path("api-keys", before=following) if following else None,
         first=visit.path("api-keys") if before else None,
     )
-
-
-def _path_with(visit: Visit, form: KeyForm) -> str:
-    """Return the path of the page whose form has these values."""
-    values = urlencode({"name": form.name, "scopes": form.scopes}, doseq=True)
-    return f"{visit.path('api-keys')}?{values}"

@@ -2,8 +2,9 @@
 
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeAlias
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
+from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
@@ -79,6 +80,8 @@ _MODULES: Final = (
 
 PAGES: Final[tuple[PageSpec, ...]] = tuple(spec for module in _MODULES for spec in module.pages.specs)
 """The declarations of all pages and actions."""
+
+_PATHS_OF_PAGES: Final = frozenset(spec.path for spec in PAGES if spec.method == "GET")
 
 _COMPRESSION_LEVEL: Final = 4
 _VISIT: Final = "one_runtime.visit"
@@ -167,14 +170,16 @@ class Dashboard:
         )
         if spec.access is not PUBLIC:
             if visitor is None:
-                return _to_sign_in(request)
+                return _to_sign_in(request, spec)
             if visitor.role is not None:
                 request.scope[_VISIT] = visit
             if spec.access != SIGNED_IN:
                 _check_permission(visit, spec)
                 request.scope["organization_id"] = visit.organization_id
             if spec.recent and not visitor.has_authenticated_recently(now):
-                return RedirectResponse(f"/sign-in/again{_next(request)}", 303)
+                form = await visit.form()
+                if spec.needs_recent_authentication(form):
+                    return RedirectResponse(f"/sign-in/again{_next(request, spec, form)}", 303)
         try:
             return await spec.handler(visit)
         finally:
@@ -235,20 +240,27 @@ def _check_permission(visit: Visit, spec: PageSpec) -> None:
         )
 
 
-def _to_sign_in(request: Request) -> Response:
+def _to_sign_in(request: Request, spec: PageSpec) -> Response:
     """Redirect the browser. After a request of htmx, the whole page changes, and not only a part of the page."""
-    path = f"/sign-in{_next(request)}"
+    path = f"/sign-in{_next(request, spec)}"
     return Response(headers={"HX-Redirect": path}) if is_partial(request) else RedirectResponse(path, 303)
 
 
-def _next(request: Request) -> str:
-    """Return a query with the page to which the browser returns after the sign-in."""
-    try:
-        url = urlsplit(str(request.url) if request.method == "GET" else request.headers.get("referer", ""))
-    except ValueError:
-        return ""
-    path = url.path + (f"?{url.query}" if url.query else "")
-    return f"?next={quote(path)}" if path not in {"", "/"} else ""
+def _next(request: Request, spec: PageSpec, form: FormData | None = None) -> str:
+    """Return a query with the page to which the browser returns after the sign-in.
+
+    After an action, this is the page with the form: the nearest page above the action's path. `form`: the fields of the
+    action, of which the page gets the values that the action declares in `kept`.
+    """
+    path, query = request.url.path, request.url.query
+    if spec.method == "POST":
+        template = spec.path
+        while template and template not in _PATHS_OF_PAGES:
+            template, path = template.rpartition("/")[0], path.rpartition("/")[0]
+        kept = {name: form.getlist(name) for name in spec.kept} if form is not None else {}
+        query = urlencode(kept, doseq=True)
+    target = path + (f"?{query}" if query else "")
+    return f"?next={quote(target)}" if target not in {"", "/"} else ""
 
 
 async def _not_found(*_: object) -> None:

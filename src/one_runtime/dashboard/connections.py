@@ -53,7 +53,7 @@ class _Filters:
     """The filters in the query of the list. `query`: the filters that have a value, for paths of other pages."""
 
     def __init__(self, visit: Visit) -> None:
-        fields = {name: visit.query(name).replace("\x00", "")[:_MAX_QUERY] for name in _FILTERS}
+        fields = {name: visit.query(name)[:_MAX_QUERY] for name in _FILTERS}
         self.query = {name: value for name, value in fields.items() if value}
         self.state, integration, self.error, self.end_user, self.end_user_id = fields.values()
         self.end_user_id = identifier_of(self.end_user_id)

@@ -26,10 +26,14 @@ def query_value(end_user_id: str) -> str:
 
 
 def identifier_of(part: str) -> str:
-    """Return the identifier of a path or a query. A text that `path_part` did not write is the identifier."""
+    """Return the identifier of a path or a query. A text that `path_part` did not write is the identifier.
+
+    An encoded identifier can contain a NUL, which PostgreSQL cannot compare. No end user has such an identifier.
+    """
     encoded = part.removeprefix("~")
     try:
         identifier = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
     except ValueError:
         return part
-    return identifier if identifier and path_part(identifier) == part else part
+    is_written = bool(identifier) and "\x00" not in identifier and path_part(identifier) == part
+    return identifier if is_written else part

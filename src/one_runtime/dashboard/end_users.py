@@ -36,7 +36,7 @@ pages = Pages()
 async def list_end_users(visit: Visit) -> Response:
     """List the end users, or search them by a text."""
     text = visit.query("q")[:_MAX_QUERY]
-    after = identifier_of(visit.request.query_params.get("after", "").replace("\x00", "")) or None
+    after = identifier_of(visit.request.query_params.get("after", "")) or None
     async with visit.installation.database.read() as tx:
         found = await _search(visit, tx, text, after)
         ids = [each.end_user_id for each in found.end_users]

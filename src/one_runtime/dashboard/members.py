@@ -41,11 +41,11 @@ class InvitationForm(NamedTuple):
 
 @pages.get(_PATH, access="read")
 async def list_members(visit: Visit) -> Response:
-    """List the members and the open invitations."""
-    return await _list(visit, InvitationForm())
+    """List the members and the open invitations. After a new authentication, the form has the values from before."""
+    return await _list(visit, InvitationForm(visit.query("email"), visit.query("role", "developer")))
 
 
-@pages.post(f"{_PATH}/invitations", access="admin", recent=True)
+@pages.post(f"{_PATH}/invitations", access="admin", kept=("email", "role"))
 async def invite_member(visit: Visit) -> Response:
     """Invite a person, and show the link. Only this response contains the link."""
     fields = await visit.form()
@@ -74,7 +74,7 @@ async def show_member(visit: Visit) -> Response:
     return await _show(visit)
 
 
-@pages.post(f"{_PATH}/{{member_id}}/role", access="admin", recent=True)
+@pages.post(f"{_PATH}/{{member_id}}/role", access="admin")
 async def change_role(visit: Visit) -> Response:
     """Change the role of a member."""
     member_id = visit.parameter("member_id")

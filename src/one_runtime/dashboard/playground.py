@@ -163,7 +163,7 @@ def _shown(response: AgentResponse) -> Shown:
 
 def _problem_of(end_user_id: str) -> FormErrors | None:
     """Return the error of an invalid identifier."""
-    if 0 < len(end_user_id) <= MAX_IDENTIFIER and "\0" not in end_user_id:
+    if 0 < len(end_user_id) <= MAX_IDENTIFIER:
         return None
     problem = f"Enter your own identifier of an end user, with 1 to {MAX_IDENTIFIER} characters."
     return FormErrors({"end_user_id": problem})

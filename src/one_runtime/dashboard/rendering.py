@@ -112,7 +112,7 @@ def _headers(public_origin: str) -> Mapping[str, str]:
         "Cache-Control": "no-store",
         "Cross-Origin-Opener-Policy": "same-origin",
         "Cross-Origin-Resource-Policy": "same-origin",
-        "Referrer-Policy": "same-origin",
+        "Referrer-Policy": "strict-origin",
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "DENY",
         "X-Robots-Tag": "noindex",

@@ -80,7 +80,7 @@ async def save_settings(visit: Visit) -> Response:
     return visit.redirect("settings", done="saved")
 
 
-@pages.post(f"{_PATH}/branding", access="admin")
+@pages.post(f"{_PATH}/branding", access="admin", recent=False)  # only looks, and a browser would lose the logos
 async def save_branding(visit: Visit) -> Response:
     """Change the colors, the corners, the scheme and the logos of the popup."""
     form = await visit.form()
@@ -102,7 +102,7 @@ async def show_preview(visit: Visit) -> Response:
     return _preview(visit, await _organization(visit))
 
 
-@pages.post(_PREVIEW, access="admin")
+@pages.post(_PREVIEW, access="admin", recent=False)
 async def show_unsaved_preview(visit: Visit) -> Response:
     """Show the popup with the branding of the form. Store nothing."""
     form, organization = await visit.form(), await _organization(visit)
