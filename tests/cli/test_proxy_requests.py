@@ -86,6 +86,7 @@ def test_calls_are_filtered_over_all_organizations(run: Run, database_url: str) 
         "request_id": None,
         "end_user_token_id": None,
         "run_id": None,
+        "member_id": None,
     }
     for options, count in {
         ("--organization", northwind): 2,

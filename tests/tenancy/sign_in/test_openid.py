@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, get_args
 from urllib.parse import urlsplit
 
@@ -14,15 +14,13 @@ from aiohttp import web
 from pydantic import SecretStr
 from sqlalchemy import insert, select
 
-from one_runtime.context import Installation
 from one_runtime.db.dashboard_tables import identities, passwords, sign_in_steps
 from one_runtime.egress.client import Egress
 from one_runtime.errors import RateLimited
 from one_runtime.oauth.openid import OpenIDAccount
 from one_runtime.settings import OidcRole, Settings
-from one_runtime.tenancy import dashboard_sessions, invitations, members
-from one_runtime.tenancy.dashboard_sessions import Visitor
-from one_runtime.tenancy.events import Actor, EventFilter, list_newest
+from one_runtime.tenancy import dashboard_sessions, members
+from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.roles import Role
 from one_runtime.tenancy.sign_in import openid
 from one_runtime.tenancy.sign_in.openid import SignInFailed
@@ -30,67 +28,11 @@ from one_runtime.tenancy.sign_in.openid_admission import MemberRefused, admit
 from one_runtime.tenancy.sign_in.openid_provider import OpenIDClient, OpenIDUnavailable
 from tests.application import Application
 from tests.database import ANY_DATABASE
-from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, FakeProvider, SigningKey, json_answer, running_provider
+from tests.openid_provider import CLIENT_ID, CLIENT_SECRET, SigningKey, json_answer, running_provider
+from tests.tenancy.sign_in.openid_dashboard import ADA, Dashboard
 from tests.waiting import eventually
 
-ADA = "ada@acme.example"
 WAITING = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-
-
-@dataclass
-class Dashboard:
-    """One Runtime with a provider. `organization`: the only organization at the start."""
-
-    application: Application
-    provider: FakeProvider
-    installation: Installation
-    client: OpenIDClient
-    organization: str
-
-    def configure(self, **settings: Any) -> None:
-        """Change settings, as a new start of the server does."""
-        changed = self.installation.settings.model_copy(update={f"oidc_{k}": v for k, v in settings.items()})
-        self.installation = replace(self.installation, settings=changed)
-        self.client = OpenIDClient(self.installation)
-
-    async def begin(self, *, again: bool = False) -> openid.BegunSignIn:
-        return await openid.begin(self.installation, self.client, "192.0.2.7", again=again)
-
-    async def finish(self, cookie: str, query: bytes) -> Visitor:
-        account, now = await openid.finish(self.installation, self.client, query, cookie), self.application.clock()
-        async with self.installation.database.write() as tx:
-            member = await admit(tx, self.installation.settings, account, now, "192.0.2.7")
-            _, token = await dashboard_sessions.create(tx, member.id, "oidc", now, address=None, user_agent=None)
-        async with self.installation.database.read() as tx:
-            visitor = await dashboard_sessions.find_visitor(tx, token.secret, self.organization, now)
-        assert visitor is not None
-        return visitor
-
-    async def sign_in(self, **callback: str) -> Visitor:
-        """Sign in with one browser. `callback`: changes of the callback's query."""
-        begun = await self.begin()
-        return await self.finish(begun.cookie, self.provider.authorize(begun.url, **callback))
-
-    async def invite(self, email: str = ADA, role: Role = "developer", organization: str | None = None) -> str:
-        async with self.installation.database.write() as tx:
-            actor = Actor(organization or self.organization, "system")
-            _, token = await invitations.create(tx, actor, email, role, self.application.clock())
-        return token.secret
-
-    async def join(self, email: str = ADA, role: Role = "developer") -> str:
-        """Let a person join by an invitation link. Return the id of the member."""
-        token = await self.invite(email, role)
-        async with self.installation.database.write() as tx:
-            return (await invitations.accept(tx, token, self.application.clock())).member_id
-
-    async def rows(self, statement: Any) -> list[Any]:
-        async with self.installation.database.read() as tx:
-            return list(await tx.all(statement))
-
-    async def events(self) -> list[tuple[str, str, Mapping[str, object]]]:
-        async with self.installation.database.read() as tx:
-            found, _ = await list_newest(tx, self.organization, EventFilter(), limit=20, before=None)
-        return [(event.type, event.actor_type, event.data) for event in reversed(found)]
 
 
 @pytest_asyncio.fixture
