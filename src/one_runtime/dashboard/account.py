@@ -46,7 +46,8 @@ pages = Pages(
         "session": "The session has ended.",
         "sessions": "All other sessions have ended.",
         "expired": "The set-up took too long, or was already used. Start again.",
-    }
+    },
+    failures=("expired",),
 )
 
 

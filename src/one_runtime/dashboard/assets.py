@@ -19,6 +19,7 @@ STYLESHEETS: Final = (
     "frame.css",
     "forms.css",
     "content.css",
+    "lists.css",
     "plots.css",
     "overview.css",
     "playground.css",

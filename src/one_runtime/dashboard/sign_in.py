@@ -23,7 +23,8 @@ pages = Pages(
     {
         "signed_out": "You are signed out.",
         "expired": "The sign-in took too long, or was already used. Start again.",
-    }
+    },
+    failures=("expired",),
 )
 
 
