@@ -10,6 +10,7 @@ from playwright.async_api import Page
 
 from one_runtime.dashboard.declarations import ORGANIZATION
 from one_runtime.tenancy.roles import Role
+from tests.billing import ENTRY
 from tests.dashboard.served import ServedTeam
 
 Show = Callable[[Page, ServedTeam], Awaitable[None]]
@@ -63,9 +64,23 @@ def presses(path: str, text: str) -> Show:
     return show
 
 
+def tries(slug: str) -> Show:
+    """Return a function that tries an integration in the way of a browser without JavaScript."""
+
+    async def show(page: Page, team: ServedTeam) -> None:
+        await opens("integrations/acme")(page, team)
+        async with page.expect_navigation():
+            await page.locator("form[data-try]").evaluate(_TRY, slug)
+
+    return show
+
+
+_TRY: Final = "(form, slug) => { form.action = form.action.replace('/acme/', `/${slug}/`); form.submit(); }"
 _LONG: Final = "user_" + "0123456789abcdef" * 12
 _CONNECTION, _ENDPOINT = "connections/{connection_id}", "webhooks/{webhook_endpoint_id}"
+_CUSTOM, _REPLAY = "custom-integrations/{custom_slug}", "webhooks/{webhook_endpoint_id}/replay"
 _DEFINITION: Final = "slug: x-ledger\nname: Ledger\ndescription:\nauth:\n  - type: api_key\n    fields: 3\n"
+_MOVED: Final = ENTRY.replace("https://billing.acme.com", "https://api.acme.com")
 _CALL: Final = {"end_user_id": "user_1042", "integration_slug": "acme", "path": "/v1/contacts"}
 
 STATES: Final = (
@@ -82,6 +97,7 @@ STATES: Final = (
     State("refused-definition", sends("custom-integrations/new", "Review", document=_DEFINITION)),
     State("refused-client", sends("integrations/acme", "Save", client_id=" ")),
     State("refused-call", sends("playground/calls", "Send the request", **{**_CALL, "end_user_id": _LONG})),
+    State("failed-try", tries("basecamp")),
     State("failed-check", sends(_CONNECTION, "Check now")),
     State("failed-webhook-test", sends(_ENDPOINT, "Send a test")),
     State("no-match", opens(f"connections?end_user={_LONG}")),
@@ -89,9 +105,12 @@ STATES: Final = (
     State("secret-api-key", sends("api-keys", "Create the key", name="Production backend")),
     State("secret-invitation", sends("members", "Create the link", email="grace@example.com")),
     State("secret-endpoint", sends("webhooks/new", "Create endpoint", url="https://hooks.example.com/events")),
+    State("secret-link-to-try", tries("acme")),
     State("secret-link", sends(_CONNECTION, "Create a reconnect link")),
     State("secret-session", sends("playground/sessions", "Create a session", end_user_id="user_1042")),
     State("secret-authenticator", sends("/account", "Set up an authenticator app")),
+    State("review-of-a-definition", sends(_CUSTOM, "Review", document=_MOVED)),
+    State("review-of-a-replay", sends(_REPLAY, "Count the deliveries")),
     State("response-list", opens("playground?end_user_id=user_1042&search=crm")),
     State("response-call", sends("playground/calls", "Send the request", **_CALL)),
     State("question-revoke", presses("members", "Revoke…")),
