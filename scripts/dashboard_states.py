@@ -75,6 +75,20 @@ def tries(slug: str) -> Show:
     return show
 
 
+def later(show: Show) -> Show:
+    """Return a function that shows a page when the sign-in is no longer recent."""
+
+    async def show_later(page: Page, team: ServedTeam) -> None:
+        clock = team.team.application.clock
+        clock.advance(minutes=11)
+        try:
+            await show(page, team)
+        finally:
+            clock.advance(minutes=-11)
+
+    return show_later
+
+
 _TRY: Final = "(form, slug) => { form.action = form.action.replace('/acme/', `/${slug}/`); form.submit(); }"
 _LONG: Final = "user_" + "0123456789abcdef" * 12
 _CONNECTION, _ENDPOINT = "connections/{connection_id}", "webhooks/{webhook_endpoint_id}"
@@ -117,4 +131,8 @@ STATES: Final = (
     State("question-forget", presses("end-users/{end_user_id:path}", "Forget this end user…")),
     State("menu-of-the-member", presses("connections", "O")),
     State("live-requests", opens("requests?live=1")),
+    State("old-sign-in-settings", later(opens("settings"))),
+    State("old-sign-in-client", later(opens("integrations/acme"))),
+    State("old-sign-in-forget", later(opens("end-users/{end_user_id:path}"))),
+    State("old-sign-in-confirmation", later(sends("settings", "Save"))),
 )

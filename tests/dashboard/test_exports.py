@@ -25,14 +25,18 @@ async def export(team: Team, browser: TeamBrowser, send: Callable[[Message], Awa
     headers = {**FORM, "host": "127.0.0.1:8003", "cookie": cookie}
     path, body = browser.address("audit/export"), urlencode(FIELDS).encode()
     scope = {
-        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.4"}, "http_version": "1.1", "method": "POST",
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1", "method": "POST",
         "scheme": "http", "path": path, "raw_path": path.encode(), "query_string": b"", "root_path": "",
         "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         "client": ("127.0.0.1", 50000), "server": ("127.0.0.1", 8003),
     }  # fmt: skip
 
+    requested: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
     async def receive() -> Message:
-        return {"type": "http.request", "body": body, "more_body": False}
+        if not requested:
+            await asyncio.Event().wait()  # the browser does not close the connection
+        return requested.pop()
 
     await team.application.app(scope, receive, send)
 

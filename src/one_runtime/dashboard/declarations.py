@@ -1,8 +1,8 @@
 """Declare the pages of the dashboard. A declaration contains the permission that a page needs.
 
-An action can also need a recent authentication of the member. So a person who finds an open browser, or who has copied
-its cookie, cannot do this action. `application.py` collects the declarations for the routes, the checks and tests.
-docs/dashboard.md lists the actions that need a recent authentication, and a test compares the list.
+An action can also need a recent authentication of the member. So a person who finds an open browser cannot do this
+action. docs/dashboard.md lists these actions, and a test compares the list. `application.py` collects the declarations
+for the routes, the checks and tests.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
