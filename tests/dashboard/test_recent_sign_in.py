@@ -24,7 +24,7 @@ PAGES_AFTER: Final = {
     "integrations/x/oauth-client": "integrations/x",
     "integrations/x/oauth-client/delete": "integrations/x",
     "settings": "settings",
-    "webhooks/x/secret": "webhooks/x",
+    "webhooks/x/settings/secret": "webhooks/x/settings",
     "end-users/x/forget": "end-users/x",
 }
 """The page with the form of each action in an organization."""

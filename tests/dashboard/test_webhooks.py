@@ -74,7 +74,7 @@ async def test_developer_creates_tests_and_changes_an_endpoint(team: Team, recei
     assert "All" in text_of(await browser.get("webhooks"))
     assert "paused" in text_of(await browser.submit(f"{path}/status", {"status": "paused"}))
     assert "is active" in text_of(await browser.submit(f"{path}/status", {"status": "active"}))
-    rotated = await browser.post(f"{path}/secret", {"overlap": "3600"})
+    rotated = await browser.post(f"{path}/settings/secret", {"overlap": "3600"})
     (new_secret,) = set(_SECRET.findall(rotated.text))
     assert unescape(new_secret) != secret
     assert "The old secret is valid until" in text_of(rotated)

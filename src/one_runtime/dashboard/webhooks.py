@@ -157,7 +157,7 @@ async def change_status(visit: Visit) -> Response:
     return visit.redirect("webhooks", changed.id, done="paused" if status == "paused" else "activated")
 
 
-@pages.post(f"{ONE}/secret", access="develop", recent=True)
+@pages.post(f"{ONE}/settings/secret", access="develop", recent=True)
 async def rotate_secret(visit: Visit) -> Response:
     """Replace the secret. The response shows the new secret, once."""
     seconds = str((await visit.form()).get("overlap", ""))
