@@ -60,7 +60,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     kinds = [kind for kind in _KINDS if chosen in {kind, "first", "both"} and (only is None or kind in only.args)]
     if chosen == "first":
         kinds = kinds[:1]
-    metafunc.parametrize("database_kind", kinds, indirect=True, scope="session")
+    soak_on = metafunc.definition.get_closest_marker("soak_on")
+    soaked = soak_on.args if soak_on is not None and chosen == "both" else ()
+    parameters = [pytest.param(kind, marks=pytest.mark.soak) if kind in soaked else kind for kind in kinds]
+    metafunc.parametrize("database_kind", parameters, indirect=True, scope="session")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -267,6 +267,7 @@ async def test_organization_cannot_read_or_change_another(
     assert await rows_of(application, victim.organization) == before
 
 
+@pytest.mark.soak_on("postgresql")
 async def test_same_requests_work_within_the_own_organization(
     application: Application, tenants: tuple[Tenant, Tenant]
 ) -> None:

@@ -230,6 +230,7 @@ async def wait_for_endpoints(client: Client, count: int) -> None:
 @pytest.mark.slow
 @pytest.mark.promise("P10")
 @pytest.mark.timeout(120)
+@pytest.mark.soak_on("postgresql")
 async def test_no_event_is_lost_when_the_command_or_a_server_is_killed(database_url: str, tmp_path: Path) -> None:
     """Kill One Runtime, the local server and the command while events are written, and start them again."""
     async with running_story(database_url, tmp_path, 1) as story:

@@ -18,7 +18,7 @@ from tests.foreign.providers import OAuthClient, Provider
 from tests.foreign.served import Served, served
 from tests.foreign.visitor import Stuck, Visitor
 
-pytestmark = [pytest.mark.foreign, pytest.mark.promise("P5")]
+pytestmark = [pytest.mark.foreign, pytest.mark.promise("P5"), pytest.mark.soak_on("postgresql")]
 
 LOST = "Start again from the app"
 INVALID_GRANT = Refusal("invalid_grant", 400)

@@ -131,6 +131,7 @@ def everything_once(name: str) -> Counter[str]:
     return Counter({f"{name} {number}": 1 for number in range(4)})
 
 
+@pytest.mark.soak_on("postgresql")
 async def test_program_completes_once_although_its_server_was_killed(installation: Installation) -> None:
     first = await installation.start()
     token, run_id = await paused(installation, first, "waits")
@@ -147,6 +148,7 @@ async def test_program_completes_once_although_its_server_was_killed(installatio
     assert installation.contacts("waits") == everything_once("waits")
 
 
+@pytest.mark.soak_on("sqlite")
 async def test_program_whose_server_was_killed_names_its_writes_and_does_not_repeat_them(
     installation: Installation,
 ) -> None:

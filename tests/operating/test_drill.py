@@ -47,6 +47,7 @@ async def command(served: Served, acme: RunningAcme, *words: str) -> str:
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.soak_on("sqlite")
 async def test_copy_that_is_served_beside_production_takes_no_connection_from_production(
     database_url: str, database_kind: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

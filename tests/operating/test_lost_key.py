@@ -40,6 +40,7 @@ def cli(database_url: str, keys: str, *words: str) -> "subprocess.CompletedProce
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.soak_on("sqlite")
 async def test_server_with_a_new_key_serves_after_the_lost_key_is_abandoned(database_url: str, tmp_path: Path) -> None:
     lost, new = new_key(), new_key()
     identifier = key_id(parse_keys(lost)[0])

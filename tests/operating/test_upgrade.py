@@ -120,6 +120,7 @@ async def opened(database_url: str, keys: str, organization_id: str) -> list[str
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.soak_on("sqlite")
 async def test_previous_version_reads_and_writes_during_the_migration(
     empty_database_url: str, previous: Path, tmp_path: Path
 ) -> None:
@@ -147,6 +148,7 @@ async def test_previous_version_reads_and_writes_during_the_migration(
     assert set(secrets) == set(KEYS)
 
 
+@pytest.mark.soak_on("sqlite")
 async def test_previous_version_starts_on_the_new_schema(
     empty_database_url: str, previous: Path, tmp_path: Path
 ) -> None:

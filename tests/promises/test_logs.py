@@ -276,6 +276,7 @@ async def crash(story: Story) -> None:
     story.outputs.append(answer.content)
 
 
+@pytest.mark.soak_on("sqlite")
 async def test_no_secret_is_in_logs_metrics_spans_or_responses_of_a_whole_story_on_a_real_server(
     database_url: str, tmp_path: Path
 ) -> None:

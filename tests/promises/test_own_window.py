@@ -11,7 +11,7 @@ from one_runtime.connect.screens import origin_of
 from one_runtime.demo.acme import GLOBEX, INITECH
 from tests.application import ACME_KEYS, ORIGIN, PUBLIC_URL, Application, Client
 
-pytestmark = pytest.mark.promise("P6")
+pytestmark = [pytest.mark.promise("P6"), pytest.mark.only_database("sqlite")]  # nothing here depends on the database
 
 RETURN_URL: Final = "https://app.example.com:8443/done?tab=integrations"
 WINDOW: Final = {"sec-fetch-dest": "document", "sec-fetch-mode": "navigate"}

@@ -257,6 +257,7 @@ async def assert_everything_opens(story: Story, database: Database, seeded: seal
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.soak_on("sqlite")
 async def test_every_credential_can_be_decrypted_after_kills_during_rotation_under_load(
     acme: RunningAcme, database_url: str, tmp_path: Path
 ) -> None:

@@ -237,6 +237,7 @@ def side_by_side(database_url: str) -> int:
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.soak_on("sqlite")
 async def test_every_connection_is_usable_or_rightly_needs_reauth_after_kills(
     app: RotatingApplication, database_url: str, tmp_path: Path
 ) -> None:
@@ -244,6 +245,7 @@ async def test_every_connection_is_usable_or_rightly_needs_reauth_after_kills(
 
 
 @pytest.mark.timeout(120)
+@pytest.mark.soak_on("postgresql")
 async def test_every_connection_is_usable_or_rightly_needs_reauth_after_stops_past_the_lease(
     app: RotatingApplication, database_url: str, tmp_path: Path
 ) -> None:

@@ -70,6 +70,7 @@ async def test_many_hanging_endpoints_do_not_delay_another(
 
 
 @pytest.mark.slow
+@pytest.mark.soak_on("sqlite")
 async def test_hanging_endpoints_of_other_organizations_do_not_delay_an_endpoint(
     application: Application, client: Client, receiver: Receiver
 ) -> None:

@@ -35,6 +35,7 @@ async def advance_to_next_attempt(application: Application, delivery: dict[str, 
 
 
 @pytest.mark.slow
+@pytest.mark.soak_on("postgresql")
 async def test_ten_attempts_follow_the_schedule_and_days_of_failures_disable_the_endpoint(
     application: Application, client: Client, receiver: Receiver
 ) -> None:
