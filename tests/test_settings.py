@@ -74,7 +74,9 @@ def test_every_setting_has_a_line_of_help() -> None:
         ("https://connect.example.com:8443", "https://connect.example.com:8443"),
         ("http://localhost:9000", "http://localhost:9000"),
         ("http://app.localhost", "http://app.localhost"),
-        ("http://127.1.2.3:80", "http://127.1.2.3:80"),
+        ("http://127.1.2.3:80", "http://127.1.2.3"),
+        ("https://connect.example.com:443", "https://connect.example.com"),
+        ("https://connect.example.com:", "https://connect.example.com"),
         ("http://[::1]:8000", "http://[::1]:8000"),
     ],
 )

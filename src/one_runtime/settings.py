@@ -248,7 +248,8 @@ class Settings(BaseModel):
             raise ValueError("must not contain a user name or a password")
         if url.scheme == "http" and not is_loopback(url.hostname):
             raise ValueError("must be https. Only localhost, names under localhost, 127.0.0.0/8 and [::1] can use http")
-        return f"{url.scheme}://{url.netloc.lower()}"
+        standard_port = ":443" if url.scheme == "https" else ":80"  # browsers omit this port
+        return f"{url.scheme}://{url.netloc.lower().removesuffix(standard_port).removesuffix(':')}"
 
     @field_validator("mcp_organization", "oidc_organization")
     @classmethod
