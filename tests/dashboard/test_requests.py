@@ -66,7 +66,8 @@ async def test_calls_are_listed_and_filtered(team: Team) -> None:
         assert await paths(browser, **filters) == expected, filters
     page = await browser.get("requests", outcome="4xx")
     assert '<option value="4xx" selected>' in page.text
-    assert '<option value="slack">' in page.text, "the integrations with calls are suggested"
+    assert '<option value="slack">' in page.text, "the integrations of the shown calls are suggested"
+    assert '<option value="slack">' in (await browser.get("requests", until="2020-01-02T00:00")).text, "of all calls"
     assert "No call matches" in text_of(await browser.get("requests", end_user="nobody"))
     assert tuple(OUTCOME_TEXTS) == OUTCOMES
 

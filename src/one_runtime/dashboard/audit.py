@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from one_runtime.clock import rfc3339
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
-from one_runtime.dashboard.end_user_labels import EndUserLabel, find_labels
+from one_runtime.dashboard.end_user_labels import EndUserLabel, label_of
 from one_runtime.dashboard.end_user_paths import identifier_of
 from one_runtime.dashboard.exports import ExportResponse
 from one_runtime.dashboard.visit import FormErrors, Visit
@@ -107,7 +107,6 @@ async def list_events(visit: Visit) -> Response:
     """List the events that match the filters, newest first."""
     query, before = AuditQuery.read(visit.request.query_params), visit.cursor
     errors, rows, following, names = None, list[Event](), None, dict[ActorKey, ActorName]()
-    labels: Mapping[str | None, EndUserLabel] = {}
     try:
         matching = query.filter()
     except InvalidInput as error:
@@ -117,15 +116,15 @@ async def list_events(visit: Visit) -> Response:
             rows, following = await events.list_newest(
                 tx, visit.organization_id, matching, limit=PAGE_SIZE, before=before
             )
-            names = await _names(tx, visit.organization_id, rows)
-            labels = await find_labels(visit, tx, [event.end_user_id for event in rows])
+            about = [("end_user", event.end_user_id) for event in rows]
+            names = await _names(tx, visit.organization_id, rows, about)
     return visit.render(
         "audit.html",
         status=422 if errors else 200,
         title="Audit log",
         events=rows,
         names=names,
-        labels=labels,
+        labels={each.end_user_id: _label(visit, each.end_user_id, names) for each in rows if each.end_user_id},
         details=_details,
         explain_type=explain_type,
         types=events.TYPES,
@@ -239,9 +238,16 @@ _FORMATS: Final[Mapping[str, tuple[str, str, Callable[[Event, ActorName | None],
 """The media type, the first line, and the function that formats an event, by format."""
 
 
-async def _names(tx: Transaction, organization_id: str, rows: Sequence[Event]) -> dict[ActorKey, ActorName]:
+async def _names(
+    tx: Transaction, organization_id: str, rows: Sequence[Event], others: Sequence[tuple[str, str | None]] = ()
+) -> dict[ActorKey, ActorName]:
     actors = [(event.actor_type, event.actor_id) for event in rows]
-    return await actor_names.find_names(tx, organization_id, actors)
+    return await actor_names.find_names(tx, organization_id, [*actors, *others])
+
+
+def _label(visit: Visit, end_user_id: str, names: Mapping[ActorKey, ActorName]) -> EndUserLabel:
+    name = names.get(("end_user", end_user_id))
+    return label_of(visit, end_user_id, name.text if name is not None else None)
 
 
 def _name_of(event: Event, names: Mapping[ActorKey, ActorName]) -> ActorName | None:

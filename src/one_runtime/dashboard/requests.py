@@ -61,6 +61,11 @@ class RequestQuery:
         """Return the filters that have a value."""
         return {name: value for name, value in self.values.items() if value}
 
+    @property
+    def searches(self) -> bool:
+        """True if a filter has no index. Then the list can need a second statement."""
+        return any(self.values[name] for name in ("integration", "outcome", "error"))
+
     def filter(self) -> RequestFilter:
         """Return the filter for the request log. Raises: InvalidInput."""
         errors = [FieldError(name, problem) for name, value in self.given.items() if (problem := text_problem(value))]
@@ -108,7 +113,8 @@ async def list_requests(visit: Visit) -> Response:
                 tx, organization_id, matching, limit=PAGE_SIZE, before=before, scanned=SCANNED
             )
             labels = await find_labels(visit, tx, [call.end_user_id for call in calls])
-            if not visit.is_partial:
+            slugs = sorted({call.integration_slug for call in calls})
+            if not visit.is_partial and not query.searches:
                 used = await usage.read_integrations(tx, organization_id, visit.now - usage.DAY)
                 slugs = sorted(each.integration_slug for each in used)
     given = query.given
