@@ -27,6 +27,8 @@ from tests.billing import ENTRY, KEY, SLUG
 from tests.command_line import Run
 from tests.sealed_rows import FIRST, ring
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 
 

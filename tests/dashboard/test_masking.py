@@ -7,6 +7,8 @@ from html import unescape
 from typing import Final
 from urllib.parse import quote
 
+import pytest
+
 from one_runtime.dashboard.application import PAGES
 from one_runtime.dashboard.masking import Whole, mask, mask_output
 from one_runtime.tenancy.roles import PERMISSIONS, permits
@@ -15,6 +17,8 @@ from tests.dashboard.served import fill, sample_paths
 from tests.dashboard.team import Team, TeamBrowser, text_of
 from tests.in_one_test import in_one_test
 from tests.promises.stores import query
+
+pytestmark = pytest.mark.slow
 
 CANARY: Final = "zelda.canary+x@hidden.example"
 FORMS: Final = (CANARY, quote(CANARY), quote(CANARY, safe="+"), CANARY.replace("@", "&#64;"))

@@ -21,6 +21,8 @@ from tests import every_table, sealed_rows
 from tests.db.pgbouncer import pgbouncer
 from tests.newer_schema import NEWER, set_newer_schema
 
+pytestmark = pytest.mark.slow
+
 FUNCTION = "CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} END $$"
 
 

@@ -21,6 +21,8 @@ from one_runtime.webhooks import endpoints
 from one_runtime.webhooks.endpoints import WebhookEndpoint
 from tests.application import catalog_with_acme
 
+pytestmark = pytest.mark.slow
+
 ORIGIN = "http://127.0.0.1:8001"
 CLIENT_EVENTS = events.EventFilter(type="oauth_client.updated")
 ENTRY = catalog_with_acme("http://127.0.0.1:8002").get("acme")

@@ -29,6 +29,8 @@ from tests.db.test_copying import FUNCTION, execute, is_empty
 from tests.fork_server import ROOT, ForkedProcess, run
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 _WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
 _OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
@@ -75,7 +77,6 @@ async def test_new_database_is_live_and_servers_refuse_the_old_one(
     assert await start(empty_postgres_url)
 
 
-@pytest.mark.slow
 def test_server_does_not_start_on_a_database_that_was_moved(migrated_sqlite_url: str) -> None:
     with closing(sqlite3.connect(str(sqlite_path(migrated_sqlite_url)))) as connection, connection:
         connection.execute("UPDATE installation SET live_location = ?", [MOVED])
@@ -132,7 +133,6 @@ async def test_nothing_can_write_or_serve_until_the_copy_ends(migrated_sqlite_ur
     assert refused == ["SQLITE_BUSY", "refused", "PostgreSQL"] * len(result.rows)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "number, code, output",
     [(signal.SIGKILL, -9, ""), (signal.SIGINT, 130, "Stopped. The new database is still empty.\n")],

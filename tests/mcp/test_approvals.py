@@ -17,6 +17,8 @@ from one_runtime.encryption import secret_tokens
 from tests.application import ACME_KEYS, PUBLIC_URL, Application, Client, started
 from tests.mcp.conftest import MODERN, PAGE, Agent, Agents, Answer, answering, connected, use_own_page
 
+pytestmark = pytest.mark.slow
+
 CANARY: Final = "canary-7d1e0a"
 FORM: Final = {"content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin"}
 RETURN_URL: Final = "https://app.example.com/agents"

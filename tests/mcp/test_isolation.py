@@ -12,7 +12,7 @@ from one_runtime.mcp.tools import TOOLS
 from tests.application import ACME_KEYS, Application, Client
 from tests.mcp.conftest import Agents, use_own_page
 
-pytestmark = pytest.mark.promise("P1", "P13")
+pytestmark = [pytest.mark.slow, pytest.mark.promise("P1", "P13")]
 
 OWN_API: Final = "Tide"
 

@@ -10,6 +10,8 @@ from one_runtime.mcp import tools
 from tests.application import PUBLIC_URL, Application, Client, started
 from tests.mcp.conftest import MODERN, Agents, answering, connected, request_of, use_own_page
 
+pytestmark = pytest.mark.slow
+
 ME: Final = {"integration": "acme", "path": "/v1/me"}
 
 

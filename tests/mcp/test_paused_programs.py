@@ -13,6 +13,8 @@ from one_runtime.demo.acme import GLOBEX
 from tests.application import Application, Client, started
 from tests.mcp.conftest import Agent, Agents, answering, connected, message, request_of, use_own_page
 
+pytestmark = pytest.mark.slow
+
 CANARY: Final = "canary-5f3b9c"
 WRITE: Final = """
 from one_runtime import call

@@ -8,6 +8,8 @@ import pytest
 from tests.application import Application, Client
 from tests.mcp.conftest import Agents
 
+pytestmark = pytest.mark.slow
+
 COPY: Final = """
 import acme
 names = ["Ada", "Grace", "Edsger"]

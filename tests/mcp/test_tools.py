@@ -10,6 +10,8 @@ from tests.application import ACME_KEYS, Application, Client
 from tests.documentation import page
 from tests.mcp.conftest import MODERN, Agent, Agents, connected
 
+pytestmark = pytest.mark.slow
+
 ME: Final = {"integration": "acme", "path": "/v1/me"}
 CONTACT: Final = {"integration": "acme", "path": "/v1/contacts", "method": "POST", "body": {"name": "Ada"}}
 

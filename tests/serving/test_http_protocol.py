@@ -11,6 +11,8 @@ from starlette.types import Receive, Scope, Send
 from one_runtime.serving.http_protocol import MAX_HEAD, HttpProtocol
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 UPLOAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n"
 START = b"GET / HTTP/1.1\r\n"
@@ -136,7 +138,6 @@ async def parts_until_the_end(reader: asyncio.StreamReader, writer: asyncio.Stre
     return parts
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "earlier",
     [
@@ -190,7 +191,6 @@ async def test_large_body_after_a_small_head_is_served() -> None:
         assert await response(reader) == (b"HTTP/1.1 200 OK", b"0")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("requests", [0, 1])
 @pytest.mark.parametrize("beginning", [b"GET", b"GET / HTTP/1.1\r\nHost: local", b"\r\n"])
 async def test_slow_head_ends_the_connection(requests: int, beginning: bytes) -> None:
@@ -217,7 +217,6 @@ async def test_slow_head_does_not_end_a_response() -> None:
         assert await response(reader) == (b"HTTP/1.1 200 OK", b"1")
 
 
-@pytest.mark.slow
 async def test_kept_connection_has_time_until_the_first_byte_of_the_next_head() -> None:
     async with served(Impatient) as port, connected(port) as (reader, writer):
         writer.write(REQUEST)

@@ -38,7 +38,7 @@ from tests.tokens.rotating import (
 )
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.promise("P12")
+pytestmark = [pytest.mark.slow, pytest.mark.promise("P12")]
 
 OTHER = "steady"
 MANY = SLOTS + 28

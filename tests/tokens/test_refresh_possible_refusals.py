@@ -20,7 +20,7 @@ from tests.database import ANY_DATABASE
 from tests.tokens.answering import AnsweringApplication, Scripted, answering_application
 from tests.waiting import eventually
 
-pytestmark = pytest.mark.promise("P8")
+pytestmark = [pytest.mark.slow, pytest.mark.promise("P8")]
 
 WITHOUT_CODE = ("empty", "text", "HTML", "JSON")
 GONE = Scripted(400)

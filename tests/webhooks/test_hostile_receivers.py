@@ -24,6 +24,8 @@ from tests.egress.upstream import Answer, Upstream, answer, redirect, running_up
 from tests.webhooks.conftest import subscribe, wait_for_deliveries
 from tests.webhooks.receiver import Message, Receiver
 
+pytestmark = pytest.mark.slow
+
 METADATA: Final = "http://169.254.169.254/latest/meta-data/"
 SECRET: Final = new_secret()
 

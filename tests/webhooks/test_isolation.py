@@ -24,6 +24,8 @@ from tests.webhooks.conftest import subscribe
 from tests.webhooks.receiver import Message, Receiver, after, dripping, never
 from tests.webhooks.test_crashes import Story, running_story
 
+pytestmark = pytest.mark.slow
+
 EVENTS: Final = 40
 MANY_EVENTS: Final = 2000
 PAUSE: Final = 0.01  # seconds between two events of the long run
@@ -69,7 +71,6 @@ async def test_many_hanging_endpoints_do_not_delay_another(
     await eventually(lambda: len(receiver.at("/works")) == EVENTS, seconds=10)
 
 
-@pytest.mark.slow
 @pytest.mark.soak_on("sqlite")
 async def test_hanging_endpoints_of_other_organizations_do_not_delay_an_endpoint(
     application: Application, client: Client, receiver: Receiver

@@ -14,6 +14,8 @@ from tests.waiting import eventually
 from tests.webhooks.conftest import subscribe, wait_for_deliveries
 from tests.webhooks.receiver import Receiver, with_status
 
+pytestmark = pytest.mark.slow
+
 SLACK = timedelta(seconds=2)
 """Maximum time between an attempt and the storing of its result."""
 
@@ -34,7 +36,6 @@ async def advance_to_next_attempt(application: Application, delivery: dict[str, 
     wake(webhook_deliveries)
 
 
-@pytest.mark.slow
 @pytest.mark.soak_on("postgresql")
 async def test_ten_attempts_follow_the_schedule_and_days_of_failures_disable_the_endpoint(
     application: Application, client: Client, receiver: Receiver

@@ -14,6 +14,8 @@ from one_runtime.agents.programs.sandbox import Sandbox
 from tests.agents.programs.acme_host import IMPORTS, AcmeHost
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 RESULTS: Final = {
     "1 + 1": "2",
     "None": "",

@@ -21,6 +21,8 @@ from one_runtime.telemetry import logs
 from tests.agents.programs.acme_host import IMPORTS, PATIENT, AcmeHost
 from tests.waiting import eventually
 
+pytestmark = pytest.mark.slow
+
 BLOCKED: Final = f"{IMPORTS}await call('slow', 'GET', '/')\n'done'"
 
 
@@ -55,7 +57,6 @@ def result(outcome: ProgramOutcome) -> str:
     return outcome.result
 
 
-@pytest.mark.slow
 def test_the_server_does_not_load_the_interpreter() -> None:
     code = (
         "import sys, one_runtime.app, one_runtime.serving, one_runtime.agents.programs.sandbox\n"
