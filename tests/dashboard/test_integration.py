@@ -158,7 +158,8 @@ async def test_script_gets_a_session_for_the_dashboard_only(team: Team) -> None:
     assert "needs an OAuth client" in refused.json()["error"]
     without_script = await browser.post("integrations/basecamp/try")
     assert without_script.status_code == 422
-    assert "needs an OAuth client" in text_of(without_script)
+    remedy = "Basecamp needs an OAuth client for OAuth 2.0. Register a client in the form “OAuth client”"
+    assert remedy in text_of(without_script)
 
 
 async def test_page_that_opens_the_popup_keeps_its_windows(team: Team) -> None:

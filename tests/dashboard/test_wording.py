@@ -70,7 +70,7 @@ def test_every_message_that_a_page_can_show_has_words_for_pages() -> None:
         ),
         (
             "Slack needs an OAuth client. Register a client with PUT /v1/integrations/slack/oauth-client.",
-            "Slack needs an OAuth client. Register a client on the page of the integration.",
+            "Slack needs an OAuth client. Register a client in the form “OAuth client” on the page of the integration.",
         ),
         (
             "There is no API key 'x'. GET /v1/api-keys lists your API keys.",

@@ -52,7 +52,10 @@ _WORDS: Final = tuple(
         ),
         (r"with PATCH /v1/organization", "on the page “Settings”"),
         (r"GET /v1/connections\?\S+ lists the connections", "The page “Connections” lists the connections"),
-        (rf"with PUT /v1/integrations/{_ID}/oauth-client", "on the page of the integration"),
+        (
+            rf"with PUT /v1/integrations/{_ID}/oauth-client",
+            "in the form “OAuth client” on the page of the integration",
+        ),
         (
             rf": `one-runtime oauth-clients set {_ID}`\.",
             ". An administrator can do this on the page of the integration.",

@@ -128,8 +128,6 @@ def unavailable_reason(integration: Integration, clients: Collection[str], auth_
         if not available:
             return f"{reason} Its auth types are: {', '.join(integration.auth_types)}."
     else:
-        reason = (
-            f"The auth type oauth2 of {integration.name} needs an OAuth client. {_register_client(integration.slug)}"
-        )
+        reason = f"{integration.name} needs an OAuth client for OAuth 2.0. {_register_client(integration.slug)}"
         return f"{reason} Available without an OAuth client: {', '.join(available)}." if available else reason
     return f"{reason} Available auth types: {', '.join(available)}."
