@@ -265,6 +265,7 @@ async def test_disconnect_shows_the_result_for_each_token(desk: Desk) -> None:
     assert (await desk.browser.get(f"connections/{with_tokens}")).status_code == 404
     assert (await desk.browser.post(f"connections/{with_tokens}/disconnect")).status_code == 404
     key = text_of(await desk.browser.post(f"connections/{desk.healthy}/disconnect"))
+    assert "The connection of user_1 with Acme CRM is deleted." in key
     assert "One Runtime cannot revoke this credential at the provider." in key
     assert (await desk.events(with_tokens))[0]["actor"]["type"] == "member"
 

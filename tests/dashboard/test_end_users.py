@@ -171,7 +171,7 @@ async def test_forget_deletes_everything_and_shows_the_revocations(team: Team) -
     await team.api.connect("user_1")
     browser = await team.browser("admin")
     text = text_of(await browser.post("end-users/user_1/forget", {"confirmation": " user_1 "}))
-    assert "The end user user_1, with all connections, credentials and sessions: deleted." in text
+    assert "The end user user_1 is deleted, with all connections, credentials and sessions." in text
     assert "Globex Corporation Credential Deleted here" in text
     assert (await team.api.get("/v1/connections", end_user_id="user_1")).json()["connections"] == []
     event = (await team.api.get("/v1/events", type="end_user.deleted")).json()["events"][0]

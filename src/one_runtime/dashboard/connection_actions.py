@@ -99,7 +99,7 @@ async def disconnect_connection(visit: Visit) -> Response:
     return visit.render(
         "disconnected.html",
         title="Disconnected",
-        subject=f"{shown.integration_name} of {found.connection.end_user_id}",
+        sentence=f"The connection of {found.connection.end_user_id} with {shown.integration_name} is deleted.",
         outcome=summarize([deleted], [found]),
         back=visit.end_user_path(found.connection.end_user_id),
         back_text="Go to the end user",

@@ -154,7 +154,7 @@ async def forget_end_user(visit: Visit) -> Response:
     return visit.render(
         "disconnected.html",
         title="End user forgotten",
-        subject=f"The end user {end_user_id}, with all connections, credentials and sessions",
+        sentence=f"The end user {end_user_id} is deleted, with all connections, credentials and sessions.",
         outcome=summarize(deleted, found.connections),
         back=visit.path("end-users"),
         back_text="Go to the end users",
