@@ -119,6 +119,7 @@ STATES: Final = (
     State("secret-api-key", sends("api-keys", "Create the key", name="Production backend")),
     State("secret-invitation", sends("members", "Create the link", email="grace@example.com")),
     State("secret-endpoint", sends("webhooks/new", "Create endpoint", url="https://hooks.example.com/events")),
+    State("secret-rotated", sends(f"{_ENDPOINT}/settings", "Create a new secret")),
     State("secret-link-to-try", tries("acme")),
     State("secret-link", sends(_CONNECTION, "Create a reconnect link")),
     State("secret-session", sends("playground/sessions", "Create a session", end_user_id="user_1042")),
