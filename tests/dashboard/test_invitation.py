@@ -108,6 +108,19 @@ async def test_link_for_a_member_offers_a_sign_in_instead_of_joining(team: Team)
     assert "<form" not in shown.text
 
 
+async def test_link_renews_an_old_session_of_a_member_without_a_sign_in_method(team: Team) -> None:
+    browser = await team.browser(None)
+    await accept(browser, await link(team))
+    old, path = browser.http.cookies[SESSION], await link(team)
+    team.application.clock.advance(minutes=11)
+    assert (await browser.get("members")).status_code == 200
+    assert "Sign in with the link" in text_of(await browser.get(path))
+    answer = await accept(browser, path)
+    assert answer.headers["location"].startswith("/welcome")
+    assert browser.http.cookies[SESSION] != old
+    assert "Ten minutes have passed" not in text_of(await browser.get("/welcome"))
+
+
 async def test_link_to_a_higher_role_says_so(team: Team) -> None:
     support = await team.browser("support")
     email = text_of(await support.get()).partition("Account of ")[2].split()[0]

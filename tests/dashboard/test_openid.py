@@ -165,7 +165,7 @@ async def test_member_of_the_provider_adds_another_way_to_sign_in_and_keeps_both
     assert "New password" not in account, "the provider possibly used an old session"
     again = await browser.get("/sign-in/again", next="/account")
     assert f"Sign in with {host}" in text_of(again)
-    assert "Ask for a new invitation" not in text_of(again)
+    assert "for a new invitation" not in text_of(again)
     account = text_of(await (await sign_in(next="/account")).get("/account"))
     assert ("confirm that it is you" in account, "New password" in account) == (False, True)
     password = await browser.submit("/account/password", {"password": "seven quiet herons"})
@@ -195,4 +195,4 @@ async def test_member_whose_provider_is_turned_off_reads_what_to_do(team: Team, 
     dashboard._services = replace(dashboard._services, openid=None)
     assert "This server has no OpenID provider now" in text_of(await browser.get("/account"))
     again = text_of(await browser.get("/sign-in/again", next="/account"))
-    assert "None of your ways to sign in works at this address. Ask for a new invitation" in again
+    assert "None of your ways to sign in works at this address. Ask an owner for a new invitation" in again

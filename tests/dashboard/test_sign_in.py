@@ -184,8 +184,8 @@ async def test_methods_change_only_after_a_recent_authentication(team: Team) -> 
 async def test_link_session_without_methods_needs_a_new_invitation(team: Team) -> None:
     browser = await open_link(team)
     team.application.clock.advance(minutes=10)
-    assert "Ask for a new invitation" in text_of(await browser.get("/welcome"))
-    assert "Ask for a new invitation" in text_of(await browser.get("/sign-in/again"))
+    assert "Ask an owner for a new invitation" in text_of(await browser.get("/welcome"))
+    assert "Ask an owner for a new invitation" in text_of(await browser.get("/sign-in/again"))
 
 
 async def test_name_and_its_errors(team: Team) -> None:

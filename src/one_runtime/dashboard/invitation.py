@@ -8,6 +8,7 @@ from one_runtime.dashboard import session
 from one_runtime.dashboard.declarations import PUBLIC, Pages
 from one_runtime.dashboard.visit import Visit
 from one_runtime.tenancy import invitations
+from one_runtime.tenancy.invitations import InvitationLink
 
 pages = Pages()
 
@@ -21,7 +22,7 @@ async def show_invitation(visit: Visit) -> Response:
         "invitation.html",
         title=f"{'Sign in to' if link.present_role else 'Join'} {link.organization_name}",
         link=link,
-        is_signed_in=visit.visitor is not None and visit.visitor.member_id == link.member_id,
+        is_signed_in=link.member_id is not None and _signed_in(visit, link) == link.member_id,
     )
 
 
@@ -29,11 +30,23 @@ async def show_invitation(visit: Visit) -> Response:
 async def accept_invitation(visit: Visit) -> Response:
     """Join the organization, and sign in."""
     link = str((await visit.form()).get("token", ""))
-    signed_in = visit.visitor.member_id if visit.visitor is not None else None
     async with visit.installation.database.write() as tx:
+        signed_in = _signed_in(visit, await invitations.find(tx, link, visit.now))
         membership = await invitations.accept(tx, link, visit.now, signed_in=signed_in, address=visit.address)
         path = f"/o/{membership.organization_id}"
         if membership.member_id == signed_in:
             return visit.redirect_to(path)
         token = await session.start(visit, tx, membership.member_id, "link")
     return session.signed_in(visit, token, f"/welcome?{urlencode({'next': path})}")
+
+
+def _signed_in(visit: Visit, link: InvitationLink) -> str | None:
+    """Return the id of the member who has signed in, or None if the link has to sign this member in.
+
+    A member without a complete sign-in method can only authenticate again with a link.
+    """
+    visitor = visit.visitor
+    if visitor is None:
+        return None
+    is_stale = not visitor.can_sign_in and not visitor.has_authenticated_recently(visit.now)
+    return None if is_stale and link.signs_in and visitor.member_id == link.member_id else visitor.member_id
