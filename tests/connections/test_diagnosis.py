@@ -22,13 +22,13 @@ DOWN: Final = GOOD._replace(refresh_due_at=NOW - HOUR, retry_at=NOW + HOUR, fail
 
 
 def test_working_connection_has_no_reason() -> None:
-    assert diagnose(CONNECTION, GOOD) == Diagnosis(None, None, None, None, None)
+    assert diagnose(CONNECTION, GOOD, NOW) == Diagnosis(None, None, None, None, None)
     left_by_an_older_version = GOOD._replace(refusals="single", refused_since=NOW)
-    assert diagnose(CONNECTION, left_by_an_older_version) == Diagnosis(None, None, None, None, None)
+    assert diagnose(CONNECTION, left_by_an_older_version, NOW) == Diagnosis(None, None, None, None, None)
 
 
 def test_outage_of_the_provider_has_its_start_and_the_next_retry() -> None:
-    diagnosis = diagnose(CONNECTION, DOWN)
+    diagnosis = diagnose(CONNECTION, DOWN, NOW)
     assert (diagnosis.code, diagnosis.reason) == (
         "provider_trouble",
         "The refresh of the tokens failed 3 times in a row.",
@@ -37,8 +37,14 @@ def test_outage_of_the_provider_has_its_start_and_the_next_retry() -> None:
     assert "POST /v1/connections/c1/refresh" in str(diagnosis.advice)
 
 
+def test_refresh_that_failed_before_its_due_time_has_no_start() -> None:
+    early = DOWN._replace(refresh_due_at=NOW + HOUR, failures=1)
+    assert diagnose(CONNECTION, early, NOW).since is None
+    assert diagnose(CONNECTION, early, NOW + HOUR).since == NOW + HOUR
+
+
 def test_refusals_without_an_error_code_have_their_first_time() -> None:
-    diagnosis = diagnose(CONNECTION, DOWN._replace(failures=1, refusals="single", refused_since=NOW))
+    diagnosis = diagnose(CONNECTION, DOWN._replace(failures=1, refusals="single", refused_since=NOW), NOW)
     assert (diagnosis.code, diagnosis.since, diagnosis.next_retry_at) == ("request_refused", NOW, NOW + HOUR)
     assert "1 time in a row" in str(diagnosis.reason)
 
@@ -52,14 +58,14 @@ def test_refusals_without_an_error_code_have_their_first_time() -> None:
     ],
 )
 def test_error_of_an_active_connection_has_its_message_and_advice(code: str, advice: str) -> None:
-    diagnosis = diagnose(replace(CONNECTION, error=error_note(code, "The words.", NOW)), DOWN)
+    diagnosis = diagnose(replace(CONNECTION, error=error_note(code, "The words.", NOW)), DOWN, NOW)
     assert (diagnosis.code, diagnosis.reason, diagnosis.since) == (code, "The words.", NOW)
     assert advice in str(diagnosis.advice)
 
 
 def test_disabled_integration_is_the_first_reason() -> None:
     disabled = DisabledIntegration("hubspot", "breach", NOW, "ada")
-    diagnosis = diagnose(replace(CONNECTION, error=error_note("target_refused", "x", NOW)), DOWN, disabled)
+    diagnosis = diagnose(replace(CONNECTION, error=error_note("target_refused", "x", NOW)), DOWN, NOW, disabled)
     assert (diagnosis.code, diagnosis.since) == ("integration_disabled", NOW)
     assert diagnosis.reason == "The operator ada disabled the integration. Reason: breach"
     assert "one-runtime integrations enable hubspot" in str(diagnosis.advice)
@@ -69,7 +75,7 @@ def test_disabled_integration_is_the_first_reason() -> None:
 def test_needs_reauth_asks_for_a_new_connection(code: str) -> None:
     broken = replace(CONNECTION, status="needs_reauth", error=error_note(code, "Dead.", NOW))
     stopped = GOOD._replace(refresh_due_at=None)
-    diagnosis = diagnose(broken, stopped)
+    diagnosis = diagnose(broken, stopped, NOW)
     assert (diagnosis.code, diagnosis.next_retry_at) == (code, None)
     assert "has to connect again" in str(diagnosis.advice)
-    assert diagnose(broken, DOWN).next_retry_at == NOW + HOUR
+    assert diagnose(broken, DOWN, NOW).next_retry_at == NOW + HOUR

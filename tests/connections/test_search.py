@@ -74,7 +74,7 @@ async def test_connections_are_found_by_state_and_paged(database: Database, acto
     assert await found(database, status="active") == [ids[2], ids[1]]
     assert await found(database, failing=True) == [ids[1]]
     assert [row.is_failing for row in (*page, *rest)] == [False, True, False]
-    assert rest[0].diagnosis.code == "invalid_grant"
+    assert rest[0].diagnose(system_clock()).code == "invalid_grant"
 
 
 async def test_organization_of_a_connection_is_found(database: Database, actor: Actor) -> None:

@@ -4,13 +4,16 @@ from datetime import timedelta
 from typing import Final
 
 import pytest
+from sqlalchemy import insert
 
 from one_runtime.dashboard.application import PAGES
 from one_runtime.dashboard.declarations import ORGANIZATION, PUBLIC, SIGNED_IN, Pages, PageSpec
+from one_runtime.db.dashboard_tables import memberships
 from one_runtime.db.ids import new_id
 from one_runtime.tenancy.roles import PERMISSIONS, ROLES, permits
 from tests.application import Application
 from tests.dashboard.team import Team, TeamBrowser, text_of
+from tests.promises.stores import query
 
 OF_ORGANIZATIONS: Final = [spec for spec in PAGES if spec.path.startswith(ORGANIZATION)]
 
@@ -103,6 +106,19 @@ async def test_first_page_leads_to_the_only_organization_or_lists_all(team: Team
     assert (await browser.get("/")).headers["location"] == f"/o/{team.organization_id}"
     listed = text_of(await browser.get("/organizations"))
     assert "Northwind Support" in listed
+    overview = await browser.get()
+    assert "Other organizations" not in text_of(overview)
+    assert 'href="/organizations"' not in overview.text
+    other = await team.application.organization("Southwind Traders")
+    now = team.application.clock()
+    async with team.application.installation.database.write() as tx:
+        membership = {"organization_id": other, "member_id": browser.member_id, "role": "support", "created_at": now}
+        await tx.execute(insert(memberships), **membership)
+    for page in (await browser.get(), await browser.get(f"/o/{other}")):
+        assert "Other organizations" in text_of(page)
+        assert 'class="organization" href="/organizations"' in page.text
+    query(team.application.installation, f"UPDATE organizations SET display_name = '' WHERE id = '{other}'")
+    assert "Other organizations" not in text_of(await browser.get()), "the deletion of an organization empties its row"
 
 
 async def test_dashboard_answers_only_at_its_own_host(team: Team) -> None:

@@ -97,6 +97,19 @@ async def test_list_is_filtered_by_each_field(desk: Desk) -> None:
         assert (answer.status_code, found) == (200, expected), query
 
 
+async def test_refresh_that_fails_before_its_due_time_names_no_start(desk: Desk) -> None:
+    failing, installation = await desk.connect_with_tokens(), desk.team.application.installation
+    due = "SET refresh_due_at = '2999-01-01T00:00:00.000Z'"
+    stores.query(installation, f"UPDATE credentials {due} WHERE connection_id = '{failing}'")
+    desk.team.application.acme.acme.faults.token_status = 503
+    answer = await desk.browser.post(f"connections/{failing}/refresh")
+    page = text_of(answer)
+    assert answer.status_code == 502
+    assert "The refresh failed. Acme CRM does not refresh the tokens at the moment. Try again later." in page
+    assert "One Runtime tries again by itself. You can also try again later." in page
+    assert "provider_trouble . One Runtime tries again 2999-01-01 ." in page
+
+
 async def test_long_list_has_pages(desk: Desk) -> None:
     for number in range(51):
         await desk.team.api.connect(f"many_{number}", check=False)

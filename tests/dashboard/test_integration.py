@@ -1,5 +1,6 @@
 """The page of one integration: the OAuth client, the test connection, and the numbers."""
 
+import re
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -32,7 +33,11 @@ async def test_state_names_the_next_step(team: Team) -> None:
     assert "Needs an OAuth client Register an OAuth client first." in needs_client
     await browser.submit("integrations/acme/oauth-client", CLIENT)
     assert "Your end users can connect Acme CRM (API key or OAuth)." in text_of(await browser.get("integrations/acme"))
+    used = text_of(await browser.get("integrations/acme"))
+    assert re.search(r"client our-app has been registered since [\d-]+\. New connections use it\.", used)
     page = text_of(await browser.submit("integrations/acme/disable"))
+    assert "client our-app has been registered since" in page
+    assert "New connections use it" not in page
     assert "Not enabled Your organization has not enabled Acme CRM" in page
     assert (await browser.get("integrations/nonsense")).status_code == 404
 

@@ -88,7 +88,11 @@ async def test_developer_enables_and_disables_in_each_mode(team: Team) -> None:
         "all_but",
         ("hubspot",),
     )
-    await browser.submit("integrations/slack/disable")
+    page = await browser.submit("integrations/hubspot/enable", {"list": ""})
+    assert "Enabled: all integrations. Change" in text_of(page)
+    await browser.submit("integrations/hubspot/disable")
+    page = await browser.submit("integrations/slack/disable", {"list": ""})
+    assert "Enabled: all integrations except 2. Change" in text_of(page)
     page = await browser.submit("integrations/hubspot/enable")
     assert "The integration is enabled" in text_of(page)
     assert await enabled(team) == ("all_but", ("slack",))
@@ -97,12 +101,16 @@ async def test_developer_enables_and_disables_in_each_mode(team: Team) -> None:
     await browser.submit("integrations/hubspot/disable")
     await browser.submit("integrations/airtable/enable")
     assert await enabled(team) == ("listed", ("slack", "airtable"))
-    assert "Enabled: 2 integrations" in text_of(await browser.get("integrations"))
+    assert "Enabled: 2 integrations." in text_of(await browser.get("integrations"))
+    page = await browser.submit("integrations/slack/disable", {"list": ""})
+    assert "Enabled: 1 integration." in text_of(page)
+    page = await browser.submit("integrations/airtable/disable", {"list": ""})
+    assert "Enabled: no integrations." in text_of(page)
     await browser.submit("integrations", {"mode": "all", "slugs": "slack"})
     assert await enabled(team) == ("all", ())
     events = (await team.api.get("/v1/events", type="organization.updated")).json()["events"]
     assert {event["actor"]["type"] for event in events} == {"member"}
-    assert len(events) == 7
+    assert len(events) == 11
 
 
 async def test_wrong_mode_or_slug_is_an_error_of_the_form(team: Team) -> None:
@@ -112,6 +120,9 @@ async def test_wrong_mode_or_slug_is_an_error_of_the_form(team: Team) -> None:
     assert "There is no integration 'nonsense'" in text_of(unknown)
     assert "hubspot nonsense" in unknown.text, "the form keeps the typed text"
     assert (await browser.post("integrations", {"mode": "some"})).status_code == 422
+    empty = await browser.post("integrations", {"mode": "listed", "slugs": " ,\r\n"})
+    assert empty.status_code == 422
+    assert "an empty list disables all integrations. Enter a slug, or choose another option" in text_of(empty)
     assert await enabled(team) == ("all", ())
     assert (await browser.post("integrations/nonsense/disable")).status_code == 404
 

@@ -88,7 +88,7 @@ def list_connections(  # noqa: PLR0913 - one argument for each option
 
 
 def _describe(row: FoundConnection) -> dict[str, object]:
-    connection, diagnosis = row.connection, row.diagnosis
+    connection, diagnosis = row.connection, row.diagnose(system_clock())
     return {
         "id": connection.id,
         "organization_id": connection.organization_id,

@@ -28,8 +28,9 @@ class RefreshState(NamedTuple):
 class Diagnosis:
     """The reason why a connection does not work. For a connection that works, the fields are None.
 
-    `code`: a stable code, see docs/events.md. `reason`: the reason in words. `since`: the time of the first failure.
-    `next_retry_at`: the time at which One Runtime tries again by itself, or None. `advice`: what to do.
+    `code`: a stable code, see docs/events.md. `reason`: the reason in words. `since`: the time of the first failure, or
+    None if this time is not known. `next_retry_at`: the time at which One Runtime tries again by itself, or None.
+    `advice`: what to do.
     """
 
     code: str | None
@@ -62,7 +63,9 @@ def is_failing(connection: Connection, refresh: RefreshState) -> bool:
     return connection.status == "active" and refresh.failures > 0
 
 
-def diagnose(connection: Connection, refresh: RefreshState, disabled: DisabledIntegration | None = None) -> Diagnosis:
+def diagnose(
+    connection: Connection, refresh: RefreshState, now: datetime, disabled: DisabledIntegration | None = None
+) -> Diagnosis:
     """Return the reason why a connection does not work, and what to do.
 
     `disabled`: the integration of the connection, if the operator has disabled the integration. This reason is first,
@@ -70,7 +73,7 @@ def diagnose(connection: Connection, refresh: RefreshState, disabled: DisabledIn
     """
     if disabled is not None:
         return _diagnose_disabled(disabled)
-    code, reason, since = _cause(connection, refresh)
+    code, reason, since = _cause(connection, refresh, now)
     if code is None:
         return Diagnosis(None, None, None, None, None)
     advice = _CONNECT_AGAIN if connection.status == "needs_reauth" else _ADVICE.get(code)
@@ -88,7 +91,9 @@ def _diagnose_disabled(disabled: DisabledIntegration) -> Diagnosis:
     return Diagnosis(IntegrationDisabled.code, reason, disabled.disabled_at, None, advice)
 
 
-def _cause(connection: Connection, refresh: RefreshState) -> tuple[str | None, str | None, datetime | None]:
+def _cause(
+    connection: Connection, refresh: RefreshState, now: datetime
+) -> tuple[str | None, str | None, datetime | None]:
     if connection.error is not None:
         since = datetime.fromisoformat(connection.error["at"])
         return connection.error["code"], connection.error["message"], since
@@ -101,8 +106,10 @@ def _cause(connection: Connection, refresh: RefreshState) -> tuple[str | None, s
             f"The provider refused the refresh {times}, without a clear reason.",
             refresh.refused_since,
         )
-    # The first failed refresh began at its due time, so this is the time of the first failure.
-    return PROVIDER_TROUBLE, f"The refresh of the tokens failed {times}.", refresh.refresh_due_at
+    # The first failed refresh of the worker began at its due time. A refresh by a request can fail before this time.
+    due_at = refresh.refresh_due_at
+    is_known = due_at is not None and due_at <= now
+    return PROVIDER_TROUBLE, f"The refresh of the tokens failed {times}.", due_at if is_known else None
 
 
 def _next_retry_at(connection: Connection, refresh: RefreshState) -> datetime | None:

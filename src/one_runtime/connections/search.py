@@ -6,6 +6,7 @@ API requests use the module `connections` instead.
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import (
@@ -88,10 +89,9 @@ class FoundConnection:
         """Return the id of the connection."""
         return self.connection.id
 
-    @property
-    def diagnosis(self) -> Diagnosis:
+    def diagnose(self, now: datetime) -> Diagnosis:
         """Return the reason why the connection does not work."""
-        return diagnose(self.connection, self.refresh, self.disabled)
+        return diagnose(self.connection, self.refresh, now, self.disabled)
 
     @property
     def is_failing(self) -> bool:

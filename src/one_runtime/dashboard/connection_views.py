@@ -91,7 +91,7 @@ def view(visit: Visit, catalog: Catalog, row: FoundConnection) -> ConnectionView
     """Return a connection for a template."""
     connection = row.connection
     integration = catalog.get(connection.integration_slug)
-    problem = _problem(row, is_disabled=connection.integration_slug in visit.installation.disabled.slugs)
+    problem = _problem(row, visit.now, is_disabled=connection.integration_slug in visit.installation.disabled.slugs)
     return ConnectionView(
         row,
         integration,
@@ -103,10 +103,10 @@ def view(visit: Visit, catalog: Catalog, row: FoundConnection) -> ConnectionView
     )
 
 
-def _problem(row: FoundConnection, *, is_disabled: bool) -> ConnectionProblem | None:
+def _problem(row: FoundConnection, now: datetime, *, is_disabled: bool) -> ConnectionProblem | None:
     if is_disabled:
         return ConnectionProblem(IntegrationDisabled.code, *API_ERRORS[IntegrationDisabled.code], None, None, None)
-    diagnosis, error = row.diagnosis, row.connection.error
+    diagnosis, error = row.diagnose(now), row.connection.error
     if diagnosis.code is None:
         return None
     explanation = explain_connection_error(row.connection.status, diagnosis.code)

@@ -16,6 +16,7 @@ from one_runtime.errors import InvalidInput
 from one_runtime.integrations import enabling
 from one_runtime.integrations.team_catalog import CatalogFilter, Show, load_team_catalog
 from one_runtime.proxy.integration_failures import find_last_failures
+from one_runtime.tenancy.organizations import IntegrationsMode
 
 PAGE_SIZE: Final = 50
 _MAX_PAGES: Final = 1_000
@@ -33,7 +34,9 @@ _MODES: Final = (
     ("all_but", "All integrations except a list", "The list below names the disabled integrations."),
     ("listed", "Only a list", "The list below names the enabled integrations."),
 )
-_MODE_NAMES: Final = {"all": "all integrations", "all_but": "all integrations except {}", "listed": "{} integrations"}
+_EMPTY_LIST: Final = (
+    "must not be empty, because an empty list disables all integrations. Enter a slug, or choose another option"
+)
 
 pages = Pages(
     {
@@ -109,7 +112,10 @@ async def save_mode(visit: Visit) -> Response:
     try:
         if chosen is None:
             raise InvalidInput.of("mode", "must be one of the options")
-        await enabling.set_mode(visit.installation, visit.actor, chosen, slugs.lower().replace(",", " ").split())
+        listed = slugs.lower().replace(",", " ").split()
+        if chosen == "listed" and not listed:
+            raise InvalidInput.of("slugs", _EMPTY_LIST)
+        await enabling.set_mode(visit.installation, visit.actor, chosen, listed)
     except InvalidInput as error:
         return await _render(visit, ModeForm(mode, slugs, FormErrors.of(error, ("mode", "slugs"))), status=422)
     return visit.redirect("integrations", done="mode")
@@ -136,6 +142,12 @@ async def _set_enabled(visit: Visit, *, enabled: bool) -> Response:
         return visit.redirect("integrations", slug, done=done)
     query = CatalogQuery.parse(dict(parse_qsl(str(form["list"])[:_MAX_QUERY])))
     return visit.redirect("integrations", **query.parameters(done=done))
+
+
+def _mode_name(mode: IntegrationsMode, listed: int) -> str:
+    if mode == "listed":
+        return "1 integration" if listed == 1 else f"{listed or 'no'} integrations"
+    return f"all integrations except {listed}" if listed else "all integrations"
 
 
 async def _render(visit: Visit, form: ModeForm | None = None, *, status: int = 200) -> Response:
@@ -166,7 +178,7 @@ async def _render(visit: Visit, form: ModeForm | None = None, *, status: int = 2
         query=query,
         counts=counts,
         form=form or ModeForm(team.mode, "\n".join(team.slugs)),
-        mode_name=_MODE_NAMES[team.mode].format(len(team.slugs)),
+        mode_name=_mode_name(team.mode, len(team.slugs)),
         modes=_MODES,
         shown=_SHOWN.items(),
         categories=[("", "All categories"), *((each, each) for each in CATEGORIES)],

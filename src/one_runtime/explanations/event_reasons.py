@@ -11,10 +11,7 @@ SESSION_FAILED: Final = "hosted_connection_session.failed"
 
 _REAUTH: Final[Explanations] = {
     "credentials_refused": Explanation(
-        (
-            "The provider refused the credential in a check. If the credential has a refresh token, the provider also "
-            "refused the refresh."
-        ),
+        "The provider refused the credential in a check. One Runtime cannot renew the credential.",
         "Ask the end user to connect again.",
     ),
     "invalid_grant": Explanation(
@@ -158,7 +155,7 @@ _REFRESH: Final[Explanations] = {
     ),
     "provider_trouble": Explanation(
         "The provider did not answer, had a fault, or was too busy.",
-        "There is nothing to do. One Runtime tries again by itself.",
+        "One Runtime tries again by itself. You can also try again later.",
     ),
     "request_refused": Explanation(
         "The provider refused the request of One Runtime.",

@@ -67,6 +67,7 @@ class Visitor:
     """The signed-in member of a request. `role`, `organization_name`: None if the member has no role there.
 
     `can_sign_in`: False if the member has no complete sign-in method, and so cannot sign in again.
+    `has_other_organizations`: True if the member has a role in an organization other than the requested organization.
     """
 
     session_id: str
@@ -78,6 +79,7 @@ class Visitor:
     can_sign_in: bool
     role: Role | None
     organization_name: str | None
+    has_other_organizations: bool
 
     def may(self, permission: Permission) -> bool:
         """Return True if the member's role in the organization has the permission."""
@@ -108,6 +110,13 @@ def _has(table: Table) -> ColumnElement[bool]:
     return exists().where(table.c.member_id == members.c.id)
 
 
+_others, _other_organizations = memberships.alias(), organizations.alias()
+_HAS_OTHER_ORGANIZATIONS = exists().where(
+    _others.c.member_id == members.c.id,
+    _others.c.organization_id != bindparam("organization"),
+    _other_organizations.c.id == _others.c.organization_id,
+    _other_organizations.c.display_name != "",
+)
 _VISITOR = (
     select(
         dashboard_sessions.c.id,
@@ -119,6 +128,7 @@ _VISITOR = (
         or_(_has(passkeys), _has(identities), and_(_has(passwords), _has(totp_secrets))),
         memberships.c.role,
         organizations.c.display_name,
+        _HAS_OTHER_ORGANIZATIONS,
     )
     .select_from(dashboard_sessions)
     .join(members, members.c.id == dashboard_sessions.c.member_id)
