@@ -55,6 +55,9 @@ async def test_events_name_their_actors(team: Team) -> None:
         r"session\.failed The end user, .*, did not allow the access\. user_1 End user · 192\.0\.2\.9", text
     )
     assert re.search(r"api_key\.created An API key was created\. One Runtime", text)
+    password = Subject(data={"changed": ["password"]})
+    await record(team, "member.updated", Actor(organization, "member", new_id()), password)
+    assert "A member of your team set or changed the own password." in text_of(await owner.get("audit"))
 
 
 async def test_filters_select_events_by_type_actor_end_user_connection_and_day(team: Team) -> None:

@@ -1,6 +1,6 @@
 """Explain each type of event: the change that One Runtime records."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 EVENT_TYPES: Final[Mapping[str, str]] = {
@@ -83,6 +83,21 @@ EVENT_TYPES: Final[Mapping[str, str]] = {
 """The changes by type of event, in the order of the types. Code has backquotes."""
 
 
-def explain_type(event_type: str) -> str:
-    """Return the change that an event of this type records. Return an empty text for an unknown type."""
+_CHANGES_OF_MEMBERS: Final[Mapping[str, str]] = {
+    "role": "A member of your team got another role.",
+    "sign_in_methods": "A link signed in a member of your team, and deleted the former sign-in methods and sessions.",
+    "name": "A member of your team changed the own name.",
+    "password": "A member of your team set or changed the own password.",
+    "authenticator_app": "A member of your team set up or replaced the own authenticator app.",
+    "passkeys": "A member of your team added, renamed or removed a passkey.",
+}
+
+
+def explain_type(event_type: str, changed: object = None) -> str:
+    """Return the change that an event of this type records. Return an empty text for an unknown type.
+
+    `changed`: the field `changed` of the event's data, if the event has this field.
+    """
+    if event_type == "member.updated" and isinstance(changed, Sequence) and len(changed) == 1:
+        return _CHANGES_OF_MEMBERS.get(changed[0], EVENT_TYPES[event_type])
     return EVENT_TYPES.get(event_type, "")
