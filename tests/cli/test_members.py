@@ -128,7 +128,8 @@ def test_link_for_a_member_warns_that_it_deletes_the_sign_in_methods(run: Run, d
     for more in ((), ("--json",)):
         again = run("members", "invite", ADA, "--role", "owner", *more)
         assert again.code == 0
-        assert f"Warning: {ADA} is a member already. The link deletes the passkeys" in again.err
+        assert f"Warning: {ADA} is a member already. Unless the browser is signed in as this member, the" in again.err
+        assert "link deletes the passkeys, the password and the sessions of the member." in again.err
 
 
 def test_option_replaces_the_settings_of_the_dashboard(run: Run) -> None:

@@ -69,8 +69,8 @@ def invite_member(
         typer.echo(f"The link works once, until {until}.", err=True)
     if link.resets_sign_in:
         typer.echo(
-            f"Warning: {invitation.email} is a member already. The link deletes the passkeys, the password and the "
-            "sessions of this member, unless the member has signed in before.",
+            f"Warning: {invitation.email} is a member already. Unless the browser is signed in as this member, the "
+            "link deletes the passkeys, the password and the sessions of the member.",
             err=True,
         )
 

@@ -74,7 +74,7 @@ class InvitationLink:
 
     @property
     def resets_sign_in(self) -> bool:
-        """Return True if the link replaces the sign-in methods of a member, unless the member has signed in."""
+        """Return True if the link deletes the sign-in methods of a member who is not signed in in the browser."""
         return self.signs_in and self.member_id is not None
 
 
