@@ -220,6 +220,9 @@ async def test_reconnect_link_works_once_for_this_connection(desk: Desk) -> None
     url = re.search(r"<code>(http://127\.0\.0\.1:8000/connect\?session_token=orcs_[^<]+)</code>", answer.text)
     assert url is not None
     assert "Northwind again" in text_of(answer)
+    assert "<h1>Reconnect link</h1>" in answer.text
+    crumbs = answer.text.partition('aria-label="Breadcrumb"')[2].partition("</nav>")[0]
+    assert f'/connections/{desk.broken}">Initech</a>' in crumbs
     token = dict(parse_qsl(urlsplit(url[1]).query))["session_token"]
     assert token not in (await desk.browser.get(f"connections/{desk.broken}")).text
     desk.team.application.acme.acme.restore(ACME_KEYS[INITECH])
@@ -244,6 +247,7 @@ async def test_link_has_an_email_with_the_message(desk: Desk) -> None:
     assert address == "mailto:ada@lovelace.example"
     assert fields["subject"] == "Connect Acme CRM again to Northwind"
     assert "Hello Ada Lovelace," in fields["body"]
+    assert "With the link, Ada Lovelace connects Acme CRM again." in text_of(answer)
     assert "/connect?session_token=orcs_" in fields["body"]
 
 

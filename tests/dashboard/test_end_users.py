@@ -151,6 +151,14 @@ async def test_link_to_connect_belongs_to_the_end_user(team: Team) -> None:
     for slug, name in (("", "your account"), (" ACME ", "your Acme CRM account")):
         answer = await browser.post("end-users/user_1/link", {"integration": slug})
         assert f"Please connect {name} to Northwind." in text_of(answer)
+    await team.api.session("user_2", end_user_email="grace@hopper.example")
+    test_user = f"dashboard:{browser.member_id}"
+    await team.api.session(test_user)
+    for end_user_id, sentence in (
+        ("user_2", "With the link, g…@hopper.example connects an account."),
+        (test_user, "With the link, you connect your test account."),
+    ):
+        assert sentence in text_of(await browser.post(f"end-users/{path_part(end_user_id)}/link"))
     sessions = (await team.api.get("/v1/hosted-connection-sessions", end_user_id="user_1")).json()["sessions"]
     assert [each["integration_slug"] for each in sessions] == ["acme", None, "acme"]
     assert {each["mode"] for each in sessions} == {"link"}

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from one_runtime.connecting.new_session import NewSession, create_session
 from one_runtime.connecting.sessions import MAX_EXPIRES_IN
+from one_runtime.dashboard.end_user_labels import label_of, own_test_user
 from one_runtime.dashboard.visit import Visit
 from one_runtime.tenancy.end_users import EndUser
 
@@ -22,13 +23,14 @@ _EXPIRY: Final = "%H:%M UTC on %d %B %Y"
 class LinkRequest:
     """A link to create. `integration_name`: None if the end user chooses the integration.
 
-    `connection_id`: the connection to connect again, or None for a new connection.
+    `connection_id`, `connection_name`: the connection to connect again, or None for a new connection.
     """
 
     end_user: EndUser
     integration_slug: str | None
     integration_name: str | None
     connection_id: str | None = None
+    connection_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +53,17 @@ async def respond_with_link(visit: Visit, request: LinkRequest) -> Response:
     Raises: the exceptions of `create_session`.
     """
     link, person = await _create(visit, request), request.end_user
-    section, back = "End users", visit.end_user_path(person.end_user_id)
-    name = person.name or person.end_user_id
+    label = label_of(visit, person.end_user_id, person.name, person.email)
+    section, back, name = "End users", label.path, label.text
     if request.connection_id is not None:
-        section, back, name = "Connections", visit.path("connections", request.connection_id), "Connection"
+        section, back = "Connections", visit.path("connections", request.connection_id)
+        name = request.connection_name or "Connection"
     return visit.render(
         "connect_link.html",
-        title="Link to connect again" if request.connection_id else "Link to connect",
+        title="Reconnect link" if request.connection_id else "Link to connect",
         link=link,
         request=request,
+        person=None if person.end_user_id == own_test_user(visit) else label.text,
         crumbs=[(back.rpartition("/")[0], section), (back, name)],
         back=back,
     )

@@ -1,4 +1,4 @@
-"""The actions on one connection: check, refresh, link to connect again, rename and disconnect."""
+"""The actions on one connection: check, refresh, reconnect link, rename and disconnect."""
 
 from typing import Final
 
@@ -64,7 +64,7 @@ async def create_link(visit: Visit) -> Response:
         shown = view(visit, await catalog_of(visit, tx, [found]), found)
     connection = found.connection
     end_user = EndUser(connection.end_user_id, found.end_user_name, found.email, visit.now, visit.now)
-    request = LinkRequest(end_user, connection.integration_slug, shown.integration_name, connection.id)
+    request = LinkRequest(end_user, connection.integration_slug, shown.integration_name, connection.id, connection.name)
     try:
         return await respond_with_link(visit, request)
     except NotFound:

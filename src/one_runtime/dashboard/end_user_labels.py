@@ -21,6 +21,11 @@ class EndUserLabel(NamedTuple):
     path: str
 
 
+def own_test_user(visit: Visit) -> str:
+    """Return the `end_user_id` with which the signed-in member connects test accounts."""
+    return f"dashboard:{visit.member.member_id}"
+
+
 def label_of(visit: Visit, end_user_id: str, name: str | None = None, email: str | None = None) -> EndUserLabel:
     """Return the label of an end user with this name and this e-mail address."""
     text = name or email or end_user_id

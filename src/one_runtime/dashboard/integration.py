@@ -16,6 +16,7 @@ from one_runtime.connecting.recheck import RecheckResult, recheck
 from one_runtime.connecting.sessions import Mode
 from one_runtime.connections import connections
 from one_runtime.dashboard.declarations import ORGANIZATION, Pages
+from one_runtime.dashboard.end_user_labels import own_test_user
 from one_runtime.dashboard.integration_states import describe_state
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.dashboard.wording import in_page, problem_of
@@ -29,9 +30,6 @@ from one_runtime.oauth.callback import callback_url
 from one_runtime.tenancy.end_users import EndUser
 
 INTEGRATION: Final = f"{ORGANIZATION}/integrations/{{integration_slug}}"
-_TEST_END_USER: Final = "dashboard:"
-"""Beginning of the `end_user_id` of a member who connects a test account."""
-
 _OPENER_POLICY: Final = "same-origin-allow-popups"
 """With `same-origin`, the browser blocks the popup's messages to the window of an OAuth authorization."""
 
@@ -161,7 +159,7 @@ async def check_test_connection(visit: Visit) -> Response:
     """Check the credential of the member's test connection at the provider."""
     slug = visit.parameter("integration_slug")
     async with visit.installation.database.read() as tx:
-        present = await connections.list_at_integration(tx, visit.organization_id, _test_end_user(visit), slug)
+        present = await connections.list_at_integration(tx, visit.organization_id, own_test_user(visit), slug)
     if not present:
         raise NotFound("You have no test connection of this integration. Connect a test account first.")
     try:
@@ -181,15 +179,11 @@ def _refusal(checked: RecheckResult) -> str:
     return f"The provider refused the credential. Connect your test account again.{reason}"
 
 
-def _test_end_user(visit: Visit) -> str:
-    return _TEST_END_USER + visit.member.member_id
-
-
 async def _create_session(visit: Visit, mode: Mode) -> str:
     """Create a session for the member's test account, and return its token. Raises: OneRuntimeError."""
     member, settings = visit.member, visit.installation.settings
     new = NewSession(
-        end_user=EndUser(_test_end_user(visit), member.name, member.email, visit.now, visit.now),
+        end_user=EndUser(own_test_user(visit), member.name, member.email, visit.now, visit.now),
         integration_slug=visit.parameter("integration_slug"),
         mode=mode,
         allowed_origins=(settings.dashboard_url,) if mode == "embed" else (),
@@ -236,7 +230,7 @@ async def _render(visit: Visit, additions: Additions, *, status: int = 200) -> R
         if slug in team.own_clients:
             client = await oauth_clients.find_own(tx, vault, visit.organization_id, slug)
         health = await summarize_integration(
-            tx, visit.organization_id, slug, visit.now, test_end_user=_test_end_user(visit)
+            tx, visit.organization_id, slug, visit.now, test_end_user=own_test_user(visit)
         )
     auth = oauth2_of(integration.auth_of("oauth2"))
     error = health.last_error
