@@ -63,6 +63,9 @@ async def test_search_and_filters_select_integrations(team: Team) -> None:
     crm = text_of(await browser.get("integrations", category="CRM", show="enabled"))
     assert "Salesforce" in crm
     assert "Slack Communication" not in crm
+    ready = text_of(await browser.get("integrations", show="ready"))
+    assert ready.index("Acme CRM CRM") < ready.index("HubSpot CRM") < ready.index("Airtable")
+    assert "Needs an OAuth client" not in ready
     everything = text_of(await browser.get("integrations", category="no category", show="nothing", page="x"))
     assert f"1 to {PAGE_SIZE} shown" in everything
 

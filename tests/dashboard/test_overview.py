@@ -31,6 +31,10 @@ async def test_first_steps_stay_until_people_have_done_all_of_them(team: Team) -
     assert "Nothing needs attention now." in text
     assert text.count("No calls in the last 24 hours.") == 2
     assert text_of(await support.get()).count("Your role does not allow this step.") == 4
+    assert (
+        f'href="/o/{team.organization_id}/integrations?show=ready">Connect a test account</a>'
+        in (await owner.get()).text
+    )
     assert await done_steps(owner) == [], "the operator's system created the key of the fixture"
     await owner.submit("integrations/hubspot/disable")
     await owner.post("api-keys", {"name": "Backend", "scopes": ["read"]})

@@ -25,6 +25,7 @@ _MAX_QUERY: Final = 2_000
 """Maximum length of the query that a row sends, so that the browser returns to the same list."""
 _SHOWN: Final[Mapping[Show, str]] = {
     "all": "All integrations",
+    "ready": "Ready to connect",
     "enabled": "Enabled",
     "connected": "With connections",
     "client_missing": "OAuth client missing",

@@ -1,6 +1,8 @@
 """The overview of an organization: its numbers, its calls as plots, and what needs attention."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from starlette.responses import Response
@@ -33,13 +35,17 @@ pages = Pages()
 
 
 class Step(NamedTuple):
-    """A first step of a new organization. `path`: the page of the step. `permission`: the members who can do it."""
+    """A first step of a new organization.
+
+    `path`, `query`: the page of the step. `permission`: the members who can do it.
+    """
 
     title: str
     text: str
     path: str
     permission: Permission
     is_done: bool
+    query: Mapping[str, str] = MappingProxyType({})
 
 
 @pages.get(ORGANIZATION, access="read")
@@ -104,6 +110,7 @@ def list_steps(done: DoneSteps) -> list[Step]:
             "integrations",
             "use",
             done.connection,
+            {"show": "ready"},
         ),
         Step(
             "Create a reconnect link",

@@ -24,8 +24,12 @@ from one_runtime.integrations.availability import Availability, Unavailability, 
 from one_runtime.tenancy.organizations import INSTANCE, IntegrationsMode, is_offered
 
 ClientOwner: TypeAlias = Literal["organization", "operator"]
-Show: TypeAlias = Literal["all", "enabled", "connected", "client_missing"]
-"""A filter of the list. `client_missing`: integrations that need an OAuth client, and have none."""
+Show: TypeAlias = Literal["all", "ready", "enabled", "connected", "client_missing"]
+"""A filter of the list.
+
+- `ready`: integrations that end users can connect now.
+- `client_missing`: integrations that need an OAuth client, and have none.
+"""
 
 
 def _client_slugs(owner: ColumnElement[str]) -> ScalarSelect[str]:
@@ -107,16 +111,20 @@ class CatalogFilter:
     def select(self, team: TeamCatalog, counts: Mapping[str, IntegrationCount]) -> list[Integration]:
         """Return the matching integrations.
 
-        The order is the rank of the search. Without a search, custom and connected integrations come first.
+        The order is the rank of the search. Without a search, the first integrations are custom, connected, or have an
+        OAuth client.
         """
         matching = [each for each in team.catalog.integrations if self._matches(team, each, counts)]
         if self.search:
             return search(matching, self.search)
-        return sorted(matching, key=lambda each: not (each.slug in counts or each.slug.startswith(CUSTOM)))
+        first = counts.keys() | team.own_clients | team.operator_clients
+        return sorted(matching, key=lambda each: not (each.slug in first or each.slug.startswith(CUSTOM)))
 
     def _matches(self, team: TeamCatalog, integration: Integration, counts: Mapping[str, IntegrationCount]) -> bool:
         if self.category and integration.category != self.category:
             return False
+        if self.show == "ready":
+            return team.unavailability(integration) is None
         if self.show == "enabled":
             return integration.slug in team.availability
         if self.show == "connected":
