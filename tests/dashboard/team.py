@@ -65,7 +65,8 @@ class Team:
     async def browser(self, role: Role | None = "owner", organization_id: str | None = None) -> TeamBrowser:
         """Return the browser of a new member with this role. `role`: None for a visitor who is not signed in."""
         organization_id = organization_id or self.organization_id
-        http = httpx2.AsyncClient(transport=httpx2.ASGITransport(self.application.app), base_url=DASHBOARD_URL)
+        url = self.application.installation.settings.dashboard_url
+        http = httpx2.AsyncClient(transport=httpx2.ASGITransport(self.application.app), base_url=url)
         if role is None:
             return TeamBrowser(http, organization_id)
         member_id = await self.member(role, organization_id)
@@ -93,7 +94,7 @@ class Team:
 
 def text_of(response: httpx2.Response) -> str:
     """Return the text of a page, with single spaces."""
-    return " ".join(unescape(_TAG.sub(" ", response.text)).split())
+    return " ".join(unescape(_TAG.sub(" ", response.text.replace("<wbr>", ""))).split())
 
 
 @pytest_asyncio.fixture

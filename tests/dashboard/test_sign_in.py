@@ -15,6 +15,7 @@ from one_runtime.db.dashboard_tables import dashboard_sessions as sessions_table
 from one_runtime.tenancy import invitations
 from one_runtime.tenancy.events import Actor
 from one_runtime.tenancy.sign_in import totp
+from tests.application import RunningAcme, settings_for, started
 from tests.dashboard.team import Team, TeamBrowser, text_of
 from tests.tenancy.sign_in.members import begin_period
 
@@ -50,6 +51,20 @@ async def set_up(team: Team, browser: TeamBrowser, **fields: str) -> httpx2.Resp
     done = await browser.submit("/account/authenticator/confirm", {"code": code_of(team, page, -1), **fields})
     assert "Your authenticator app is set up" in text_of(done)
     return page
+
+
+async def test_filled_button_of_the_first_page_is_the_next_step(database_url: str, acme: RunningAcme) -> None:
+    settings = settings_for(
+        database_url, acme, dashboard_listen="127.0.0.1:8003", dashboard_url="http://localhost:8003"
+    )
+    async with started(settings, acme, worker=False) as application:
+        organization_id = await application.organization()
+        team = Team(application, organization_id, application.client(await application.key(organization_id)))
+        browser = await open_link(team)
+        for step in ("Add a passkey", "Set up an authenticator app"):
+            page = await browser.get("/welcome")
+            assert re.findall(r'<button class="primary">(.*?)</button>', page.text) == [step]
+            await browser.post("/account/password", {"password": PASSWORD, "next": "/"})
 
 
 async def password_page(browser: TeamBrowser, next_path: str, **fields: str) -> httpx2.Response:
