@@ -13,6 +13,7 @@ import httpx2
 import pytest
 
 from one_runtime.dashboard.code_examples import CodeExample, CodeExamples
+from tests.documentation import ROOT
 from tests.running_demo import Demo
 
 HOSTILE: Final = "o'Hara \"; rm -rf / $(id) `id` \\ </code>\n{x}"
@@ -28,6 +29,11 @@ def test_code_quotes_every_value() -> None:
         EXAMPLES.call_provider(HOSTILE, "acme", "POST", "/a?b=%20", HOSTILE),
     ]
     for curl, python, javascript in shown:
+        assert not curl.install
+        for example, readme in ((python, "clients/python"), (javascript, "clients/js")):
+            assert f"./{readme}" in example.install
+            documented = (ROOT / readme / "README.md").read_text()
+            assert example.install.replace("./clients/js", "../one-runtime/clients/js") in documented
         words = shlex.split(curl.code)
         assert words[0] == "curl"
         assert "id" not in words

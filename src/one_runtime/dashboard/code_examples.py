@@ -9,12 +9,19 @@ from urllib.parse import quote, urlencode
 _WIDTH: Final = 56
 """Characters of a line beside the form. A longer call has one argument per line."""
 
+_PYTHON_CLIENT: Final = "pip install ./clients/python"
+_JAVASCRIPT_CLIENT: Final = "npm pack ./clients/js && npm install ./one-runtime-client-0.1.0.tgz"
+
 
 class CodeExample(NamedTuple):
-    """A piece of code. `language`: the name of the program or language."""
+    """A piece of code.
+
+    `language`: the name of the program or language. `install`: the command that installs the client, or an empty text.
+    """
 
     language: str
     code: str
+    install: str = ""
 
 
 class CodeExamples:
@@ -32,11 +39,13 @@ class CodeExamples:
                 "Python",
                 self._python("for integration in one_runtime.integrations.list(", _keywords(query), "):")
                 + "\n    print(integration.slug, integration.status)",
+                _PYTHON_CLIENT,
             ),
             CodeExample(
                 "JavaScript",
                 self._javascript("const integrations = await oneRuntime.integrations.list({", _members(query), "});")
                 + "\nconsole.log(integrations);",
+                _JAVASCRIPT_CLIENT,
             ),
         ]
 
@@ -49,11 +58,13 @@ class CodeExamples:
                 "Python",
                 self._python("session = one_runtime.sessions.create(", _keywords(fields), ")")
                 + "\nprint(session.connect_url)",
+                _PYTHON_CLIENT,
             ),
             CodeExample(
                 "JavaScript",
                 self._javascript("const session = await oneRuntime.sessions.create({", _members(fields), "});")
                 + "\nconsole.log(session.connectUrl);",
+                _JAVASCRIPT_CLIENT,
             ),
         ]
 
@@ -69,8 +80,8 @@ class CodeExamples:
         javascript = self._javascript("const response = await oneRuntime.proxy.request(", [*arguments, members], ");")
         return [
             CodeExample("curl", _curl(method, url, body, f"One-Runtime-End-User: {end_user_id}")),
-            CodeExample("Python", python + "\nprint(response.text)"),
-            CodeExample("JavaScript", javascript + "\nconsole.log(await response.text());"),
+            CodeExample("Python", python + "\nprint(response.text)", _PYTHON_CLIENT),
+            CodeExample("JavaScript", javascript + "\nconsole.log(await response.text());", _JAVASCRIPT_CLIENT),
         ]
 
     def _python(self, start: str, arguments: Sequence[str], end: str) -> str:
