@@ -11,6 +11,7 @@ import pytest
 
 from one_runtime.dashboard.application import PAGES
 from one_runtime.dashboard.masking import Whole, mask, mask_output
+from one_runtime.dashboard.rendering import breakable
 from one_runtime.tenancy.roles import PERMISSIONS, permits
 from tests.application import RunningAcme, settings_for, started
 from tests.dashboard.served import fill, sample_paths
@@ -60,6 +61,7 @@ def test_output_of_templates_is_masked_but_whole_texts_are_not() -> None:
     assert mask_output(Whole("ada@example.com")) == "ada@example.com"
     assert mask_output(None) == "None"
     assert mask_output(42) == 42
+    assert mask_output(breakable("ada@x.example <b>")) == "ada@<wbr>x<wbr>.example &lt;b&gt;"
 
 
 def test_time_grows_linearly_with_the_text() -> None:
@@ -144,6 +146,8 @@ async def test_support_finds_an_end_user_by_the_whole_address_only(team: Team) -
         for path, name in (("end-users", "q"), ("connections", "end_user")):
             assert ("Zelda" in text_of(await support.get(path, **{name: text}))) == found, text
             assert "Zelda" in text_of(await developer.get(path, **{name: text}))
+    for browser, rule in ((support, "or by the whole e-mail address."), (developer, "of the e-mail address or of")):
+        assert rule in text_of(await browser.get("end-users", q="nobody")), rule
     page = await support.get("end-users", q=CANARY)
     assert f'value="{CANARY}"' in page.text, "the form keeps the typed text"
     assert page.text.count(CANARY) == 1
@@ -154,7 +158,8 @@ async def test_support_sees_the_addresses_of_colleagues(team: Team) -> None:
     await (await team.browser("admin")).post("api-keys", {"name": "Backend", "scopes": ["read"]})
     support = await team.browser("support")
     for path in ("members", "audit", f"members/{support.member_id}", ""):
-        assert re.search(r"(support|admin)-[0-9a-f]{6}@example\.com", (await support.get(path)).text), path
+        assert re.search(r"(support|admin)-[0-9a-f]{6}@example\.com", text_of(await support.get(path))), path
+    assert "@<wbr>example<wbr>.com</a>" in (await support.get("audit")).text, "a line breaks at these places"
 
 
 async def test_setting_shows_the_addresses_to_all_roles(database_url: str, acme: RunningAcme) -> None:

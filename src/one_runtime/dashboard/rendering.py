@@ -10,6 +10,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from one_runtime.clock import rfc3339
 from one_runtime.dashboard.assets import StaticFiles
@@ -50,6 +51,11 @@ def exact(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def breakable(text: str) -> Markup:
+    """Return a whole text as HTML that breaks lines only after an @ and before a dot, if these parts fit."""
+    return escape(text).replace("@", Markup("@<wbr>")).replace(".", Markup("<wbr>."))
+
+
 _ENVIRONMENT: Final = Environment(
     loader=PackageLoader("one_runtime.dashboard"),
     autoescape=True,
@@ -66,6 +72,7 @@ _ENVIRONMENT.filters.update(
     exact=exact,
     number=number,
     duration=duration,
+    breakable=breakable,
     auth_type=AUTH_TYPE_NAMES.__getitem__,
     in_page=in_page,
     json=_json,
