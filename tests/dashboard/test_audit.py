@@ -58,6 +58,9 @@ async def test_events_name_their_actors(team: Team) -> None:
     password = Subject(data={"changed": ["password"]})
     await record(team, "member.updated", Actor(organization, "member", new_id()), password)
     assert "A member of your team set or changed the own password." in text_of(await owner.get("audit"))
+    expiring = Subject(data={"expires_at": "2026-12-02T03:52:09.077Z"})
+    await record(team, "member.invited", Actor(organization, "system"), expiring)
+    assert "Expires at: 2026-12-02 03:52:09 UTC" in text_of(await owner.get("audit"))
 
 
 async def test_filters_select_events_by_type_actor_end_user_connection_and_day(team: Team) -> None:

@@ -17,6 +17,7 @@ from one_runtime.dashboard.declarations import ORGANIZATION, Pages
 from one_runtime.dashboard.end_user_labels import EndUserLabel, label_of
 from one_runtime.dashboard.end_user_paths import identifier_of
 from one_runtime.dashboard.exports import ExportResponse
+from one_runtime.dashboard.rendering import exact
 from one_runtime.dashboard.visit import FormErrors, Visit
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import is_id
@@ -266,12 +267,17 @@ def _details(event: Event) -> tuple[Named, Named, Explanation | None]:
 
 
 def _texts(data: Mapping[str, object]) -> Named:
-    texts = [
-        (name.removesuffix("_slug").replace("_", " "), _text(value))
+    return [
+        (name.removesuffix("_slug").replace("_", " "), _named_text(name, value))
         for name, value in data.items()
         if value not in (None, [])
     ]
-    return [(name, text.replace("_", " ") if name == "changed" else text) for name, text in texts]
+
+
+def _named_text(name: str, value: object) -> str:
+    if name.endswith("_at") and isinstance(value, str):
+        return exact(datetime.fromisoformat(value))
+    return _text(value).replace("_", " ") if name == "changed" else _text(value)
 
 
 def _text(value: object) -> str:
