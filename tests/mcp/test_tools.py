@@ -6,6 +6,7 @@ import pytest
 
 from one_runtime.demo.acme import GLOBEX, INITECH
 from one_runtime.mcp.tools import TOOLS
+from tests import disabling
 from tests.application import ACME_KEYS, Application, Client
 from tests.documentation import page
 from tests.mcp.conftest import MODERN, Agent, Agents, connected
@@ -85,6 +86,20 @@ async def test_functions_of_an_own_integration_are_found_by_its_organization_onl
         match = (await agent.call("tool_search", query="tide of a port")).data["matches"][0]
         assert (match["name"], match["source"]) == ("x-tide.read_tide", "openapi")
         assert "tide" not in (await stranger.call("tool_search", query="tide of a port")).text.lower()
+
+
+async def test_agent_neither_finds_nor_calls_a_disabled_integration(
+    application: Application, client: Client, agents: Agents
+) -> None:
+    await client.connect()
+    async with agents.connect() as agent:
+        await disabling.disable(application.installation, "acme", "breach")
+        for tool, arguments in (("call_read", ME), ("call_write", CONTACT)):
+            assert (await agent.call(tool, **arguments)).data["code"] == "integration_disabled", tool
+        matches = (await agent.call("tool_search", query="acme")).data["matches"]
+        assert "acme" not in {match["integration"] for match in matches}
+        await disabling.enable(application.installation, "acme")
+        assert (await agent.call("call_read", **ME)).data["status"] == 200
 
 
 async def test_get_that_can_write_is_refused(agents: Agents) -> None:
