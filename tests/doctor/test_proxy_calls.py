@@ -78,6 +78,10 @@ async def findings_behind(world: World, database_url: str, folder: Path, changes
             [("problem", "does not wait 2 seconds for a response below /v1/proxy/")],
         ),
         (
+            before_forwarding("if ($arg_delay) { return 444; }"),  # nginx closes the connection without a response
+            [("problem", "does not wait 2 seconds for a response below /v1/proxy/")],
+        ),
+        (
             before_forwarding("proxy_pass_request_body off;", 'proxy_set_header Content-Length "";'),
             [("problem", "changes the body of proxy calls: 0 of 2016384 bytes arrive")],
         ),
@@ -91,6 +95,7 @@ async def findings_behind(world: World, database_url: str, folder: Path, changes
         "not forwarded",
         "refused bodies",
         "timeout of Cloudflare",
+        "closed connection",
         "no body",
     ],
 )
