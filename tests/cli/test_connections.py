@@ -82,6 +82,18 @@ def test_connection_is_found_by_an_address_that_is_the_identifier_of_its_end_use
     ]
 
 
+def test_connections_are_filtered_by_organization_end_user_and_account(run: Run, database_url: str) -> None:
+    actor, first = connected(run, database_url, "ada")
+    connected(run, database_url, "grace")
+    labelled = on(database_url, lambda database: connect(database, actor, "user_7", "slack", label="Ada's workspace"))
+    for options, identifiers in {
+        ("--organization", actor.organization_id): [labelled, first],
+        ("--end-user", "ada"): [first],
+        ("--account", "workspace"): [labelled],
+    }.items():
+        assert [row["id"] for row in run("connections", "list", *options, "--json").rows] == identifiers, options
+
+
 def test_shown_connection_has_its_history_and_no_secret(run: Run, database_url: str) -> None:
     actor, identifier = connected(run, database_url, "ada")
     write(database_url, [call(actor.organization_id, identifier, "hubspot", 401)])

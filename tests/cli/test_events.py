@@ -50,6 +50,7 @@ def test_events_of_a_leaked_key_are_listed(run: Run, database_url: str) -> None:
     types = [row["type"] for row in run("events", "list", "--json").rows]
     assert types == ["api_key.revoked", "connection.deleted", "connection.deleted", "api_key.created"]
     assert len(run("events", "list", "--organization", northwind, "--json").rows) == 3
+    assert len(run("events", "list", "--type", "api_key.revoked", "--json").rows) == 1
     assert len(run("events", "list", "--actor-type", "end_user", "--end-user", "ada", "--json").rows) == 1
     assert len(run("events", "list", "--integration", "hubspot", "--type", "connection.deleted", "--json").rows) == 2
     assert len(run("events", "list", "--since", "2h", "--until", "2120-01-01", "--json").rows) == 4

@@ -11,9 +11,13 @@ import pytest
 import pytest_asyncio
 
 from one_runtime.cli import organization_export
+from one_runtime.clock import system_clock
 from one_runtime.connecting import organization_deletion
 from one_runtime.errors import NotFound
 from one_runtime.settings import Settings
+from one_runtime.tenancy import end_user_tokens
+from one_runtime.tenancy.agent_policy import AgentPolicy
+from one_runtime.tenancy.end_user_tokens import NewToken
 from one_runtime.tenancy.events import Actor
 from tests.application import Application, Client, RunningAcme, started
 from tests.cli.test_organizations import on
@@ -76,6 +80,9 @@ async def test_lines_are_the_objects_of_the_api(application: Application) -> Non
     northwind, _ = await fill(application.installation, "Northwind", 4)
     await fill(application.installation, "Southwind")
     await northwind.call(await northwind.connect("ada", "called"), 5)
+    async with application.installation.database.write() as tx:
+        for _ in range(2):
+            await end_user_tokens.create(tx, northwind.actor, NewToken("ada", AgentPolicy()), system_clock())
     identifier = northwind.organization_id
     client = application.client(await application.key(identifier))
     lines = await export(application, identifier)

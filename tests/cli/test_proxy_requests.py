@@ -95,7 +95,9 @@ def test_calls_are_filtered_over_all_organizations(run: Run, database_url: str) 
         ("--integration", "slack"): 2,
         ("--integration", "slack", "--http-status", "401"): 1,
         ("--end-user", "ada"): 0,
+        ("--request-id", new_id()): 0,
         ("--since", "1h"): 3,
+        ("--since", "2120-01-01"): 0,
         ("--until", "1h"): 0,
     }.items():
         listed = run("proxy-requests", "list", *options, "--json")
