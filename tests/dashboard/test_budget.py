@@ -30,7 +30,7 @@ MAX_BYTES: Final = 30_000
 MAX_SECONDS: Final = 0.030
 """Maximum of the 95th percentile of the server time of a page."""
 
-REPEATS: Final = 40
+REPEATS: Final = 100
 
 
 SEARCHES: Final = (
