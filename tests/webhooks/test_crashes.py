@@ -298,7 +298,7 @@ async def crashes(database_url: str, folder: Path, kills: int) -> str:
 async def test_every_committed_event_is_delivered_and_no_other_after_kills(
     database_url: str, tmp_path: Path, figures: Figures
 ) -> None:
-    figures(await crashes(database_url, tmp_path, kills=5 if database_url.startswith("sqlite") else 20))
+    figures(await crashes(database_url, tmp_path, kills=20))
 
 
 @pytest.mark.soak
