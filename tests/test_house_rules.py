@@ -13,7 +13,6 @@ from scripts.client_generator import python
 from tests.source_files import nodes, parsed, python_files
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-MOST_LINES_OF_A_FILE: Final = 500
 MOST_LINES_OF_A_FUNCTION: Final = 60
 FOLDERS: Final = ("src", "clients", "tests", "scripts", "benchmarks")
 FORBIDDEN_NAMES: Final = {
@@ -74,17 +73,6 @@ def is_fixed_wait(node: ast.AST) -> bool:
         and ast.unparse(node.func) in {"time.sleep", "asyncio.sleep", "anyio.sleep", "sleep", "page.wait_for_timeout"}
         and not (node.args and isinstance(node.args[0], ast.Constant) and node.args[0].value == 0)
     )
-
-
-def test_no_file_is_longer_than_500_lines() -> None:
-    lengths = {shown(path): len(path.read_text(encoding="utf-8").splitlines()) for path in python_files(*FOLDERS)}
-    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES_OF_A_FILE} == {}
-
-
-def test_no_script_or_style_sheet_of_ours_is_longer_than_500_lines() -> None:
-    paths = sorted(path for pattern in ("*.js", "*.css") for path in (ROOT / "src").rglob(pattern))
-    lengths = {shown(path): len(path.read_text(encoding="utf-8").splitlines()) for path in paths}
-    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES_OF_A_FILE} == {}
 
 
 def test_root_of_the_package_has_at_most_8_python_files() -> None:
