@@ -1,4 +1,4 @@
-"""Heads of requests that are too large or too slow, sent over sockets to uvicorn with our protocol."""
+"""Heads, trailers and transfer codings that the server refuses, sent over sockets to uvicorn with our protocol."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,6 +16,7 @@ pytestmark = pytest.mark.slow
 REQUEST = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 UPLOAD = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\n"
 START = b"GET / HTTP/1.1\r\n"
+CHUNKED = b"POST %b HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 class Impatient(HttpProtocol):
@@ -31,23 +32,26 @@ class Crowded(HttpProtocol):
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """Return the number of bytes of the request's body. `/slow` takes longer than the time for a head."""
-    size, more = 0, True
+    """Return the number of bytes of the request's body. `/slow` takes longer than the time for a head.
+
+    `/refused` reads no body, as if the key were wrong. `/headers` returns the number of headers after the body.
+    """
+    size, more = 0, scope["path"] != "/refused"
     while more:
         message = await receive()
         size, more = size + len(message.get("body", b"")), message.get("more_body", False)
     if scope["path"] == "/slow":
         with suppress(TimeoutError):
             await asyncio.wait_for(receive(), 2 * Impatient.head_seconds)
-    body = b"%d" % size
+    body = b"%d" % (len(scope["headers"]) if scope["path"] == "/headers" else size)
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})
 
 
 @asynccontextmanager
-async def served(protocol: type[HttpProtocol] = HttpProtocol) -> AsyncIterator[int]:
-    """Serve `app` with uvicorn on a loopback port."""
-    config = uvicorn.Config(app, port=0, http=protocol, lifespan="off", log_config=None)
+async def served(protocol: type[HttpProtocol] = HttpProtocol, keep_alive: int = 5) -> AsyncIterator[int]:
+    """Serve `app` with uvicorn on a loopback port. `keep_alive`: seconds for which an idle connection stays open."""
+    config = uvicorn.Config(app, port=0, http=protocol, lifespan="off", log_config=None, timeout_keep_alive=keep_alive)
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     await eventually(lambda: server.started)
@@ -235,3 +239,124 @@ async def test_new_connection_closes_the_one_that_waits_longest_if_too_many_wait
         for reader, writer in others:
             writer.write(REQUEST)
             assert await response(reader) == (b"HTTP/1.1 200 OK", b"0")
+
+
+@pytest.mark.parametrize("path", [b"/", b"/refused"])
+@pytest.mark.parametrize("piece", [b"X-Name: %b\r\n" % (b"x" * 1_000), b"endless name"])
+async def test_endless_trailers_end_the_connection(path: bytes, piece: bytes) -> None:
+    async with served() as port, connected(port) as (_, writer):
+        writer.write(CHUNKED % path + b"3\r\nabc\r\n0\r\n")
+        block, blocks = piece * (MAX_HEAD // len(piece)), 0
+        with suppress(ConnectionError):
+            while blocks < 1_000:
+                writer.write(block)
+                blocks += 1
+                await writer.drain()
+        assert blocks < 200
+
+
+@pytest.mark.parametrize("path", [b"/", b"/refused"])
+@pytest.mark.parametrize(
+    "earlier",
+    [[b"0\r\n"], [b"3\r\nabc\r\n0\r\n"], [b"3\r\n", b"abc\r\n", b"0\r\n"], [b"3\r\nabc\r\n0\r\nX-Na"]],
+    ids=["empty", "at once", "in parts", "with the first trailer"],
+)
+async def test_endless_trailers_in_small_parts_end_the_connection(path: bytes, earlier: list[bytes]) -> None:
+    received, sent = bytearray(), bytearray()
+    async with served(recording(received)) as port, connected(port) as (reader, writer):
+        for data in [REQUEST, CHUNKED % path, *earlier]:
+            writer.write(data)
+            sent.extend(data)
+            await eventually(lambda: received == sent)
+        assert MAX_HEAD // 1_100 < await parts_until_the_end(reader, writer) < 100
+
+
+async def test_trailers_of_64_kilobytes_are_accepted_and_do_not_become_headers() -> None:
+    async with served() as port, connected(port) as (reader, writer):
+        for _ in range(2):
+            writer.write(CHUNKED % b"/headers" + b"3\r\nabc\r\n")
+            trailer = b"0\r\nAuthorization: Bearer other\r\nX-Padding: "
+            writer.write(trailer + b"x" * (MAX_HEAD - len(trailer) - 4) + b"\r\n\r\n")
+            assert await response(reader) == (b"HTTP/1.1 200 OK", b"2")
+        writer.write(REQUEST)
+        assert await response(reader) == (b"HTTP/1.1 200 OK", b"0")
+
+
+async def test_large_chunked_body_is_served() -> None:
+    async with served() as port, connected(port) as (reader, writer):
+        chunk = b"%x\r\n%b\r\n" % (10 * MAX_HEAD, b"x" * 10 * MAX_HEAD)
+        for part in (CHUNKED % b"/", chunk, chunk[:9], chunk[9:], b"0\r\n\r\n" + REQUEST):
+            writer.write(part)
+            await writer.drain()
+        assert await response(reader) == (b"HTTP/1.1 200 OK", b"%d" % (20 * MAX_HEAD))
+        assert await response(reader) == (b"HTTP/1.1 200 OK", b"0")
+
+
+@pytest.mark.parametrize("rest", [b"", b"3\r\nabc\r\n", b"0\r\n", b"0\r\nX-Name: va"])
+async def test_slow_rest_of_a_request_after_its_response_ends_the_connection(rest: bytes) -> None:
+    async with served(Impatient) as port, connected(port) as (reader, writer):
+        writer.write(CHUNKED % b"/refused")
+        assert await response(reader) == (b"HTTP/1.1 200 OK", b"0")
+        writer.write(rest)
+        ended = asyncio.ensure_future(reader.read())
+        for _ in range(400):  # one byte after another, in the length of an extension of a chunk or in a trailer
+            if ended.done():
+                break
+            writer.write(b"1" if rest.endswith(b"va") else b"")
+            await asyncio.wait([ended], timeout=Impatient.head_seconds / 10)
+        assert ended.done()
+        assert await ended == b""
+
+
+async def test_connection_ends_when_the_rest_of_a_request_has_arrived_after_its_response_and_nothing_follows() -> None:
+    async with served(keep_alive=1) as port, connected(port) as (reader, writer):
+        writer.write(CHUNKED % b"/refused")
+        assert await response(reader) == (b"HTTP/1.1 200 OK", b"0")
+        writer.write(b"3\r\nabc\r\n0\r\n\r\n" + REQUEST)
+        assert await response(reader) == (b"HTTP/1.1 200 OK", b"0")
+        writer.write(CHUNKED % b"/refused")
+        assert await response(reader) == (b"HTTP/1.1 200 OK", b"0")
+        writer.write(b"0\r\n\r\n")
+        assert await asyncio.wait_for(reader.read(), 30) == b""
+
+
+@pytest.mark.parametrize(
+    "coding",
+    [b"gzip, chunked", b"identity, chunked", b"chunked, chunked", b"gzip", b"identity", b"chunked;q=1", b"\x0bchunked"],
+)
+@pytest.mark.parametrize("earlier", [b"", REQUEST])
+async def test_other_transfer_codings_than_chunked_are_refused(coding: bytes, earlier: bytes) -> None:
+    async with served() as port, connected(port) as (reader, writer):
+        if earlier:
+            writer.write(earlier)
+            await response(reader)
+        writer.write(b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: %b\r\n\r\n0\r\n\r\n" % coding)
+        status, _ = await response(reader)
+        assert status.split()[1] in {b"501", b"400"}
+        assert await reader.read() == b""
+
+
+async def test_two_headers_with_transfer_codings_are_refused_and_chunked_in_capitals_is_served() -> None:
+    codings = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: %b\r\n"
+    async with served() as port, connected(port) as (reader, writer):
+        writer.write(codings % b"Chunked" + b"\r\n1\r\nx\r\n0\r\n\r\n")
+        assert await response(reader) == (b"HTTP/1.1 200 OK", b"1")
+        writer.write(codings % b"gzip" + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n")
+        status, body = await response(reader)
+        assert (status, b"must be chunked" in body) == (b"HTTP/1.1 501 Not Implemented", True)
+
+
+async def test_transfer_coding_in_http_1_0_is_refused() -> None:
+    async with served() as port, connected(port) as (reader, writer):
+        writer.write(b"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n")
+        assert (await response(reader))[0].split()[1] in {b"501", b"400"}
+
+
+async def test_malformed_chunk_gets_400_and_malformed_next_request_does_not_disturb_a_response() -> None:
+    async with served() as port:
+        async with connected(port) as (reader, writer):
+            writer.write(CHUNKED % b"/" + b"no number\r\n")
+            assert (await response(reader))[0] == b"HTTP/1.1 400 Bad Request"
+        async with connected(port) as (reader, writer):
+            writer.write(b"GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n" + b"\x00\x00\r\n\r\n")
+            assert await reader.read() == b""

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -114,6 +114,35 @@ def test_sqlite_is_migrated_by_the_server_and_served_by_one_only(tmp_path: Path,
         assert listed(port, key).status_code == 200
     with serving(environment, port):
         assert listed(port, key).status_code == 200, "the lock went with the first server"
+
+
+@pytest.mark.parametrize("listener", ["API", "dashboard"])
+def test_trailers_of_an_unauthenticated_caller_do_not_fill_the_memory(tmp_path: Path, port: int, listener: str) -> None:
+    dashboard = free_port()
+    addresses = {"DASHBOARD_LISTEN": f"127.0.0.1:{dashboard}", "DASHBOARD_URL": f"http://localhost:{dashboard}"}
+    environment = variables(f"sqlite:///{tmp_path / 'one.db'}", port, new_key(), **addresses)
+    with serving(environment, port) as process, ExitStack() as stack:
+        before = resident_megabytes(process.pid)
+        trailers = b"X-Name: %b\r\n" % (b"x" * 1_000) * 1_000
+        for _ in range(3):
+            address = ("127.0.0.1", port if listener == "API" else dashboard)
+            connection = stack.enter_context(socket.create_connection(address, timeout=PATIENCE))
+            sent = 0
+            with suppress(ConnectionError):
+                connection.sendall(
+                    b"POST /v1/connections HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+                )
+                while sent < 100:
+                    connection.sendall(trailers)
+                    sent += 1
+            assert sent < 100, "the server did not close the connection"
+        assert resident_megabytes(process.pid) < before + 50
+        assert is_ready(port)
+
+
+def resident_megabytes(process_id: int) -> int:
+    rows = Path(f"/proc/{process_id}/status").read_text(encoding="utf-8").splitlines()
+    return next(int(row.split()[1]) for row in rows if row.startswith("VmRSS:")) // 1024
 
 
 def test_links_to_a_sqlite_file_do_not_allow_a_second_server(tmp_path: Path, port: int) -> None:

@@ -1,7 +1,8 @@
-"""The HTTP protocol of the server: uvicorn's protocol, with limits for the head of a request, and TCP keepalive.
+"""The HTTP protocol of the server: uvicorn's protocol, with limits for what any caller can send, and TCP keepalive.
 
 A request's head consists of the request line and the headers. One Runtime authenticates a request only after the head,
-so any caller can send a head. uvicorn sets no limits for the size and the time of a head.
+so any caller can send a head. After the last chunk of a chunked body, any caller can send trailers (RFC 9112 section
+7.1.2), and after a response with an error, the rest of the request. uvicorn limits neither size nor time of these.
 
 If the machine of a caller crashes, the caller does not close the TCP connection. Without keepalive, the server would
 wait for data of this caller forever.
@@ -22,17 +23,30 @@ IDLE: Final = 60
 # The interval is in seconds. macOS names the first option differently, so the idle time on macOS stays two hours.
 _KEEPALIVE: Final = (("TCP_KEEPIDLE", IDLE), ("TCP_KEEPINTVL", 15), ("TCP_KEEPCNT", 4))
 
-_REFUSAL: Final = f"The request line and the headers together must be at most {MAX_HEAD} bytes."
+_TOO_LARGE: Final = (
+    431,  # RFC 6585 section 5
+    "Request Header Fields Too Large",
+    f"The request line and the headers together must be at most {MAX_HEAD} bytes, and the trailers too.",
+)
+# RFC 9112 section 6.1. The parser ignores other codings, and a proxy in front of the server possibly does not.
+_UNKNOWN_CODING: Final = (
+    501,
+    "Not Implemented",
+    "Transfer-Encoding must be chunked, in HTTP/1.1. Send the body without another transfer coding.",
+)
 
 
 class HttpProtocol(HttpToolsProtocol):
     """One connection of a client."""
 
     head_seconds: ClassVar = 20.0
-    """Seconds from the first byte of a head, or from the start of the connection, to the end of the head."""
+    """Seconds from the first byte of a head, or from the start of the connection, to the end of the head.
+
+    After a response, also the time for the rest of the request.
+    """
 
     max_waiting: ClassVar = 1_000
-    """Maximum number of connections that wait for a head. If more wait, close the connection that waits longest."""
+    """Maximum number of connections with a timer. If there are more, close the connection that waits longest."""
 
     _waiting: ClassVar[dict["HttpProtocol", asyncio.TimerHandle]] = {}
 
@@ -44,10 +58,13 @@ class HttpProtocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._head_size = 0
+        # The head or the trailers that the next byte continues, or None within a body. Each head and each trailer
+        # section is another object.
+        self._counted: object | None = object()
         # uvicorn creates a cycle (the object for one request and its response) at the end of each head. If this
-        # attribute and `self.cycle` are the same, the server has received the last request completely, and the next
-        # byte belongs to a head.
+        # attribute and `self.cycle` are the same, the server has received the last request completely.
         self._complete: RequestResponseCycle | None = None
+        self._refusal: tuple[int, str, str] | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as in uvicorn
         """Turn on TCP keepalive, and start the timer for the first head."""
@@ -56,23 +73,22 @@ class HttpProtocol(HttpToolsProtocol):
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the timer for a head."""
+        """Stop the timer."""
         self._stop_waiting()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse the data. Refuse a head that is too large."""
-        last, room = self.cycle, MAX_HEAD - self._head_size
-        in_head = self._complete is last
-        if in_head and len(data) > room:
+        """Parse the data. Refuse a head that is too large, and trailers that are too large."""
+        counted, room = self._counted, MAX_HEAD - self._head_size
+        if counted is not None and len(data) > room:
             self.data_received(data[:room])
             if self._head_size >= MAX_HEAD:
-                self._refuse()
+                self._refuse(*_TOO_LARGE)
             if not self.transport.is_closing():
                 self.data_received(data[room:])
             return
         super().data_received(data)
-        if in_head and self.cycle is last:
+        if counted is not None and self._counted is counted:
             self._head_size += len(data)
             if self not in self._waiting:
                 self._wait()
@@ -80,12 +96,50 @@ class HttpProtocol(HttpToolsProtocol):
             # If the data ends with a part of the next head (a pipelined request), this part does not count towards the
             # head's size.
             self._head_size = 0
-            self._stop_waiting()
+            if not self._is_answered_early():
+                self._stop_waiting()
+
+    def on_headers_complete(self) -> None:
+        """Start the request. Raises: ValueError if its transfer coding is unknown, which refuses the request."""
+        codings = [value for name, value in self.headers if name == b"transfer-encoding"]
+        if codings and (b",".join(codings).lower() != b"chunked" or self.parser.get_http_version() != "1.1"):
+            self._refusal = _UNKNOWN_CODING
+            raise ValueError(_UNKNOWN_CODING[-1])
+        super().on_headers_complete()
+        self._counted = None
+
+    def on_chunk_header(self) -> None:
+        """Count what follows: after the last chunk, trailers. The application does not get trailers.
+
+        The parser does not say which chunk is the last one. All others have data, so `on_body` follows.
+        """
+        self._counted = object()
+        self.headers = []
+
+    def on_body(self, body: bytes) -> None:
+        """Pass the data to the application."""
+        self._counted = None
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """End the request. The next byte begins the next head."""
         super().on_message_complete()
-        self._complete = self.cycle
+        was_answered, self._complete, self._counted = self._is_answered_early(), self.cycle, object()
+        if was_answered:  # the data that arrived after the response has stopped uvicorn's timer
+            self._stop_waiting()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def on_response_complete(self) -> None:
+        """Continue with the next request. The rest of this request, if any, has as much time as a head."""
+        super().on_response_complete()
+        if self._is_answered_early() and self not in self._waiting and not self.transport.is_closing():
+            self._wait()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse a request that the parser cannot parse, or that `on_headers_complete` refuses."""
+        self._refuse(*(self._refusal or (400, "Bad Request", msg)))
 
     def _wait(self) -> None:
         if len(self._waiting) >= self.max_waiting:
@@ -107,16 +161,25 @@ class HttpProtocol(HttpToolsProtocol):
     def _is_responding(self) -> bool:
         return not getattr(self.cycle, "response_complete", True)
 
+    def _is_answered_early(self) -> bool:
+        """Return True if the response was sent before the whole request has arrived."""
+        return self._complete is not self.cycle and not self._is_responding()
+
+    def _can_answer(self) -> bool:
+        if self._complete is self.cycle:  # in a head
+            return not self._is_responding()
+        return not self.cycle.response_started and not self.pipeline
+
     def _close(self) -> None:
         self._stop_waiting()
         self.transport.close()
 
-    def _refuse(self) -> None:
-        """Send 431 (RFC 6585 section 5), but not into a response that is still running. Close the connection."""
-        if not self._is_responding():
+    def _refuse(self, status: int, reason: str, text: str) -> None:
+        """Send an error if no response runs and this request has none. Close the connection."""
+        if self._can_answer():
             self.transport.write(
-                b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
-                b"content-length: %d\r\nconnection: close\r\n\r\n%b" % (len(_REFUSAL), _REFUSAL.encode())
+                b"HTTP/1.1 %d %b\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: %d\r\n"
+                b"connection: close\r\n\r\n%b" % (status, reason.encode(), len(text), text.encode())
             )
         self._close()
 
