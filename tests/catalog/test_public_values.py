@@ -19,6 +19,12 @@ def test_params_and_the_base_url_are_public() -> None:
     assert shown == PublicValues({"subdomain": "acme"}, "https://acme.example.com/v1")
 
 
+def test_a_connection_that_is_older_than_a_parameter_has_its_default() -> None:
+    region = {"name": "region", "label": "Region", "default": "us", "options": [{"value": "us", "label": "US"}]}
+    entry = entry_of({**API_KEY, "params": [region], "base_url": "https://{region}.example.com"})
+    assert public_values(entry, "api_key", {}) == PublicValues({"region": "us"}, "https://us.example.com")
+
+
 def test_received_values_are_public() -> None:
     received = [{"name": "site", "source": "callback", "pattern": "[a-z]{1,20}"}]
     oauth = {**OAUTH2, "received": received, "base_url": "https://{site}.example.com"}

@@ -155,6 +155,17 @@ class AuthBase(EntryPart):
         """
         return frozenset(param.name for param in self.params)
 
+    def defaults(self) -> dict[str, str]:
+        """Return the default of each stored value that has one."""
+        return {param.name: param.default for param in self.params if param.default is not None}
+
+    def complete(self, params: Mapping[str, str]) -> dict[str, str]:
+        """Return the stored values of a connection, with the default of each value that the connection lacks.
+
+        A connection can be older than a parameter of the entry, such as a region that the provider opened later.
+        """
+        return {**self.defaults(), **params}
+
     def host_guard(self, name: str) -> HostGuard | None:
         """Return the rule that prevents a value from changing the domain of a URL.
 

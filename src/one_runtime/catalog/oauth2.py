@@ -364,6 +364,11 @@ class OAuth2Auth(AuthBase):
         """Return the names of the values that One Runtime stores with the connection."""
         return super().stored_names() | {part.name for part in self.received}
 
+    def defaults(self) -> dict[str, str]:
+        """Return the default of each stored value that has one."""
+        received = {part.name: part.default for part in self.received if part.default is not None}
+        return {**super().defaults(), **received}
+
     def host_guard(self, name: str) -> HostGuard | None:
         """Return the rule that prevents a value from changing the domain of a URL.
 

@@ -33,7 +33,7 @@ def public_values(integration: Integration | None, auth_type: str, params: Mappi
     auth = integration.auth_of(auth_type) if integration is not None else None
     if auth is None:
         return NO_VALUES
-    in_base_url = set(names_in(auth.base_url))
+    params, in_base_url = auth.complete(params), set(names_in(auth.base_url))
     names = {param.name for param in auth.params} | (auth.stored_names() & in_base_url)
     public = {name: value for name, value in params.items() if name in names}
     if not public.keys() >= in_base_url:

@@ -31,7 +31,7 @@ def token_host(catalog: Catalog, organization_id: str, slug: str, auth_type: str
         return f"{organization_id} {slug}"
     token = method.auth.token
     template = split_url(token.refresh_url or token.url, allow_http=True).authority
-    host = fill(template, params)
+    host = fill(template, method.auth.complete(params))
     return f"{organization_id} {template}" if host is None else host.lower()
 
 

@@ -356,7 +356,7 @@ def _token_endpoint(state: CredentialState) -> TokenEndpoint:
     integration, method, secrets = state.integration, state.token_method, state.stored.secrets
     if integration is None or method is None:
         raise NotFound("The integration of this connection no longer exists.")
-    params = state.connection.params
+    params = method.auth.complete(state.connection.params)
     if state.client is None:  # the end user entered the OAuth client
         client = ClientIdentity(secrets.get("client_id", ""), secrets.get("client_secret"))
         return TokenEndpoint(integration, method.auth, client, params)

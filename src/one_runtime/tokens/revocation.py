@@ -137,11 +137,12 @@ async def _client(
     installation: Installation, pending: PendingRevocation, integration: Integration, auth: OAuth2Auth
 ) -> tuple[ClientIdentity, Mapping[str, str]]:
     """Return the OAuth client of the tokens, and the values for the request's templates. Raises: OneRuntimeError."""
+    params = auth.complete(pending.params)
     if pending.oauth_client_id is None:
-        return ClientIdentity(pending.tokens.get("client_id", ""), pending.tokens.get("client_secret")), pending.params
+        return ClientIdentity(pending.tokens.get("client_id", ""), pending.tokens.get("client_secret")), params
     async with installation.database.read() as tx:
         client = await oauth_clients.get(tx, installation.vault, pending.organization_id, pending.oauth_client_id)
-    values = {**pending.params, **client.fields_of(auth)}
+    values = {**params, **client.fields_of(auth)}
     oauth_clients.require_host(client, integration.name, auth, values)
     return client.client, values
 

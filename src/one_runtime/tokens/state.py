@@ -74,15 +74,15 @@ class CredentialState:
 
         Raises: HostNotRegistered if a host of the API must not receive the client's fields (promise P7).
         """
+        params = self.auth.complete(self.connection.params) if self.auth is not None else dict(self.connection.params)
         client_fields: dict[str, str] = {}
         if self.client is not None and self.token_method is not None:
             client_fields = self.token_method.client_values(self.client.client.client_id, self.client.fields)
             oauth2 = oauth2_of(self.auth)
             if oauth2 is not None:
-                name, params = self.integration_name, self.connection.params
-                oauth_clients.require_field_hosts(self.client, name, oauth2, params)
+                oauth_clients.require_field_hosts(self.client, self.integration_name, oauth2, params)
         secrets = {name: value for name, value in self.stored.secrets.items() if name != "refresh_token"}
-        values = ConnectionValues(dict(self.connection.params), {**client_fields, **secrets})
+        values = ConnectionValues(params, {**client_fields, **secrets})
         return UsableCredential(self.connection, values, self.stored.version, self.integration, self.auth)
 
     @property
