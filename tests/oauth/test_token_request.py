@@ -98,6 +98,13 @@ def test_refresh_may_have_its_own_url_and_parameters() -> None:
     assert form_of(token_request(auth, CLIENT, CODE, {}))["only"] == "for codes"
 
 
+def test_refresh_may_have_its_own_query() -> None:
+    auth = with_token(query={"every": "call"}, refresh_query={"refresh": ""})
+    refresh = token_request(auth, CLIENT, RefreshToken("the-refresh-token", "the-access-token"), {})
+    assert refresh.url.partition("?")[2] == "every=call&refresh="
+    assert token_request(auth, CLIENT, CODE, {}).url.partition("?")[2] == "every=call"
+
+
 def test_refresh_may_be_a_get_without_client_authentication() -> None:
     """Instagram: an address is no place for a secret."""
     auth = with_token(

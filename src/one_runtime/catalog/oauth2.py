@@ -143,9 +143,9 @@ class TokenEndpointSpec(EntryPart):
     """The token endpoint (RFC 6749, 3.2).
 
     `auth`: the method of client authentication (RFC 6749, 2.3.1). The method `basic_raw` deviates from the RFC, because
-    the id and the secret have no form encoding. `query`: parameters in the URL of every request. With
-    `refresh_method: GET`, the refresh request has no client authentication. An entry can write `refused` as a list of
-    error codes.
+    the id and the secret have no form encoding. `query`: parameters in the URL of every request. `refresh_query`:
+    further parameters in the URL of the refresh request. With `refresh_method: GET`, the refresh request has no client
+    authentication. An entry can write `refused` as a list of error codes.
     """
 
     url: Url
@@ -154,6 +154,7 @@ class TokenEndpointSpec(EntryPart):
     auth: ClientAuth = "basic"
     body: Literal["form", "json"] = "form"
     query: Annotated[dict[ParamName, Template], Many] = Field(default_factory=dict)
+    refresh_query: Annotated[dict[ParamName, Template], Many] = Field(default_factory=dict)
     params: Annotated[dict[ParamName, Template], Many] = Field(default_factory=dict)
     refresh_params: Annotated[dict[ParamName, Template], Many] = Field(default_factory=dict)
     headers: Annotated[dict[HeaderName, Template], Many] = Field(default_factory=dict)
@@ -171,8 +172,13 @@ class TokenEndpointSpec(EntryPart):
             ValueError: the entry sets a parameter in `own`. The message names the parameter.
         """
         _refuse_own("token.query", self.query, own)
+        _refuse_own("token.refresh_query", self.refresh_query, own)
         _refuse_own("token.params", self.params, own)
         _refuse_own("token.refresh_params", self.refresh_params, own)
+
+    def has_refresh_keys(self) -> bool:
+        """Return True if the entry says something that only a refresh needs."""
+        return bool(self.refresh_url or self.refresh_query or self.refresh_params)
 
     def urls(self) -> Iterator[str]:
         """Yield every URL that receives the client's secret."""
@@ -265,8 +271,10 @@ class OAuth2Auth(AuthBase):
             raise ValueError("authorization.nonce_param: must differ from the param of scopes and more_scopes")
         if (self.lookup is None) != all(part.source != "lookup" for part in self.received):
             raise ValueError("lookup needs a received value with source: lookup, and such a value needs lookup")
-        if self.refresh == "none" and (self.token.refresh_url or self.token.refresh_params or self.lifetimes.refresh):
-            raise ValueError("refresh is none, so refresh_url, refresh_params and lifetimes.refresh must be omitted")
+        if self.refresh == "none" and (self.token.has_refresh_keys() or self.lifetimes.refresh):
+            raise ValueError(
+                "refresh is none, so refresh_url, refresh_query, refresh_params and lifetimes.refresh must be omitted"
+            )
         _check_steps(self)
 
     def _scope_params(self) -> tuple[str, ...]:
@@ -455,7 +463,8 @@ def _steps(auth: OAuth2Auth) -> Iterator[tuple[str, frozenset[str], tuple[str, .
         base = auth.base_url if auth.lookup.path is not None else ""
         yield "lookup", known, (base, *auth.lookup.templates())
     known |= _names_received(auth, "lookup")
-    yield "token.refresh", known, (auth.token.refresh_url or "", *auth.token.refresh_params.values())
+    refresh = (*auth.token.refresh_query.values(), *auth.token.refresh_params.values())
+    yield "token.refresh", known, (auth.token.refresh_url or "", *refresh)
     if auth.revocation is not None:
         yield "revocation", known, tuple(auth.revocation.templates())
 

@@ -355,11 +355,12 @@ class EntryVerification(EntryPart):
 
     `documentation`: the author compared the entry with the provider's documentation. `fixture`: a test also compares
     the request of the check with a request in the documentation. `live`: the author tested the entry with the provider.
-    `unverified`: there is no evidence.
+    `unverified`: there is no evidence. `sources`: the pages that the author compared the entry with.
     """
 
     how: VerifiedHow
     date: dt.date | None = None
+    sources: Annotated[tuple[Link, ...], Many] = ()
 
     def _require_consistency(self) -> None:
         if (self.date is None) != (self.how == "unverified"):

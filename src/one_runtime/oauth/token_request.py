@@ -22,6 +22,7 @@ def token_request(auth: TokenAuth, client: ClientIdentity, grant: Grant, known: 
     method, url, templates = "POST", token.url, token.params
     authentication = authenticate_client(token.auth, client, token)
     params: dict[str, str] = {}
+    query = token.query
     match grant:
         case AuthorizationCode():
             params = {
@@ -40,6 +41,7 @@ def token_request(auth: TokenAuth, client: ClientIdentity, grant: Grant, known: 
                 params["refresh_token"] = grant.refresh_token
             known["access_token"] = grant.access_token
             method, url, templates = token.refresh_method, token.refresh_url or token.url, token.refresh_params
+            query = {**query, **token.refresh_query}
             if method == "GET":  # keep the client secret out of the URL; the token authenticates the request
                 authentication = ClientAuthentication({}, {})
         case ShortLivedToken():
@@ -49,7 +51,7 @@ def token_request(auth: TokenAuth, client: ClientIdentity, grant: Grant, known: 
             method, url, templates = token.exchange.method, token.exchange.url, token.exchange.params
     return assemble_request(
         method,
-        with_query(resolve_url(url, known), fill_templates(token.query, known)),
+        with_query(resolve_url(url, known), fill_templates(query, known)),
         [*fill_templates(token.headers, known).items(), *authentication.headers.items()],
         "query" if method == "GET" else token.body,
         {**params, **fill_templates(templates, known), **authentication.params},

@@ -70,6 +70,7 @@ def _describe_auth(entry: Integration, auth: Auth) -> Iterator[str]:
     if isinstance(auth, ClientCredentialsAuth):
         yield f"- Token endpoint: `{auth.token.url}`"
     yield f"- Verified: {_describe_verification(auth.verified)}."
+    yield from (f"- Source: <{source}>" for source in auth.verified.sources)
     quirks = [quirk for quirk in auth.quirks if quirk != SELF_HOSTED]
     if SELF_HOSTED in auth.quirks:
         yield "- Customers run the product on their own hosts."
