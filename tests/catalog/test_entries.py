@@ -7,12 +7,14 @@ from typing import Any, Final
 import pytest
 
 from one_runtime.catalog.entry_files import load_yaml
+from one_runtime.catalog.examples import generate_field
 from one_runtime.catalog.lint import complaints, example_values
 from one_runtime.catalog.model import AuthType, Integration
 from one_runtime.catalog.request import build_check, clean_values, inject
 from one_runtime.catalog.response import is_refused, read_check
 from one_runtime.catalog.tools.build import COMPILED, HERE, compile_catalog
 from one_runtime.catalog.tools.sheet import sheet
+from one_runtime.errors import InvalidInput
 from tests.catalog.entries import ENTRIES
 from tests.catalog.javascript import compile_all
 from tests.in_one_test import in_one_test
@@ -82,10 +84,14 @@ def test_the_check_sends_the_documented_request_and_evaluates_the_documented_ans
 
 STEPS: Final = [
     ("calendly", "It needs the scope users:read"),
+    ("bugsnag", "app.insighthub.smartbear.com"),
+    ("constant-contact", "Rotating Refresh Tokens"),
+    ("getty-images", "Ask the representative of Getty Images"),
     ("hubspot", "go to Development, then Keys, then Service keys"),
     ("perplexity", "https://console.perplexity.ai"),
     ("reddit", "Responsible Builder Policy"),
     ("split", "In Harness, open your profile"),
+    ("statuspage", "Only an account owner can create a key"),
     ("surveysparrow", "private app"),
     ("wistia", "Read all data"),
     ("zendesk", "then OAuth clients, and add a client"),
@@ -97,6 +103,29 @@ STEPS: Final = [
 @pytest.mark.parametrize("slug, step", STEPS)
 def test_the_sheet_names_the_providers_current_steps(slug: str, step: str) -> None:
     assert step in sheet(next(entry for entry in ENTRIES if entry.slug == slug))
+
+
+REGIONS: Final = [
+    ("agentmail", "https://api.agentmail.to/v0", {"host": "api.agentmail.eu"}, "https://api.agentmail.eu/v0"),
+    ("bugsnag", "https://api.bugsnag.com", {"host": "api.insighthub.smartbear.com"},
+     "https://api.insighthub.smartbear.com"),
+    ("knack", "https://api.knack.com/v1", {"server": "eu-api"}, "https://eu-api.knack.com/v1"),
+    ("webflow", "https://api.webflow.com/v2", {"host": "api.eu.webflow.com"}, "https://api.eu.webflow.com/v2"),
+]  # fmt: skip
+"""An entry for keys, its base URL without a choice, a choice, and the base URL with the choice."""
+
+
+@pytest.mark.parametrize("slug, default, choice, chosen", REGIONS)
+def test_a_key_is_sent_to_the_region_that_the_end_user_selects(
+    slug: str, default: str, choice: dict[str, str], chosen: str
+) -> None:
+    auth = next(entry for entry in ENTRIES if entry.slug == slug).auth_of("api_key")
+    assert auth is not None
+    credentials = {field.name: generate_field(field) for field in auth.fields}
+    for params, base_url in (({}, default), (choice, chosen)):
+        assert inject(auth, clean_values(auth, params, credentials)).base_url == base_url
+    with pytest.raises(InvalidInput, match="must be one of the options"):
+        clean_values(auth, dict.fromkeys(choice, "evil.example"), credentials)
 
 
 def test_the_catalog_has_no_entry_for_a_product_that_the_gaps_page_lists() -> None:

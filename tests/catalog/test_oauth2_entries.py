@@ -1,14 +1,22 @@
 """OAuth 2.0 of the catalog's entries, beyond the rules of `catalog/lint.py`."""
 
+import json
 from typing import Final
+from urllib.parse import parse_qsl
 
 import pytest
 
 from one_runtime.catalog.lint import build_example_answer
 from one_runtime.catalog.oauth2 import OAuth2Auth
-from one_runtime.catalog.response import is_expected, is_refused, read_received
+from one_runtime.catalog.request import resolve_url
+from one_runtime.catalog.response import UnexpectedValue, is_expected, is_refused, read_received
 from one_runtime.integrations.availability import available_auth_types
+from one_runtime.integrations.client_hosts import secret_hosts
+from one_runtime.oauth.client import ClientIdentity
+from one_runtime.oauth.grants import RefreshToken
+from one_runtime.oauth.revocation import read_revocation, revocation_requests
 from tests.catalog.entries import ENTRIES
+from tests.oauth.answers import NOW, response_with
 
 PAIRS: Final = [(entry, auth) for entry in ENTRIES for auth in entry.auth if isinstance(auth, OAuth2Auth)]
 RECEIVED: Final = {
@@ -19,6 +27,7 @@ RECEIVED: Final = {
     "mailchimp": {"dc": "us6"},
     "pipedrive": {"company_domain": "acme"},
     "salesforce": {"instance": "acme--a.sandbox.my"},
+    "sharefile": {"subdomain": "mycompany", "sign_in_domain": "sharefile.com", "api_domain": "sf-api.com"},
     "stripe": {"account": "acct_1032D82eZvKYlo2C"},
     "zoom": {"api_host": "api-us"},
 }
@@ -56,3 +65,67 @@ def test_oauth2_is_available_with_a_registered_client_or_a_client_of_the_custome
     for entry, auth in PAIRS:
         assert "oauth2" in available_auth_types(entry, {entry.slug})
         assert ("oauth2" in available_auth_types(entry, ())) == (auth.client.owner == "customer")
+
+
+@pytest.mark.promise("P7")
+@pytest.mark.parametrize("end", ["com", "eu"])
+def test_sharefile_is_called_at_the_control_plane_that_the_callback_names(end: str) -> None:
+    auth = oauth2_of("sharefile")
+    callback = {"subdomain": "acme", "appcp": f"sharefile.{end}", "apicp": f"sf-api.{end}"}
+    known = read_received(auth, "callback", callback)
+    assert resolve_url(auth.token.url, known) == f"https://acme.sharefile.{end}/oauth/token"
+    assert resolve_url(auth.base_url, known) == f"https://acme.sf-api.{end}/sf/v3"
+    for name in ("appcp", "apicp"):
+        with pytest.raises(UnexpectedValue):
+            read_received(auth, "callback", {**callback, name: "evil.example"})
+
+
+@pytest.mark.promise("P7")
+def test_a_client_of_one_webflow_region_is_never_sent_to_the_other() -> None:
+    """Each region registers its own clients, so each region is an integration of its own."""
+    assert set(secret_hosts(oauth2_of("webflow"))) == {"webflow.com", "api.webflow.com"}
+    assert set(secret_hosts(oauth2_of("webflow-eu"))) == {"eu.webflow.com", "api.eu.webflow.com"}
+
+
+REVOCATIONS: Final[list[tuple[str, list[str], str | None, dict[str, str]]]] = [
+    ("gorgias", ["POST https://acme.gorgias.com/oauth/revoke"], "Basic", {"token": "refresh"}),
+    ("posthog", ["POST https://oauth.posthog.com/oauth/revoke/"] * 2, None,
+     {"token": "refresh", "client_id": "id", "client_secret": "secret"}),
+    ("trustpilot", ["POST https://api.trustpilot.com/v1/oauth/oauth-business-users-for-applications/revoke"], None,
+     {"token": "refresh"}),
+    ("webflow", ["POST https://webflow.com/oauth/revoke_authorization"], None,
+     {"access_token": "access", "client_id": "id", "client_secret": "secret"}),
+    ("zendesk", ["DELETE https://acme.zendesk.com/api/v2/oauth/tokens/current.json"], "Bearer access", {}),
+]  # fmt: skip
+"""The revocation requests that the providers document."""
+
+
+@pytest.mark.promise("P9")
+@pytest.mark.parametrize("slug, urls, authorization, first_body", REVOCATIONS)
+def test_tokens_are_revoked_by_the_documented_request(
+    slug: str, urls: list[str], authorization: str | None, first_body: dict[str, str]
+) -> None:
+    client, tokens = ClientIdentity("id", "secret"), RefreshToken("refresh", "access")
+    sent = revocation_requests(oauth2_of(slug), client, tokens, {"subdomain": "acme"})
+    assert [f"{request.method} {request.url}" for _, request in sent] == urls
+    _, request = sent[0]
+    header = dict(request.headers).get("Authorization")
+    assert (header or "").startswith(authorization or "")
+    assert (header is None) == (authorization is None)
+    body = (request.body or b"").decode()
+    as_json = dict(request.headers).get("Content-Type") == "application/json"
+    assert (json.loads(body) if as_json else dict(parse_qsl(body))) == first_body
+
+
+def test_zendesk_refuses_to_revoke_a_token_without_the_scope_write() -> None:
+    revocation = oauth2_of("zendesk").revocation
+    assert revocation is not None
+    client, held = ClientIdentity("id", "secret"), RefreshToken("refresh", "access")
+    outcomes = {
+        status: read_revocation(revocation, client, held, response_with(document, status), NOW)
+        for status, document in ((204, b""), (401, {"error": "invalid_token"}), (403, {"error": "Forbidden"}))
+    }
+    assert (outcomes[204], outcomes[401]) == (None, None)
+    refusal = outcomes[403]
+    assert refusal is not None
+    assert not refusal.may_pass
