@@ -95,4 +95,40 @@ def test_answer_that_is_no_configuration_is_refused(body: object, status: int) -
     [(["a", "b", 1], {"a", "b"}), ("a", {"a"}), (None, set()), ({"a": 1}, set()), ([["a"]], set())],
 )
 def test_groups_are_the_texts_of_the_claim(groups: object, expected: set[str]) -> None:
-    assert read_account({"iss": ISSUER, "sub": "1", "teams": groups}, "teams").groups == expected
+    assert read_account({"iss": ISSUER, "sub": "1", "teams": groups}, {}, "teams").groups == expected
+
+
+ADA, EVE = "ada@acme.example", "eve@evil.example"
+
+
+@pytest.mark.parametrize(
+    "claims, userinfo, expected",
+    [
+        ({"email": ADA, "email_verified": True}, {}, ADA),
+        ({"email": ADA, "email_verified": True}, {"email": EVE, "email_verified": True}, ADA),
+        ({"email": ADA, "xms_edov": True}, {"email": EVE, "email_verified": False}, ADA),
+        ({}, {"email": ADA, "email_verified": True}, ADA),
+        ({"email_verified": False}, {"email": ADA, "email_verified": True}, ADA),
+        ({"email": ADA}, {"email": EVE, "email_verified": True}, None),
+        ({"email": ADA}, {"email_verified": True}, None),
+        ({"email": ADA}, {"email": ADA, "email_verified": True}, None),
+        ({"email": ADA}, {"xms_edov": True}, None),
+        ({"email": ADA, "email_verified": False}, {"email": ADA, "email_verified": True}, None),
+        ({"email_verified": True}, {"email": ADA}, None),
+        ({"xms_edov": True}, {"email": ADA}, None),
+        ({"email_verified": True}, {"email": ADA, "email_verified": False}, None),
+        ({"email": None}, {"email": ADA, "email_verified": True}, None),
+    ],
+)
+def test_address_and_its_verification_come_from_the_same_document(
+    claims: dict[str, object], userinfo: dict[str, object], expected: str | None
+) -> None:
+    """Security M2."""
+    token = {"iss": ISSUER, "sub": "1", **claims}
+    assert read_account(token, {"sub": "1", **userinfo}, "groups").verified_email == expected
+
+
+def test_groups_that_the_id_token_omits_come_from_the_other_document_and_the_time_does_not() -> None:
+    account = read_account({"iss": ISSUER, "sub": "1"}, {"sub": "1", "groups": ["a"], "auth_time": 5}, "groups")
+    assert (account.groups, account.authenticated_at) == (frozenset({"a"}), None)
+    assert read_account({"iss": ISSUER, "sub": "1", "groups": []}, {"groups": ["a"]}, "groups").groups == set()

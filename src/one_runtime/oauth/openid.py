@@ -121,27 +121,33 @@ def read_numeric_date(value: object) -> float | None:
     return float(value) if 0 <= value < _MAX_SECONDS else None
 
 
-def read_account(claims: Mapping[str, object], groups_claim: str) -> OpenIDAccount:
-    """Return the account that verified claims describe."""
-    email, seconds = claims.get("email"), read_numeric_date(claims.get("auth_time"))
+def read_account(claims: Mapping[str, object], userinfo: Mapping[str, object], groups_claim: str) -> OpenIDAccount:
+    """Return the account that the claims of a verified ID token and of the UserInfo response describe.
+
+    The e-mail address and the claims that verify it come from the same document. Otherwise, a person could write a
+    foreign address into the one document, and the other document would verify the person's own address. Only the signed
+    ID token says when the provider authenticated the person.
+    """
+    owner = claims if "email" in claims else userinfo
+    email, seconds = owner.get("email"), read_numeric_date(claims.get("auth_time"))
     return OpenIDAccount(
         issuer=str(claims["iss"]),
         subject=str(claims["sub"]),
-        verified_email=email if isinstance(email, str) and _has_verified_email(claims) else None,
-        groups=_groups(claims.get(groups_claim)),
+        verified_email=email if isinstance(email, str) and _has_verified_email(owner) else None,
+        groups=_groups((claims if groups_claim in claims else userinfo).get(groups_claim)),
         authenticated_at=None if seconds is None else dt.datetime.fromtimestamp(seconds, dt.UTC),
     )
 
 
-def _has_verified_email(claims: Mapping[str, object]) -> bool:
-    """Return True if the provider has verified that the e-mail address belongs to the account.
+def _has_verified_email(document: Mapping[str, object]) -> bool:
+    """Return True if the provider has verified that the e-mail address of this document belongs to the account.
 
     Entra ID sends no `email_verified`. Its optional claim `xms_edov` says that a domain owner has verified the address:
     https://learn.microsoft.com/entra/identity-platform/migrate-off-email-claim-authorization
     """
-    if "email_verified" in claims:
-        return claims["email_verified"] is True
-    return claims.get("xms_edov") in (True, "1", "true")
+    if "email_verified" in document:
+        return document["email_verified"] is True
+    return document.get("xms_edov") in (True, "1", "true")
 
 
 def _groups(value: object) -> frozenset[str]:

@@ -297,6 +297,22 @@ async def test_claims_that_the_id_token_omits_come_from_the_userinfo_endpoint(da
             await dashboard.sign_in()
 
 
+async def test_userinfo_endpoint_does_not_verify_the_address_of_the_id_token(dashboard: Dashboard) -> None:
+    """Security M2. With roles of groups, the UserInfo endpoint is read although the ID token has an address."""
+    dashboard.configure(roles=(("staff", "owner"),))
+    await dashboard.join()
+    provider = dashboard.provider
+    provider.claims["sub"] = "attacker"
+    provider.signed = {"email_verified": None, "groups": None}
+    provider.userinfo = {"sub": "attacker", "email": "eve@evil.example", "email_verified": True, "groups": ["staff"]}
+    for userinfo in (provider.userinfo, {**provider.userinfo, "email": ADA}, {**provider.userinfo, "xms_edov": True}):
+        provider.userinfo = userinfo
+        with pytest.raises(MemberRefused, match="has not verified your e-mail address"):
+            await dashboard.sign_in()
+    assert "/userinfo" in provider.requests
+    assert await dashboard.rows(select(identities)) == []
+
+
 @pytest.mark.parametrize(
     "claims",
     [

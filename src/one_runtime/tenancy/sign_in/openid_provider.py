@@ -98,7 +98,7 @@ class OpenIDClient:
             raise _unavailable("The token response has no id_token.")
         expected = ExpectedIdToken(provider.issuer, self._client.client_id, nonce, tokens.access_token)
         claims = await self._verify(provider, id_token, expected)
-        return read_account(await self._with_userinfo(provider, tokens, claims), self._groups_claim)
+        return read_account(claims, await self._userinfo(provider, tokens, claims), self._groups_claim)
 
     async def _verify(self, provider: OpenIDProvider, id_token: str, expected: ExpectedIdToken) -> dict[str, object]:
         """Verify an ID token. If its key is unknown, the provider has possibly changed its keys: read them again."""
@@ -122,16 +122,16 @@ class OpenIDClient:
                 raise _unavailable(str(error)) from error
         return self._keys
 
-    async def _with_userinfo(
+    async def _userinfo(
         self, provider: OpenIDProvider, tokens: TokenSet, claims: dict[str, object]
     ) -> Mapping[str, object]:
-        """Return the claims, completed by the UserInfo endpoint if the ID token has no e-mail address or no groups.
+        """Return the claims of the UserInfo endpoint, or none if the ID token has an e-mail address and groups.
 
         Providers can omit these claims from the ID token (OpenID Connect Core 1.0, section 5.4).
         """
         complete = "email" in claims and (not self._needs_groups or self._groups_claim in claims)
         if complete or provider.userinfo_endpoint is None:
-            return claims
+            return {}
         response = await self._get(provider.userinfo_endpoint, ("Authorization", f"Bearer {tokens.access_token}"))
         try:
             userinfo = read_document(response, "The UserInfo response")
@@ -139,8 +139,7 @@ class OpenIDClient:
             raise _unavailable(str(error)) from error
         if not has_same_subject(claims, userinfo):
             raise _unavailable("The UserInfo response describes another account than the ID token.")
-        userinfo.pop("auth_time", None)  # only the signed ID token says when the provider authenticated the person
-        return {**userinfo, **claims}
+        return userinfo
 
     async def _get(self, url: str, *headers: tuple[str, str]) -> Response:
         return await self._send(OutboundRequest("GET", url, (*_JSON, *headers), None))
