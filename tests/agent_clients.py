@@ -8,29 +8,55 @@ import asyncio
 import base64
 import hashlib
 import json
+import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import httpx2
 from starlette.types import Receive, Scope, Send
 
+from one_runtime.egress.network import Network
 from tests.application import PUBLIC_URL, Application, Client, running
+from tests.egress.certificates import tls_contexts
+from tests.egress.network import PUBLIC, RoutedSocket
+from tests.ports import free_port
 
 SIGN_IN_PAGE: Final = "https://app.example.com/agents?from=mcp"
-REDIRECT_URI: Final = "https://agent.example/callback"
+HOST: Final = "agent.example"
+CLIENT_ID: Final = f"https://{HOST}/client.json"
+REDIRECT_URI: Final = f"https://{HOST}/callback"
 VERIFIER: Final = "a-code-verifier-of-the-tests-with-43-characters"
 CHALLENGE: Final = base64.urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
 FORM: Final = {"content-type": "application/x-www-form-urlencoded"}
+
+
+class PublisherNetwork(Network):
+    """The machine's network, with a public address for `agent.example`, behind which a loopback port serves https."""
+
+    def __init__(self, port: int, certificate: Path) -> None:
+        super().__init__(tls=ssl.create_default_context(cafile=certificate))
+        self._port = port
+
+    async def resolve(self, host: str, port: int) -> list[str]:
+        return [PUBLIC] if host == HOST else await super().resolve(host, port)
+
+    def open_socket(self, family: int, address: str, port: int) -> socket.socket:
+        return RoutedSocket(self._port, family) if address == PUBLIC else super().open_socket(family, address, port)
 
 
 @dataclass
 class Publisher:
     """A web server with the document of an OAuth client at `/client.json`. Tests change the response."""
 
-    port: int = 0
+    port: int
+    certificate: Path
+    network: PublisherNetwork
     document: dict[str, Any] = field(default_factory=dict)
     status: int = 200
     headers: dict[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
@@ -40,7 +66,7 @@ class Publisher:
 
     @property
     def client_id(self) -> str:
-        return f"http://127.0.0.1:{self.port}/client.json"
+        return CLIENT_ID
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -61,16 +87,20 @@ class Publisher:
 @asynccontextmanager
 async def publishing() -> AsyncIterator[Publisher]:
     """Run a publisher, whose document describes a client with `REDIRECT_URI`."""
-    publisher = Publisher()
-    async with running(publisher) as port:
-        publisher.port = port
-        publisher.document = {
-            "client_id": publisher.client_id,
-            "client_name": "Agent of Tests",
-            "redirect_uris": [REDIRECT_URI, "http://127.0.0.1/callback"],
-            "token_endpoint_auth_method": "none",
-        }
-        yield publisher
+    with TemporaryDirectory() as folder:
+        tls_contexts(Path(folder), HOST)
+        certificate = Path(folder) / "certificate.pem"
+        port = free_port()
+        publisher = Publisher(port, certificate, PublisherNetwork(port, certificate))
+        async with running(publisher, port, certificate=certificate):
+            publisher.document = {
+                "client_id": publisher.client_id,
+                "client_name": "Agent of Tests",
+                "redirect_uris": [REDIRECT_URI, "http://127.0.0.1/callback"],
+                "token_endpoint_auth_method": "none",
+            }
+            yield publisher
+        publisher.network.close()
 
 
 @dataclass(frozen=True)
@@ -88,6 +118,15 @@ class OAuthAgent:
 
     async def authorize(self, **changes: Any) -> httpx2.Response:
         """Open the authorization endpoint in a browser. A parameter with None is omitted."""
+        return await self.application.client().http.get("/oauth/authorize", params=self._parameters(changes))
+
+    async def authorize_from(self, address: str, **changes: Any) -> httpx2.Response:
+        """Open the authorization endpoint in a browser with this IP address."""
+        transport = httpx2.ASGITransport(self.application.app, client=(address, 1))
+        async with httpx2.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http:
+            return await http.get("/oauth/authorize", params=self._parameters(changes))
+
+    def _parameters(self, changes: dict[str, Any]) -> dict[str, Any]:
         parameters = {
             "response_type": "code",
             "client_id": self.publisher.client_id,
@@ -98,8 +137,7 @@ class OAuthAgent:
             "scope": "agent:read agent:write",
             "state": "state of the client",
         }
-        present = {name: value for name, value in {**parameters, **changes}.items() if value is not None}
-        return await self.application.client().http.get("/oauth/authorize", params=present)
+        return {name: value for name, value in {**parameters, **changes}.items() if value is not None}
 
     async def request(self, **changes: Any) -> str:
         """Open the authorization endpoint, and return the id that the organization's page receives."""

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from importlib.resources import as_file, files
 from itertools import compress
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import httpx2
@@ -37,6 +38,7 @@ from one_runtime.context import Installation
 from one_runtime.db.engine import transaction_open
 from one_runtime.demo.acme import GLOBEX, INITECH, Acme
 from one_runtime.egress.client import Egress
+from one_runtime.egress.network import Network
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import new_key
 from one_runtime.settings import Settings
@@ -217,9 +219,22 @@ def template(path: str) -> re.Pattern[str]:
 
 
 @asynccontextmanager
-async def running(app: ASGIApp, port: int = 0, *, lifespan: Literal["on", "off"] = "on") -> AsyncIterator[int]:
-    """Serve an application on a loopback port, in this event loop. Yield the port."""
-    config = uvicorn.Config(app, log_config=None, lifespan=lifespan, timeout_graceful_shutdown=1, proxy_headers=False)
+async def running(
+    app: ASGIApp, port: int = 0, *, lifespan: Literal["on", "off"] = "on", certificate: Path | None = None
+) -> AsyncIterator[int]:
+    """Serve an application on a loopback port, in this event loop. Yield the port.
+
+    `certificate`: a file with a key and a certificate, for https.
+    """
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        lifespan=lifespan,
+        timeout_graceful_shutdown=1,
+        proxy_headers=False,
+        ssl_keyfile=certificate,
+        ssl_certfile=certificate,
+    )
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", port)) as listener:
         # asyncio sets this option only for sockets that name their protocol, and `create_server` names none. Without
@@ -330,15 +345,27 @@ async def without_worker(installation: Installation) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def started(
-    settings: Settings, acme: RunningAcme, catalog: Catalog | None = None, *, worker: bool = True
+    settings: Settings,
+    acme: RunningAcme,
+    catalog: Catalog | None = None,
+    *,
+    worker: bool = True,
+    network: Network | None = None,
 ) -> AsyncIterator[Application]:
     """Run an application until the block ends.
 
     `worker`: False if the test needs no periodic task, or if the test itself runs a periodic task and counts the task's
     rows. A worker could claim these rows.
+
+    `network`: the outbound network. None: the machine's network.
     """
     clock = SetClock()
-    egress = Egress(allow=settings.egress_allow, pool_limits=WEBHOOK_LIMITS, before_request=refuse_open_transaction)
+    egress = Egress(
+        allow=settings.egress_allow,
+        network=network,
+        pool_limits=WEBHOOK_LIMITS,
+        before_request=refuse_open_transaction,
+    )
     app = create_app(settings, catalog or catalog_with_acme(acme.url), clock=clock, egress=egress)
     installation = app.services.installation
     async with lifespan(app) if worker else without_worker(installation):
@@ -367,10 +394,18 @@ def with_worker(request: pytest.FixtureRequest) -> bool:
     return request.node.get_closest_marker("worker") is not None
 
 
+@pytest.fixture
+def network() -> Network | None:
+    """The outbound network of the application. Modules replace it."""
+    return None
+
+
 @pytest_asyncio.fixture
-async def application(settings: Settings, acme: RunningAcme, with_worker: bool) -> AsyncIterator[Application]:
+async def application(
+    settings: Settings, acme: RunningAcme, with_worker: bool, network: Network | None
+) -> AsyncIterator[Application]:
     """The application. Its worker runs only in tests with the mark `worker`."""
-    async with started(settings, acme, worker=with_worker) as application:
+    async with started(settings, acme, worker=with_worker, network=network) as application:
         yield application
 
 

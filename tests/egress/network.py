@@ -32,10 +32,10 @@ class LoopbackNetwork(Network):
 
     def open_socket(self, family: int, address: str, port: int) -> socket.socket:
         self.dialled.append((address, port))
-        return _Routed(self.port, family)
+        return RoutedSocket(self.port, family)
 
 
-class _Routed(socket.socket):
+class RoutedSocket(socket.socket):
     """A socket that connects to loopback by IPv4 but reports the requested address family."""
 
     def __init__(self, port: int, family: int) -> None:

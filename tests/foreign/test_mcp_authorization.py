@@ -10,6 +10,7 @@ import pytest
 
 from one_runtime.app import create_app
 from one_runtime.demo.acme import Acme
+from one_runtime.egress.client import Egress
 from tests.agent_clients import REDIRECT_URI, oauth_agent, publishing, query_of
 from tests.application import (
     ACME_KEYS,
@@ -33,9 +34,9 @@ async def test_official_javascript_client_signs_in_calls_and_renews_its_token(mi
     url = f"http://127.0.0.1:{port}"
     async with running(provider.app) as acme_port, publishing() as publisher:
         acme = RunningAcme(f"http://127.0.0.1:{acme_port}", acme_port, provider)
-        allowed = frozenset({("127.0.0.1", acme_port), ("127.0.0.1", publisher.port)})
-        settings = settings_for(migrated_sqlite_url, acme, public_url=url, egress_allow=allowed)
-        app = create_app(settings, catalog_with_acme(acme.url), clock=SetClock())
+        settings = settings_for(migrated_sqlite_url, acme, public_url=url)
+        egress = Egress(allow=settings.egress_allow, network=publisher.network)
+        app = create_app(settings, catalog_with_acme(acme.url), clock=SetClock(), egress=egress)
         async with running(app, port):
             application = Application(app, app.services.installation, SetClock(), acme)
             agent = await oauth_agent(application, publisher)

@@ -16,9 +16,9 @@ from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull,
 from pydantic import AnyUrl
 
 from one_runtime.app import create_app
-from one_runtime.settings import Settings
+from one_runtime.egress.network import Network
 from tests.agent_clients import REDIRECT_URI, OAuthAgent, Publisher, oauth_agent, publishing, query_of
-from tests.application import PUBLIC_URL, Application, RunningAcme, running, settings_for, started
+from tests.application import PUBLIC_URL, Application, running, started
 from tests.mcp.conftest import MODERN, Agent, message
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -33,9 +33,8 @@ async def publisher() -> AsyncIterator[Publisher]:
 
 
 @pytest.fixture
-def settings(database_url: str, acme: RunningAcme, publisher: Publisher) -> Settings:
-    allowed = frozenset({("127.0.0.1", acme.port), ("127.0.0.1", publisher.port)})
-    return settings_for(database_url, acme, egress_allow=allowed)
+def network(publisher: Publisher) -> Network:
+    return publisher.network
 
 
 @pytest_asyncio.fixture
@@ -161,7 +160,7 @@ async def test_short_address_belongs_to_the_organization_of_the_setting(
     short = f"{PUBLIC_URL}/v1/mcp"
     refused = await agent.authorize(resource=short)
     assert refused.status_code == 400
-    async with started(settings, application.acme, worker=False) as chosen:
+    async with started(settings, application.acme, worker=False, network=publisher.network) as chosen:
         metadata = await chosen.client().get("/.well-known/oauth-protected-resource/v1/mcp")
         assert metadata.json()["authorization_servers"] == [PUBLIC_URL]
         here = OAuthAgent(chosen, agent.owner, agent.organization_id, publisher)
@@ -177,7 +176,7 @@ async def test_page_of_the_organization_shows_the_client_and_grants_less(agent: 
     shown = (await agent.owner.get(path)).json()
     assert {name: shown[name] for name in ("status", "client_host", "client_name", "redirect_host", "access")} == {
         "status": "open",
-        "client_host": "127.0.0.1",
+        "client_host": "agent.example",
         "client_name": "Agent of Tests",
         "redirect_host": "127.0.0.1",
         "access": "write",

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from html import unescape
 from typing import Any, Final
 
@@ -13,11 +14,13 @@ from sqlalchemy import select
 from one_runtime.agents.authorization import client_documents
 from one_runtime.connect import agent_authorization
 from one_runtime.db.tables import metadata
+from one_runtime.egress.network import Network
 from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.settings import Settings
 from one_runtime.tenancy import token_renewal
 from tests.agent_clients import REDIRECT_URI, OAuthAgent, Publisher, oauth_agent, publishing, query_of
-from tests.application import PUBLIC_URL, Application, RunningAcme, settings_for
+from tests.application import PUBLIC_URL, Application, RunningAcme, started
+from tests.egress.upstream import running_upstream
 from tests.mcp.test_authorization import post
 from tests.purging import purge
 from tests.waiting import eventually
@@ -32,9 +35,8 @@ async def publisher() -> AsyncIterator[Publisher]:
 
 
 @pytest.fixture
-def settings(database_url: str, acme: RunningAcme, publisher: Publisher) -> Settings:
-    allowed = frozenset({("127.0.0.1", acme.port), ("127.0.0.1", publisher.port)})
-    return settings_for(database_url, acme, egress_allow=allowed)
+def network(publisher: Publisher) -> Network:
+    return publisher.network
 
 
 @pytest_asyncio.fixture
@@ -51,6 +53,8 @@ def link_of(page: str) -> str | None:
 NO_URL: Final = "The app&#39;s client_id must be the URL of a document."
 NO_DOCUMENT: Final = "The app&#39;s client_id must be an https URL with a path and without a fragment"
 NO_REDIRECT: Final = "The redirect_uri of the request is not in the app&#39;s document."
+BAD_REDIRECT: Final = "redirect_uri is required: an https URL"
+NO_RESOURCE: Final = "resource is required (RFC 8707)"
 UNTRUSTED: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "no client": ({"client_id": None}, NO_URL),
     "a client that is no URL": ({"client_id": "claude"}, NO_URL),
@@ -66,21 +70,31 @@ UNTRUSTED: Final[dict[str, tuple[dict[str, Any], str]]] = {
         {"client_id": "https://cl\u0430ude.ai/client.json"},
         "client_id must be ASCII.",
     ),
-    "no redirect URI": ({"redirect_uri": None}, NO_REDIRECT),
+    "no redirect URI": ({"redirect_uri": None}, BAD_REDIRECT),
+    "a redirect URI with a script": ({"redirect_uri": "javascript:alert(1)"}, BAD_REDIRECT),
+    "a redirect URI on http": ({"redirect_uri": "http://evil.example/callback"}, BAD_REDIRECT),
     "another redirect URI": ({"redirect_uri": "https://evil.example/callback"}, NO_REDIRECT),
     "a longer path": ({"redirect_uri": f"{REDIRECT_URI}/x"}, NO_REDIRECT),
     "another query": ({"redirect_uri": f"{REDIRECT_URI}?x=1"}, NO_REDIRECT),
     "another port": ({"redirect_uri": "https://agent.example:8443/callback"}, NO_REDIRECT),
     "another path on loopback": ({"redirect_uri": "http://127.0.0.1:5000/x"}, NO_REDIRECT),
-    "an impossible port on loopback": ({"redirect_uri": "http://127.0.0.1:99999/callback"}, NO_REDIRECT),
+    "an impossible port on loopback": ({"redirect_uri": "http://127.0.0.1:99999/callback"}, BAD_REDIRECT),
     "another host on loopback": ({"redirect_uri": "http://localhost:5000/callback"}, NO_REDIRECT),
     "a repeated parameter": ({"client_id": [1, 2]}, "must occur only once."),
+    "no resource": ({"resource": None}, NO_RESOURCE),
+    "another server": ({"resource": "https://other.example/v1/mcp"}, NO_RESOURCE),
+    "another path": ({"resource": f"{PUBLIC_URL}/v1/connections"}, NO_RESOURCE),
+    "an unknown organization": ({"resource": f"{PUBLIC_URL}/v1/mcp/01a21078-3f60-7c15-9b24-8e7d5c4a1f02"}, NO_RESOURCE),
 }
+FETCHED: Final = {"another redirect URI"}
+"""The first case in which only the document shows that the redirect URI is wrong. The document is then cached."""
 
 
 async def test_unknown_client_or_address_gets_a_page_without_a_link(agent: OAuthAgent) -> None:
     for case, (changes, reason) in UNTRUSTED.items():
+        agent.publisher.requests = 0
         page = await agent.authorize(**changes)
+        assert agent.publisher.requests == 0 or case in FETCHED, case
         assert (page.status_code, "location" in page.headers) == (400, False), case
         assert link_of(page.text) is None, case
         assert "evil.example" not in page.text, case
@@ -93,13 +107,6 @@ INVALID: Final[dict[str, tuple[dict[str, Any], str]]] = {
     "PKCE without a method": ({"code_challenge_method": None}, "invalid_request"),
     "plain PKCE": ({"code_challenge_method": "plain"}, "invalid_request"),
     "a short challenge": ({"code_challenge": "x"}, "invalid_request"),
-    "no resource": ({"resource": None}, "invalid_target"),
-    "another server": ({"resource": "https://other.example/v1/mcp"}, "invalid_target"),
-    "another path": ({"resource": f"{PUBLIC_URL}/v1/connections"}, "invalid_target"),
-    "an unknown organization": (
-        {"resource": f"{PUBLIC_URL}/v1/mcp/01a21078-3f60-7c15-9b24-8e7d5c4a1f02"},
-        "invalid_target",
-    ),
     "an unknown scope": ({"scope": "agent:read admin"}, "invalid_scope"),
     "a long state": ({"state": "x" * 2001}, "invalid_request"),
 }
@@ -181,6 +188,32 @@ async def test_document_is_cached_as_its_publisher_says(
         assert publisher.requests == fetches, (header, minutes)
 
 
+WRONG_REDIRECT_URIS: Final = (
+    "javascript:alert(1)//x",
+    "data:text/html,x",
+    "http://evil.example/",
+    "https://a@b.example/",
+    "file:///x",
+    *(
+        f"{name}.{rest}:alert(1)"
+        for name in ("javascript", "data", "file", "vbscript")
+        for rest in ("x", "example.app")
+    ),
+    "JavaScript.x:alert(1)",
+    "microsoft.windows.camera:x",
+    "view-source.x:y",
+    "x.y:z",
+    "com.:x",
+    "com..example:x",
+    "com.-example:x",
+    "com.example.:x",
+    "com.ex+ample:x",
+    "c0m.example:x",
+    "myapp:/callback",
+    "ms-msdt:x",
+)
+
+
 async def test_names_and_addresses_of_a_document_are_cleaned(agent: OAuthAgent, publisher: Publisher) -> None:
     publisher.headers["cache-control"] = "no-store"
     names = {"Cla\x00u\nde": "Cla u de", "\u202eedualC": None, 7: None, " ": None, "x" * 200: "x" * 100}
@@ -188,16 +221,14 @@ async def test_names_and_addresses_of_a_document_are_cleaned(agent: OAuthAgent, 
         publisher.document["client_name"] = name
         path = f"/v1/agent-authorizations/{await agent.request()}"
         assert (await agent.owner.get(path)).json()["client_name"] == shown, name
-    for uri in (
-        "javascript:alert(1)//x",
-        "data:text/html,x",
-        "http://evil.example/",
-        "https://a@b.example/",
-        "file:///x",
-    ):
+    for uri in WRONG_REDIRECT_URIS:
         publisher.document["redirect_uris"] = [uri]
         assert (await agent.authorize(redirect_uri=uri)).status_code == 400, uri
-    native = {"cursor://anysphere.cursor-mcp/callback": "cursor:", "com.example.app:/callback": "com.example.app:"}
+    native = {
+        "cursor://anysphere.cursor-mcp/callback": "cursor:",
+        "com.example.app:/callback": "com.example.app:",
+        "xn--p1ai.example-1.app2://callback": "xn--p1ai.example-1.app2:",
+    }
     for uri, host in native.items():
         publisher.document["redirect_uris"] = [uri]
         path = f"/v1/agent-authorizations/{await agent.request(redirect_uri=uri)}"
@@ -462,6 +493,53 @@ async def test_addresses_of_one_ipv6_network_share_a_rate_limit(agent: OAuthAgen
     assert statuses == {"one network": 429, "many networks": 400, "many IPv4 addresses": 400}
 
 
+@pytest.mark.promise("P7")
+async def test_documents_are_never_read_from_allowed_private_addresses_or_by_http(
+    settings: Settings, acme: RunningAcme, publisher: Publisher
+) -> None:
+    """Security M7: anybody can choose the client_id."""
+    async with running_upstream() as internal:
+        allowed = frozenset({("127.0.0.1", internal.port), ("localhost", internal.port), ("agent.example", 443)})
+        allowing = settings.model_copy(update={"egress_allow": allowed})
+        async with started(allowing, acme, worker=False, network=publisher.network) as application:
+            agent = await oauth_agent(application, publisher)
+            for host in ("127.0.0.1", "localhost", "[::ffff:127.0.0.1]"):
+                for scheme in ("http", "https"):
+                    page = await agent.authorize(client_id=f"{scheme}://{host}:{internal.port}/client.json")
+                    assert page.status_code == 400, (scheme, host)
+                    assert ("on the public internet." if scheme == "https" else "must be an https URL.") in page.text
+            assert internal.connections == 0
+            assert (await application.installation.egress.request("GET", internal.url)).status == 200, "it is allowed"
+            plain = await agent.authorize(client_id="http://agent.example:443/client.json")
+            assert "must be an https URL." in plain.text
+            assert publisher.requests == 0
+            assert (await agent.authorize()).status_code == 303
+
+
+async def test_slow_documents_of_many_networks_do_not_block_a_new_one(
+    agent: OAuthAgent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Security L2: 4 networks of 8 fetches occupy all places."""
+    limits = replace(client_documents._LIMITS, idle=60, total=60)  # the requests wait for this test
+    monkeypatch.setattr(client_documents, "_LIMITS", limits)
+    agent.publisher.pause = asyncio.Event()
+
+    def open_page(address: str) -> "asyncio.Task[httpx2.Response]":
+        return asyncio.create_task(agent.authorize_from(address))
+
+    networks, limit = [f"198.51.100.{number}" for number in range(4)], client_documents.MAX_FETCHES_OF_NETWORK
+    slow = [open_page(address) for address in networks[1:] for _ in range(limit)]
+    others = [open_page(networks[0]) for _ in range(limit - 1)] + [open_page("192.0.2.1")]
+    await eventually(lambda: agent.publisher.requests == client_documents.MAX_FETCHES)
+    newcomer = open_page("192.0.2.2")
+    await eventually(lambda: agent.publisher.requests == client_documents.MAX_FETCHES + 1)
+    assert "Try again in a minute." in (await slow[0]).text, "the oldest of a network with most fetches"
+    agent.publisher.pause.set()
+    answers = await asyncio.gather(newcomer, *others, *slow[1:])
+    assert {answer.status_code for answer in answers} == {303}
+    assert (await agent.authorize()).status_code == 303
+
+
 async def test_slow_documents_of_one_network_do_not_block_others(agent: OAuthAgent) -> None:
     agent.publisher.pause = asyncio.Event()
     limit = client_documents.MAX_FETCHES_OF_NETWORK
@@ -469,11 +547,9 @@ async def test_slow_documents_of_one_network_do_not_block_others(agent: OAuthAge
     await eventually(lambda: agent.publisher.requests == limit)
     refused = await agent.authorize()
     assert "Try again in a minute." in refused.text
-    transport = httpx2.ASGITransport(agent.application.app, client=("192.0.2.1", 1))
-    async with httpx2.AsyncClient(transport=transport, base_url=PUBLIC_URL) as http:
-        other = asyncio.create_task(http.get("/oauth/authorize", params={"client_id": agent.publisher.client_id}))
-        await eventually(lambda: agent.publisher.requests == limit + 1)
-        agent.publisher.pause.set()
-        assert "redirect_uri" in (await other).text
+    other = asyncio.create_task(agent.authorize_from("192.0.2.1"))
+    await eventually(lambda: agent.publisher.requests == limit + 1)
+    agent.publisher.pause.set()
+    assert (await other).status_code == 303
     assert {answer.status_code for answer in await asyncio.gather(*waiting)} == {303}
     assert (await agent.authorize()).status_code == 303

@@ -2,24 +2,17 @@
 
 import base64
 import hashlib
-import json
-from typing import Any, Final
+from typing import Any
 
 from one_runtime.agents.authorization.resources import PATH
-from tests.agent_clients import REDIRECT_URI, SIGN_IN_PAGE, query_of
-from tests.egress.upstream import Upstream, answer
+from tests.agent_clients import REDIRECT_URI, SIGN_IN_PAGE, Publisher, query_of
 from tests.promises.agents_story import Storyteller
 from tests.promises.canaries import fitting, secret_part
-from tests.promises.hostile import JSON
-
-DOCUMENT: Final = "/client.json"
 
 
-async def authorize_an_agent(story: Storyteller, provider: Upstream) -> None:
+async def authorize_an_agent(story: Storyteller, publisher: Publisher) -> None:
     """Approve an agent, renew its tokens, replay its code, and send its secrets to wrong places."""
-    client_id = f"{provider.url}{DOCUMENT}"
-    document = {"client_id": client_id, "redirect_uris": [REDIRECT_URI]}
-    provider.answers[DOCUMENT] = answer(200, JSON, json.dumps(document).encode())
+    client_id = publisher.client_id
     settings = {"agents": {"sign_in_url": SIGN_IN_PAGE}}
     organization = (await story.ask("PATCH", "/v1/organization", story.api_key, settings)).json()["id"]
     resource = f"{str(story.http.base_url).rstrip('/')}{PATH}/{organization}"

@@ -1,9 +1,13 @@
 """`one-runtime …` with Acme in the catalog: `python -m tests.promises.served_with_acme <Acme's address> …`.
 
-`GET /crash` fails on purpose: the route raises the errors that the query names.
+`GET /crash` fails on purpose: the route raises the errors that the query names. `AGENT_PUBLISHER` has the port and the
+certificate of the publisher of an agent's document (`tests/agent_clients.py`).
 """
 
+import os
 import sys
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -13,7 +17,9 @@ from starlette.routing import Route
 from one_runtime import app, cli
 from one_runtime.api.middleware import RequestMiddleware
 from one_runtime.catalog import loader
+from one_runtime.egress import client
 from one_runtime.serving import server
+from tests.agent_clients import PublisherNetwork
 from tests.application import catalog_with_acme
 
 
@@ -37,6 +43,9 @@ def main() -> None:
         app.app.router.routes.append(Route("/crash", crash))
         return app
 
+    if "AGENT_PUBLISHER" in os.environ:
+        port, _, certificate = os.environ["AGENT_PUBLISHER"].partition(" ")
+        vars(client)["Network"] = partial(PublisherNetwork, int(port), Path(certificate))
     vars(app)["catalog_of"] = lambda _: catalog
     vars(loader)["load_catalog"] = lambda: catalog
     vars(server)["create_app"] = create_app_that_crashes

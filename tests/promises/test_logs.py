@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from one_runtime.encryption.vault import parse_keys
+from tests.agent_clients import publishing
 from tests.application import JSON, ORIGIN
 from tests.egress.upstream import Upstream, answer, running_upstream
 from tests.otlp import running_receiver
@@ -281,13 +282,14 @@ async def test_no_secret_is_in_logs_metrics_spans_or_responses_of_a_whole_story_
     database_url: str, tmp_path: Path
 ) -> None:
     api_key, metrics_port = await make_key(database_url), free_port()
-    async with running_upstream() as provider, running_receiver() as receiver:
+    async with running_upstream() as provider, running_receiver() as receiver, publishing() as publisher:
         module = ("tests.promises.served_with_acme", provider.url)
         settings = {
             "ONE_RUNTIME_EGRESS_ALLOW": f"127.0.0.1:{provider.port}",
             "ONE_RUNTIME_ACCESS_LOG": "all",
             "ONE_RUNTIME_METRICS_LISTEN": f"127.0.0.1:{metrics_port}",
             "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url,
+            "AGENT_PUBLISHER": f"{publisher.port} {publisher.certificate}",
         }
         served_with = Serving(database_url, module=module, settings=settings)
         async with serving(served_with, tmp_path) as served, httpx2.AsyncClient(base_url=served.url) as http:
@@ -301,7 +303,7 @@ async def test_no_secret_is_in_logs_metrics_spans_or_responses_of_a_whole_story_
             await misplace_secrets(story)
             await use_hostile_end_user_ids(story)
             contents = await use_agents(story, provider)
-            await authorize_an_agent(story, provider)
+            await authorize_an_agent(story, publisher)
             await crash(story)
             dump = dump_of(database_url)
             events = (await story.ask("GET", "/v1/events?limit=100", api_key)).content

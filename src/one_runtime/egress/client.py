@@ -59,6 +59,7 @@ class Egress:
         self._owns_network = network is None
         self._limits = limits
         self._lazy_pool = LazyPool(canonical_allow_list(allow), self._network, pool_limits, before_request)
+        self._public: list[Egress] = []
 
     def prepare(self) -> None:
         """Import the HTTP client now. Otherwise, the first request of the process imports the HTTP client."""
@@ -76,6 +77,16 @@ class Egress:
         """
         egress = object.__new__(type(self))
         vars(egress).update(vars(self), tenant=tenant)  # `copy.copy` does the same, but is slow
+        return egress
+
+    def public(self) -> Self:
+        """Return an egress for URLs that anybody can choose: the operator's allow-list does not apply.
+
+        The returned egress uses this network, but its own connections. Close only the original egress.
+        """
+        egress = object.__new__(type(self))
+        vars(egress).update(vars(self), _lazy_pool=self._lazy_pool.without_allow_list())
+        self._public.append(egress)
         return egress
 
     async def request(  # noqa: PLR0913 - one argument per property of the request
@@ -182,6 +193,8 @@ class Egress:
     async def close(self) -> None:
         """Close every connection. Every later request fails."""
         await self._lazy_pool.close()
+        for egress in self._public:
+            await egress._lazy_pool.close()  # noqa: SLF001 - of the same class
         if self._owns_network:
             self._network.close()
 

@@ -27,6 +27,10 @@ class LazyPool:
         self._pool: Pool | None = None
         self._closed = False
 
+    def without_allow_list(self) -> "LazyPool":
+        """Return another pool with the same network and limits, which connects only to the public internet."""
+        return LazyPool(frozenset(), self._network, self._limits, self._before_request)
+
     def get(self) -> "Pool":
         """Return the pool. The first call imports aiohttp."""
         if self._pool is None:

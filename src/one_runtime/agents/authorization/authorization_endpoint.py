@@ -14,7 +14,8 @@ from one_runtime.agents.authorization.errors import AgentClientRefused, Protocol
 from one_runtime.agents.authorization.requests import AgentAuthorizationRequest
 from one_runtime.agents.authorization.resources import find_organization
 from one_runtime.context import Installation
-from one_runtime.tenancy.organizations import AUTHORIZATION_PARAMETER
+from one_runtime.db.engine import Transaction
+from one_runtime.tenancy.organizations import AUTHORIZATION_PARAMETER, Organization
 
 
 class InvalidAuthorizationRequest(Exception):
@@ -36,8 +37,11 @@ async def start(
     """
     try:
         values = requests.single_values(parameters)
+        # Before the first request to an address that the caller chooses. A client that is not known gets no error.
+        await _require_organization(installation, values)
     except ProtocolError as problem:
         raise AgentClientRefused(problem.description) from problem
+    requests.require_acceptable_redirect_uri(values)
     client = await documents.get(values.get("client_id", ""), network)
     redirect_uri = requests.redirect_uri_of(values, client)
     try:
@@ -53,21 +57,34 @@ async def start(
         raise InvalidAuthorizationRequest(problem, back) from problem
 
 
-async def _store(
-    installation: Installation, client: ClientDocument, redirect_uri: str, values: Mapping[str, str]
-) -> str:
+async def _require_organization(installation: Installation, values: Mapping[str, str]) -> None:
     """Raises: ProtocolError."""
-    state = requests.state_of(values)
-    challenge, access = requests.code_challenge_of(values), requests.access_of(values)
     async with installation.database.read() as tx:
-        organization = await find_organization(tx, installation.settings, values.get("resource", ""))
+        await _organization_of(tx, installation, values)
+
+
+async def _organization_of(
+    tx: Transaction, installation: Installation, values: Mapping[str, str]
+) -> tuple[Organization, str]:
+    """Return the organization of a request, and its sign-in page. Raises: ProtocolError."""
+    organization = await find_organization(tx, installation.settings, values.get("resource", ""))
     sign_in_url = organization.agents.sign_in_url if organization is not None else None
     if organization is None or sign_in_url is None:
         raise ProtocolError(
             "invalid_target",
             "resource is required (RFC 8707): the address of an MCP server at which end users can sign in.",
         )
+    return organization, sign_in_url
+
+
+async def _store(
+    installation: Installation, client: ClientDocument, redirect_uri: str, values: Mapping[str, str]
+) -> str:
+    """Raises: ProtocolError."""
+    state = requests.state_of(values)
+    challenge, access = requests.code_challenge_of(values), requests.access_of(values)
     async with installation.database.write() as tx:
+        organization, sign_in_url = await _organization_of(tx, installation, values)
         request = AgentAuthorizationRequest(client, redirect_uri, organization.id, challenge, access, state)
         authorization_id = await authorizations.create(tx, request, installation.clock())
     separator = "&" if urlsplit(sign_in_url).query else "?"

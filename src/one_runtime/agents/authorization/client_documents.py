@@ -4,6 +4,7 @@ The identifier of an OAuth client is the URL of a JSON document that describes t
 clients, and the host of the URL shows who publishes the client.
 """
 
+import asyncio
 import json
 import re
 from collections import Counter
@@ -29,10 +30,12 @@ MAX_FETCHES: Final = 32
 MAX_FETCHES_OF_NETWORK: Final = 8
 """Maximum numbers of documents that this process fetches at the same time: of all, and for the requests of one network.
 
-Anybody can start a fetch from a slow server.
+Anybody can start a fetch from a slow server. So if all places are occupied, a new fetch ends the oldest fetch of the
+network that has most of them.
 """
 
-_LIMITS: Final = Limits(connect=3, idle=3, total=5, body=MAX_BYTES)
+_LIMITS: Final = Limits(connect=2, idle=2, total=3, body=MAX_BYTES)
+_BUSY: Final = "One Runtime reads the documents of many apps at the moment. Try again in a minute."
 _MAX_CACHED: Final = 1000
 _DEFAULT_AGE: Final = 300
 _MAX_AGE: Final = 24 * 3600
@@ -55,58 +58,75 @@ class ClientDocument:
 
 
 class ClientDocuments:
-    """Fetches the documents, and caches them in this process. Errors are not cached."""
+    """Fetches the documents, and caches them in this process. Errors are not cached.
+
+    Anybody can choose the URL, so the operator's allow-list does not apply.
+    """
 
     def __init__(self, egress: Egress, clock: Clock) -> None:
-        self._egress, self._clock = egress, clock
+        self._egress, self._clock = egress.public(), clock
         self._cached: LRUCache[str, tuple[ClientDocument, datetime]] = LRUCache(_MAX_CACHED)
-        self._fetches: Counter[str] = Counter()
+        self._fetches: dict[asyncio.Timeout, str] = {}  # the network of each fetch, the oldest first
 
     async def get(self, client_id: str, network: str) -> ClientDocument:
         """Return the document of a client. `network`: the caller (`client_network`). Raises: AgentClientRefused."""
         cached = self._cached.get(client_id)
         if cached is not None and cached[1] > self._clock():
             return cached[0]
-        self._require_document_url(client_id)
-        if self._fetches.total() >= MAX_FETCHES or self._fetches[network] >= MAX_FETCHES_OF_NETWORK:
-            raise AgentClientRefused(
-                "One Runtime reads the documents of many apps at the moment. Try again in a minute."
-            )
-        self._fetches[network] += 1
+        require_document_url(client_id)
+        response = await self._fetch(client_id, network)
+        document = _read(client_id, response)
+        self._cached[client_id] = document, self._clock() + timedelta(seconds=_age_of(response))
+        return document
+
+    async def _fetch(self, client_id: str, network: str) -> Response:
+        """Raises: AgentClientRefused."""
+        place = asyncio.timeout(None)
         try:
-            response = await self._egress.request(
-                "GET", client_id, headers=[("accept", "application/json")], limits=_LIMITS
-            )
+            async with place:
+                self._occupy(place, network)
+                return await self._egress.request(
+                    "GET", client_id, headers=[("accept", "application/json")], limits=_LIMITS
+                )
+        except TimeoutError as error:  # a later fetch has taken the place
+            raise AgentClientRefused(_BUSY) from error
         except TargetRefused as error:
             raise AgentClientRefused("The app's client_id must be a URL on the public internet.") from error
         except EgressError as error:
             raise AgentClientRefused(f"The document at the app's client_id cannot be read. {error.detail}") from error
         finally:
-            self._fetches -= Counter((network,))  # removes a count of 0
-        document = _read(client_id, response)
-        self._cached[client_id] = document, self._clock() + timedelta(seconds=_age_of(response))
-        return document
+            self._fetches.pop(place, None)
 
-    def _require_document_url(self, client_id: str) -> None:
-        """Check the URL (section 3 of the draft). Raises: AgentClientRefused.
+    def _occupy(self, place: asyncio.Timeout, network: str) -> None:
+        """Count a fetch. If there is no place, end another one. Raises: AgentClientRefused."""
+        fetches = Counter(self._fetches.values())
+        if fetches[network] >= MAX_FETCHES_OF_NETWORK:
+            raise AgentClientRefused(_BUSY)
+        if fetches.total() >= MAX_FETCHES:
+            most = max(fetches.values())
+            ended = next(place for place, owner in self._fetches.items() if fetches[owner] == most)
+            del self._fetches[ended]
+            ended.reschedule(asyncio.get_running_loop().time())
+        self._fetches[place] = network
 
-        Only hosts and ports that the operator allows (ONE_RUNTIME_EGRESS_ALLOW) can use http.
-        """
-        try:
-            target = parse(client_id)
-        except TargetRefused as error:
-            raise AgentClientRefused(f"The app's client_id must be the URL of a document. {error.detail}") from error
-        if not client_id.isascii():  # a host in Unicode can look like the host of another publisher
-            raise AgentClientRefused("The app's client_id must be ASCII. Write its host in Punycode (xn--).")
-        path = urlsplit(client_id).path
-        has_dots = any(segment in {".", ".."} for segment in path.lower().replace("%2e", ".").split("/"))
-        if len(client_id) > MAX_LENGTH or "#" in client_id or path in {"", "/"} or has_dots:
-            raise AgentClientRefused(
-                f"The app's client_id must be an https URL with a path and without a fragment, of at most {MAX_LENGTH} "
-                "characters."
-            )
-        if target.scheme != "https" and not self._egress.allows(target):
-            raise AgentClientRefused("The app's client_id must be an https URL.")
+
+def require_document_url(client_id: str) -> None:
+    """Check the URL of a document (section 3 of the draft): always https. Raises: AgentClientRefused."""
+    try:
+        target = parse(client_id)
+    except TargetRefused as error:
+        raise AgentClientRefused(f"The app's client_id must be the URL of a document. {error.detail}") from error
+    if not client_id.isascii():  # a host in Unicode can look like the host of another publisher
+        raise AgentClientRefused("The app's client_id must be ASCII. Write its host in Punycode (xn--).")
+    path = urlsplit(client_id).path
+    has_dots = any(segment in {".", ".."} for segment in path.lower().replace("%2e", ".").split("/"))
+    if len(client_id) > MAX_LENGTH or "#" in client_id or path in {"", "/"} or has_dots:
+        raise AgentClientRefused(
+            f"The app's client_id must be an https URL with a path and without a fragment, of at most {MAX_LENGTH} "
+            "characters."
+        )
+    if target.scheme != "https":
+        raise AgentClientRefused("The app's client_id must be an https URL.")
 
 
 def _read(client_id: str, response: Response) -> ClientDocument:

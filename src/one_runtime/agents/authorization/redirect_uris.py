@@ -10,9 +10,21 @@ from one_runtime.settings import is_loopback
 MAX_LENGTH: Final = 2000
 _UNUSABLE: Final = re.compile(r"[^\x21-\x7e]|[\"<>\\^`{|}]")
 _KNOWN_SCHEMES: Final = frozenset({"cursor", "vscode", "vscode-insiders"})
-"""Schemes of native apps whose names contain no dot. RFC 8252 section 7.1 requires a dot in the names of schemes.
+"""Schemes of native apps that are no domain names in reverse order, which RFC 8252 section 7.1 requires.
 
 A browser executes or opens the URLs of other schemes (`javascript:`, `data:`, `ms-msdt:`).
+"""
+_REVERSE_DOMAIN: Final = re.compile(
+    r"(?:[a-z]{2,63}|xn--[a-z0-9-]{1,59})(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+", re.ASCII
+)
+_FOREIGN_FIRST_LABELS: Final = frozenset({
+    "about", "blob", "chrome", "content", "data", "file", "filesystem", "ftp", "http", "https", "intent", "jar",
+    "javascript", "jscript", "livescript", "mailto", "microsoft", "mocha", "resource", "search", "shell", "tel",
+    "vbscript", "view", "windows", "ws", "wss",
+})  # fmt: skip
+"""First labels of schemes that browsers and operating systems handle, such as `microsoft.windows.camera:`.
+
+A program that reads a scheme only up to the dot would execute `javascript.app:alert(1)`.
 """
 _PORT: Final = re.compile(r":\d+\Z")
 
@@ -30,7 +42,12 @@ def is_acceptable(uri: str) -> bool:
         return False
     if url.scheme in {"http", "https"}:
         return bool(url.hostname) and (url.scheme == "https" or is_loopback(url.hostname or ""))
-    return url.scheme in _KNOWN_SCHEMES or "." in url.scheme
+    return url.scheme in _KNOWN_SCHEMES or _is_reverse_domain(url.scheme)
+
+
+def _is_reverse_domain(scheme: str) -> bool:
+    """Return True for a domain name in reverse order, such as `com.example.app` (RFC 8252 section 7.1)."""
+    return _REVERSE_DOMAIN.fullmatch(scheme) is not None and scheme.partition(".")[0] not in _FOREIGN_FIRST_LABELS
 
 
 def is_registered(uri: str, registered: Iterable[str]) -> bool:

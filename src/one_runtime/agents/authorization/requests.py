@@ -44,6 +44,15 @@ def single_values(parameters: Sequence[tuple[str, str]]) -> dict[str, str]:
     return {name: value for name, value in values.items() if value}
 
 
+def require_acceptable_redirect_uri(values: Mapping[str, str]) -> None:
+    """Check the form of the redirect URI, before the client's document is known. Raises: AgentClientRefused."""
+    if not redirect_uris.is_acceptable(values.get("redirect_uri", "")):
+        raise AgentClientRefused(
+            "redirect_uri is required: an https URL, an http URL on loopback, or a URL with the scheme of a native "
+            "app, such as com.example.app:/callback. It has no fragment."
+        )
+
+
 def redirect_uri_of(values: Mapping[str, str], client: ClientDocument) -> str:
     """Return the redirect URI of a request. Raises: AgentClientRefused if the client's document does not list it."""
     uri = values.get("redirect_uri", "")
