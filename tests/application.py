@@ -67,6 +67,8 @@ PLAIN_HEADERS: Final = frozenset(
     }
 )
 """Headers that the OpenAPI document omits, because HTTP clients handle them."""
+SECRET: Final = re.compile(r'"or[a-z]{1,3}_[0-9A-Za-z]+_[0-9A-Za-z]{20,}|"whsec_[0-9A-Za-z+/=]{32}|"credentials": ?\{"')
+"""Secrets in a response: tokens of One Runtime, signing secrets, and the credentials of a connection."""
 NAMED: Final = frozenset(
     {"amplitude", "freshdesk", "okta", "openweather", "salesforce", "servicenow", "snowflake", "workday"}
 )
@@ -172,6 +174,7 @@ class Client:
 async def require_declared_response(response: httpx2.Response) -> None:
     """Fail the test if the route does not declare a header or the error code of the response (house rule 21)."""
     request = response.request
+    await _require_caching(response)
     path = request.url.raw_path.decode().partition("?")[0]
     await _require_explanations(response)
     specs = [spec for spec in SPECS if spec.method == request.method and template(spec.path).fullmatch(path)]
@@ -185,6 +188,17 @@ async def require_declared_response(response: httpx2.Response) -> None:
             name.lower() for spec in specs for status in statuses for name in response_headers.names(spec, status)
         }
         assert set(response.headers) - PLAIN_HEADERS <= headers, f"{specs[0].name} {response.status_code}"
+
+
+async def _require_caching(response: httpx2.Response) -> None:
+    """Fail the test if a response says nothing about caching, or if a cache may store a response with a secret."""
+    if not is_relayed(response):
+        assert "cache-control" in response.headers, response.request.url
+        is_json = response.headers.get("content-type", "").startswith("application/json")
+        if is_json and response.request.url.path != "/openapi.json":  # has examples of secrets
+            await response.aread()
+            if SECRET.search(response.text):
+                assert response.headers["cache-control"] == "no-store", response.request.url
 
 
 async def _require_explanations(response: httpx2.Response) -> None:

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import httpx2
 
+from one_runtime.demo.acme import GLOBEX
 from one_runtime.tenancy.authentication import Authenticator
 from tests.api.operations import Operation, example, operations
 from tests.api.test_openapi import document
-from tests.application import JSON, PLAIN_HEADERS, Application, Client, is_relayed
+from tests.application import ACME_KEYS, JSON, PLAIN_HEADERS, SECRET, Application, Client, RunningAcme, is_relayed
 
 SESSIONS: Final = "/v1/hosted-connection-sessions"
 PROXY: Final = "/v1/proxy/{integration_slug}/{path}"
@@ -87,3 +88,34 @@ async def test_headers_of_real_answers_are_in_the_document(application: Applicat
     assert {"retry-after"} <= walk.sent["GET /v1/organization 429"]
     never = {name.lower() for name in document()["components"]["headers"]} - set[str]().union(*walk.sent.values())
     assert never == {"one-runtime-upstream-request-id"}, "Acme sends no Request-Id"
+
+
+async def test_no_cache_may_store_a_response_with_a_secret(client: Client) -> None:
+    """ASVS 8.2.1, security L7. The hook of `tests/application.py` checks each response of all tests too."""
+    connection = await client.connect()
+    key = {"name": "backend", "scopes": ["use"]}
+    hook = {"url": "https://example.com/hook", "event_types": ["connection.created"]}
+    endpoint = await client.post("/v1/webhook-endpoints", hook)
+    answers = {
+        "session": await client.post(SESSIONS, {"integration_slug": "acme", "end_user_id": "user_123"}),
+        "link": await client.post(SESSIONS, {"integration_slug": "acme", "end_user_id": "user_123", "mode": "link"}),
+        "key": await client.post("/v1/api-keys", key, **{"idempotency-key": "1"}),
+        "repeated key": await client.post("/v1/api-keys", key, **{"idempotency-key": "1"}),
+        "end-user token": await client.post("/v1/end-user-tokens", {"end_user_id": "user_123"}),
+        "endpoint": endpoint,
+        "rotation": await client.post(f"/v1/webhook-endpoints/{endpoint.json()['id']}/rotate-secret"),
+        "credentials": await client.get(f"/v1/connections/{connection['id']}/credentials"),
+    }
+    for name, answer in answers.items():
+        assert answer.status_code in {200, 201}, (name, answer.text)
+        assert SECRET.search(answer.text), (name, answer.text)
+        assert answer.headers.get_list("cache-control") == ["no-store"], name
+
+
+async def test_response_of_a_provider_keeps_its_own_caching(client: Client, acme: RunningAcme) -> None:
+    await client.connect()
+    answer = await client.http.get("/v1/proxy/acme/v1/me", headers={"one-runtime-end-user": "user_123"})
+    async with httpx2.AsyncClient() as direct:
+        own = await direct.get(f"{acme.url}/v1/me", headers={"authorization": f"Bearer {ACME_KEYS[GLOBEX]}"})
+    assert answer.status_code == 200
+    assert answer.headers.get_list("cache-control") == own.headers.get_list("cache-control")

@@ -20,6 +20,9 @@ from one_runtime.telemetry.request_observer import Observer
 from one_runtime.tenancy.authentication import RATE_LIMIT_HEADERS
 
 MAX_BODY_BYTES: Final = 1024 * 1024
+_NO_STORE: Final = (b"cache-control", b"no-store")
+"""Header of every response that says nothing about caching. So no response with a key or a token is stored."""
+
 _REQUESTED: Final = "one_runtime.requested_method"
 """Key of the request's method in the ASGI scope, if the application handles another method."""
 
@@ -79,7 +82,8 @@ class RequestMiddleware:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 limits = scope.get(RATE_LIMIT_HEADERS, ())
-                message["headers"] = [*message["headers"], (b"request-id", request_id.encode()), *limits]
+                added = ((b"request-id", request_id.encode()), *limits, *_default_caching(message, scope))
+                message["headers"] = [*message["headers"], *added]
             await send(message)
 
         failure: OneRuntimeError | None = None
@@ -138,6 +142,13 @@ class RequestMiddleware:
         except Exception as error:  # the process ends with this error
             log.exception("lifespan_failed", kind=type(error).__name__)
             raise
+
+
+def _default_caching(message: Message, scope: Scope) -> tuple[tuple[bytes, bytes], ...]:
+    """Return `no-store` if a response has no `Cache-Control`, and is not a provider's response."""
+    if getattr(scope.get("route"), "relays", False) or any(name == b"cache-control" for name, _ in message["headers"]):
+        return ()
+    return (_NO_STORE,)
 
 
 def _port(scope: Scope) -> int:
