@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, Text, bindparam, func, or_, select, true, union_all
+from sqlalchemy import ColumnElement, Select, Text, and_, bindparam, func, or_, select, true, union_all
 
 from one_runtime.db.engine import Transaction
 from one_runtime.db.schema import end_users
@@ -18,7 +18,8 @@ SEARCHED: Final = 5_000
 class EndUserSearch:
     """A text to search for. `in_emails`: False to compare e-mail addresses only with the whole text.
 
-    Otherwise, a member who may not see the addresses could find them letter by letter.
+    Otherwise, a member who may not see the addresses could find them letter by letter. This also applies to names and
+    identifiers that contain an address.
     """
 
     text: str
@@ -26,10 +27,11 @@ class EndUserSearch:
 
     def matches(self, columns: Any) -> ColumnElement[bool]:
         """Return the condition for the columns of end users. The case of letters does not matter."""
-        email = _contains(columns.email, self.text)
-        if not self.in_emails:
-            email = func.lower(columns.email) == func.lower(self.text)
-        return or_(_contains(columns.end_user_id, self.text), email, _contains(columns.name, self.text))
+        searched = (columns.end_user_id, columns.email, columns.name)
+        if self.in_emails:
+            return or_(*(_contains(column, self.text) for column in searched))
+        parts = (and_(_contains(column, self.text), ~_has_address(column)) for column in searched)
+        return or_(*parts, *(func.lower(column) == func.lower(self.text) for column in searched))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,3 +122,7 @@ def _matching(organization_id: str, query: EndUserSearch, limit: int, after: str
 def _contains(column: ColumnElement[Any], text: str) -> ColumnElement[bool]:
     pattern = re.sub(r"([!%_])", r"!\1", text)
     return func.lower(column).like(func.lower(f"%{pattern}%"), escape="!")
+
+
+def _has_address(column: ColumnElement[Any]) -> ColumnElement[bool]:
+    return or_(column.like("%@%"), column.like("%!%40%", escape="!"))
