@@ -80,6 +80,12 @@ def test_a_nonce_has_a_parameter_of_its_own() -> None:
         refused("must differ", **authorization(nonce_param="user_scope"), **{scopes: {"param": "user_scope"}})
 
 
+def test_iss_without_the_issuer_that_it_must_have_is_refused() -> None:
+    refused("iss: needs issuer", **authorization(iss="optional"))
+    assert oauth2(**authorization(issuer="https://example.com", iss="optional")).authorization.iss == "optional"
+    assert oauth2(**authorization(issuer="https://example.com")).authorization.iss == "required"
+
+
 def test_a_template_with_a_value_of_a_later_step_is_refused() -> None:
     account = {"name": "account", "source": "callback", "pattern": "[a-z]+"}
     later = {"name": "site", "source": "lookup", "pattern": "[a-z]+"}

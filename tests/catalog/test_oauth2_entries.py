@@ -12,6 +12,7 @@ from one_runtime.catalog.request import resolve_url
 from one_runtime.catalog.response import UnexpectedValue, is_expected, is_refused, read_received
 from one_runtime.integrations.availability import available_auth_types
 from one_runtime.integrations.client_hosts import secret_hosts
+from one_runtime.oauth.authorization import expected_issuer
 from one_runtime.oauth.client import ClientIdentity
 from one_runtime.oauth.grants import RefreshToken
 from one_runtime.oauth.revocation import read_revocation, revocation_requests
@@ -129,3 +130,40 @@ def test_zendesk_refuses_to_revoke_a_token_without_the_scope_write() -> None:
     refusal = outcomes[403]
     assert refusal is not None
     assert not refusal.may_pass
+
+
+ISSUERS: Final = [
+    ("auth0", {"domain": "acme.eu"}, "https://acme.eu.auth0.com/"),
+    ("discord", {}, "https://discord.com"),
+    ("docusign", {}, "https://account.docusign.com/"),
+    ("github", {}, "https://github.com/login/oauth"),
+    ("gitlab", {"host": "git.acme.com"}, "https://git.acme.com"),
+    ("gmail", {}, "https://accounts.google.com"),
+    ("keycloak", {"host": "sso.acme.com", "realm": "staff"}, "https://sso.acme.com/realms/staff"),
+    ("okta", {"domain": "acme.okta"}, "https://acme.okta.com"),
+    ("onelogin", {"subdomain": "acme"}, "https://acme.onelogin.com/oidc/2"),
+    ("quickbooks", {}, "https://oauth.platform.intuit.com/op/v1"),
+    ("salesforce", {"login_host": "acme.my"}, "https://acme.my.salesforce.com"),
+]
+"""The issuers in the metadata of the providers. A slash at the end matters (RFC 9207, 2.4)."""
+
+
+@pytest.mark.promise("P5")
+@pytest.mark.parametrize("slug, params, issuer", ISSUERS)
+def test_the_issuer_is_the_one_of_the_providers_metadata(slug: str, params: dict[str, str], issuer: str) -> None:
+    assert expected_issuer(oauth2_of(slug), params) == issuer
+
+
+@pytest.mark.promise("P5")
+def test_a_callback_without_issuer_is_refused_where_the_provider_announces_it() -> None:
+    with_issuer = {entry.slug: auth.authorization for entry, auth in PAIRS if auth.authorization.issuer is not None}
+    assert len(with_issuer) >= 56
+    assert {slug for slug, endpoint in with_issuer.items() if endpoint.iss == "required"} == {"discord", "greenhouse"}
+
+
+def test_all_entries_of_an_authorization_server_name_the_same_issuer() -> None:
+    by_url: dict[str, set[str | None]] = {}
+    for _, auth in PAIRS:
+        if not auth.authorization.url.startswith("https://{host}"):  # any self-hosted product
+            by_url.setdefault(auth.authorization.url, set()).add(auth.authorization.issuer)
+    assert {url: issuers for url, issuers in by_url.items() if len(issuers) > 1} == {}

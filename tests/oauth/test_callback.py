@@ -127,6 +127,17 @@ def test_missing_issuer_is_a_mismatch() -> None:
     refused_by(IssuerMismatch, issuer=ISSUER, code="c", iss="")
 
 
+def test_missing_issuer_is_accepted_only_if_the_entry_says_that_it_is_optional() -> None:
+    """RFC 9207, 2.4: many servers publish an issuer, and do not announce `iss`. Another issuer is never accepted."""
+    auth = oauth2(authorization={**OAUTH2["authorization"], "issuer": ISSUER, "iss": "optional"})
+    assert read(auth, ISSUER, code="c").code == "c"
+    assert read(auth, ISSUER, code="c", iss=ISSUER).code == "c"
+    refused_by(IssuerMismatch, auth, ISSUER, code="c", iss="https://evil.com")
+    refused_by(IssuerMismatch, auth, ISSUER, error="access_denied", iss="https://evil.com")
+    announced = oauth2(authorization={**OAUTH2["authorization"], "issuer": ISSUER})
+    refused_by(IssuerMismatch, announced, ISSUER, code="c")
+
+
 def test_error_of_another_issuer_is_refused() -> None:
     refused_by(IssuerMismatch, issuer=ISSUER, error="access_denied", iss="https://evil.com")
     refused_by(AccessDenied, issuer=ISSUER, error="access_denied", iss=ISSUER)

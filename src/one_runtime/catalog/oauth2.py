@@ -86,7 +86,9 @@ class AuthorizationEndpointSpec(EntryPart):
     """The authorization request (RFC 6749, 4.1.1).
 
     `code_param` and `callback_signature` describe a callback that deviates from the RFC. `nonce_param`: the parameter
-    for a random value, such as `nonce` of OpenID Connect. Every request contains a new value.
+    for a random value, such as `nonce` of OpenID Connect. Every request contains a new value. `issuer`: the provider's
+    identifier (RFC 8414, 2), which One Runtime compares with the callback's `iss` (RFC 9207). With `iss: optional`, a
+    callback can omit `iss`, because the provider does not announce that every callback has `iss`.
     """
 
     url: Url
@@ -96,10 +98,13 @@ class AuthorizationEndpointSpec(EntryPart):
     nonce_param: ParamName | None = None
     code_param: ParamName = "code"
     issuer: Url | None = None
+    iss: Literal["required", "optional"] = "required"
     callback_signature: Literal["hmac_sha256"] | None = None
 
     def _require_consistency(self) -> None:
         _refuse_own("authorization.params", self.params, _AUTHORIZATION_OWN)
+        if self.issuer is None and "iss" in self.model_fields_set:
+            raise ValueError("authorization.iss: needs issuer, the value that iss must have")
         if self.nonce_param in {*_AUTHORIZATION_OWN, self.client_id_param}:
             raise ValueError(
                 f"authorization.nonce_param: {self.nonce_param} is a reserved parameter; write the name of the "

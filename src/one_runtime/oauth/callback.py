@@ -111,9 +111,7 @@ def read_callback(
     """
     if auth.authorization.callback_signature == "hmac_sha256":
         _check_signature(query, client)
-    # RFC 9207, 2.4 requires simple string comparison. An attacker can omit `iss`, so a missing `iss` is also an error.
-    if issuer is not None and query.get("iss") != issuer:
-        raise IssuerMismatch("The callback does not come from the provider's authorization server.")
+    _check_issuer(auth, query, issuer)
     _raise_error(query, client)
     code = query.get(auth.authorization.code_param)
     if code is None or _CODE.fullmatch(code) is None:
@@ -123,6 +121,18 @@ def read_callback(
     except UnexpectedValue as error:
         raise CallbackRefused(f"The callback contains a value that is not allowed: {error}.") from error
     return AuthorizationResponse(code, received)
+
+
+def _check_issuer(auth: OAuth2Auth, query: CallbackQuery, issuer: str | None) -> None:
+    """Compare the issuers (RFC 9207, 2.4). Raises: IssuerMismatch.
+
+    The RFC requires simple string comparison. If the provider announces `iss`, a missing `iss` is an error too, because
+    an attacker can omit it. Without the announcement, an honest provider may omit `iss`.
+    """
+    iss = query.get("iss")
+    may_be_missing = iss is None and auth.authorization.iss == "optional"
+    if issuer is not None and iss != issuer and not may_be_missing:
+        raise IssuerMismatch("The callback does not come from the provider's authorization server.")
 
 
 def _check_signature(query: CallbackQuery, client: ClientIdentity) -> None:
