@@ -167,3 +167,16 @@ def test_all_entries_of_an_authorization_server_name_the_same_issuer() -> None:
         if not auth.authorization.url.startswith("https://{host}"):  # any self-hosted product
             by_url.setdefault(auth.authorization.url, set()).add(auth.authorization.issuer)
     assert {url: issuers for url, issuers in by_url.items() if len(issuers) > 1} == {}
+
+
+WITHOUT_PKCE: Final = {
+    "amazon-selling-partner", "apollo", "aweber", "fathom", "gong", "highlevel", "ironclad", "jobber", "linkedin",
+    "nylas", "pipedrive", "slack", "square", "surveymonkey", "tiktok", "tiktok-ads", "timely", "trustpilot", "typeform",
+    "vercel",
+}  # fmt: skip
+"""Providers that document another form of PKCE, or for which other clients leave PKCE out."""
+
+
+def test_pkce_is_left_out_only_for_providers_with_a_known_reason() -> None:
+    """RFC 6749, 3.1: a server ignores parameters that it does not know, so PKCE breaks nothing by default."""
+    assert {entry.slug for entry, auth in PAIRS if auth.pkce == "avoid"} == WITHOUT_PKCE
