@@ -220,10 +220,11 @@ class StandIn:
             token.get("client_id_param", "client_id"),
             token.get("client_secret_param", "client_secret"),
         )
-        if token.get("auth", "basic") in ("basic", "either"):
+        method = token.get("auth", "basic")
+        if method in ("basic", "basic_raw", "either"):
             raw = base64.b64decode((request.header("authorization") or "").removeprefix("Basic ")).decode()
             name, _, password = raw.partition(":")
-            return (_decode(name), _decode(password)) == self.client
+            return ((name, password) if method == "basic_raw" else (_decode(name), _decode(password))) == self.client
         return (sent.get(id_param), sent.get(secret_param)) == self.client
 
 
