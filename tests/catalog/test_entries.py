@@ -219,3 +219,11 @@ def test_acme_is_loaded_with_its_address_and_http_on_loopback_only_if_allowed() 
     request = build_check(auth, clean_values(auth, {}, {"api_key": "acme_north_0001"}))
     assert request.url == "http://127.0.0.1:8082/v1/me"
     assert ("Authorization", "Bearer acme_north_0001") in request.headers
+
+
+@pytest.mark.promise("P13")
+def test_entries_say_at_which_providers_a_get_can_write() -> None:
+    facts = {entry.slug for entry in ENTRIES if entry.get_can_write is not None}
+    known = "slack telegram vk apify facebook instagram threads whatsapp-business meta-ads wordpress woocommerce"
+    assert {*known.split(), "prestashop", "infobip", "matomo", "sms77"} <= facts
+    assert "hubspot" not in facts

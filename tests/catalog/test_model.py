@@ -88,6 +88,14 @@ def test_links_must_be_https_addresses(link: str) -> None:
     refused("where_url", {**API_KEY, "fields": [field]})
 
 
+def test_get_can_write_has_a_reason_a_source_and_a_date() -> None:
+    fact = {"reason": "A GET sends.", "source": "https://example.com/docs", "date": "2026-12-02"}
+    assert entry_of(API_KEY, get_can_write=fact).get_can_write is not None
+    for name in fact:
+        refused(f"get_can_write.{name}", API_KEY, get_can_write={**fact, name: None})
+    refused("get_can_write.source", API_KEY, get_can_write={**fact, "source": "http://example.com"})
+
+
 def test_an_auth_type_may_occur_once_only() -> None:
     refused("must contain each auth type only once", API_KEY, API_KEY)
 

@@ -103,7 +103,9 @@ async def test_number_of_open_requests_is_limited(client: Client, agents: Agents
         slug for slug, entry in (await client.integrations()).items() if "oauth2" not in entry["supported_auth_types"]
     ]
     async with agents.connect() as agent:
-        answers = [await agent.call("call_read", integration=slug, path="/") for slug in slugs[: MAX_OPEN + 1]]
+        answers = [
+            await agent.call("call_write", integration=slug, method="POST", path="/") for slug in slugs[: MAX_OPEN + 1]
+        ]
     assert [answer.data["code"] for answer in answers] == ["connect_required"] * MAX_OPEN + ["rate_limited"]
 
 

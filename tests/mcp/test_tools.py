@@ -102,13 +102,47 @@ async def test_agent_neither_finds_nor_calls_a_disabled_integration(
         assert (await agent.call("call_read", **ME)).data["status"] == 200
 
 
+@pytest.mark.promise("P13")
 async def test_get_that_can_write_is_refused(agents: Agents) -> None:
-    async with agents.connect(access="read") as agent:
-        for slug, path in (("slack", "/chat.postMessage"), ("slack", "/chat.meMessage"), ("telegram", "/sendMessage")):
-            refused = await agent.call("call_read", integration=slug, path=path)
-            assert refused.data["code"] == "not_allowed", (slug, path)
-        listed = await agent.call("call_read", name="slack.channels_list", arguments={})
-        assert listed.data["code"] == "connect_required"
+    async with agents.connect(access="read") as reader, agents.connect() as writer:
+        for path in ("/chat.postMessage", "/chat.meMessage", "/conversations.list"):
+            for agent in (reader, writer):
+                refused = await agent.call("call_read", integration="slack", path=path)
+                assert refused.data["code"] == "not_allowed", path
+                assert "a GET can change something" in refused.text
+        function = await reader.call("call_read", name="slack.channels_list", arguments={})
+        assert function.data["code"] == "connect_required"
+        assert "call_read takes only functions" in (await reader.call("tool_help", name="slack")).text
+
+
+@pytest.mark.promise("P13")
+async def test_get_to_a_path_counts_as_a_change_where_a_get_can_write(
+    application: Application, client: Client, agents: Agents
+) -> None:
+    fact = {"reason": "Everything is a GET.", "source": "https://tide.example.com/docs", "date": "2026-12-02"}
+    entry = {
+        "slug": "x-tide",
+        "name": "Tide",
+        "description": "Tides of ports.",
+        "category": "Other",
+        "website": "https://tide.example.com",
+        "docs": "https://tide.example.com/docs",
+        "get_can_write": fact,
+        "auth": [{"type": "none", "base_url": application.acme.url, "verified": {"how": "unverified"}}],
+    }
+    created = await client.send("PUT", "/v1/custom-integrations/x-tide", entry)
+    assert created.status_code == 201, created.text
+    await client.post("/v1/connections", {"integration_slug": "x-tide", "end_user_id": "user_123", "auth_type": "none"})
+    program = "from one_runtime import call\n(await call('x-tide', 'GET', '/v1/me')).status"
+    for access in ("read", "ask"):  # no page of the product for approvals
+        async with agents.connect(access=access) as agent:
+            for method in ("GET", "HEAD"):
+                ran = await agent.call("run_python", code=program.replace("GET", method))
+                assert "not_allowed" in ran.text, (access, method, ran.text)
+            read = await agent.call("call_read", integration="x-tide", path="/v1/me")
+            assert read.data["code"] == "not_allowed", access
+    async with agents.connect() as agent:
+        assert "401 from GET" in (await agent.call("run_python", code=program)).text  # Acme CRM wants a key
 
 
 async def test_errors_say_what_is_possible(client: Client, agents: Agents) -> None:

@@ -4,15 +4,17 @@ The calls use the proxy: its credentials, its limits and its request log.
 """
 
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from one_runtime.agents.approvals import ExactCall, require_approval
 from one_runtime.agents.caller import AgentCaller
+from one_runtime.agents.method_overrides import replaces_method
 from one_runtime.catalog.model import Integration
+from one_runtime.catalog.operation import Access
 from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.catalog.request import inject
 from one_runtime.connections.connections import Connection
@@ -38,10 +40,6 @@ _MAX_CONNECTIONS: Final = 50
 _RETURNED: Final = ("content-type", "etag", "last-modified", "link", "location", "retry-after")
 _RETURNED_PREFIXES: Final = ("ratelimit", "x-ratelimit", "x-rate-limit")
 _HEADERS: Final = (("accept", "application/json"), ("accept-encoding", "gzip, deflate"))
-_METHOD_OVERRIDES: Final = frozenset(
-    {"_method", "$httpmethod", "httpmethod", "x-http-method-override", "x-http-method"}
-)
-"""Parameters of a query, a form or a JSON object with which some servers replace the method, in lower case."""
 
 
 class SeveralConnections(Conflict):
@@ -63,7 +61,8 @@ class AgentCall:
     """A call of an agent. `connection`: the id or the label of a connection, or None if the end user has only one.
 
     - `path`, `query`: percent-encoded. The path is below the base URL of the integration, and begins with a slash.
-    - `is_read`: True if the call changes nothing at the provider, although its method can be POST.
+    - `access`: what the listed function of the call does, or None for a call without a function.
+    - `must_read`: True if the agent asked for a call that changes nothing.
     """
 
     integration_slug: str
@@ -73,12 +72,14 @@ class AgentCall:
     body: bytes | None = field(repr=False, default=None)
     headers: tuple[tuple[str, str], ...] = field(repr=False, default=())
     connection: str | None = None
-    is_read: bool = False
+    access: Access | None = None
+    must_read: bool = False
 
-    @property
-    def writes(self) -> bool:
-        """Return True if the call can change something at the provider."""
-        return self.method not in READ_METHODS and not self.is_read
+    def can_write(self, integration: Integration | None) -> bool:
+        """Return True if the call can change something at the provider. `integration`: None if it does not exist."""
+        if self.access is not None:
+            return self.access == "write"
+        return self.method not in READ_METHODS or (integration is not None and integration.get_can_write is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +135,20 @@ class AgentCalls:
         Raises: NotAllowed; InvalidInput; NotFound for an unknown integration; AccountRequired; SeveralConnections; the
         exceptions of `relay.call`.
         """
-        require_allowed(caller, requested)
         installation = self._installation
         async with installation.database.read() as tx:
             slug, organization_id = requested.integration_slug, caller.organization_id
+            integration = await installation.catalogs.get(tx, organization_id, slug)
+            require_allowed(caller, requested, integration)
+            writes = requested.can_write(integration)
             found = await lookup.list_of_end_user(tx, organization_id, caller.end_user_id, slug, limit=_MAX_CONNECTIONS)
             if not found:
-                integration = await installation.catalogs.get(tx, organization_id, slug)
                 if integration is None:
                     raise unknown(slug)
                 raise AccountRequired(f"The end user has not connected {integration.name}.", integration)
             state = await lookup.open_connection(tx, installation, _choose(found, requested.connection))
         hosts = caller.policy.hosts
-        if requested.writes and caller.policy.access == "ask":
+        if writes and caller.policy.access == "ask":
             hosts = await self._require_approval(caller, state, requested)
         record = CallRecord(
             connection=state.connection,
@@ -160,7 +162,7 @@ class AgentCalls:
             request_bytes=len(requested.body or b""),
         )
         with self._proxy_calls.track(record):
-            if requested.writes and before_write is not None:
+            if writes and before_write is not None:
                 await before_write()
             try:
                 async with call(installation, state, _proxy_request(requested, hosts), record) as response:
@@ -203,7 +205,7 @@ class AgentCalls:
         return frozenset({name})
 
 
-def require_allowed(caller: AgentCaller, requested: AgentCall) -> None:
+def require_allowed(caller: AgentCaller, requested: AgentCall, integration: Integration | None) -> None:
     """Check the call against the policy of the agent, except the hosts. Raises: NotAllowed; InvalidInput."""
     policy, method = caller.policy, requested.method
     if method not in METHODS:
@@ -213,28 +215,22 @@ def require_allowed(caller: AgentCaller, requested: AgentCall) -> None:
         raise NotAllowed(f"This agent may not use {requested.integration_slug}. It may use: {allowed}.")
     if not policy.allows_method(method):
         raise NotAllowed(f"This agent may not send {method}. It may send: {', '.join(sorted(policy.methods or ()))}.")
-    if requested.writes and not policy.can_write:
-        raise NotAllowed("This agent may only read. It may not change anything at a provider.")
-    if not requested.writes:
-        _require_no_override(requested)
+    if not requested.can_write(integration):
+        if replaces_method(requested.query, requested.headers, requested.body):
+            raise NotAllowed("A call that reads may not have a parameter or a header that replaces the method.")
+    elif requested.must_read or not policy.can_write:
+        raise NotAllowed(_refusal(requested, integration, can_write=policy.can_write))
 
 
-def _require_no_override(requested: AgentCall) -> None:
-    """Refuse a parameter with which a server could replace the method of a request that reads. Raises: NotAllowed."""
-    if _METHOD_OVERRIDES.isdisjoint(name.lower() for name in _parameter_names(requested)):
-        return
-    raise NotAllowed("A call that reads may not have a parameter that replaces the method.")
-
-
-def _parameter_names(requested: AgentCall) -> Iterator[str]:
-    """Yield the names of the parameters of a query and a body. Some servers separate parameters with a semicolon."""
-    body = (requested.body or b"").decode("utf-8", "replace")
-    with suppress(ValueError, RecursionError):
-        members = json.loads(body)
-        yield from members if isinstance(members, dict) else ()
-        body = ""
-    for text in (requested.query, body):
-        yield from (name for name, _ in parse_qsl(text.replace(";", "&"), keep_blank_values=True))
+def _refusal(requested: AgentCall, integration: Integration | None, *, can_write: bool) -> str:
+    """Return the reason why an agent cannot send a call that can change something."""
+    if requested.access is not None or requested.method not in READ_METHODS or integration is None:
+        return "This agent may only read. It may not change anything at a provider."
+    other = " Send other calls with call_write." if can_write else ""
+    return (
+        f"At {integration.name}, a GET can change something. So an agent reads only with listed functions, not with a "
+        f"path. tool_search with integration {integration.slug!r} finds the functions that read.{other}"
+    )
 
 
 def _choose(found: Sequence[EndUserConnection], wanted: str | None) -> EndUserConnection:

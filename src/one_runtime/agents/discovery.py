@@ -22,9 +22,6 @@ from one_runtime.errors import NotAllowed, NotFound
 from one_runtime.tenancy import organizations
 from one_runtime.tenancy.organizations import Organization
 
-GET_CAN_WRITE: Final = frozenset({"slack", "telegram", "vk"})
-"""Integrations at which a GET can change something. An agent can read only with the listed functions that read."""
-
 _MAX_LISTED: Final = 60
 _MAX_INTEGRATIONS: Final = 3
 """Maximum number of integrations in a list of functions."""
@@ -122,18 +119,6 @@ class Discovery:
         operations = await self._library.of_integration(offer.find(slug).slug, offer.own)
         return [operation for operation in operations if writes or operation.access == "read"]
 
-    async def require_read(self, slug: str, path: str) -> None:
-        """Refuse a GET that can change something at the provider. Raises: NotAllowed."""
-        if slug not in GET_CAN_WRITE:
-            return
-        operations = await self._library.of_integration(slug)
-        if not any(each.access == "read" and each.path == path for each in operations):
-            names = ", ".join(each.full_name for each in operations if each.access == "read")
-            raise NotAllowed(
-                f"At {slug}, a GET can change something. Only these functions read: {names or 'none'}. Send other "
-                "calls with call_write."
-            )
-
     async def _operation(self, offer: Offer, integration: Integration, function: str) -> Operation:
         operation = await self._library.get(integration.slug, function, offer.own)
         if operation is not None:
@@ -165,10 +150,7 @@ class Discovery:
             "integration": slug,
             "name": slug,
             "description": f"{integration.name}: {integration.description}",
-            "usage": (
-                f"Call a function with name '{slug}.…', or any path of the API with integration {slug!r} and a path "
-                "below base_url: call_read for a GET, call_write for other methods."
-            ),
+            "usage": _usage(integration),
             "parameters": [],
             "functions": functions[:_MAX_LISTED],
             "base_url": integration.auth[0].base_url,
@@ -183,6 +165,19 @@ class Discovery:
             "connected": entry is not None and entry.status == "connected",
             "accounts": [account_fields(account) for account in entry.accounts] if entry is not None else [],
         }
+
+
+def _usage(integration: Integration) -> str:
+    slug = integration.slug
+    if integration.get_can_write is not None:
+        return (
+            f"Call a function with name '{slug}.…'. A GET of this API can change something, so call_read takes only "
+            f"functions. call_write takes any path below base_url with integration {slug!r}."
+        )
+    return (
+        f"Call a function with name '{slug}.…', or any path of the API with integration {slug!r} and a path "
+        "below base_url: call_read for a GET, call_write for other methods."
+    )
 
 
 def _match(offer: Offer, integration: Integration) -> dict[str, Any]:

@@ -30,7 +30,6 @@ from one_runtime.agents.shaping import compact
 from one_runtime.catalog.operation import Argument, Operation
 from one_runtime.context import Installation
 from one_runtime.errors import OneRuntimeError
-from one_runtime.tenancy.agent_policy import READ_METHODS
 
 CONNECTION: Final = "connection"
 """Parameter of every function of an integration: the id or the label of a connection."""
@@ -74,9 +73,6 @@ class AgentProgramHost:
         try:
             composed = compose(call.path, call.query or {}, call.body)
             slug, method = self._slugs.get(call.integration, call.integration).lower(), call.method.upper()
-            policy = self._caller.policy
-            if not policy.can_write or (policy.access == "ask" and method in READ_METHODS):
-                await self._discovery.require_read(slug, composed.path)
             return await self._send(AgentCall(slug, method, *composed, call.connection), None)
         except ProgramInterrupted:
             raise
@@ -90,9 +86,8 @@ class AgentProgramHost:
             arguments = dict(call.arguments)
             connection = arguments.pop(CONNECTION, None) if _is_free(operation) else None
             request = arguments_to_request(operation, arguments)
-            is_read = operation.access == "read"
             return await self._send(
-                AgentCall(operation.integration_slug, *request, connection, is_read=is_read), operation.name
+                AgentCall(operation.integration_slug, *request, connection, operation.access), operation.name
             )
         except ProgramInterrupted:
             raise

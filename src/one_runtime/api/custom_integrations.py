@@ -49,6 +49,7 @@ _TEXTS: Final = ("slug", "name", "description", "category", "website", "docs")
 _PROPERTIES: Final = {
     **{name: {"type": "string", "examples": [EXAMPLE[name]]} for name in _TEXTS},
     "aliases": {"type": "array", "items": {"type": "string"}},
+    "get_can_write": {"type": "object", "additionalProperties": True},
     "auth": {
         "type": "array",
         "items": {"type": "object", "additionalProperties": True},
@@ -68,6 +69,7 @@ A definition of the integration, or an OpenAPI 3 document. Both can be YAML or J
 - `website`, `docs`: https URLs of the product's website and of its API documentation.
 - `auth`: a list with one item for each auth type.
 - `logo`: an SVG image, or the data URI of an SVG image. This key is optional.
+- `get_can_write`: set if a GET can change something at the provider. This key is optional.
 
 An item of `auth` has these keys, and others for OAuth:
 

@@ -16,7 +16,7 @@ from pydantic import Field, PrivateAttr, StringConstraints
 from one_runtime.catalog.auth import ApiKeyAuth, BasicAuth, NoAuth
 from one_runtime.catalog.logos import logo_hash
 from one_runtime.catalog.oauth2 import ClientCredentialsAuth, OAuth2Auth
-from one_runtime.catalog.parts import EntryPart, Label, Link
+from one_runtime.catalog.parts import EntryPart, Label, Link, Text
 
 # Never change this namespace: API callers store the ids that One Runtime derives from the namespace.
 ID_NAMESPACE = uuid.UUID("7eca3406-a90b-57e4-84d9-31773fc066b6")
@@ -50,6 +50,17 @@ Alias: TypeAlias = Annotated[str, StringConstraints(pattern=ALIAS)]
 """Another search word for the product, in lower case, such as a former name or the parent brand."""
 
 
+class GetCanWrite(EntryPart):
+    """A source that says that a GET can change something at the provider.
+
+    `reason`: one sentence. `source`: the page that says so. `date`: the day on which the page was read.
+    """
+
+    reason: Text
+    source: Link
+    date: dt.date
+
+
 class Integration(EntryPart):
     """One third-party product to which end users can connect."""
 
@@ -60,6 +71,8 @@ class Integration(EntryPart):
     aliases: Annotated[tuple[Alias, ...], Field(max_length=12)] = ()
     website: Link
     docs: Link
+    get_can_write: GetCanWrite | None = None
+    """Set if a GET can change something. An agent then reads only with the listed functions."""
     auth: Annotated[tuple[Auth, ...], Field(max_length=8)]
 
     def _require_consistency(self) -> None:

@@ -219,7 +219,7 @@ class Tools:
             request.body,
             (*request.headers, *key),
             arguments.connection,
-            is_read=operation.access == "read",
+            operation.access,
         )
 
     async def _run(self, call: ToolCall, arguments: RunArguments) -> ToolAnswer | ActionAnswer:
@@ -238,8 +238,7 @@ class Tools:
         return ToolAnswer(ran.data, ran.is_error)
 
     async def _read(self, call: ToolCall, arguments: ReadArguments) -> ToolAnswer:
-        request = await self._request(call, arguments)
-        await self._discovery.require_read(request.integration_slug, request.path)
+        request = replace(await self._request(call, arguments), must_read=True)
         response = await self._calls.call(call.caller, request, request_id=call.request_id)
         return response_answer(response, arguments, arguments.offset)
 

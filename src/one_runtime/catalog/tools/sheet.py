@@ -47,6 +47,8 @@ def sheet(integration: Integration) -> str:
     lines += [f"- Slug: `{entry.slug}`", f"- Category: {entry.category}", f"- Website: <{entry.website}>"]
     lines += [f"- API documentation: <{entry.docs}>"]
     lines += [f"- Other search words: {', '.join(entry.aliases)}"] if entry.aliases else []
+    if (fact := entry.get_can_write) is not None:
+        lines += [f"- Agents read only with listed functions: {fact.reason} (<{fact.source}>, {fact.date})"]
     for auth in entry.auth:
         lines += ["", f"## {auth.label} (`{auth.type}`)", "", *_describe_auth(entry, auth)]
     return "\n".join(lines) + "\n"

@@ -1,0 +1,116 @@
+"""Find the parameters and headers that replace the method of a request that reads."""
+
+import json
+
+import pytest
+
+from one_runtime.agents.method_overrides import replaces_method
+
+QUERIES = [
+    "_method=DELETE",
+    "_METHOD=delete",
+    ".method=DELETE",
+    "+_method=DELETE",
+    "%20_method=DELETE",
+    "%20%20.method=DELETE",
+    "+.method=DELETE",
+    "%09_method=DELETE",
+    "_method%00x=DELETE",
+    "%5fmethod=DELETE",
+    "%255fmethod=DELETE",
+    "_m%65thod=DELETE",
+    "%u005fmethod=DELETE",
+    "_method[]=DELETE",
+    "_method%5B%5D=DELETE",
+    "_method[0]=DELETE",
+    "_method[a][b]=DELETE",
+    "[method=DELETE",
+    "%5bmethod=DELETE",
+    "a=1&_method=DELETE",
+    "a=1;_method=DELETE",
+    "a=1%3b&;+_method=DELETE",
+    "_method",
+    "_method=",
+    "_method=GET%00DELETE",
+    "method=POST",
+    "method=delete",
+    "METHOD=Patch",
+    "method[]=PUT",
+    "method=%20POST",
+    "method=%44ELETE",
+    "method%00=POST",
+    "m%u0065thod=DELETE",
+    "%EF%BC%BFmethod=DELETE",
+    "_%EF%BD%8Dethod=DELETE",
+    "data[_method]=DELETE",
+    "ps_method=DELETE",
+    "ps.method=DELETE",
+    "$httpMethod=DELETE",
+    "%24httpMethod=DELETE",
+    "httpMethod=DELETE",
+    "http_method=DELETE",
+    "http-method=DELETE",
+    "_httpMethod=DELETE",
+    "$method=DELETE",
+    "opt_method=DELETE",
+    "opt.method=DELETE",
+    "x-http-method-override=DELETE",
+    "X_HTTP_METHOD_OVERRIDE=DELETE",
+    "x-http-method=DELETE",
+    "x-method-override=DELETE",
+    "X.Method.Override=DELETE",
+    "_methodOverride=DELETE",
+    "request_method=DELETE",
+]
+
+
+@pytest.mark.promise("P13")
+@pytest.mark.parametrize("query", QUERIES)
+def test_parameter_that_replaces_the_method_is_found(query: str) -> None:
+    assert replaces_method(query, (), None)
+    assert replaces_method("", (), query.encode())
+
+
+@pytest.mark.promise("P13")
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"_method": "DELETE"}',
+        '{"_Method": null}',
+        '{" _method": "DELETE"}',
+        '{"\\u005fmethod": "DELETE"}',
+        '{"_method\\u0000": "DELETE"}',
+        '{"method": "DELETE", "method": "GET"}',
+        '{"method": ["PUT"]}',
+        '{"X-HTTP-Method-Override": "PUT"}',
+    ],
+)
+def test_member_of_a_json_object_that_replaces_the_method_is_found(body: str) -> None:
+    assert replaces_method("", (), body.encode())
+    assert not replaces_method("", (), json.dumps([json.loads(body)]).encode())
+
+
+@pytest.mark.promise("P13")
+@pytest.mark.parametrize("name", ["X-HTTP-Method-Override", "x-http-method", "X-Method-Override", "X_HTTP_METHOD"])
+def test_header_that_replaces_the_method_is_found(name: str) -> None:
+    assert replaces_method("", ((name, "DELETE"),), None)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        "limit=10&fields=id,name",
+        "method=user.getInfo",
+        "method=card",
+        "payment_method=card_post",
+        "shipping_methods[]=post",
+        "q=_method%3DDELETE",
+        "methodology=POST",
+        "filter[method]=GET",
+        "verb=run",
+    ],
+)
+def test_ordinary_parameters_pass(query: str) -> None:
+    assert not replaces_method(query, (("accept", "application/json"),), None)
+    assert not replaces_method("", (), b'{"jsonrpc": "2.0", "method": "call", "params": {"_method": 1}}')
