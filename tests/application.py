@@ -197,7 +197,8 @@ async def _require_caching(response: httpx2.Response) -> None:
         is_json = response.headers.get("content-type", "").startswith("application/json")
         if is_json and response.request.url.path != "/openapi.json":  # has examples of secrets
             await response.aread()
-            if SECRET.search(response.text):
+            sent = str(response.request.url)  # an end user's id can look like a secret
+            if any(secret[0].strip('"') not in sent for secret in SECRET.finditer(response.text)):
                 assert response.headers["cache-control"] == "no-store", response.request.url
 
 

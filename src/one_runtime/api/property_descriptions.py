@@ -90,6 +90,10 @@ _INTEGRATIONS: Final[Mapping[str, Described]] = {
     ),
     "CustomIntegration.logo": Described("An SVG image, or the data URI of an SVG image."),
     "aliases": Described("Other names of the product, in lower case, for the search.", ["acme bill"]),
+    "get_can_write": Described(
+        "Set if a GET can change something at the provider: `reason`, `source` and `date`. Agents then read only with "
+        "listed functions."
+    ),
     "category": Described("The category.", "CRM"),
     "categories": Described("The categories that contain at least one integration."),
     "Category.name": Described("The name of the category.", "CRM"),
