@@ -69,6 +69,9 @@ PLAIN_HEADERS: Final = frozenset(
 """Headers that the OpenAPI document omits, because HTTP clients handle them."""
 SECRET: Final = re.compile(r'"or[a-z]{1,3}_[0-9A-Za-z]+_[0-9A-Za-z]{20,}|"whsec_[0-9A-Za-z+/=]{32}|"credentials": ?\{"')
 """Secrets in a response: tokens of One Runtime, signing secrets, and the credentials of a connection."""
+_TOKEN: Final = re.compile(r"\bor[a-z]{1,3}_[0-9A-Za-z]+_[0-9A-Za-z]{20,}")
+_SENT: Final[set[str]] = set()
+"""Tokens that tests have sent as a value, such as an identifier of an end user. A response may repeat them."""
 NAMED: Final = frozenset(
     {"amplitude", "freshdesk", "okta", "openweather", "salesforce", "servicenow", "snowflake", "workday"}
 )
@@ -197,9 +200,17 @@ async def _require_caching(response: httpx2.Response) -> None:
         is_json = response.headers.get("content-type", "").startswith("application/json")
         if is_json and response.request.url.path != "/openapi.json":  # has examples of secrets
             await response.aread()
-            sent = str(response.request.url)  # an end user's id can look like a secret
-            if any(secret[0].strip('"') not in sent for secret in SECRET.finditer(response.text)):
+            sent = f"{response.request.url} {_sent_body(response.request)}"
+            _SENT.update(_TOKEN.findall(sent.lower()))  # a slug comes back in lower case
+            if any(secret[0].strip('"').lower() not in _SENT for secret in SECRET.finditer(response.text)):
                 assert response.headers["cache-control"] == "no-store", response.request.url
+
+
+def _sent_body(request: httpx2.Request) -> str:
+    try:
+        return request.content.decode(errors="replace")
+    except httpx2.RequestNotRead:  # a streamed upload
+        return ""
 
 
 async def _require_explanations(response: httpx2.Response) -> None:
