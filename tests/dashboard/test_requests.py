@@ -188,21 +188,25 @@ async def test_live_list_shows_new_calls_pauses_in_a_hidden_tab_and_stops(page: 
     await page.get_by_role("link", name="Live", exact=True).click()
     await page.clock.install()
     await page.reload()
-    first = len(asked)
+    # The clock also runs by itself, so a slow step can bring one more request. Count from the begin of each state.
+    before = len(asked)
     await page.clock.run_for(3100)
-    await eventually(lambda: len(asked) == first + 1)
+    await eventually(lambda: len(asked) > before)
     focused = page.locator("#calls tbody a").first
     await focused.focus()
     name = await focused.get_attribute("id")
+    before = len(asked)
     await page.clock.run_for(3000)
-    await eventually(lambda: len(asked) == first + 2)
+    await eventually(lambda: len(asked) > before)
     assert await page.evaluate("document.activeElement.id") == name, "the focus stays on the same call"
     await page.evaluate("Object.defineProperty(document, 'hidden', {get: () => true, configurable: true})")
+    before = len(asked)
     await page.clock.run_for(9000)
-    assert len(asked) == first + 2
+    assert len(asked) == before, "a hidden tab asks for nothing"
     await page.evaluate("delete document.hidden")
     await page.clock.run_for(3000)
-    await eventually(lambda: len(asked) == first + 3)
+    await eventually(lambda: len(asked) > before)
     await page.get_by_role("link", name="Stop").click()
+    before = len(asked)
     await page.clock.run_for(9000)
-    assert len(asked) == first + 3
+    assert len(asked) == before, "a stopped list asks for nothing"
