@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from typing import Any, Final
 
 import httpx2
@@ -19,6 +20,7 @@ from one_runtime.tenancy import idempotency_keys
 from tests.application import ACME_KEYS, Application, Client
 from tests.billing import ENTRY
 from tests.purging import purge
+from tests.waiting import eventually
 
 SESSIONS: Final = "/v1/hosted-connection-sessions"
 CONNECTIONS: Final = "/v1/connections"
@@ -178,7 +180,7 @@ async def test_crash_during_a_request_and_a_repetition_create_one_resource(
         if not created:
             waiting = await create(client, path, body)
             assert (waiting.status_code, waiting.json()["code"]) == (409, "idempotency_key_in_use"), path
-            application.clock.advance(seconds=idempotency_keys.LEASE.total_seconds() + 1)
+            application.clock.advance(seconds=int(waiting.headers["retry-after"]))
         answers = [await create(client, path, body) for _ in range(2)]
         assert [answer.status_code < 300 for answer in answers] == [True, True], answers[0].text
         assert answers[0].text == answers[1].text
@@ -208,7 +210,9 @@ async def test_response_that_cannot_be_stored_undoes_the_creation(
 async def test_request_that_outlasts_its_lease_creates_nothing_after_its_repetition(
     application: Application, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The system has paused the process of the slow request, so no heartbeat extends the lease."""
     repetitions: list[httpx2.Response] = []
+    monkeypatch.setattr(idempotency_keys, "HEARTBEAT", timedelta(hours=1))
 
     async def verify_slowly(*arguments: Any) -> Any:
         verified = await verify_import(*arguments)
@@ -223,6 +227,62 @@ async def test_request_that_outlasts_its_lease_creates_nothing_after_its_repetit
     assert repetitions[0].status_code == 201
     assert (await post(client, CONNECTIONS, NEW_CONNECTION)).text == repetitions[0].text
     assert await count(client, "connection.created") == 1
+
+
+async def test_running_request_keeps_its_key_with_heartbeats(
+    application: Application, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repetitions: list[httpx2.Response] = []
+    monkeypatch.setattr(idempotency_keys, "HEARTBEAT", timedelta(milliseconds=5))
+
+    async def heartbeat_arrives() -> bool:
+        (row,) = await rows(application)
+        return bool(row.leased_until > application.clock() + timedelta(seconds=5))
+
+    async def verify_slowly(*arguments: Any) -> Any:
+        verified = await verify_import(*arguments)
+        for _ in range(4):  # together longer than the lease
+            application.clock.advance(seconds=4)
+            is_extended: bool = await eventually(heartbeat_arrives)
+            assert is_extended
+        repetitions.append(await post(client, CONNECTIONS, NEW_CONNECTION))
+        return verified
+
+    monkeypatch.setattr(connections_api, "verify_import", verify_slowly)
+    slow = await post(client, CONNECTIONS, NEW_CONNECTION)
+    (repetition,) = repetitions
+    assert (slow.status_code, repetition.status_code) == (201, 409)
+    assert repetition.json()["code"] == "idempotency_key_in_use"
+    assert (await post(client, CONNECTIONS, NEW_CONNECTION)).text == slow.text
+    assert await count(client, "connection.created") == 1
+
+
+async def test_heartbeats_end_with_the_request_and_survive_a_short_outage(
+    application: Application, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results: list[bool | None] = []
+    extend = idempotency_keys.extend
+
+    async def extend_after_an_outage(*arguments: Any) -> bool:
+        results.append(None)
+        if len(results) == 1:
+            raise Unavailable("The database does not answer.")
+        results[-1] = await extend(*arguments)
+        return bool(results[-1])
+
+    async def verify_slowly(*arguments: Any) -> Any:
+        await eventually(lambda: True in results)
+        return await verify_import(*arguments)
+
+    monkeypatch.setattr(idempotency_keys, "HEARTBEAT", timedelta(milliseconds=5))
+    monkeypatch.setattr(idempotency_keys, "extend", extend_after_an_outage)
+    monkeypatch.setattr(connections_api, "verify_import", verify_slowly)
+    assert (await post(client, CONNECTIONS, NEW_CONNECTION)).status_code == 201
+    beats = len(results)
+    async with application.installation.database.write() as tx:
+        assert await tx.all(select(keys.c.id).where(keys.c.leased_until.is_not(None))) == []
+    assert (await post(client, CONNECTIONS, NEW_CONNECTION)).headers["idempotent-replayed"] == "true"
+    assert len(results) == beats
 
 
 async def test_response_is_stored_encrypted_for_a_day(application: Application, client: Client) -> None:

@@ -115,6 +115,10 @@ async def serving_northwind() -> AsyncIterator[tuple[Faults, str]]:
         yield faults, f"http://127.0.0.1:{port}"
 
 
+SCHEDULE: Final = [0.5, 1.0, 2.0, 4.0, 8.0, 8.0]
+"""Seconds of a client's waits without `Retry-After`. The client can lengthen each wait by a quarter."""
+
+
 @dataclass
 class Caller:
     """One of the two clients."""
@@ -123,9 +127,9 @@ class Caller:
     slept: list[float]
 
     def waited(self, least: list[float]) -> bool:
-        """Return True if the client waited these seconds before its retries, and up to half a second longer."""
+        """Return True if the client waited these seconds before its retries, and up to a quarter longer."""
         return len(self.slept) == len(least) and all(
-            seconds <= slept <= seconds + 0.5 for seconds, slept in zip(least, self.slept, strict=True)
+            seconds <= slept <= 1.25 * seconds for seconds, slept in zip(least, self.slept, strict=True)
         )
 
     async def do(self, name: str, /, *args: Any, **kwargs: Any) -> Any:

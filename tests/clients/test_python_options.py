@@ -16,7 +16,17 @@ from starlette.responses import RedirectResponse
 
 import one_runtime_client
 from one_runtime_client import AsyncOneRuntime, ConnectionFailed, NotFound, OneRuntime, Page, RateLimited
-from tests.clients.python_callers import KINDS, ORGANIZATION, Caller, Faults, Kind, calling, problem, serving_northwind
+from tests.clients.python_callers import (
+    KINDS,
+    ORGANIZATION,
+    SCHEDULE,
+    Caller,
+    Faults,
+    Kind,
+    calling,
+    problem,
+    serving_northwind,
+)
 from tests.ports import free_port
 from tests.proxy.relay import Arrived, Upstream, json_response
 
@@ -201,7 +211,7 @@ async def test_call_that_was_never_sent_is_retried(kind: Kind) -> None:
         for method, options in (("disconnect", {"integration_slug": "acme"}), ("sessions.create", {})):
             with pytest.raises(ConnectionFailed):
                 await caller.do(method, end_user_id="u", **options)
-    assert caller.waited([0.25, 0.5, 0.25, 0.5])
+    assert caller.waited([*SCHEDULE, *SCHEDULE])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -16,7 +16,7 @@ from one_runtime.settings import Settings
 from one_runtime_client import ConnectionFailed, ConnectRequired, InvalidInput, NotFound, RateLimited, Unavailable
 from one_runtime_client.calls import Body
 from tests.application import ACME_KEYS, RunningAcme
-from tests.clients.python_callers import KINDS, Kind, Served, calling, problem, served
+from tests.clients.python_callers import KINDS, SCHEDULE, Kind, Served, calling, problem, served
 from tests.proxy.relay import Relay, relaying
 
 # Nothing here depends on the database: the client speaks HTTP.
@@ -116,11 +116,11 @@ async def test_only_refusals_of_one_runtime_are_retried(one_runtime: Served) -> 
     one_runtime.faults.answers = [PlainTextResponse("theirs", 503, {"retry-after": "1", "one-runtime-attempts": "1"})]
     answer = await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)
     assert (answer.status_code, answer.text, len(one_runtime.caller.slept)) == (503, "theirs", 1)
-    one_runtime.faults.answers = [problem(429, "too_many_calls", one_runtime_error="too_many_calls")] * 3
+    one_runtime.faults.answers = [problem(429, "too_many_calls", one_runtime_error="too_many_calls")] * 7
     with pytest.raises(RateLimited) as limited:
         await one_runtime.do("proxy.get", "acme", "/v1/me", **whose)
     assert limited.value.code == "too_many_calls"
-    assert one_runtime.caller.waited([2.0, 0.25, 0.5])
+    assert one_runtime.caller.waited([2.0, *SCHEDULE])
 
 
 async def test_body_that_can_be_read_once_is_sent_once(one_runtime: Served) -> None:

@@ -372,7 +372,6 @@ async def test_rate_limited_key_is_retried_after_the_wait(settings: Settings, ac
         with pytest.raises(RateLimited) as limited:
             await ask_often(one_runtime)
         waited = one_runtime.caller.slept
-    assert len(waited) == 2
     assert limited.value.retry_after is not None
     assert min(*waited, limited.value.retry_after) >= 1
 

@@ -5,8 +5,11 @@ import { Deadline, millisecondsOf, pause } from "./deadline.js";
 import { isPage, userAgent, variable } from "./environment.js";
 import { errorOf, isProblem, OneRuntimeError, UNEXPECTED, unexpected } from "./errors.js";
 
-const MAX_RETRIES = 2;
+/** The waits before six retries last 23.5 seconds or longer. A restart of One Runtime is shorter. */
+const MAX_RETRIES = 6;
 const FIRST_WAIT = 500; // milliseconds
+const LONGEST_BACKOFF = 8000;
+/** Maximum milliseconds of all waits of a call, without the random parts. */
 const MAX_WAIT = 30_000;
 const TIMEOUT = 60_000;
 /** Methods that the client repeats after any 503. A POST can have stored changes before the 503. */
@@ -23,7 +26,7 @@ export interface Options {
   fetch?: typeof globalThis.fetch;
   /** Milliseconds of one attempt, 60000 by default. For calls of `proxy`, also the default of the call's `timeout`. */
   timeout?: number;
-  /** Retries after a temporary error, 2 by default. */
+  /** Retries after a temporary error, 6 by default. All waits of a call before its retries last up to 30 seconds. */
   maxRetries?: number;
   /** Headers of each request. One Runtime passes them on to the provider in calls of `proxy`. */
   headers?: NonNullable<RequestInit["headers"]>;
@@ -162,13 +165,14 @@ export class Transport {
     for (const [name, value] of request.headers) headers.set(name, value);
     headers.set("authorization", `Bearer ${this.#apiKey}`);
     const retries = request.streamed ? 0 : retriesOf(request.maxRetries ?? this.#maxRetries);
-    for (let retry = 0; ; retry += 1) {
+    for (let retry = 0, waited = 0; ; retry += 1) {
       const outcome = await this.#attempt(path, { ...request, headers });
       if ("answer" in outcome) return outcome.answer;
       const { error } = outcome;
-      const wait = retry < retries && isTemporary(error, request) ? waitBefore(retry, error) : null;
-      if (wait === null) throw error;
-      await this.#sleep(wait, request.signal);
+      const wait = waitBefore(retry, error);
+      waited += wait;
+      if (retry === retries || waited > MAX_WAIT || !isTemporary(error, request)) throw error;
+      await this.#sleep(lengthened(wait), request.signal);
     }
   }
 
@@ -215,13 +219,14 @@ async function readJson(response: Response): Promise<unknown> {
   }
 }
 
-/**
- * Returns the milliseconds until the next attempt, or null if One Runtime demands a longer wait than the client waits.
- * The wait is up to a quarter longer at random, so that many clients do not return at the same time.
- */
+/** Returns the milliseconds until the next attempt. */
 function waitBefore(retry: number, { retryAfter }: OneRuntimeError) {
-  const wait = retryAfter === null ? FIRST_WAIT * 2 ** retry : retryAfter * 1000;
-  return wait <= MAX_WAIT ? wait * (1 + Math.random() / 4) : null;
+  return retryAfter === null ? Math.min(FIRST_WAIT * 2 ** retry, LONGEST_BACKOFF) : retryAfter * 1000;
+}
+
+/** Lengthens a wait by up to a quarter at random, so that many clients do not return at the same time. */
+function lengthened(wait: number) {
+  return wait * (1 + Math.random() / 4);
 }
 
 /** Returns true if the error is temporary and comes from One Runtime, and if a repeated request is harmless. */

@@ -29,6 +29,8 @@ const SESSION = { id: "s", session_token: "orcs_test", connect_url: "https://a.e
 const CONNECTION = { id: "c", integration_slug: "acme", end_user_id: "u", status: "active" };
 const KEYED = "idempotency-key";
 const broken = (request) => request.socket.destroy();
+/** Milliseconds of the waits without Retry-After. */
+const SCHEDULE = [500, 1000, 2000, 4000, 8000, 8000];
 
 /** Compares the waits with the waits of the schedule, which a random part makes up to a quarter longer. */
 function assertWaits(waited, schedule) {
@@ -54,7 +56,7 @@ test("a busy server is asked again after Retry-After", async (context) => {
   assertWaits(waited, [7000]);
 });
 
-test("without Retry-After each wait is longer, and the third refusal is thrown", async (context) => {
+test("without Retry-After each wait is up to 8 seconds long, and the seventh refusal is thrown", async (context) => {
   const server = await serving(context, problem("database_busy", 503));
   const { waited, oneRuntime } = waiting(server.url);
   await assert.rejects(oneRuntime.sessions.create({ endUserId: "u" }), (error) => {
@@ -62,11 +64,30 @@ test("without Retry-After each wait is longer, and the third refusal is thrown",
     assert.equal(error.code, "database_busy");
     return true;
   });
-  assertWaits(waited, [500, 1000]);
+  assertWaits(waited, SCHEDULE);
   assert.deepEqual(
     server.arrived.map((item) => item.body),
-    Array(3).fill('{"end_user_id":"u"}'),
+    Array(7).fill('{"end_user_id":"u"}'),
   );
+});
+
+test("retries outlast a restart of two workers, which took up to 22 seconds on two busy cores", async (context) => {
+  const refusals = SCHEDULE.map(() => problem("unavailable", 503));
+  const server = await serving(context, ...refusals, json(ORGANIZATION));
+  const { waited, oneRuntime } = waiting(server.url);
+  assert.equal((await oneRuntime.organization.get()).id, "o");
+  assertWaits(waited, SCHEDULE);
+  assert.ok(waited.reduce((sum, wait) => sum + wait) > 22_000);
+});
+
+test("a call waits up to 30 seconds in total", async (context) => {
+  for (const [seconds, schedule] of [[[12, 18, 1], [12_000, 18_000]], [[12, 19], [12_000]]]) {
+    const refusals = seconds.map((wait) => problem("rate_limited", 429, { "retry-after": `${wait}` }));
+    const server = await serving(context, ...refusals);
+    const { waited, oneRuntime } = waiting(server.url);
+    await assert.rejects(oneRuntime.organization.get(), RateLimited);
+    assertWaits(waited, schedule);
+  }
 });
 
 test("a Retry-After above 30 seconds is not waited for", async (context) => {
@@ -205,9 +226,9 @@ test("maxRetries of a call and of the client limits the retries", async (context
 
 test("the waits have a random part", async (context) => {
   const server = await serving(context, problem("rate_limited", 429));
-  const { waited, oneRuntime } = waiting(server.url, { maxRetries: 8 });
+  const { waited, oneRuntime } = waiting(server.url);
   await assert.rejects(oneRuntime.organization.get(), RateLimited);
-  assert.equal(new Set(waited.map((wait, retry) => wait / 2 ** retry)).size, waited.length);
+  assert.equal(new Set(waited.map((wait, retry) => wait / SCHEDULE[retry])).size, waited.length);
 });
 
 test("a call has its own timeout", async (context) => {
@@ -240,7 +261,7 @@ test("an unreachable server is a connection_failed error with the reason", async
   const server = await serving(context, (request) => request.socket.destroy());
   await assert.rejects(waiting(server.url).oneRuntime.organization.get(), (error) => {
     assert.ok(error instanceof ConnectionFailed);
-    assert.equal(server.arrived.length, 3);
+    assert.equal(server.arrived.length, 7);
     assert.equal(error.code, "connection_failed");
     assert.ok(error.message.includes(server.url));
     assert.ok(!inspect(error).includes(KEY));

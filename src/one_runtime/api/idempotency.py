@@ -89,7 +89,8 @@ async def handle_once(
         return Response(reserved.body, reserved.status, headers=headers, media_type="application/json")
     request.scope[_RESERVATION] = reserved
     try:
-        return await handle(request)
+        async with idempotency_keys.heartbeats(installation, reserved):
+            return await handle(request)
     except Exception:
         with suppress(Unavailable):  # the key is free at the end of the lease
             await idempotency_keys.release(installation, reserved)

@@ -1,13 +1,19 @@
 """Store the responses to requests with the header `Idempotency-Key`, so that a repeated request creates nothing again.
 
 An API key and an idempotency key identify a row. While a request runs, its row reserves the idempotency key for a
-limited time (a lease). The transaction that creates the resource also stores the response in the row. So the database
-contains both or none, whenever the server crashes. The response can contain a secret, such as a session token. So One
-Runtime seals the response and the fingerprint of the request.
+few seconds (a lease), and the process that handles the request extends the lease again and again (a heartbeat). So the
+key of a crashed process is free a few seconds later (docs/decisions/0064-idempotency-heartbeat.md). The transaction
+that creates the resource also stores the response in the row. So the database contains both or none, whenever the
+server crashes. The response can contain a secret, such as a session token. So One Runtime seals the response and the
+fingerprint of the request.
 """
 
+import asyncio
 import hashlib
 import json
+import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -21,19 +27,16 @@ from one_runtime.db.schema import idempotency_keys as keys
 from one_runtime.db.upsert import insert
 from one_runtime.encryption import key_ring
 from one_runtime.encryption.vault import SealContext, Sealed, Vault
-from one_runtime.errors import Conflict, OneRuntimeError
+from one_runtime.errors import Conflict, OneRuntimeError, Unavailable
 from one_runtime.jobs.queue import batched_delete, database_now, run_in_batches
 
 TABLE: Final = "idempotency_keys"
 RETENTION: Final = timedelta(hours=24)
 """Time for which One Runtime repeats a stored response."""
-LEASE: Final = timedelta(minutes=3)
-"""Time for which a running request reserves its key. The lease is longer than the requests to a provider take.
-
-After a crash, the key is free at the end of the lease.
-"""
-RETRY_AFTER: Final = 1
-"""Seconds after which the caller can repeat a request that is still running."""
+LEASE: Final = timedelta(seconds=6)
+"""Time for which a heartbeat of a running request reserves its key. After a crash, the key is free at its end."""
+HEARTBEAT: Final = timedelta(seconds=2)
+"""Time between two heartbeats. A lease outlasts two heartbeats that fail."""
 _RUNNING_VERSION, _FINISHED_VERSION = 1, 2
 
 
@@ -44,10 +47,22 @@ class IdempotencyKeyReused(OneRuntimeError):
 
 
 class IdempotencyKeyInUse(Conflict):
-    """An earlier request with this idempotency key is still running. `retry_after`: seconds to wait."""
+    """An earlier request with this idempotency key is still running, or its process has crashed.
+
+    `retry_after`: seconds after which the key of a crashed process is free.
+    """
 
     code = "idempotency_key_in_use"
-    retry_after = RETRY_AFTER
+    retry_after: int
+
+    def __init__(self, remaining: timedelta) -> None:
+        """`remaining`: the rest of the lease."""
+        self.retry_after = max(1, math.ceil(remaining.total_seconds()))
+        seconds = "second" if self.retry_after == 1 else "seconds"
+        super().__init__(
+            "An earlier request with this Idempotency-Key is still running. Repeat the request in "
+            f"{self.retry_after} {seconds}."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +87,7 @@ class _IdempotencyRow(NamedTuple):
     sealed: bytes
     key_id: str
     version: int
+    leased_until: datetime | None
 
 
 _MINE = (
@@ -79,7 +95,7 @@ _MINE = (
     keys.c.api_key_id == bindparam("api_key"),
     keys.c.key_hash == bindparam("key_hash"),
 )
-_SELECT = select(keys.c.id, keys.c.sealed, keys.c.key_id, keys.c.version).where(*_MINE)
+_SELECT = select(*(keys.c[name] for name in _IdempotencyRow._fields)).where(*_MINE)
 _DELETE_ENDED = delete(keys).where(
     *_MINE, or_(keys.c.leased_until <= bindparam("now"), keys.c.created_at <= bindparam("before"))
 )
@@ -90,6 +106,7 @@ _FINISH = (
     .where(*_RUNNING)
     .values(sealed=bindparam("sealed"), key_id=bindparam("sealed_with"), version=_FINISHED_VERSION, leased_until=None)
 )
+_EXTEND = update(keys).where(*_RUNNING).values(leased_until=bindparam("until"))
 _RELEASE = delete(keys).where(*_RUNNING)
 _PURGE = batched_delete(keys, keys.c.id < bindparam("before"))
 
@@ -116,7 +133,7 @@ async def reserve(
             return reservation
         row = await tx.one(_SELECT, _IdempotencyRow, **mine)
     if row is None:  # the earlier request has just failed
-        raise _in_use()
+        raise IdempotencyKeyInUse(timedelta())
     stored = json.loads(vault.open(organization_id, Sealed(row.key_id, row.sealed), _context(row.id, row.version)))
     if stored["fingerprint"] != fingerprint:
         raise IdempotencyKeyReused(
@@ -124,7 +141,7 @@ async def reserve(
             "each request, and send the same key only to repeat a request."
         )
     if row.version == _RUNNING_VERSION:
-        raise _in_use()
+        raise IdempotencyKeyInUse((row.leased_until or now) - now)
     return StoredResponse(stored["status"], stored["body"])
 
 
@@ -137,7 +154,36 @@ async def finish(tx: Transaction, vault: Vault, reservation: Reservation, respon
     stored = {"fingerprint": reservation.fingerprint, "status": response.status, "body": response.body}
     sealed = await _seal(tx, vault, reservation, stored, _FINISHED_VERSION)
     if not await tx.execute(_FINISH, row=reservation.id, sealed=sealed.data, sealed_with=sealed.key_id):
-        raise _in_use()
+        raise IdempotencyKeyInUse(timedelta())
+
+
+@asynccontextmanager
+async def heartbeats(installation: Installation, reservation: Reservation) -> AsyncIterator[None]:
+    """Extend the lease of a reservation at an interval until the block ends."""
+    task = asyncio.create_task(_extend_at_interval(installation, reservation))
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _extend_at_interval(installation: Installation, reservation: Reservation) -> None:
+    """Extend the lease until the row is released or has a response."""
+    is_running = True
+    while is_running:
+        await asyncio.sleep(HEARTBEAT.total_seconds())
+        with suppress(Unavailable):  # the next heartbeat tries again
+            is_running = await extend(installation, reservation)
+
+
+async def extend(installation: Installation, reservation: Reservation) -> bool:
+    """Extend the lease of a running request. Return False if the row is not a running request any more.
+
+    Raises: Unavailable.
+    """
+    async with installation.database.write() as tx:
+        until = await database_now(tx, installation.clock) + LEASE
+        return await tx.execute(_EXTEND, row=reservation.id, until=until) > 0
 
 
 async def release(installation: Installation, reservation: Reservation) -> None:
@@ -185,9 +231,3 @@ def _context(row_id: str, version: int) -> SealContext:
 
 def _hash(key: str) -> bytes:
     return hashlib.sha256(key.encode()).digest()
-
-
-def _in_use() -> IdempotencyKeyInUse:
-    return IdempotencyKeyInUse(
-        f"An earlier request with this Idempotency-Key is still running. Repeat the request in {RETRY_AFTER} second."
-    )

@@ -10,7 +10,7 @@ from one_runtime_client.async_resources.api import AsyncApi
 from one_runtime_client.calls import server_from
 from one_runtime_client.pools import AsyncHttpClient, HttpClient
 from one_runtime_client.resources.api import Api
-from one_runtime_client.retries import MAX_RETRIES, Retries
+from one_runtime_client.retries import MAX_RETRIES
 from one_runtime_client.transports import AsyncTransport, Transport
 
 __all__ = ["AsyncOneRuntime", "OneRuntime"]
@@ -28,7 +28,8 @@ class OneRuntime(Api):
         base_url: The address of One Runtime. Default: the environment variable `ONE_RUNTIME_URL`.
         api_key: An API key of your organization. Default: the environment variable `ONE_RUNTIME_API_KEY`.
         timeout: Seconds for each wait on the network.
-        max_retries: Maximum number of retries of a call. 0 turns retries off.
+        max_retries: Maximum number of retries of a call. 0 turns retries off. All waits of a call before its retries
+            last up to 30 seconds.
         http_client: An `httpx2.Client` with your own settings, such as a certificate authority or an HTTP proxy. A
             client as an object works only in the process that created it, and you close it. If you pass a function that
             returns a client, each process has its own client.
@@ -49,7 +50,7 @@ class OneRuntime(Api):
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         server = server_from(base_url, api_key, timeout)
-        super().__init__(Transport(server, http_client, Retries(max_retries), sleep))
+        super().__init__(Transport(server, http_client, max_retries, sleep))
 
     def close(self) -> None:
         """Close the HTTP connections."""
@@ -77,7 +78,8 @@ class AsyncOneRuntime(AsyncApi):
         base_url: The address of One Runtime. Default: the environment variable `ONE_RUNTIME_URL`.
         api_key: An API key of your organization. Default: the environment variable `ONE_RUNTIME_API_KEY`.
         timeout: Seconds for each wait on the network.
-        max_retries: Maximum number of retries of a call. 0 turns retries off.
+        max_retries: Maximum number of retries of a call. 0 turns retries off. All waits of a call before its retries
+            last up to 30 seconds.
         http_client: An `httpx2.AsyncClient` with your own settings, such as a certificate authority or an HTTP proxy. A
             client as an object works only in the event loop that used it first, and you close it. If you pass a
             function that returns a client, each event loop has its own client.
@@ -98,7 +100,7 @@ class AsyncOneRuntime(AsyncApi):
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         server = server_from(base_url, api_key, timeout)
-        super().__init__(AsyncTransport(server, http_client, Retries(max_retries), sleep))
+        super().__init__(AsyncTransport(server, http_client, max_retries, sleep))
 
     async def close(self) -> None:
         """Close the HTTP connections."""

@@ -15,9 +15,9 @@ class Transport:
     """Sends calls synchronously over a connection pool."""
 
     def __init__(
-        self, server: Server, http_client: HttpClient | None, retries: Retries, sleep: Callable[[float], None]
+        self, server: Server, http_client: HttpClient | None, max_retries: int, sleep: Callable[[float], None]
     ) -> None:
-        self.server, self._retries, self._sleep = server, retries, sleep
+        self.server, self._max_retries, self._sleep = server, max_retries, sleep
         self._pools = Pools(http_client, server.timeout)
 
     def send(self, call: Call) -> httpx2.Response:
@@ -45,9 +45,8 @@ class Transport:
         self._pools.close()
 
     def _accepted(self, call: Call, *, whole: bool) -> httpx2.Response:
-        attempts = 0
+        retries = Retries(call, self._max_retries)
         while True:
-            attempts += 1
             http = self._pools.current()
             request = self.server.request(http, call)
             try:
@@ -56,13 +55,13 @@ class Transport:
                 if refused or whole:
                     response.read()
             except httpx2.RequestError as error:
-                wait = self._retries.after_failure(call, error, attempts)
+                wait = retries.after_failure(error)
                 if wait is None:
                     raise no_answer(error) from cause(error)
             else:
                 if not refused:
                     return response
-                wait = self._retries.after_response(call, response, attempts)
+                wait = retries.after_response(response)
                 if wait is None:
                     raise refusal(response)
             self._sleep(wait)
@@ -75,10 +74,10 @@ class AsyncTransport:
         self,
         server: Server,
         http_client: AsyncHttpClient | None,
-        retries: Retries,
+        max_retries: int,
         sleep: Callable[[float], Awaitable[None]],
     ) -> None:
-        self.server, self._retries, self._sleep = server, retries, sleep
+        self.server, self._max_retries, self._sleep = server, max_retries, sleep
         self._pools = AsyncPools(http_client, server.timeout)
 
     async def send(self, call: Call) -> httpx2.Response:
@@ -106,9 +105,8 @@ class AsyncTransport:
         await self._pools.close()
 
     async def _accepted(self, call: Call, *, whole: bool) -> httpx2.Response:
-        attempts = 0
+        retries = Retries(call, self._max_retries)
         while True:
-            attempts += 1
             http = self._pools.current()
             request = self.server.request(http, call)
             try:
@@ -117,13 +115,13 @@ class AsyncTransport:
                 if refused or whole:
                     await response.aread()
             except httpx2.RequestError as error:
-                wait = self._retries.after_failure(call, error, attempts)
+                wait = retries.after_failure(error)
                 if wait is None:
                     raise no_answer(error) from cause(error)
             else:
                 if not refused:
                     return response
-                wait = self._retries.after_response(call, response, attempts)
+                wait = retries.after_response(response)
                 if wait is None:
                     raise refusal(response)
             await self._sleep(wait)

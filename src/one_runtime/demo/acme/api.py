@@ -4,6 +4,7 @@ An API key permits every request. A test can restrict a key. An access token per
 scopes.
 """
 
+import asyncio
 import json
 import secrets
 from collections.abc import Awaitable, Callable
@@ -56,6 +57,7 @@ class Api:
 
     def _guard(self, scope: str, endpoint: Callable[[Request, Account], Awaitable[Response]]) -> _Endpoint:
         async def guarded(request: Request) -> Response:
+            await asyncio.sleep(self._faults.api_delay)
             if self._faults.api_status is not None:
                 raise AcmeError(
                     self._faults.api_status, "unavailable", "Acme CRM is not available now. Try again later."

@@ -13,6 +13,8 @@ class Faults:
     """
 
     api_status: int | None = None
+    api_delay: float = 0.0
+    """Seconds that the API waits before each response."""
     token_status: int | None = None
     token_delay: float = 0.0
     """Seconds that the token endpoint waits before each response."""
