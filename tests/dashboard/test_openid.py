@@ -68,7 +68,7 @@ async def test_person_signs_in_and_returns_to_the_page(team: Team, provider: Fak
     assert f'name="next" value="{wanted}"' in sign_in.text
     answer = await browser.get(f"{CALLBACK}?{provider.authorize(await provider_url(browser, next=wanted)).decode()}")
     assert (answer.status_code, answer.headers["location"]) == (303, wanted)
-    assert set(browser.http.cookies) == {"or_session"}
+    assert set(browser.http.cookies) == {"or_session", "or_known_browser"}
     assert "Overview" in text_of(await browser.get())
 
 

@@ -108,6 +108,31 @@ async def test_new_member_chooses_a_password_and_signs_in_with_a_code(team: Team
     assert used.status_code == 422
 
 
+async def test_known_browser_signs_in_again_although_strangers_tried_too_often(team: Team) -> None:
+    """Security L3."""
+    page, known, stranger = (
+        await set_up(team, await open_link(team)),
+        await team.browser(None),
+        await team.browser(None),
+    )
+    await password_page(known, "/")
+    answer = await known.post("/sign-in/second-step", {"code": code_of(team, page), "next": "/"})
+    cookie = next(each for each in answer.headers.get_list("set-cookie") if each.startswith("or_known_browser="))
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+    await known.submit("/sign-out")
+    statuses = []
+    for _ in range(11):
+        refused = await stranger.post("/sign-in", {"email": "ada@example.com", "password": "a wrong one", "next": "/"})
+        statuses.append(refused.status_code)
+    assert statuses == [422] * 10 + [429]
+    assert (await stranger.post("/sign-in", {"email": "ada@example.com", "password": PASSWORD})).status_code == 429
+    assert "Code of your authenticator app" in text_of(await password_page(known, "/"))
+    team.application.clock.advance(seconds=30)  # the next code of the app, while the network's minute goes on
+    answer = await known.post("/sign-in/second-step", {"code": code_of(team, page), "next": "/"})
+    assert answer.status_code == 303, text_of(answer)
+
+
 async def test_password_without_its_second_step_opens_nothing(team: Team) -> None:
     await set_up(team, await open_link(team))
     browser = await team.browser(None)

@@ -6,6 +6,7 @@ from typing import Final
 from starlette.responses import Response
 
 SESSION: Final = "or_session"
+KNOWN_BROWSER: Final = "or_known_browser"
 
 
 class DashboardCookies:

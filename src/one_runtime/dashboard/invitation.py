@@ -37,7 +37,7 @@ async def accept_invitation(visit: Visit) -> Response:
         if membership.member_id == signed_in:
             return visit.redirect_to(path)
         token = await session.start(visit, tx, membership.member_id, "link")
-    return session.signed_in(visit, token, f"/welcome?{urlencode({'next': path})}")
+    return session.signed_in(visit, token, membership.member_id, f"/welcome?{urlencode({'next': path})}")
 
 
 def _signed_in(visit: Visit, link: InvitationLink) -> str | None:

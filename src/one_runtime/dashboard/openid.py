@@ -50,7 +50,7 @@ async def finish_openid(visit: Visit) -> Response:
     async with visit.installation.database.write() as tx:
         member = await admit(tx, visit.installation.settings, account, visit.now, visit.address)
         token = await session.start(visit, tx, member.id, "oidc", account.authenticated_at)
-    response = session.signed_in(visit, token, safe_path(unquote(visit.cookie(_NEXT))))
+    response = session.signed_in(visit, token, member.id, safe_path(unquote(visit.cookie(_NEXT))))
     for name in (_COOKIE, _NEXT):
         visit.cookies.delete(response, name)
     return response

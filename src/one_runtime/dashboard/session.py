@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from one_runtime.dashboard.cookies import SESSION
+from one_runtime.dashboard.cookies import KNOWN_BROWSER, SESSION
 from one_runtime.dashboard.declarations import SIGNED_IN, Pages
 from one_runtime.dashboard.visit import Visit
 from one_runtime.db.engine import Transaction
@@ -14,6 +14,7 @@ from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.errors import NotFound
 from one_runtime.tenancy import dashboard_sessions
 from one_runtime.tenancy.dashboard_sessions import LIFETIME, SignInMethod
+from one_runtime.tenancy.sign_in import known_browsers
 
 _SECONDS: Final = int(LIFETIME.total_seconds())
 
@@ -38,10 +39,15 @@ async def start(
     return token
 
 
-def signed_in(visit: Visit, token: SecretToken, path: str = "/") -> Response:
-    """Return the response that gives the session to the browser, and redirects the browser to a page."""
+def signed_in(visit: Visit, token: SecretToken, member_id: str, path: str = "/") -> Response:
+    """Return the response that gives the session to the browser, and redirects the browser to a page.
+
+    The browser is then known (`known_browsers`), also after the session has ended.
+    """
     response = visit.redirect_to(path)
     visit.cookies.set(response, SESSION, token.secret, _SECONDS)
+    proof = known_browsers.issue(visit.installation.vault, member_id, visit.now)
+    visit.cookies.set(response, KNOWN_BROWSER, proof, int(known_browsers.LIFETIME.total_seconds()))
     return response
 
 

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from one_runtime.dashboard import passkey_forms, session
+from one_runtime.dashboard.cookies import KNOWN_BROWSER
 from one_runtime.dashboard.declarations import PUBLIC, Pages
 from one_runtime.dashboard.passkey_forms import credential_of, find_party, require_party
 from one_runtime.dashboard.session import safe_path
@@ -40,7 +41,9 @@ async def enter_password(visit: Visit) -> Response:
     form = await visit.form()
     email, next_path = str(form.get("email", "")), safe_path(str(form.get("next", "/")))
     try:
-        step = await password_sign_in.begin(visit.installation, email, str(form.get("password", "")), visit.address)
+        step = await password_sign_in.begin(
+            visit.installation, email, str(form.get("password", "")), visit.address, visit.cookie(KNOWN_BROWSER)
+        )
     except InvalidInput as error:
         return _show(visit, next_path=next_path, email=email, error=error)
     response = visit.redirect_to(f"/sign-in/second-step?{urlencode({'next': next_path})}")
@@ -61,9 +64,7 @@ async def enter_passkey(visit: Visit) -> Response:
     form = await visit.form()
     next_path, token = safe_path(str(form.get("next", "/"))), visit.cookie(passkey_forms.COOKIE)
     try:
-        member_id = await passkey_sign_in.finish(
-            visit.installation, require_party(visit), token, credential_of(form), visit.address
-        )
+        member_id = await passkey_sign_in.finish(visit.installation, require_party(visit), token, credential_of(form))
     except InvalidInput as error:
         return _show(visit, next_path=next_path, error=error)
     return await _finish(visit, member_id, "passkey", next_path, passkey_forms.COOKIE)
@@ -81,9 +82,7 @@ async def enter_code(visit: Visit) -> Response:
     form = await visit.form()
     next_path, token = safe_path(str(form.get("next", "/"))), visit.cookie(_SECOND_STEP)
     try:
-        member_id = await password_sign_in.finish_with_code(
-            visit.installation, token, str(form.get("code", "")), visit.address
-        )
+        member_id = await password_sign_in.finish_with_code(visit.installation, token, str(form.get("code", "")))
     except InvalidInput as error:
         return await _show_second_step(visit, next_path, error)
     return await _finish(visit, member_id, "password", next_path, _SECOND_STEP)
@@ -145,6 +144,6 @@ async def _finish(visit: Visit, member_id: str, method: SignInMethod, next_path:
     """Create the session, and redirect the browser to the page that it asked for."""
     async with visit.installation.database.write() as tx:
         token = await session.start(visit, tx, member_id, method)
-    response = session.signed_in(visit, token, next_path)
+    response = session.signed_in(visit, token, member_id, next_path)
     visit.cookies.delete(response, cookie)
     return response

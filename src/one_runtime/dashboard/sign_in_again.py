@@ -30,11 +30,10 @@ async def enter_password_again(visit: Visit) -> Response:
             visit.member,
             str(form.get("password", "")),
             str(form.get("code", "")),
-            visit.address,
         )
     except InvalidInput as error:
         return await _show(visit, next_path, error)
-    return session.signed_in(visit, token, next_path)
+    return session.signed_in(visit, token, visit.member.member_id, next_path)
 
 
 @pages.post("/sign-in/again/passkey/options", access=SIGNED_IN)
@@ -59,7 +58,7 @@ async def enter_passkey_again(visit: Visit) -> Response:
         )
     except InvalidInput as error:
         return await _show(visit, next_path, error)
-    response = session.signed_in(visit, token, next_path)
+    response = session.signed_in(visit, token, visit.member.member_id, next_path)
     visit.cookies.delete(response, passkey_forms.COOKIE)
     return response
 

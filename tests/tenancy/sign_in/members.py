@@ -76,13 +76,13 @@ class SigningMember:
         return await password_sign_in.begin(self.installation, self.visitor.email, password, address)
 
     async def enter_code(self, step: SecondStep, code: str) -> str:
-        return await password_sign_in.finish_with_code(self.installation, step.token.secret, code, ADDRESS)
+        return await password_sign_in.finish_with_code(self.installation, step.token.secret, code)
 
     async def use_passkey(self, **changes: Any) -> str:
         """Sign in with the newest passkey. `changes`: of the response (`Authenticator.get`)."""
         ceremony = await passkey_sign_in.begin(self.installation, PARTY, ADDRESS)
         response = self.authenticator.get(ceremony.options, **changes)
-        return await passkey_sign_in.finish(self.installation, PARTY, ceremony.token.secret, response, ADDRESS)
+        return await passkey_sign_in.finish(self.installation, PARTY, ceremony.token.secret, response)
 
     async def other_session(self) -> str:
         """Create another session of the member. Return its id."""

@@ -11,7 +11,7 @@ from one_runtime.tenancy.sign_in.attempts import Bucket, StoredAttempt
 from tests.application import Application
 from tests.tenancy.sign_in.members import count
 
-ACCOUNT = attempts.of_account("ada@example.com")
+ACCOUNT = attempts.of_browser("ada", "laptop")
 
 
 async def begin(application: Application, *buckets: Bucket) -> StoredAttempt:
@@ -25,7 +25,7 @@ async def test_eleventh_failed_attempt_in_a_minute_is_refused(application: Appli
         with pytest.raises(RateLimited, match=r"Try again in \d+ seconds") as caught:
             await begin(application, ACCOUNT)
         assert 50 < caught.value.retry_after <= 60
-    await begin(application, attempts.of_account("grace@example.com"))
+    await begin(application, attempts.of_browser("grace", "laptop"))
     assert await count(application, sign_in_attempts) == 11  # refused attempts leave no row
     application.clock.advance(seconds=61)
     await begin(application, ACCOUNT)
@@ -61,6 +61,24 @@ async def test_parallel_attempts_do_not_pass_the_limit(application: Application)
 )
 def test_network_is_a_prefix_of_the_address(first: str | None, second: str, same: bool) -> None:
     assert (attempts.of_network(first) == attempts.of_network(second)) is same
+
+
+async def test_account_has_limits_in_a_network_and_in_all_networks(application: Application) -> None:
+    """Security L3. One network fills only its own bucket, and the limit of all networks stops distributed guesses."""
+    email, total = "ada@example.com", attempts.of_account("ada@example.com")
+    for network in range(10):
+        here = attempts.of_account_in_network(email, f"192.0.{network}.1")
+        for _ in range(30):
+            await begin(application, total, here)
+        if network < 9:
+            with pytest.raises(RateLimited):
+                await begin(application, total, attempts.of_account_in_network(email, f"192.0.{network}.200"))
+            await begin(application, attempts.of_account_in_network(email, f"192.0.{network + 100}.1"))
+    with pytest.raises(RateLimited) as caught:
+        await begin(application, total)
+    assert 3000 < caught.value.retry_after <= 3600
+    application.clock.advance(hours=1, seconds=1)
+    await begin(application, total, attempts.of_account_in_network(email, "192.0.0.1"))
 
 
 def test_kinds_of_buckets_differ() -> None:

@@ -9,8 +9,9 @@ from sqlalchemy import select, update
 from one_runtime.db.dashboard_tables import dashboard_sessions, passwords, sign_in_attempts, sign_in_steps
 from one_runtime.db.engine import Transaction
 from one_runtime.encryption import vault
+from one_runtime.encryption.vault import Vault, new_key, parse_keys
 from one_runtime.errors import RateLimited
-from one_runtime.tenancy.sign_in import passkey_sign_in, password_sign_in, steps
+from one_runtime.tenancy.sign_in import attempts, known_browsers, passkey_sign_in, password_sign_in, steps
 from one_runtime.tenancy.sign_in.passkeys import PasskeyRefused
 from one_runtime.tenancy.sign_in.password_sign_in import SignInRefused
 from one_runtime.tenancy.sign_in.steps import SignInStepExpired
@@ -22,8 +23,10 @@ OLD_HASH = "$argon2id$v=19$m=8192,t=1,p=1$"
 ELSEWHERE = "198.51.100.9"
 
 
-async def begin(application: Application, email: str, password: str, address: str = ADDRESS) -> Any:
-    return await password_sign_in.begin(application.installation, email, password, address)
+async def begin(
+    application: Application, email: str, password: str, address: str = ADDRESS, proof: str | None = None
+) -> Any:
+    return await password_sign_in.begin(application.installation, email, password, address, proof)
 
 
 async def complete(application: Application) -> SigningMember:
@@ -53,7 +56,7 @@ async def test_password_alone_does_not_sign_in(application: Application) -> None
     step = await member.enter_password()
     for token in (step.token.secret, "orss_nonsense"):
         with pytest.raises(SignInStepExpired):  # the step of a password is no sign-in with a passkey
-            await passkey_sign_in.finish(application.installation, PARTY, token, {}, ADDRESS)
+            await passkey_sign_in.finish(application.installation, PARTY, token, {})
 
 
 async def test_wrong_and_unknown_accounts_get_the_same_answer_for_the_same_work(
@@ -132,11 +135,13 @@ async def test_passkey_is_a_second_step_of_its_member_only(application: Applicat
 
 async def test_attempts_are_limited_by_account_and_by_network(application: Application) -> None:
     member = await complete(application)
-    for number in range(10):
-        with pytest.raises(SignInRefused):
-            await begin(application, "ADA@example.com ", "wrong password", f"203.0.{number}.1")
+    for _ in range(29):
+        await attempts.begin(application.installation, attempts.of_account_in_network("ada@example.com", "203.0.113.1"))
+    with pytest.raises(SignInRefused):
+        await begin(application, "ADA@example.com ", "wrong password", "203.0.113.77")
     with pytest.raises(RateLimited):
-        await member.enter_password(address=ELSEWHERE)
+        await member.enter_password(address="203.0.113.200")
+    await member.enter_password(address=ELSEWHERE)
     for number in range(10):
         with pytest.raises(SignInRefused):
             await begin(application, f"user{number}@example.com", "wrong password", ELSEWHERE)
@@ -144,6 +149,55 @@ async def test_attempts_are_limited_by_account_and_by_network(application: Appli
         await begin(application, "grace@example.com", "wrong password", "198.51.100.200")
     application.clock.advance(seconds=61)
     await member.enter_password(address=ELSEWHERE)
+
+
+async def test_known_browser_signs_in_although_strangers_have_used_up_all_attempts(application: Application) -> None:
+    """Security L3."""
+    ada, vault = await complete(application), application.installation.vault
+    grace = await new_member(application, "grace@example.com")
+    now = application.clock()
+    proof = known_browsers.issue(vault, ada.id, now)
+    foreign = {
+        "no proof": None,
+        "another member's": known_browsers.issue(vault, grace.id, now),
+        "an unknown person's": known_browsers.issue(vault, "", now),
+        "another key's": known_browsers.issue(Vault(parse_keys(new_key())), ada.id, now),
+        "old": known_browsers.issue(vault, ada.id, now - known_browsers.LIFETIME),
+        "changed": proof[:3] + ("A" if proof[3] != "A" else "B") + proof[4:],
+        "short": proof[:-4],
+        "no text of base64": "\u20ac",
+    }
+    for bucket in (attempts.of_account("ada@example.com"), attempts.of_network(ADDRESS)):
+        for _ in range(bucket.limit):
+            await attempts.begin(application.installation, bucket)
+    for other in foreign.values():
+        with pytest.raises(RateLimited):
+            await begin(application, "ada@example.com", PASSWORD, proof=other)
+    for _ in range(9):
+        with pytest.raises(SignInRefused):
+            await begin(application, "ada@example.com", "wrong password", proof=proof)
+    step = await begin(application, " Ada@example.com", PASSWORD, proof=proof)
+    await begin(application, "ada@example.com", PASSWORD, proof=known_browsers.issue(vault, ada.id, now))
+    with pytest.raises(SignInRefused):
+        await begin(application, "ada@example.com", "wrong password", proof=proof)
+    with pytest.raises(RateLimited):
+        await begin(application, "ada@example.com", PASSWORD, proof=proof)
+    assert step.accepts_code
+
+
+async def test_strangers_do_not_keep_a_signed_in_member_from_confirming_the_password(application: Application) -> None:
+    ada = await complete(application)
+    for bucket in (attempts.of_account("ada@example.com"), attempts.of_network(ADDRESS)):
+        for _ in range(bucket.limit):
+            await attempts.begin(application.installation, bucket)
+    again = password_sign_in.authenticate_again
+    for _ in range(10):
+        with pytest.raises(SignInRefused):
+            await again(application.installation, ada.visitor, "wrong password", ada.code())
+    with pytest.raises(RateLimited):
+        await again(application.installation, ada.visitor, PASSWORD, ada.code())
+    application.clock.advance(seconds=61)
+    assert (await again(application.installation, ada.visitor, PASSWORD, ada.code())).secret
 
 
 async def test_wrong_codes_are_limited_although_the_password_is_correct(application: Application) -> None:
@@ -195,7 +249,7 @@ async def test_password_and_code_confirm_an_action(application: Application) -> 
 
     async def confirm(password: str, code: str) -> None:
         installation = application.installation
-        await password_sign_in.authenticate_again(installation, member.visitor, password, code, ADDRESS)
+        await password_sign_in.authenticate_again(installation, member.visitor, password, code)
 
     before = await authenticated_at(application)
     with pytest.raises(SignInRefused):

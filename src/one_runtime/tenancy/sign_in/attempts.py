@@ -60,8 +60,24 @@ _PURGE = batched_delete(rows, rows.c.id < bindparam("before"))
 
 
 def of_account(email: str) -> Bucket:
-    """Return the bucket of an e-mail address, known or unknown: ten failed attempts in a minute."""
-    return _bucket("account", email, 10, _MINUTE)
+    """Return the bucket of an e-mail address, known or unknown: 300 failed attempts in an hour, of all networks.
+
+    The limit stops an attacker who guesses from many networks. One network alone cannot reach it.
+    """
+    return _bucket("account", email, 300, _HOUR)
+
+
+def of_account_in_network(email: str, address: str | None) -> Bucket:
+    """Return the bucket of an e-mail address in a network: 30 failed attempts in an hour."""
+    return _bucket("account in network", f"{_network(address)}\0{email}", 30, _HOUR)
+
+
+def of_browser(member_id: str, browser: str) -> Bucket:
+    """Return the bucket of a member's known browser or session: ten failed attempts in a minute.
+
+    This bucket replaces those of the account and of the network, which other people can fill.
+    """
+    return _bucket("browser", f"{member_id}\0{browser}", 10, _MINUTE)
 
 
 def of_network(address: str | None) -> Bucket:

@@ -34,19 +34,17 @@ async def begin(
         return PasskeyCeremony(token, await passkeys.sign_in_options(tx, party, token.secret, member_id))
 
 
-async def finish(
-    installation: Installation, party: RelyingParty, token: str, response: object, address: str | None
-) -> str:
-    """Check the passkey. Return the id of its member. Raises: PasskeyRefused; SignInStepExpired; RateLimited."""
-    attempt = await attempts.begin(installation, attempts.of_network(address))
+async def finish(installation: Installation, party: RelyingParty, token: str, response: object) -> str:
+    """Check the passkey. Return the id of its member. Raises: PasskeyRefused; SignInStepExpired.
+
+    A signature cannot be guessed. So no limit counts failures, and strangers cannot use up a member's attempts.
+    """
     async with installation.database.write() as tx:
         now = installation.clock()
         step = await steps.use(tx, "passkey", token, now)
         if step.member_id is not None:  # the step confirms an action, and creates no session
             raise steps.expired()
-        member_id = await passkeys.verify(tx, party, token, response, now)
-        await attempts.forgive(tx, attempt)
-        return member_id
+        return await passkeys.verify(tx, party, token, response, now)
 
 
 async def authenticate_again(

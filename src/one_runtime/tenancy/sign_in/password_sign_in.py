@@ -4,7 +4,7 @@ A password alone never signs in. For an unknown account, the server does the sam
 neither the answer nor its duration reveals which accounts exist.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -20,8 +20,8 @@ from one_runtime.encryption.secret_tokens import SecretToken
 from one_runtime.errors import InvalidInput
 from one_runtime.tenancy import dashboard_sessions
 from one_runtime.tenancy.dashboard_sessions import Visitor
-from one_runtime.tenancy.sign_in import attempts, passkeys, password_rules, steps, totp
-from one_runtime.tenancy.sign_in.attempts import StoredAttempt
+from one_runtime.tenancy.sign_in import attempts, known_browsers, passkeys, password_rules, steps, totp
+from one_runtime.tenancy.sign_in.attempts import Bucket, StoredAttempt
 from one_runtime.tenancy.sign_in.passkeys import RelyingParty
 from one_runtime.tenancy.sign_in.steps import SignInStep
 
@@ -70,12 +70,27 @@ _RENEW_HASH = (
 )
 
 
-async def begin(installation: Installation, email: str, password: str, address: str | None) -> SecondStep:
-    """Check a password, and begin the second step.
+async def begin(
+    installation: Installation, email: str, password: str, address: str | None, proof: str | None = None
+) -> SecondStep:
+    """Check a password, and begin the second step. `proof`: of the browser (`known_browsers`).
 
     Raises: SignInRefused; RateLimited; Unavailable if too many sign-ins wait.
     """
-    account, attempt = await _check(installation, email, password, address)
+    account_name = _normalize(email)
+    async with installation.database.read() as tx:
+        account = await tx.one(_FIND, _AccountRow, account=account_name)
+    buckets: Sequence[Bucket] = (
+        attempts.of_account(account_name),
+        attempts.of_account_in_network(account_name, address),
+        attempts.of_network(address),
+    )
+    # An unknown account needs the same work, so it has a member of its own, for whom no proof exists
+    member_id = account.member_id if account is not None else ""
+    browser = known_browsers.identify(installation.vault, proof, member_id, installation.clock())
+    if browser is not None and account is not None:
+        buckets = (attempts.of_browser(member_id, browser),)
+    account, attempt = await _check(installation, account, password, buckets)
     if not account.has_totp and not account.has_passkey:
         raise SignInRefused.of("password", _NO_SECOND_STEP)
     await attempts.begin(installation, attempts.of_steps(account.member_id))
@@ -99,15 +114,17 @@ async def find_second_step(installation: Installation, token: str) -> tuple[bool
     return account.has_totp, account.has_passkey
 
 
-async def finish_with_code(installation: Installation, token: str, code: str, address: str | None) -> str:
+async def finish_with_code(installation: Installation, token: str, code: str) -> str:
     """Check the code of an authenticator app. Return the id of the member. After a wrong code, the step stays.
+
+    The bucket of the network does not count here: strangers can fill it, and the step proves the password.
 
     Raises: WrongCode; SignInStepExpired; RateLimited.
     """
     now = installation.clock()
     async with installation.database.read() as tx:
         member_id = await _member_of_step(tx, token, now)
-    attempt = await attempts.begin(installation, attempts.of_second_step(member_id), attempts.of_network(address))
+    attempt = await attempts.begin(installation, attempts.of_second_step(member_id))
     async with installation.database.write() as tx:
         await steps.use(tx, "second_factor", token, now)
         await totp.verify(tx, installation.vault, member_id, code, now)
@@ -130,16 +147,16 @@ async def finish_with_passkey(installation: Installation, party: RelyingParty, t
         return await passkeys.verify(tx, party, token, response, now, step.member_id)
 
 
-async def authenticate_again(
-    installation: Installation, visitor: Visitor, password: str, code: str, address: str | None
-) -> SecretToken:
+async def authenticate_again(installation: Installation, visitor: Visitor, password: str, code: str) -> SecretToken:
     """Check the password and a code of a signed-in member, before a sensitive action. Return the session's new token.
 
     Raises: SignInRefused; WrongCode; RateLimited; Unavailable if too many sign-ins wait.
     """
-    account, attempt = await _check(installation, visitor.email, password, address)
-    if account.member_id != visitor.member_id:  # the member has just changed the e-mail address
-        raise SignInRefused.of("password", _WRONG)
+    async with installation.database.read() as tx:
+        account = await tx.one(_FIND_MEMBER, _AccountRow, member=visitor.member_id)
+    # As for a known browser: other people can fill the buckets of the account and of the network
+    buckets = (attempts.of_browser(visitor.member_id, visitor.session_id),)
+    _, attempt = await _check(installation, account, password, buckets)
     second = await attempts.begin(installation, attempts.of_second_step(visitor.member_id))
     async with installation.database.write() as tx:
         now = installation.clock()
@@ -150,13 +167,11 @@ async def authenticate_again(
 
 
 async def _check(
-    installation: Installation, email: str, password: str, address: str | None
+    installation: Installation, account: _AccountRow | None, password: str, buckets: Sequence[Bucket]
 ) -> tuple[_AccountRow, StoredAttempt]:
     """Check a password. Replace a hash with old parameters. Raises: as `begin`."""
-    account_name, encoded = email.strip().lower(), password_rules.encode(password[: password_rules.MAX_BYTES + 1])
-    attempt = await attempts.begin(installation, attempts.of_account(account_name), attempts.of_network(address))
-    async with installation.database.read() as tx:
-        account = await tx.one(_FIND, _AccountRow, account=account_name)
+    encoded = password_rules.encode(password[: password_rules.MAX_BYTES + 1])
+    attempt = await attempts.begin(installation, *buckets)
     phc = account.phc if account is not None else None
     matches = await installation.passwords.verify(encoded, phc)
     if account is None or phc is None or not matches:
@@ -166,6 +181,10 @@ async def _check(
         async with installation.database.write() as tx:
             await tx.execute(_RENEW_HASH, member=account.member_id, read_phc=phc, new_phc=new_phc)
     return account, attempt
+
+
+def _normalize(email: str) -> str:
+    return email.strip().lower()
 
 
 async def _member_of_step(tx: Transaction, token: str, now: datetime) -> str:
