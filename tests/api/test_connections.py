@@ -210,12 +210,52 @@ async def test_reconnected_account_keeps_its_connection(application: Application
     assert await event_types(client, connection_id=first["id"]) == ["connection.reconnected", "connection.created"]
 
 
-async def test_another_account_replaces_the_connected_one(application: Application, client: Client) -> None:
+@pytest.mark.promise("P15")
+async def test_another_account_replaces_the_connected_one_only_by_name(
+    application: Application, client: Client
+) -> None:
     first = await client.connect()
-    other = await client.connect(key=ACME_KEYS[INITECH])
-    assert other["id"] == first["id"]
-    assert other["account"] == {"id": INITECH, "label": "Initech"}
+    refused = await client.post(PATH, importing(ACME_KEYS[INITECH]))
+    assert (refused.status_code, refused.json()["code"]) == (409, "account_mismatch")
+    for part in ("Initech", "Globex Corporation", first["id"], "connection_id", "multiple: true"):
+        assert part in refused.json()["detail"]
+    assert await kept(application, client, first["id"]) == {"api_key": ACME_KEYS[GLOBEX]}
+    other = await client.connect(key=ACME_KEYS[INITECH], connection_id=first["id"])
+    assert (other["id"], other["account"]) == (first["id"], {"id": INITECH, "label": "Initech"})
     assert await kept(application, client, first["id"]) == {"api_key": ACME_KEYS[INITECH]}
+
+
+@pytest.mark.promise("P15")
+async def test_import_replaces_none_of_several_connections_without_its_id(
+    application: Application, client: Client
+) -> None:
+    unchecked: dict[str, Any] = {"check": False, "multiple": True}
+    first = await client.connect(key=ACME_KEYS[GLOBEX], name="Operations", **unchecked)
+    second = await client.connect(key=ACME_KEYS[INITECH], name="Billing", **unchecked)
+    new_key = ACME_KEYS[INITECH] + "new"
+    refused = await client.post(PATH, importing(new_key, check=False))
+    assert (refused.status_code, refused.json()["code"]) == (409, "several_connections")
+    choices = [(choice["id"], choice["name"], choice["status"]) for choice in refused.json()["connections"]]
+    assert choices == [(second["id"], "Billing", "active"), (first["id"], "Operations", "active")]
+    for part in (first["id"], "Operations", "connection_id", "multiple: true"):
+        assert part in refused.json()["detail"]
+    assert new_key not in refused.text
+    named = await client.connect(key=new_key, check=False, connection_id=second["id"])
+    assert (named["id"], named["name"]) == (second["id"], "Billing")
+    assert await kept(application, client, first["id"]) == {"api_key": ACME_KEYS[GLOBEX]}
+    assert await kept(application, client, second["id"]) == {"api_key": new_key}
+    added = await client.connect(key=new_key + "2", **unchecked)
+    assert added["id"] not in {first["id"], second["id"]}
+
+
+async def test_import_names_only_a_connection_of_the_end_user_at_the_integration(client: Client) -> None:
+    theirs = await client.connect(end_user_id="user_456")
+    for connection_id in (theirs["id"], "unknown"):
+        refused = await client.post(PATH, importing(connection_id=connection_id))
+        assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+    both = await client.post(PATH, importing(connection_id=theirs["id"], multiple=True))
+    assert_invalid(both, "multiple")
+    assert await listed(client, end_user_id="user_123") == []
 
 
 async def test_multiple_adds_a_connection_per_account(client: Client) -> None:
@@ -231,7 +271,8 @@ async def test_reconnecting_repairs_a_connection_that_needs_reauth(application: 
     broken = await client.connect()
     application.acme.acme.revoke(ACME_KEYS[GLOBEX])
     await check(client, broken["id"])
-    repaired = await client.connect(key=ACME_KEYS[INITECH])
+    application.acme.acme.restore(ACME_KEYS[GLOBEX])
+    repaired = await client.connect()
     assert (repaired["id"], repaired["status"], repaired["error"]) == (broken["id"], "active", None)
 
 
@@ -295,7 +336,7 @@ async def test_automatic_name_follows_the_account_and_a_chosen_name_stays(client
         assert (first["name"], first["account"]["label"]) == (label, label)
         for name in names:
             assert (await client.send("PATCH", f"{PATH}/{first['id']}", {"name": name})).status_code == 200
-        moved = await client.connect(user, ACME_KEYS[INITECH])
+        moved = await client.connect(user, ACME_KEYS[INITECH], connection_id=first["id"])
         assert (moved["id"], moved["account"]["label"], moved["name"]) == (first["id"], "Initech", expected), user
         session = await client.session(user)
         typed = {"replace_account": True}

@@ -1,6 +1,7 @@
 """The npm packages in a real browser: built with Vite, and in a page without a bundler, against the demo."""
 
 import asyncio
+import json
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -83,6 +84,38 @@ async def test_settings_page_asks_to_connect_a_broken_account_again(
     await submit_key(frame, demo.acme_key)
     await expect(acme).to_have_attribute("data-status", "connected")
     await expect(settings.get_by_role("listitem").first).to_have_attribute("data-slug", "acme")
+
+
+@pytest.mark.promise("P15")
+async def test_settings_page_reconnects_the_broken_one_of_two_accounts(
+    settings: Page, demo: Demo, product_site: str
+) -> None:
+    end_user_id = (await settings.context.cookies(product_site))[0]["value"]
+    await break_connection(demo, end_user_id)
+    await import_unknown_account(demo, end_user_id, "Operations")
+    await settings.goto(f"{product_site}/settings.html?list")
+    acme = settings.locator("[data-slug=acme]")
+    await expect(acme).to_have_attribute("data-status", "connected")
+    async with settings.expect_request("**/sessions") as request:
+        await acme.get_by_role("button", name=f"Reconnect {GLOBEX}").click()
+    frame = await popup(settings)
+    body = json.loads((await request.value).post_data or "")
+    await choose_key(frame)
+    await submit_key(frame, demo.acme_key)
+    await expect(acme).to_contain_text(f"Connected to Operations, {GLOBEX}")
+    async with httpx2.AsyncClient(base_url=demo.url, headers={"Authorization": f"Bearer {demo.api_key}"}) as http:
+        listed = (await http.get("/v1/connections", params={"end_user_id": end_user_id})).json()["connections"]
+    repaired = next(connection for connection in listed if connection["name"] == GLOBEX)
+    assert body["connection_id"] == repaired["id"]
+    assert [connection["status"] for connection in listed] == ["active", "active"]
+
+
+async def import_unknown_account(demo: Demo, end_user_id: str, name: str) -> None:
+    """Add an account of Acme whose identity is unknown."""
+    body = {"integration_slug": "acme", "end_user_id": end_user_id, "auth_type": "api_key", "name": name}
+    more = {"credentials": {"api_key": "acme_operations_012345"}, "check": False, "multiple": True}
+    async with httpx2.AsyncClient(base_url=demo.url, headers={"Authorization": f"Bearer {demo.api_key}"}) as http:
+        (await http.post("/v1/connections", json={**body, **more})).raise_for_status()
 
 
 async def break_connection(demo: Demo, end_user_id: str) -> None:

@@ -1,5 +1,6 @@
 """Every resource of the Python client, synchronous and asynchronous, against a real installation."""
 
+import pickle
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -165,6 +166,26 @@ async def test_error_of_a_refused_credential_quotes_the_provider_and_not_the_key
     assert refused.value.code == "credentials_refused"
     assert refused.value.provider_reason
     assert "acme_wrong" not in f"{refused.value!r} {refused.value}"
+
+
+@pytest.mark.promise("P15")
+async def test_error_lists_the_connections_that_an_import_can_mean(one_runtime: Served) -> None:
+    for number in range(2):
+        key = {"api_key": f"acme_{number}_0123456789"}
+        await one_runtime.connect(credentials=key, name=f"Account {number}", check=False, multiple=True)
+    with pytest.raises(Conflict) as refused:
+        await one_runtime.connect(credentials={"api_key": "acme_new_0123456789"}, check=False)
+    assert refused.value.code == "several_connections"
+    choices = refused.value.connections
+    assert [(choice.name, choice.status) for choice in choices] == [("Account 1", "active"), ("Account 0", "active")]
+    named: dict[str, Any] = {
+        "credentials": {"api_key": "acme_new_0123456789"},
+        "check": False,
+        "connection_id": choices[0].id,
+    }
+    assert (await one_runtime.connect(**named)).name == "Account 1"
+    copy = pickle.loads(pickle.dumps(refused.value))
+    assert copy.connections == choices
 
 
 async def test_key_that_the_provider_revoked_requires_the_end_user(one_runtime: Served) -> None:

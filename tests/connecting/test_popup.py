@@ -151,6 +151,45 @@ async def test_account_without_an_id_is_reconnected_in_place(hostile: Hostile) -
     assert (await read_connection(hostile.client, first))["account"]["id"] == "acc_1"
 
 
+async def two_unknown_accounts(hostile: Hostile) -> tuple[str, str]:
+    """Connect two accounts whose provider returns no account id. Return the ids of the connections."""
+    hostile.answers(accepted("", "Unknown"))
+    first = await connect_in_popup(hostile.client, FIRST, suggested_connection_name="Operations")
+    return first, await connect_in_popup(hostile.client, SECOND, multiple=True, suggested_connection_name="Billing")
+
+
+async def credential_of(client: Client, connection_id: str) -> str:
+    read = await client.get(f"/v1/connections/{connection_id}/credentials")
+    credential: str = read.json()["credentials"]["api_key"]
+    return credential
+
+
+@pytest.mark.promise("P15")
+async def test_popup_asks_which_of_several_connections_an_unknown_account_belongs_to(hostile: Hostile) -> None:
+    first, second = await two_unknown_accounts(hostile)
+    session, new_key = await hostile.client.session(), ACME_KEYS[GLOBEX] + "_new"
+    asked = await hostile.client.type_key(session["session_token"], new_key)
+    assert (asked.status_code, asked.json()["code"]) == (409, "several_connections")
+    listed = [(choice["id"], choice["name"], choice["status"]) for choice in asked.json()["connections"]]
+    assert listed == [(second, "Billing", "active"), (first, "Operations", "active")]
+    assert [await credential_of(hostile.client, connection) for connection in (first, second)] == [FIRST, SECOND]
+    assert (await read_session(hostile.client, session))["status"] == "pending"
+    answered = await hostile.client.type_key(session["session_token"], new_key, connection=second)
+    assert (answered.status_code, answered.json()["connection_id"]) == (200, second)
+    assert [await credential_of(hostile.client, connection) for connection in (first, second)] == [FIRST, new_key]
+    assert (await read_connection(hostile.client, first))["name"] == "Operations"
+
+
+@pytest.mark.promise("P15")
+async def test_end_user_can_add_an_account_beside_several_connections(hostile: Hostile) -> None:
+    present = await two_unknown_accounts(hostile)
+    session = await hostile.client.session()
+    added = await hostile.client.type_key(session["session_token"], FIRST + "_new", connection="add")
+    assert added.status_code == 200
+    assert added.json()["connection_id"] not in present
+    assert [await credential_of(hostile.client, connection) for connection in present] == [FIRST, SECOND]
+
+
 @pytest.mark.parametrize(
     "session,typed,expected",
     [

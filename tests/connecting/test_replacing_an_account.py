@@ -141,3 +141,30 @@ async def test_key_in_place_of_a_sign_in_revokes_the_tokens(runtime: AcmeAuthori
     assert typed.json()["connection_id"] == first["id"]
     await revoke_queued(runtime)
     assert runtime.revoke_all_grants(GLOBEX) == 0
+
+
+@pytest.mark.promise("P15")
+@pytest.mark.parametrize("answer", ["a connection", "another account"])
+async def test_window_asks_which_of_several_connections_a_third_account_belongs_to(
+    runtime: AcmeAuthorizing, answer: str
+) -> None:
+    typed = await runtime.client.connect(key=ACME_KEYS[GLOBEX], check=False, name="Operations <b>")
+    billing = await runtime.client.connect(key=ACME_KEYS[GLOBEX] + "2", check=False, name="Billing", multiple=True)
+    session = await runtime.session()
+    attempt = await runtime.authorize(session["session_token"])
+    page = await runtime.call_back(await runtime.allow(attempt, INITECH), attempt.cookie)
+    assert "Which Acme CRM account is this?" in page.text
+    assert [text in page.text for text in ("Billing", "Operations &lt;b&gt;", "Add as another account")] == [True] * 3
+    assert (await runtime.outcome(session["session_token"], attempt.authorization_id))["state"] == "waiting"
+    assert {row["account"]["id"] for row in await runtime.connections()} == {None}
+    done = await runtime.select(page, attempt.cookie, 0 if answer == "a connection" else 2)
+    assert done.status_code == 200, done.text
+    outcome = await runtime.outcome(session["session_token"], attempt.authorization_id)
+    connected = outcome["connection"]["connection_id"]
+    assert (connected == billing["id"], connected == typed["id"]) == (answer == "a connection", False)
+    accounts = {row["id"]: row["account"]["id"] for row in await runtime.connections()}
+    assert accounts[typed["id"]] is None
+    assert accounts[connected] == INITECH
+    assert len(accounts) == (2 if answer == "a connection" else 3)
+    assert await runtime.failed_checks(session) == 0
+    assert consents(runtime) == 1

@@ -11,7 +11,7 @@ from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import system_clock
 from one_runtime.connections import connections
 from one_runtime.connections.connection_filter import ConnectionFilter
-from one_runtime.connections.connections import AccountMismatch, Connection, NewConnection
+from one_runtime.connections.connections import ADD, AccountMismatch, Connection, NewConnection, SeveralConnections
 from one_runtime.connections.credentials import ProviderAccount
 from one_runtime.db.engine import Database
 from one_runtime.db.ids import new_id
@@ -87,14 +87,60 @@ async def test_multiple_adds_another_account_and_replaces_the_same_one(database:
     assert (again.id, created) == (first.id, False)
 
 
-async def test_an_unknown_account_replaces_the_active_connection_before_a_broken_one(
-    database: Database, actor: Actor
+@pytest.mark.promise("P15")
+@pytest.mark.parametrize("account_id", [None, "account-3"], ids=["an unknown account", "a third account"])
+@pytest.mark.parametrize("breaks", [0, 1, 2])
+async def test_none_of_several_connections_is_replaced_without_being_named(
+    database: Database, actor: Actor, account_id: str | None, breaks: int
 ) -> None:
-    active, _ = await connect(database, actor, account("account-1"))
-    broken, _ = await connect(database, actor, account("account-2", multiple=True))
-    await need_reauth(database, actor, broken)
-    replaced, _ = await connect(database, actor, account(None))
-    assert replaced.id == active.id
+    first, _ = await connect(database, actor, account("account-1", "key-1"))
+    second, _ = await connect(database, actor, account("account-2", "key-2", multiple=True))
+    for connection in (second, first)[:breaks]:
+        await need_reauth(database, actor, connection)
+    before = await list_connections(database, actor)
+    with pytest.raises(SeveralConnections) as refused:
+        await connect(database, actor, account(account_id, "new key", agreed=True))
+    assert [connection.id for connection in refused.value.present] == [second.id, first.id]
+    assert first.id in refused.value.detail
+    assert second.id in refused.value.detail
+    assert await list_connections(database, actor) == before
+    assert [await secret_of(database, connection) for connection in (first, second)] == ["key-1", "key-2"]
+
+    named, created = await connect(database, actor, account(account_id, "new key", answer=second.id))
+    assert (named.id, named.status, created) == (second.id, "active", False)
+    assert [await secret_of(database, connection) for connection in (first, second)] == ["key-1", "new key"]
+
+
+@pytest.mark.promise("P15")
+async def test_account_can_be_added_beside_several_connections(database: Database, actor: Actor) -> None:
+    present = [await connect(database, actor, account(f"account-{n}", f"key-{n}", multiple=True)) for n in range(2)]
+    added, created = await connect(database, actor, account(None, "new key", answer=ADD))
+    assert created
+    secrets = [await secret_of(database, connection) for connection, _ in (*present, (added, True))]
+    assert secrets == ["key-0", "key-1", "new key"]
+
+
+@pytest.mark.promise("P15")
+async def test_the_only_connection_is_repaired_by_an_unknown_account(database: Database, actor: Actor) -> None:
+    only, _ = await connect(database, actor, account(None))
+    await need_reauth(database, actor, only)
+    repaired, created = await connect(database, actor, account(None, "key-2"))
+    assert (repaired.id, repaired.status, created) == (only.id, "active", False)
+
+
+@pytest.mark.promise("P4")
+async def test_answer_of_the_end_user_changes_no_other_rule(database: Database, actor: Actor) -> None:
+    first, _ = await connect(database, actor, account("account-1"))
+    with pytest.raises(AccountMismatch):
+        await connect(database, actor, account("account-2", answer=ADD))
+    replaced, created = await connect(database, actor, account(None, "key-2", answer=ADD))
+    assert (replaced.id, created) == (first.id, False), "a session without `multiple` adds no second connection"
+    second, _ = await connect(database, actor, account("account-2", multiple=True))
+    named, _ = await connect(database, actor, account(None, "key-3", target=first.id, answer=second.id))
+    assert named.id == first.id, "the session names the connection to reconnect"
+    theirs, _ = await connect(database, actor, account("account-3", end_user_id="user_456"))
+    with pytest.raises(NotFound):
+        await connect(database, actor, account(None, answer=theirs.id))
 
 
 async def test_a_target_is_reconnected_only_if_it_is_of_this_end_user(database: Database, actor: Actor) -> None:

@@ -121,6 +121,31 @@ async def test_page_with_a_strict_policy_connects_reconnects_and_replaces(
     assert [connection["account"]["id"] for connection in await backend.connections()] == [INITECH]
 
 
+@pytest.mark.promise("P15")
+@pytest.mark.firefox_soak
+async def test_end_user_selects_the_account_to_reconnect_with_the_keyboard(
+    page: Page, demo: Demo, site: Site, backend: Backend
+) -> None:
+    operations, billing = await backend.add_unknown_accounts("Operations", "Billing")
+    frame = await open_popup(page, site, await backend.token())
+    await submit_key(frame, demo.acme_keys[GLOBEX])
+    await expect(heading(frame)).to_have_text("Which Acme CRM account is this?")
+    await expect(heading(frame)).to_be_focused()
+    rows = frame.get_by_role("list", name="Which Acme CRM account is this?").get_by_role("button")
+    assert [" ".join(text.split()[:1]) for text in await rows.all_inner_texts()] == ["Billing", "Operations", "Add"]
+
+    await click(frame, "Back")
+    assert await key_field(frame).input_value() == demo.acme_keys[GLOBEX]
+    await key_field(frame).press("Enter")
+    await expect(heading(frame)).to_be_focused()
+    await page.keyboard.press("Tab")
+    await expect(rows.first).to_be_focused()
+    await page.keyboard.press("Enter")
+    assert (await outcome(page))["connectionId"] == billing
+    accounts = {connection["id"]: connection["account"]["id"] for connection in await backend.connections()}
+    assert accounts == {operations: None, billing: GLOBEX}
+
+
 @pytest.mark.promise("P4")
 async def test_connected_session_makes_no_second_connection(
     page: Page, demo: Demo, site: Site, backend: Backend

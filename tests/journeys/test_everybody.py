@@ -81,6 +81,14 @@ async def another_account(page: Page, site: Site, backend: Backend) -> Frame:
     return frame
 
 
+async def several_accounts(page: Page, site: Site, backend: Backend) -> Frame:
+    await backend.add_unknown_accounts("Operations", "Billing <b>")
+    frame = await open_popup(page, site, await backend.token())
+    await submit_key(frame, backend.demo.acme_key)
+    await expect(heading(frame)).to_have_text("Which Acme CRM account is this?")
+    return frame
+
+
 async def connected(page: Page, site: Site, backend: Backend) -> Frame:
     frame = await open_popup(page, site, await backend.token(), "/embedder")  # this page keeps the success mark
     await submit_key(frame, backend.demo.acme_key)
@@ -101,7 +109,8 @@ async def loading(page: Page, site: Site, backend: Backend) -> Frame:
 
 
 REACHED: list[Reach] = [
-    form, refused, missing, working, choice, parameters, password, another_account, connected, unreachable, loading,
+    form, refused, missing, working, choice, parameters, password, another_account, several_accounts, connected,
+    unreachable, loading,
 ]  # fmt: skip
 
 

@@ -140,6 +140,23 @@ async def test_another_account_replaces_the_first_only_after_the_end_user_agreed
     assert connection["account"]["id"] == "acc_globex"
 
 
+@pytest.mark.promise("P15")
+async def test_page_asks_which_of_several_accounts_to_reconnect(window: Page, demo: Demo, backend: Backend) -> None:
+    operations, billing = await backend.add_unknown_accounts("Operations", "Billing")
+    await confirmed(window, backend)
+    await paste(window, demo.acme_key)
+    await expect(heading(window)).to_have_text("Which Acme CRM account is this?")
+    await expect(window.get_by_label("API key", exact=True)).to_have_value("")
+    select = window.get_by_label("Account", exact=True)
+    labels = await select.locator("option").all_inner_texts()
+    assert [label.split()[0] for label in labels] == ["Choose…", "Billing", "Operations", "Add"]
+    await select.select_option(operations)
+    await paste(window, demo.acme_key)
+    await expect(heading(window)).to_have_text("Connected")
+    accounts = {connection["id"]: connection["account"]["id"] for connection in await backend.connections()}
+    assert accounts == {operations: "acc_globex", billing: None}
+
+
 async def paste_to_replace(page: Page, key: str) -> None:
     await expect(heading(page)).to_have_text("Replace the connected account?")
     await type_text(page.get_by_label("API key", exact=True), key)

@@ -70,6 +70,13 @@ async def another_account(page: Page, backend: Backend) -> None:
     await expect(heading(page)).to_have_text("Replace the connected account?")
 
 
+async def several_accounts(page: Page, backend: Backend) -> None:
+    await backend.add_unknown_accounts("Operations", "Billing <b>")
+    await confirmed(page, backend)
+    await paste(page, backend.demo.acme_key)
+    await expect(heading(page)).to_have_text("Which Acme CRM account is this?")
+
+
 async def connected(page: Page, backend: Backend) -> None:
     await confirmed(page, backend)
     await paste(page, backend.demo.acme_key)
@@ -90,7 +97,7 @@ async def reloaded(page: Page, backend: Backend) -> None:
 
 REACHED: list[Reach] = [
     confirmation, confirmation_of_anything, form, picks, nothing_found, choice, refused, wrong_field, another_account,
-    connected, over, reloaded,
+    several_accounts, connected, over, reloaded,
 ]  # fmt: skip
 
 
@@ -106,7 +113,9 @@ async def test_axe_finds_nothing_and_nothing_is_wider_than_a_small_phone(
     assert await page.evaluate("() => document.documentElement.scrollWidth <= innerWidth")
 
 
-@pytest.mark.parametrize("reach", [confirmation, picks, nothing_found, form, refused, wrong_field, over])
+@pytest.mark.parametrize(
+    "reach", [confirmation, picks, nothing_found, form, refused, wrong_field, several_accounts, over]
+)
 async def test_controls_are_a_finger_wide_on_a_phone(browser: Browser, backend: Backend, reach: Reach) -> None:
     backend.register(backend.site.return_url)
     phone = ViewportSize(width=390, height=844)

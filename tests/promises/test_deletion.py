@@ -45,7 +45,7 @@ async def disconnect_all(client: Client, connection: dict[str, Any], way: str) -
     elif way == "forget":
         assert (await client.send("DELETE", "/v1/end-users/user_123")).status_code == 200
     else:
-        await client.connect(key=ACME_KEYS[INITECH])
+        await client.connect(key=ACME_KEYS[INITECH], connection_id=connection["id"])
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -6,12 +6,22 @@ export interface FieldError {
   message: string;
 }
 
+/** One of several connections that a request can mean. */
+export interface ConnectionChoice {
+  id: string;
+  name: string;
+  /** `active` or `needs_reauth`. */
+  status: string;
+  createdAt: string;
+}
+
 /** The values of an error, except `detail`. */
 export interface ErrorDetails {
   readonly code?: string | undefined;
   readonly status?: number | null | undefined;
   readonly requestId?: string | null | undefined;
   readonly errors?: FieldError[] | undefined;
+  readonly connections?: ConnectionChoice[] | undefined;
   readonly providerReason?: string | null | undefined;
   readonly retryAfter?: number | null | undefined;
   readonly cause?: unknown;
@@ -25,6 +35,7 @@ export interface ErrorJson {
   detail: string;
   requestId: string | null;
   errors: FieldError[];
+  connections: ConnectionChoice[];
   providerReason: string | null;
   retryAfter: number | null;
 }
@@ -47,6 +58,8 @@ export class OneRuntimeError extends Error {
   readonly detail: string;
   readonly requestId: string | null;
   readonly errors: FieldError[];
+  /** The connections to choose from, for the code `several_connections`. */
+  readonly connections: ConnectionChoice[];
   /** The provider's own text, for the codes `credentials_refused` and `permission_missing`. */
   readonly providerReason: string | null;
   /** Seconds. */
@@ -59,14 +72,15 @@ export class OneRuntimeError extends Error {
     this.detail = detail;
     this.requestId = details.requestId ?? null;
     this.errors = details.errors ?? [];
+    this.connections = details.connections ?? [];
     this.providerReason = details.providerReason ?? null;
     this.retryAfter = details.retryAfter ?? null;
   }
 
   /** Returns the error as JSON, for a log, a queue or another thread. `from` restores the error. */
   toJSON(): ErrorJson {
-    const { name, code, status, detail, requestId, errors, providerReason, retryAfter } = this;
-    return { name, code, status, detail, requestId, errors, providerReason, retryAfter };
+    const { name, code, status, detail, requestId, errors, connections, providerReason, retryAfter } = this;
+    return { name, code, status, detail, requestId, errors, connections, providerReason, retryAfter };
   }
 
   /** Restores an error from the result of `toJSON`. The code decides the class. */
@@ -200,6 +214,7 @@ export async function errorOf(response: Response, isOurs: boolean): Promise<OneR
     status: response.status,
     requestId: problem.request_id ?? response.headers.get("request-id"),
     errors: problem.errors,
+    connections: problem.connections?.map(({ created_at: createdAt, ...choice }) => ({ ...choice, createdAt })),
     providerReason: problem.provider_reason,
     retryAfter: secondsOf(response.headers.get("retry-after")),
   });
@@ -228,6 +243,7 @@ interface Problem {
   readonly detail?: string;
   readonly request_id?: string;
   readonly errors?: FieldError[];
+  readonly connections?: (Omit<ConnectionChoice, "createdAt"> & { readonly created_at: string })[];
   readonly provider_reason?: string;
 }
 

@@ -8,6 +8,7 @@ export {
   ConnectRequired,
   type ErrorDetails,
   type ErrorJson,
+  type ConnectionChoice,
   type FieldError,
   Gone,
   InvalidInput,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { InvalidInput, NotFound } from "@one-runtime/client";
+import { InvalidInput, NotFound, OneRuntimeError } from "@one-runtime/client";
 
 import { ACME_KEYS, ACME_URL, client, connect, READ_KEY } from "./installation.mjs";
 
@@ -43,6 +43,18 @@ test("an error of a refused credential quotes the provider and not the credentia
     assert.ok(!`${error.stack}${JSON.stringify(error)}`.includes(wrong));
     return true;
   });
+});
+
+test("an error lists the connections that an import can mean", async () => {
+  const add = (name, more) => connect(client(), "user_several", { name, check: false, ...more });
+  const [first, second] = [await add("First", { multiple: true }), await add("Second", { multiple: true })];
+  await assert.rejects(add("Third"), (error) => {
+    assert.equal(error.code, "several_connections");
+    assert.deepEqual(error.connections.map(({ id, status }) => [id, status]), [[second.id, "active"], [first.id, "active"]]);
+    assert.equal(OneRuntimeError.from(JSON.parse(JSON.stringify(error))).connections[1].createdAt, first.createdAt);
+    return true;
+  });
+  assert.equal((await add("Third", { connectionId: first.id })).id, first.id);
 });
 
 test("a missing field is invalid input", async () => {

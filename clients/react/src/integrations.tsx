@@ -99,7 +99,7 @@ export function Integrations({ baseUrl, backend, className = "", texts }: Integr
             key={integration.slug}
             integration={integration}
             words={words}
-            connect={() => void open({ integrationSlug: integration.slug })}
+            connect={(connectionId) => void open({ integrationSlug: integration.slug, connectionId })}
             disconnect={() => void disconnect(integration)}
           />
         ))}
@@ -111,7 +111,8 @@ export function Integrations({ baseUrl, backend, className = "", texts }: Integr
 interface ItemProps {
   integration: Integration;
   words: Texts;
-  connect: () => void;
+  /** Connects an account, or reconnects the account of a connection. */
+  connect: (connectionId?: string) => void;
   disconnect: () => void;
 }
 
@@ -121,6 +122,9 @@ function Item({ integration, words, connect, disconnect }: ItemProps) {
   const state = status === "not_connected" && broken.length > 0 ? "needs_reauth" : status;
   const verb = { connected: words.disconnect, needs_reauth: words.reconnect, not_connected: words.connect }[state];
   const connected = connections.filter((connection) => connection.status === "active");
+  // A reconnection names its connection: otherwise, the popup has to ask which of several accounts the user means.
+  const only = broken.length === 1 ? broken[0]?.id : undefined;
+  const hasOwnButtons = state === "connected" || broken.length > 1;
   return (
     <li className="one-runtime-integration" data-slug={slug} data-status={state}>
       {logoUrl ? (
@@ -141,7 +145,12 @@ function Item({ integration, words, connect, disconnect }: ItemProps) {
       )}
       {broken.map(({ id, name: account }) => (
         <span key={id} className="one-runtime-reason">
-          {words.reauthorize} <bdi>{account}</bdi>
+          {words.reauthorize} <bdi>{account}</bdi>{" "}
+          {hasOwnButtons && (
+            <button type="button" className="one-runtime-reconnect" aria-haspopup="dialog" onClick={() => connect(id)}>
+              {words.reconnect} <span className="one-runtime-of">{account}</span>
+            </button>
+          )}
         </span>
       ))}
       {/* The first button stays the same element in every state, so it keeps the focus. */}
@@ -149,7 +158,7 @@ function Item({ integration, words, connect, disconnect }: ItemProps) {
         type="button"
         className={state === "connected" ? "one-runtime-disconnect" : "one-runtime-connect"}
         aria-haspopup={state === "connected" ? undefined : "dialog"}
-        onClick={state === "connected" ? disconnect : connect}
+        onClick={state === "connected" ? disconnect : () => connect(only)}
       >
         {verb} <span className="one-runtime-of">{name}</span>
       </button>

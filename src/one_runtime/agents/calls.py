@@ -17,13 +17,13 @@ from one_runtime.catalog.model import Integration
 from one_runtime.catalog.operation import Access
 from one_runtime.catalog.organization_catalogs import unknown
 from one_runtime.catalog.request import inject
-from one_runtime.connections.connections import Connection
+from one_runtime.connections.connections import Connection, SeveralConnections
 from one_runtime.context import Installation
 from one_runtime.egress.body import decompress
 from one_runtime.egress.errors import UpstreamTooLarge
 from one_runtime.egress.provider_text import mask
 from one_runtime.egress.response import Relayed
-from one_runtime.errors import Conflict, InvalidInput, NotAllowed
+from one_runtime.errors import InvalidInput, NotAllowed
 from one_runtime.proxy import lookup
 from one_runtime.proxy.concurrency import CallRecord, ProxyCalls
 from one_runtime.proxy.lookup import ConnectRequired, EndUserConnection
@@ -40,12 +40,6 @@ _MAX_CONNECTIONS: Final = 50
 _RETURNED: Final = ("content-type", "etag", "last-modified", "link", "location", "retry-after")
 _RETURNED_PREFIXES: Final = ("ratelimit", "x-ratelimit", "x-rate-limit")
 _HEADERS: Final = (("accept", "application/json"), ("accept-encoding", "gzip, deflate"))
-
-
-class SeveralConnections(Conflict):
-    """The end user has several connections to the integration, and the agent has not chosen one of them."""
-
-    code = "several_connections"
 
 
 class AccountRequired(ConnectRequired):
@@ -251,7 +245,8 @@ def _choose(found: Sequence[EndUserConnection], wanted: str | None) -> EndUserCo
 def _refuse_choice(found: Sequence[EndUserConnection]) -> NoReturn:
     raise SeveralConnections(
         f"The end user has {len(found)} connections to this integration. Repeat the call with `connection`, the id of "
-        f"one of these connections: {_listed(found)}. If the task does not say which one, ask the end user."
+        f"one of these connections: {_listed(found)}. If the task does not say which one, ask the end user.",
+        [one.connection for one in found],
     )
 
 

@@ -20,6 +20,7 @@ from one_runtime.api.fields import (
     Metadata,
     Moment,
     Note,
+    OptionalText,
     Several,
     Slug,
     Text,
@@ -42,12 +43,12 @@ from one_runtime.connecting.recheck import RecheckOutcome, recheck
 from one_runtime.connecting.token_import import CredentialImport, store_import, verify_import
 from one_runtime.connections import connections, search
 from one_runtime.connections.connection_filter import ConnectionFilter
-from one_runtime.connections.connections import Connection
+from one_runtime.connections.connections import AccountMismatch, Connection, SeveralConnections
 from one_runtime.connections.credentials import CredentialsRefused, PermissionMissing, ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.egress.errors import TargetRefused
-from one_runtime.errors import NotFound
+from one_runtime.errors import InvalidInput, NotFound
 from one_runtime.explanations.stored_errors import explain_connection_error
 from one_runtime.integrations.oauth_clients import HostNotRegistered, OAuthClientMissing
 from one_runtime.jobs.liveness import UnconfirmedCopy
@@ -183,6 +184,7 @@ class CreateConnection(Body, title="NewConnection"):
     credentials: dict[FieldName, Typed] = Field(default={}, repr=False)
     metadata: Metadata = Field(default={})
     check: bool = True
+    connection_id: OptionalText = None
     multiple: bool = False
 
 
@@ -261,6 +263,8 @@ async def list_connections(
     scope="connect",
     errors=(
         NotFound,
+        AccountMismatch,
+        SeveralConnections,
         CredentialsRefused,
         PermissionMissing,
         *_CREDENTIAL_ERRORS,
@@ -287,13 +291,20 @@ async def create_connection(
 
     One Runtime applies the first rule that fits:
 
-    1. The end user has a connection to the credential's account: the new credential replaces the credential of this
+    1. `connection_id` names a connection: the new credential replaces the credential of this connection (200).
+    2. The end user has a connection to the credential's account: the new credential replaces the credential of this
        connection (200).
-    2. `multiple` is true: One Runtime creates a connection (201).
-    3. The end user has no connection to the integration: One Runtime creates a connection (201).
-    4. In all other cases, the new credential replaces the credential of a present connection (200). One Runtime
-       selects the newest active connection. If no connection is active, One Runtime selects the newest connection.
+    3. `multiple` is true: One Runtime creates a connection (201).
+    4. The end user has no connection to the integration: One Runtime creates a connection (201).
+    5. The end user has one connection to the integration: the new credential replaces its credential (200). But if the
+       provider reports that the new account is a different one, the answer is 409 `account_mismatch`.
+    6. The end user has several connections to the integration: the answer is 409 `several_connections`, and
+       `connections` lists them.
+
+    After an error 409, send `connection_id` to replace the credential of this connection, or `multiple` to add one.
     """
+    if body.connection_id is not None and body.multiple:
+        raise InvalidInput.of("multiple", "must be false with connection_id: a connection is replaced or added")
     request = CredentialImport(
         integration_slug=body.integration_slug,
         auth_type=body.auth_type,
@@ -302,6 +313,7 @@ async def create_connection(
         end_user_id=body.end_user_id,
         name=body.name,
         metadata=body.metadata,
+        connection_id=body.connection_id,
         multiple=body.multiple,
         check=body.check,
     )

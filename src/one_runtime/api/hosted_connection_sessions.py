@@ -56,6 +56,7 @@ from one_runtime.connecting.sessions import (
     Status,
 )
 from one_runtime.connections import connections
+from one_runtime.connections.connections import AccountMismatch, SeveralConnections
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.errors import Conflict, InvalidInput, NotFound
@@ -79,7 +80,8 @@ class CreateSession(Body, title="NewSession"):
     - `connect_request_id`: the connect request of an agent. The request names the integration. If `end_user_id` is not
       the end user of the request, the response is 409.
     - `multiple`: if true, a second account of the end user gets its own connection. If false, the second account
-      replaces the first account.
+      replaces the first account. If the end user already has several connections to the integration, the popup asks
+      which of them the account replaces.
     - `scopes`: the OAuth scopes to request. The default is the list of the OAuth client. If the client has no such
       list, the default is the list of the integration. One Runtime always adds the scopes that the integration
       requires.
@@ -309,7 +311,17 @@ async def cancel_hosted_connection_session(
 @router.route(
     "POST /v1/hosted-connection-sessions/{session_id}/redeem",
     scope="connect",
-    errors=(NotFound, Conflict, EndUserMismatch, SessionExpired, SessionCancelled, SessionUsed, WrongMode),
+    errors=(
+        NotFound,
+        Conflict,
+        AccountMismatch,
+        SeveralConnections,
+        EndUserMismatch,
+        SessionExpired,
+        SessionCancelled,
+        SessionUsed,
+        WrongMode,
+    ),
     summary="Redeem the code of a session",
 )
 async def redeem_hosted_connection_session(

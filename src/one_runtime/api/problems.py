@@ -13,6 +13,8 @@ from starlette.responses import Response
 from one_runtime.api import invalid_requests
 from one_runtime.api.named_integration import find_named_integration
 from one_runtime.api.request_body import too_slow
+from one_runtime.clock import rfc3339
+from one_runtime.connections.connections import Connection, SeveralConnections
 from one_runtime.connections.credentials import CheckFailed
 from one_runtime.errors import (
     InsufficientScope,
@@ -48,6 +50,15 @@ class FieldProblem(BaseModel, title="FieldError"):
     message: str
 
 
+class ConnectionChoice(BaseModel):
+    """One of several connections, in the error `several_connections`."""
+
+    id: str
+    name: str
+    status: str
+    created_at: str
+
+
 class Problem(BaseModel):
     """An error (RFC 9457). `detail` says what is wrong and what to do. `error` repeats `detail`. `code` is stable."""
 
@@ -60,6 +71,7 @@ class Problem(BaseModel):
     error: str
     errors: _Optional[list[FieldProblem]] = []
     provider_reason: _Optional[str | None] = None
+    connections: _Optional[list[ConnectionChoice]] = []
 
 
 class InternalError(OneRuntimeError):
@@ -82,9 +94,20 @@ def problem(error: OneRuntimeError, request_id: str, public_url: str) -> Respons
         body["errors"] = [{"field": invalid.field, "message": invalid.message} for invalid in error.errors]
     if isinstance(error, CheckFailed):
         body["provider_reason"] = error.provider_reason
+    if isinstance(error, SeveralConnections):
+        body["connections"] = [_choice(connection) for connection in error.present]
     # A message can quote text from the request. A character that UTF-8 cannot encode becomes a question mark.
     content = json.dumps(body, ensure_ascii=False).encode(errors="replace")
     return Response(content, status_code=error.status, headers=headers_of(error), media_type=MEDIA_TYPE)
+
+
+def _choice(connection: Connection) -> dict[str, object]:
+    return ConnectionChoice(
+        id=connection.id,
+        name=connection.name,
+        status=connection.status,
+        created_at=rfc3339(connection.created_at),
+    ).model_dump()
 
 
 def internal_error(request_id: str) -> InternalError:

@@ -218,6 +218,7 @@ _CONNECTIONS: Final[Mapping[str, Described]] = {
 _SESSIONS: Final[Mapping[str, Described]] = {
     "NewSession.integration_slug": Described("The integration to connect. Default: the end user chooses.", "hubspot"),
     "NewSession.connection_id": Described("The id of the connection to reconnect.", None),
+    "NewConnection.connection_id": Described("The id of the connection whose credential to replace.", None),
     "end_user_name": Described("The end user's name, which the popup shows.", "Ada Lovelace"),
     "end_user_email": Described("The end user's e-mail address, which the popup shows.", "ada@example.com"),
     "suggested_connection_name": Described("A name for the connection. The end user can change the name.", None),
@@ -396,6 +397,8 @@ _ERRORS: Final[Mapping[str, Described]] = {
     "Problem.error": Described("The text of `detail`, for clients that do not read `detail`."),
     "errors": Described("The invalid fields. Absent if no field is invalid."),
     "provider_reason": Described("The provider's message as plain text, or null. Only some codes have this property."),
+    "Problem.connections": Described("The connections to choose from, only with the code `several_connections`."),
+    "ConnectionChoice.status": Described("`active`, or `needs_reauth` if the end user has to connect again.", "active"),
     "field": Described("The path to the field, such as `params.region` or `scopes[0]`.", "end_user_id"),
     "FieldError.message": Described("What is wrong with the value, and what is allowed.", "must not be blank"),
 }

@@ -78,7 +78,7 @@ def load_assets() -> Assets:
     bodies |= {name: _minify_stylesheet(b"".join(map(_read, parts))) for name, parts in STYLESHEETS.items()}
     for name in STYLESHEETS:
         bodies |= {scheme_file(name, scheme): fix_scheme(bodies[name].decode(), scheme).encode() for scheme in _SCHEMES}
-    page_texts = with_prefix("head.", "action.", "pick.", "choice.", "field.", "progress.", "problem.",
+    page_texts = with_prefix("head.", "action.", "pick.", "choice.", "which.", "field.", "progress.", "problem.",
                              "foot.", "replace.", "leave.", "waiting.", "done.", "notice.", "message.",
                              "failed.target_refused")  # fmt: skip
     page_texts = {key: value for key, value in page_texts.items() if not key.startswith(_SERVER_NOTICES)}

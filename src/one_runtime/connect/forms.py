@@ -5,7 +5,7 @@ pages are not in a frame. A page never shows a secret that the end user has ente
 other sites, and forms with unknown fields (promises P6 and P11 of docs/security.md).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, Literal, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
@@ -14,14 +14,16 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from one_runtime.catalog.model import Auth
 from one_runtime.catalog.parts import ParamOption
-from one_runtime.connect.texts import TEXTS
+from one_runtime.connect.texts import TEXTS, shown, text
 from one_runtime.connect.wire import ConnectionName, Name, Sent, Values
 from one_runtime.connecting.popup import PopupView, SubmittedForm
+from one_runtime.connections.connections import ADD, Connection
 from one_runtime.errors import MalformedRequest
 
 MAX_FIELDS: Final = 120
 _MEDIA_TYPE: Final = "application/x-www-form-urlencoded"
 _GROUPS: Final = ("params", "credentials")
+_STATES: Final = {"active": "which.active", "needs_reauth": "which.needs_reauth"}
 
 # confirm: the end user pressed "continue" on the confirmation page. resume: the browser asks for the first page. In the
 # mode `link`, the first page is the confirmation page. show: the browser asks for the list or form of this post.
@@ -31,7 +33,10 @@ Filter: TypeAlias = Annotated[str, StringConstraints(max_length=200)]
 
 
 class FormPost(Sent):
-    """A posted form. `search`, `category`: the filter that the end user selected in the list of integrations."""
+    """A posted form. `search`, `category`: the filter that the end user selected in the list of integrations.
+
+    `connection`: the id of the connection that the end user selected from several, or `add`.
+    """
 
     session_token: Annotated[str, StringConstraints(min_length=1, max_length=200)] = Field(repr=False)
     step: Step
@@ -40,6 +45,7 @@ class FormPost(Sent):
     search: Filter = ""
     category: Filter = ""
     replace_account: Literal["yes"] | None = None
+    connection: Name | None = None
     params: Values = Field(default_factory=dict)
     credentials: Values = Field(default_factory=dict, repr=False)
     name: ConnectionName | None = None
@@ -52,6 +58,7 @@ class FormPost(Sent):
             credentials={name: value for name, value in self.credentials.items() if value},
             name=self.name or None,
             replace_account=self.replace_account is not None,
+            connection=self.connection,
             integration_slug=self.integration_slug,
         )
 
@@ -111,7 +118,7 @@ def _group(pairs: list[tuple[str, str]]) -> dict[str, object]:
         group, dot, rest = name.partition(".")
         if dot and group in _GROUPS:
             grouped[group] = {**grouped[group], rest: value}  # type: ignore[dict-item] # a group is a dict
-        elif value or name not in {"integration_slug", "auth_type", "replace_account"}:
+        elif value or name not in {"integration_slug", "auth_type", "replace_account", "connection"}:
             grouped[name] = value
     return grouped
 
@@ -149,6 +156,23 @@ class FormField:
         """Return the ids of the HTML elements that describe the field."""
         parts = {"error": True, "suffix": self.suffix, "again": self.again, "help": self.help}
         return " ".join(f"{self.id}-{name}" for name, there in parts.items() if there)
+
+
+def connection_field(present: Sequence[Connection]) -> FormField:
+    """Return the field in which the end user selects one of several connections, or adds an account."""
+    options = [ParamOption(value=connection.id, label=described(connection)) for connection in present]
+    add = ParamOption(value=ADD, label=TEXTS["which.add"])
+    return FormField("connection", TEXTS["which.field"], "", None, TEXTS["which.help"], options=(*options, add))
+
+
+def described(connection: Connection) -> str:
+    """Return the name of a connection, its state, and the day on which it was made."""
+    return f"{shown(connection.name)} · {connection_state(connection)}"
+
+
+def connection_state(connection: Connection) -> str:
+    """Return the state of a connection, and the day on which it was made."""
+    return text(_STATES[connection.status], date=connection.created_at.date().isoformat())
 
 
 def form_fields(

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from one_runtime.catalog.model import Auth, Integration
 from one_runtime.catalog.search import search
-from one_runtime.connect.forms import FormField, FormPost, form_fields
+from one_runtime.connect.forms import FormField, FormPost, connection_field, connection_state, form_fields
 from one_runtime.connect.pages import ENVIRONMENT, NO_ANCESTORS, NOTICES, STATUSES, Site, headers
 from one_runtime.connect.texts import TEXTS, failure, text
 from one_runtime.connect.theme import Theme
@@ -19,7 +19,7 @@ from one_runtime.connecting.authorization import AuthorizationRedirect, Callback
 from one_runtime.connecting.authorization_attempts import failure_code, provider_reason
 from one_runtime.connecting.popup import Connected, PopupShell, PopupView
 from one_runtime.connecting.sessions import SessionCancelled, SessionExpired, SessionUsed, TooManyAttempts
-from one_runtime.connections.connections import AccountMismatch
+from one_runtime.connections.connections import AccountMismatch, Connection, SeveralConnections
 from one_runtime.egress.errors import TargetRefused
 from one_runtime.errors import InvalidInput, OneRuntimeError
 from one_runtime.tenancy.organizations import Organization
@@ -35,13 +35,15 @@ class FormError:
     """The error that a form shows.
 
     `errors`: the message for each invalid field, by the field's path. `replaces`: True if the form asks the end user
-    to replace the connected account by the new account.
+    to replace the connected account by the new account. `connections`: the connections of which the form asks the end
+    user to select one.
     """
 
     sentence: str | None = None
     reason: str | None = None
     errors: Mapping[str, str] = field(default_factory=dict)
     replaces: bool = False
+    connections: tuple[Connection, ...] = ()
     status: int = 200
 
     @classmethod
@@ -49,6 +51,8 @@ class FormError:
         """Return the form's error for an exception."""
         if isinstance(error, InvalidInput) and error.errors:
             return cls(errors={problem.field: problem.message for problem in error.errors}, status=error.status)
+        if isinstance(error, SeveralConnections):
+            return cls(connections=error.present, status=error.status)
         replaces = isinstance(error, AccountMismatch)
         return cls(error.detail, provider_reason(error), replaces=replaces, status=error.status)
 
@@ -153,6 +157,8 @@ class Screens:
         end user enters the secret again.
         """
         fields = form_fields(view, auth, form if error.is_there else None, error.errors)
+        if error.connections:
+            fields = (connection_field(error.connections), *fields)
         paths = {shown.path for shown in fields}
         other_errors = " ".join(message for path, message in error.errors.items() if path not in paths)
         again = form.model_copy(update={"step": "show", "auth_type": None})
@@ -164,8 +170,13 @@ class Screens:
             "sentence": error.sentence or other_errors or None,
             "focus": _focus(fields, error),
             "keep": form.model_copy(update={"step": "show", "auth_type": auth.type}),
+            "which": None,
         }
-        if error.is_there:
+        if error.connections and view.integration is not None:
+            values["which"] = text("which.title", integration=view.integration.name)
+            values["title"] = values["which"]
+            values["sentence"] = text("which.body", integration=view.integration.name)
+        elif error.is_there:
             values["title"] = text("window.trouble", title=str(values["title"]))
         return self._render("form", view.session.id, values, view.session.return_url, error.status)
 
@@ -219,7 +230,7 @@ class Screens:
         return self._render("outcome", result.session.id, values, None, status, keeps_opener=True)
 
     def account_selection(self, result: CallbackResult, selection: AccountSelection) -> Response:
-        """Render the page on which the end user selects an account, or decides to replace the connected account."""
+        """Render the page on which the end user selects an account or a connection, or decides about a replacement."""
         if (
             result.integration is None
             or result.organization is None
@@ -229,7 +240,8 @@ class Screens:
             return self.refusal("broken", 500)
         name = result.integration.name
         values = self._result_values(result.integration, result.organization) | {
-            "title": TEXTS["replace.title"] if selection.replacement else text("accounts.title", integration=name),
+            "title": _selection_title(selection, name),
+            "connection_state": connection_state,
             "selection": selection,
             "cookie": result.binding.cookie,
         }
@@ -321,6 +333,12 @@ class Screens:
         back = origin_of(return_url)
         form_action = ("'self'", back) if back else ("'self'",)
         return Response(body, status, headers(NO_ANCESTORS, form_action, keeps_opener=keeps_opener))
+
+
+def _selection_title(selection: AccountSelection, integration: str) -> str:
+    if selection.replacement:
+        return TEXTS["replace.title"]
+    return text("which.title" if selection.connections else "accounts.title", integration=integration)
 
 
 def organization_values(organization: Organization) -> dict[str, object]:

@@ -45,7 +45,10 @@ class ViewBody(Sent):
 
 
 class ConnectBody(Sent):
-    """A submitted form. `integration_slug`: the integration that the end user selected from the list."""
+    """A submitted form. `integration_slug`: the integration that the end user selected from the list.
+
+    `connection`: the id of the connection that the end user selected from several, or `add`.
+    """
 
     integration_slug: Name | None = None
     auth_type: Name
@@ -53,6 +56,7 @@ class ConnectBody(Sent):
     credentials: Values = Field(default_factory=dict, repr=False)
     name: ConnectionName | None = None
     replace_account: bool = False
+    connection: Name | None = None
 
 
 class OutcomeBody(Sent):

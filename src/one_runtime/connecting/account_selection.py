@@ -1,9 +1,9 @@
 """Ask the end user a question after a callback, and store the tokens until the end user answers.
 
-The end user selects one of several accounts, or decides about the replacement of the connected account. One Runtime
-encrypts the stored tokens. The answer must come from the browser that started the authorization (promise P5 of
-docs/security.md). If the end user does not answer within ten minutes, One Runtime revokes the tokens, unless another
-connection possibly uses the same grant (promise P9).
+The end user selects one of several accounts, decides about the replacement of the connected account, or selects the
+connection to reconnect. One Runtime encrypts the stored tokens. The answer must come from the browser that started the
+authorization (promise P5 of docs/security.md). If the end user does not answer within ten minutes, One Runtime revokes
+the tokens, unless another connection possibly uses the same grant (promise P9).
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from one_runtime.connecting import authorization_attempts, sessions
 from one_runtime.connecting.account_lookup import AccountOption, AccountSelectionRequired
 from one_runtime.connecting.authorization_attempts import AuthorizationAttempt
 from one_runtime.connecting.verification import GrantedTokens
-from one_runtime.connections.connections import AccountMismatch
+from one_runtime.connections.connections import ADD, AccountMismatch, Connection, SeveralConnections
 from one_runtime.connections.credentials import TokenMetadata
 from one_runtime.connections.pending_revocations import (
     PendingRevocation,
@@ -46,19 +46,22 @@ class AccountSelection:
 
     `labels`: the names of the accounts from which the end user selects one, in the provider's order. `replacement`: a
     sentence about the connected account and the new account, if the end user decides about a replacement. `has_more`:
-    True if the provider has further accounts.
+    True if the provider has further accounts. `connections`: the connections from which the end user selects the one to
+    reconnect. The number after the last of them adds an account.
     """
 
     authorization_id: str
     labels: tuple[str, ...]
     replacement: str | None = None
     has_more: bool = False
+    connections: tuple[Connection, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question before One Runtime stores it: the accounts to select from, or the sentence about a replacement.
+    """A question before One Runtime stores it.
 
+    The question is about the accounts to select from, about a replacement, or about the connections to select from.
     `account_id`: the account of the tokens, if known. `has_more`: True if the provider has further accounts.
     """
 
@@ -66,12 +69,17 @@ class Question:
     replacement: str | None = None
     account_id: str | None = None
     has_more: bool = False
+    connections: tuple[Connection, ...] = ()
 
     @classmethod
-    def of(cls, error: AccountSelectionRequired | AccountMismatch, account_id: str | None) -> "Question":
-        """Return the question to ask after `error`: which account to use, or whether to replace the connected one."""
+    def of(
+        cls, error: AccountSelectionRequired | AccountMismatch | SeveralConnections, account_id: str | None
+    ) -> "Question":
+        """Return the question to ask after `error`."""
         if isinstance(error, AccountSelectionRequired):
             return cls(error.accounts, None, account_id, error.has_more)
+        if isinstance(error, SeveralConnections):
+            return cls(account_id=account_id, connections=error.present)
         return cls((), error.detail, account_id)
 
 
@@ -79,13 +87,15 @@ class Question:
 class AnsweredQuestion:
     """The stored tokens with the end user's answer. `account_id`: the account of the tokens, if known.
 
-    Exactly one of `replaces_account` and `keeps_account` is True if the question was about a replacement.
+    Exactly one of `replaces_account` and `keeps_account` is True if the question was about a replacement. `connection`:
+    the id of the selected connection, or `ADD`, if the question was about connections.
     """
 
     granted: GrantedTokens
     account_id: str | None
     replaces_account: bool
     keeps_account: bool
+    connection: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +103,7 @@ class _PausedAuthorization:
     """The data to store until the end user answers.
 
     `own`: the fields of the end user's own OAuth client. `asked`: the requested scopes. `selected`: the values of an
-    account that the end user has already selected.
+    account that the end user has already selected. `connections`: the ids of the connections to select from.
     """
 
     tokens: TokenSet
@@ -104,6 +114,7 @@ class _PausedAuthorization:
     selected: Mapping[str, str] | None = None
     replacement: str | None = None
     account_id: str | None = None
+    connections: tuple[str, ...] = ()
 
 
 _PAUSED: Final = TypeAdapter(_PausedAuthorization)
@@ -130,11 +141,12 @@ async def pause(
         granted.selected,
         question.replacement,
         question.account_id,
+        tuple(connection.id for connection in question.connections),
     )
     payload, now = _PAUSED.dump_json(paused), installation.clock()
     await authorization_attempts.pause(tx, installation.vault, attempt, browser, payload, now)
     labels = tuple(account.label for account in question.accounts)
-    return AccountSelection(attempt.id, labels, question.replacement, question.has_more)
+    return AccountSelection(attempt.id, labels, question.replacement, question.has_more, question.connections)
 
 
 def read_answer(payload: bytes, number: int, client: OAuthClient | None) -> AnsweredQuestion:
@@ -142,13 +154,17 @@ def read_answer(payload: bytes, number: int, client: OAuthClient | None) -> Answ
 
     `number`: the answer. If the end user selected an account, `number` is the account's position in the stored list. If
     the list is shorter, the result contains the account that an earlier answer selected, or no account. If the question
-    was about a replacement, the list is empty, and every `number` other than `REPLACE` counts as `KEEP`.
+    was about a replacement, the list is empty, and every `number` other than `REPLACE` counts as `KEEP`. If the
+    question was about connections, `number` is the position of a connection, or adds an account.
     """
     paused = _PAUSED.validate_json(payload)
     selected = paused.accounts[number].params if number < len(paused.accounts) else paused.selected
     granted = GrantedTokens(paused.tokens, paused.params, paused.own, client, paused.asked, selected)
     asks, replaces = paused.replacement is not None, number == REPLACE
-    return AnsweredQuestion(granted, paused.account_id, asks and replaces, asks and not replaces)
+    connection = None
+    if paused.connections:
+        connection = paused.connections[number] if number < len(paused.connections) else ADD
+    return AnsweredQuestion(granted, paused.account_id, asks and replaces, asks and not replaces, connection)
 
 
 async def purge_due(installation: Installation) -> int:

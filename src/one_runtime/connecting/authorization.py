@@ -23,7 +23,7 @@ from one_runtime.catalog.oauth2 import OAuth2Auth
 from one_runtime.catalog.response import UnexpectedValue
 from one_runtime.connecting import account_selection, authorization_attempts, authorization_outcome, sessions
 from one_runtime.connecting.account_lookup import AccountSelectionRequired
-from one_runtime.connecting.account_selection import AccountSelection, Question, issued_tokens
+from one_runtime.connecting.account_selection import AccountSelection, AnsweredQuestion, Question, issued_tokens
 from one_runtime.connecting.authorization_attempts import (
     AttemptDetails,
     AttemptSecret,
@@ -55,7 +55,7 @@ from one_runtime.connecting.verification import (
     exchange_tokens,
     verify_tokens,
 )
-from one_runtime.connections.connections import AccountMismatch
+from one_runtime.connections.connections import AccountMismatch, SeveralConnections
 from one_runtime.connections.credentials import CheckFailed
 from one_runtime.connections.pending_revocations import RevocationCause, queue_revocation
 from one_runtime.context import Installation
@@ -248,7 +248,7 @@ async def handle_callback(
 async def answer_question(
     installation: Installation, authorization_id: str, number: int, binding: BrowserBinding | None, address: str | None
 ) -> CallbackResult:
-    """Continue with the end user's answer: the position of the selected account, `REPLACE` or `KEEP`.
+    """Continue with the end user's answer: the position of the selected account or connection, `REPLACE` or `KEEP`.
 
     Accept the answer only from the browser that sent the callback.
     """
@@ -268,7 +268,7 @@ async def answer_question(
         declined = AuthorizationFailed("replacement_declined", "The connected account stays connected.")
         cause: RevocationCause = "replacement_not_confirmed"
         return await _fail(installation, context, answer.granted, declined, cause, answer.account_id)
-    return await _connect(installation, context, answer.granted, replaces_account=answer.replaces_account)
+    return await _connect(installation, context, answer.granted, answer)
 
 
 async def _load_context(
@@ -366,7 +366,10 @@ def _exchange_failure(integration: Integration, error: OAuthError) -> Authorizat
 
 
 async def _connect(
-    installation: Installation, context: CallbackContext, granted: GrantedTokens, *, replaces_account: bool = False
+    installation: Installation,
+    context: CallbackContext,
+    granted: GrantedTokens,
+    answered: AnsweredQuestion | None = None,
 ) -> CallbackResult:
     """Verify the tokens and make the connection. If the end user has to decide first, store the tokens.
 
@@ -379,14 +382,18 @@ async def _connect(
         verified = await verify_tokens(installation, organization_id, integration, context.auth, granted)
         account_id = verified.account.id
         details = attempt.details
-        agreed = details.replace_account or replaces_account
-        connection = new_connection(session, verified, details.name, replace_account=agreed)
+        connection = new_connection(session, verified, details.name)
+        if answered is None:
+            connection = replace(connection, agreed=details.replace_account)
+        else:
+            agreed = details.replace_account or answered.replaces_account
+            connection = replace(connection, agreed=agreed, answer=answered.connection)
         connected = await complete_session(installation, session, context.actor, connection, attempt.id)
         return replace(_result(context), connected=connected)
     except UnexpectedValue as unexpected:
         message = f"{integration.name} returned a value that One Runtime does not allow: {unexpected}."
         error: OneRuntimeError = AuthorizationFailed("unexpected_value", message)
-    except (AccountSelectionRequired, AccountMismatch) as undecided:
+    except (AccountSelectionRequired, AccountMismatch, SeveralConnections) as undecided:
         try:
             return await _pause(installation, context, granted, Question.of(undecided, account_id))
         except OneRuntimeError as deleted:

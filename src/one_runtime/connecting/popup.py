@@ -117,6 +117,7 @@ class SubmittedForm:
     """A submitted form.
 
     `replace_account`: True if the end user agreed that the new account replaces the present account.
+    `connection`: the connection that the end user selected from several, `ADD`, or None.
     `integration_slug`: the integration that the end user picked, if the session names no integration.
     """
 
@@ -125,6 +126,7 @@ class SubmittedForm:
     credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
     name: str | None = None
     replace_account: bool = False
+    connection: str | None = None
     integration_slug: str | None = None
 
 
@@ -301,7 +303,8 @@ async def connect(
             raise await unavailable_error(tx, session, now)
     try:
         verified = await verify_credentials(installation, session.organization_id, integration, auth, values)
-        connection = new_connection(session, verified, request.name, replace_account=request.replace_account)
+        connection = new_connection(session, verified, request.name)
+        connection = replace(connection, agreed=request.replace_account, answer=request.connection)
         return await complete_session(installation, session, actor, connection)
     except OneRuntimeError as error:
         async with installation.database.write() as tx:
@@ -329,9 +332,7 @@ async def _record_failure(
             await events.record(tx, actor, "hosted_connection_session.failed", now, subject)
 
 
-def new_connection(
-    session: ConnectSession, verified: VerifiedAccount, name: str | None, *, replace_account: bool
-) -> NewConnection:
+def new_connection(session: ConnectSession, verified: VerifiedAccount, name: str | None) -> NewConnection:
     """Return the connection to store for a verified account.
 
     An account with a label needs no name here, because the automatic name of the connection is the label.
@@ -340,7 +341,7 @@ def new_connection(
     name = name or session.suggested_connection_name or automatic
     connection = verified.as_connection(session.end_user_id, name, session.metadata)
     target, multiple = session.target_connection_id, session.multiple
-    return replace(connection, target=target, multiple=multiple, agreed=replace_account)
+    return replace(connection, target=target, multiple=multiple)
 
 
 async def complete_session(
@@ -357,7 +358,7 @@ async def complete_session(
     attempt to end, or None.
 
     Raises:
-        NotFound, AccountMismatch: see `connections.create_or_replace`.
+        NotFound, AccountMismatch, SeveralConnections: see `connections.create_or_replace`.
         SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts: the session has already ended.
     """
     now, vault, catalogs = installation.clock(), installation.vault, installation.catalogs

@@ -99,7 +99,7 @@ async def hold_connection(
     """Encrypt and store a connection until the organization redeems the session's code. Return the code.
 
     Raises:
-        NotFound, AccountMismatch: the connection cannot replace a present connection.
+        NotFound, AccountMismatch, SeveralConnections: the connection cannot replace a present connection.
         SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts: the session has ended.
     """
     code = secret_tokens.make(secret_tokens.CODE)
@@ -144,6 +144,7 @@ async def redeem(installation: Installation, actor: Actor, session_id: str, code
         Conflict: the session holds no connection.
         AccountMismatch: the end user connected a different account in another session while this connection was held,
             and did not agree to replace the different account.
+        SeveralConnections: the end user got a second connection while this connection was held.
         EndUserMismatch: `end_user_id` is not the session's end user. A held connection is deleted.
     """
     now = installation.clock()

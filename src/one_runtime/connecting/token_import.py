@@ -29,7 +29,7 @@ from one_runtime.connecting.verification import (
     verify_tokens,
 )
 from one_runtime.connections import connections
-from one_runtime.connections.connections import Connection, NewConnection
+from one_runtime.connections.connections import AccountMismatch, Connection, NewConnection
 from one_runtime.context import Installation
 from one_runtime.db.engine import Transaction
 from one_runtime.egress.retry_after import parse_date
@@ -48,6 +48,7 @@ _TOKEN_FIELDS: Final = ("access_token", "refresh_token", "expires_at", "scope")
 class CredentialImport:
     """A credential to import for an end user.
 
+    `connection_id`: the connection whose credential to replace, or None.
     `multiple`: True to add a connection, and to keep the end user's present connection to the integration.
     `check`: True to verify the credential with the provider first. A credential of the auth type `client_credentials`
     is always verified.
@@ -60,6 +61,7 @@ class CredentialImport:
     end_user_id: str
     name: str | None
     metadata: Mapping[str, object]
+    connection_id: str | None = None
     multiple: bool = False
     check: bool = True
 
@@ -102,16 +104,37 @@ async def verify_import(installation: Installation, actor: Actor, request: Crede
         raise InvalidInput.of("auth_type", reason)
     verified = await _verify(installation, actor.organization_id, integration, request)
     connection = verified.as_connection(request.end_user_id, request.name, request.metadata)
-    return VerifiedImport(replace(connection, multiple=request.multiple, agreed=True), integration)
+    target, multiple = request.connection_id, request.multiple
+    return VerifiedImport(replace(connection, target=target, multiple=multiple, agreed=target is not None), integration)
 
 
 async def store_import(
     tx: Transaction, installation: Installation, actor: Actor, verified: VerifiedImport
 ) -> ImportedConnection:
-    """Store the connection, or replace the credential of a present connection."""
+    """Store the connection, or replace the credential of a present connection.
+
+    Raises:
+        NotFound: the end user has no connection `connection_id` to the integration.
+        AccountMismatch, SeveralConnections: the request does not say which connection to replace (promise P15).
+    """
     vault, catalogs, now = installation.vault, installation.catalogs, installation.clock()
-    stored, created = await connections.create_or_replace(tx, vault, catalogs, actor, verified.connection, now)
+    new = verified.connection
+    try:
+        stored, created = await connections.create_or_replace(tx, vault, catalogs, actor, new, now)
+    except AccountMismatch as mismatch:
+        raise _explained(mismatch) from None
     return ImportedConnection(stored, created, verified.integration)
+
+
+def _explained(mismatch: AccountMismatch) -> AccountMismatch:
+    """Return the error with the instructions for a backend, which cannot ask the end user."""
+    new, present = mismatch.account, mismatch.present
+    mismatch.detail = (
+        f"The credential belongs to the account {new.label or new.id}, but the end user's connection {present.id} "
+        f"belongs to {present.account_label or present.account_id}. To replace the account of this connection, send "
+        "its id as connection_id. To add a connection, send multiple: true."
+    )
+    return mismatch
 
 
 async def _verify(

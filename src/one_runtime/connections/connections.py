@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from functools import cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from sqlalchemy import Update, bindparam, delete, func, insert, select, update
 
@@ -34,12 +34,9 @@ from one_runtime.tenancy import end_users, events
 from one_runtime.tenancy.events import Actor, Subject
 
 STATUSES: Final = ("active", "needs_reauth")
-
-
-class AccountMismatch(Conflict):
-    """The end user connected another account, but has not agreed to replace the present account."""
-
-    code = "account_mismatch"
+ADD: Final = "add"
+"""Answer of an end user who adds an account, and replaces no connection."""
+_MAX_LISTED: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +87,45 @@ class Connection:
         return replace(self.subject, data={**self.subject.data, "reason": reason})
 
 
+class AccountMismatch(Conflict):
+    """The end user connected another account, but has not agreed to replace the account of `present`."""
+
+    code = "account_mismatch"
+
+    def __init__(self, account: ProviderAccount, present: Connection) -> None:
+        super().__init__(
+            f"This is the account {account.label or account.id}. The connected account is "
+            f"{present.account_label or present.account_id}. Confirm to replace the connected account."
+        )
+        self.account, self.present = account, present
+
+
+class SeveralConnections(Conflict):
+    """The end user has several connections to the integration, and the request names none of them (P15).
+
+    `present`: the connections, newest first.
+    """
+
+    code = "several_connections"
+
+    def __init__(self, detail: str, present: Sequence[Connection]) -> None:
+        super().__init__(detail)
+        self.present = tuple(present)
+
+    @classmethod
+    def of(cls, account: ProviderAccount, present: Sequence[Connection]) -> Self:
+        """Return the error for a new credential, with instructions for the developer of a backend."""
+        names = "; ".join(f"{connection.id} ({connection.name})" for connection in present[:_MAX_LISTED])
+        more = f"; and {len(present) - _MAX_LISTED} more" if len(present) > _MAX_LISTED else ""
+        known = f"of the account {account.label or account.id}, which is new" if account.id else "of an unknown account"
+        return cls(
+            f"The end user has {len(present)} connections to {present[0].integration_slug}, and the new credential is "
+            f"{known}. Name the connection to replace with connection_id, or add a connection with multiple: true. "
+            f"The connections are: {names}{more}.",
+            present,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class NewConnection:
     """A verified account to store as a connection.
@@ -98,6 +134,7 @@ class NewConnection:
     chosen name.
     `target`: the id of the connection to replace, or None. `multiple`: True to keep the end user's other connections to
     the integration. `agreed`: True if the end user agreed to replace the present account by this account.
+    `answer`: the end user's answer to the question of `SeveralConnections`: the id of a connection, `ADD`, or None.
     """
 
     end_user_id: str
@@ -111,6 +148,7 @@ class NewConnection:
     target: str | None = None
     multiple: bool = False
     agreed: bool = False
+    answer: str | None = None
     scopes: tuple[str, ...] = ()
     missing_scopes: tuple[str, ...] = ()
     expires_at: datetime | None = None
@@ -229,7 +267,9 @@ async def create_or_replace(
     Return the connection, and True if the connection is new. Lock the end user's row, because two browser tabs could
     otherwise create two connections to the same account.
 
-    Raises: AccountMismatch; NotFound for a target that does not exist or belongs to another end user.
+    Raises:
+        AccountMismatch, SeveralConnections: the end user has to decide which connection to replace.
+        NotFound: the target does not exist, or belongs to another end user.
     """
     await end_users.ensure(tx, actor.organization_id, end_users.EndUser(new.end_user_id, None, None, now, now))
     present = await list_at_integration(tx, actor.organization_id, new.end_user_id, new.integration_slug)
@@ -245,7 +285,10 @@ async def create_or_replace(
 
 
 async def require_replaceable(tx: Transaction, organization_id: str, new: NewConnection) -> None:
-    """Check that `create_or_replace` would raise no error. Store nothing. Raises: AccountMismatch; NotFound."""
+    """Check that `create_or_replace` would raise no error, and store nothing.
+
+    Raises: AccountMismatch; SeveralConnections; NotFound.
+    """
     _connection_to_replace(new, await list_at_integration(tx, organization_id, new.end_user_id, new.integration_slug))
 
 
@@ -258,33 +301,40 @@ def _connection_to_replace(new: NewConnection, present: Sequence[Connection]) ->
     2. If a present connection has the same account, return this connection.
     3. If there is no present connection, return None.
     4. If `new.multiple` is True, return None.
-    5. If a connection is active, return the newest active connection.
-    6. Return the newest connection.
+    5. If there is one present connection, return it.
+    6. Return the connection that the end user selected, or None if the end user adds an account.
 
-    Raises: NotFound; AccountMismatch.
+    The end user's answer counts only in rule 6, so it cannot widen the permission of a session (promise P4). Nothing
+    else selects one of several connections, because each of them can be an account that works (promise P15).
+
+    Raises: NotFound; AccountMismatch; SeveralConnections.
     """
     if new.target is not None:
-        target = next((connection for connection in present if connection.id == new.target), None)
-        if target is None:
-            raise NotFound("The connection to reconnect no longer exists. Create a session without connection_id.")
-        return _require_agreement(new, target)
+        return _require_agreement(new, _find_target(new.target, present))
     if new.account.id is not None:
         for connection in present:
             if connection.account_id == new.account.id:
                 return connection
     if new.multiple or not present:
         return None
-    active = [connection for connection in present if connection.status == "active"]
-    return _require_agreement(new, (active or present)[0])
+    if len(present) == 1:
+        return _require_agreement(new, present[0])
+    if new.answer is None:
+        raise SeveralConnections.of(new.account, present)
+    return None if new.answer == ADD else _find_target(new.answer, present)
+
+
+def _find_target(connection_id: str, present: Sequence[Connection]) -> Connection:
+    target = next((connection for connection in present if connection.id == connection_id), None)
+    if target is None:
+        raise NotFound("The connection to reconnect no longer exists. Start again without connection_id.")
+    return target
 
 
 def _require_agreement(new: NewConnection, present: Connection) -> Connection:
     known = new.account.id is not None and present.account_id is not None
     if known and new.account.id != present.account_id and not new.agreed:
-        raise AccountMismatch(
-            f"This is the account {new.account.label or new.account.id}. The connected account is "
-            f"{present.account_label or present.account_id}. Confirm to replace the connected account."
-        )
+        raise AccountMismatch(new.account, present)
     return present
 
 

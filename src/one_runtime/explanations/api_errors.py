@@ -10,7 +10,10 @@ API_ERRORS: Final[Explanations] = {
             "The new account differs from the connected account. The popup asks the user to confirm the change. With "
             "`oauth2`, this question is in the window in which the user signed in."
         ),
-        "If your backend gets this error when it redeems a code, create a new session.",
+        (
+            "If your backend gets this error when it imports a connection, send `connection_id` or `multiple`. If it "
+            "gets this error when it redeems a code, create a new session."
+        ),
     ),
     "agent_authorization_closed": Explanation(
         "The request of an agent to act for an end user was answered before, or has expired.",
@@ -231,8 +234,13 @@ API_ERRORS: Final[Explanations] = {
         "The end user has to start again and select one account.",
     ),
     "several_connections": Explanation(
-        "The end user has several connections to the integration, and the agent has not chosen one of them.",
-        "The agent repeats the call with `connection`. `detail` lists the connections.",
+        "The end user has several connections to the integration, and the request does not say which of them it means.",
+        (
+            "An agent repeats the call with `connection`. An import names the connection to replace with "
+            "`connection_id`, or adds a connection with `multiple`. If your backend gets this error when it redeems a "
+            "code, create a new session with `connection_id`. `connections` lists the connections. The popup asks the "
+            "end user."
+        ),
     ),
     "sign_in_failed": Explanation(
         "In the dashboard: the sign-in at the OpenID provider failed.",

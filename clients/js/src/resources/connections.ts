@@ -40,18 +40,23 @@ export interface Connections {
    *
    * One Runtime applies the first rule that fits:
    *
-   * 1. The end user has a connection to the credential's account: the new credential replaces the credential of this
+   * 1. `connectionId` names a connection: the new credential replaces the credential of this connection (200).
+   * 2. The end user has a connection to the credential's account: the new credential replaces the credential of this
    *    connection (200).
-   * 2. `multiple` is true: One Runtime creates a connection (201).
-   * 3. The end user has no connection to the integration: One Runtime creates a connection (201).
-   * 4. In all other cases, the new credential replaces the credential of a present connection (200). One Runtime
-   *    selects the newest active connection. If no connection is active, One Runtime selects the newest connection.
+   * 3. `multiple` is true: One Runtime creates a connection (201).
+   * 4. The end user has no connection to the integration: One Runtime creates a connection (201).
+   * 5. The end user has one connection to the integration: the new credential replaces its credential (200). But if the
+   *    provider reports that the new account is a different one, the answer is 409 `account_mismatch`.
+   * 6. The end user has several connections to the integration: the answer is 409 `several_connections`, and
+   *    `connections` lists them.
+   *
+   * After an error 409, send `connectionId` to replace the credential of this connection, or `multiple` to add one.
    *
    * The API key needs the scope `connect`.
    *
    * @throws {NotFound} with the code `not_found`.
-   * @throws {Conflict} with the code `idempotency_key_in_use`, `client_refused`, `oauth_client_missing` or
-   * `unconfirmed_copy`.
+   * @throws {Conflict} with the code `idempotency_key_in_use`, `account_mismatch`, `several_connections`,
+   * `client_refused`, `oauth_client_missing` or `unconfirmed_copy`.
    * @throws {InvalidInput} with the code `invalid_input`, `idempotency_key_reused`, `credentials_refused`,
    * `permission_missing`, `target_refused`, `host_not_registered` or `integration_disabled`.
    * @throws {ProviderUnavailable} with the code `provider_unavailable`.
@@ -172,6 +177,8 @@ export interface NewConnection {
   metadata?: Metadata;
   /** True verifies the credential with the provider, and stores only an accepted credential. Default: `true`. */
   check?: boolean;
+  /** The id of the connection whose credential to replace. */
+  connectionId?: string;
   /** True gives a new account its own connection. False replaces the present account. Default: `false`. */
   multiple?: boolean;
 }

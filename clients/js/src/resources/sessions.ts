@@ -86,8 +86,8 @@ export interface Sessions {
    *
    * @param sessionId The id of the session.
    * @throws {NotFound} with the code `not_found`.
-   * @throws {Conflict} with the code `conflict`, `end_user_mismatch`, `session_cancelled`, `session_used` or
-   * `wrong_mode`.
+   * @throws {Conflict} with the code `conflict`, `account_mismatch`, `several_connections`, `end_user_mismatch`,
+   * `session_cancelled`, `session_used` or `wrong_mode`.
    * @throws {Gone} with the code `session_expired`.
    * @throws {InvalidInput} with the code `invalid_input`.
    */

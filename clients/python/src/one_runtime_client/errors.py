@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar, Final
 
 __all__ = [
     "Conflict",
     "ConnectRequired",
+    "ConnectionChoice",
     "ConnectionFailed",
     "FieldError",
     "Gone",
@@ -31,11 +33,22 @@ class FieldError:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class ConnectionChoice:
+    """One of several connections that a request can mean. `status`: `active` or `needs_reauth`."""
+
+    id: str
+    name: str
+    status: str
+    created_at: datetime
+
+
 class OneRuntimeError(Exception):
     """Base class of the client's errors. `code` is stable: use `code` or the class to handle an error.
 
     `detail` is a text for people. `status` is None if no server answered. `retry_after` is in seconds.
-    `provider_reason` is the provider's own text, if One Runtime received one. The code `unexpected_answer` means that
+    `provider_reason` is the provider's own text, if One Runtime received one. With the code `several_connections`,
+    `connections` lists the connections to choose from. The code `unexpected_answer` means that
     the response does not have the documented form, usually because another server answered.
 
     An error survives pickle, copy, and serializers that store only the class and `args`, such as Celery's JSON.
@@ -53,6 +66,7 @@ class OneRuntimeError(Exception):
         errors: Iterable[FieldError | Iterable[str]] = (),
         retry_after: float | None = None,
         provider_reason: str | None = None,
+        connections: Iterable[ConnectionChoice | Iterable[str]] = (),
     ) -> None:
         self.detail = detail
         self.code = self.default_code if code is None else code
@@ -61,14 +75,25 @@ class OneRuntimeError(Exception):
         self.errors = tuple(error if isinstance(error, FieldError) else FieldError(*error) for error in errors)
         self.retry_after = retry_after
         self.provider_reason = provider_reason
+        self.connections = tuple(map(_choice, connections))
         fields = [[error.field, error.message] for error in self.errors]
-        super().__init__(detail, self.code, self.status, request_id, fields, retry_after, provider_reason)
+        choices = [
+            [choice.id, choice.name, choice.status, choice.created_at.isoformat()] for choice in self.connections
+        ]
+        super().__init__(detail, self.code, self.status, request_id, fields, retry_after, provider_reason, choices)
 
     def __str__(self) -> str:
         return f"{self.detail} ({self.code})" if self.detail else self.code
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.detail!r}, code={self.code!r}, status={self.status})"
+
+
+def _choice(choice: ConnectionChoice | Iterable[str]) -> ConnectionChoice:
+    if isinstance(choice, ConnectionChoice):
+        return choice
+    connection_id, name, status, created_at = choice
+    return ConnectionChoice(connection_id, name, status, datetime.fromisoformat(created_at))
 
 
 class ConnectRequired(OneRuntimeError):

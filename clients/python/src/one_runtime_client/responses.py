@@ -25,7 +25,7 @@ def refusal(response: httpx2.Response) -> OneRuntimeError:
     if code is None:
         return unexpected_answer(response, f"status {response.status_code} without an error of One Runtime")
     problem = _problem(response)
-    errors = problem.get("errors")
+    errors, choices = problem.get("errors"), problem.get("connections")
     return class_of(code, response.status_code)(
         str(problem.get("detail") or f"One Runtime answered {response.status_code}."),
         code=code,
@@ -34,6 +34,7 @@ def refusal(response: httpx2.Response) -> OneRuntimeError:
         errors=map(_field_error, errors) if isinstance(errors, list) else (),
         retry_after=retry_after(response),
         provider_reason=problem.get("provider_reason"),
+        connections=map(_choice, choices) if isinstance(choices, list) else (),
     )
 
 
@@ -94,6 +95,10 @@ def _problem(response: httpx2.Response) -> dict[str, Any]:
     except ValueError:
         return {}
     return problem if isinstance(problem, dict) else {}
+
+
+def _choice(value: dict[str, str]) -> list[str]:
+    return [value[name] for name in ("id", "name", "status", "created_at")]
 
 
 def _field_error(value: Any) -> FieldError:

@@ -5,7 +5,7 @@ const LOAD_TIMEOUT_MS = 8_000;
 const CONNECT_TIMEOUT_MS = 60_000;
 const CANCEL_TIMEOUT_MS = 1_500;
 
-/** An error response: `code`, `detail`, `errors`, `reason` (the provider's error text) and the HTTP status. */
+/** An error response: `code`, `detail`, `errors`, `reason` (the provider's error text), `connections` and the status. */
 export class Problem extends Error {
   constructor(status, body) {
     super(body.detail ?? "");
@@ -14,6 +14,7 @@ export class Problem extends Error {
     this.detail = body.detail ?? "";
     this.errors = Array.isArray(body.errors) ? body.errors : [];
     this.reason = body.provider_reason ?? null;
+    this.connections = Array.isArray(body.connections) ? body.connections : [];
   }
 }
 

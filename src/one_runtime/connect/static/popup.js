@@ -5,7 +5,7 @@ import { Authorizations } from "./authorization.js";
 import { text } from "./dom.js";
 import { AuthForm } from "./form.js";
 import { Host } from "./host.js";
-import { bar, choiceScreen, doneScreen, formScreen, headingId, leaveScreen, noticeScreen, pickScreen, replaceScreen, waitingScreen } from "./screens.js";
+import { bar, choiceScreen, doneScreen, formScreen, headingId, leaveScreen, noticeScreen, pickScreen, replaceScreen, waitingScreen, whichScreen } from "./screens.js";
 
 // Maps an error code of the server to the notice of the ended session, and to the code for the embedding page.
 const ENDINGS = {
@@ -231,6 +231,7 @@ class Popup {
       card.querySelector(".back")?.removeAttribute("disabled");
       if (this.#host.reported) return;
       if (error.code === "account_mismatch") this.#askToReplace(form, request, error.detail, onBack);
+      else if (error.code === "several_connections") this.#askWhich(form, request, error.connections, onBack);
       else this.#refuse(form, error);
     } finally {
       this.#connecting = null;
@@ -244,6 +245,17 @@ class Popup {
       this.#submit(form, { ...request, replace_account: true }, onBack);
     };
     this.#show(replaceScreen(sentence, { onReplace, onKeep: back }), back);
+    this.#focusHeading();
+  }
+
+  /** Asks which of several connections the credential belongs to. The form keeps the typed values. */
+  #askWhich(form, request, connections, onBack) {
+    const back = () => this.#form(form.auth, onBack);
+    const onSelect = (connection) => {
+      back();
+      this.#submit(form, { ...request, connection }, onBack);
+    };
+    this.#show(whichScreen(this.#view, connections, onSelect), back);
     this.#focusHeading();
   }
 

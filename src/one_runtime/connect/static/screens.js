@@ -145,6 +145,26 @@ export function replaceScreen(question, { onReplace, onKeep }) {
   ];
 }
 
+/** Returns the screen on which the end user selects one of several connections, or adds an account. */
+export function whichScreen(view, connections, onSelect) {
+  const integration = view.integration.name;
+  const rows = connections.map(({ id, name, status, created_at }) => {
+    const help = text(`which.${status}`, { date: created_at.slice(0, 10) });
+    return row({ title: el("bdi", {}, shown(name)), help, icon: icon("person"), value: id }, () => onSelect(id));
+  });
+  rows.push(row({ title: text("which.add"), icon: icon("plus") }, () => onSelect("add")));
+  return [
+    el(
+      "header",
+      { class: "head" },
+      head(view, { done: true }),
+      el("h1", { id: HEADING, tabindex: "-1", "aria-describedby": "which" }, text("which.title", { integration })),
+      el("p", { class: "person", id: "which" }, text("which.body", { integration })),
+    ),
+    el("ul", { class: "rows", "aria-labelledby": HEADING }, rows),
+  ];
+}
+
 /** Returns the screen that asks the user before the popup closes. */
 export function leaveScreen({ onLeave, onStay }) {
   const leave = el("button", { type: "button", class: "secondary" }, text("leave.confirm"));

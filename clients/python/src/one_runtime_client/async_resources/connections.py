@@ -96,6 +96,7 @@ class AsyncConnections(AsyncResource):
         credentials: Mapping[str, str | datetime] | None = None,
         metadata: Mapping[str, Any] | None = None,
         check: bool | None = None,
+        connection_id: str | None = None,
         multiple: bool | None = None,
         idempotency_key: str | None = None,
         timeout: float | None = None,
@@ -105,12 +106,17 @@ class AsyncConnections(AsyncResource):
 
         One Runtime applies the first rule that fits:
 
-        1. The end user has a connection to the credential's account: the new credential replaces the credential of this
+        1. `connection_id` names a connection: the new credential replaces the credential of this connection (200).
+        2. The end user has a connection to the credential's account: the new credential replaces the credential of this
            connection (200).
-        2. `multiple` is True: One Runtime creates a connection (201).
-        3. The end user has no connection to the integration: One Runtime creates a connection (201).
-        4. In all other cases, the new credential replaces the credential of a present connection (200). One Runtime
-           selects the newest active connection. If no connection is active, One Runtime selects the newest connection.
+        3. `multiple` is True: One Runtime creates a connection (201).
+        4. The end user has no connection to the integration: One Runtime creates a connection (201).
+        5. The end user has one connection to the integration: the new credential replaces its credential (200). But if
+           the provider reports that the new account is a different one, the answer is 409 `account_mismatch`.
+        6. The end user has several connections to the integration: the answer is 409 `several_connections`, and
+           `connections` lists them.
+
+        After an error 409, send `connection_id` to replace the credential of this connection, or `multiple` to add one.
 
         The API key needs the scope `connect`.
 
@@ -138,6 +144,7 @@ class AsyncConnections(AsyncResource):
                 interpret it.
             check: True verifies the credential with the provider, and stores only an accepted credential. Default:
                 True.
+            connection_id: The id of the connection whose credential to replace.
             multiple: True gives a new account its own connection. False replaces the present account. Default: False.
             idempotency_key: A unique value for this creation. A second call with the value creates nothing. Default: a
                 random UUID.
@@ -149,7 +156,8 @@ class AsyncConnections(AsyncResource):
 
         Raises:
             NotFound: `not_found`.
-            Conflict: `idempotency_key_in_use`, `client_refused`, `oauth_client_missing`, `unconfirmed_copy`.
+            Conflict: `idempotency_key_in_use`, `account_mismatch`, `several_connections`, `client_refused`,
+                `oauth_client_missing`, `unconfirmed_copy`.
             InvalidInput: `invalid_input`, `idempotency_key_reused`, `credentials_refused`, `permission_missing`,
                 `target_refused`, `host_not_registered`, `integration_disabled`.
             ProviderUnavailable: `provider_unavailable`.
@@ -167,6 +175,7 @@ class AsyncConnections(AsyncResource):
                     "credentials": credentials,
                     "metadata": metadata,
                     "check": check,
+                    "connection_id": connection_id,
                     "multiple": multiple,
                 },
                 idempotency_key=idempotency_key or new_idempotency_key(),

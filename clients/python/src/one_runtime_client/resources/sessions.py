@@ -279,7 +279,8 @@ class Sessions(Resource):
 
         Raises:
             NotFound: `not_found`.
-            Conflict: `conflict`, `end_user_mismatch`, `session_cancelled`, `session_used`, `wrong_mode`.
+            Conflict: `conflict`, `account_mismatch`, `several_connections`, `end_user_mismatch`, `session_cancelled`,
+                `session_used`, `wrong_mode`.
             Gone: `session_expired`.
             InvalidInput: `invalid_input`.
             OneRuntimeError: Every other failure. This class is also the parent of all classes of errors.
