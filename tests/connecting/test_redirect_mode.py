@@ -12,7 +12,7 @@ import pytest_asyncio
 from one_runtime.connecting import popup, redirect_mode
 from one_runtime.connecting.popup import WrongMode
 from one_runtime.connecting.sessions import SessionUsed
-from one_runtime.connections.connections import AccountMismatch
+from one_runtime.connections.connections import AccountMismatch, SeveralConnections
 from one_runtime.demo.acme import GLOBEX, INITECH
 from one_runtime.serving.periodic_tasks import PERIODIC_TASKS
 from one_runtime.settings import Settings
@@ -266,3 +266,26 @@ async def test_page_token_does_not_work_in_a_frame_and_vice_versa(
         await popup.load_view(application.installation, framed, presentation="page")
     with pytest.raises(WrongMode):
         await type_key(application, framed)
+
+
+@pytest.mark.promise("P15")
+async def test_connection_that_was_deleted_before_the_redemption_is_replaced_by_no_other(
+    application: Application, client: Client
+) -> None:
+    names = {"Operations": FIRST + "_1", "Billing": FIRST + "_2"}
+    operations, billing = [
+        await client.connect(key=key, check=False, name=name, multiple=True) for name, key in names.items()
+    ]
+    created = await client.session(return_url=RETURN_URL)
+    with pytest.raises(SeveralConnections):
+        await type_key(application, created["session_token"])
+    connected = await type_key(application, created["session_token"], connection=billing["id"])
+    query = parse_qs(urlsplit(connected.return_to or "").query)
+    redirect = Redirected(created["id"], created["session_token"], query["code"][0], query)
+    assert (await client.send("DELETE", f"/v1/connections/{billing['id']}")).status_code == 200
+    answer = await redeem(client, redirect)
+    assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
+    assert "have changed" in answer.json()["detail"]
+    (left,) = (await client.get("/v1/connections")).json()["connections"]
+    stored = await client.get(f"/v1/connections/{left['id']}/credentials")
+    assert (left["id"], stored.json()["credentials"]["api_key"]) == (operations["id"], names["Operations"])

@@ -11,7 +11,14 @@ from one_runtime.catalog.organization_catalogs import OrganizationCatalogs
 from one_runtime.clock import system_clock
 from one_runtime.connections import connections
 from one_runtime.connections.connection_filter import ConnectionFilter
-from one_runtime.connections.connections import ADD, AccountMismatch, Connection, NewConnection, SeveralConnections
+from one_runtime.connections.connections import (
+    ADD,
+    AccountMismatch,
+    AnswerOutdated,
+    Connection,
+    NewConnection,
+    SeveralConnections,
+)
 from one_runtime.connections.credentials import ProviderAccount
 from one_runtime.db.engine import Database
 from one_runtime.db.ids import new_id
@@ -128,18 +135,33 @@ async def test_the_only_connection_is_repaired_by_an_unknown_account(database: D
     assert (repaired.id, repaired.status, created) == (only.id, "active", False)
 
 
+@pytest.mark.promise("P15")
+@pytest.mark.parametrize("answer", ["the other connection", "another account"])
+async def test_answer_from_before_a_disconnect_replaces_nothing(database: Database, actor: Actor, answer: str) -> None:
+    first, _ = await connect(database, actor, account("account-1", "key-1"))
+    second, _ = await connect(database, actor, account("account-2", "key-2", multiple=True))
+    async with database.write() as tx:
+        assert await connections.remove(tx, actor, second, system_clock())
+    with pytest.raises(AnswerOutdated):
+        await connect(
+            database, actor, account(None, "new key", answer=ADD if answer == "another account" else second.id)
+        )
+    assert await secret_of(database, first) == "key-1"
+    named, created = await connect(database, actor, account(None, "new key", answer=first.id))
+    assert (named.id, created) == (first.id, False)
+
+
 @pytest.mark.promise("P4")
 async def test_answer_of_the_end_user_changes_no_other_rule(database: Database, actor: Actor) -> None:
     first, _ = await connect(database, actor, account("account-1"))
-    with pytest.raises(AccountMismatch):
-        await connect(database, actor, account("account-2", answer=ADD))
-    replaced, created = await connect(database, actor, account(None, "key-2", answer=ADD))
-    assert (replaced.id, created) == (first.id, False), "a session without `multiple` adds no second connection"
+    for added in ("account-2", None):  # a session without `multiple` adds no second connection
+        with pytest.raises(AnswerOutdated):
+            await connect(database, actor, account(added, answer=ADD))
     second, _ = await connect(database, actor, account("account-2", multiple=True))
     named, _ = await connect(database, actor, account(None, "key-3", target=first.id, answer=second.id))
     assert named.id == first.id, "the session names the connection to reconnect"
     theirs, _ = await connect(database, actor, account("account-3", end_user_id="user_456"))
-    with pytest.raises(NotFound):
+    with pytest.raises(AnswerOutdated):
         await connect(database, actor, account(None, answer=theirs.id))
 
 

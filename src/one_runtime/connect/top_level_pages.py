@@ -16,7 +16,7 @@ from one_runtime.connect.screens import NO_ERROR, FormError, Screens
 from one_runtime.connecting import authorization, popup
 from one_runtime.connecting.authorization import CallbackResult
 from one_runtime.connecting.popup import PopupShell, PopupView
-from one_runtime.connections.connections import AccountMismatch, SeveralConnections
+from one_runtime.connections.connections import AccountMismatch, AnswerOutdated, SeveralConnections
 from one_runtime.connections.credentials import CheckFailed, ProviderUnavailable
 from one_runtime.context import Installation
 from one_runtime.egress.errors import TargetRefused
@@ -29,6 +29,7 @@ _SHOWN_IN_THE_FORM: Final = (
     ProviderUnavailable,
     TargetRefused,
     AccountMismatch,
+    AnswerOutdated,
     SeveralConnections,
     OAuthClientMissing,
 )

@@ -358,7 +358,7 @@ async def complete_session(
     attempt to end, or None.
 
     Raises:
-        NotFound, AccountMismatch, SeveralConnections: see `connections.create_or_replace`.
+        NotFound, AccountMismatch, AnswerOutdated, SeveralConnections: see `connections.create_or_replace`.
         SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts: the session has already ended.
     """
     now, vault, catalogs = installation.clock(), installation.vault, installation.catalogs

@@ -99,7 +99,7 @@ async def hold_connection(
     """Encrypt and store a connection until the organization redeems the session's code. Return the code.
 
     Raises:
-        NotFound, AccountMismatch, SeveralConnections: the connection cannot replace a present connection.
+        NotFound, AccountMismatch, AnswerOutdated, SeveralConnections: see `connections.create_or_replace`.
         SessionUsed, SessionCancelled, SessionExpired, TooManyAttempts: the session has ended.
     """
     code = secret_tokens.make(secret_tokens.CODE)
@@ -145,6 +145,7 @@ async def redeem(installation: Installation, actor: Actor, session_id: str, code
         AccountMismatch: the end user connected a different account in another session while this connection was held,
             and did not agree to replace the different account.
         SeveralConnections: the end user got a second connection while this connection was held.
+        AnswerOutdated: the connection that the end user selected was deleted while this connection was held.
         EndUserMismatch: `end_user_id` is not the session's end user. A held connection is deleted.
     """
     now = installation.clock()

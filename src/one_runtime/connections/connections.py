@@ -126,6 +126,10 @@ class SeveralConnections(Conflict):
         )
 
 
+class AnswerOutdated(Conflict):
+    """The end user has selected one of several connections, but they have changed since the question (P15)."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewConnection:
     """A verified account to store as a connection.
@@ -269,6 +273,7 @@ async def create_or_replace(
 
     Raises:
         AccountMismatch, SeveralConnections: the end user has to decide which connection to replace.
+        AnswerOutdated: the end user has decided, but the connections have changed since the question.
         NotFound: the target does not exist, or belongs to another end user.
     """
     await end_users.ensure(tx, actor.organization_id, end_users.EndUser(new.end_user_id, None, None, now, now))
@@ -287,7 +292,7 @@ async def create_or_replace(
 async def require_replaceable(tx: Transaction, organization_id: str, new: NewConnection) -> None:
     """Check that `create_or_replace` would raise no error, and store nothing.
 
-    Raises: AccountMismatch; SeveralConnections; NotFound.
+    Raises: AccountMismatch; AnswerOutdated; SeveralConnections; NotFound.
     """
     _connection_to_replace(new, await list_at_integration(tx, organization_id, new.end_user_id, new.integration_slug))
 
@@ -301,13 +306,15 @@ def _connection_to_replace(new: NewConnection, present: Sequence[Connection]) ->
     2. If a present connection has the same account, return this connection.
     3. If there is no present connection, return None.
     4. If `new.multiple` is True, return None.
-    5. If there is one present connection, return it.
-    6. Return the connection that the end user selected, or None if the end user adds an account.
+    5. If the end user has answered, return the connection that the end user selected, or None for another account.
+    6. If there is one present connection, return it.
 
-    The end user's answer counts only in rule 6, so it cannot widen the permission of a session (promise P4). Nothing
-    else selects one of several connections, because each of them can be an account that works (promise P15).
+    The answer counts only in rule 5, and adds an account only beside several, so it cannot widen the permission of a
+    session (promise P4). Nothing else selects one of several connections, because each of them can be an account that
+    works (promise P15). Rule 5 refuses an answer to an old question: with the selected connection deleted, rule 6 would
+    replace an account that the end user did not select.
 
-    Raises: NotFound; AccountMismatch; SeveralConnections.
+    Raises: NotFound; AccountMismatch; AnswerOutdated; SeveralConnections.
     """
     if new.target is not None:
         return _require_agreement(new, _find_target(new.target, present))
@@ -317,11 +324,11 @@ def _connection_to_replace(new: NewConnection, present: Sequence[Connection]) ->
                 return connection
     if new.multiple or not present:
         return None
+    if new.answer is not None:
+        return _answered(new.answer, present)
     if len(present) == 1:
         return _require_agreement(new, present[0])
-    if new.answer is None:
-        raise SeveralConnections.of(new.account, present)
-    return None if new.answer == ADD else _find_target(new.answer, present)
+    raise SeveralConnections.of(new.account, present)
 
 
 def _find_target(connection_id: str, present: Sequence[Connection]) -> Connection:
@@ -329,6 +336,19 @@ def _find_target(connection_id: str, present: Sequence[Connection]) -> Connectio
     if target is None:
         raise NotFound("The connection to reconnect no longer exists. Start again without connection_id.")
     return target
+
+
+def _answered(answer: str, present: Sequence[Connection]) -> Connection | None:
+    """Return the connection that the end user selected, or None. An answer adds an account only beside several."""
+    if answer == ADD and len(present) > 1:
+        return None
+    selected = next((connection for connection in present if connection.id == answer), None)
+    if selected is None:
+        raise AnswerOutdated(
+            "The connected accounts have changed since the question which of them this is. Start again, so that no "
+            "other account is replaced."
+        )
+    return selected
 
 
 def _require_agreement(new: NewConnection, present: Connection) -> Connection:
