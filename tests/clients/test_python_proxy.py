@@ -89,6 +89,17 @@ async def test_each_method_reaches_the_provider_with_its_body(one_runtime: Serve
     assert (await one_runtime.do("proxy.delete", "acme", address, **whose)).is_success
 
 
+async def test_form_with_a_file_reaches_the_provider_with_its_length(relay: Relay) -> None:
+    async with calling("awaiting", f"http://127.0.0.1:{relay.port}", relay.key) as caller:
+        await caller.do(
+            "proxy.post", "raw", "/files", end_user_id="user_123", data={"title": "T"}, files={"file": b"words"}
+        )
+    (arrived,) = relay.upstream.arrived
+    assert arrived.named(b"content-length") == [str(len(arrived.body)).encode()]
+    assert arrived.named(b"transfer-encoding") == []
+    assert (b'name="title"\r\n\r\nT\r\n' in arrived.body, b"\r\n\r\nwords\r\n" in arrived.body) == (True, True)
+
+
 async def test_error_of_the_provider_is_a_response(one_runtime: Served) -> None:
     await one_runtime.connect()
     answer = await one_runtime.do("proxy.get", "acme", "/v1/contacts/none", end_user_id="user_123")

@@ -4,6 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from email.parser import BytesParser
+from email.policy import HTTP
+from pathlib import Path
 from traceback import walk_tb
 from typing import Final
 
@@ -13,11 +16,13 @@ import pytest_asyncio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from one_runtime_client.calls import Body, Server
+from one_runtime_client import Unavailable
+from one_runtime_client.calls import Body, Files, Server
 from one_runtime_client.client import TIMEOUT
 from one_runtime_client.proxy import proxy_call
 from tests.clients import python_callers
-from tests.clients.python_callers import KINDS, Faults, Kind, calling, serving_northwind
+from tests.clients.python_callers import KINDS, Faults, Kind, calling, problem, serving_northwind
+from tests.proxy.relay import Arrived, Upstream
 
 pytestmark = pytest.mark.only_database("sqlite")  # the client speaks HTTP: nothing here depends on the database
 
@@ -88,6 +93,129 @@ async def test_body_for_the_other_client_is_refused(northwind: tuple[Faults, str
         with pytest.raises(TypeError, match="body must be bytes, text or an"):
             await caller.do("proxy.post", "acme", "/", body=body, end_user_id="u")
     assert northwind[0].seen == []
+
+
+@pytest_asyncio.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    """A server that records each request of a client byte for byte, and answers as a provider does."""
+    upstream = Upstream(answer=b"HTTP/1.1 200 OK\r\nOne-Runtime-Attempts: 1\r\nContent-Length: 0\r\n\r\n")
+    server = await asyncio.start_server(upstream.serve, "127.0.0.1", 0)
+    async with server:
+        upstream.port = server.sockets[0].getsockname()[1]
+        yield upstream
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_request_has_one_length(upstream: Upstream, kind: Kind) -> None:
+    """Two lengths of one body enable request smuggling (RFC 9112, 6.1)."""
+
+    def pieces() -> Iterator[bytes]:
+        yield b"he"
+        yield b"llo"
+
+    async def later() -> AsyncIterator[bytes]:
+        for piece in pieces():
+            yield piece
+
+    def stream() -> Body:
+        return pieces() if kind == "blocking" else later()
+
+    length, chunked = {"content-length": "5"}, {"Transfer-Encoding": "chunked"}
+    cases: list[tuple[Body, dict[str, str], str]] = [
+        (stream(), {}, "chunked"),
+        (stream(), length, "length"),
+        (stream(), {**length, **chunked}, "length"),
+        (b"hello", {}, "length"),
+        ("hello", chunked, "chunked"),
+    ]
+    async with calling(kind, f"http://127.0.0.1:{upstream.port}", KEY) as caller:
+        for body, headers, framing in cases:
+            await caller.do("proxy.put", "acme", "/upload", end_user_id="u", body=body, headers=headers)
+            arrived = upstream.arrived[-1]
+            lengths = (arrived.named(b"content-length"), arrived.named(b"transfer-encoding"))
+            assert lengths == (([b"5"], []) if framing == "length" else ([], [b"chunked"])), (headers, framing)
+            assert arrived.body == b"hello"
+
+
+def parsed(arrived: Arrived) -> list[tuple[str, str | None, str, bytes]]:
+    """Return the parts of a form: field, name of the file, media type, content."""
+    (media_type,) = arrived.named(b"content-type")
+    message = BytesParser(policy=HTTP).parsebytes(b"Content-Type: " + media_type + b"\r\n\r\n" + arrived.body)
+    assert message.get_content_type() == "multipart/form-data"
+    parts = []
+    for part in message.iter_parts():
+        field = part.get_param("name", header="content-disposition")
+        content = part.get_payload(decode=True)
+        assert isinstance(field, str)
+        assert isinstance(content, bytes)
+        parts.append((field, part.get_filename(), part.get_content_type(), content))
+    return parts
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_form_with_files_is_sent_with_its_length(upstream: Upstream, kind: Kind, tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG")
+    with (tmp_path / "photo.png").open("rb") as photo:
+        files: Files = [("file", photo), ("text", ("words.txt", "hé")), ("data", ("d", b"{}", "application/json"))]
+        async with calling(kind, f"http://127.0.0.1:{upstream.port}", KEY) as caller:
+            fields = {"title": "A photo", "tag": ["a", "b"], "none": None}
+            await caller.do("proxy.post", "acme", "/files", end_user_id="u", data=fields, files=files)
+    (arrived,) = upstream.arrived
+    assert arrived.named(b"content-length") == [str(len(arrived.body)).encode()]
+    assert arrived.named(b"transfer-encoding") == []
+    assert parsed(arrived) == [
+        ("title", None, "text/plain", b"A photo"),
+        ("tag", None, "text/plain", b"a"),
+        ("tag", None, "text/plain", b"b"),
+        ("file", "photo.png", "image/png", b"\x89PNG"),
+        ("text", "words.txt", "text/plain", "hé".encode()),
+        ("data", "d", "application/json", b"{}"),
+    ]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_form_without_files_is_sent_as_text(upstream: Upstream, kind: Kind) -> None:
+    async with calling(kind, f"http://127.0.0.1:{upstream.port}", KEY) as caller:
+        fields = {"name": "Ada & Co", "tag": ["a", "b"], "active": True, "none": None}
+        await caller.do("proxy.post", "acme", "/contacts", end_user_id="u", data=fields)
+    (arrived,) = upstream.arrived
+    assert arrived.named(b"content-type") == [b"application/x-www-form-urlencoded"]
+    assert arrived.body == b"name=Ada+%26+Co&tag=a&tag=b&active=true"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_only_one_body_is_accepted(northwind: tuple[Faults, str], kind: Kind) -> None:
+    bodies: list[dict[str, object]] = [
+        {"json": {}, "body": b""},
+        {"json": 0, "data": {"a": "b"}},
+        {"body": "", "files": {"file": b""}},
+    ]
+    async with calling(kind, northwind[1], KEY) as caller:
+        for more in bodies:
+            with pytest.raises(TypeError, match="as json, as body, or as data and files"):
+                await caller.do("proxy.post", "acme", "/", end_user_id="u", **more)
+    assert northwind[0].seen == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_form_is_repeated_only_if_its_files_are_in_memory(
+    northwind: tuple[Faults, str], kind: Kind, tmp_path: Path
+) -> None:
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG")
+    faults, url = northwind
+    with (tmp_path / "photo.png").open("rb") as photo:
+        cases: list[tuple[Files, int]] = [
+            ({"file": b"\x89PNG", "text": ("words.txt", "words")}, 2),
+            ({"file": ("words.txt", photo)}, 1),
+            ([("text", "words"), ("file", photo)], 1),
+        ]
+        for files, attempts in cases:
+            faults.seen = []
+            faults.answers = [problem(503, "database_busy", one_runtime_error="database_busy") for _ in range(attempts)]
+            async with calling(kind, url, KEY, max_retries=1) as caller:
+                with pytest.raises(Unavailable):
+                    await caller.do("proxy.post", "acme", "/", end_user_id="u", files=files)
+            assert len(faults.seen) == attempts, files
 
 
 @pytest.mark.parametrize(

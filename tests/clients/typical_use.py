@@ -3,6 +3,7 @@
 A type checker must find each mistake here, because an unnecessary `ignore` comment is an error too.
 """
 
+import io
 from datetime import UTC, datetime
 from typing import assert_type
 
@@ -45,6 +46,8 @@ def synchronous(client: OneRuntime) -> None:
     client.organization.replace(display_name="Northwind", integrations=Availability(mode="listed", slugs=("acme",)))
     response = client.proxy.get("hubspot", "/x", end_user_id="u", query={"tag": ["a", "b"]})
     assert_type(response, httpx2.Response)
+    client.proxy.post("hubspot", "/files", end_user_id="u", data={"title": "T"}, files={"a": b"text"})
+    client.proxy.post("hubspot", "/files", end_user_id="u", files=[("b", ("b.png", io.BytesIO(), "image/png"))])
     with client.proxy.stream("GET", "hubspot", "/x", end_user_id="u") as streamed:
         assert_type(streamed, httpx2.Response)
 

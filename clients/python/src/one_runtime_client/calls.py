@@ -2,9 +2,9 @@
 
 import os
 import re
-from collections.abc import AsyncIterable, Iterable, Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeAlias
+from typing import IO, Any, Final, TypeAlias
 from urllib.parse import quote
 
 import httpx2
@@ -13,6 +13,11 @@ from one_runtime_client.version import __version__
 
 Body: TypeAlias = bytes | str | Iterable[bytes] | AsyncIterable[bytes]
 Query: TypeAlias = Mapping[str, Any]
+Form: TypeAlias = Mapping[str, Any]
+FileContent: TypeAlias = IO[bytes] | bytes | str
+File: TypeAlias = FileContent | tuple[str | None, FileContent] | tuple[str | None, FileContent, str | None]
+"""The content of a file, alone or after its name, and before its media type."""
+Files: TypeAlias = Mapping[str, File] | Sequence[tuple[str, File]]
 
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE", "OPTIONS"})
 _KEY: Final = re.compile(r"[!-~]+")
@@ -40,6 +45,8 @@ class Call:
     query: str = ""
     json: Any = field(default=None, repr=False)
     body: Body | None = field(default=None, repr=False)
+    data: Form | None = field(default=None, repr=False)
+    files: Files | None = field(default=None, repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     relayed: bool = False
     repeatable: bool = False
@@ -49,7 +56,9 @@ class Call:
     @property
     def replayable(self) -> bool:
         """Return True if the client can send the body a second time."""
-        return self.body is None or isinstance(self.body, bytes | str)
+        files = self.files.values() if isinstance(self.files, Mapping) else [file for _, file in self.files or ()]
+        contents = [file[1] if isinstance(file, tuple) else file for file in files]
+        return all(isinstance(content, bytes | str) for content in (*contents, self.body or b""))
 
     @property
     def idempotent(self) -> bool:
@@ -78,18 +87,24 @@ class Server:
     def request(self, http: httpx2.Client | httpx2.AsyncClient, call: Call) -> httpx2.Request:
         """Build the HTTP request. Raises: TypeError for a body that the client cannot send."""
         timeout = self.timeout if call.timeout is None else call.timeout
+        headers = [(name.encode(), value.encode()) for name, value in call.headers]
         request = http.build_request(
             call.method,
             self.base_url.rstrip("/") + call.path + (f"?{call.query}" if call.query else ""),
             json=call.json,
             content=call.body,
+            data=call.data,
+            files=call.files,
+            headers=headers,
             timeout=httpx2.Timeout(timeout, connect=min(timeout, self.timeout), read=timeout + call.wait_seconds),
         )
         _require_body_of(http, request)
         # An `http_client` can store cookies. A provider's cookie must not reach the request of another end user.
         request.headers.pop("cookie", None)
         request.headers["user-agent"] = USER_AGENT
-        request.headers.update([(name.encode(), value.encode()) for name, value in call.headers])
+        request.headers.update(headers)
+        if "content-length" in request.headers:  # two lengths of one body enable request smuggling (RFC 9112, 6.1)
+            request.headers.pop("transfer-encoding", None)
         # Error trackers record the local variables of each stack frame. So this method adds the key only here, and only
         # to the request: httpx2 hides this header in the `repr` of a request.
         request.headers["authorization"] = f"Bearer {self.api_key}"

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from one_runtime_client.calls import Body, Call, Query, query_string, segment
+from one_runtime_client.calls import Body, Call, Files, Form, Query, query_string, segment
 
 MAX_TIMEOUT: Final = 600.0
 """Maximum number of seconds that One Runtime waits for a provider."""
@@ -26,12 +26,19 @@ def proxy_call(  # noqa: PLR0913 - by name
     query: Query | None = None,
     json: Any = None,
     body: Body | None = None,
+    data: Form | None = None,
+    files: Files | None = None,
     headers: Mapping[str, str] | None = None,
     timeout: float | None = None,
     retry: bool = False,
     base_url: str | None = None,
 ) -> Call:
-    """Return the call for the arguments of `client.proxy`. Raises: ValueError for an invalid argument."""
+    """Return the call for the arguments of `client.proxy`.
+
+    Raises: ValueError for an invalid argument. TypeError for two bodies.
+    """
+    if sum(value is not None for value in (json, body, files or data)) > 1:
+        raise TypeError("Pass the request body as json, as body, or as data and files.")
     if end_user_id is None and connection_id is None:
         raise ValueError("Pass end_user_id or connection_id: the call needs a connection.")
     options = {
@@ -53,6 +60,8 @@ def proxy_call(  # noqa: PLR0913 - by name
         query="&".join(part for part in (path_query, query_string(query)) if part),
         json=json,
         body=body,
+        data=None if data is None else {name: value for name, value in data.items() if value is not None},
+        files=files,
         headers=(*provider_headers, *own_headers),
         route=f"{method} /v1/proxy/{integration_slug}/{{path}}",
         relayed=True,

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx2
 
+from one_runtime_client.calls import Files
 from one_runtime_client.operations import Resource
 from one_runtime_client.proxy import proxy_call
 
@@ -24,6 +25,8 @@ class Proxy(Resource):
         query: Mapping[str, Any] | None = None,
         json: Any = None,
         body: bytes | str | Iterable[bytes] | None = None,
+        data: Mapping[str, Any] | None = None,
+        files: Files | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         retry: bool = False,
@@ -40,6 +43,9 @@ class Proxy(Resource):
             query: The query parameters. A list repeats the name for each item. The client omits None.
             json: The request body, for a body in JSON.
             body: The request body as bytes, text, or an iterable of bytes.
+            data: The fields of a form. A list repeats the name for each item. The client omits None.
+            files: The files of a form by the names of their fields. A file is its content, `(name, content)` or
+                `(name, content, media_type)`. The content is bytes, text or a file that is open in binary mode.
             headers: Headers for the provider.
             timeout: Maximum seconds that One Runtime waits for data from the provider, at most 600. Default: 60.
             retry: One Runtime repeats a GET, HEAD, PUT, DELETE or OPTIONS when the provider is overloaded or
@@ -54,7 +60,7 @@ class Proxy(Resource):
             ProviderUnavailable: One Runtime received no usable answer from the provider.
             OneRuntimeError: Every other failure of One Runtime or of the client. A provider's error is a response.
             ValueError: An argument is invalid, such as a path with the segment `..`.
-            TypeError: The client cannot send the body.
+            TypeError: The client cannot send the body, or you passed two bodies.
         """
 
         return self._transport.send(
@@ -67,6 +73,8 @@ class Proxy(Resource):
                 query=query,
                 json=json,
                 body=body,
+                data=data,
+                files=files,
                 headers=headers,
                 timeout=timeout,
                 retry=retry,
@@ -85,6 +93,8 @@ class Proxy(Resource):
         query: Mapping[str, Any] | None = None,
         json: Any = None,
         body: bytes | str | Iterable[bytes] | None = None,
+        data: Mapping[str, Any] | None = None,
+        files: Files | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         retry: bool = False,
@@ -101,6 +111,9 @@ class Proxy(Resource):
             query: The query parameters. A list repeats the name for each item. The client omits None.
             json: The request body, for a body in JSON.
             body: The request body as bytes, text, or an iterable of bytes.
+            data: The fields of a form. A list repeats the name for each item. The client omits None.
+            files: The files of a form by the names of their fields. A file is its content, `(name, content)` or
+                `(name, content, media_type)`. The content is bytes, text or a file that is open in binary mode.
             headers: Headers for the provider.
             timeout: Maximum seconds that One Runtime waits for data from the provider, at most 600. Default: 60.
             retry: One Runtime repeats a GET, HEAD, PUT, DELETE or OPTIONS when the provider is overloaded or
@@ -115,7 +128,7 @@ class Proxy(Resource):
             ProviderUnavailable: One Runtime received no usable answer from the provider.
             OneRuntimeError: Every other failure of One Runtime or of the client. A provider's error is a response.
             ValueError: An argument is invalid, such as a path with the segment `..`.
-            TypeError: The client cannot send the body.
+            TypeError: The client cannot send the body, or you passed two bodies.
         """
 
         return self._transport.stream(
@@ -128,6 +141,8 @@ class Proxy(Resource):
                 query=query,
                 json=json,
                 body=body,
+                data=data,
+                files=files,
                 headers=headers,
                 timeout=timeout,
                 retry=retry,
@@ -145,6 +160,8 @@ class Proxy(Resource):
         query: Mapping[str, Any] | None = None,
         json: Any = None,
         body: bytes | str | Iterable[bytes] | None = None,
+        data: Mapping[str, Any] | None = None,
+        files: Files | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         retry: bool = False,
@@ -160,6 +177,9 @@ class Proxy(Resource):
             query: The query parameters. A list repeats the name for each item. The client omits None.
             json: The request body, for a body in JSON.
             body: The request body as bytes, text, or an iterable of bytes.
+            data: The fields of a form. A list repeats the name for each item. The client omits None.
+            files: The files of a form by the names of their fields. A file is its content, `(name, content)` or
+                `(name, content, media_type)`. The content is bytes, text or a file that is open in binary mode.
             headers: Headers for the provider.
             timeout: Maximum seconds that One Runtime waits for data from the provider, at most 600. Default: 60.
             retry: One Runtime repeats a GET, HEAD, PUT, DELETE or OPTIONS when the provider is overloaded or
@@ -174,7 +194,7 @@ class Proxy(Resource):
             ProviderUnavailable: One Runtime received no usable answer from the provider.
             OneRuntimeError: Every other failure of One Runtime or of the client. A provider's error is a response.
             ValueError: An argument is invalid, such as a path with the segment `..`.
-            TypeError: The client cannot send the body.
+            TypeError: The client cannot send the body, or you passed two bodies.
         """
 
         return self._transport.send(
@@ -187,6 +207,8 @@ class Proxy(Resource):
                 query=query,
                 json=json,
                 body=body,
+                data=data,
+                files=files,
                 headers=headers,
                 timeout=timeout,
                 retry=retry,
@@ -204,6 +226,8 @@ class Proxy(Resource):
         query: Mapping[str, Any] | None = None,
         json: Any = None,
         body: bytes | str | Iterable[bytes] | None = None,
+        data: Mapping[str, Any] | None = None,
+        files: Files | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         retry: bool = False,
@@ -219,6 +243,9 @@ class Proxy(Resource):
             query: The query parameters. A list repeats the name for each item. The client omits None.
             json: The request body, for a body in JSON.
             body: The request body as bytes, text, or an iterable of bytes.
+            data: The fields of a form. A list repeats the name for each item. The client omits None.
+            files: The files of a form by the names of their fields. A file is its content, `(name, content)` or
+                `(name, content, media_type)`. The content is bytes, text or a file that is open in binary mode.
             headers: Headers for the provider.
             timeout: Maximum seconds that One Runtime waits for data from the provider, at most 600. Default: 60.
             retry: One Runtime repeats a GET, HEAD, PUT, DELETE or OPTIONS when the provider is overloaded or
@@ -233,7 +260,7 @@ class Proxy(Resource):
             ProviderUnavailable: One Runtime received no usable answer from the provider.
             OneRuntimeError: Every other failure of One Runtime or of the client. A provider's error is a response.
             ValueError: An argument is invalid, such as a path with the segment `..`.
-            TypeError: The client cannot send the body.
+            TypeError: The client cannot send the body, or you passed two bodies.
         """
 
         return self._transport.send(
@@ -246,6 +273,8 @@ class Proxy(Resource):
                 query=query,
                 json=json,
                 body=body,
+                data=data,
+                files=files,
                 headers=headers,
                 timeout=timeout,
                 retry=retry,
@@ -263,6 +292,8 @@ class Proxy(Resource):
         query: Mapping[str, Any] | None = None,
         json: Any = None,
         body: bytes | str | Iterable[bytes] | None = None,
+        data: Mapping[str, Any] | None = None,
+        files: Files | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         retry: bool = False,
@@ -278,6 +309,9 @@ class Proxy(Resource):
             query: The query parameters. A list repeats the name for each item. The client omits None.
             json: The request body, for a body in JSON.
             body: The request body as bytes, text, or an iterable of bytes.
+            data: The fields of a form. A list repeats the name for each item. The client omits None.
+            files: The files of a form by the names of their fields. A file is its content, `(name, content)` or
+                `(name, content, media_type)`. The content is bytes, text or a file that is open in binary mode.
             headers: Headers for the provider.
             timeout: Maximum seconds that One Runtime waits for data from the provider, at most 600. Default: 60.
             retry: One Runtime repeats a GET, HEAD, PUT, DELETE or OPTIONS when the provider is overloaded or
@@ -292,7 +326,7 @@ class Proxy(Resource):
             ProviderUnavailable: One Runtime received no usable answer from the provider.
             OneRuntimeError: Every other failure of One Runtime or of the client. A provider's error is a response.
             ValueError: An argument is invalid, such as a path with the segment `..`.
-            TypeError: The client cannot send the body.
+            TypeError: The client cannot send the body, or you passed two bodies.
         """
 
         return self._transport.send(
@@ -305,6 +339,8 @@ class Proxy(Resource):
                 query=query,
                 json=json,
                 body=body,
+                data=data,
+                files=files,
                 headers=headers,
                 timeout=timeout,
                 retry=retry,
@@ -322,6 +358,8 @@ class Proxy(Resource):
         query: Mapping[str, Any] | None = None,
         json: Any = None,
         body: bytes | str | Iterable[bytes] | None = None,
+        data: Mapping[str, Any] | None = None,
+        files: Files | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         retry: bool = False,
@@ -337,6 +375,9 @@ class Proxy(Resource):
             query: The query parameters. A list repeats the name for each item. The client omits None.
             json: The request body, for a body in JSON.
             body: The request body as bytes, text, or an iterable of bytes.
+            data: The fields of a form. A list repeats the name for each item. The client omits None.
+            files: The files of a form by the names of their fields. A file is its content, `(name, content)` or
+                `(name, content, media_type)`. The content is bytes, text or a file that is open in binary mode.
             headers: Headers for the provider.
             timeout: Maximum seconds that One Runtime waits for data from the provider, at most 600. Default: 60.
             retry: One Runtime repeats a GET, HEAD, PUT, DELETE or OPTIONS when the provider is overloaded or
@@ -351,7 +392,7 @@ class Proxy(Resource):
             ProviderUnavailable: One Runtime received no usable answer from the provider.
             OneRuntimeError: Every other failure of One Runtime or of the client. A provider's error is a response.
             ValueError: An argument is invalid, such as a path with the segment `..`.
-            TypeError: The client cannot send the body.
+            TypeError: The client cannot send the body, or you passed two bodies.
         """
 
         return self._transport.send(
@@ -364,6 +405,8 @@ class Proxy(Resource):
                 query=query,
                 json=json,
                 body=body,
+                data=data,
+                files=files,
                 headers=headers,
                 timeout=timeout,
                 retry=retry,
@@ -381,6 +424,8 @@ class Proxy(Resource):
         query: Mapping[str, Any] | None = None,
         json: Any = None,
         body: bytes | str | Iterable[bytes] | None = None,
+        data: Mapping[str, Any] | None = None,
+        files: Files | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         retry: bool = False,
@@ -396,6 +441,9 @@ class Proxy(Resource):
             query: The query parameters. A list repeats the name for each item. The client omits None.
             json: The request body, for a body in JSON.
             body: The request body as bytes, text, or an iterable of bytes.
+            data: The fields of a form. A list repeats the name for each item. The client omits None.
+            files: The files of a form by the names of their fields. A file is its content, `(name, content)` or
+                `(name, content, media_type)`. The content is bytes, text or a file that is open in binary mode.
             headers: Headers for the provider.
             timeout: Maximum seconds that One Runtime waits for data from the provider, at most 600. Default: 60.
             retry: One Runtime repeats a GET, HEAD, PUT, DELETE or OPTIONS when the provider is overloaded or
@@ -410,7 +458,7 @@ class Proxy(Resource):
             ProviderUnavailable: One Runtime received no usable answer from the provider.
             OneRuntimeError: Every other failure of One Runtime or of the client. A provider's error is a response.
             ValueError: An argument is invalid, such as a path with the segment `..`.
-            TypeError: The client cannot send the body.
+            TypeError: The client cannot send the body, or you passed two bodies.
         """
 
         return self._transport.send(
@@ -423,6 +471,8 @@ class Proxy(Resource):
                 query=query,
                 json=json,
                 body=body,
+                data=data,
+                files=files,
                 headers=headers,
                 timeout=timeout,
                 retry=retry,
@@ -440,6 +490,8 @@ class Proxy(Resource):
         query: Mapping[str, Any] | None = None,
         json: Any = None,
         body: bytes | str | Iterable[bytes] | None = None,
+        data: Mapping[str, Any] | None = None,
+        files: Files | None = None,
         headers: Mapping[str, str] | None = None,
         timeout: float | None = None,
         retry: bool = False,
@@ -455,6 +507,9 @@ class Proxy(Resource):
             query: The query parameters. A list repeats the name for each item. The client omits None.
             json: The request body, for a body in JSON.
             body: The request body as bytes, text, or an iterable of bytes.
+            data: The fields of a form. A list repeats the name for each item. The client omits None.
+            files: The files of a form by the names of their fields. A file is its content, `(name, content)` or
+                `(name, content, media_type)`. The content is bytes, text or a file that is open in binary mode.
             headers: Headers for the provider.
             timeout: Maximum seconds that One Runtime waits for data from the provider, at most 600. Default: 60.
             retry: One Runtime repeats a GET, HEAD, PUT, DELETE or OPTIONS when the provider is overloaded or
@@ -469,7 +524,7 @@ class Proxy(Resource):
             ProviderUnavailable: One Runtime received no usable answer from the provider.
             OneRuntimeError: Every other failure of One Runtime or of the client. A provider's error is a response.
             ValueError: An argument is invalid, such as a path with the segment `..`.
-            TypeError: The client cannot send the body.
+            TypeError: The client cannot send the body, or you passed two bodies.
         """
 
         return self._transport.send(
@@ -482,6 +537,8 @@ class Proxy(Resource):
                 query=query,
                 json=json,
                 body=body,
+                data=data,
+                files=files,
                 headers=headers,
                 timeout=timeout,
                 retry=retry,
