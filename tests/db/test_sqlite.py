@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -10,6 +11,7 @@ from sqlalchemy import bindparam, insert, select
 
 from one_runtime.db.database_url import create_database
 from one_runtime.db.engine import Database
+from one_runtime.db.obstacles import DatabaseUnusable
 from one_runtime.db.schema import key_ring
 
 pytestmark = pytest.mark.only_database("sqlite")
@@ -23,6 +25,20 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     opened = create_database(database_url)
     await opened.open()
     yield opened
+    await opened.close()
+
+
+async def test_file_with_a_hard_link_is_not_opened(migrated_sqlite_url: str) -> None:
+    """Security L4. The write-ahead log of a file has the name of the file, so two names have two logs."""
+    path = Path(migrated_sqlite_url.removeprefix("sqlite:///"))
+    other = path.with_name("other.db")
+    other.hardlink_to(path)
+    for name in (path, other):
+        with pytest.raises(DatabaseUnusable, match=f"samefile {name}"):
+            await create_database(f"sqlite:///{name}").open()
+    other.unlink()
+    opened = create_database(migrated_sqlite_url)
+    await opened.open()
     await opened.close()
 
 

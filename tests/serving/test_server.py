@@ -154,6 +154,10 @@ def test_links_to_a_sqlite_file_do_not_allow_a_second_server(tmp_path: Path, por
         for path in ("link.db", "folder/one.db", "data/../data/one.db"):
             other = variables(f"sqlite:///{tmp_path / path}", free_port(), new_key())
             assert "Another server uses" in refusal(other), path
+        (tmp_path / "hard.db").hardlink_to(folder / "one.db")
+        for path in ("hard.db", "data/one.db"):  # security L4
+            other = variables(f"sqlite:///{tmp_path / path}", free_port(), new_key())
+            assert f"{path} has 2 names (hard links)" in refusal(other), path
 
 
 def test_server_of_a_link_locks_the_real_file(tmp_path: Path, port: int) -> None:

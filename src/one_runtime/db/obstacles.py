@@ -223,7 +223,27 @@ def sqlite_obstacle(path: Path) -> Obstacle | None:
     if path.exists() and not _may(path, os.R_OK | os.W_OK):
         verb = "write" if _may(path, os.R_OK) else "read"
         return Obstacle(f"this user cannot {verb} the file {path}", _OWNER)
-    return None
+    return hard_link_obstacle(path)
+
+
+def hard_link_obstacle(path: Path) -> Obstacle | None:
+    """Return the reason why no process may open a SQLite file with several names, or None. The file can be missing.
+
+    SQLite and One Runtime name their further files after the database file: the write-ahead log and the lock of the
+    server. So processes with different names of one file do not see each other, and SQLite damages the file
+    (https://www.sqlite.org/howtocorrupt.html, "Multiple links to the same file").
+    """
+    try:
+        links = path.stat().st_nlink
+    except OSError:  # a missing file has no other name, and `sqlite_obstacle` or SQLite names any other cause
+        return None
+    if links < 2:
+        return None
+    return Obstacle(
+        f"{path} has {links} names (hard links), and servers with different names would damage the database",
+        f"Stop all servers on this file, find the names with `find / -xdev -samefile {path}`, and delete all but one. "
+        "For a copy, run `one-runtime backup`.",
+    )
 
 
 def _existing_folder(path: Path) -> Path:
