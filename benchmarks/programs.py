@@ -63,7 +63,7 @@ async def _measure() -> Measured:
         paused=await _durations(_RUNS, lambda: sandbox.run(_PAUSED, missing)),
         resumed=await _durations(_RUNS, lambda: sandbox.resume(suspended.dump, connected)),
         dump=len(suspended.dump),
-        memory=_memory(next(iter(sandbox._idle)).pid),  # noqa: SLF001
+        memory=_memory(sandbox.pool.processes[0].pid),
     )
     await sandbox.close()
     return measured

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from sqlalchemy import Table, insert, select, update
 
-from one_runtime.agents.programs import frames
 from one_runtime.clock import system_clock
+from one_runtime.computing import frames
 from one_runtime.connecting import redirect_mode, sessions
 from one_runtime.connecting.authorization_attempts import AttemptSecret
 from one_runtime.connecting.sessions import ConnectSession

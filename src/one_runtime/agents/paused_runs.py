@@ -20,9 +20,9 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
 
 from one_runtime.agents.caller import AgentCaller
-from one_runtime.agents.programs import frames
 from one_runtime.agents.programs.limits import MIB
 from one_runtime.agents.programs.outcome import MadeCall
+from one_runtime.computing import frames
 from one_runtime.context import Installation
 from one_runtime.db.agent_tables import agent_runs as runs
 from one_runtime.db.engine import Transaction

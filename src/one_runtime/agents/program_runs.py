@@ -51,7 +51,7 @@ class ProgramRuns:
         with self._limit.admit(caller):
             offer = await self._discovery.offer(caller)
             host = AgentProgramHost(self._installation, self._calls, self._discovery, offer, request_id, run_id)
-            outcome = await self._sandbox.run(code, host, _limits(caller, seconds))
+            outcome = await self._sandbox.run(code, host, _limits(caller, seconds), owner=caller.organization_id)
         return await self._settle(offer, outcome, run_id, None)
 
     async def resume(
@@ -75,7 +75,9 @@ class ProgramRuns:
             host = AgentProgramHost(installation, self._calls, self._discovery, offer, request_id, claimed.id)
             host.log = log = CallLog(installation, claimed)
             refusals = {each.call: _REFUSALS[each.kind] for each in _asked(claimed)} if refused else {}
-            outcome = await self._sandbox.resume(claimed.paused.state, host, refusals, _limits(caller, seconds))
+            outcome = await self._sandbox.resume(
+                claimed.paused.state, host, refusals, _limits(caller, seconds), owner=caller.organization_id
+            )
         if isinstance(outcome, Failed) and outcome.kind == "busy":  # the program has not started
             metrics.agent_runs.labels(_label(outcome)).inc()
             async with installation.database.write() as tx:

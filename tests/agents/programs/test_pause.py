@@ -10,11 +10,12 @@ from typing import Final
 
 import pytest
 
-from one_runtime.agents.programs import dump, frames
+from one_runtime.agents.programs import dump
 from one_runtime.agents.programs.host import ApprovalNeeded, ConnectionNeeded, HostCall
 from one_runtime.agents.programs.limits import LIMITS, ProgramLimits
 from one_runtime.agents.programs.outcome import Failed, Finished, ProgramOutcome, Suspended
 from one_runtime.agents.programs.sandbox import NO_REFUSALS, Sandbox
+from one_runtime.computing import frames
 from tests.agents.programs.acme_host import IMPORTS, AcmeHost
 from tests.waiting import eventually
 

@@ -13,16 +13,18 @@ import pytest
 from structlog.testing import capture_logs
 
 from one_runtime.agents.programs.limits import MIB, ProgramLimits
-from one_runtime.agents.programs.outcome import Failed, Finished, ProgramOutcome
-from one_runtime.agents.programs.process import ProgramProcess
+from one_runtime.agents.programs.outcome import Failed, Finished, ProgramOutcome, Suspended
 from one_runtime.agents.programs.sandbox import Sandbox
 from one_runtime.agents.programs.worker import MAX_RESIDENT
+from one_runtime.computing.process import WorkerProcess
 from one_runtime.telemetry import logs
 from tests.agents.programs.acme_host import IMPORTS, PATIENT, AcmeHost
 from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow
 
+ENDLESS: Final = "while True:\n    pass"
+UNLIMITED: Final = ProgramLimits(compute_seconds=300, step_compute_seconds=300, slot_seconds=300)
 BLOCKED: Final = f"{IMPORTS}await call('slow', 'GET', '/')\n'done'"
 
 
@@ -48,8 +50,8 @@ def exists(pid: int) -> bool:
         return False
 
 
-def processes(sandbox: Sandbox) -> list[ProgramProcess]:
-    return [*sandbox._busy, *sandbox._idle]
+def processes(sandbox: Sandbox) -> list[WorkerProcess]:
+    return sandbox.pool.processes
 
 
 def result(outcome: ProgramOutcome) -> str:
@@ -88,7 +90,7 @@ async def test_a_process_that_has_grown_ends_with_its_program() -> None:
     large = ProgramLimits(memory_bytes=512 * MIB, compute_seconds=30, step_compute_seconds=30)
     outcome = await sandbox.run("'a' * 100_000_000", AcmeHost(), large)
     assert isinstance(outcome, Finished)
-    await eventually(lambda: not sandbox._ending)
+    await eventually(lambda: not sandbox.pool._ending)
     assert processes(sandbox) == []
     await sandbox.close()
 
@@ -142,7 +144,7 @@ async def test_a_killed_process_loses_one_program(sandbox: Sandbox, victim: str)
     first = asyncio.create_task(sandbox.run(BLOCKED, hosts[0]))
     await eventually(lambda: hosts[0].concurrent)
     (process,) = processes(sandbox)
-    second = asyncio.create_task(sandbox.run(BLOCKED, hosts[1]))
+    second = asyncio.create_task(sandbox.run(BLOCKED, hosts[1], owner="another"))
     await eventually(lambda: hosts[1].concurrent)
     os.kill(process.pid if victim == "process" else children(process.pid)[0], signal.SIGKILL)
     logs.configure("info", "json")  # the log of another test in this process can contain only errors
@@ -161,15 +163,92 @@ async def test_a_killed_process_loses_one_program(sandbox: Sandbox, victim: str)
 
 
 async def test_a_program_that_gets_no_process_in_time_fails_because_the_sandbox_is_busy() -> None:
-    sandbox, host = Sandbox(size=1), blocking_host()
-    running = asyncio.create_task(sandbox.run(BLOCKED, host))
-    await eventually(lambda: host.concurrent)
+    sandbox = Sandbox(size=1)
+    running = asyncio.create_task(sandbox.run(ENDLESS, AcmeHost(), UNLIMITED))
+    await eventually(lambda: processes(sandbox))
     async with asyncio.timeout(4):
         busy = await sandbox.run("1", AcmeHost(), ProgramLimits(slot_seconds=0.05))
     assert isinstance(busy, Failed)
     assert (busy.kind, busy.message.count("Try again in a few seconds.")) == ("busy", 1)
+    running.cancel()
+    await asyncio.wait([running])
+    assert result(await sandbox.run("1", AcmeHost())) == "1"
+    await sandbox.close()
+
+
+@pytest.mark.promise("P12")
+@pytest.mark.parametrize("size", [1, 2])
+async def test_programs_that_wait_for_a_slow_provider_do_not_delay_another_organization(size: int) -> None:
+    sandbox, slow = Sandbox(size), blocking_host()
+    code = f"{IMPORTS}words = ['before']\nawait call('slow', 'GET', '/')\nawait asyncio.sleep(0)\n[*words, 'after']"
+    waiting = [asyncio.create_task(sandbox.run(code, slow, owner="one")) for _ in range(8)]
+    await eventually(lambda: slow.concurrent == 8)
+    for owner in ("two", "three", "one"):
+        assert result(await sandbox.run("1 + 1", AcmeHost(), owner=owner)) == "2"
+    assert len(processes(sandbox)) <= size
+    assert slow.concurrent == 8
+    slow.release.set()
+    assert [result(outcome) for outcome in await asyncio.gather(*waiting)] == ['["before", "after"]'] * 8
+    assert len(slow.received) == 8  # a program that was set aside repeats no call
+    await sandbox.close()
+
+
+@pytest.mark.promise("P12")
+async def test_programs_that_compute_take_at_most_half_of_the_processes() -> None:
+    sandbox = Sandbox(size=2)
+    computing = [asyncio.create_task(sandbox.run(ENDLESS, AcmeHost(), UNLIMITED, owner="one")) for _ in range(8)]
+    await eventually(lambda: processes(sandbox))
+    for _ in range(3):
+        assert result(await sandbox.run("1 + 1", AcmeHost(), owner="two")) == "2"
+    assert not any(task.done() for task in computing)
+    for task in computing:
+        task.cancel()
+    await asyncio.wait(computing)
+    await sandbox.close()
+
+
+async def test_a_program_with_a_large_state_keeps_its_process_and_ends() -> None:
+    sandbox, slow = Sandbox(size=4), blocking_host()
+    limits = ProgramLimits(dump_bytes=64 * 1024, slot_seconds=60)
+    code = f"{IMPORTS}large = ['x' * 100 + str(n) for n in range(5000)]\nawait call('slow', 'GET', '/')\nlen(large)"
+    first, *others = [asyncio.create_task(sandbox.run(code, slow, limits, owner="one")) for _ in range(3)]
+    await eventually(lambda: slow.concurrent == 2)
+    assert result(await sandbox.run("1 + 1", AcmeHost(), owner="two")) == "2"
+    slow.release.set()
+    assert [result(outcome) for outcome in await asyncio.gather(first, *others)] == ["5000"] * 3
+    await sandbox.close()
+
+
+async def test_a_program_that_was_set_aside_can_still_pause_for_its_end_user() -> None:
+    sandbox, host = Sandbox(size=1), blocking_host()
+    host.missing = {"github"}
+    code = (
+        f"{IMPORTS}first = asyncio.gather(call('slow', 'GET', '/1'), call('github', 'GET', '/2'))\n"
+        "[response.status for response in await first]"
+    )
+    running = asyncio.create_task(sandbox.run(code, host))
+    await eventually(lambda: host.concurrent)
+    assert result(await sandbox.run("1 + 1", AcmeHost())) == "2"
     host.release.set()
-    assert result(await running) == "done"
+    paused = await running
+    assert isinstance(paused, Suspended), paused
+    host.missing = set()
+    assert result(await sandbox.resume(paused.dump, host)) == "[200, 200]"
+    assert host.paths.count("/1") == 1
+    await sandbox.close()
+
+
+async def test_a_program_that_was_set_aside_sleeps_no_longer_than_it_asked() -> None:
+    sandbox, host = Sandbox(size=1), blocking_host()
+    code = (
+        f"{IMPORTS}results = await asyncio.gather(asyncio.sleep(1), call('slow', 'GET', '/'))\n"
+        "[results[0], results[1].status]"
+    )
+    running = asyncio.create_task(sandbox.run(code, host))
+    await eventually(lambda: host.concurrent)
+    assert result(await sandbox.run("1 + 1", AcmeHost())) == "2"
+    host.release.set()
+    assert result(await running) == "[null, 200]"
     await sandbox.close()
 
 
@@ -191,7 +270,7 @@ async def test_unused_processes_end() -> None:
 async def test_close_ends_all_processes_and_running_programs() -> None:
     sandbox, host = Sandbox(size=2), blocking_host()
     await sandbox.run("1", AcmeHost())
-    running = [asyncio.create_task(sandbox.run(BLOCKED, host)) for _ in range(2)]
+    running = [asyncio.create_task(sandbox.run(BLOCKED, host, owner=owner)) for owner in ("one", "two")]
     await eventually(lambda: host.concurrent == 2)
     pids = [pid for process in processes(sandbox) for pid in (process.pid, *children(process.pid))]
     assert len(pids) == 4
@@ -203,8 +282,7 @@ async def test_close_ends_all_processes_and_running_programs() -> None:
 
 
 async def test_a_cancelled_program_leaves_no_process_that_uses_the_cpu(sandbox: Sandbox) -> None:
-    limits = ProgramLimits(compute_seconds=300, step_compute_seconds=300)
-    running = asyncio.create_task(sandbox.run("while True:\n    pass", AcmeHost(), limits))
+    running = asyncio.create_task(sandbox.run(ENDLESS, AcmeHost(), UNLIMITED))
     await eventually(lambda: processes(sandbox) and len(children(processes(sandbox)[0].pid)) == 1)
     pids = [processes(sandbox)[0].pid, *children(processes(sandbox)[0].pid)]
     running.cancel()

@@ -1,13 +1,14 @@
-"""Describe the findings of the type checker, ty, for the author of a program: one line each, with a suggestion."""
+"""Describe the findings of the type checker, ty, for the author of a program: one line each, with a suggestion.
+
+The process of programs uses this module. The time of a suggestion grows with the number of names and their lengths.
+"""
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Final
+from typing import Final, TypeAlias
 
-from one_runtime.agents.programs.host import ProgramModule
 from one_runtime.agents.programs.outcome import FailureKind
-from one_runtime.agents.programs.stubs import functions_by_name, parameter_names
 
 LIBRARY: Final = (
     "asyncio",
@@ -42,20 +43,27 @@ _HINTS: Final = (
 _FINDING: Final = re.compile(r"^main\.py:(\d+):(\d+): \w+\[([\w-]+)\] (.*)$", re.MULTILINE)
 _QUOTED: Final = re.compile(r"`([^`]*)`")
 _MOST_FINDINGS: Final = 10
+_CUTOFF: Final = 0.7
+_MOST_NAMES: Final = 1000
+_MOST_CHARACTERS: Final = 60
+"""Similarity of a suggested name. Numbers of names, and of characters, for which One Runtime looks for one."""
+
+Functions: TypeAlias = Mapping[str, Mapping[str, Sequence[str]]]
+"""The parameters of the functions, by the names of the module and of the function."""
 
 
 def describe_types(
-    output: str, code: str, modules: Mapping[str, ProgramModule], module_names: Collection[str]
+    output: str, code: str, functions: Functions, module_names: Collection[str]
 ) -> tuple[FailureKind, str]:
     """Return the kind of the failure and the message: one line for each finding, in the order of the program.
 
-    `output`: the output of ty. `modules`: the imported modules. `module_names`: the names of all modules.
+    `output`: the output of ty. `functions`: those of the imported modules. `module_names`: the names of all modules.
     """
     findings = [(int(line), int(column), rule, text) for line, column, rule, text in _FINDING.findall(output)]
     syntax = [finding for finding in findings if finding[2] == "invalid-syntax"]
     kind: FailureKind = "syntax" if syntax else "types"
     shown = sorted(syntax or findings)[:_MOST_FINDINGS]
-    vocabulary = _Vocabulary(code, modules, module_names)
+    vocabulary = _Vocabulary(code, functions, module_names)
     lines = [f"line {line}, column {column}: {text}{vocabulary.hint(rule, text)}" for line, column, rule, text in shown]
     if (more := len(syntax or findings) - len(shown)) > 0:
         lines.append(f"and {more} more")
@@ -65,8 +73,8 @@ def describe_types(
 class _Vocabulary:
     """Names that the author of a program can have meant."""
 
-    def __init__(self, code: str, modules: Mapping[str, ProgramModule], module_names: Collection[str]) -> None:
-        self.code, self.modules, self.module_names = code, modules, module_names
+    def __init__(self, code: str, functions: Functions, module_names: Collection[str]) -> None:
+        self.code, self.functions, self.module_names = code, functions, module_names
 
     def hint(self, rule: str, text: str) -> str:
         """Return a sentence that says what to do, or an empty string. `rule`: the name of ty's rule."""
@@ -90,13 +98,12 @@ class _Vocabulary:
     def _parameters(self, function: str) -> Iterable[str]:
         if function == "call":
             return CALL_PARAMETERS
-        functions = (functions_by_name(module).get(function) for module in self.modules.values())
-        return [name for each in functions if each for name in parameter_names(each)]
+        return [name for functions in self.functions.values() for name in functions.get(function, ())]
 
     def _members(self, module: str) -> Iterable[str]:
         if module == "one_runtime":
             return NAMES
-        return functions_by_name(self.modules[module]) if module in self.modules else ()
+        return self.functions.get(module, ())
 
     def _import(self, name: str) -> str:
         suggestion = _did_you_mean(name, [*self.module_names, *LIBRARY, "one_runtime"])
@@ -111,5 +118,10 @@ class _Vocabulary:
 
 
 def _did_you_mean(name: str, names: Iterable[str]) -> str:
-    matches = get_close_matches(name.rpartition(".")[2], sorted(set(names)), n=1, cutoff=0.7)
+    name = name.rpartition(".")[2]
+    if len(name) > _MOST_CHARACTERS:
+        return ""
+    # Names with very different lengths cannot be similar (see `SequenceMatcher.real_quick_ratio`).
+    possible = {each for each in names if 2 * min(len(each), len(name)) >= _CUTOFF * (len(each) + len(name))}
+    matches = get_close_matches(name, sorted(possible)[:_MOST_NAMES], n=1, cutoff=_CUTOFF)
     return f". Did you mean `{matches[0]}`?" if matches and matches[0] != name else ""

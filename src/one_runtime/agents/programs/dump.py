@@ -6,9 +6,9 @@ from functools import cache
 from importlib import metadata
 from typing import Any, Final, Literal, TypeAlias
 
-from one_runtime.agents.programs import frames
 from one_runtime.agents.programs.host import ConnectionNeeded, FunctionCall, HostCall, ProgramCall
 from one_runtime.agents.programs.outcome import MadeCall, PendingCall
+from one_runtime.computing import frames
 
 FORMAT: Final = 1
 """Version of this format. Only the same version of One Runtime's format can read a dump."""

@@ -1,14 +1,14 @@
 """Follow a program from its start, or from its resumption, to its end or its next pause."""
 
 import asyncio
+import re
 import signal
 from collections.abc import Collection, Coroutine, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from one_runtime.agents.programs import dump
 from one_runtime.agents.programs.calls import Answer, Calls, raising
-from one_runtime.agents.programs.diagnostics import describe_types
 from one_runtime.agents.programs.dump import ProgramState
 from one_runtime.agents.programs.host import ProgramHost, ProgramModule
 from one_runtime.agents.programs.limits import LimitExceeded, ProgramLimits
@@ -21,7 +21,6 @@ from one_runtime.agents.programs.outcome import (
     Suspended,
 )
 from one_runtime.agents.programs.prelude import CALL_REFUSED, CONNECT_REQUIRED, MODULE, displayed
-from one_runtime.agents.programs.process import ProcessEnded, ProgramProcess
 from one_runtime.agents.programs.rendering import cut
 from one_runtime.agents.programs.stubs import (
     ONE_RUNTIME,
@@ -30,9 +29,14 @@ from one_runtime.agents.programs.stubs import (
     parameter_names,
     stub,
 )
+from one_runtime.computing.pool import ProcessReservation
+from one_runtime.computing.process import ProcessEnded, WorkerProcess
 from one_runtime.telemetry.logger import Logger
 
 log = Logger()
+
+_WORD: Final = re.compile(r"\w+")
+ENDED: Final = "The process of the program ended unexpectedly. Run the program again."
 
 MOST_FUNCTIONS: Final = 100
 """Number of functions up to which the type checker sees all functions of a module.
@@ -45,9 +49,13 @@ class ProgramRun:
     """A program in a process. Build one object for each run, and call either `start` or `resume`."""
 
     def __init__(
-        self, process: ProgramProcess, host: ProgramHost, limits: ProgramLimits, modules: Mapping[str, ProgramModule]
+        self,
+        reservation: ProcessReservation,
+        host: ProgramHost,
+        limits: ProgramLimits,
+        modules: Mapping[str, ProgramModule],
     ) -> None:
-        self.process, self.host, self.limits, self.modules = process, host, limits, modules
+        self.reservation, self.host, self.limits, self.modules = reservation, host, limits, modules
         self.calls = Calls(host, limits, modules)
         self.stdout = ""
         self.code = ""
@@ -55,11 +63,21 @@ class ProgramRun:
         self.tasks: dict[int, asyncio.Task[Answer | PendingCall]] = {}
         self.resumed: dict[int, Coroutine[Any, Any, Answer | PendingCall]] = {}
         self.pending: dict[int, PendingCall] = {}
+        self.sleeping: set[int] = set()
+        self.parked: _Parked | None = None
+
+    @property
+    def process(self) -> WorkerProcess:
+        """Return the process of the program. A program that is set aside has none."""
+        if self.reservation.process is None:
+            raise ProcessEnded
+        return self.reservation.process
 
     async def start(self, code: str) -> ProgramOutcome:
         """Run a program."""
         self.code = code
-        seen = {name: _seen(module, code) for name, module in self.modules.items()}
+        words = frozenset(_WORD.findall(code))
+        seen = {name: _seen(module, words) for name, module in self.modules.items()}
         functions = {
             name: {key: list(parameter_names(function)) for key, function in functions_by_name(module).items()}
             for name, module in seen.items()
@@ -83,12 +101,10 @@ class ProgramRun:
         return await self._follow(request, state.interpreter)
 
     async def _follow(self, request: Mapping[str, Any], blob: bytes) -> ProgramOutcome:
-        self.process.reusable = False
-        header = {**request, "limits": asdict(self.limits), "argument_bytes": self.argument_bytes}
         deadline = asyncio.timeout(self.limits.wall_seconds)
         try:
             async with deadline:
-                await self.process.send(header, blob)
+                await self._send_program(request, blob)
                 outcome = await self._until_the_end()
         except TimeoutError:
             if not deadline.expired():
@@ -102,14 +118,21 @@ class ProgramRun:
             await self._cancel_calls()
         return replace(outcome, calls=tuple(self.calls.made))  # with the cancelled calls
 
+    async def _send_program(self, request: Mapping[str, Any], blob: bytes) -> None:
+        self.process.reusable = False
+        header = {**request, "limits": asdict(self.limits), "argument_bytes": self.argument_bytes}
+        await self.process.send(header, blob)
+
     async def _crashed(self) -> ProgramOutcome:
+        if self.reservation.process is None:  # the sandbox was closed while the program had no process
+            return self._failed("crashed", ENDED)
         expected = self.process.was_killed
         status = await self.process.kill()
         if status == -signal.SIGALRM:
             return self._failed("limit", "The result is too complex. Return a list, or a dictionary with simple keys.")
         if not expected:
             log.warning("program_process_ended", status=status)
-        return self._failed("crashed", "The process of the program ended unexpectedly. Run the program again.")
+        return self._failed("crashed", ENDED)
 
     async def _until_the_end(self) -> ProgramOutcome:
         while True:
@@ -122,10 +145,14 @@ class ProgramRun:
             for call in event["calls"]:
                 self._announce(call["id"], call["function"], call["arguments"])
             for id_, seconds in event["sleeps"]:
+                self.sleeping.add(id_)
                 self._begin(id_, _sleep(id_, seconds))
             answer = await self._next_answer(event["pending"])
             if answer is None:
                 return await self._pause(event["pending"])
+            if self.parked is not None and (ended := await self._unpark(self.parked)) is not None:
+                return await self._end(ended)
+            self.sleeping.discard(answer[0]["id"])
             await self.process.send(*answer)
 
     def _begin_resumed(self) -> None:
@@ -160,20 +187,62 @@ class ProgramRun:
                 if not self.pending.keys() >= set(awaited):
                     raise ProcessEnded  # the process awaits a call that it has not announced
                 return None
-            await asyncio.wait([self.process.ended, *self.tasks.values()], return_when=asyncio.FIRST_COMPLETED)
-            if not self.process.is_alive:
-                raise ProcessEnded
+            await self._wait()
+
+    async def _wait(self) -> None:
+        """Wait for a call. If other work needs the process meanwhile, set the program aside. Raises: ProcessEnded."""
+        if self.reservation.process is None:
+            await asyncio.wait(self.tasks.values(), return_when=asyncio.FIRST_COMPLETED)
+            return
+        wanted = asyncio.create_task(self.reservation.wanted.wait())
+        try:
+            with self.reservation.idle():
+                ends = (self.process.ended, wanted) if self.reservation.can_return else (self.process.ended,)
+                await asyncio.wait([*ends, *self.tasks.values()], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            wanted.cancel()
+        if not self.process.is_alive:
+            raise ProcessEnded
+        if self.reservation.wanted.is_set() and not any(task.done() for task in self.tasks.values()):
+            await self._park()
+
+    async def _park(self) -> None:
+        """Take the state of the program out of its process, and return the process. A large state stays there."""
+        await self.process.send({"op": "park"})
+        event, interpreter = await self.process.receive(max_blob=self.limits.dump_bytes)
+        self._add_stdout(event["stdout"])
+        if event["event"] == "stays":
+            self.reservation.keep()
+            return
+        if event["event"] != "paused":
+            raise ProcessEnded
+        self.process.reusable = not event["last"]
+        self.parked = _Parked(interpreter, event["modules"])
+        self.reservation.give_back()
+
+    async def _unpark(self, parked: "_Parked") -> Mapping[str, Any] | None:
+        """Reserve a process, and load the state. Return the last message of the program if it cannot go on."""
+        await self.reservation.renew()
+        sleeping = sorted(self.sleeping)
+        request = {"op": "resume", "modules": parked.modules, "stubs": {}, "sleeping": sleeping}
+        await self._send_program(request, parked.interpreter)
+        self.parked = None
+        event, _ = await self.process.receive(max_blob=0)
+        self._add_stdout(event["stdout"])
+        return None if event["event"] == "waiting" else event
 
     async def _pause(self, awaited: Collection[int]) -> ProgramOutcome:
-        await self.process.send({"op": "pause"})
-        event, interpreter = await self.process.receive(max_blob=self.limits.dump_bytes)
-        if event["event"] != "paused":
-            return await self._end(event)
-        self.process.reusable = not event["last"]
+        if self.parked is None:
+            await self.process.send({"op": "pause"})
+            event, interpreter = await self.process.receive(max_blob=self.limits.dump_bytes)
+            if event["event"] != "paused":
+                return await self._end(event)
+            self.process.reusable = not event["last"]
+            self.parked = _Parked(interpreter, event["modules"])
         pending = tuple(self.pending[id_] for id_ in sorted(awaited))
         state = ProgramState(
-            interpreter=interpreter,
-            handles=event["modules"],
+            interpreter=self.parked.interpreter,
+            handles=self.parked.modules,
             pending={each.id: (dump.reason_name(each), each.call) for each in pending},
             calls=self.calls.made,
             calls_used=self.calls.used,
@@ -190,7 +259,7 @@ class ProgramRun:
             if kind == "crashed":
                 log.warning("program_process_ended", status=None)
             if kind == "types":
-                kind, message = describe_types(message, self.code, self.modules, await self.host.module_names())
+                return await self._describe_types(message)
             return self._failed(kind, message)
         stdout, cut_stdout = self._shown_stdout()
         note = ""
@@ -198,6 +267,23 @@ class ProgramRun:
             note = f"The program did not await all calls. Calls that were not sent: {event['forgotten']}."
         truncated = event["truncated"] or cut_stdout
         return Finished(displayed(event["result"]), stdout, (), truncated, note)
+
+    async def _describe_types(self, output: str) -> Failed:
+        """Return the failure of the type check. The process compares the names, because a program can have many."""
+        if not self.process.reusable:
+            return self._failed("types", output)
+        self.process.reusable = False
+        words = frozenset(_WORD.findall(self.code))
+        request = {
+            "op": "describe",
+            "output": output,
+            "functions": {name: _parameters(module, words) for name, module in self.modules.items()},
+            "module_names": sorted(await self.host.module_names()),
+        }
+        await self.process.send(request, self.code.encode(errors="replace"))
+        event, _ = await self.process.receive(max_blob=0)
+        self.process.reusable = not event["last"]
+        return self._failed(event["kind"], event["message"])
 
     def _failed(self, kind: FailureKind, message: str) -> Failed:
         return Failed(kind, message, self._shown_stdout()[0])
@@ -219,11 +305,27 @@ class ProgramRun:
             await asyncio.wait(tasks)
 
 
-def _seen(module: ProgramModule, code: str) -> ProgramModule:
-    """Return the module with the functions that the type checker needs."""
+@dataclass(frozen=True, slots=True)
+class _Parked:
+    """The state of a program without a process. `modules`: the interpreter's ID of each module."""
+
+    interpreter: bytes
+    modules: Mapping[str, str]
+
+
+def _parameters(module: ProgramModule, words: Collection[str]) -> dict[str, list[str]]:
+    """Return the functions of a module, with the parameters of those functions that the program can have called."""
+    return {
+        name: list(parameter_names(function)) if name in words else []
+        for name, function in functions_by_name(module).items()
+    }
+
+
+def _seen(module: ProgramModule, words: Collection[str]) -> ProgramModule:
+    """Return the module with the functions that the type checker needs. `words`: the words of the program."""
     if len(module.functions) <= MOST_FUNCTIONS:
         return module
-    return ProgramModule(module.integration, tuple(each for each in module.functions if identifier(each.name) in code))
+    return ProgramModule(module.integration, tuple(each for each in module.functions if identifier(each.name) in words))
 
 
 async def _value(answer: Answer) -> Answer:

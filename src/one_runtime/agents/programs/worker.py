@@ -2,7 +2,7 @@
 
 The values of a program can need much memory at the boundary of the interpreter, and the library that reads them is
 native code. So neither is part of the server's process. The process reads messages from standard input, writes messages
-to standard output, and ends at the end of standard input. `process.py` is the other side.
+to standard output, and ends at the end of standard input. `run.py` and `computing/process.py` are the other side.
 """
 
 import os
@@ -18,10 +18,11 @@ from uuid import UUID
 
 import pydantic_monty as monty
 
-from one_runtime.agents.programs import frames, prelude, tracebacks
-from one_runtime.agents.programs.frames import Frame
+from one_runtime.agents.programs import diagnostics, prelude, tracebacks
 from one_runtime.agents.programs.limits import MIB, LimitExceeded, ProgramLimits
 from one_runtime.agents.programs.rendering import Printed, render
+from one_runtime.computing import frames
+from one_runtime.computing.frames import Frame
 
 MAX_PROGRAMS: Final = 200
 """Number of programs after which the interpreter starts again."""
@@ -60,6 +61,9 @@ def serve() -> None:
     pool: monty.Monty | None = None
     try:
         while (frame := frames.read(stdin)) is not None:
+            if frame[0]["op"] == "describe":
+                _describe_types(stdout, frame)
+                continue
             limits = ProgramLimits(**frame[0]["limits"])
             if pool is None:
                 pool = monty.Monty(
@@ -137,6 +141,7 @@ class _Execution:
             snapshot: Snapshot = session.feed_start(blob.decode(), print_callback=self.printed.write)
         else:
             self._name_modules(request["modules"], map(UUID, request["modules"].values()))
+            self.sleeping = set(request.get("sleeping", ()))
             snapshot = session.load_snapshot(blob, print_callback=self.printed.write)
         while not isinstance(snapshot, monty.MontyComplete):
             snapshot = self._step(snapshot)
@@ -221,12 +226,14 @@ class _Execution:
             }
         )
         self.new_calls, self.new_sleeps = [], []
-        frame = frames.read(self.stdin)
-        if frame is None:
-            raise _EndOfInput
-        answer, body = frame
-        if answer["op"] == "pause":
-            self._pause(snapshot)
+        while True:
+            frame = frames.read(self.stdin)
+            if frame is None:
+                raise _EndOfInput
+            answer, body = frame
+            if answer["op"] not in {"pause", "park"}:
+                break
+            self._pause(snapshot, can_stay=answer["op"] == "park")
         call_id = answer["id"]
         if answer["op"] == "raise":
             return snapshot.resume({call_id: {"exc_type": answer["type"], "message": answer["message"]}})
@@ -235,9 +242,13 @@ class _Execution:
         text = body.decode(errors="replace")
         return snapshot.resume({call_id: {"return_value": [answer["status"], answer["headers"], text]}})
 
-    def _pause(self, snapshot: monty.FutureSnapshot) -> None:
+    def _pause(self, snapshot: monty.FutureSnapshot, *, can_stay: bool) -> None:
+        """Send the state of the program to the server. `can_stay`: a program with a large state stays here."""
         dump = snapshot.dump()
         if len(dump) > self.limits.dump_bytes:
+            if can_stay:
+                self._send({"event": "stays"})
+                return
             raise LimitExceeded(
                 f"The program has to wait for the end user, but its data have {len(dump)} bytes. "
                 f"The limit for a pause is {self.limits.dump_bytes}."
@@ -247,10 +258,21 @@ class _Execution:
         raise _Paused
 
     def _send(self, header: dict[str, Any], blob: bytes = b"") -> None:
-        last = header["event"] != "waiting" and _most_resident() > MAX_RESIDENT
+        last = header["event"] not in {"waiting", "stays"} and _most_resident() > MAX_RESIDENT
         message = {**header, "stdout": self.printed.take(), "last": last}
         self.stdout.write(frames.encode(message, blob))
         self.stdout.flush()
+
+
+def _describe_types(stdout: BinaryIO, frame: Frame) -> None:
+    """Describe the findings of the type checker, with suggestions."""
+    request, code = frame
+    kind, message = diagnostics.describe_types(
+        request["output"], code.decode(), request["functions"], request["module_names"]
+    )
+    last = _most_resident() > MAX_RESIDENT
+    stdout.write(frames.encode({"event": "described", "kind": kind, "message": message, "last": last}))
+    stdout.flush()
 
 
 def _unused(*_arguments: object) -> None:

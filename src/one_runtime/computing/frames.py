@@ -1,6 +1,7 @@
-"""Messages between the server and a process that runs programs: a JSON object, and optional bytes.
+"""Messages between the server and a process of a pool: a JSON object, and optional bytes.
 
-The server does not trust the process. So the format is JSON and not a pickle, and `process.py` limits the sizes.
+A process can run the program of an agent, so the server does not trust it. The format is JSON and not a pickle, and
+`process.py` limits the sizes.
 """
 
 import json
@@ -8,11 +9,9 @@ import struct
 from collections.abc import Mapping
 from typing import Any, BinaryIO, Final, TypeAlias
 
-from one_runtime.agents.programs.limits import MIB
-
 Frame: TypeAlias = tuple[dict[str, Any], bytes]
 
-MAX_HEADER: Final = 8 * MIB
+MAX_HEADER: Final = 8 * 1024 * 1024
 """Size of the largest JSON object, in bytes. All arguments of a program fit."""
 
 SIZES: Final = struct.Struct(">II")

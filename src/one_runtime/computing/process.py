@@ -1,4 +1,4 @@
-"""A process that runs programs, one after another. `worker.py` is the other side."""
+"""A process of a pool, and its messages. The module that runs in the process is the other side."""
 
 import asyncio
 import os
@@ -10,22 +10,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
-from one_runtime.agents.programs import frames
-from one_runtime.agents.programs.frames import Frame
+from one_runtime.computing import frames
+from one_runtime.computing.frames import Frame
 
-WORKER: Final = "one_runtime.agents.programs.worker"
-
-_SOURCE: Final = Path(__file__).parents[3]
+_SOURCE: Final = Path(__file__).parents[2]
 """The folder that contains the package."""
 # With -I, Python ignores PYTHONPATH. So the process gets the folder of the package as an argument. Python's path can
 # already contain the folder, for example site-packages. The order of the path then stays unchanged.
-_START: Final = f"""
+_START: Final = """
 import sys
-source = sys.argv[1]
+from importlib import import_module
+source, module = sys.argv[1:]
 if source not in sys.path:
     sys.path.insert(0, source)
-from {WORKER} import serve
-serve()
+import_module(module).serve()
 """
 
 
@@ -33,8 +31,11 @@ class ProcessEnded(Exception):
     """The process has ended, or has sent a message that is not valid."""
 
 
-class ProgramProcess:
-    """A process for programs. The process receives no environment variables, because they can contain secrets."""
+class WorkerProcess:
+    """A process that does work, one piece after another.
+
+    The process receives no environment variables, because they can contain secrets.
+    """
 
     def __init__(self, process: Process) -> None:
         if process.stdin is None or process.stdout is None:
@@ -43,20 +44,20 @@ class ProgramProcess:
         self.ended = asyncio.create_task(process.wait())
         """The end of the process. Wait for the task, but do not cancel it."""
         self.reusable = True
-        """True between two programs. False while a program runs, and after its process became unusable."""
+        """True between two pieces of work. False during work, and after the process became unusable."""
         self.was_killed = False
         """True if the server ended the process."""
 
     @classmethod
-    async def start(cls) -> Self:
-        """Start a process. The process loads the interpreter while the caller continues."""
+    async def start(cls, module: str) -> Self:
+        """Start a process, and call the function `serve` of the module there, while the caller continues."""
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-c", _START, str(_SOURCE)),
+            *(sys.executable, "-I", "-c", _START, str(_SOURCE), module),
             stdin=PIPE,
             stdout=PIPE,
-            stderr=DEVNULL,  # an error message of the process could contain data of a program
+            stderr=DEVNULL,  # an error message of the process could contain data of a caller
             env={},
-            start_new_session=True,  # `kill` ends the whole group: also the interpreter, which is a process of its own
+            start_new_session=True,  # `kill` ends the whole group: also the interpreter of programs
         )
         return cls(process)
 
