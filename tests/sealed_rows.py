@@ -62,7 +62,7 @@ async def register(database: Database, vault: Vault) -> None:
 async def activate(database: Database, vault: Vault, key: str, *, force: bool = False) -> None:
     """Activate a key. `key`: the key as in the setting."""
     async with database.write() as tx:
-        await key_rotation.activate(tx, vault, ID[key], system_clock(), force=force)
+        await key_rotation.activate(tx, vault, ID[key], system_clock, force=force)
 
 
 async def disable(database: Database, key: str) -> None:

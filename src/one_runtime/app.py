@@ -182,7 +182,7 @@ async def _register(installation: Installation) -> instances.ServerInstance:
     server = instances.this_process(installation.vault.key_ids, now)
     async with installation.database.write() as tx:
         await key_ring.register(tx, installation.vault, now)
-        await instances.heartbeat(tx, server, now)
+        await instances.heartbeat(tx, server, installation.clock)
     await installation.liveness.check_in(installation.database, now)
     await installation.disabled.load(installation.database)
     return server

@@ -85,7 +85,7 @@ def test_keys_are_listed_with_their_servers_and_without_secrets(run: Run, databa
     async def serve(database: Database) -> None:
         for vault in (VAULT, ring(FIRST)):
             async with database.write() as tx:
-                await instances.heartbeat(tx, instances.this_process(vault.key_ids, system_clock()), system_clock())
+                await instances.heartbeat(tx, instances.this_process(vault.key_ids, system_clock()), system_clock)
 
     on(database_url, serve)
     titles, first, second = (re.split("  +", line) for line in run("keys", "list").out.splitlines())
@@ -105,7 +105,7 @@ def test_keys_are_listed_with_their_servers_and_without_secrets(run: Run, databa
 def test_activation_is_refused_with_one_sentence_or_forced(run: Run, database_url: str) -> None:
     async def serve(database: Database) -> None:
         async with database.write() as tx:
-            await instances.heartbeat(tx, instances.this_process(ring(FIRST).key_ids, system_clock()), system_clock())
+            await instances.heartbeat(tx, instances.this_process(ring(FIRST).key_ids, system_clock()), system_clock)
 
     on(database_url, serve)
     assert "1 running server does not have the key" in run("keys", "activate", ID[SECOND]).sentence

@@ -174,7 +174,7 @@ async def test_key_that_is_not_lost_is_refused(database: Database) -> None:
     with pytest.raises(NotFound, match="is not known"):
         await lost_key.abandon(database, LEFT, "0" * 32, system_clock, OPERATOR, batch=2)
     async with database.write() as tx:
-        await instances.heartbeat(tx, instances.this_process(BOTH.key_ids, system_clock()), system_clock())
+        await instances.heartbeat(tx, instances.this_process(BOTH.key_ids, system_clock()), system_clock)
     with pytest.raises(Conflict, match="a running server has the key"):
         await abandon(database)
     assert await sealed_rows.contents(database, BOTH) == values

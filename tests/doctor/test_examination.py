@@ -247,7 +247,7 @@ async def test_connections_of_other_machines_are_counted(migrated_postgresql_url
     vault = Vault(parse_keys(patient.environ["ONE_RUNTIME_ENCRYPTION_KEYS"]))
     async with patient.database() as database, database.write() as tx:
         for _ in range(3):
-            await instances.heartbeat(tx, instances.this_process(vault.key_ids, patient.clock()), patient.clock())
+            await instances.heartbeat(tx, instances.this_process(vault.key_ids, patient.clock()), patient.clock)
     assert (await patient.examined())["connections"].saw.startswith("the server processes can open 30 connections,")
 
 
@@ -278,7 +278,7 @@ async def test_server_of_another_version_is_reported(healthy: Patient, version: 
     vault = Vault(parse_keys(healthy.environ["ONE_RUNTIME_ENCRYPTION_KEYS"]))
     old = replace(instances.this_process(vault.key_ids, healthy.clock()), version=version)
     async with healthy.database() as database, database.write() as tx:
-        await instances.heartbeat(tx, old, healthy.clock())
+        await instances.heartbeat(tx, old, healthy.clock)
     finding = (await healthy.examined())["servers"]
     assert (finding.verdict, finding.saw.startswith(f"2 running, version {version}, ")) == ("warning", True)
 
@@ -355,7 +355,7 @@ async def test_missing_ring_is_reported(healthy: Patient) -> None:
 async def test_server_without_the_active_key_is_reported(healthy: Patient) -> None:
     lacking = instances.ServerInstance(new_id(), "0.1.0", ("0" * 32,), healthy.clock(), healthy.clock())
     async with healthy.database() as database, database.write() as tx:
-        await instances.heartbeat(tx, lacking, healthy.clock())
+        await instances.heartbeat(tx, lacking, healthy.clock)
     finding = (await healthy.examined())["key ring"]
     assert (finding.verdict, finding.saw.startswith("1 of 2 servers runs without the active key ")) == ("problem", True)
 

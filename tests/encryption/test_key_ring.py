@@ -23,7 +23,7 @@ from one_runtime.db.tables import metadata
 from one_runtime.encryption import key_ring, key_rotation
 from one_runtime.encryption.vault import KeyNotInRing, SealContext, Vault
 from one_runtime.errors import ConfigurationError, Conflict, NotFound, Unavailable
-from one_runtime.jobs import instances
+from one_runtime.jobs import instances, queue
 from tests import sealed_rows
 from tests.sealed_rows import FIRST, ID, SECOND, THIRD, ring
 from tests.source_files import nodes
@@ -48,16 +48,15 @@ async def both(database: Database) -> Vault:
 
 async def serve(database: Database, vault: Vault, ago: timedelta = timedelta()) -> instances.ServerInstance:
     """Store the heartbeat of a server with this ring, `ago` before now."""
-    now = system_clock() - ago
-    server = instances.this_process(vault.key_ids, now)
+    server = instances.this_process(vault.key_ids, system_clock())
     async with database.write() as tx:
-        await instances.heartbeat(tx, server, now)
+        await instances.heartbeat(tx, server, lambda: system_clock() - ago)
     return server
 
 
 async def states(database: Database, vault: Vault) -> dict[str, str]:
     async with database.read() as tx:
-        return {key.id: key.state for key in (await key_ring.find_all(tx, vault, system_clock())).keys}
+        return {key.id: key.state for key in (await key_ring.find_all(tx, vault, system_clock)).keys}
 
 
 async def test_first_key_of_the_first_ring_stays_active(database: Database) -> None:
@@ -139,6 +138,20 @@ async def test_server_without_a_heartbeat_for_a_minute_is_ignored(database: Data
     assert await sealed_rows.active(database) == ID[SECOND]
 
 
+@pytest.mark.parametrize("seconds", [-90, 90])
+async def test_activation_with_a_wrong_clock_still_sees_the_running_servers(
+    database: Database, both: Vault, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    """The clock of the operator's machine, or of the server, is wrong by more than a heartbeat may be old."""
+    await serve(database, ring(FIRST))
+    jump = timedelta(seconds=seconds)
+    monkeypatch.setattr(queue, "system_clock", lambda: system_clock() + jump)  # as on another machine
+    async with database.write() as tx:
+        assert (await key_ring.find_all(tx, both, lambda: system_clock() + jump)).servers == 1
+        with pytest.raises(Conflict, match="1 running server does not have the key"):
+            await key_rotation.activate(tx, both, ID[SECOND], lambda: system_clock() + jump, force=False)
+
+
 async def test_key_outside_the_ring_cannot_be_activated(database: Database, both: Vault) -> None:
     with pytest.raises(NotFound, match="not in ONE_RUNTIME_ENCRYPTION_KEYS"):
         await sealed_rows.activate(database, both, THIRD)
@@ -157,15 +170,15 @@ async def test_foreign_ring_activates_nothing_and_force_replaces_a_lost_key(data
 
 async def test_key_may_be_named_by_a_prefix_of_its_id(database: Database, both: Vault) -> None:
     async with database.write() as tx:
-        assert await key_rotation.activate(tx, both, ID[SECOND][:6].upper(), system_clock(), force=False) == ID[SECOND]
+        assert await key_rotation.activate(tx, both, ID[SECOND][:6].upper(), system_clock, force=False) == ID[SECOND]
         for name in ("", ID[SECOND][:5], "unheard-of"):
             with pytest.raises(NotFound):
-                await key_rotation.activate(tx, both, name, system_clock(), force=False)
+                await key_rotation.activate(tx, both, name, system_clock, force=False)
 
 
 async def test_activation_counts_with_a_clock_that_is_behind(database: Database, both: Vault) -> None:
     async with database.write() as tx:
-        await key_rotation.activate(tx, both, ID[SECOND], system_clock() - timedelta(days=1), force=False)
+        await key_rotation.activate(tx, both, ID[SECOND], lambda: system_clock() - timedelta(days=1), force=False)
     assert await sealed_rows.active(database) == ID[SECOND]
 
 
@@ -319,7 +332,7 @@ async def test_activation_waits_for_a_starting_server_and_sees_its_ring(
     lacking, now = ring(FIRST), system_clock()
     async with database.write() as starting:
         await key_ring.register(starting, lacking, now)
-        await instances.heartbeat(starting, instances.this_process(lacking.key_ids, now), now)
+        await instances.heartbeat(starting, instances.this_process(lacking.key_ids, now), system_clock)
         activating = asyncio.create_task(sealed_rows.activate(database, both, SECOND))
         await wait_for_lock(database_url, activating)
     with pytest.raises(Conflict, match="1 running server does not have the key"):
@@ -332,7 +345,7 @@ async def test_key_that_another_operator_activates_is_not_disabled(
 ) -> None:
     await sealed_rows.activate(database, both, SECOND)
     async with database.write() as activating:
-        await key_rotation.activate(activating, both, ID[FIRST], system_clock(), force=False)
+        await key_rotation.activate(activating, both, ID[FIRST], system_clock, force=False)
         disabling = asyncio.create_task(sealed_rows.disable(database, FIRST))
         await wait_for_lock(database_url, disabling)
     with pytest.raises(Conflict, match="is the active key"):

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
+from one_runtime.clock import system_clock
 from one_runtime.encryption.vault import Vault
-from one_runtime.jobs import instances, worker
+from one_runtime.jobs import instances, queue, worker
 from one_runtime.jobs.instances import ServerInstance
 from one_runtime.serving.periodic_tasks import heartbeat_task
 from one_runtime.settings import Settings
@@ -21,7 +22,7 @@ pytestmark = [pytest.mark.promise("P3"), pytest.mark.worker]
 
 async def live(application: Application) -> list[ServerInstance]:
     async with application.installation.database.read() as tx:
-        return await instances.list_live(tx, application.clock())
+        return await instances.list_live(tx, application.clock)
 
 
 async def test_a_server_is_noted_with_its_ring_at_its_start_and_is_gone_after_its_stop(
@@ -30,9 +31,8 @@ async def test_a_server_is_noted_with_its_ring_at_its_start_and_is_gone_after_it
     async with started(settings, acme) as application:
         (mine,) = await live(application)
         assert tuple(mine.key_ids) == application.installation.vault.key_ids
-        now = application.clock()
     async with sealed_rows.opened(database_url) as database, database.read() as tx:
-        assert await instances.list_live(tx, now) == []
+        assert await instances.list_live(tx, application.clock) == []
 
 
 async def test_every_process_is_a_server_of_its_own(application: Application) -> None:
@@ -44,7 +44,7 @@ async def test_every_process_is_a_server_of_its_own(application: Application) ->
 async def beat(application: Application, vault: Vault, server: ServerInstance | None = None) -> ServerInstance:
     noted = server or instances.this_process(vault.key_ids, application.clock())
     async with application.installation.database.write() as tx:
-        await instances.heartbeat(tx, noted, application.clock())
+        await instances.heartbeat(tx, noted, application.clock)
     return noted
 
 
@@ -61,9 +61,8 @@ async def test_a_server_that_ends_without_a_word_counts_for_a_minute_and_is_forg
     await beat(application, ring(SECOND), other)
     database = application.installation.database
     async with database.read() as tx:
-        assert [server.id for server in await instances.list_live(tx, application.clock() - timedelta(hours=9))] == [
-            other.id
-        ]
+        known = await instances.list_live(tx, lambda: application.clock() - timedelta(hours=9))
+    assert [server.id for server in known] == [other.id]
 
 
 async def test_a_server_that_was_only_stopped_is_back_with_its_next_beat(application: Application) -> None:
@@ -85,6 +84,22 @@ async def test_a_server_that_was_only_stopped_is_back_with_its_next_beat(applica
     loop.cancel()
     with suppress(asyncio.CancelledError):
         await loop
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+async def test_a_server_with_a_wrong_clock_is_seen_by_the_others_and_sees_the_others(
+    database_url: str, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    jump = timedelta(seconds=seconds)
+    right, wrong = (instances.this_process(ring(key).key_ids, system_clock()) for key in (FIRST, SECOND))
+    async with sealed_rows.opened(database_url) as database, database.write() as tx:
+        await instances.heartbeat(tx, right, system_clock)
+        with monkeypatch.context() as patch:
+            patch.setattr(queue, "system_clock", lambda: system_clock() + jump)  # as on another machine
+            await instances.heartbeat(tx, wrong, lambda: system_clock() + jump)
+            seen = await instances.list_live(tx, lambda: system_clock() + jump)
+        assert {server.id for server in seen} == {right.id, wrong.id}
+        assert {server.id for server in await instances.list_live(tx, system_clock)} == {right.id, wrong.id}
 
 
 async def _is_live(application: Application, identifier: str) -> bool:

@@ -41,7 +41,7 @@ def list_encryption_keys(*, as_json: AsJson = False) -> None:
     The list also shows the number of rows that the key encrypts, and the number of servers that have the key.
     """
     vault = load_vault()
-    ring = read(lambda tx: key_ring.find_all(tx, vault, system_clock()))
+    ring = read(lambda tx: key_ring.find_all(tx, vault, system_clock))
     if as_json:
         print_json([asdict(key) | _times(key) | {"servers": ring.servers} for key in ring.keys])
     else:
@@ -86,7 +86,7 @@ def activate_encryption_key(
     vault = load_vault()
 
     async def activate(tx: Transaction) -> str:
-        key_id = await key_rotation.activate(tx, vault, key, system_clock(), force=force)
+        key_id = await key_rotation.activate(tx, vault, key, system_clock, force=force)
         await record_command(tx, "encryption_key.activated", key_id=key_id)
         return key_id
 
@@ -134,7 +134,7 @@ def abandon_encryption_key(
     from one_runtime.tenancy.organizations import INSTANCE
 
     vault = load_vault()
-    lost, rows = read(lambda tx: lost_key.count_lost(tx, vault, key, system_clock()))
+    lost, rows = read(lambda tx: lost_key.count_lost(tx, vault, key, system_clock))
     if not yes:
         question = f"Only the key {lost} can decrypt the values of {_count_rows(rows)}. Delete these values?"
         typer.confirm(question, abort=True, err=True)

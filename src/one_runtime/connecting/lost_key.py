@@ -53,12 +53,12 @@ class _Context:
         return Actor(row.organization_id, "system", self.operator)
 
 
-async def count_lost(tx: Transaction, vault: Vault, name: str, now: datetime) -> tuple[str, int]:
+async def count_lost(tx: Transaction, vault: Vault, name: str, clock: Clock) -> tuple[str, int]:
     """Return the id of a lost key, and the number of rows that only this key can decrypt. Raises: NotFound; Conflict.
 
     `name`: the key's id or the beginning of the id.
     """
-    key = await key_rotation.find_lost(tx, vault, name, now)
+    key = await key_rotation.find_lost(tx, vault, name, clock)
     return key, (await key_ring.count_rows(tx))[key]
 
 
@@ -74,7 +74,7 @@ async def abandon(
     Raises: NotFound; Conflict if the key is not lost.
     """
     async with database.write() as tx:
-        key = await key_rotation.replace_lost(tx, vault, name, clock())
+        key = await key_rotation.replace_lost(tx, vault, name, clock)
         result = AbandonedKey(key, await key_ring.active_key(tx))
     result.rows[schema.credentials.name] = await _discard_credentials(database, vault, key, clock, operator, batch)
     for table in key_ring.SEALED_TABLES:

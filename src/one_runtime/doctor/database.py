@@ -122,7 +122,7 @@ async def _examine_contents(
     async with database.read() as tx:
         report.findings.append(_examine_installation(await liveness.read_row(tx), location))
         report.database_fingerprint = await self_check.database_fingerprint(tx)
-        servers = await instances.list_live(tx, clock())
+        servers = await instances.list_live(tx, clock)
         if sqlite_path(settings.database_url.get_secret_value()):
             report.findings.append(ok("database", f"SQLite, {schema}"))
         else:
@@ -134,7 +134,7 @@ async def _examine_contents(
             report.ahead = ahead(now, before, clock())
         report.findings.append(_examine_servers(servers))
         if vault is not None:
-            report.findings.append(_examine_ring(await key_ring.find_all(tx, vault, clock())))
+            report.findings.append(_examine_ring(await key_ring.find_all(tx, vault, clock)))
         report.findings.append(_examine_organizations(await organizations.list_all(tx), settings))
         report.findings.append(_examine_integrations(await disabled_integrations.list_all(tx)))
         report.findings += await examine_webhooks(tx, clock())

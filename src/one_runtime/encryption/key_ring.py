@@ -19,6 +19,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from one_runtime.clock import Clock
 from one_runtime.db.agent_tables import agent_runs, approval_requests
 from one_runtime.db.dashboard_tables import totp_secrets
 from one_runtime.db.engine import Transaction
@@ -246,12 +247,12 @@ async def count_rows(tx: Transaction) -> Counter[str]:
     return counts
 
 
-async def find_all(tx: Transaction, vault: Vault, now: datetime) -> Ring:
+async def find_all(tx: Transaction, vault: Vault, clock: Clock) -> Ring:
     """Return the keys of the database by the time of their addition. Append the keys that only this ring contains."""
     place = {key: number for number, key in enumerate(vault.key_ids)}
     rows = sorted(await list_rows(tx), key=lambda row: (row.created_at, place.get(row.key_id, len(place))))
     known = {row.key_id: row for row in rows}
-    live, counts = await instances.list_live(tx, now), await count_rows(tx)
+    live, counts = await instances.list_live(tx, clock), await count_rows(tx)
     active = last_activated(known)
     keys = []
     for key in dict.fromkeys([*known, *vault.key_ids]):

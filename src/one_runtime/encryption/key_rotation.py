@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Select, Table, Update, bindparam, select, update
 
+from one_runtime.clock import Clock
 from one_runtime.db.engine import Database, Transaction
 from one_runtime.db.schema import key_ring as keys_table
 from one_runtime.encryption import key_ring
@@ -22,6 +23,7 @@ from one_runtime.encryption.vault import SealBroken, SealContext, Sealed, Vault
 from one_runtime.errors import Conflict, NotFound
 from one_runtime.jobs import instances, steps
 from one_runtime.jobs.instances import ServerInstance
+from one_runtime.jobs.queue import database_now
 
 _MIN_PREFIX: Final = 6  # instead of a key's whole id, commands accept at least this number of its first characters
 
@@ -32,13 +34,14 @@ _HOLD = select(keys_table.c.key_id).where(keys_table.c.key_id == bindparam("key"
 _DISABLE = update(keys_table).where(keys_table.c.key_id == bindparam("key")).values(retired_at=bindparam("now"))
 
 
-async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, force: bool) -> str:
+async def activate(tx: Transaction, vault: Vault, name: str, clock: Clock, *, force: bool) -> str:
     """Activate a key of this process's ring (its configured keys). The key can be disabled. Return the key's id.
 
     `name`: the key's id or the beginning of the id. `force`: activate the key without the checks that raise
     ConfigurationError or Conflict.
 
-    Each running server updates its row in the database. After a minute without an update, the server counts as stopped.
+    Each running server updates its row in the database. After a minute without an update, by the database's clock, the
+    server counts as stopped.
     `activate` and a starting server acquire one lock. If the server acquires the lock first, `activate` sees the
     server's keys. If `activate` acquires the lock first, the server needs the new key to start.
 
@@ -54,13 +57,14 @@ async def activate(tx: Transaction, vault: Vault, name: str, now: datetime, *, f
     )
     if not force:
         await key_ring.require_complete(tx, vault)
-    lacking = [server for server in await instances.list_live(tx, now) if key not in server.key_ids]
+    lacking = [server for server in await instances.list_live(tx, clock) if key not in server.key_ids]
     if lacking and not force:
         raise Conflict(
             f"{_count_servers(lacking)} not have the key {key}. Add the key to ONE_RUNTIME_ENCRYPTION_KEYS on every "
             "server, restart each server, and then activate the key. A server that was killed counts as running for "
             "one more minute. After --force, servers without the key refuse to store credentials."
         )
+    now = await database_now(tx, clock)
     await tx.execute(key_ring.ADD, key=key, now=now)
     known = {row.key_id: row for row in await key_ring.list_rows(tx)}
     if key_ring.last_activated(known) != key:
@@ -73,7 +77,7 @@ def _count_servers(lacking: list[ServerInstance]) -> str:
 
 
 def _next_activation_time(known: dict[str, key_ring.KeyRow], now: datetime) -> datetime:
-    """Return `now`. If this server's clock is slow, return a time just after the last activation."""
+    """Return `now`. If the last activation has a later time, return a time just after this time."""
     last = max((row.promoted_at for row in known.values() if row.promoted_at is not None), default=None)
     return now if last is None else max(now, last + timedelta(milliseconds=1))
 
@@ -108,7 +112,7 @@ async def disable(tx: Transaction, name: str, now: datetime) -> str:
     return key
 
 
-async def find_lost(tx: Transaction, vault: Vault, name: str, now: datetime) -> str:
+async def find_lost(tx: Transaction, vault: Vault, name: str, clock: Clock) -> str:
     """Return the id of a key that neither this process's ring nor a running server has.
 
     `name`: the key's id or the beginning of the id.
@@ -125,7 +129,7 @@ async def find_lost(tx: Transaction, vault: Vault, name: str, now: datetime) -> 
             f"The key {key} is not lost: ONE_RUNTIME_ENCRYPTION_KEYS contains the key here. To replace a key, run "
             "`one-runtime keys reseal`. To abandon the key, first remove the key from this setting."
         )
-    if any(key in server.key_ids for server in await instances.list_live(tx, now)):
+    if any(key in server.key_ids for server in await instances.list_live(tx, clock)):
         raise Conflict(
             f"The key {key} is not lost: a running server has the key. Copy the key from the server's settings, or "
             "stop the server. A server that was killed counts as running for one more minute."
@@ -133,16 +137,16 @@ async def find_lost(tx: Transaction, vault: Vault, name: str, now: datetime) -> 
     return key
 
 
-async def replace_lost(tx: Transaction, vault: Vault, name: str, now: datetime) -> str:
+async def replace_lost(tx: Transaction, vault: Vault, name: str, clock: Clock) -> str:
     """If this ring lacks the active key, activate the ring's first key. Return the id of the lost key.
 
     Raises: the exceptions of `find_lost`.
     """
     await tx.all(key_ring.LOCK_RING)
-    key = await find_lost(tx, vault, name, now)
+    key = await find_lost(tx, vault, name, clock)
     known = {row.key_id: row for row in await key_ring.list_rows(tx)}
     if key_ring.last_activated(known) not in vault.key_ids:
-        await activate(tx, vault, vault.key_ids[0], now, force=True)
+        await activate(tx, vault, vault.key_ids[0], clock, force=True)
     return key
 
 

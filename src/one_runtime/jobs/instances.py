@@ -1,7 +1,8 @@
 """Store a row for each running server process, with the ids of the process's encryption keys.
 
 The process updates the row every 15 seconds (a heartbeat). The command `keys activate` reads the rows, and finds the
-servers that lack the new key.
+servers that lack the new key. All these times are times of the database's clock, because the clock of a process can be
+wrong.
 """
 
 from collections.abc import Sequence
@@ -12,11 +13,12 @@ from typing import Final
 from sqlalchemy import bindparam, delete, select
 
 from one_runtime import __version__
+from one_runtime.clock import Clock
 from one_runtime.db.engine import Transaction
 from one_runtime.db.ids import new_id
 from one_runtime.db.schema import servers
 from one_runtime.db.upsert import insert
-from one_runtime.jobs.queue import clock_skew
+from one_runtime.jobs.queue import clock_skew, database_now
 from one_runtime.telemetry import metrics
 
 LIVE: Final = timedelta(seconds=60)
@@ -50,19 +52,21 @@ def this_process(key_ids: tuple[str, ...], now: datetime) -> ServerInstance:
     return ServerInstance(new_id(), __version__, key_ids, now, now)
 
 
-async def heartbeat(tx: Transaction, server: ServerInstance, now: datetime) -> None:
+async def heartbeat(tx: Transaction, server: ServerInstance, clock: Clock) -> None:
     """Store the server with the time of this heartbeat. Delete the rows of dead servers.
 
     Also measure the difference between the database's clock and this process's clock.
     """
+    skew = await clock_skew(tx)
+    now = clock() + skew
     await tx.execute(_UPSERT, **asdict(replace(server, seen_at=now)))
     await tx.execute(_PURGE, before=now - RETENTION)
-    metrics.clock_skew.set((await clock_skew(tx)).total_seconds())
+    metrics.clock_skew.set(skew.total_seconds())
 
 
-async def list_live(tx: Transaction, now: datetime) -> list[ServerInstance]:
+async def list_live(tx: Transaction, clock: Clock) -> list[ServerInstance]:
     """Return the servers that count as running, ordered by start time."""
-    return await tx.all(_LIVE, ServerInstance, since=now - LIVE)
+    return await tx.all(_LIVE, ServerInstance, since=await database_now(tx, clock) - LIVE)
 
 
 async def remove(tx: Transaction, server: ServerInstance) -> None:

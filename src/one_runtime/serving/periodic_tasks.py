@@ -64,7 +64,7 @@ def heartbeat_task(server: ServerInstance) -> PeriodicTask[Installation]:
 
     async def send(installation: Installation) -> int:
         async with installation.database.write() as tx:
-            await instances.heartbeat(tx, server, installation.clock())
+            await instances.heartbeat(tx, server, installation.clock)
         await installation.liveness.check_in(installation.database, installation.clock())
         return 1
 
